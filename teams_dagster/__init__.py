@@ -1,0 +1,1 @@
+"""TeaMs-RL and RLGF as a method: plain Python, no Dagster, usable from a notebook."""

@@ -1,0 +1,214 @@
+"""Where things are and who is asked: the environment's `TEAMS_*` variables and `.env`, validated at start.
+
+What changes from run to run is run config; what stays with a machine or a project is here. One loader serves the
+command line, the UI and the daemon. Keys are `SecretStr`: never in a repr, a message or a file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+from collections.abc import Iterable
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from teams_dagster.completions.protocol import Role
+
+PREFIX = "TEAMS_"
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+Provider = Literal["offline", "openai", "transformers"]
+
+_LATER = frozenset({"TEAMS_BUDGET_USD", "TEAMS_BUDGET_QUERIES"})
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used, named by its variable."""
+
+
+class RoleSettings(BaseModel):
+    """Which model serves one role: `TEAMS_<ROLE>_PROVIDER`, `_MODEL`, `_BASE_URL`, `_API_KEY`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    provider: Provider = "offline"
+    model: str = "rules"
+    """Model name at the endpoint; a folder or hub id for `transformers`."""
+    base_url: str = ""
+    api_key: SecretStr | None = None
+
+
+class Settings(BaseModel):
+    """Everything the environment says. Paths are absolute."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    root: Path
+    data_dir: Path
+    ledger_url: str
+    seeds: Path | None = None
+    """The user's seed file; None for the seeds that the product ships."""
+    student: str | None = None
+    """Folder or hub id of the model to fine-tune; None for the embedded tiny one."""
+    evaluation_sets: tuple[Path, ...] = ()
+    """Files whose texts must not appear in seeds or samples."""
+    prices: Path | None = None
+    """A price file whose entries come before the shipped ones."""
+    first_generation: date = date(2026, 1, 5)
+    """The Monday of the first weekly generation."""
+    max_in_flight: int = Field(default=64, ge=1, le=4096)
+    """Questions under way at once."""
+    allow_http: bool = False
+    """Whether plain http may leave this machine."""
+    roles: dict[Role, RoleSettings] = Field(default_factory=dict)
+    """The roles that the environment configures."""
+
+    @field_validator("first_generation")
+    @classmethod
+    def _on_a_monday(cls, value: date) -> date:
+        if value.weekday() != 0:
+            raise ValueError(f"generations begin on a Monday and {value} is a {value:%A}")
+        return value
+
+    @cached_property
+    def dagster_home(self) -> Path:
+        """Where Dagster keeps its history: `DAGSTER_HOME`, by default beside the data."""
+        return Path(os.environ.get("DAGSTER_HOME") or self.data_dir / "dagster").absolute()
+
+    def role(self, role: Role) -> RoleSettings:
+        """Who serves `role`: offline when nothing is configured at all.
+
+        Raises SettingsError when other roles are configured and this one is not: no role ever stands in for another.
+        """
+        if found := self.roles.get(role):
+            return found
+        if not self.roles:
+            return RoleSettings()
+        name = f"{PREFIX}{role.name}"
+        others = ", ".join(sorted(f"{PREFIX}{other.name}" for other in self.roles))
+        raise SettingsError(
+            f"{others} is configured but {name} is not: set {name}_MODEL and {name}_BASE_URL,"
+            f" or {name}_PROVIDER=offline to use the rule-based model for it"
+        )
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The project's root: the folder of workspace.yaml at or above `start`, else of this installation."""
+    places = [start or Path.cwd(), *(start or Path.cwd()).parents, Path(__file__).parent.parent]
+    for place in places:
+        if (place / "workspace.yaml").is_file() and (place / "teams_dagster").is_dir():
+            return place.absolute()
+    raise SettingsError(f"no workspace.yaml at or above {places[0]}: run from inside the project")
+
+
+def load_settings(root: Path | None = None) -> Settings:
+    """Read `.env` in the root and the environment, which wins. Raises SettingsError naming the variable."""
+    root = root or find_root()
+    merged = {**dotenv_values(root / ".env"), **os.environ}
+    values = {name: value for name, value in merged.items() if name.startswith(PREFIX) and value}
+    known = _known_variables()
+    _refuse_unknown(values, known)
+    plain = {field: values[name] for name, field in known.items() if name in values and isinstance(field, str)}
+    data_dir = _absolute(root, plain.pop("data_dir", "data"))
+    arguments: dict[str, object] = {"root": root, "data_dir": data_dir, **plain}
+    arguments.setdefault("ledger_url", f"sqlite:///{data_dir / 'ledger.sqlite'}")
+    arguments |= {name: _absolute(root, plain[name]) for name in ("seeds", "prices") if name in plain}
+    if "evaluation_sets" in plain:
+        arguments["evaluation_sets"] = [_absolute(root, p.strip()) for p in plain["evaluation_sets"].split(",")]
+    try:
+        allow_http = Settings.model_validate(arguments).allow_http
+        roles = {role: found for role in Role if (found := _role(role, values, allow_http)) is not None}
+        return Settings.model_validate({**arguments, "roles": roles})
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from None
+
+
+_PLAIN = (
+    "data_dir",
+    "ledger_url",
+    "seeds",
+    "student",
+    "evaluation_sets",
+    "prices",
+    "first_generation",
+    "max_in_flight",
+    "allow_http",
+)
+
+
+def _known_variables() -> dict[str, str | tuple[Role, str]]:
+    """Each variable's name, with the field that it sets."""
+    known: dict[str, str | tuple[Role, str]] = {f"{PREFIX}{field.upper()}": field for field in _PLAIN}
+    for role in Role:
+        known |= {f"{PREFIX}{role.name}_{field.upper()}": (role, field) for field in RoleSettings.model_fields}
+    return known
+
+
+def _refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
+    for name in sorted(set(names) - set(known)):
+        if name in _LATER:
+            raise SettingsError(f"{name} is set, but this version cannot enforce a budget: unset it to go on without")
+        nearest = difflib.get_close_matches(name, list(known), n=1)
+        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        raise SettingsError(f"{name} is no setting of this project{hint}")
+
+
+def _role(role: Role, values: dict[str, str], allow_http: bool) -> RoleSettings | None:
+    name = f"{PREFIX}{role.name}"
+    given = {
+        field: values[f"{name}_{field.upper()}"]
+        for field in RoleSettings.model_fields
+        if f"{name}_{field.upper()}" in values
+    }
+    if not given:
+        return None
+    provider = given.setdefault("provider", "openai")
+    if provider != "offline" and "model" not in given:
+        raise SettingsError(f"{name}_MODEL is not set, and provider {provider!r} needs a model")
+    if provider == "openai":
+        given.setdefault("base_url", OPENAI_URL)
+        _check_url(f"{name}_BASE_URL", given["base_url"], allow_http)
+        if "api_key" not in given and not is_loopback(given["base_url"]):
+            raise SettingsError(f"{name}_API_KEY is not set, and {given['base_url']} is not on this machine")
+    try:
+        return RoleSettings.model_validate(given)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, prefix=f"{name}_")) from None
+
+
+def is_loopback(url: str) -> bool:
+    """Whether `url` names this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_url(name: str, url: str, allow_http: bool) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(f"{name} must be an http(s) URL such as {OPENAI_URL}, not {url!r}")
+    if parts.username or parts.password:
+        raise SettingsError(f"{name} must not hold credentials: put the key in {name.removesuffix('BASE_URL')}API_KEY")
+    if parts.scheme == "http" and not is_loopback(url) and not allow_http:
+        raise SettingsError(f"{name} would send plain http to {parts.hostname}: use https, or set TEAMS_ALLOW_HTTP=1")
+
+
+def _absolute(root: Path, value: str) -> Path:
+    return Path(os.path.normpath(root / Path(value).expanduser()))
+
+
+def _explain(error: ValidationError, prefix: str = PREFIX) -> str:
+    """Pydantic's findings with the variables' names, and without the values (one could be a key)."""
+    return "; ".join(
+        f"{prefix}{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
+    )

@@ -1,0 +1,111 @@
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from teams_dagster.completions.protocol import Role
+from teams_dagster.settings import OPENAI_URL, SettingsError, is_loopback, load_settings
+
+KEY = "sk-planted-secret"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project root, and an environment without any setting."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith("TEAMS_")]:
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+def configure(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(f"TEAMS_{name}", value)
+
+
+def test_with_nothing_set_every_role_is_offline_and_the_data_lies_in_the_root(root: Path):
+    settings = load_settings(root)
+    assert all(settings.role(role).provider == "offline" for role in Role)
+    assert settings.data_dir == root / "data"
+    assert settings.ledger_url == f"sqlite:///{root}/data/ledger.sqlite"
+
+
+def test_relative_paths_are_relative_to_the_root(root: Path, monkeypatch: pytest.MonkeyPatch):
+    configure(monkeypatch, SEEDS="../shared/seeds.jsonl", DATA_DIR="elsewhere", EVALUATION_SETS="a.jsonl, b.jsonl")
+    settings = load_settings(root)
+    assert settings.seeds == root.parent / "shared" / "seeds.jsonl"
+    assert settings.data_dir == root / "elsewhere"
+    assert settings.evaluation_sets == (root / "a.jsonl", root / "b.jsonl")
+
+
+def test_the_environment_wins_over_the_env_file(root: Path, monkeypatch: pytest.MonkeyPatch):
+    (root / ".env").write_text("TEAMS_DATA_DIR=from-file\nTEAMS_FIRST_GENERATION=2026-03-02\n")
+    configure(monkeypatch, DATA_DIR="from-environment")
+    settings = load_settings(root)
+    assert settings.data_dir == root / "from-environment"
+    assert settings.first_generation == date(2026, 3, 2)
+
+
+def test_once_a_role_is_configured_the_others_must_be_too(root: Path, monkeypatch: pytest.MonkeyPatch):
+    configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY)
+    settings = load_settings(root)
+    assert settings.role(Role.EXPERT).base_url == OPENAI_URL
+    with pytest.raises(SettingsError, match=r"TEAMS_INSTRUCTOR_MODEL.*TEAMS_INSTRUCTOR_PROVIDER=offline"):
+        settings.role(Role.INSTRUCTOR)
+
+
+def test_a_role_can_be_offline_on_purpose(root: Path, monkeypatch: pytest.MonkeyPatch):
+    configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY, INSTRUCTOR_PROVIDER="offline")
+    assert load_settings(root).role(Role.INSTRUCTOR).provider == "offline"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"EXPRT_MODEL": "m"}, "TEAMS_EXPRT_MODEL.*did you mean TEAMS_EXPERT_MODEL"),
+        ({"MAX_IN_FLIGHT": "many"}, "TEAMS_MAX_IN_FLIGHT"),
+        ({"MAX_IN_FLIGHT": "0"}, "TEAMS_MAX_IN_FLIGHT"),
+        ({"FIRST_GENERATION": "2026-01-06"}, "TEAMS_FIRST_GENERATION.*Monday"),
+        ({"EXPERT_PROVIDER": "anthropic", "EXPERT_MODEL": "m"}, "TEAMS_EXPERT_PROVIDER"),
+        ({"EXPERT_PROVIDER": "transformers"}, "TEAMS_EXPERT_MODEL"),
+        ({"EXPERT_MODEL": "m"}, "TEAMS_EXPERT_API_KEY"),
+        ({"EXPERT_MODEL": "m", "EXPERT_BASE_URL": "api.example.com", "EXPERT_API_KEY": KEY}, "TEAMS_EXPERT_BASE_URL"),
+        ({"EXPERT_MODEL": "m", "EXPERT_BASE_URL": "http://h.example/v1", "EXPERT_API_KEY": KEY}, "TEAMS_ALLOW_HTTP"),
+        (
+            {"EXPERT_MODEL": "m", "EXPERT_BASE_URL": "https://u:p@h.example", "EXPERT_API_KEY": KEY},
+            "TEAMS_EXPERT_API_KEY",
+        ),
+        ({"BUDGET_USD": "5"}, "TEAMS_BUDGET_USD"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, str], message: str
+):
+    configure(monkeypatch, **values)
+    with pytest.raises(SettingsError, match=message) as failure:
+        load_settings(root)
+    assert KEY not in str(failure.value)
+
+
+def test_a_server_on_this_machine_needs_no_key_and_no_https(root: Path, monkeypatch: pytest.MonkeyPatch):
+    configure(monkeypatch, EXPERT_MODEL="m", EXPERT_BASE_URL="http://127.0.0.1:8000/v1")
+    assert load_settings(root).role(Role.EXPERT).api_key is None
+
+
+def test_plain_http_can_be_allowed(root: Path, monkeypatch: pytest.MonkeyPatch):
+    configure(
+        monkeypatch, EXPERT_MODEL="m", EXPERT_BASE_URL="http://llm.internal/v1", EXPERT_API_KEY=KEY, ALLOW_HTTP="1"
+    )
+    assert load_settings(root).role(Role.EXPERT).model == "m"
+
+
+def test_a_key_is_in_no_representation(root: Path, monkeypatch: pytest.MonkeyPatch):
+    configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY)
+    settings = load_settings(root)
+    assert KEY not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_this_machine_has_many_names():
+    assert all(is_loopback(url) for url in ("http://localhost:1/v1", "http://127.0.0.9", "http://[::1]:80/"))
+    assert not any(is_loopback(url) for url in ("https://localhost.example", "http://10.0.0.1", "nonsense"))
