@@ -1,0 +1,1 @@
+"""Seeds, the operations and their prompts, elimination rules, novelty."""

@@ -1,0 +1,59 @@
+"""Word n-grams shared with texts that models are scored on: contamination.
+
+Thirteen words is the length that GPT-3 (Brown et al. 2020, appendix C) and the LM Evaluation Harness use.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+NGRAM_WORDS = 13
+
+_UNSPACED = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
+"""A run of letters and digits; in Chinese and Japanese, written without spaces, each character by itself."""
+
+
+def words(text: str) -> list[str]:
+    """The words of `text`, case-folded, without punctuation and compatibility forms (full-width letters, ligatures)."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def ngrams(text: str, size: int = NGRAM_WORDS) -> set[str]:
+    """The n-grams of `size` words in `text`, each joined by single spaces; none where the text is shorter."""
+    found = words(text)
+    return {" ".join(found[at : at + size]) for at in range(len(found) - size + 1)}
+
+
+class NgramIndex:
+    """The 13-grams of evaluation texts, to look up what is shared with them.
+
+    A text of fewer than 13 words has none; it counts as shared only with a text of exactly the same words, so that
+    a short evaluation question does not condemn every instruction that contains it.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._long: set[str] = set()
+        self._short: set[str] = set()
+        for text in texts:
+            found = ngrams(text)
+            self._long |= found
+            if not found and (whole := " ".join(words(text))):
+                self._short.add(whole)
+
+    def __len__(self) -> int:
+        return len(self._long) + len(self._short)
+
+    def overlap(self, *parts: str) -> str | None:
+        """The first n-gram, in alphabetical order, that the parts share with the evaluation texts; None without one.
+
+        The parts are also read as one text, in the order given: a question divided between an instruction and its
+        input is found.
+        """
+        if not len(self):
+            return None
+        shared = ngrams("\n".join(parts)) & self._long
+        shared |= {" ".join(words(part)) for part in parts} & self._short
+        return min(shared, default=None)

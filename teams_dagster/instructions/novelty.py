@@ -1,0 +1,86 @@
+"""How new a text is: one named, deterministic, lexical measure.
+
+The measure is `dice_words_bigrams`: Dice's coefficient on the sets of a text's words and word pairs, lower-cased.
+It needs no model, gives the same figure on every machine, and a reward computed with it can be replayed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.streams import content_hash
+
+MEASURE = "dice_words_bigrams"
+
+_WORD = re.compile(r"\w+")
+
+
+@lru_cache(maxsize=16_384)
+def _terms(text: str) -> frozenset[str]:
+    words = _WORD.findall(text.lower())
+    return frozenset(words).union(f"{a} {b}" for a, b in pairwise(words))
+
+
+def _dice(a: str, b: str) -> float:
+    if a == b:
+        return 1.0
+    terms_a, terms_b = _terms(a), _terms(b)
+    total = len(terms_a) + len(terms_b)
+    return 2 * len(terms_a & terms_b) / total if total else 1.0
+
+
+def similarity(a: Instruction, b: Instruction) -> float:
+    """Similarity in [0, 1] of two instructions: the smaller of their texts' and their inputs' Dice coefficients.
+
+    The smaller, so that a long unchanged input does not hide a changed text, nor the other way round.
+    """
+    return min(_dice(a.text, b.text), _dice(a.input, b.input))
+
+
+class Pool:
+    """A frozen set of instructions that a new one is compared with.
+
+    Constant within a training run and the same for every compared policy; `version` is the hash of its content.
+    """
+
+    def __init__(self, instructions: Iterable[Instruction]) -> None:
+        members = sorted({(i.text, i.input) for i in instructions})
+        self.version = content_hash("pool", MEASURE, members)
+        self._size = len(members)
+        self._texts = _Postings([text for text, _ in members])
+        self._inputs = _Postings([material for _, material in members])
+
+    def __len__(self) -> int:
+        return self._size
+
+    def largest_similarity(self, instruction: Instruction) -> float:
+        """The largest `similarity` between `instruction` and a member; 0 for an empty pool."""
+        if self._size == 0:
+            return 0.0
+        return float(np.minimum(self._texts.dice(instruction.text), self._inputs.dice(instruction.input)).max())
+
+
+class _Postings:
+    """For each term, which texts hold it: overlaps with all texts in one count."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self._sizes = np.array([len(_terms(text)) for text in texts], dtype=np.int64)
+        holders: dict[str, list[int]] = {}
+        for index, text in enumerate(texts):
+            for term in _terms(text):
+                holders.setdefault(term, []).append(index)
+        self._holders = {term: np.array(indices) for term, indices in holders.items()}
+
+    def dice(self, text: str) -> np.ndarray:
+        """Dice coefficient of `text` with each text, shape (texts,)."""
+        terms = _terms(text)
+        found = [self._holders[term] for term in terms if term in self._holders]
+        shared = np.bincount(np.concatenate(found), minlength=len(self._sizes)) if found else np.zeros(len(self._sizes))
+        totals = self._sizes + len(terms)
+        return np.divide(2 * shared, totals, out=np.ones(len(totals)), where=totals > 0)

@@ -1,0 +1,42 @@
+"""The six textual operations (TeaMs-RL section 3; Evol-Instruct) and `none`."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Returns(Enum):
+    """What a rewrite under an operation gives back."""
+
+    NOTHING = "nothing"
+    INSTRUCTION = "instruction"
+    """The new instruction alone; the input is kept verbatim."""
+    INSTRUCTION_AND_INPUT = "instruction_and_input"
+    """Both, in the reply format of `prompts/_reply_with_input.md`; the input may be replaced, added or dropped."""
+
+
+class Operation(Enum):
+    """One textual operation. A new one is a line here, a template in `prompts/` and an offline rule.
+
+    The order is the order of the policy's outputs.
+    """
+
+    BREADTH = ("breadth", Returns.INSTRUCTION_AND_INPUT)
+    ADD_CONSTRAINTS = ("add_constraints", Returns.INSTRUCTION)
+    DEEPENING = ("deepening", Returns.INSTRUCTION)
+    CONCRETIZING = ("concretizing", Returns.INSTRUCTION)
+    INCREASE_REASONING_STEPS = ("increase_reasoning_steps", Returns.INSTRUCTION)
+    COMPLICATE_INPUT = ("complicate_input", Returns.INSTRUCTION_AND_INPUT)
+    NONE = ("none", Returns.NOTHING)
+
+    def __new__(cls, label: str, returns: Returns) -> Operation:
+        member = object.__new__(cls)
+        member._value_ = label
+        member.returns = returns
+        return member
+
+    returns: Returns
+
+
+TEXT_OPERATIONS: tuple[Operation, ...] = tuple(op for op in Operation if op.returns is not Returns.NOTHING)
+"""Every operation that asks a question; `none` asks nothing."""

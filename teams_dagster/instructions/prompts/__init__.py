@@ -1,0 +1,65 @@
+"""The prompts, as readable template files beside this one.
+
+A template is Markdown with two parts, the system message and the user message, divided by a line of `---`.
+`_name.md` files are parts that templates include.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from teams_dagster.completions.protocol import Message
+from teams_dagster.streams import content_hash
+
+FOLDER = Path(__file__).parent
+
+_DIVIDER = "\n---\n"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt template; `version` is the hash of its source and of every part it includes."""
+
+    name: str
+    version: str
+    source: str
+
+    def render(self, **values: str) -> tuple[Message, ...]:
+        """The messages. Raises jinja2.UndefinedError for a value that the template needs and did not get."""
+        system, user = self.source.split(_DIVIDER)
+        return tuple(
+            Message(role, _compiled(part).render(values).strip()) for role, part in (("system", system), ("user", user))
+        )
+
+
+@cache
+def prompt(name: str) -> Prompt:
+    """The prompt in `<name>.md`. Raises FileNotFoundError for a prompt that does not exist."""
+    source = _resolve((FOLDER / f"{name}.md").read_text(encoding="utf-8"))
+    if source.count(_DIVIDER) != 1:
+        raise ValueError(f"prompt {name}.md must hold exactly one line of '---' between system and user message")
+    return Prompt(name, content_hash("prompt", source), source)
+
+
+def all_prompts() -> tuple[Prompt, ...]:
+    """Every prompt in the folder, by name."""
+    return tuple(prompt(path.stem) for path in sorted(FOLDER.glob("*.md")) if not path.name.startswith("_"))
+
+
+def _resolve(source: str) -> str:
+    """`source` with its `{% include "_part.md" %}` lines replaced by the parts, so that a prompt is one text."""
+    for part in FOLDER.glob("_*.md"):
+        source = source.replace(f'{{% include "{part.name}" %}}', part.read_text(encoding="utf-8").strip())
+    return source
+
+
+_ENVIRONMENT = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+@cache
+def _compiled(source: str) -> jinja2.Template:
+    return _ENVIRONMENT.from_string(source)

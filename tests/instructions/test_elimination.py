@@ -1,0 +1,61 @@
+import pytest
+
+from teams_dagster.completions.protocol import Outcome
+from teams_dagster.instructions.elimination import (
+    Rule,
+    eliminate_answer,
+    eliminate_outcome,
+    eliminate_rewrite,
+    is_meaningless,
+)
+from teams_dagster.instructions.instruction import Instruction
+
+SEED = Instruction("Explain how tides work.")
+
+
+def test_a_usable_completion_breaks_no_rule_and_every_other_outcome_breaks_one():
+    assert eliminate_outcome(Outcome.USABLE) is None
+    assert all(eliminate_outcome(outcome) for outcome in Outcome if outcome is not Outcome.USABLE)
+
+
+def test_an_honest_rewrite_passes():
+    edit = Instruction("Explain how tides work, and why some coasts have only one high tide a day.")
+    assert eliminate_rewrite(edit, [SEED]) is None
+
+
+@pytest.mark.parametrize("text", ["", "  \n ", "...", "and the of"])
+def test_an_empty_or_meaningless_rewrite_is_eliminated(text: str):
+    assert eliminate_rewrite(Instruction(text), [SEED]) in (Rule.EMPTY, Rule.MEANINGLESS)
+
+
+@pytest.mark.parametrize(
+    "leak", ["#Rewritten Prompt#: Explain tides", "The given prompt asks for tides", "</instruction>"]
+)
+def test_words_of_the_prompt_are_a_leak(leak: str):
+    assert eliminate_rewrite(Instruction(f"{leak} in detail"), [SEED]) is Rule.LEAKED_PROMPT_WORDS
+
+
+def test_words_that_the_parent_had_are_not_leaked():
+    parent = Instruction("Improve the given prompt for an image model.")
+    edit = Instruction("Improve the given prompt for an image model in three different styles.")
+    assert eliminate_rewrite(edit, [parent]) is None
+
+
+def test_a_rewrite_that_returns_to_an_earlier_text_of_its_chain_is_eliminated():
+    parent = Instruction("Explain how tides work, with one example.")
+    assert eliminate_rewrite(Instruction("explain how tides work!"), [SEED, parent]) is Rule.RETURNED
+
+
+def test_a_changed_input_alone_is_not_a_return():
+    parent = Instruction("Sum the column.", "1\n2")
+    assert eliminate_rewrite(Instruction("Sum the column.", "day,units\nMon,3\nTue,4"), [parent]) is None
+
+
+def test_a_short_apology_is_no_answer_and_a_long_text_that_says_sorry_is():
+    assert eliminate_answer("Sorry, I cannot know today's weather.") is Rule.SHORT_APOLOGY
+    assert eliminate_answer("Sorry to hear that. " + "Here is a full answer. " * 20) is None
+
+
+def test_numbers_and_code_have_meaning():
+    assert not is_meaningless("42")
+    assert not is_meaningless("x = y[0]")

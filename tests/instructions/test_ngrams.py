@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from teams_dagster.instructions.ngrams import NgramIndex, ngrams, words
+
+LONG = " ".join(f"word{k}" for k in range(20))
+
+
+def test_words_ignore_case_punctuation_and_width() -> None:
+    assert words("It's  ＦＵＬＬ-width; snake_case, 3.5!") == ["it", "s", "full", "width", "snake", "case", "3", "5"]
+
+
+def test_languages_without_spaces_have_words_too() -> None:
+    assert words("写一首abc诗") == ["写", "一", "首", "abc", "诗"]
+
+
+def test_a_text_of_n_words_has_n_minus_12_ngrams() -> None:
+    assert len(ngrams(LONG)) == 8
+    assert ngrams("too short") == set()
+
+
+def test_thirteen_shared_words_are_an_overlap_and_twelve_are_not() -> None:
+    index = NgramIndex([LONG])
+    found = LONG.split()
+    assert index.overlap("Solve: " + " ".join(found[3:16])) == " ".join(found[3:16])
+    assert index.overlap(" ".join(found[:12]) + " and then " + " ".join(found[8:])) is None
+
+
+def test_a_text_divided_between_two_parts_is_found() -> None:
+    found = LONG.split()
+    assert NgramIndex([LONG]).overlap(" ".join(found[:10]), " ".join(found[10:])) is not None
+
+
+def test_a_short_evaluation_text_matches_only_the_same_words() -> None:
+    index = NgramIndex(["What is 2 + 2?", "", "..."])
+    assert len(index) == 1
+    assert index.overlap("WHAT is 2+2") == "what is 2 2"
+    assert index.overlap("What is 2 + 2? Explain to a child.") is None
+
+
+def test_without_evaluation_texts_nothing_overlaps() -> None:
+    assert NgramIndex([]).overlap(LONG, "") is None

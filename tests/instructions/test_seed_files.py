@@ -1,0 +1,155 @@
+"""What each file format gives, and how a broken file says so."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from teams_dagster.instructions.seed_files import SeedFileError, read_rows, texts_in
+
+
+def write(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def cells(path: Path) -> list:
+    return [row.cells if row.cells is not None else row.broken for row in read_rows(path)]
+
+
+ROWS = [{"instruction": "Name a tree.", "input": ""}, {"instruction": "Count these.", "input": 'a, b\nc "d"'}]
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "csv", "parquet"])
+def test_every_format_gives_the_same_rows(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"seeds.{suffix}"
+    if suffix == "json":
+        path.write_text(json.dumps(ROWS))
+    elif suffix == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    elif suffix == "csv":
+        path.write_text('instruction,input\nName a tree.,\nCount these.,"a, b\nc ""d"""\n')
+    else:
+        pq.write_table(pa.Table.from_pylist(ROWS), path)
+    assert cells(path) == ROWS
+    assert [row.row for row in read_rows(path)] == [1, 2]
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path: Path) -> None:
+    assert cells(write(tmp_path, "a.csv", "\ufeffInstruction \nName a tree.\n")) == [{"instruction": "Name a tree."}]
+
+
+def test_a_json_file_with_one_object_a_line_is_read_as_such(tmp_path: Path) -> None:
+    assert cells(write(tmp_path, "a.json", '{"instruction": "x"}\n{"instruction": "y"}\n')) == [
+        {"instruction": "x"},
+        {"instruction": "y"},
+    ]
+
+
+def test_a_broken_jsonl_line_is_one_broken_row(tmp_path: Path) -> None:
+    deep, long_number = "[" * 100_000, '{"n": ' + "1" * 5000 + "}"
+    lines = ['{"a": 1}', "{broken", "[1]", deep, long_number, "", '{"a": 2}']
+    found = list(read_rows(write(tmp_path, "a.jsonl", "\n".join(lines) + "\n\n")))
+    assert [row.cells for row in found] == [{"a": 1}, None, None, None, None, {}, {"a": 2}]
+    assert [row.row for row in found] == [1, 2, 3, 4, 5, 6, 7]
+    assert "not valid JSON" in found[1].broken
+    assert "not list" in found[2].broken
+
+
+def test_an_unclosed_quote_in_a_csv_swallows_no_other_row(tmp_path: Path) -> None:
+    text = 'instruction,input\nOne,a\n"Two,b\nThree,c\n"Four, too",d\nFive,"e\ne"\n'
+    found = list(read_rows(write(tmp_path, "a.csv", text)))
+    good = [row.cells["instruction"] for row in found if row.cells is not None]
+    assert good == ["One", "Three", "Four, too", "Five"]
+    assert found[-1].cells == {"instruction": "Five", "input": "e\ne"}
+    assert [row.row for row in found if row.cells is None] == [2]
+
+
+def test_an_unclosed_quote_before_the_end_of_a_csv_is_one_broken_row(tmp_path: Path) -> None:
+    found = cells(write(tmp_path, "a.csv", 'instruction\nOne\n"Two\nThree\n'))
+    assert found[0] == {"instruction": "One"}
+    assert "not closed" in found[1]
+    assert found[2] == {"instruction": "Three"}
+
+
+def test_a_stray_quote_that_pairs_with_one_of_a_later_row_swallows_nothing_between(tmp_path: Path) -> None:
+    found = cells(write(tmp_path, "a.csv", 'instruction,input\n"One,x\nTwo,y\nThree of 5",b,c\n'))
+    assert found[1] == {"instruction": "Two", "input": "y"}
+    assert "line 2" in found[0]
+    assert "line 4: 3 cells" in found[2]
+
+
+def test_a_csv_row_with_too_many_cells_is_broken_and_one_with_too_few_is_filled(tmp_path: Path) -> None:
+    found = cells(write(tmp_path, "a.csv", "instruction,input\nOne,a,b\nTwo\n\nThree,c\n"))
+    assert "3 cells under 2 columns" in found[0]
+    assert found[1:] == [{"instruction": "Two", "input": ""}, {}, {"instruction": "Three", "input": "c"}]
+
+
+def test_a_csv_cell_may_be_longer_than_pythons_default_limit(tmp_path: Path) -> None:
+    assert len(cells(write(tmp_path, "a.csv", "instruction\n" + "x" * 300_000 + "\nTwo\n"))) == 2
+
+
+def test_a_parquet_cell_that_is_not_utf8_is_one_broken_row(tmp_path: Path) -> None:
+    data = pa.array([b"good", b"\xff\xfe", b"fine"], pa.binary())
+    text = pa.StringArray.from_buffers(3, data.buffers()[1], data.buffers()[2])
+    pq.write_table(pa.table({"instruction": text}), tmp_path / "a.parquet")
+    assert cells(tmp_path / "a.parquet") == [{"instruction": "good"}, "a cell is not UTF-8", {"instruction": "fine"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.txt", "x", "suffix '.txt'"),
+        ("a.json", "", "is empty"),
+        ("a.json", '[{"instruction": "x"},\n {"instruction": }]', "line 2"),
+        ("a.json", '"text"', "not a list"),
+        ("a.json", '{\n "data": []\n}', "holds a dict, not a list"),
+        ("a.csv", "text,text\n1,2\n", "'text' appears twice"),
+        ("a.csv", '"text\n', "header"),
+        ("a.jsonl", "text".encode("utf-16"), "UTF-16"),
+        ("a.parquet", b"PAR1 but no more", "not a readable Parquet file"),
+    ],
+)
+def test_a_file_broken_as_a_whole_is_an_error_that_names_it(tmp_path: Path, name: str, content, says: str) -> None:
+    with pytest.raises(SeedFileError) as error:
+        list(read_rows(write(tmp_path, name, content)))
+    assert name in str(error.value)
+    assert says in str(error.value)
+
+
+def test_a_missing_file_and_a_folder_are_errors_that_name_the_path(tmp_path: Path) -> None:
+    with pytest.raises(SeedFileError, match=r"nowhere\.json does not exist.*TEAMS_SEEDS"):
+        read_rows(tmp_path / "nowhere.json")
+    with pytest.raises(SeedFileError, match="is a folder"):
+        read_rows(tmp_path)
+
+
+def test_evaluation_texts_are_all_texts_of_all_columns(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl", '{"question": "q", "n": 3, "choices": ["a", {"text": "b"}]}\n')
+    assert list(texts_in(path)) == ["q", "a", "b"]
+
+
+def test_a_broken_row_of_an_evaluation_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SeedFileError, match=r"a\.jsonl, row 2"):
+        list(texts_in(write(tmp_path, "a.jsonl", '{"question": "q"}\n{broken\n')))
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\",\n\r\t;'"), max_size=20)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(TEXTS, TEXTS), max_size=12))
+def test_whatever_a_csv_writer_writes_is_read_back(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
+    rows.append(("the", "end"))
+    path = tmp_path / "a.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("instruction", "input"), *rows])
+    assert cells(path) == [{"instruction": a, "input": b} for a, b in rows]
