@@ -1,0 +1,1 @@
+"""Connections: language models, the ledger, the artefact store."""

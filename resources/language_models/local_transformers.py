@@ -1,0 +1,249 @@
+"""A local model through `transformers`: on the GPU when there is one, in a thread of its own.
+
+Questions that wait together are answered together. Each samples with noise of its own, drawn for its messages and
+replica, so company changes an answer no more than rounding does; the ledger keeps the answer that was given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from teams_dagster.completions.outcomes import classify
+from teams_dagster.completions.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request, Usage
+from teams_dagster.streams import content_hash
+
+if TYPE_CHECKING:
+    import torch
+
+MAX_BATCH = 16
+"""Questions answered together at most."""
+
+_SAMPLED_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    request: Request
+    future: asyncio.Future[Completion]
+
+
+class LocalTransformersModel:
+    """A causal language model from a folder or the hub. Implements `LanguageModel`; loaded at the first question."""
+
+    def __init__(self, model_path: str, *, max_batch: int = MAX_BATCH) -> None:
+        """`model_path` is a folder in Hugging Face form, or a hub id."""
+        self._path = model_path
+        self._max_batch = max_batch
+        self._identity = ModelIdentity("transformers", model_path, rules_version=weights_digest(Path(model_path)))
+        self._generator: _Generator | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="local-model")
+        self._waiting: list[_Waiting] = []
+        self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Provider `transformers`, the path, and (as rules version) a digest of a local folder's weights."""
+        return self._identity
+
+    async def complete(self, request: Request) -> Completion:
+        """Generate an answer. Raises CompletionError when the prompt does not fit or generation fails."""
+        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(request, future))
+        if self._serving is None or self._serving.done():
+            self._serving = asyncio.create_task(self._serve())
+        return await future
+
+    async def close(self) -> None:
+        """Finish the batch under way and free the model."""
+        self._thread.shutdown(wait=True)
+        self._generator = None
+
+    async def _serve(self) -> None:
+        """Answer batch after batch until nobody waits."""
+        await asyncio.sleep(0)  # let the questions of this turn of the loop gather
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
+            wanted = [waiting for waiting in batch if not waiting.future.done()]
+            if not wanted:
+                continue
+            answers = await loop.run_in_executor(self._thread, self._answer, [each.request for each in wanted])
+            for waiting, answer in zip(wanted, answers, strict=True):
+                if waiting.future.done():
+                    continue
+                if isinstance(answer, CompletionError):
+                    waiting.future.set_exception(answer)
+                else:
+                    waiting.future.set_result(answer)
+
+    def _answer(self, requests: list[Request]) -> list[Completion | CompletionError]:
+        """In the model's thread: load it if need be, and answer a batch."""
+        try:
+            if self._generator is None:
+                self._generator = _Generator(self._path)
+        except Exception as error:
+            detail = f"cannot load the model {self._path}: {error}"
+            return [CompletionError(ErrorKind.REJECTED, detail, reached_server=False) for _ in requests]
+        try:
+            return self._generator.answer(requests)
+        except Exception as error:
+            return [CompletionError(ErrorKind.SERVER, f"generation failed: {error}") for _ in requests]
+
+
+@dataclass(frozen=True)
+class _Prompt:
+    """A question as the model takes it."""
+
+    request: Request
+    tokens: list[int]
+    limit: int
+    """Tokens it may generate: what was asked for, or what the window leaves."""
+
+
+class _Generator:
+    """The loaded model."""
+
+    def __init__(self, path: str) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        on_gpu = torch.cuda.is_available()
+        dtype = torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float32
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(path)
+        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+        self._model = model.to("cuda" if on_gpu else "cpu").eval()
+        self._ends = _end_tokens(self._model, self._tokenizer)
+        self._window: int | None = getattr(model.config, "max_position_embeddings", None)
+
+    def answer(self, requests: list[Request]) -> list[Completion | CompletionError]:
+        """Answers in the order of `requests`; one that cannot be put to the model fails alone."""
+        prompts = [self._prompt(request) for request in requests]
+        good = [prompt for prompt in prompts if isinstance(prompt, _Prompt)]
+        generated = iter(self._generate(good) if good else [])
+        return [next(generated) if isinstance(prompt, _Prompt) else prompt for prompt in prompts]
+
+    def _prompt(self, request: Request) -> _Prompt | CompletionError:
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        if self._tokenizer.chat_template:
+            try:
+                text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            except Exception as error:
+                return CompletionError(ErrorKind.REJECTED, f"the chat template refuses the messages: {error}")
+            tokens = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        else:
+            text = "\n\n".join(message["content"] for message in messages) + "\n\n"
+            tokens = self._tokenizer(text)["input_ids"]
+        limit = request.sampling.max_tokens
+        if self._window is not None:
+            limit = min(limit, self._window - len(tokens))
+        if limit < 1:
+            detail = f"the prompt has {len(tokens)} tokens, the model's window {self._window}"
+            return CompletionError(ErrorKind.REJECTED, detail)
+        return _Prompt(request, tokens, limit)
+
+    def _generate(self, prompts: list[_Prompt]) -> list[Completion]:
+        """Generate for all prompts in one left-padded batch."""
+        import torch
+        from transformers import GenerationConfig
+
+        width = max(len(prompt.tokens) for prompt in prompts)
+        padding = self._ends[0]
+        rows = [[padding] * (width - len(prompt.tokens)) + prompt.tokens for prompt in prompts]
+        mask = [[0] * (width - len(prompt.tokens)) + [1] * len(prompt.tokens) for prompt in prompts]
+        device = self._model.device
+        with torch.inference_mode():
+            output = self._model.generate(
+                torch.tensor(rows, device=device),
+                attention_mask=torch.tensor(mask, device=device),
+                logits_processor=[_Sampler([prompt.request for prompt in prompts], device)],
+                generation_config=GenerationConfig(
+                    do_sample=False,
+                    max_new_tokens=max(prompt.limit for prompt in prompts),
+                    eos_token_id=self._ends,
+                    pad_token_id=padding,
+                ),
+            )
+        generated = output[:, width:].tolist()
+        return [self._completion(prompt, tokens) for prompt, tokens in zip(prompts, generated, strict=True)]
+
+    def _completion(self, prompt: _Prompt, generated: list[int]) -> Completion:
+        tokens = generated[: prompt.limit]
+        end = next((place for place, token in enumerate(tokens) if token in self._ends), None)
+        finish_reason = "length" if end is None else "stop"
+        text = self._tokenizer.decode(tokens[:end], skip_special_tokens=True).strip()
+        usage = Usage(len(prompt.tokens), 0, len(tokens) if end is None else end + 1)
+        return Completion(text, finish_reason, classify(text, finish_reason), usage)
+
+
+class _Sampler:
+    """Temperature and nucleus sampling with noise of each row's own: the largest of (logit + Gumbel noise) is a draw
+    from the softmax, whoever else is in the batch. Called by `generate` before it takes the largest score.
+    """
+
+    def __init__(self, requests: list[Request], device: torch.device) -> None:
+        import torch
+
+        self._temperatures = [request.sampling.temperature for request in requests]
+        self._top_p = torch.tensor([[request.sampling.top_p] for request in requests], device=device)
+        self._noise = [torch.Generator(device).manual_seed(_seed(request)) for request in requests]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Scores (batch, vocabulary) whose largest entry is the token drawn."""
+        import torch
+
+        scores = scores.float()
+        warm = torch.tensor([[t if t > 0 else 1.0] for t in self._temperatures], device=scores.device)
+        logits = self._nucleus(scores / warm)
+        drawn = torch.empty_like(logits)
+        for row, noise in enumerate(self._noise):
+            if self._temperatures[row] > 0:
+                drawn[row] = logits[row] - torch.empty_like(logits[row]).exponential_(generator=noise).log()
+            else:
+                drawn[row] = scores[row]
+        return drawn
+
+    def _nucleus(self, logits: torch.Tensor) -> torch.Tensor:
+        """`logits` without what lies beyond each row's top-p mass; the most likely token always stays."""
+        ordered, order = logits.sort(dim=-1, descending=True)
+        probabilities = ordered.softmax(dim=-1)
+        beyond = probabilities.cumsum(dim=-1) - probabilities >= self._top_p
+        return logits.masked_fill(beyond.scatter(-1, order, beyond), float("-inf"))
+
+
+def weights_digest(folder: Path) -> str:
+    """A digest that changes when a folder's model does: every file's name and size, its first and last mebibyte.
+
+    Empty for what is no folder (a hub id names a revision of its own).
+    """
+    if not folder.is_dir():
+        return ""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.iterdir() if path.is_file()):
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size} ".encode())
+        with file.open("rb") as content:
+            digest.update(content.read(_SAMPLED_BYTES))
+            content.seek(max(0, size - _SAMPLED_BYTES))
+            digest.update(content.read(_SAMPLED_BYTES))
+    return digest.hexdigest()[:32]
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
+    """The tokens that end an answer, of the model's generation settings and of its tokenizer."""
+    configured = model.generation_config.eos_token_id
+    ends = [configured] if isinstance(configured, int) else list(configured or [])
+    if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ends:
+        ends.append(tokenizer.eos_token_id)
+    if not ends:
+        raise ValueError("neither the model nor its tokenizer names an end-of-text token")
+    return ends
+
+
+def _seed(request: Request) -> int:
+    messages = [[message.role, message.content] for message in request.messages]
+    return int(content_hash("local sampling", messages, request.replica)[:15], 16)

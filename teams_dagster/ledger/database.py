@@ -1,0 +1,126 @@
+"""Opening the ledger database: SQLite in WAL mode on one machine, PostgreSQL when shared."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
+
+from teams_dagster.ledger import schema
+
+BUSY_TIMEOUT_MS = 60_000
+"""How long a writer waits for another process's transaction on SQLite."""
+
+_POSTGRES_WRITER_LOCK = 0x7EA5_1ED6
+"""Advisory lock that orders writers: without it a lower `seq` could become visible after a higher one was read."""
+
+
+class LedgerError(Exception):
+    """The ledger database cannot be opened, read or written."""
+
+
+def sqlite_url(path: Path) -> str:
+    """The address of a ledger kept in a file."""
+    return f"sqlite:///{path}"
+
+
+def open_database(url: str) -> sa.Engine:
+    """Connect to the ledger at `url`, creating its tables when there are none.
+
+    Raises LedgerError when it cannot be reached, or was written by a newer version of this software.
+    """
+    address = sa.make_url(url)
+    if address.drivername in ("postgresql", "postgres"):
+        address = address.set(drivername="postgresql+psycopg")
+    backend = address.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise LedgerError(f"TEAMS_LEDGER_URL: {backend} is not supported; use sqlite:///<path> or postgresql://...")
+    engine = _sqlite_engine(address) if backend == "sqlite" else sa.create_engine(address, pool_pre_ping=True)
+    event.listen(engine, "begin", _begin)
+    try:
+        _prepare(engine)
+    except SQLAlchemyError as error:
+        engine.dispose()
+        shown = address.render_as_string(hide_password=True)
+        raise LedgerError(f"cannot open the ledger database {shown}: {_reason(error)}") from error
+    except LedgerError:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def write_transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that excludes other writers from its start; it is durable when the block ends."""
+    with engine.connect().execution_options(ledger_writes=True) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def read_snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection on which every query sees the same state of the ledger."""
+    connection = engine.connect()
+    if engine.dialect.name == "postgresql":
+        connection = connection.execution_options(isolation_level="REPEATABLE READ")
+    with connection, connection.begin():
+        yield connection
+
+
+def ledger_id(connection: sa.Connection) -> str:
+    """The id that tells this ledger from another one that takes its place."""
+    return connection.execute(sa.select(schema.ledger_identity.c.ledger_id)).scalar_one()
+
+
+def _sqlite_engine(address: sa.URL) -> sa.Engine:
+    if not address.database or address.database == ":memory:":
+        raise LedgerError("TEAMS_LEDGER_URL: the ledger must be a file, so that it outlives the process")
+    Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(address)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    return engine
+
+
+def _begin(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get("ledger_writes", False)
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    elif writes:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_POSTGRES_WRITER_LOCK})")
+
+
+def _prepare(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        known = sa.inspect(connection).has_table(schema.ledger_identity.name)
+    if not known:
+        with write_transaction(engine) as connection:
+            schema.metadata.create_all(connection)
+            found = connection.execute(sa.select(schema.ledger_identity.c.schema_version)).first()
+            if found is None:
+                row = {"schema_version": schema.SCHEMA_VERSION, "ledger_id": uuid.uuid4().hex}
+                connection.execute(sa.insert(schema.ledger_identity), row)
+    with engine.connect() as connection:
+        version = connection.execute(sa.select(schema.ledger_identity.c.schema_version)).scalar_one()
+    if version != schema.SCHEMA_VERSION:
+        raise LedgerError(
+            f"the ledger database has schema version {version}, this software knows {schema.SCHEMA_VERSION}: "
+            "update teams-dagster, or point TEAMS_LEDGER_URL (or TEAMS_DATA_DIR) at another ledger"
+        )
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """The driver's own words, without the statement and its parameters."""
+    return str(getattr(error, "orig", None) or error).strip()

@@ -1,0 +1,96 @@
+"""Replacing a DuckDB file under its readers, and only when nobody writes to it.
+
+A draft is made beside the file and renamed over it: readers keep the state they opened, and a kill at any moment
+leaves the old file or the new one. A refresher that cannot proceed says so instead of waiting for people.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import duckdb
+
+_POLL_S = 0.05
+
+
+class NotNow(Exception):
+    """The file cannot be replaced at the moment; the message says why."""
+
+
+@contextmanager
+def turn(path: Path, wait_s: float) -> Iterator[None]:
+    """One refresher at a time. The lock dies with its process. Raises NotNow after `wait_s`."""
+    lock = path.with_name(f".{path.name}.lock")
+    with lock.open("a") as handle:
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise NotNow(f"another process has been refreshing {path} for {wait_s:g} s") from None
+                time.sleep(_POLL_S)
+        for leftover in (*path.parent.glob(f".{path.name}.draft*"), *path.parent.glob(f".{path.name}.held*")):
+            leftover.unlink()
+        yield
+
+
+@contextmanager
+def held(path: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
+    """A read-only connection that keeps writers out while it is open; None when there is no file.
+
+    Raises NotNow when someone has the file open for writing, or it is no DuckDB file.
+    """
+    wal = path.with_name(f"{path.name}.wal")
+    if not path.exists():
+        wal.unlink(missing_ok=True)  # of a file that was deleted: it must not be applied to the next one
+        yield None
+        return
+    with ExitStack() as opened:
+        try:
+            if wal.exists():
+                with duckdb.connect(path) as writer:  # fails while its writer lives; else finishes a dead one's work
+                    writer.execute("checkpoint")
+            opened.enter_context(duckdb.connect(path, read_only=True))
+            # Inside one process DuckDB answers a known path from the file it opened first, which may have been
+            # replaced since. A second name leads to the file as it is, and to its lock.
+            alias = path.with_name(f".{path.name}.held")
+            os.link(path, alias)
+            opened.callback(alias.unlink)
+            reader = opened.enter_context(duckdb.connect(alias, read_only=True))
+        except (duckdb.Error, OSError) as error:
+            raise NotNow(f"{path} is open elsewhere, or is no DuckDB file of this version: {error}") from error
+        yield reader
+
+
+@contextmanager
+def draft(path: Path, *, copied: bool) -> Iterator[Path]:
+    """A place for the next version of `path`, beside it; a copy of it when `copied`. Publish it inside the block."""
+    place = path.with_name(f".{path.name}.draft")
+    if not copied:
+        yield place
+        return
+    # Closing any descriptor of a file drops its process's locks on it: this one stays open until it is replaced.
+    with path.open("rb") as source:
+        with place.open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+        yield place
+
+
+def publish(place: Path, path: Path) -> None:
+    """Put a draft, closed and checkpointed, in the place of `path`."""
+    if place.with_name(f"{place.name}.wal").exists():
+        raise RuntimeError(f"{place} was not checkpointed")
+    os.replace(place, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

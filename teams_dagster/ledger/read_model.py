@@ -1,0 +1,274 @@
+"""`teams.duckdb`: where people and reports read. It follows the ledger database and the assets' Parquet.
+
+Nothing depends on it: it can be deleted and is made again. Refreshing adds what is new to a copy and publishes that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+
+from teams_dagster.ledger import source
+from teams_dagster.ledger.database import ledger_id, open_database, read_snapshot
+from teams_dagster.ledger.publishing import NotNow, draft, held, publish, turn
+from teams_dagster.ledger.source import Position
+from teams_dagster.ledger.tables import MANIFEST, TABLES, Table
+from teams_dagster.streams import content_hash
+
+COST_VIEWS = {
+    "asset": "asset_key",
+    "role": "role",
+    "operation": "operation",
+    "model": "provider, model",
+}
+"""The views `cost_by_<name>` and the columns they group by."""
+
+UP_TO_DATE = "up to date"
+PUBLISHED = "published"
+
+
+@dataclass(frozen=True)
+class ArtefactFiles:
+    """An artefact's folder: a manifest, and Parquet files named after their tables."""
+
+    folder: Path
+    current: bool
+    """Whether it is what its asset (or its partition) stands for now. History keeps the others' rows too."""
+
+
+@dataclass(frozen=True)
+class RefreshReport:
+    """What a refresh did."""
+
+    published: bool
+    reason: str
+    """`published`, `up to date`, or why the file could not be replaced this time."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """Rows of each table, when it was published."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Artefact:
+    """A complete artefact, identified so that a changed one counts as another."""
+
+    folder: Path
+    manifest_sha256: str
+    current: bool
+
+
+@dataclass(frozen=True)
+class _State:
+    """What a read model was made from."""
+
+    version: str
+    ledger_id: str
+    position: Position
+    artefacts: tuple[_Artefact, ...]
+
+    def can_become(self, wanted: _State) -> bool:
+        """Whether adding rows is enough to get there."""
+        return (self.version, self.ledger_id) == (wanted.version, wanted.ledger_id)
+
+
+def refresh(ledger_url: str, artefacts: Iterable[ArtefactFiles], path: Path, *, wait_s: float = 60.0) -> RefreshReport:
+    """Bring the DuckDB file at `path` up to date with the ledger and the complete ones of `artefacts`.
+
+    Give artefacts oldest first: where two bring the same row, the first wins. Several processes may refresh at once,
+    each waits its turn; a kill at any point is safe. While someone has the file open for writing, nothing is
+    published and the report says so. Tables that people added to the file survive a refresh, not a rebuild.
+    """
+    began = time.perf_counter()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = open_database(ledger_url)
+    rows: dict[str, int] = {}
+    try:
+        with turn(path, wait_s), held(path) as reader, read_snapshot(engine) as ledger:
+            wanted = _State(_version(), ledger_id(ledger), source.end(ledger), _complete(artefacts))
+            known = None if reader is None else _read_state(reader)
+            if known is not None and known == wanted:
+                return RefreshReport(False, UP_TO_DATE, seconds=time.perf_counter() - began)
+            extends = known is not None and known.can_become(wanted)
+            with draft(path, copied=extends) as place:
+                with duckdb.connect(place) as connection:
+                    if known is None or not extends:
+                        known = _create(connection, wanted)
+                    _follow_ledger(connection, ledger, known.position)
+                    _follow_artefacts(connection, known.artefacts, wanted.artefacts)
+                    _write_state(connection, wanted)
+                    rows = _count(connection)
+                    connection.execute("checkpoint")
+                publish(place, path)
+    except NotNow as reason:
+        return RefreshReport(False, str(reason), seconds=time.perf_counter() - began)
+    finally:
+        engine.dispose()
+    return RefreshReport(True, PUBLISHED, rows, time.perf_counter() - began)
+
+
+def _create(connection: duckdb.DuckDBPyConnection, wanted: _State) -> _State:
+    """Make all tables and views, empty."""
+    connection.execute(_sql("create_tables"))
+    for table in TABLES.values():
+        connection.register("empty", table.schema.empty_table())
+        connection.execute(f"create table {table.name} as select * from empty")
+        connection.unregister("empty")
+    for name, columns in COST_VIEWS.items():
+        connection.execute(Template(_sql("cost_by")).substitute(name=name, columns=columns))
+    connection.execute(_sql("sample_lineage"))
+    return _State(wanted.version, wanted.ledger_id, Position(), ())
+
+
+def _follow_ledger(connection: duckdb.DuckDBPyConnection, ledger: sa.Connection, since: Position) -> None:
+    """Add what was written to the ledger after `since`."""
+    for batch in source.new_calls(ledger, since):
+        _run(connection, "insert into llm_calls by name select * from batch", batch)
+    for batch in source.late_results(ledger, since):
+        columns = [name for name in batch.column_names if name != "request_id"]
+        changes = ", ".join(f"{name} = batch.{name}" for name in columns)
+        _run(
+            connection,
+            f"update llm_calls set {changes} from batch where llm_calls.request_id = batch.request_id",
+            batch,
+        )
+    for batch in source.new_uses(ledger, since):
+        _run(connection, "insert into llm_requests by name select * from batch", batch)
+    connection.execute(_sql("drop_superseded_requests"))
+    for batch in source.new_answers(ledger, since):
+        _run(connection, _sql("insert_answers"), batch)
+
+
+def _follow_artefacts(
+    connection: duckdb.DuckDBPyConnection, known: Sequence[_Artefact], wanted: Sequence[_Artefact]
+) -> None:
+    """Add the history of artefacts not met before; where the current ones changed, take their rows alone."""
+    met = {(artefact.folder, artefact.manifest_sha256) for artefact in known}
+    new = [artefact for artefact in wanted if (artefact.folder, artefact.manifest_sha256) not in met]
+    current = [artefact for artefact in wanted if artefact.current]
+    for table in TABLES.values():
+        if not table.current_only:
+            _insert(connection, table, new)
+        elif current != [artefact for artefact in known if artefact.current]:
+            connection.execute(f"delete from {table.name}")
+            _insert(connection, table, current)
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: Table, artefacts: Iterable[_Artefact]) -> None:
+    """Insert the rows of the artefacts that have this table; of rows with the same key the first one stays."""
+    for artefact in artefacts:
+        file = artefact.folder / f"{table.name}.parquet"
+        if not file.exists():
+            continue
+        there = set(pq.read_schema(file).names)
+        columns = ", ".join(name for name in table.schema.names if name in there)
+        statement = (
+            f"insert into {table.name} by name select {columns} "
+            "from read_parquet($file, file_row_number = true) as incoming"
+        )
+        if table.key:
+            same = " and ".join(f"known.{name} = incoming.{name}" for name in table.key)
+            statement += (
+                f" where not exists (select 1 from {table.name} as known where {same})"
+                f" qualify row_number() over (partition by {', '.join(table.key)} order by file_row_number) = 1"
+            )
+        connection.execute(statement, {"file": str(file)})
+
+
+def _complete(artefacts: Iterable[ArtefactFiles]) -> tuple[_Artefact, ...]:
+    """The artefacts that have their manifest."""
+    found = []
+    for artefact in artefacts:
+        manifest = artefact.folder / MANIFEST
+        if manifest.exists():
+            digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+            found.append(_Artefact(artefact.folder.resolve(), digest, artefact.current))
+    return tuple(found)
+
+
+def _read_state(connection: duckdb.DuckDBPyConnection) -> _State | None:
+    """What the file was made from; None when this software cannot tell, and has to make it anew."""
+    try:
+        row = connection.execute(
+            "select read_model_version, ledger_id, attempts_seq, results_seq, uses_seq, answers_seq "
+            "from read_model_state"
+        ).fetchone()
+        artefacts = connection.execute(
+            "select folder, manifest_sha256, current from read_model_artefacts order by position"
+        ).fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException):
+        return None
+    if row is None:
+        return None
+    met = tuple(_Artefact(Path(folder), digest, current) for folder, digest, current in artefacts)
+    return _State(row[0], row[1], Position(*row[2:]), met)
+
+
+def _write_state(connection: duckdb.DuckDBPyConnection, state: _State) -> None:
+    position = state.position
+    connection.execute("delete from read_model_state")
+    connection.execute(
+        "insert into read_model_state select ?, ?, ?, ?, ?, ?, epoch_ms(?)",
+        [
+            state.version,
+            state.ledger_id,
+            position.attempts,
+            position.results,
+            position.uses,
+            position.answers,
+            time.time_ns() // 1_000_000,
+        ],
+    )
+    connection.execute("delete from read_model_artefacts")
+    artefacts = [
+        {
+            "position": position,
+            "folder": str(artefact.folder),
+            "manifest_sha256": artefact.manifest_sha256,
+            "current": artefact.current,
+        }
+        for position, artefact in enumerate(state.artefacts)
+    ]
+    if artefacts:
+        _run(
+            connection,
+            "insert into read_model_artefacts by name select * from batch",
+            pa.Table.from_pylist(artefacts),
+        )
+
+
+def _run(connection: duckdb.DuckDBPyConnection, statement: str, batch: pa.Table) -> None:
+    """Execute a statement that reads an Arrow table under the name `batch`."""
+    connection.register("batch", batch)
+    connection.execute(statement)
+    connection.unregister("batch")
+
+
+def _count(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    counts = {}
+    for name in ("llm_calls", "llm_requests", "answers", *TABLES):
+        row = connection.execute(f"select count(*) from {name}").fetchone()
+        counts[name] = 0 if row is None else row[0]
+    return counts
+
+
+def _version() -> str:
+    """Changes with every change of a table or a view, so that an old file is made anew and not patched."""
+    statements = [_sql(name) for name in ("create_tables", "cost_by", "sample_lineage")]
+    schemas = [str(table.schema) for table in TABLES.values()]
+    return content_hash("read_model", statements, schemas, sorted(COST_VIEWS.items()))
+
+
+@cache
+def _sql(name: str) -> str:
+    return resources.files("teams_dagster.ledger.sql").joinpath(f"{name}.sql").read_text("utf-8")

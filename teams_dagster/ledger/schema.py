@@ -1,0 +1,135 @@
+"""The ledger database's tables: append-only, the same on SQLite and PostgreSQL.
+
+`seq` rises with commit order (writers are serialised), so a reader that remembers the highest one it saw
+misses nothing. Times are microseconds since the epoch, UTC. Money is nano-dollars.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+SCHEMA_VERSION = 1
+"""Raised with every change of these tables."""
+
+metadata = sa.MetaData()
+
+
+def _seq() -> sa.Column[int]:
+    """The insertion order. SQLite wants INTEGER for its row id; PostgreSQL gets a 64-bit sequence."""
+    big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    return sa.Column("seq", big, primary_key=True, autoincrement=True)
+
+
+def _required(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=False)
+
+
+def _where_asked() -> list[sa.Column[str]]:
+    """Who asked, for what: shared by attempts and uses."""
+    return [
+        _required("role"),
+        _required("purpose"),
+        sa.Column("operation", sa.Text),
+        _required("provider"),
+        _required("model"),
+        _required("run_id"),
+        _required("asset_key"),
+        sa.Column("partition_key", sa.Text),
+        sa.Column("transition_id", sa.Text),
+        sa.Column("sample_id", sa.Text),
+    ]
+
+
+def _usage() -> list[sa.Column[int]]:
+    """Tokens as the provider reported them; NULL where it said nothing."""
+    return [sa.Column(name, sa.BigInteger) for name in ("prompt_tokens", "cached_tokens", "completion_tokens")]
+
+
+ledger_identity = sa.Table(
+    "ledger_identity",
+    metadata,
+    sa.Column("schema_version", sa.Integer, primary_key=True),
+    _required("ledger_id"),
+)
+"""One row: the version of these tables, and a random id that tells this ledger from another at the same address."""
+
+questions = sa.Table(
+    "questions",
+    metadata,
+    _seq(),
+    sa.Column("request_key", sa.Text, nullable=False, unique=True),
+    _required("provider"),
+    _required("model"),
+    _required("base_url"),
+    _required("rules_version"),
+    _required("prompt_version"),
+    _required("messages"),
+    sa.Column("temperature", sa.Double, nullable=False),
+    sa.Column("top_p", sa.Double, nullable=False),
+    sa.Column("max_tokens", sa.Integer, nullable=False),
+    sa.Column("replica", sa.BigInteger, nullable=False),
+)
+"""What was sent, once per request key; `messages` is a JSON list of {role, content}, for a replay to compare with."""
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    _seq(),
+    sa.Column("request_id", sa.Text, nullable=False, unique=True),
+    _required("request_key"),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    *_where_asked(),
+    _required("process"),
+    sa.Column("started_at", sa.BigInteger, nullable=False),
+)
+"""Intents: written before the call. One without a row in `results` is unresolved: perhaps paid, outcome unknown."""
+
+results = sa.Table(
+    "results",
+    metadata,
+    _seq(),
+    sa.Column("request_id", sa.Text, nullable=False, unique=True),
+    _required("status"),
+    sa.Column("outcome", sa.Text),
+    sa.Column("error_kind", sa.Text),
+    sa.Column("error_detail", sa.Text),
+    sa.Column("http_status", sa.Integer),
+    *_usage(),
+    sa.Column("cost_nano_usd", sa.BigInteger),
+    _required("price_version"),
+    sa.Column("latency_ms", sa.Double, nullable=False),
+    sa.Column("finished_at", sa.BigInteger, nullable=False),
+)
+"""How attempts ended: status `ok` (a billed completion, whatever it says) or `failed`."""
+
+answers = sa.Table(
+    "answers",
+    metadata,
+    _seq(),
+    sa.Column("request_key", sa.Text, nullable=False, unique=True),
+    _required("request_id"),
+    _required("text"),
+    _required("finish_reason"),
+    _required("outcome"),
+    *_usage(),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+"""The answer of each question, for reuse. The first one stays."""
+
+uses = sa.Table(
+    "uses",
+    metadata,
+    _seq(),
+    _required("use_id"),
+    sa.Column("answered", sa.Boolean, nullable=False),
+    _required("request_key"),
+    sa.Column("request_id", sa.Text),
+    sa.Column("reused", sa.Boolean, nullable=False),
+    _required("outcome"),
+    sa.Column("error_kind", sa.Text),
+    *_where_asked(),
+    sa.Column("asked_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("use_id", "answered"),
+)
+"""One row per question asked. A question that failed and was answered when the step ran again has two rows with
+one `use_id`; the answered one counts."""

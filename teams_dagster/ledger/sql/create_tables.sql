@@ -1,0 +1,81 @@
+-- The tables that hold the ledger. Times are UTC; money is nano-dollars.
+create table llm_calls (
+    request_id varchar not null,
+    request_key varchar not null,
+    attempt integer not null,
+    status varchar not null,
+    outcome varchar,
+    error_kind varchar,
+    error_detail varchar,
+    http_status integer,
+    role varchar not null,
+    purpose varchar not null,
+    operation varchar,
+    provider varchar not null,
+    model varchar not null,
+    base_url varchar not null,
+    prompt_version varchar not null,
+    replica bigint not null,
+    run_id varchar not null,
+    asset_key varchar not null,
+    partition_key varchar,
+    transition_id varchar,
+    sample_id varchar,
+    prompt_tokens bigint,
+    cached_tokens bigint,
+    completion_tokens bigint,
+    cost_nano_usd bigint,
+    price_version varchar,
+    latency_ms double,
+    started_at timestamp not null,
+    finished_at timestamp,
+    process varchar not null
+);
+
+create table llm_requests (
+    use_id varchar not null,
+    request_key varchar not null,
+    request_id varchar,
+    reused boolean not null,
+    outcome varchar not null,
+    error_kind varchar,
+    role varchar not null,
+    purpose varchar not null,
+    operation varchar,
+    provider varchar not null,
+    model varchar not null,
+    run_id varchar not null,
+    asset_key varchar not null,
+    partition_key varchar,
+    transition_id varchar,
+    sample_id varchar,
+    asked_at timestamp not null
+);
+
+create table answers (
+    request_key varchar not null,
+    request_id varchar not null,
+    text varchar not null,
+    finish_reason varchar not null,
+    outcome varchar not null,
+    usage struct(prompt_tokens bigint, cached_tokens bigint, completion_tokens bigint) not null,
+    created_at timestamp not null
+);
+
+-- How far this file has followed its sources.
+create table read_model_state (
+    read_model_version varchar not null,
+    ledger_id varchar not null,
+    attempts_seq bigint not null,
+    results_seq bigint not null,
+    uses_seq bigint not null,
+    answers_seq bigint not null,
+    refreshed_at timestamp not null
+);
+
+create table read_model_artefacts (
+    position bigint not null,
+    folder varchar not null,
+    manifest_sha256 varchar not null,
+    current boolean not null
+);

@@ -1,0 +1,63 @@
+"""Opening the ledger database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from teams_dagster.ledger.database import LedgerError, open_database, read_snapshot, sqlite_url, write_transaction
+from teams_dagster.ledger.schema import ledger_identity
+
+
+def test_sqlite_is_durable_and_lets_readers_and_writers_work_together(tmp_path: Path) -> None:
+    engine = open_database(sqlite_url(tmp_path / "new" / "ledger.sqlite"))
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("pragma journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("pragma synchronous").scalar() == 2  # FULL
+
+
+def test_a_ledger_keeps_its_identity_and_another_one_has_another(tmp_path: Path) -> None:
+    def identity(name: str) -> str:
+        with open_database(sqlite_url(tmp_path / name)).connect() as connection:
+            return connection.execute(sa.select(ledger_identity.c.ledger_id)).scalar_one()
+
+    assert identity("a") == identity("a") != identity("b")
+
+
+def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "ledger.sqlite")
+    with write_transaction(open_database(url)) as connection:
+        connection.execute(sa.update(ledger_identity).values(schema_version=99))
+    with pytest.raises(LedgerError, match="schema version 99"):
+        open_database(url)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://host/db"])
+def test_an_address_that_cannot_hold_a_ledger_is_refused(url: str) -> None:
+    with pytest.raises(LedgerError, match="TEAMS_LEDGER_URL"):
+        open_database(url)
+
+
+def test_a_file_that_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.write_text("no database " * 1_000)
+    with pytest.raises(LedgerError, match=str(path)):
+        open_database(sqlite_url(path))
+
+
+def test_a_password_is_not_shown_when_the_server_is_away() -> None:
+    with pytest.raises(LedgerError) as failure:
+        open_database("postgresql://me:sesame@127.0.0.1:9/db?connect_timeout=2")
+    assert "sesame" not in str(failure.value)
+
+
+def test_a_snapshot_does_not_change_under_its_reader(tmp_path: Path) -> None:
+    engine = open_database(sqlite_url(tmp_path / "ledger.sqlite"))
+    version = sa.select(ledger_identity.c.schema_version)
+    with read_snapshot(engine) as reader:
+        before = reader.execute(version).scalar_one()
+        with write_transaction(engine) as writer:
+            writer.execute(sa.update(ledger_identity).values(schema_version=99))
+        assert reader.execute(version).scalar_one() == before

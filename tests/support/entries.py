@@ -1,0 +1,74 @@
+"""Ledger entries for tests that need rows and no server."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+from teams_dagster.completions.keys import request_key
+from teams_dagster.completions.protocol import Completion, ModelIdentity, Outcome, Usage
+from teams_dagster.ledger.entries import AttemptFailed, Begin, Settle, Unanswered
+from teams_dagster.ledger.records import Attempt, Place, Question, Result, Use
+from teams_dagster.ledger.writer import Ledger
+from tests.support.questions import question
+
+IDENTITY = ModelIdentity("openai", "m", "https://host/v1")
+
+
+def begin(text: str, *, run_id: str = "run-1", asset: str = "asset", role: str = "expert") -> Begin:
+    """The intent to ask about `text`."""
+    request = question(text)
+    key = request_key(IDENTITY, request)
+    place = Place(role, "respond", None, "openai", "m", run_id, asset, None, f"transition {text}", None)
+    attempt = Attempt(uuid.uuid4().hex, key, 1, place, 1_000_000)
+    return Begin(Question(key, IDENTITY, request), attempt, Use(f"{run_id} {text}", key, place, 1_000_000))
+
+
+def settle(begun: Begin, text: str = "an answer", cost: int | None = 7) -> Settle:
+    """Its answer."""
+    completion = Completion(text, "stop", Outcome.USABLE, Usage(10, 2, 5))
+    result = Result(begun.attempt.request_id, completion, None, None, None, cost, "prices-1", 12.5, 2_000_000)
+    return Settle(result, begun.use)
+
+
+def failure(begun: Begin) -> tuple[AttemptFailed, Unanswered]:
+    """Its failure for good."""
+    result = Result(begun.attempt.request_id, None, "server", "on fire", 500, None, "prices-1", 12.5, 2_000_000)
+    return AttemptFailed(result), Unanswered(begun.use, "server")
+
+
+def ask(ledger: Ledger, *texts: str, run_id: str = "run-1", asset: str = "asset") -> None:
+    """Ask and answer each text where it has no answer yet."""
+
+    async def one(text: str) -> None:
+        begun = begin(text, run_id=run_id, asset=asset)
+        if await ledger.write(begun) is None:
+            await ledger.write(settle(begun))
+
+    async def every() -> None:
+        await asyncio.gather(*[one(text) for text in texts])
+
+    asyncio.run(every())
+
+
+def ask_in_vain(ledger: Ledger, text: str, run_id: str = "run-1") -> None:
+    """Ask and fail."""
+
+    async def steps() -> None:
+        begun = begin(text, run_id=run_id)
+        await ledger.write(begun)
+        for entry in failure(begun):
+            await ledger.write(entry)
+
+    asyncio.run(steps())
+
+
+def intend(ledger: Ledger, text: str) -> Begin:
+    """Write an intent and no result."""
+    begun = begin(text)
+    asyncio.run(_write(ledger, begun))
+    return begun
+
+
+async def _write(ledger: Ledger, begun: Begin) -> None:
+    await ledger.write(begun)

@@ -1,0 +1,125 @@
+"""An in-memory asker with simple rules, for tests of the environment and the policy.
+
+A rewrite appends ten words that occur nowhere else; the verdict is a function of the text before and the operation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+from teams_dagster.completions.protocol import (
+    Answer,
+    Completion,
+    ErrorKind,
+    ModelIdentity,
+    Outcome,
+    Purpose,
+    QuestionFailed,
+    Request,
+    Role,
+)
+from teams_dagster.environment.reward import RewardConfig
+from teams_dagster.environment.transition import Environment
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.novelty import Pool
+from teams_dagster.instructions.operations import Operation, Returns
+from teams_dagster.streams import content_hash, uniform
+
+NotEqual = Callable[[Instruction, Operation], bool]
+Reply = Callable[[Instruction, Operation], str]
+
+
+def fresh_words(before: Instruction, operation: Operation, salt: str = "") -> str:
+    """Ten words that belong to (before, operation)."""
+    return " ".join(f"w{content_hash(before.text, before.input, operation.value, salt, n)[:6]}" for n in range(10))
+
+
+def appended(before: Instruction, operation: Operation) -> str:
+    """The reply of an honest rewriter: the text with ten more words, in the operation's reply format."""
+    text = f"{before.text} {fresh_words(before, operation)}"
+    if operation.returns is Returns.INSTRUCTION:
+        return text
+    return f"Instruction: {text}\nInput: {before.input or 'None'}"
+
+
+class ToyWorld:
+    """An `Asker`. Counts what it is asked; can fail on purpose, and answer late in a scrambled order."""
+
+    def __init__(
+        self,
+        not_equal: NotEqual = lambda before, operation: True,
+        reply: Reply = appended,
+        *,
+        verdict: str | None = None,
+        outcome: Outcome = Outcome.USABLE,
+        fails: Callable[[Request], bool] = lambda request: False,
+        delay: float = 0.0,
+    ) -> None:
+        self.not_equal, self.reply, self.verdict, self.outcome = not_equal, reply, verdict, outcome
+        self.fails, self.delay = fails, delay
+        self.asked: Counter[Purpose] = Counter()
+        self.requests: list[Request] = []
+        self.in_flight = self.most_in_flight = 0
+        self._operation: dict[tuple[Instruction, Instruction], Operation] = {}
+
+    def identity(self, role: Role) -> ModelIdentity:
+        return ModelIdentity("toy", f"toy-{role.value}")
+
+    async def ask(self, request: Request, *, transition_id: str | None = None, sample_id: str | None = None) -> Answer:
+        intent = request.intent
+        self.asked[intent.purpose] += 1
+        self.requests.append(request)
+        key = content_hash(intent.purpose.value, [m.content for m in request.messages], request.replica)
+        if self.delay:
+            self.in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+            await asyncio.sleep(self.delay * uniform(key, "delay", sum(self.asked.values())))
+            self.in_flight -= 1
+        if self.fails(request):
+            raise QuestionFailed(ErrorKind.SERVER, "toy failure", attempts=3)
+        if intent.purpose is Purpose.REWRITE:
+            assert intent.operation is not None
+            text = self.reply(intent.before, intent.operation)
+            completion = Completion(text, "stop", self.outcome)
+        else:
+            assert intent.after is not None
+            operation = self._operation_between(intent.before, intent.after)
+            said = self.verdict or ("Not Equal" if self.not_equal(intent.before, operation) else "Equal")
+            completion = Completion(said, "stop", Outcome.USABLE)
+        return Answer(completion, request_id=f"id-{key}", request_key=key, reused=False)
+
+    def _operation_between(self, before: Instruction, after: Instruction) -> Operation:
+        """The operation whose fresh words `after` holds: found from the texts, so it works after a resume too."""
+        for operation in Operation:
+            if fresh_words(before, operation) in after.text:
+                return operation
+        return Operation.NONE
+
+
+def environment(world: ToyWorld, reward: RewardConfig | None = None, role: Role = Role.INSTRUCTOR) -> Environment:
+    """`world` with an empty pool."""
+    return Environment(world, Pool([]), reward or RewardConfig(), role)
+
+
+TOPICS = {
+    "river": Operation.ADD_CONSTRAINTS,
+    "engine": Operation.DEEPENING,
+    "violin": Operation.CONCRETIZING,
+}
+"""In the topical world, a text about the topic takes this operation and no other."""
+
+
+def topical(before: Instruction, operation: Operation) -> bool:
+    """Which operation pays depends on the text."""
+    return any(topic in before.text and operation is pays for topic, pays in TOPICS.items())
+
+
+def topical_seeds(count: int, tag: str = "seed") -> dict[str, Instruction]:
+    """`count` seeds about the topics, in turn."""
+    topics = list(TOPICS)
+    return {
+        f"{tag}-{number:04d}": Instruction(f"Describe the {topics[number % len(topics)]} in place {tag} {number}")
+        for number in range(count)
+    }
