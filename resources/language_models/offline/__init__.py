@@ -1,0 +1,1 @@
+"""The embedded default: a rule-based language model that runs in process and costs nothing."""

@@ -1,0 +1,57 @@
+"""The offline model: every purpose served by rule from a request's intent, in process, at price 0."""
+
+from __future__ import annotations
+
+from resources.language_models.offline.expert import respond
+from resources.language_models.offline.lexicon import rules_version
+from resources.language_models.offline.reviewer import verdict
+from resources.language_models.offline.rewriter import rewrite
+from teams_dagster.completions.protocol import (
+    Completion,
+    CompletionError,
+    ErrorKind,
+    Intent,
+    ModelIdentity,
+    Outcome,
+    Purpose,
+    Request,
+    Usage,
+)
+
+
+class OfflineModel:
+    """A rule-based `LanguageModel`: honest about what it is, deterministic in (intent, replica), free.
+
+    It reads the intent and no prompt; sampling parameters and the role have no effect. It reports no token usage,
+    because it has no tokens and a guess would look like a measurement. Rewrites and answers differ between replicas
+    where there is a choice; verdicts do not.
+    """
+
+    def __init__(self, model: str = "rules") -> None:
+        self._identity = ModelIdentity(provider="offline", model=model, rules_version=rules_version())
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Provider `offline`, with the content hash of the rules."""
+        return self._identity
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer `request`. Raises CompletionError (rejected) where the intent lacks what its purpose needs."""
+        return Completion(_reply(request.intent, request.replica), "stop", Outcome.USABLE, Usage())
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+
+def _reply(intent: Intent, replica: int) -> str:
+    match intent.purpose:
+        case Purpose.REWRITE:
+            if intent.operation is None:
+                raise CompletionError(ErrorKind.REJECTED, "a rewrite needs an operation in its intent")
+            return rewrite(intent.operation, intent.before, replica)
+        case Purpose.REVIEW:
+            if intent.after is None:
+                raise CompletionError(ErrorKind.REJECTED, "a review needs the rewritten instruction in its intent")
+            return verdict(intent.before, intent.after)
+        case Purpose.RESPOND:
+            return respond(intent.before, replica)
