@@ -1,0 +1,1 @@
+"""The decision process: state, transition, reward, batched episodes."""

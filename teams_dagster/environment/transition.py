@@ -1,0 +1,146 @@
+"""One step of the decision process: a state and an operation in, a transition and the next state out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from teams_dagster.completions.protocol import Asker, QuestionFailed, Role
+from teams_dagster.environment.reward import RewardConfig, RewardPreset, novelty, reward
+from teams_dagster.environment.state import EpisodeKey, PastOperation, State, Transition, episode_id, transition_id
+from teams_dagster.instructions.elimination import Rule, eliminate_outcome, eliminate_rewrite
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.novelty import Pool
+from teams_dagster.instructions.operations import Operation
+from teams_dagster.instructions.questions import review_question, rewrite_question
+from teams_dagster.instructions.replies import MalformedReply, parse_rewrite
+from teams_dagster.instructions.review import Verdict, parse_verdict
+from teams_dagster.streams import content_hash
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What an episode runs in: who is asked, and what is rewarded."""
+
+    asker: Asker
+    pool: Pool
+    """Frozen texts that novelty is measured against: constant in training, the same for every compared policy."""
+    reward: RewardConfig
+    rewriter: Role
+    """Who rewrites: the instructor in training and comparison, the expert in generation."""
+
+    @property
+    def setting(self) -> str:
+        """Content hash of all that decides an episode besides its key: models, reward and pool."""
+        models = (self.asker.identity(role) for role in (self.rewriter, Role.REVIEWER))
+        return content_hash(
+            self.rewriter.value,
+            [[model.provider, model.base_url, model.model, model.rules_version] for model in models],
+            self.reward.model_dump(mode="json"),
+            self.pool.version,
+        )
+
+
+async def step(
+    environment: Environment,
+    key: EpisodeKey,
+    state: State,
+    operation: Operation,
+    probability: float,
+    *,
+    episode: str | None = None,
+) -> tuple[Transition, State | None]:
+    """Apply `operation` to the current text of `state`.
+
+    Returns the transition and the next state; the next state is None when a question failed for good, which truncates
+    the episode. Other errors (an exhausted budget, say) are not the episode's and go through. `episode` is the
+    episode's id where the caller has it.
+    """
+    episode = episode or episode_id(key, environment.setting)
+    asked = Transition(
+        transition_id=transition_id(episode, state.step),
+        parent_transition_id=state.produced_by,
+        episode_id=episode,
+        key=key,
+        step=state.step,
+        operation=operation,
+        probability=probability,
+        before=state.instruction,
+        after=None,
+        rewrite_request_id=None,
+        review_request_id=None,
+        prompt_version=None,
+        review_prompt_version=None,
+        pool_version=environment.pool.version,
+        verdict=None,
+        eliminated_by=None,
+        failure=None,
+        novelty=None,
+        reward=0.0,
+        accepted=False,
+        queries=0,
+        reward_preset=environment.reward.preset.value,
+    )
+    if operation is not Operation.NONE:
+        asked = await _rewrite(environment, asked, state)
+        if asked.after is not None and asked.eliminated_by is None and asked.failure is None:
+            asked = await _review(environment, asked)
+    if asked.failure is not None:
+        return asked, None
+    transition = _rewarded(environment, asked, state)
+    return transition, _next(environment.reward.preset, state, transition)
+
+
+async def _rewrite(environment: Environment, asked: Transition, state: State) -> Transition:
+    """Ask for the edit, read it, and test it against the elimination rules."""
+    question = rewrite_question(environment.rewriter, asked.operation, asked.before, asked.key.replica)
+    asked = replace(asked, prompt_version=question.prompt_version, queries=1)
+    try:
+        answer = await environment.asker.ask(question, transition_id=asked.transition_id)
+    except QuestionFailed as failed:
+        return replace(asked, failure=f"rewrite: {failed.kind.value}: {failed.detail}")
+    asked = replace(asked, rewrite_request_id=answer.request_id)
+    if (rule := eliminate_outcome(answer.completion.outcome)) is not None:
+        return replace(asked, eliminated_by=rule)
+    try:
+        after = parse_rewrite(asked.operation, asked.before, answer.completion.text)
+    except MalformedReply:
+        return replace(asked, eliminated_by=Rule.MALFORMED_REPLY)
+    return replace(asked, after=after, eliminated_by=eliminate_rewrite(after, state.chain))
+
+
+async def _review(environment: Environment, asked: Transition) -> Transition:
+    """Ask the reviewer for its verdict on the edit. Every policy meets the same verdicts: replica 0."""
+    if asked.after is None:
+        raise ValueError(f"transition {asked.transition_id} has no edit to review")
+    question = review_question(asked.before, asked.after)
+    asked = replace(asked, review_prompt_version=question.prompt_version, queries=2)
+    try:
+        answer = await environment.asker.ask(question, transition_id=asked.transition_id)
+    except QuestionFailed as failed:
+        return replace(asked, failure=f"review: {failed.kind.value}: {failed.detail}")
+    return replace(asked, review_request_id=answer.request_id, verdict=parse_verdict(answer.completion.text))
+
+
+def _rewarded(environment: Environment, asked: Transition, state: State) -> Transition:
+    """Accepted = an operation other than `none`, Not Equal, no elimination rule. Then the reward."""
+    accepted = asked.verdict is Verdict.NOT_EQUAL and asked.eliminated_by is None
+    new = novelty(asked.after, state.chain, environment.pool) if accepted and asked.after else None
+    value = reward(environment.reward, accepted=accepted, novelty=new, queries=asked.queries)
+    return replace(asked, accepted=accepted, novelty=new, reward=value)
+
+
+def _next(preset: RewardPreset, state: State, transition: Transition) -> State:
+    """The state after `transition`.
+
+    A rejected edit leaves the chain at its parent; preset `paper` continues from any edit that the reviewer saw.
+    """
+    past = (*state.past, PastOperation(transition.operation, transition.accepted))
+    moves = transition.accepted or (preset is RewardPreset.PAPER and transition.verdict is not None)
+    if not moves or transition.after is None:
+        return replace(state, past=past)
+    return State(state.seed_id, (*state.chain, transition.after), past, transition.transition_id)
+
+
+def start(seed_id: str, seed: Instruction) -> State:
+    """The first state of an episode."""
+    return State(seed_id, (seed,))

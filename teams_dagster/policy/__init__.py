@@ -1,0 +1,1 @@
+"""Which operation next: features, network, rollouts, TRPO, baselines, comparison."""

@@ -1,0 +1,171 @@
+"""What the policy sees of a state, as numbers: the text itself, the operations so far, the step.
+
+Which operation still pays depends on the text: a question without numbers has other things to add than a table with
+five conditions. The features are cheap, need no model and no training, and know no operation's rules:
+
+- `words`: hashed words of the instruction (log-scaled counts, length 1). What it is about, and what is already in
+  it. Hashing needs no vocabulary, so no word list is written here.
+- `pairs`: hashed pairs of neighbouring words. Phrases say what single words do not ("at least", "step by step").
+- `material`: hashed words of the input, apart from the instruction's, since operations treat it differently.
+- `cues`: lengths and signs (see `CUES`), which a bag of words cannot say.
+- `history`: for each operation, how often it was accepted and refused in this episode, and which came last. An
+  operation that was just refused on this very text will be refused again.
+- `progress`: the step (what is left to gain shrinks with it), how many edits the chain holds, and how much it grew.
+
+Sizes and hashing are frozen under `FEATURE_VERSION`, which every checkpoint carries. No running normaliser: every
+feature is scaled to order 1 by a fixed rule, so a resumed or loaded policy sees what it was trained on.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+
+from teams_dagster.environment.state import HORIZON, State
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.operations import Operation
+from teams_dagster.streams import content_hash
+
+WORD_BUCKETS = 256
+PAIR_BUCKETS = 128
+MATERIAL_BUCKETS = 64
+MAX_CHARACTERS = 8_000
+"""Characters of a text that are read: what a feature costs is bounded, whatever the text."""
+
+CUES: tuple[str, ...] = (
+    "words",
+    "sentences",
+    "words_per_sentence",
+    "commas",
+    "other_separators",
+    "question_marks",
+    "ends_with_question",
+    "digits",
+    "numbers",
+    "capitalised_words",
+    "quotes",
+    "brackets",
+    "line_breaks",
+    "list_markers",
+    "code_signs",
+    "table_signs",
+    "repeated_words",
+    "long_words",
+    "has_input",
+    "input_words",
+    "input_lines",
+    "input_digits",
+    "input_structure",
+)
+"""Names of the cue features, in order."""
+
+TEXT_SIZE = WORD_BUCKETS + PAIR_BUCKETS + MATERIAL_BUCKETS + len(CUES)
+HISTORY_SIZE = 4 * len(Operation)
+PROGRESS_SIZE = HORIZON + 1 + 3
+FEATURES = TEXT_SIZE + HISTORY_SIZE + PROGRESS_SIZE
+"""Length of a feature vector: text, then history, then progress."""
+
+_WORD = re.compile(r"\w+")
+_SENTENCE = re.compile(r"[.!?;:]+(?=\s|$)")
+_NUMBER = re.compile(r"\d+")
+_CAPITALISED = re.compile(r"\b[A-Z]")
+_LIST_MARKER = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
+_CODE_SIGN = re.compile(r"[{}=<>`_]|\(\)")
+_TABLE_SIGN = re.compile(r"[|\t]")
+_INDEX = {operation: index for index, operation in enumerate(Operation)}
+
+FEATURE_VERSION = content_hash(
+    "features", 1, WORD_BUCKETS, PAIR_BUCKETS, MATERIAL_BUCKETS, MAX_CHARACTERS, CUES, HORIZON, list(_INDEX.values())
+)
+"""Changes with anything that changes a feature's meaning (raise the number when code does)."""
+
+
+def features(state: State) -> np.ndarray:
+    """The feature vector of `state`: shape (FEATURES,), float64."""
+    vector = np.zeros(FEATURES)
+    vector[:TEXT_SIZE] = text_features(state.instruction)
+    history = vector[TEXT_SIZE : TEXT_SIZE + HISTORY_SIZE].reshape(4, len(Operation))
+    for past in state.past:
+        history[0 if past.accepted else 1, _INDEX[past.operation]] += 0.5
+    if state.past:
+        last = state.past[-1]
+        history[2 if last.accepted else 3, _INDEX[last.operation]] = 1.0
+    progress = vector[TEXT_SIZE + HISTORY_SIZE :]
+    progress[min(state.step, HORIZON)] = 1.0
+    progress[HORIZON + 1] = (len(state.chain) - 1) / HORIZON
+    progress[HORIZON + 2] = _log(len(state.instruction.text)) - _log(len(state.seed.text))
+    progress[HORIZON + 3] = float(state.instruction.input != state.seed.input)
+    return vector
+
+
+@lru_cache(maxsize=8_192)
+def text_features(instruction: Instruction) -> np.ndarray:
+    """The part of the vector that depends on the text alone: shape (TEXT_SIZE,), read-only, kept by instruction."""
+    text, material = instruction.text[:MAX_CHARACTERS], instruction.input[:MAX_CHARACTERS]
+    words = _WORD.findall(text.lower())
+    pairs = [f"{first} {second}" for first, second in pairwise(words)]
+    vector = np.concatenate(
+        [
+            _hashed(words, WORD_BUCKETS),
+            _hashed(pairs, PAIR_BUCKETS),
+            _hashed(_WORD.findall(material.lower()), MATERIAL_BUCKETS),
+            _cues(text, words, material),
+        ]
+    )
+    vector.flags.writeable = False
+    return vector
+
+
+def _hashed(terms: list[str], buckets: int) -> np.ndarray:
+    """log(1 + count) of the terms in each bucket, scaled to length 1; CRC-32, the same hash on every machine.
+
+    Length 1, so that hundreds of rare words do not drown the few cues that mean the same in every text.
+    """
+    if not terms:
+        return np.zeros(buckets)
+    indices = [zlib.crc32(term.encode("utf-8", "surrogatepass")) % buckets for term in terms]
+    bag = np.log1p(np.bincount(np.array(indices, dtype=np.int64), minlength=buckets))
+    return bag / math.sqrt(float(bag @ bag))
+
+
+def _cues(text: str, words: list[str], material: str) -> np.ndarray:
+    """The features named in `CUES`."""
+    count = len(words)
+    sentences = len(_SENTENCE.findall(text)) or 1
+    return np.array(
+        [
+            _log(count),
+            _log(sentences),
+            _log(count / sentences),
+            _log(text.count(",")),
+            _log(text.count(";") + text.count(":") + text.count("-")),
+            _log(text.count("?")),
+            float(text.rstrip().endswith("?")),
+            _log(sum(character.isdigit() for character in text)),
+            _log(len(_NUMBER.findall(text))),
+            _log(len(_CAPITALISED.findall(text))),
+            _log(text.count('"') + text.count("'")),
+            _log(text.count("(") + text.count("[")),
+            _log(text.count("\n")),
+            _log(len(_LIST_MARKER.findall(text))),
+            _log(len(_CODE_SIGN.findall(text))),
+            _log(len(_TABLE_SIGN.findall(text))),
+            1.0 - len(set(words)) / count if count else 0.0,
+            sum(len(word) > 8 for word in words) / count if count else 0.0,
+            float(bool(material.strip())),
+            _log(len(material.split())) / 2,
+            _log(material.count("\n")),
+            _log(sum(character.isdigit() for character in material)) / 2,
+            _log(len(_CODE_SIGN.findall(material)) + len(_TABLE_SIGN.findall(material)) + material.count('"')) / 2,
+        ]
+    )
+
+
+def _log(value: float) -> float:
+    """log(1 + value) / 2: counts of up to some hundreds are of order 1."""
+    return math.log1p(value) / 2

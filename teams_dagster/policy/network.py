@@ -1,0 +1,79 @@
+"""The policy and value networks: small MLPs in float64, and an actor that runs the policy one state at a time.
+
+`PolicyNetwork` and `ValueNetwork` learn (torch); `PolicyActor` in `actor` acts (NumPy, no torch).
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import nn
+
+from teams_dagster.streams import generator
+
+FORBIDDEN = -1e30
+"""Logit of a masked operation: its probability is exactly 0 and its log-probability finite, so that 0 x log 0 = 0."""
+
+Weights = dict[str, np.ndarray]
+"""Layer weights by name: `0.weight` (out, in), `0.bias` (out,), `1.weight`, ..."""
+
+
+class _MLP(nn.Module):
+    """Tanh layers and a linear head whose weights start small, so that the first outputs are near 0.
+
+    Weights come from the keyed stream `key`, never from torch's global generator.
+    """
+
+    def __init__(self, inputs: int, hidden: tuple[int, ...], outputs: int, key: tuple[str | int, ...]) -> None:
+        super().__init__()
+        sizes = (inputs, *hidden, outputs)
+        stream = generator(*key)
+        self.layers = nn.ModuleList()
+        for index, (size_in, size_out) in enumerate(pairwise(sizes)):
+            layer = nn.Linear(size_in, size_out, dtype=torch.float64)
+            scale = (0.01 if index == len(hidden) else 1.0) / math.sqrt(size_in)
+            with torch.no_grad():
+                layer.weight.copy_(torch.from_numpy(stream.normal(0.0, scale, size=(size_out, size_in))))
+                layer.bias.zero_()
+            self.layers.append(layer)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Shape (..., inputs) to (..., outputs)."""
+        for layer in self.layers[:-1]:
+            inputs = torch.tanh(layer(inputs))
+        return self.layers[-1](inputs)
+
+    def weights(self) -> Weights:
+        """A copy of the weights."""
+        return {name.removeprefix("layers."): value.numpy().copy() for name, value in self.state_dict().items()}
+
+    def load(self, weights: Weights) -> None:
+        """Take over `weights`. Raises RuntimeError when their names or shapes are another network's."""
+        self.load_state_dict({f"layers.{name}": torch.from_numpy(value.copy()) for name, value in weights.items()})
+
+
+class PolicyNetwork(_MLP):
+    """pi(a | s): features (..., features) to log-probabilities (..., operations)."""
+
+    def __init__(self, features: int, hidden: tuple[int, ...], allowed: np.ndarray, key: tuple[str | int, ...]) -> None:
+        """`allowed` is a bool mask of shape (operations,): an operation that is not allowed has probability 0."""
+        super().__init__(features, hidden, len(allowed), key)
+        self.allowed = torch.from_numpy(allowed.copy())
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities of every operation (categorical softmax)."""
+        return torch.log_softmax(super().forward(inputs).masked_fill(~self.allowed, FORBIDDEN), dim=-1)
+
+
+class ValueNetwork(_MLP):
+    """V(s): features (..., features) to values (...)."""
+
+    def __init__(self, features: int, hidden: tuple[int, ...], key: tuple[str | int, ...]) -> None:
+        super().__init__(features, hidden, 1, key)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Expected discounted return of each state."""
+        return super().forward(inputs).squeeze(-1)

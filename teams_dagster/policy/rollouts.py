@@ -1,0 +1,119 @@
+"""Episodes as tensors, and what they add up to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from teams_dagster.environment.state import HORIZON, Episode
+from teams_dagster.instructions.operations import Operation
+from teams_dagster.policy.features import FEATURES, features
+
+if TYPE_CHECKING:
+    import torch
+
+_INDEX = {operation: index for index, operation in enumerate(Operation)}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Episodes side by side, in their order; steps that did not happen are invalid and hold zeros."""
+
+    features: torch.Tensor
+    """(episodes, steps, features), float64."""
+    actions: torch.Tensor
+    """(episodes, steps), long: index of the operation."""
+    rewards: torch.Tensor
+    """(episodes, steps), float64."""
+    valid: torch.Tensor
+    """(episodes, steps), bool."""
+    final_features: torch.Tensor
+    """(episodes, features): of the state after the last valid step."""
+    truncated: torch.Tensor
+    """(episodes,), bool: cut short by a failed question, so the final state's value is bootstrapped."""
+
+
+def batch_of(episodes: Sequence[Episode]) -> Batch:
+    """The tensors of `episodes`."""
+    import torch
+
+    count = len(episodes)
+    inputs, final = np.zeros((count, HORIZON, FEATURES)), np.zeros((count, FEATURES))
+    actions, rewards = np.zeros((count, HORIZON), dtype=np.int64), np.zeros((count, HORIZON))
+    valid = np.zeros((count, HORIZON), dtype=bool)
+    for row, episode in enumerate(episodes):
+        for step, transition in enumerate(episode.transitions):
+            inputs[row, step] = features(episode.states[step])
+            actions[row, step] = _INDEX[transition.operation]
+            rewards[row, step] = transition.reward
+            valid[row, step] = True
+        final[row] = features(episode.states[-1])
+    truncated = np.array([episode.failed is not None for episode in episodes])
+    return Batch(*(torch.from_numpy(array) for array in (inputs, actions, rewards, valid, final, truncated)))
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What episodes add up to. Means are 0 where there is nothing to divide by."""
+
+    episodes: int
+    truncated: int
+    transitions: int
+    total_reward: float
+    accepted: int
+    queries: int
+    unclear: int
+    """Verdicts that could not be read."""
+    reward_variance: float
+    """Of the transitions that asked something. Near 0, there is nothing to learn."""
+    operations: dict[str, int]
+    """How often each operation was chosen."""
+    eliminated: dict[str, int]
+    """How many edits each rule eliminated."""
+
+    @property
+    def mean_return(self) -> float:
+        """Undiscounted reward per episode."""
+        return self.total_reward / max(1, self.episodes)
+
+    @property
+    def accepted_per_query(self) -> float:
+        """Total accepted over total queries: at most 0.5."""
+        return self.accepted / max(1, self.queries)
+
+    @property
+    def accepted_per_episode(self) -> float:
+        """Accepted transitions per episode: at most the horizon."""
+        return self.accepted / max(1, self.episodes)
+
+
+def tally(episodes: Sequence[Episode]) -> Tally:
+    """Add up `episodes`."""
+    transitions = [transition for episode in episodes for transition in episode.transitions]
+    asked = [transition.reward for transition in transitions if transition.operation is not Operation.NONE]
+    operations = Counter(transition.operation.value for transition in transitions)
+    return Tally(
+        episodes=len(episodes),
+        truncated=sum(episode.failed is not None for episode in episodes),
+        transitions=len(transitions),
+        total_reward=sum(transition.reward for transition in transitions),
+        accepted=sum(episode.accepted for episode in episodes),
+        queries=sum(episode.queries for episode in episodes),
+        unclear=sum(transition.verdict == "unclear" for transition in transitions),
+        reward_variance=float(np.var(asked)) if asked else 0.0,
+        operations={operation.value: operations[operation.value] for operation in Operation},
+        eliminated=dict(sorted(Counter(t.eliminated_by.value for t in transitions if t.eliminated_by).items())),
+    )
+
+
+FLAT_VARIANCE = 0.01
+"""Below this variance of the reward of asked transitions (99% of edits alike), the reward is called flat."""
+
+
+def is_flat(reward_variance: float) -> bool:
+    """Whether a reward with this variance leaves a policy nothing to learn (METHOD B4: report it first)."""
+    return reward_variance < FLAT_VARIANCE

@@ -1,0 +1,62 @@
+"""The reward presets."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from teams_dagster.environment.reward import RewardConfig, RewardPreset, novelty, reward
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.novelty import Pool
+from teams_dagster.instructions.operations import Operation
+from tests.support.toy_world import fresh_words
+
+GRADED = RewardConfig(preset=RewardPreset.GRADED, saturation=0.2, price=0.1)
+PAPER = RewardConfig(preset=RewardPreset.PAPER)
+
+
+def test_paper_is_the_binary_verdict():
+    assert reward(PAPER, accepted=True, novelty=0.01, queries=2) == 1.0
+    assert reward(PAPER, accepted=False, novelty=None, queries=2) == 0.0
+
+
+def test_graded_pays_for_novelty_up_to_saturation_less_the_price_of_the_questions():
+    assert reward(GRADED, accepted=True, novelty=0.1, queries=2) == pytest.approx(0.5 - 0.2)
+    assert reward(GRADED, accepted=True, novelty=0.9, queries=2) == pytest.approx(1.0 - 0.2)
+    assert reward(GRADED, accepted=False, novelty=None, queries=1) == pytest.approx(-0.1)
+
+
+def test_asking_nothing_earns_and_costs_nothing():
+    assert reward(GRADED, accepted=False, novelty=None, queries=0) == 0.0
+    assert reward(PAPER, accepted=False, novelty=None, queries=0) == 0.0
+
+
+def test_an_accepted_edit_without_its_novelty_is_an_error():
+    with pytest.raises(ValueError, match="novelty"):
+        reward(GRADED, accepted=True, novelty=None, queries=2)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_more_novelty_never_earns_less(first, second):
+    low, high = sorted((first, second))
+    rewards = [reward(GRADED, accepted=True, novelty=d, queries=2) for d in (low, high)]
+    assert rewards[0] <= rewards[1]
+
+
+def test_novelty_is_measured_to_the_nearest_text_of_chain_and_pool():
+    seed = Instruction("Explain why bread dough rises in a warm place")
+    other = Instruction("List three rivers of Asia")
+    assert novelty(other, [seed], Pool([])) > 0.9
+    assert novelty(other, [seed, other], Pool([])) == 0.0
+    assert novelty(other, [seed], Pool([other])) == 0.0
+
+
+@pytest.mark.parametrize("words", [8, 20, 40, 70])
+def test_a_ten_word_edit_saturates_and_a_new_text_earns_no_more(words):
+    config, pool = RewardConfig(), Pool([])
+    before = Instruction(" ".join(f"word{n}" for n in range(words)))
+    edited = Instruction(f"{before.text} {fresh_words(before, Operation.DEEPENING)}")
+    replaced = Instruction(" ".join(f"new{n}" for n in range(words)))
+    earned = [
+        reward(config, accepted=True, novelty=novelty(after, [before], pool), queries=2) for after in (edited, replaced)
+    ]
+    assert earned[0] == earned[1] == pytest.approx(1 - 2 * config.price)

@@ -1,0 +1,207 @@
+"""Training a policy: determinism, resume, honesty about what cannot be learnt."""
+
+import asyncio
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from teams_dagster.environment.reward import RewardConfig, RewardPreset
+from teams_dagster.instructions.operations import Operation
+from teams_dagster.policy.checkpoint import Checkpoint
+from teams_dagster.policy.config import TrainingConfig, TRPOConfig
+from teams_dagster.policy.training import TrainingFailed, _drawn, train
+from teams_dagster.streams import uniform
+from tests.support.toy_world import ToyWorld, topical, topical_seeds
+
+SEEDS = topical_seeds(40)
+SHORT = TrainingConfig(iterations=4, episodes_per_iteration=32, hidden=(16,))
+
+
+def run(world, path, config=SHORT, seeds=SEEDS, **options):
+    return asyncio.run(
+        train(world, seeds, config, path, progress=options.pop("progress", lambda text: None), **options)
+    )
+
+
+def same(one, other):
+    return all(
+        one.keys() == other.keys() and np.array_equal(one[name], other[name])
+        for one, other in ((one.policy, other.policy), (one.critic, other.critic))
+        for name in one
+    )
+
+
+def test_the_same_seed_and_answers_give_the_same_weights_in_any_order_of_answers(tmp_path):
+    quick = run(ToyWorld(topical), tmp_path / "a")
+    scrambled = run(ToyWorld(topical, delay=0.003), tmp_path / "b")
+    assert same(quick, scrambled)
+    assert quick.curve == scrambled.curve
+    assert quick.policy_version == scrambled.policy_version
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_another_root_seed_gives_another_policy(tmp_path):
+    other = SHORT.model_copy(update={"root_seed": 1})
+    assert not same(run(ToyWorld(topical), tmp_path / "a"), run(ToyWorld(topical), tmp_path / "b", other))
+
+
+@pytest.mark.parametrize("questions", [5, 700, 1000])
+def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tmp_path, questions):
+    class Killed(ToyWorld):
+        async def ask(self, request, **options):
+            if sum(self.asked.values()) >= questions:
+                raise KeyboardInterrupt
+            return await super().ask(request, **options)
+
+    whole = run(ToyWorld(topical), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(Killed(topical), tmp_path / "killed")
+    told: list[str] = []
+    again = ToyWorld(topical)
+    resumed = run(again, tmp_path / "killed", progress=told.append)
+    assert same(whole, resumed)
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "killed").read_bytes()
+    assert ("continuing" in told[0]) == (questions > 384)
+
+
+def test_a_finished_run_asks_nothing_more(tmp_path):
+    finished = run(ToyWorld(topical), tmp_path / "p")
+    world = ToyWorld(topical)
+    assert same(run(world, tmp_path / "p"), finished)
+    assert not world.requests
+
+
+def test_the_sink_receives_each_iteration_in_canonical_order(tmp_path):
+    received = []
+    checkpoint = run(
+        ToyWorld(topical), tmp_path / "p", sink=lambda number, episodes: received.append((number, episodes))
+    )
+    assert [number for number, _ in received] == [0, 1, 2, 3]
+    for number, episodes in received:
+        orders = [episode.key.order for episode in episodes]
+        assert orders == sorted(orders)
+        assert len({seed for seed, _ in orders}) == 32
+        assert {e.key.policy_version for e in episodes} == {checkpoint.curve[number].policy_version}
+
+
+def test_every_seed_is_met_equally_often(tmp_path):
+    met = []
+    run(
+        ToyWorld(topical),
+        tmp_path / "p",
+        SHORT.model_copy(update={"iterations": 5}),
+        sink=lambda number, episodes: met.extend(episode.key.seed_id for episode in episodes),
+    )
+    assert np.unique([met.count(seed_id) for seed_id in SEEDS]).tolist() == [4]
+
+
+@given(st.integers(1, 90), st.integers(32, 70), st.integers(0, 6))
+def test_seeds_are_drawn_evenly_and_a_batch_has_different_ones_where_it_can(seeds, count, root_seed):
+    ids = [f"{number:03d}" for number in range(seeds)]
+    batches = [_drawn(ids, count, root_seed, iteration) for iteration in range(5)]
+    assert all(len(batch) == count for batch in batches)
+    assert seeds < count or all(len(set(batch)) == count for batch in batches)
+    met = Counter(seed_id for batch in batches for seed_id in batch)
+    assert max(met.values()) - min(met[seed_id] for seed_id in ids) <= 1
+
+
+def test_fewer_seeds_than_episodes_give_each_seed_several(tmp_path):
+    keys = []
+    run(
+        ToyWorld(topical),
+        tmp_path / "p",
+        SHORT.model_copy(update={"iterations": 1}),
+        topical_seeds(10),
+        sink=lambda number, episodes: keys.extend(episode.key.order for episode in episodes),
+    )
+    assert len(set(keys)) == len(keys) == 32
+
+
+def test_it_learns_which_operation_pays_for_which_text(tmp_path):
+    config = TrainingConfig(iterations=15, episodes_per_iteration=64, trpo=TRPOConfig(max_kl=0.05))
+    checkpoint = run(ToyWorld(topical), tmp_path / "p", config, topical_seeds(60))
+    first, last = checkpoint.curve[0], checkpoint.curve[-1]
+    assert last.accepted_per_query > 3 * first.accepted_per_query
+    assert last.mean_return > first.mean_return + 2
+    assert last.entropy < first.entropy
+    assert all(record.kl <= 0.05 for record in checkpoint.curve)
+    assert last.explained_variance > 0.3
+
+
+def test_where_nothing_pays_it_learns_to_ask_nothing(tmp_path):
+    config = TrainingConfig(iterations=12, episodes_per_iteration=64, trpo=TRPOConfig(max_kl=0.1))
+    checkpoint = run(ToyWorld(lambda before, operation: False), tmp_path / "p", config)
+    assert checkpoint.curve[-1].operation_mix["none"] > 0.6
+    assert checkpoint.curve[-1].queries < checkpoint.curve[0].queries / 2
+
+
+def test_none_can_be_masked(tmp_path):
+    checkpoint = run(ToyWorld(topical), tmp_path / "p", SHORT.model_copy(update={"allow_none": False}))
+    assert all(record.operation_mix[Operation.NONE.value] == 0 for record in checkpoint.curve)
+    assert all(record.queries == 32 * 12 for record in checkpoint.curve)
+
+
+def test_a_flat_reward_is_said_to_be_flat_and_moves_nothing(tmp_path):
+    told: list[str] = []
+    paper = RewardConfig(preset=RewardPreset.PAPER)
+    config = SHORT.model_copy(update={"allow_none": False, "reward": paper, "gae_decay": 1.0, "gamma": 1.0})
+    checkpoint = run(ToyWorld(), tmp_path / "p", config, progress=told.append)
+    assert checkpoint.curve[0].reward_variance == 0
+    assert "flat" in told[-1]
+
+
+def test_truncated_episodes_are_learnt_from_and_counted(tmp_path):
+    world = ToyWorld(
+        topical, fails=lambda request: uniform("fails", request.intent.before.text, request.intent.purpose.value) < 0.04
+    )
+    checkpoint = run(world, tmp_path / "p")
+    assert 0 < checkpoint.curve[0].truncated < 32
+
+
+def test_when_no_question_is_answered_training_fails_with_the_cause(tmp_path):
+    with pytest.raises(TrainingFailed, match="toy failure"):
+        run(ToyWorld(fails=lambda request: True), tmp_path / "p")
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    run(ToyWorld(topical), tmp_path / "p")
+    with pytest.raises(TrainingFailed, match="another configuration"):
+        run(ToyWorld(topical), tmp_path / "p", SHORT.model_copy(update={"gamma": 0.5}))
+    with pytest.raises(TrainingFailed, match="another configuration"):
+        run(ToyWorld(topical), tmp_path / "p", seeds=topical_seeds(41))
+
+
+def test_no_seed_is_an_error(tmp_path):
+    with pytest.raises(TrainingFailed, match="no training seeds"):
+        run(ToyWorld(topical), tmp_path / "p", seeds={})
+
+
+def test_a_checkpoint_is_read_as_it_was_written_and_acts(tmp_path):
+    written = run(ToyWorld(topical), tmp_path / "p")
+    read = Checkpoint.load(tmp_path / "p")
+    assert same(written, read)
+    assert (read.config, read.origin, read.curve) == (written.config, written.origin, written.curve)
+    assert read.policy_version == written.policy_version
+    assert read.origin.instructor.model == "toy-instructor"
+    assert read.finished
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+    (tmp_path / "p").write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match="not a policy checkpoint"):
+        Checkpoint.load(tmp_path / "p")
+
+
+def test_a_changed_checkpoint_is_refused(tmp_path):
+    run(ToyWorld(topical), tmp_path / "p")
+    content = bytearray((tmp_path / "p").read_bytes())
+    checkpoint = Checkpoint.load(tmp_path / "p")
+    needle = checkpoint.policy["0.weight"].tobytes()[:64]
+    content[content.index(needle)] ^= 1
+    (tmp_path / "p").write_bytes(content)
+    with pytest.raises(ValueError, match="it was changed"):
+        Checkpoint.load(tmp_path / "p")
