@@ -1,0 +1,1 @@
+"""From samples to an instruction dataset: curation, splits, export, data card."""

@@ -1,0 +1,62 @@
+"""From accepted transitions to samples: the expert answers, the rules judge."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+
+from teams_dagster.completions.ordered import in_order
+from teams_dagster.completions.protocol import Asker, QuestionFailed
+from teams_dagster.dataset.sample import Accepted, Sample
+from teams_dagster.instructions.elimination import eliminate_answer, eliminate_outcome
+from teams_dagster.instructions.questions import respond_question
+from teams_dagster.streams import content_hash
+
+
+def sample_id_of(transition_id: str) -> str:
+    """The id of the sample made from a transition."""
+    return content_hash("sample", transition_id)
+
+
+async def answer_transitions(
+    asker: Asker, accepted: Iterable[Accepted], replicas: Mapping[str, int], *, partition_key: str, width: int
+) -> AsyncIterator[Sample]:
+    """One sample for each accepted transition, in their order; refused ones carry the rule they break.
+
+    `replicas` maps seed ids to the replica that their questions use; `width` bounds the questions under way.
+    """
+
+    async def sample(transition: Accepted) -> Sample:
+        return await _answer(asker, transition, replicas[transition.seed_id], partition_key)
+
+    async for made in in_order(sample, accepted, width):
+        yield made
+
+
+async def _answer(asker: Asker, transition: Accepted, replica: int, partition_key: str) -> Sample:
+    sample_id = sample_id_of(transition.transition_id)
+    response = request_id = None
+    try:
+        answer = await asker.ask(
+            respond_question(transition.instruction, replica),
+            transition_id=transition.transition_id,
+            sample_id=sample_id,
+        )
+    except QuestionFailed as failed:
+        reason = f"no_answer_{failed.kind.value}"
+    else:
+        request_id = answer.request_id
+        response = answer.completion.text
+        reason = eliminate_outcome(answer.completion.outcome) or eliminate_answer(response)
+    return Sample(
+        sample_id=sample_id,
+        transition_id=transition.transition_id,
+        episode_id=transition.episode_id,
+        step=transition.step,
+        partition_key=partition_key,
+        seed_id=transition.seed_id,
+        instruction=transition.instruction,
+        response=response,
+        respond_request_id=request_id,
+        accepted=reason is None,
+        reason=None if reason is None else str(reason),
+    )

@@ -1,0 +1,126 @@
+"""From samples of all generations to the examples a student may see: accepted, clean, and each new.
+
+A sample is dropped for the first of these that holds: it was refused; it holds what UTF-8 cannot say; it shares 13
+words in a row with an evaluation text; its instruction equals an earlier one but for case and white space; its
+instruction is a near duplicate of an earlier one that was kept. "Earlier" is the canonical order (partition, seed,
+episode, step), whatever order the samples come in, so that a new generation never drops a sample of an old one.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from teams_dagster.dataset.sample import Example, Sample
+from teams_dagster.instructions.near_duplicates import duplicate_index, same_text_key
+from teams_dagster.instructions.ngrams import NgramIndex
+
+_log = logging.getLogger(__name__)
+
+_REPORT_EVERY = 10_000
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class DropReason(StrEnum):
+    """Why an accepted sample is not in the dataset."""
+
+    NOT_UNICODE = "not_unicode"
+    """A lone surrogate, which no UTF-8 file can hold."""
+    CONTAMINATED = "contaminated"
+    EXACT_DUPLICATE = "exact_duplicate"
+    NEAR_DUPLICATE = "near_duplicate"
+
+
+@dataclass(frozen=True)
+class DroppedSample:
+    """A sample that is not in the dataset."""
+
+    sample_id: str
+    reason: str
+    """A `DropReason`, or for a refused sample the reason it was refused for."""
+    duplicate_of: str | None = None
+    """The sample kept in its place, for duplicates."""
+
+
+@dataclass(frozen=True)
+class Curated:
+    """Every sample given is in one of the two, both in canonical order."""
+
+    examples: tuple[Example, ...]
+    dropped: tuple[DroppedSample, ...]
+
+
+def canonical_order(sample: Sample) -> tuple[str, str, str, int, str]:
+    """Sort key: partition, seed, episode, step, and the id for samples that share all of them."""
+    return sample.partition_key, sample.seed_id, sample.episode_id, sample.step, sample.sample_id
+
+
+def curate(samples: Sequence[Sample], *, evaluation_texts: Iterable[str]) -> Curated:
+    """Keep the accepted samples that are clean and new; say of every other why not.
+
+    Raises ValueError for a sample that contradicts itself: accepted without a response, or refused without a reason.
+    """
+    forbidden = NgramIndex(evaluation_texts)
+    keepers = _Keepers()
+    examples: list[Example] = []
+    dropped: list[DroppedSample] = []
+    for done, sample in enumerate(sorted(samples, key=canonical_order), 1):
+        example = _example(sample)
+        drop = _refused(sample) if example is None else _unclean(example, forbidden) or keepers.duplicate(example)
+        if drop is not None:
+            dropped.append(drop)
+        elif example is not None:
+            keepers.keep(example)
+            examples.append(example)
+        if done % _REPORT_EVERY == 0:
+            _log.info("Curated %d of %d samples, %d kept", done, len(samples), len(examples))
+    return Curated(tuple(examples), tuple(dropped))
+
+
+def _example(sample: Sample) -> Example | None:
+    if not sample.accepted:
+        return None
+    if sample.response is None:
+        raise ValueError(f"Sample {sample.sample_id} is accepted but has no response.")
+    return Example(sample.sample_id, sample.seed_id, sample.instruction, sample.response)
+
+
+def _refused(sample: Sample) -> DroppedSample:
+    if sample.reason is None:
+        raise ValueError(f"Sample {sample.sample_id} is refused but has no reason.")
+    return DroppedSample(sample.sample_id, sample.reason)
+
+
+def _unclean(example: Example, forbidden: NgramIndex) -> DroppedSample | None:
+    parts = (example.instruction.text, example.instruction.input, example.response)
+    if any(map(_SURROGATE.search, parts)):
+        return DroppedSample(example.sample_id, DropReason.NOT_UNICODE)
+    if forbidden.overlap(*parts) is not None:
+        return DroppedSample(example.sample_id, DropReason.CONTAMINATED)
+    return None
+
+
+class _Keepers:
+    """The instructions kept so far."""
+
+    def __init__(self) -> None:
+        self._exact: dict[tuple[str, str], str] = {}
+        self._near = duplicate_index()
+
+    def duplicate(self, example: Example) -> DroppedSample | None:
+        """How `example` repeats a kept one; None where it does not."""
+        same = self._exact.get(same_text_key(example.instruction))
+        if same is not None:
+            return DroppedSample(example.sample_id, DropReason.EXACT_DUPLICATE, same)
+        near = self._near.matches(example.instruction)
+        if near:
+            return DroppedSample(example.sample_id, DropReason.NEAR_DUPLICATE, near[0])
+        return None
+
+    def keep(self, example: Example) -> None:
+        self._exact[same_text_key(example.instruction)] = example.sample_id
+        self._near.add(example.sample_id, example.instruction)

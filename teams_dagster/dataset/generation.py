@@ -1,0 +1,120 @@
+"""A generation: one regeneration of the dataset, begun by writing down what it is a function of.
+
+The manifest is history. Making a generation again follows it, so what was answered is never asked anew: not after the
+policy was retrained, not after the seeds changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from teams_dagster.completions.protocol import ModelIdentity
+from teams_dagster.streams import content_hash, uniform
+
+FRESH_STRIDE = 10_000
+"""How far one `fresh` regeneration moves the replicas: far beyond any number of weekly partitions."""
+
+
+@dataclass(frozen=True)
+class GenerationManifest:
+    """What one generation is made from. JSON in, JSON out."""
+
+    partition_key: str
+    policy_version: str
+    seeds_version: str
+    """Data version of the seed artefact that holds the seeds' texts."""
+    replicas: tuple[tuple[str, int], ...]
+    """(seed_id, replica) of every seed of the generation, in order of seed_id."""
+    prompt_versions: tuple[tuple[str, str], ...]
+    """(name, version) of every prompt template."""
+    models: tuple[tuple[str, ModelIdentity], ...]
+    """(role, model) of every role that is asked."""
+    root_seed: int
+    fresh: int = 0
+    """How often the generation was made anew on purpose."""
+
+    @property
+    def version(self) -> str:
+        """Content hash of the whole manifest."""
+        return content_hash("generation", asdict(self))
+
+    def to_json(self) -> str:
+        """Readable JSON, the same bytes for the same manifest."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> GenerationManifest:
+        """Read what `to_json` wrote."""
+        values = json.loads(text)
+        for name in ("replicas", "prompt_versions"):
+            values[name] = tuple(tuple(pair) for pair in values[name])
+        values["models"] = tuple((role, ModelIdentity(**identity)) for role, identity in values["models"])
+        return cls(**values)
+
+
+class PolicyFromOtherModels(ValueError):
+    """A policy that was trained with another kind of models than it is to steer."""
+
+
+class GenerationChanged(ValueError):
+    """An unfinished generation that cannot be continued as it was begun."""
+
+
+def choose_seeds(seed_ids: Iterable[str], count: int, root_seed: int, partition_key: str) -> tuple[str, ...]:
+    """`count` seeds of this generation (all of them when there are fewer), in order of id.
+
+    Each seed's lot belongs to (root seed, partition, seed), so that adding seeds to the file changes little.
+    """
+    drawn = sorted(seed_ids, key=lambda seed_id: (uniform(root_seed, "generation", partition_key, seed_id), seed_id))
+    return tuple(sorted(drawn[:count]))
+
+
+def replicas_for(
+    seed_ids: Sequence[str], partition_key: str, others: Iterable[GenerationManifest], fresh: int
+) -> tuple[tuple[str, int], ...]:
+    """Each seed with the number of earlier partitions that used it: a new generation buys new answers.
+
+    `others` are the manifests of the other partitions; `fresh` moves all replicas on purpose.
+    """
+    earlier = [dict(other.replicas) for other in others if other.partition_key < partition_key]
+    return tuple(
+        (seed_id, sum(seed_id in used for used in earlier) + FRESH_STRIDE * fresh) for seed_id in sorted(seed_ids)
+    )
+
+
+def check_continuable(
+    manifest: GenerationManifest, prompt_versions: Mapping[str, str], models: Mapping[str, ModelIdentity]
+) -> None:
+    """Refuse to finish a generation with other prompts or models than it was begun with.
+
+    Raises GenerationChanged naming what changed and the two ways on.
+    """
+    now, then = _named(prompt_versions, models), _named(dict(manifest.prompt_versions), dict(manifest.models))
+    changed = [f"{name}: {then[name]} -> {now.get(name, 'nothing')}" for name in then if now.get(name) != then[name]]
+    if changed:
+        raise GenerationChanged(
+            f"generation {manifest.partition_key} was begun with other settings ({'; '.join(changed)}): restore them to"
+            " finish it, or run it with `fresh: true` to make it anew"
+        )
+
+
+def _named(prompt_versions: Mapping[str, str], models: Mapping[str, ModelIdentity]) -> dict[str, str]:
+    """Everything that a generation's questions depend on, by a name that people understand."""
+    prompts = {f"prompt {name}": version for name, version in prompt_versions.items()}
+    return prompts | {f"model of {role}": str(identity) for role, identity in models.items()}
+
+
+def check_trained_for(*, trained: tuple[ModelIdentity, ...], used: tuple[ModelIdentity, ...], allowed: bool) -> None:
+    """Refuse to let a policy that learnt with rules steer language models, or the other way round.
+
+    What pays with one kind of model need not pay with another. Raises PolicyFromOtherModels unless `allowed`.
+    """
+    kinds = [{identity.provider == "offline" for identity in identities} for identities in (trained, used)]
+    if kinds[0] != kinds[1] and not allowed:
+        then, now = (", ".join(f"{i.provider}/{i.model}" for i in identities) for identities in (trained, used))
+        raise PolicyFromOtherModels(
+            f"the policy was trained with {then} and this generation asks {now}: train it with models of that kind"
+            " (job train_policy), or set `foreign_policy: true` to use it all the same"
+        )

@@ -1,0 +1,66 @@
+"""A sample and the training example made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from teams_dagster.instructions.instruction import Instruction
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """An accepted transition of a generation: an instruction that waits for its answer."""
+
+    transition_id: str
+    episode_id: str
+    step: int
+    seed_id: str
+    instruction: Instruction
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An accepted transition of a generation with its answer, or one refused with a named reason."""
+
+    sample_id: str
+    transition_id: str
+    episode_id: str
+    step: int
+    partition_key: str
+    seed_id: str
+    instruction: Instruction
+    response: str | None
+    """None where no usable answer came back."""
+    respond_request_id: str | None
+    accepted: bool
+    reason: str | None
+    """Why it was refused; None when accepted."""
+
+    def row(self) -> dict[str, object]:
+        """The columns of table `samples` that a run of the process knows (all but `run_id`)."""
+        return {
+            "sample_id": self.sample_id,
+            "transition_id": self.transition_id,
+            "episode_id": self.episode_id,
+            "step": self.step,
+            "partition_key": self.partition_key,
+            "seed_id": self.seed_id,
+            "instruction_id": self.instruction.instruction_id,
+            "instruction": self.instruction.text,
+            "input": self.instruction.input,
+            "response": self.response,
+            "respond_request_id": self.respond_request_id,
+            "accepted": self.accepted,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a student is trained on or scored on: an instruction with the response it should give."""
+
+    sample_id: str
+    seed_id: str
+    """The seed at the root of the sample's lineage: statistics are clustered by it."""
+    instruction: Instruction
+    response: str

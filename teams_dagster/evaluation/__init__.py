@@ -1,0 +1,1 @@
+"""Scores with their errors: held-out loss, response choice, membership inference."""

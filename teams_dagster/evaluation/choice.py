@@ -1,0 +1,85 @@
+"""Four-way response choice: does a model prefer the true response to responses of other seeds?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from teams_dagster.dataset.sample import Example
+from teams_dagster.evaluation.statistics import Estimate, clustered_ratio
+from teams_dagster.streams import generator
+
+DISTRACTORS = 3
+CHANCE = 1 / (DISTRACTORS + 1)
+NEAREST = 8
+"""Other seeds, nearest in response length, that the distractors are drawn from: length gives little away."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A held-out example with its choices, the true response first; the order carries no weight in the score."""
+
+    example: Example
+    choices: tuple[str, ...]
+    lengths: tuple[int, ...]
+    """Tokens of each choice."""
+
+
+def draw_questions(
+    examples: Sequence[Example], lengths: Sequence[int], *, seed: int, limits: Sequence[int] | None = None
+) -> list[Question]:
+    """One question per held-out example: its response among three from three other seeds, near it in length.
+
+    `lengths` are the responses' tokens. `limits`, where given, are the longest response that still fits after each
+    example's prompt. A response with the same text as the true one is no distractor. The draw belongs to
+    (seed, sample), so it does not depend on the order of `examples`.
+
+    Raises ValueError when an example has fewer than three other seeds to draw from.
+    """
+    return [
+        _question(example, examples, lengths, length, seed, limits[i] if limits is not None else None)
+        for i, (example, length) in enumerate(zip(examples, lengths, strict=True))
+    ]
+
+
+def _question(
+    example: Example, examples: Sequence[Example], lengths: Sequence[int], length: int, seed: int, limit: int | None
+) -> Question:
+    candidates = sorted(
+        (abs(other_length - length), other.sample_id, other.seed_id, other.response, other_length)
+        for other, other_length in zip(examples, lengths, strict=True)
+        if other.seed_id != example.seed_id
+        and other.response != example.response
+        and (limit is None or other_length <= limit)
+    )
+    nearest: dict[str, tuple[str, int]] = {}
+    taken = {example.response}
+    for _, _, other_seed, response, other_length in candidates:
+        if other_seed not in nearest and response not in taken and len(nearest) < NEAREST:
+            nearest[other_seed] = (response, other_length)
+            taken.add(response)
+    if len(nearest) < DISTRACTORS:
+        raise ValueError(
+            f"sample {example.sample_id} has {len(nearest)} other held-out seeds with another response, and response "
+            f"choice needs {DISTRACTORS}: use more seeds, or hold out a larger share of them"
+        )
+    pool = list(nearest.values())
+    drawn = generator("response choice", seed, example.sample_id).choice(len(pool), DISTRACTORS, replace=False)
+    picked = [(example.response, length), *(pool[int(i)] for i in drawn)]
+    return Question(example, tuple(text for text, _ in picked), tuple(size for _, size in picked))
+
+
+def credit(scores: Sequence[float]) -> float:
+    """1 when the first score is the highest, shared among those that tie for it, else 0."""
+    best = max(scores)
+    return 1 / sum(score == best for score in scores) if scores[0] == best else 0.0
+
+
+def choice_accuracy(credited: Sequence[float], questions: Sequence[Question]) -> Estimate:
+    """Mean credit over questions, clustered by seed. Also of paired differences of credits."""
+    return clustered_ratio(credited, [1] * len(credited), [question.example.seed_id for question in questions])
+
+
+def shortest_answer(questions: Sequence[Question]) -> list[float]:
+    """The credits of always choosing the shortest response: what length alone gives away."""
+    return [credit([-length for length in question.lengths]) for question in questions]

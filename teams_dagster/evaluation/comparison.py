@@ -1,0 +1,209 @@
+"""Scores the base and its adapters: held-out loss, response choice, membership inference.
+
+Each (model, instruction, response) is scored once, whatever asks for it; models are loaded one after another.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from teams_dagster.dataset.sample import Example
+from teams_dagster.evaluation.choice import (
+    CHANCE,
+    Question,
+    choice_accuracy,
+    credit,
+    draw_questions,
+    shortest_answer,
+)
+from teams_dagster.evaluation.heldout import loss_difference, loss_per_token
+from teams_dagster.evaluation.privacy import MembershipScore, membership_samples, membership_scores
+from teams_dagster.evaluation.scores import CHOICE, HELD_OUT, ModelVersions, Score
+from teams_dagster.evaluation.statistics import Estimate
+from teams_dagster.student.chat import encode_example, encode_prompt, encode_response
+from teams_dagster.student.loading import Student, load_adapter, load_student
+from teams_dagster.student.scoring import ResponseScore, score_encoded
+
+Pair = tuple[str, str]
+"""What a score belongs to: instruction id and response."""
+ScoresByPair = dict[Pair, ResponseScore]
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Rows for `evaluation_scores`, and what they rest on."""
+
+    scores: tuple[Score, ...]
+    questions: tuple[Question, ...]
+    by_model: Mapping[str, ScoresByPair]
+    """Every score that was computed; reusable by `audit_privacy`."""
+    too_long: tuple[str, ...]
+    """Held-out sample ids left out because they exceed the base's context."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Membership inference of the base (control) and each adapter."""
+
+    results: tuple[MembershipScore, ...]
+    too_long: tuple[str, ...]
+    """Sample ids left out because they exceed the base's context."""
+
+
+def evaluate_models(
+    base: str | Path,
+    adapters: Mapping[str, Path],
+    held_out: Sequence[Example],
+    versions: ModelVersions,
+    *,
+    seed: int,
+    progress: Progress = lambda _: None,
+) -> Evaluation:
+    """Held-out loss and response choice of the base and each of `adapters` (`lora`, `qlora`), differences paired.
+
+    Raises ValueError when no held-out example fits the base's context, or too few seeds are held out to choose among.
+    """
+    student = load_student(base)
+    fitting, too_long = _fitting(student, held_out)
+    if not fitting:
+        raise ValueError(f"none of {len(held_out)} held-out examples fits the context of {student.context} tokens")
+    questions = _questions(student, fitting, seed)
+    wanted = [_with_response(q.example, response) for q in questions for response in q.choices]
+    by_model = _score_models(student, base, adapters, wanted, {}, progress)
+    rows = [
+        *_heldout_rows(by_model, fitting, versions),
+        *_choice_rows(by_model, questions, versions),
+        *_baseline_rows(questions, student.model.config.get_text_config().vocab_size, versions),
+    ]
+    return Evaluation(tuple(rows), tuple(questions), by_model, tuple(too_long))
+
+
+def audit_privacy(
+    base: str | Path,
+    adapters: Mapping[str, Path],
+    train: Sequence[Example],
+    held_out: Sequence[Example],
+    *,
+    seed: int,
+    known: Mapping[str, ScoresByPair] | None = None,
+    progress: Progress = lambda _: None,
+) -> Audit:
+    """Membership inference by loss of the base and each of `adapters`; `known` scores are not computed again."""
+    student = load_student(base)
+    members, members_too_long = _fitting(student, train)
+    others, others_too_long = _fitting(student, held_out)
+    members, others = membership_samples(members, others, seed=seed)
+    examples = [*members, *others]
+    by_model = _score_models(student, base, adapters, examples, known or {}, progress)
+    results = membership_scores(
+        {model: [scores[_pair(example)] for example in examples] for model, scores in by_model.items()},
+        [example.seed_id for example in examples],
+        [True] * len(members) + [False] * len(others),
+        seed=seed,
+    )
+    return Audit(tuple(results), (*members_too_long, *others_too_long))
+
+
+def _pair(example: Example) -> Pair:
+    return example.instruction.instruction_id, example.response
+
+
+def _with_response(example: Example, response: str) -> Example:
+    return Example(example.sample_id, example.seed_id, example.instruction, response)
+
+
+def _fitting(student: Student, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
+    """The examples within the context, and the sample ids of the others."""
+    tokenizer, context = student.tokenizer, student.context
+    fits = [
+        len(encode_prompt(tokenizer, e.instruction)) + len(encode_response(tokenizer, e.instruction, e.response))
+        <= context
+        for e in examples
+    ]
+    kept = [example for example, ok in zip(examples, fits, strict=True) if ok]
+    return kept, [example.sample_id for example, ok in zip(examples, fits, strict=True) if not ok]
+
+
+def _questions(student: Student, held_out: Sequence[Example], seed: int) -> list[Question]:
+    tokenizer = student.tokenizer
+    lengths = [len(encode_response(tokenizer, e.instruction, e.response)) for e in held_out]
+    limits = [student.context - len(encode_prompt(tokenizer, e.instruction)) for e in held_out]
+    return draw_questions(held_out, lengths, seed=seed, limits=limits)
+
+
+def _score_models(
+    base_student: Student,
+    base: str | Path,
+    adapters: Mapping[str, Path],
+    examples: Sequence[Example],
+    known: Mapping[str, ScoresByPair],
+    progress: Progress,
+) -> dict[str, ScoresByPair]:
+    """The scores of `examples` under every model, those in `known` taken over; one model in memory at a time."""
+    scores: dict[str, ScoresByPair] = {}
+    for name, folder in {"base": None, **adapters}.items():
+        have = dict(known.get(name, {}))
+        missing = {_pair(example): example for example in examples if _pair(example) not in have}
+        if missing:
+            student = base_student if folder is None else load_adapter(base, folder)
+            encoded = [encode_example(student.tokenizer, e, student.context) for e in missing.values()]
+
+            def report(line: str, model: str = name) -> None:
+                progress(f"{model}: {line}")
+
+            have |= dict(zip(missing, score_encoded(student, encoded, progress=report), strict=True))
+            del student
+            gc.collect()
+        scores[name] = have
+    return scores
+
+
+def _heldout_rows(
+    by_model: Mapping[str, ScoresByPair], held_out: Sequence[Example], versions: ModelVersions
+) -> list[Score]:
+    seeds = [example.seed_id for example in held_out]
+    scores = {model: [known[_pair(e)] for e in held_out] for model, known in by_model.items()}
+    rows = []
+    for model, own in scores.items():
+        rows.append(versions.score(model, HELD_OUT, "heldout_loss", loss_per_token(own, seeds)))
+        for other in ("base", "lora"):
+            if other in scores and model not in ("base", other):
+                difference = loss_difference(own, scores[other], seeds)
+                rows.append(versions.score(model, HELD_OUT, f"heldout_loss_vs_{other}", difference))
+    return rows
+
+
+def _choice_rows(
+    by_model: Mapping[str, ScoresByPair], questions: Sequence[Question], versions: ModelVersions
+) -> list[Score]:
+    credited = {
+        model: [
+            credit([-known[_pair(_with_response(q.example, response))].loss for response in q.choices])
+            for q in questions
+        ]
+        for model, known in by_model.items()
+    }
+    rows = []
+    for model, own in credited.items():
+        rows.append(versions.score(model, CHOICE, "choice_accuracy", choice_accuracy(own, questions)))
+        if model != "base":
+            paired = [mine - base for mine, base in zip(own, credited["base"], strict=True)]
+            rows.append(versions.score(model, CHOICE, "choice_accuracy_vs_base", choice_accuracy(paired, questions)))
+    return rows
+
+
+def _baseline_rows(questions: Sequence[Question], vocabulary: int, versions: ModelVersions) -> list[Score]:
+    """What no model at all scores: a guess, the shortest answer, every token equally likely."""
+    shortest = choice_accuracy(shortest_answer(questions), questions)
+    chance = Estimate(CHANCE, None, shortest.clusters)
+    uniform = Estimate(math.log(vocabulary), None, shortest.clusters)
+    return [
+        versions.score("chance", CHOICE, "choice_accuracy", chance),
+        versions.score("shortest_answer", CHOICE, "choice_accuracy", shortest),
+        versions.score("uniform_tokens", HELD_OUT, "heldout_loss", uniform),
+    ]

@@ -1,0 +1,40 @@
+"""One row of the table `evaluation_scores`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from teams_dagster.evaluation.statistics import Estimate
+
+HELD_OUT, CHOICE = "heldout_loss", "response_choice"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A model's number on a task; the fields are the table's columns."""
+
+    model: str
+    """`base`, `lora`, `qlora`, or a baseline: `chance`, `shortest_answer`, `uniform_tokens`."""
+    task: str
+    metric: str
+    value: float
+    stderr: float | None
+    """Clustered by seed; None for constants and where there are fewer than two seeds."""
+    n: int
+    """Seeds."""
+    model_version: str | None
+    """None for baselines, which are no model."""
+    dataset_version: str
+
+
+@dataclass(frozen=True)
+class ModelVersions:
+    """Which weights and which dataset the scores are of."""
+
+    models: dict[str, str]
+    dataset: str
+
+    def score(self, model: str, task: str, metric: str, estimate: Estimate) -> Score:
+        """The row for `estimate`."""
+        version = self.models.get(model)
+        return Score(model, task, metric, estimate.value, estimate.stderr, estimate.clusters, version, self.dataset)

@@ -1,0 +1,143 @@
+"""The embedded student before training: a tiny Llama, pre-trained on the spot on the texts the product ships."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from teams_dagster.streams import generator
+from teams_dagster.student.chat import user_message
+from teams_dagster.student.corpus import corpus_texts, corpus_version, dialogues, passages
+from teams_dagster.student.curves import CurvePoint
+from teams_dagster.student.quiet import quieten_libraries
+from teams_dagster.student.threads import threads_for
+from teams_dagster.student.tokenizer import VOCABULARY, train_tokenizer
+
+STEPS = 280
+"""Updates of the product's own base: a fixed number, never the clock."""
+BLOCK = 256
+"""Tokens in a row; each row starts at the start of a text."""
+ROWS = 8
+"""Rows in an update."""
+PEAK_LEARNING_RATE = 6e-3
+LABEL_SMOOTHING = 0.05
+"""Keeps so small a model from being sure of itself on texts unlike its own."""
+CONTEXT = 1024
+THREADS = 2
+"""Rows this long gain from a second thread, and hardly from a third."""
+REPORT_EVERY = 10
+
+
+@dataclass(frozen=True)
+class BaseReport:
+    """What pre-training made."""
+
+    parameters: int
+    vocabulary: int
+    steps: int
+    tokens: int
+    """Tokens seen, repeats included."""
+    corpus_version: str
+    curve: tuple[CurvePoint, ...]
+
+
+def build_embedded_base(
+    folder: Path, *, seed: int, steps: int = STEPS, progress: Callable[[str], None] = lambda _: None
+) -> BaseReport:
+    """Pre-trains the embedded student for `steps` updates and saves it to `folder` as a Hugging Face model.
+
+    Deterministic: the same seed, steps, texts and number of threads give the same weights.
+    """
+    quieten_libraries()
+    tokenizer = train_tokenizer(corpus_texts())
+    texts = _documents(tokenizer)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(generator("student base weights", seed).integers(2**31)))
+        model = LlamaForCausalLM(_architecture(tokenizer))
+    with threads_for(model, at_most=THREADS):
+        curve = _pretrain(model, _rows(texts, seed), steps, progress)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    parameters = sum(p.numel() for p in model.parameters())
+    return BaseReport(parameters, VOCABULARY, steps, steps * ROWS * BLOCK, corpus_version(), tuple(curve))
+
+
+def _architecture(tokenizer: Any) -> LlamaConfig:
+    """Llama with 3 layers of width 128: 0.8 million parameters, tied embeddings."""
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        dtype="float32",
+    )
+
+
+def _documents(tokenizer: Any) -> list[list[int]]:
+    """Every shipped text as tokens: prose closed by the end token, dialogues in the chat template."""
+    prose = [f"{text}{tokenizer.eos_token}" for text in passages()]
+    spoken = [
+        tokenizer.apply_chat_template(
+            [
+                {"role": "user", "content": user_message(dialogue.instruction)},
+                {"role": "assistant", "content": dialogue.response},
+            ],
+            tokenize=False,
+        )
+        for dialogue in dialogues()
+    ]
+    return tokenizer([*prose, *spoken], add_special_tokens=False)["input_ids"]
+
+
+def _rows(documents: list[list[int]], seed: int) -> Iterator[list[int]]:
+    """Endless rows of BLOCK tokens: whole passes over the texts in a keyed order, the overhang of a row cut off."""
+    row: list[int] = []
+    epoch = 0
+    while True:
+        for index in generator("student base order", seed, epoch).permutation(len(documents)):
+            row += documents[index]
+            if len(row) >= BLOCK:
+                yield row[:BLOCK]
+                row = []
+        epoch += 1
+
+
+def _pretrain(
+    model: LlamaForCausalLM, rows: Iterator[list[int]], steps: int, progress: Callable[[str], None]
+) -> list[CurvePoint]:
+    """AdamW under a one-cycle learning rate; the loss curve."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.95), weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, PEAK_LEARNING_RATE, total_steps=max(steps, 2), pct_start=0.1, cycle_momentum=False
+    )
+    curve: list[CurvePoint] = []
+    losses: list[float] = []
+    model.train()
+    for step in range(1, steps + 1):
+        batch = torch.tensor([next(rows) for _ in range(ROWS)])
+        logits = model(input_ids=batch).logits[:, :-1].flatten(0, 1)
+        loss = torch.nn.functional.cross_entropy(logits, batch[:, 1:].flatten(), label_smoothing=LABEL_SMOOTHING)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.item())
+        if step % REPORT_EVERY == 0 or step == steps:
+            curve.append(CurvePoint(step, sum(losses) / len(losses)))
+            losses.clear()
+            progress(f"pre-training the embedded student: step {step}/{steps}, loss {curve[-1].loss:.3f}")
+    model.eval()
+    return curve

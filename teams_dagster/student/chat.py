@@ -1,0 +1,138 @@
+"""How an instruction becomes a prompt, and an example becomes tokens with labels.
+
+Training, scoring and generation all come through here: a template that differed between them would make a fine-tune
+look useless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from teams_dagster.dataset.sample import Example
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.streams import content_hash
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+MASKED = -100
+"""The label of a token that carries no loss (PyTorch's `ignore_index`)."""
+EMBEDDED_TEMPLATE, ALPACA_TEMPLATE = "embedded", "alpaca"
+
+
+class ExampleTooLong(ValueError):
+    """An example that does not fit whole: cutting it would cut off the end of the response."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An example as tokens: `input_ids` and `labels` of equal length, labels MASKED on the prompt."""
+
+    input_ids: tuple[int, ...]
+    labels: tuple[int, ...]
+
+    @property
+    def response_tokens(self) -> int:
+        """Tokens that carry loss, the end-of-sequence token included."""
+        return sum(label != MASKED for label in self.labels)
+
+
+def template(name: str) -> str:
+    """A chat template shipped with the product (`embedded` or `alpaca`), as Jinja text."""
+    return (files("teams_dagster.student") / "templates" / f"{name}.jinja").read_text(encoding="utf-8").rstrip("\n")
+
+
+def template_version(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Hash of everything that decides how text becomes tokens here: chat template, end token, special tokens."""
+    return content_hash(
+        "chat", tokenizer.chat_template, tokenizer.eos_token, tokenizer.special_tokens_map, len(tokenizer)
+    )
+
+
+def user_message(instruction: Instruction) -> str:
+    """The user's turn: the text, and the input under its own heading (Alpaca's) when there is one."""
+    if not instruction.input:
+        return instruction.text
+    return f"{instruction.text}\n\n### Input:\n{instruction.input}"
+
+
+def render_prompt(tokenizer: PreTrainedTokenizerBase, instruction: Instruction) -> str:
+    """The text a student sees before it answers, as the tokenizer's chat template writes it."""
+    messages = [{"role": "user", "content": user_message(instruction)}]
+    return _render(tokenizer, messages, add_generation_prompt=True)
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, instruction: Instruction) -> list[int]:
+    """The prompt as tokens; special tokens are the template's business, none are added."""
+    return _tokens(tokenizer, render_prompt(tokenizer, instruction))
+
+
+def encode_response(tokenizer: PreTrainedTokenizerBase, instruction: Instruction, response: str) -> list[int]:
+    """The response as the template ends it, closed by exactly one end-of-sequence token.
+
+    Raises ValueError where the template changes the prompt once an answer follows it: what the student is trained
+    on would then differ from what it is asked.
+    """
+    prompt = render_prompt(tokenizer, instruction)
+    messages = [
+        {"role": "user", "content": user_message(instruction)},
+        {"role": "assistant", "content": response},
+    ]
+    whole = _render(tokenizer, messages, add_generation_prompt=False)
+    if not whole.startswith(prompt):
+        raise ValueError(
+            "the chat template writes a conversation that does not begin with its own prompt "
+            f"({prompt[-60:]!r} is not followed by the response); give the student a template that does"
+        )
+    tokens = _tokens(tokenizer, whole[len(prompt) :])
+    end = tokenizer.eos_token_id
+    if not isinstance(end, int):
+        raise ValueError("the tokenizer has no end-of-sequence token: set `eos_token` in its configuration")
+    while tokens and tokens[-1] != end and not str(tokenizer.decode(tokens[-1:])).strip() and end in tokens:
+        tokens.pop()  # white space that the template writes after the end token is never generated
+    return tokens if tokens and tokens[-1] == end else [*tokens, end]
+
+
+def encode_example(tokenizer: PreTrainedTokenizerBase, example: Example, max_length: int) -> Encoded:
+    """`example` as tokens, loss on the response and its end token only.
+
+    Raises ExampleTooLong when prompt and response exceed `max_length` tokens: nothing is ever cut.
+    """
+    prompt = encode_prompt(tokenizer, example.instruction)
+    response = encode_response(tokenizer, example.instruction, example.response)
+    length = len(prompt) + len(response)
+    if length > max_length:
+        raise ExampleTooLong(f"sample {example.sample_id} has {length} tokens, more than max_length {max_length}")
+    return Encoded(tuple(prompt + response), tuple([MASKED] * len(prompt) + response))
+
+
+def encode_examples(
+    tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], max_length: int
+) -> tuple[list[Encoded], list[str]]:
+    """Encodes what fits; returns it with the sample ids of what does not, in order.
+
+    Raises ValueError when nothing fits.
+    """
+    encoded: list[Encoded] = []
+    too_long: list[str] = []
+    for example in examples:
+        try:
+            encoded.append(encode_example(tokenizer, example, max_length))
+        except ExampleTooLong:
+            too_long.append(example.sample_id)
+    if examples and not encoded:
+        raise ValueError(f"none of {len(examples)} examples fits in max_length {max_length} tokens: raise it")
+    return encoded, too_long
+
+
+def _render(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt)
+    assert isinstance(text, str)
+    return text
+
+
+def _tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"]

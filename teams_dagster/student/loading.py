@@ -1,0 +1,120 @@
+"""Loading a student: the base (embedded, a folder or a hub id), in float or in 4 bits, with or without an adapter."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from teams_dagster.student.chat import ALPACA_TEMPLATE, template, template_version
+from teams_dagster.student.quantisation import keep_differentiable, nf4
+from teams_dagster.student.quiet import quieten_libraries
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+RECIPE_FILE = "recipe.json"
+LONGEST_CONTEXT = 4096
+"""Tokens at which scoring stops asking for more, whatever a model's context."""
+
+
+@dataclass(frozen=True)
+class Student:
+    """A model ready to be scored or asked, with its tokenizer."""
+
+    model: Any
+    """A transformers or peft causal language model, in evaluation mode."""
+    tokenizer: PreTrainedTokenizerBase
+    template: str
+    """Which chat template renders its prompts: `tokenizer` (its own) or `alpaca` (it has none)."""
+    four_bit: bool
+
+    @property
+    def context(self) -> int:
+        """The longest example, in tokens, that it is given."""
+        return min(getattr(self.model.config, "max_position_embeddings", LONGEST_CONTEXT), LONGEST_CONTEXT)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an adapter must be loaded with to meet what it was trained with; stored beside its weights."""
+
+    kind: str
+    template: str
+    template_version: str
+    max_length: int
+
+    def save(self, folder: Path) -> None:
+        """Writes it into an adapter's folder."""
+        (folder / RECIPE_FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Recipe:
+        """Reads it from an adapter's folder. Raises FileNotFoundError where there is none."""
+        return cls(**json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8")))
+
+
+def device() -> str:
+    """`cuda` when there is a GPU, else `cpu`."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def compute_dtype() -> torch.dtype:
+    """bfloat16 on a GPU, float32 on a CPU (where bfloat16 is slower and loses small updates)."""
+    return torch.bfloat16 if torch.cuda.is_available() else torch.float32
+
+
+def load_tokenizer(path: str | Path) -> tuple[PreTrainedTokenizerBase, str]:
+    """The tokenizer at `path` and the name of its template: its own, or Alpaca's where it brings none."""
+    tokenizer = AutoTokenizer.from_pretrained(str(path))
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "right"
+    if tokenizer.chat_template is not None:
+        return tokenizer, "tokenizer"
+    tokenizer.chat_template = template(ALPACA_TEMPLATE)
+    return tokenizer, ALPACA_TEMPLATE
+
+
+def load_student(path: str | Path, *, four_bit: bool = False) -> Student:
+    """The base at `path` (a folder or a hub id), on the GPU in bfloat16 when there is one.
+
+    `four_bit` loads its linear layers as NF4. Raises OSError, by transformers, when nothing can be loaded from `path`.
+    """
+    quieten_libraries()
+    tokenizer, name = load_tokenizer(path)
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        str(path),
+        dtype=compute_dtype(),
+        device_map={"": device()},
+        quantization_config=nf4(compute_dtype()) if four_bit else None,
+        use_safetensors=True,
+    )
+    if four_bit:
+        keep_differentiable(model)
+    model.eval()
+    return Student(model, tokenizer, name, four_bit)
+
+
+def load_adapter(base: str | Path, folder: Path) -> Student:
+    """The adapter in `folder` on `base`, in 4 bits if it was trained so.
+
+    Raises ValueError when the base's tokenizer renders prompts otherwise than at training.
+    """
+    from peft import PeftModel
+
+    recipe = Recipe.load(folder)
+    student = load_student(base, four_bit=recipe.kind == "qlora")
+    found = template_version(student.tokenizer)
+    if found != recipe.template_version:
+        raise ValueError(
+            f"the adapter in {folder} was trained with chat template and tokens {recipe.template_version}, but "
+            f"{base} has {found}: train it again on this base, or load the base it was trained on"
+        )
+    model = PeftModel.from_pretrained(student.model, str(folder))
+    model.eval()
+    return Student(model, student.tokenizer, student.template, student.four_bit)

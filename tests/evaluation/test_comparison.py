@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from teams_dagster.dataset.sample import Example
+from teams_dagster.evaluation import comparison
+from teams_dagster.evaluation.comparison import Evaluation, audit_privacy, evaluate_models
+from teams_dagster.evaluation.scores import ModelVersions, Score
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.student.adapter_config import AdapterConfig
+from teams_dagster.student.adapters import train_adapter
+from teams_dagster.student.tokenizer import VOCABULARY
+
+VERSIONS = ModelVersions({"base": "b1", "lora": "l1", "qlora": "q1"}, "d1")
+ANIMALS = ["owl", "cat", "dog", "bee", "fox", "cow", "hen", "rat", "ant", "elk", "emu", "pig"]
+EXAMPLES = [
+    Example(f"s{i}-{k}", f"seed-{i}", Instruction(f"Which animal is number {i}?", f"Try {k}."), f"It is the {name}.")
+    for i, name in enumerate(ANIMALS)
+    for k in range(2)
+]
+TRAIN, HELD_OUT = EXAMPLES[:14], EXAMPLES[14:]
+
+
+@pytest.fixture(scope="module")
+def models(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Path]]:
+    adapters = {kind: tmp_path_factory.mktemp(kind) for kind in ("lora", "qlora")}
+    for kind, folder in adapters.items():
+        config = AdapterConfig(kind=kind, learning_rate=5e-3, max_steps=12, batch_size=8)  # type: ignore[arg-type]
+        train_adapter(base, TRAIN, [], folder, config)
+    return base, adapters
+
+
+@pytest.fixture(scope="module")
+def evaluation(models: tuple[Path, dict[str, Path]]) -> Evaluation:
+    return evaluate_models(*models, HELD_OUT, VERSIONS, seed=0)
+
+
+def row(evaluation: Evaluation, model: str, metric: str) -> Score:
+    (found,) = [s for s in evaluation.scores if (s.model, s.metric) == (model, metric)]
+    return found
+
+
+def test_every_model_has_its_scores_and_paired_differences(evaluation: Evaluation) -> None:
+    assert {(s.model, s.metric) for s in evaluation.scores} == {
+        ("base", "heldout_loss"),
+        ("lora", "heldout_loss"),
+        ("qlora", "heldout_loss"),
+        ("lora", "heldout_loss_vs_base"),
+        ("qlora", "heldout_loss_vs_base"),
+        ("qlora", "heldout_loss_vs_lora"),
+        ("base", "choice_accuracy"),
+        ("lora", "choice_accuracy"),
+        ("qlora", "choice_accuracy"),
+        ("lora", "choice_accuracy_vs_base"),
+        ("qlora", "choice_accuracy_vs_base"),
+        ("chance", "choice_accuracy"),
+        ("shortest_answer", "choice_accuracy"),
+        ("uniform_tokens", "heldout_loss"),
+    }
+    for score in evaluation.scores:
+        assert score.n == 5
+        assert score.dataset_version == "d1"
+        assert score.model_version == VERSIONS.models.get(score.model)
+
+
+def test_differences_are_those_of_the_values(evaluation: Evaluation) -> None:
+    for metric in ("heldout_loss", "choice_accuracy"):
+        difference = row(evaluation, "lora", metric).value - row(evaluation, "base", metric).value
+        assert row(evaluation, "lora", f"{metric}_vs_base").value == pytest.approx(difference)
+
+
+def test_adapters_trained_on_such_answers_beat_the_base(evaluation: Evaluation) -> None:
+    for model in ("lora", "qlora"):
+        difference = row(evaluation, model, "heldout_loss_vs_base")
+        assert difference.stderr is not None
+        assert difference.value + 1.96 * difference.stderr < 0
+
+
+def test_an_adapter_that_knows_the_answers_by_heart_chooses_every_one(base: Path, tmp_path: Path) -> None:
+    """A fault in prompts, labels, scores or the order of choices would show as less than all of them."""
+    known = EXAMPLES[::2]
+    config = AdapterConfig(kind="lora", learning_rate=1e-2, max_steps=120, batch_size=12)
+    train_adapter(base, known, [], tmp_path, config)
+    result = evaluate_models(base, {"lora": tmp_path}, known, VERSIONS, seed=0)
+    assert row(result, "lora", "choice_accuracy").value == 1.0
+    assert row(result, "base", "choice_accuracy").value < 0.75
+
+
+def test_the_baselines_are_what_no_model_would_score(evaluation: Evaluation) -> None:
+    assert row(evaluation, "chance", "choice_accuracy").value == 0.25
+    assert row(evaluation, "uniform_tokens", "heldout_loss").value == math.log(VOCABULARY)
+    assert 0 <= row(evaluation, "shortest_answer", "choice_accuracy").value <= 1
+
+
+def test_scores_are_the_same_again(models: tuple[Path, dict[str, Path]], evaluation: Evaluation) -> None:
+    assert evaluate_models(*models, HELD_OUT, VERSIONS, seed=0) == evaluation
+
+
+def test_the_audit_computes_only_what_is_not_known(
+    models: tuple[Path, dict[str, Path]], evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = audit_privacy(*models, TRAIN, HELD_OUT, seed=0)
+    counts: list[int] = []
+    score = comparison.score_encoded
+
+    def counted(student, encoded, **options):  # type: ignore[no-untyped-def]
+        counts.append(len(encoded))
+        return score(student, encoded, **options)
+
+    monkeypatch.setattr(comparison, "score_encoded", counted)
+    reused = audit_privacy(*models, TRAIN, HELD_OUT, seed=0, known=evaluation.by_model)
+    assert counts == [10, 10, 10]
+    for one, other in zip(fresh.results, reused.results, strict=True):
+        assert one.auc == pytest.approx(other.auc, abs=0.02)
+        assert one.members == one.non_members == other.members == 10
+    assert [result.model for result in reused.results] == ["base", "lora", "qlora"]
+
+
+def test_an_example_beyond_the_context_is_left_out_by_name(models: tuple[Path, dict[str, Path]]) -> None:
+    long = Example("long", "seed-99", Instruction("Copy.", "word " * 2000), "word")
+    result = evaluate_models(models[0], {}, [*HELD_OUT, long], VERSIONS, seed=0)
+    assert result.too_long == ("long",)
+    assert row(result, "base", "heldout_loss").n == 5
+    with pytest.raises(ValueError, match="none of 1 held-out examples fits"):
+        evaluate_models(models[0], {}, [long], VERSIONS, seed=0)
