@@ -1,0 +1,1 @@
+"""The graph: one thin module a stage: read, call the method, return a MaterializeResult."""

@@ -1,0 +1,198 @@
+"""Accounting: what was asked and paid, where every sample came from, and the page that shows it all."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import dagster as dg
+import pyarrow.parquet as pq
+
+from assets.generation import (
+    MANIFEST,
+    accepted_of,
+    episode_plans,
+    expert_responses,
+    generated_instructions,
+    generation_world,
+)
+from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.policy import policy_comparison, trained_policy
+from resources.ledger import LedgerConnection
+from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
+from teams_dagster.dataset.answers import answer_transitions
+from teams_dagster.dataset.generation import GenerationManifest
+from teams_dagster.ledger.costs import Cost, costs_by, total_cost
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.lineage.replay import LedgerAsker, Verification, replay_samples, replay_transitions
+from teams_dagster.report.baseline import EVOL_INSTRUCT_QUERIES
+from teams_dagster.report.markdown import markdown_table
+from teams_dagster.report.text import NANO
+from teams_dagster.streams import content_hash
+
+LAST_GENERATION = dg.LastPartitionMapping()
+COSTS = "costs.json"
+
+GROUPED_BY = ("asset_key", "role", "operation", "provider, model", "asset_key, purpose")
+
+
+@dg.asset(
+    group_name="accounting",
+    deps=[trained_policy, policy_comparison, dg.AssetDep(expert_responses, partition_mapping=LAST_GENERATION)],
+    kinds={"duckdb"},
+    owners=OWNERS,
+    code_version="1",
+    description="What was asked and what it cost, by asset, role, operation and model; refreshes teams.duckdb.",
+)
+def query_costs(
+    context: dg.AssetExecutionContext, config: AssetConfig, store: ArtefactStore, ledger: LedgerConnection
+) -> dg.MaterializeResult:
+    """Add up the ledger, and publish the read model."""
+    with ledger.open() as opened:
+        groups = {columns: costs_by(opened, columns.split(", ")) for columns in GROUPED_BY}
+        total = total_cost(opened)
+
+    def make(draft: Draft) -> None:
+        content = {columns: [_plain(cost) for cost in costs] for columns, costs in groups.items()}
+        (draft.folder / COSTS).write_text(json.dumps(content, indent=1), encoding="utf-8")
+        draft.finish(content_hash("costs", content), _plain(total))
+
+    result = make_or_reuse(
+        context, store, config=config, inputs={"ledger": content_hash(_plain(total))}, make=make, show=_show_costs
+    )
+    report = ledger.refresh()
+    context.log.info(f"teams.duckdb: {report.reason} ({report.seconds:.1f} s)")
+    return result
+
+
+def _plain(cost: Cost) -> dict[str, Any]:
+    return asdict(cost) | {"group": dict(cost.group)}
+
+
+def dollars(cost: dict[str, Any]) -> str:
+    """What a group cost, and how much of it is not known."""
+    known = f"${cost['cost_nano_usd'] / NANO:,.4f}"
+    return f"{known} and {cost['unpriced']} calls without a price" if cost["unpriced"] else known
+
+
+def read_costs(artefact: Artefact) -> dict[str, list[dict[str, Any]]]:
+    """The account in a `query_costs` artefact, by the columns it is grouped by."""
+    return json.loads(artefact.path(COSTS).read_text(encoding="utf-8"))
+
+
+def _show_costs(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float | str]:
+    facts = artefact.facts
+    counted = ("asked", "reused", "calls", "ok", "failed", "unresolved", "prompt_tokens", "completion_tokens")
+    metadata: dict[str, dg.MetadataValue | int | float | str] = {name: facts[name] for name in counted}
+    metadata["cost_usd"] = facts["cost_nano_usd"] / NANO
+    metadata["calls_without_price"] = facts["unpriced"]
+    metadata["share_of_baseline_queries"] = facts["asked"] / EVOL_INSTRUCT_QUERIES
+    for columns, costs in read_costs(artefact).items():
+        rows = [
+            (
+                ", ".join(filter(None, c["group"].values())) or "-",
+                c["asked"],
+                c["reused"],
+                c["calls"],
+                c["failed"],
+                dollars(c),
+            )
+            for c in costs
+        ]
+        header = (columns, "asked", "reused", "calls sent", "failed", "cost")
+        metadata[f"by_{columns.replace(', ', '_and_')}"] = dg.MetadataValue.md(markdown_table(header, rows))
+    return metadata
+
+
+@dg.asset(
+    group_name="accounting",
+    deps=[
+        dg.AssetDep(generated_instructions, partition_mapping=LAST_GENERATION),
+        dg.AssetDep(expert_responses, partition_mapping=LAST_GENERATION),
+    ],
+    kinds={"python"},
+    owners=OWNERS,
+    code_version="1",
+    description="Every sample's chain, replayed from the ledger without a network: prompts, texts, rules, verdicts,"
+    " rewards and the policy's probabilities must come out as they were stored.",
+)
+def sample_lineage(
+    context: dg.AssetExecutionContext, config: AssetConfig, store: ArtefactStore, ledger: LedgerConnection
+) -> dg.MaterializeResult:
+    """Replay every generation. Fails with the first difference."""
+    pairs = [
+        (store.current("generated_instructions", partition), store.current("expert_responses", partition))
+        for partition in store.partitions("expert_responses")
+    ]
+    if not pairs:
+        raise ArtefactMissing(f"no generation has answers in {store.root}: materialise expert_responses first")
+
+    def make(draft: Draft) -> None:
+        found = Verification()
+        with ledger.open() as opened:
+            for generated, responses in pairs:
+                asyncio.run(_replay(context, store, opened, generated, responses, found))
+        if found.differences:
+            raise dg.Failure(
+                f"{len(found.differences)} stored fields are not what the ledger's answers give; the first:"
+                f" {found.differences[0]}",
+                metadata={"differences": [str(difference) for difference in found.differences[:20]]},
+                allow_retries=False,
+            )
+        samples = sum(responses.facts["samples"] for _, responses in pairs)
+        draft.finish(
+            content_hash("lineage", [r.data_version for _, r in pairs]),
+            {"samples": samples, "rows_verified": found.verified, "not_verified": found.not_verified},
+        )
+
+    inputs = {}
+    for generated, responses in pairs:
+        inputs[f"generated {generated.manifest['partition_key']}"] = generated.manifest["fingerprint"]
+        inputs[f"responses {responses.manifest['partition_key']}"] = responses.data_version
+    return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_lineage)
+
+
+async def _replay(
+    context: dg.AssetExecutionContext,
+    store: ArtefactStore,
+    ledger: Ledger,
+    generated: Artefact,
+    responses: Artefact,
+    found: Verification,
+) -> None:
+    manifest = GenerationManifest.from_json(generated.path(MANIFEST).read_text(encoding="utf-8"))
+    asker = LedgerAsker(ledger, manifest.models)
+    environment, actor, seeds = generation_world(store, manifest, asker)
+    await replay_transitions(
+        environment,
+        actor,
+        episode_plans(manifest, seeds),
+        _rows(generated, "transitions"),
+        found,
+        progress=context.log.info,
+    )
+    replayed = answer_transitions(
+        asker,
+        accepted_of(generated),
+        dict(manifest.replicas),
+        partition_key=manifest.partition_key,
+        width=100,
+    )
+    await replay_samples(replayed, _rows(responses, "samples"), found)
+    context.log.info(f"generation {manifest.partition_key}: {found.verified} rows agree with the ledger")
+
+
+def _rows(artefact: Artefact, table: str) -> Iterator[dict[str, Any]]:
+    for batch in pq.ParquetFile(artefact.path(f"{table}.parquet")).iter_batches(10_000):
+        yield from batch.to_pylist()
+
+
+def _show_lineage(artefact: Artefact) -> dict[str, dg.MetadataValue | int]:
+    facts = artefact.facts
+    return {
+        "samples": facts["samples"],
+        "rows_verified": facts["rows_verified"],
+        "rows_not_verified": sum(facts["not_verified"].values()),
+        "why_not": dg.MetadataValue.json(facts["not_verified"]),
+    }

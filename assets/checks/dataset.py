@@ -1,0 +1,61 @@
+"""Checks of the dataset."""
+
+import dagster as dg
+import pyarrow.parquet as pq
+
+from assets.checks.verdicts import needs_output, verdict, warning
+from assets.dataset import FILES, read_examples
+from resources.stores import ArtefactStore
+from teams_dagster.dataset.splits import SPLITS
+from teams_dagster.instructions.near_duplicates import same_text_key
+
+
+@dg.asset_check(
+    asset="instruction_dataset", blocking=True, description="No seed and no text is on two sides of the split."
+)
+@needs_output
+def splits_are_apart(store: ArtefactStore) -> dg.AssetCheckResult:
+    """A held-out score means nothing where the student has seen the question."""
+    dataset = store.current("instruction_dataset")
+    seeds: dict[str, str] = {}
+    texts: dict[tuple[str, str], str] = {}
+    shared = []
+    for split in SPLITS:
+        for example in read_examples(dataset, split):
+            for key, seen in ((example.seed_id, seeds), (same_text_key(example.instruction), texts)):
+                if seen.setdefault(key, split) != split:  # pyright: ignore[reportArgumentType, reportCallIssue]
+                    shared.append(f"{example.sample_id} in {split} and {seen[key]}")  # pyright: ignore
+    return verdict(not shared, f"{len(shared)} seeds or texts are on two sides", examples=shared[:5])
+
+
+@dg.asset_check(asset="instruction_dataset", description="The dataset holds every generation as it is now.")
+@needs_output
+def dataset_is_up_to_date(store: ArtefactStore) -> dg.AssetCheckResult:
+    """A generation that was made again changes the dataset only when the dataset is made again too."""
+    inputs = store.current("instruction_dataset").manifest["inputs"]
+    stale = [
+        partition
+        for partition in store.partitions("expert_responses")
+        if inputs.get(f"expert_responses {partition}") != store.current("expert_responses", partition).data_version
+    ]
+    return warning(
+        not stale,
+        f"generations {', '.join(stale)} changed since: materialise instruction_dataset"
+        if stale
+        else "it holds every generation",
+    )
+
+
+@dg.asset_check(
+    asset="instruction_dataset", blocking=True, description="The exported files hold what the manifest says."
+)
+@needs_output
+def files_are_whole(store: ArtefactStore) -> dg.AssetCheckResult:
+    """A file that somebody edited or cut is found before a model is trained on it."""
+    dataset = store.current("instruction_dataset")
+    counts = {split: pq.read_metadata(dataset.path(f"{FILES}/{split}.parquet")).num_rows for split in SPLITS}
+    changed = dataset.changed_files()
+    return verdict(
+        not changed and counts == dataset.facts["examples"],
+        f"changed since they were written: {', '.join(changed)}" if changed else f"{sum(counts.values())} examples",
+    )

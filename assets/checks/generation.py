@@ -1,0 +1,93 @@
+"""Checks of the generations. Each names the generation at fault."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pyarrow.parquet as pq
+
+from assets.checks.verdicts import needs_output, verdict
+from resources.ledger import LedgerConnection
+from resources.stores import Artefact, ArtefactMissing, ArtefactStore
+from teams_dagster.ledger.costs import answered_requests
+
+LEAST_ACCEPTED = 0.05
+"""Below this share of accepted rewrites, a generation buys mostly nothing."""
+
+LEAST_KEPT = 0.5
+"""Below this share of kept answers, the expert or its instructions are broken."""
+
+AT_ONCE = 10_000
+
+
+def _generations(store: ArtefactStore, asset_key: str) -> list[Artefact]:
+    """The current output of every generation. Raises ArtefactMissing when there is none."""
+    found = [store.current(asset_key, partition) for partition in store.partitions(asset_key)]
+    if not found:
+        raise ArtefactMissing(f"{asset_key} has no output in {store.root}: materialise it first")
+    return found
+
+
+def _named(artefacts: list[Artefact]) -> str:
+    return ", ".join(artefact.manifest["partition_key"] for artefact in artefacts)
+
+
+@dg.asset_check(asset="generated_instructions", blocking=True, description="Rewrites are accepted often enough.")
+@needs_output
+def rewrites_are_accepted(store: ArtefactStore) -> dg.AssetCheckResult:
+    """Next to nothing accepted means a broken expert, reviewer or policy: stop before answers are bought."""
+    generations = _generations(store, "generated_instructions")
+    poor = [g for g in generations if g.facts["accepted"] < LEAST_ACCEPTED * max(1, g.facts["transitions"])]
+    if poor:
+        return verdict(
+            False,
+            f"generations {_named(poor)}: fewer than {LEAST_ACCEPTED:.0%} of the transitions were accepted; the asset's"
+            " metadata says why not. Look at a few answers on the ledger before asking for more",
+            causes=[g.facts["not_accepted"] for g in poor],
+        )
+    return verdict(True, f"{len(generations)} generations, {sum(g.facts['accepted'] for g in generations)} accepted")
+
+
+@dg.asset_check(asset="generated_instructions", description="Every question of a transition is answered on the ledger.")
+@needs_output
+def transitions_are_on_the_ledger(store: ArtefactStore, ledger: LedgerConnection) -> dg.AssetCheckResult:
+    """A transition that names a request the ledger does not know cannot be audited."""
+    missing: list[str] = []
+    with ledger.open() as opened:
+        for generation in _generations(store, "generated_instructions"):
+            for ids in _request_ids(generation):
+                missing += ids - answered_requests(opened, ids)
+    return verdict(not missing, f"{len(missing)} requests of transitions are not on the ledger", examples=missing[:5])
+
+
+def _request_ids(generation: Artefact) -> Iterator[set[str]]:
+    columns = ["rewrite_request_id", "review_request_id"]
+    for batch in pq.ParquetFile(generation.path("transitions.parquet")).iter_batches(AT_ONCE, columns=columns):
+        yield {value for column in columns for value in batch[column].to_pylist() if value}
+
+
+@dg.asset_check(asset="expert_responses", blocking=True, description="Every accepted instruction has its sample.")
+@needs_output
+def every_instruction_has_a_sample(store: ArtefactStore) -> dg.AssetCheckResult:
+    """Asked = kept + each named cause."""
+    wrong = []
+    for responses in _generations(store, "expert_responses"):
+        partition, facts = responses.manifest["partition_key"], responses.facts
+        accepted = store.current("generated_instructions", partition).facts["accepted"]
+        if accepted != facts["samples"] or facts["samples"] != facts["kept"] + sum(facts["refused"].values()):
+            wrong.append(f"{partition}: {accepted} accepted, {facts['samples']} samples, {facts['kept']} kept")
+    return verdict(not wrong, "; ".join(wrong) or "samples add up in every generation")
+
+
+@dg.asset_check(asset="expert_responses", blocking=True, description="Most answers are usable.")
+@needs_output
+def answers_are_kept(store: ArtefactStore) -> dg.AssetCheckResult:
+    """A wrong template or an overcautious model shows itself as refusals."""
+    generations = _generations(store, "expert_responses")
+    poor = [g for g in generations if g.facts["kept"] < LEAST_KEPT * g.facts["samples"]]
+    return verdict(
+        not poor,
+        f"generations {_named(poor)}: fewer than {LEAST_KEPT:.0%} of the answers were kept"
+        if poor
+        else f"{sum(g.facts['kept'] for g in generations)} answers kept",
+        refused=[g.facts["refused"] for g in poor or generations],
+    )

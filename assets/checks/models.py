@@ -1,0 +1,81 @@
+"""Checks of the models and their scores."""
+
+import dagster as dg
+
+from assets.checks.verdicts import needs_output, verdict, warning
+from assets.dataset import read_examples
+from assets.evaluation import ADAPTERS, read_evaluation_scores, read_privacy
+from assets.models import MODEL, student_path
+from resources.stores import ArtefactStore
+
+
+def _adapter_check(name: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=f"{name}_model", name=f"{name}_adapter_answers", description="The adapter loads on the base and answers."
+    )
+    @needs_output
+    def adapter_answers(store: ArtefactStore) -> dg.AssetCheckResult:
+        from teams_dagster.student.generation import respond
+        from teams_dagster.student.loading import load_adapter
+
+        base, adapter = store.current("base_model"), store.current(f"{name}_model")
+        try:
+            student = load_adapter(student_path(base), adapter.path(MODEL))
+        except (OSError, ValueError) as error:
+            return verdict(False, f"the adapter cannot be loaded: {error}")
+        example = read_examples(store.current("instruction_dataset"), "held_out")[0]
+        answer = respond(student, example.instruction, max_new_tokens=48)
+        return verdict(
+            bool(answer.strip()),
+            "it answers a held-out instruction" if answer.strip() else "it answers with nothing",
+            instruction=example.instruction.text,
+            answer=answer or "(nothing)",
+        )
+
+    return adapter_answers
+
+
+def _learnt_check(name: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="evaluation_scores",
+        name=f"{name}_is_better_than_base",
+        description="On held-out seeds the adapter's loss is below the base's, beyond two standard errors.",
+    )
+    @needs_output
+    def better_than_base(store: ArtefactStore) -> dg.AssetCheckResult:
+        scores = read_evaluation_scores(store.current("evaluation_scores"))
+        score = next(s for s in scores if (s.model, s.metric) == (name, "heldout_loss_vs_base"))
+        margin = score.value + 2 * (score.stderr or float("inf"))
+        return warning(
+            margin < 0,
+            f"{name} minus base: {score.value:+.4f} nats per token, standard error {score.stderr}, {score.n} seeds",
+        )
+
+    return better_than_base
+
+
+lora_adapter_answers, qlora_adapter_answers = (_adapter_check(name) for name in ADAPTERS)
+lora_is_better_than_base, qlora_is_better_than_base = (_learnt_check(name) for name in ADAPTERS)
+
+
+@dg.asset_check(asset="qlora_model", description="The QLoRA adapter's base really was in 4 bits.")
+@needs_output
+def qlora_base_is_in_four_bits(store: ArtefactStore) -> dg.AssetCheckResult:
+    """A silent fall back to full precision would make the comparison with LoRA meaningless."""
+    proof = store.current("qlora_model").facts["four_bit"]
+    bits = 8 * proof["packed_bytes"] / proof["weights"]
+    return verdict(
+        bits <= 4 and proof["logit_gap"] > 0,
+        f"{bits:.2f} bits a weight in {proof['layers']} layers; logits differ from the float base's by up to"
+        f" {proof['logit_gap']:.3f}",
+    )
+
+
+@dg.asset_check(asset="privacy_audit", description="The adapters leak no more than the base, beyond the interval.")
+@needs_output
+def adapters_do_not_leak(store: ArtefactStore) -> dg.AssetCheckResult:
+    """Members of the training side should not stand out by their loss."""
+    results = [r for r in read_privacy(store.current("privacy_audit")) if r.model != "base"]
+    leaking = [r.model for r in results if r.minus_base_low > 0]
+    findings = ", ".join(f"{r.model} {r.auc_minus_base:+.3f}" for r in results)
+    return warning(not leaking, f"AUC minus the base's: {findings}")

@@ -1,0 +1,52 @@
+"""Checks of the policy."""
+
+import dagster as dg
+import numpy as np
+
+from assets.checks.verdicts import needs_output, verdict, warning
+from assets.policy import load_policy, policy_seeds
+from resources.stores import ArtefactStore
+from teams_dagster.environment.transition import start
+
+
+@dg.asset_check(asset="trained_policy", blocking=True, description="The policy loads and gives distributions.")
+@needs_output
+def policy_acts(store: ArtefactStore) -> dg.AssetCheckResult:
+    """A broken policy would spend a generation's money on noise."""
+    artefact = store.current("trained_policy")
+    try:
+        actor = load_policy(artefact).actor()
+    except ValueError as error:
+        return verdict(False, str(error))
+    seeds, _ = policy_seeds(store.current("seed_instructions"))
+    chances = np.array([actor.probabilities(start(seed_id, seed)) for seed_id, seed in seeds.items()])
+    sound = bool(np.isfinite(chances).all() and (chances >= 0).all() and np.allclose(chances.sum(axis=1), 1))
+    return verdict(sound, f"probabilities on {len(chances)} seeds {'are' if sound else 'are not'} distributions")
+
+
+@dg.asset_check(asset="trained_policy", description="The reward varies, so there is something to learn.")
+@needs_output
+def reward_is_not_flat(store: ArtefactStore) -> dg.AssetCheckResult:
+    """Where any edit is accepted, no policy can beat another."""
+    facts = store.current("trained_policy").facts
+    return warning(
+        not facts["flat_reward"],
+        f"the reward's variance under the untrained policy is {facts['reward_variance']:.4f}",
+        reward_variance=facts["reward_variance"],
+    )
+
+
+@dg.asset_check(asset="policy_comparison", description="On held-out seeds the policy beats uniform, interval and all.")
+@needs_output
+def policy_beats_uniform(store: ArtefactStore) -> dg.AssetCheckResult:
+    """Otherwise the same money is better spent on drawing operations at random."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(store.current("policy_comparison").path("policy_scores.parquet")).to_pylist()
+    score = next(r for r in rows if (r["policy"], r["metric"]) == ("trained", "accepted_per_query_minus_uniform"))
+    return warning(
+        score["ci_low"] > 0,
+        f"accepted per query minus uniform's: {score['mean']:+.3f}, 95% interval {score['ci_low']:+.3f} to"
+        f" {score['ci_high']:+.3f}",
+        minus_uniform=score["mean"],
+    )

@@ -1,0 +1,42 @@
+"""Checks of the seeds."""
+
+import dagster as dg
+
+from assets.checks.verdicts import needs_output, verdict, warning
+from assets.policy import policy_seeds
+from assets.seeds import read_seeds
+from resources.stores import ArtefactStore
+from teams_dagster.instructions.seed_splits import EmptySplitError, dataset_sides, seed_clusters
+
+MOST_REFUSED = 0.5
+"""Above this share of refused rows, the file is probably not what somebody meant to use."""
+
+
+@dg.asset_check(asset="seed_instructions", blocking=True, description="Every split of the seeds has seeds in it.")
+@needs_output
+def seeds_fill_every_split(store: ArtefactStore) -> dg.AssetCheckResult:
+    """Too few seeds would leave the policy or the student nothing to be tested on."""
+    artefact = store.current("seed_instructions")
+    try:
+        sides = dataset_sides(seed_clusters(read_seeds(artefact))).values()
+        train, held_out = policy_seeds(artefact)
+    except EmptySplitError as error:
+        return verdict(False, str(error))
+    return verdict(
+        True,
+        f"{len(train)} seeds train the policy and {len(held_out)} compare it",
+        dataset={side: list(sides).count(side) for side in ("train", "validation", "held_out")},
+    )
+
+
+@dg.asset_check(asset="seed_instructions", description="Most rows of the seed file are usable.")
+@needs_output
+def few_rows_are_refused(store: ArtefactStore) -> dg.AssetCheckResult:
+    """A file with the wrong columns or encoding shows itself here."""
+    facts = store.current("seed_instructions").facts
+    share = facts["refused"] / (facts["refused"] + facts["seeds"])
+    return warning(
+        share <= MOST_REFUSED,
+        f"{facts['refused']} rows of {facts['source']} were refused ({share:.0%}); the asset's metadata says why",
+        share=share,
+    )

@@ -1,0 +1,34 @@
+"""What a check says."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import dagster as dg
+
+from resources.stores import ArtefactMissing
+
+
+def verdict(
+    passed: bool, finding: str, *, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR, **metadata: Any
+) -> dg.AssetCheckResult:
+    """A result with a sentence that a person can act on."""
+    return dg.AssetCheckResult(passed=passed, severity=severity, description=finding, metadata=metadata)
+
+
+def warning(passed: bool, finding: str, **metadata: Any) -> dg.AssetCheckResult:
+    """A result that is worth knowing and stops nothing."""
+    return verdict(passed, finding, severity=dg.AssetCheckSeverity.WARN, **metadata)
+
+
+def needs_output(check: Callable[..., dg.AssetCheckResult]) -> Callable[..., dg.AssetCheckResult]:
+    """A check with nothing to look at says so as a warning; it never passes."""
+
+    @wraps(check)
+    def checked(*arguments: Any, **named: Any) -> dg.AssetCheckResult:
+        try:
+            return check(*arguments, **named)
+        except ArtefactMissing as missing:
+            return warning(False, f"not run: {missing}")
+
+    return checked

@@ -1,0 +1,185 @@
+"""The instruction dataset: every generation's samples, curated and split."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pyarrow.parquet as pq
+
+from assets.generation import MANIFEST, expert_responses
+from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.seeds import read_seeds
+from resources.language_models.roles import LanguageModels
+from resources.ledger import LedgerConnection
+from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
+from teams_dagster.dataset.card import DataCard, render_card
+from teams_dagster.dataset.curation import Curated, curate
+from teams_dagster.dataset.export import export_dataset
+from teams_dagster.dataset.generation import GenerationManifest
+from teams_dagster.dataset.sample import Example, Sample
+from teams_dagster.dataset.splits import split_examples
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.seed_files import texts_in
+from teams_dagster.instructions.seed_splits import Split, dataset_sides, seed_clusters
+from teams_dagster.instructions.seeds import Seed
+from teams_dagster.ledger.costs import total_cost
+from teams_dagster.ledger.tables import write_table
+from teams_dagster.report.markdown import markdown_table
+from teams_dagster.streams import content_hash
+
+FILES = "files"
+SHOWN = 5
+
+LIMITS = (
+    "The texts are synthetic: they hold the errors and the views of the models that wrote them.",
+    "A reviewer model judged each rewrite; no person read the samples.",
+)
+OFFLINE_LIMITS = (
+    "The offline rules wrote these texts. They show that the line works; they teach a model nothing worth knowing.",
+)
+
+
+@dg.asset(
+    group_name="dataset",
+    deps=[dg.AssetDep(expert_responses, partition_mapping=dg.LastPartitionMapping())],
+    kinds={"huggingface", "parquet"},
+    owners=OWNERS,
+    code_version="1",
+    description="The samples of all generations, curated, de-duplicated, decontaminated and split by seed; exported as"
+    " Alpaca JSON, chat JSONL and Parquet with a data card.",
+)
+def instruction_dataset(
+    context: dg.AssetExecutionContext,
+    config: AssetConfig,
+    store: ArtefactStore,
+    models: LanguageModels,
+    ledger: LedgerConnection,
+) -> dg.MaterializeResult:
+    """Read every generation that has answers, whatever the partition of the run."""
+    answered = [store.current("expert_responses", partition) for partition in store.partitions("expert_responses")]
+    if not answered:
+        raise ArtefactMissing(f"no generation has answers in {store.root}: materialise expert_responses first")
+    evaluation_sets = models.settings().evaluation_sets
+    evaluation_texts = [text for file in evaluation_sets for text in texts_in(file)]
+
+    def make(draft: Draft) -> None:
+        samples = [sample for artefact in answered for sample in read_samples(artefact)]
+        curated = curate(samples, evaluation_texts=evaluation_texts)
+        splits = split_examples(curated.examples, dataset_sides(seed_clusters(_all_seeds(store))))
+        version = content_hash("dataset", {split: [_content(e) for e in rows] for split, rows in splits.items()})
+        export_dataset(draft.folder / FILES, splits)
+        rows = (
+            {
+                "dataset_version": version,
+                "sample_id": e.sample_id,
+                "split": split,
+                "seed_id": e.seed_id,
+                "run_id": context.run_id,
+            }
+            for split, examples in splits.items()
+            for e in examples
+        )
+        write_table(draft.folder, "dataset_samples", rows)
+        facts = _facts(curated, splits, answered)
+        card = _card(version, facts, answered, store, ledger, [path.name for path in evaluation_sets])
+        (draft.folder / FILES / "README.md").write_text(render_card(card), encoding="utf-8")
+        draft.finish(version, facts)
+
+    inputs = {
+        **{f"expert_responses {a.manifest['partition_key']}": a.data_version for a in answered},
+        "evaluation_sets": content_hash(evaluation_texts),
+    }
+    return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show)
+
+
+def read_samples(responses: Artefact) -> Iterator[Sample]:
+    """The samples of an `expert_responses` artefact, in its order."""
+    for batch in pq.ParquetFile(responses.path("samples.parquet")).iter_batches(10_000):
+        for row in batch.to_pylist():
+            instruction = Instruction(row.pop("instruction"), row.pop("input"))
+            known = {name: row[name] for name in Sample.__dataclass_fields__ if name in row}
+            yield Sample(instruction=instruction, **known)
+
+
+def read_examples(dataset: Artefact, split: Split) -> list[Example]:
+    """One side of an `instruction_dataset` artefact."""
+    rows = pq.read_table(dataset.path(f"{FILES}/{split}.parquet")).to_pylist()
+    return [
+        Example(row["sample_id"], row["seed_id"], Instruction(row["instruction"], row["input"]), row["output"])
+        for row in rows
+    ]
+
+
+def _all_seeds(store: ArtefactStore) -> list[Seed]:
+    """The seeds of every seed file so far, earlier files first, so that an old seed keeps its side."""
+    libraries = [a for a, _ in store.everything() if a.manifest["asset_key"] == "seed_instructions"]
+    return [seed for library in sorted(libraries, key=lambda a: a.manifest["made_at"]) for seed in read_seeds(library)]
+
+
+def _content(example: Example) -> str:
+    return content_hash(example.sample_id, example.instruction.text, example.instruction.input, example.response)
+
+
+def _facts(curated: Curated, splits: dict[Split, tuple[Example, ...]], answered: list[Artefact]) -> dict[str, object]:
+    dropped: dict[str, int] = {}
+    for drop in curated.dropped:
+        dropped[str(drop.reason)] = dropped.get(str(drop.reason), 0) + 1
+    return {
+        "samples": len(curated.examples) + len(curated.dropped),
+        "examples": {split: len(examples) for split, examples in splits.items()},
+        "seeds": {split: len({e.seed_id for e in examples}) for split, examples in splits.items()},
+        "dropped": dropped,
+        "generations": [artefact.manifest["partition_key"] for artefact in answered],
+    }
+
+
+def _card(
+    version: str,
+    facts: dict,
+    answered: list[Artefact],
+    store: ArtefactStore,
+    ledger: LedgerConnection,
+    evaluation_sets: list[str],
+) -> DataCard:
+    generated = [store.current("generated_instructions", a.manifest["partition_key"]) for a in answered]
+    manifests = [GenerationManifest.from_json(a.path(MANIFEST).read_text(encoding="utf-8")) for a in generated]
+    used = {seed_id for manifest in manifests for seed_id, _ in manifest.replicas}
+    seeds = store.current("seed_instructions")
+    refused = pq.read_table(seeds.path("refused_seeds.parquet"))["reason"].to_pylist()
+    identities = {role: identity for manifest in manifests for role, identity in manifest.models}
+    offline = any(identity.provider == "offline" for identity in identities.values())
+    with ledger.open() as opened:
+        cost = total_cost(opened)
+    return DataCard(
+        name="TeaMs-RL instructions",
+        dataset_version=version,
+        licence="other",
+        licence_note="The seeds' licence and the terms of the models named above bind these texts.",
+        languages=(),
+        seeds_source=seeds.facts["source"],
+        seeds_sha256=seeds.facts["sha256"],
+        seeds_used=len(used),
+        seeds_refused={reason: refused.count(reason) for reason in set(refused)},
+        generations=tuple(facts["generations"]),
+        examples=facts["examples"],
+        dropped=facts["dropped"],
+        models={role: str(identity) for role, identity in identities.items()},
+        policy_version=manifests[-1].policy_version,
+        queries=cost.asked,
+        cost_nano_usd=None if cost.unpriced else cost.cost_nano_usd,
+        evaluation_sets=tuple(evaluation_sets),
+        limits=LIMITS + (OFFLINE_LIMITS if offline else ()),
+    )
+
+
+def _show(artefact: Artefact) -> dict[str, dg.MetadataValue | int | str]:
+    facts = artefact.facts
+    train = pq.read_table(artefact.path(f"{FILES}/train.parquet"), columns=["instruction", "input", "output"])
+    rows = [tuple(row.values()) for row in train.slice(0, SHOWN).to_pylist()]
+    return {
+        "dagster/row_count": sum(facts["examples"].values()),
+        **facts["examples"],
+        "dropped": dg.MetadataValue.json(facts["dropped"]),
+        "generations": ", ".join(facts["generations"]),
+        "examples": dg.MetadataValue.md(markdown_table(("instruction", "input", "response"), rows)),
+        "files": dg.MetadataValue.path(str(artefact.folder / FILES)),
+    }

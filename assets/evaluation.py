@@ -1,0 +1,176 @@
+"""Evaluation: base against each adapter, on instructions of seeds that no adapter was trained on."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import dagster as dg
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from assets.dataset import instruction_dataset, read_examples
+from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.models import MODEL, base_model, lora_model, qlora_model, student_path
+from resources.stores import Artefact, ArtefactStore, Draft
+from teams_dagster.evaluation.privacy import MembershipScore, RocPoint
+from teams_dagster.evaluation.scores import Score
+from teams_dagster.ledger.tables import write_table
+from teams_dagster.report.markdown import as_markdown_image, markdown_table
+from teams_dagster.streams import content_hash
+
+ADAPTERS = ("lora", "qlora")
+PRIVACY = "privacy.json"
+
+
+class EvaluationConfig(AssetConfig):
+    """How models are scored."""
+
+    seed: int = Field(default=0, description="Root of the random streams that draw questions and samples.")
+
+
+@dg.asset(
+    group_name="evaluation",
+    deps=[base_model, lora_model, qlora_model, instruction_dataset],
+    kinds={"huggingface"},
+    owners=OWNERS,
+    code_version="1",
+    description="Held-out loss per response token and 4-way response choice of the base and each adapter, with standard"
+    " errors clustered by seed and paired differences.",
+)
+def evaluation_scores(
+    context: dg.AssetExecutionContext, config: EvaluationConfig, store: ArtefactStore
+) -> dg.MaterializeResult:
+    """Score every model on the held-out side of the dataset."""
+    models, dataset = _models(store), store.current("instruction_dataset")
+
+    def make(draft: Draft) -> None:
+        from teams_dagster.evaluation.comparison import evaluate_models
+        from teams_dagster.evaluation.scores import ModelVersions
+
+        evaluation = evaluate_models(
+            student_path(models["base"]),
+            _adapter_folders(models),
+            read_examples(dataset, "held_out"),
+            ModelVersions({name: model.data_version for name, model in models.items()}, dataset.data_version),
+            seed=config.seed,
+            progress=context.log.info,
+        )
+        rows = [asdict(score) for score in evaluation.scores]
+        write_table(draft.folder, "evaluation_scores", (row | {"run_id": context.run_id} for row in rows))
+        draft.finish(
+            content_hash("evaluation_scores", rows),
+            {"questions": len(evaluation.questions), "too_long": len(evaluation.too_long)},
+        )
+
+    return make_or_reuse(context, store, config=config, inputs=_versions(models, dataset), make=make, show=_show_scores)
+
+
+def read_evaluation_scores(artefact: Artefact) -> list[Score]:
+    """The scores in an `evaluation_scores` artefact."""
+    rows = pq.read_table(artefact.path("evaluation_scores.parquet")).to_pylist()
+    return [Score(**{name: row[name] for name in Score.__dataclass_fields__}) for row in rows]
+
+
+def _models(store: ArtefactStore) -> dict[str, Artefact]:
+    return {name: store.current(f"{name}_model") for name in ("base", *ADAPTERS)}
+
+
+def _adapter_folders(models: dict[str, Artefact]) -> dict[str, Path]:
+    return {name: models[name].path(MODEL) for name in ADAPTERS}
+
+
+def _versions(models: dict[str, Artefact], dataset: Artefact) -> dict[str, str]:
+    return {
+        **{f"{name}_model": model.data_version for name, model in models.items()},
+        "instruction_dataset": dataset.data_version,
+    }
+
+
+def _show_scores(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float]:
+    from teams_dagster.report import pictures
+
+    scores = read_evaluation_scores(artefact)
+    table = [
+        (s.model, s.task, s.metric, f"{s.value:.4f}", "-" if s.stderr is None else f"{s.stderr:.4f}", s.n)
+        for s in scores
+    ]
+    plotted = {
+        f"{score.model}_{score.metric}": score.value
+        for score in scores
+        if score.model in ("base", *ADAPTERS) and score.metric in ("heldout_loss", "choice_accuracy")
+    }
+    return {
+        **plotted,
+        "picture": dg.MetadataValue.md(as_markdown_image(pictures.evaluation_scores(scores), "Scores")),
+        "scores": dg.MetadataValue.md(markdown_table(("model", "task", "metric", "value", "stderr", "seeds"), table)),
+        "too_long": artefact.facts["too_long"],
+    }
+
+
+@dg.asset(
+    group_name="evaluation",
+    deps=[base_model, lora_model, qlora_model, instruction_dataset],
+    kinds={"huggingface"},
+    owners=OWNERS,
+    code_version="1",
+    description="Membership inference by loss: can one tell the adapters' training samples from held-out ones?"
+    " The base's own AUC is the control.",
+)
+def privacy_audit(
+    context: dg.AssetExecutionContext, config: EvaluationConfig, store: ArtefactStore
+) -> dg.MaterializeResult:
+    """Attack the base and each adapter."""
+    models, dataset = _models(store), store.current("instruction_dataset")
+
+    def make(draft: Draft) -> None:
+        from teams_dagster.evaluation.comparison import audit_privacy
+
+        audit = audit_privacy(
+            student_path(models["base"]),
+            _adapter_folders(models),
+            read_examples(dataset, "train"),
+            read_examples(dataset, "held_out"),
+            seed=config.seed,
+            progress=context.log.info,
+        )
+        results = [asdict(result) for result in audit.results]
+        (draft.folder / PRIVACY).write_text(json.dumps(results, indent=1), encoding="utf-8")
+        draft.finish(
+            content_hash("privacy_audit", results),
+            {"too_long": len(audit.too_long), "too_small_to_tell": any(r.too_small_to_tell for r in audit.results)},
+        )
+
+    return make_or_reuse(
+        context, store, config=config, inputs=_versions(models, dataset), make=make, show=_show_privacy
+    )
+
+
+def read_privacy(artefact: Artefact) -> list[MembershipScore]:
+    """The results of a `privacy_audit` artefact, one per model."""
+    rows = json.loads(artefact.path(PRIVACY).read_text(encoding="utf-8"))
+    return [MembershipScore(**{**row, "roc": tuple(RocPoint(**point) for point in row["roc"])}) for row in rows]
+
+
+def _show_privacy(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float | str]:
+    from teams_dagster.report import pictures
+
+    results = read_privacy(artefact)
+    table = [
+        (
+            r.model,
+            f"{r.auc:.3f}",
+            f"{r.ci_low:.3f} to {r.ci_high:.3f}",
+            f"{r.auc_minus_base:+.3f}",
+            f"{r.minus_base_low:+.3f} to {r.minus_base_high:+.3f}",
+            "too small to tell" if r.too_small_to_tell else "",
+        )
+        for r in results
+    ]
+    header = ("model", "AUC", "95% interval", "minus base", "95% interval", "")
+    return {
+        **{f"{r.model}_auc": r.auc for r in results},
+        "roc": dg.MetadataValue.md(as_markdown_image(pictures.privacy_roc(results), "ROC of membership inference")),
+        "results": dg.MetadataValue.md(markdown_table(header, table)),
+        "members": results[0].members,
+        "non_members": results[0].non_members,
+    }

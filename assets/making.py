@@ -1,0 +1,61 @@
+"""How every asset is made: look for the output of the same inputs, configuration and code; make it only when absent."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from resources.stores import Artefact, ArtefactStore, Draft, fingerprint
+
+OWNERS = ["team:data"]
+
+
+class AssetConfig(dg.Config):
+    """Run configuration that every asset understands."""
+
+    force: bool = Field(default=False, description="Make the output again although one for the same inputs exists.")
+
+
+def make_or_reuse(
+    context: dg.AssetExecutionContext,
+    store: ArtefactStore,
+    *,
+    config: AssetConfig,
+    settings: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, str],
+    make: Callable[[Draft], None],
+    show: Callable[[Artefact], Mapping[str, Any]],
+    resume: bool = False,
+) -> dg.MaterializeResult:
+    """Materialise the asset of `context`.
+
+    `inputs` maps what the output is made from to versions; with `settings` (by default the whole of `config`) and the
+    asset's code version they name the output. `make` fills a draft and finishes it; `show` turns the output, new or
+    reused, into Dagster metadata. With `resume`, `make` finds what an interrupted run left in the draft's folder.
+    """
+    asset_key = context.asset_key.to_user_string()
+    partition_key = context.partition_key if context.assets_def.partitions_def else None
+    code_version = context.assets_def.code_versions_by_key[context.asset_key] or "0"
+    if settings is None:
+        settings = config.model_dump(mode="json", exclude={"force"})
+    name = fingerprint(asset_key, code_version, settings, inputs)
+    artefact = None if config.force else store.find(asset_key, name, partition_key)
+    reused = artefact is not None
+    if artefact is None:
+        about = {
+            "code_version": code_version,
+            "config": dict(settings),
+            "inputs": dict(inputs),
+            "run_id": context.run_id,
+            "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        with store.writing(asset_key, name, partition_key, about=about, resume=resume) as draft:
+            make(draft)
+        artefact = store.current(asset_key, partition_key)
+    else:
+        context.log.info(f"unchanged: the output of {artefact.manifest['made_at']} is reused")
+        store.select(artefact)
+    metadata = {**show(artefact), "reused": reused, "folder": dg.MetadataValue.path(str(artefact.folder))}
+    return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(artefact.data_version))

@@ -1,0 +1,300 @@
+"""The policy: trained on a part of the seeds, compared on the rest."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+import dagster as dg
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.recording import EpisodeTables, merge_parts, part_folder
+from assets.seeds import read_seeds, seed_instructions
+from resources.language_models.roles import LanguageModels
+from resources.stores import Artefact, ArtefactStore, Draft
+from teams_dagster.completions.engine import CallContext
+from teams_dagster.completions.protocol import Role
+from teams_dagster.environment.reward import RewardConfig, RewardPreset
+from teams_dagster.environment.state import Episode
+from teams_dagster.environment.transition import Environment
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.novelty import Pool
+from teams_dagster.instructions.prompts import all_prompts
+from teams_dagster.instructions.seed_splits import policy_sides, seed_clusters
+from teams_dagster.ledger.tables import write_table
+from teams_dagster.policy.checkpoint import Checkpoint
+from teams_dagster.policy.comparison import Comparison, ComparisonConfig, Score, compare, contenders
+from teams_dagster.policy.config import TrainingConfig, TRPOConfig
+from teams_dagster.policy.rollouts import is_flat
+from teams_dagster.report.markdown import as_markdown_image, markdown_table
+from teams_dagster.streams import content_hash
+
+CHECKPOINT = "policy.safetensors"
+
+_ROLES = (Role.INSTRUCTOR, Role.REVIEWER)
+
+_DEFAULT = TrainingConfig()
+
+
+class PolicyConfig(AssetConfig):
+    """How the policy is trained."""
+
+    root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
+    iterations: int = Field(default=_DEFAULT.iterations, ge=1, description="Updates of the policy.")
+    episodes_per_iteration: int = Field(
+        default=_DEFAULT.episodes_per_iteration, ge=32, description="Episodes a batch, from different seeds."
+    )
+    reward: Literal["graded", "paper"] = Field(default="graded", description="Reward preset.")
+    price: float = Field(
+        default=_DEFAULT.reward.price, ge=0, lt=0.5, description="Price of one question in accepted edits (graded)."
+    )
+    max_kl: float = Field(default=_DEFAULT.trpo.max_kl, gt=0, description="Radius of TRPO's trust region.")
+    allow_none: bool = Field(default=True, description="Whether the policy may keep a text and ask nothing.")
+
+    def training(self) -> TrainingConfig:
+        """The method's own configuration."""
+        return TrainingConfig(
+            root_seed=self.root_seed,
+            iterations=self.iterations,
+            episodes_per_iteration=self.episodes_per_iteration,
+            allow_none=self.allow_none,
+            reward=RewardConfig(preset=RewardPreset(self.reward), price=self.price),
+            trpo=TRPOConfig(max_kl=self.max_kl),
+        )
+
+
+@dg.asset(
+    group_name="policy",
+    deps=[seed_instructions],
+    kinds={"torch", "parquet"},
+    owners=OWNERS,
+    code_version="1",
+    description="The policy that chooses operations, trained by TRPO on the reviewer's verdicts: checkpoint, learning"
+    " curve, operation mix.",
+)
+def trained_policy(
+    context: dg.AssetExecutionContext, config: PolicyConfig, store: ArtefactStore, models: LanguageModels
+) -> dg.MaterializeResult:
+    """Train on the policy's side of the seeds. An interrupted training continues after its last iteration."""
+    seeds = store.current("seed_instructions")
+    training_seeds, _ = policy_seeds(seeds)
+
+    def make(draft: Draft) -> None:
+        checkpoint = asyncio.run(_train(context, models, training_seeds, config, draft.folder))
+        merge_parts(draft.folder)
+        write_prompts(draft.folder, context.run_id)
+        write_table(draft.folder, "policies", [_policy_row(checkpoint, context.run_id)])
+        draft.finish(checkpoint.policy_version, _policy_facts(checkpoint))
+
+    inputs = {"seed_instructions": seeds.data_version, "prompts": prompts_version(), **models.versions(*_ROLES)}
+    return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_policy, resume=True)
+
+
+async def _train(
+    context: dg.AssetExecutionContext,
+    models: LanguageModels,
+    seeds: dict[str, Instruction],
+    config: PolicyConfig,
+    folder: Path,
+) -> Checkpoint:
+    from teams_dagster.policy.training import train
+
+    async with models.asking(CallContext(context.run_id, "trained_policy"), *_ROLES) as engine:
+
+        def record(iteration: int, episodes: Sequence[Episode]) -> None:
+            with EpisodeTables(part_folder(folder, iteration), context.run_id) as tables:
+                tables.record(episodes)
+
+        return await train(
+            engine, seeds, config.training(), folder / CHECKPOINT, sink=record, progress=context.log.info
+        )
+
+
+def policy_seeds(seeds: Artefact) -> tuple[dict[str, Instruction], dict[str, Instruction]]:
+    """The seeds that train the policy and those it is compared on, by id. Near duplicates are on one side."""
+    loaded = read_seeds(seeds)
+    sides = policy_sides(seed_clusters(loaded))
+    train = {seed.seed_id: seed.instruction for seed in loaded if sides[seed.seed_id] == "train"}
+    held_out = {seed.seed_id: seed.instruction for seed in loaded if sides[seed.seed_id] == "held_out"}
+    return train, held_out
+
+
+def load_policy(artefact: Artefact) -> Checkpoint:
+    """The checkpoint in a `trained_policy` artefact."""
+    return Checkpoint.load(artefact.path(CHECKPOINT))
+
+
+def policy_of_version(store: ArtefactStore, version: str) -> Artefact:
+    """The artefact of `trained_policy` that holds this policy. Raises LookupError when it is gone."""
+    for artefact, _ in store.everything():
+        if artefact.manifest["asset_key"] == "trained_policy" and artefact.data_version == version:
+            return artefact
+    raise LookupError(
+        f"policy {version} is not in {store.root} any more: restore its folder below assets/trained_policy,"
+        " or run the generation with `policy: latest`"
+    )
+
+
+def write_prompts(folder: Path, run_id: str) -> None:
+    """Table `prompt_templates` of an artefact whose questions used the prompts."""
+    rows = [{"prompt_version": p.version, "name": p.name, "text": p.source, "run_id": run_id} for p in all_prompts()]
+    write_table(folder, "prompt_templates", rows)
+
+
+def prompts_version() -> str:
+    """One version for all prompts together."""
+    return content_hash("prompts", {p.name: p.version for p in all_prompts()})
+
+
+def _policy_row(checkpoint: Checkpoint, run_id: str) -> dict[str, object]:
+    return {
+        "policy_version": checkpoint.policy_version,
+        "algorithm": "trpo",
+        "config": json.dumps(checkpoint.config.model_dump(mode="json"), sort_keys=True),
+        "instructor": str(checkpoint.origin.instructor),
+        "reviewer": str(checkpoint.origin.reviewer),
+        "seeds_version": checkpoint.origin.seeds_version,
+        "pool_version": checkpoint.origin.pool_version,
+        "feature_version": checkpoint.origin.feature_version,
+        "iterations": checkpoint.iteration,
+        "queries": sum(point.queries for point in checkpoint.curve),
+        "run_id": run_id,
+    }
+
+
+def _policy_facts(checkpoint: Checkpoint) -> dict[str, object]:
+    first, last = checkpoint.curve[0], checkpoint.curve[-1]
+    return {
+        "iterations": checkpoint.iteration,
+        "questions": sum(point.queries for point in checkpoint.curve),
+        "return": last.mean_return,
+        "accepted_per_query": last.accepted_per_query,
+        "accepted_per_episode": last.accepted_per_episode,
+        "reward_variance": first.reward_variance,
+        "flat_reward": is_flat(first.reward_variance),
+        "operation_mix": last.operation_mix,
+        "instructor": asdict(checkpoint.origin.instructor),
+        "reviewer": asdict(checkpoint.origin.reviewer),
+    }
+
+
+def _show_policy(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float | str]:
+    from teams_dagster.report import pictures
+
+    facts, curve = artefact.facts, load_policy(artefact).curve
+    mix = [(name, f"{share:.1%}") for name, share in facts["operation_mix"].items()]
+    return {
+        "policy_version": artefact.data_version,
+        "learning_curve": dg.MetadataValue.md(as_markdown_image(pictures.learning_curve(curve), "Learning curve")),
+        "operation_mix_by_iteration": dg.MetadataValue.md(
+            as_markdown_image(pictures.operation_mix(curve), "Operation mix by iteration")
+        ),
+        "operation_mix": dg.MetadataValue.md(markdown_table(("operation", "share, last iteration"), mix)),
+        **{
+            name: facts[name]
+            for name in (
+                "return",
+                "accepted_per_query",
+                "accepted_per_episode",
+                "reward_variance",
+                "iterations",
+                "questions",
+            )
+        },
+        "flat_reward": str(facts["flat_reward"]),
+    }
+
+
+class ComparisonSettings(AssetConfig):
+    """How the policy is compared."""
+
+    episodes_per_seed: int = Field(default=4, ge=1, description="Episodes from each held-out seed.")
+    resamples: int = Field(default=2000, ge=200, description="Bootstrap resamples.")
+    root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
+
+
+@dg.asset(
+    group_name="policy",
+    deps=[seed_instructions, trained_policy],
+    kinds={"python", "parquet"},
+    owners=OWNERS,
+    code_version="1",
+    description="The trained policy against uniform (what Evol-Instruct does) and other baselines on seeds it was never"
+    " trained on, with paired 95% intervals. Nothing paid depends on it.",
+)
+def policy_comparison(
+    context: dg.AssetExecutionContext, config: ComparisonSettings, store: ArtefactStore, models: LanguageModels
+) -> dg.MaterializeResult:
+    """Run every policy on the held-out seeds and score it."""
+    seeds, policy = store.current("seed_instructions"), store.current("trained_policy")
+
+    def make(draft: Draft) -> None:
+        with EpisodeTables(draft.folder, context.run_id) as tables:
+            comparison = asyncio.run(_compare(context, models, seeds, policy, config, tables))
+        write_prompts(draft.folder, context.run_id)
+        rows = [asdict(score) | {"run_id": context.run_id} for score in comparison.scores]
+        write_table(draft.folder, "policy_scores", rows)
+        draft.finish(
+            content_hash("policy_scores", [asdict(score) for score in comparison.scores]),
+            {"flat_reward": comparison.flat_reward, "seeds": len(comparison.seed_ids)},
+        )
+
+    inputs = {
+        "seed_instructions": seeds.data_version,
+        "trained_policy": policy.data_version,
+        "prompts": prompts_version(),
+        **models.versions(*_ROLES),
+    }
+    return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_comparison)
+
+
+async def _compare(
+    context: dg.AssetExecutionContext,
+    models: LanguageModels,
+    seeds: Artefact,
+    policy: Artefact,
+    config: ComparisonSettings,
+    tables: EpisodeTables,
+) -> Comparison:
+    checkpoint = load_policy(policy)
+    training_seeds, held_out = policy_seeds(seeds)
+    settings = ComparisonConfig(**config.model_dump(exclude={"force"}))
+    async with models.asking(CallContext(context.run_id, "policy_comparison"), *_ROLES) as engine:
+        environment = Environment(engine, Pool(training_seeds.values()), checkpoint.config.reward, Role.INSTRUCTOR)
+        return await compare(
+            environment,
+            contenders([(checkpoint.actor(), checkpoint.policy_version)]),
+            held_out,
+            settings,
+            trained_on=training_seeds,
+            sink=lambda _name, episodes: tables.record(episodes),
+            progress=context.log.info,
+        )
+
+
+def read_policy_scores(artefact: Artefact) -> list[Score]:
+    """The rows of table `policy_scores` in an artefact."""
+    rows = pq.read_table(artefact.path("policy_scores.parquet")).drop_columns(["run_id"]).to_pylist()
+    return [Score(**row) for row in rows]
+
+
+def _show_comparison(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float | str]:
+    from teams_dagster.report import pictures
+
+    scores = read_policy_scores(artefact)
+    trained = {score.metric: score for score in scores if score.policy == "trained"}
+    table = [(s.policy, s.metric, f"{s.mean:.3f}", f"{s.ci_low:.3f} to {s.ci_high:.3f}", s.queries) for s in scores]
+    return {
+        "accepted_per_query": trained["accepted_per_query"].mean,
+        "accepted_per_query_over_uniform": trained["accepted_per_query_over_uniform"].mean,
+        "accepted_per_episode": trained["accepted_per_episode"].mean,
+        "flat_reward": str(artefact.facts["flat_reward"]),
+        "policies": dg.MetadataValue.md(
+            as_markdown_image(pictures.policies_compared(scores, "accepted_per_query"), "Policies compared")
+        ),
+        "scores": dg.MetadataValue.md(markdown_table(("policy", "metric", "mean", "95% interval", "questions"), table)),
+    }

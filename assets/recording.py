@@ -1,0 +1,91 @@
+"""Writing episodes down: tables `transitions` and `instructions`, a batch of episodes at a time."""
+
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow.parquet as pq
+
+from teams_dagster.dataset.answers import sample_id_of
+from teams_dagster.environment.state import Episode, EpisodePurpose
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.ledger.tables import TableWriter, write_table
+
+PARTS = "parts"
+
+_TABLES = ("transitions", "instructions")
+
+
+class EpisodeTables:
+    """The two tables of one folder, open for writing. Memory holds the ids of instructions, not their texts."""
+
+    def __init__(self, folder: Path, run_id: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._run_id = folder, run_id
+        self._known: set[str] = set()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._transitions, self._instructions = (
+            self._stack.enter_context(TableWriter(self._folder, table)) for table in _TABLES
+        )
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def record(self, episodes: Sequence[Episode]) -> None:
+        """Write every transition of `episodes`, and each instruction once."""
+        self._transitions.write(self._transition_rows(episodes))
+        self._instructions.write(self._instruction_rows(episodes))
+
+    def _transition_rows(self, episodes: Sequence[Episode]) -> Iterator[dict[str, Any]]:
+        for episode in episodes:
+            for transition in episode.recorded:
+                answered = transition.accepted and episode.key.purpose is EpisodePurpose.GENERATE
+                sample_id = sample_id_of(transition.transition_id) if answered else None
+                yield {**transition.row(), "sample_id": sample_id, "run_id": self._run_id}
+
+    def _instruction_rows(self, episodes: Sequence[Episode]) -> Iterator[dict[str, Any]]:
+        for instruction in _instructions_of(episodes):
+            if instruction.instruction_id not in self._known:
+                self._known.add(instruction.instruction_id)
+                yield instruction_row(instruction)
+
+
+def instruction_row(instruction: Instruction) -> dict[str, str]:
+    """A row of table `instructions`."""
+    return {"instruction_id": instruction.instruction_id, "text": instruction.text, "input": instruction.input}
+
+
+def _instructions_of(episodes: Iterable[Episode]) -> Iterator[Instruction]:
+    for episode in episodes:
+        for transition in episode.recorded:
+            yield transition.before
+            if transition.after is not None:
+                yield transition.after
+
+
+def part_folder(folder: Path, number: int) -> Path:
+    """Where an interruptible run keeps the tables of its part `number` until it is finished."""
+    return folder / PARTS / f"{number:06d}"
+
+
+def merge_parts(folder: Path) -> None:
+    """Turn the parts of a finished run into its two tables, in the parts' order."""
+    parts = sorted(part for part in (folder / PARTS).iterdir() if re.fullmatch(r"\d{6}", part.name))
+    for table, key in zip(_TABLES, ("transition_id", "instruction_id"), strict=True):
+        write_table(folder, table, _rows_once(parts, table, key))
+    shutil.rmtree(folder / PARTS)
+
+
+def _rows_once(parts: Sequence[Path], table: str, key: str) -> Iterator[dict[str, Any]]:
+    seen: set[str] = set()
+    for part in parts:
+        for row in pq.read_table(part / f"{table}.parquet").to_pylist():
+            if row[key] not in seen:
+                seen.add(row[key])
+                yield row

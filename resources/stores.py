@@ -1,0 +1,240 @@
+"""The artefact store: each asset's output in a folder of its own, written once, never overwritten.
+
+    $TEAMS_DATA_DIR/assets/<asset key>[/<partition>]/<fingerprint>/manifest.json, *.parquet, ...
+    $TEAMS_DATA_DIR/assets/<asset key>[/<partition>]/current        the name of the folder that downstream reads
+
+A fingerprint is the hash of what an output is a function of: the asset's inputs, its configuration and its code
+version. A folder with a manifest is complete; one without was interrupted and is written again.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from teams_dagster.streams import content_hash
+
+MANIFEST = "manifest.json"
+CURRENT = "current"
+
+
+class ArtefactMissing(Exception):
+    """An upstream artefact that does not exist yet."""
+
+
+class BeingMade(Exception):
+    """An artefact that another process is writing."""
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A complete output of an asset."""
+
+    folder: Path
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What was written down when the artefact was made."""
+        return json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+
+    @property
+    def data_version(self) -> str:
+        """Hash of the content: equal content is the same version, whenever and by whichever run it was made."""
+        return self.manifest["data_version"]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Plain figures that the asset recorded about its output."""
+        return self.manifest["facts"]
+
+    def path(self, name: str) -> Path:
+        """A file or folder of the artefact. Raises ArtefactMissing if somebody removed it."""
+        found = self.folder / name
+        if not found.exists():
+            raise ArtefactMissing(f"{found} is gone: remove {self.folder} and materialise again")
+        return found
+
+    def changed_files(self) -> list[str]:
+        """Files that are not what the manifest says: edited, cut or removed."""
+        found = _hashes(self.folder)
+        return [name for name, digest in self.manifest["files"].items() if found.get(name) != digest]
+
+
+@dataclass
+class Draft:
+    """An output that is being written: a folder, and what its manifest will say."""
+
+    folder: Path
+    data_version: str | None = None
+    facts: dict[str, Any] | None = None
+
+    def finish(self, data_version: str, facts: Mapping[str, Any]) -> None:
+        """State the content's hash and the figures worth keeping; the artefact is complete when the block ends."""
+        self.data_version, self.facts = data_version, dict(facts)
+
+
+class ArtefactStore(dg.ConfigurableResource):
+    """Finds and writes artefacts below `data_dir`."""
+
+    data_dir: str
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds everything the project makes."""
+        return Path(self.data_dir)
+
+    def place(self, asset_key: str, partition_key: str | None = None) -> Path:
+        """The folder that holds an asset's artefacts."""
+        folder = self.root / "assets" / asset_key
+        return folder / partition_key if partition_key else folder
+
+    def find(self, asset_key: str, fingerprint: str, partition_key: str | None = None) -> Artefact | None:
+        """The complete artefact with this fingerprint, the latest when it was made more than once."""
+        place = self.place(asset_key, partition_key)
+        found = [folder for folder in place.glob(f"{fingerprint}*") if (folder / MANIFEST).is_file()]
+        return Artefact(max(found, key=lambda folder: _attempt(folder.name))) if found else None
+
+    def current(self, asset_key: str, partition_key: str | None = None) -> Artefact:
+        """The artefact that downstream reads. Raises ArtefactMissing naming the asset to materialise."""
+        place = self.place(asset_key, partition_key)
+        try:
+            folder = place / (place / CURRENT).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            where = f" for partition {partition_key}" if partition_key else ""
+            raise ArtefactMissing(f"{asset_key} has no output{where} in {self.root}: materialise it first") from None
+        if not (folder / MANIFEST).is_file():
+            raise ArtefactMissing(f"{asset_key} points at {folder}, which is gone: materialise it again")
+        return Artefact(folder)
+
+    def exists(self, asset_key: str, partition_key: str | None = None) -> bool:
+        """Whether downstream has something to read."""
+        return (self.place(asset_key, partition_key) / CURRENT).is_file()
+
+    def partitions(self, asset_key: str) -> list[str]:
+        """The partitions that have an output, in order."""
+        place = self.place(asset_key)
+        return sorted(folder.name for folder in place.glob("*") if (folder / CURRENT).is_file())
+
+    def everything(self) -> Iterator[tuple[Artefact, bool]]:
+        """Every complete artefact, with whether it is its asset's current one; in a fixed order."""
+        for manifest in sorted((self.root / "assets").glob(f"**/{MANIFEST}")):
+            folder = manifest.parent
+            pointer = folder.parent / CURRENT
+            if folder.name.startswith(".") or not pointer.is_file():
+                continue
+            yield Artefact(folder), pointer.read_text(encoding="utf-8").strip() == folder.name
+
+    def select(self, artefact: Artefact) -> Artefact:
+        """Make `artefact` the one that downstream reads."""
+        write_atomically(artefact.folder.parent / CURRENT, artefact.folder.name + "\n")
+        return artefact
+
+    @contextmanager
+    def writing(
+        self,
+        asset_key: str,
+        fingerprint: str,
+        partition_key: str | None = None,
+        *,
+        about: Mapping[str, Any],
+        resume: bool = False,
+    ) -> Iterator[Draft]:
+        """Write a new artefact: the block fills the folder and calls `finish`; leaving it publishes the whole.
+
+        Whatever fails inside leaves no artefact. With `resume` the folder keeps what an interrupted run left in it,
+        so long work continues; without, it starts empty. `about` goes into the manifest (inputs, config, run, code
+        version). Raises BeingMade when another process is writing the same artefact.
+        """
+        place = self.place(asset_key, partition_key)
+        place.mkdir(parents=True, exist_ok=True)
+        draft = Draft(place / f".{fingerprint}")
+        with _alone(place / f".{fingerprint}.lock", asset_key):
+            if not resume:
+                shutil.rmtree(draft.folder, ignore_errors=True)
+            draft.folder.mkdir(exist_ok=True)
+            yield draft
+            if draft.data_version is None:
+                raise RuntimeError(f"{asset_key} wrote {draft.folder} and never said what it holds")
+            manifest = {
+                "asset_key": asset_key,
+                "partition_key": partition_key,
+                "fingerprint": fingerprint,
+                "data_version": draft.data_version,
+                "facts": draft.facts,
+                **about,
+                "files": _hashes(draft.folder),
+            }
+            write_atomically(draft.folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False))
+            self.select(Artefact(_publish(draft.folder, place, fingerprint)))
+
+
+@contextmanager
+def _alone(lock: Path, asset_key: str) -> Iterator[None]:
+    """Hold `lock` for the block. The kernel releases it when the process dies, however it dies."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BeingMade(f"{asset_key} is being made by another process: wait for it, or stop it") from None
+        yield
+
+
+def fingerprint(asset_key: str, code_version: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    """The name of what an asset's output is a function of."""
+    return content_hash("artefact", asset_key, code_version, dict(config), dict(inputs))[:16]
+
+
+def hash_of_folder(folder: Path) -> str:
+    """One hash for all files below `folder`."""
+    return content_hash("folder", _hashes(folder))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace `path` with `text`: a reader sees the old file or the new one, also after a crash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _publish(draft: Path, place: Path, fingerprint: str) -> Path:
+    """Give the finished draft its name; a name that is taken (a forced run) gets the next number."""
+    attempt = 1
+    while True:
+        target = place / (fingerprint if attempt == 1 else f"{fingerprint}.{attempt}")
+        try:
+            draft.rename(target)
+        except OSError:
+            if not target.exists():
+                raise
+            attempt += 1
+        else:
+            return target
+
+
+def _attempt(folder_name: str) -> int:
+    _, _, number = folder_name.partition(".")
+    return int(number or 1)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below `folder`."""
+    hashes = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                hashes[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashes

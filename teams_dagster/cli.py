@@ -1,0 +1,194 @@
+"""Door: the `teams` command."""
+
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import yaml
+
+from teams_dagster.ledger.costs import costs_by
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.report.terminal import Made, cost_lines, made_lines, policy_lines, score_lines
+from teams_dagster.settings import Settings, SettingsError, find_root, load_settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+PROCESS_TAG = "teams/process"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """teams-dagster: a learned policy writes your instruction dataset, and every query is on the ledger."""
+
+
+@main.command()
+@click.option("--partition", help="The generation to make (a Monday, YYYY-MM-DD). Default: the current week.")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Dagster run configuration (YAML or JSON), for example other numbers of seeds or iterations.",
+)
+def demo(partition: str | None, config: Path | None) -> None:
+    """Materialise the whole graph for one generation, and say what was made."""
+    settings = _settings()
+    prepare_home(settings)
+    with _one_at_a_time(settings.data_dir):
+        sys.exit(_materialise_everything(settings, partition, _run_config(config)))
+
+
+@main.command()
+@click.option("--port", default=3000, show_default=True)
+def ui(port: int) -> None:
+    """Serve the Dagster UI on 127.0.0.1 over the same data."""
+    settings = _settings()
+    prepare_home(settings)
+    os.chdir(settings.root)
+    click.echo(f"The UI comes up on http://127.0.0.1:{port} (Ctrl-C ends it)", err=True)
+    dagster = Path(sys.executable).with_name("dagster")
+    os.execv(dagster, [str(dagster), "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)])
+
+
+def prepare_home(settings: Settings) -> None:
+    """Create DAGSTER_HOME, with the project's dagster.yaml unless it has one, and point Dagster at it."""
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        config.write_text((settings.root / "dagster.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    os.environ["DAGSTER_HOME"] = str(home)
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings(find_root())
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _run_config(path: Path | None) -> dict[str, Any]:
+    """The run configuration in a file; none without one."""
+    if path is None:
+        return {}
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{path} is no YAML or JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise click.ClickException(f"{path} must hold a mapping such as {{ops: {{trained_policy: {{config: ...}}}}}}")
+    return found
+
+
+@contextmanager
+def _one_at_a_time(data_dir: Path) -> Iterator[None]:
+    """Refuse a second run over the same data. The kernel gives the lock back when a run dies."""
+    with (data_dir / "demo.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise click.ClickException(f"a demo is running over {data_dir} already: wait for it, or stop it") from None
+        yield
+
+
+def _materialise_everything(settings: Settings, partition: str | None, run_config: dict[str, Any]) -> int:
+    """Run the job `everything` in this process, and print what came of it; the exit code."""
+    import dagster as dg
+
+    from assets.partitions import GENERATIONS
+    from teams_dagster.definitions import defs
+
+    known = GENERATIONS.get_partition_keys()
+    partition = partition or known[-1]
+    if partition not in known:
+        raise click.ClickException(f"{partition} is no generation: give a Monday from {known[0]} to {known[-1]}")
+    began = time.monotonic()
+    with dg.DagsterInstance.get() as instance:
+        _close_dead_runs(instance)
+        result = defs.resolve_job_def("everything").execute_in_process(
+            instance=instance,
+            partition_key=partition,
+            run_config={**run_config, "loggers": {"console": {"config": {}}}},
+            tags={PROCESS_TAG: str(os.getpid())},
+            raise_on_error=False,
+        )
+    click.echo("\n" + "\n".join(made_lines(_made(result))))
+    if not result.success:
+        _say_why(result)
+        return 1
+    click.echo("\n" + "\n".join(_outcome(settings)))
+    failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    for check in failed:
+        click.echo(f"check {check.check_name} of {check.asset_key.to_user_string()}: {check.description}")
+    click.echo(f"\ngeneration {partition} made in {time.monotonic() - began:.0f} s. Where to look:")
+    click.echo(f"  make ui{'':<16} the graph, the plots, the checks, this run\n  {settings.data_dir / 'report.html'}")
+    click.echo(f"  {settings.data_dir / 'teams.duckdb'}  every query, transition and sample, in SQL")
+    return 0
+
+
+def _made(result: "dg.ExecuteInProcessResult") -> list[Made]:
+    """Each asset of the run with its seconds, in the order they were made."""
+    seconds = {event.step_key: event.step_success_data.duration_ms / 1000 for event in result.get_step_success_events()}
+    made = []
+    for event in result.get_asset_materialization_events():
+        reused = event.materialization.metadata.get("reused")
+        key = event.materialization.asset_key.to_user_string()
+        made.append(Made(key, seconds.get(event.step_key, 0.0), bool(reused and reused.value)))
+    return made
+
+
+def _outcome(settings: Settings) -> list[str]:
+    """The account, the policy and the scores."""
+    from assets.evaluation import read_evaluation_scores
+    from assets.policy import read_policy_scores
+    from resources.stores import ArtefactStore
+
+    store = ArtefactStore(data_dir=str(settings.data_dir))
+    with Ledger(settings.ledger_url) as ledger:
+        account = cost_lines(costs_by(ledger, ["role"]))
+    policies = policy_lines(read_policy_scores(store.current("policy_comparison")))
+    scores = score_lines(read_evaluation_scores(store.current("evaluation_scores")))
+    return [*account, "", *policies, "", *scores, ""]
+
+
+def _say_why(result: "dg.ExecuteInProcessResult") -> None:
+    """Name what failed, and how to go on."""
+    for event in result.get_step_failure_events():
+        error = event.step_failure_data.error
+        cause = error.cause if error and error.cause else error
+        click.echo(
+            f"\n{event.step_key} failed: {cause.message.strip() if cause else 'no reason was recorded'}", err=True
+        )
+    for check in result.get_asset_check_evaluations():
+        if not check.passed and check.blocking:
+            click.echo(f"\ncheck {check.check_name} stops the run: {check.description}", err=True)
+    click.echo(
+        f"\nWhat was paid is kept, and the same command goes on from here. Run {result.run_id} in the UI (make ui)"
+        " has the details.",
+        err=True,
+    )
+
+
+def _close_dead_runs(instance: "dg.DagsterInstance") -> None:
+    """Mark runs as failed whose process was killed: nobody else would, without the daemon."""
+    import dagster as dg
+
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        process = run.tags.get(PROCESS_TAG)
+        if process and not _alive(int(process)):
+            instance.report_run_failed(run, f"its process {process} was killed; a later run continues its work")
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,33 @@
+"""Door: what Dagster loads."""
+
+import dagster as dg
+
+import assets
+from assets import checks
+from resources.console import console
+from resources.language_models.roles import LanguageModels
+from resources.ledger import LedgerConnection
+from resources.stores import ArtefactStore
+from teams_dagster.automation import JOBS, SCHEDULES
+from teams_dagster.settings import Settings, load_settings
+
+
+def definitions(settings: Settings) -> dg.Definitions:
+    """The whole code location for these settings."""
+    store = ArtefactStore(data_dir=str(settings.data_dir))
+    ledger = LedgerConnection(root=str(settings.root), store=store)
+    return dg.Definitions(
+        assets=dg.load_assets_from_package_module(assets),
+        asset_checks=dg.load_asset_checks_from_package_module(checks),
+        jobs=JOBS,
+        schedules=SCHEDULES,
+        loggers={"console": console},
+        resources={
+            "store": store,
+            "ledger": ledger,
+            "models": LanguageModels(root=str(settings.root), ledger=ledger),
+        },
+    )
+
+
+defs = definitions(load_settings())

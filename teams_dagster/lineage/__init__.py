@@ -1,0 +1,1 @@
+"""Where a sample came from: trace, and the page that shows it."""

@@ -1,0 +1,243 @@
+"""What the report tells: plain values, filled by whoever has read the stores, rendered by `page`.
+
+Everything has an empty default, so that a project at its beginning has a report too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from teams_dagster.evaluation.privacy import MembershipScore
+from teams_dagster.evaluation.scores import Score as EvaluationScore
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.operations import Operation
+from teams_dagster.instructions.review import Verdict
+from teams_dagster.ledger.costs import Cost
+from teams_dagster.policy.checkpoint import IterationRecord
+from teams_dagster.policy.comparison import Score as PolicyScore
+
+if TYPE_CHECKING:
+    from teams_dagster.student.curves import TrainingPoint
+
+OFFLINE = "offline"
+
+
+@dataclass(frozen=True)
+class RoleModel:
+    """Which model serves a role."""
+
+    role: str
+    provider: str
+    model: str
+
+    @property
+    def offline(self) -> bool:
+        """Whether the role is played by rules, not by a language model."""
+        return self.provider == OFFLINE
+
+
+@dataclass(frozen=True)
+class About:
+    """What the report is about."""
+
+    dataset_version: str | None = None
+    policy_version: str | None = None
+    generations: tuple[str, ...] = ()
+    """Partition keys, the latest last."""
+    seeds: int = 0
+    seeds_source: str = ""
+    models: tuple[RoleModel, ...] = ()
+    """The models of the latest generation, and of the roles that other stages ask."""
+    student: str = ""
+    """Its name, path or hub id."""
+    student_embedded: bool = False
+
+
+@dataclass(frozen=True)
+class PolicyResults:
+    """How the policy was trained, and how it compares."""
+
+    curve: tuple[IterationRecord, ...] = ()
+    scores: tuple[PolicyScore, ...] = ()
+    flat_reward: bool = False
+    trained_with: tuple[RoleModel, ...] = ()
+    """The instructor and the reviewer of its training."""
+
+    def score(self, policy: str, metric: str) -> PolicyScore | None:
+        """A policy's score in a metric, where it was measured."""
+        return next((s for s in self.scores if (s.policy, s.metric) == (policy, metric)), None)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of the way from an edit to a sample."""
+
+    name: str
+    count: int
+    lost: Mapping[str, int] = field(default_factory=dict)
+    """Those that do not reach the next stage, by reason."""
+
+
+@dataclass(frozen=True)
+class OperationAtStep:
+    """How often an operation was chosen at a step of the generations' episodes, and accepted."""
+
+    step: int
+    operation: str
+    chosen: int
+    accepted: int
+
+
+@dataclass(frozen=True)
+class LengthAtStep:
+    """Words of the accepted texts (instruction and input) at a step; step 0 are the seeds."""
+
+    step: int
+    texts: int
+    low: float
+    """10th percentile."""
+    median: float
+    high: float
+    """90th percentile."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One transition of a sample's chain."""
+
+    step: int
+    operation: str
+    probability: float
+    """With which the policy chose the operation."""
+    after: Instruction | None
+    """None where no edit came back."""
+    accepted: bool
+    reason: str = ""
+    """The verdict, or the rule that eliminated the edit."""
+    reward: float | None = None
+
+
+@dataclass(frozen=True)
+class Chain:
+    """How a sample came about: its seed, every edit of it, its answer."""
+
+    sample_id: str
+    seed_id: str
+    partition_key: str
+    seed: Instruction
+    edits: tuple[Edit, ...]
+    response: str
+
+
+@dataclass(frozen=True)
+class DatasetResults:
+    """What the generations made."""
+
+    examples: Mapping[str, int] = field(default_factory=dict)
+    """Samples kept, by split."""
+    funnel: tuple[Stage, ...] = ()
+    operations: tuple[OperationAtStep, ...] = ()
+    lengths: tuple[LengthAtStep, ...] = ()
+    chains: tuple[Chain, ...] = ()
+    """A few, to look at."""
+
+    @property
+    def kept(self) -> int:
+        """Samples in the dataset."""
+        return sum(self.examples.values())
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """How an adapter was trained."""
+
+    kind: str
+    model_version: str
+    trainable_parameters: int
+    examples: int
+    updates: int
+    device: str
+    dtype: str
+    curve: tuple[TrainingPoint, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelResults:
+    """The models and their scores."""
+
+    adapters: tuple[Adapter, ...] = ()
+    scores: tuple[EvaluationScore, ...] = ()
+    privacy: tuple[MembershipScore, ...] = ()
+
+
+@dataclass(frozen=True)
+class QuestionCounts:
+    """Questions asked for the pairs that were kept: reused answers count, error retries do not."""
+
+    rewrites: int = 0
+    """Of the generations."""
+    answers: int = 0
+    reviews: int = 0
+    """Of the generations."""
+    policy: int = 0
+    """All of the policy's training and comparison: once, however many pairs follow."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What was asked and what it cost."""
+
+    total: Cost = field(default_factory=lambda: Cost({}))
+    by_role: tuple[Cost, ...] = ()
+    by_operation: tuple[Cost, ...] = ()
+    by_model: tuple[Cost, ...] = ()
+    """Grouped by provider and model."""
+    by_asset: tuple[Cost, ...] = ()
+    questions: QuestionCounts = field(default_factory=QuestionCounts)
+
+    @property
+    def calls_to_endpoints(self) -> int:
+        """Calls that a server answered, paid by its price; the others were served in this process."""
+        return sum(row.ok for row in self.by_model if row.group.get("provider") not in (OFFLINE, "transformers"))
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the page shows."""
+
+    title: str = "TeaMs report"
+    about: About = field(default_factory=About)
+    policy: PolicyResults = field(default_factory=PolicyResults)
+    dataset: DatasetResults = field(default_factory=DatasetResults)
+    models: ModelResults = field(default_factory=ModelResults)
+    account: Account = field(default_factory=Account)
+
+
+def funnel_stages(
+    transitions: int, not_accepted: Mapping[str, int], refused: Mapping[str, int], dropped: Mapping[str, int]
+) -> tuple[Stage, ...]:
+    """The stages asked, reviewed, accepted, answered and kept.
+
+    `not_accepted` are transitions by cause: `none`, a verdict, a rule's name, or `failed`; `refused` are answers by
+    reason; `dropped` are samples that are not in the dataset by reason, refused answers included.
+    """
+    verdicts = {verdict.value for verdict in Verdict}
+    by_reviewer = {cause: count for cause, count in not_accepted.items() if cause in verdicts}
+    unreviewed = {
+        cause: count for cause, count in not_accepted.items() if cause not in verdicts and cause != Operation.NONE.value
+    }
+    by_curation = dict(Counter(dropped) - Counter(refused))
+    asked = transitions - not_accepted.get(Operation.NONE.value, 0)
+    reviewed = asked - sum(unreviewed.values())
+    accepted = reviewed - sum(by_reviewer.values())
+    answered = accepted - sum(refused.values())
+    return (
+        Stage("asked", asked, unreviewed),
+        Stage("reviewed", reviewed, by_reviewer),
+        Stage("accepted", accepted, dict(refused)),
+        Stage("answered", answered, by_curation),
+        Stage("kept", answered - sum(by_curation.values())),
+    )

@@ -1,0 +1,24 @@
+"""Pictures: pure functions from plain values to PNG bytes, in one style. Empty data gives a picture that says so."""
+
+from teams_dagster.report.pictures.costs import costs
+from teams_dagster.report.pictures.dataset import lengths_by_step, yield_funnel
+from teams_dagster.report.pictures.models import evaluation_scores, privacy_roc, training_curves
+from teams_dagster.report.pictures.policy import (
+    learning_curve,
+    operation_mix,
+    operation_mix_by_step,
+    policies_compared,
+)
+
+__all__ = [
+    "costs",
+    "evaluation_scores",
+    "learning_curve",
+    "lengths_by_step",
+    "operation_mix",
+    "operation_mix_by_step",
+    "policies_compared",
+    "privacy_roc",
+    "training_curves",
+    "yield_funnel",
+]

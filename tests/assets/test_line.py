@@ -1,0 +1,203 @@
+"""The whole line over real HTTP: killed half way, run to its end, run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from teams_dagster.instructions.seeds import shipped_seeds_path
+from tests.support.openai_server import OpenAIServer
+from tests.support.served_rules import answer
+
+ROOT = Path(__file__).parent.parent.parent
+KEY = "sk-planted-0123456789"
+SEEDS = 70
+KILL_AFTER = 700
+"""Requests after which the first run is killed: in the middle of the policy's training."""
+
+ASSETS = {
+    "seed_instructions",
+    "trained_policy",
+    "policy_comparison",
+    "generated_instructions",
+    "expert_responses",
+    "instruction_dataset",
+    "base_model",
+    "lora_model",
+    "qlora_model",
+    "evaluation_scores",
+    "privacy_audit",
+    "query_costs",
+    "sample_lineage",
+    "report",
+}
+
+SMALL: dict[str, Any] = {
+    "ops": {
+        "trained_policy": {"config": {"iterations": 3, "episodes_per_iteration": 32}},
+        "policy_comparison": {"config": {"episodes_per_seed": 1, "resamples": 200}},
+        "generated_instructions": {"config": {"seeds": 60}},
+        "base_model": {"config": {"steps": 8}},
+        "lora_model": {"config": {"epochs": 0.3}},
+        "qlora_model": {"config": {"epochs": 0.3}},
+    }
+}
+
+
+@dataclass
+class Line:
+    """A data folder with the server that answered, and what the runs printed."""
+
+    data: Path
+    server: OpenAIServer
+    environment: dict[str, str]
+    killed_at: int
+    finished_at: int
+    output: str
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.command(*arguments), env=self.environment, cwd=ROOT, capture_output=True, text=True)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [
+            str(Path(sys.executable).with_name("teams")),
+            "demo",
+            "--config",
+            str(self.data / "small.json"),
+            *arguments,
+        ]
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(self.data / "teams.duckdb", read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    data = tmp_path_factory.mktemp("data")
+    rows = shipped_seeds_path().read_text(encoding="utf-8").splitlines()[:SEEDS]
+    (data / "seeds.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    (data / "small.json").write_text(json.dumps(SMALL))
+    with OpenAIServer(answer) as server:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("TEAMS_", "DAGSTER"))}
+        environment |= {"TEAMS_DATA_DIR": str(data), "TEAMS_SEEDS": str(data / "seeds.jsonl"), "OMP_NUM_THREADS": "1"}
+        for role in ("EXPERT", "REVIEWER", "INSTRUCTOR"):
+            environment |= {
+                f"TEAMS_{role}_MODEL": f"served-{role.lower()}",
+                f"TEAMS_{role}_BASE_URL": server.base_url,
+                f"TEAMS_{role}_API_KEY": KEY,
+            }
+        line = Line(data, server, environment, 0, 0, "")
+        line.killed_at = _kill_half_way(line)
+        finished = line.run()
+        line.output, line.finished_at = finished.stdout + finished.stderr, server.count
+        assert finished.returncode == 0, line.output[-4000:]
+        yield line
+
+
+def _kill_half_way(line: Line) -> int:
+    process = subprocess.Popen(
+        line.command(), env=line.environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while line.server.count < KILL_AFTER:
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline, f"only {line.server.count} requests in two minutes"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return line.server.count
+
+
+def test_a_killed_run_is_finished_by_the_same_command(line: Line):
+    made = set(re.findall(r"^(\w+) +[\d.]+ +(?:made|reused)$", line.output, flags=re.MULTILINE))
+    assert made == ASSETS
+
+
+def test_no_answered_question_was_asked_again(line: Line):
+    asked = Counter(json.dumps([b["model"], b["messages"], b.get("seed")]) for b in line.server.received)
+    again = sum(count - 1 for count in asked.values())
+    [(unresolved,)] = line.query("select count(*) from llm_calls where status = 'unresolved'")
+    assert again <= unresolved <= 64
+
+
+def test_the_ledger_counts_what_the_server_counted(line: Line):
+    [(ok, failed, unresolved)] = line.query(
+        "select count(*) filter (status = 'ok'), count(*) filter (status = 'failed'),"
+        " count(*) filter (status = 'unresolved') from llm_calls"
+    )
+    assert failed == 0
+    assert ok <= line.finished_at <= ok + unresolved
+
+
+def test_the_ledger_counts_the_tokens_that_the_server_reported(line: Line):
+    [(calls, prompt, completion)] = line.query(
+        "select count(*), sum(prompt_tokens), sum(completion_tokens) from llm_calls where status = 'ok'"
+    )
+    assert (prompt, completion) == (10 * calls, 5 * calls)
+
+
+def test_a_cost_that_is_not_known_is_null(line: Line):
+    assert line.query("select count(*) from llm_calls where cost_nano_usd is not null") == [(0,)]
+
+
+def test_every_sample_leads_back_to_a_seed_through_answered_calls(line: Line):
+    assert line.query(
+        "select count(*) from samples where sample_id not in (select sample_id from sample_lineage where hop = 1)"
+    ) == [(0,)]
+    assert line.query(
+        "select count(*) from sample_lineage l left join llm_calls c on c.request_id = l.rewrite_request_id"
+        " where c.status is distinct from 'ok'"
+    ) == [(0,)]
+    assert line.query("select count(*) > 50 from samples") == [(True,)]
+
+
+def test_every_model_and_every_score_is_there(line: Line):
+    assert line.query("select kind from models order by kind") == [("base",), ("lora",), ("qlora",)]
+    scored = line.query("select distinct model from evaluation_scores where metric = 'heldout_loss' order by model")
+    assert {("base",), ("lora",), ("qlora",)} <= set(scored)
+    assert line.query("select count(*) from policy_scores where policy = 'uniform'") != [(0,)]
+
+
+def test_the_same_command_again_asks_nothing_and_makes_nothing(line: Line):
+    again = line.run()
+    assert again.returncode == 0, again.stdout[-4000:]
+    assert line.server.count == line.finished_at
+    assert set(re.findall(r"^(\w+) +[\d.]+ +reused$", again.stdout, flags=re.MULTILINE)) == ASSETS
+
+
+def test_a_retrained_policy_leaves_a_generation_as_it_is(line: Line):
+    changed = json.loads(json.dumps(SMALL))
+    changed["ops"]["trained_policy"]["config"]["root_seed"] = 1
+    (line.data / "small.json").write_text(json.dumps(changed))
+    try:
+        before = line.query("select sample_id from samples order by all")
+        again = line.run()
+        assert again.returncode == 0, again.stdout[-4000:]
+        assert re.search(r"^trained_policy .*made$", again.stdout, flags=re.MULTILINE)
+        assert re.search(r"^generated_instructions .*reused$", again.stdout, flags=re.MULTILINE)
+        assert line.query("select sample_id from samples order by all") == before
+        asked = {body["model"] for body in line.server.received[line.finished_at :]}
+        assert asked == {"served-instructor", "served-reviewer"}
+    finally:
+        (line.data / "small.json").write_text(json.dumps(SMALL))
+        line.finished_at = line.server.count
+
+
+def test_the_key_is_in_no_file(line: Line):
+    leaks = [path for path in line.data.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+    assert leaks == []
+    assert line.server.headers[0]["Authorization"] == f"Bearer {KEY}"

@@ -1,0 +1,259 @@
+"""A realistic report with made-up values, and one whose every text is hostile."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from teams_dagster.evaluation.privacy import MembershipScore, RocPoint
+from teams_dagster.evaluation.scores import Score as EvaluationScore
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.ledger.costs import Cost
+from teams_dagster.policy.checkpoint import IterationRecord
+from teams_dagster.policy.comparison import Score as PolicyScore
+from teams_dagster.report.content import (
+    About,
+    Account,
+    Adapter,
+    Chain,
+    DatasetResults,
+    Edit,
+    LengthAtStep,
+    ModelResults,
+    OperationAtStep,
+    PolicyResults,
+    QuestionCounts,
+    Report,
+    RoleModel,
+    funnel_stages,
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Stands in for `TrainingPoint`, whose module needs torch."""
+
+    step: int
+    loss: float | None
+    validation_loss: float | None
+
+
+def iteration(index: int) -> IterationRecord:
+    progress = 1 - math.exp(-index / 12)
+    weights = {
+        op.value: 1 + progress * bias
+        for op, bias in zip(Operation, (-0.4, 1.6, 0.5, 0.9, 0.2, -0.3, -0.9), strict=True)
+    }
+    total = sum(weights.values())
+    wobble = 0.02 * math.sin(index * 2.1)
+    return IterationRecord(
+        iteration=index,
+        policy_version="5d41402abc4b2a76",
+        episodes=64,
+        truncated=0,
+        queries=690 + index,
+        mean_return=1.2 + 1.1 * progress + 3 * wobble,
+        accepted_per_query=0.27 + 0.11 * progress + wobble,
+        accepted_per_episode=2.9 + 1.2 * progress + 5 * wobble,
+        reward_variance=0.11 - 0.02 * progress,
+        unclear=0,
+        operation_mix={name: weight / total for name, weight in weights.items()},
+        eliminated={"returned": 12},
+        entropy=1.94 - 0.5 * progress + wobble / 2,
+        explained_variance=0.3 + 0.3 * progress,
+        critic_loss=0.4,
+        update="moved",
+        kl=0.028 + wobble / 10,
+        improvement=0.01,
+        step_size=1.0,
+    )
+
+
+def policy_score(policy: str, metric: str, mean: float, half: float) -> PolicyScore:
+    return PolicyScore(policy, metric, mean, mean - half, mean + half, 128, 1_412, 1, "5d41402abc4b2a76")
+
+
+def evaluation_score(model: str, metric: str, value: float, stderr: float | None) -> EvaluationScore:
+    task = "heldout_loss" if "loss" in metric else "response_choice"
+    return EvaluationScore(model, task, metric, value, stderr, 24, None, "7b52009b64fd0a2a")
+
+
+def membership(model: str, auc: float) -> MembershipScore:
+    power = (1 - auc) / auc
+    roc = tuple(RocPoint(x / 50, (x / 50) ** power) for x in range(51))
+    return MembershipScore(
+        model, auc, 0.03, auc - 0.06, auc + 0.06, auc - 0.51, auc - 0.55, auc - 0.47, True, 88, 88, 120, roc
+    )
+
+
+def cost(group: dict[str, str | None], asked: int, reused: int = 0, nano: int = 0, unpriced: int = 0) -> Cost:
+    calls = asked - reused
+    return Cost(group, asked, reused, calls, calls, 0, 0, 210 * calls, 0, 140 * calls, nano, unpriced)
+
+
+CHAIN = Chain(
+    sample_id="c4ca4238a0b92382",
+    seed_id="a87ff679a2f3e71d",
+    partition_key="2026-01-12",
+    seed=Instruction("Explain why the sky is blue."),
+    edits=(
+        Edit(
+            step=0,
+            operation="add_constraints",
+            probability=0.34,
+            after=Instruction("Explain why the sky is blue in at most 80 words."),
+            accepted=True,
+            reason="not_equal",
+            reward=0.72,
+        ),
+        Edit(1, "breadth", 0.11, None, accepted=False, reason="malformed_reply", reward=0.0),
+        Edit(
+            step=2,
+            operation="complicate_input",
+            probability=0.19,
+            after=Instruction(
+                "Explain the colours in this table in at most 80 words.",
+                "| hour | colour of the sky |\n|---|---|\n| 06:00 | orange |\n| 12:00 | blue |",
+            ),
+            accepted=True,
+            reason="not_equal",
+            reward=0.9,
+        ),
+    ),
+    response="Sunlight holds all colours. Air scatters short waves more than long ones, so at noon blue reaches the eye"
+    " from every side.\n\nAt six the light has crossed far more air: the blue is gone and orange is left.",
+)
+
+NOT_ACCEPTED = {
+    "none": 96,
+    "returned": 188,
+    "malformed_reply": 61,
+    "leaked_prompt_words": 9,
+    "failed": 4,
+    "equal": 702,
+    "unclear": 11,
+}
+REFUSED = {"short_apology": 23, "empty": 2}
+DROPPED = {**REFUSED, "near_duplicate": 104, "exact_duplicate": 19}
+
+
+def adapter(kind: str, shift: float) -> Adapter:
+    curve = tuple(
+        Point(
+            step,
+            loss=3.4 - 1.1 * (1 - math.exp(-step / 60)) + shift if step else None,
+            validation_loss=3.5 - 0.9 * (1 - math.exp(-step / 70)) + shift if step % 48 == 0 else None,
+        )
+        for step in range(0, 193, 8)
+    )
+    return Adapter(kind, "45c48cce2e2d7fbd", 61_440, 512, 192, "cpu", "float32", curve)
+
+
+STEP_MIX = tuple(
+    OperationAtStep(step, operation.value, chosen, accepted=0 if operation is Operation.NONE else chosen * 3 // 4)
+    for step in range(6)
+    for index, operation in enumerate(Operation)
+    if (chosen := (index + 1) * 7 + step * (5 - index) + 14) > 0
+)
+
+EXAMPLE = Report(
+    title="TeaMs report, 2026-01-12",
+    about=About(
+        dataset_version="7b52009b64fd0a2a",
+        policy_version="5d41402abc4b2a76",
+        generations=("2026-01-05", "2026-01-12"),
+        seeds=160,
+        seeds_source="the product's own seeds",
+        models=(
+            RoleModel("expert", "openai", "gpt-5.2-mini-2026-01-01"),
+            RoleModel("reviewer", "offline", "rules"),
+            RoleModel("instructor", "offline", "rules"),
+        ),
+        student="tiny Llama, 0.9M parameters",
+        student_embedded=True,
+    ),
+    policy=PolicyResults(
+        curve=tuple(iteration(index) for index in range(40)),
+        scores=(
+            policy_score("trained", "accepted_per_query", 0.381, 0.017),
+            policy_score("uniform", "accepted_per_query", 0.302, 0.02),
+            policy_score("text_blind", "accepted_per_query", 0.341, 0.018),
+            policy_score("always_add_constraints", "accepted_per_query", 0.262, 0.031),
+            policy_score("trained", "accepted_per_query_minus_uniform", 0.079, 0.016),
+            policy_score("trained", "accepted_per_query_over_uniform", 1.261, 0.06),
+            policy_score("trained", "accepted_per_episode", 4.1, 0.2),
+            policy_score("uniform", "accepted_per_episode", 3.0, 0.22),
+        ),
+        trained_with=(RoleModel("instructor", "offline", "rules"), RoleModel("reviewer", "offline", "rules")),
+    ),
+    dataset=DatasetResults(
+        examples={"train": 512, "validation": 61, "held_out": 128},
+        funnel=funnel_stages(1_920, NOT_ACCEPTED, REFUSED, DROPPED),
+        operations=STEP_MIX,
+        lengths=tuple(LengthAtStep(s, 160 - 12 * s, 6 + 2 * s, 14 + 8 * s, 30 + 14 * s) for s in range(7)),
+        chains=(CHAIN, replace(CHAIN, sample_id="eccbc87e4b5ce2fe", edits=CHAIN.edits[:1])),
+    ),
+    models=ModelResults(
+        adapters=(adapter("lora", 0.0), adapter("qlora", 0.06)),
+        scores=(
+            evaluation_score("base", "heldout_loss", 3.47, 0.06),
+            evaluation_score("lora", "heldout_loss", 2.61, 0.05),
+            evaluation_score("lora", "heldout_loss_vs_base", -0.86, 0.04),
+            evaluation_score("qlora", "heldout_loss", 2.67, 0.05),
+            evaluation_score("qlora", "heldout_loss_vs_base", -0.8, 0.04),
+            evaluation_score("qlora", "heldout_loss_vs_lora", 0.06, 0.01),
+            evaluation_score("base", "choice_accuracy", 0.49, 0.05),
+            evaluation_score("lora", "choice_accuracy", 0.66, 0.05),
+            evaluation_score("lora", "choice_accuracy_vs_base", 0.17, 0.05),
+            evaluation_score("qlora", "choice_accuracy", 0.55, 0.05),
+            evaluation_score("qlora", "choice_accuracy_vs_base", 0.06, 0.05),
+            evaluation_score("shortest_answer", "choice_accuracy", 0.27, 0.04),
+            evaluation_score("chance", "choice_accuracy", 0.25, None),
+            evaluation_score("uniform_tokens", "heldout_loss", 7.6, None),
+        ),
+        privacy=(membership("base", 0.51), membership("lora", 0.58), membership("qlora", 0.57)),
+    ),
+    account=Account(
+        total=cost({}, 36_911, 1_204, 812_400_000, 2),
+        by_role=(
+            cost({"role": "expert"}, 2_673, 310, 812_400_000, 2),
+            cost({"role": "reviewer"}, 17_130, 480),
+            cost({"role": "instructor"}, 17_108, 414),
+        ),
+        by_operation=(
+            *(cost({"operation": operation.value}, 5_600, 100) for operation in TEXT_OPERATIONS),
+            cost({"operation": None}, 3_311, 604, 400_000_000),
+        ),
+        by_model=(
+            cost({"provider": "offline", "model": "rules"}, 34_238, 894),
+            cost({"provider": "openai", "model": "gpt-5.2-mini-2026-01-01"}, 2_673, 310, 812_400_000, 2),
+        ),
+        by_asset=(
+            cost({"asset_key": "trained_policy"}, 28_420),
+            cost({"asset_key": "policy_comparison"}, 4_236),
+            cost({"asset_key": "generated_instructions"}, 3_386, 900, 412_400_000, 2),
+            cost({"asset_key": "expert_responses"}, 869, 304, 400_000_000),
+        ),
+        questions=QuestionCounts(rewrites=1_824, answers=849, reviews=1_562, policy=32_656),
+    ),
+)
+
+HOSTILE = (
+    '<script>alert(1)</script><img src=x onerror=alert(2)>"\'><a href="javascript:alert(3)" onclick=alert(4)>'
+    "{{ 7 * 7 }} {% raw %} </style></p></section> ![x](http://evil.example/x.png) $\\frac{$ | pipe\r\n"
+    "\u202etxt.exe\u2066 \x1b[31m \x00 \ud800 \ufeff \U000e0041 a\u0308" + "W" * 5_000
+)
+
+
+def hostile(value: object) -> object:
+    """`value` with every string in it hostile."""
+    if isinstance(value, str):
+        return HOSTILE
+    if isinstance(value, tuple):
+        return tuple(hostile(item) for item in value)
+    if isinstance(value, dict):
+        return {f"{HOSTILE}{key}": hostile(item) for key, item in value.items()}
+    if hasattr(value, "__dataclass_fields__"):
+        return type(value)(**{name: hostile(getattr(value, name)) for name in value.__dataclass_fields__})
+    return value

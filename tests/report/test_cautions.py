@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from teams_dagster.report.cautions import cautions, limits
+from teams_dagster.report.content import About, Account, PolicyResults, Report, RoleModel
+from tests.report.example_report import EXAMPLE, cost, policy_score
+
+MODELS = (RoleModel("expert", "openai", "large"), RoleModel("reviewer", "openai", "small"))
+TRAINED = (RoleModel("instructor", "openai", "tiny"), RoleModel("reviewer", "openai", "small"))
+
+
+def told(report: Report) -> str:
+    return "\n".join(cautions(report))
+
+
+def test_configured_roles_and_student_have_no_limits_to_tell() -> None:
+    assert limits(Report(about=About(models=MODELS))) == ()
+
+
+def test_offline_roles_or_the_embedded_student_only_prove_that_the_line_works() -> None:
+    offline = limits(Report(about=About(models=(RoleModel("judge", "offline", "rules"),))))
+    assert "played judge" in offline[0]
+    for report in (offline, limits(Report(about=About(student_embedded=True)))):
+        assert "proof that the line works" in report[-1]
+
+
+def test_a_report_without_doubts_has_no_cautions() -> None:
+    assert cautions(Report(about=About(models=MODELS), policy=PolicyResults(trained_with=TRAINED))) == ()
+
+
+def test_a_flat_reward_is_told() -> None:
+    assert "reward is flat" in told(Report(policy=PolicyResults(flat_reward=True)))
+
+
+def test_a_gain_whose_interval_contains_zero_is_too_small_to_tell() -> None:
+    def gain(mean: float) -> str:
+        score = policy_score("trained", "accepted_per_query_minus_uniform", mean, 0.02)
+        return told(Report(policy=PolicyResults(scores=(score,))))
+
+    assert "Too small to tell" in gain(0.01)
+    assert gain(0.05) == ""
+    assert "worse than uniform" in gain(-0.05)
+
+
+def test_rules_in_training_and_models_in_generation_are_told() -> None:
+    trained = (RoleModel("instructor", "offline", "rules"), TRAINED[1])
+    assert "another kind of model" in told(
+        Report(about=About(models=MODELS), policy=PolicyResults(trained_with=trained))
+    )
+
+
+def test_another_reviewer_than_in_training_is_told() -> None:
+    trained = (TRAINED[0], RoleModel("reviewer", "openai", "other"))
+    text = told(Report(about=About(models=MODELS), policy=PolicyResults(trained_with=trained)))
+    assert text == "The policy was trained with reviewer openai/other; the generation asks openai/small."
+
+
+def test_calls_without_a_price_or_a_result_are_told() -> None:
+    total = replace(cost({}, 10, unpriced=3), unresolved=2)
+    text = told(Report(account=Account(total=total)))
+    assert "3 paid calls went to models without a known price" in text
+    assert "2 calls have no result" in text
+
+
+def test_scores_that_cannot_be_told_apart_are_told() -> None:
+    text = told(EXAMPLE)
+    assert "qlora cannot be told from base in choice accuracy" in text
+    assert "lora cannot be told from base in heldout loss" not in text
+    assert "as few as 24 held-out seeds" in text
+    assert "privacy attack's area" in text

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from teams_dagster.report import pictures
+from teams_dagster.report.content import LengthAtStep, OperationAtStep, Stage
+from teams_dagster.report.pictures.canvas import label, nothing_to_show
+from tests.report.example_report import EXAMPLE, HOSTILE, Point, cost, evaluation_score, iteration, policy_score
+
+NAN = float("nan")
+
+FULL: dict[str, Callable[[], bytes]] = {
+    "learning_curve": lambda: pictures.learning_curve(EXAMPLE.policy.curve),
+    "operation_mix": lambda: pictures.operation_mix(EXAMPLE.policy.curve),
+    "operation_mix_by_step": lambda: pictures.operation_mix_by_step(EXAMPLE.dataset.operations),
+    "policies_compared": lambda: pictures.policies_compared(EXAMPLE.policy.scores, "accepted_per_query"),
+    "policies_against_uniform": lambda: pictures.policies_compared(
+        EXAMPLE.policy.scores, "accepted_per_query_minus_uniform"
+    ),
+    "yield_funnel": lambda: pictures.yield_funnel(EXAMPLE.dataset.funnel),
+    "lengths_by_step": lambda: pictures.lengths_by_step(EXAMPLE.dataset.lengths),
+    "training_curves": lambda: pictures.training_curves({a.kind: a.curve for a in EXAMPLE.models.adapters}),
+    "evaluation_scores": lambda: pictures.evaluation_scores(EXAMPLE.models.scores),
+    "privacy_roc": lambda: pictures.privacy_roc(EXAMPLE.models.privacy),
+    "costs": lambda: pictures.costs(EXAMPLE.account.by_role),
+}
+
+EMPTY: dict[str, Callable[[], bytes]] = {
+    "learning_curve": lambda: pictures.learning_curve(()),
+    "operation_mix": lambda: pictures.operation_mix(()),
+    "operation_mix_by_step": lambda: pictures.operation_mix_by_step(()),
+    "policies_compared": lambda: pictures.policies_compared(EXAMPLE.policy.scores, "not measured"),
+    "yield_funnel": lambda: pictures.yield_funnel((Stage("asked", 0),)),
+    "lengths_by_step": lambda: pictures.lengths_by_step(()),
+    "training_curves": lambda: pictures.training_curves({"lora": ()}),
+    "evaluation_scores": lambda: pictures.evaluation_scores(()),
+    "privacy_roc": lambda: pictures.privacy_roc(()),
+    "costs": lambda: pictures.costs(()),
+}
+
+ODD: dict[str, Callable[[], bytes]] = {
+    "one iteration": lambda: pictures.learning_curve((iteration(0),)),
+    "one iteration's mix": lambda: pictures.operation_mix((iteration(0),)),
+    "values that are no numbers": lambda: pictures.learning_curve((replace(iteration(0), kl=NAN, mean_return=NAN),)),
+    "one choice, of an unknown operation": lambda: pictures.operation_mix_by_step((OperationAtStep(0, HOSTILE, 1, 0),)),
+    "one policy, no interval": lambda: pictures.policies_compared((policy_score(HOSTILE, "return", 1, NAN),), "return"),
+    "one stage, a long reason": lambda: pictures.yield_funnel((Stage(HOSTILE, 1, {HOSTILE: 1}),)),
+    "one length": lambda: pictures.lengths_by_step((LengthAtStep(0, 1, 5, 5, 5),)),
+    "one point of training": lambda: pictures.training_curves({HOSTILE: (Point(0, None, 3.0),)}),
+    "one score": lambda: pictures.evaluation_scores((evaluation_score(HOSTILE, "heldout_loss", 2.0, None),)),
+    "an area that is no number": lambda: pictures.privacy_roc((replace(EXAMPLE.models.privacy[0], auc=NAN),)),
+    "one group without a name": lambda: pictures.costs((cost({"operation": None}, 1, unpriced=1),)),
+    "a hostile group": lambda: pictures.costs((cost({"model": HOSTILE}, 5, nano=1),)),
+}
+
+
+def opened(png: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(png))
+    image.load()
+    return image.convert("RGB")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("draw", FULL.values(), ids=FULL.keys())
+def test_a_picture_is_white_seven_inches_wide_at_twice_a_screens_resolution_and_small(draw) -> None:
+    png = draw()
+    image = opened(png)
+    assert image.width == 2 * 96 * 7
+    assert all(channel >= 250 for channel in image.getpixel((2, 2)))
+    assert len(image.getcolors(256) or []) > 8, "something is drawn"
+    assert len(png) < 150_000
+
+
+@pytest.mark.parametrize("draw", EMPTY.values(), ids=EMPTY.keys())
+def test_without_data_the_picture_says_so(draw) -> None:
+    assert draw() == nothing_to_show()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("draw", ODD.values(), ids=ODD.keys())
+def test_single_points_missing_numbers_and_hostile_names_are_drawn(draw) -> None:
+    png = draw()
+    assert opened(png).width == 2 * 96 * 7
+    assert png != nothing_to_show()
+
+
+def test_the_same_values_give_the_same_bytes() -> None:
+    assert FULL["policies_compared"]() == FULL["policies_compared"]()
+
+
+def test_an_interval_moves_the_picture() -> None:
+    wider = tuple(replace(score, ci_high=score.ci_high + 0.1) for score in EXAMPLE.policy.scores)
+    assert pictures.policies_compared(wider, "accepted_per_query") != FULL["policies_compared"]()
+
+
+def test_a_name_is_short_drawable_and_no_formula() -> None:
+    assert label("add_constraints") == "add constraints"
+    assert label("$x$") == r"\$x\$"
+    assert label("m" * 100) == "m" * 25 + "..."
+    assert label("模型") == "\N{WHITE SQUARE}" * 2
+
+
+def test_pyplot_is_never_touched() -> None:
+    FULL["costs"]()
+    assert "matplotlib.pyplot" not in sys.modules

@@ -1,0 +1,34 @@
+"""The embedded rules behind a real HTTP server: they read the prompts that arrive, as a language model would."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from resources.language_models.offline import expert, reviewer, rewriter
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.operations import TEXT_OPERATIONS
+from teams_dagster.instructions.prompts import prompt
+
+_BETWEEN_TAGS = re.compile(r"<instruction>\n(.*?)\n</instruction>(?:\n+<input>\n(.*?)\n</input>)?", re.DOTALL)
+_REVIEWED = re.compile(r"<first>\n(.*?)\n</first>\n+<second>\n(.*?)\n</second>", re.DOTALL)
+_INPUT = re.compile(r"\n+Input:\n")
+
+
+def answer(body: dict[str, Any]) -> str:
+    """What the rules answer to a chat completions request body."""
+    system, user = (message["content"] for message in body["messages"])
+    replica = body.get("seed") or 0
+    for operation in TEXT_OPERATIONS:
+        if prompt(operation.value).source.startswith(system[:200]):
+            found = _BETWEEN_TAGS.search(user)
+            assert found is not None, user
+            return rewriter.rewrite(operation, Instruction(found[1], found[2] or ""), replica)
+    if reviewed := _REVIEWED.search(user):
+        return reviewer.verdict(_with_input(reviewed[1]), _with_input(reviewed[2]))
+    return expert.respond(_with_input(user), replica)
+
+
+def _with_input(text: str) -> Instruction:
+    parts = _INPUT.split(text.strip(), maxsplit=1)
+    return Instruction(parts[0], parts[1] if len(parts) > 1 else "")
