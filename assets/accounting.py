@@ -10,22 +10,24 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.generation import (
-    MANIFEST,
     accepted_of,
     episode_plans,
     expert_responses,
+    generated_for,
     generated_instructions,
     generation_world,
+    prompt_versions,
+    read_manifest,
 )
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.policy import policy_comparison, trained_policy
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
 from teams_dagster.dataset.answers import answer_transitions
-from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.ledger.costs import Cost, costs_by, total_cost
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.lineage.replay import LedgerAsker, Verification, replay_samples, replay_transitions
+from teams_dagster.policy.checkpoint import FeaturesChanged
 from teams_dagster.report.baseline import EVOL_INSTRUCT_QUERIES
 from teams_dagster.report.markdown import markdown_table
 from teams_dagster.report.text import NANO
@@ -121,10 +123,8 @@ def sample_lineage(
     context: dg.AssetExecutionContext, config: AssetConfig, store: ArtefactStore, ledger: LedgerConnection
 ) -> dg.MaterializeResult:
     """Replay every generation. Fails with the first difference."""
-    pairs = [
-        (store.current("generated_instructions", partition), store.current("expert_responses", partition))
-        for partition in store.partitions("expert_responses")
-    ]
+    answered = [store.current("expert_responses", partition) for partition in store.partitions("expert_responses")]
+    pairs = [(generated_for(store, responses), responses) for responses in answered]
     if not pairs:
         raise ArtefactMissing(f"no generation has answers in {store.root}: materialise expert_responses first")
 
@@ -146,10 +146,7 @@ def sample_lineage(
             {"samples": samples, "rows_verified": found.verified, "not_verified": found.not_verified},
         )
 
-    inputs = {}
-    for generated, responses in pairs:
-        inputs[f"generated {generated.manifest['partition_key']}"] = generated.manifest["fingerprint"]
-        inputs[f"responses {responses.manifest['partition_key']}"] = responses.data_version
+    inputs = {responses.manifest["partition_key"]: responses.data_version for responses in answered}
     return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_lineage)
 
 
@@ -161,9 +158,17 @@ async def _replay(
     responses: Artefact,
     found: Verification,
 ) -> None:
-    manifest = GenerationManifest.from_json(generated.path(MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_manifest(generated)
+    rows = generated.facts["transitions"] + responses.facts["samples"]
+    if dict(manifest.prompt_versions) != prompt_versions():
+        found.skip("made with prompts that have changed since", rows)
+        return
     asker = LedgerAsker(ledger, manifest.models)
-    environment, actor, seeds = generation_world(store, manifest, asker)
+    try:
+        environment, actor, seeds = generation_world(store, manifest, asker)
+    except FeaturesChanged:
+        found.skip("made by a policy that reads features of another version", rows)
+        return
     await replay_transitions(
         environment,
         actor,

@@ -1,11 +1,12 @@
 """The instruction dataset: every generation's samples, curated and split."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.generation import MANIFEST, expert_responses
+from assets.generation import expert_responses, generated_for, read_manifest
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.seeds import read_seeds
 from resources.language_models.roles import LanguageModels
@@ -14,14 +15,13 @@ from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
 from teams_dagster.dataset.card import DataCard, render_card
 from teams_dagster.dataset.curation import Curated, curate
 from teams_dagster.dataset.export import export_dataset
-from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.sample import Example, Sample
 from teams_dagster.dataset.splits import split_examples
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.seed_files import texts_in
 from teams_dagster.instructions.seed_splits import Split, dataset_sides, seed_clusters
 from teams_dagster.instructions.seeds import Seed
-from teams_dagster.ledger.costs import total_cost
+from teams_dagster.ledger.costs import cost_of_requests
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.report.markdown import markdown_table
 from teams_dagster.streams import content_hash
@@ -60,11 +60,12 @@ def instruction_dataset(
         raise ArtefactMissing(f"no generation has answers in {store.root}: materialise expert_responses first")
     evaluation_sets = models.settings().evaluation_sets
     evaluation_texts = [text for file in evaluation_sets for text in texts_in(file)]
+    sides = dataset_sides(seed_clusters(_all_seeds(store)))
 
     def make(draft: Draft) -> None:
         samples = [sample for artefact in answered for sample in read_samples(artefact)]
         curated = curate(samples, evaluation_texts=evaluation_texts)
-        splits = split_examples(curated.examples, dataset_sides(seed_clusters(_all_seeds(store))))
+        splits = split_examples(curated.examples, sides)
         version = content_hash("dataset", {split: [_content(e) for e in rows] for split, rows in splits.items()})
         export_dataset(draft.folder / FILES, splits)
         rows = (
@@ -73,7 +74,7 @@ def instruction_dataset(
                 "sample_id": e.sample_id,
                 "split": split,
                 "seed_id": e.seed_id,
-                "run_id": context.run_id,
+                "run_id": context.run.run_id,
             }
             for split, examples in splits.items()
             for e in examples
@@ -87,6 +88,7 @@ def instruction_dataset(
     inputs = {
         **{f"expert_responses {a.manifest['partition_key']}": a.data_version for a in answered},
         "evaluation_sets": content_hash(evaluation_texts),
+        "sides": content_hash(sides),
     }
     return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show)
 
@@ -111,15 +113,14 @@ def read_examples(dataset: Artefact, split: Split) -> list[Example]:
 
 def _all_seeds(store: ArtefactStore) -> list[Seed]:
     """The seeds of every seed file so far, earlier files first, so that an old seed keeps its side."""
-    libraries = [a for a, _ in store.everything() if a.manifest["asset_key"] == "seed_instructions"]
-    return [seed for library in sorted(libraries, key=lambda a: a.manifest["made_at"]) for seed in read_seeds(library)]
+    return [seed for library in store.all_of("seed_instructions") for seed in read_seeds(library)]
 
 
 def _content(example: Example) -> str:
     return content_hash(example.sample_id, example.instruction.text, example.instruction.input, example.response)
 
 
-def _facts(curated: Curated, splits: dict[Split, tuple[Example, ...]], answered: list[Artefact]) -> dict[str, object]:
+def _facts(curated: Curated, splits: dict[Split, tuple[Example, ...]], answered: list[Artefact]) -> dict[str, Any]:
     dropped: dict[str, int] = {}
     for drop in curated.dropped:
         dropped[str(drop.reason)] = dropped.get(str(drop.reason), 0) + 1
@@ -134,41 +135,67 @@ def _facts(curated: Curated, splits: dict[Split, tuple[Example, ...]], answered:
 
 def _card(
     version: str,
-    facts: dict,
+    facts: dict[str, Any],
     answered: list[Artefact],
     store: ArtefactStore,
     ledger: LedgerConnection,
     evaluation_sets: list[str],
 ) -> DataCard:
-    generated = [store.current("generated_instructions", a.manifest["partition_key"]) for a in answered]
-    manifests = [GenerationManifest.from_json(a.path(MANIFEST).read_text(encoding="utf-8")) for a in generated]
-    used = {seed_id for manifest in manifests for seed_id, _ in manifest.replicas}
-    seeds = store.current("seed_instructions")
-    refused = pq.read_table(seeds.path("refused_seeds.parquet"))["reason"].to_pylist()
-    identities = {role: identity for manifest in manifests for role, identity in manifest.models}
-    offline = any(identity.provider == "offline" for identity in identities.values())
+    generated = [generated_for(store, responses) for responses in answered]
+    manifests = [read_manifest(artefact) for artefact in generated]
+    libraries = [
+        store.of_version("seed_instructions", seeds_version)
+        for seeds_version in dict.fromkeys(manifest.seeds_version for manifest in manifests)
+    ]
+    identities = [(role, identity) for manifest in manifests for role, identity in manifest.models]
+    models: dict[str, dict[str, None]] = {}
+    for role, identity in identities:
+        models.setdefault(role, {})[str(identity)] = None
     with ledger.open() as opened:
-        cost = total_cost(opened)
+        cost = cost_of_requests(opened, _requests(generated, answered))
     return DataCard(
         name="TeaMs-RL instructions",
         dataset_version=version,
         licence="other",
         licence_note="The seeds' licence and the terms of the models named above bind these texts.",
         languages=(),
-        seeds_source=seeds.facts["source"],
-        seeds_sha256=seeds.facts["sha256"],
-        seeds_used=len(used),
-        seeds_refused={reason: refused.count(reason) for reason in set(refused)},
+        seeds_source=", ".join(library.facts["source"] for library in libraries),
+        seeds_sha256=", ".join(library.facts["sha256"] for library in libraries),
+        seeds_used=len({seed_id for manifest in manifests for seed_id, _ in manifest.replicas}),
+        seeds_refused=_refused(libraries),
         generations=tuple(facts["generations"]),
         examples=facts["examples"],
         dropped=facts["dropped"],
-        models={role: str(identity) for role, identity in identities.items()},
-        policy_version=manifests[-1].policy_version,
-        queries=cost.asked,
-        cost_nano_usd=None if cost.unpriced else cost.cost_nano_usd,
+        models={role: "; ".join(found) for role, found in models.items()},
+        policy_version=", ".join(dict.fromkeys(manifest.policy_version for manifest in manifests)),
+        queries=sum(a.facts["questions"] for a in generated) + sum(a.facts["samples"] for a in answered),
+        cost_nano_usd=cost,
         evaluation_sets=tuple(evaluation_sets),
-        limits=LIMITS + (OFFLINE_LIMITS if offline else ()),
+        limits=LIMITS + (OFFLINE_LIMITS if any(i.provider == "offline" for _, i in identities) else ()),
     )
+
+
+def _refused(libraries: list[Artefact]) -> dict[str, int]:
+    """Refused rows of the seed files by reason."""
+    reasons = [
+        reason
+        for library in libraries
+        for reason in pq.read_table(library.path("refused_seeds.parquet"))["reason"].to_pylist()
+    ]
+    return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
+
+
+def _requests(generated: list[Artefact], answered: list[Artefact]) -> set[str]:
+    """The requests that the dataset's texts came from."""
+    columns = {"transitions": ["rewrite_request_id", "review_request_id"], "samples": ["respond_request_id"]}
+    return {
+        request
+        for table, artefacts in (("transitions", generated), ("samples", answered))
+        for artefact in artefacts
+        for column in pq.read_table(artefact.path(f"{table}.parquet"), columns=columns[table]).columns
+        for request in column.to_pylist()
+        if request
+    }
 
 
 def _show(artefact: Artefact) -> dict[str, dg.MetadataValue | int | str]:

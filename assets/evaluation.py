@@ -20,6 +20,7 @@ from teams_dagster.streams import content_hash
 
 ADAPTERS = ("lora", "qlora")
 PRIVACY = "privacy.json"
+PLOTTED = ("heldout_loss", "choice_accuracy", "choice_accuracy_calibrated")
 
 
 class EvaluationConfig(AssetConfig):
@@ -56,7 +57,7 @@ def evaluation_scores(
             progress=context.log.info,
         )
         rows = [asdict(score) for score in evaluation.scores]
-        write_table(draft.folder, "evaluation_scores", (row | {"run_id": context.run_id} for row in rows))
+        write_table(draft.folder, "evaluation_scores", (row | {"run_id": context.run.run_id} for row in rows))
         draft.finish(
             content_hash("evaluation_scores", rows),
             {"questions": len(evaluation.questions), "too_long": len(evaluation.too_long)},
@@ -97,7 +98,7 @@ def _show_scores(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float
     plotted = {
         f"{score.model}_{score.metric}": score.value
         for score in scores
-        if score.model in ("base", *ADAPTERS) and score.metric in ("heldout_loss", "choice_accuracy")
+        if score.model in ("base", *ADAPTERS) and score.metric in PLOTTED
     }
     return {
         **plotted,

@@ -2,22 +2,23 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import dagster as dg
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.making import OWNERS, UNANSWERED, AssetConfig, make_or_reuse
 from assets.partitions import GENERATIONS
-from assets.policy import load_policy, policy_of_version, policy_seeds, trained_policy, write_prompts
+from assets.policy import load_policy, policy_seeds, trained_policy, write_prompts
 from assets.recording import EpisodeTables
 from assets.seeds import read_seeds, seed_instructions
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft, write_atomically
 from teams_dagster.completions.engine import CallContext
 from teams_dagster.completions.protocol import Asker, ModelIdentity, Role
-from teams_dagster.dataset.answers import answer_transitions
+from teams_dagster.dataset.answers import NO_ANSWER, answer_transitions
 from teams_dagster.dataset.generation import (
     GenerationChanged,
     GenerationManifest,
@@ -40,17 +41,26 @@ from teams_dagster.streams import content_hash
 MANIFEST = "generation.json"
 AT_ONCE = 1_000
 """Rows read and written at a time."""
-REPORT_EVERY = 20
+REPORT_EVERY = 10
 SHOWN = 5
+FAILED = "failed"
+"""The cause of a transition whose question got no answer."""
+
+_NOT_CONTENT = {"run_id", "rewrite_request_id", "review_request_id", "respond_request_id"}
+"""Columns that tell how a row came about, not what it says: another run gives the same content another id."""
 
 _ROLES = (Role.EXPERT, Role.REVIEWER)
+
+
+class NothingAnswered(RuntimeError):
+    """A step that asked, and got no answer at all."""
 
 
 class GenerationConfig(AssetConfig):
     """What a generation is begun with. Once begun, its manifest rules."""
 
     seeds: int = Field(
-        default=120, ge=1, description="Seeds of this generation, drawn for it; all when there are fewer."
+        default=240, ge=1, description="Seeds of this generation, drawn for it; all when there are fewer."
     )
     root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
     policy: Literal["manifest", "latest"] = Field(
@@ -75,15 +85,18 @@ def generated_instructions(
     context: dg.AssetExecutionContext, config: GenerationConfig, store: ArtefactStore, models: LanguageModels
 ) -> dg.MaterializeResult:
     """Run one episode from each seed of the generation. Made again, it follows its manifest and asks nothing anew."""
-    manifest = _begin(context, config, store, models)
+    with store.turn("generated_instructions", waiting=context.log.info):
+        manifest = _begin(context, config, store, models)
 
     def make(draft: Draft) -> None:
-        check_continuable(manifest, _prompt_versions(), _identities(models))
+        check_continuable(manifest, prompt_versions(), _identities(models))
         asyncio.run(_generate(context, models, store, manifest, draft))
-        write_prompts(draft.folder, context.run_id)
-        write_table(draft.folder, "generations", [_generation_row(manifest, context.run_id)])
+        write_prompts(draft.folder, context.run.run_id)
+        write_table(draft.folder, "generations", [_generation_row(manifest, context.run.run_id)])
         write_atomically(draft.folder / MANIFEST, manifest.to_json())
-        draft.finish(content_hash("transitions", _transition_ids(draft)), _count(draft))
+        facts = _count(draft)
+        _refuse_silence(facts, "questions", facts[UNANSWERED])
+        draft.finish(_content_of(draft.folder / "transitions.parquet"), facts)
 
     return make_or_reuse(
         context,
@@ -93,6 +106,7 @@ def generated_instructions(
         inputs={"generation": manifest.version},
         make=make,
         show=_show_generated,
+        published=models.publish,
     )
 
 
@@ -115,13 +129,14 @@ def _begin(
         trained=(origin.instructor, origin.reviewer), used=tuple(identities.values()), allowed=config.foreign_policy
     )
     fresh = (begun.fresh if begun else 0) + config.fresh
+    others = [other for other in _manifests(store) if other.partition_key != partition]
     chosen = choose_seeds([s.seed_id for s in read_seeds(seeds)], config.seeds, config.root_seed, partition)
     manifest = GenerationManifest(
         partition_key=partition,
         policy_version=policy.data_version,
         seeds_version=seeds.data_version,
-        replicas=replicas_for(chosen, partition, list(_manifests(store)), fresh),
-        prompt_versions=tuple(sorted(_prompt_versions().items())),
+        replicas=replicas_for(chosen, others, fresh, own=dict(begun.replicas) if begun else {}),
+        prompt_versions=tuple(sorted(prompt_versions().items())),
         models=tuple(identities.items()),
         root_seed=config.root_seed,
         fresh=fresh,
@@ -131,15 +146,26 @@ def _begin(
 
 
 def _can_go_on(begun: GenerationManifest, store: ArtefactStore, models: LanguageModels) -> bool:
-    """Whether a generation was interrupted and can be finished as it was begun."""
-    place = store.place("generated_instructions", begun.partition_key)
-    if any(GenerationManifest.from_json(path.read_text()) == begun for path in place.glob(f"[!.]*/{MANIFEST}")):
+    """Whether a generation was interrupted, before its answers were bought, and can be finished as it was begun."""
+    answered = store.all_of("expert_responses", begun.partition_key)
+    if any(read_manifest(generated_for(store, responses)) == begun for responses in answered):
         return False
     try:
-        check_continuable(begun, _prompt_versions(), _identities(models))
+        check_continuable(begun, prompt_versions(), _identities(models))
     except GenerationChanged:
         return False
     return True
+
+
+def read_manifest(generated: Artefact) -> GenerationManifest:
+    """The manifest that a `generated_instructions` artefact was made from."""
+    return GenerationManifest.from_json(generated.path(MANIFEST).read_text(encoding="utf-8"))
+
+
+def generated_for(store: ArtefactStore, responses: Artefact) -> Artefact:
+    """The instructions that the answers in an `expert_responses` artefact belong to."""
+    version, partition = responses.manifest["inputs"]["generated_instructions"], responses.manifest["partition_key"]
+    return store.of_version("generated_instructions", version, partition)
 
 
 def _identities(models: LanguageModels) -> dict[str, ModelIdentity]:
@@ -151,7 +177,8 @@ def _manifests(store: ArtefactStore) -> Iterator[GenerationManifest]:
         yield GenerationManifest.from_json(path.read_text(encoding="utf-8"))
 
 
-def _prompt_versions() -> dict[str, str]:
+def prompt_versions() -> dict[str, str]:
+    """The version of every prompt, by its name."""
     return {prompt.name: prompt.version for prompt in all_prompts()}
 
 
@@ -162,11 +189,11 @@ async def _generate(
     manifest: GenerationManifest,
     draft: Draft,
 ) -> None:
-    where = CallContext(context.run_id, "generated_instructions", manifest.partition_key)
+    where = CallContext(context.run.run_id, "generated_instructions", manifest.partition_key)
     total, done, accepted = len(manifest.replicas), 0, 0
     async with models.asking(where, *_ROLES) as engine:
         environment, actor, seeds = generation_world(store, manifest, engine)
-        with EpisodeTables(draft.folder, context.run_id) as tables:
+        with EpisodeTables(draft.folder, context.run.run_id) as tables:
             async for episode in stream_episodes(environment, actor, episode_plans(manifest, seeds)):
                 tables.record([episode])
                 done, accepted = done + 1, accepted + episode.accepted
@@ -181,10 +208,11 @@ def generation_world(
     store: ArtefactStore, manifest: GenerationManifest, asker: Asker
 ) -> tuple[Environment, Actor, dict[str, Instruction]]:
     """What a generation happens in: its environment with `asker`, its policy, and its seeds' texts by id."""
-    policy = policy_of_version(store, manifest.policy_version)
+    policy = store.of_version("trained_policy", manifest.policy_version)
     checkpoint = load_policy(policy)
-    pool, _ = policy_seeds(seeds_of_version(store, policy.manifest["inputs"]["seed_instructions"]))
-    seeds = {seed.seed_id: seed.instruction for seed in read_seeds(seeds_of_version(store, manifest.seeds_version))}
+    pool, _ = policy_seeds(store.of_version("seed_instructions", policy.manifest["inputs"]["seed_instructions"]))
+    library = store.of_version("seed_instructions", manifest.seeds_version)
+    seeds = {seed.seed_id: seed.instruction for seed in read_seeds(library)}
     return Environment(asker, Pool(pool.values()), checkpoint.config.reward, Role.EXPERT), checkpoint.actor(), seeds
 
 
@@ -203,14 +231,6 @@ def episode_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -
         yield EpisodePlan(key, seeds[seed_id])
 
 
-def seeds_of_version(store: ArtefactStore, version: str) -> Artefact:
-    """The artefact of `seed_instructions` with this data version. Raises LookupError when it is gone."""
-    for artefact, _ in store.everything():
-        if artefact.manifest["asset_key"] == "seed_instructions" and artefact.data_version == version:
-            return artefact
-    raise LookupError(f"the seeds of version {version} are not in {store.root} any more: restore their folder")
-
-
 def _generation_row(manifest: GenerationManifest, run_id: str) -> dict[str, object]:
     return {
         "generation_version": manifest.version,
@@ -225,11 +245,22 @@ def _generation_row(manifest: GenerationManifest, run_id: str) -> dict[str, obje
     }
 
 
-def _transition_ids(draft: Draft) -> list[str]:
-    return pq.read_table(draft.folder / "transitions.parquet", columns=["transition_id"])["transition_id"].to_pylist()
+def _content_of(path: Path) -> str:
+    """Hash of a table's rows in their order."""
+    rows = (row for batch in pq.ParquetFile(path).iter_batches(AT_ONCE) for row in batch.to_pylist())
+    return content_hash("rows", [content_hash({k: v for k, v in row.items() if k not in _NOT_CONTENT}) for row in rows])
 
 
-def _count(draft: Draft) -> dict[str, object]:
+def _refuse_silence(facts: dict[str, Any], asked: str, unanswered: int) -> None:
+    """A step whose every question failed has made nothing. Raises NothingAnswered."""
+    if unanswered and unanswered >= facts[asked]:
+        raise NothingAnswered(
+            f"none of {unanswered} questions got an answer; the ledger (llm_calls.error_kind, error_detail) says why."
+            " Make the models reachable and run the same step again: what was answered is kept"
+        )
+
+
+def _count(draft: Draft) -> dict[str, Any]:
     columns = ["operation", "accepted", "eliminated_by", "verdict", "failure", "queries"]
     rows = pq.read_table(draft.folder / "transitions.parquet", columns=columns)
     operations: dict[str, dict[str, int]] = {}
@@ -247,6 +278,7 @@ def _count(draft: Draft) -> dict[str, object]:
         "questions": sum(rows["queries"].to_pylist()),
         "operations": operations,
         "not_accepted": causes,
+        UNANSWERED: causes.get(FAILED, 0),
     }
 
 
@@ -255,7 +287,7 @@ def _cause(row: dict[str, str]) -> str:
     if row["operation"] == "none":
         return "none"
     if row["failure"]:
-        return "failed"
+        return FAILED
     return row["eliminated_by"] or row["verdict"]
 
 
@@ -288,20 +320,22 @@ def expert_responses(
     generated = store.current("generated_instructions", context.partition_key)
 
     def make(draft: Draft) -> None:
-        manifest = GenerationManifest.from_json(generated.path(MANIFEST).read_text(encoding="utf-8"))
-        check_continuable(manifest, _prompt_versions(), _identities(models))
+        manifest = read_manifest(generated)
+        check_continuable(manifest, prompt_versions(), _identities(models))
         asyncio.run(_answer(context, models, generated, manifest, draft))
-        write_prompts(draft.folder, context.run_id)
-        facts, version = _judge(draft)
-        draft.finish(version, facts)
+        write_prompts(draft.folder, context.run.run_id)
+        facts = _judge(draft)
+        _refuse_silence(facts, "samples", facts[UNANSWERED])
+        draft.finish(_content_of(draft.folder / "samples.parquet"), facts)
 
     return make_or_reuse(
         context,
         store,
         config=config,
-        inputs={"generated_instructions": generated.manifest["fingerprint"]},
+        inputs={"generated_instructions": generated.data_version},
         make=make,
         show=_show_responses,
+        published=models.publish,
     )
 
 
@@ -312,7 +346,7 @@ async def _answer(
     manifest: GenerationManifest,
     draft: Draft,
 ) -> None:
-    where = CallContext(context.run_id, "expert_responses", manifest.partition_key)
+    where = CallContext(context.run.run_id, "expert_responses", manifest.partition_key)
     total, done, kept = generated.facts["accepted"], 0, 0
     width = 4 * models.settings().max_in_flight
     async with models.asking(where, Role.EXPERT) as engine:
@@ -324,7 +358,7 @@ async def _answer(
                 partition_key=manifest.partition_key,
                 width=width,
             ):
-                samples.write([sample.row() | {"run_id": context.run_id}])
+                samples.write([sample.row() | {"run_id": context.run.run_id}])
                 done, kept = done + 1, kept + sample.accepted
                 if done % max(1, total // REPORT_EVERY) == 0 or done == total:
                     context.log.info(f"{done} of {total} answers, {kept} kept, {engine.tallies.reused} reused")
@@ -349,16 +383,19 @@ def accepted_of(generated: Artefact) -> Iterator[Accepted]:
                 )
 
 
-def _judge(draft: Draft) -> tuple[dict[str, object], str]:
-    rows = pq.read_table(draft.folder / "samples.parquet", columns=["sample_id", "response", "accepted", "reason"])
-    reasons: dict[str, int] = {}
-    content = []
-    for row in rows.to_pylist():
-        content.append(content_hash(row["sample_id"], row["response"]))
+def _judge(draft: Draft) -> dict[str, Any]:
+    rows = pq.read_table(draft.folder / "samples.parquet", columns=["accepted", "reason"]).to_pylist()
+    refused: dict[str, int] = {}
+    for row in rows:
         if not row["accepted"]:
-            reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
-    kept = rows.num_rows - sum(reasons.values())
-    return {"samples": rows.num_rows, "kept": kept, "refused": reasons}, content_hash("samples", content)
+            refused[row["reason"]] = refused.get(row["reason"], 0) + 1
+    unanswered = sum(count for reason, count in refused.items() if reason.startswith(NO_ANSWER))
+    return {
+        "samples": len(rows),
+        "kept": len(rows) - sum(refused.values()),
+        "refused": refused,
+        UNANSWERED: unanswered,
+    }
 
 
 def _show_responses(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float | str]:

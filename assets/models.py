@@ -1,7 +1,10 @@
 """Models: the student before training, and the adapters trained on the dataset."""
 
+import hashlib
 import json
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -12,6 +15,7 @@ from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft, hash_of_folder
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.report.markdown import as_markdown_image
+from teams_dagster.streams import content_hash
 from teams_dagster.student.adapter_config import AdapterConfig, AdapterKind, embedded_adapter_config
 
 MODEL = "model"
@@ -40,17 +44,31 @@ def base_model(
 
     def make(draft: Draft) -> None:
         if student:
-            facts, version = {"student": student, "embedded": False}, student
+            facts, version, sha256 = {"student": student, "embedded": False}, _student_version(student), None
         else:
-            facts, version = _embedded(context, config, draft), hash_of_folder(draft.folder / MODEL)
-        path = student or MODEL
-        write_table(draft.folder, "models", [_model_row(context, "base", version, path, config)])
+            facts = _embedded(context, config, draft)
+            version = hash_of_folder(draft.folder / MODEL)
+            sha256 = _sha256(draft.folder / MODEL / "model.safetensors")
+        row = _model_row(context, "base", version, student or MODEL, config, sha256)
+        write_table(draft.folder, "models", [row])
         draft.finish(version, facts)
 
     from teams_dagster.student.corpus import corpus_version
 
-    inputs = {"student": student or f"embedded {corpus_version()}"}
+    inputs = {"student": _student_version(student) if student else f"embedded {corpus_version()}"}
     return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_base)
+
+
+def _student_version(student: str) -> str:
+    """What a configured student is: the content of its folder, or the commit of its hub repository.
+
+    Raises OSError, by transformers, when there is no such model.
+    """
+    if Path(student).is_dir():
+        return hash_of_folder(Path(student))
+    from transformers import AutoConfig
+
+    return f"{student}@{AutoConfig.from_pretrained(student)._commit_hash}"
 
 
 def _embedded(context: dg.AssetExecutionContext, config: BaseConfig, draft: Draft) -> dict[str, object]:
@@ -134,8 +152,8 @@ def _train(
             context.log.info,
         )
         (draft.folder / REPORT).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
-        version = hash_of_folder(folder)
-        row = _model_row(context, kind, version, MODEL, config) | {
+        version = _adapter_version(folder, base.data_version)
+        row = _model_row(context, kind, version, MODEL, config, _sha256(folder / "adapter_model.safetensors")) | {
             "dataset_version": dataset.data_version,
             "base_version": base.data_version,
         }
@@ -161,14 +179,28 @@ def _adapter_facts(report) -> dict[str, object]:
     }
 
 
-def _model_row(context: dg.AssetExecutionContext, kind: str, version: str, path: str, config: AssetConfig):
+def _adapter_version(folder: Path, base_version: str) -> str:
+    """Hash of the adapter's files, without the path of its base, which says where the data lies and not what it is."""
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    others = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != "adapter_config.json"}
+    return content_hash("adapter", config | {"base_model_name_or_path": base_version}, others)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _model_row(
+    context: dg.AssetExecutionContext, kind: str, version: str, path: str, config: AssetConfig, sha256: str | None
+) -> dict[str, Any]:
     return {
         "model_version": version,
         "kind": kind,
         "path": path,
-        "sha256": version,
+        "sha256": sha256,
         "config": json.dumps(config.model_dump(mode="json", exclude={"force"}), sort_keys=True),
-        "run_id": context.run_id,
+        "run_id": context.run.run_id,
     }
 
 

@@ -11,7 +11,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.making import OWNERS, UNANSWERED, AssetConfig, make_or_reuse
 from assets.recording import EpisodeTables, merge_parts, part_folder
 from assets.seeds import read_seeds, seed_instructions
 from resources.language_models.roles import LanguageModels
@@ -29,6 +29,7 @@ from teams_dagster.ledger.tables import write_table
 from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.policy.comparison import Comparison, ComparisonConfig, Score, compare, contenders
 from teams_dagster.policy.config import TrainingConfig, TRPOConfig
+from teams_dagster.policy.features import FEATURE_VERSION
 from teams_dagster.policy.rollouts import is_flat
 from teams_dagster.report.markdown import as_markdown_image, markdown_table
 from teams_dagster.streams import content_hash
@@ -85,13 +86,28 @@ def trained_policy(
 
     def make(draft: Draft) -> None:
         checkpoint = asyncio.run(_train(context, models, training_seeds, config, draft.folder))
-        merge_parts(draft.folder)
-        write_prompts(draft.folder, context.run_id)
-        write_table(draft.folder, "policies", [_policy_row(checkpoint, context.run_id)])
+        merge_parts(draft.folder, checkpoint.iteration)
+        write_prompts(draft.folder, context.run.run_id)
+        write_table(draft.folder, "policies", [_policy_row(checkpoint, context.run.run_id)])
         draft.finish(checkpoint.policy_version, _policy_facts(checkpoint))
 
-    inputs = {"seed_instructions": seeds.data_version, "prompts": prompts_version(), **models.versions(*_ROLES)}
-    return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_policy, resume=True)
+    inputs = {
+        "seed_instructions": seeds.data_version,
+        "prompts": prompts_version(),
+        "features": FEATURE_VERSION,
+        **models.versions(*_ROLES),
+    }
+    return make_or_reuse(
+        context,
+        store,
+        config=config,
+        settings=config.training().model_dump(mode="json"),
+        inputs=inputs,
+        make=make,
+        show=_show_policy,
+        resume=True,
+        published=models.publish,
+    )
 
 
 async def _train(
@@ -103,10 +119,10 @@ async def _train(
 ) -> Checkpoint:
     from teams_dagster.policy.training import train
 
-    async with models.asking(CallContext(context.run_id, "trained_policy"), *_ROLES) as engine:
+    async with models.asking(CallContext(context.run.run_id, "trained_policy"), *_ROLES) as engine:
 
         def record(iteration: int, episodes: Sequence[Episode]) -> None:
-            with EpisodeTables(part_folder(folder, iteration), context.run_id) as tables:
+            with EpisodeTables(part_folder(folder, iteration), context.run.run_id) as tables:
                 tables.record(episodes)
 
         return await train(
@@ -126,17 +142,6 @@ def policy_seeds(seeds: Artefact) -> tuple[dict[str, Instruction], dict[str, Ins
 def load_policy(artefact: Artefact) -> Checkpoint:
     """The checkpoint in a `trained_policy` artefact."""
     return Checkpoint.load(artefact.path(CHECKPOINT))
-
-
-def policy_of_version(store: ArtefactStore, version: str) -> Artefact:
-    """The artefact of `trained_policy` that holds this policy. Raises LookupError when it is gone."""
-    for artefact, _ in store.everything():
-        if artefact.manifest["asset_key"] == "trained_policy" and artefact.data_version == version:
-            return artefact
-    raise LookupError(
-        f"policy {version} is not in {store.root} any more: restore its folder below assets/trained_policy,"
-        " or run the generation with `policy: latest`"
-    )
 
 
 def write_prompts(folder: Path, run_id: str) -> None:
@@ -233,14 +238,18 @@ def policy_comparison(
     seeds, policy = store.current("seed_instructions"), store.current("trained_policy")
 
     def make(draft: Draft) -> None:
-        with EpisodeTables(draft.folder, context.run_id) as tables:
+        with EpisodeTables(draft.folder, context.run.run_id) as tables:
             comparison = asyncio.run(_compare(context, models, seeds, policy, config, tables))
-        write_prompts(draft.folder, context.run_id)
-        rows = [asdict(score) | {"run_id": context.run_id} for score in comparison.scores]
+        write_prompts(draft.folder, context.run.run_id)
+        rows = [asdict(score) | {"run_id": context.run.run_id} for score in comparison.scores]
         write_table(draft.folder, "policy_scores", rows)
         draft.finish(
             content_hash("policy_scores", [asdict(score) for score in comparison.scores]),
-            {"flat_reward": comparison.flat_reward, "seeds": len(comparison.seed_ids)},
+            {
+                "flat_reward": comparison.flat_reward,
+                "seeds": len(comparison.seed_ids),
+                UNANSWERED: sum(tally.truncated for tally in comparison.tallies.values()),
+            },
         )
 
     inputs = {
@@ -249,7 +258,9 @@ def policy_comparison(
         "prompts": prompts_version(),
         **models.versions(*_ROLES),
     }
-    return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_comparison)
+    return make_or_reuse(
+        context, store, config=config, inputs=inputs, make=make, show=_show_comparison, published=models.publish
+    )
 
 
 async def _compare(
@@ -263,7 +274,7 @@ async def _compare(
     checkpoint = load_policy(policy)
     training_seeds, held_out = policy_seeds(seeds)
     settings = ComparisonConfig(**config.model_dump(exclude={"force"}))
-    async with models.asking(CallContext(context.run_id, "policy_comparison"), *_ROLES) as engine:
+    async with models.asking(CallContext(context.run.run_id, "policy_comparison"), *_ROLES) as engine:
         environment = Environment(engine, Pool(training_seeds.values()), checkpoint.config.reward, Role.INSTRUCTOR)
         return await compare(
             environment,

@@ -1,6 +1,5 @@
 """Writing episodes down: tables `transitions` and `instructions`, a batch of episodes at a time."""
 
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.ledger.tables import TableWriter, write_table
 
 PARTS = "parts"
+MERGED = "parts-merged"
 
 _TABLES = ("transitions", "instructions")
 
@@ -74,12 +74,20 @@ def part_folder(folder: Path, number: int) -> Path:
     return folder / PARTS / f"{number:06d}"
 
 
-def merge_parts(folder: Path) -> None:
-    """Turn the parts of a finished run into its two tables, in the parts' order."""
-    parts = sorted(part for part in (folder / PARTS).iterdir() if re.fullmatch(r"\d{6}", part.name))
-    for table, key in zip(_TABLES, ("transition_id", "instruction_id"), strict=True):
-        write_table(folder, table, _rows_once(parts, table, key))
-    shutil.rmtree(folder / PARTS)
+def merge_parts(folder: Path, count: int) -> None:
+    """Turn the `count` parts of a finished run into its two tables, in the parts' order. Safe under a kill anywhere.
+
+    Raises RuntimeError when a part is missing.
+    """
+    begun, merged = folder / PARTS, folder / MERGED
+    if begun.exists():
+        parts = [part_folder(folder, number) for number in range(count)]
+        if missing := [part.name for part in parts if not part.is_dir()]:
+            raise RuntimeError(f"{begun} lacks {', '.join(missing)}: remove {folder} and train again")
+        for table, key in zip(_TABLES, ("transition_id", "instruction_id"), strict=True):
+            write_table(folder, table, _rows_once(parts, table, key))
+        begun.rename(merged)
+    shutil.rmtree(merged, ignore_errors=True)
 
 
 def _rows_once(parts: Sequence[Path], table: str, key: str) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The report: one self-contained page with the pictures. Where a stage has no output yet, its part is empty."""
+"""The report: one self-contained page with the pictures."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,15 +7,13 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.accounting import query_costs, read_costs, sample_lineage
-from assets.dataset import instruction_dataset
 from assets.evaluation import ADAPTERS, evaluation_scores, privacy_audit, read_evaluation_scores, read_privacy
-from assets.generation import MANIFEST
+from assets.generation import generated_for, read_manifest
 from assets.making import OWNERS, AssetConfig, make_or_reuse
-from assets.models import lora_model, qlora_model, read_curve
-from assets.policy import load_policy, policy_comparison, read_policy_scores, trained_policy
+from assets.models import read_curve
+from assets.policy import load_policy, policy_comparison, read_policy_scores
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactStore, Draft, write_atomically
-from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.report import content
@@ -29,17 +27,7 @@ _POLICY_ASSETS = ("trained_policy", "policy_comparison")
 
 @dg.asset(
     group_name="accounting",
-    deps=[
-        trained_policy,
-        policy_comparison,
-        instruction_dataset,
-        lora_model,
-        qlora_model,
-        evaluation_scores,
-        privacy_audit,
-        query_costs,
-        sample_lineage,
-    ],
+    deps=[policy_comparison, evaluation_scores, privacy_audit, query_costs, sample_lineage],
     kinds={"html"},
     owners=OWNERS,
     code_version="1",
@@ -94,9 +82,9 @@ class _Generation:
 
     def __init__(self, store: ArtefactStore, partition: str) -> None:
         self.partition = partition
-        self.generated = store.current("generated_instructions", partition)
         self.responses = store.current("expert_responses", partition)
-        self.manifest = GenerationManifest.from_json(self.generated.path(MANIFEST).read_text(encoding="utf-8"))
+        self.generated = generated_for(store, self.responses)
+        self.manifest = read_manifest(self.generated)
 
 
 def _about(store: ArtefactStore, generations: list[_Generation]) -> content.About:

@@ -42,13 +42,13 @@ def seed_instructions(
         write_table(
             draft.folder,
             "seeds",
-            (_row(seed, clusters[seed.seed_id], library.sha256, context.run_id) for seed in library.seeds),
+            (_row(seed, clusters[seed.seed_id], library.sha256, context.run.run_id) for seed in library.seeds),
         )
         write_table(
-            draft.folder, "refused_seeds", (asdict(row) | {"run_id": context.run_id} for row in library.refused)
+            draft.folder, "refused_seeds", (asdict(row) | {"run_id": context.run.run_id} for row in library.refused)
         )
         draft.finish(
-            content_hash("seeds", sorted(seed.seed_id for seed in library.seeds)),
+            content_hash("seeds", [(seed.seed_id, seed.response, clusters[seed.seed_id]) for seed in library.seeds]),
             {
                 "source": library.source,
                 "sha256": library.sha256,

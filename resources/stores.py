@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,10 +30,6 @@ CURRENT = "current"
 
 class ArtefactMissing(Exception):
     """An upstream artefact that does not exist yet."""
-
-
-class BeingMade(Exception):
-    """An artefact that another process is writing."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +116,21 @@ class ArtefactStore(dg.ConfigurableResource):
         """Whether downstream has something to read."""
         return (self.place(asset_key, partition_key) / CURRENT).is_file()
 
+    def all_of(self, asset_key: str, partition_key: str | None = None) -> list[Artefact]:
+        """Every complete artefact of an asset (and partition), the oldest first."""
+        place = self.place(asset_key, partition_key)
+        found = [Artefact(path.parent) for path in place.glob(f"[!.]*/{MANIFEST}")]
+        return sorted(found, key=lambda artefact: (artefact.manifest["made_at"], artefact.folder.name))
+
+    def of_version(self, asset_key: str, data_version: str, partition_key: str | None = None) -> Artefact:
+        """The artefact with this content. Raises ArtefactMissing when it is gone."""
+        for artefact in reversed(self.all_of(asset_key, partition_key)):
+            if artefact.data_version == data_version:
+                return artefact
+        raise ArtefactMissing(
+            f"{asset_key} {data_version} is not in {self.place(asset_key, partition_key)} any more: restore its folder"
+        )
+
     def partitions(self, asset_key: str) -> list[str]:
         """The partitions that have an output, in order."""
         place = self.place(asset_key)
@@ -140,6 +151,24 @@ class ArtefactStore(dg.ConfigurableResource):
         return artefact
 
     @contextmanager
+    def turn(
+        self, asset_key: str, partition_key: str | None = None, *, waiting: Callable[[str], None] = lambda _: None
+    ) -> Iterator[None]:
+        """Wait until no other process writes this asset's artefacts, and hold the place for the block.
+
+        The kernel gives it back when the process dies, however it dies. `waiting` hears of it when there is a wait.
+        """
+        place = self.place(asset_key, partition_key)
+        place.mkdir(parents=True, exist_ok=True)
+        with (place / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting(f"another process is making {asset_key}: waiting for it")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
     def writing(
         self,
         asset_key: str,
@@ -153,40 +182,27 @@ class ArtefactStore(dg.ConfigurableResource):
 
         Whatever fails inside leaves no artefact. With `resume` the folder keeps what an interrupted run left in it,
         so long work continues; without, it starts empty. `about` goes into the manifest (inputs, config, run, code
-        version). Raises BeingMade when another process is writing the same artefact.
+        version). Hold the asset's `turn` meanwhile.
         """
         place = self.place(asset_key, partition_key)
-        place.mkdir(parents=True, exist_ok=True)
         draft = Draft(place / f".{fingerprint}")
-        with _alone(place / f".{fingerprint}.lock", asset_key):
-            if not resume:
-                shutil.rmtree(draft.folder, ignore_errors=True)
-            draft.folder.mkdir(exist_ok=True)
-            yield draft
-            if draft.data_version is None:
-                raise RuntimeError(f"{asset_key} wrote {draft.folder} and never said what it holds")
-            manifest = {
-                "asset_key": asset_key,
-                "partition_key": partition_key,
-                "fingerprint": fingerprint,
-                "data_version": draft.data_version,
-                "facts": draft.facts,
-                **about,
-                "files": _hashes(draft.folder),
-            }
-            write_atomically(draft.folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False))
-            self.select(Artefact(_publish(draft.folder, place, fingerprint)))
-
-
-@contextmanager
-def _alone(lock: Path, asset_key: str) -> Iterator[None]:
-    """Hold `lock` for the block. The kernel releases it when the process dies, however it dies."""
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BeingMade(f"{asset_key} is being made by another process: wait for it, or stop it") from None
-        yield
+        if not resume:
+            shutil.rmtree(draft.folder, ignore_errors=True)
+        draft.folder.mkdir(parents=True, exist_ok=True)
+        yield draft
+        if draft.data_version is None:
+            raise RuntimeError(f"{asset_key} wrote {draft.folder} and never said what it holds")
+        manifest = {
+            "asset_key": asset_key,
+            "partition_key": partition_key,
+            "fingerprint": fingerprint,
+            "data_version": draft.data_version,
+            "facts": draft.facts,
+            **about,
+            "files": _hashes(draft.folder),
+        }
+        write_atomically(draft.folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False))
+        self.select(Artefact(_publish(draft.folder, place, fingerprint)))
 
 
 def fingerprint(asset_key: str, code_version: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> str:

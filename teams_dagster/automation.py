@@ -7,7 +7,6 @@ from assets.partitions import GENERATIONS
 everything = dg.define_asset_job(
     "everything",
     selection=dg.AssetSelection.all(),
-    partitions_def=GENERATIONS,
     executor_def=dg.in_process_executor,
     description="Seeds to scores for one generation, in one process. What has not changed is reused.",
 )
@@ -21,7 +20,6 @@ train_policy = dg.define_asset_job(
 regenerate = dg.define_asset_job(
     "regenerate",
     selection=dg.AssetSelection.groups("dataset") | dg.AssetSelection.assets("query_costs", "sample_lineage"),
-    partitions_def=GENERATIONS,
     executor_def=dg.in_process_executor,
     description="One generation: the policy steers the expert, the expert answers, the dataset takes the samples in.",
 )

@@ -57,6 +57,7 @@ def ui(port: int) -> None:
 
 def prepare_home(settings: Settings) -> None:
     """Create DAGSTER_HOME, with the project's dagster.yaml unless it has one, and point Dagster at it."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     config = home / "dagster.yaml"

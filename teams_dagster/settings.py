@@ -11,7 +11,6 @@ import ipaddress
 import os
 from collections.abc import Iterable
 from datetime import date
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -54,6 +53,8 @@ class Settings(BaseModel):
     root: Path
     data_dir: Path
     ledger_url: str
+    dagster_home: Path
+    """Where Dagster keeps its history: `DAGSTER_HOME`, by default beside the data."""
     seeds: Path | None = None
     """The user's seed file; None for the seeds that the product ships."""
     student: str | None = None
@@ -77,11 +78,6 @@ class Settings(BaseModel):
         if value.weekday() != 0:
             raise ValueError(f"generations begin on a Monday and {value} is a {value:%A}")
         return value
-
-    @cached_property
-    def dagster_home(self) -> Path:
-        """Where Dagster keeps its history: `DAGSTER_HOME`, by default beside the data."""
-        return Path(os.environ.get("DAGSTER_HOME") or self.data_dir / "dagster").absolute()
 
     def role(self, role: Role) -> RoleSettings:
         """Who serves `role`: offline when nothing is configured at all.
@@ -119,13 +115,16 @@ def load_settings(root: Path | None = None) -> Settings:
     plain = {field: values[name] for name, field in known.items() if name in values and isinstance(field, str)}
     data_dir = _absolute(root, plain.pop("data_dir", "data"))
     arguments: dict[str, object] = {"root": root, "data_dir": data_dir, **plain}
-    arguments.setdefault("ledger_url", f"sqlite:///{data_dir / 'ledger.sqlite'}")
+    arguments["ledger_url"] = _ledger_url(root, plain.get("ledger_url") or f"sqlite:///{data_dir / 'ledger.sqlite'}")
+    arguments["dagster_home"] = _absolute(root, merged.get("DAGSTER_HOME") or str(data_dir / "dagster"))
+    if "student" in plain:
+        arguments["student"] = _folder_or_name(root, plain["student"])
     arguments |= {name: _absolute(root, plain[name]) for name in ("seeds", "prices") if name in plain}
     if "evaluation_sets" in plain:
         arguments["evaluation_sets"] = [_absolute(root, p.strip()) for p in plain["evaluation_sets"].split(",")]
     try:
         allow_http = Settings.model_validate(arguments).allow_http
-        roles = {role: found for role in Role if (found := _role(role, values, allow_http)) is not None}
+        roles = {role: found for role in Role if (found := _role(root, role, values, allow_http)) is not None}
         return Settings.model_validate({**arguments, "roles": roles})
     except ValidationError as error:
         raise SettingsError(_explain(error)) from None
@@ -161,7 +160,7 @@ def _refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
         raise SettingsError(f"{name} is no setting of this project{hint}")
 
 
-def _role(role: Role, values: dict[str, str], allow_http: bool) -> RoleSettings | None:
+def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> RoleSettings | None:
     name = f"{PREFIX}{role.name}"
     given = {
         field: values[f"{name}_{field.upper()}"]
@@ -173,6 +172,8 @@ def _role(role: Role, values: dict[str, str], allow_http: bool) -> RoleSettings 
     provider = given.setdefault("provider", "openai")
     if provider != "offline" and "model" not in given:
         raise SettingsError(f"{name}_MODEL is not set, and provider {provider!r} needs a model")
+    if provider == "transformers":
+        given["model"] = _folder_or_name(root, given["model"])
     if provider == "openai":
         given.setdefault("base_url", OPENAI_URL)
         _check_url(f"{name}_BASE_URL", given["base_url"], allow_http)
@@ -205,6 +206,25 @@ def _check_url(name: str, url: str, allow_http: bool) -> None:
 
 def _absolute(root: Path, value: str) -> Path:
     return Path(os.path.normpath(root / Path(value).expanduser()))
+
+
+def _folder_or_name(root: Path, value: str) -> str:
+    """A model's folder as an absolute path, or its hub id as it is.
+
+    Raises SettingsError for what is plainly meant as a path and does not exist.
+    """
+    path = _absolute(root, value)
+    if path.is_dir():
+        return str(path)
+    if value.startswith((".", "/", "~")):
+        raise SettingsError(f"{value!r} names a folder, and {path} does not exist: give a model's folder or a hub id")
+    return value
+
+
+def _ledger_url(root: Path, url: str) -> str:
+    """The ledger's address, with the path of an SQLite file made absolute."""
+    scheme, separator, path = url.partition(":///")
+    return f"{scheme}:///{_absolute(root, path)}" if separator and scheme == "sqlite" else url
 
 
 def _explain(error: ValidationError, prefix: str = PREFIX) -> str:

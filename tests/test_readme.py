@@ -6,9 +6,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from teams_dagster.instructions.operations import Operation
+from teams_dagster.environment.state import HORIZON
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.read_model import refresh
+from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -24,16 +25,21 @@ def test_every_column_of_every_table_and_view_is_documented(tmp_path: Path):
     assert [name for name in missing if not name.startswith("read_model_")] == []
 
 
-@pytest.mark.parametrize("field", [name for name in Settings.model_fields if name not in ("root", "roles")])
+@pytest.mark.parametrize(
+    "field", [name for name in Settings.model_fields if name not in ("root", "roles", "dagster_home")]
+)
 def test_every_setting_is_in_the_settings_table(field: str):
     assert f"`TEAMS_{field.upper()}`" in README
 
 
 def test_every_path_that_is_named_exists():
-    for path in re.findall(r"`((?:teams_dagster|resources|assets|docs)/[\w./]+)`", README):
+    named = re.findall(r"`((?:teams_dagster|resources|assets)/[\w./]+)`", README)
+    shown = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
+    for path in (*named, *shown):
         assert (ROOT / path).exists(), path
 
 
-def test_a_seventh_operation_is_one_line_and_one_template():
-    templates = {path.stem for path in (ROOT / "teams_dagster/instructions/prompts").glob("[!_]*.md")}
-    assert {operation.value for operation in Operation} - {"none"} <= templates
+def test_the_largest_number_of_training_questions_is_right():
+    config = TrainingConfig()
+    asked = config.iterations * config.episodes_per_iteration * HORIZON * 2
+    assert f"{asked:,} questions" in README

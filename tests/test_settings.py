@@ -12,10 +12,7 @@ KEY = "sk-planted-secret"
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project root, and an environment without any setting."""
-    import os
-
-    for name in [name for name in os.environ if name.startswith("TEAMS_")]:
-        monkeypatch.delenv(name)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
     return tmp_path
 
 
@@ -109,3 +106,30 @@ def test_a_key_is_in_no_representation(root: Path, monkeypatch: pytest.MonkeyPat
 def test_this_machine_has_many_names():
     assert all(is_loopback(url) for url in ("http://localhost:1/v1", "http://127.0.0.9", "http://[::1]:80/"))
     assert not any(is_loopback(url) for url in ("https://localhost.example", "http://10.0.0.1", "nonsense"))
+
+
+def test_models_and_ledgers_in_folders_are_found_from_anywhere(root: Path, monkeypatch: pytest.MonkeyPatch):
+    (root / "student").mkdir()
+    configure(
+        monkeypatch,
+        STUDENT="student",
+        LEDGER_URL="sqlite:///books/l.sqlite",
+        EXPERT_PROVIDER="transformers",
+        EXPERT_MODEL="student",
+    )
+    settings = load_settings(root)
+    assert settings.student == settings.role(Role.EXPERT).model == str(root / "student")
+    assert settings.ledger_url == f"sqlite:///{root}/books/l.sqlite"
+
+
+def test_a_hub_id_stays_as_it_is_and_a_missing_folder_is_named(root: Path, monkeypatch: pytest.MonkeyPatch):
+    configure(monkeypatch, STUDENT="meta-llama/Llama-3.2-1B")
+    assert load_settings(root).student == "meta-llama/Llama-3.2-1B"
+    configure(monkeypatch, STUDENT="./student")
+    with pytest.raises(SettingsError, match="student does not exist"):
+        load_settings(root)
+
+
+def test_dagsters_home_can_be_in_the_env_file(root: Path):
+    (root / ".env").write_text("DAGSTER_HOME=elsewhere\n")
+    assert load_settings(root).dagster_home == root / "elsewhere"

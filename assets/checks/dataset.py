@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 
 from assets.checks.verdicts import needs_output, verdict, warning
 from assets.dataset import FILES, read_examples
+from assets.seeds import read_seeds
 from resources.stores import ArtefactStore
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.instructions.near_duplicates import same_text_key
@@ -59,3 +60,21 @@ def files_are_whole(store: ArtefactStore) -> dg.AssetCheckResult:
         not changed and counts == dataset.facts["examples"],
         f"changed since they were written: {', '.join(changed)}" if changed else f"{sum(counts.values())} examples",
     )
+
+
+@dg.asset_check(
+    asset="instruction_dataset",
+    description="The embedded student's texts share no 13 words in a row with seeds or samples.",
+)
+@needs_output
+def student_has_not_seen_the_dataset(store: ArtefactStore) -> dg.AssetCheckResult:
+    """A base that was pre-trained on the questions would be scored on its memory."""
+    from teams_dagster.student.corpus import contaminated
+
+    if not store.current("base_model").facts["embedded"]:
+        return warning(False, "not run: what a configured student was pre-trained on is not known here")
+    seeds = [seed.instruction for seed in read_seeds(store.current("seed_instructions"))]
+    examples = [e for split in SPLITS for e in read_examples(store.current("instruction_dataset"), split)]
+    texts = [f"{i.text}\n{i.input}" for i in (*seeds, *(e.instruction for e in examples))]
+    shared = contaminated([*texts, *(e.response for e in examples)])
+    return verdict(not shared, f"{len(shared)} of {len(texts) + len(examples)} texts are shared", examples=shared[:3])

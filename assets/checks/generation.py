@@ -6,6 +6,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.checks.verdicts import needs_output, verdict
+from assets.generation import generated_for
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.ledger.costs import answered_requests
@@ -72,7 +73,7 @@ def every_instruction_has_a_sample(store: ArtefactStore) -> dg.AssetCheckResult:
     wrong = []
     for responses in _generations(store, "expert_responses"):
         partition, facts = responses.manifest["partition_key"], responses.facts
-        accepted = store.current("generated_instructions", partition).facts["accepted"]
+        accepted = generated_for(store, responses).facts["accepted"]
         if accepted != facts["samples"] or facts["samples"] != facts["kept"] + sum(facts["refused"].values()):
             wrong.append(f"{partition}: {accepted} accepted, {facts['samples']} samples, {facts['kept']} kept")
     return verdict(not wrong, "; ".join(wrong) or "samples add up in every generation")
@@ -83,7 +84,7 @@ def every_instruction_has_a_sample(store: ArtefactStore) -> dg.AssetCheckResult:
 def answers_are_kept(store: ArtefactStore) -> dg.AssetCheckResult:
     """A wrong template or an overcautious model shows itself as refusals."""
     generations = _generations(store, "expert_responses")
-    poor = [g for g in generations if g.facts["kept"] < LEAST_KEPT * g.facts["samples"]]
+    poor = [g for g in generations if g.facts["kept"] < LEAST_KEPT * max(1, g.facts["samples"])]
     return verdict(
         not poor,
         f"generations {_named(poor)}: fewer than {LEAST_KEPT:.0%} of the answers were kept"

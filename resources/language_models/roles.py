@@ -1,5 +1,6 @@
 """Which model serves which role, and the engine that asks them on the ledger."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from teams_dagster.completions.engine import CallContext, Engine
 from teams_dagster.completions.protocol import LanguageModel, ModelIdentity, Role
 from teams_dagster.ledger.prices import load_prices
 from teams_dagster.settings import RoleSettings, Settings, load_settings
+
+_log = logging.getLogger(__name__)
 
 
 class LanguageModels(dg.ConfigurableResource):
@@ -35,9 +38,13 @@ class LanguageModels(dg.ConfigurableResource):
         """What an asset's output depends on, of the models that it asks: by role, the model that answers."""
         return {f"model of {role.value}": str(identity) for role, identity in self.identities(*roles).items()}
 
+    def publish(self) -> None:
+        """Bring the read model up to date."""
+        self.ledger.refresh()
+
     @asynccontextmanager
     async def asking(self, context: CallContext, *roles: Role) -> AsyncIterator[Engine]:
-        """An engine for `roles`. Whatever happens inside, the read model is refreshed at the end."""
+        """An engine for `roles`. When the block fails, the read model is refreshed: what was paid is shown."""
         settings = self.settings()
         models: dict[Role, LanguageModel] = {role: open_model(settings.role(role)) for role in roles}
         try:
@@ -49,10 +56,19 @@ class LanguageModels(dg.ConfigurableResource):
                     yield engine
                 finally:
                     await engine.close()
+        except BaseException:
+            self._publish_after_failure()
+            raise
         finally:
             for model in models.values():
                 await model.close()
-            self.ledger.refresh()
+
+    def _publish_after_failure(self) -> None:
+        """Refresh the read model without hiding the failure that is on its way."""
+        try:
+            self.publish()
+        except Exception:
+            _log.exception("the read model could not be refreshed; the next step does it")
 
 
 def open_model(role: RoleSettings) -> LanguageModel:

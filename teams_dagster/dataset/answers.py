@@ -11,6 +11,9 @@ from teams_dagster.instructions.elimination import eliminate_answer, eliminate_o
 from teams_dagster.instructions.questions import respond_question
 from teams_dagster.streams import content_hash
 
+NO_ANSWER = "no_answer_"
+"""How the reason of a sample begins whose question failed for good."""
+
 
 def sample_id_of(transition_id: str) -> str:
     """The id of the sample made from a transition."""
@@ -42,7 +45,7 @@ async def _answer(asker: Asker, transition: Accepted, replica: int, partition_ke
             sample_id=sample_id,
         )
     except QuestionFailed as failed:
-        reason = f"no_answer_{failed.kind.value}"
+        reason = f"{NO_ANSWER}{failed.kind.value}"
     else:
         request_id = answer.request_id
         response = answer.completion.text

@@ -72,15 +72,21 @@ def choose_seeds(seed_ids: Iterable[str], count: int, root_seed: int, partition_
 
 
 def replicas_for(
-    seed_ids: Sequence[str], partition_key: str, others: Iterable[GenerationManifest], fresh: int
+    seed_ids: Sequence[str], others: Iterable[GenerationManifest], fresh: int, *, own: Mapping[str, int]
 ) -> tuple[tuple[str, int], ...]:
-    """Each seed with the number of earlier partitions that used it: a new generation buys new answers.
+    """Each seed with a replica that no other generation used: a new generation buys new answers.
 
-    `others` are the manifests of the other partitions; `fresh` moves all replicas on purpose.
+    Weekly generations in their order get 0, 1, 2, ...; one that is made late gets the next one too. `others` are the
+    manifests of the other partitions; `own` are the replicas of this generation when it was begun before, which stay;
+    `fresh` moves all of them on purpose.
     """
-    earlier = [dict(other.replicas) for other in others if other.partition_key < partition_key]
+    used: dict[str, int] = {}
+    for other in others:
+        for seed_id, replica in other.replicas:
+            used[seed_id] = max(used.get(seed_id, -1), replica % FRESH_STRIDE)
     return tuple(
-        (seed_id, sum(seed_id in used for used in earlier) + FRESH_STRIDE * fresh) for seed_id in sorted(seed_ids)
+        (seed_id, (own[seed_id] % FRESH_STRIDE if seed_id in own else used.get(seed_id, -1) + 1) + FRESH_STRIDE * fresh)
+        for seed_id in sorted(seed_ids)
     )
 
 

@@ -10,7 +10,8 @@ from teams_dagster.environment.state import EpisodeKey, PastOperation, State, Tr
 from teams_dagster.instructions.elimination import Rule, eliminate_outcome, eliminate_rewrite
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool
-from teams_dagster.instructions.operations import Operation
+from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.instructions.prompts import prompt
 from teams_dagster.instructions.questions import review_question, rewrite_question
 from teams_dagster.instructions.replies import MalformedReply, parse_rewrite
 from teams_dagster.instructions.review import Verdict, parse_verdict
@@ -30,13 +31,14 @@ class Environment:
 
     @property
     def setting(self) -> str:
-        """Content hash of all that decides an episode besides its key: models, reward and pool."""
+        """Content hash of all that decides an episode besides its key: models, prompts, reward and pool."""
         models = (self.asker.identity(role) for role in (self.rewriter, Role.REVIEWER))
         return content_hash(
             self.rewriter.value,
             [[model.provider, model.base_url, model.model, model.rules_version] for model in models],
             self.reward.model_dump(mode="json"),
             self.pool.version,
+            [prompt(name).version for name in (*(operation.value for operation in TEXT_OPERATIONS), "review")],
         )
 
 

@@ -24,9 +24,13 @@ from teams_dagster.evaluation.heldout import loss_difference, loss_per_token
 from teams_dagster.evaluation.privacy import MembershipScore, membership_samples, membership_scores
 from teams_dagster.evaluation.scores import CHOICE, HELD_OUT, ModelVersions, Score
 from teams_dagster.evaluation.statistics import Estimate
+from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.student.chat import encode_example, encode_prompt, encode_response
 from teams_dagster.student.loading import Student, load_adapter, load_student
 from teams_dagster.student.scoring import ResponseScore, score_encoded
+
+NEUTRAL = Instruction("Answer.")
+"""The prompt that a response's own ease is measured with."""
 
 Pair = tuple[str, str]
 """What a score belongs to: instruction id and response."""
@@ -73,7 +77,8 @@ def evaluate_models(
     if not fitting:
         raise ValueError(f"none of {len(held_out)} held-out examples fits the context of {student.context} tokens")
     questions = _questions(student, fitting, seed)
-    wanted = [_with_response(q.example, response) for q in questions for response in q.choices]
+    asked = [_with_response(q.example, response) for q in questions for response in q.choices]
+    wanted = [*asked, *(_without_instruction(example) for example in asked)]
     by_model = _score_models(student, base, adapters, wanted, {}, progress)
     rows = [
         *_heldout_rows(by_model, fitting, versions),
@@ -115,6 +120,11 @@ def _pair(example: Example) -> Pair:
 
 def _with_response(example: Example, response: str) -> Example:
     return Example(example.sample_id, example.seed_id, example.instruction, response)
+
+
+def _without_instruction(example: Example) -> Example:
+    """The same response after a prompt that asks nothing in particular."""
+    return Example(example.sample_id, example.seed_id, NEUTRAL, example.response)
 
 
 def _fitting(student: Student, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
@@ -181,20 +191,30 @@ def _heldout_rows(
 def _choice_rows(
     by_model: Mapping[str, ScoresByPair], questions: Sequence[Question], versions: ModelVersions
 ) -> list[Score]:
-    credited = {
-        model: [
-            credit([-known[_pair(_with_response(q.example, response))].loss for response in q.choices])
-            for q in questions
-        ]
-        for model, known in by_model.items()
-    }
     rows = []
-    for model, own in credited.items():
-        rows.append(versions.score(model, CHOICE, "choice_accuracy", choice_accuracy(own, questions)))
-        if model != "base":
-            paired = [mine - base for mine, base in zip(own, credited["base"], strict=True)]
-            rows.append(versions.score(model, CHOICE, "choice_accuracy_vs_base", choice_accuracy(paired, questions)))
+    for metric, fit in (("choice_accuracy", _fit), ("choice_accuracy_calibrated", _calibrated_fit)):
+        credited = {
+            model: [
+                credit([fit(known, _with_response(q.example, response)) for response in q.choices]) for q in questions
+            ]
+            for model, known in by_model.items()
+        }
+        for model, own in credited.items():
+            rows.append(versions.score(model, CHOICE, metric, choice_accuracy(own, questions)))
+            if model != "base":
+                paired = [mine - base for mine, base in zip(own, credited["base"], strict=True)]
+                rows.append(versions.score(model, CHOICE, f"{metric}_vs_base", choice_accuracy(paired, questions)))
     return rows
+
+
+def _fit(known: ScoresByPair, example: Example) -> float:
+    """Mean log-probability per token of the response after its instruction."""
+    return -known[_pair(example)].loss
+
+
+def _calibrated_fit(known: ScoresByPair, example: Example) -> float:
+    """What the instruction adds to that: less the response's own ease (PMI of Holtzman et al. 2021, 2104.08315)."""
+    return _fit(known, example) - _fit(known, _without_instruction(example))
 
 
 def _baseline_rows(questions: Sequence[Question], vocabulary: int, versions: ModelVersions) -> list[Score]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -96,10 +96,20 @@ def _asked(columns: Sequence[str]) -> sa.Select:
 
 def answered_requests(ledger: Ledger, request_ids: Collection[str]) -> set[str]:
     """Those of `request_ids` that the ledger knows as billed attempts."""
-    wanted = sa.select(results.c.request_id).where(results.c.status == "ok")
-    found: set[str] = set()
+    return {request_id for request_id, _ in _billed(ledger, request_ids)}
+
+
+def cost_of_requests(ledger: Ledger, request_ids: Collection[str]) -> int | None:
+    """What these billed attempts cost, in nano-dollars; None when one of them has no known price."""
+    costs = [cost for _, cost in _billed(ledger, request_ids)]
+    return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+
+def _billed(ledger: Ledger, request_ids: Collection[str]) -> Iterator[tuple[str, int | None]]:
+    """Request id and cost of those of `request_ids` that brought a completion."""
+    wanted = sa.select(results.c.request_id, results.c.cost_nano_usd).where(results.c.status == "ok")
     with ledger.engine.connect() as connection:
         for start in range(0, len(request_ids), IDS_AT_ONCE):
-            ids = islice(request_ids, start, start + IDS_AT_ONCE)
-            found.update(connection.execute(wanted.where(results.c.request_id.in_(ids))).scalars())
-    return found
+            ids = list(islice(request_ids, start, start + IDS_AT_ONCE))
+            for row in connection.execute(wanted.where(results.c.request_id.in_(ids))):
+                yield row.request_id, row.cost_nano_usd

@@ -165,7 +165,10 @@ def _follow_artefacts(
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: Table, artefacts: Iterable[_Artefact]) -> None:
-    """Insert the rows of the artefacts that have this table; of rows with the same key the first one stays."""
+    """Insert the rows of the artefacts that have this table.
+
+    Of rows with the same key the first one stays, or the last where the table says so.
+    """
     for artefact in artefacts:
         file = artefact.folder / f"{table.name}.parquet"
         if not file.exists():
@@ -176,6 +179,12 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: Table, artefacts: Iter
             f"insert into {table.name} by name select {columns} "
             "from read_parquet($file, file_row_number = true) as incoming"
         )
+        if table.latest_wins:
+            keys = ", ".join(table.key)
+            connection.execute(
+                f"delete from {table.name} where ({keys}) in (select ({keys}) from read_parquet($file))",
+                {"file": str(file)},
+            )
         if table.key:
             same = " and ".join(f"known.{name} = incoming.{name}" for name in table.key)
             statement += (

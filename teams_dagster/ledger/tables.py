@@ -30,6 +30,8 @@ class Table:
     """What makes a row the same row; the first artefact that brings it wins. Empty: every row is kept."""
     current_only: bool = False
     """Whether only the rows of current artefacts count; else history is kept."""
+    latest_wins: bool = False
+    """Whether the last artefact that brings a row wins: an id that names the place of a row, not all of its content."""
 
 
 class TableError(ValueError):
@@ -134,6 +136,7 @@ TRANSITIONS = Table(
         },
     ),
     ("transition_id",),
+    latest_wins=True,
 )
 SAMPLES = Table(
     "samples",
@@ -163,8 +166,8 @@ DATASET_SAMPLES = Table(
 MODELS = Table(
     "models",
     _schema(
-        {"model_version": _TEXT, "kind": _TEXT, "path": _TEXT, "sha256": _TEXT},
-        {"dataset_version": _TEXT, "base_version": _TEXT, "config": _TEXT, "run_id": _TEXT},
+        {"model_version": _TEXT, "kind": _TEXT, "path": _TEXT},
+        {"sha256": _TEXT, "dataset_version": _TEXT, "base_version": _TEXT, "config": _TEXT, "run_id": _TEXT},
     ),
     ("model_version",),
 )

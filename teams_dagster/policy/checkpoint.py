@@ -26,6 +26,10 @@ FORMAT = 1
 """Raised when the file's layout changes."""
 
 
+class FeaturesChanged(ValueError):
+    """A policy that reads other features than this code makes."""
+
+
 @dataclass(frozen=True)
 class TrainingOrigin:
     """What a policy was trained on and with: a run may only be resumed where all of it is the same."""
@@ -96,9 +100,9 @@ class Checkpoint:
         return policy_version(self.policy, self.config)
 
     def actor(self) -> PolicyActor:
-        """The policy, ready to act. Raises ValueError when it was trained on other features than this code's."""
+        """The policy, ready to act. Raises FeaturesChanged when it was trained on other features than this code's."""
         if self.origin.feature_version != FEATURE_VERSION:
-            raise ValueError(
+            raise FeaturesChanged(
                 f"this policy reads features {self.origin.feature_version}, the code makes {FEATURE_VERSION};"
                 " train it again"
             )

@@ -16,7 +16,10 @@ from typing import Any
 import torch
 from datasets import Dataset
 from huggingface_hub import constants as hub_constants
+from peft import LoraConfig
 from transformers import PrinterCallback, TrainerCallback, set_seed
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from teams_dagster.dataset.sample import Example
 from teams_dagster.student.adapter_config import AdapterConfig
@@ -105,11 +108,6 @@ def _trainer(
     progress: Callable[[str], None],
 ) -> Any:
     """An SFTTrainer ready to run: no reports, no checkpoints, no usage ping."""
-    # Imported once the student is loaded: their import loads bitsandbytes, whose note is silenced by then
-    from peft import LoraConfig
-    from trl.trainer.sft_config import SFTConfig
-    from trl.trainer.sft_trainer import SFTTrainer
-
     _silence_usage_ping()
     gpu = torch.cuda.is_available()
     per_update = config.batch_size * config.gradient_accumulation

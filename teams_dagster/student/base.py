@@ -14,7 +14,7 @@ from teams_dagster.streams import generator
 from teams_dagster.student.chat import user_message
 from teams_dagster.student.corpus import corpus_texts, corpus_version, dialogues, passages
 from teams_dagster.student.curves import CurvePoint
-from teams_dagster.student.quiet import quieten_libraries
+from teams_dagster.student.quiet import quieten_transformers
 from teams_dagster.student.threads import threads_for
 from teams_dagster.student.tokenizer import VOCABULARY, train_tokenizer
 
@@ -53,7 +53,7 @@ def build_embedded_base(
 
     Deterministic: the same seed, steps, texts and number of threads give the same weights.
     """
-    quieten_libraries()
+    quieten_transformers()
     tokenizer = train_tokenizer(corpus_texts())
     texts = _documents(tokenizer)
     with torch.random.fork_rng(devices=[]):

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from teams_dagster.student.chat import ALPACA_TEMPLATE, template, template_version
 from teams_dagster.student.quantisation import keep_differentiable, nf4
-from teams_dagster.student.quiet import quieten_libraries
+from teams_dagster.student.quiet import quieten_transformers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -85,7 +85,7 @@ def load_student(path: str | Path, *, four_bit: bool = False) -> Student:
 
     `four_bit` loads its linear layers as NF4. Raises OSError, by transformers, when nothing can be loaded from `path`.
     """
-    quieten_libraries()
+    quieten_transformers()
     tokenizer, name = load_tokenizer(path)
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         str(path),

@@ -14,6 +14,8 @@ from teams_dagster.student.threads import threads_for
 LOGITS_IN_MEMORY = 2**27
 """Logits held at once (0.5 GB as float32): the batch follows from it and from the vocabulary."""
 BATCH_TOKENS = 4096
+REPORTS = 4
+"""How often progress is told while a list is scored."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,15 @@ def score_encoded(
     """
     scores: list[ResponseScore | None] = [None] * len(examples)
     vocabulary = student.model.config.get_text_config().vocab_size
-    done = 0
+    done, report_every = 0, max(1, -(-len(examples) // REPORTS))
     for batch in _batches(examples, min(BATCH_TOKENS, max(1, LOGITS_IN_MEMORY // vocabulary))):
         with threads_for(student.model):
             sums = _log_probabilities(student, [examples[i] for i in batch])
         for index, total in zip(batch, sums, strict=True):
             scores[index] = ResponseScore(total, examples[index].response_tokens)
-        done += len(batch)
-        progress(f"scored {done}/{len(examples)} responses")
+        reported, done = done // report_every, done + len(batch)
+        if done // report_every > reported or done == len(examples):
+            progress(f"scored {done} of {len(examples)} responses")
     return [score for score in scores if score is not None]
 
 

@@ -199,5 +199,8 @@ def test_a_retrained_policy_leaves_a_generation_as_it_is(line: Line):
 
 def test_the_key_is_in_no_file(line: Line):
     leaks = [path for path in line.data.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+    tables = [name for (name,) in line.query("select table_name from information_schema.tables")]
+    leaks += [name for name in tables if KEY in repr(line.query(f"from {name}"))]
     assert leaks == []
+    assert KEY not in line.output
     assert line.server.headers[0]["Authorization"] == f"Bearer {KEY}"

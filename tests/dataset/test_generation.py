@@ -49,17 +49,23 @@ def test_two_generations_draw_different_seeds():
     assert choose_seeds(seeds, 20, 17, "2026-01-05") != choose_seeds(seeds, 20, 17, "2026-01-12")
 
 
-def test_a_replica_counts_the_earlier_partitions_that_used_the_seed():
-    others = [
-        manifest("2026-01-05", {"a": 0}),
-        manifest("2026-01-12", {"a": 1, "b": 0}),
-        manifest("2026-02-02", {"a": 2}),
-    ]
-    assert replicas_for(["b", "a"], "2026-01-19", others, fresh=0) == (("a", 2), ("b", 1))
+def test_weekly_generations_in_their_order_count_up():
+    others = [manifest("2026-01-05", {"a": 0}), manifest("2026-01-12", {"a": 1, "b": 0})]
+    assert replicas_for(["b", "a", "c"], others, 0, own={}) == (("a", 2), ("b", 1), ("c", 0))
+
+
+def test_a_generation_that_is_made_late_uses_no_replica_of_a_later_one():
+    later = manifest("2026-02-02", {"a": 0})
+    assert replicas_for(["a"], [later], 0, own={}) == (("a", 1),)
+
+
+def test_a_generation_that_is_begun_again_keeps_its_replicas():
+    others = [manifest("2026-01-12", {"a": 1})]
+    assert replicas_for(["a", "b"], others, 0, own={"a": 0}) == (("a", 0), ("b", 0))
 
 
 def test_fresh_moves_every_replica_beyond_what_any_partition_uses():
-    assert replicas_for(["a"], "2026-01-05", [], fresh=2) == (("a", 2 * FRESH_STRIDE),)
+    assert replicas_for(["a"], [], 2, own={"a": FRESH_STRIDE}) == (("a", 2 * FRESH_STRIDE),)
 
 
 def test_an_unfinished_generation_is_not_continued_with_another_prompt_or_model():

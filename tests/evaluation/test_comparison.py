@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation import comparison
@@ -12,6 +13,7 @@ from teams_dagster.evaluation.scores import ModelVersions, Score
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.adapters import train_adapter
+from teams_dagster.student.loading import load_student
 from teams_dagster.student.tokenizer import VOCABULARY
 
 VERSIONS = ModelVersions({"base": "b1", "lora": "l1", "qlora": "q1"}, "d1")
@@ -51,6 +53,11 @@ def test_every_model_has_its_scores_and_paired_differences(evaluation: Evaluatio
         ("lora", "heldout_loss_vs_base"),
         ("qlora", "heldout_loss_vs_base"),
         ("qlora", "heldout_loss_vs_lora"),
+        ("base", "choice_accuracy_calibrated"),
+        ("lora", "choice_accuracy_calibrated"),
+        ("qlora", "choice_accuracy_calibrated"),
+        ("lora", "choice_accuracy_calibrated_vs_base"),
+        ("qlora", "choice_accuracy_calibrated_vs_base"),
         ("base", "choice_accuracy"),
         ("lora", "choice_accuracy"),
         ("qlora", "choice_accuracy"),
@@ -81,11 +88,19 @@ def test_adapters_trained_on_such_answers_beat_the_base(evaluation: Evaluation) 
 
 def test_an_adapter_that_knows_the_answers_by_heart_chooses_every_one(base: Path, tmp_path: Path) -> None:
     """A fault in prompts, labels, scores or the order of choices would show as less than all of them."""
-    known = EXAMPLES[::2]
-    config = AdapterConfig(kind="lora", learning_rate=1e-2, max_steps=120, batch_size=12)
-    train_adapter(base, known, [], tmp_path, config)
-    result = evaluate_models(base, {"lora": tmp_path}, known, VERSIONS, seed=0)
+    student = load_student(base)
+    # so little trained, the base's output layer is too faint for any adapter to be sure of a word
+    with torch.no_grad():
+        student.model.model.norm.weight.mul_(10)
+    student.model.save_pretrained(tmp_path / "base")
+    student.tokenizer.save_pretrained(tmp_path / "base")
+    known = [Example(name, name, Instruction(f"Say {name} {name}."), f"It is the {name}.") for name in ANIMALS]
+    config = AdapterConfig(kind="lora", learning_rate=2e-3, max_steps=120, batch_size=12)
+    train_adapter(tmp_path / "base", known, [], tmp_path / "lora", config)
+    result = evaluate_models(tmp_path / "base", {"lora": tmp_path / "lora"}, known, VERSIONS, seed=0)
     assert row(result, "lora", "choice_accuracy").value == 1.0
+    assert row(result, "lora", "choice_accuracy_calibrated").value > 0.9
+    assert row(result, "lora", "heldout_loss").value < 0.5
     assert row(result, "base", "choice_accuracy").value < 0.75
 
 

@@ -205,6 +205,17 @@ def test_an_artefact_without_its_manifest_is_not_read(ledger: Ledger, model: Pat
     assert renew(model, half).rows["samples"] == 0
 
 
+def test_a_transition_that_was_made_again_is_as_it_was_made_last(ledger: Ledger, model: Path, tmp_path: Path) -> None:
+    first = artefact(tmp_path / "first", current=False, transitions=[transition("t", None, accepted=False)])
+    again = artefact(tmp_path / "again", transitions=[transition("t", None, accepted=True)])
+    renew(model, first)
+    renew(model, first, again)
+    assert read(model, "select accepted from transitions") == [(True,)]
+    model.unlink()
+    renew(model, first, again)
+    assert read(model, "select accepted from transitions") == [(True,)]
+
+
 def test_a_sample_is_followed_to_its_seed_by_transition_ids(ledger: Ledger, model: Path, tmp_path: Path) -> None:
     ask(ledger, "rewrite", "respond")
     with ledger.engine.connect() as connection:

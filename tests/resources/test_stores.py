@@ -1,8 +1,10 @@
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from resources.stores import Artefact, ArtefactMissing, ArtefactStore, BeingMade, fingerprint
+from resources.stores import Artefact, ArtefactMissing, ArtefactStore, fingerprint
 
 KEY = "instruction_dataset"
 
@@ -13,7 +15,7 @@ def store(tmp_path: Path) -> ArtefactStore:
 
 
 def write(store: ArtefactStore, name: str, text: str, partition: str | None = None) -> Artefact:
-    with store.writing(KEY, name, partition, about={"run_id": "r"}) as draft:
+    with store.writing(KEY, name, partition, about={"run_id": "r", "made_at": "2026-11-16T00:00:00+00:00"}) as draft:
         (draft.folder / "rows.txt").write_text(text)
         draft.finish(f"version of {text}", {"rows": len(text)})
     return store.current(KEY, partition)
@@ -59,11 +61,31 @@ def test_after_a_failure_the_next_attempt_starts_empty_unless_it_resumes(store: 
         draft.finish("v", {})
 
 
-def test_two_processes_do_not_write_the_same_artefact_at_once(store: ArtefactStore):
-    with store.writing(KEY, "abc", about={}) as draft:
-        with pytest.raises(BeingMade, match="being made by another process"), store.writing(KEY, "abc", about={}):
-            pass
-        draft.finish("v", {})
+def test_who_comes_second_waits_for_its_turn(store: ArtefactStore):
+    order: list[str] = []
+    first_has_it = threading.Event()
+
+    def first() -> None:
+        with store.turn(KEY):
+            first_has_it.set()
+            time.sleep(0.2)
+            order.append("first")
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    first_has_it.wait()
+    with store.turn(KEY, waiting=order.append):
+        order.append("second")
+    thread.join()
+    assert order == [f"another process is making {KEY}: waiting for it", "first", "second"]
+
+
+def test_an_artefact_is_found_by_its_content(store: ArtefactStore):
+    old = write(store, "abc", "one")
+    write(store, "def", "two")
+    assert store.of_version(KEY, "version of one") == old
+    with pytest.raises(ArtefactMissing, match="restore its folder"):
+        store.of_version(KEY, "version of three")
 
 
 def test_an_output_that_never_said_what_it_holds_is_refused(store: ArtefactStore):

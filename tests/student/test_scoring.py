@@ -37,4 +37,4 @@ def test_sharing_a_batch_changes_a_score_by_no_more_than_float_noise(student: St
 def test_progress_reaches_the_number_of_examples(student: Student, examples: list[Example]) -> None:
     lines: list[str] = []
     score_encoded(student, [encode_example(student.tokenizer, e, 1000) for e in examples], progress=lines.append)
-    assert lines[-1] == f"scored {len(examples)}/{len(examples)} responses"
+    assert lines[-1] == f"scored {len(examples)} of {len(examples)} responses"

@@ -1,0 +1,194 @@
+"""Generations over their life: history, fresh answers, outages, other weeks, in one process on the offline rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.checks.dataset import dataset_is_up_to_date
+from assets.dataset import instruction_dataset
+from assets.generation import expert_responses, generated_for, generated_instructions, read_manifest
+from assets.policy import trained_policy
+from assets.seeds import seed_instructions
+from resources.language_models.offline.model import OfflineModel
+from resources.language_models.roles import LanguageModels
+from resources.ledger import LedgerConnection
+from resources.stores import ArtefactMissing, ArtefactStore
+from teams_dagster.completions.protocol import Completion, CompletionError, ErrorKind, Purpose, Request
+from teams_dagster.ledger.costs import total_cost
+
+WEEK, NEXT_WEEK = "2026-11-02", "2026-11-09"
+SMALL = {
+    "trained_policy": {"config": {"iterations": 1, "episodes_per_iteration": 32}},
+    "generated_instructions": {"config": {"seeds": 12}},
+}
+
+
+class Project:
+    """A data folder, and what is materialised in it."""
+
+    def __init__(self, data: Path) -> None:
+        root = str(Path(__file__).parent.parent.parent)
+        self.store = ArtefactStore(data_dir=str(data))
+        self.ledger = LedgerConnection(root=root, store=self.store)
+        self.models = LanguageModels(root=root, ledger=self.ledger)
+
+    def make(self, *assets: dg.AssetsDefinition, week: str | None = None, **config: dict[str, Any]) -> bool:
+        ops = {name: settings for name, settings in SMALL.items() if any(a.op.name == name for a in assets)}
+        ops |= {
+            name: {"config": {**SMALL.get(name, {}).get("config", {}), **settings}} for name, settings in config.items()
+        }
+        known = [seed_instructions, trained_policy, generated_instructions, expert_responses, instruction_dataset]
+        result = dg.materialize(
+            known,
+            selection=list(assets),
+            partition_key=week,
+            resources={"store": self.store, "ledger": self.ledger, "models": self.models},
+            run_config={"ops": ops},
+            raise_on_error=False,
+        )
+        return result.success
+
+    @property
+    def calls(self) -> int:
+        with self.ledger.open() as ledger:
+            return total_cost(ledger).calls
+
+    def version(self, asset_key: str, week: str | None = None) -> str:
+        return self.store.current(asset_key, week).data_version
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path))
+    project = Project(tmp_path)
+    assert project.make(seed_instructions, trained_policy)
+    return project
+
+
+def generation(project: Project, week: str = WEEK, **config: Any) -> bool:
+    return project.make(generated_instructions, week=week, generated_instructions=config) and project.make(
+        expert_responses, week=week
+    )
+
+
+@pytest.fixture
+def outage(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Request], bool]], None]:
+    """Make the offline model refuse the requests that a function picks, until the test ends or it is called again."""
+    answer = OfflineModel.complete
+
+    def begin(picks: Callable[[Request], bool]) -> None:
+        async def complete(self: OfflineModel, request: Request) -> Completion:
+            if picks(request):
+                raise CompletionError(ErrorKind.REJECTED, "the model is out", http_status=404)
+            return await answer(self, request)
+
+        monkeypatch.setattr(OfflineModel, "complete", complete)
+
+    return begin
+
+
+def test_a_generation_made_again_asks_nothing(project: Project):
+    assert generation(project)
+    asked, version = project.calls, project.version("expert_responses", WEEK)
+    assert generation(project)
+    assert project.calls == asked
+    assert project.version("expert_responses", WEEK) == version
+
+
+def test_a_generation_keeps_its_policy_until_the_latest_is_asked_for(project: Project):
+    assert generation(project)
+    before = project.version("generated_instructions", WEEK)
+    assert project.make(trained_policy, trained_policy={"root_seed": 5})
+    asked = project.calls
+    assert generation(project)
+    assert (project.calls, project.version("generated_instructions", WEEK)) == (asked, before)
+    assert generation(project, policy="latest")
+    manifest = read_manifest(project.store.current("generated_instructions", WEEK))
+    assert manifest.policy_version == project.version("trained_policy")
+    assert project.calls > asked
+
+
+def test_fresh_buys_new_answers_once(project: Project, outage: Callable[..., None]):
+    assert generation(project)
+    first = read_manifest(project.store.current("generated_instructions", WEEK))
+    assert project.make(generated_instructions, week=WEEK, generated_instructions={"fresh": True})
+    fresh = read_manifest(project.store.current("generated_instructions", WEEK))
+    assert fresh.fresh == 1
+    assert set(dict(first.replicas).values()).isdisjoint(dict(fresh.replicas).values())
+    asked = project.calls
+    assert project.make(generated_instructions, week=WEEK, generated_instructions={"fresh": True})
+    assert project.calls == asked, "an unfinished fresh generation is not begun yet again"
+    assert project.make(expert_responses, week=WEEK)
+    assert project.make(generated_instructions, week=WEEK, generated_instructions={"fresh": True})
+    assert read_manifest(project.store.current("generated_instructions", WEEK)).fresh == 2
+
+
+def test_what_failed_in_an_outage_is_asked_again_and_nothing_else(project: Project, outage: Callable[..., None]):
+    assert project.make(generated_instructions, week=WEEK)
+    outage(lambda request: request.intent.purpose is Purpose.RESPOND and len(request.intent.before.text) % 2 == 0)
+    assert project.make(expert_responses, week=WEEK)
+    partial = project.store.current("expert_responses", WEEK).facts
+    assert 0 < partial["unanswered"] < partial["samples"]
+    asked = project.calls
+    outage(lambda _: False)
+    assert project.make(expert_responses, week=WEEK)
+    assert project.store.current("expert_responses", WEEK).facts["unanswered"] == 0
+    assert project.calls <= asked + partial["unanswered"]
+
+
+def test_a_step_that_got_no_answer_at_all_fails_and_goes_on_later(project: Project, outage: Callable[..., None]):
+    outage(lambda _: True)
+    assert not project.make(generated_instructions, week=WEEK)
+    assert not project.store.exists("generated_instructions", WEEK)
+    outage(lambda _: False)
+    assert generation(project)
+
+
+def test_answers_stay_with_the_instructions_they_belong_to(project: Project):
+    assert generation(project)
+    responses = project.store.current("expert_responses", WEEK)
+    belongs = generated_for(project.store, responses)
+    assert project.make(generated_instructions, week=WEEK, generated_instructions={"fresh": True})
+    assert project.store.current("generated_instructions", WEEK) != belongs
+    assert generated_for(project.store, responses) == belongs
+
+
+def test_the_dataset_holds_every_week_and_says_when_one_changed(project: Project):
+    assert generation(project, seeds=60)
+    assert generation(project, NEXT_WEEK, seeds=60)
+    assert project.make(instruction_dataset)
+    dataset = project.store.current("instruction_dataset")
+    assert dataset.facts["generations"] == [WEEK, NEXT_WEEK]
+    assert dataset_is_up_to_date(project.store).passed
+    assert generation(project, seeds=60, fresh=True)
+    result = dataset_is_up_to_date(project.store)
+    assert not result.passed
+    assert WEEK in (result.description or "")
+
+
+def test_the_same_answers_give_the_same_dataset_byte_for_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folders = []
+    for name in ("one", "two"):
+        monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / name))
+        monkeypatch.setenv("TEAMS_MAX_IN_FLIGHT", "64" if name == "one" else "3")
+        project = Project(tmp_path / name)
+        assert project.make(seed_instructions, trained_policy)
+        assert generation(project, seeds=60)
+        assert project.make(instruction_dataset)
+        folders.append(project.store.current("instruction_dataset").folder / "files")
+    one, two = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
+    assert one == two
+
+
+def test_before_anything_is_made_a_check_says_that_it_did_not_run(tmp_path: Path):
+    store = ArtefactStore(data_dir=str(tmp_path))
+    result = dataset_is_up_to_date(store)
+    assert not result.passed
+    assert (result.description or "").startswith("not run")
+    with pytest.raises(ArtefactMissing, match="materialise it first"):
+        store.current("instruction_dataset")

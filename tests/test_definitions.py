@@ -1,0 +1,115 @@
+"""The code location as Dagster loads it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from assets.partitions import GENERATIONS
+from teams_dagster.automation import weekly_generation
+from teams_dagster.definitions import defs
+
+GROUPS = {
+    "seeds": {"seed_instructions"},
+    "policy": {"trained_policy", "policy_comparison"},
+    "dataset": {"generated_instructions", "expert_responses", "instruction_dataset"},
+    "models": {"base_model", "lora_model", "qlora_model"},
+    "evaluation": {"evaluation_scores", "privacy_audit"},
+    "accounting": {"query_costs", "sample_lineage", "report"},
+}
+ASSETS = sorted(set().union(*GROUPS.values()))
+PAID = {"trained_policy", "policy_comparison", "generated_instructions", "expert_responses"}
+
+graph = defs.resolve_asset_graph()
+
+
+def node(asset_key: str):
+    return graph.get(dg.AssetKey(asset_key))
+
+
+def test_the_location_is_loadable():
+    dg.Definitions.validate_loadable(defs)
+
+
+def test_every_asset_has_its_fixed_key_and_group():
+    found: dict[str, set[str]] = {}
+    for key in graph.get_all_asset_keys():
+        found.setdefault(graph.get(key).group_name, set()).add(key.to_user_string())
+    assert found == GROUPS
+
+
+@pytest.mark.parametrize("asset_key", ASSETS)
+def test_every_asset_says_what_it_is(asset_key: str):
+    asset = node(asset_key)
+    assert asset.description
+    assert asset.owners
+    assert asset.kinds
+    assert asset.code_version
+
+
+def test_generations_are_weekly_and_the_current_week_is_one():
+    partitioned = {key for key in ASSETS if node(key).partitions_def is not None}
+    assert partitioned == {"generated_instructions", "expert_responses"}
+    last = datetime.fromisoformat(GENERATIONS.get_partition_keys()[-1]).replace(tzinfo=UTC)
+    assert last <= datetime.now(UTC)
+    assert last.weekday() == 0
+    assert (datetime.now(UTC) - last).days < 7
+
+
+@pytest.mark.parametrize("asset_key", sorted(PAID))
+def test_a_paid_asset_is_never_eager(asset_key: str):
+    assert node(asset_key).automation_condition is None
+
+
+def test_nothing_paid_depends_on_the_comparison():
+    downstream = graph.get(dg.AssetKey("policy_comparison")).child_keys
+    assert {key.to_user_string() for key in downstream}.isdisjoint(PAID)
+
+
+@pytest.mark.parametrize(
+    ("job", "assets"),
+    [
+        ("everything", set(ASSETS)),
+        ("train_policy", GROUPS["seeds"] | GROUPS["policy"]),
+        ("regenerate", GROUPS["dataset"] | {"query_costs", "sample_lineage"}),
+        ("fine_tune_and_evaluate", GROUPS["models"] | GROUPS["evaluation"] | {"report"}),
+    ],
+)
+def test_each_natural_piece_has_its_job(job: str, assets: set[str]):
+    selected = defs.resolve_job_def(job).asset_layer.executable_asset_keys
+    assert {key.to_user_string() for key in selected} == assets
+
+
+def test_the_checks_can_run_without_materialising_anything():
+    job = defs.resolve_job_def("checks")
+    assert not job.asset_layer.executable_asset_keys
+    assert job.asset_layer.asset_graph.asset_check_keys
+
+
+@pytest.mark.parametrize("asset_key", sorted(set(ASSETS) - {"base_model", "report"}))
+def test_every_stage_worth_gating_has_a_check(asset_key: str):
+    assert graph.get_check_keys_for_assets([dg.AssetKey(asset_key)])
+
+
+def test_before_money_is_spent_bad_seeds_and_broken_policies_stop_the_run():
+    blocking = {key.name for key in graph.asset_check_keys if graph.get(key).blocking}
+    assert {"seeds_fill_every_split", "policy_acts", "rewrites_are_accepted", "answers_are_kept"} <= blocking
+
+
+def test_the_schedule_launches_the_week_that_has_just_begun_and_is_off():
+    tick = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 11, 16, 3, tzinfo=UTC))
+    request = weekly_generation(tick)
+    assert isinstance(request, dg.RunRequest)
+    assert request.partition_key == "2026-11-16"
+    assert weekly_generation.default_status is dg.DefaultScheduleStatus.STOPPED
+
+
+def test_loading_the_location_imports_nothing_heavy():
+    heavy = ("torch", "transformers", "peft", "bitsandbytes", "trl", "datasets", "matplotlib", "openai")
+    code = f"import sys, teams_dagster.definitions; print([name for name in {heavy!r} if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"
