@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test lint soak
+.PHONY: help setup demo ui test lint
 
 help:  ## what can be typed here
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -24,13 +24,10 @@ ui: setup  ## the Dagster UI on http://127.0.0.1:3000 over the same data
 	@$(BIN)/teams ui
 
 test: setup  ## the specification
-	$(BIN)/pytest -n 2 --dist worksteal -m 'not soak'
+	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: setup  ## ruff, pyright, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-
-soak: setup  ## the long rounds: kills, many partitions, many rows
-	$(BIN)/pytest -m soak
