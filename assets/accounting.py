@@ -9,18 +9,12 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.generation import (
-    accepted_of,
-    episode_plans,
-    expert_responses,
-    generated_for,
-    generated_instructions,
-    generation_world,
-    prompt_versions,
-    read_manifest,
-)
+from assets.comparison import policy_comparison
+from assets.generation import episode_plans, generated_instructions, generation_world
 from assets.making import OWNERS, AssetConfig, make_or_reuse
-from assets.policy import policy_comparison, trained_policy
+from assets.manifests import generated_for, prompt_versions, read_manifest
+from assets.policy import trained_policy
+from assets.responses import accepted_of, expert_responses
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
 from teams_dagster.dataset.answers import answer_transitions

@@ -6,8 +6,9 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.generation import expert_responses, generated_for, read_manifest
 from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.manifests import generated_for, read_manifest
+from assets.responses import expert_responses
 from assets.seeds import read_seeds
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection

@@ -18,6 +18,10 @@ DIGITS = 4
 """Decimals that the UI shows; artefacts keep all of them."""
 
 
+class NothingAnswered(RuntimeError):
+    """A step that asked, and got no answer at all."""
+
+
 class AssetConfig(dg.Config):
     """Run configuration that every asset understands."""
 
@@ -81,3 +85,12 @@ def _reusable(artefact: Artefact | None, context: dg.AssetExecutionContext) -> A
         context.log.info(f"{unanswered} questions got no answer when this was made: asking them again")
         return None
     return artefact
+
+
+def refuse_silence(facts: dict[str, Any], asked: str, unanswered: int) -> None:
+    """A step whose every question failed has made nothing. Raises NothingAnswered."""
+    if unanswered and unanswered >= facts[asked]:
+        raise NothingAnswered(
+            f"none of {unanswered} questions got an answer; the ledger (llm_calls.error_kind, error_detail) says why."
+            " Make the models reachable and run the same step again: what was answered is kept"
+        )

@@ -12,6 +12,13 @@ from teams_dagster.dataset.answers import sample_id_of
 from teams_dagster.environment.state import Episode, EpisodePurpose
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.ledger.tables import TableWriter, write_table
+from teams_dagster.streams import content_hash
+
+AT_ONCE = 1_000
+"""Rows read at a time."""
+
+_NOT_CONTENT = {"run_id", "rewrite_request_id", "review_request_id", "respond_request_id"}
+"""Columns that tell how a row came about, not what it says: another run gives the same content another id."""
 
 PARTS = "parts"
 MERGED = "parts-merged"
@@ -97,3 +104,9 @@ def _rows_once(parts: Sequence[Path], table: str, key: str) -> Iterator[dict[str
             if row[key] not in seen:
                 seen.add(row[key])
                 yield row
+
+
+def content_of(path: Path) -> str:
+    """Hash of a table's rows in their order."""
+    rows = (row for batch in pq.ParquetFile(path).iter_batches(AT_ONCE) for row in batch.to_pylist())
+    return content_hash("rows", [content_hash({k: v for k, v in row.items() if k not in _NOT_CONTENT}) for row in rows])

@@ -7,11 +7,12 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.accounting import query_costs, read_costs, sample_lineage
+from assets.comparison import policy_comparison, read_policy_scores
 from assets.evaluation import ADAPTERS, evaluation_scores, privacy_audit, read_evaluation_scores, read_privacy
-from assets.generation import generated_for, read_manifest
 from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.manifests import generated_for, read_manifest
 from assets.models import read_curve
-from assets.policy import load_policy, policy_comparison, read_policy_scores
+from assets.policy import load_policy
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactStore, Draft, write_atomically
 from teams_dagster.instructions.instruction import Instruction

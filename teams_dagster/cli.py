@@ -145,8 +145,8 @@ def _made(result: "dg.ExecuteInProcessResult") -> list[Made]:
 
 def _outcome(settings: Settings) -> list[str]:
     """The account, the policy and the scores."""
+    from assets.comparison import read_policy_scores
     from assets.evaluation import read_evaluation_scores
-    from assets.policy import read_policy_scores
     from resources.stores import ArtefactStore
 
     store = ArtefactStore(data_dir=str(settings.data_dir))

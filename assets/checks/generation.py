@@ -6,7 +6,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.checks.verdicts import needs_output, verdict
-from assets.generation import generated_for
+from assets.manifests import generated_for
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.ledger.costs import answered_requests

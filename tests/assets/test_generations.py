@@ -11,8 +11,10 @@ import pytest
 
 from assets.checks.dataset import dataset_is_up_to_date
 from assets.dataset import instruction_dataset
-from assets.generation import expert_responses, generated_for, generated_instructions, read_manifest
+from assets.generation import generated_instructions
+from assets.manifests import generated_for, read_manifest
 from assets.policy import trained_policy
+from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from resources.language_models.offline.model import OfflineModel
 from resources.language_models.roles import LanguageModels

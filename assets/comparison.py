@@ -1,0 +1,120 @@
+"""The policy beside others that do not learn, on seeds it was never trained on."""
+
+import asyncio
+from dataclasses import asdict
+
+import dagster as dg
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from assets.making import OWNERS, UNANSWERED, AssetConfig, make_or_reuse
+from assets.policy import ROLES, load_policy, policy_seeds, prompts_version, trained_policy, write_prompts
+from assets.recording import EpisodeTables
+from assets.seeds import seed_instructions
+from resources.language_models.roles import LanguageModels
+from resources.stores import Artefact, ArtefactStore, Draft
+from teams_dagster.completions.engine import CallContext
+from teams_dagster.completions.protocol import Role
+from teams_dagster.environment.transition import Environment
+from teams_dagster.instructions.novelty import Pool
+from teams_dagster.ledger.tables import write_table
+from teams_dagster.policy.comparison import Comparison, ComparisonConfig, Score, compare, contenders
+from teams_dagster.report.markdown import as_markdown_image, markdown_table
+from teams_dagster.streams import content_hash
+
+
+class ComparisonSettings(AssetConfig):
+    """How the policy is compared."""
+
+    episodes_per_seed: int = Field(default=4, ge=1, description="Episodes from each held-out seed.")
+    resamples: int = Field(default=2000, ge=200, description="Bootstrap resamples.")
+    root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
+
+
+@dg.asset(
+    group_name="policy",
+    deps=[seed_instructions, trained_policy],
+    kinds={"python", "parquet"},
+    owners=OWNERS,
+    code_version="1",
+    description="The trained policy against uniform (what Evol-Instruct does) and other baselines on seeds it was never"
+    " trained on, with paired 95% intervals. Nothing paid depends on it.",
+)
+def policy_comparison(
+    context: dg.AssetExecutionContext, config: ComparisonSettings, store: ArtefactStore, models: LanguageModels
+) -> dg.MaterializeResult:
+    """Run every policy on the held-out seeds and score it."""
+    seeds, policy = store.current("seed_instructions"), store.current("trained_policy")
+
+    def make(draft: Draft) -> None:
+        with EpisodeTables(draft.folder, context.run.run_id) as tables:
+            comparison = asyncio.run(_compare(context, models, seeds, policy, config, tables))
+        write_prompts(draft.folder, context.run.run_id)
+        rows = [asdict(score) | {"run_id": context.run.run_id} for score in comparison.scores]
+        write_table(draft.folder, "policy_scores", rows)
+        draft.finish(
+            content_hash("policy_scores", [asdict(score) for score in comparison.scores]),
+            {
+                "flat_reward": comparison.flat_reward,
+                "seeds": len(comparison.seed_ids),
+                UNANSWERED: sum(tally.truncated for tally in comparison.tallies.values()),
+            },
+        )
+
+    inputs = {
+        "seed_instructions": seeds.data_version,
+        "trained_policy": policy.data_version,
+        "prompts": prompts_version(),
+        **models.versions(*ROLES),
+    }
+    return make_or_reuse(
+        context, store, config=config, inputs=inputs, make=make, show=_show_comparison, published=models.publish
+    )
+
+
+async def _compare(
+    context: dg.AssetExecutionContext,
+    models: LanguageModels,
+    seeds: Artefact,
+    policy: Artefact,
+    config: ComparisonSettings,
+    tables: EpisodeTables,
+) -> Comparison:
+    checkpoint = load_policy(policy)
+    training_seeds, held_out = policy_seeds(seeds)
+    settings = ComparisonConfig(**config.model_dump(exclude={"force"}))
+    async with models.asking(CallContext(context.run.run_id, "policy_comparison"), *ROLES) as engine:
+        environment = Environment(engine, Pool(training_seeds.values()), checkpoint.config.reward, Role.INSTRUCTOR)
+        return await compare(
+            environment,
+            contenders([(checkpoint.actor(), checkpoint.policy_version)]),
+            held_out,
+            settings,
+            trained_on=training_seeds,
+            sink=lambda _name, episodes: tables.record(episodes),
+            progress=context.log.info,
+        )
+
+
+def read_policy_scores(artefact: Artefact) -> list[Score]:
+    """The rows of table `policy_scores` in an artefact."""
+    rows = pq.read_table(artefact.path("policy_scores.parquet")).drop_columns(["run_id"]).to_pylist()
+    return [Score(**row) for row in rows]
+
+
+def _show_comparison(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float | str]:
+    from teams_dagster.report import pictures
+
+    scores = read_policy_scores(artefact)
+    trained = {score.metric: score for score in scores if score.policy == "trained"}
+    table = [(s.policy, s.metric, f"{s.mean:.3f}", f"{s.ci_low:.3f} to {s.ci_high:.3f}", s.queries) for s in scores]
+    return {
+        "accepted_per_query": trained["accepted_per_query"].mean,
+        "accepted_per_query_over_uniform": trained["accepted_per_query_over_uniform"].mean,
+        "accepted_per_episode": trained["accepted_per_episode"].mean,
+        "flat_reward": str(artefact.facts["flat_reward"]),
+        "policies": dg.MetadataValue.md(
+            as_markdown_image(pictures.policies_compared(scores, "accepted_per_query"), "Policies compared")
+        ),
+        "scores": dg.MetadataValue.md(markdown_table(("policy", "metric", "mean", "95% interval", "questions"), table)),
+    }

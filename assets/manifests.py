@@ -1,0 +1,117 @@
+"""Generations' manifests: written before the first question, followed ever after."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import dagster as dg
+from pydantic import Field
+
+from assets.making import AssetConfig
+from assets.policy import load_policy
+from assets.seeds import read_seeds
+from resources.language_models.roles import LanguageModels
+from resources.stores import Artefact, ArtefactStore, write_atomically
+from teams_dagster.completions.protocol import ModelIdentity, Role
+from teams_dagster.dataset.generation import (
+    GenerationChanged,
+    GenerationManifest,
+    check_continuable,
+    check_trained_for,
+    choose_seeds,
+    replicas_for,
+)
+from teams_dagster.instructions.prompts import all_prompts
+
+MANIFEST = "generation.json"
+
+ROLES = (Role.EXPERT, Role.REVIEWER)
+"""Who is asked for a generation's rewrites."""
+
+
+class GenerationConfig(AssetConfig):
+    """What a generation is begun with. Once begun, its manifest rules."""
+
+    seeds: int = Field(
+        default=240, ge=1, description="Seeds of this generation, drawn for it; all when there are fewer."
+    )
+    root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
+    policy: Literal["manifest", "latest"] = Field(
+        default="manifest", description="`latest`: begin this generation again with the policy of now."
+    )
+    fresh: bool = Field(default=False, description="Begin this generation again and buy new answers, on purpose.")
+    foreign_policy: bool = Field(
+        default=False, description="Let a policy trained with other kinds of models steer this generation."
+    )
+
+
+def begin_generation(
+    context: dg.AssetExecutionContext, config: GenerationConfig, store: ArtefactStore, models: LanguageModels
+) -> GenerationManifest:
+    """The generation's manifest: as it was written, or written now, before the first question."""
+    partition = context.partition_key
+    path = store.place("generated_instructions", partition) / MANIFEST
+    begun = GenerationManifest.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
+    if begun and not config.fresh and config.policy == "manifest":
+        return begun
+    if begun and config.fresh and begun.fresh and _can_go_on(begun, store, models):
+        context.log.info("the fresh generation that was begun before goes on; it is not begun yet again")
+        return begun
+    seeds, policy = store.current("seed_instructions"), store.current("trained_policy")
+    origin = load_policy(policy).origin
+    identities = identities_of(models)
+    check_trained_for(
+        trained=(origin.instructor, origin.reviewer), used=tuple(identities.values()), allowed=config.foreign_policy
+    )
+    fresh = (begun.fresh if begun else 0) + config.fresh
+    others = [other for other in _manifests(store) if other.partition_key != partition]
+    chosen = choose_seeds([s.seed_id for s in read_seeds(seeds)], config.seeds, config.root_seed, partition)
+    manifest = GenerationManifest(
+        partition_key=partition,
+        policy_version=policy.data_version,
+        seeds_version=seeds.data_version,
+        replicas=replicas_for(chosen, others, fresh, own=dict(begun.replicas) if begun else {}),
+        prompt_versions=tuple(sorted(prompt_versions().items())),
+        models=tuple(identities.items()),
+        root_seed=config.root_seed,
+        fresh=fresh,
+    )
+    write_atomically(path, manifest.to_json())
+    return manifest
+
+
+def _can_go_on(begun: GenerationManifest, store: ArtefactStore, models: LanguageModels) -> bool:
+    """Whether a generation was interrupted, before its answers were bought, and can be finished as it was begun."""
+    answered = store.all_of("expert_responses", begun.partition_key)
+    if any(read_manifest(generated_for(store, responses)) == begun for responses in answered):
+        return False
+    try:
+        check_continuable(begun, prompt_versions(), identities_of(models))
+    except GenerationChanged:
+        return False
+    return True
+
+
+def read_manifest(generated: Artefact) -> GenerationManifest:
+    """The manifest that a `generated_instructions` artefact was made from."""
+    return GenerationManifest.from_json(generated.path(MANIFEST).read_text(encoding="utf-8"))
+
+
+def generated_for(store: ArtefactStore, responses: Artefact) -> Artefact:
+    """The instructions that the answers in an `expert_responses` artefact belong to."""
+    version, partition = responses.manifest["inputs"]["generated_instructions"], responses.manifest["partition_key"]
+    return store.of_version("generated_instructions", version, partition)
+
+
+def identities_of(models: LanguageModels) -> dict[str, ModelIdentity]:
+    """The model of each role that a generation asks."""
+    return {role.value: identity for role, identity in models.identities(*ROLES).items()}
+
+
+def _manifests(store: ArtefactStore) -> Iterator[GenerationManifest]:
+    for path in sorted(store.place("generated_instructions").glob(f"*/{MANIFEST}")):
+        yield GenerationManifest.from_json(path.read_text(encoding="utf-8"))
+
+
+def prompt_versions() -> dict[str, str]:
+    """The version of every prompt, by its name."""
+    return {prompt.name: prompt.version for prompt in all_prompts()}

@@ -1,0 +1,136 @@
+"""Responses: the expert answers every accepted instruction of a generation."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pyarrow.parquet as pq
+
+from assets.generation import REPORT_EVERY, generated_instructions
+from assets.making import OWNERS, UNANSWERED, AssetConfig, make_or_reuse, refuse_silence
+from assets.manifests import identities_of, prompt_versions, read_manifest
+from assets.partitions import GENERATIONS
+from assets.policy import write_prompts
+from assets.recording import AT_ONCE, content_of
+from resources.language_models.roles import LanguageModels
+from resources.stores import Artefact, ArtefactStore, Draft
+from teams_dagster.completions.engine import CallContext
+from teams_dagster.completions.protocol import Role
+from teams_dagster.dataset.answers import NO_ANSWER, answer_transitions
+from teams_dagster.dataset.generation import GenerationManifest, check_continuable
+from teams_dagster.dataset.sample import Accepted
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.ledger.tables import TableWriter
+from teams_dagster.report.markdown import markdown_table
+
+SHOWN = 5
+
+
+@dg.asset(
+    group_name="dataset",
+    deps=[generated_instructions],
+    partitions_def=GENERATIONS,
+    kinds={"openai", "parquet"},
+    owners=OWNERS,
+    code_version="1",
+    description="The expert's answer to every accepted instruction; rejected answers are kept with their reason.",
+)
+def expert_responses(
+    context: dg.AssetExecutionContext, config: AssetConfig, store: ArtefactStore, models: LanguageModels
+) -> dg.MaterializeResult:
+    """Ask the expert to answer each accepted instruction of the generation."""
+    generated = store.current("generated_instructions", context.partition_key)
+
+    def make(draft: Draft) -> None:
+        manifest = read_manifest(generated)
+        check_continuable(manifest, prompt_versions(), identities_of(models))
+        asyncio.run(_answer(context, models, generated, manifest, draft))
+        write_prompts(draft.folder, context.run.run_id)
+        facts = _judge(draft)
+        refuse_silence(facts, "samples", facts[UNANSWERED])
+        draft.finish(content_of(draft.folder / "samples.parquet"), facts)
+
+    return make_or_reuse(
+        context,
+        store,
+        config=config,
+        inputs={"generated_instructions": generated.data_version},
+        make=make,
+        show=_show_responses,
+        published=models.publish,
+    )
+
+
+async def _answer(
+    context: dg.AssetExecutionContext,
+    models: LanguageModels,
+    generated: Artefact,
+    manifest: GenerationManifest,
+    draft: Draft,
+) -> None:
+    where = CallContext(context.run.run_id, "expert_responses", manifest.partition_key)
+    total, done, kept = generated.facts["accepted"], 0, 0
+    width = 4 * models.settings().max_in_flight
+    async with models.asking(where, Role.EXPERT) as engine:
+        with TableWriter(draft.folder, "samples") as samples:
+            async for sample in answer_transitions(
+                engine,
+                accepted_of(generated),
+                dict(manifest.replicas),
+                partition_key=manifest.partition_key,
+                width=width,
+            ):
+                samples.write([sample.row() | {"run_id": context.run.run_id}])
+                done, kept = done + 1, kept + sample.accepted
+                if done % max(1, total // REPORT_EVERY) == 0 or done == total:
+                    context.log.info(f"{done} of {total} answers, {kept} kept, {engine.tallies.reused} reused")
+
+
+def accepted_of(generated: Artefact) -> Iterator[Accepted]:
+    """The accepted transitions of a generation, in its order."""
+    instructions = {
+        row["instruction_id"]: Instruction(row["text"], row["input"])
+        for batch in pq.ParquetFile(generated.path("instructions.parquet")).iter_batches(AT_ONCE)
+        for row in batch.to_pylist()
+    }
+    for batch in pq.ParquetFile(generated.path("transitions.parquet")).iter_batches(AT_ONCE):
+        for row in batch.to_pylist():
+            if row["accepted"]:
+                yield Accepted(
+                    transition_id=row["transition_id"],
+                    episode_id=row["episode_id"],
+                    step=row["step"],
+                    seed_id=row["seed_id"],
+                    instruction=instructions[row["instruction_id"]],
+                )
+
+
+def _judge(draft: Draft) -> dict[str, Any]:
+    rows = pq.read_table(draft.folder / "samples.parquet", columns=["accepted", "reason"]).to_pylist()
+    refused: dict[str, int] = {}
+    for row in rows:
+        if not row["accepted"]:
+            refused[row["reason"]] = refused.get(row["reason"], 0) + 1
+    unanswered = sum(count for reason, count in refused.items() if reason.startswith(NO_ANSWER))
+    return {
+        "samples": len(rows),
+        "kept": len(rows) - sum(refused.values()),
+        "refused": refused,
+        UNANSWERED: unanswered,
+    }
+
+
+def _show_responses(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float | str]:
+    facts = artefact.facts
+    batches = pq.ParquetFile(artefact.path("samples.parquet")).iter_batches(
+        SHOWN, columns=["instruction", "input", "response"]
+    )
+    first = next(batches, None)
+    rows = [tuple(row.values()) for row in first.to_pylist()] if first else []
+    return {
+        "dagster/row_count": facts["samples"],
+        "kept": facts["kept"],
+        "refused": dg.MetadataValue.json(facts["refused"]),
+        "examples": dg.MetadataValue.md(markdown_table(("instruction", "input", "response"), rows)),
+    }
