@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 
 from assets.checks.dataset import dataset_is_up_to_date
@@ -17,59 +16,11 @@ from assets.policy import trained_policy
 from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from resources.language_models.offline.model import OfflineModel
-from resources.language_models.roles import LanguageModels
-from resources.ledger import LedgerConnection
 from resources.stores import ArtefactMissing, ArtefactStore
 from teams_dagster.completions.protocol import Completion, CompletionError, ErrorKind, Purpose, Request
-from teams_dagster.ledger.costs import total_cost
+from tests.support.project import Project
 
 WEEK, NEXT_WEEK = "2026-11-02", "2026-11-09"
-SMALL = {
-    "trained_policy": {"config": {"iterations": 1, "episodes_per_iteration": 32}},
-    "generated_instructions": {"config": {"seeds": 12}},
-}
-
-
-class Project:
-    """A data folder, and what is materialised in it."""
-
-    def __init__(self, data: Path) -> None:
-        root = str(Path(__file__).parent.parent.parent)
-        self.store = ArtefactStore(data_dir=str(data))
-        self.ledger = LedgerConnection(root=root, store=self.store)
-        self.models = LanguageModels(root=root, ledger=self.ledger)
-
-    def make(self, *assets: dg.AssetsDefinition, week: str | None = None, **config: dict[str, Any]) -> bool:
-        ops = {name: settings for name, settings in SMALL.items() if any(a.op.name == name for a in assets)}
-        ops |= {
-            name: {"config": {**SMALL.get(name, {}).get("config", {}), **settings}} for name, settings in config.items()
-        }
-        known = [seed_instructions, trained_policy, generated_instructions, expert_responses, instruction_dataset]
-        result = dg.materialize(
-            known,
-            selection=list(assets),
-            partition_key=week,
-            resources={"store": self.store, "ledger": self.ledger, "models": self.models},
-            run_config={"ops": ops},
-            raise_on_error=False,
-        )
-        return result.success
-
-    @property
-    def calls(self) -> int:
-        with self.ledger.open() as ledger:
-            return total_cost(ledger).calls
-
-    def version(self, asset_key: str, week: str | None = None) -> str:
-        return self.store.current(asset_key, week).data_version
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path))
-    project = Project(tmp_path)
-    assert project.make(seed_instructions, trained_policy)
-    return project
 
 
 def generation(project: Project, week: str = WEEK, **config: Any) -> bool:

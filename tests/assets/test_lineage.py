@@ -1,0 +1,86 @@
+"""Lineage is verified, not trusted: what is stored must come out of the ledger again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from assets.accounting import sample_lineage
+from assets.generation import generated_instructions
+from assets.responses import expert_responses
+from teams_dagster.dataset.generation import GenerationManifest
+from tests.support.project import Project
+
+WEEK = "2026-11-02"
+
+
+@pytest.fixture
+def generation(project: Project) -> Project:
+    assert project.make(generated_instructions, week=WEEK)
+    assert project.make(expert_responses, week=WEEK)
+    return project
+
+
+def change(table: Path, column: str, changed: Callable[[Any], Any]) -> None:
+    """Change the first value of a column that is not null."""
+    stored = pq.read_table(table)
+    values = stored[column].to_pylist()
+    first = next(index for index, value in enumerate(values) if value is not None)
+    values[first] = changed(values[first])
+    field = stored.schema.field(column)
+    column_at = stored.schema.get_field_index(column)
+    pq.write_table(stored.set_column(column_at, field, pa.array(values, field.type)), table)
+
+
+def test_every_row_of_a_generation_comes_out_of_the_ledger_again(generation: Project):
+    assert generation.make(sample_lineage)
+    facts = generation.store.current("sample_lineage").facts
+    transitions = generation.store.current("generated_instructions", WEEK).facts["transitions"]
+    assert facts["rows_verified"] == transitions + facts["samples"]
+    assert facts["not_verified"] == {}
+
+
+@pytest.mark.parametrize(
+    ("asset", "table", "column", "changed"),
+    [
+        ("generated_instructions", "transitions", "reward", lambda value: value + 1e-3),
+        ("generated_instructions", "transitions", "probability", lambda value: value / 2),
+        (
+            "generated_instructions",
+            "transitions",
+            "verdict",
+            lambda value: "equal" if value != "equal" else "not_equal",
+        ),
+        ("generated_instructions", "transitions", "accepted", lambda value: not value),
+        ("generated_instructions", "transitions", "rewrite_request_id", lambda value: value[::-1]),
+        ("expert_responses", "samples", "response", lambda value: value + "!"),
+        ("expert_responses", "samples", "instruction", lambda value: value + "!"),
+    ],
+)
+def test_a_changed_field_is_found(
+    generation: Project, asset: str, table: str, column: str, changed: Callable[[Any], Any]
+):
+    path = generation.store.current(asset, WEEK).path(f"{table}.parquet")
+    if not any(pq.read_table(path)[column].to_pylist()):
+        pytest.fail(f"no value of {column} to change")
+    change(path, column, changed)
+    assert not generation.make(sample_lineage)
+    assert not generation.store.exists("sample_lineage")
+
+
+def test_rows_made_with_prompts_that_changed_since_are_counted_and_not_passed(
+    generation: Project, monkeypatch: pytest.MonkeyPatch
+):
+    path = generation.store.current("generated_instructions", WEEK).path("generation.json")
+    manifest = GenerationManifest.from_json(path.read_text())
+    older = [(name, "an older version") for name, _ in manifest.prompt_versions]
+    path.write_text(GenerationManifest(**{**vars(manifest), "prompt_versions": tuple(older)}).to_json())
+    assert generation.make(sample_lineage)
+    facts = generation.store.current("sample_lineage").facts
+    assert facts["rows_verified"] == 0
+    assert sum(facts["not_verified"].values()) > 0

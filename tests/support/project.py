@@ -1,0 +1,52 @@
+"""A project over a temporary data folder, materialised asset by asset in this process on the offline rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+import assets as graph
+from resources.language_models.roles import LanguageModels
+from resources.ledger import LedgerConnection
+from resources.stores import ArtefactStore
+from teams_dagster.ledger.costs import total_cost
+
+SMALL = {
+    "trained_policy": {"config": {"iterations": 1, "episodes_per_iteration": 32}},
+    "generated_instructions": {"config": {"seeds": 12}},
+}
+
+
+class Project:
+    """A data folder, and what is materialised in it."""
+
+    def __init__(self, data: Path) -> None:
+        root = str(Path(__file__).parent.parent.parent)
+        self.store = ArtefactStore(data_dir=str(data))
+        self.ledger = LedgerConnection(root=root, store=self.store)
+        self.models = LanguageModels(root=root, ledger=self.ledger)
+
+    def make(self, *assets: dg.AssetsDefinition, week: str | None = None, **config: dict[str, Any]) -> bool:
+        ops = {name: settings for name, settings in SMALL.items() if any(a.op.name == name for a in assets)}
+        ops |= {
+            name: {"config": {**SMALL.get(name, {}).get("config", {}), **settings}} for name, settings in config.items()
+        }
+        result = dg.materialize(
+            list(dg.load_assets_from_package_module(graph)),
+            selection=list(assets),
+            partition_key=week,
+            resources={"store": self.store, "ledger": self.ledger, "models": self.models},
+            run_config={"ops": ops},
+            raise_on_error=False,
+        )
+        return result.success
+
+    @property
+    def calls(self) -> int:
+        with self.ledger.open() as ledger:
+            return total_cost(ledger).calls
+
+    def version(self, asset_key: str, week: str | None = None) -> str:
+        return self.store.current(asset_key, week).data_version
