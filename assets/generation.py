@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.making import OWNERS, UNANSWERED, make_or_reuse, refuse_silence
-from assets.manifests import MANIFEST, ROLES, GenerationConfig, begin_generation, identities_of, prompt_versions
+from assets.manifests import MANIFEST, ROLES, GenerationConfig, begin_generation, drift, identities_of, prompt_versions
 from assets.partitions import GENERATIONS
 from assets.policy import load_policy, policy_seeds, trained_policy, write_prompts
 from assets.recording import EpisodeTables, content_of
@@ -46,6 +46,7 @@ def generated_instructions(
     """Run one episode from each seed of the generation. Made again, it follows its manifest and asks nothing anew."""
     with store.turn("generated_instructions", waiting=context.log.info):
         manifest = begin_generation(context, config, store, models)
+    note = drift(manifest, config, store, context)
 
     def make(draft: Draft) -> None:
         check_continuable(manifest, prompt_versions(), identities_of(models))
@@ -64,7 +65,7 @@ def generated_instructions(
         settings={},
         inputs={"generation": manifest.version},
         make=make,
-        show=_show_generated,
+        show=lambda artefact: _show_generated(artefact) | ({"note": note} if note else {}),
         published=models.publish,
     )
 

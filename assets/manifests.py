@@ -79,6 +79,31 @@ def begin_generation(
     return manifest
 
 
+def drift(
+    manifest: GenerationManifest, config: GenerationConfig, store: ArtefactStore, context: dg.AssetExecutionContext
+) -> str:
+    """What a generation keeps from when it was begun though it is set otherwise now; empty when nothing is."""
+    seeds = store.current("seed_instructions")
+    kept = {
+        "seeds": (manifest.seeds_version, seeds.data_version),
+        "policy": (manifest.policy_version, store.current("trained_policy").data_version),
+        "number of seeds": (
+            len(manifest.replicas),
+            min(config.seeds, seeds.facts["seeds"]),
+        ),
+        "root seed": (manifest.root_seed, config.root_seed),
+    }
+    changed = [name for name, (then, now) in kept.items() if then != now]
+    if not changed:
+        return ""
+    note = (
+        f"generation {manifest.partition_key} keeps the {', '.join(changed)} it was begun with, not the present ones."
+        " To begin it again with those, run generated_instructions with `policy: latest` (teams demo --latest)"
+    )
+    context.log.warning(note)
+    return note
+
+
 def _can_go_on(begun: GenerationManifest, store: ArtefactStore, models: LanguageModels) -> bool:
     """Whether a generation was interrupted, before its answers were bought, and can be finished as it was begun."""
     answered = store.all_of("expert_responses", begun.partition_key)

@@ -71,7 +71,7 @@ def gather(store: ArtefactStore) -> content.Report:
     return content.Report(
         title="teams-dagster report",
         about=_about(store, generations),
-        policy=_policy(store),
+        policy=_policy(store, generations),
         dataset=_dataset(store, generations),
         models=_models(store),
         account=_account(store, generations),
@@ -89,32 +89,42 @@ class _Generation:
 
 
 def _about(store: ArtefactStore, generations: list[_Generation]) -> content.About:
-    seeds, base = store.current("seed_instructions"), store.current("base_model")
-    policy = store.current("trained_policy")
+    base, policy = store.current("base_model"), _policy_in_use(store, generations)
+    manifests = [generation.manifest for generation in generations]
+    libraries = [
+        store.of_version("seed_instructions", version)
+        for version in dict.fromkeys(manifest.seeds_version for manifest in manifests)
+    ]
     models = [_role("instructor", policy.facts["instructor"])]
-    if generations:
-        models += [
-            content.RoleModel(role, identity.provider, identity.model)
-            for role, identity in generations[-1].manifest.models
-        ]
+    if manifests:
+        models += [content.RoleModel(role, model.provider, model.model) for role, model in manifests[-1].models]
     return content.About(
         dataset_version=store.current("instruction_dataset").data_version,
         policy_version=policy.data_version,
         generations=tuple(generation.partition for generation in generations),
-        seeds=seeds.facts["seeds"],
-        seeds_source=seeds.facts["source"],
+        seeds=len({seed_id for manifest in manifests for seed_id, _ in manifest.replicas}),
+        seeds_source=", ".join(
+            f"{library.facts['source']} ({library.facts['refused']} rows refused)" for library in libraries
+        ),
         models=tuple(models),
         student=base.facts["student"],
         student_embedded=base.facts["embedded"],
     )
 
 
+def _policy_in_use(store: ArtefactStore, generations: list[_Generation]) -> Artefact:
+    """The policy that steered the latest generation."""
+    if not generations:
+        return store.current("trained_policy")
+    return store.of_version("trained_policy", generations[-1].manifest.policy_version)
+
+
 def _role(role: str, identity: dict[str, str]) -> content.RoleModel:
     return content.RoleModel(role, identity["provider"], identity["model"])
 
 
-def _policy(store: ArtefactStore) -> content.PolicyResults:
-    policy = store.current("trained_policy")
+def _policy(store: ArtefactStore, generations: list[_Generation]) -> content.PolicyResults:
+    policy = _policy_in_use(store, generations)
     return content.PolicyResults(
         curve=load_policy(policy).curve,
         scores=tuple(read_policy_scores(store.current("policy_comparison"))),

@@ -16,11 +16,18 @@ class _Line(logging.Formatter):
         return line if record.levelno < logging.WARNING else f"{line}  [{record.levelname}]"
 
 
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """Whether a message is news: that what depends on a failed step does not run is not."""
+    message = (getattr(record, "dagster_meta", None) or {}).get("orig_message") or record.getMessage()
+    return not message.startswith("Dependencies for step")
+
+
 @dg.logger(config_schema={}, description="One line a message, for people who watch a run in a terminal")
 def console(_init: dg.InitLoggerContext) -> logging.Logger:
     """Messages of level INFO and above on standard output."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_Line())
+    handler.addFilter(_worth_saying)
     logger = logging.Logger("teams", level=logging.INFO)
     logger.addHandler(handler)
     return logger

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
+from teams_dagster.completions.protocol import Role
 from teams_dagster.ledger.costs import costs_by
+from teams_dagster.ledger.read_model import UP_TO_DATE
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.report.terminal import Made, cost_lines, made_lines, policy_lines, score_lines
 from teams_dagster.settings import Settings, SettingsError, find_root, load_settings
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     import dagster as dg
 
 PROCESS_TAG = "teams/process"
+
+_CLASS_PATH = re.compile(r"\A[\w.]+\.\w+: ")
+"""How Dagster begins an error's message."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,12 +41,14 @@ def main() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Dagster run configuration (YAML or JSON), for example other numbers of seeds or iterations.",
 )
-def demo(partition: str | None, config: Path | None) -> None:
+@click.option("--latest", is_flag=True, help="Begin the generation again with the seeds and the policy of now.")
+def demo(partition: str | None, config: Path | None, latest: bool) -> None:
     """Materialise the whole graph for one generation, and say what was made."""
     settings = _settings()
+    _check_ready(settings)
     prepare_home(settings)
     with _one_at_a_time(settings.data_dir):
-        sys.exit(_materialise_everything(settings, partition, _run_config(config)))
+        sys.exit(_materialise_everything(settings, partition, _run_config(config, latest)))
 
 
 @main.command()
@@ -73,10 +81,30 @@ def _settings() -> Settings:
         raise click.ClickException(str(error)) from None
 
 
-def _run_config(path: Path | None) -> dict[str, Any]:
-    """The run configuration in a file; none without one."""
-    if path is None:
-        return {}
+def _check_ready(settings: Settings) -> None:
+    """Say before anything is made what would stop the run later."""
+    try:
+        for role in (Role.EXPERT, Role.REVIEWER, Role.INSTRUCTOR):
+            settings.role(role)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    for name, files in (("TEAMS_SEEDS", [settings.seeds]), ("TEAMS_EVALUATION_SETS", settings.evaluation_sets)):
+        for file in files:
+            if file is not None and not file.is_file():
+                raise click.ClickException(f"{name} names {file}, and there is no such file")
+
+
+def _run_config(path: Path | None, latest: bool) -> dict[str, Any]:
+    """The run configuration in a file, if any, with the choice of beginning the generation again."""
+    config = _read_config(path) if path else {}
+    if latest:
+        generation = config.setdefault("ops", {}).setdefault("generated_instructions", {}).setdefault("config", {})
+        generation["policy"] = "latest"
+    return config
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """Raises ClickException for a file that holds no mapping."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -111,24 +139,28 @@ def _materialise_everything(settings: Settings, partition: str | None, run_confi
     began = time.monotonic()
     with dg.DagsterInstance.get() as instance:
         _close_dead_runs(instance)
-        result = defs.resolve_job_def("everything").execute_in_process(
-            instance=instance,
-            partition_key=partition,
-            run_config={**run_config, "loggers": {"console": {"config": {}}}},
-            tags={PROCESS_TAG: str(os.getpid())},
-            raise_on_error=False,
-        )
+        try:
+            result = defs.resolve_job_def("everything").execute_in_process(
+                instance=instance,
+                partition_key=partition,
+                run_config={**run_config, "loggers": {"console": {"config": {}}}},
+                tags={PROCESS_TAG: str(os.getpid())},
+                raise_on_error=False,
+            )
+        except dg.DagsterInvalidConfigError as error:
+            wrong = "\n  ".join(problem.message.split(" Expected:")[0] for problem in error.errors)
+            raise click.ClickException(f"the run configuration cannot be used:\n  {wrong}") from None
     click.echo("\n" + "\n".join(made_lines(_made(result))))
     if not result.success:
         _say_why(result)
         return 1
-    click.echo("\n" + "\n".join(_outcome(settings)))
+    click.echo("\n" + "\n".join([*_notes(result), *_outcome(settings)]))
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
     for check in failed:
         click.echo(f"check {check.check_name} of {check.asset_key.to_user_string()}: {check.description}")
     click.echo(f"\ngeneration {partition} made in {time.monotonic() - began:.0f} s. Where to look:")
     click.echo(f"  make ui{'':<16} the graph, the plots, the checks, this run\n  {settings.data_dir / 'report.html'}")
-    click.echo(f"  {settings.data_dir / 'teams.duckdb'}  every query, transition and sample, in SQL")
+    click.echo(f"  {settings.data_dir / 'teams.duckdb'}  every query, transition and sample, in SQL{_behind(settings)}")
     return 0
 
 
@@ -141,6 +173,20 @@ def _made(result: "dg.ExecuteInProcessResult") -> list[Made]:
         key = event.materialization.asset_key.to_user_string()
         made.append(Made(key, seconds.get(event.step_key, 0.0), bool(reused and reused.value)))
     return made
+
+
+def _notes(result: "dg.ExecuteInProcessResult") -> list[str]:
+    """What somebody should know who looks at the terminal only."""
+    notes = []
+    for event in result.get_asset_materialization_events():
+        metadata = event.materialization.metadata
+        if "note" in metadata:
+            notes.append(f"Note: {metadata['note'].value}.")
+        if event.materialization.asset_key.to_user_string() == "seed_instructions":
+            rows, refused = metadata["dagster/row_count"].value, metadata["refused"].value
+            why = "; the asset's metadata and the table refused_seeds say why" if refused else ""
+            notes.append(f"{rows} seeds from {metadata['source'].value}, {refused} rows refused{why}.")
+    return [*notes, ""]
 
 
 def _outcome(settings: Settings) -> list[str]:
@@ -157,14 +203,23 @@ def _outcome(settings: Settings) -> list[str]:
     return [*account, "", *policies, "", *scores, ""]
 
 
+def _behind(settings: Settings) -> str:
+    """Whether the read model could not be brought up to date, and why."""
+    from resources.ledger import LedgerConnection
+    from resources.stores import ArtefactStore
+
+    store = ArtefactStore(data_dir=str(settings.data_dir))
+    report = LedgerConnection(root=str(settings.root), store=store).refresh()
+    return "" if report.published or report.reason == UP_TO_DATE else f" (behind: {report.reason})"
+
+
 def _say_why(result: "dg.ExecuteInProcessResult") -> None:
     """Name what failed, and how to go on."""
     for event in result.get_step_failure_events():
         error = event.step_failure_data.error
         cause = error.cause if error and error.cause else error
-        click.echo(
-            f"\n{event.step_key} failed: {cause.message.strip() if cause else 'no reason was recorded'}", err=True
-        )
+        why = _CLASS_PATH.sub("", cause.message.strip()) if cause else "no reason was recorded"
+        click.echo(f"\n{event.step_key} failed: {why}", err=True)
     for check in result.get_asset_check_evaluations():
         if not check.passed and check.blocking:
             click.echo(f"\ncheck {check.check_name} stops the run: {check.description}", err=True)

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -170,6 +170,8 @@ def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> R
     if not given:
         return None
     provider = given.setdefault("provider", "openai")
+    if provider not in get_args(Provider):
+        raise SettingsError(f"{name}_PROVIDER must be one of {', '.join(get_args(Provider))}, not {provider!r}")
     if provider != "offline" and "model" not in given:
         raise SettingsError(f"{name}_MODEL is not set, and provider {provider!r} needs a model")
     if provider == "transformers":
@@ -178,7 +180,10 @@ def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> R
         given.setdefault("base_url", OPENAI_URL)
         _check_url(f"{name}_BASE_URL", given["base_url"], allow_http)
         if "api_key" not in given and not is_loopback(given["base_url"]):
-            raise SettingsError(f"{name}_API_KEY is not set, and {given['base_url']} is not on this machine")
+            raise SettingsError(
+                f"{name}_API_KEY is not set, and {given['base_url']} is not on this machine: set the key, or"
+                f" {name}_BASE_URL to a server on this machine"
+            )
     try:
         return RoleSettings.model_validate(given)
     except ValidationError as error:
@@ -228,7 +233,10 @@ def _ledger_url(root: Path, url: str) -> str:
 
 
 def _explain(error: ValidationError, prefix: str = PREFIX) -> str:
-    """Pydantic's findings with the variables' names, and without the values (one could be a key)."""
-    return "; ".join(
-        f"{prefix}{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
-    )
+    """Pydantic's findings with the variables' names and values, keys apart."""
+    found = []
+    for item in error.errors():
+        name = f"{prefix}{'_'.join(str(part) for part in item['loc']).upper()}"
+        value = "" if name.endswith("_API_KEY") else f" (it is {item['input']!r})"
+        found.append(f"{name}: {item['msg']}{value}")
+    return "; ".join(found)

@@ -115,7 +115,7 @@ def _demand_answers(iteration: int, episodes: Sequence[Episode]) -> None:
     steps = (step for episode in episodes for step in episode.transitions)
     if failures and all(step.operation is Operation.NONE for step in steps):
         raise TrainingFailed(
-            f"iteration {iteration}: no question was answered in {len(episodes)} episodes; the first failed with"
+            f"iteration {iteration + 1}: no question was answered in {len(episodes)} episodes; the first failed with"
             f" {failures[0]!r}. Make the instructor and reviewer reachable and run again: finished iterations are kept"
         )
 

@@ -31,6 +31,8 @@ CONTEXT = 1024
 THREADS = 2
 """Rows this long gain from a second thread, and hardly from a third."""
 REPORT_EVERY = 10
+SHORTEST_SCHEDULE = 20
+"""Updates below which a one-cycle learning rate has no room to warm up; shorter runs follow its beginning."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def _pretrain(
     """AdamW under a one-cycle learning rate; the loss curve."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.95), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, PEAK_LEARNING_RATE, total_steps=max(steps, 2), pct_start=0.1, cycle_momentum=False
+        optimizer, PEAK_LEARNING_RATE, total_steps=max(steps, SHORTEST_SCHEDULE), pct_start=0.1, cycle_momentum=False
     )
     curve: list[CurvePoint] = []
     losses: list[float] = []

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
@@ -41,3 +42,8 @@ def test_pre_training_leaves_the_callers_random_state_alone(tmp_path: Path) -> N
     torch.manual_seed(5)
     build_embedded_base(tmp_path, seed=0, steps=1)
     assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("steps", [1, 10])
+def test_a_run_of_few_steps_is_a_run(tmp_path: Path, steps: int) -> None:
+    assert build_embedded_base(tmp_path, seed=0, steps=steps).steps == steps
