@@ -66,6 +66,16 @@ def test_a_generation_keeps_its_policy_until_the_latest_is_asked_for(project: Pr
     assert project.calls > asked
 
 
+def test_a_generation_says_what_it_keeps_from_when_it_was_begun(project: Project):
+    assert generation(project)
+    assert project.make(generated_instructions, week=WEEK, generated_instructions={"seeds": 6})
+    [made] = project.last.asset_materializations_for_node("generated_instructions")
+    assert "keeps the number of seeds it was begun with" in str(made.metadata["note"].value)
+    assert project.make(generated_instructions, week=WEEK)
+    [made] = project.last.asset_materializations_for_node("generated_instructions")
+    assert "note" not in made.metadata
+
+
 def test_fresh_buys_new_answers_once(project: Project, outage: Callable[..., None]):
     assert generation(project)
     first = read_manifest(project.store.current("generated_instructions", WEEK))

@@ -41,6 +41,7 @@ class Project:
             run_config={"ops": ops},
             raise_on_error=False,
         )
+        self.last = result
         return result.success
 
     @property
