@@ -1,4 +1,4 @@
-"""The values of the decision process: states, transitions, episodes and their names (DESIGN: words; METHOD B4).
+"""The values of the decision process: states, transitions, episodes and their names.
 
 A state is (text, operations so far with their outcomes, step). Every name is a content hash of what led to it, so a
 replayed episode has the same ids.

@@ -10,7 +10,7 @@ from teams_dagster.instructions.operations import Operation
 
 
 class TRPOConfig(BaseModel):
-    """Parameters of the update; defaults as in the reference where it had any (METHOD A2)."""
+    """Parameters of the update; defaults as in the reference where it had any."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Fitting the value network to returns with L-BFGS, as the reference does (METHOD A2)."""
+"""Fitting the value network to returns with L-BFGS, as the reference does."""
 
 from __future__ import annotations
 

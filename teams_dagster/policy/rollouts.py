@@ -115,5 +115,5 @@ FLAT_VARIANCE = 0.01
 
 
 def is_flat(reward_variance: float) -> bool:
-    """Whether a reward with this variance leaves a policy nothing to learn (METHOD B4: report it first)."""
+    """Whether a reward with this variance leaves a policy nothing to learn."""
     return reward_variance < FLAT_VARIANCE
