@@ -41,10 +41,11 @@ def base_model(
 ) -> dg.MaterializeResult:
     """Point at the configured student, or pre-train the embedded one."""
     student = models.settings().student
+    given = _student_version(student) if student else None
 
     def make(draft: Draft) -> None:
-        if student:
-            facts, version, sha256 = {"student": student, "embedded": False}, _student_version(student), None
+        if given is not None:
+            facts, version, sha256 = {"student": student, "embedded": False}, given, None
         else:
             facts = _embedded(context, config, draft)
             version = hash_of_folder(draft.folder / MODEL)
@@ -55,7 +56,7 @@ def base_model(
 
     from teams_dagster.student.corpus import corpus_version
 
-    inputs = {"student": _student_version(student) if student else f"embedded {corpus_version()}"}
+    inputs = {"student": given or f"embedded {corpus_version()}"}
     return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_base)
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.recording import EpisodeTables, merge_parts, part_folder
-from assets.seeds import read_seeds, seed_instructions
+from assets.seeds import read_clusters, read_seeds, seed_instructions
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft
 from teams_dagster.completions.engine import CallContext
@@ -21,7 +21,7 @@ from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.state import Episode
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.prompts import all_prompts
-from teams_dagster.instructions.seed_splits import policy_sides, seed_clusters
+from teams_dagster.instructions.seed_splits import policy_sides
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.policy.config import TrainingConfig, TRPOConfig
@@ -84,7 +84,7 @@ def trained_policy(
         checkpoint = asyncio.run(_train(context, models, training_seeds, config, draft.folder))
         merge_parts(draft.folder, checkpoint.iteration)
         write_prompts(draft.folder, context.run.run_id)
-        write_table(draft.folder, "policies", [_policy_row(checkpoint, context.run.run_id)])
+        write_table(draft.folder, "policies", [_policy_row(checkpoint, seeds.data_version, context.run.run_id)])
         draft.finish(checkpoint.policy_version, _policy_facts(checkpoint))
 
     inputs = {
@@ -129,7 +129,7 @@ async def _train(
 def policy_seeds(seeds: Artefact) -> tuple[dict[str, Instruction], dict[str, Instruction]]:
     """The seeds that train the policy and those it is compared on, by id. Near duplicates are on one side."""
     loaded = read_seeds(seeds)
-    sides = policy_sides(seed_clusters(loaded))
+    sides = policy_sides(read_clusters(seeds))
     train = {seed.seed_id: seed.instruction for seed in loaded if sides[seed.seed_id] == "train"}
     held_out = {seed.seed_id: seed.instruction for seed in loaded if sides[seed.seed_id] == "held_out"}
     return train, held_out
@@ -151,14 +151,14 @@ def prompts_version() -> str:
     return content_hash("prompts", {p.name: p.version for p in all_prompts()})
 
 
-def _policy_row(checkpoint: Checkpoint, run_id: str) -> dict[str, object]:
+def _policy_row(checkpoint: Checkpoint, seeds_version: str, run_id: str) -> dict[str, object]:
     return {
         "policy_version": checkpoint.policy_version,
         "algorithm": "trpo",
         "config": json.dumps(checkpoint.config.model_dump(mode="json"), sort_keys=True),
         "instructor": str(checkpoint.origin.instructor),
         "reviewer": str(checkpoint.origin.reviewer),
-        "seeds_version": checkpoint.origin.seeds_version,
+        "seeds_version": seeds_version,
         "pool_version": checkpoint.origin.pool_version,
         "feature_version": checkpoint.origin.feature_version,
         "iterations": checkpoint.iteration,

@@ -73,6 +73,12 @@ def read_seeds(artefact: Artefact) -> list[Seed]:
     ]
 
 
+def read_clusters(artefact: Artefact) -> dict[str, str]:
+    """Seed id to the cluster of near duplicates that it is in, as found when the seeds were read."""
+    rows = pq.read_table(artefact.path("seeds.parquet"), columns=["seed_id", "cluster_id"])
+    return dict(zip(rows["seed_id"].to_pylist(), rows["cluster_id"].to_pylist(), strict=True))
+
+
 def _row(seed: Seed, cluster_id: str, sha256: str, run_id: str) -> dict[str, object]:
     return {
         "seed_id": seed.seed_id,

@@ -4,9 +4,9 @@ import dagster as dg
 
 from assets.checks.verdicts import needs_output, verdict, warning
 from assets.policy import policy_seeds
-from assets.seeds import read_seeds
+from assets.seeds import read_clusters
 from resources.stores import ArtefactStore
-from teams_dagster.instructions.seed_splits import EmptySplitError, dataset_sides, seed_clusters
+from teams_dagster.instructions.seed_splits import EmptySplitError, dataset_sides
 
 MOST_REFUSED = 0.5
 """Above this share of refused rows, the file is probably not what somebody meant to use."""
@@ -18,7 +18,7 @@ def seeds_fill_every_split(store: ArtefactStore) -> dg.AssetCheckResult:
     """Too few seeds would leave the policy or the student nothing to be tested on."""
     artefact = store.current("seed_instructions")
     try:
-        sides = dataset_sides(seed_clusters(read_seeds(artefact))).values()
+        sides = dataset_sides(read_clusters(artefact)).values()
         train, held_out = policy_seeds(artefact)
     except EmptySplitError as error:
         return verdict(False, str(error))

@@ -6,7 +6,7 @@ seed is therefore the unit, everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,14 +63,6 @@ def resampled_clusters(clusters: Sequence[str], *key: str | int, replicates: int
         np.concatenate([members[g] for g in random.integers(len(members), size=len(members))])
         for _ in range(replicates)
     ]
-
-
-def cluster_bootstrap_interval(
-    statistic: Callable[[np.ndarray], float], clusters: Sequence[str], *key: str | int, replicates: int = REPLICATES
-) -> tuple[float, float]:
-    """The 95% percentile interval of `statistic`, a function of example indices, over resampled clusters."""
-    values = [statistic(draw) for draw in resampled_clusters(clusters, *key, replicates=replicates)]
-    return percentile_interval(values)
 
 
 def percentile_interval(values: ArrayLike) -> tuple[float, float]:

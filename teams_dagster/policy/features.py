@@ -80,7 +80,15 @@ _TABLE_SIGN = re.compile(r"[|\t]")
 _INDEX = {operation: index for index, operation in enumerate(Operation)}
 
 FEATURE_VERSION = content_hash(
-    "features", 1, WORD_BUCKETS, PAIR_BUCKETS, MATERIAL_BUCKETS, MAX_CHARACTERS, CUES, HORIZON, list(_INDEX.values())
+    "features",
+    1,
+    WORD_BUCKETS,
+    PAIR_BUCKETS,
+    MATERIAL_BUCKETS,
+    MAX_CHARACTERS,
+    CUES,
+    HORIZON,
+    [operation.value for operation in Operation],
 )
 """Changes with anything that changes a feature's meaning (raise the number when code does)."""
 

@@ -165,6 +165,13 @@ def test_every_sample_leads_back_to_a_seed_through_answered_calls(line: Line):
     assert line.query("select count(*) > 50 from samples") == [(True,)]
 
 
+def test_a_generation_joins_its_policy_and_the_seeds_of_both(line: Line):
+    assert line.query(
+        "select count(*), bool_and(p.seeds_version = g.seeds_version)"
+        " from generations g join policies p using (policy_version)"
+    ) == [(1, True)]
+
+
 def test_every_model_and_every_score_is_there(line: Line):
     assert line.query("select kind from models order by kind") == [("base",), ("lora",), ("qlora",)]
     scored = line.query("select distinct model from evaluation_scores where metric = 'heldout_loss' order by model")

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teams_dagster.evaluation.statistics import (
-    cluster_bootstrap_interval,
     clustered_ratio,
     percentile_interval,
     resampled_clusters,
@@ -62,12 +61,16 @@ def test_the_bootstrap_agrees_with_the_standard_error_and_belongs_to_its_key() -
     seeds = [str(i // 3) for i in range(300)]
     values = np.repeat(random.normal(size=100), 3) + random.normal(size=300) * 0.1
     estimate = clustered_ratio(values, np.ones(300), seeds)
-    low, high = cluster_bootstrap_interval(lambda draw: values[draw].mean(), seeds, "a", 1)
+
+    def interval(number: int) -> tuple[float, float]:
+        return percentile_interval([values[draw].mean() for draw in resampled_clusters(seeds, "a", number)])
+
+    low, high = interval(1)
     assert estimate.stderr is not None
     assert (high - low) / 2 == pytest.approx(1.96 * estimate.stderr, rel=0.15)
     assert low < estimate.value < high
-    assert (low, high) == cluster_bootstrap_interval(lambda draw: values[draw].mean(), seeds, "a", 1)
-    assert (low, high) != cluster_bootstrap_interval(lambda draw: values[draw].mean(), seeds, "a", 2)
+    assert (low, high) == interval(1)
+    assert (low, high) != interval(2)
 
 
 def test_undefined_replicates_are_left_aside() -> None:
