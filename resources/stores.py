@@ -100,6 +100,10 @@ class ArtefactStore(dg.ConfigurableResource):
         found = [folder for folder in place.glob(f"{fingerprint}*") if (folder / MANIFEST).is_file()]
         return Artefact(max(found, key=lambda folder: _attempt(folder.name))) if found else None
 
+    def unfinished(self, asset_key: str, fingerprint: str, partition_key: str | None = None) -> Path:
+        """The folder that an interrupted run would have left this output in."""
+        return self.place(asset_key, partition_key) / f".{fingerprint}"
+
     def current(self, asset_key: str, partition_key: str | None = None) -> Artefact:
         """The artefact that downstream reads. Raises ArtefactMissing naming the asset to materialise."""
         place = self.place(asset_key, partition_key)
@@ -185,7 +189,7 @@ class ArtefactStore(dg.ConfigurableResource):
         version). Hold the asset's `turn` meanwhile.
         """
         place = self.place(asset_key, partition_key)
-        draft = Draft(place / f".{fingerprint}")
+        draft = Draft(self.unfinished(asset_key, fingerprint, partition_key))
         if not resume:
             shutil.rmtree(draft.folder, ignore_errors=True)
         draft.folder.mkdir(parents=True, exist_ok=True)

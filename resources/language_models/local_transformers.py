@@ -88,7 +88,7 @@ class LocalTransformersModel:
                 self._generator = _Generator(self._path)
         except Exception as error:
             detail = f"cannot load the model {self._path}: {error}"
-            return [CompletionError(ErrorKind.REJECTED, detail, reached_server=False) for _ in requests]
+            return [CompletionError(ErrorKind.DENIED, detail) for _ in requests]
         try:
             return self._generator.answer(requests)
         except Exception as error:

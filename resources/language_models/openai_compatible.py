@@ -1,39 +1,38 @@
 """Any OpenAI-compatible endpoint, through the `openai` client on its aiohttp transport.
 
 The client is used for the connection alone: bodies are read here, because third-party servers differ in what they
-leave out, and because nothing may be lost in silence.
+leave out, because nothing may be lost in silence, and because no answer may be larger than memory.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import time
-from collections.abc import Iterator, Mapping
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Generator, Iterator
+from contextlib import aclosing, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from teams_dagster.completions.outcomes import classify
-from teams_dagster.completions.protocol import (
-    Completion,
-    CompletionError,
-    ErrorKind,
-    ModelIdentity,
-    Request,
-    Usage,
-)
+from resources.language_models.openai_replies import OMITTABLE, read_completion, read_failure, read_headroom
+from teams_dagster.completions.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request
+from teams_dagster.settings import is_loopback
 
 if TYPE_CHECKING:
+    import httpx2
     import openai
 
 OPENAI_URL = "https://api.openai.com/v1"
 """Where requests go when no base URL is configured."""
 
+MAX_BODY_BYTES = 32 * 1024**2
+"""A longer answer is not read to its end: a hundred times what the largest models write."""
+
+_MAX_ERROR_BYTES = 64 * 1024
+"""How much of a 3xx, 4xx or 5xx response is read."""
+
+_MAX_CONNECTIONS = 4096
+
 _NO_KEY = "none"
 """Sent to servers that want no key: the client insists on one, and would take OPENAI_API_KEY otherwise."""
-
-_RETRYABLE_REJECTIONS = {408: ErrorKind.TIMEOUT, 409: ErrorKind.SERVER, 425: ErrorKind.SERVER}
 
 
 class OpenAICompatibleModel:
@@ -47,8 +46,14 @@ class OpenAICompatibleModel:
         api_key: str | None = None,
         timeout_s: float = 120.0,
         connect_timeout_s: float = 10.0,
+        omit: Collection[str] = (),
+        allow_http: bool = False,
     ) -> None:
-        """`timeout_s` bounds a whole attempt. Raises ValueError for a base URL that carries a secret."""
+        """`timeout_s` bounds a whole attempt; `omit` names parameters (of OMITTABLE) that are not sent.
+
+        Raises ValueError for a base URL that carries a secret, or that leaves this machine over plain http (unless
+        `allow_http`), and for a parameter that cannot be left out.
+        """
         address = urlsplit(base_url)
         if address.scheme not in ("http", "https") or not address.hostname:
             raise ValueError("the base URL must look like https://host/v1")
@@ -57,10 +62,18 @@ class OpenAICompatibleModel:
                 f"the base URL of {address.hostname} carries credentials or parameters, and base URLs are written "
                 "to the ledger: put the key into the role's _API_KEY"
             )
+        if address.scheme == "http" and not allow_http and not is_loopback(base_url):
+            raise ValueError(
+                f"the base URL would send questions and the key to {address.hostname} over plain http, readable on the "
+                "way: use https, or allow http explicitly"
+            )
+        if unknown := sorted(set(omit) - set(OMITTABLE)):
+            raise ValueError(f"{', '.join(unknown)} cannot be left out of a request, only {', '.join(OMITTABLE)}")
+        self.timeout_s = timeout_s
         self._identity = ModelIdentity("openai", model, base_url.rstrip("/"))
         self._limit = "max_completion_tokens" if address.hostname == "api.openai.com" else "max_tokens"
+        self._omit = frozenset(omit)
         self._api_key = api_key
-        self._timeout_s = timeout_s
         self._connect_timeout_s = min(connect_timeout_s, timeout_s)
         self._client: openai.AsyncOpenAI | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -75,23 +88,26 @@ class OpenAICompatibleModel:
 
     async def complete(self, request: Request) -> Completion:
         """One HTTP request. Raises CompletionError."""
-        import aiohttp
         import httpx2
         import openai
 
-        client = self._connected()
-        try:
-            async with asyncio.timeout(self._timeout_s):
+        client = self.client()
+        with self.failures():
+            async with asyncio.timeout(self.timeout_s):
                 # `chat.completions.create` walks the types of its parameters: half a millisecond a call.
-                reply = await client.post("/chat/completions", cast_to=httpx2.Response, body=self._parameters(request))
-            return read_completion(reply.content, reply.status_code)
-        except openai.APIStatusError as error:
-            failure = _status_error(error.status_code, error.response.headers, error.body, error.message)
-        except (openai.OpenAIError, httpx2.HTTPError, aiohttp.ClientError, OSError) as error:
-            failure = _transport_error(error, self._timeout_s)
-        except CompletionError as error:
-            failure = error
-        raise self._without_key(failure) from None
+                reply = await client.post(
+                    "/chat/completions",
+                    cast_to=httpx2.Response,
+                    body=self.parameters(request),
+                    stream=True,  # that is: the body is read here
+                    stream_cls=openai.AsyncStream[Any],
+                )
+                response = cast("httpx2.Response", reply)
+                content, whole = await _read(response, MAX_BODY_BYTES)
+            if not whole:
+                detail = f"the answer is longer than {MAX_BODY_BYTES:,} bytes"
+                raise CompletionError(ErrorKind.TOO_LARGE, detail, http_status=response.status_code)
+            return read_completion(self.hide(content), response.status_code, read_headroom(response.headers))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -99,16 +115,24 @@ class OpenAICompatibleModel:
         if client is not None and self._loop is asyncio.get_running_loop():
             await client.close()
 
-    def _connected(self) -> openai.AsyncOpenAI:
-        """The client of the running event loop: connections cannot move to another."""
+    def client(self) -> openai.AsyncOpenAI:
+        """The client of the running event loop: connections cannot move to another.
+
+        A 3xx, 4xx or 5xx response to anything that it is asked is raised as CompletionError.
+        """
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
             import httpx2
             import openai
 
-            timeout = httpx2.Timeout(self._timeout_s, connect=self._connect_timeout_s)
-            # A redirect would send the question a second time, under one ledger row, and the key elsewhere.
-            transport = openai.DefaultAioHttpClient(timeout=timeout, follow_redirects=False)
+            timeout = httpx2.Timeout(self.timeout_s, connect=self._connect_timeout_s)
+            transport = openai.DefaultAioHttpClient(
+                timeout=timeout,
+                limits=httpx2.Limits(max_connections=_MAX_CONNECTIONS),
+                # A redirect would send the question a second time, under one ledger row, and the key elsewhere.
+                follow_redirects=False,
+                event_hooks={"response": [self._refuse_failures]},
+            )
             self._client = openai.AsyncOpenAI(
                 api_key=self._api_key or _NO_KEY,
                 base_url=self._identity.base_url,
@@ -119,9 +143,10 @@ class OpenAICompatibleModel:
             self._loop = loop
         return self._client
 
-    def _parameters(self, request: Request) -> dict[str, Any]:
+    def parameters(self, request: Request) -> dict[str, Any]:
+        """The body of the request."""
         sampling = request.sampling
-        return {
+        body: dict[str, Any] = {
             "model": self._identity.model,
             "messages": [{"role": m.role, "content": m.content} for m in request.messages],
             "temperature": sampling.temperature,
@@ -129,8 +154,28 @@ class OpenAICompatibleModel:
             self._limit: sampling.max_tokens,
             "seed": request.replica,
         }
+        for name in self._omit:
+            del body[name]
+        return body
 
-    def _without_key(self, error: CompletionError) -> CompletionError:
+    @contextmanager
+    def failures(self) -> Generator[None]:
+        """What goes wrong in an exchange, as CompletionError, without the key."""
+        import aiohttp
+        import httpx2
+        import openai
+
+        try:
+            yield
+        except CompletionError as error:
+            failure = error
+        except (openai.OpenAIError, httpx2.HTTPError, aiohttp.ClientError, OSError) as error:
+            failure = _transport_error(error, self.timeout_s)
+        else:
+            return
+        raise self.without_key(failure) from None
+
+    def without_key(self, error: CompletionError) -> CompletionError:
         """`error`, should the server have repeated the key in its message."""
         if not self._api_key or self._api_key not in error.detail:
             return error
@@ -138,83 +183,45 @@ class OpenAICompatibleModel:
             error.kind,
             error.detail.replace(self._api_key, "***"),
             http_status=error.http_status,
-            reached_server=error.reached_server,
             retry_after=error.retry_after,
+            headroom=error.headroom,
         )
 
-
-def read_completion(content: bytes, http_status: int) -> Completion:
-    """The completion in a 2xx response body. Raises CompletionError (bad reply) when it holds none."""
-    try:
-        body = json.loads(content)
-        choice = body["choices"][0]
-        message = choice["message"]
-        calls_tool = bool(message.get("tool_calls"))
-        text = None if calls_tool else _text(message.get("content"))
-        finish_reason = str(choice.get("finish_reason") or "")
-        refusal = message.get("refusal")
-        usage = _usage(body.get("usage"))
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        start = content[:300].decode("utf-8", "replace")
-        detail = f"the server answered {http_status} with something that is no chat completion: {start!r}"
-        raise CompletionError(ErrorKind.BAD_REPLY, detail, http_status=http_status) from error
-    outcome = classify(text, finish_reason, refusal)
-    return Completion(text or refusal or "", finish_reason, outcome, usage)
-
-
-def _text(content: Any) -> str | None:
-    """The text of a message's content: a string, nothing, or a list of parts. None where parts hold no text."""
-    if content is None:
-        return ""
-    if isinstance(content, str):
+    def hide(self, content: bytes) -> bytes:
+        """`content` without the key: what a server echoes is stored and shown. Some write / as \\/ in JSON."""
+        key = (self._api_key or "").encode()
+        for spelled in (key, key.replace(b"/", b"\\/")) if key else ():
+            if spelled in content:
+                content = content.replace(spelled, b"***")
         return content
-    parts = [part["text"] for part in content if part.get("type") == "text"]
-    return "".join(parts) if parts else None
+
+    async def _refuse_failures(self, response: httpx2.Response) -> None:
+        """Raise CompletionError for a response that is no success, before the client reads all of it."""
+        if response.status_code < 300:
+            return
+        import aiohttp
+        import httpx2
+
+        content = b""
+        with suppress(httpx2.HTTPError, aiohttp.ClientError, OSError):  # the status says enough
+            content, _ = await _read(response, _MAX_ERROR_BYTES)
+        raise read_failure(self.hide(content), response.status_code, response.headers, self._omit)
 
 
-def _usage(reported: Any) -> Usage:
-    if not isinstance(reported, Mapping):
-        return Usage()
-    details = reported.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
-    return Usage(_count(reported.get("prompt_tokens")), _count(cached), _count(reported.get("completion_tokens")))
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _status_error(status: int, headers: Mapping[str, str], body: Any, message: str) -> CompletionError:
-    """The failure that a 3xx, 4xx or 5xx response stands for."""
-    if 300 <= status < 400:
-        detail = f"HTTP {status}: the server redirects to {headers.get('location', '?')}; correct the base URL"
-        return CompletionError(ErrorKind.REJECTED, detail, http_status=status)
-    code = body.get("code") if isinstance(body, Mapping) else None
-    if status >= 500:
-        kind = ErrorKind.SERVER
-    elif status == 429 and code != "insufficient_quota":
-        kind = ErrorKind.RATE_LIMITED
-    else:
-        kind = _RETRYABLE_REJECTIONS.get(status, ErrorKind.REJECTED)
-    said = body if isinstance(body, str) else message
-    return CompletionError(
-        kind, f"HTTP {status}: {said[:1_000]}", http_status=status, retry_after=_retry_after(headers)
-    )
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `Retry-After` (seconds or a date) or `retry-after-ms`."""
+async def _read(response: httpx2.Response, limit: int) -> tuple[bytes, bool]:
+    """A body unpacked, or its first bytes, and whether that is all of it. No more than it is ever in memory."""
+    parts, size = [], 0
     try:
-        if milliseconds := headers.get("retry-after-ms"):
-            return max(0.0, float(milliseconds) / 1_000)
-        value = headers.get("retry-after")
-        if not value:
-            return None
-        if value.strip().replace(".", "", 1).isdigit():
-            return float(value)
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
+        async with aclosing(response.aiter_bytes()) as chunks:
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > limit:
+                    parts.append(chunk[: len(chunk) - (size - limit)])
+                    return b"".join(parts), False
+                parts.append(chunk)
+    finally:
+        await response.aclose()
+    return parts[0] if len(parts) == 1 else b"".join(parts), True
 
 
 def _transport_error(error: Exception, timeout_s: float) -> CompletionError:
@@ -228,9 +235,9 @@ def _transport_error(error: Exception, timeout_s: float) -> CompletionError:
     causes = list(_chain(error))
     said = str(causes[-1]) or type(causes[-1]).__name__
     if any(isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for cause in causes):
-        return CompletionError(ErrorKind.CONNECTION, f"cannot connect: {said}", reached_server=False)
+        return CompletionError(ErrorKind.UNREACHABLE, f"cannot connect: {said}")
     if any(isinstance(cause, httpx2.DecodingError | aiohttp.ClientResponseError) for cause in causes):
-        return CompletionError(ErrorKind.BAD_REPLY, f"the response cannot be read: {said}")
+        return CompletionError(ErrorKind.BAD_ENCODING, f"the response cannot be read: {said}")
     if any(isinstance(cause, aiohttp.ServerTimeoutError | TimeoutError) for cause in causes):
         return CompletionError(ErrorKind.TIMEOUT, f"no complete answer within {timeout_s:g} s")
     return CompletionError(ErrorKind.CONNECTION, f"the connection broke: {said}")

@@ -1,38 +1,66 @@
-"""Which model serves which role, and the engine that asks them on the ledger."""
+"""Which model serves which role, and the engine that asks them on the ledger, within budgets."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
+from resources.budget import RunBudget
 from resources.ledger import LedgerConnection
+from teams_dagster.completions.batches import MAX_REQUESTS, BatchEndpoint
+from teams_dagster.completions.batching import BatchesUnderWay, BatchPace, BatchRefused
+from teams_dagster.completions.circuit import EndpointBroken
+from teams_dagster.completions.endpoint import Pace
 from teams_dagster.completions.engine import CallContext, Engine
 from teams_dagster.completions.protocol import LanguageModel, ModelIdentity, Role
+from teams_dagster.completions.reservations import PriceUnknown
+from teams_dagster.ledger.batches import Batch
+from teams_dagster.ledger.budgets import BudgetExhausted, Budgets
+from teams_dagster.ledger.estimates import Expected, estimate
 from teams_dagster.ledger.prices import load_prices
+from teams_dagster.ledger.writer import Ledger
 from teams_dagster.settings import RoleSettings, Settings, load_settings
 
 _log = logging.getLogger(__name__)
 
 
+class BudgetMissing(Exception):
+    """A provider would be asked without any bound on what that may cost."""
+
+    def __init__(self, roles: Sequence[Role], line: str) -> None:
+        names = ", ".join(role.value for role in roles)
+        super().__init__(
+            f"{names} would be asked at a provider, and nothing bounds what that may cost. {line}. Set TEAMS_BUDGET_USD"
+            " (or TEAMS_BUDGET_QUERIES, TEAMS_BUDGET_TOKENS) to the most that this project may ever spend, or give this"
+            " run a budget (run configuration: resources.models.config.budget)"
+        )
+
+
+STOPS = (BudgetMissing, BudgetExhausted, PriceUnknown, EndpointBroken, BatchesUnderWay, BatchRefused)
+"""What ends a step for a reason that trying again at once does not change."""
+
+
 class LanguageModels(dg.ConfigurableResource):
     """The models that the environment names, opened only when a step asks them.
 
-    Its configuration is the project's root alone: keys stay in the environment and never reach Dagster's storage.
+    Keys stay in the environment and never reach Dagster's storage.
     """
 
-    root: str
+    root: str = Field(default="", description="The project's folder; empty: found from where the process runs.")
     ledger: dg.ResourceDependency[LedgerConnection]
+    budget: RunBudget = RunBudget()
 
     def settings(self) -> Settings:
         """The environment's settings, read anew: a long-lived process sees what was changed."""
-        return load_settings(Path(self.root))
+        return load_settings(Path(self.root) if self.root else None)
 
     def identities(self, *roles: Role) -> dict[Role, ModelIdentity]:
         """Which model serves each role. Raises SettingsError for a role that needs configuring."""
         settings = self.settings()
-        return {role: open_model(settings.role(role)).identity for role in roles}
+        return {role: open_model(settings.role(role), settings).identity for role in roles}
 
     def versions(self, *roles: Role) -> dict[str, str]:
         """What an asset's output depends on, of the models that it asks: by role, the model that answers."""
@@ -42,26 +70,92 @@ class LanguageModels(dg.ConfigurableResource):
         """Bring the read model up to date."""
         self.ledger.refresh()
 
-    @asynccontextmanager
-    async def asking(self, context: CallContext, *roles: Role) -> AsyncIterator[Engine]:
-        """An engine for `roles`. When the block fails, the read model is refreshed: what was paid is shown."""
+    def at_once(self, *roles: Role, direct: int) -> int:
+        """Questions worth having open at once: `direct`, or as many as a batch holds where a role goes there."""
         settings = self.settings()
-        models: dict[Role, LanguageModel] = {role: open_model(settings.role(role)) for role in roles}
+        return MAX_REQUESTS if any(settings.role(role).transport == "batch" for role in roles) else direct
+
+    async def has_ended(self, batch: Batch) -> bool:
+        """Whether the answers of a batch can be collected, as the provider says. Raises CompletionError.
+
+        One whose model is not configured any more has not, as far as anybody can tell.
+        """
+        settings = self.settings()
+        model = open_model(settings.role(Role(batch.role)), settings)
+        if not batch.is_of(model.identity):
+            return False
+        endpoint = batches_of(model)
+        try:
+            remote_id = batch.remote_id or await endpoint.find(batch.batch_id)
+            return remote_id is None or not (await endpoint.state(remote_id)).running
+        finally:
+            await endpoint.close()
+
+    @asynccontextmanager
+    async def asking(
+        self,
+        context: CallContext,
+        *roles: Role,
+        expected: Sequence[Expected],
+        log: Callable[[str], None],
+        batches: bool = False,
+    ) -> AsyncIterator[Engine]:
+        """An engine for `roles`. What the questions `expected` will cost is said first.
+
+        `batches` lets roles whose transport is `batch` go there; training asks too many questions in a row for that.
+
+        When the block fails, the read model is refreshed: what was paid is shown. Raises dagster.Failure, not to be
+        retried, when a budget is missing or used up, or when a model plainly cannot be asked.
+        """
+        settings = self.settings()
+        models = {role: open_model(settings.role(role), settings) for role in roles}
+        budgets = self.budget.beside(settings.budget)
+        batched = [role for role in roles if batches and settings.role(role).transport == "batch"]
         try:
             with self.ledger.open() as ledger:
+                self._announce(ledger, settings, models, batched, budgets, expected, log)
                 engine = Engine(
-                    models, ledger, context, load_prices(settings.prices), max_in_flight=settings.max_in_flight
+                    models,
+                    ledger,
+                    context,
+                    load_prices(settings.prices),
+                    max_in_flight=settings.max_in_flight,
+                    budgets=budgets,
+                    paces={role: Pace(settings.role(role).rpm, settings.role(role).tpm) for role in roles},
+                    batches={role: batches_of(models[role]) for role in batched},
+                    batch_pace=BatchPace(settings.batch_wait_s, settings.batch_poll_s),
                 )
                 try:
                     yield engine
                 finally:
                     await engine.close()
+        except STOPS as stopped:
+            self._publish_after_failure()
+            raise dg.Failure(str(stopped), allow_retries=False) from stopped
         except BaseException:
             self._publish_after_failure()
             raise
         finally:
             for model in models.values():
                 await model.close()
+
+    def _announce(
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        models: dict[Role, LanguageModel],
+        batched: Collection[Role],
+        budgets: Budgets,
+        expected: Sequence[Expected],
+        log: Callable[[str], None],
+    ) -> None:
+        """Say what is to be expected, and refuse to go to a provider without any bound."""
+        identities = {role: model.identity for role, model in models.items()}
+        line = str(estimate(ledger, expected, identities, load_prices(settings.prices), batched=batched))
+        log(line)
+        paid = [role for role in models if settings.role(role).leaves_machine]
+        if paid and not budgets.bounded:
+            raise BudgetMissing(paid, line)
 
     def _publish_after_failure(self) -> None:
         """Refresh the read model without hiding the failure that is on its way."""
@@ -71,7 +165,7 @@ class LanguageModels(dg.ConfigurableResource):
             _log.exception("the read model could not be refreshed; the next step does it")
 
 
-def open_model(role: RoleSettings) -> LanguageModel:
+def open_model(role: RoleSettings, settings: Settings) -> LanguageModel:
     """The connection that `role` names. Nothing is sent, and no weights are loaded, before the first question."""
     if role.provider == "offline":
         from resources.language_models.offline.model import OfflineModel
@@ -84,4 +178,20 @@ def open_model(role: RoleSettings) -> LanguageModel:
     from resources.language_models.openai_compatible import OpenAICompatibleModel
 
     key = role.api_key.get_secret_value() if role.api_key else None
-    return OpenAICompatibleModel(role.model, base_url=role.base_url, api_key=key)
+    return OpenAICompatibleModel(
+        role.model,
+        base_url=role.base_url,
+        api_key=key,
+        timeout_s=role.timeout_s,
+        omit=role.omit,
+        allow_http=settings.allow_http,
+    )
+
+
+def batches_of(model: LanguageModel) -> BatchEndpoint:
+    """The batch endpoint of a model that has one."""
+    from resources.language_models.openai_batches import OpenAIBatches
+    from resources.language_models.openai_compatible import OpenAICompatibleModel
+
+    assert isinstance(model, OpenAICompatibleModel), "settings allow the batch transport for this provider alone"
+    return OpenAIBatches(model)

@@ -1,7 +1,7 @@
-"""The engine: many questions in flight, each answer durable before it is used, none asked twice.
+"""The engine: many questions in flight, each answer durable before it is used, none asked twice, none beyond a budget.
 
-Room is kept for what is not here: budgets (a reservation before an intent), rate limits (a wait before a slot),
-claims between processes (part of the ledger's look-up) and batch transports (another LanguageModel).
+A question's way: a stored answer is used at once. Otherwise it waits for its turn at the model (circuit, concurrency,
+rate), then claim, reservation and intent are written in one transaction, then it is sent.
 """
 
 from __future__ import annotations
@@ -9,17 +9,24 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import tenacity
 
+from teams_dagster.completions.batches import BatchEndpoint
+from teams_dagster.completions.batching import Batching, BatchPace
+from teams_dagster.completions.circuit import EndpointBroken
+from teams_dagster.completions.context import CallContext, Tallies
+from teams_dagster.completions.endpoint import UNPACED, Endpoint, Pace
 from teams_dagster.completions.keys import request_key, use_id
 from teams_dagster.completions.outcomes import storable
 from teams_dagster.completions.protocol import (
     Answer,
     Completion,
     CompletionError,
+    ErrorKind,
     LanguageModel,
     ModelIdentity,
     Outcome,
@@ -28,39 +35,26 @@ from teams_dagster.completions.protocol import (
     Role,
     Usage,
 )
-from teams_dagster.ledger.entries import AttemptFailed, Begin, Reuse, Settle, TryAgain, Unanswered
+from teams_dagster.completions.reservations import reserve
+from teams_dagster.completions.room import Room
+from teams_dagster.ledger.budgets import Budgets, Exhausted, Limit, Reservation
+from teams_dagster.ledger.entries import AttemptFailed, Begin, Claimed, Look, Release, Reuse, Settle, Unanswered
 from teams_dagster.ledger.prices import PriceTable
 from teams_dagster.ledger.records import Attempt, Place, Question, Result, StoredAnswer, Use
 from teams_dagster.ledger.writer import Ledger
 
-UNREACHABLE = "unreachable"
-"""The ledger's `error_kind` of an attempt that certainly never reached a server."""
-
 LONGEST_WAIT_S = 120.0
 """A server that asks for a longer pause than this has, for this run, no answer."""
 
+OVERLOAD_S = 600.0
+"""How long one question is offered to a server that refuses it for overload."""
+
+CLAIM_POLL_S = (0.05, 1.0)
+"""How often to look for another process's answer: at first, and at most."""
+
 _DETAIL_LIMIT = 2_000
 
-
-@dataclass(frozen=True)
-class CallContext:
-    """Which step asks."""
-
-    run_id: str
-    asset_key: str
-    partition_key: str | None = None
-
-
-@dataclass
-class Tallies:
-    """What an engine did so far: for progress, not for accounting."""
-
-    asked: int = 0
-    reused: int = 0
-    sent: int = 0
-    """Attempts."""
-    failed: int = 0
-    """Questions without an answer after every attempt."""
+_NOT_SENT = CompletionError(ErrorKind.UNREACHABLE, "not sent: the step ended before its turn came")
 
 
 class RoleNotConfigured(LookupError):
@@ -74,6 +68,20 @@ class RoleNotConfigured(LookupError):
         )
 
 
+@dataclass(frozen=True)
+class _Asking:
+    """A question on its way."""
+
+    endpoint: Endpoint
+    question: Question
+    reservation: Reservation
+    use: Use
+
+    @property
+    def request(self) -> Request:
+        return self.question.request
+
+
 class Engine:
     """Asks the models of a step's roles and accounts for it. Implements `protocol.Asker`; one event loop at a time."""
 
@@ -85,51 +93,84 @@ class Engine:
         prices: PriceTable,
         *,
         max_in_flight: int = 64,
-        attempts: int = 4,
+        attempts: int = 6,
         first_wait_s: float = 0.5,
+        budgets: Budgets | None = None,
+        paces: Mapping[Role, Pace] | None = None,
+        batches: Mapping[Role, BatchEndpoint] | None = None,
+        batch_pace: BatchPace | None = None,
     ) -> None:
-        """`attempts` per question at most; `first_wait_s` doubles after each failure, with jitter."""
+        """`max_in_flight` bounds the calls to one model; `attempts` those for one question.
+
+        Refusals for overload are no attempts. `first_wait_s` doubles after each failure, with jitter. The roles in
+        `batches` are asked through them.
+        """
         self.tallies = Tallies()
-        self._models = dict(models)
+        shared: dict[tuple[ModelIdentity, Pace], Endpoint] = {}
+        self._endpoints = {
+            role: shared.setdefault((model.identity, pace), Endpoint(model, max_in_flight, pace))
+            for role, model in models.items()
+            for pace in [(paces or {}).get(role, UNPACED)]
+        }
         self._ledger = ledger
         self._context = context
         self._prices = prices
-        self._max_in_flight = max_in_flight
+        self._budgets = budgets or Budgets()
         self._attempts = attempts
         self._backoff = tenacity.wait_exponential_jitter(multiplier=first_wait_s, max=30.0, jitter=first_wait_s)
         self._in_flight: dict[str, asyncio.Task[tuple[StoredAnswer, bool]]] = {}
-        self._slots: asyncio.Semaphore | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._paying: set[asyncio.Task[object]] = set()
+        self._claimed: set[str] = set()
+        self._room = Room()
+        self._closing = False
+        pace = batch_pace or BatchPace()
+        gathered: dict[ModelIdentity, Batching] = {}
+        self._batching = {
+            role: gathered.setdefault(
+                endpoint.identity, Batching(endpoint, ledger, context, prices, self.tallies, self._idle, pace)
+            )
+            for role, endpoint in (batches or {}).items()
+        }
+        self._handed_over = 0
 
     def identity(self, role: Role) -> ModelIdentity:
         """Which model serves `role`. Raises RoleNotConfigured."""
-        return self._model(role).identity
+        return self._endpoint(role).identity
 
     async def ask(self, request: Request, *, transition_id: str | None = None, sample_id: str | None = None) -> Answer:
         """The answer to `request`, reused where the ledger has it, durable when this returns.
 
         Whatever a completion says, it is an answer: look at its outcome. A caller that is cancelled leaves the
-        paid call running, so that its answer is kept. Raises QuestionFailed, RoleNotConfigured or LedgerError.
+        paid call running, so that its answer is kept. Raises QuestionFailed for this question's own trouble;
+        RoleNotConfigured, BudgetExhausted, PriceUnknown, EndpointBroken or LedgerError for what ends the step.
         """
-        model = self._model(request.role)
-        key = request_key(model.identity, request)
-        use = self._use(model.identity, request, key, transition_id, sample_id)
+        endpoint = self._endpoint(request.role)
+        key = request_key(endpoint.identity, request)
+        use = self._use(endpoint.identity, request, key, transition_id, sample_id)
         self.tallies.asked += 1
         running = self._in_flight.get(key)
         if running is not None:
             answer = await self._share(running, use)
             reused = True
         else:
-            running = asyncio.create_task(self._answer(model, request, use))
+            running = asyncio.create_task(self._answer(endpoint, request, use))
             self._in_flight[key] = running
             running.add_done_callback(lambda task: self._forget(key, task))
             answer, reused = await asyncio.shield(running)
         self.tallies.reused += reused
+        self.tallies.usable += answer.completion.outcome is Outcome.USABLE
         return Answer(answer.completion, answer.request_id, key, reused)
 
     async def close(self) -> None:
-        """Wait for calls whose callers were cancelled."""
-        await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
+        """Wait for calls that are under way, so that their answers are kept; what was not sent yet is not sent."""
+        self._closing = True
+        tasks = list(self._in_flight.values())
+        for task in tasks:
+            if task not in self._paying:
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for batching in self._batching.values():
+            await batching.close()
 
     async def _share(self, running: asyncio.Task[tuple[StoredAnswer, bool]], use: Use) -> StoredAnswer:
         """The answer of a question that is being asked already, as a further use of it."""
@@ -141,76 +182,151 @@ class Engine:
         await self._ledger.write(Reuse(answer, use))
         return answer
 
-    async def _answer(self, model: LanguageModel, request: Request, use: Use) -> tuple[StoredAnswer, bool]:
+    async def _answer(self, endpoint: Endpoint, request: Request, use: Use) -> tuple[StoredAnswer, bool]:
         """The answer from the ledger or from the model, and whether it was on the ledger already."""
-        async with self._slot():
-            attempt = self._attempt(use, 1)
-            question = Question(use.request_key, model.identity, request)
-            stored = await self._ledger.write(Begin(question, attempt, use))
-            if stored is not None:
-                return stored, True
-            result = await self._call_until_answered(model, request, attempt, use)
-            stored = await self._ledger.write(Settle(result, use))
-        assert stored is not None, "settling gives back the stored answer"
-        return stored, stored.request_id != result.request_id
-
-    async def _call_until_answered(self, model: LanguageModel, request: Request, attempt: Attempt, use: Use) -> Result:
-        """Call until there is a completion or no attempt is left; `attempt` is on the ledger already."""
+        stored = await self._ledger.write(Look(use))
+        if stored is not None:
+            return stored, True
+        question = Question(use.request_key, endpoint.identity, request)
+        if (found := await self._through_batch(question, use)) is not None:
+            return found
+        reservation = reserve(request, endpoint.identity, self._prices, self._limits(request.role))
+        asking = _Asking(endpoint, question, reservation, use)
         retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(self._attempts),
+            stop=_Patience(self._attempts),
             wait=self._pause,
             retry=tenacity.retry_if_exception(_worth_another),
             reraise=True,
         )
-        number = 1
+        number = 0
         try:
             async for trial in retrying:
                 with trial:
                     number = trial.retry_state.attempt_number
-                    if number > 1:
-                        attempt = self._attempt(use, number)
-                        await self._ledger.write(TryAgain(attempt))
-                    return await self._call(model, request, attempt)
+                    return await self._try(asking, number)
         except CompletionError as error:
-            await self._give_up(use, _error_kind(error))
+            await self._give_up(use, error.kind.value)
             raise QuestionFailed(error.kind, error.detail, number) from error
+        except (EndpointBroken, asyncio.CancelledError):
+            if use.request_key in self._claimed:
+                await self._ledger.write(Release(use.request_key))
+            raise
+        finally:
+            self._claimed.discard(use.request_key)
         raise AssertionError("tenacity ends with a result or an error")
 
-    async def _call(self, model: LanguageModel, request: Request, attempt: Attempt) -> Result:
-        """One attempt. Its failure is on the ledger before it is raised; its completion is not, yet."""
-        self.tallies.sent += 1
-        began = time.perf_counter()
+    async def _through_batch(self, question: Question, use: Use) -> tuple[StoredAnswer, bool] | None:
+        """The answer by way of the provider's batch endpoint, where the role goes there; None to ask directly."""
+        request = question.request
+        batching = self._batching.get(request.role)
+        if batching is None:
+            return None
+        reservation = reserve(request, question.identity, self._prices, self._limits(request.role), batch=True)
+        self._handed_over += 1
         try:
-            completion = _storable(await model.complete(request))
+            return await batching.ask(question, use, reservation)
+        finally:
+            self._handed_over -= 1
+
+    def _idle(self) -> bool:
+        """Whether every question under way waits for a batch."""
+        return self._handed_over == len(self._in_flight)
+
+    def _limits(self, role: Role) -> tuple[Limit, ...]:
+        return self._budgets.limits(self._context.run_id, role.value)
+
+    async def _try(self, asking: _Asking, number: int) -> tuple[StoredAnswer, bool]:
+        """One attempt, once nothing stands in its way. Raises CompletionError, EndpointBroken or BudgetExhausted."""
+        poll_s, longest_s = CLAIM_POLL_S
+        woken = False
+        while True:
+            found = None
+            try:
+                found = await self._attempt(asking, number)
+            finally:
+                if woken and not isinstance(found, Exhausted):
+                    self._room.pass_on()
+            if isinstance(found, tuple):
+                return found
+            woken = isinstance(found, Exhausted)
+            if isinstance(found, Exhausted):
+                await self._room.wait(found)
+            else:
+                await asyncio.sleep(poll_s)
+                poll_s = min(2 * poll_s, longest_s)
+
+    async def _attempt(self, asking: _Asking, number: int) -> tuple[StoredAnswer, bool] | Claimed | Exhausted:
+        """Write the intent, send it and settle it; or what stands in its way."""
+        async with AsyncExitStack() as front:
+            tokens = await front.enter_async_context(asking.endpoint.turn(asking.request))
+            with self._not_cancelled():
+                attempt = Attempt(uuid.uuid4().hex, asking.use.request_key, number, asking.use.place, _now())
+                begun = await self._ledger.write(Begin(asking.question, attempt, asking.use, asking.reservation))
+                if begun is not None:
+                    return (begun, True) if isinstance(begun, StoredAnswer) else begun
+                self._claimed.add(asking.use.request_key)
+                with self._room.reserved():
+                    async with asking.endpoint.sending(tokens):
+                        await front.aclose()
+                        result = await self._call(asking, attempt)
+                        stored = await self._ledger.write(Settle(result, asking.use, asking.reservation))
+                return stored, stored.request_id != result.request_id
+
+    async def _call(self, asking: _Asking, attempt: Attempt) -> Result:
+        """Send it. A failure is on the ledger before it is raised; a completion is not, yet."""
+        began = time.perf_counter()
+        if self._closing:
+            result = self._result(asking, attempt, began, error=_NOT_SENT)
+            await self._ledger.write(AttemptFailed(result, asking.reservation))
+            raise asyncio.CancelledError
+        self.tallies.sent += 1
+        try:
+            completion = _storable(await asking.endpoint.model.complete(asking.request))
         except CompletionError as error:
-            cost = self._prices.cost(model.identity, Usage())
-            await self._ledger.write(
-                AttemptFailed(
-                    Result(
-                        request_id=attempt.request_id,
-                        completion=None,
-                        error_kind=_error_kind(error),
-                        error_detail=storable(error.detail)[:_DETAIL_LIMIT],
-                        http_status=error.http_status,
-                        cost_nano_usd=cost,
-                        price_version=self._prices.version,
-                        latency_ms=_elapsed_ms(began),
-                        finished_at=_now(),
-                    )
-                )
-            )
+            result = self._result(asking, attempt, began, error=error)
+            asking.endpoint.failed(asking.request, error, result.latency_ms / 1_000)
+            await self._ledger.write(AttemptFailed(result, asking.reservation))
             raise
+        result = self._result(asking, attempt, began, completion=completion)
+        asking.endpoint.answered(asking.request, completion, result.latency_ms / 1_000)
+        self.tallies.cost_nano_usd += result.cost_nano_usd or 0
+        self.tallies.unpriced += result.cost_nano_usd is None
+        return result
+
+    def _result(
+        self,
+        asking: _Asking,
+        attempt: Attempt,
+        began: float,
+        *,
+        completion: Completion | None = None,
+        error: CompletionError | None = None,
+    ) -> Result:
+        usage = Usage() if completion is None else completion.usage
         return Result(
             request_id=attempt.request_id,
             completion=completion,
-            error_kind=None,
-            error_detail=None,
-            http_status=None,
-            cost_nano_usd=self._prices.cost(model.identity, completion.usage),
+            error_kind=None if error is None else error.kind,
+            error_detail=None if error is None else storable(error.detail)[:_DETAIL_LIMIT],
+            http_status=None if error is None else error.http_status,
+            cost_nano_usd=self._prices.cost(asking.endpoint.identity, usage),
             price_version=self._prices.version,
-            latency_ms=_elapsed_ms(began),
+            latency_ms=(time.perf_counter() - began) * 1_000,
             finished_at=_now(),
         )
+
+    @contextmanager
+    def _not_cancelled(self) -> Generator[None]:
+        """The block between an intent and its result, which `close` waits for."""
+        task = asyncio.current_task()
+        assert task is not None, "questions are asked in tasks"
+        if self._closing:
+            raise asyncio.CancelledError
+        self._paying.add(task)
+        try:
+            yield
+        finally:
+            self._paying.discard(task)
 
     async def _give_up(self, use: Use, error_kind: str) -> None:
         self.tallies.failed += 1
@@ -222,18 +338,11 @@ class Engine:
         asked = error.retry_after if isinstance(error, CompletionError) else None
         return max(self._backoff(state), asked or 0.0)
 
-    def _slot(self) -> asyncio.Semaphore:
-        """The limit of calls in flight, of the running event loop."""
-        loop = asyncio.get_running_loop()
-        if self._slots is None or self._loop is not loop:
-            self._slots, self._loop = asyncio.Semaphore(self._max_in_flight), loop
-        return self._slots
-
-    def _model(self, role: Role) -> LanguageModel:
-        model = self._models.get(role)
-        if model is None:
+    def _endpoint(self, role: Role) -> Endpoint:
+        endpoint = self._endpoints.get(role)
+        if endpoint is None:
             raise RoleNotConfigured(role)
-        return model
+        return endpoint
 
     def _use(
         self,
@@ -259,31 +368,34 @@ class Engine:
         name = use_id(context.run_id, context.asset_key, context.partition_key, transition_id, sample_id, purpose, key)
         return Use(name, key, place, _now())
 
-    def _attempt(self, use: Use, number: int) -> Attempt:
-        return Attempt(uuid.uuid4().hex, use.request_key, number, use.place, _now())
-
     def _forget(self, key: str, task: asyncio.Task[tuple[StoredAnswer, bool]]) -> None:
         del self._in_flight[key]
         if not task.cancelled():
             task.exception()  # its askers may be gone; asyncio would call it "never retrieved"
 
 
+class _Patience:
+    """When to stop asking: after so many failures, or `OVERLOAD_S` of refusals for overload, which do not count."""
+
+    def __init__(self, attempts: int) -> None:
+        self._left = attempts
+
+    def __call__(self, state: tenacity.RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, CompletionError) and error.kind is ErrorKind.RATE_LIMITED:
+            return (state.seconds_since_start or 0.0) > OVERLOAD_S
+        self._left -= 1
+        return self._left <= 0
+
+
 def _worth_another(error: BaseException) -> bool:
     return isinstance(error, CompletionError) and error.kind.retryable and (error.retry_after or 0.0) <= LONGEST_WAIT_S
-
-
-def _error_kind(error: CompletionError) -> str:
-    return error.kind.value if error.reached_server else UNREACHABLE
 
 
 def _storable(completion: Completion) -> Completion:
     """`completion` as a database takes it; a text that had to be changed for it is malformed."""
     text = storable(completion.text)
     return completion if text == completion.text else replace(completion, text=text, outcome=Outcome.MALFORMED)
-
-
-def _elapsed_ms(began: float) -> float:
-    return (time.perf_counter() - began) * 1_000
 
 
 def _now() -> int:

@@ -45,20 +45,48 @@ class Outcome(StrEnum):
 class ErrorKind(StrEnum):
     """Why an attempt brought no completion."""
 
+    UNREACHABLE = "unreachable"
+    """The request certainly never reached a server."""
     CONNECTION = "connection"
-    """Never reached the server, or the connection broke."""
+    """The connection broke after the request was on its way."""
     TIMEOUT = "timeout"
     RATE_LIMITED = "rate_limited"
     SERVER = "server"
+    """The server answered 5xx."""
     REJECTED = "rejected"
-    """The server answered 4xx: wrong key, model, URL or request. Asking again cannot help."""
+    """The server will not answer this request (400, 413, 422, ...). Asking again cannot help."""
+    DENIED = "denied"
+    """The server answers nothing to this key, model or URL (401, 403, 404, a redirect, an exhausted quota)."""
     BAD_REPLY = "bad_reply"
-    """The server answered 2xx with something that is not a chat completion."""
+    """The server answered 2xx with JSON that is not a chat completion."""
+    NOT_JSON = "not_json"
+    """The server answered 2xx with something else than JSON: an HTML page, say."""
+    BAD_ENCODING = "bad_encoding"
+    """The server answered 2xx with bytes that are not UTF-8, or that cannot be unpacked."""
+    TOO_LARGE = "too_large"
+    """The answer was longer than any answer may be."""
 
     @property
     def retryable(self) -> bool:
         """Whether the same request may succeed later."""
-        return self is not ErrorKind.REJECTED
+        return self not in (ErrorKind.REJECTED, ErrorKind.DENIED, ErrorKind.TOO_LARGE)
+
+    @property
+    def perhaps_billed(self) -> bool:
+        """Whether the provider may charge for the attempt although it brought nothing."""
+        return self in _PERHAPS_BILLED
+
+
+_PERHAPS_BILLED = frozenset(
+    {
+        ErrorKind.CONNECTION,
+        ErrorKind.TIMEOUT,
+        ErrorKind.BAD_REPLY,
+        ErrorKind.NOT_JSON,
+        ErrorKind.BAD_ENCODING,
+        ErrorKind.TOO_LARGE,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -111,7 +139,22 @@ class Usage:
 
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
+    """The part of the prompt that the provider had in its cache."""
     completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    """The part of the completion that nobody sees."""
+    cache_write_tokens: int | None = None
+    """The part of the prompt that the provider put into its cache, where it charges for that."""
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """What a provider's headers say is left of its rate limits, and in how many seconds they are full again."""
+
+    requests: int | None = None
+    requests_reset_s: float | None = None
+    tokens: int | None = None
+    tokens_reset_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +165,8 @@ class Completion:
     finish_reason: str
     outcome: Outcome
     usage: Usage = field(default_factory=Usage)
+    headroom: Headroom | None = field(default=None, compare=False)
+    """Of the moment; never stored."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +186,7 @@ class ModelIdentity:
 
 
 class CompletionError(Exception):
-    """An attempt that brought no completion.
-
-    `reached_server` is False only when the request certainly never arrived.
-    """
+    """An attempt that brought no completion."""
 
     def __init__(
         self,
@@ -152,15 +194,16 @@ class CompletionError(Exception):
         detail: str,
         *,
         http_status: int | None = None,
-        reached_server: bool = True,
         retry_after: float | None = None,
+        headroom: Headroom | None = None,
     ) -> None:
+        """`retry_after` is how many seconds the server wants to be left alone."""
         super().__init__(f"{kind.value}: {detail}")
         self.kind = kind
         self.detail = detail
         self.http_status = http_status
-        self.reached_server = reached_server
         self.retry_after = retry_after
+        self.headroom = headroom
 
 
 class LanguageModel(Protocol):

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
+from teams_dagster.completions.protocol import Outcome
 from teams_dagster.ledger.schema import attempts, results, uses
 from teams_dagster.ledger.writer import Ledger
 
-COLUMNS = ("role", "purpose", "operation", "provider", "model", "run_id", "asset_key", "partition_key")
+DAY = "day"
+"""The day of a question or a call, UTC."""
+
+COLUMNS = (
+    "role",
+    "purpose",
+    "operation",
+    "provider",
+    "model",
+    "run_id",
+    "asset_key",
+    "partition_key",
+    "transition_id",
+    "sample_id",
+    DAY,
+)
 """What costs can be told apart by."""
+
+_DAY_US = 86_400_000_000
 
 IDS_AT_ONCE = 1_000
 """Ids of one query: databases bound the number of its parameters."""
@@ -42,30 +64,81 @@ class Cost:
     """Billed calls whose price is not known."""
 
 
-def costs_by(ledger: Ledger, columns: Sequence[str]) -> list[Cost]:
-    """The account grouped by `columns` (of `COLUMNS`), ordered by them. Raises ValueError for another column."""
-    if unknown := [column for column in columns if column not in COLUMNS]:
-        raise ValueError(f"costs cannot be grouped by {', '.join(unknown)}; choose from {', '.join(COLUMNS)}")
+@dataclass(frozen=True)
+class Questions:
+    """What became of the questions of one group: asked = kept + every cause."""
+
+    group: Mapping[str, str | None]
+    kept: int = 0
+    """Usable answers."""
+    causes: Mapping[str, int] = field(default_factory=dict)
+    """The others: an answer's outcome, or `failed: ` and the kind of error."""
+
+    @property
+    def asked(self) -> int:
+        """Questions asked; a step that ran again does not count twice."""
+        return self.kept + sum(self.causes.values())
+
+
+@contextmanager
+def existing_ledger(url: str) -> Iterator[Ledger | None]:
+    """The ledger at `url`; None where there is none yet, so that looking makes no file. Raises LedgerError."""
+    address = sa.make_url(url)
+    if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
+        yield None
+        return
+    with Ledger(url) as ledger:
+        yield ledger
+
+
+def costs_by(ledger: Ledger, columns: Sequence[str], where: Mapping[str, str | None] | None = None) -> list[Cost]:
+    """The account grouped by `columns` (of `COLUMNS`), ordered by them.
+
+    `where` keeps the rows whose columns have these values (None: none at all); a day is YYYY-MM-DD. Raises ValueError
+    for another column, or for what is no day.
+    """
+    _refuse_unknown((*columns, *(where or {})))
     with ledger.engine.connect() as connection:
-        sent = connection.execute(_sent(columns)).all()
-        asked = connection.execute(_asked(columns)).all()
+        sent = connection.execute(_sent(columns, where or {})).all()
+        asked = connection.execute(_asked(columns, where or {})).all()
     found: dict[tuple[str | None, ...], dict[str, int]] = {}
     for row in (*sent, *asked):
         values = dict(row._mapping)
-        group = tuple(values.pop(column) for column in columns)
+        group = tuple(_shown(column, values.pop(column)) for column in columns)
         found.setdefault(group, {}).update({name: int(value or 0) for name, value in values.items()})
-    ordered = sorted(found.items(), key=lambda item: [(value is None, value or "") for value in item[0]])
-    return [Cost(dict(zip(columns, group, strict=True)), **numbers) for group, numbers in ordered]
+    return [Cost(dict(zip(columns, group, strict=True)), **found[group]) for group in _ordered(found)]
 
 
-def total_cost(ledger: Ledger) -> Cost:
-    """The whole account."""
-    whole = costs_by(ledger, ())
+def total_cost(ledger: Ledger, where: Mapping[str, str | None] | None = None) -> Cost:
+    """The whole account, or that of the rows `where`."""
+    whole = costs_by(ledger, (), where)
     return whole[0] if whole else Cost({})
 
 
-def _sent(columns: Sequence[str]) -> sa.Select:
-    by = [attempts.c[column] for column in columns]
+def outcomes_by(
+    ledger: Ledger, columns: Sequence[str], where: Mapping[str, str | None] | None = None
+) -> list[Questions]:
+    """What became of the questions asked, grouped by `columns` and kept `where` as in `costs_by`; causes by name.
+
+    A question that failed and was answered when the step ran again counts as answered.
+    """
+    _refuse_unknown((*columns, *(where or {})))
+    with ledger.engine.connect() as connection:
+        rows = connection.execute(_outcomes(columns, where or {})).all()
+    found: dict[tuple[str | None, ...], dict[str, int]] = {}
+    for row in rows:
+        values = dict(row._mapping)
+        group = tuple(_shown(column, values[column]) for column in columns)
+        cause = values["outcome"] if values["answered"] else f"failed: {values['error_kind']}"
+        found.setdefault(group, {})[cause] = values["questions"]
+    return [
+        Questions(dict(zip(columns, group, strict=True)), counts.pop(Outcome.USABLE, 0), dict(sorted(counts.items())))
+        for group, counts in ((group, found[group]) for group in _ordered(found))
+    ]
+
+
+def _sent(columns: Sequence[str], where: Mapping[str, str | None]) -> sa.Select:
+    by = [_column(attempts, column) for column in columns]
     ok = results.c.status == "ok"
     return (
         sa.select(
@@ -81,17 +154,83 @@ def _sent(columns: Sequence[str]) -> sa.Select:
             sa.func.count().filter(ok, results.c.cost_nano_usd.is_(None)).label("unpriced"),
         )
         .select_from(attempts.outerjoin(results, attempts.c.request_id == results.c.request_id))
+        .where(*_conditions(attempts, where))
         .group_by(*by)
     )
 
 
-def _asked(columns: Sequence[str]) -> sa.Select:
-    by = [uses.c[column] for column in columns]
-    return sa.select(
-        *by,
-        sa.func.count(uses.c.use_id.distinct()).label("asked"),
-        sa.func.count().filter(uses.c.reused).label("reused"),
-    ).group_by(*by)
+def _asked(columns: Sequence[str], where: Mapping[str, str | None]) -> sa.Select:
+    by = [_column(uses, column) for column in columns]
+    return (
+        sa.select(
+            *by,
+            sa.func.count().label("asked"),
+            sa.func.count().filter(uses.c.reused).label("reused"),
+        )
+        .where(_counts(), *_conditions(uses, where))
+        .group_by(*by)
+    )
+
+
+def _outcomes(columns: Sequence[str], where: Mapping[str, str | None]) -> sa.Select:
+    by = [_column(uses, column) for column in columns]
+    reasons = (uses.c.answered, uses.c.outcome, uses.c.error_kind)
+    return (
+        sa.select(*by, *reasons, sa.func.count().label("questions"))
+        .where(_counts(), *_conditions(uses, where))
+        .group_by(*by, *reasons)
+    )
+
+
+def _counts() -> sa.ColumnElement[bool]:
+    """Of a question that failed and was answered when the step ran again, the answered row counts."""
+    answered = uses.alias("answered")
+    return sa.or_(uses.c.answered, ~sa.exists().where(answered.c.use_id == uses.c.use_id, answered.c.answered))
+
+
+def _refuse_unknown(columns: Iterable[str]) -> None:
+    if unknown := [column for column in columns if column not in COLUMNS]:
+        raise ValueError(f"costs cannot be told apart by {', '.join(unknown)}; choose from {', '.join(COLUMNS)}")
+
+
+def _moment(table: sa.Table) -> sa.ColumnElement[int]:
+    return table.c.started_at if table is attempts else table.c.asked_at
+
+
+def _column(table: sa.Table, name: str) -> sa.ColumnElement:
+    """What rows are grouped by: a day is the number of days since the epoch."""
+    if name != DAY:
+        return table.c[name]
+    return (_moment(table) // sa.literal_column(str(_DAY_US), sa.BigInteger)).label(DAY)
+
+
+def _conditions(table: sa.Table, where: Mapping[str, str | None]) -> Iterator[sa.ColumnElement[bool]]:
+    for name, value in where.items():
+        if name != DAY:
+            yield table.c[name] == value
+        elif value is not None:
+            begin = _microseconds(value)
+            yield _moment(table).between(begin, begin + _DAY_US - 1)
+
+
+def _microseconds(day: str) -> int:
+    try:
+        begin = datetime.combine(date.fromisoformat(day), time(), UTC)
+    except ValueError:
+        raise ValueError(f"{day!r} is no day: write YYYY-MM-DD") from None
+    return int(begin.timestamp()) * 1_000_000
+
+
+def _shown(column: str, value: Any) -> str | None:
+    """A group's value as people write it."""
+    if column == DAY:
+        return (date(1970, 1, 1) + timedelta(days=int(value))).isoformat()
+    return value
+
+
+def _ordered(groups: Iterable[tuple[str | None, ...]]) -> list[tuple[str | None, ...]]:
+    """The groups by their columns' values, those without a value last."""
+    return sorted(groups, key=lambda group: [(value is None, value or "") for value in group])
 
 
 def answered_requests(ledger: Ledger, request_ids: Collection[str]) -> set[str]:

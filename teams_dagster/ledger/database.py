@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +12,18 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from teams_dagster.ledger import schema
+from teams_dagster.ledger.migrations import OLDEST, migrate
 
 BUSY_TIMEOUT_MS = 60_000
 """How long a writer waits for another process's transaction on SQLite."""
+
+_RETRY_S = 0.01
+
+_PRIMARY = 0xFF
+"""The part of an SQLite error code that says what is wrong; the rest says where."""
 
 _POSTGRES_WRITER_LOCK = 0x7EA5_1ED6
 """Advisory lock that orders writers: without it a lower `seq` could become visible after a higher one was read."""
@@ -32,11 +39,11 @@ def sqlite_url(path: Path) -> str:
 
 
 def open_database(url: str) -> sa.Engine:
-    """Connect to the ledger at `url`, creating its tables when there are none.
+    """Connect to the ledger at `url`, creating its tables when there are none and bringing older ones up to date.
 
     Raises LedgerError when it cannot be reached, or was written by a newer version of this software.
     """
-    address = sa.make_url(url)
+    address = _address(url)
     if address.drivername in ("postgresql", "postgres"):
         address = address.set(drivername="postgresql+psycopg")
     backend = address.get_backend_name()
@@ -78,6 +85,30 @@ def ledger_id(connection: sa.Connection) -> str:
     return connection.execute(sa.select(schema.ledger_identity.c.ledger_id)).scalar_one()
 
 
+def now(connection: sa.Connection) -> int:
+    """Microseconds since the epoch by the one clock that all users of this database share."""
+    if connection.dialect.name == "sqlite":
+        return time.time_ns() // 1_000
+    return connection.execute(_POSTGRES_NOW).scalar_one()
+
+
+_POSTGRES_NOW = sa.text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+
+
+def _address(url: str) -> sa.URL:
+    """`url` taken apart. A password can be anywhere in one that cannot be: no message repeats any of it."""
+    try:
+        address = sa.make_url(url)
+    except (ArgumentError, ValueError):
+        address = None
+    if address is None or "@" in (address.host or ""):
+        raise LedgerError(
+            "TEAMS_LEDGER_URL is no address of a database such as postgresql://user:password@host:5432/name: write"
+            " characters like @, : and / in a password as %40, %3A and %2F"
+        )
+    return address
+
+
 def _sqlite_engine(address: sa.URL) -> sa.Engine:
     if not address.database or address.database == ":memory:":
         raise LedgerError("TEAMS_LEDGER_URL: the ledger must be a file, so that it outlives the process")
@@ -88,10 +119,23 @@ def _sqlite_engine(address: sa.URL) -> sa.Engine:
     def _configure(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-        connection.execute("PRAGMA journal_mode=WAL")
+        _keep_wal(connection)
         connection.execute("PRAGMA synchronous=FULL")
 
     return engine
+
+
+def _keep_wal(connection: sqlite3.Connection) -> None:
+    """Put the database into WAL mode. When several open a new one at once, SQLite refuses some without waiting."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1_000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(_RETRY_S)
 
 
 def _begin(connection: sa.Connection) -> None:
@@ -105,20 +149,25 @@ def _begin(connection: sa.Connection) -> None:
 def _prepare(engine: sa.Engine) -> None:
     with engine.connect() as connection:
         known = sa.inspect(connection).has_table(schema.ledger_identity.name)
-    if not known:
-        with write_transaction(engine) as connection:
+        if known and _version(connection) == schema.SCHEMA_VERSION:
+            return
+    with write_transaction(engine) as connection:
+        if not sa.inspect(connection).has_table(schema.ledger_identity.name):
             schema.metadata.create_all(connection)
-            found = connection.execute(sa.select(schema.ledger_identity.c.schema_version)).first()
-            if found is None:
-                row = {"schema_version": schema.SCHEMA_VERSION, "ledger_id": uuid.uuid4().hex}
-                connection.execute(sa.insert(schema.ledger_identity), row)
-    with engine.connect() as connection:
-        version = connection.execute(sa.select(schema.ledger_identity.c.schema_version)).scalar_one()
-    if version != schema.SCHEMA_VERSION:
-        raise LedgerError(
-            f"the ledger database has schema version {version}, this software knows {schema.SCHEMA_VERSION}: "
-            "update teams-dagster, or point TEAMS_LEDGER_URL (or TEAMS_DATA_DIR) at another ledger"
-        )
+            row = {"schema_version": schema.SCHEMA_VERSION, "ledger_id": uuid.uuid4().hex}
+            connection.execute(sa.insert(schema.ledger_identity), row)
+        version = _version(connection)
+        if OLDEST <= version < schema.SCHEMA_VERSION:
+            migrate(connection, version)
+        elif version != schema.SCHEMA_VERSION:
+            raise LedgerError(
+                f"the ledger database has schema version {version}, this software knows {schema.SCHEMA_VERSION}: "
+                "update teams-dagster, or point TEAMS_LEDGER_URL (or TEAMS_DATA_DIR) at another ledger"
+            )
+
+
+def _version(connection: sa.Connection) -> int:
+    return connection.execute(sa.select(schema.ledger_identity.c.schema_version)).scalar_one()
 
 
 def _reason(error: SQLAlchemyError) -> str:

@@ -1,57 +1,147 @@
 """What a caller asks the ledger to write in one go. Each says which rows it adds and what it gives back.
 
-`looks_up` names the request key whose stored answer must be known, if any. An entry is applied inside a write
-transaction, after the answers it may meet were looked up: nothing can slip in between the look-up and the rows.
+An entry is applied inside a write transaction, after what it depends on was read (answers and claims of the key that it
+`looks_up`, the spending of the scopes that it `reserves` in): nothing can slip in between.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Protocol, TypeVar
 
+from teams_dagster.ledger.budgets import Exhausted, Reservation, shortage
 from teams_dagster.ledger.records import Attempt, Question, Result, StoredAnswer, Use
 from teams_dagster.ledger.rows import Rows
 
+Given = TypeVar("Given", covariant=True)
+
 
 @dataclass(frozen=True, slots=True)
-class Begin:
-    """A question: its stored answer is used, or else the intent to ask it is written (None comes back)."""
+class Claimed:
+    """Somebody else is asking this question."""
 
-    question: Question
-    attempt: Attempt
+    owner: str
+
+
+class Entry(Protocol[Given]):
+    """Rows that become durable together, and what the caller is given then."""
+
+    @property
+    def looks_up(self) -> str | None:
+        """The request key whose answer and claim must be known."""
+        ...
+
+    @property
+    def reserves(self) -> Reservation | None:
+        """The reservation whose scopes must be known."""
+        ...
+
+    def write(self, rows: Rows) -> Given:
+        """Add the rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A question that is answered already is used; None comes back for one that is not."""
+
     use: Use
 
     @property
     def looks_up(self) -> str:
         return self.use.request_key
 
+    @property
+    def reserves(self) -> None:
+        return None
+
     def write(self, rows: Rows) -> StoredAnswer | None:
         stored = rows.stored.get(self.use.request_key)
         if stored is not None:
             rows.answered_use(self.use, stored, reused=True)
+        return stored
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """The intent to ask a question (again), its claim and its reservation: then None comes back.
+
+    Or what stands in the way: a stored answer (which is used), somebody else's claim, a budget; then nothing is held.
+    """
+
+    question: Question
+    attempt: Attempt
+    use: Use
+    reserves: Reservation
+
+    @property
+    def looks_up(self) -> str:
+        return self.use.request_key
+
+    def write(self, rows: Rows) -> StoredAnswer | Claimed | Exhausted | None:
+        key, batch_id = self.use.request_key, self.attempt.batch_id
+        stored = rows.stored.get(key)
+        if stored is not None:
+            rows.answered_use(self.use, stored, reused=True)
             return stored
+        owner = rows.claimed.get(key)
+        again = self.attempt.attempt > 1 and owner == rows.holder(batch_id)
+        if owner is not None and not again:
+            return Claimed(owner)
+        if (exhausted := shortage(self.reserves, rows.spent)) is not None:
+            if again:
+                rows.release(key, batch_id)
+            return exhausted
         rows.question(self.question)
-        rows.attempt(self.attempt)
+        rows.claim(key, batch_id)
+        rows.attempt(self.attempt, self.reserves)
         return None
 
 
 @dataclass(frozen=True, slots=True)
-class TryAgain:
-    """The intent of a further attempt."""
+class Enrol:
+    """This process is about to hold something that its lease must keep."""
 
-    attempt: Attempt
-    looks_up: ClassVar[None] = None
+    @property
+    def looks_up(self) -> None:
+        return None
+
+    @property
+    def reserves(self) -> None:
+        return None
 
     def write(self, rows: Rows) -> None:
-        rows.attempt(self.attempt)
+        rows.needs_lease = True
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A question that is not asked any further for now."""
+
+    request_key: str
+    batch_id: str | None = None
+
+    @property
+    def looks_up(self) -> None:
+        return None
+
+    @property
+    def reserves(self) -> None:
+        return None
+
+    def write(self, rows: Rows) -> None:
+        rows.release(self.request_key, self.batch_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """A paid answer and its use. Gives back the answer everybody uses: an earlier one, if there is one after all."""
+    """A paid answer and its uses. Gives back the answer everybody uses: an earlier one, if there is one after all."""
 
     result: Result
     use: Use
+    reserves: Reservation
+    batch_id: str | None = None
 
     @property
     def looks_up(self) -> str:
@@ -62,6 +152,8 @@ class Settle:
         if completion is None:
             raise ValueError("an answer without a completion cannot be settled")
         rows.result(self.result)
+        rows.settle(self.reserves, self.result)
+        rows.release(self.use.request_key, self.batch_id)
         stored = rows.stored.get(self.use.request_key)
         reused = stored is not None
         if stored is None:
@@ -77,7 +169,14 @@ class Reuse:
 
     answer: StoredAnswer
     use: Use
-    looks_up: ClassVar[None] = None
+
+    @property
+    def looks_up(self) -> None:
+        return None
+
+    @property
+    def reserves(self) -> None:
+        return None
 
     def write(self, rows: Rows) -> None:
         rows.answered_use(self.use, self.answer, reused=True)
@@ -85,26 +184,41 @@ class Reuse:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed:
-    """How an attempt failed."""
+    """How an attempt failed. Its reservation stays where it may have been billed."""
 
     result: Result
-    looks_up: ClassVar[None] = None
+    reserves: Reservation
+
+    @property
+    def looks_up(self) -> None:
+        return None
 
     def write(self, rows: Rows) -> None:
         rows.result(self.result)
+        rows.settle(self.reserves, self.result)
 
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """A question that got no answer."""
+    """A question that got no answer; somebody else may ask it now."""
 
     use: Use
     error_kind: str
-    looks_up: ClassVar[None] = None
+    batch_id: str | None = None
+
+    @property
+    def looks_up(self) -> None:
+        return None
+
+    @property
+    def reserves(self) -> None:
+        return None
 
     def write(self, rows: Rows) -> None:
         rows.failed_use(self.use, self.error_kind)
+        rows.release(self.use.request_key, self.batch_id)
 
 
-Entry = Begin | TryAgain | Settle | Reuse | AttemptFailed | Unanswered
-"""Rows that become durable together."""
+def scopes_of(entries: Iterable[Entry[object]]) -> set[str]:
+    """The scopes whose spending `entries` read or change."""
+    return {limit.scope for entry in entries if (held := entry.reserves) is not None for limit in held.limits}

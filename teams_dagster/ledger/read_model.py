@@ -6,33 +6,28 @@ Nothing depends on it: it can be deleted and is made again. Refreshing adds what
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 from pathlib import Path
-from string import Template
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from teams_dagster.ledger import source
+from teams_dagster.ledger import source, views
 from teams_dagster.ledger.database import ledger_id, open_database, read_snapshot
-from teams_dagster.ledger.publishing import NotNow, draft, held, publish, turn
+from teams_dagster.ledger.publishing import NotNow, draft, held, publish, spill, turn
 from teams_dagster.ledger.source import Position
 from teams_dagster.ledger.tables import MANIFEST, TABLES, Table
-from teams_dagster.streams import content_hash
 
-COST_VIEWS = {
-    "asset": "asset_key",
-    "role": "role",
-    "operation": "operation",
-    "model": "provider, model",
-}
-"""The views `cost_by_<name>` and the columns they group by."""
+MEMORY_LIMIT = "768MB"
+"""What DuckDB may use while it writes; what does not fit waits in a folder beside the draft."""
+
+THREADS = 4
+"""At most: each thread holds rows of its own."""
 
 UP_TO_DATE = "up to date"
 PUBLISHED = "published"
@@ -95,15 +90,17 @@ def refresh(ledger_url: str, artefacts: Iterable[ArtefactFiles], path: Path, *, 
     rows: dict[str, int] = {}
     try:
         with turn(path, wait_s), held(path) as reader, read_snapshot(engine) as ledger:
-            wanted = _State(_version(), ledger_id(ledger), source.end(ledger), _complete(artefacts))
+            wanted = _State(views.version(), ledger_id(ledger), source.end(ledger), _complete(artefacts))
             known = None if reader is None else _read_state(reader)
             if known is not None and known == wanted:
                 return RefreshReport(False, UP_TO_DATE, seconds=time.perf_counter() - began)
             extends = known is not None and known.can_become(wanted)
             with draft(path, copied=extends) as place:
-                with duckdb.connect(place) as connection:
+                with duckdb.connect(place, config=_config(place)) as connection:
+                    connection.execute("set enable_progress_bar = false")  # it would write to the step's output
                     if known is None or not extends:
-                        known = _create(connection, wanted)
+                        views.create(connection)
+                        known = _State(wanted.version, wanted.ledger_id, Position(), ())
                     _follow_ledger(connection, ledger, known.position)
                     _follow_artefacts(connection, known.artefacts, wanted.artefacts)
                     _write_state(connection, wanted)
@@ -117,36 +114,27 @@ def refresh(ledger_url: str, artefacts: Iterable[ArtefactFiles], path: Path, *, 
     return RefreshReport(True, PUBLISHED, rows, time.perf_counter() - began)
 
 
-def _create(connection: duckdb.DuckDBPyConnection, wanted: _State) -> _State:
-    """Make all tables and views, empty."""
-    connection.execute(_sql("create_tables"))
-    for table in TABLES.values():
-        connection.register("empty", table.schema.empty_table())
-        connection.execute(f"create table {table.name} as select * from empty")
-        connection.unregister("empty")
-    for name, columns in COST_VIEWS.items():
-        connection.execute(Template(_sql("cost_by")).substitute(name=name, columns=columns))
-    connection.execute(_sql("sample_lineage"))
-    return _State(wanted.version, wanted.ledger_id, Position(), ())
+def _config(place: Path) -> dict[str, str | bool | int | float | list[str]]:
+    """How DuckDB writes a draft: in bounded memory at any size. The order of rows means nothing, keeping it costs."""
+    return {
+        "memory_limit": MEMORY_LIMIT,
+        "temp_directory": str(spill(place)),
+        "threads": min(THREADS, os.cpu_count() or 1),
+        "preserve_insertion_order": False,
+    }
 
 
 def _follow_ledger(connection: duckdb.DuckDBPyConnection, ledger: sa.Connection, since: Position) -> None:
     """Add what was written to the ledger after `since`."""
-    for batch in source.new_calls(ledger, since):
-        _run(connection, "insert into llm_calls by name select * from batch", batch)
-    for batch in source.late_results(ledger, since):
-        columns = [name for name in batch.column_names if name != "request_id"]
-        changes = ", ".join(f"{name} = batch.{name}" for name in columns)
-        _run(
-            connection,
-            f"update llm_calls set {changes} from batch where llm_calls.request_id = batch.request_id",
-            batch,
-        )
-    for batch in source.new_uses(ledger, since):
-        _run(connection, "insert into llm_requests by name select * from batch", batch)
-    connection.execute(_sql("drop_superseded_requests"))
-    for batch in source.new_answers(ledger, since):
-        _run(connection, _sql("insert_answers"), batch)
+    if since.attempts > 0:
+        _run(connection, "create temp table settled as from batch", source.settled_calls(ledger, since))
+        connection.execute("delete from llm_calls where request_id in (select request_id from settled)")
+        connection.execute("insert into llm_calls by name from settled")
+        connection.execute("drop table settled")
+    _run(connection, "insert into llm_calls by name from batch", source.new_calls(ledger, since))
+    _run(connection, "insert into llm_requests by name from batch", source.new_uses(ledger, since))
+    connection.execute(views.statement("drop_superseded_requests"))
+    _run(connection, views.statement("insert_answers"), source.new_answers(ledger, since))
 
 
 def _follow_artefacts(
@@ -256,8 +244,8 @@ def _write_state(connection: duckdb.DuckDBPyConnection, state: _State) -> None:
         )
 
 
-def _run(connection: duckdb.DuckDBPyConnection, statement: str, batch: pa.Table) -> None:
-    """Execute a statement that reads an Arrow table under the name `batch`."""
+def _run(connection: duckdb.DuckDBPyConnection, statement: str, batch: pa.Table | pa.RecordBatchReader) -> None:
+    """Execute a statement that reads Arrow data under the name `batch`."""
     connection.register("batch", batch)
     connection.execute(statement)
     connection.unregister("batch")
@@ -269,15 +257,3 @@ def _count(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
         row = connection.execute(f"select count(*) from {name}").fetchone()
         counts[name] = 0 if row is None else row[0]
     return counts
-
-
-def _version() -> str:
-    """Changes with every change of a table or a view, so that an old file is made anew and not patched."""
-    statements = [_sql(name) for name in ("create_tables", "cost_by", "sample_lineage")]
-    schemas = [str(table.schema) for table in TABLES.values()]
-    return content_hash("read_model", statements, schemas, sorted(COST_VIEWS.items()))
-
-
-@cache
-def _sql(name: str) -> str:
-    return resources.files("teams_dagster.ledger.sql").joinpath(f"{name}.sql").read_text("utf-8")

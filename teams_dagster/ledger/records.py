@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from teams_dagster.completions.protocol import Completion, ModelIdentity, Request
+from teams_dagster.completions.protocol import Completion, ErrorKind, ModelIdentity, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ class Attempt:
     """1 for the first."""
     place: Place
     started_at: int
+    batch_id: str | None = None
+    """The batch that it is part of, if it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Result:
 
     request_id: str
     completion: Completion | None
-    error_kind: str | None
+    error_kind: ErrorKind | None
     error_detail: str | None
     http_status: int | None
     cost_nano_usd: int | None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,28 +13,89 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from teams_dagster.completions.protocol import Completion, Outcome, Usage
 from teams_dagster.ledger import schema
+from teams_dagster.ledger.budgets import Reservation, Spent
+from teams_dagster.ledger.owners import batch_owner, is_dead
 from teams_dagster.ledger.records import Attempt, Place, Question, Result, StoredAnswer, Use
 
 LOOK_UP_AT_ONCE = 500
-"""Keys in one `IN` list."""
+"""Keys of one query: databases bound the number of its parameters."""
 
 _INSERTED = (schema.questions, schema.attempts, schema.results, schema.answers, schema.uses)
 
 
 class Rows:
-    """Rows to insert, and the answers that are stored already or will be by these rows."""
+    """Rows to insert, and what is known of answers, claims and spending, these rows included."""
 
-    def __init__(self, stored: dict[str, StoredAnswer], process: str) -> None:
-        self.stored = stored
-        self._process = process
+    def __init__(
+        self,
+        owner: str,
+        process: str,
+        *,
+        stored: dict[str, StoredAnswer],
+        claimed: dict[str, str],
+        spent: dict[str, Spent],
+    ) -> None:
+        """`claimed` holds the living owner of each claimed key."""
+        self.stored, self.claimed, self.spent = stored, claimed, spent
+        self._owner, self._process = owner, process
         self._by_table: dict[str, list[dict[str, Any]]] = {table.name: [] for table in _INSERTED}
+        self._claims: dict[str, str] = {}
+        self._released: dict[str, str] = {}
+        self._added: dict[str, Spent] = {}
+        self.needs_lease = False
+        """Whether this process holds something now that a lease must keep."""
 
     def insert(self, connection: sa.Connection) -> None:
-        """Insert everything collected. A question asked before and a use counted before are left as they are."""
+        """Write everything collected. A question asked before and a use counted before are left as they are."""
+        dialect = connection.dialect.name
         for table in _INSERTED:
             values = self._by_table[table.name]
             if values:
-                connection.execute(_insert(table, connection.dialect.name), values)
+                connection.execute(_insert(table, dialect), values)
+        if self._claims:
+            claims = [{"request_key": key, "owner": owner} for key, owner in self._claims.items()]
+            connection.execute(upsert(schema.claims, dialect), claims)
+        if self._released:
+            released = [{"key": key, "holder": owner} for key, owner in self._released.items()]
+            connection.execute(_RELEASE, released)
+        if self._added:
+            amounts = [
+                {"scope": scope, "queries": added.queries, "tokens": added.tokens, "nano_usd": added.nano_usd}
+                for scope, added in self._added.items()
+            ]
+            connection.execute(_add_up(dialect), amounts)
+
+    def claim(self, request_key: str, batch_id: str | None) -> None:
+        """Nobody else may ask this question until it is released."""
+        owner = self.holder(batch_id)
+        self.needs_lease = True
+        self._claims[request_key] = self.claimed[request_key] = owner
+        self._released.pop(request_key, None)
+
+    def release(self, request_key: str, batch_id: str | None) -> None:
+        """Give a claim back, if it is still held."""
+        self.claimed.pop(request_key, None)
+        if self._claims.pop(request_key, None) is None:
+            self._released[request_key] = self.holder(batch_id)
+
+    def settle(self, reservation: Reservation, result: Result) -> None:
+        """Put what a call did cost in the place of what was reserved for it."""
+        if result.completion is not None:
+            usage = result.completion.usage
+            known = usage.prompt_tokens is not None and usage.completion_tokens is not None
+            tokens = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0) if known else None
+            self._spend(reservation, reservation.billed(tokens, result.cost_nano_usd) - reservation.amount)
+        elif result.error_kind is not None and not result.error_kind.perhaps_billed:
+            self._spend(reservation, Spent() - reservation.amount)
+
+    def _spend(self, reservation: Reservation, amount: Spent) -> None:
+        for limit in reservation.limits:
+            self.spent[limit.scope] = self.spent.get(limit.scope, Spent()) + amount
+            self._added[limit.scope] = self._added.get(limit.scope, Spent()) + amount
+
+    def holder(self, batch_id: str | None) -> str:
+        """Under which name claims are held."""
+        return self._owner if batch_id is None else batch_owner(batch_id)
 
     def question(self, question: Question) -> None:
         identity, request = question.identity, question.request
@@ -52,7 +115,9 @@ class Rows:
             }
         )
 
-    def attempt(self, attempt: Attempt) -> None:
+    def attempt(self, attempt: Attempt, reservation: Reservation) -> None:
+        """The intent of a call, and its reservation."""
+        self._spend(reservation, reservation.amount)
         self._by_table["attempts"].append(
             {
                 "request_id": attempt.request_id,
@@ -61,6 +126,9 @@ class Rows:
                 **_place(attempt.place),
                 "process": self._process,
                 "started_at": attempt.started_at,
+                "reserved_tokens": reservation.tokens,
+                "reserved_nano_usd": reservation.nano_usd,
+                "batch_id": attempt.batch_id,
             }
         )
 
@@ -71,7 +139,7 @@ class Rows:
                 "request_id": result.request_id,
                 "status": "failed" if completion is None else "ok",
                 "outcome": None if completion is None else completion.outcome.value,
-                "error_kind": result.error_kind,
+                "error_kind": None if result.error_kind is None else result.error_kind.value,
                 "error_detail": result.error_detail,
                 "http_status": result.http_status,
                 **_usage(Usage() if completion is None else completion.usage),
@@ -122,38 +190,87 @@ class Rows:
 
 def stored_answers(connection: sa.Connection, request_keys: Iterable[str]) -> dict[str, StoredAnswer]:
     """The answers on the ledger to the questions `request_keys`, by key."""
-    keys = sorted(request_keys)
     found: dict[str, StoredAnswer] = {}
-    for start in range(0, len(keys), LOOK_UP_AT_ONCE):
-        chunk = {"request_keys": keys[start : start + LOOK_UP_AT_ONCE]}
-        for key, request_id, text, finish_reason, outcome, prompt, cached, completion in connection.execute(
-            _LOOK_UP, chunk
-        ):
-            usage = Usage(prompt, cached, completion)
-            found[key] = StoredAnswer(request_id, Completion(text, finish_reason, Outcome(outcome), usage))
+    for row in _of_keys(connection, _ANSWERS, request_keys):
+        key, request_id, text, finish_reason, outcome, prompt, cached, completion, reasoning, cache_write = row
+        usage = Usage(prompt, cached, completion, reasoning, cache_write)
+        found[key] = StoredAnswer(request_id, Completion(text, finish_reason, Outcome(outcome), usage))
     return found
 
 
-_LOOK_UP = sa.select(
+def live_claims(connection: sa.Connection, request_keys: Iterable[str], now: int) -> dict[str, str]:
+    """The living owner of each of `request_keys` that is being asked."""
+    found = _of_keys(connection, _CLAIMS, request_keys)
+    return {key: owner for key, owner, known, lease in found if known is not None and not is_dead(owner, lease, now)}
+
+
+def spending_of(connection: sa.Connection, scopes: Iterable[str]) -> dict[str, Spent]:
+    """What each of `scopes` may have spent."""
+    rows = connection.execute(_SPENDING, {"scopes": sorted(scopes)})
+    return {scope: Spent(queries, tokens, nano_usd) for scope, queries, tokens, nano_usd in rows}
+
+
+def _of_keys(connection: sa.Connection, select: sa.Select, request_keys: Iterable[str]) -> Iterator[sa.Row]:
+    keys = sorted(request_keys)
+    for start in range(0, len(keys), LOOK_UP_AT_ONCE):
+        yield from connection.execute(select, {"request_keys": keys[start : start + LOOK_UP_AT_ONCE]})
+
+
+_ANSWERS = sa.select(
     schema.answers.c.request_key,
     schema.answers.c.request_id,
     schema.answers.c.text,
     schema.answers.c.finish_reason,
     schema.answers.c.outcome,
-    schema.answers.c.prompt_tokens,
-    schema.answers.c.cached_tokens,
-    schema.answers.c.completion_tokens,
+    *(schema.answers.c[name] for name in schema.USAGE),
 ).where(schema.answers.c.request_key.in_(sa.bindparam("request_keys", expanding=True)))
+
+_CLAIMS = (
+    sa.select(schema.claims.c.request_key, schema.claims.c.owner, schema.owners.c.owner, schema.owners.c.lease_until)
+    .select_from(schema.claims.outerjoin(schema.owners, schema.claims.c.owner == schema.owners.c.owner))
+    .where(schema.claims.c.request_key.in_(sa.bindparam("request_keys", expanding=True)))
+)
+
+_SPENDING = sa.select(
+    schema.spending.c.scope, schema.spending.c.queries, schema.spending.c.tokens, schema.spending.c.nano_usd
+).where(schema.spending.c.scope.in_(sa.bindparam("scopes", expanding=True)))
+
+_RELEASE = sa.delete(schema.claims).where(
+    schema.claims.c.request_key == sa.bindparam("key"), schema.claims.c.owner == sa.bindparam("holder")
+)
 
 
 _KEPT_WHEN_REPEATED = {"questions": ["request_key"], "uses": ["use_id", "answered"]}
 """The tables where a repeated row is ignored, with what makes it a repetition. Elsewhere a repetition is an error."""
 
 
+@cache
+def upsert(table: sa.Table, dialect: str) -> sa.Insert:
+    """An insert that replaces the row of the same primary key."""
+    insert = _dialect(dialect).insert(table)
+    keys = [column.name for column in table.primary_key]
+    others = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=others)
+
+
+@cache
 def _insert(table: sa.Table, dialect: str) -> sa.Insert:
-    insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    insert = _dialect(dialect).insert(table)
     unique = _KEPT_WHEN_REPEATED.get(table.name)
     return insert.on_conflict_do_nothing(index_elements=unique) if unique else insert
+
+
+@cache
+def _add_up(dialect: str) -> sa.Insert:
+    """Adds amounts to scopes."""
+    insert = _dialect(dialect).insert(schema.spending)
+    amounts = ("queries", "tokens", "nano_usd")
+    added = {name: schema.spending.c[name] + insert.excluded[name] for name in amounts}
+    return insert.on_conflict_do_update(index_elements=["scope"], set_=added)
+
+
+def _dialect(name: str) -> ModuleType:
+    return postgresql if name == "postgresql" else sqlite
 
 
 def _place(place: Place) -> dict[str, str | None]:
@@ -176,4 +293,6 @@ def _usage(usage: Usage) -> dict[str, int | None]:
         "prompt_tokens": usage.prompt_tokens,
         "cached_tokens": usage.cached_tokens,
         "completion_tokens": usage.completion_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
     }

@@ -1,15 +1,19 @@
-"""The ledger database's tables: append-only, the same on SQLite and PostgreSQL.
+"""The ledger database's tables, the same on SQLite and PostgreSQL.
 
-`seq` rises with commit order (writers are serialised), so a reader that remembers the highest one it saw
-misses nothing. Times are microseconds since the epoch, UTC. Money is nano-dollars.
+What happened is append-only (questions, attempts, results, answers, uses): `seq` rises with commit order (writers are
+serialised), so a reader that remembers the highest one it saw misses nothing. What is under way is not (owners, claims,
+spending, batches). Times are microseconds since the epoch, UTC. Money is nano-dollars.
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised with every change of these tables."""
+
+USAGE = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "cache_write_tokens")
+"""Columns of tokens."""
 
 metadata = sa.MetaData()
 
@@ -42,7 +46,7 @@ def _where_asked() -> list[sa.Column[str]]:
 
 def _usage() -> list[sa.Column[int]]:
     """Tokens as the provider reported them; NULL where it said nothing."""
-    return [sa.Column(name, sa.BigInteger) for name in ("prompt_tokens", "cached_tokens", "completion_tokens")]
+    return [sa.Column(name, sa.BigInteger) for name in USAGE]
 
 
 ledger_identity = sa.Table(
@@ -81,8 +85,14 @@ attempts = sa.Table(
     *_where_asked(),
     _required("process"),
     sa.Column("started_at", sa.BigInteger, nullable=False),
+    sa.Column("reserved_tokens", sa.BigInteger),
+    sa.Column("reserved_nano_usd", sa.BigInteger),
+    sa.Column("batch_id", sa.Text),
 )
-"""Intents: written before the call. One without a row in `results` is unresolved: perhaps paid, outcome unknown."""
+"""Intents: written before the call. One without a row in `results` is unresolved: perhaps paid, outcome unknown.
+
+What is reserved is the most that the call can cost; NULL where no price is known, or when it was written before
+reservations were. `batch_id` names the batch that an attempt is part of."""
 
 results = sa.Table(
     "results",
@@ -133,3 +143,50 @@ uses = sa.Table(
 )
 """One row per question asked. A question that failed and was answered when the step ran again has two rows with
 one `use_id`; the answered one counts."""
+
+owners = sa.Table(
+    "owners",
+    metadata,
+    sa.Column("owner", sa.Text, primary_key=True),
+    sa.Column("lease_until", sa.BigInteger),
+)
+"""Who may hold claims: processes, which renew their lease while they live, and batches, which have none (NULL)."""
+
+claims = sa.Table(
+    "claims",
+    metadata,
+    sa.Column("request_key", sa.Text, primary_key=True),
+    _required("owner"),
+)
+"""The questions that are being asked. A claim counts while its owner lives."""
+
+spending = sa.Table(
+    "spending",
+    metadata,
+    sa.Column("scope", sa.Text, primary_key=True),
+    sa.Column("queries", sa.BigInteger, nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Column("nano_usd", sa.BigInteger, nullable=False),
+)
+"""What may have been billed so far: paid, reserved for calls under way, or of unknown fate. One row per scope."""
+
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("batch_id", sa.Text, primary_key=True),
+    _required("role"),
+    _required("provider"),
+    _required("model"),
+    _required("base_url"),
+    _required("status"),
+    sa.Column("remote_id", sa.Text),
+    sa.Column("owner", sa.Text),
+    _required("run_id"),
+    _required("asset_key"),
+    sa.Column("partition_key", sa.Text),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", sa.BigInteger, nullable=False),
+)
+"""Provider batches: `preparing` (attempts are on the ledger), `submitted`, `collected`, or `lost` (never submitted).
+
+`owner` is the process that works on it, NULL when none does."""

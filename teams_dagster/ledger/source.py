@@ -1,16 +1,23 @@
-"""The ledger database's rows in commit order, as Arrow tables for the read model: a batch at a time, any size."""
+"""The ledger database's rows in commit order, as streams of Arrow batches for the read model: any size, little memory.
+
+The databases' own drivers are read in batches that fit a processor's cache: at a million rows this halves the time.
+Nothing but Python's own SQLite may open the ledger file in a process that writes to it: with two copies of SQLite in
+one process, closing a file in one drops the locks of the other (sqlite.org/howtocorrupt.html, 2.2.1).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
 
 from teams_dagster.ledger.schema import answers, attempts, questions, results, uses
 
-ROWS_AT_ONCE = 50_000
+ROWS_AT_ONCE = 2_048
+"""Rows of a batch: a DuckDB vector."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,6 @@ _TYPES: dict[type, pa.DataType] = {
     sa.Integer: pa.int64(),
     sa.BigInteger: pa.int64(),
     sa.Double: pa.float64(),
-    sa.Boolean: pa.bool_(),
 }
 
 _TIMES = {"started_at", "finished_at", "created_at", "asked_at"}
@@ -43,54 +49,72 @@ def end(connection: sa.Connection) -> Position:
     return Position(*highest)
 
 
-def new_calls(connection: sa.Connection, since: Position) -> Iterator[pa.Table]:
+def new_calls(connection: sa.Connection, since: Position) -> pa.RecordBatchReader:
     """Attempts written after `since`, with their results so far (status `unresolved` where there is none)."""
-    columns = [
-        *(column for column in attempts.c if column.name != "seq"),
-        *(questions.c[name] for name in ("base_url", "prompt_version", "replica")),
-        *_RESULT_COLUMNS,
-    ]
-    joined = attempts.join(questions, attempts.c.request_key == questions.c.request_key).outerjoin(
-        results, attempts.c.request_id == results.c.request_id
-    )
-    selected = sa.select(*columns).select_from(joined).where(attempts.c.seq > since.attempts)
-    return _batches(connection, selected.order_by(attempts.c.seq))
+    joined = _ASKED.outerjoin(results, attempts.c.request_id == results.c.request_id)
+    new = sa.select(*_CALL).select_from(joined).where(attempts.c.seq > since.attempts)
+    return _stream(connection, new.order_by(attempts.c.seq))
 
 
-def late_results(connection: sa.Connection, since: Position) -> Iterator[pa.Table]:
-    """Results written after `since` of attempts written before it."""
-    joined = results.join(attempts, attempts.c.request_id == results.c.request_id)
-    selected = sa.select(results.c.request_id, *_RESULT_COLUMNS).select_from(joined)
-    late = selected.where(results.c.seq > since.results, attempts.c.seq <= since.attempts)
-    return _batches(connection, late.order_by(results.c.seq))
+def settled_calls(connection: sa.Connection, since: Position) -> pa.RecordBatchReader:
+    """Attempts written up to `since` whose result was written after it: the whole calls, as `new_calls` gives them."""
+    joined = _ASKED.join(results, attempts.c.request_id == results.c.request_id)
+    settled = sa.select(*_CALL).select_from(joined)
+    settled = settled.where(results.c.seq > since.results, attempts.c.seq <= since.attempts)
+    return _stream(connection, settled.order_by(results.c.seq))
 
 
-def new_uses(connection: sa.Connection, since: Position) -> Iterator[pa.Table]:
+def new_uses(connection: sa.Connection, since: Position) -> pa.RecordBatchReader:
     """Uses written after `since`."""
-    columns = [column for column in uses.c if column.name not in ("seq", "answered")]
-    return _batches(connection, sa.select(*columns).where(uses.c.seq > since.uses).order_by(uses.c.seq))
+    columns = [_whole_number(column) for column in uses.c if column.name not in ("seq", "answered")]
+    return _stream(connection, sa.select(*columns).where(uses.c.seq > since.uses).order_by(uses.c.seq))
 
 
-def new_answers(connection: sa.Connection, since: Position) -> Iterator[pa.Table]:
+def new_answers(connection: sa.Connection, since: Position) -> pa.RecordBatchReader:
     """Answers written after `since`."""
     columns = [column for column in answers.c if column.name != "seq"]
-    return _batches(connection, sa.select(*columns).where(answers.c.seq > since.answers).order_by(answers.c.seq))
+    return _stream(connection, sa.select(*columns).where(answers.c.seq > since.answers).order_by(answers.c.seq))
 
 
-_RESULT_COLUMNS = [
+_ASKED = attempts.join(questions, attempts.c.request_key == questions.c.request_key)
+
+_CALL = [
+    *(column for column in attempts.c if column.name != "seq"),
+    *(questions.c[name] for name in ("base_url", "prompt_version", "replica")),
     sa.func.coalesce(results.c.status, "unresolved").label("status"),
     *(column for column in results.c if column.name not in ("seq", "request_id", "status")),
 ]
+"""The columns of `llm_calls`."""
 
 
-def _batches(connection: sa.Connection, selected: sa.Select) -> Iterator[pa.Table]:
-    fields = [pa.field(column.name, _arrow_type(column)) for column in selected.selected_columns]
-    schema = pa.schema(fields)
-    rows = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(selected)
-    for part in rows.partitions():
-        columns = zip(*part, strict=True)
-        arrays = [pa.array(values, kind) for values, kind in zip(columns, schema.types, strict=True)]
-        yield pa.Table.from_arrays(arrays, schema=schema)
+def _whole_number(column: sa.ColumnElement) -> sa.ColumnElement:
+    """Truth as 0 or 1: what SQLite keeps, and DuckDB understands."""
+    return sa.cast(column, sa.Integer).label(column.name) if isinstance(column.type, sa.Boolean) else column
+
+
+def _stream(connection: sa.Connection, selected: sa.Select) -> pa.RecordBatchReader:
+    """The rows of `selected`, read when they are asked for, in the transaction of `connection`."""
+    columns = [(column.name, _arrow_type(column)) for column in selected.selected_columns]
+    schema = pa.schema(columns)
+    return pa.RecordBatchReader.from_batches(schema, _batches(connection, selected, schema))
+
+
+def _batches(connection: sa.Connection, selected: sa.Select, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    statement = selected.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+    cursor = _cursor(connection)
+    try:
+        cursor.execute(str(statement))
+        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+            values = zip(zip(*rows, strict=True), schema.types, strict=True)
+            yield pa.RecordBatch.from_arrays([pa.array(column, kind) for column, kind in values], schema=schema)
+    finally:
+        cursor.close()
+
+
+def _cursor(connection: sa.Connection) -> Any:
+    """The driver's own cursor; on PostgreSQL one whose rows wait at the server."""
+    driver = connection.connection
+    return driver.cursor(name="read_model") if connection.dialect.name == "postgresql" else driver.cursor()
 
 
 def _arrow_type(column: sa.ColumnElement) -> pa.DataType:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.database import LedgerError, open_database, read_snapshot, sqlite_url, write_transaction
-from teams_dagster.ledger.schema import ledger_identity
+from teams_dagster.ledger.schema import SCHEMA_VERSION, ledger_identity
+from teams_dagster.ledger.writer import Ledger
+from tests.support.entries import ask, begin, intend
 
 
 def test_sqlite_is_durable_and_lets_readers_and_writers_work_together(tmp_path: Path) -> None:
@@ -16,6 +22,23 @@ def test_sqlite_is_durable_and_lets_readers_and_writers_work_together(tmp_path: 
     with engine.connect() as connection:
         assert connection.exec_driver_sql("pragma journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("pragma synchronous").scalar() == 2  # FULL
+
+
+def test_many_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
+    """SQLite refuses a switch to WAL mode beside another one at once, whatever its timeout."""
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(50):
+            together = threading.Barrier(8)
+
+            def open_it(
+                _: int, url: str = sqlite_url(tmp_path / str(number)), meet: threading.Barrier = together
+            ) -> str:
+                meet.wait()
+                engine = open_database(url)
+                with engine.connect() as connection:
+                    return connection.execute(sa.select(ledger_identity.c.ledger_id)).scalar_one()
+
+            assert len(set(pool.map(open_it, range(8)))) == 1
 
 
 def test_a_ledger_keeps_its_identity_and_another_one_has_another(tmp_path: Path) -> None:
@@ -53,6 +76,22 @@ def test_a_password_is_not_shown_when_the_server_is_away() -> None:
     assert "sesame" not in str(failure.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql//teams:secret@host/db",
+        "postgresql://teams:secret@host:port/db",
+        "postgresql://teams:pass@secret@host/db",
+        "postgresql://teams@host:secret/db",
+        "secret",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_not_repeated(url: str) -> None:
+    with pytest.raises(LedgerError, match="TEAMS_LEDGER_URL") as refused:
+        open_database(url)
+    assert "secret" not in "".join(traceback.format_exception(refused.value))
+
+
 def test_a_snapshot_does_not_change_under_its_reader(tmp_path: Path) -> None:
     engine = open_database(sqlite_url(tmp_path / "ledger.sqlite"))
     version = sa.select(ledger_identity.c.schema_version)
@@ -61,3 +100,35 @@ def test_a_snapshot_does_not_change_under_its_reader(tmp_path: Path) -> None:
         with write_transaction(engine) as writer:
             writer.execute(sa.update(ledger_identity).values(schema_version=99))
         assert reader.execute(version).scalar_one() == before
+
+
+def test_a_ledger_of_the_first_version_is_brought_up_to_date_with_all_it_holds(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "ledger.sqlite")
+    with Ledger(url) as ledger:
+        ask(ledger, "paid")
+        intend(ledger, "of unknown fate")
+        before = ledger.answer(begin("paid").use.request_key)
+    with write_transaction(open_database(url)) as connection:
+        for table, column in _ADDED_BY_2:
+            connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
+        for table in ("owners", "claims", "spending", "batches"):
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+        connection.execute(sa.update(ledger_identity).values(schema_version=1))
+    with Ledger(url) as ledger:
+        after = ledger.answer(begin("paid").use.request_key)
+        assert (after.request_id, after.completion.text) == (before.request_id, before.completion.text)
+        assert ledger.spent() == Spent(queries=2, tokens=15, nano_usd=7)
+        ask(ledger, "another")
+    with open_database(url).connect() as connection:
+        assert connection.execute(sa.select(ledger_identity.c.schema_version)).scalar_one() == SCHEMA_VERSION
+
+
+_ADDED_BY_2 = [
+    ("attempts", "reserved_tokens"),
+    ("attempts", "reserved_nano_usd"),
+    ("attempts", "batch_id"),
+    ("results", "reasoning_tokens"),
+    ("answers", "reasoning_tokens"),
+    ("results", "cache_write_tokens"),
+    ("answers", "cache_write_tokens"),
+]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -14,12 +17,17 @@ from typing import Any
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from teams_dagster.ledger import source
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.read_model import ArtefactFiles, RefreshReport, refresh
 from teams_dagster.ledger.tables import TABLES, write_table
 from teams_dagster.ledger.writer import Ledger
+from tests.support import postgres
 from tests.support.entries import ask, ask_in_vain, failure, intend, settle
+from tests.support.ledger_rows import Row, insert, stories
 
 
 @pytest.fixture
@@ -44,8 +52,11 @@ def read(model: Path, query: str) -> list[tuple[Any, ...]]:
 
 def everything(model: Path) -> dict[str, list[tuple[Any, ...]]]:
     tables = ["llm_calls", "llm_requests", "answers", *TABLES]
-    views = ["cost_by_asset", "cost_by_role", "cost_by_operation", "cost_by_model", "sample_lineage"]
-    return {name: sorted(read(model, f"from {name}"), key=repr) for name in (*tables, *views)}
+    costs = ["cost_by_asset", "cost_by_role", "cost_by_operation", "cost_by_model"]
+    views = [*costs, "sample_lineage", "request_outcomes", "ledger_audit"]
+    with duckdb.connect(model, read_only=True) as connection:
+        found = {name: connection.execute(f"from {name}").fetchall() for name in (*tables, *views)}
+    return {name: sorted(rows, key=repr) for name, rows in found.items()}
 
 
 def artefact(folder: Path, *, current: bool = True, **tables: list[dict[str, Any]]) -> ArtefactFiles:
@@ -189,6 +200,81 @@ def test_following_step_by_step_ends_where_making_it_anew_ends(ledger: Ledger, m
     assert ("usable", 1) in read(
         model, "select outcome, count(*) from llm_requests where use_id = 'run-1 later' group by all"
     )
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[list[Row]]:
+    """Several questions going their ways at once: transactions in the order of their commits."""
+    chosen = [draw(st.sampled_from(stories(f"q{number}"))) for number in range(draw(st.integers(1, 5)))]
+    order = draw(st.permutations([number for number, story in enumerate(chosen) for _ in story]))
+    remaining = [iter(story) for story in chosen]
+    return [next(remaining[number]) for number in order]
+
+
+@settings(max_examples=10, deadline=None)
+@given(history=histories(), data=st.data())
+def test_however_often_it_is_refreshed_it_holds_the_same(history: list[list[Row]], data: st.DataObject) -> None:
+    refreshed_after = data.draw(st.sets(st.integers(0, len(history) - 1), max_size=3))
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "teams.duckdb"
+        for number, transaction in enumerate(history):
+            insert(sqlite_url(model.parent / "ledger.sqlite"), transaction)
+            if number in refreshed_after:
+                assert renew(model).published
+        renew(model)
+        followed = everything(model)
+        model.unlink()
+        renew(model)
+        assert everything(model) == followed
+    assert all(violations == 0 for _, kind, violations in followed["ledger_audit"] if kind == "promise")
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(postgres.programs() is None, reason="no PostgreSQL server (Debian: apt install postgresql)")
+def test_postgresql_and_sqlite_bring_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "ROWS_AT_ONCE", 16)
+    told = [story for number in range(100) for story in stories(f"q{number}")[number % 6]]
+    parts = told[: len(told) // 3], told[len(told) // 3 :]
+    found = {}
+    with postgres.cluster() as address:
+        for url in (sqlite_url(tmp_path / "ledger.sqlite"), address):
+            model = tmp_path / f"{url[:6]}.duckdb"
+            for part in parts:
+                insert(url, [row for transaction in part for row in transaction])
+                assert refresh(url, [], model).published
+            found[url] = everything(model)
+    on_sqlite, on_postgresql = found.values()
+    assert len(on_sqlite["llm_calls"]) > 100
+    assert on_sqlite == on_postgresql
+
+
+def test_what_killed_refreshers_left_is_cleared_away(ledger: Ledger, model: Path) -> None:
+    spill = model.with_name(".teams.duckdb.draft.spill")
+    spill.mkdir()
+    (spill / "duckdb_temp_storage-0.tmp").write_bytes(b"half")
+    model.with_name(".teams.duckdb.draft").write_bytes(b"half")
+    assert renew(model).published
+    assert sorted(path.name for path in model.parent.glob(".teams.duckdb.*")) == [".teams.duckdb.lock"]
+
+
+@pytest.mark.parametrize("copied", [0, 1_000])
+def test_what_the_kernel_does_not_copy_is_copied_all_the_same(
+    ledger: Ledger, model: Path, copied: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copy(source: int, target: int, count: int) -> int:
+        os.write(target, os.read(source, copied))
+        monkeypatch.setattr(os, "copy_file_range", unsupported)
+        return copied
+
+    def unsupported(*_: int) -> int:
+        raise OSError(errno.EOPNOTSUPP, "not here")
+
+    ask(ledger, "a")
+    renew(model)
+    monkeypatch.setattr(os, "copy_file_range", copy)
+    ask(ledger, "b")
+    assert renew(model).published
+    assert read(model, "select count(*) from llm_calls") == [(2,)]
 
 
 def test_nothing_new_is_nothing_done(ledger: Ledger, model: Path, tmp_path: Path) -> None:

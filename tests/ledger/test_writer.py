@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import event
 
 from teams_dagster.ledger.database import LedgerError, sqlite_url
+from teams_dagster.ledger.entries import Release
 from teams_dagster.ledger.writer import Ledger
 from tests.support.entries import ask, ask_in_vain, begin, intend, settle
 
@@ -60,11 +61,13 @@ def test_a_bad_row_fails_only_its_own_caller(ledger: Ledger, path: Path) -> None
 
 
 def test_the_first_of_two_answers_stays_and_both_payments_are_on_the_ledger(path: Path) -> None:
+    """A claim can be lost while its owner still asks: a machine that slept longer than its lease."""
     with Ledger(sqlite_url(path)) as ours, Ledger(sqlite_url(path)) as theirs:
         first, second = begin("q", run_id="run-1"), begin("q", run_id="run-2")
 
         async def race() -> tuple:
             assert await ours.write(first) is None
+            await ours.write(Release(first.use.request_key))
             assert await theirs.write(second) is None
             return await theirs.write(settle(second, "theirs")), await ours.write(settle(first, "ours"))
 

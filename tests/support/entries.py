@@ -6,7 +6,8 @@ import asyncio
 import uuid
 
 from teams_dagster.completions.keys import request_key
-from teams_dagster.completions.protocol import Completion, ModelIdentity, Outcome, Usage
+from teams_dagster.completions.protocol import Completion, ErrorKind, ModelIdentity, Outcome, Usage
+from teams_dagster.ledger.budgets import PROJECT, Budget, Limit, Reservation
 from teams_dagster.ledger.entries import AttemptFailed, Begin, Settle, Unanswered
 from teams_dagster.ledger.records import Attempt, Place, Question, Result, Use
 from teams_dagster.ledger.writer import Ledger
@@ -14,27 +15,36 @@ from tests.support.questions import question
 
 IDENTITY = ModelIdentity("openai", "m", "https://host/v1")
 
+RESERVED = Reservation((Limit(PROJECT, Budget()),), tokens=100, nano_usd=50)
 
-def begin(text: str, *, run_id: str = "run-1", asset: str = "asset", role: str = "expert") -> Begin:
+
+def begin(
+    text: str,
+    *,
+    run_id: str = "run-1",
+    asset: str = "asset",
+    role: str = "expert",
+    reserves: Reservation = RESERVED,
+) -> Begin:
     """The intent to ask about `text`."""
     request = question(text)
     key = request_key(IDENTITY, request)
     place = Place(role, "respond", None, "openai", "m", run_id, asset, None, f"transition {text}", None)
     attempt = Attempt(uuid.uuid4().hex, key, 1, place, 1_000_000)
-    return Begin(Question(key, IDENTITY, request), attempt, Use(f"{run_id} {text}", key, place, 1_000_000))
+    return Begin(Question(key, IDENTITY, request), attempt, Use(f"{run_id} {text}", key, place, 1_000_000), reserves)
 
 
 def settle(begun: Begin, text: str = "an answer", cost: int | None = 7) -> Settle:
     """Its answer."""
-    completion = Completion(text, "stop", Outcome.USABLE, Usage(10, 2, 5))
+    completion = Completion(text, "stop", Outcome.USABLE, Usage(10, 2, 5, 1))
     result = Result(begun.attempt.request_id, completion, None, None, None, cost, "prices-1", 12.5, 2_000_000)
-    return Settle(result, begun.use)
+    return Settle(result, begun.use, begun.reserves)
 
 
-def failure(begun: Begin) -> tuple[AttemptFailed, Unanswered]:
+def failure(begun: Begin, kind: ErrorKind = ErrorKind.SERVER) -> tuple[AttemptFailed, Unanswered]:
     """Its failure for good."""
-    result = Result(begun.attempt.request_id, None, "server", "on fire", 500, None, "prices-1", 12.5, 2_000_000)
-    return AttemptFailed(result), Unanswered(begun.use, "server")
+    result = Result(begun.attempt.request_id, None, kind, "on fire", 500, None, "prices-1", 12.5, 2_000_000)
+    return AttemptFailed(result, begun.reserves), Unanswered(begun.use, kind.value)
 
 
 def ask(ledger: Ledger, *texts: str, run_id: str = "run-1", asset: str = "asset") -> None:

@@ -29,6 +29,11 @@ class Reply:
     prompt_tokens: int | None = 10
     cached_tokens: int | None = 0
     completion_tokens: int | None = 5
+    reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    total_tokens: int | None = None
+    """None reports what the others add up to."""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def body(self, model: str) -> Body:
         """The response body."""
@@ -44,10 +49,14 @@ class Reply:
             usage: Body = {
                 "prompt_tokens": self.prompt_tokens,
                 "completion_tokens": self.completion_tokens,
-                "total_tokens": self.prompt_tokens + self.completion_tokens,
+                "total_tokens": self.total_tokens or self.prompt_tokens + self.completion_tokens,
             }
             if self.cached_tokens is not None:
                 usage["prompt_tokens_details"] = {"cached_tokens": self.cached_tokens}
+            if self.cache_write_tokens is not None:
+                usage.setdefault("prompt_tokens_details", {})["cache_write_tokens"] = self.cache_write_tokens
+            if self.reasoning_tokens is not None:
+                usage["completion_tokens_details"] = {"reasoning_tokens": self.reasoning_tokens}
             body["usage"] = usage
         return body
 
@@ -57,13 +66,17 @@ class Fault:
     """What happens to one request instead of an answer."""
 
     status: int = 500
-    body: str = '{"error": {"message": "the model is on fire", "type": "server_error"}}'
+    body: str | bytes = '{"error": {"message": "the model is on fire", "type": "server_error"}}'
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     disconnect: bool = False
     """Close the connection without a response."""
     hang_s: float = 0.0
     """Wait before anything is sent."""
+    part: bool = False
+    """Send half of the body first, then disconnect or hang."""
+    endless: bool = False
+    """Send the body again and again until nobody listens."""
 
 
 def echo(body: Body) -> Reply:
@@ -74,9 +87,11 @@ def echo(body: Body) -> Reply:
 
 
 class OpenAIServer:
-    """Serves on a free loopback port from its own thread; start and stop it with `with`."""
+    """Serves on a loopback port from its own thread; start and stop it with `with`."""
 
-    def __init__(self, respond: Callable[[Body], Reply | str] = echo, *, latency_s: float = 0.0) -> None:
+    def __init__(self, respond: Callable[[Body], Reply | str] = echo, *, latency_s: float = 0.0, port: int = 0) -> None:
+        """`port` 0 takes a free one."""
+        self._port = port
         self.respond = respond
         """Answers a request body; a text stands for a Reply that says it."""
         self.latency_s = latency_s
@@ -87,6 +102,8 @@ class OpenAIServer:
         self.headers: list[dict[str, str]] = []
         self.in_flight = 0
         self.most_in_flight = 0
+        self.sent_bytes = 0
+        """Of endless bodies."""
         self.base_url = ""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="openai-server", daemon=True)
@@ -111,13 +128,17 @@ class OpenAIServer:
 
     async def _start(self) -> None:
         application = web.Application(client_max_size=64 * 1024**2)
-        application.router.add_post("/v1/chat/completions", self._complete)
+        application.add_routes(self._routes())
         self._runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
         await site.start()
         host, port = self._runner.addresses[0][:2]
         self.base_url = f"http://{host}:{port}/v1"
+
+    def _routes(self) -> list[web.RouteDef]:
+        """What is served; a server that speaks more of the protocol adds to it."""
+        return [web.post("/v1/chat/completions", self._complete)]
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -135,13 +156,36 @@ class OpenAIServer:
         await asyncio.sleep(self.latency_s)
         said = self.respond(body)
         reply = Reply(said) if isinstance(said, str) else said
-        return web.json_response(reply.body(body["model"]))
+        return web.json_response(reply.body(body["model"]), headers=dict(reply.headers))
 
-    async def _fail(self, request: web.Request, fault: Fault) -> web.Response:
+    async def _fail(self, request: web.Request, fault: Fault) -> web.StreamResponse:
+        body = fault.body if isinstance(fault.body, bytes) else fault.body.encode()
+        headers = {"Content-Type": fault.content_type, **fault.headers}
+        if fault.part or fault.endless:
+            return await self._fail_midway(
+                request, fault, web.StreamResponse(status=fault.status, headers=headers), body
+            )
         await asyncio.sleep(fault.hang_s)
         if fault.disconnect:
             assert request.transport is not None
             request.transport.abort()
-        return web.Response(
-            status=fault.status, text=fault.body, content_type=fault.content_type, headers=dict(fault.headers)
-        )
+        return web.Response(status=fault.status, body=body, headers=headers)
+
+    async def _fail_midway(
+        self, request: web.Request, fault: Fault, response: web.StreamResponse, body: bytes
+    ) -> web.StreamResponse:
+        if fault.part:
+            response.content_length = len(body)
+        await response.prepare(request)
+        try:
+            await response.write(body[: len(body) // 2] if fault.part else body)
+            self.sent_bytes += len(body)
+            while fault.endless:
+                await response.write(body)
+                self.sent_bytes += len(body)
+        except ConnectionError:
+            return response
+        await asyncio.sleep(fault.hang_s)
+        if fault.disconnect and request.transport is not None:
+            request.transport.abort()
+        return response

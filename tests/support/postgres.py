@@ -7,9 +7,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psycopg
+from psycopg import sql
 
 
 def programs() -> Path | None:
@@ -43,3 +47,11 @@ def cluster() -> Iterator[str]:
             yield f"postgresql://teams@127.0.0.1:{port}/postgres"
         finally:
             call(str(folder / "pg_ctl"), "-D", data, "-w", "-m", "immediate", "stop")
+
+
+def new_database(address: str) -> str:
+    """A new empty database in the cluster at `address`; its URL."""
+    name = f"d{uuid.uuid4().hex}"
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    return f"{address.rpartition('/')[0]}/{name}"

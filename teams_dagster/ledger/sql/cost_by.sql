@@ -10,6 +10,8 @@ with entries as (
         prompt_tokens,
         cached_tokens,
         completion_tokens,
+        reasoning_tokens,
+        cache_write_tokens,
         cost_nano_usd
     from llm_calls
     union all by name
@@ -26,6 +28,8 @@ select
     sum(prompt_tokens)::bigint as prompt_tokens,
     sum(cached_tokens)::bigint as cached_tokens,
     sum(completion_tokens)::bigint as completion_tokens,
+    sum(reasoning_tokens)::bigint as reasoning_tokens,
+    sum(cache_write_tokens)::bigint as cache_write_tokens,
     sum(cost_nano_usd)::bigint as cost_nano_usd,
     count(*) filter (status = 'ok' and cost_nano_usd is null) as unpriced
 from entries

@@ -24,12 +24,17 @@ create table llm_calls (
     prompt_tokens bigint,
     cached_tokens bigint,
     completion_tokens bigint,
+    reasoning_tokens bigint,
+    cache_write_tokens bigint,
     cost_nano_usd bigint,
     price_version varchar,
     latency_ms double,
     started_at timestamp not null,
     finished_at timestamp,
-    process varchar not null
+    process varchar not null,
+    reserved_tokens bigint,
+    reserved_nano_usd bigint,
+    batch_id varchar
 );
 
 create table llm_requests (
@@ -58,7 +63,10 @@ create table answers (
     text varchar not null,
     finish_reason varchar not null,
     outcome varchar not null,
-    usage struct(prompt_tokens bigint, cached_tokens bigint, completion_tokens bigint) not null,
+    usage struct(
+        prompt_tokens bigint, cached_tokens bigint, completion_tokens bigint, reasoning_tokens bigint,
+        cache_write_tokens bigint
+    ) not null,
     created_at timestamp not null
 );
 

@@ -1,14 +1,11 @@
 insert into answers by name
 select
-    request_key,
-    request_id,
-    text,
-    finish_reason,
-    outcome,
+    * exclude (prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens, cache_write_tokens),
     {
         'prompt_tokens': prompt_tokens,
         'cached_tokens': cached_tokens,
-        'completion_tokens': completion_tokens
-    } as usage,
-    created_at
+        'completion_tokens': completion_tokens,
+        'reasoning_tokens': reasoning_tokens,
+        'cache_write_tokens': cache_write_tokens
+    } as usage
 from batch;

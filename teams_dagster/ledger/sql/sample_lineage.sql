@@ -1,19 +1,40 @@
--- Every sample's chain, one row per transition: hop 1 is the edit of the seed, the last hop made the sample.
+-- Samples' chains, one row per transition: hop 1 is the edit of the seed, the last hop made the sample.
 -- Chains follow transition ids: the same text is reached on several paths.
-create view sample_lineage as
+create $what
 with recursive chain as (
-    select sample_id, transition_id, 0 as above
+    select sample_id, transition_id, 0 as above, respond_request_id
     from samples
+    $of_samples
     union all
-    select chain.sample_id, transitions.parent_transition_id, chain.above + 1
+    select chain.sample_id, transitions.parent_transition_id, chain.above + 1, null
     from chain
     join transitions using (transition_id)
     where transitions.parent_transition_id is not null
+),
+steps as $materialized (
+    select
+        chain.sample_id,
+        max(chain.above) over (partition by chain.sample_id) - chain.above + 1 as hop,
+        chain.transition_id,
+        chain.respond_request_id,
+        step.* exclude (transition_id, sample_id)
+    from chain
+    left join transitions as step on step.transition_id = chain.transition_id
+),
+texts as $materialized (
+    select instruction_id, text, input
+    from instructions
+    $of_texts
+),
+calls as $materialized (
+    select request_id, cost_nano_usd
+    from llm_calls
+    $of_calls
 )
 select
-    chain.sample_id,
-    max(chain.above) over (partition by chain.sample_id) - chain.above + 1 as hop,
-    chain.transition_id,
+    step.sample_id,
+    step.hop,
+    step.transition_id,
     step.operation,
     step.probability,
     step.verdict,
@@ -32,16 +53,14 @@ select
     step.run_id,
     step.rewrite_request_id,
     step.review_request_id,
-    sample.respond_request_id,
+    step.respond_request_id,
     -- What the hop's answers cost whoever asked first; NULL when one of them has no known price.
     if(step.rewrite_request_id is null, 0, rewrite.cost_nano_usd)
     + if(step.review_request_id is null, 0, review.cost_nano_usd)
-    + if(sample.respond_request_id is null, 0, respond.cost_nano_usd) as cost_nano_usd
-from chain
-left join transitions as step on step.transition_id = chain.transition_id
-left join instructions as before on before.instruction_id = step.parent_id
-left join instructions as after on after.instruction_id = step.instruction_id
-left join samples as sample on sample.sample_id = chain.sample_id and chain.above = 0
-left join llm_calls as rewrite on rewrite.request_id = step.rewrite_request_id
-left join llm_calls as review on review.request_id = step.review_request_id
-left join llm_calls as respond on respond.request_id = sample.respond_request_id;
+    + if(step.respond_request_id is null, 0, respond.cost_nano_usd) as cost_nano_usd
+from steps as step
+left join texts as before on before.instruction_id = step.parent_id
+left join texts as after on after.instruction_id = step.instruction_id
+left join calls as rewrite on rewrite.request_id = step.rewrite_request_id
+left join calls as review on review.request_id = step.review_request_id
+left join calls as respond on respond.request_id = step.respond_request_id;

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import socket
+import threading
 import traceback
+import tracemalloc
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from resources.language_models.openai_compatible import OpenAICompatibleModel
+from resources.language_models.openai_compatible import MAX_BODY_BYTES, OpenAICompatibleModel
 from teams_dagster.completions.protocol import (
     Completion,
     CompletionError,
     ErrorKind,
+    Headroom,
     Outcome,
     Request,
     Sampling,
     Usage,
 )
-from tests.support.openai_server import Fault, OpenAIServer, Reply
+from tests.support.openai_server import Fault, OpenAIServer, Reply, echo
 from tests.support.questions import question
 
 KEY = "sk-secret-0123456789"
@@ -87,23 +93,35 @@ def test_a_billed_completion_has_the_outcome_it_turned_out_to_be(
     assert ask(openai_server).outcome is outcome
 
 
+HTML = Fault(status=200, body="<html>hello</html>", content_type="text/html")
+COMPLETION = json.dumps(Reply("Hello, you there.").body("some-model"))
+
+
 @pytest.mark.parametrize(
     ("fault", "kind", "status"),
     [
         (Fault(status=500), ErrorKind.SERVER, 500),
         (Fault(status=503, body="<html>busy</html>", content_type="text/html"), ErrorKind.SERVER, 503),
+        (Fault(status=502, headers={"Content-Encoding": "gzip"}), ErrorKind.SERVER, 502),
         (Fault(status=429), ErrorKind.RATE_LIMITED, 429),
-        (Fault(status=429, body='{"error": {"code": "insufficient_quota"}}'), ErrorKind.REJECTED, 429),
-        (Fault(status=401), ErrorKind.REJECTED, 401),
-        (Fault(status=404), ErrorKind.REJECTED, 404),
         (Fault(status=408), ErrorKind.TIMEOUT, 408),
-        (Fault(status=200, body="<html>hello</html>", content_type="text/html"), ErrorKind.BAD_REPLY, 200),
+        (Fault(status=409), ErrorKind.SERVER, 409),
+        (Fault(status=400), ErrorKind.REJECTED, 400),
+        (Fault(status=413), ErrorKind.REJECTED, 413),
+        (HTML, ErrorKind.NOT_JSON, 200),
+        (Fault(status=200, body=""), ErrorKind.NOT_JSON, 200),
+        (Fault(status=200, body='{"choices": [{"mess'), ErrorKind.NOT_JSON, 200),
+        (Fault(status=200, body="[" * 100_000), ErrorKind.NOT_JSON, 200),
         (Fault(status=200, body='{"choices": []}'), ErrorKind.BAD_REPLY, 200),
-        (Fault(status=200, body='{"choices": [{"mess'), ErrorKind.BAD_REPLY, 200),
         (Fault(status=200, body="null"), ErrorKind.BAD_REPLY, 200),
+        (Fault(status=200, body='{"error": {"message": "upstream failed"}}'), ErrorKind.BAD_REPLY, 200),
+        (Fault(status=200, body=COMPLETION.replace("Hello", "Héllo").encode("latin-1")), ErrorKind.BAD_ENCODING, 200),
+        (Fault(status=200, headers={"Content-Encoding": "gzip"}), ErrorKind.BAD_ENCODING, None),
         (Fault(disconnect=True), ErrorKind.CONNECTION, None),
+        (Fault(status=200, body=COMPLETION, part=True, disconnect=True), ErrorKind.CONNECTION, None),
         (Fault(hang_s=5), ErrorKind.TIMEOUT, None),
-        (Fault(status=200, headers={"Content-Encoding": "gzip"}), ErrorKind.BAD_REPLY, None),
+        (Fault(status=200, body=COMPLETION, part=True, hang_s=5), ErrorKind.TIMEOUT, None),
+        (Fault(status=500, part=True, hang_s=5), ErrorKind.TIMEOUT, None),
     ],
 )
 def test_each_way_to_fail_has_its_kind_and_is_one_request(
@@ -113,8 +131,77 @@ def test_each_way_to_fail_has_its_kind_and_is_one_request(
     with pytest.raises(CompletionError) as failure:
         ask(openai_server, timeout_s=1.0)
     assert (failure.value.kind, failure.value.http_status) == (kind, status)
-    assert failure.value.reached_server
     assert openai_server.count == 1
+
+
+def said(code: str, message: str = "no") -> str:
+    return json.dumps({"error": {"message": message, "type": "invalid_request_error", "code": code}})
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Fault(status=401), id="a wrong key"),
+        pytest.param(Fault(status=400, body=said("invalid_api_key")), id="a wrong key, said otherwise"),
+        pytest.param(
+            Fault(status=400, body='[{"error": {"code": 400, "details": [{"reason": "API_KEY_INVALID"}]}}]'),
+            id="a wrong key, said as Google does",
+        ),
+        pytest.param(Fault(status=402), id="no credit"),
+        pytest.param(Fault(status=403), id="no access"),
+        pytest.param(Fault(status=404, body="404 page not found", content_type="text/plain"), id="a wrong URL"),
+        pytest.param(Fault(status=405, body=""), id="a URL of something else"),
+        pytest.param(Fault(status=404, body=said("model_not_found")), id="a wrong model"),
+        pytest.param(Fault(status=400, body=said("invalid_model")), id="a wrong model, said otherwise"),
+        pytest.param(Fault(status=429, body=said("insufficient_quota")), id="an exhausted quota"),
+        pytest.param(Fault(status=301, headers={"Location": "https://elsewhere/v1"}), id="a redirect"),
+    ],
+)
+def test_an_endpoint_that_will_answer_nothing_is_told_apart(openai_server: OpenAIServer, fault: Fault) -> None:
+    openai_server.faults.append(fault)
+    with pytest.raises(CompletionError) as failure:
+        ask(openai_server)
+    assert (failure.value.kind, failure.value.http_status) == (ErrorKind.DENIED, fault.status)
+    assert not failure.value.kind.retryable
+    assert openai_server.count == 1
+
+
+def test_a_redirect_is_not_followed(openai_server: OpenAIServer) -> None:
+    openai_server.faults.append(Fault(status=307, headers={"Location": "/v1/chat/completions"}))
+    with pytest.raises(CompletionError, match="redirects to /v1/chat/completions; correct the base URL"):
+        ask(openai_server)
+    assert openai_server.count == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        pytest.param(b" " * 65_536, {}, id="plain"),
+        pytest.param(gzip.compress(b" " * 2**26), {"Content-Encoding": "gzip"}, id="packed"),
+    ],
+)
+@pytest.mark.parametrize(("status", "kind"), [(200, ErrorKind.TOO_LARGE), (500, ErrorKind.SERVER)])
+def test_a_huge_answer_is_left_unread(
+    openai_server: OpenAIServer, body: bytes, headers: dict[str, str], status: int, kind: ErrorKind
+) -> None:
+    openai_server.faults.append(Fault(status, body, headers=headers, endless=True))
+    tracemalloc.start()
+    try:
+        with pytest.raises(CompletionError) as failure:
+            ask(openai_server)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (failure.value.kind, failure.value.http_status) == (kind, status)
+    assert most < 3 * MAX_BODY_BYTES
+    assert openai_server.sent_bytes < 2 * MAX_BODY_BYTES
+    assert len(failure.value.detail) < 2_000
+
+
+def test_a_long_answer_is_read_whole(openai_server: OpenAIServer) -> None:
+    text = "a word " * 1_000_000
+    openai_server.respond = lambda body: Reply(text)
+    assert ask(openai_server).text == text
 
 
 def test_a_refused_connection_never_reached_the_server() -> None:
@@ -123,8 +210,13 @@ def test_a_refused_connection_never_reached_the_server() -> None:
         port = unused.getsockname()[1]
     with pytest.raises(CompletionError) as failure:
         ask(f"http://127.0.0.1:{port}/v1")
-    assert failure.value.kind is ErrorKind.CONNECTION
-    assert not failure.value.reached_server
+    assert failure.value.kind is ErrorKind.UNREACHABLE
+
+
+def test_a_name_that_does_not_exist_never_reached_a_server() -> None:
+    with pytest.raises(CompletionError) as failure:
+        ask("https://no-such-host.invalid/v1")
+    assert failure.value.kind is ErrorKind.UNREACHABLE
 
 
 def test_a_connection_that_is_never_accepted_never_reached_the_server() -> None:
@@ -140,15 +232,136 @@ def test_a_connection_that_is_never_accepted_never_reached_the_server() -> None:
             ask(f"http://127.0.0.1:{address[1]}/v1", connect_timeout_s=0.3)
         for client in waiting:
             client.close()
-    assert not failure.value.reached_server
+    assert failure.value.kind is ErrorKind.UNREACHABLE
 
 
-def test_a_redirect_is_not_followed(openai_server: OpenAIServer) -> None:
-    openai_server.faults.append(Fault(status=307, headers={"Location": "/v1/chat/completions"}))
-    with pytest.raises(CompletionError, match="correct the base URL") as failure:
+def test_a_server_that_speaks_no_http_is_unreadable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            with server.accept()[0] as connection:
+                connection.recv(65_536)
+                connection.sendall(b"220 mail.example ESMTP\r\n\r\n")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        with pytest.raises(CompletionError) as failure:
+            ask(f"http://127.0.0.1:{server.getsockname()[1]}/v1")
+        thread.join()
+    assert failure.value.kind is ErrorKind.BAD_ENCODING
+
+
+@pytest.mark.parametrize(
+    ("reply", "usage"),
+    [
+        (Reply(completion_tokens=50, reasoning_tokens=40), Usage(10, 0, 50, 40)),
+        (Reply(completion_tokens=5, reasoning_tokens=40, total_tokens=55), Usage(10, 0, 45, 40)),
+        (Reply(completion_tokens=5, total_tokens=55), Usage(10, 0, 45, 40)),
+        (Reply(cached_tokens=4, cache_write_tokens=6), Usage(10, 4, 5, None, 6)),
+    ],
+    ids=["OpenAI", "xAI: reasoning beside the completion", "Gemini: reasoning in the total alone", "cache writes"],
+)
+def test_reasoning_and_cache_writes_are_counted_as_they_are_billed(
+    openai_server: OpenAIServer, reply: Reply, usage: Usage
+) -> None:
+    openai_server.respond = lambda body: reply
+    assert ask(openai_server).usage == usage
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("1s", 1.0),
+        ("6m0s", 360.0),
+        ("17ms", 0.017),
+        ("1h2m3.5s", 3_723.5),
+        ("12", 12.0),
+        ("0.25", 0.25),
+        ("1445412480", 0.0),
+        ("1445412480000", 0.0),
+        ("2015-10-21T07:28:00Z", 0.0),
+        ("soon", None),
+        ("-1", None),
+    ],
+)
+def test_headroom_is_read_in_each_form_of_its_times(
+    openai_server: OpenAIServer, value: str, seconds: float | None
+) -> None:
+    openai_server.respond = lambda body: Reply(headers={"x-ratelimit-reset-tokens": value})
+    headroom = ask(openai_server).headroom
+    assert headroom is not None
+    assert headroom.tokens_reset_s == pytest.approx(seconds) if seconds else headroom.tokens_reset_s == seconds
+
+
+def test_a_date_that_lies_ahead_is_so_many_seconds(openai_server: OpenAIServer) -> None:
+    soon = (datetime.now(UTC) + timedelta(seconds=90)).isoformat().replace("+00:00", "Z")
+    openai_server.respond = lambda body: Reply(headers={"x-ratelimit-reset-requests": soon})
+    headroom = ask(openai_server).headroom
+    assert headroom is not None
+    assert headroom.requests_reset_s == pytest.approx(90, abs=10)
+
+
+def test_headroom_comes_with_answers_and_with_failures(openai_server: OpenAIServer) -> None:
+    headers = {
+        "X-RateLimit-Limit-Requests": "60",
+        "X-RateLimit-Remaining-Requests": "59",
+        "X-RateLimit-Reset-Requests": "1s",
+        "X-RateLimit-Remaining-Tokens": "149984",
+        "X-RateLimit-Reset-Tokens": "6m0s",
+    }
+    expected = Headroom(requests=59, requests_reset_s=1.0, tokens=149_984, tokens_reset_s=360.0)
+    openai_server.respond = lambda body: Reply(headers=headers)
+    assert ask(openai_server).headroom == expected
+    openai_server.faults.append(Fault(status=429, headers=headers))
+    with pytest.raises(CompletionError) as failure:
+        ask(openai_server)
+    assert failure.value.headroom == expected
+    openai_server.respond = echo
+    assert ask(openai_server).headroom is None
+
+
+def test_parameters_that_are_omitted_are_not_sent(openai_server: OpenAIServer) -> None:
+    ask(openai_server, omit=("temperature", "seed"))
+    assert openai_server.received[0].keys() == {"model", "messages", "top_p", "max_tokens"}
+    with pytest.raises(ValueError, match="max_tokens cannot be left out"):
+        OpenAICompatibleModel("m", omit=["max_tokens"])
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "hint"),
+    [
+        (
+            400,
+            said("unsupported_value", "Unsupported value: 'temperature' does not support 0.7 with this model."),
+            "set the role's _OMIT=temperature)",
+        ),
+        (
+            422,
+            '{"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}',
+            "set the role's _OMIT=seed)",
+        ),
+        (
+            400,
+            said("x", "`temperature` and `top_p` cannot both be specified for this model. " + "Long. " * 500),
+            "set the role's _OMIT=temperature,top_p)",
+        ),
+    ],
+)
+def test_a_refused_parameter_ends_with_what_to_do(
+    openai_server: OpenAIServer, status: int, body: str, hint: str
+) -> None:
+    openai_server.faults.append(Fault(status, body))
+    with pytest.raises(CompletionError) as failure:
         ask(openai_server)
     assert failure.value.kind is ErrorKind.REJECTED
-    assert openai_server.count == 1
+    assert failure.value.detail.endswith(hint)
+
+
+def test_another_rejection_gets_no_such_advice(openai_server: OpenAIServer) -> None:
+    openai_server.faults.append(Fault(400, said("context_length_exceeded", "The prompt on temperature is too long.")))
+    with pytest.raises(CompletionError) as failure:
+        ask(openai_server)
+    assert failure.value.detail == "HTTP 400: The prompt on temperature is too long."
 
 
 @pytest.mark.parametrize(
@@ -175,8 +388,7 @@ def test_retry_after_is_read_in_each_of_its_forms(
     "show", [repr, str, lambda error: "".join(traceback.format_exception(error)), lambda error: error.detail]
 )
 def test_the_key_is_never_shown(openai_server: OpenAIServer, show: Callable[[Any], str]) -> None:
-    said = f'{{"error": {{"message": "Incorrect API key provided: {KEY}"}}}}'
-    openai_server.faults.append(Fault(status=401, body=said))
+    openai_server.faults.append(Fault(401, said("invalid_api_key", f"Incorrect API key provided: {KEY}")))
     model = OpenAICompatibleModel("m", base_url=openai_server.base_url, api_key=KEY)
     assert KEY not in repr(model)
     with pytest.raises(CompletionError) as failure:
@@ -185,10 +397,31 @@ def test_the_key_is_never_shown(openai_server: OpenAIServer, show: Callable[[Any
     assert KEY not in show(failure.value)
 
 
+@pytest.mark.parametrize("padding", range(960, 1_000, 13))
+def test_no_part_of_the_key_is_left_where_a_message_is_cut(openai_server: OpenAIServer, padding: int) -> None:
+    openai_server.faults.append(Fault(400, said("x", "." * padding + KEY)))
+    with pytest.raises(CompletionError) as failure:
+        ask(openai_server)
+    assert KEY[:8] not in failure.value.detail
+
+
+def test_a_key_that_a_server_echoes_is_not_in_the_answer(openai_server: OpenAIServer) -> None:
+    openai_server.respond = lambda body: Reply(f"You sent {KEY}.")
+    assert ask(openai_server).text == "You sent ***."
+
+
 @pytest.mark.parametrize("url", ["https://me:pw@host/v1", "https://host/v1?api-key=x"])
 def test_a_base_url_with_a_secret_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="_API_KEY"):
         OpenAICompatibleModel("m", base_url=url)
+
+
+def test_plain_http_does_not_leave_this_machine_unless_allowed() -> None:
+    with pytest.raises(ValueError, match=r"llm\.internal over plain http"):
+        OpenAICompatibleModel("m", base_url="http://llm.internal/v1")
+    OpenAICompatibleModel("m", base_url="http://llm.internal/v1", allow_http=True)
+    for local in ("http://127.0.0.1:8000/v1", "http://localhost/v1", "http://[::1]:8000/v1"):
+        OpenAICompatibleModel("m", base_url=local)
 
 
 def test_no_key_configured_never_means_the_key_of_another_service(
@@ -210,7 +443,9 @@ def test_two_hundred_requests_are_in_flight_together() -> None:
         model = OpenAICompatibleModel("m", base_url=server.base_url)
 
         async def many() -> list[Completion]:
-            return await asyncio.gather(*[model.complete(question(str(i))) for i in range(200)])
+            answers = await asyncio.gather(*[model.complete(question(str(i))) for i in range(200)])
+            await model.close()
+            return answers
 
         answers = asyncio.run(many())
     assert len({answer.text for answer in answers}) == 200

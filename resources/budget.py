@@ -1,0 +1,35 @@
+"""What one run may spend: run configuration, so that it can be given in the Launchpad."""
+
+from decimal import Decimal
+
+import dagster as dg
+from pydantic import Field
+
+from teams_dagster.completions.protocol import Role
+from teams_dagster.ledger.budgets import NANO, Budget, Budgets
+
+
+class RoleBudget(dg.Config):
+    """The most that may be spent; empty is no bound."""
+
+    queries: int | None = Field(default=None, ge=0, description="Questions sent.")
+    tokens: int | None = Field(default=None, ge=0, description="Tokens, of prompts and completions together.")
+    usd: float | None = Field(default=None, ge=0, description="Dollars.")
+
+    def bounds(self) -> Budget:
+        """The same for the ledger."""
+        return Budget(self.queries, self.tokens, None if self.usd is None else int(Decimal(str(self.usd)) * NANO))
+
+
+class RunBudget(RoleBudget):
+    """What one run may spend, and each role in it. The project's own bounds (TEAMS_BUDGET_*) hold besides."""
+
+    expert: RoleBudget = RoleBudget()
+    reviewer: RoleBudget = RoleBudget()
+    instructor: RoleBudget = RoleBudget()
+    guide: RoleBudget = RoleBudget()
+    judge: RoleBudget = RoleBudget()
+
+    def beside(self, project: Budget) -> Budgets:
+        """Everything that bounds a run."""
+        return Budgets(project, self.bounds(), {role.value: getattr(self, role.value).bounds() for role in Role})

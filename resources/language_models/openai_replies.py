@@ -1,0 +1,226 @@
+"""What OpenAI-compatible endpoints send back: completions, failures, and what is left of their rate limits.
+
+Servers differ in what they leave out and in what they call things; what is not there is None, never a guess.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from teams_dagster.completions.outcomes import classify
+from teams_dagster.completions.protocol import Completion, CompletionError, ErrorKind, Headroom, Usage
+
+if TYPE_CHECKING:
+    import httpx2
+
+OMITTABLE = ("temperature", "top_p", "seed")
+"""Request parameters that an endpoint may refuse and an answer can do without."""
+
+
+def read_completion(content: bytes, http_status: int, headroom: Headroom | None = None) -> Completion:
+    """The completion in a 2xx response body.
+
+    Raises CompletionError when it holds none: BAD_ENCODING, NOT_JSON, or BAD_REPLY for JSON of another form.
+    """
+    try:
+        body = json.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise _unusable(ErrorKind.BAD_ENCODING, "bytes that are not UTF-8", content, http_status) from error
+    except (ValueError, RecursionError) as error:
+        raise _unusable(ErrorKind.NOT_JSON, "something that is not JSON", content, http_status) from error
+    try:
+        choice = body["choices"][0]
+        message = choice["message"]
+        calls_tool = bool(message.get("tool_calls"))
+        text = None if calls_tool else _text(message.get("content"))
+        finish_reason = str(choice.get("finish_reason") or "")
+        refusal = message.get("refusal")
+        usage = _usage(body.get("usage"))
+    except (LookupError, TypeError, AttributeError) as error:
+        raise _unusable(ErrorKind.BAD_REPLY, "JSON that is no chat completion", content, http_status) from error
+    outcome = classify(text, finish_reason, refusal)
+    return Completion(text or refusal or "", finish_reason, outcome, usage, headroom)
+
+
+def _unusable(kind: ErrorKind, what: str, content: bytes, http_status: int) -> CompletionError:
+    start = content[:300].decode("utf-8", "replace")
+    return CompletionError(kind, f"the server answered {http_status} with {what}: {start!r}", http_status=http_status)
+
+
+def _text(content: Any) -> str | None:
+    """The text of a message's content: a string, nothing, or a list of parts. None where parts hold no text."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    parts = [part["text"] for part in content if part.get("type") == "text"]
+    return "".join(parts) if parts else None
+
+
+def _usage(reported: Any) -> Usage:
+    """Tokens as reported. Some servers (xAI, Gemini) count reasoning in the total alone: it is completion, too."""
+    if not isinstance(reported, Mapping):
+        return Usage()
+    read = _details(reported.get("prompt_tokens_details"))
+    written = _details(reported.get("completion_tokens_details"))
+    prompt, completion = _count(reported.get("prompt_tokens")), _count(reported.get("completion_tokens"))
+    total, reasoning = _count(reported.get("total_tokens")), _count(written.get("reasoning_tokens"))
+    if prompt is not None and completion is not None and total is not None and total > prompt + completion:
+        reasoning = total - prompt - completion if reasoning is None else reasoning
+        completion = total - prompt
+    return Usage(
+        prompt, _count(read.get("cached_tokens")), completion, reasoning, _count(read.get("cache_write_tokens"))
+    )
+
+
+def _details(reported: Any) -> Mapping[str, Any]:
+    return reported if isinstance(reported, Mapping) else {}
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+# -- responses that are no success ------------------------------------------------------------------------------------
+
+_DENIED_STATUS = frozenset({401, 402, 403, 404, 405})
+_OTHER_STATUS = {408: ErrorKind.TIMEOUT, 409: ErrorKind.SERVER, 425: ErrorKind.SERVER}
+
+_EXHAUSTED = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_DENIED_CODES = frozenset({"invalid_api_key", "model_not_found", "invalid_model"}) | _EXHAUSTED
+_WRONG_KEY = re.compile("API_KEY_INVALID|incorrect api key|api key not valid", re.IGNORECASE)
+"""Google and xAI answer 400 to a wrong key."""
+
+_NOT_TAKEN = re.compile(
+    "unsupported|not support|unknown|unrecogni[sz]ed|unexpected|not permitted|not allowed|cannot both", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What an error response says."""
+
+    text: str
+    message: str
+    codes: frozenset[str]
+
+    @staticmethod
+    def of(text: str) -> _Said:
+        """OpenAI's form, Google's (a list of one) or anything else."""
+        try:
+            body = json.loads(text)
+        except (ValueError, RecursionError):
+            return _Said(text, text, frozenset())
+        body = body[0] if isinstance(body, list) and body else body
+        error = body.get("error", body) if isinstance(body, Mapping) else body
+        if not isinstance(error, Mapping):
+            return _Said(text, error if isinstance(error, str) else text, frozenset())
+        message = error.get("message")
+        codes = frozenset(str(error[name]) for name in ("code", "type") if error.get(name))
+        return _Said(text, message if isinstance(message, str) and message else text, codes)
+
+
+def read_failure(
+    content: bytes, http_status: int, headers: httpx2.Headers | None = None, omitted: Collection[str] = ()
+) -> CompletionError:
+    """The failure that a 3xx, 4xx or 5xx response stands for; `omitted` parameters were not sent."""
+    if http_status < 400:
+        target = "?" if headers is None else headers.get("location", "?")
+        detail = f"HTTP {http_status}: the server redirects to {target}; correct the base URL"
+        return CompletionError(ErrorKind.DENIED, detail, http_status=http_status)
+    said = _Said.of(content.decode("utf-8", "replace"))
+    return CompletionError(
+        _kind(http_status, said),
+        f"HTTP {http_status}: {said.message[:1_000]}{_hint(http_status, said, omitted)}",
+        http_status=http_status,
+        retry_after=None if headers is None else _retry_after(headers),
+        headroom=None if headers is None else read_headroom(headers),
+    )
+
+
+def _kind(status: int, said: _Said) -> ErrorKind:
+    if status >= 500:
+        return ErrorKind.SERVER
+    if status == 429:
+        return ErrorKind.DENIED if said.codes & _EXHAUSTED else ErrorKind.RATE_LIMITED
+    if status in _DENIED_STATUS or said.codes & _DENIED_CODES or (status == 400 and _WRONG_KEY.search(said.text)):
+        return ErrorKind.DENIED
+    return _OTHER_STATUS.get(status, ErrorKind.REJECTED)
+
+
+def _hint(status: int, said: _Said, omitted: Collection[str]) -> str:
+    """What to do about a parameter that the endpoint does not take."""
+    if status not in (400, 422) or not _NOT_TAKEN.search(said.text):
+        return ""
+    named = [name for name in OMITTABLE if name not in omitted and re.search(rf"\b{name}\b", said.text)]
+    return f" (to ask this endpoint without: set the role's _OMIT={','.join(named)})" if named else ""
+
+
+# -- headers ----------------------------------------------------------------------------------------------------------
+
+_LIMITS = b"x-ratelimit-re"
+"""What the names of the headers read here begin with: remaining, reset."""
+
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+
+_EPOCH = 1e9
+"""A number of seconds that is larger is a moment: no limit takes thirty years to reset."""
+
+
+def read_headroom(headers: httpx2.Headers) -> Headroom | None:
+    """What `x-ratelimit-*` headers say; None where there are none."""
+    found = {name.lower(): value for name, value in headers.raw if name[:14].lower() == _LIMITS}
+    if not found:
+        return None
+    said = {name.decode("latin-1"): value.decode("latin-1").strip() for name, value in found.items()}
+    return Headroom(
+        requests=_remaining(said.get("x-ratelimit-remaining-requests")),
+        requests_reset_s=_until(said.get("x-ratelimit-reset-requests")),
+        tokens=_remaining(said.get("x-ratelimit-remaining-tokens")),
+        tokens_reset_s=_until(said.get("x-ratelimit-reset-tokens")),
+    )
+
+
+def _remaining(value: str | None) -> int | None:
+    return int(value) if value and value.isascii() and value.isdigit() else None
+
+
+def _until(value: str | None) -> float | None:
+    """Seconds, from `1s`, `6m0s`, `17ms`, plain seconds, a number of seconds or milliseconds since 1970, or a date."""
+    if not value:
+        return None
+    if _DURATION.fullmatch(value):
+        return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(value))
+    try:
+        if value.replace(".", "", 1).isdigit():
+            number = float(value)
+            moment = number / 1_000 if number > _EPOCH * 1_000 else number
+            return number if number < _EPOCH else max(0.0, moment - time.time())
+        date = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time())
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from `Retry-After` (seconds or a date) or `retry-after-ms`."""
+    try:
+        if milliseconds := headers.get("retry-after-ms"):
+            return max(0.0, float(milliseconds) / 1_000)
+        value = headers.get("retry-after")
+        if not value:
+            return None
+        if value.strip().replace(".", "", 1).isdigit():
+            return float(value)
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None

@@ -1,0 +1,32 @@
+"""Which step asks, and what it has asked so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CallContext:
+    """Which step asks."""
+
+    run_id: str
+    asset_key: str
+    partition_key: str | None = None
+
+
+@dataclass
+class Tallies:
+    """What an engine did so far: for progress, not for accounting."""
+
+    asked: int = 0
+    reused: int = 0
+    sent: int = 0
+    """Attempts."""
+    usable: int = 0
+    """Answers whose outcome is usable, reused ones included."""
+    failed: int = 0
+    """Questions without an answer after every attempt."""
+    cost_nano_usd: int = 0
+    """Of the completions paid here whose price is known."""
+    unpriced: int = 0
+    """Completions paid here whose price is not known."""
