@@ -1,32 +1,36 @@
 """A generation: the policy steers the expert over this week's seeds."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.making import OWNERS, UNANSWERED, make_or_reuse, refuse_silence
+from assets.expectations import ASKING, UNTRAINED, Pace, asking_of, last_pace, paces_of, rewriting, still_open
+from assets.making import OWNERS, UNANSWERED, Output, make_or_reuse, output_of, refuse_silence
 from assets.manifests import MANIFEST, ROLES, GenerationConfig, begin_generation, drift, identities_of, prompt_versions
+from assets.outcomes import outcome_facts, outcome_metadata
 from assets.partitions import GENERATIONS
 from assets.policy import load_policy, policy_seeds, trained_policy, write_prompts
 from assets.recording import EpisodeTables, content_of
 from assets.seeds import read_seeds, seed_instructions
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft, write_atomically
-from teams_dagster.completions.engine import CallContext
+from teams_dagster.completions.engine import CallContext, Engine
+from teams_dagster.completions.progress import Progress
 from teams_dagster.completions.protocol import Asker, Role
 from teams_dagster.dataset.generation import GenerationManifest, check_continuable
-from teams_dagster.environment.episodes import Actor, EpisodePlan, stream_episodes
+from teams_dagster.environment.episodes import OPEN_EPISODES, Actor, EpisodePlan, stream_episodes
 from teams_dagster.environment.state import EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool
+from teams_dagster.ledger.estimates import Expected
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.report.markdown import markdown_table
 
-REPORT_EVERY = 10
 FAILED = "failed"
 """The cause of a transition whose question got no answer."""
 
@@ -47,14 +51,20 @@ def generated_instructions(
     with store.turn("generated_instructions", waiting=context.log.info):
         manifest = begin_generation(context, config, store, models)
     note = drift(manifest, config, store, context)
+    where = CallContext(context.run.run_id, "generated_instructions", manifest.partition_key)
 
     def make(draft: Draft) -> None:
         check_continuable(manifest, prompt_versions(), identities_of(models))
-        asyncio.run(_generate(context, models, store, manifest, draft))
+        earlier = generation_output(context.assets_def, config, manifest).earlier(store)
+        seeds, policy = generation_seeds(store, manifest), generation_policy(store, manifest)
+        expected = generation_questions(store, len(seeds), list(seeds.values()), policy, earlier)
+        asking = models.asking(where, *ROLES, expected=expected, log=context.log.info, batches=True)
+        width = models.at_once(*ROLES, direct=OPEN_EPISODES)
+        asyncio.run(_generate(context, asking, store, manifest, draft, width=width))
         write_prompts(draft.folder, context.run.run_id)
         write_table(draft.folder, "generations", [_generation_row(manifest, context.run.run_id)])
         write_atomically(draft.folder / MANIFEST, manifest.to_json())
-        facts = _count(draft)
+        facts = _count(draft) | outcome_facts(models, where)
         refuse_silence(facts, "questions", facts[UNANSWERED])
         draft.finish(content_of(draft.folder / "transitions.parquet"), facts)
 
@@ -63,45 +73,85 @@ def generated_instructions(
         store,
         config=config,
         settings={},
-        inputs={"generation": manifest.version},
+        inputs=generation_inputs(manifest),
         make=make,
         show=lambda artefact: _show_generated(artefact) | ({"note": note} if note else {}),
         published=models.publish,
     )
 
 
+def generation_inputs(manifest: GenerationManifest) -> dict[str, str]:
+    """What a generation is made from."""
+    return {"generation": manifest.version}
+
+
+def generation_output(asset: dg.AssetsDefinition, config: GenerationConfig, manifest: GenerationManifest) -> Output:
+    """The output of a generation, whether it was made yet or not: its manifest says it all."""
+    inputs = generation_inputs(manifest)
+    return output_of(asset, config, inputs, settings={}, partition_key=manifest.partition_key)
+
+
+def generation_questions(
+    store: ArtefactStore,
+    episodes: int,
+    seeds: Collection[Instruction],
+    policy: Artefact | None,
+    earlier: Artefact | None,
+) -> list[Expected]:
+    """What a generation of so many `episodes` from `seeds` will ask; `policy` is None before it is trained."""
+    stated = last_pace(policy) if policy else UNTRAINED
+    return rewriting(Role.EXPERT, still_open(earlier, episodes), seeds, paces_of_generations(store), stated)
+
+
+def paces_of_generations(store: ArtefactStore) -> list[Pace]:
+    """What the episodes of the generations so far asked."""
+    key = "generated_instructions"
+    return paces_of(store.current(key, partition) for partition in store.partitions(key))
+
+
 async def _generate(
     context: dg.AssetExecutionContext,
-    models: LanguageModels,
+    asking: AbstractAsyncContextManager[Engine],
     store: ArtefactStore,
     manifest: GenerationManifest,
     draft: Draft,
+    *,
+    width: int,
 ) -> None:
-    where = CallContext(context.run.run_id, "generated_instructions", manifest.partition_key)
-    total, done, accepted = len(manifest.replicas), 0, 0
-    async with models.asking(where, *ROLES) as engine:
+    total = len(manifest.replicas)
+    async with (
+        asking as engine,
+        Progress(total, "seeds", engine.tallies, context.log.info, kept="instructions accepted") as progress,
+    ):
         environment, actor, seeds = generation_world(store, manifest, engine)
         with EpisodeTables(draft.folder, context.run.run_id) as tables:
-            async for episode in stream_episodes(environment, actor, episode_plans(manifest, seeds)):
+            plans = episode_plans(manifest, seeds)
+            async for episode in stream_episodes(environment, actor, plans, open_episodes=width):
                 tables.record([episode])
-                done, accepted = done + 1, accepted + episode.accepted
-                if done % max(1, total // REPORT_EVERY) == 0 or done == total:
-                    context.log.info(
-                        f"{done} of {total} seeds, {accepted} instructions accepted,"
-                        f" {engine.tallies.asked} questions ({engine.tallies.reused} reused)"
-                    )
+                progress.done(episode.accepted)
+
+
+def generation_policy(store: ArtefactStore, manifest: GenerationManifest) -> Artefact:
+    """The policy that steers a generation."""
+    return store.of_version("trained_policy", manifest.policy_version)
+
+
+def generation_seeds(store: ArtefactStore, manifest: GenerationManifest) -> dict[str, Instruction]:
+    """The seeds of a generation by id, in the manifest's order."""
+    library = store.of_version("seed_instructions", manifest.seeds_version)
+    texts = {seed.seed_id: seed.instruction for seed in read_seeds(library)}
+    return {seed_id: texts[seed_id] for seed_id, _ in manifest.replicas}
 
 
 def generation_world(
     store: ArtefactStore, manifest: GenerationManifest, asker: Asker
 ) -> tuple[Environment, Actor, dict[str, Instruction]]:
     """What a generation happens in: its environment with `asker`, its policy, and its seeds' texts by id."""
-    policy = store.of_version("trained_policy", manifest.policy_version)
+    policy = generation_policy(store, manifest)
     checkpoint = load_policy(policy)
     pool, _ = policy_seeds(store.of_version("seed_instructions", policy.manifest["inputs"]["seed_instructions"]))
-    library = store.of_version("seed_instructions", manifest.seeds_version)
-    seeds = {seed.seed_id: seed.instruction for seed in read_seeds(library)}
-    return Environment(asker, Pool(pool.values()), checkpoint.config.reward, Role.EXPERT), checkpoint.actor(), seeds
+    environment = Environment(asker, Pool(pool.values()), checkpoint.config.reward, Role.EXPERT)
+    return environment, checkpoint.actor(), generation_seeds(store, manifest)
 
 
 def episode_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -> Iterator[EpisodePlan]:
@@ -152,6 +202,7 @@ def _count(draft: Draft) -> dict[str, Any]:
         "operations": operations,
         "not_accepted": causes,
         UNANSWERED: causes.get(FAILED, 0),
+        ASKING: asking_of(draft.folder / "transitions.parquet"),
     }
 
 
@@ -174,4 +225,5 @@ def _show_generated(artefact: Artefact) -> dict[str, dg.MetadataValue | int | fl
         "accepted_per_query": facts["accepted"] / max(1, facts["questions"]),
         "operations": dg.MetadataValue.md(markdown_table(("operation", "chosen", "accepted"), rows)),
         "not_accepted": dg.MetadataValue.json(facts["not_accepted"]),
+        **outcome_metadata(facts),
     }

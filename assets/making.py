@@ -1,7 +1,9 @@
 """How every asset is made: look for the output of the same inputs, configuration and code; make it only when absent."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -28,6 +30,50 @@ class AssetConfig(dg.Config):
     force: bool = Field(default=False, description="Make the output again although one for the same inputs exists.")
 
 
+@dataclass(frozen=True)
+class Output:
+    """An output of an asset by what it is a function of, whether it was made yet or not."""
+
+    asset_key: str
+    partition_key: str | None
+    code_version: str
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """The fingerprint."""
+        return fingerprint(self.asset_key, self.code_version, self.settings, self.inputs)
+
+    def earlier(self, store: ArtefactStore) -> Artefact | None:
+        """The same output, where it was made before."""
+        return store.find(self.asset_key, self.name, self.partition_key)
+
+    def unfinished(self, store: ArtefactStore) -> Path:
+        """What an interrupted run left of it."""
+        return store.unfinished(self.asset_key, self.name, self.partition_key)
+
+
+def output_of(
+    asset: dg.AssetsDefinition,
+    config: AssetConfig,
+    inputs: Mapping[str, str],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    partition_key: str | None = None,
+) -> Output:
+    """The output of `asset` for these inputs and settings (by default the whole of `config`)."""
+    if settings is None:
+        settings = config.model_dump(mode="json", exclude={"force"})
+    version = asset.code_versions_by_key[asset.key] or "0"
+    return Output(asset.key.to_user_string(), partition_key, version, dict(settings), dict(inputs))
+
+
+def reusable(config: AssetConfig, earlier: Artefact | None) -> Artefact | None:
+    """The output that would be reused: none when that is not wanted, or when questions stayed unanswered in it."""
+    return None if config.force or earlier is None or earlier.facts.get(UNANSWERED, 0) else earlier
+
+
 def make_or_reuse(
     context: dg.AssetExecutionContext,
     store: ArtefactStore,
@@ -47,19 +93,21 @@ def make_or_reuse(
     reused, into Dagster metadata. With `resume`, `make` finds what an interrupted run left in the draft's folder.
     `published` is called once the output is in its place.
     """
-    asset_key = context.asset_key.to_user_string()
     partition_key = context.partition_key if context.assets_def.partitions_def else None
-    code_version = context.assets_def.code_versions_by_key[context.asset_key] or "0"
-    if settings is None:
-        settings = config.model_dump(mode="json", exclude={"force"})
-    name = fingerprint(asset_key, code_version, settings, inputs)
+    output = output_of(context.assets_def, config, inputs, settings=settings, partition_key=partition_key)
+    asset_key, name = output.asset_key, output.name
     with store.turn(asset_key, partition_key, waiting=context.log.info):
-        artefact = None if config.force else _reusable(store.find(asset_key, name, partition_key), context)
+        earlier = output.earlier(store)
+        artefact = reusable(config, earlier)
         reused = artefact is not None
         if artefact is None:
+            if earlier and not config.force:
+                context.log.info(
+                    f"{earlier.facts[UNANSWERED]} questions got no answer when this was made: asking them again"
+                )
             about = {
-                "code_version": code_version,
-                "config": dict(settings),
+                "code_version": output.code_version,
+                "config": dict(output.settings),
                 "inputs": dict(inputs),
                 "run_id": context.run.run_id,
                 "made_at": datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -77,14 +125,6 @@ def make_or_reuse(
     }
     metadata = {**shown, "reused": reused, "folder": dg.MetadataValue.path(str(artefact.folder))}
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(artefact.data_version))
-
-
-def _reusable(artefact: Artefact | None, context: dg.AssetExecutionContext) -> Artefact | None:
-    """An output is reused unless questions stayed unanswered in it: those are asked again, the others are not."""
-    if artefact is not None and (unanswered := artefact.facts.get(UNANSWERED, 0)):
-        context.log.info(f"{unanswered} questions got no answer when this was made: asking them again")
-        return None
-    return artefact
 
 
 def refuse_silence(facts: dict[str, Any], asked: str, unanswered: int) -> None:

@@ -1,6 +1,7 @@
 """Generations' manifests: written before the first question, followed ever after."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Literal
 
 import dagster as dg
@@ -28,6 +29,16 @@ ROLES = (Role.EXPERT, Role.REVIEWER)
 """Who is asked for a generation's rewrites."""
 
 
+class NothingBegun(Exception):
+    """A generation that was never begun has no failed questions."""
+
+    def __init__(self, partition_key: str) -> None:
+        super().__init__(
+            f"generation {partition_key} was never begun, so nothing in it failed: launch the job regenerate for it, or"
+            " give the partition of a generation that has unanswered questions"
+        )
+
+
 class GenerationConfig(AssetConfig):
     """What a generation is begun with. Once begun, its manifest rules."""
 
@@ -42,6 +53,9 @@ class GenerationConfig(AssetConfig):
     foreign_policy: bool = Field(
         default=False, description="Let a policy trained with other kinds of models steer this generation."
     )
+    only_failed: bool = Field(
+        default=False, description="Ask again what got no answer in this generation; never begin one."
+    )
 
 
 def begin_generation(
@@ -49,14 +63,44 @@ def begin_generation(
 ) -> GenerationManifest:
     """The generation's manifest: as it was written, or written now, before the first question."""
     partition = context.partition_key
-    path = store.place("generated_instructions", partition) / MANIFEST
-    begun = GenerationManifest.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
+    manifest = kept_manifest(partition, config, store, models, say=context.log.info)
+    if manifest is None:
+        if config.only_failed:
+            raise NothingBegun(partition)
+        seeds, policy = store.current("seed_instructions"), store.current("trained_policy")
+        manifest = new_manifest(partition, config, store, models, seeds, policy)
+        write_atomically(_path(store, partition), manifest.to_json())
+    return manifest
+
+
+def kept_manifest(
+    partition: str,
+    config: GenerationConfig,
+    store: ArtefactStore,
+    models: LanguageModels,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+) -> GenerationManifest | None:
+    """The manifest that a generation was begun with, where it goes on with that; None where it begins (again)."""
+    begun = _begun(store, partition)
     if begun and not config.fresh and config.policy == "manifest":
         return begun
     if begun and config.fresh and begun.fresh and _can_go_on(begun, store, models):
-        context.log.info("the fresh generation that was begun before goes on; it is not begun yet again")
+        say("the fresh generation that was begun before goes on; it is not begun yet again")
         return begun
-    seeds, policy = store.current("seed_instructions"), store.current("trained_policy")
+    return None
+
+
+def new_manifest(
+    partition: str,
+    config: GenerationConfig,
+    store: ArtefactStore,
+    models: LanguageModels,
+    seeds: Artefact,
+    policy: Artefact,
+) -> GenerationManifest:
+    """The manifest of a generation that begins with these seeds and this policy. Raises PolicyFromOtherModels."""
+    begun = _begun(store, partition)
     origin = load_policy(policy).origin
     identities = identities_of(models)
     check_trained_for(
@@ -65,7 +109,7 @@ def begin_generation(
     fresh = (begun.fresh if begun else 0) + config.fresh
     others = [other for other in _manifests(store) if other.partition_key != partition]
     chosen = choose_seeds([s.seed_id for s in read_seeds(seeds)], config.seeds, config.root_seed, partition)
-    manifest = GenerationManifest(
+    return GenerationManifest(
         partition_key=partition,
         policy_version=policy.data_version,
         seeds_version=seeds.data_version,
@@ -75,8 +119,15 @@ def begin_generation(
         root_seed=config.root_seed,
         fresh=fresh,
     )
-    write_atomically(path, manifest.to_json())
-    return manifest
+
+
+def _path(store: ArtefactStore, partition: str) -> Path:
+    return store.place("generated_instructions", partition) / MANIFEST
+
+
+def _begun(store: ArtefactStore, partition: str) -> GenerationManifest | None:
+    path = _path(store, partition)
+    return GenerationManifest.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def drift(

@@ -3,25 +3,31 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import dagster as dg
 from pydantic import Field
 
-from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.expectations import ASKING, UNTRAINED, asking_of, paces_of, rewriting, still_open
+from assets.making import OWNERS, AssetConfig, Output, make_or_reuse, output_of
+from assets.outcomes import outcome_facts, outcome_metadata
 from assets.recording import EpisodeTables, merge_parts, part_folder
 from assets.seeds import read_clusters, read_seeds, seed_instructions
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft
-from teams_dagster.completions.engine import CallContext
+from teams_dagster.completions.engine import CallContext, Engine
+from teams_dagster.completions.progress import Progress, spent_so_far
 from teams_dagster.completions.protocol import Role
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.state import Episode
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.prompts import all_prompts
 from teams_dagster.instructions.seed_splits import policy_sides
+from teams_dagster.instructions.seeds import Seed
+from teams_dagster.ledger.estimates import Expected
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.policy.config import TrainingConfig, TRPOConfig
@@ -79,25 +85,25 @@ def trained_policy(
     """Train on the policy's side of the seeds. An interrupted training continues after its last iteration."""
     seeds = store.current("seed_instructions")
     training_seeds, _ = policy_seeds(seeds)
+    where = CallContext(context.run.run_id, "trained_policy")
+    inputs = policy_inputs(seeds, models)
 
     def make(draft: Draft) -> None:
-        checkpoint = asyncio.run(_train(context, models, training_seeds, config, draft.folder))
+        output = policy_output(context.assets_def, config, inputs)
+        expected = training_questions(store, training_seeds, config, output)
+        asking = models.asking(where, *ROLES, expected=expected, log=context.log.info)
+        checkpoint = asyncio.run(_train(context, asking, training_seeds, config, draft.folder))
         merge_parts(draft.folder, checkpoint.iteration)
         write_prompts(draft.folder, context.run.run_id)
         write_table(draft.folder, "policies", [_policy_row(checkpoint, seeds.data_version, context.run.run_id)])
-        draft.finish(checkpoint.policy_version, _policy_facts(checkpoint))
+        asked = {ASKING: asking_of(draft.folder / "transitions.parquet"), **outcome_facts(models, where)}
+        draft.finish(checkpoint.policy_version, _policy_facts(checkpoint) | asked)
 
-    inputs = {
-        "seed_instructions": seeds.data_version,
-        "prompts": prompts_version(),
-        "features": FEATURE_VERSION,
-        **models.versions(*ROLES),
-    }
     return make_or_reuse(
         context,
         store,
         config=config,
-        settings=config.training().model_dump(mode="json"),
+        settings=training_settings(config),
         inputs=inputs,
         make=make,
         show=_show_policy,
@@ -106,32 +112,83 @@ def trained_policy(
     )
 
 
+def policy_inputs(seeds: Artefact, models: LanguageModels) -> dict[str, str]:
+    """What a trained policy is made from, besides its configuration."""
+    return {
+        "seed_instructions": seeds.data_version,
+        "prompts": prompts_version(),
+        "features": FEATURE_VERSION,
+        **models.versions(*ROLES),
+    }
+
+
+def training_settings(config: PolicyConfig) -> dict[str, Any]:
+    """What of a configuration decides a trained policy."""
+    return config.training().model_dump(mode="json")
+
+
+def policy_output(asset: dg.AssetsDefinition, config: PolicyConfig, inputs: dict[str, str]) -> Output:
+    """The policy that a training with this configuration makes, whether it was trained yet or not."""
+    return output_of(asset, config, inputs, settings=training_settings(config))
+
+
+def training_questions(
+    store: ArtefactStore, seeds: dict[str, Instruction], config: PolicyConfig, output: Output | None
+) -> list[Expected]:
+    """What a training on `seeds` will still ask, by what earlier trainings asked; `output` is None where unknown."""
+    episodes = config.iterations * config.episodes_per_iteration
+    if output is not None:
+        episodes = still_open(output.earlier(store), _episodes_left(config, output.unfinished(store)))
+    return rewriting(Role.INSTRUCTOR, episodes, seeds.values(), paces_of(store.all_of("trained_policy")), UNTRAINED)
+
+
+def _episodes_left(config: PolicyConfig, folder: Path) -> int:
+    """Episodes that a training has yet to run, given what an interrupted one left in `folder`."""
+    path = folder / CHECKPOINT
+    done = Checkpoint.load(path).iteration if path.exists() else 0
+    return (config.iterations - done) * config.episodes_per_iteration
+
+
 async def _train(
     context: dg.AssetExecutionContext,
-    models: LanguageModels,
+    asking: AbstractAsyncContextManager[Engine],
     seeds: dict[str, Instruction],
     config: PolicyConfig,
     folder: Path,
 ) -> Checkpoint:
     from teams_dagster.policy.training import train
 
-    async with models.asking(CallContext(context.run.run_id, "trained_policy"), *ROLES) as engine:
+    episodes = _episodes_left(config, folder)
 
-        def record(iteration: int, episodes: Sequence[Episode]) -> None:
-            with EpisodeTables(part_folder(folder, iteration), context.run.run_id) as tables:
-                tables.record(episodes)
+    def record(iteration: int, episodes: Sequence[Episode]) -> None:
+        with EpisodeTables(part_folder(folder, iteration), context.run.run_id) as tables:
+            tables.record(episodes)
 
+    async with (
+        asking as engine,
+        Progress(episodes, "episodes", engine.tallies, context.log.info, kept="edits accepted") as progress,
+    ):
         return await train(
-            engine, seeds, config.training(), folder / CHECKPOINT, sink=record, progress=context.log.info
+            engine,
+            seeds,
+            config.training(),
+            folder / CHECKPOINT,
+            sink=record,
+            on_episode=lambda episode: progress.done(episode.accepted),
+            progress=lambda line: context.log.info(f"{line}; {spent_so_far(engine.tallies)}"),
         )
 
 
 def policy_seeds(seeds: Artefact) -> tuple[dict[str, Instruction], dict[str, Instruction]]:
     """The seeds that train the policy and those it is compared on, by id. Near duplicates are on one side."""
-    loaded = read_seeds(seeds)
-    sides = policy_sides(read_clusters(seeds))
-    train = {seed.seed_id: seed.instruction for seed in loaded if sides[seed.seed_id] == "train"}
-    held_out = {seed.seed_id: seed.instruction for seed in loaded if sides[seed.seed_id] == "held_out"}
+    return divide(read_seeds(seeds), read_clusters(seeds))
+
+
+def divide(seeds: Sequence[Seed], clusters: dict[str, str]) -> tuple[dict[str, Instruction], dict[str, Instruction]]:
+    """The same of `seeds` that are not stored, given the cluster of each."""
+    sides = policy_sides(clusters)
+    train = {seed.seed_id: seed.instruction for seed in seeds if sides[seed.seed_id] == "train"}
+    held_out = {seed.seed_id: seed.instruction for seed in seeds if sides[seed.seed_id] == "held_out"}
     return train, held_out
 
 
@@ -207,4 +264,5 @@ def _show_policy(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float
             )
         },
         "flat_reward": str(facts["flat_reward"]),
+        **outcome_metadata(facts),
     }

@@ -2,25 +2,31 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
+from itertools import islice
 from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.generation import REPORT_EVERY, generated_instructions
-from assets.making import OWNERS, UNANSWERED, AssetConfig, make_or_reuse, refuse_silence
+from assets.expectations import SAMPLED, answering, still_open
+from assets.generation import generated_instructions
+from assets.making import OWNERS, UNANSWERED, AssetConfig, Output, make_or_reuse, output_of, refuse_silence
 from assets.manifests import identities_of, prompt_versions, read_manifest
+from assets.outcomes import outcome_facts, outcome_metadata
 from assets.partitions import GENERATIONS
 from assets.policy import write_prompts
 from assets.recording import AT_ONCE, content_of
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft
-from teams_dagster.completions.engine import CallContext
+from teams_dagster.completions.engine import CallContext, Engine
+from teams_dagster.completions.progress import Progress
 from teams_dagster.completions.protocol import Role
 from teams_dagster.dataset.answers import NO_ANSWER, answer_transitions
 from teams_dagster.dataset.generation import GenerationManifest, check_continuable
 from teams_dagster.dataset.sample import Accepted
 from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.ledger.estimates import Expected
 from teams_dagster.ledger.tables import TableWriter
 from teams_dagster.report.markdown import markdown_table
 
@@ -41,13 +47,18 @@ def expert_responses(
 ) -> dg.MaterializeResult:
     """Ask the expert to answer each accepted instruction of the generation."""
     generated = store.current("generated_instructions", context.partition_key)
+    where = CallContext(context.run.run_id, "expert_responses", context.partition_key)
 
     def make(draft: Draft) -> None:
         manifest = read_manifest(generated)
         check_continuable(manifest, prompt_versions(), identities_of(models))
-        asyncio.run(_answer(context, models, generated, manifest, draft))
+        earlier = responses_output(context.assets_def, config, generated).earlier(store)
+        expected = response_questions(generated, earlier)
+        asking = models.asking(where, Role.EXPERT, expected=expected, log=context.log.info, batches=True)
+        width = models.at_once(Role.EXPERT, direct=4 * models.settings().max_in_flight)
+        asyncio.run(_answer(context, asking, generated, manifest, draft, width=width))
         write_prompts(draft.folder, context.run.run_id)
-        facts = _judge(draft)
+        facts = _judge(draft) | outcome_facts(models, where)
         refuse_silence(facts, "samples", facts[UNANSWERED])
         draft.finish(content_of(draft.folder / "samples.parquet"), facts)
 
@@ -55,24 +66,42 @@ def expert_responses(
         context,
         store,
         config=config,
-        inputs={"generated_instructions": generated.data_version},
+        inputs=responses_inputs(generated),
         make=make,
         show=_show_responses,
         published=models.publish,
     )
 
 
+def responses_inputs(generated: Artefact) -> dict[str, str]:
+    """What the answers of a generation are made from."""
+    return {"generated_instructions": generated.data_version}
+
+
+def responses_output(asset: dg.AssetsDefinition, config: AssetConfig, generated: Artefact) -> Output:
+    """The answers of a generation, whether they were made yet or not."""
+    partition_key = generated.manifest["partition_key"]
+    return output_of(asset, config, responses_inputs(generated), partition_key=partition_key)
+
+
+def response_questions(generated: Artefact, earlier: Artefact | None) -> list[Expected]:
+    """What answering a generation will ask: its accepted instructions, less those answered `earlier`."""
+    count = still_open(earlier, generated.facts["accepted"])
+    sample = [accepted.instruction for accepted in islice(accepted_of(generated), SAMPLED)]
+    return answering(count, count, count, sample)
+
+
 async def _answer(
     context: dg.AssetExecutionContext,
-    models: LanguageModels,
+    asking: AbstractAsyncContextManager[Engine],
     generated: Artefact,
     manifest: GenerationManifest,
     draft: Draft,
+    *,
+    width: int,
 ) -> None:
-    where = CallContext(context.run.run_id, "expert_responses", manifest.partition_key)
-    total, done, kept = generated.facts["accepted"], 0, 0
-    width = 4 * models.settings().max_in_flight
-    async with models.asking(where, Role.EXPERT) as engine:
+    total = generated.facts["accepted"]
+    async with asking as engine, Progress(total, "answers", engine.tallies, context.log.info) as progress:
         with TableWriter(draft.folder, "samples") as samples:
             async for sample in answer_transitions(
                 engine,
@@ -82,9 +111,7 @@ async def _answer(
                 width=width,
             ):
                 samples.write([sample.row() | {"run_id": context.run.run_id}])
-                done, kept = done + 1, kept + sample.accepted
-                if done % max(1, total // REPORT_EVERY) == 0 or done == total:
-                    context.log.info(f"{done} of {total} answers, {kept} kept, {engine.tallies.reused} reused")
+                progress.done(sample.accepted)
 
 
 def accepted_of(generated: Artefact) -> Iterator[Accepted]:
@@ -133,4 +160,5 @@ def _show_responses(artefact: Artefact) -> dict[str, dg.MetadataValue | int | fl
         "kept": facts["kept"],
         "refused": dg.MetadataValue.json(facts["refused"]),
         "examples": dg.MetadataValue.md(markdown_table(("instruction", "input", "response"), rows)),
+        **outcome_metadata(facts),
     }

@@ -16,6 +16,7 @@ from teams_dagster.instructions.seed_splits import seed_clusters
 from teams_dagster.instructions.seeds import Seed, load_seeds, scripts, shipped_seeds_path
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.report.markdown import markdown_table
+from teams_dagster.settings import Settings
 from teams_dagster.streams import content_hash
 
 SHOWN = 20
@@ -32,9 +33,7 @@ def seed_instructions(
     context: dg.AssetExecutionContext, config: AssetConfig, store: ArtefactStore, models: LanguageModels
 ) -> dg.MaterializeResult:
     """Read the seed file that `TEAMS_SEEDS` names, or the seeds that the product ships."""
-    settings = models.settings()
-    path = settings.seeds or shipped_seeds_path()
-    evaluation_texts = [text for file in settings.evaluation_sets for text in texts_in(file)]
+    path, evaluation_texts = seed_sources(models.settings())
 
     def make(draft: Draft) -> None:
         library = load_seeds(path, evaluation_texts=evaluation_texts)
@@ -60,8 +59,19 @@ def seed_instructions(
             },
         )
 
-    inputs = {"file": _file_hash(path), "evaluation_sets": content_hash(evaluation_texts)}
+    inputs = seed_inputs(path, evaluation_texts)
     return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show)
+
+
+def seed_sources(settings: Settings) -> tuple[Path, list[str]]:
+    """The seed file, and the texts that must not appear in it."""
+    evaluation_texts = [text for file in settings.evaluation_sets for text in texts_in(file)]
+    return settings.seeds or shipped_seeds_path(), evaluation_texts
+
+
+def seed_inputs(path: Path, evaluation_texts: list[str]) -> dict[str, str]:
+    """What the seeds are made from."""
+    return {"file": _file_hash(path), "evaluation_sets": content_hash(evaluation_texts)}
 
 
 def read_seeds(artefact: Artefact) -> list[Seed]:

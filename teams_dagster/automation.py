@@ -1,8 +1,20 @@
-"""Door: a job for each natural piece of work, and the schedule that launches a generation a week."""
+"""Door: a job for each natural piece of work, the weekly schedule, and the sensor that goes on when batches ended."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterator
 
 import dagster as dg
 
 from assets.partitions import GENERATIONS
+from resources.language_models.roles import LanguageModels
+from resources.ledger import LedgerConnection
+from teams_dagster.completions.protocol import CompletionError
+from teams_dagster.ledger.batches import Batch, unattended
+
+ONCE_AN_HOUR = 3_600
+"""Seconds between two launches for the same batches, should the first run not have come as far as to collect them."""
 
 everything = dg.define_asset_job(
     "everything",
@@ -22,6 +34,14 @@ regenerate = dg.define_asset_job(
     selection=dg.AssetSelection.groups("dataset") | dg.AssetSelection.assets("query_costs", "sample_lineage"),
     executor_def=dg.in_process_executor,
     description="One generation: the policy steers the expert, the expert answers, the dataset takes the samples in.",
+)
+
+retry_failed = dg.define_asset_job(
+    "retry_failed",
+    selection=dg.AssetSelection.groups("dataset") | dg.AssetSelection.assets("query_costs", "sample_lineage"),
+    executor_def=dg.in_process_executor,
+    config={"ops": {"generated_instructions": {"config": {"only_failed": True}}}},
+    description="Ask again what got no answer in one generation, and nothing else: what is answered is reused.",
 )
 
 fine_tune_and_evaluate = dg.define_asset_job(
@@ -51,5 +71,46 @@ def weekly_generation(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     return dg.RunRequest(run_key=week, partition_key=week)
 
 
-JOBS = [everything, train_policy, regenerate, fine_tune_and_evaluate, checks]
+JOBS = [everything, train_policy, regenerate, retry_failed, fine_tune_and_evaluate, checks]
+
+
+@dg.sensor(
+    jobs=[everything, regenerate, retry_failed],
+    minimum_interval_seconds=120,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Runs a generation again whose batches have ended at the provider, so that it goes on from the answers."
+    " Does nothing while no batch is open.",
+)
+def collect_batches(
+    context: dg.SensorEvaluationContext, ledger: LedgerConnection, models: LanguageModels
+) -> Iterator[dg.RunRequest]:
+    """One run for each step all of whose batches have ended."""
+    with ledger.open() as opened:
+        waiting: dict[tuple[str, str | None], list[Batch]] = defaultdict(list)
+        for batch in unattended(opened):
+            waiting[batch.asset_key, batch.partition_key].append(batch)
+    for (asset_key, partition), batches in waiting.items():
+        try:
+            ended = all(asyncio.run(models.has_ended(batch)) for batch in batches)
+        except CompletionError as error:
+            context.log.warning(f"the batches of {asset_key} cannot be asked about: {error}")
+            continue
+        if ended:
+            yield _go_on(context, partition, batches)
+
+
+def _go_on(context: dg.SensorEvaluationContext, partition: str | None, batches: list[Batch]) -> dg.RunRequest:
+    """The run that handed the batches in, once more: its job and its configuration."""
+    run = context.instance.get_run_by_id(batches[-1].run_id)
+    known = run is not None and run.job_name in (everything.name, regenerate.name, retry_failed.name)
+    names = "-".join(sorted(batch.batch_id[:12] for batch in batches))
+    return dg.RunRequest(
+        run_key=f"{names}-{int(time.time()) // ONCE_AN_HOUR}",
+        job_name=run.job_name if run is not None and known else regenerate.name,
+        run_config=run.run_config if run is not None and known else {},
+        partition_key=partition,
+    )
+
+
 SCHEDULES = [weekly_generation]
+SENSORS = [collect_batches]

@@ -1,12 +1,14 @@
 """Door: the `teams` command."""
 
 import fcntl
+import json
 import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +16,25 @@ import click
 import yaml
 
 from teams_dagster.completions.protocol import Role
-from teams_dagster.ledger.costs import costs_by
+from teams_dagster.ledger.budgets import Spent
+from teams_dagster.ledger.costs import COLUMNS, Cost, costs_by, existing_ledger, total_cost
+from teams_dagster.ledger.database import LedgerError
+from teams_dagster.ledger.prices import PriceFileError
 from teams_dagster.ledger.read_model import UP_TO_DATE
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.report.terminal import Made, cost_lines, made_lines, policy_lines, score_lines
+from teams_dagster.report.terminal import (
+    Made,
+    account_lines,
+    baseline_line,
+    budget_lines,
+    cost_lines,
+    dollars,
+    estimate_lines,
+    made_lines,
+    policy_lines,
+    run_budget_lines,
+    score_lines,
+)
 from teams_dagster.settings import Settings, SettingsError, find_root, load_settings
 
 if TYPE_CHECKING:
@@ -63,6 +80,52 @@ def ui(port: int) -> None:
     os.execv(dagster, [str(dagster), "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)])
 
 
+@main.command()
+@click.option("--partition", help="The generation (a Monday, YYYY-MM-DD). Default: the current week.")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Dagster run configuration (YAML or JSON), as for the run itself.",
+)
+@click.option("--latest", is_flag=True, help="As for the run itself.")
+@click.option("--asset", "keys", multiple=True, metavar="KEY", help="Only this asset (may be repeated).")
+def estimate(partition: str | None, config: Path | None, latest: bool, keys: tuple[str, ...]) -> None:
+    """Say what a run would ask and cost, before its first question. Sends nothing, writes nothing."""
+    settings = _settings()
+    _check_ready(settings)
+    click.echo("\n".join(_estimated(settings, partition, _run_config(config, latest), keys)))
+
+
+@main.command()
+@click.option("--by", default="role", show_default=True, help=f"Columns, separated by commas: {', '.join(COLUMNS)}.")
+@click.option("--where", "wanted", multiple=True, metavar="COLUMN=VALUE", help="Only these rows (may be repeated).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table; money in nano-dollars.")
+def costs(by: str, wanted: tuple[str, ...], as_json: bool) -> None:
+    """The account of every question, by any column, straight from the ledger."""
+    settings = _settings()
+    columns = [column.strip() for column in by.split(",") if column.strip()]
+    try:
+        with existing_ledger(settings.ledger_url) as ledger:
+            found = costs_by(ledger, columns, _conditions(wanted)) if ledger else []
+            whole = total_cost(ledger) if ledger else Cost({})
+            spent = ledger.spent() if ledger else Spent()
+    except (ValueError, LedgerError) as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        content = {"costs": [asdict(cost) for cost in found], "total": asdict(whole), "spent": asdict(spent)}
+        click.echo(json.dumps(content | {"budget": asdict(settings.budget)}, indent=1))
+        return
+    total = f"total: {whole.asked:,} questions, {whole.calls:,} calls, {dollars(whole)}"
+    lines = [
+        *account_lines(found, columns),
+        "",
+        total,
+        *budget_lines(spent, settings.budget),
+        baseline_line(whole.asked),
+    ]
+    click.echo("\n".join(lines))
+
+
 def prepare_home(settings: Settings) -> None:
     """Create DAGSTER_HOME, with the project's dagster.yaml unless it has one, and point Dagster at it."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -92,6 +155,53 @@ def _check_ready(settings: Settings) -> None:
         for file in files:
             if file is not None and not file.is_file():
                 raise click.ClickException(f"{name} names {file}, and there is no such file")
+
+
+def _conditions(wanted: Iterable[str]) -> dict[str, str | None]:
+    """`column=value` as a mapping; an empty value stands for none. Raises ValueError."""
+    conditions: dict[str, str | None] = {}
+    for condition in wanted:
+        column, equals, value = condition.partition("=")
+        if not equals:
+            raise ValueError(f"--where {condition!r} must be COLUMN=VALUE, such as asset_key=generated_instructions")
+        conditions[column.strip()] = value.strip() or None
+    return conditions
+
+
+def _estimated(
+    settings: Settings, partition: str | None, run_config: dict[str, Any], keys: tuple[str, ...]
+) -> list[str]:
+    """The estimate of each paid asset and of all, what is left of the budget, and what the run would be refused for."""
+    import dagster as dg
+
+    from assets.estimates import PAID, estimate_run
+    from resources.budget import RunBudget
+    from resources.stores import ArtefactMissing
+    from teams_dagster.definitions import defs
+
+    if unknown := [key for key in keys if key not in PAID]:
+        raise click.ClickException(f"{', '.join(unknown)} asks nothing: give one of {', '.join(PAID)}")
+    partition = _generation(partition)
+    try:
+        valid = dg.validate_run_config(defs.resolve_job_def("everything"), run_config)
+    except dg.DagsterInvalidConfigError as error:
+        raise click.ClickException(_wrong_config(error)) from None
+    configs = {name: step.get("config", {}) for name, step in valid["ops"].items()}
+    wanted = keys or ("seed_instructions", *PAID)
+    try:
+        found = estimate_run(settings, partition, configs, wanted)
+    except (ArtefactMissing, LedgerError, PriceFileError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+    run = RunBudget(**valid["resources"]["models"]["config"].get("budget", {})).beside(settings.budget)
+    lines = [
+        *estimate_lines(found.steps, found.total),
+        *budget_lines(found.spent, settings.budget, found.total),
+        *run_budget_lines(run.run, run.roles),
+    ]
+    paid = [role for role in found.roles if settings.role(role).leaves_machine]
+    if paid and not run.bounded:
+        lines.append(f"{', '.join(paid)} would be asked at a provider: without a budget the run is refused")
+    return lines
 
 
 def _run_config(path: Path | None, latest: bool) -> dict[str, Any]:
@@ -129,13 +239,9 @@ def _materialise_everything(settings: Settings, partition: str | None, run_confi
     """Run the job `everything` in this process, and print what came of it; the exit code."""
     import dagster as dg
 
-    from assets.partitions import GENERATIONS
     from teams_dagster.definitions import defs
 
-    known = GENERATIONS.get_partition_keys()
-    partition = partition or known[-1]
-    if partition not in known:
-        raise click.ClickException(f"{partition} is no generation: give a Monday from {known[0]} to {known[-1]}")
+    partition = _generation(partition)
     began = time.monotonic()
     with dg.DagsterInstance.get() as instance:
         _close_dead_runs(instance)
@@ -148,8 +254,7 @@ def _materialise_everything(settings: Settings, partition: str | None, run_confi
                 raise_on_error=False,
             )
         except dg.DagsterInvalidConfigError as error:
-            wrong = "\n  ".join(problem.message.split(" Expected:")[0] for problem in error.errors)
-            raise click.ClickException(f"the run configuration cannot be used:\n  {wrong}") from None
+            raise click.ClickException(_wrong_config(error)) from None
     click.echo("\n" + "\n".join(made_lines(_made(result))))
     if not result.success:
         _say_why(result)
@@ -162,6 +267,21 @@ def _materialise_everything(settings: Settings, partition: str | None, run_confi
     click.echo(f"  make ui{'':<16} the graph, the plots, the checks, this run\n  {settings.data_dir / 'report.html'}")
     click.echo(f"  {settings.data_dir / 'teams.duckdb'}  every query, transition and sample, in SQL{_behind(settings)}")
     return 0
+
+
+def _generation(partition: str | None) -> str:
+    """The generation that is meant. Raises ClickException for a day that begins none."""
+    from assets.partitions import GENERATIONS
+
+    known = GENERATIONS.get_partition_keys()
+    if partition and partition not in known:
+        raise click.ClickException(f"{partition} is no generation: give a Monday from {known[0]} to {known[-1]}")
+    return partition or known[-1]
+
+
+def _wrong_config(error: "dg.DagsterInvalidConfigError") -> str:
+    wrong = "\n  ".join(problem.message.split(" Expected:")[0] for problem in error.errors)
+    return f"the run configuration cannot be used:\n  {wrong}"
 
 
 def _made(result: "dg.ExecuteInProcessResult") -> list[Made]:

@@ -8,7 +8,7 @@ from resources.console import console
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from resources.stores import ArtefactStore
-from teams_dagster.automation import JOBS, SCHEDULES
+from teams_dagster.automation import JOBS, SCHEDULES, SENSORS
 from teams_dagster.settings import Settings, load_settings
 
 
@@ -21,6 +21,7 @@ def definitions(settings: Settings) -> dg.Definitions:
         asset_checks=dg.load_asset_checks_from_package_module(checks),
         jobs=JOBS,
         schedules=SCHEDULES,
+        sensors=SENSORS,
         loggers={"console": console},
         resources={
             "store": store,

@@ -11,6 +11,7 @@ import ipaddress
 import os
 from collections.abc import Iterable
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from teams_dagster.completions.protocol import Role
+from teams_dagster.ledger.budgets import NANO, Budget
 
 PREFIX = "TEAMS_"
 
@@ -26,7 +28,9 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 Provider = Literal["offline", "openai", "transformers"]
 
-_LATER = frozenset({"TEAMS_BUDGET_USD", "TEAMS_BUDGET_QUERIES"})
+Transport = Literal["direct", "batch"]
+
+Parameter = Literal["temperature", "top_p", "seed"]
 
 
 class SettingsError(ValueError):
@@ -34,7 +38,7 @@ class SettingsError(ValueError):
 
 
 class RoleSettings(BaseModel):
-    """Which model serves one role: `TEAMS_<ROLE>_PROVIDER`, `_MODEL`, `_BASE_URL`, `_API_KEY`."""
+    """Which model serves one role, and how it is asked: `TEAMS_<ROLE>_PROVIDER`, `_MODEL`, `_BASE_URL`, ..."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,6 +47,26 @@ class RoleSettings(BaseModel):
     """Model name at the endpoint; a folder or hub id for `transformers`."""
     base_url: str = ""
     api_key: SecretStr | None = None
+    rpm: float | None = Field(default=None, gt=0)
+    """Requests a minute at most."""
+    tpm: float | None = Field(default=None, gt=0)
+    """Tokens a minute at most."""
+    timeout_s: float = Field(default=120.0, gt=0)
+    """How long one attempt may take."""
+    omit: tuple[Parameter, ...] = ()
+    """Request parameters that the endpoint does not take."""
+    transport: Transport = "direct"
+    """`batch`: through the provider's batch endpoint, cheaper and within a day."""
+
+    @field_validator("omit", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+    @property
+    def leaves_machine(self) -> bool:
+        """Whether questions go to somebody else, who may charge for them."""
+        return self.provider == "openai" and not is_loopback(self.base_url)
 
 
 class Settings(BaseModel):
@@ -52,7 +76,8 @@ class Settings(BaseModel):
 
     root: Path
     data_dir: Path
-    ledger_url: str
+    ledger_url: str = Field(repr=False)
+    """It can hold a password."""
     dagster_home: Path
     """Where Dagster keeps its history: `DAGSTER_HOME`, by default beside the data."""
     seeds: Path | None = None
@@ -67,10 +92,24 @@ class Settings(BaseModel):
     """The Monday of the first weekly generation."""
     max_in_flight: int = Field(default=64, ge=1, le=4096)
     """Questions under way at once."""
+    batch_wait_s: float = Field(default=3_600.0, ge=0)
+    """How long a step waits for its batches before it ends, to be continued."""
+    batch_poll_s: float = Field(default=30.0, gt=0)
+    """How often it looks."""
     allow_http: bool = False
     """Whether plain http may leave this machine."""
+    budget_usd: Decimal | None = Field(default=None, ge=0)
+    """Dollars that may be spent over this ledger's lifetime."""
+    budget_queries: int | None = Field(default=None, ge=0)
+    budget_tokens: int | None = Field(default=None, ge=0)
     roles: dict[Role, RoleSettings] = Field(default_factory=dict)
     """The roles that the environment configures."""
+
+    @property
+    def budget(self) -> Budget:
+        """What bounds the project's lifetime."""
+        nano_usd = None if self.budget_usd is None else int(self.budget_usd * NANO)
+        return Budget(self.budget_queries, self.budget_tokens, nano_usd)
 
     @field_validator("first_generation")
     @classmethod
@@ -139,7 +178,12 @@ _PLAIN = (
     "prices",
     "first_generation",
     "max_in_flight",
+    "batch_wait_s",
+    "batch_poll_s",
     "allow_http",
+    "budget_usd",
+    "budget_queries",
+    "budget_tokens",
 )
 
 
@@ -153,8 +197,6 @@ def _known_variables() -> dict[str, str | tuple[Role, str]]:
 
 def _refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
     for name in sorted(set(names) - set(known)):
-        if name in _LATER:
-            raise SettingsError(f"{name} is set, but this version cannot enforce a budget: unset it to go on without")
         nearest = difflib.get_close_matches(name, list(known), n=1)
         hint = f"; did you mean {nearest[0]}?" if nearest else ""
         raise SettingsError(f"{name} is no setting of this project{hint}")
@@ -174,6 +216,8 @@ def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> R
         raise SettingsError(f"{name}_PROVIDER must be one of {', '.join(get_args(Provider))}, not {provider!r}")
     if provider != "offline" and "model" not in given:
         raise SettingsError(f"{name}_MODEL is not set, and provider {provider!r} needs a model")
+    if given.get("transport") == "batch" and provider != "openai":
+        raise SettingsError(f"{name}_TRANSPORT=batch needs a provider with a batch endpoint, and {provider!r} has none")
     if provider == "transformers":
         given["model"] = _folder_or_name(root, given["model"])
     if provider == "openai":
@@ -201,10 +245,13 @@ def is_loopback(url: str) -> bool:
 
 def _check_url(name: str, url: str, allow_http: bool) -> None:
     parts = urlsplit(url)
+    if "@" in url or parts.query:
+        raise SettingsError(
+            f"{name} must hold neither credentials nor parameters: put the key in"
+            f" {name.removesuffix('BASE_URL')}API_KEY"
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise SettingsError(f"{name} must be an http(s) URL such as {OPENAI_URL}, not {url!r}")
-    if parts.username or parts.password:
-        raise SettingsError(f"{name} must not hold credentials: put the key in {name.removesuffix('BASE_URL')}API_KEY")
     if parts.scheme == "http" and not is_loopback(url) and not allow_http:
         raise SettingsError(f"{name} would send plain http to {parts.hostname}: use https, or set TEAMS_ALLOW_HTTP=1")
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from teams_dagster.cli import main
+from teams_dagster.ledger.database import sqlite_url
+from teams_dagster.ledger.writer import Ledger
+from tests.support.entries import ask, ask_in_vain, intend
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +22,29 @@ def _own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def demo(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["demo", *arguments])
+    return teams("demo", *arguments)
+
+
+def teams(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """The project's own, with seven questions asked."""
+    with Ledger(sqlite_url(tmp_path / "data" / "ledger.sqlite")) as ledger:
+        ask(ledger, "a", "b", asset="trained_policy")
+        ask(ledger, "a", "b", "c", run_id="run-2", asset="expert_responses")
+        ask_in_vain(ledger, "d")
+        intend(ledger, "e")
+        yield ledger
+
+
+def at_a_provider(monkeypatch: pytest.MonkeyPatch, model: str = "nobody-knows") -> None:
+    for role in ("EXPERT", "REVIEWER", "INSTRUCTOR"):
+        monkeypatch.setenv(f"TEAMS_{role}_MODEL", model)
+        monkeypatch.setenv(f"TEAMS_{role}_BASE_URL", "https://llm.example.com/v1")
+        monkeypatch.setenv(f"TEAMS_{role}_API_KEY", "sk-planted")
 
 
 @pytest.mark.parametrize(
@@ -62,3 +89,141 @@ def test_a_day_that_begins_no_generation_is_refused_with_the_range() -> None:
     result = demo("--partition", "2026-11-17")
     assert result.exit_code == 1
     assert "2026-11-17 is no generation: give a Monday from 2026-01-05" in result.output
+
+
+def test_the_embedded_default_is_estimated_at_no_dollars_and_nothing_is_written(tmp_path: Path) -> None:
+    result = teams("estimate")
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert [line.split()[0] for line in lines[:6]] == [
+        "asset",
+        "trained_policy",
+        "policy_comparison",
+        "generated_instructions",
+        "expert_responses",
+        "all",
+    ]
+    assert "to 24,576)" in lines[1]
+    assert all(line.endswith("$0.00") for line in lines[1:6])
+    assert "no budget is set" in result.output
+    assert "refused" not in result.output
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_estimate_at_a_provider_names_unknown_prices_and_the_missing_budget(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    at_a_provider(monkeypatch)
+    result = teams("estimate", "--asset", "expert_responses")
+    assert result.exit_code == 0, result.output
+    assert "expert_responses" in result.output
+    assert "trained_policy" not in result.output
+    assert "no price is known for openai/nobody-knows https://llm.example.com/v1" in result.output
+    assert "expert would be asked at a provider: without a budget the run is refused" in result.output
+    assert "sk-planted" not in result.output
+
+
+def test_an_estimate_is_in_dollars_where_prices_are_stated_and_says_what_the_budget_leaves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    at_a_provider(monkeypatch)
+    prices = '[[price]]\nprovider = "openai"\nmodel = "nobody-knows"\ninput = 1000\noutput = 4000\n'
+    (tmp_path / "prices.toml").write_text(prices)
+    monkeypatch.setenv("TEAMS_PRICES", str(tmp_path / "prices.toml"))
+    monkeypatch.setenv("TEAMS_BUDGET_USD", "0.50")
+    budget = {"expert": {"queries": 40, "usd": 2.5}}
+    run = {"resources": {"models": {"config": {"budget": budget}}}}
+    (tmp_path / "run.yaml").write_text(json.dumps(run))
+    result = teams("estimate", "--config", str(tmp_path / "run.yaml"))
+    assert result.exit_code == 0, result.output
+    total = next(line for line in result.output.splitlines() if line.startswith("all "))
+    assert total.count("$") == 3
+    assert "budget: $0.00 of $0.50 may have been billed, $0.50 left; not enough for the $" in result.output
+    assert "budget of expert in this run: 40 queries, $2.50" in result.output
+    assert "refused" not in result.output
+
+
+def test_questions_in_batches_are_estimated_at_the_price_of_batches(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    at_a_provider(monkeypatch)
+    prices = '[[price]]\nprovider = "openai"\nmodel = "*"\ninput = 1000\noutput = 1000\nbatch_share = 0.0\n'
+    (tmp_path / "prices.toml").write_text(prices)
+    monkeypatch.setenv("TEAMS_PRICES", str(tmp_path / "prices.toml"))
+    for role in ("EXPERT", "REVIEWER", "INSTRUCTOR"):
+        monkeypatch.setenv(f"TEAMS_{role}_TRANSPORT", "batch")
+    rows = {line.split()[0]: line for line in teams("estimate").output.splitlines() if line}
+    free = [key for key, line in rows.items() if line.endswith("$0.00") and key != "budget:"]
+    assert free == ["generated_instructions", "expert_responses"]
+    assert "$" in rows["trained_policy"]
+    assert "$" in rows["all"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--asset", "report"], "report asks nothing: give one of trained_policy, policy_comparison"),
+        (["--partition", "2026-11-17"], "2026-11-17 is no generation"),
+    ],
+)
+def test_an_estimate_of_what_cannot_be_run_is_refused(arguments: list[str], message: str) -> None:
+    result = teams("estimate", *arguments)
+    assert result.exit_code == 1
+    assert message in result.output
+
+
+def test_an_estimate_checks_the_run_configuration(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("ops: {generated_instructions: {config: {sedes: 40}}}")
+    result = teams("estimate", "--config", str(tmp_path / "config.yaml"))
+    assert result.exit_code == 1
+    assert 'unexpected config entry "sedes"' in result.output
+
+
+def test_costs_are_shown_by_any_column_with_the_budget_and_the_baseline(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAMS_BUDGET_QUERIES", "100")
+    result = teams("costs", "--by", "asset_key,run_id")
+    assert result.exit_code == 0, result.output
+    rows = [line.split() for line in result.output.splitlines()]
+    assert rows[0] == ["asset_key,", "run_id", *"asked reused calls ok failed unresolved tokens cost".split()]
+    assert rows[1:4] == [
+        ["asset,", "run-1", "1", "0", "2", "0", "1", "1", "0", "$0.0000"],
+        ["expert_responses,", "run-2", "3", "2", "1", "1", "0", "0", "15", "$0.0000"],
+        ["trained_policy,", "run-1", "2", "0", "2", "2", "0", "0", "30", "$0.0000"],
+    ]
+    assert "total: 6 questions, 5 calls, $0.0000" in result.output
+    assert "budget: 4 of 100 queries may have been billed, 96 left" in result.output
+    assert "6 questions asked in all: 0.00% of the 624,000 of Evol-Instruct" in result.output
+
+
+def test_costs_are_those_of_the_rows_that_are_wanted(ledger: Ledger) -> None:
+    result = teams("costs", "--by", "role", "--where", "asset_key=expert_responses", "--where", "operation=", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.output)
+    assert [(cost["group"], cost["asked"], cost["calls"]) for cost in found["costs"]] == [({"role": "expert"}, 3, 1)]
+    assert found["total"]["asked"] == 6
+    assert found["total"]["cost_nano_usd"] == 21
+    assert found["spent"]["queries"] == ledger.spent().queries
+
+
+def test_costs_of_a_project_that_never_asked_are_none_and_make_no_ledger(tmp_path: Path) -> None:
+    result = teams("costs")
+    assert result.exit_code == 0, result.output
+    assert "Nothing was asked." in result.output
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--by", "colour"], "costs cannot be told apart by colour; choose from role, purpose"),
+        (["--where", "colour=red"], "costs cannot be told apart by colour"),
+        (["--where", "red"], "--where 'red' must be COLUMN=VALUE"),
+        (["--where", "day=yesterday"], "'yesterday' is no day: write YYYY-MM-DD"),
+    ],
+)
+def test_a_mistake_in_what_costs_are_asked_for_is_named(ledger: Ledger, arguments: list[str], message: str) -> None:
+    result = teams("costs", *arguments)
+    assert result.exit_code == 1
+    assert message in result.output

@@ -73,7 +73,7 @@ def test_a_role_can_be_offline_on_purpose(root: Path, monkeypatch: pytest.Monkey
             {"EXPERT_MODEL": "m", "EXPERT_BASE_URL": "https://u:p@h.example", "EXPERT_API_KEY": KEY},
             "TEAMS_EXPERT_API_KEY",
         ),
-        ({"BUDGET_USD": "5"}, "TEAMS_BUDGET_USD"),
+        ({"BUDGET_USD": "-5"}, "TEAMS_BUDGET_USD"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(
@@ -101,6 +101,23 @@ def test_a_key_is_in_no_representation(root: Path, monkeypatch: pytest.MonkeyPat
     configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY)
     settings = load_settings(root)
     assert KEY not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_the_ledgers_password_is_in_no_representation(root: Path, monkeypatch: pytest.MonkeyPatch):
+    configure(monkeypatch, LEDGER_URL=f"postgresql://teams:{KEY}@host/db")
+    settings = load_settings(root)
+    assert settings.ledger_url.endswith(f"{KEY}@host/db")
+    assert KEY not in repr(settings) + str(settings)
+
+
+@pytest.mark.parametrize(
+    "url", [f"me:{KEY}@host/v1", f"ftp://me:{KEY}@host", f"host?key={KEY}", f"https://h/v1?k={KEY}"]
+)
+def test_a_base_url_with_a_secret_is_refused_and_not_repeated(root: Path, monkeypatch: pytest.MonkeyPatch, url: str):
+    configure(monkeypatch, EXPERT_MODEL="m", EXPERT_BASE_URL=url, EXPERT_API_KEY=KEY)
+    with pytest.raises(SettingsError, match="TEAMS_EXPERT_API_KEY") as refused:
+        load_settings(root)
+    assert KEY not in str(refused.value)
 
 
 def test_this_machine_has_many_names():

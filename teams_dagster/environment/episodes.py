@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -18,9 +17,6 @@ from teams_dagster.instructions.operations import Operation
 
 OPEN_EPISODES = 512
 """Episodes that are started and not yet handed over, at most: memory does not grow with their number."""
-
-PROGRESS_SECONDS = 10.0
-"""Progress is told this often."""
 
 _OPERATIONS = tuple(Operation)
 
@@ -100,16 +96,17 @@ async def run_episodes(
     plans: Iterable[EpisodePlan],
     *,
     open_episodes: int = OPEN_EPISODES,
-    progress: Callable[[str], None] | None = None,
+    on_episode: Callable[[Episode], object] | None = None,
 ) -> list[Episode]:
-    """Every episode of `plans` in canonical (seed, episode) order. For batches that fit in memory."""
+    """Every episode of `plans` in canonical (seed, episode) order. For batches that fit in memory.
+
+    `on_episode` hears of each as it is done.
+    """
     ordered = sorted(plans, key=lambda plan: plan.key.order)
     episodes: list[Episode] = []
-    told = time.monotonic()
     async with aclosing(stream_episodes(environment, actor, ordered, open_episodes=open_episodes)) as stream:
         async for episode in stream:
             episodes.append(episode)
-            if progress and time.monotonic() - told >= PROGRESS_SECONDS:
-                told = time.monotonic()
-                progress(f"{len(episodes)} of {len(ordered)} episodes")
+            if on_episode:
+                on_episode(episode)
     return episodes

@@ -126,9 +126,12 @@ async def compare(
     *,
     trained_on: Collection[str],
     sink: Sink | None = None,
+    on_episode: Callable[[Episode], object] | None = None,
     progress: Callable[[str], None] = _log.info,
 ) -> Comparison:
     """Run every contender on `seeds` (by seed id) and score it against uniform, which must be among them.
+
+    `on_episode` hears of each episode as it is done, `progress` of each contender.
 
     Raises ValueError when a seed was trained on, when there is none, or when uniform is missing.
     """
@@ -142,7 +145,7 @@ async def compare(
     tallies: dict[str, Tally] = {}
     for contender in compared:
         batches = [
-            await run_episodes(environment, actor, _plans(contender, version, seeds, config), progress=progress)
+            await run_episodes(environment, actor, _plans(contender, version, seeds, config), on_episode=on_episode)
             for actor, version in zip(contender.actors, contender.versions, strict=True)
         ]
         for episodes in batches:

@@ -53,9 +53,12 @@ async def train(
     path: Path,
     *,
     sink: Sink | None = None,
+    on_episode: Callable[[Episode], object] | None = None,
     progress: Callable[[str], None] = _log.info,
 ) -> Checkpoint:
     """Train a policy on `seeds` (by seed id), with the checkpoint at `path`; continue from it where there is one.
+
+    `on_episode` hears of each episode as it is done, `progress` of each iteration.
 
     Raises TrainingFailed when the checkpoint belongs to another run, or when no question of a batch was answered.
     """
@@ -66,7 +69,7 @@ async def train(
     while not checkpoint.finished:
         iteration = checkpoint.iteration
         plans = _plans(seeds, config, iteration, checkpoint.policy_version)
-        episodes = await run_episodes(environment, checkpoint.actor(), plans, progress=progress)
+        episodes = await run_episodes(environment, checkpoint.actor(), plans, on_episode=on_episode)
         _demand_answers(iteration, episodes)
         if sink:
             sink(iteration, episodes)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from teams_dagster.evaluation.scores import Score as EvaluationScore
+from teams_dagster.ledger.budgets import Budget, Spent
 from teams_dagster.ledger.costs import Cost
+from teams_dagster.ledger.estimates import Estimate, about_usd, short, spread
 from teams_dagster.policy.comparison import Score as PolicyScore
-from teams_dagster.report.text import NANO
+from teams_dagster.report.baseline import EVOL_INSTRUCT_QUERIES
+from teams_dagster.report.text import NANO, percent
+
+NO_BUDGET = "no budget is set: TEAMS_BUDGET_USD, TEAMS_BUDGET_QUERIES or TEAMS_BUDGET_TOKENS bounds what may be spent"
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,85 @@ def dollars(cost: Cost) -> str:
     """What is known of a cost, and how many calls have no price."""
     known = f"${cost.cost_nano_usd / NANO:,.4f}"
     return f"{known} + {cost.unpriced} calls without a price" if cost.unpriced else known
+
+
+def account_lines(costs: Sequence[Cost], columns: Sequence[str]) -> list[str]:
+    """The account by any columns."""
+    if not costs:
+        return ["Nothing was asked."]
+    counts = ("asked", "reused", "calls", "ok", "failed", "unresolved")
+    header = (", ".join(columns) or "everything", *counts, "tokens", "cost")
+    rows = [
+        (
+            ", ".join(cost.group[column] or "-" for column in columns) or "-",
+            *(f"{getattr(cost, name):,}" for name in counts),
+            f"{cost.prompt_tokens + cost.completion_tokens:,}",
+            dollars(cost),
+        )
+        for cost in costs
+    ]
+    return table(header, rows)
+
+
+def baseline_line(asked: int) -> str:
+    """All questions against those of the method that this one is compared with."""
+    share = percent(asked, EVOL_INSTRUCT_QUERIES, digits=2)
+    return f"{asked:,} questions asked in all: {share} of the {EVOL_INSTRUCT_QUERIES:,} of Evol-Instruct (WizardLM)"
+
+
+def budget_lines(spent: Spent, budget: Budget, wanted: Estimate | None = None) -> list[str]:
+    """What is left of each bound of the project, and whether the estimate of a run fits into it."""
+    if not budget.bounded:
+        return [NO_BUDGET]
+    amounts = (
+        ("queries", "{:,}".format, spent.queries, budget.queries, wanted and wanted.queries),
+        ("tokens", short, spent.tokens, budget.tokens, wanted and wanted.tokens),
+        ("", about_usd, spent.nano_usd, budget.nano_usd, wanted and wanted.nano_usd),
+    )
+    lines = []
+    for unit, show, used, most, needed in amounts:
+        if most is None:
+            continue
+        left, name = max(0, most - used), f" {unit}" if unit else ""
+        line = f"budget: {show(used)} of {show(most)}{name} may have been billed, {show(left)} left"
+        if needed and needed.likely > left:
+            line += f"; not enough for the {show(needed.likely)} that are likely: the run would stop and wait for more"
+        lines.append(line)
+    return lines
+
+
+def run_budget_lines(run: Budget, roles: Mapping[str, Budget]) -> list[str]:
+    """What the run itself may spend, and each role in it, where that is bounded."""
+    lines = []
+    for who, budget in (("this run", run), *((f"{role} in this run", bound) for role, bound in roles.items())):
+        amounts = (
+            (f"{budget.queries:,} queries" if budget.queries is not None else ""),
+            (f"{short(budget.tokens)} tokens" if budget.tokens is not None else ""),
+            (about_usd(budget.nano_usd) if budget.nano_usd is not None else ""),
+        )
+        if budget.bounded:
+            lines.append(f"budget of {who}: {', '.join(filter(None, amounts))}")
+    return lines
+
+
+def estimate_lines(estimates: Sequence[tuple[str, Estimate, bool]], total: Estimate) -> list[str]:
+    """What each paid asset (its key, its estimate, whether its output is there already) would ask, and all together."""
+    rows = [(key, *_figures(found), "reused" if reused else "") for key, found, reused in estimates]
+    lines = table(("asset", "questions", "tokens", "dollars", ""), [*rows, ("all", *_figures(total), "")])
+    notes = [f"no price is known for {model}: TEAMS_PRICES names a file that states it" for model in total.unpriced]
+    if total.tokens.most:
+        learnt = (
+            f"learnt from {total.learnt_from:,} answers" if total.learnt_from else "guessed from the prompts' sizes"
+        )
+        notes.append(
+            f"likely (least to most); tokens are {learnt}; what is answered on the ledger already costs nothing"
+        )
+    return [*lines, "", *notes] if notes else lines
+
+
+def _figures(found: Estimate) -> tuple[str, str, str]:
+    cost = "unknown" if found.nano_usd is None else spread(found.nano_usd, about_usd)
+    return spread(found.queries, "{:,}".format), spread(found.tokens, short), cost
 
 
 def policy_lines(scores: Iterable[PolicyScore]) -> list[str]:

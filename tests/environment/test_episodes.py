@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teams_dagster.completions.protocol import Purpose
-from teams_dagster.environment import episodes as episodes_module
 from teams_dagster.environment.episodes import EpisodePlan, choose, run_episode, run_episodes, stream_episodes
 from teams_dagster.environment.state import HORIZON, EpisodeKey, EpisodePurpose
 from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
@@ -127,13 +126,9 @@ def test_one_episode_alone_is_the_one_of_the_batch():
     assert alone == run(ToyWorld(), wanted=wanted)[1]
 
 
-def test_progress_is_told_on_long_work_only(monkeypatch):
-    told: list[str] = []
-    run(ToyWorld(), wanted=plans(20), progress=told.append)
-    assert told == []
-    monkeypatch.setattr(episodes_module, "PROGRESS_SECONDS", 0.0)
-    run(ToyWorld(), wanted=plans(20), progress=told.append)
-    assert told[-1] == "20 of 20 episodes"
+def test_each_episode_is_told_as_it_is_done():
+    told = []
+    assert run(ToyWorld(), wanted=plans(20), on_episode=told.append) == told
 
 
 @given(st.lists(st.floats(0, 1), min_size=7, max_size=7).filter(lambda x: sum(x) > 1e-3), st.floats(0, 0.9999999999))

@@ -1,0 +1,186 @@
+"""What a run of the paid assets would ask, given what is stored: the walk behind `teams estimate`. Writes nothing."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assets.comparison import ComparisonSettings, comparison_inputs, comparison_questions, policy_comparison
+from assets.expectations import UNTRAINED, answering_later, last_pace
+from assets.generation import (
+    generated_instructions,
+    generation_output,
+    generation_policy,
+    generation_questions,
+    generation_seeds,
+    paces_of_generations,
+)
+from assets.making import AssetConfig, output_of, reusable
+from assets.manifests import GenerationConfig, identities_of, kept_manifest, new_manifest, prompt_versions
+from assets.policy import PolicyConfig, divide, policy_inputs, policy_output, trained_policy, training_questions
+from assets.responses import expert_responses, response_questions, responses_output
+from assets.seeds import read_clusters, read_seeds, seed_inputs, seed_instructions, seed_sources
+from resources.language_models.roles import LanguageModels
+from resources.ledger import LedgerConnection
+from resources.stores import Artefact, ArtefactStore
+from teams_dagster.completions.protocol import Role
+from teams_dagster.dataset.generation import check_continuable
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.seed_splits import seed_clusters
+from teams_dagster.instructions.seeds import Seed, load_seeds
+from teams_dagster.ledger.budgets import Spent
+from teams_dagster.ledger.costs import existing_ledger
+from teams_dagster.ledger.estimates import Estimate, Expected, estimate
+from teams_dagster.ledger.prices import load_prices
+from teams_dagster.settings import Settings
+
+PAID = ("trained_policy", "policy_comparison", "generated_instructions", "expert_responses")
+"""The assets that ask, in their order."""
+
+BATCHED = ("generated_instructions", "expert_responses")
+"""Those whose questions go through a provider's batches where a role's transport says so."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What materialising one paid asset would ask."""
+
+    asset_key: str
+    expected: tuple[Expected, ...]
+    reused: bool
+    """Its output exists already."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A run that might be started: of the assets `wanted`, for one generation, with run configuration by asset.
+
+    An asset that is not wanted is taken as it is stored; what would be made anew, before it exists, is not known, and
+    neither is then what is made from it.
+    """
+
+    store: ArtefactStore
+    models: LanguageModels
+    partition_key: str
+    configs: Mapping[str, Mapping[str, Any]]
+    wanted: Collection[str]
+
+    def steps(self) -> list[Step]:
+        """The wanted paid assets in their order. Raises what the run would raise before its first question."""
+        seeds = self._seeds()
+        library, clusters = _library(self.models) if seeds is None else (read_seeds(seeds), read_clusters(seeds))
+        train, held_out = divide(library, clusters)
+        policy, training = self._policy(seeds, train)
+        comparing = self._comparison(seeds, policy, held_out)
+        generated, generating, answering = self._generation(seeds, policy, [seed.instruction for seed in library])
+        if generated is not None:
+            answering = self._responses(generated)
+        steps = (training, comparing, generating, answering)
+        return [step for step in steps if step.asset_key in self.wanted]
+
+    def _stored(self, asset_key: str, partition_key: str | None = None) -> Artefact | None:
+        exists = self.store.exists(asset_key, partition_key)
+        return self.store.current(asset_key, partition_key) if exists else None
+
+    def _seeds(self) -> Artefact | None:
+        if "seed_instructions" not in self.wanted:
+            return self._stored("seed_instructions")
+        config = AssetConfig(**self.configs.get("seed_instructions", {}))
+        output = output_of(seed_instructions, config, seed_inputs(*seed_sources(self.models.settings())))
+        return reusable(config, output.earlier(self.store))
+
+    def _policy(self, seeds: Artefact | None, train: dict[str, Instruction]) -> tuple[Artefact | None, Step]:
+        config = PolicyConfig(**self.configs.get("trained_policy", {}))
+        output = None if seeds is None else policy_output(trained_policy, config, policy_inputs(seeds, self.models))
+        made = None if output is None else reusable(config, output.earlier(self.store))
+        expected = [] if made else training_questions(self.store, train, config, output)
+        known = made if "trained_policy" in self.wanted else self._stored("trained_policy")
+        return known, Step("trained_policy", tuple(expected), made is not None)
+
+    def _comparison(self, seeds: Artefact | None, policy: Artefact | None, held_out: dict[str, Instruction]) -> Step:
+        config = ComparisonSettings(**self.configs.get("policy_comparison", {}))
+        earlier = None
+        if seeds is not None and policy is not None:
+            inputs = comparison_inputs(seeds, policy, self.models)
+            earlier = output_of(policy_comparison, config, inputs).earlier(self.store)
+        made = reusable(config, earlier)
+        expected = [] if made else comparison_questions(self.store, held_out, config, policy, earlier)
+        return Step("policy_comparison", tuple(expected), made is not None)
+
+    def _generation(
+        self, seeds: Artefact | None, policy: Artefact | None, library: list[Instruction]
+    ) -> tuple[Artefact | None, Step, Step]:
+        """The generation's output where it is known, its step, and that of its answers where it is not."""
+        config = GenerationConfig(**self.configs.get("generated_instructions", {}))
+        manifest = kept_manifest(self.partition_key, config, self.store, self.models)
+        if manifest is None and seeds is not None and policy is not None:
+            manifest = new_manifest(self.partition_key, config, self.store, self.models, seeds, policy)
+        earlier, episodes, texts = None, min(config.seeds, len(library)), library
+        if manifest is not None:
+            earlier = generation_output(generated_instructions, config, manifest).earlier(self.store)
+            policy = generation_policy(self.store, manifest)
+            texts = list(generation_seeds(self.store, manifest).values())
+            episodes = len(texts)
+        made = reusable(config, earlier)
+        if manifest is not None and made is None:
+            check_continuable(manifest, prompt_versions(), identities_of(self.models))
+        expected = [] if made else generation_questions(self.store, episodes, texts, policy, earlier)
+        stated = last_pace(policy) if policy else UNTRAINED
+        later = answering_later(episodes, texts, paces_of_generations(self.store), stated)
+        step = Step("generated_instructions", tuple(expected), made is not None)
+        if "generated_instructions" not in self.wanted:
+            made = self._stored("generated_instructions", self.partition_key)
+        return made, step, Step("expert_responses", tuple(later), False)
+
+    def _responses(self, generated: Artefact) -> Step:
+        config = AssetConfig(**self.configs.get("expert_responses", {}))
+        earlier = responses_output(expert_responses, config, generated).earlier(self.store)
+        made = reusable(config, earlier)
+        expected = [] if made else response_questions(generated, earlier)
+        return Step("expert_responses", tuple(expected), made is not None)
+
+
+@dataclass(frozen=True)
+class RunEstimate:
+    """What a run would ask and take."""
+
+    steps: tuple[tuple[str, Estimate, bool], ...]
+    """Each paid asset, its estimate, and whether its output exists already."""
+    total: Estimate
+    roles: tuple[Role, ...]
+    """Who would be asked."""
+    spent: Spent
+    """What this project may have been billed for so far."""
+
+
+def estimate_run(
+    settings: Settings, partition_key: str, configs: Mapping[str, Mapping[str, Any]], wanted: Collection[str]
+) -> RunEstimate:
+    """Estimate a run of the assets `wanted`, given run configuration by asset. Raises what the run would raise."""
+    root, store = str(settings.root), ArtefactStore(data_dir=str(settings.data_dir))
+    models = LanguageModels(root=root, ledger=LedgerConnection(root=root, store=store))
+    steps = Walk(store, models, partition_key, configs, wanted).steps()
+    everything = [kind for step in steps for kind in step.expected]
+    roles = tuple(role for role in Role if any(kind.role is role and kind.most for kind in everything))
+    identities, prices = models.identities(*roles), load_prices(settings.prices)
+    batched = [role for role in roles if settings.role(role).transport == "batch"]
+    with existing_ledger(settings.ledger_url) as ledger:
+
+        def estimated(steps: Sequence[Step], *, batches: bool) -> Estimate:
+            expected = [kind for step in steps for kind in step.expected]
+            return estimate(ledger, expected, identities, prices, batched=batched if batches else ())
+
+        at_once, in_batches = ([s for s in steps if (s.asset_key in BATCHED) is batches] for batches in (False, True))
+        found = tuple((s.asset_key, estimated([s], batches=s.asset_key in BATCHED), s.reused) for s in steps)
+        total = (
+            estimated(at_once, batches=False) + estimated(in_batches, batches=True)
+            if batched
+            else estimated(steps, batches=False)
+        )
+        return RunEstimate(found, total, roles, ledger.spent() if ledger else Spent())
+
+
+def _library(models: LanguageModels) -> tuple[list[Seed], dict[str, str]]:
+    """The seeds that are configured, read anew, and the cluster of each."""
+    path, evaluation_texts = seed_sources(models.settings())
+    seeds = list(load_seeds(path, evaluation_texts=evaluation_texts).seeds)
+    return seeds, seed_clusters(seeds)

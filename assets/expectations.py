@@ -1,0 +1,188 @@
+"""What each paid step will ask: from its configuration, the seeds, and what earlier steps asked.
+
+Most is certain: an episode has HORIZON transitions, each a rewrite and at most one review. Likely is what episodes
+asked so far, here or in the policy's last iteration; before there are any, what an untrained policy does. Least is a
+stated share of the lowest that was seen.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import pyarrow.parquet as pq
+
+from assets.making import UNANSWERED
+from resources.stores import Artefact
+from teams_dagster.completions.protocol import Purpose, Request, Role
+from teams_dagster.environment.state import HORIZON
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.operations import TEXT_OPERATIONS
+from teams_dagster.instructions.questions import CREATIVE, VERDICT, respond_question, review_question, rewrite_question
+from teams_dagster.ledger.estimates import Expected
+from teams_dagster.policy.baselines import baselines, is_deterministic
+from teams_dagster.policy.comparison import ComparisonConfig
+
+SAMPLED = 200
+"""Seeds whose prompts are measured."""
+
+LEAST_OF_SEEN = 0.8
+"""Least, of the lowest that was seen."""
+
+LEAST_OF_STATED = 1 / 3
+"""Least, of what is stated where nothing was seen."""
+
+ASKING = "asking"
+"""The fact that holds what the episodes of an output asked."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What one episode asks and gains, on average."""
+
+    rewrites: float
+    reviews: float
+    new_rewrites: float
+    """Those that no other episode of the step asked in the same words."""
+    new_reviews: float
+    accepted: float
+
+    @classmethod
+    def of(cls, artefact: Artefact) -> Self | None:
+        """The pace of the episodes in an output; None where it has none on record."""
+        asked = artefact.facts.get(ASKING)
+        if not asked or not asked["episodes"]:
+            return None
+        return cls(**{name: count / asked["episodes"] for name, count in asked.items() if name != "episodes"})
+
+
+UNTRAINED = Pace(
+    rewrites=HORIZON * len(TEXT_OPERATIONS) / (len(TEXT_OPERATIONS) + 1),
+    reviews=HORIZON * 0.75,
+    new_rewrites=HORIZON * len(TEXT_OPERATIONS) / (len(TEXT_OPERATIONS) + 1),
+    new_reviews=HORIZON * 0.75,
+    accepted=HORIZON / 2,
+)
+"""An untrained policy: `none` is one choice of seven, some edits are eliminated unseen, half are accepted."""
+
+
+def last_pace(policy: Artefact) -> Pace:
+    """What the episodes of a policy's last iteration asked."""
+    facts = policy.facts
+    rewrites = HORIZON * (1 - facts["operation_mix"].get("none", 0.0))
+    accepted = facts["accepted_per_episode"]
+    questions = accepted / facts["accepted_per_query"] if accepted else 2 * rewrites
+    reviews = min(rewrites, max(0.0, questions - rewrites))
+    return Pace(rewrites, reviews, rewrites, reviews, accepted)
+
+
+def paces_of(artefacts: Iterable[Artefact]) -> list[Pace]:
+    """The paces on record."""
+    return [pace for artefact in artefacts if (pace := Pace.of(artefact)) is not None]
+
+
+def asking_of(transitions: Path) -> dict[str, int]:
+    """What the episodes of a `transitions` table asked, for the facts of its artefact."""
+    columns = ["episode_id", "operation", "queries", "accepted", "rewrite_request_id", "review_request_id"]
+    table = pq.read_table(transitions, columns=columns)
+
+    def distinct(name: str) -> int:
+        return len(table[name].drop_null().unique())
+
+    rewrites = table.num_rows - table["operation"].to_pylist().count("none")
+    return {
+        "episodes": distinct("episode_id"),
+        "rewrites": rewrites,
+        "reviews": sum(table["queries"].to_pylist()) - rewrites,
+        "new_rewrites": distinct("rewrite_request_id"),
+        "new_reviews": distinct("review_request_id"),
+        "accepted": sum(table["accepted"].to_pylist()),
+    }
+
+
+def still_open(earlier: Artefact | None, everything: int) -> int:
+    """How many of `everything` (episodes, answers) an output asks anew: where it was made before, what failed then."""
+    return everything if earlier is None else min(everything, earlier.facts.get(UNANSWERED, 0))
+
+
+def compared_episodes(seeds: int, config: ComparisonConfig) -> int:
+    """The episodes of a comparison of one trained policy with every baseline on so many seeds."""
+    counts = (1 if is_deterministic(actor) else config.episodes_per_seed for actor in baselines().values())
+    return seeds * (config.episodes_per_seed + sum(counts))
+
+
+def rewriting(
+    rewriter: Role, episodes: int, seeds: Collection[Instruction], seen: Sequence[Pace], stated: Pace
+) -> list[Expected]:
+    """The rewrites and reviews of `episodes` from `seeds`, likely as many as `seen` before, or as `stated`."""
+    sample = _sample(seeds)
+    rewrites = [rewrite_question(rewriter, operation, seed) for seed in sample for operation in TEXT_OPERATIONS]
+    reviews = [review_question(seed, seed) for seed in sample]
+    kinds = (
+        (rewriter, Purpose.REWRITE, "rewrites", rewrites, CREATIVE),
+        (Role.REVIEWER, Purpose.REVIEW, "reviews", reviews, VERDICT),
+    )
+    return [
+        _of_kind(role, purpose, episodes, name, seen, stated, mean_bytes(requests), sampling.max_tokens)
+        for role, purpose, name, requests, sampling in kinds
+    ]
+
+
+def answering(least: int, likely: int, most: int, instructions: Collection[Instruction]) -> list[Expected]:
+    """The expert's answers to so many instructions, such as `instructions`."""
+    size = mean_bytes([respond_question(instruction) for instruction in _sample(instructions)])
+    return [Expected(Role.EXPERT, Purpose.RESPOND, least, likely, most, size, CREATIVE.max_tokens)]
+
+
+def answering_later(
+    episodes: int, seeds: Collection[Instruction], seen: Sequence[Pace], stated: Pace
+) -> list[Expected]:
+    """The answers to what `episodes` that are still to be run will accept."""
+    low, usual = _rates("accepted", seen, stated)
+    most = episodes * HORIZON
+    return answering(min(most, int(episodes * low)), min(most, round(episodes * usual)), most, seeds)
+
+
+def _sample(instructions: Collection[Instruction]) -> list[Instruction]:
+    """Some of them, evenly spread."""
+    return list(instructions)[:: max(1, len(instructions) // SAMPLED)][:SAMPLED]
+
+
+def mean_bytes(requests: Sequence[Request]) -> int:
+    """Mean size of the prompts in UTF-8; 0 of none."""
+    sizes = [sum(len(message.content.encode()) for message in request.messages) for request in requests]
+    return round(sum(sizes) / len(sizes)) if sizes else 0
+
+
+def _of_kind(
+    role: Role,
+    purpose: Purpose,
+    episodes: int,
+    name: str,
+    seen: Sequence[Pace],
+    stated: Pace,
+    prompt_bytes: int,
+    max_tokens: int,
+) -> Expected:
+    low, usual = _rates(name, seen, stated)
+    _, new = _rates(f"new_{name}", seen, stated)
+    most = episodes * HORIZON
+    return Expected(
+        role,
+        purpose,
+        least=min(most, int(episodes * low)),
+        likely=min(most, round(episodes * usual)),
+        most=most,
+        prompt_bytes=prompt_bytes,
+        max_tokens=max_tokens,
+        repeated=max(0.0, 1 - new / usual) if usual else 0.0,
+    )
+
+
+def _rates(name: str, seen: Sequence[Pace], stated: Pace) -> tuple[float, float]:
+    """Least and likely per episode."""
+    rates: list[float] = [getattr(pace, name) for pace in seen]
+    if not rates:
+        usual: float = getattr(stated, name)
+        return LEAST_OF_STATED * usual, usual
+    return LEAST_OF_SEEN * min(rates), sum(rates) / len(rates)
