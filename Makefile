@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test lint
+.PHONY: help setup demo ui test soak bench lint
 
 help:  ## what can be typed here
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 setup: $(READY)  ## the virtual environment with everything in it
 
@@ -25,6 +25,12 @@ ui: setup  ## the Dagster UI on http://127.0.0.1:3000 over the same data
 
 test: setup  ## the specification
 	$(BIN)/pytest -n 2 --dist worksteal
+
+soak: setup  ## the long rounds: kills of workers and refreshes on SQLite and PostgreSQL (SOAK_ROUNDS=40 each)
+	$(BIN)/pytest -q -s --timeout 0 tests/soak/soak_*.py
+
+bench: setup  ## calls a second, CPU, waste and more beside Curator, DataDesigner and distilabel; about ten minutes
+	$(BIN)/python -m benchmarks.llm.run
 
 lint: setup  ## ruff, pyright, import-linter
 	$(BIN)/ruff format --check .

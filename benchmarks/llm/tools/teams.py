@@ -1,0 +1,66 @@
+"""This project: real rewrite questions through the engine, every attempt on the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+# Imports are not timed, here as in the other tools; these are what the connection imports with its first question.
+import aiohttp  # noqa: F401
+import httpcore2  # noqa: F401
+import httpx2  # noqa: F401
+import openai  # noqa: F401
+
+from benchmarks.llm.tools.harness import API_KEY, Account, Job, Question, measure
+from resources.language_models.openai_compatible import OpenAICompatibleModel
+from teams_dagster.completions.engine import CallContext, Engine
+from teams_dagster.completions.ordered import in_order
+from teams_dagster.completions.protocol import Answer, Outcome, QuestionFailed, Role
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.operations import Operation
+from teams_dagster.instructions.questions import rewrite_question
+from teams_dagster.ledger.costs import total_cost
+from teams_dagster.ledger.database import sqlite_url
+from teams_dagster.ledger.prices import load_prices
+from teams_dagster.ledger.writer import Ledger
+
+OPERATION = Operation.DEEPENING
+"""What is asked of every instruction; the shared questions are its prompt, rendered."""
+
+
+def work(job: Job) -> int:
+    """How many usable answers there are; each is durable on the ledger."""
+    job.state.mkdir(parents=True, exist_ok=True)
+    return asyncio.run(_ask_all(job))
+
+
+async def _ask_all(job: Job) -> int:
+    model = OpenAICompatibleModel("mock", base_url=job.base_url, api_key=API_KEY)
+    context = CallContext(run_id=uuid.uuid4().hex, asset_key="benchmark")
+    with Ledger(sqlite_url(job.state / "ledger.sqlite")) as ledger:
+        engine = Engine({Role.EXPERT: model}, ledger, context, load_prices(), max_in_flight=job.parallel)
+
+        async def ask(question: Question) -> Answer | None:
+            request = rewrite_question(Role.EXPERT, OPERATION, Instruction(question.instruction))
+            try:
+                return await engine.ask(request)
+            except QuestionFailed:
+                return None
+
+        usable = 0
+        async for answer in in_order(ask, job.questions, width=4 * job.parallel):
+            usable += answer is not None and answer.completion.outcome is Outcome.USABLE
+        await engine.close()
+    await model.close()
+    return usable
+
+
+def account(job: Job, made: int) -> Account:
+    """Usable answers, the ledger's tokens and its unresolved attempts."""
+    with Ledger(sqlite_url(job.state / "ledger.sqlite")) as ledger:
+        cost = total_cost(ledger)
+    return Account(made, cost.prompt_tokens + cost.completion_tokens, cost.unresolved)
+
+
+if __name__ == "__main__":
+    measure(work, account)
