@@ -1,6 +1,5 @@
 """The policy beside others that do not learn, on seeds it was never trained on."""
 
-import asyncio
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 
@@ -25,6 +24,7 @@ from assets.recording import EpisodeTables
 from assets.seeds import seed_instructions
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft
+from teams_dagster.completions import loop
 from teams_dagster.completions.engine import CallContext, Engine
 from teams_dagster.completions.progress import Progress
 from teams_dagster.completions.protocol import Role
@@ -73,7 +73,7 @@ def policy_comparison(
         expected = comparison_questions(store, held_out, config, policy, earlier)
         asking = models.asking(where, *ROLES, expected=expected, log=context.log.info)
         with EpisodeTables(draft.folder, context.run.run_id) as tables:
-            comparison = asyncio.run(_compare(context, asking, seeds, policy, config, tables))
+            comparison = loop.run(_compare(context, asking, seeds, policy, config, tables))
         write_prompts(draft.folder, context.run.run_id)
         rows = [asdict(score) | {"run_id": context.run.run_id} for score in comparison.scores]
         write_table(draft.folder, "policy_scores", rows)

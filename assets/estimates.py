@@ -13,11 +13,27 @@ from assets.generation import (
     generation_questions,
     generation_seeds,
     paces_of_generations,
+    refuse_unfinished,
 )
 from assets.making import AssetConfig, output_of, reusable
-from assets.manifests import GenerationConfig, identities_of, kept_manifest, new_manifest, prompt_versions
+from assets.manifests import (
+    GenerationConfig,
+    check_retry,
+    identities_of,
+    kept_manifest,
+    never_finished,
+    new_manifest,
+    prompt_versions,
+    read_manifest,
+)
 from assets.policy import PolicyConfig, divide, policy_inputs, policy_output, trained_policy, training_questions
-from assets.responses import expert_responses, response_questions, responses_output
+from assets.responses import (
+    ResponsesConfig,
+    expert_responses,
+    refuse_unanswered,
+    response_questions,
+    responses_output,
+)
 from assets.seeds import read_clusters, read_seeds, seed_inputs, seed_instructions, seed_sources
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
@@ -111,8 +127,13 @@ class Walk:
     ) -> tuple[Artefact | None, Step, Step]:
         """The generation's output where it is known, its step, and that of its answers where it is not."""
         config = GenerationConfig(**self.configs.get("generated_instructions", {}))
+        wanted = "generated_instructions" in self.wanted
         manifest = kept_manifest(self.partition_key, config, self.store, self.models)
-        if manifest is None and seeds is not None and policy is not None:
+        if wanted:
+            check_retry(config)
+            if config.only_failed and manifest is None:
+                raise never_finished(self.partition_key)
+        if wanted and manifest is None and seeds is not None and policy is not None:
             manifest = new_manifest(self.partition_key, config, self.store, self.models, seeds, policy)
         earlier, episodes, texts = None, min(config.seeds, len(library)), library
         if manifest is not None:
@@ -121,20 +142,26 @@ class Walk:
             texts = list(generation_seeds(self.store, manifest).values())
             episodes = len(texts)
         made = reusable(config, earlier)
-        if manifest is not None and made is None:
-            check_continuable(manifest, prompt_versions(), identities_of(self.models))
+        if wanted and manifest is not None:
+            refuse_unfinished(config, manifest, earlier)
+            if made is None:
+                check_continuable(manifest, prompt_versions(), identities_of(self.models))
         expected = [] if made else generation_questions(self.store, episodes, texts, policy, earlier)
         stated = last_pace(policy) if policy else UNTRAINED
         later = answering_later(episodes, texts, paces_of_generations(self.store), stated)
         step = Step("generated_instructions", tuple(expected), made is not None)
-        if "generated_instructions" not in self.wanted:
+        if not wanted:
             made = self._stored("generated_instructions", self.partition_key)
         return made, step, Step("expert_responses", tuple(later), False)
 
     def _responses(self, generated: Artefact) -> Step:
-        config = AssetConfig(**self.configs.get("expert_responses", {}))
+        config = ResponsesConfig(**self.configs.get("expert_responses", {}))
         earlier = responses_output(expert_responses, config, generated).earlier(self.store)
         made = reusable(config, earlier)
+        if "expert_responses" in self.wanted:
+            refuse_unanswered(config, self.store, generated)
+            if made is None:
+                check_continuable(read_manifest(generated), prompt_versions(), identities_of(self.models))
         expected = [] if made else response_questions(generated, earlier)
         return Step("expert_responses", tuple(expected), made is not None)
 

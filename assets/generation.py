@@ -1,6 +1,5 @@
 """A generation: the policy steers the expert over this week's seeds."""
 
-import asyncio
 from collections.abc import Collection, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -10,7 +9,16 @@ import pyarrow.parquet as pq
 
 from assets.expectations import ASKING, UNTRAINED, Pace, asking_of, last_pace, paces_of, rewriting, still_open
 from assets.making import OWNERS, UNANSWERED, Output, make_or_reuse, output_of, refuse_silence
-from assets.manifests import MANIFEST, ROLES, GenerationConfig, begin_generation, drift, identities_of, prompt_versions
+from assets.manifests import (
+    MANIFEST,
+    ROLES,
+    GenerationConfig,
+    begin_generation,
+    drift,
+    identities_of,
+    never_finished,
+    prompt_versions,
+)
 from assets.outcomes import outcome_facts, outcome_metadata
 from assets.partitions import GENERATIONS
 from assets.policy import load_policy, policy_seeds, trained_policy, write_prompts
@@ -18,6 +26,7 @@ from assets.recording import EpisodeTables, content_of
 from assets.seeds import read_seeds, seed_instructions
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft, write_atomically
+from teams_dagster.completions import loop
 from teams_dagster.completions.engine import CallContext, Engine
 from teams_dagster.completions.progress import Progress
 from teams_dagster.completions.protocol import Asker, Role
@@ -50,6 +59,7 @@ def generated_instructions(
     """Run one episode from each seed of the generation. Made again, it follows its manifest and asks nothing anew."""
     with store.turn("generated_instructions", waiting=context.log.info):
         manifest = begin_generation(context, config, store, models)
+    refuse_unfinished(config, manifest, generation_output(context.assets_def, config, manifest).earlier(store))
     note = drift(manifest, config, store, context)
     where = CallContext(context.run.run_id, "generated_instructions", manifest.partition_key)
 
@@ -60,7 +70,7 @@ def generated_instructions(
         expected = generation_questions(store, len(seeds), list(seeds.values()), policy, earlier)
         asking = models.asking(where, *ROLES, expected=expected, log=context.log.info, batches=True)
         width = models.at_once(*ROLES, direct=OPEN_EPISODES)
-        asyncio.run(_generate(context, asking, store, manifest, draft, width=width))
+        loop.run(_generate(context, asking, store, manifest, draft, width=width))
         write_prompts(draft.folder, context.run.run_id)
         write_table(draft.folder, "generations", [_generation_row(manifest, context.run.run_id)])
         write_atomically(draft.folder / MANIFEST, manifest.to_json())
@@ -89,6 +99,12 @@ def generation_output(asset: dg.AssetsDefinition, config: GenerationConfig, mani
     """The output of a generation, whether it was made yet or not: its manifest says it all."""
     inputs = generation_inputs(manifest)
     return output_of(asset, config, inputs, settings={}, partition_key=manifest.partition_key)
+
+
+def refuse_unfinished(config: GenerationConfig, manifest: GenerationManifest, earlier: Artefact | None) -> None:
+    """Raises NothingToRetry where only failed questions are wanted of a generation that was never finished."""
+    if config.only_failed and earlier is None:
+        raise never_finished(manifest.partition_key)
 
 
 def generation_questions(

@@ -20,6 +20,10 @@ DIGITS = 4
 """Decimals that the UI shows; artefacts keep all of them."""
 
 
+class NothingToRetry(ValueError):
+    """An output that was never finished has no failed questions."""
+
+
 class NothingAnswered(RuntimeError):
     """A step that asked, and got no answer at all."""
 
@@ -91,7 +95,7 @@ def make_or_reuse(
     `inputs` maps what the output is made from to versions; with `settings` (by default the whole of `config`) and the
     asset's code version they name the output. `make` fills a draft and finishes it; `show` turns the output, new or
     reused, into Dagster metadata. With `resume`, `make` finds what an interrupted run left in the draft's folder.
-    `published` is called once the output is in its place.
+    `published` is called once the output is in its place, and also when `make` fails: what it asked can be read then.
     """
     partition_key = context.partition_key if context.assets_def.partitions_def else None
     output = output_of(context.assets_def, config, inputs, settings=settings, partition_key=partition_key)
@@ -113,7 +117,7 @@ def make_or_reuse(
                 "made_at": datetime.now(UTC).isoformat(timespec="microseconds"),
             }
             with store.writing(asset_key, name, partition_key, about=about, resume=resume) as draft:
-                make(draft)
+                _make(make, draft, published, context.log.warning)
             artefact = store.current(asset_key, partition_key)
         else:
             context.log.info(f"unchanged: the output of {artefact.manifest['made_at'][:19]} is reused")
@@ -125,6 +129,24 @@ def make_or_reuse(
     }
     metadata = {**shown, "reused": reused, "folder": dg.MetadataValue.path(str(artefact.folder))}
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(artefact.data_version))
+
+
+def _make(
+    make: Callable[[Draft], None],
+    draft: Draft,
+    published: Callable[[], None] | None,
+    warn: Callable[[str], None],
+) -> None:
+    """Fill the draft. An error of `published` after one of `make` is logged, so that it does not hide the first."""
+    try:
+        make(draft)
+    except Exception:
+        if published is not None:
+            try:
+                published()
+            except Exception as error:
+                warn(f"the read model could not be brought up to date: {error}")
+        raise
 
 
 def refuse_silence(facts: dict[str, Any], asked: str, unanswered: int) -> None:

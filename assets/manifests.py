@@ -7,7 +7,7 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
-from assets.making import AssetConfig
+from assets.making import AssetConfig, NothingToRetry
 from assets.policy import load_policy
 from assets.seeds import read_seeds
 from resources.language_models.roles import LanguageModels
@@ -29,16 +29,6 @@ ROLES = (Role.EXPERT, Role.REVIEWER)
 """Who is asked for a generation's rewrites."""
 
 
-class NothingBegun(Exception):
-    """A generation that was never begun has no failed questions."""
-
-    def __init__(self, partition_key: str) -> None:
-        super().__init__(
-            f"generation {partition_key} was never begun, so nothing in it failed: launch the job regenerate for it, or"
-            " give the partition of a generation that has unanswered questions"
-        )
-
-
 class GenerationConfig(AssetConfig):
     """What a generation is begun with. Once begun, its manifest rules."""
 
@@ -54,23 +44,42 @@ class GenerationConfig(AssetConfig):
         default=False, description="Let a policy trained with other kinds of models steer this generation."
     )
     only_failed: bool = Field(
-        default=False, description="Ask again what got no answer in this generation; never begin one."
+        default=False,
+        description="Ask again what got no answer in this generation, once it was finished; never begin or finish one.",
     )
 
 
 def begin_generation(
     context: dg.AssetExecutionContext, config: GenerationConfig, store: ArtefactStore, models: LanguageModels
 ) -> GenerationManifest:
-    """The generation's manifest: as it was written, or written now, before the first question."""
+    """The generation's manifest: as it was written, or written now, before the first question.
+
+    Raises NothingToRetry where only failed questions are wanted, and the generation was not begun or begins again.
+    """
     partition = context.partition_key
+    check_retry(config)
     manifest = kept_manifest(partition, config, store, models, say=context.log.info)
     if manifest is None:
         if config.only_failed:
-            raise NothingBegun(partition)
+            raise never_finished(partition)
         seeds, policy = store.current("seed_instructions"), store.current("trained_policy")
         manifest = new_manifest(partition, config, store, models, seeds, policy)
         write_atomically(_path(store, partition), manifest.to_json())
     return manifest
+
+
+def check_retry(config: GenerationConfig) -> None:
+    """Raises NothingToRetry where failed questions are wanted of a generation that is to begin again."""
+    if config.only_failed and (config.fresh or config.policy == "latest"):
+        raise NothingToRetry("`only_failed` begins no generation: leave out `fresh` and `policy: latest` with it")
+
+
+def never_finished(partition: str) -> NothingToRetry:
+    """What to say of a generation without an output, when its failed questions are asked for."""
+    return NothingToRetry(
+        f"generation {partition} was never finished, so it has no failed questions: launch the job regenerate for it,"
+        " or give the partition of a generation that has unanswered questions"
+    )
 
 
 def kept_manifest(

@@ -1,6 +1,5 @@
 """The policy: trained on a part of the seeds, compared on the rest."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -18,6 +17,7 @@ from assets.recording import EpisodeTables, merge_parts, part_folder
 from assets.seeds import read_clusters, read_seeds, seed_instructions
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft
+from teams_dagster.completions import loop
 from teams_dagster.completions.engine import CallContext, Engine
 from teams_dagster.completions.progress import Progress, spent_so_far
 from teams_dagster.completions.protocol import Role
@@ -92,7 +92,7 @@ def trained_policy(
         output = policy_output(context.assets_def, config, inputs)
         expected = training_questions(store, training_seeds, config, output)
         asking = models.asking(where, *ROLES, expected=expected, log=context.log.info)
-        checkpoint = asyncio.run(_train(context, asking, training_seeds, config, draft.folder))
+        checkpoint = loop.run(_train(context, asking, training_seeds, config, draft.folder))
         merge_parts(draft.folder, checkpoint.iteration)
         write_prompts(draft.folder, context.run.run_id)
         write_table(draft.folder, "policies", [_policy_row(checkpoint, seeds.data_version, context.run.run_id)])

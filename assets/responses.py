@@ -1,24 +1,34 @@
 """Responses: the expert answers every accepted instruction of a generation."""
 
-import asyncio
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from itertools import islice
 from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from assets.expectations import SAMPLED, answering, still_open
 from assets.generation import generated_instructions
-from assets.making import OWNERS, UNANSWERED, AssetConfig, Output, make_or_reuse, output_of, refuse_silence
-from assets.manifests import identities_of, prompt_versions, read_manifest
+from assets.making import (
+    OWNERS,
+    UNANSWERED,
+    AssetConfig,
+    NothingToRetry,
+    Output,
+    make_or_reuse,
+    output_of,
+    refuse_silence,
+)
+from assets.manifests import generated_for, identities_of, prompt_versions, read_manifest
 from assets.outcomes import outcome_facts, outcome_metadata
 from assets.partitions import GENERATIONS
 from assets.policy import write_prompts
 from assets.recording import AT_ONCE, content_of
 from resources.language_models.roles import LanguageModels
-from resources.stores import Artefact, ArtefactStore, Draft
+from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
+from teams_dagster.completions import loop
 from teams_dagster.completions.engine import CallContext, Engine
 from teams_dagster.completions.progress import Progress
 from teams_dagster.completions.protocol import Role
@@ -33,6 +43,16 @@ from teams_dagster.report.markdown import markdown_table
 SHOWN = 5
 
 
+class ResponsesConfig(AssetConfig):
+    """Which answers are asked for."""
+
+    only_failed: bool = Field(
+        default=False,
+        description="Ask again what got no answer, once this generation was answered; never answer one for the first"
+        " time.",
+    )
+
+
 @dg.asset(
     group_name="dataset",
     deps=[generated_instructions],
@@ -43,10 +63,11 @@ SHOWN = 5
     description="The expert's answer to every accepted instruction; rejected answers are kept with their reason.",
 )
 def expert_responses(
-    context: dg.AssetExecutionContext, config: AssetConfig, store: ArtefactStore, models: LanguageModels
+    context: dg.AssetExecutionContext, config: ResponsesConfig, store: ArtefactStore, models: LanguageModels
 ) -> dg.MaterializeResult:
     """Ask the expert to answer each accepted instruction of the generation."""
     generated = store.current("generated_instructions", context.partition_key)
+    refuse_unanswered(config, store, generated)
     where = CallContext(context.run.run_id, "expert_responses", context.partition_key)
 
     def make(draft: Draft) -> None:
@@ -56,7 +77,7 @@ def expert_responses(
         expected = response_questions(generated, earlier)
         asking = models.asking(where, Role.EXPERT, expected=expected, log=context.log.info, batches=True)
         width = models.at_once(Role.EXPERT, direct=4 * models.settings().max_in_flight)
-        asyncio.run(_answer(context, asking, generated, manifest, draft, width=width))
+        loop.run(_answer(context, asking, generated, manifest, draft, width=width))
         write_prompts(draft.folder, context.run.run_id)
         facts = _judge(draft) | outcome_facts(models, where)
         refuse_silence(facts, "samples", facts[UNANSWERED])
@@ -66,6 +87,7 @@ def expert_responses(
         context,
         store,
         config=config,
+        settings={},
         inputs=responses_inputs(generated),
         make=make,
         show=_show_responses,
@@ -78,10 +100,29 @@ def responses_inputs(generated: Artefact) -> dict[str, str]:
     return {"generated_instructions": generated.data_version}
 
 
-def responses_output(asset: dg.AssetsDefinition, config: AssetConfig, generated: Artefact) -> Output:
+def responses_output(asset: dg.AssetsDefinition, config: ResponsesConfig, generated: Artefact) -> Output:
     """The answers of a generation, whether they were made yet or not."""
     partition_key = generated.manifest["partition_key"]
-    return output_of(asset, config, responses_inputs(generated), partition_key=partition_key)
+    return output_of(asset, config, responses_inputs(generated), settings={}, partition_key=partition_key)
+
+
+def refuse_unanswered(config: ResponsesConfig, store: ArtefactStore, generated: Artefact) -> None:
+    """Raises NothingToRetry where only failed questions are wanted, and the generation was never answered.
+
+    Answers to the same generation before its own failed questions were asked again are enough: what those brought
+    is to be answered, too.
+    """
+    if not config.only_failed:
+        return
+    partition_key, manifest = generated.manifest["partition_key"], read_manifest(generated)
+    for responses in store.all_of("expert_responses", partition_key):
+        with suppress(ArtefactMissing):
+            if read_manifest(generated_for(store, responses)) == manifest:
+                return
+    raise NothingToRetry(
+        f"the answers of generation {partition_key} were never finished, so none of them failed: launch the job"
+        " regenerate for it to ask for them"
+    )
 
 
 def response_questions(generated: Artefact, earlier: Artefact | None) -> list[Expected]:

@@ -30,6 +30,7 @@ class RunBudget(RoleBudget):
     guide: RoleBudget = RoleBudget()
     judge: RoleBudget = RoleBudget()
 
-    def beside(self, project: Budget) -> Budgets:
-        """Everything that bounds a run."""
-        return Budgets(project, self.bounds(), {role.value: getattr(self, role.value).bounds() for role in Role})
+    def beside(self, project: Budget, continues: str | None = None) -> Budgets:
+        """Everything that bounds a run, which may continue another."""
+        roles = {role.value: getattr(self, role.value).bounds() for role in Role}
+        return Budgets(project, self.bounds(), roles, continues)

@@ -1,20 +1,45 @@
 """Door: a job for each natural piece of work, the weekly schedule, and the sensor that goes on when batches ended."""
 
 import asyncio
+import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
-from teams_dagster.completions.protocol import CompletionError
+from teams_dagster.completions.protocol import CompletionError, ErrorKind
 from teams_dagster.ledger.batches import Batch, unattended
+from teams_dagster.ledger.database import LedgerError
+from teams_dagster.settings import SettingsError
 
 ONCE_AN_HOUR = 3_600
 """Seconds between two launches for the same batches, should the first run not have come as far as to collect them."""
+
+CONTINUES = "teams/continues"
+"""Run tag: the id of the run that a run goes on from; the first one, however many came between."""
+
+PARTITION = "dagster/partition"
+"""Run tag: the partition of a run, as Dagster names it."""
+
+BATCHES = "teams/batches"
+"""Run tag: which batches a run was launched for."""
+
+AD_HOC = "__ASSET_JOB"
+"""The job of runs whose assets were picked by hand, as Dagster names it."""
+
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.MANAGED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+"""Statuses of runs that have not ended."""
 
 everything = dg.define_asset_job(
     "everything",
@@ -40,7 +65,12 @@ retry_failed = dg.define_asset_job(
     "retry_failed",
     selection=dg.AssetSelection.groups("dataset") | dg.AssetSelection.assets("query_costs", "sample_lineage"),
     executor_def=dg.in_process_executor,
-    config={"ops": {"generated_instructions": {"config": {"only_failed": True}}}},
+    config={
+        "ops": {
+            "generated_instructions": {"config": {"only_failed": True}},
+            "expert_responses": {"config": {"only_failed": True}},
+        }
+    },
     description="Ask again what got no answer in one generation, and nothing else: what is answered is reused.",
 )
 
@@ -84,31 +114,75 @@ JOBS = [everything, train_policy, regenerate, retry_failed, fine_tune_and_evalua
 def collect_batches(
     context: dg.SensorEvaluationContext, ledger: LedgerConnection, models: LanguageModels
 ) -> Iterator[dg.RunRequest]:
-    """One run for each step all of whose batches have ended."""
-    with ledger.open() as opened:
-        waiting: dict[tuple[str, str | None], list[Batch]] = defaultdict(list)
-        for batch in unattended(opened):
-            waiting[batch.asset_key, batch.partition_key].append(batch)
+    """One run for each partition of an asset all of whose batches have ended."""
+    waiting: dict[tuple[str, str | None], list[Batch]] = defaultdict(list)
+    try:
+        with ledger.open() as opened:
+            for batch in unattended(opened):
+                waiting[batch.asset_key, batch.partition_key].append(batch)
+    except (LedgerError, SettingsError) as error:
+        context.log.warning(f"the open batches are not known: {error}")
+        return
+    if not waiting:
+        return
+    busy = {run.tags.get(PARTITION) for run in context.instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))}
     for (asset_key, partition), batches in waiting.items():
+        if partition in busy:
+            continue
         try:
-            ended = all(asyncio.run(models.has_ended(batch)) for batch in batches)
-        except CompletionError as error:
+            ended = all(_has_ended(models, batch) for batch in batches)
+        except (CompletionError, SettingsError) as error:
             context.log.warning(f"the batches of {asset_key} cannot be asked about: {error}")
             continue
-        if ended:
-            yield _go_on(context, partition, batches)
+        if ended and (request := _go_on(context, batches)) is not None:
+            busy.add(partition)
+            yield request
 
 
-def _go_on(context: dg.SensorEvaluationContext, partition: str | None, batches: list[Batch]) -> dg.RunRequest:
-    """The run that handed the batches in, once more: its job and its configuration."""
-    run = context.instance.get_run_by_id(batches[-1].run_id)
-    known = run is not None and run.job_name in (everything.name, regenerate.name, retry_failed.name)
-    names = "-".join(sorted(batch.batch_id[:12] for batch in batches))
+def _has_ended(models: LanguageModels, batch: Batch) -> bool:
+    """Whether there is something to collect; the run settles what the provider does not know any more, too."""
+    try:
+        return asyncio.run(models.has_ended(batch))
+    except CompletionError as error:
+        if error.kind is not ErrorKind.REJECTED:
+            raise
+        return True
+
+
+def _go_on(context: dg.SensorEvaluationContext, batches: Sequence[Batch]) -> dg.RunRequest | None:
+    """The run that handed the batches in, once more: its job, its assets, its configuration.
+
+    None when nobody knows what it was to do, when it was cancelled, or for an hour after it was launched again.
+    """
+    asset_key, run_id = batches[-1].asset_key, batches[-1].run_id
+    run = context.instance.get_run_by_id(run_id)
+    if run is None:
+        context.log.warning(
+            f"run {run_id} handed in batches of {asset_key} and is not known here: run it again by hand"
+        )
+        return None
+    job_name = run.job_name
+    if job_name == AD_HOC:
+        job_name = everything.name  # it has every asset: whichever were picked, they and their configuration fit
+    if job_name not in (everything.name, regenerate.name, retry_failed.name):
+        context.log.warning(f"run {run_id} of job {job_name} handed in batches of {asset_key}: run it again by hand")
+        return None
+    name = hashlib.sha256("-".join(sorted(batch.batch_id for batch in batches)).encode()).hexdigest()[:16]
+    launched = context.instance.get_run_records(dg.RunsFilter(tags={BATCHES: name}))
+    latest = launched[0].dagster_run if launched else run
+    if latest.status is dg.DagsterRunStatus.CANCELED:
+        context.log.info(f"run {latest.run_id} was cancelled: the batches of {asset_key} wait for a run by hand")
+        return None
+    if launched and time.time() - launched[0].create_timestamp.timestamp() < ONCE_AN_HOUR:
+        return None
     return dg.RunRequest(
-        run_key=f"{names}-{int(time.time()) // ONCE_AN_HOUR}",
-        job_name=run.job_name if run is not None and known else regenerate.name,
-        run_config=run.run_config if run is not None and known else {},
-        partition_key=partition,
+        run_key=f"{name}-{len(launched)}",
+        job_name=job_name,
+        run_config=run.run_config,
+        tags={BATCHES: name, CONTINUES: run.tags.get(CONTINUES, run.run_id)},
+        asset_selection=None if run.asset_selection is None else sorted(run.asset_selection),
+        asset_check_keys=None if run.asset_check_selection is None else sorted(run.asset_check_selection),
+        partition_key=batches[-1].partition_key,
     )
 
 

@@ -16,8 +16,8 @@ import click
 import yaml
 
 from teams_dagster.completions.protocol import Role
-from teams_dagster.ledger.budgets import Spent
-from teams_dagster.ledger.costs import COLUMNS, Cost, costs_by, existing_ledger, total_cost
+from teams_dagster.ledger.budgets import Budgets, Spent
+from teams_dagster.ledger.costs import COLUMNS, DAY, Cost, costs_by, existing_ledger, total_cost
 from teams_dagster.ledger.database import LedgerError
 from teams_dagster.ledger.prices import PriceFileError
 from teams_dagster.ledger.read_model import UP_TO_DATE
@@ -39,6 +39,9 @@ from teams_dagster.settings import Settings, SettingsError, find_root, load_sett
 
 if TYPE_CHECKING:
     import dagster as dg
+    import pydantic
+
+    from assets.estimates import RunEstimate
 
 PROCESS_TAG = "teams/process"
 
@@ -65,7 +68,10 @@ def demo(partition: str | None, config: Path | None, latest: bool) -> None:
     _check_ready(settings)
     prepare_home(settings)
     with _one_at_a_time(settings.data_dir):
-        sys.exit(_materialise_everything(settings, partition, _run_config(config, latest)))
+        wanted = _run_config(config, latest)
+        if (line := _first_estimate(settings, partition, wanted)) is not None:
+            click.echo(line)
+        sys.exit(_materialise_everything(settings, partition, wanted))
 
 
 @main.command()
@@ -103,7 +109,7 @@ def estimate(partition: str | None, config: Path | None, latest: bool, keys: tup
 def costs(by: str, wanted: tuple[str, ...], as_json: bool) -> None:
     """The account of every question, by any column, straight from the ledger."""
     settings = _settings()
-    columns = [column.strip() for column in by.split(",") if column.strip()]
+    columns = list(dict.fromkeys(column.strip() for column in by.split(",") if column.strip()))
     try:
         with existing_ledger(settings.ledger_url) as ledger:
             found = costs_by(ledger, columns, _conditions(wanted)) if ledger else []
@@ -164,7 +170,12 @@ def _conditions(wanted: Iterable[str]) -> dict[str, str | None]:
         column, equals, value = condition.partition("=")
         if not equals:
             raise ValueError(f"--where {condition!r} must be COLUMN=VALUE, such as asset_key=generated_instructions")
-        conditions[column.strip()] = value.strip() or None
+        column, value = column.strip(), value.strip()
+        if column in conditions:
+            raise ValueError(f"--where {column}=... is given twice: rows have one {column}, so give one value")
+        if column == DAY and not value:
+            raise ValueError(f"--where {condition!r} names no day: write day=YYYY-MM-DD")
+        conditions[column] = value or None
     return conditions
 
 
@@ -172,36 +183,53 @@ def _estimated(
     settings: Settings, partition: str | None, run_config: dict[str, Any], keys: tuple[str, ...]
 ) -> list[str]:
     """The estimate of each paid asset and of all, what is left of the budget, and what the run would be refused for."""
-    import dagster as dg
-
-    from assets.estimates import PAID, estimate_run
-    from resources.budget import RunBudget
-    from resources.stores import ArtefactMissing
-    from teams_dagster.definitions import defs
+    from assets.estimates import PAID
 
     if unknown := [key for key in keys if key not in PAID]:
         raise click.ClickException(f"{', '.join(unknown)} asks nothing: give one of {', '.join(PAID)}")
-    partition = _generation(partition)
-    try:
-        valid = dg.validate_run_config(defs.resolve_job_def("everything"), run_config)
-    except dg.DagsterInvalidConfigError as error:
-        raise click.ClickException(_wrong_config(error)) from None
-    configs = {name: step.get("config", {}) for name, step in valid["ops"].items()}
-    wanted = keys or ("seed_instructions", *PAID)
-    try:
-        found = estimate_run(settings, partition, configs, wanted)
-    except (ArtefactMissing, LedgerError, PriceFileError, ValueError) as error:
-        raise click.ClickException(str(error)) from None
-    run = RunBudget(**valid["resources"]["models"]["config"].get("budget", {})).beside(settings.budget)
+    found, run = _estimate_of(settings, _generation(partition), run_config, keys or ("seed_instructions", *PAID))
     lines = [
         *estimate_lines(found.steps, found.total),
         *budget_lines(found.spent, settings.budget, found.total),
         *run_budget_lines(run.run, run.roles),
     ]
-    paid = [role for role in found.roles if settings.role(role).leaves_machine]
-    if paid and not run.bounded:
+    paid = [role for role in found.roles if settings.role(role).leaves_machine and not run.cover(role.value)]
+    if paid:
         lines.append(f"{', '.join(paid)} would be asked at a provider: without a budget the run is refused")
     return lines
+
+
+def _first_estimate(settings: Settings, partition: str | None, run_config: dict[str, Any]) -> str | None:
+    """The whole run's estimate in one line; None when nothing would be asked."""
+    from assets.estimates import PAID
+
+    found, _ = _estimate_of(settings, _generation(partition), run_config, ("seed_instructions", *PAID))
+    return f"the whole run: {found.total}" if found.total.queries.most else None
+
+
+def _estimate_of(
+    settings: Settings, partition: str, run_config: dict[str, Any], wanted: tuple[str, ...]
+) -> tuple["RunEstimate", Budgets]:
+    """What a run would ask, and what bounds it. Raises ClickException for what the run would be refused for."""
+    import dagster as dg
+    import pydantic
+
+    from assets.estimates import estimate_run
+    from resources.budget import RunBudget
+    from resources.stores import ArtefactMissing
+    from teams_dagster.definitions import defs
+
+    try:
+        valid = dg.validate_run_config(defs.resolve_job_def("everything"), run_config)
+        configs = {name: step.get("config", {}) for name, step in valid["ops"].items()}
+        budgets = RunBudget(**valid["resources"]["models"]["config"].get("budget", {})).beside(settings.budget)
+        return estimate_run(settings, partition, configs, wanted), budgets
+    except dg.DagsterInvalidConfigError as error:
+        raise click.ClickException(_wrong_config(error)) from None
+    except pydantic.ValidationError as error:
+        raise click.ClickException(_wrong_value(error)) from None
+    except (ArtefactMissing, LedgerError, PriceFileError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _run_config(path: Path | None, latest: bool) -> dict[str, Any]:
@@ -282,6 +310,14 @@ def _generation(partition: str | None) -> str:
 def _wrong_config(error: "dg.DagsterInvalidConfigError") -> str:
     wrong = "\n  ".join(problem.message.split(" Expected:")[0] for problem in error.errors)
     return f"the run configuration cannot be used:\n  {wrong}"
+
+
+def _wrong_value(error: "pydantic.ValidationError") -> str:
+    problems = (
+        f"{error.title}, {'.'.join(map(str, problem['loc']))}: {problem['msg']}, not {problem['input']!r}"
+        for problem in error.errors()
+    )
+    return "the run configuration cannot be used:\n  " + "\n  ".join(problems)
 
 
 def _made(result: "dg.ExecuteInProcessResult") -> list[Made]:

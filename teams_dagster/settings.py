@@ -47,11 +47,11 @@ class RoleSettings(BaseModel):
     """Model name at the endpoint; a folder or hub id for `transformers`."""
     base_url: str = ""
     api_key: SecretStr | None = None
-    rpm: float | None = Field(default=None, gt=0)
+    rpm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Requests a minute at most."""
-    tpm: float | None = Field(default=None, gt=0)
+    tpm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Tokens a minute at most."""
-    timeout_s: float = Field(default=120.0, gt=0)
+    timeout_s: float = Field(default=120.0, gt=0, allow_inf_nan=False)
     """How long one attempt may take."""
     omit: tuple[Parameter, ...] = ()
     """Request parameters that the endpoint does not take."""
@@ -61,7 +61,7 @@ class RoleSettings(BaseModel):
     @field_validator("omit", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        return _parts(value) if isinstance(value, str) else value
 
     @property
     def leaves_machine(self) -> bool:
@@ -92,9 +92,9 @@ class Settings(BaseModel):
     """The Monday of the first weekly generation."""
     max_in_flight: int = Field(default=64, ge=1, le=4096)
     """Questions under way at once."""
-    batch_wait_s: float = Field(default=3_600.0, ge=0)
+    batch_wait_s: float = Field(default=3_600.0, ge=0, allow_inf_nan=False)
     """How long a step waits for its batches before it ends, to be continued."""
-    batch_poll_s: float = Field(default=30.0, gt=0)
+    batch_poll_s: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     """How often it looks."""
     allow_http: bool = False
     """Whether plain http may leave this machine."""
@@ -145,9 +145,12 @@ def find_root(start: Path | None = None) -> Path:
 
 
 def load_settings(root: Path | None = None) -> Settings:
-    """Read `.env` in the root and the environment, which wins. Raises SettingsError naming the variable."""
+    """Read `.env` in the root and the environment, whose variables win unless they are empty.
+
+    Raises SettingsError naming the variable.
+    """
     root = root or find_root()
-    merged = {**dotenv_values(root / ".env"), **os.environ}
+    merged = {**dotenv_values(root / ".env"), **{name: value for name, value in os.environ.items() if value}}
     values = {name: value for name, value in merged.items() if name.startswith(PREFIX) and value}
     known = _known_variables()
     _refuse_unknown(values, known)
@@ -160,7 +163,7 @@ def load_settings(root: Path | None = None) -> Settings:
         arguments["student"] = _folder_or_name(root, plain["student"])
     arguments |= {name: _absolute(root, plain[name]) for name in ("seeds", "prices") if name in plain}
     if "evaluation_sets" in plain:
-        arguments["evaluation_sets"] = [_absolute(root, p.strip()) for p in plain["evaluation_sets"].split(",")]
+        arguments["evaluation_sets"] = [_absolute(root, part) for part in _parts(plain["evaluation_sets"])]
     try:
         allow_http = Settings.model_validate(arguments).allow_http
         roles = {role: found for role in Role if (found := _role(root, role, values, allow_http)) is not None}
@@ -244,16 +247,25 @@ def is_loopback(url: str) -> bool:
 
 
 def _check_url(name: str, url: str, allow_http: bool) -> None:
-    parts = urlsplit(url)
+    """Raises SettingsError, which does not repeat a value that is no URL: it may be a key in the wrong place."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
     if "@" in url or parts.query:
         raise SettingsError(
             f"{name} must hold neither credentials nor parameters: put the key in"
             f" {name.removesuffix('BASE_URL')}API_KEY"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(f"{name} must be an http(s) URL such as {OPENAI_URL}, not {url!r}")
+        raise SettingsError(f"{name} must be an http(s) URL such as {OPENAI_URL}, and what it is set to is none")
     if parts.scheme == "http" and not is_loopback(url) and not allow_http:
         raise SettingsError(f"{name} would send plain http to {parts.hostname}: use https, or set TEAMS_ALLOW_HTTP=1")
+
+
+def _parts(value: str) -> list[str]:
+    """What stands between the commas of a list."""
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _absolute(root: Path, value: str) -> Path:
@@ -283,7 +295,7 @@ def _explain(error: ValidationError, prefix: str = PREFIX) -> str:
     """Pydantic's findings with the variables' names and values, keys apart."""
     found = []
     for item in error.errors():
-        name = f"{prefix}{'_'.join(str(part) for part in item['loc']).upper()}"
+        name = f"{prefix}{str(item['loc'][0]).upper()}"  # what follows is a place within a list
         value = "" if name.endswith("_API_KEY") else f" (it is {item['input']!r})"
         found.append(f"{name}: {item['msg']}{value}")
     return "; ".join(found)

@@ -172,6 +172,30 @@ def test_an_estimate_of_what_cannot_be_run_is_refused(arguments: list[str], mess
     assert message in result.output
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("resources: {models: {config: {budget: {usd: -1}}}}", "RunBudget, usd: Input should be greater than or equal"),
+        ("ops: {generated_instructions: {config: {seeds: 0}}}", "GenerationConfig, seeds: Input should be greater"),
+    ],
+)
+@pytest.mark.parametrize("command", ["estimate", "demo"])
+def test_a_value_out_of_its_bounds_is_named(command: str, config: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(config)
+    result = teams(command, "--config", str(tmp_path / "config.yaml"))
+    assert result.exit_code == 1
+    assert message in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_a_run_says_first_what_all_of_it_is_estimated_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("teams_dagster.cli._materialise_everything", lambda *_: 0)
+    result = demo()
+    assert result.exit_code == 0, result.output
+    total = next(line for line in teams("estimate").output.splitlines() if line.startswith("all "))
+    assert result.output.startswith(f"the whole run: estimate: {total.split()[1]} questions (")
+
+
 def test_an_estimate_checks_the_run_configuration(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("ops: {generated_instructions: {config: {sedes: 40}}}")
     result = teams("estimate", "--config", str(tmp_path / "config.yaml"))
@@ -207,6 +231,12 @@ def test_costs_are_those_of_the_rows_that_are_wanted(ledger: Ledger) -> None:
     assert found["spent"]["queries"] == ledger.spent().queries
 
 
+def test_a_column_that_is_named_twice_is_shown_once(ledger: Ledger) -> None:
+    result = teams("costs", "--by", "role,role")
+    assert result.exit_code == 0, result.output
+    assert result.output == teams("costs", "--by", "role").output
+
+
 def test_costs_of_a_project_that_never_asked_are_none_and_make_no_ledger(tmp_path: Path) -> None:
     result = teams("costs")
     assert result.exit_code == 0, result.output
@@ -220,6 +250,8 @@ def test_costs_of_a_project_that_never_asked_are_none_and_make_no_ledger(tmp_pat
         (["--by", "colour"], "costs cannot be told apart by colour; choose from role, purpose"),
         (["--where", "colour=red"], "costs cannot be told apart by colour"),
         (["--where", "red"], "--where 'red' must be COLUMN=VALUE"),
+        (["--where", "day="], "--where 'day=' names no day: write day=YYYY-MM-DD"),
+        (["--where", "role=expert", "--where", "role=reviewer"], "--where role=... is given twice"),
         (["--where", "day=yesterday"], "'yesterday' is no day: write YYYY-MM-DD"),
     ],
 )

@@ -44,6 +44,23 @@ def test_the_environment_wins_over_the_env_file(root: Path, monkeypatch: pytest.
     assert settings.first_generation == date(2026, 3, 2)
 
 
+def test_an_empty_variable_does_not_hide_what_the_env_file_says(root: Path, monkeypatch: pytest.MonkeyPatch):
+    (root / ".env").write_text("TEAMS_BUDGET_USD=5\nTEAMS_EXPERT_MODEL=m\nDAGSTER_HOME=elsewhere\n")
+    configure(monkeypatch, BUDGET_USD="", EXPERT_MODEL="", EXPERT_API_KEY=KEY)
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    settings = load_settings(root)
+    assert settings.budget_usd == 5
+    assert settings.role(Role.EXPERT).model == "m"
+    assert settings.dagster_home == root / "elsewhere"
+
+
+def test_a_list_may_end_with_a_comma(root: Path, monkeypatch: pytest.MonkeyPatch):
+    configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY, EXPERT_OMIT="seed, ", EVALUATION_SETS="a.jsonl,")
+    settings = load_settings(root)
+    assert settings.role(Role.EXPERT).omit == ("seed",)
+    assert settings.evaluation_sets == (root / "a.jsonl",)
+
+
 def test_once_a_role_is_configured_the_others_must_be_too(root: Path, monkeypatch: pytest.MonkeyPatch):
     configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY)
     settings = load_settings(root)
@@ -74,6 +91,11 @@ def test_a_role_can_be_offline_on_purpose(root: Path, monkeypatch: pytest.Monkey
             "TEAMS_EXPERT_API_KEY",
         ),
         ({"BUDGET_USD": "-5"}, "TEAMS_BUDGET_USD"),
+        ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_RPM": "inf"}, "TEAMS_EXPERT_RPM:"),
+        ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_TPM": "nan"}, "TEAMS_EXPERT_TPM:"),
+        ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_OMIT": "seed,top_k"}, "TEAMS_EXPERT_OMIT:.*top_k"),
+        ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_BASE_URL": KEY}, "TEAMS_EXPERT_BASE_URL"),
+        ({"EXPERT_MODEL": "m", "EXPERT_BASE_URL": f"https://[{KEY}"}, "TEAMS_EXPERT_BASE_URL"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(

@@ -3,6 +3,8 @@
 from collections import Counter
 
 import dagster as dg
+import duckdb
+import sqlalchemy as sa
 
 from assets.checks.verdicts import needs_output, verdict, warning
 from resources.language_models.roles import LanguageModels
@@ -12,9 +14,22 @@ from teams_dagster.completions.protocol import ErrorKind, Outcome
 from teams_dagster.ledger.budgets import dollars, recount, spent_by
 from teams_dagster.ledger.costs import outcomes_by, total_cost
 from teams_dagster.ledger.database import read_snapshot
+from teams_dagster.ledger.read_model import UP_TO_DATE
+from teams_dagster.ledger.schema import attempts, batches, results
 
 KNOWN = {"kept", *(outcome.value for outcome in Outcome), *(f"failed: {kind.value}" for kind in ErrorKind)}
 """What can become of a question."""
+
+_IN_OPEN_BATCHES = (
+    sa.select(sa.func.count())
+    .select_from(
+        attempts.join(batches, attempts.c.batch_id == batches.c.batch_id).outerjoin(
+            results, attempts.c.request_id == results.c.request_id
+        )
+    )
+    .where(results.c.request_id.is_(None), batches.c.status.in_(("preparing", "submitted")))
+)
+"""Attempts whose answers a provider still owes."""
 
 
 @dg.asset_check(asset="query_costs", description="Every call ended as ok or failed; the others are counted and named.")
@@ -22,13 +37,17 @@ def calls_are_resolved(ledger: LedgerConnection) -> dg.AssetCheckResult:
     """A call whose process was killed may have been paid: it is reported, never dropped."""
     with ledger.open() as opened:
         cost = total_cost(opened)
+        with opened.engine.connect() as connection:
+            in_batches = connection.execute(_IN_OPEN_BATCHES).scalar_one()
     if cost.calls == 0:
         return warning(False, "not run: nothing was asked yet")
     return warning(
         cost.unresolved == 0,
-        f"{cost.calls} calls: {cost.ok} ok, {cost.failed} failed, {cost.unresolved} unresolved (sent, and their process"
-        " ended before an answer was written; perhaps paid)",
+        f"{cost.calls} calls: {cost.ok} ok, {cost.failed} failed, {cost.unresolved} unresolved (in flight, in an open"
+        f" batch, or their process ended before an answer was written; perhaps paid), {in_batches} of them in an open"
+        " batch",
         unresolved=cost.unresolved,
+        in_open_batches=in_batches,
     )
 
 
@@ -45,16 +64,37 @@ def calls_have_a_price(ledger: LedgerConnection) -> dg.AssetCheckResult:
 @dg.asset_check(asset="query_costs", description="Asked = kept + each named cause, over the whole ledger.")
 def questions_are_explained(ledger: LedgerConnection) -> dg.AssetCheckResult:
     """A question that is neither answered nor failed for a known reason is a hole in the account."""
+    causes: Counter[str] = Counter()
     with ledger.open() as opened:
-        asked = total_cost(opened).asked
-        causes: Counter[str] = Counter()
-        for questions in outcomes_by(opened, []):
+        for questions in outcomes_by(opened, []):  # one query: a run that goes on meanwhile changes nothing here
             causes.update({"kept": questions.kept, **questions.causes})
+    asked = causes.total()
     if asked == 0:
         return warning(False, "not run: nothing was asked yet")
     explained = sum(count for cause, count in causes.items() if cause in KNOWN)
     named = ", ".join(f"{count} {cause}" for cause, count in sorted(causes.items()) if count)
     return verdict(explained == asked, f"{asked} asked: {named}; {asked - explained} unexplained", causes=dict(causes))
+
+
+@dg.asset_check(asset="query_costs", description="Every promise of the ledger is kept: the view `ledger_audit`.")
+def ledger_keeps_its_promises(ledger: LedgerConnection) -> dg.AssetCheckResult:
+    """What must be true of the account at any time, over every call, question and answer."""
+    report = ledger.refresh()
+    if not report.published and report.reason != UP_TO_DATE:
+        return warning(False, f"not run: {report.reason}")
+    try:
+        with duckdb.connect(ledger.read_model, read_only=True) as connection:
+            audit = connection.execute(
+                "select name, violations from ledger_audit where kind = 'promise' order by name"
+            ).fetchall()
+            asked = connection.execute("select count(*) from llm_requests").fetchall()[0][0]
+    except (duckdb.IOException, duckdb.ConnectionException) as error:
+        return warning(False, f"not run: {ledger.read_model} cannot be read at the moment: {error}")
+    if asked == 0:
+        return warning(False, "not run: nothing was asked yet")
+    broken = {name: violations for name, violations in audit if violations}
+    said = "; ".join(f"{name}: {violations} violations" for name, violations in broken.items())
+    return verdict(not broken, f"{len(audit) - len(broken)} of {len(audit)} promises kept; {said or 'no violation'}")
 
 
 @dg.asset_check(asset="query_costs", description="What budgets count is what the calls add up to, and within them.")

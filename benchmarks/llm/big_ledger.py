@@ -1,6 +1,7 @@
 """A ledger of a million calls: how long its read model takes, in how much memory, and how fast costs are read.
 
-`build` and `measure` are run as processes of their own, so that the memory is the refresh's alone.
+Every step is run as a process of its own, so that its memory is its own: `build` the ledger, `measure` the refresh and
+the views of costs, `view` one of the views that look at every row.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ group by all
 order by all
 """
 """Asked = kept + each named cause."""
+
+WHOLE_VIEWS = ("ledger_audit", "request_outcomes")
+"""Views that look at every call, question and answer."""
 
 _STARTED_AT = 1_760_000_000_000_000
 _PURPOSES = {"expert": "respond", "instructor": "rewrite", "reviewer": "review"}
@@ -85,6 +89,14 @@ def measure(folder: Path) -> dict[str, float]:
         **timings,
         "peak memory with the queries, MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
+
+
+def measure_view(folder: Path, view: str) -> dict[str, float]:
+    """Time and peak memory of a view over the file that `measure` made."""
+    with duckdb.connect(folder / "teams.duckdb", read_only=True) as connection:
+        elapsed_ms = _median_ms(connection, f"from {view}")
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {f"`{view}`, ms": elapsed_ms, f"peak memory of `{view}`, MB": peak_mb}
 
 
 def _median_ms(connection: duckdb.DuckDBPyConnection, query: str) -> float:
@@ -214,14 +226,17 @@ def _id(kind: str, number: int) -> str:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("step", choices=("build", "measure"))
+    parser.add_argument("step", choices=("build", "measure", "view"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--calls", type=int, default=1_000_000)
+    parser.add_argument("--view", choices=WHOLE_VIEWS, default=WHOLE_VIEWS[0])
     arguments = parser.parse_args()
     if arguments.step == "build":
         build(arguments.folder, arguments.calls)
-    else:
+    elif arguments.step == "measure":
         json.dump(measure(arguments.folder), sys.stdout)
+    else:
+        json.dump(measure_view(arguments.folder, arguments.view), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -89,11 +89,15 @@ def rows(measurements: Sequence[Measurement], tools: Sequence[str]) -> list[Row]
         return Row(name, better, cells, decimals, unit)
 
     def beyond_fixed(m: Measurement) -> float | None:
-        seconds = per_call(_figures(m).seconds, fixed_s[m.tool], m.calls, FIXED_CALLS)
+        if (fixed := fixed_s[m.tool]) is None:
+            return None
+        seconds = per_call(_figures(m).seconds, fixed, m.calls, FIXED_CALLS)
         return 1 / seconds if seconds > 0 else None
 
-    def cpu_ms(m: Measurement) -> float:
-        return 1_000 * per_call(_figures(m).cpu_s, fixed_cpu_s[m.tool], m.calls, FIXED_CALLS)
+    def cpu_ms(m: Measurement) -> float | None:
+        if (fixed := fixed_cpu_s[m.tool]) is None:
+            return None
+        return 1_000 * per_call(_figures(m).cpu_s, fixed, m.calls, FIXED_CALLS)
 
     def size(scenario: str) -> str:
         return f"{max((m.calls for m in measurements if m.scenario == scenario), default=0):,}"
@@ -165,8 +169,10 @@ def _cell(runs: Sequence[Measurement], value: Callable[[Measurement], float | No
     return spread(values) if values else "-"
 
 
-def _median(runs: Sequence[Measurement], value: Callable[[Measurement], float]) -> float:
-    return statistics.median(value(run) for run in runs)
+def _median(runs: Sequence[Measurement], value: Callable[[Measurement], float]) -> float | None:
+    """Of the runs that have figures; None where none has."""
+    values = [value(run) for run in runs if run.figures is not None]
+    return statistics.median(values) if values else None
 
 
 def _figures(measurement: Measurement) -> Figures:

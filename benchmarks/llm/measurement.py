@@ -105,7 +105,9 @@ class Bench:
         running = self._spawn(scenario, tool, work, again=False)
         while self.server.counters().requests < work.calls / 2:
             if running.poll() is not None:
-                raise RuntimeError(f"{tool.label} ended before it could be killed half way through {work.calls} calls")
+                counted = self.server.counters()
+                trouble = "ended before it could be killed"
+                return Measurement(scenario, tool.name, repeat, work.calls, work.parallel, None, counted, trouble)
             time.sleep(_POLL_S)
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.llm import environments, machine
+from benchmarks.llm.big_ledger import WHOLE_VIEWS
 from benchmarks.llm.measurement import Bench, Measurement, Tool, Work
 from benchmarks.llm.report import Circumstances, page
 from benchmarks.llm.scenarios import FLOOR, OURS, Sizes, count, everything
@@ -61,13 +62,16 @@ def main() -> None:
     SCRATCH.mkdir(parents=True)
     questions = _questions(sizes.most())
     measurements: list[Measurement] = []
-    with ServerProcess(ROOT) as server:
+    raw = arguments.output.with_suffix(".jsonl")
+    with ServerProcess(ROOT) as server, raw.open("w", encoding="utf-8") as kept:
         file = _write(questions, SCRATCH / "questions.jsonl")
         bench = Bench(ROOT, server, file, SCRATCH, environments.variables(VENVS))
         ceiling = _ceiling(bench, sizes)
         total = count(tools, arguments.repeats)
         for measurement in everything(bench, tools, sizes, arguments.repeats):
             measurements.append(measurement)
+            kept.write(json.dumps(asdict(measurement)) + "\n")
+            kept.flush()
             _say(f"{len(measurements)}/{total} after {time.monotonic() - began:.0f} s: {_line(measurement)}")
     big_ledger = _big_ledger(arguments.calls_in_ledger) if arguments.calls_in_ledger else None
     circumstances = Circumstances(
@@ -83,8 +87,6 @@ def main() -> None:
         ceiling=ceiling,
     )
     arguments.output.write_text(page(measurements, tools, circumstances, big_ledger), encoding="utf-8")
-    raw = arguments.output.with_suffix(".jsonl")
-    raw.write_text("".join(json.dumps(asdict(measurement)) + "\n" for measurement in measurements), encoding="utf-8")
     for folder in (found for found in SCRATCH.iterdir() if found.is_dir()):
         shutil.rmtree(folder)
     _say(f"wrote {arguments.output} and {raw} after {time.monotonic() - began:.0f} s")
@@ -133,8 +135,11 @@ def _big_ledger(calls: int) -> Mapping[str, float]:
     _say(f"building a ledger of {calls:,} calls")
     subprocess.run([*command, "build", folder, "--calls", str(calls)], cwd=ROOT, check=True)
     _say("reading it")
-    done = subprocess.run([*command, "measure", folder], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)
+    figures: dict[str, float] = {}
+    for step in (["measure", folder], *(["view", folder, "--view", view] for view in WHOLE_VIEWS)):
+        done = subprocess.run([*command, *step], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+        figures |= json.loads(done.stdout)
+    return figures
 
 
 def _versions(tool: Tool) -> dict[str, str]:

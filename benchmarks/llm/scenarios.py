@@ -87,7 +87,8 @@ def _warm(bench: Bench, scenario: str, tool: Tool, work: Work, repeat: int) -> I
     if repeat == 0:
         filled = bench.run(scenario, tool, work, repeat)
         if filled.trouble is not None:
-            raise RuntimeError(f"{tool.label}, {scenario}: {filled.trouble}")
+            yield filled  # a rerun of what is not there would be another measurement
+            return
     yield bench.run(scenario, tool, work, repeat, again=True)
 
 

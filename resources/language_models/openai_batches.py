@@ -41,9 +41,6 @@ _LARGEST_PAGE = 100
 _LONGEST_PAUSE_S = 60.0
 _NOT_SERVED = (404, 405)
 
-_NOT_CREATED = frozenset({ErrorKind.UNREACHABLE, ErrorKind.RATE_LIMITED, ErrorKind.REJECTED, ErrorKind.DENIED})
-"""Failures after which the batch certainly does not exist."""
-
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
@@ -59,7 +56,7 @@ class _Reply(Protocol):
 class OpenAIBatches:
     """The batch endpoint behind one model's base URL. Implements `BatchEndpoint`.
 
-    Reading is tried three times. What creates something is sent once, and looked for before it is called failed.
+    Everything is tried three times, as far as a failure may pass; what creates something is looked for in between.
     """
 
     def __init__(self, model: OpenAICompatibleModel, *, transfer_timeout_s: float = 1_800.0) -> None:
@@ -82,8 +79,8 @@ class OpenAIBatches:
     async def submit(self, batch_id: str, requests: Mapping[str, Request]) -> str:
         """Upload `requests` and create the batch; the provider's id. Raises CompletionError, ValueError.
 
-        After a failure that may have created it all the same, it is looked for. A file that an interrupted submission
-        left behind is deleted: should its batch yet come to be, it finds no file and fails unpaid.
+        Before each further try the batch is looked for, and the file of the last one deleted: should its batch yet
+        come to be, it finds no file and fails unpaid.
         """
         if not 0 < len(requests) <= MAX_REQUESTS:
             raise ValueError(f"a batch holds 1 to {MAX_REQUESTS:,} requests, not {len(requests):,}")
@@ -92,20 +89,16 @@ class OpenAIBatches:
             size = await asyncio.to_thread(self._write, file, requests)
             if size > MAX_BYTES:
                 raise ValueError(f"a batch holds up to {MAX_BYTES:,} bytes, not {size:,}")
-            await self._delete_uploads(batch_id)
-            file_id = await self._upload(batch_id, file)
-        _log.info("batch %s: uploaded %d requests, %d bytes, as %s", batch_id, len(requests), size, file_id)
-        try:
-            return await self._create(batch_id, file_id)
-        except CompletionError as failure:
-            if failure.kind not in _NOT_CREATED and (remote_id := await self.find(batch_id)) is not None:
-                _log.info("batch %s: created as %s in spite of %s", batch_id, remote_id, failure.kind.value)
-                return remote_id
-            try:
-                await self._delete_uploads(batch_id)
-            except CompletionError as error:
-                _log.warning("batch %s: its file %s stays at the provider: %s", batch_id, file_id, error)
-            raise
+            tries = 0
+
+            async def once() -> str:
+                nonlocal tries
+                tries += 1
+                return await self._hand_in(batch_id, file, again=tries > 1)
+
+            remote_id = await _retried(once)
+        _log.info("batch %s: %d requests, %d bytes, are %s", batch_id, len(requests), size, remote_id)
+        return remote_id
 
     async def find(self, batch_id: str) -> str | None:
         """The id of the batch whose metadata holds `batch_id`, among all the provider lists. Raises CompletionError."""
@@ -116,6 +109,14 @@ class OpenAIBatches:
                     return read_id(batch)
         return None
 
+    async def abandon(self, batch_id: str) -> str | None:
+        """Delete what was uploaded for a batch that `find` did not find; its id if it is found after all.
+
+        Should it come to be later still, it finds no file and fails unpaid. Raises CompletionError.
+        """
+        await self._delete_uploads(batch_id)
+        return await self.find(batch_id)
+
     async def state(self, remote_id: str) -> BatchState:
         """How far the batch is. Raises CompletionError, REJECTED for a batch that the endpoint does not know."""
         return read_state(await self._batch(remote_id))
@@ -123,7 +124,8 @@ class OpenAIBatches:
     async def results(self, remote_id: str) -> AsyncGenerator[tuple[str, Completion | CompletionError]]:
         """The results in the output file, then those in the error file, as they are downloaded.
 
-        A line that cannot be read is an error of the request it names; one that names none is logged.
+        A line that cannot be read is an error of the request it names; one that names none is logged. Raises
+        CompletionError, REJECTED for a batch or a file that the endpoint does not have (any more).
         """
         batch = await self._batch(remote_id)
         state = read_state(batch)
@@ -131,7 +133,7 @@ class OpenAIBatches:
             raise ValueError(f"batch {remote_id} is {state.status}: its results come when it has ended")
         if state.completed and not batch.get("output_file_id"):
             detail = f"batch {remote_id} has {state.completed} answers, but no output file"
-            raise CompletionError(ErrorKind.BAD_REPLY, detail)
+            raise CompletionError(ErrorKind.REJECTED, detail)
         answers = nameless = 0
         for file_id in filter(None, (batch.get("output_file_id"), batch.get("error_file_id"))):
             async with aclosing(self._lines(file_id)) as lines:
@@ -147,15 +149,6 @@ class OpenAIBatches:
             said = "batch %s: %d answers read of the %d it reports; %d lines name no request"
             _log.warning(said, remote_id, answers, state.completed, nameless)
 
-    async def cancel(self, remote_id: str) -> None:
-        """Cancel the batch, unless it has ended or is being cancelled. Raises CompletionError."""
-        try:
-            await self._json(lambda: self._client.batches.with_raw_response.cancel(remote_id))
-        except CompletionError:
-            state = await self.state(remote_id)
-            if state.running and state.status != "cancelling":
-                raise
-
     async def close(self) -> None:
         """Close the connections."""
         await self._model.close()
@@ -170,9 +163,18 @@ class OpenAIBatches:
 
     def _write(self, file: IO[bytes], requests: Mapping[str, Request]) -> int:
         """Write the input file; its size."""
-        size = sum(file.write(self._line(request_id, request)) for request_id, request in requests.items())
+        return sum(file.write(self._line(request_id, request)) for request_id, request in requests.items())
+
+    async def _hand_in(self, batch_id: str, file: IO[bytes], *, again: bool) -> str:
+        """One try to upload the file and create the batch; the batch's id. Raises CompletionError."""
+        if again and (remote_id := await self.find(batch_id)) is not None:
+            return remote_id
+        if again and (remote_id := await self.abandon(batch_id)) is not None:
+            return remote_id
+        if not again:
+            await self._delete_uploads(batch_id)
         file.seek(0)
-        return size
+        return await self._create(batch_id, await self._upload(batch_id, file))
 
     async def _upload(self, batch_id: str, file: IO[bytes]) -> str:
         """The file's id."""
@@ -287,7 +289,7 @@ def _unknown_is_rejected() -> Iterator[None]:
 
 
 async def _retried(call: Callable[[], Awaitable[_T]]) -> _T:
-    """Call what only reads up to three times, while a failure may pass."""
+    """Call what may be called again up to three times, while a failure may pass."""
     attempts = AsyncRetrying(
         stop=stop_after_attempt(3),
         wait=_pause,

@@ -29,6 +29,12 @@ MAX_BODY_BYTES = 32 * 1024**2
 _MAX_ERROR_BYTES = 64 * 1024
 """How much of a 3xx, 4xx or 5xx response is read."""
 
+_SHORTEST_SECRET = 16
+"""A shorter key ("EMPTY", "ollama") is no secret but a word, which answers and the JSON around them may hold."""
+
+_SHORTEST_HIDDEN = 4
+"""A shorter key is left in error messages too: hiding it would make them unreadable."""
+
 _MAX_CONNECTIONS = 4096
 
 _NO_KEY = "none"
@@ -177,23 +183,29 @@ class OpenAICompatibleModel:
 
     def without_key(self, error: CompletionError) -> CompletionError:
         """`error`, should the server have repeated the key in its message."""
-        if not self._api_key or self._api_key not in error.detail:
+        detail = error.detail
+        for spelled in self._spellings(_SHORTEST_HIDDEN):
+            detail = detail.replace(spelled, "***")
+        if detail == error.detail:
             return error
         return CompletionError(
             error.kind,
-            error.detail.replace(self._api_key, "***"),
+            detail,
             http_status=error.http_status,
             retry_after=error.retry_after,
             headroom=error.headroom,
         )
 
     def hide(self, content: bytes) -> bytes:
-        """`content` without the key: what a server echoes is stored and shown. Some write / as \\/ in JSON."""
-        key = (self._api_key or "").encode()
-        for spelled in (key, key.replace(b"/", b"\\/")) if key else ():
-            if spelled in content:
-                content = content.replace(spelled, b"***")
+        """`content` without the key, if that is a secret: what a server echoes is stored and shown."""
+        for spelled in self._spellings(_SHORTEST_SECRET):
+            content = content.replace(spelled.encode(), b"***")
         return content
+
+    def _spellings(self, shortest: int) -> tuple[str, ...]:
+        """How a key of at least `shortest` characters may be written: some servers write / as \\/ in JSON."""
+        key = self._api_key or ""
+        return (key, key.replace("/", "\\/")) if len(key) >= shortest else ()
 
     async def _refuse_failures(self, response: httpx2.Response) -> None:
         """Raise CompletionError for a response that is no success, before the client reads all of it."""

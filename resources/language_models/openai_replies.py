@@ -91,7 +91,14 @@ def _count(value: Any) -> int | None:
 # -- responses that are no success ------------------------------------------------------------------------------------
 
 _DENIED_STATUS = frozenset({401, 402, 403, 404, 405})
-_OTHER_STATUS = {408: ErrorKind.TIMEOUT, 409: ErrorKind.SERVER, 425: ErrorKind.SERVER}
+_OTHER_STATUS = {
+    408: ErrorKind.TIMEOUT,
+    409: ErrorKind.SERVER,
+    425: ErrorKind.SERVER,
+    504: ErrorKind.TIMEOUT,
+    524: ErrorKind.TIMEOUT,
+}
+"""A gateway that gave up waiting (504, Cloudflare's 524) had passed the request on: it may be billed."""
 
 _EXHAUSTED = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _DENIED_CODES = frozenset({"invalid_api_key", "model_not_found", "invalid_model"}) | _EXHAUSTED
@@ -147,7 +154,7 @@ def read_failure(
 
 def _kind(status: int, said: _Said) -> ErrorKind:
     if status >= 500:
-        return ErrorKind.SERVER
+        return _OTHER_STATUS.get(status, ErrorKind.SERVER)
     if status == 429:
         return ErrorKind.DENIED if said.codes & _EXHAUSTED else ErrorKind.RATE_LIMITED
     if status in _DENIED_STATUS or said.codes & _DENIED_CODES or (status == 400 and _WRONG_KEY.search(said.text)):

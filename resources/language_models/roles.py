@@ -11,16 +11,17 @@ from pydantic import Field
 from resources.budget import RunBudget
 from resources.ledger import LedgerConnection
 from teams_dagster.completions.batches import MAX_REQUESTS, BatchEndpoint
-from teams_dagster.completions.batching import BatchesUnderWay, BatchPace, BatchRefused
+from teams_dagster.completions.batching import BatchesUnderWay, Batching, BatchPace, BatchRefused
 from teams_dagster.completions.circuit import EndpointBroken
+from teams_dagster.completions.context import Tallies
 from teams_dagster.completions.endpoint import Pace
 from teams_dagster.completions.engine import CallContext, Engine
-from teams_dagster.completions.protocol import LanguageModel, ModelIdentity, Role
+from teams_dagster.completions.protocol import CompletionError, LanguageModel, ModelIdentity, Role
 from teams_dagster.completions.reservations import PriceUnknown
-from teams_dagster.ledger.batches import Batch
+from teams_dagster.ledger.batches import Batch, open_batches
 from teams_dagster.ledger.budgets import BudgetExhausted, Budgets
 from teams_dagster.ledger.estimates import Expected, estimate
-from teams_dagster.ledger.prices import load_prices
+from teams_dagster.ledger.prices import PriceTable, load_prices
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.settings import RoleSettings, Settings, load_settings
 
@@ -38,6 +39,9 @@ class BudgetMissing(Exception):
             " run a budget (run configuration: resources.models.config.budget)"
         )
 
+
+CONTINUES = "teams/continues"
+"""The tag of a run that continues another one, with that run's id."""
 
 STOPS = (BudgetMissing, BudgetExhausted, PriceUnknown, EndpointBroken, BatchesUnderWay, BatchRefused)
 """What ends a step for a reason that trying again at once does not change."""
@@ -109,11 +113,13 @@ class LanguageModels(dg.ConfigurableResource):
         """
         settings = self.settings()
         models = {role: open_model(settings.role(role), settings) for role in roles}
-        budgets = self.budget.beside(settings.budget)
+        budgets = self.budget.beside(settings.budget, self._first_run())
         batched = [role for role in roles if batches and settings.role(role).transport == "batch"]
         try:
             with self.ledger.open() as ledger:
                 self._announce(ledger, settings, models, batched, budgets, expected, log)
+                direct = [model for role, model in models.items() if role not in batched]
+                await _collect_batches(ledger, direct, context, load_prices(settings.prices))
                 engine = Engine(
                     models,
                     ledger,
@@ -153,9 +159,14 @@ class LanguageModels(dg.ConfigurableResource):
         identities = {role: model.identity for role, model in models.items()}
         line = str(estimate(ledger, expected, identities, load_prices(settings.prices), batched=batched))
         log(line)
-        paid = [role for role in models if settings.role(role).leaves_machine]
-        if paid and not budgets.bounded:
-            raise BudgetMissing(paid, line)
+        unbounded = [role for role in models if settings.role(role).leaves_machine and not budgets.cover(role.value)]
+        if unbounded:
+            raise BudgetMissing(unbounded, line)
+
+    def _first_run(self) -> str | None:
+        """The run that this one continues, if it does."""
+        run = self.get_resource_context().run
+        return None if run is None else run.tags.get(CONTINUES)
 
     def _publish_after_failure(self) -> None:
         """Refresh the read model without hiding the failure that is on its way."""
@@ -186,6 +197,22 @@ def open_model(role: RoleSettings, settings: Settings) -> LanguageModel:
         omit=role.omit,
         allow_http=settings.allow_http,
     )
+
+
+async def _collect_batches(
+    ledger: Ledger, models: Sequence[LanguageModel], context: CallContext, prices: PriceTable
+) -> None:
+    """Put what has ended of the batches of models that are asked directly now on the ledger."""
+    waiting = open_batches(ledger)
+    for model in models:
+        if any(batch.is_of(model.identity) for batch in waiting):
+            batching = Batching(batches_of(model), ledger, context, prices, Tallies(), lambda: False, BatchPace())
+            try:
+                await batching.adopt()
+            except CompletionError as error:
+                _log.warning("the batches of %s cannot be collected now: %s", model.identity, error)
+            finally:
+                await batching.close()
 
 
 def batches_of(model: LanguageModel) -> BatchEndpoint:

@@ -52,8 +52,9 @@ class BatchEndpoint(Protocol):
     async def submit(self, batch_id: str, requests: Mapping[str, Request]) -> str:
         """Hand in `requests` (by our request id) as the batch `batch_id`; the provider's id of it.
 
-        A batch that may have been submitted before is looked for with `find` first. Raises ValueError for no request
-        at all, and beyond MAX_REQUESTS or MAX_BYTES.
+        A batch that may have been submitted before is looked for with `find` first; one whose submission failed may
+        have come to be all the same, which `find` and then `abandon` tell. Raises ValueError for no request at all,
+        and beyond MAX_REQUESTS or MAX_BYTES.
         """
         ...
 
@@ -61,8 +62,12 @@ class BatchEndpoint(Protocol):
         """The provider's id of the batch that was submitted as `batch_id`; None when there is none."""
         ...
 
+    async def abandon(self, batch_id: str) -> str | None:
+        """See to it that a batch which was not found is never paid; the provider's id if it came to be after all."""
+        ...
+
     async def state(self, remote_id: str) -> BatchState:
-        """How far the batch is."""
+        """How far the batch is. Fails as REJECTED when the provider does not know it any more."""
         ...
 
     def results(self, remote_id: str) -> AsyncGenerator[tuple[str, Completion | CompletionError]]:
@@ -70,12 +75,9 @@ class BatchEndpoint(Protocol):
 
         A request that was never executed may be missing, or come as an error that is retryable and not billed. Ids are
         as the provider gives them; reading again gives the same results. A failure half-way raises CompletionError
-        after the results before it. Raises ValueError while the batch is running.
+        after the results before it, REJECTED when the provider does not have them any more. Raises ValueError while
+        the batch is running.
         """
-        ...
-
-    async def cancel(self, remote_id: str) -> None:
-        """Stop the batch; what is answered already stays. A batch that has ended is left as it is."""
         ...
 
     async def close(self) -> None:

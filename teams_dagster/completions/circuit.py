@@ -38,6 +38,8 @@ _ADVICE = {
     ErrorKind.DENIED: "Check the role's key, model and base URL, and the account's quota.",
     ErrorKind.REJECTED: "Check that this model takes the parameters it is asked with (temperature, max_tokens, seed).",
     ErrorKind.UNREACHABLE: "Check the base URL, and that the server runs and can be reached from here.",
+    ErrorKind.RATE_LIMITED: "Its limits let nothing through for longer than a run waits: go on later, or raise them.",
+    ErrorKind.TOO_LARGE: "Check the base URL, and the longest answer that is asked for.",
     ErrorKind.CONNECTION: "Check the server's log, and proxies on the way to it.",
     ErrorKind.TIMEOUT: "Check the server's load, the number of calls in flight and the request timeout.",
     ErrorKind.SERVER: "Check the server's log or the provider's status page.",
@@ -94,6 +96,10 @@ class Circuit:
         if self._failures:
             self._failures.clear()
             self._first_at = None
+
+    def open(self, error: CompletionError) -> None:
+        """The endpoint will not answer for longer than a run may wait."""
+        self._open = self._open or (1 + sum(self._failures.values()), error)
 
     def failed(self, error: CompletionError) -> None:
         """An attempt brought nothing. Opens the circuit when it was one too many."""

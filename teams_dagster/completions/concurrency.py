@@ -22,6 +22,9 @@ KEPT = 0.9
 WINDOW_CALLS = 100
 """A window holds at least so many answers, and at least as many as the limit."""
 
+WINDOW_ROUNDS = 4
+"""While the limit is small, so many times the limit are enough: a hundred answers one by one take minutes."""
+
 WINDOW_S = 1.0
 """A window lasts at least so long, and at least as long as one call."""
 
@@ -30,6 +33,9 @@ SATURATED = 0.8
 
 CREEP = 0.03
 """Growth per window, in parts of the limit at which the endpoint last refused calls, while the limit is near it."""
+
+_SMALL = 3
+"""A limit that is near one this small grows by a whole call per window: a part of it would take ages to be one."""
 
 _NEAR, _PAST = 0.9, 1.15
 _BASELINE_CALLS = 20
@@ -188,7 +194,7 @@ class AdaptiveLimit:
         if baseline.level < math.inf:
             window.known += 1
             window.excess += level - baseline.level
-        if window.calls >= WINDOW_CALLS and window.calls >= self._limit:
+        if window.calls >= self._limit and window.calls >= min(WINDOW_CALLS, WINDOW_ROUNDS * self._limit):
             now = self._clock()
             if now - window.began >= max(WINDOW_S, self._latency):
                 self._window = _Window(now)
@@ -201,7 +207,8 @@ class AdaptiveLimit:
         if now < self._burst_over:
             return
         self._burst_over = now + min(max(self._latency, _SHORTEST_BURST_S), _LONGEST_BURST_S)
-        self._refused_at = self._limit
+        if self._phase is not _Phase.DRAINING:  # further cuts of a series: the endpoint takes nothing for now
+            self._refused_at = self._limit
         self._reference = None
         self._cut(now)
 
@@ -246,7 +253,7 @@ class AdaptiveLimit:
         if self._limit > _PAST * self._refused_at:
             self._refused_at = math.inf
         if self._limit >= _NEAR * self._refused_at:
-            step = min(step, CREEP * self._refused_at)
+            step = min(step, max(CREEP * self._refused_at, 1.0 if self._refused_at <= _SMALL else 0.0))
         elif self._refused_at < math.inf:
             step = min(step, max(1.0, _NEAR * self._refused_at - self._limit))
         self._set(min(float(self._maximum), self._limit + step))

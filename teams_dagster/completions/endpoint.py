@@ -19,6 +19,7 @@ from teams_dagster.completions.protocol import (
 )
 from teams_dagster.completions.rates import RateLimit, TokenForecast
 from teams_dagster.completions.reservations import prompt_bound
+from teams_dagster.completions.retries import LONGEST_WAIT_S
 
 OVERLOADED_AFTER = 2
 """A refusal, and the pause it asks for, concerns every question once so many failed in a row; before, the one."""
@@ -43,18 +44,19 @@ def made_ready(max_in_flight: int) -> int:
 
 
 class Endpoint:
-    """A model behind its limits. Roles that the same model serves at the same pace share one."""
+    """A role's model behind its limits. Roles that the same model serves share how many calls may be under way."""
 
-    def __init__(self, model: LanguageModel, max_in_flight: int, pace: Pace = UNPACED) -> None:
+    def __init__(self, model: LanguageModel, limit: AdaptiveLimit, ahead: int, pace: Pace) -> None:
+        """At most `ahead` calls are made ready to follow those under way."""
         self.model = model
-        self._limit = AdaptiveLimit(max_in_flight)
+        self._limit = limit
         self._own = RateLimit(pace.requests_per_minute, pace.tokens_per_minute)
         self._provider = RateLimit()
         self._circuit = Circuit(str(model.identity))
         self._forecast = TokenForecast()
         self._sent = 0
         self._failed_in_a_row = 0
-        self._ahead = made_ready(max_in_flight)
+        self._ahead = ahead
         self._front: asyncio.Semaphore | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -116,7 +118,9 @@ class Endpoint:
             self._limit.succeeded(request.intent.purpose.value, latency_s)  # it takes at least so long
         if self._failed_in_a_row < OVERLOADED_AFTER:
             return
-        if error.retry_after:
-            self._provider.pause(error.retry_after)
+        if (pause := error.retry_after or 0.0) > LONGEST_WAIT_S:
+            self._circuit.open(error)
+        else:
+            self._provider.pause(pause)
         if error.kind is ErrorKind.RATE_LIMITED or error.http_status == _UNAVAILABLE:
             self._limit.overloaded()

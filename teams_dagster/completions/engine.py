@@ -13,13 +13,12 @@ from collections.abc import Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-import tenacity
-
 from teams_dagster.completions.batches import BatchEndpoint
-from teams_dagster.completions.batching import Batching, BatchPace
+from teams_dagster.completions.batching import BatchesUnderWay, Batching, BatchPace
 from teams_dagster.completions.circuit import EndpointBroken
+from teams_dagster.completions.concurrency import AdaptiveLimit
 from teams_dagster.completions.context import CallContext, Tallies
-from teams_dagster.completions.endpoint import UNPACED, Endpoint, Pace
+from teams_dagster.completions.endpoint import UNPACED, Endpoint, Pace, made_ready
 from teams_dagster.completions.keys import request_key, use_id
 from teams_dagster.completions.outcomes import storable
 from teams_dagster.completions.protocol import (
@@ -36,21 +35,17 @@ from teams_dagster.completions.protocol import (
     Usage,
 )
 from teams_dagster.completions.reservations import reserve
+from teams_dagster.completions.retries import retrying
 from teams_dagster.completions.room import Room
 from teams_dagster.ledger.budgets import Budgets, Exhausted, Limit, Reservation
 from teams_dagster.ledger.entries import AttemptFailed, Begin, Claimed, Look, Release, Reuse, Settle, Unanswered
+from teams_dagster.ledger.owners import batch_of
 from teams_dagster.ledger.prices import PriceTable
 from teams_dagster.ledger.records import Attempt, Place, Question, Result, StoredAnswer, Use
 from teams_dagster.ledger.writer import Ledger
 
-LONGEST_WAIT_S = 120.0
-"""A server that asks for a longer pause than this has, for this run, no answer."""
-
-OVERLOAD_S = 600.0
-"""How long one question is offered to a server that refuses it for overload."""
-
-CLAIM_POLL_S = (0.05, 1.0)
-"""How often to look for another process's answer: at first, and at most."""
+CLAIM_POLLS_S = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Pauses between looks for an answer that somebody else is asking for; then whether they still live."""
 
 _DETAIL_LIMIT = 2_000
 
@@ -106,18 +101,17 @@ class Engine:
         `batches` are asked through them.
         """
         self.tallies = Tallies()
-        shared: dict[tuple[ModelIdentity, Pace], Endpoint] = {}
+        limits = {model.identity: AdaptiveLimit(max_in_flight) for model in models.values()}
         self._endpoints = {
-            role: shared.setdefault((model.identity, pace), Endpoint(model, max_in_flight, pace))
+            role: Endpoint(model, limits[model.identity], made_ready(max_in_flight), (paces or {}).get(role, UNPACED))
             for role, model in models.items()
-            for pace in [(paces or {}).get(role, UNPACED)]
         }
         self._ledger = ledger
         self._context = context
         self._prices = prices
         self._budgets = budgets or Budgets()
         self._attempts = attempts
-        self._backoff = tenacity.wait_exponential_jitter(multiplier=first_wait_s, max=30.0, jitter=first_wait_s)
+        self._first_wait_s = first_wait_s
         self._in_flight: dict[str, asyncio.Task[tuple[StoredAnswer, bool]]] = {}
         self._paying: set[asyncio.Task[object]] = set()
         self._claimed: set[str] = set()
@@ -192,22 +186,16 @@ class Engine:
             return found
         reservation = reserve(request, endpoint.identity, self._prices, self._limits(request.role))
         asking = _Asking(endpoint, question, reservation, use)
-        retrying = tenacity.AsyncRetrying(
-            stop=_Patience(self._attempts),
-            wait=self._pause,
-            retry=tenacity.retry_if_exception(_worth_another),
-            reraise=True,
-        )
         number = 0
         try:
-            async for trial in retrying:
+            async for trial in retrying(self._attempts, self._first_wait_s):
                 with trial:
                     number = trial.retry_state.attempt_number
                     return await self._try(asking, number)
         except CompletionError as error:
             await self._give_up(use, error.kind.value)
             raise QuestionFailed(error.kind, error.detail, number) from error
-        except (EndpointBroken, asyncio.CancelledError):
+        except (EndpointBroken, BatchesUnderWay, asyncio.CancelledError):
             if use.request_key in self._claimed:
                 await self._ledger.write(Release(use.request_key))
             raise
@@ -236,8 +224,10 @@ class Engine:
         return self._budgets.limits(self._context.run_id, role.value)
 
     async def _try(self, asking: _Asking, number: int) -> tuple[StoredAnswer, bool]:
-        """One attempt, once nothing stands in its way. Raises CompletionError, EndpointBroken or BudgetExhausted."""
-        poll_s, longest_s = CLAIM_POLL_S
+        """One attempt, once nothing stands in its way.
+
+        Raises CompletionError, EndpointBroken, BudgetExhausted, or BatchesUnderWay for a question that a batch holds.
+        """
         woken = False
         while True:
             found = None
@@ -246,14 +236,24 @@ class Engine:
             finally:
                 if woken and not isinstance(found, Exhausted):
                     self._room.pass_on()
-            if isinstance(found, tuple):
-                return found
             woken = isinstance(found, Exhausted)
             if isinstance(found, Exhausted):
                 await self._room.wait(found)
-            else:
-                await asyncio.sleep(poll_s)
-                poll_s = min(2 * poll_s, longest_s)
+            elif isinstance(found, tuple):
+                return found
+            elif (batch_id := batch_of(found.owner)) is not None:
+                raise BatchesUnderWay([batch_id], 1, str(asking.endpoint.identity))
+            elif (stored := await self._watch(asking.use)) is not None:
+                return stored, True
+
+    async def _watch(self, use: Use) -> StoredAnswer | None:
+        """The answer to a question that somebody else is asking; None when it takes longer: it may have failed."""
+        for pause in CLAIM_POLLS_S:
+            await asyncio.sleep(pause)
+            stored = await self._ledger.write(Look(use))
+            if stored is not None:
+                return stored
+        return None
 
     async def _attempt(self, asking: _Asking, number: int) -> tuple[StoredAnswer, bool] | Claimed | Exhausted:
         """Write the intent, send it and settle it; or what stands in its way."""
@@ -262,24 +262,33 @@ class Engine:
             with self._not_cancelled():
                 attempt = Attempt(uuid.uuid4().hex, asking.use.request_key, number, asking.use.place, _now())
                 begun = await self._ledger.write(Begin(asking.question, attempt, asking.use, asking.reservation))
-                if begun is not None:
-                    return (begun, True) if isinstance(begun, StoredAnswer) else begun
-                self._claimed.add(asking.use.request_key)
-                with self._room.reserved():
-                    async with asking.endpoint.sending(tokens):
-                        await front.aclose()
-                        result = await self._call(asking, attempt)
-                        stored = await self._ledger.write(Settle(result, asking.use, asking.reservation))
-                return stored, stored.request_id != result.request_id
+            if begun is not None:
+                return (begun, True) if isinstance(begun, StoredAnswer) else begun
+            self._claimed.add(asking.use.request_key)
+            with self._room.reserved():
+                stored = await self._send(asking, attempt, tokens, front)
+            return stored, stored.request_id != attempt.request_id
+
+    async def _send(self, asking: _Asking, attempt: Attempt, tokens: int, front: AsyncExitStack) -> StoredAnswer:
+        """Wait for its turn, leave the front to others, call, and settle. A step that ends sends nothing more."""
+        sent = False
+        try:
+            async with asking.endpoint.sending(tokens):
+                await front.aclose()
+                with self._not_cancelled():
+                    sent = True
+                    result = await self._call(asking, attempt)
+                    return await self._ledger.write(Settle(result, asking.use, asking.reservation))
+        except asyncio.CancelledError:
+            if not sent:
+                result = self._result(asking, attempt, time.perf_counter(), error=_NOT_SENT)
+                await self._ledger.write(AttemptFailed(result, asking.reservation))
+            raise
 
     async def _call(self, asking: _Asking, attempt: Attempt) -> Result:
         """Send it. A failure is on the ledger before it is raised; a completion is not, yet."""
-        began = time.perf_counter()
-        if self._closing:
-            result = self._result(asking, attempt, began, error=_NOT_SENT)
-            await self._ledger.write(AttemptFailed(result, asking.reservation))
-            raise asyncio.CancelledError
         self.tallies.sent += 1
+        began = time.perf_counter()
         try:
             completion = _storable(await asking.endpoint.model.complete(asking.request))
         except CompletionError as error:
@@ -332,12 +341,6 @@ class Engine:
         self.tallies.failed += 1
         await self._ledger.write(Unanswered(use, error_kind))
 
-    def _pause(self, state: tenacity.RetryCallState) -> float:
-        """Seconds before the next attempt: at least what the server asked for."""
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, CompletionError) else None
-        return max(self._backoff(state), asked or 0.0)
-
     def _endpoint(self, role: Role) -> Endpoint:
         endpoint = self._endpoints.get(role)
         if endpoint is None:
@@ -372,24 +375,6 @@ class Engine:
         del self._in_flight[key]
         if not task.cancelled():
             task.exception()  # its askers may be gone; asyncio would call it "never retrieved"
-
-
-class _Patience:
-    """When to stop asking: after so many failures, or `OVERLOAD_S` of refusals for overload, which do not count."""
-
-    def __init__(self, attempts: int) -> None:
-        self._left = attempts
-
-    def __call__(self, state: tenacity.RetryCallState) -> bool:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, CompletionError) and error.kind is ErrorKind.RATE_LIMITED:
-            return (state.seconds_since_start or 0.0) > OVERLOAD_S
-        self._left -= 1
-        return self._left <= 0
-
-
-def _worth_another(error: BaseException) -> bool:
-    return isinstance(error, CompletionError) and error.kind.retryable and (error.retry_after or 0.0) <= LONGEST_WAIT_S
 
 
 def _storable(completion: Completion) -> Completion:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from teams_dagster.completions.protocol import ErrorKind, ModelIdentity
+from teams_dagster.completions.protocol import CompletionError, ErrorKind, ModelIdentity
 from teams_dagster.ledger.budgets import PROJECT, Budget, Limit, Reservation, run_scope
-from teams_dagster.ledger.database import now, write_transaction
+from teams_dagster.ledger.database import LedgerError, now, write_transaction
 from teams_dagster.ledger.owners import batch_owner, is_dead
 from teams_dagster.ledger.records import Place
+from teams_dagster.ledger.rows import live_claims
 from teams_dagster.ledger.schema import attempts, batches, claims, owners, results, spending
 from teams_dagster.ledger.writer import Ledger
 
@@ -36,7 +37,7 @@ class Batch:
     model: str
     base_url: str
     status: str
-    """`preparing`, `submitted`, `collected` or `lost`."""
+    """`preparing`, `submitted`, `collected` or `lost` (never handed in, or not known to the provider any more)."""
     remote_id: str | None
     """The provider's id, once it is known."""
     owner: str | None
@@ -71,19 +72,19 @@ def open_batch(ledger: Ledger, batch: Batch) -> Batch:
 
 
 def submitted(ledger: Ledger, batch_id: str, remote_id: str) -> None:
-    """The provider has the batch, and this is its id there."""
-    _update(ledger, batch_id, status="submitted", remote_id=remote_id)
+    """The provider has the batch, and this is its id there. Raises LedgerError when it is not this process's."""
+    with write_transaction(ledger.engine) as connection:
+        _update(connection, ledger, batch_id, status="submitted", remote_id=remote_id)
 
 
 def close_batch(ledger: Ledger, batch_id: str, status: str) -> None:
-    """Nothing more comes of the batch: `collected` or `lost`. What it still claims is given back."""
+    """Nothing more comes of the batch: `collected` or `lost`. What it still claims is given back.
+
+    Raises LedgerError when it is not this process's.
+    """
     holder = batch_owner(batch_id)
     with write_transaction(ledger.engine) as connection:
-        connection.execute(
-            sa.update(batches)
-            .where(batches.c.batch_id == batch_id)
-            .values(status=status, owner=None, updated_at=now(connection))
-        )
+        _update(connection, ledger, batch_id, status=status, owner=None)
         connection.execute(sa.delete(claims).where(claims.c.owner == holder))
         connection.execute(sa.delete(owners).where(owners.c.owner == holder))
 
@@ -102,8 +103,10 @@ def take(ledger: Ledger, batch_id: str) -> Batch | None:
 
 
 def give_back(ledger: Ledger, batch_id: str) -> None:
-    """This process works on the batch no more; whoever comes next may."""
-    _update(ledger, batch_id, owner=None)
+    """This process works on the batch no more; whoever comes next may. Nothing, when another one works on it."""
+    mine = sa.update(batches).where(batches.c.batch_id == batch_id, batches.c.owner == ledger.owner)
+    with write_transaction(ledger.engine) as connection:
+        connection.execute(mine.values(owner=None, updated_at=now(connection)))
 
 
 def open_batches(ledger: Ledger) -> list[Batch]:
@@ -131,21 +134,28 @@ def waiting_attempts(ledger: Ledger, batch_id: str) -> dict[str, WaitingAttempt]
         return {row.request_id: _waiting(row, scopes) for row in connection.execute(unresolved)}
 
 
-def failures_in_batches(ledger: Ledger, request_keys: Collection[str]) -> dict[str, list[ErrorKind]]:
-    """How those of `request_keys` failed that were part of batches, the latest failure last."""
+def claimants(ledger: Ledger, request_keys: Collection[str]) -> dict[str, str]:
+    """Who is asking those of `request_keys` that are being asked."""
+    with ledger.engine.connect() as connection:
+        return live_claims(connection, request_keys, now(connection))
+
+
+def failures_in_batches(ledger: Ledger, request_keys: Collection[str]) -> dict[str, list[CompletionError]]:
+    """How those of `request_keys` failed that were part of batches which came to be, the latest failure last."""
     failed = (
-        sa.select(attempts.c.request_key, results.c.error_kind)
+        sa.select(attempts.c.request_key, results.c.error_kind, results.c.error_detail)
         .join(results, attempts.c.request_id == results.c.request_id)
-        .where(attempts.c.batch_id.is_not(None), results.c.status == "failed")
+        .join(batches, attempts.c.batch_id == batches.c.batch_id)
+        .where(batches.c.remote_id.is_not(None), results.c.status == "failed")
         .order_by(results.c.seq)
     )
-    found: dict[str, list[ErrorKind]] = defaultdict(list)
+    found: dict[str, list[CompletionError]] = defaultdict(list)
     with ledger.engine.connect() as connection:
         keys = sorted(request_keys)
         for start in range(0, len(keys), KEYS_AT_ONCE):
             chunk = keys[start : start + KEYS_AT_ONCE]
-            for key, kind in connection.execute(failed.where(attempts.c.request_key.in_(chunk))):
-                found[key].append(ErrorKind(kind))
+            for key, kind, detail in connection.execute(failed.where(attempts.c.request_key.in_(chunk))):
+                found[key].append(CompletionError(ErrorKind(kind), detail or ""))
     return found
 
 
@@ -172,7 +182,10 @@ def _lives(connection: sa.Connection, owner: str) -> bool:
     return row is not None and not is_dead(owner, row.lease_until, now(connection))
 
 
-def _update(ledger: Ledger, batch_id: str, **values: str | None) -> None:
-    with write_transaction(ledger.engine) as connection:
-        statement = sa.update(batches).where(batches.c.batch_id == batch_id)
-        connection.execute(statement.values(**values, updated_at=now(connection)))
+def _update(connection: sa.Connection, ledger: Ledger, batch_id: str, **values: str | None) -> None:
+    mine = sa.update(batches).where(batches.c.batch_id == batch_id, batches.c.owner == ledger.owner)
+    if connection.execute(mine.values(**values, updated_at=now(connection))).rowcount != 1:
+        raise LedgerError(
+            f"batch {batch_id} is not this process's any more: another one took it over, as this one seemed to be dead."
+            " Run the step again: it goes on from what is on the ledger"
+        )

@@ -59,14 +59,16 @@ class Budgets:
     run: Budget = Budget()
     roles: Mapping[str, Budget] = field(default_factory=dict)
     """Of one role in this run."""
+    continues: str | None = None
+    """The run that this one continues, if it does: they share what bounds a run."""
 
-    @property
-    def bounded(self) -> bool:
-        """Whether anything is bounded at all."""
-        return any(budget.bounded for budget in (self.project, self.run, *self.roles.values()))
+    def cover(self, role: str) -> bool:
+        """Whether anything bounds what `role` may spend."""
+        return any(limit.budget.bounded for limit in self.limits("", role))
 
     def limits(self, run_id: str, role: str) -> tuple[Limit, ...]:
         """What a question of `role` in `run_id` counts in: the project always, and every scope that is bounded."""
+        run_id = self.continues or run_id
         limits = [Limit(PROJECT, self.project)]
         if self.run.bounded:
             limits.append(Limit(run_scope(run_id), self.run))

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from teams_dagster.completions.protocol import Outcome
+from teams_dagster.ledger.database import read_address
 from teams_dagster.ledger.schema import attempts, results, uses
 from teams_dagster.ledger.writer import Ledger
 
@@ -83,7 +84,7 @@ class Questions:
 @contextmanager
 def existing_ledger(url: str) -> Iterator[Ledger | None]:
     """The ledger at `url`; None where there is none yet, so that looking makes no file. Raises LedgerError."""
-    address = sa.make_url(url)
+    address = read_address(url)
     if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
         yield None
         return

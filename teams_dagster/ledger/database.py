@@ -22,7 +22,7 @@ BUSY_TIMEOUT_MS = 60_000
 
 _RETRY_S = 0.01
 
-_PRIMARY = 0xFF
+PRIMARY_CODE = 0xFF
 """The part of an SQLite error code that says what is wrong; the rest says where."""
 
 _POSTGRES_WRITER_LOCK = 0x7EA5_1ED6
@@ -43,7 +43,7 @@ def open_database(url: str) -> sa.Engine:
 
     Raises LedgerError when it cannot be reached, or was written by a newer version of this software.
     """
-    address = _address(url)
+    address = read_address(url)
     if address.drivername in ("postgresql", "postgres"):
         address = address.set(drivername="postgresql+psycopg")
     backend = address.get_backend_name()
@@ -56,7 +56,7 @@ def open_database(url: str) -> sa.Engine:
     except SQLAlchemyError as error:
         engine.dispose()
         shown = address.render_as_string(hide_password=True)
-        raise LedgerError(f"cannot open the ledger database {shown}: {_reason(error)}") from error
+        raise LedgerError(f"cannot open the ledger database {shown}: {reason(error)}") from error
     except LedgerError:
         engine.dispose()
         raise
@@ -95,8 +95,11 @@ def now(connection: sa.Connection) -> int:
 _POSTGRES_NOW = sa.text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
 
 
-def _address(url: str) -> sa.URL:
-    """`url` taken apart. A password can be anywhere in one that cannot be: no message repeats any of it."""
+def read_address(url: str) -> sa.URL:
+    """`url` taken apart. A password can be anywhere in one that cannot be: no message repeats any of it.
+
+    Raises LedgerError.
+    """
     try:
         address = sa.make_url(url)
     except (ArgumentError, ValueError):
@@ -133,7 +136,7 @@ def _keep_wal(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
         time.sleep(_RETRY_S)
 
@@ -170,6 +173,6 @@ def _version(connection: sa.Connection) -> int:
     return connection.execute(sa.select(schema.ledger_identity.c.schema_version)).scalar_one()
 
 
-def _reason(error: SQLAlchemyError) -> str:
+def reason(error: Exception) -> str:
     """The driver's own words, without the statement and its parameters."""
     return str(getattr(error, "orig", None) or error).strip()

@@ -1,7 +1,8 @@
 """What a caller asks the ledger to write in one go. Each says which rows it adds and what it gives back.
 
 An entry is applied inside a write transaction, after what it depends on was read (answers and claims of the key that it
-`looks_up`, the spending of the scopes that it `reserves` in): nothing can slip in between.
+`looks_up`, the spending of the scopes that it `reserves` in): nothing can slip in between. One that is written twice,
+because nobody knows whether the first time succeeded, is on the ledger once.
 """
 
 from __future__ import annotations
@@ -85,6 +86,9 @@ class Begin:
         if stored is not None:
             rows.answered_use(self.use, stored, reused=True)
             return stored
+        if self.attempt.request_id in rows.begun:
+            rows.claim(key, batch_id)
+            return None
         owner = rows.claimed.get(key)
         again = self.attempt.attempt > 1 and owner == rows.holder(batch_id)
         if owner is not None and not again:
@@ -151,11 +155,14 @@ class Settle:
         completion = self.result.completion
         if completion is None:
             raise ValueError("an answer without a completion cannot be settled")
-        rows.result(self.result)
-        rows.settle(self.reserves, self.result)
-        rows.release(self.use.request_key, self.batch_id)
         stored = rows.stored.get(self.use.request_key)
-        reused = stored is not None
+        if self.result.request_id not in rows.ended:
+            rows.result(self.result)
+            rows.settle(self.reserves, self.result)
+        elif stored is None:
+            raise ValueError(f"attempt {self.result.request_id} is on the ledger as failed: no answer can come of it")
+        rows.release(self.use.request_key, self.batch_id)
+        reused = stored is not None and stored.request_id != self.result.request_id
         if stored is None:
             stored = StoredAnswer(self.result.request_id, completion)
             rows.answer(self.use.request_key, stored, self.result.finished_at)
@@ -194,8 +201,9 @@ class AttemptFailed:
         return None
 
     def write(self, rows: Rows) -> None:
-        rows.result(self.result)
-        rows.settle(self.reserves, self.result)
+        if self.result.request_id not in rows.ended:
+            rows.result(self.result)
+            rows.settle(self.reserves, self.result)
 
 
 @dataclass(frozen=True, slots=True)

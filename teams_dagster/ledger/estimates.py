@@ -2,13 +2,15 @@
 
 How many questions there will be is the caller's to say (`Expected`). What one question takes comes from the ledger:
 
-- learnt, from the `RECENT` latest answers of the same model to questions of the same purpose, or of any model where
-  this one has given fewer than `ENOUGH`. The likely figure is n times their mean; least and most are the 95%
-  prediction interval of the sum of n further answers, mean x n -+ 1.96 sd sqrt(ALIKE (n + n^2 / k)) with k answers
-  learnt from. ALIKE allows for answers that come in chains of up to six about one seed: at worst all alike;
+- learnt, from the `RECENT` latest answers of the same model to questions of the same purpose. The likely figure is n
+  times their mean; least and most are the 95% prediction interval of the sum of n further answers,
+  mean x n -+ 1.96 sd sqrt(ALIKE (n + n^2 / k)) with k answers learnt from. ALIKE allows for answers that come in chains
+  of up to six about one seed: at worst all alike;
 - not learnt yet: a prompt of b bytes has b / 6 to b / 2 tokens, likely b / 4 (English prose is at 4 to 5 bytes a
   token, most other scripts and code nearer to 2); a completion has its purpose's usual share of `max_tokens`
-  (`USUAL_SHARE`, a stated guess), at least a quarter of that and at most `max_tokens`.
+  (`USUAL_SHARE`, a stated guess), at least a quarter of that and at most `max_tokens`. Where other models have given
+  `ENOUGH` answers, their means are the likely figures if they lie within this range: models differ too much in how
+  long they answer for another's spread to bound what this one takes.
 
 The ranges of several kinds of questions are added end to end, as if all erred to the same side. Not in them: answers
 that turn out to be on the ledger already (they cost nothing), beyond the share of questions that is known to repeat
@@ -85,13 +87,25 @@ class Estimate:
     """What a step, or several, will ask and take."""
 
     queries: Range
+    """Questions asked."""
+    sent: Range
+    """Those that are sent, and count for a budget: the likely repeats of others are not."""
     tokens: Range
     nano_usd: Range | None
     """None when a model that would be asked has no known price."""
     unpriced: tuple[str, ...] = ()
     """Those models."""
     learnt_from: int = 0
-    """Answers that the tokens are learnt from."""
+    """Answers of the models that would be asked, from which their tokens are learnt."""
+    learnt_elsewhere: int = 0
+    """Answers of other models: they make likely figures, not ranges."""
+
+    @property
+    def source(self) -> str:
+        """Where the tokens come from; empty where nothing was learnt."""
+        parts = [f"from {self.learnt_from:,} answers"] * bool(self.learnt_from)
+        parts += ["from other models"] * bool(self.learnt_elsewhere)
+        return f"learnt {' and '.join(parts)}" if parts else ""
 
     def __add__(self, other: Estimate) -> Estimate:
         """Both together. Where the same answers taught both, they are counted twice."""
@@ -99,10 +113,12 @@ class Estimate:
         nano_usd = None if self.nano_usd is None or other.nano_usd is None else self.nano_usd + other.nano_usd
         return Estimate(
             self.queries + other.queries,
+            self.sent + other.sent,
             self.tokens + other.tokens,
             nano_usd,
             unpriced,
             self.learnt_from + other.learnt_from,
+            self.learnt_elsewhere + other.learnt_elsewhere,
         )
 
     def __str__(self) -> str:
@@ -119,8 +135,7 @@ class Estimate:
         line = f"estimate: {', '.join(parts)}"
         if not self.tokens.most:
             return line
-        learnt = f"learnt from {self.learnt_from:,} answers" if self.learnt_from else "nothing learnt yet"
-        return f"{line}; {learnt}"
+        return f"{line}; {self.source or 'nothing learnt yet'}"
 
 
 def about_usd(nano_usd: float) -> str:
@@ -150,42 +165,57 @@ def estimate(
 
     `ledger` is None where there is none yet; `batched` are the roles that are asked through a provider's batches.
     """
-    queries, tokens, nano_usd = Range(), Range(), Range()
+    queries, sent, tokens, nano_usd = Range(), Range(), Range(), Range()
     unpriced: dict[str, None] = {}
-    learnt: dict[tuple[ModelIdentity, Purpose], tuple[Usage, ...]] = {}
+    learnt: dict[tuple[ModelIdentity, Purpose], _Learnt] = {}
     for kind in expected:
         if kind.most == 0:
             continue
         identity = identities[kind.role]
         queries += Range(kind.least, kind.likely, kind.most)
+        sent += _of_all(kind, (1, 1, 1), learnt=False)
         if (identity, kind.purpose) not in learnt:
             learnt[identity, kind.purpose] = _learnt(ledger, identity, kind.purpose)
         seen = learnt[identity, kind.purpose]
-        usages = seen or _guessed(identity, kind)
-        tokens += _of_all(kind, [_tokens(usage) for usage in usages], learnt=bool(seen))
+        usages = seen.own or _guessed(identity, kind, seen.others)
+        tokens += _of_all(kind, [_tokens(usage) for usage in usages], learnt=bool(seen.own))
         costs = [prices.cost(identity, usage, batch=kind.role in batched) for usage in usages]
         known = [cost for cost in costs if cost is not None]
         if len(known) < len(costs):
             unpriced[str(identity)] = None
         else:
-            nano_usd += _of_all(kind, known, learnt=bool(seen))
+            nano_usd += _of_all(kind, known, learnt=bool(seen.own))
     return Estimate(
-        queries, tokens, None if unpriced else nano_usd, tuple(unpriced), sum(len(seen) for seen in learnt.values())
+        queries,
+        sent,
+        tokens,
+        None if unpriced else nano_usd,
+        tuple(unpriced),
+        sum(len(seen.own) for seen in learnt.values()),
+        sum(len(seen.others) for seen in learnt.values()),
     )
 
 
-def _learnt(ledger: Ledger | None, identity: ModelIdentity, purpose: Purpose) -> tuple[Usage, ...]:
-    """What the latest answers to such questions took; empty where there are too few to learn from."""
+@dataclass(frozen=True)
+class _Learnt:
+    """What the latest answers to such questions took: the model's own, or where these are too few, other models'."""
+
+    own: tuple[Usage, ...] = ()
+    others: tuple[Usage, ...] = ()
+
+
+def _learnt(ledger: Ledger | None, identity: ModelIdentity, purpose: Purpose) -> _Learnt:
     if ledger is None or identity.provider == _WITHOUT_TOKENS:
-        return ()
+        return _Learnt()
     own = (attempts.c.provider == identity.provider, attempts.c.model == identity.model)
-    others = (attempts.c.provider != _WITHOUT_TOKENS,)
+    others = (attempts.c.provider != _WITHOUT_TOKENS, sa.not_(sa.and_(*own)))
     with ledger.engine.connect() as connection:
-        for who in (own, others):
-            found = [Usage(*row) for row in connection.execute(_latest(purpose, who))]
-            if len(found) >= ENOUGH:
-                return tuple(found)
-    return ()
+        found, elsewhere = (
+            tuple(Usage(*row) for row in connection.execute(_latest(purpose, who))) for who in (own, others)
+        )
+    if len(found) >= ENOUGH:
+        return _Learnt(own=found)
+    return _Learnt(others=elsewhere) if len(elsewhere) >= ENOUGH else _Learnt()
 
 
 def _latest(purpose: Purpose, who: tuple[sa.ColumnElement[bool], ...]) -> sa.Select:
@@ -203,22 +233,32 @@ def _latest(purpose: Purpose, who: tuple[sa.ColumnElement[bool], ...]) -> sa.Sel
             sa.func.coalesce(results.c.cached_tokens, 0),
             results.c.completion_tokens,
             sa.func.coalesce(results.c.reasoning_tokens, 0),
+            sa.func.coalesce(results.c.cache_write_tokens, 0),
         )
         .select_from(latest.join(results, latest.c.request_id == results.c.request_id))
         .where(results.c.prompt_tokens.is_not(None), results.c.completion_tokens.is_not(None))
     )
 
 
-def _guessed(identity: ModelIdentity, kind: Expected) -> tuple[Usage, Usage, Usage]:
-    """Least, likely and most tokens of one question, from its size."""
+def _guessed(identity: ModelIdentity, kind: Expected, others: Sequence[Usage]) -> tuple[Usage, Usage, Usage]:
+    """Least, likely and most tokens of one question, from its size; the likely ones by what other models took."""
     if identity.provider == _WITHOUT_TOKENS:
-        nothing = Usage(0, 0, 0, 0)
+        nothing = Usage(0, 0, 0, 0, 0)
         return nothing, nothing, nothing
     likely = max(1, round(kind.max_tokens * USUAL_SHARE[kind.purpose]))
-    completions = (max(1, likely // 4), likely, kind.max_tokens)
+    completions = [max(1, likely // 4), likely, kind.max_tokens]
     prompts = [math.ceil(kind.prompt_bytes / size) for size in _BYTES_PER_TOKEN]
-    least, usual, most = (Usage(p, 0, c, 0) for p, c in zip(prompts, completions, strict=True))
+    if others:
+        completions[1] = _likely(completions, [usage.completion_tokens or 0 for usage in others])
+        prompts[1] = _likely(prompts, [usage.prompt_tokens or 0 for usage in others])
+    least, usual, most = (Usage(p, 0, c, 0, 0) for p, c in zip(prompts, completions, strict=True))
     return least, usual, most
+
+
+def _likely(guessed: Sequence[int], seen: Sequence[int]) -> int:
+    """The mean of what was seen, or the guess where that lies outside of (least, likely, most)."""
+    mean = round(statistics.fmean(seen))
+    return mean if guessed[0] <= mean <= guessed[2] else guessed[1]
 
 
 def _tokens(usage: Usage) -> int:

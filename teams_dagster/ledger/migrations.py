@@ -19,7 +19,7 @@ def migrate(connection: sa.Connection, version: int) -> None:
 
 
 def _to_2(connection: sa.Connection) -> None:
-    """Reservations, claims, budgets, batches, reasoning and cache writes."""
+    """Reservations, claims, budgets, batches, reasoning and cache writes, and the attempts' indexes."""
     added = {
         "attempts": ("reserved_tokens BIGINT", "reserved_nano_usd BIGINT", "batch_id TEXT"),
         "results": ("reasoning_tokens BIGINT", "cache_write_tokens BIGINT"),
@@ -28,7 +28,9 @@ def _to_2(connection: sa.Connection) -> None:
     for table, columns in added.items():
         for column in columns:
             connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {column}")
-    schema.metadata.create_all(connection)
+    schema.metadata.create_all(connection)  # makes no index of a table that was there before
+    for index in schema.attempts.indexes:
+        index.create(connection, checkfirst=True)
     spent = recount(connection)
     connection.execute(
         sa.insert(schema.spending).values(

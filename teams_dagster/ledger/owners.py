@@ -1,6 +1,7 @@
 """Who holds a claim, and whether that process still lives.
 
-A process renews its lease while it lives. On its own machine a dead one is known at once, elsewhere when its lease is
+A process renews its lease while it lives. On its own machine it can be seen whether it lives, and its lease says
+nothing: a laptop that slept, or a clock that was set, ends every lease at once. Elsewhere it is dead when its lease is
 over. Batches hold claims too, for days and without a lease.
 """
 
@@ -13,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 LEASE_S = 60.0
-"""A process that has not renewed its lease for so long is dead."""
+"""A process on another machine that has not renewed its lease for so long is dead."""
 
 RENEW_EVERY_S = 10.0
 
@@ -33,6 +34,11 @@ def batch_owner(batch_id: str) -> str:
     return f"{_BATCH}{batch_id}"
 
 
+def holder_of(owner: str, batch_id: str | None) -> str:
+    """The name under which the process `owner` holds claims, for a batch or for itself."""
+    return owner if batch_id is None else batch_owner(batch_id)
+
+
 def batch_of(owner: str) -> str | None:
     """The id of the batch that `owner` is, or None."""
     return owner.removeprefix(_BATCH) if owner.startswith(_BATCH) else None
@@ -42,15 +48,15 @@ def is_dead(owner: str, lease_until: int | None, now: int) -> bool:
     """Whether `owner` cannot be asking any more. Times in microseconds; a lease of None does not end."""
     if lease_until is None:
         return False
-    return lease_until < now or _gone(owner)
-
-
-def _gone(owner: str) -> bool:
-    """Whether `owner` is a process of this machine that has ended."""
     machine, _, process = owner.partition("/")
     if machine != _machine():
-        return False
+        return lease_until < now
     number, started, _ = process.split("/")
+    return _gone(number, started) or (not started and lease_until < now)
+
+
+def _gone(number: str, started: str) -> bool:
+    """Whether the process of this machine that had this number and was `started` then has ended."""
     try:
         os.kill(int(number), 0)
     except ProcessLookupError:

@@ -9,7 +9,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -62,6 +62,11 @@ class _Artefact:
     manifest_sha256: str
     current: bool
 
+    @property
+    def identity(self) -> tuple[Path, str]:
+        """What it is, whether it is current or not."""
+        return self.folder, self.manifest_sha256
+
 
 @dataclass(frozen=True)
 class _State:
@@ -73,8 +78,12 @@ class _State:
     artefacts: tuple[_Artefact, ...]
 
     def can_become(self, wanted: _State) -> bool:
-        """Whether adding rows is enough to get there."""
-        return (self.version, self.ledger_id) == (wanted.version, wanted.ledger_id)
+        """Whether adding rows is enough: nothing that was read is gone, as from a restored ledger."""
+        return (
+            (self.version, self.ledger_id) == (wanted.version, wanted.ledger_id)
+            and all(had <= has for had, has in zip(astuple(self.position), astuple(wanted.position), strict=True))
+            and {a.identity for a in self.artefacts} <= {a.identity for a in wanted.artefacts}
+        )
 
 
 def refresh(ledger_url: str, artefacts: Iterable[ArtefactFiles], path: Path, *, wait_s: float = 60.0) -> RefreshReport:
@@ -141,8 +150,8 @@ def _follow_artefacts(
     connection: duckdb.DuckDBPyConnection, known: Sequence[_Artefact], wanted: Sequence[_Artefact]
 ) -> None:
     """Add the history of artefacts not met before; where the current ones changed, take their rows alone."""
-    met = {(artefact.folder, artefact.manifest_sha256) for artefact in known}
-    new = [artefact for artefact in wanted if (artefact.folder, artefact.manifest_sha256) not in met]
+    met = {artefact.identity for artefact in known}
+    new = [artefact for artefact in wanted if artefact.identity not in met]
     current = [artefact for artefact in wanted if artefact.current]
     for table in TABLES.values():
         if not table.current_only:

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from teams_dagster.completions.protocol import Completion, Outcome, Usage
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.budgets import Reservation, Spent
-from teams_dagster.ledger.owners import batch_owner, is_dead
+from teams_dagster.ledger.owners import holder_of, is_dead
 from teams_dagster.ledger.records import Attempt, Place, Question, Result, StoredAnswer, Use
 
 LOOK_UP_AT_ONCE = 500
@@ -34,9 +34,16 @@ class Rows:
         stored: dict[str, StoredAnswer],
         claimed: dict[str, str],
         spent: dict[str, Spent],
+        begun: set[str],
+        ended: set[str],
     ) -> None:
-        """`claimed` holds the living owner of each claimed key."""
+        """`claimed` holds the living owner of each claimed key.
+
+        `begun` and `ended` are the request ids whose attempt, or result, an earlier transaction wrote though it seemed
+        to fail: its connection broke before the database could say that it was done.
+        """
         self.stored, self.claimed, self.spent = stored, claimed, spent
+        self.begun, self.ended = begun, ended
         self._owner, self._process = owner, process
         self._by_table: dict[str, list[dict[str, Any]]] = {table.name: [] for table in _INSERTED}
         self._claims: dict[str, str] = {}
@@ -95,7 +102,7 @@ class Rows:
 
     def holder(self, batch_id: str | None) -> str:
         """Under which name claims are held."""
-        return self._owner if batch_id is None else batch_owner(batch_id)
+        return holder_of(self._owner, batch_id)
 
     def question(self, question: Question) -> None:
         identity, request = question.identity, question.request
@@ -133,6 +140,7 @@ class Rows:
         )
 
     def result(self, result: Result) -> None:
+        self.ended.add(result.request_id)
         completion = result.completion
         self._by_table["results"].append(
             {
@@ -204,16 +212,21 @@ def live_claims(connection: sa.Connection, request_keys: Iterable[str], now: int
     return {key: owner for key, owner, known, lease in found if known is not None and not is_dead(owner, lease, now)}
 
 
+def known_ids(connection: sa.Connection, table: sa.Table, request_ids: Iterable[str]) -> set[str]:
+    """Those of `request_ids` that `table` (attempts or results) has a row of."""
+    return {row.request_id for row in _of_keys(connection, _IDS[table.name], request_ids)}
+
+
 def spending_of(connection: sa.Connection, scopes: Iterable[str]) -> dict[str, Spent]:
     """What each of `scopes` may have spent."""
     rows = connection.execute(_SPENDING, {"scopes": sorted(scopes)})
     return {scope: Spent(queries, tokens, nano_usd) for scope, queries, tokens, nano_usd in rows}
 
 
-def _of_keys(connection: sa.Connection, select: sa.Select, request_keys: Iterable[str]) -> Iterator[sa.Row]:
-    keys = sorted(request_keys)
+def _of_keys(connection: sa.Connection, select: sa.Select, wanted: Iterable[str]) -> Iterator[sa.Row]:
+    keys = sorted(wanted)
     for start in range(0, len(keys), LOOK_UP_AT_ONCE):
-        yield from connection.execute(select, {"request_keys": keys[start : start + LOOK_UP_AT_ONCE]})
+        yield from connection.execute(select, {"wanted": keys[start : start + LOOK_UP_AT_ONCE]})
 
 
 _ANSWERS = sa.select(
@@ -223,13 +236,18 @@ _ANSWERS = sa.select(
     schema.answers.c.finish_reason,
     schema.answers.c.outcome,
     *(schema.answers.c[name] for name in schema.USAGE),
-).where(schema.answers.c.request_key.in_(sa.bindparam("request_keys", expanding=True)))
+).where(schema.answers.c.request_key.in_(sa.bindparam("wanted", expanding=True)))
 
 _CLAIMS = (
     sa.select(schema.claims.c.request_key, schema.claims.c.owner, schema.owners.c.owner, schema.owners.c.lease_until)
     .select_from(schema.claims.outerjoin(schema.owners, schema.claims.c.owner == schema.owners.c.owner))
-    .where(schema.claims.c.request_key.in_(sa.bindparam("request_keys", expanding=True)))
+    .where(schema.claims.c.request_key.in_(sa.bindparam("wanted", expanding=True)))
 )
+
+_IDS = {
+    table.name: sa.select(table.c.request_id).where(table.c.request_id.in_(sa.bindparam("wanted", expanding=True)))
+    for table in (schema.attempts, schema.results)
+}
 
 _SPENDING = sa.select(
     schema.spending.c.scope, schema.spending.c.queries, schema.spending.c.tokens, schema.spending.c.nano_usd

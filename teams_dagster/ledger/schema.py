@@ -94,6 +94,10 @@ attempts = sa.Table(
 What is reserved is the most that the call can cost; NULL where no price is known, or when it was written before
 reservations were. `batch_id` names the batch that an attempt is part of."""
 
+sa.Index("attempts_of_question", attempts.c.request_key)
+_IN_BATCH = attempts.c.batch_id.is_not(None)
+sa.Index("attempts_of_batch", attempts.c.batch_id, sqlite_where=_IN_BATCH, postgresql_where=_IN_BATCH)
+
 results = sa.Table(
     "results",
     metadata,

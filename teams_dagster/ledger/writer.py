@@ -12,23 +12,25 @@ import logging
 import os
 import queue
 import socket
+import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from teams_dagster.completions.protocol import Message
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.budgets import PROJECT, Spent, spent_by
-from teams_dagster.ledger.database import LedgerError, now, open_database, write_transaction
-from teams_dagster.ledger.entries import Begin, Entry, scopes_of
-from teams_dagster.ledger.owners import LEASE_S, RENEW_EVERY_S, new_owner
+from teams_dagster.ledger.database import PRIMARY_CODE, LedgerError, now, open_database, reason, write_transaction
+from teams_dagster.ledger.entries import AttemptFailed, Begin, Entry, Settle, scopes_of
+from teams_dagster.ledger.owners import LEASE_S, RENEW_EVERY_S, holder_of, is_dead, new_owner
 from teams_dagster.ledger.records import StoredAnswer
-from teams_dagster.ledger.rows import Rows, live_claims, spending_of, stored_answers, upsert
+from teams_dagster.ledger.rows import Rows, known_ids, live_claims, spending_of, stored_answers, upsert
 
 Given = TypeVar("Given")
 
@@ -36,6 +38,15 @@ _log = logging.getLogger(__name__)
 
 GROUP_LIMIT = 1_000
 """Entries of one transaction at most; keeps the wait of other processes' writers short."""
+
+
+AWAY_S = 60.0
+"""For how long a group is tried again while the database is away: it restarts, or the connection broke."""
+
+_PASSING_STATES = ("08", "40", "53", "55", "57")
+"""PostgreSQL's classes of errors that pass: connection, rolled back, too few resources, locked, shut down."""
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,35 +137,71 @@ class Ledger:
     def _commit(self, group: Sequence[_Pending]) -> None:
         """Write a group; when it fails, each entry alone, so that one bad row fails only its own caller."""
         try:
-            answers = self._transact([item.entry for item in group])
+            answers = self._transact_patiently([item.entry for item in group])
         except Exception as error:
-            if len(group) > 1:
+            if len(group) > 1 and not _is_away(error):
                 for item in group:
                     self._commit([item])
                 return
-            failure = LedgerError(f"the ledger could not be written: {getattr(error, 'orig', None) or error}")
+            failure = LedgerError(f"the ledger could not be written: {reason(error)}")
             failure.__cause__ = error
             _release(group, [failure])
         else:
             _release(group, answers)
 
+    def _transact_patiently(self, entries: Sequence[Entry[Any]]) -> list[Any]:
+        """Write `entries`, again and again for `AWAY_S` while the database is away.
+
+        A commit that failed may have succeeded all the same; entries know themselves again.
+        """
+        deadline, pause = time.monotonic() + AWAY_S, _FIRST_PAUSE_S
+        warned = False
+        while True:
+            try:
+                return self._transact(entries)
+            except (OperationalError, InterfaceError) as error:
+                if not _is_away(error) or time.monotonic() + pause > deadline:
+                    raise
+                if not warned:
+                    _log.warning("the ledger is away (%s); trying again for %g s", reason(error), AWAY_S)
+                    warned = True
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
     def _transact(self, entries: Sequence[Entry[Any]]) -> list[Any]:
         keys = {entry.looks_up for entry in entries if entry.looks_up is not None}
         wanted = {entry.looks_up for entry in entries if isinstance(entry, Begin)}
+        ended = {entry.result.request_id for entry in entries if isinstance(entry, Settle | AttemptFailed)}
         scopes = scopes_of(entries)
+        began = time.monotonic()
         with write_transaction(self.engine) as connection:
+            claimed = live_claims(connection, wanted, now(connection)) if wanted else {}
+            begun = self._perhaps_begun(entries, claimed) if claimed else set()
             rows = Rows(
                 self.owner,
                 self._process,
                 stored=stored_answers(connection, keys) if keys else {},
-                claimed=live_claims(connection, wanted, now(connection)) if wanted else {},
+                claimed=claimed,
                 spent=spending_of(connection, scopes) if scopes else {},
+                begun=known_ids(connection, schema.attempts, begun) if begun else set(),
+                ended=known_ids(connection, schema.results, ended) if ended else set(),
             )
             given = [entry.write(rows) for entry in entries]
             rows.insert(connection)
-            if self._renewal_due or (self._renewed_at is None and rows.needs_lease):
+            renews = self._renewal_due or (self._renewed_at is None and rows.needs_lease)
+            if renews:
                 self._renew(connection)
+        if renews:
+            self._renewed_at = began
         return given
+
+    def _perhaps_begun(self, entries: Sequence[Entry[Any]], claimed: Mapping[str, str]) -> set[str]:
+        """The request ids of the attempts whose question is claimed already by who wants to claim it now."""
+        return {
+            entry.attempt.request_id
+            for entry in entries
+            if isinstance(entry, Begin) and claimed.get(entry.looks_up) == holder_of(self.owner, entry.attempt.batch_id)
+        }
 
     @property
     def _renewal_due(self) -> bool:
@@ -166,18 +213,22 @@ class Ledger:
         row = {"owner": self.owner, "lease_until": moment + lease}
         connection.execute(upsert(schema.owners, connection.dialect.name), row)
         if self._renewed_at is None:
+            late = sa.select(schema.owners.c.owner).where(schema.owners.c.lease_until < moment - lease)
+            left = [owner for owner in connection.execute(late).scalars() if is_dead(owner, 0, moment)]
             living = sa.select(schema.owners.c.owner)
-            connection.execute(sa.delete(schema.owners).where(schema.owners.c.lease_until < moment - lease))
+            if left:
+                connection.execute(sa.delete(schema.owners).where(schema.owners.c.owner.in_(left)))
             connection.execute(sa.delete(schema.claims).where(schema.claims.c.owner.not_in(living)))
-        self._renewed_at = time.monotonic()
 
     def _keep_alive(self) -> None:
         """Renew the lease of claims that are held while nothing is written."""
         if not self._renewal_due:
             return
         try:
+            began = time.monotonic()
             with write_transaction(self.engine) as connection:
                 self._renew(connection)
+            self._renewed_at = began
         except Exception:
             _log.warning("the lease on the ledger could not be renewed; trying again", exc_info=True)
 
@@ -190,7 +241,18 @@ class Ledger:
                 connection.execute(sa.delete(schema.claims).where(schema.claims.c.owner == self.owner))
                 connection.execute(sa.delete(schema.owners).where(schema.owners.c.owner == self.owner))
         except Exception:
-            _log.warning("the claims on the ledger could not be given back; they end with their lease", exc_info=True)
+            _log.warning("the claims on the ledger could not be given back; they end with this process", exc_info=True)
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether `error` says that the database cannot be reached for now, and nothing about what was to be written."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    if isinstance(error.orig, sqlite3.Error):
+        code = getattr(error.orig, "sqlite_errorcode", 0) & PRIMARY_CODE
+        return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    state = getattr(error.orig, "sqlstate", None)
+    return state is None or state[:2] in _PASSING_STATES
 
 
 def _release(group: Sequence[_Pending], values: Sequence[Any]) -> None:

@@ -91,7 +91,7 @@ def budget_lines(spent: Spent, budget: Budget, wanted: Estimate | None = None) -
     if not budget.bounded:
         return [NO_BUDGET]
     amounts = (
-        ("queries", "{:,}".format, spent.queries, budget.queries, wanted and wanted.queries),
+        ("queries", "{:,}".format, spent.queries, budget.queries, wanted and wanted.sent),
         ("tokens", short, spent.tokens, budget.tokens, wanted and wanted.tokens),
         ("", about_usd, spent.nano_usd, budget.nano_usd, wanted and wanted.nano_usd),
     )
@@ -127,11 +127,9 @@ def estimate_lines(estimates: Sequence[tuple[str, Estimate, bool]], total: Estim
     lines = table(("asset", "questions", "tokens", "dollars", ""), [*rows, ("all", *_figures(total), "")])
     notes = [f"no price is known for {model}: TEAMS_PRICES names a file that states it" for model in total.unpriced]
     if total.tokens.most:
-        learnt = (
-            f"learnt from {total.learnt_from:,} answers" if total.learnt_from else "guessed from the prompts' sizes"
-        )
+        source = total.source or "guessed from the prompts' sizes"
         notes.append(
-            f"likely (least to most); tokens are {learnt}; what is answered on the ledger already costs nothing"
+            f"likely (least to most); tokens are {source}; what is answered on the ledger already costs nothing"
         )
     return [*lines, "", *notes] if notes else lines
 

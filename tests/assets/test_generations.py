@@ -155,3 +155,85 @@ def test_before_anything_is_made_a_check_says_that_it_did_not_run(tmp_path: Path
     assert (result.description or "").startswith("not run")
     with pytest.raises(ArtefactMissing, match="materialise it first"):
         store.current("instruction_dataset")
+
+
+RETRY = {"only_failed": True}
+
+
+def retry_failed(project: Project, week: str = WEEK) -> bool:
+    return project.make(generated_instructions, week=week, generated_instructions=RETRY) and project.make(
+        expert_responses, week=week, expert_responses=RETRY
+    )
+
+
+def why(project: Project) -> str:
+    error = project.last.get_step_failure_events()[0].step_failure_data.error
+    assert error is not None
+    return str(error)
+
+
+def test_a_retry_does_not_finish_what_was_killed_early(project: Project, monkeypatch: pytest.MonkeyPatch):
+    assert not retry_failed(project), "never begun"
+    assert "was never finished" in why(project)
+
+    def killed(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("assets.generation._generate", killed)
+        assert not project.make(generated_instructions, week=WEEK)
+    asked = project.calls
+    assert not retry_failed(project)
+    assert "was never finished" in why(project)
+    assert "regenerate" in why(project)
+    assert project.calls == asked
+
+
+def test_a_retry_does_not_buy_answers_that_were_never_asked_for(project: Project):
+    assert project.make(generated_instructions, week=WEEK)
+    asked = project.calls
+    assert not retry_failed(project)
+    assert "answers of generation 2026-11-02 were never finished" in why(project)
+    assert project.calls == asked
+    assert generation(project)
+    version = project.version("expert_responses", WEEK)
+    assert project.make(generated_instructions, week=WEEK, generated_instructions={"fresh": True})
+    asked = project.calls
+    assert not retry_failed(project), "the answers of the week are another generation's"
+    assert project.calls == asked
+    assert project.version("expert_responses", WEEK) == version
+
+
+def test_a_retry_asks_what_failed_and_answers_what_that_brought(project: Project, outage: Callable[..., None]):
+    texts = iter(range(1_000))
+    outage(lambda request: request.intent.purpose is Purpose.REWRITE and next(texts) % 5 == 0)
+    assert generation(project)
+    partial = project.store.current("generated_instructions", WEEK).facts
+    assert partial["unanswered"] > 0
+    outage(lambda _: False)
+    assert retry_failed(project)
+    whole = project.store.current("generated_instructions", WEEK)
+    assert whole.facts["unanswered"] == 0
+    responses = project.store.current("expert_responses", WEEK)
+    assert responses.facts["samples"] == whole.facts["accepted"]
+    assert generated_for(project.store, responses) == whole
+    asked, version = project.calls, project.version("expert_responses", WEEK)
+    assert retry_failed(project), "nothing failed: nothing is asked"
+    assert (project.calls, project.version("expert_responses", WEEK)) == (asked, version)
+
+
+def test_a_retry_begins_nothing_again(project: Project):
+    assert generation(project)
+    assert not project.make(generated_instructions, week=WEEK, generated_instructions={**RETRY, "fresh": True})
+    assert "leave out `fresh`" in why(project)
+
+
+def test_what_a_step_asked_in_vain_can_be_read_in_the_read_model(project: Project, outage: Callable[..., None]):
+    import duckdb
+
+    outage(lambda _: True)
+    assert not project.make(generated_instructions, week=WEEK)
+    assert "llm_calls" in why(project)
+    with duckdb.connect(str(project.ledger.read_model), read_only=True) as model:
+        failed = "select count(*) from llm_calls where error_detail = 'the model is out'"
+        assert model.execute(failed).fetchall()[0][0] > 0

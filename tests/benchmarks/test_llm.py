@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.llm.figures import Row, Spread, advantage, best_rival, losses, per_call, spread
-from benchmarks.llm.server import WORDS_IN_ANSWER, answer_text, fault_status
+from benchmarks.llm import big_ledger
+from benchmarks.llm.figures import Row, Spread, advantage, best_rival, losses, per_call, rows, spread
+from benchmarks.llm.measurement import Figures, Measurement, Tool
+from benchmarks.llm.report import _against_the_target
+from benchmarks.llm.server import WORDS_IN_ANSWER, Counters, answer_text, fault_status
 
 
 def one(value: float) -> Spread:
@@ -61,3 +67,40 @@ def test_faults_have_the_share_asked_for() -> None:
 def test_an_answer_belongs_to_its_question() -> None:
     assert answer_text("a") == answer_text("a") != answer_text("b")
     assert len(answer_text("a").split()) == WORDS_IN_ANSWER
+
+
+def measured(scenario: str, tool: str, parallel: int, calls: int, seconds: float | None) -> Measurement:
+    counted = Counters(**{field.name: 0 for field in fields(Counters)})
+    figures = None if seconds is None else Figures(seconds, seconds, 100.0, 0.1, calls, None, 0)
+    trouble = "failed: ValueError" if seconds is None else None
+    return Measurement(scenario, tool, 0, calls, parallel, figures, counted, trouble)
+
+
+def test_a_tool_that_fails_is_a_cell_and_stops_no_page() -> None:
+    runs = [
+        measured("fixed", "teams", 50, 50, 0.1),
+        measured("fixed", "rival", 50, 50, None),
+        *(measured("throughput", tool, 25, 1_000, 2.5) for tool in ("teams", "rival")),
+    ]
+    table = {row.name: row for row in rows(runs, ["teams", "rival"])}
+    assert table["Fixed cost: 50 calls, s"].cells["rival"] == "failed: ValueError"
+    assert table["Calls/s at 25 parallel, whole run"].cells["rival"] == one(400)
+    assert table["Calls/s at 25 parallel, beyond the fixed part"].cells["rival"] == "-"
+
+
+def test_a_target_that_is_missed_is_named_with_what_the_server_allows() -> None:
+    tools = [Tool("teams", "us", Path(), rival=False), Tool("a", "A", Path(), rival=True)]
+    missed = Row("Calls/s at 25 parallel, whole run", "higher", {"teams": one(440), "a": one(400)})
+    met = Row("Calls/s at 50 parallel, whole run", "higher", {"teams": one(600), "a": one(400)})
+    [line] = _against_the_target([missed, met], tools)
+    assert "1.10 times A, not the 1.5 times" in line
+    assert "500 calls/s at most, 1.25 times it" in line
+
+
+def test_a_large_ledger_is_read_and_audited(tmp_path: Path) -> None:
+    big_ledger.build(tmp_path, 300)
+    assert big_ledger.measure(tmp_path)["rows of `llm_calls`"] == 300
+    for view in big_ledger.WHOLE_VIEWS:
+        figures = big_ledger.measure_view(tmp_path, view)
+        assert figures[f"`{view}`, ms"] > 0
+        assert figures[f"peak memory of `{view}`, MB"] > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import sqlalchemy as sa
 
 from resources.language_models.openai_batches import OpenAIBatches
 from resources.language_models.openai_compatible import OpenAICompatibleModel
-from teams_dagster.completions.batching import BatchesUnderWay, BatchPace, BatchRefused
+from teams_dagster.completions.batches import split
+from teams_dagster.completions.batching import BatchesUnderWay, Batching, BatchPace, BatchRefused
 from teams_dagster.completions.engine import CallContext, Engine
 from teams_dagster.completions.protocol import Answer, Role, Sampling
 from teams_dagster.ledger import batches, schema
+from teams_dagster.ledger.batches import Batch
 from teams_dagster.ledger.budgets import Budget, Budgets, recount
-from teams_dagster.ledger.database import sqlite_url
+from teams_dagster.ledger.database import LedgerError, sqlite_url
 from teams_dagster.ledger.prices import load_prices
 from teams_dagster.ledger.writer import Ledger
 from tests.support.openai_batches import BatchFault, OpenAIBatchServer
@@ -260,3 +263,190 @@ def test_two_runs_at_once_hand_in_each_question_once(server: OpenAIBatchServer, 
     assert Counter(type(result).__name__ for result in results) == {"Answer": 24}
     assert set(asked(server).values()) == {1}
     assert nothing_is_left_open(ledger)
+
+
+def expected_to_end(*arguments: Any, **options: Any) -> list[Any]:
+    """What came of asking, which must not wait forever."""
+    return asyncio.run(asyncio.wait_for(ask_all(*arguments, **options), timeout=10))
+
+
+@pytest.mark.parametrize("broken", ["failures_in_batches", "claimants", "open_batch", "open_batches"])
+def test_whatever_fails_before_the_handing_in_reaches_everyone_who_asked(
+    server: OpenAIBatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def locked(*_: object) -> None:
+        raise LedgerError("database is locked")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batches, broken, locked)
+        assert Counter(type(each).__name__ for each in expected_to_end(server, ledger)) == {"LedgerError": 12}
+    server.ends_after_polls = 1
+    assert run(server, ledger, run_id="run-2") == {"Answer": 12}
+    assert nothing_is_left_open(ledger)
+
+
+def test_one_intent_that_cannot_be_written_ends_the_step_and_nothing_is_asked_twice(
+    server: OpenAIBatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, begun = Batching._begin, []
+
+    async def fails_once(self: Batching, *arguments: Any) -> bool:
+        begun.append(arguments)
+        if len(begun) == 3:
+            raise LedgerError("the ledger could not be written")
+        return await begin(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Batching, "_begin", fails_once)
+        assert Counter(type(each).__name__ for each in expected_to_end(server, ledger)) == {"LedgerError": 12}
+    server.ends_after_polls = 1
+    assert run(server, ledger, run_id="run-2") == {"Answer": 12}
+    assert set(asked(server).values()) == {1}
+    assert nothing_is_left_open(ledger)
+
+
+def test_a_refused_batch_reaches_those_whose_batch_was_to_follow(
+    server: OpenAIBatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("teams_dagster.completions.batching.split", partial(split, max_requests=5))
+    server.batch_faults.append(BatchFault("POST", "/batches", Fault(status=403)))
+    assert Counter(type(each).__name__ for each in expected_to_end(server, ledger)) == {"BatchRefused": 12}
+
+
+@pytest.mark.parametrize("forgotten", ["batch", "output"])
+def test_a_batch_that_the_provider_does_not_have_any_more_is_lost_and_the_run_goes_on(
+    server: OpenAIBatchServer, ledger: Ledger, caplog: pytest.LogCaptureFixture, forgotten: str
+) -> None:
+    assert run(server, ledger, pace=NOT_WAITING) == {"BatchesUnderWay": 12}
+    server.finish()
+    [remote_id] = server.batches
+    if forgotten == "batch":
+        server.batch_faults.append(BatchFault("GET", f"/batches/{remote_id}", Fault(status=404)))
+    else:
+        server.batch_faults.append(BatchFault("GET", "/files/", Fault(status=404)))
+    server.ends_after_polls = 1
+    assert run(server, ledger, run_id="run-2") == {"Answer": 12}
+    assert f"does not have batch {remote_id} any more" in caplog.text
+    with ledger.engine.connect() as connection:
+        assert connection.exec_driver_sql("select status, count(*) from batches group by 1 order by 1").all() == [
+            ("collected", 1),
+            ("lost", 1),
+        ]
+    assert ledger.spent().queries == 24, "what was lost may have been billed: its reservation stays"
+    assert nothing_is_left_open(ledger)
+
+
+def test_a_running_batch_is_asked_about_by_its_id(server: OpenAIBatchServer, ledger: Ledger) -> None:
+    server.ends_after_polls = 5
+    assert run(server, ledger) == {"Answer": 12}
+    assert server.calls["GET /batches"] == 0
+
+
+def test_a_batch_that_appears_after_an_empty_search_is_not_handed_in_again(
+    server: OpenAIBatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batches, "submitted", killed)
+        assert run(server, ledger) == {"RuntimeError": 12}
+    server.finish()
+    empty = Fault(status=200, body='{"object": "list", "data": [], "has_more": false}')
+    server.batch_faults.append(BatchFault("GET", "/batches?", empty))
+    assert run(server, ledger, run_id="run-2") == {"Answer": 12}
+    assert len(server.batches) == 1
+    assert set(asked(server).values()) == {1}
+
+
+def test_a_denied_line_ends_the_run_with_the_reason_and_the_next_run_tries_again(
+    server: OpenAIBatchServer, ledger: Ledger
+) -> None:
+    assert run(server, ledger, pace=NOT_WAITING) == {"BatchesUnderWay": 12}
+    with ledger.engine.connect() as connection:
+        [request_id, *_] = connection.execute(sa.select(schema.attempts.c.request_id)).scalars()
+    server.line_faults[request_id] = Fault(status=429, body='{"error": {"code": "insufficient_quota"}}')
+    server.finish()
+    found = asyncio.run(ask_all(server, ledger, run_id="run-2"))
+    [refused] = [each for each in found if not isinstance(each, Answer)]
+    assert isinstance(refused, BatchRefused)
+    assert "insufficient_quota" in str(refused)
+    server.ends_after_polls = 1
+    assert run(server, ledger, run_id="run-3") == {"Answer": 12}
+    assert server.count == 13, "nothing was asked at the direct price"
+
+
+def test_a_question_that_fails_in_three_batches_is_not_asked_at_the_direct_price(
+    server: OpenAIBatchServer, ledger: Ledger
+) -> None:
+    for number in range(3):
+        assert run(server, ledger, TEXTS[:1], pace=NOT_WAITING, run_id=f"run-{number}") == {"BatchesUnderWay": 1}
+        server.expire(executed=0)
+    [refused] = asyncio.run(ask_all(server, ledger, TEXTS[:1], run_id="run-3"))
+    assert isinstance(refused, BatchRefused)
+    assert "3 batch(es)" in str(refused)
+    assert server.count == 3, "its lines"
+    server.ends_after_polls = 1
+    assert run(server, ledger, TEXTS[:1], run_id="run-4") == {"Answer": 1}
+
+
+def test_a_batch_that_was_never_handed_in_is_no_try(server: OpenAIBatchServer, ledger: Ledger) -> None:
+    for number in range(4):
+        assert run(server, ledger, broken=True, run_id=f"run-{number}") == {"RuntimeError": 12}
+    server.ends_after_polls = 1
+    assert run(server, ledger, run_id="run-5") == {"Answer": 12}
+    assert len(server.batches) == 1
+    assert server.count == 12
+
+
+def test_a_step_waits_from_the_handing_in(
+    server: OpenAIBatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("teams_dagster.completions.batching.QUIET_S", 0.7)
+    server.ends_after_polls = 4
+    assert run(server, ledger, pace=BatchPace(wait_s=0.6, poll_s=0.01)) == {"Answer": 12}
+
+
+def test_waiting_for_another_run_writes_no_batches_and_names_the_other_ones(
+    server: OpenAIBatchServer, ledger: Ledger, tmp_path: Path
+) -> None:
+    async def both(other: Ledger) -> list[Any]:
+        first = asyncio.create_task(ask_all(server, ledger, pace=BatchPace(wait_s=2.5, poll_s=0.02)))
+        while not server.batches:  # noqa: ASYNC110 - the server is another thread's
+            await asyncio.sleep(0.01)
+        found = await ask_all(server, other, pace=BatchPace(wait_s=0.5, poll_s=0.02), run_id="run-2")
+        await first
+        return found
+
+    with Ledger(sqlite_url(tmp_path / "ledger.sqlite")) as other:
+        found = asyncio.run(both(other))
+    [batch] = batches.open_batches(ledger)
+    assert {type(each) for each in found} == {BatchesUnderWay}
+    assert {each.batches for each in found} == {(batch.batch_id,)}
+    with ledger.engine.connect() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(schema.batches)).scalar() == 1
+
+
+def test_a_batch_that_another_process_took_over_is_left_to_it(ledger: Ledger, tmp_path: Path) -> None:
+    batch = batches.open_batch(
+        ledger, Batch("b", "expert", "openai", "m", "u", "preparing", None, None, "run-1", "asset", None)
+    )
+    batches.give_back(ledger, batch.batch_id)
+    with Ledger(sqlite_url(tmp_path / "ledger.sqlite")) as other:
+        taken = batches.take(other, batch.batch_id)
+        batches.give_back(ledger, batch.batch_id)
+        with pytest.raises(LedgerError, match="took it over"):
+            batches.submitted(ledger, batch.batch_id, "remote")
+        with pytest.raises(LedgerError, match="took it over"):
+            batches.close_batch(ledger, batch.batch_id, "lost")
+        assert batches.open_batches(ledger) == [taken]
+
+
+def test_nobody_waits_for_work_that_was_cancelled(
+    server: OpenAIBatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cancelled(_: Batching) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(Batching, "_hand_in", cancelled)
+    assert Counter(type(each).__name__ for each in expected_to_end(server, ledger)) == {"CancelledError": 12}

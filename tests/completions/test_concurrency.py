@@ -180,6 +180,18 @@ def test_the_limit_recovers_when_fewer_calls_are_refused_again():
     assert max(settled) <= 110
 
 
+def test_after_seconds_of_nothing_but_refusals_the_limit_is_back_within_minutes():
+    run = simulate(
+        lambda draw, _: ("rewrite", draw.uniform(1.8, 2.2)),
+        calls=12_000,
+        capacity=lambda now: 0 if 60 <= now < 80 else 1_000,
+        refuses=True,
+        maximum=64,
+    )
+    assert min(limit for when, limit in run.limits if 80 < when < 90) == 1
+    assert min(limit for when, limit in run.limits if when > 80 + 150) >= 32
+
+
 def test_the_refusals_of_one_instant_are_one_signal():
     now = 0.0
     limit = AdaptiveLimit(64, clock=lambda: now)

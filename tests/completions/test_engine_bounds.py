@@ -16,11 +16,13 @@ from resources.language_models.openai_compatible import OpenAICompatibleModel
 from teams_dagster.completions.circuit import EndpointBroken
 from teams_dagster.completions.endpoint import Pace
 from teams_dagster.completions.engine import CallContext, Engine
-from teams_dagster.completions.protocol import Role, Sampling
+from teams_dagster.completions.keys import request_key
+from teams_dagster.completions.protocol import ModelIdentity, Role, Sampling
 from teams_dagster.completions.reservations import PriceUnknown
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.budgets import Budget, Budgets, recount
 from teams_dagster.ledger.database import sqlite_url
+from teams_dagster.ledger.owners import batch_owner
 from teams_dagster.ledger.prices import load_prices
 from teams_dagster.ledger.writer import Ledger
 from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
@@ -234,3 +236,63 @@ def test_rows_that_the_server_rejects_fail_alone_once_it_answered_others(
     openai_server.respond = rejecting
     results = asyncio.run(ask_all(openai_server, ledger, TEXTS, max_in_flight=1))
     assert kinds(results) == {"Answer": 35, "QuestionFailed": 15}
+
+
+def test_an_endpoint_that_asks_for_a_day_stops_the_step_at_once(openai_server: OpenAIServer, ledger: Ledger) -> None:
+    openai_server.faults.extend([Fault(status=429, headers={"Retry-After": "86400"})] * 60)
+    began = time.monotonic()
+    found = kinds(asyncio.run(ask_all(openai_server, ledger, TEXTS, max_in_flight=4)))
+    assert found["EndpointBroken"] + found["QuestionFailed"] == 50
+    assert found["EndpointBroken"] > 30
+    assert time.monotonic() - began < 20
+    assert claims(ledger) == 0
+
+
+def test_refusals_for_overload_are_waited_out_however_long_the_queue_was(
+    openai_server: OpenAIServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("teams_dagster.completions.retries.OVERLOAD_S", 0.8)
+    answered: list[str] = []
+
+    def then_refuse(body: Body) -> str:
+        answered.append(body["messages"][-1]["content"])
+        if len(answered) == 14:  # those who still wait have waited longer than they may be refused
+            openai_server.faults.extend([Fault(status=429)] * 3)
+        return "fine"
+
+    openai_server.respond = then_refuse
+    paces = {Role.EXPERT: Pace(requests_per_minute=600)}
+    assert kinds(asyncio.run(ask_all(openai_server, ledger, TEXTS[:20], paces=paces))) == {"Answer": 20}
+
+
+def test_a_question_that_a_batch_holds_ends_a_step_that_asks_directly(
+    openai_server: OpenAIServer, ledger: Ledger
+) -> None:
+    with ledger.engine.begin() as connection:
+        identity = ModelIdentity("openai", "m", openai_server.base_url)
+        key = request_key(identity, question(TEXTS[0], sampling=Sampling(max_tokens=100)))
+        holder = batch_owner("b")
+        connection.execute(sa.insert(schema.owners).values(owner=holder, lease_until=None))
+        connection.execute(sa.insert(schema.claims).values(request_key=key, owner=holder))
+    found = kinds(asyncio.run(ask_all(openai_server, ledger, TEXTS)))
+    assert found == {"Answer": 49, "BatchesUnderWay": 1}
+
+
+def test_roles_of_one_model_keep_their_own_connections(ledger: Ledger) -> None:
+    with OpenAIServer() as server:
+
+        async def both() -> None:
+            models = {
+                role: OpenAICompatibleModel("m", base_url=server.base_url, api_key=f"sk-{role.value}-0123456789")
+                for role in (Role.EXPERT, Role.REVIEWER)
+            }
+            engine = Engine(models, ledger, CallContext("run-1", "asset"), load_prices())
+            await engine.ask(question("one"))
+            await engine.ask(question("two", role=Role.REVIEWER))
+            await engine.close()
+            for model in models.values():
+                await model.close()
+
+        asyncio.run(both())
+        keys = [headers["Authorization"] for headers in server.headers]
+    assert keys == ["Bearer sk-expert-0123456789", "Bearer sk-reviewer-0123456789"]

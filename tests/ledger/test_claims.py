@@ -133,6 +133,25 @@ def test_a_process_number_that_was_given_again_is_another_owner() -> None:
     assert not owners.is_dead(owners.batch_owner("b"), None, 5)
 
 
+def test_a_process_that_visibly_lives_is_not_dead_whatever_its_lease_says() -> None:
+    here = owners.new_owner()
+    assert not owners.is_dead(here, 1, 10**18)
+    assert owners.is_dead(here.replace("/", "-elsewhere/", 1), 1, 10**18)
+
+
+def test_a_process_that_comes_does_not_end_the_claims_of_one_that_lives(ours: Ledger, url: str) -> None:
+    """A laptop that slept for an hour: every lease is long over when it wakes."""
+    begun = begin("q")
+    write(ours, begun)
+    with write_transaction(ours.engine) as connection:
+        connection.execute(sa.update(schema.owners).values(lease_until=1))
+        connection.execute(sa.insert(schema.owners).values(owner="elsewhere/1/2/3", lease_until=1))
+    with Ledger(url) as theirs:
+        assert write(theirs, begin("other")) == [None]
+        assert write(theirs, begun) == [Claimed(ours.owner)]
+        assert count(ours, schema.owners) == 2
+
+
 def _second_attempt(text: str) -> Begin:
     first = begin(text)
     return replace(first, attempt=replace(first.attempt, attempt=2))

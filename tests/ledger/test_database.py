@@ -11,8 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from teams_dagster.ledger.budgets import Spent
+from teams_dagster.ledger.costs import existing_ledger
 from teams_dagster.ledger.database import LedgerError, open_database, read_snapshot, sqlite_url, write_transaction
-from teams_dagster.ledger.schema import SCHEMA_VERSION, ledger_identity
+from teams_dagster.ledger.schema import SCHEMA_VERSION, attempts, ledger_identity
 from teams_dagster.ledger.writer import Ledger
 from tests.support.entries import ask, begin, intend
 
@@ -90,6 +91,9 @@ def test_an_address_that_cannot_be_read_is_not_repeated(url: str) -> None:
     with pytest.raises(LedgerError, match="TEAMS_LEDGER_URL") as refused:
         open_database(url)
     assert "secret" not in "".join(traceback.format_exception(refused.value))
+    with pytest.raises(LedgerError) as refused, existing_ledger(url):
+        pass
+    assert "secret" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_a_snapshot_does_not_change_under_its_reader(tmp_path: Path) -> None:
@@ -109,6 +113,8 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_with_all_it_holds(t
         intend(ledger, "of unknown fate")
         before = ledger.answer(begin("paid").use.request_key)
     with write_transaction(open_database(url)) as connection:
+        for index in attempts.indexes:
+            index.drop(connection)
         for table, column in _ADDED_BY_2:
             connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
         for table in ("owners", "claims", "spending", "batches"):
@@ -116,12 +122,26 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_with_all_it_holds(t
         connection.execute(sa.update(ledger_identity).values(schema_version=1))
     with Ledger(url) as ledger:
         after = ledger.answer(begin("paid").use.request_key)
+        assert before is not None
+        assert after is not None
         assert (after.request_id, after.completion.text) == (before.request_id, before.completion.text)
         assert ledger.spent() == Spent(queries=2, tokens=15, nano_usd=7)
         ask(ledger, "another")
     with open_database(url).connect() as connection:
         assert connection.execute(sa.select(ledger_identity.c.schema_version)).scalar_one() == SCHEMA_VERSION
+        assert {index["name"] for index in sa.inspect(connection).get_indexes("attempts")} == _INDEXES
 
+
+@pytest.mark.parametrize(
+    ("column", "index"), [("request_key", "attempts_of_question"), ("batch_id", "attempts_of_batch")]
+)
+def test_attempts_are_found_without_reading_all_of_them(tmp_path: Path, column: str, index: str) -> None:
+    with open_database(sqlite_url(tmp_path / "ledger.sqlite")).connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN SELECT * FROM attempts WHERE {column} = ?", ("x",))
+        assert f"USING INDEX {index}" in " ".join(row.detail for row in plan)
+
+
+_INDEXES = {"attempts_of_question", "attempts_of_batch"}
 
 _ADDED_BY_2 = [
     ("attempts", "reserved_tokens"),

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from teams_dagster.completions.protocol import ModelIdentity, Purpose, Role
+from teams_dagster.completions.protocol import ModelIdentity, Purpose, Role, Usage
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.estimates import ENOUGH, RECENT, Expected, Range, about_usd, estimate, short
 from teams_dagster.ledger.prices import Price, PriceTable
 from teams_dagster.ledger.schema import attempts, results
+from teams_dagster.ledger.tariffs import GRAINS, Tariff, Tier
 from teams_dagster.ledger.writer import Ledger
 
 EXPERT = ModelIdentity("openai", "strong", "https://host/v1")
@@ -99,10 +100,35 @@ def test_tokens_are_learnt_from_answers_of_the_same_model_to_the_same_purpose(le
     assert found.learnt_from == 50
 
 
-def test_a_model_that_was_never_asked_is_estimated_by_what_others_took_rules_apart(ledger: Ledger):
-    answered(ledger, [(300, 100)] * ENOUGH, model=REVIEWER)
+def test_a_model_that_was_never_asked_is_likely_to_take_what_others_took_within_the_guessed_range(ledger: Ledger):
+    answered(ledger, [(400, 200)] * ENOUGH, model=REVIEWER)
     answered(ledger, [(1, 1)] * 500, model=RULES)
-    assert estimate(ledger, [answers(10)], IDENTITIES, PRICES).tokens.likely == 4_000
+    found = estimate(ledger, [answers(10)], IDENTITIES, PRICES)
+    guessed = estimate(None, [answers(10)], IDENTITIES, PRICES)
+    assert found.tokens == Range(guessed.tokens.least, 6_000, guessed.tokens.most)
+    assert (found.learnt_from, found.learnt_elsewhere) == (0, ENOUGH)
+    assert str(found).endswith("; learnt from other models")
+    both = found + estimate(ledger, [Expected(Role.REVIEWER, Purpose.RESPOND, 1, 1, 1, 9, 9)], IDENTITIES, PRICES)
+    assert both.source == "learnt from 20 answers and from other models"
+
+
+def test_what_others_took_is_not_likely_where_it_cannot_be_taken(ledger: Ledger):
+    answered(ledger, [(9_000, 9_000)] * ENOUGH, model=REVIEWER)
+    guessed = estimate(None, [answers(10)], IDENTITIES, PRICES)
+    assert estimate(ledger, [answers(10)], IDENTITIES, PRICES).tokens == guessed.tokens
+
+
+def test_a_price_for_writing_to_a_cache_leaves_no_cost_unknown(ledger: Ledger):
+    input_, cached, cache_write, output = (price * GRAINS for price in (1_000, 100, 1_250, 4_000))
+    tariff = Tariff((Tier(-1, input_, cached, cache_write, output),))
+
+    class CacheWritesCost(PriceTable):
+        def cost(self, identity: ModelIdentity, usage: Usage, *, batch: bool = False) -> int | None:
+            return tariff.cost(usage)
+
+    assert estimate(None, [answers(1)], IDENTITIES, CacheWritesCost(())).nano_usd is not None
+    answered(ledger, [(300, 100)] * ENOUGH)
+    assert estimate(ledger, [answers(1)], IDENTITIES, CacheWritesCost(())).nano_usd == Range(*[700_000] * 3)
 
 
 def test_too_few_answers_teach_nothing(ledger: Ledger):
@@ -138,7 +164,8 @@ def test_questions_that_repeat_others_take_nothing():
     repeating = estimate(
         None, [Expected(Role.EXPERT, Purpose.RESPOND, 100, 100, 100, 1_200, 2_048, repeated=0.5)], IDENTITIES, PRICES
     )
-    assert repeating.queries == alone.queries
+    assert repeating.queries == alone.queries == alone.sent
+    assert repeating.sent == Range(50, 50, 100)
     assert repeating.tokens == Range(alone.tokens.least // 2, alone.tokens.likely // 2, alone.tokens.most)
 
 

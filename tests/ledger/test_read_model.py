@@ -403,6 +403,30 @@ def test_another_ledger_at_the_same_place_makes_the_file_anew(model: Path) -> No
         assert renew(model).rows["llm_calls"] == len(texts)
 
 
+def test_a_ledger_that_was_restored_from_a_copy_makes_the_file_anew(model: Path) -> None:
+    file = model.parent / "ledger.sqlite"
+    with Ledger(sqlite_url(file)) as ledger:
+        ask(ledger, "a")
+    copy = file.read_bytes()
+    with Ledger(sqlite_url(file)) as ledger:
+        ask(ledger, "b", "c")
+    assert renew(model).rows["llm_calls"] == 3
+    for left in model.parent.glob("ledger.sqlite*"):
+        left.unlink()
+    file.write_bytes(copy)
+    with Ledger(sqlite_url(file)) as ledger:
+        ask(ledger, "d")
+    assert renew(model).rows["llm_calls"] == 2
+    assert read(model, "select sum(violations) from ledger_audit where kind = 'promise'") == [(0,)]
+
+
+def test_an_artefact_that_was_removed_is_gone_from_the_file(ledger: Ledger, model: Path, tmp_path: Path) -> None:
+    one = artefact(tmp_path / "one", transitions=[transition("1", None)])
+    two = artefact(tmp_path / "two", transitions=[transition("2", None)])
+    assert renew(model, one, two).rows["transitions"] == 2
+    assert renew(model, two).rows["transitions"] == 1
+
+
 def test_a_file_that_is_no_duckdb_is_left_alone(ledger: Ledger, model: Path) -> None:
     model.write_text("my notes " * 1_000)
     report = renew(model)

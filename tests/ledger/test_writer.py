@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
-from teams_dagster.ledger.database import LedgerError, sqlite_url
+from teams_dagster.ledger.budgets import Spent
+from teams_dagster.ledger.database import LedgerError, sqlite_url, write_transaction
 from teams_dagster.ledger.entries import Release
 from teams_dagster.ledger.writer import Ledger
-from tests.support.entries import ask, ask_in_vain, begin, intend, settle
+from tests.support import postgres
+from tests.support.entries import ask, ask_in_vain, begin, failure, intend, settle
 
 
 @pytest.fixture
@@ -78,6 +83,94 @@ def test_the_first_of_two_answers_stays_and_both_payments_are_on_the_ledger(path
         uses = connection.execute("select run_id, request_id, reused from uses order by run_id").fetchall()
     assert uses == [("run-1", second.attempt.request_id, 1), ("run-2", second.attempt.request_id, 0)]
     assert count(path, "results") == 2
+
+
+@pytest.fixture
+def flaky(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, bool], None]:
+    """`flaky(times, done)`: so many commits fail for a broken connection, the transaction being done or not."""
+    failures: list[bool] = []
+
+    @contextmanager
+    def breaking(engine: sa.Engine) -> Iterator[sa.Connection]:
+        done = failures.pop() if failures else None
+        with write_transaction(engine) as connection:
+            yield connection
+            if done is False:
+                raise _broken()
+        if done:
+            raise _broken()
+
+    monkeypatch.setattr("teams_dagster.ledger.writer.write_transaction", breaking)
+    monkeypatch.setattr("teams_dagster.ledger.writer._FIRST_PAUSE_S", 0.01)
+    return lambda times, done: failures.extend([done] * times)
+
+
+def _broken() -> OperationalError:
+    locked = sqlite3.OperationalError("database is locked")
+    locked.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return OperationalError("COMMIT", {}, locked)
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_commit_of_unknown_fate_is_tried_again_and_is_on_the_ledger_once(
+    ledger: Ledger, path: Path, flaky: Callable[[int, bool], None], caplog: pytest.LogCaptureFixture, done: bool
+) -> None:
+    flaky(2, done)
+    begun = intend(ledger, "q")
+    flaky(2, done)
+    stored = asyncio.run(ledger.write(settle(begun, "paid")))
+    assert stored.completion.text == "paid"
+    failed = intend(ledger, "in vain")
+    flaky(1, done)
+    asyncio.run(ledger.write(failure(failed)[0]))
+    assert [count(path, table) for table in ("attempts", "results", "answers", "uses")] == [2, 2, 1, 1]
+    assert ledger.spent() == Spent(queries=1, tokens=15, nano_usd=7)
+    assert len(caplog.messages) == 3
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(postgres.programs() is None, reason="no PostgreSQL server (Debian: apt install postgresql)")
+def test_a_connection_that_the_server_cuts_costs_nobody_an_entry(caplog: pytest.LogCaptureFixture) -> None:
+    with postgres.cluster() as url, Ledger(url) as ledger:
+
+        @event.listens_for(ledger.engine, "commit", once=True)
+        def cut(connection: sa.Connection) -> None:
+            mine = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+            with ledger.engine.connect() as other:
+                other.exec_driver_sql(f"SELECT pg_terminate_backend({mine}, 5000)")
+
+        ask(ledger, *"abc")
+        assert ledger.spent() == Spent(queries=3, tokens=45, nano_usd=21)
+    assert "is away" in caplog.text
+
+
+def test_a_ledger_that_stays_away_fails_its_callers_at_last(
+    ledger: Ledger, path: Path, flaky: Callable[[int, bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("teams_dagster.ledger.writer.AWAY_S", 0.1)
+    flaky(100, False)
+    with pytest.raises(LedgerError, match="locked"):
+        intend(ledger, "q")
+    assert count(path, "attempts") == 0
+
+
+def test_a_failed_first_commit_leaves_the_lease_to_the_next(
+    ledger: Ledger, path: Path, flaky: Callable[[int, bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("teams_dagster.ledger.writer.AWAY_S", 0.0)
+    flaky(1, False)
+    with pytest.raises(LedgerError):
+        intend(ledger, "q")
+    intend(ledger, "another")
+    assert count(path, "owners") == 1
+
+
+def test_an_attempt_that_failed_has_no_answer(ledger: Ledger, path: Path) -> None:
+    begun = intend(ledger, "q")
+    asyncio.run(ledger.write(failure(begun)[0]))
+    with pytest.raises(LedgerError, match="as failed"):
+        asyncio.run(ledger.write(settle(begun)))
+    assert count(path, "answers") == 0
 
 
 def test_an_intent_without_a_result_stays_visible(ledger: Ledger, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 
 # Imports are not timed, here as in the other tools; these are what the connection imports with its first question.
@@ -10,9 +9,13 @@ import aiohttp  # noqa: F401
 import httpcore2  # noqa: F401
 import httpx2  # noqa: F401
 import openai  # noqa: F401
+import pyarrow as pa
+import pyarrow.parquet as pq
+import uvloop  # noqa: F401
 
 from benchmarks.llm.tools.harness import API_KEY, Account, Job, Question, measure
 from resources.language_models.openai_compatible import OpenAICompatibleModel
+from teams_dagster.completions import loop
 from teams_dagster.completions.engine import CallContext, Engine
 from teams_dagster.completions.ordered import in_order
 from teams_dagster.completions.protocol import Answer, Outcome, QuestionFailed, Role
@@ -27,11 +30,16 @@ from teams_dagster.ledger.writer import Ledger
 OPERATION = Operation.DEEPENING
 """What is asked of every instruction; the shared questions are its prompt, rendered."""
 
+ROWS_AT_ONCE = 1_000
+
+SCHEMA = pa.schema([("instruction", pa.string()), ("rewrite", pa.string())])
+"""The file that a run ends with, as the other tools' do."""
+
 
 def work(job: Job) -> int:
-    """How many usable answers there are; each is durable on the ledger."""
+    """How many usable answers there are; each is durable on the ledger, and all are in a Parquet file."""
     job.state.mkdir(parents=True, exist_ok=True)
-    return asyncio.run(_ask_all(job))
+    return loop.run(_ask_all(job))
 
 
 async def _ask_all(job: Job) -> int:
@@ -47,9 +55,18 @@ async def _ask_all(job: Job) -> int:
             except QuestionFailed:
                 return None
 
-        usable = 0
-        async for answer in in_order(ask, job.questions, width=4 * job.parallel):
-            usable += answer is not None and answer.completion.outcome is Outcome.USABLE
+        usable, rows = 0, []
+        with pq.ParquetWriter(job.state / "answers.parquet", SCHEMA) as file:
+            questions = iter(job.questions)  # answers come in their order
+            async for answer in in_order(ask, job.questions, width=4 * job.parallel):
+                question = next(questions)
+                if answer is not None and answer.completion.outcome is Outcome.USABLE:
+                    usable += 1
+                    rows.append({"instruction": question.instruction, "rewrite": answer.completion.text})
+                if len(rows) == ROWS_AT_ONCE:
+                    file.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+                    rows = []
+            file.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
         await engine.close()
     await model.close()
     return usable

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 import os
 import socket
 import tempfile
+import time
 import traceback
 import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
@@ -274,33 +276,53 @@ def test_a_batch_whose_creation_went_unanswered_is_found_and_not_created_twice(
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind"),
+    "fault",
+    [Fault(status=500), Fault(disconnect=True), Fault(status=429, headers={"Retry-After": "0.3"})],
+)
+@pytest.mark.parametrize("path", ["/files", "/batches"])
+def test_handing_in_is_tried_again_while_a_failure_may_pass(server: OpenAIBatchServer, fault: Fault, path: str) -> None:
+    server.batch_faults += [BatchFault("POST", path, fault)] * 2
+    started = time.monotonic()
+    remote_id = submit(server, questions(2))
+    assert list(server.batches) == [remote_id]
+    assert list(server.files) == [server.batches[remote_id].input_file_id]
+    assert server.calls[f"POST {path}"] == 3
+    assert fault.headers == {} or time.monotonic() - started >= 0.6
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "tries"),
     [
-        (Fault(status=500), ErrorKind.SERVER),
-        (Fault(disconnect=True), ErrorKind.CONNECTION),
-        (Fault(status=429, headers={"Retry-After": "7"}), ErrorKind.RATE_LIMITED),
-        (Fault(status=400), ErrorKind.REJECTED),
-        (Fault(status=403), ErrorKind.DENIED),
+        (Fault(status=500), ErrorKind.SERVER, 3),
+        (Fault(disconnect=True), ErrorKind.CONNECTION, 3),
+        (Fault(status=429, headers={"Retry-After": "0.01"}), ErrorKind.RATE_LIMITED, 3),
+        (Fault(status=400), ErrorKind.REJECTED, 1),
+        (Fault(status=403), ErrorKind.DENIED, 1),
     ],
 )
-def test_a_batch_that_was_not_created_fails_once_and_leaves_no_file(
-    server: OpenAIBatchServer, fault: Fault, kind: ErrorKind
+def test_a_batch_that_cannot_be_created_is_given_up_and_abandoned_without_a_file(
+    server: OpenAIBatchServer, fault: Fault, kind: ErrorKind, tries: int
 ) -> None:
-    server.batch_faults.append(BatchFault("POST", "/batches", fault))
+    server.batch_faults += [BatchFault("POST", "/batches", fault)] * tries
     with pytest.raises(CompletionError) as failure:
         submit(server, questions(2))
     assert failure.value.kind is kind
-    assert server.calls["POST /batches"] == 1
+    assert server.calls["POST /batches"] == tries
+    assert run(server, lambda endpoint: endpoint.abandon("ours")) is None
     assert server.files == {}
     submit(server, questions(2))
     assert len(server.batches) == 1
 
 
+def test_an_abandoned_batch_that_came_to_be_after_all_is_found(server: OpenAIBatchServer) -> None:
+    remote_id = submit(server, questions(2))
+    assert run(server, lambda endpoint: endpoint.abandon("ours")) == remote_id
+    assert state(server, remote_id).errors == ("empty_file: The file is empty.",)
+    assert not server.executed
+
+
 def test_a_file_that_an_interrupted_submission_left_is_deleted_by_the_next(server: OpenAIBatchServer) -> None:
-    server.batch_faults.append(BatchFault("POST", "/files", Fault(disconnect=True), after=True))
-    with pytest.raises(CompletionError):
-        submit(server, questions(2))
-    (orphan,) = server.files
+    orphan = run(server, lambda endpoint: endpoint._upload("ours", io.BytesIO(b"{}\n")))
     submit(server, questions(1), "another")
     assert orphan in server.files
     remote_id = submit(server, questions(2))
@@ -374,37 +396,6 @@ def test_a_batch_that_the_endpoint_does_not_know_is_rejected_and_the_endpoint_is
         state(server, "batch_99")
     assert (failure.value.kind, failure.value.http_status) == (ErrorKind.REJECTED, 404)
     assert server.calls["GET /batches/ID"] == 1
-
-
-def test_cancelling_keeps_what_was_answered(server: OpenAIBatchServer) -> None:
-    remote_id = submit(server, questions(5))
-    state(server, remote_id)
-    server.batches[remote_id].executes = 2
-    run(server, lambda endpoint: endpoint.cancel(remote_id))
-    assert server.batches[remote_id].status == "cancelling"
-    assert state(server, remote_id) == BatchState(remote_id, False, "cancelled", 2, 3, 5)
-    found = results(server, remote_id)
-    assert set(texts(found)) == {"request-0", "request-1"}
-    assert set(kinds(found).values()) == {ErrorKind.SERVER}
-
-
-def test_cancelling_what_has_ended_or_is_being_cancelled_changes_nothing(server: OpenAIBatchServer) -> None:
-    remote_id = submit(server, questions(1))
-    run(server, lambda endpoint: endpoint.cancel(remote_id))
-    run(server, lambda endpoint: endpoint.cancel(remote_id))
-    assert state(server, remote_id).status == "cancelled"
-    run(server, lambda endpoint: endpoint.cancel(remote_id))
-    assert state(server, remote_id).status == "cancelled"
-
-
-def test_cancelling_that_failed_is_said_and_not_repeated(server: OpenAIBatchServer) -> None:
-    remote_id = submit(server, questions(1))
-    server.batch_faults.append(BatchFault("POST", f"/batches/{remote_id}/cancel", Fault(status=500)))
-    with pytest.raises(CompletionError, match="server"):
-        run(server, lambda endpoint: endpoint.cancel(remote_id))
-    assert server.calls["POST /batches/ID/cancel"] == 1
-    server.batch_faults.append(BatchFault("POST", f"/batches/{remote_id}/cancel", Fault(disconnect=True), after=True))
-    run(server, lambda endpoint: endpoint.cancel(remote_id))
 
 
 # -- what came back ---------------------------------------------------------------------------------------------------
@@ -551,8 +542,9 @@ def test_answers_without_an_output_file_are_not_taken_for_none(server: OpenAIBat
     server.finish()
     state(server, remote_id)
     server.batches[remote_id].output_file_id = None
-    with pytest.raises(CompletionError, match="2 answers, but no output file"):
+    with pytest.raises(CompletionError, match="2 answers, but no output file") as failure:
         results(server, remote_id)
+    assert failure.value.kind is ErrorKind.REJECTED
 
 
 def test_a_download_that_breaks_half_way_fails_after_what_came_and_can_be_read_again(
@@ -632,7 +624,7 @@ def test_each_way_to_fail_has_its_kind(server: OpenAIBatchServer, fault: Fault, 
 
 
 def test_a_server_that_does_not_answer_is_given_up(server: OpenAIBatchServer) -> None:
-    server.batch_faults.append(BatchFault("POST", "/files", Fault(hang_s=5.0)))
+    server.batch_faults += [BatchFault("POST", "/files", Fault(hang_s=5.0))] * 3
     with pytest.raises(CompletionError, match=r"timeout: no complete answer within 0.5 s"):
         submit(server, questions(1), timeout_s=0.5)
 

@@ -32,11 +32,11 @@ from tests.support.questions import question
 KEY = "sk-secret-0123456789"
 
 
-def ask(server: OpenAIServer | str, request: Request | None = None, **options: Any) -> Completion:
+def ask(server: OpenAIServer | str, request: Request | None = None, key: str = KEY, **options: Any) -> Completion:
     base_url = server if isinstance(server, str) else server.base_url
 
     async def once() -> Completion:
-        model = OpenAICompatibleModel("some-model", base_url=base_url, api_key=KEY, **options)
+        model = OpenAICompatibleModel("some-model", base_url=base_url, api_key=key, **options)
         try:
             return await model.complete(request or question())
         finally:
@@ -103,6 +103,8 @@ COMPLETION = json.dumps(Reply("Hello, you there.").body("some-model"))
         (Fault(status=500), ErrorKind.SERVER, 500),
         (Fault(status=503, body="<html>busy</html>", content_type="text/html"), ErrorKind.SERVER, 503),
         (Fault(status=502, headers={"Content-Encoding": "gzip"}), ErrorKind.SERVER, 502),
+        (Fault(status=504), ErrorKind.TIMEOUT, 504),
+        (Fault(status=524), ErrorKind.TIMEOUT, 524),
         (Fault(status=429), ErrorKind.RATE_LIMITED, 429),
         (Fault(status=408), ErrorKind.TIMEOUT, 408),
         (Fault(status=409), ErrorKind.SERVER, 409),
@@ -408,6 +410,25 @@ def test_no_part_of_the_key_is_left_where_a_message_is_cut(openai_server: OpenAI
 def test_a_key_that_a_server_echoes_is_not_in_the_answer(openai_server: OpenAIServer) -> None:
     openai_server.respond = lambda body: Reply(f"You sent {KEY}.")
     assert ask(openai_server).text == "You sent ***."
+
+
+@pytest.mark.parametrize("key", ["text", "1", "none", "EMPTY", "token", "message"])
+def test_a_key_that_is_no_secret_changes_no_answer(openai_server: OpenAIServer, key: str) -> None:
+    openai_server.respond = lambda body: Reply("1 text, none EMPTY: a token of the message.")
+    completion = ask(openai_server, key=key)
+    assert completion.text == "1 text, none EMPTY: a token of the message."
+    assert completion.usage.prompt_tokens is not None
+
+
+@pytest.mark.parametrize(("key", "shown"), [("code", "No ***."), ("s3/cret", "No ***."), ("No", "No No.")])
+def test_a_short_key_is_hidden_in_failures_which_are_understood_all_the_same(
+    openai_server: OpenAIServer, key: str, shown: str
+) -> None:
+    openai_server.faults.append(Fault(400, said("invalid_api_key", f"No {key}.")))
+    with pytest.raises(CompletionError) as failure:
+        ask(openai_server, key=key)
+    assert failure.value.kind is ErrorKind.DENIED
+    assert failure.value.detail == f"HTTP 400: {shown}"
 
 
 @pytest.mark.parametrize("url", ["https://me:pw@host/v1", "https://host/v1?api-key=x"])

@@ -1,0 +1,101 @@
+"""What the checks of the account say, on a ledger with rows and no run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+
+from assets.checks.accounting import calls_are_resolved, ledger_keeps_its_promises, questions_are_explained
+from resources.ledger import LedgerConnection
+from resources.stores import ArtefactStore
+from teams_dagster.ledger.schema import attempts, batches, results
+from teams_dagster.ledger.writer import Ledger
+from tests.support.entries import ask, ask_in_vain, intend
+from tests.support.rounds import until
+from tests.support.workers import Crew, hold_open
+
+
+@pytest.fixture
+def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LedgerConnection:
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path))
+    root = str(Path(__file__).parent.parent.parent)
+    return LedgerConnection(root=root, store=ArtefactStore(data_dir=str(tmp_path)))
+
+
+@pytest.fixture
+def ledger(connection: LedgerConnection) -> Iterator[Ledger]:
+    with connection.open() as ledger:
+        yield ledger
+
+
+def checked(check: dg.AssetChecksDefinition, connection: LedgerConnection) -> dg.AssetCheckResult:
+    result = check(ledger=connection)
+    assert isinstance(result, dg.AssetCheckResult)
+    return result
+
+
+def test_promises_that_are_kept_pass_and_a_broken_one_is_named(ledger: Ledger, connection: LedgerConnection) -> None:
+    assert (checked(ledger_keeps_its_promises, connection).description or "").startswith("not run: nothing was asked")
+    ask(ledger, "a", "b")
+    ask_in_vain(ledger, "c")
+    assert checked(ledger_keeps_its_promises, connection).passed
+    ask(ledger, "d")
+    with ledger.engine.begin() as database:
+        latest = sa.select(sa.func.max(results.c.seq)).scalar_subquery()
+        database.execute(sa.update(results).where(results.c.seq == latest).values(outcome="nonsense"))
+    found = checked(ledger_keeps_its_promises, connection)
+    assert not found.passed
+    assert found.severity == dg.AssetCheckSeverity.ERROR
+    assert "a billed call has an outcome: 1 violations" in (found.description or "")
+
+
+def test_a_read_model_that_is_held_by_somebody_is_no_broken_promise(
+    ledger: Ledger, connection: LedgerConnection, tmp_path: Path
+) -> None:
+    ask(ledger, "a")
+    connection.refresh()
+    with Crew(tmp_path) as crew:
+        holder = crew.start(hold_open, connection.read_model)
+        until(lambda: "held" in holder.lines)
+        found = checked(ledger_keeps_its_promises, connection)
+    assert found.severity == dg.AssetCheckSeverity.WARN
+    assert (found.description or "").startswith("not run: ")
+
+
+def test_attempts_in_an_open_batch_are_counted_apart(ledger: Ledger, connection: LedgerConnection) -> None:
+    ask(ledger, "a")
+    intend(ledger, "b")
+    intend(ledger, "c")
+    with ledger.engine.begin() as database:
+        latest = sa.select(sa.func.max(attempts.c.seq)).scalar_subquery()
+        database.execute(sa.update(attempts).where(attempts.c.seq == latest).values(batch_id="batch-1"))
+        place = dict.fromkeys(("role", "provider", "model", "base_url", "run_id", "asset_key"), "x")
+        database.execute(
+            sa.insert(batches).values(batch_id="batch-1", status="submitted", created_at=1, updated_at=1, **place)
+        )
+    found = checked(calls_are_resolved, connection)
+    assert "2 unresolved (in flight, in an open batch, or their process ended" in (found.description or "")
+    assert found.metadata["in_open_batches"].value == 1
+
+
+def test_questions_that_are_asked_while_the_check_reads_are_no_hole(
+    ledger: Ledger, connection: LedgerConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assets.checks import accounting
+
+    ask(ledger, "a")
+    read = accounting.outcomes_by
+
+    def beside_a_run(*arguments):
+        ask(ledger, "asked meanwhile")
+        found = read(*arguments)
+        ask(ledger, "and after")
+        return found
+
+    monkeypatch.setattr(accounting, "outcomes_by", beside_a_run)
+    found = checked(questions_are_explained, connection)
+    assert found.passed, found.description
