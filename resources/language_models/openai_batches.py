@@ -139,6 +139,8 @@ class OpenAIBatches:
             async with aclosing(self._lines(file_id)) as lines:
                 async for line in lines:
                     request_id, result = read_line(self._model.hide(line))
+                    if isinstance(result, CompletionError):
+                        result = self._model.without_key(result)
                     if request_id is None:
                         nameless += 1
                         _log.warning("batch %s: a line of %s names no request: %s", remote_id, file_id, result)

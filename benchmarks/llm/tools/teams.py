@@ -9,6 +9,7 @@ import aiohttp  # noqa: F401
 import httpcore2  # noqa: F401
 import httpx2  # noqa: F401
 import openai  # noqa: F401
+import pandas  # noqa: F401  # by pyarrow, with its first table
 import pyarrow as pa
 import pyarrow.parquet as pq
 import uvloop  # noqa: F401
