@@ -22,9 +22,9 @@ from teams_dagster.completions.protocol import (
 class OfflineModel:
     """A rule-based `LanguageModel`: honest about what it is, deterministic in (intent, replica), free.
 
-    It reads the intent and no prompt (the guide its prompt and nothing else); sampling parameters and the role have no
-    effect. It reports no token usage, because it has no tokens and a guess would look like a measurement. Rewrites and answers differ between replicas
-    where there is a choice; verdicts do not.
+    It reads the intent and no prompt, the guide its prompt and nothing else; sampling parameters and the role have no
+    effect. It reports no token usage, because it has no tokens and a guess would look like a measurement. Rewrites and
+    answers differ between replicas where there is a choice; verdicts do not.
     """
 
     def __init__(self, model: str = "rules") -> None:
