@@ -61,6 +61,7 @@ def measures(results: Results, resamples: Resamples) -> dict[str, np.ndarray]:
     return {
         "return": resamples.mean(results.returns),
         "accepted_per_query": ratio(accepted, queries),
+        "accepted_per_rewrite": ratio(accepted, resamples.total(results.rewrites)),
         "accepted_per_episode": resamples.mean(results.accepted_an_episode),
         "distinct_accepted_per_query": ratio(resamples.total(results.distinct), queries),
         "length_growth": ratio(resamples.total(results.growth), accepted),

@@ -132,6 +132,8 @@ class Results:
     distinct: np.ndarray
     """Accepted texts that differ."""
     queries: np.ndarray
+    rewrites: np.ndarray
+    """Edits asked for."""
     growth: np.ndarray
     """Sum over accepted texts of their words over their seed's."""
     operations: np.ndarray
@@ -142,13 +144,14 @@ def results_of(plays: Sequence[Mapping[str, SeedPlay]]) -> Results:
     """Add up what a contender did: one mapping from seed id to play for each training seed."""
     rows = [[_counted(play) for _, play in sorted(by_seed.items())] for by_seed in plays]
     numbers = np.array([[row[0] for row in line] for line in rows], dtype=np.float64)
-    returns, accepted_an_episode, accepted, distinct, queries, growth = np.moveaxis(numbers, -1, 0)
+    returns, accepted_an_episode, accepted, distinct, queries, rewrites, growth = np.moveaxis(numbers, -1, 0)
     return Results(
         returns=returns,
         accepted_an_episode=accepted_an_episode,
         accepted=accepted,
         distinct=distinct,
         queries=queries,
+        rewrites=rewrites,
         growth=growth,
         operations=np.array([[row[1] for row in line] for line in rows], dtype=np.float64),
     )
@@ -156,11 +159,12 @@ def results_of(plays: Sequence[Mapping[str, SeedPlay]]) -> Results:
 
 def _counted(play: SeedPlay) -> tuple[tuple[float, ...], np.ndarray]:
     operations = np.zeros(len(Operation))
-    accepted, queries, growth, texts = 0, 0, 0.0, set()
+    accepted, queries, rewrites, growth, texts = 0, 0, 0, 0.0, set()
     words = _words(play.seed)
     for transition in play.within():
         queries += transition.queries + transition.guidance_queries
         operations[_INDEX[transition.operation]] += 1
+        rewrites += transition.operation is not Operation.NONE
         if transition.accepted and transition.after is not None:
             accepted += 1
             growth += _words(transition.after) / words
@@ -168,7 +172,7 @@ def _counted(play: SeedPlay) -> tuple[tuple[float, ...], np.ndarray]:
     episodes = len(play.episodes)
     mean_return = sum(episode.total_reward for episode in play.episodes) / episodes
     mean_accepted = sum(episode.accepted for episode in play.episodes) / episodes
-    return (mean_return, mean_accepted, accepted, len(texts), queries, growth), operations
+    return (mean_return, mean_accepted, accepted, len(texts), queries, rewrites, growth), operations
 
 
 def _words(instruction: Instruction) -> int:

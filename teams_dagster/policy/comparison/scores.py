@@ -13,7 +13,14 @@ from teams_dagster.policy.comparison.bootstrap import Resamples, measures, ratio
 from teams_dagster.policy.comparison.contenders import TRAINED, Contender
 from teams_dagster.policy.comparison.playing import Results
 
-METRICS = ("return", "accepted_per_query", "accepted_per_episode", "distinct_accepted_per_query", "length_growth")
+METRICS = (
+    "return",
+    "accepted_per_query",
+    "accepted_per_rewrite",
+    "accepted_per_episode",
+    "distinct_accepted_per_query",
+    "length_growth",
+)
 """Measured for every policy, then against uniform as `<metric>_minus_uniform` and `<metric>_over_uniform`."""
 
 HEADLINES = ("return", "accepted_per_query", "accepted_per_episode", "distinct_accepted_per_query")
