@@ -109,7 +109,7 @@ class Walk:
 
     def _policy(self, seeds: Artefact | None, train: dict[str, Instruction]) -> tuple[Artefact | None, Step]:
         config = PolicyConfig(**self.configs.get("trained_policy", {}))
-        training, output = config.training(self.models), None
+        training, output = config.training(), None
         if seeds is not None:
             inputs = policy_inputs(seeds, self.models, config, training)
             output = policy_output(trained_policy, config, training, inputs)

@@ -54,7 +54,7 @@ def trained_policy(
     context: dg.AssetExecutionContext, config: PolicyConfig, store: ArtefactStore, models: LanguageModels
 ) -> dg.MaterializeResult:
     """Train on the policy's side of the seeds. An interrupted training continues after its last iteration."""
-    seeds, training = store.current("seed_instructions"), config.training(models)
+    seeds, training = store.current("seed_instructions"), config.training()
     training_seeds, _ = policy_seeds(seeds)
     where = CallContext(context.run.run_id, "trained_policy")
     inputs = policy_inputs(seeds, models, config, training)

@@ -17,8 +17,8 @@ from teams_dagster.policy.algorithms import config as method
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.encoder import FeatureConfig
 
-PAID_QUESTIONS = 10_000
-"""Questions that a training asks at most by default where models are not the embedded rules."""
+QUESTIONS = 10_000
+"""Questions that a training asks at most by default."""
 
 _DEFAULT = TrainingConfig()
 
@@ -96,8 +96,7 @@ class PolicyConfig(AssetConfig):
     iterations: int | None = Field(
         default=None,
         ge=1,
-        description=f"Updates of the policy at most. By default {_DEFAULT.iterations} with the embedded rules, and with"
-        f" other models as many as {PAID_QUESTIONS:,} questions are enough for.",
+        description=f"Updates of the policy at most; by default as many as {QUESTIONS:,} questions are enough for.",
     )
     episodes_per_iteration: int = Field(
         default=_DEFAULT.episodes_per_iteration, ge=32, description="Episodes a batch, from different seeds."
@@ -121,8 +120,8 @@ class PolicyConfig(AssetConfig):
     critic: LBFGSCritic | AdamCritic = Field(default=LBFGSCritic(), discriminator="optimiser")
     kl_reference: KLReference = KLReference()
 
-    def training(self, models: LanguageModels) -> TrainingConfig:
-        """The method's own configuration, with what depends on the models that are asked."""
+    def training(self) -> TrainingConfig:
+        """The method's own configuration."""
         config = TrainingConfig(
             root_seed=self.root_seed,
             episodes_per_iteration=self.episodes_per_iteration,
@@ -137,10 +136,7 @@ class PolicyConfig(AssetConfig):
             if self.kl_reference.weight
             else None,
         )
-        iterations = self.iterations
-        if iterations is None:
-            rules = is_embedded(models, *roles_of(config))
-            iterations = config.iterations if rules else config.iterations_within(PAID_QUESTIONS)
+        iterations = self.iterations or config.iterations_within(QUESTIONS)
         return config.model_copy(update={"iterations": iterations})
 
 

@@ -29,7 +29,7 @@ class TrainingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
-    iterations: int = Field(default=32, ge=1, description="Updates of the policy at most.")
+    iterations: int = Field(default=26, ge=1, description="Updates of the policy at most.")
     episodes_per_iteration: int = Field(
         default=32, ge=32, description="Episodes a batch, from different seeds where there are as many."
     )

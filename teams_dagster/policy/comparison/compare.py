@@ -31,7 +31,7 @@ class ComparisonConfig(BaseModel):
 
     root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
     questions_per_seed: int = Field(
-        default=3 * 2 * HORIZON,
+        default=2 * 2 * HORIZON,
         ge=2 * HORIZON,
         description="Questions that each policy may ask from each held-out seed; an episode needs 12 at most.",
     )
