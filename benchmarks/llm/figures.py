@@ -136,7 +136,7 @@ def _rate_rows(runs: _Runs) -> Iterator[Row]:
     for latency_s in LATENCIES_S:
         for part, value in (("whole run", _rate), ("beyond the fixed part", runs.rate_beyond_fixed)):
             for parallel in PARALLEL:
-                name = f"Calls/s at {parallel} parallel, {1_000 * latency_s:g} ms, {part}"
+                name = f"Calls/s at {parallel} parallel, latency {1_000 * latency_s:g} ms, {part}"
                 ceiling = parallel / latency_s
                 yield runs.row(name, "higher", "throughput", value, parallel, latency_s, decimals=0, ceiling=ceiling)
 
@@ -144,7 +144,7 @@ def _rate_rows(runs: _Runs) -> Iterator[Row]:
 def _cost_rows(runs: _Runs) -> Iterator[Row]:
     for latency_s in LATENCIES_S:
         for parallel in PARALLEL:
-            name = f"Client CPU per call at {parallel} parallel, {1_000 * latency_s:g} ms: ms"
+            name = f"Client CPU per call at {parallel} parallel, latency {1_000 * latency_s:g} ms: ms"
             yield runs.row(name, "lower", "throughput", runs.cpu_ms, parallel, latency_s)
     most = "Most in flight at 200 parallel"
     yield runs.row(most, "higher", "throughput", lambda m: m.server.most_in_flight, 200, decimals=0)

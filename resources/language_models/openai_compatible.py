@@ -224,7 +224,7 @@ class OpenAICompatibleModel:
 class _Connections:
     """The connections of one event loop: the client, the HTTP client under it, and what its questions share.
 
-    `client.chat.completions.create` makes each request anew, headers and all: two thirds of a call's processor time.
+    The client makes each request anew, headers and all: more than half of a call's processor time.
     """
 
     loop: asyncio.AbstractEventLoop

@@ -86,8 +86,8 @@ def test_a_tool_that_fails_is_a_cell_and_stops_no_page() -> None:
     ]
     table = {row.name: row for row in rows(runs, ["teams", "rival"])}
     assert table["Fixed cost: 50 calls, s"].cells["rival"] == "failed: ValueError"
-    assert table["Calls/s at 25 parallel, 50 ms, whole run"].cells["rival"] == one(400)
-    assert table["Calls/s at 25 parallel, 50 ms, beyond the fixed part"].cells["rival"] == "-"
+    assert table["Calls/s at 25 parallel, latency 50 ms, whole run"].cells["rival"] == one(400)
+    assert table["Calls/s at 25 parallel, latency 50 ms, beyond the fixed part"].cells["rival"] == "-"
 
 
 def test_each_latency_has_its_own_rows_and_the_most_that_it_allows() -> None:
@@ -97,12 +97,12 @@ def test_each_latency_has_its_own_rows_and_the_most_that_it_allows() -> None:
         measured("throughput", "teams", 25, 1_000, 1.05, latency_s=0.01),
     ]
     table = {row.name: row for row in rows(runs, ["teams"])}
-    slow, quick = (table[f"Calls/s at 25 parallel, {ms} ms, whole run"] for ms in (50, 10))
+    slow, quick = (table[f"Calls/s at 25 parallel, latency {ms} ms, whole run"] for ms in (50, 10))
     assert (slow.cells["teams"], slow.ceiling) == (one(400), 500)
     assert (quick.cells["teams"], quick.ceiling) == (one(1_000 / 1.05), 2_500)
-    beyond = table["Calls/s at 25 parallel, 10 ms, beyond the fixed part"]
+    beyond = table["Calls/s at 25 parallel, latency 10 ms, beyond the fixed part"]
     assert beyond.cells["teams"] == one(pytest.approx(1_000))
-    assert table["Calls/s at 25 parallel, 50 ms, beyond the fixed part"].cells["teams"] == "-"
+    assert table["Calls/s at 25 parallel, latency 50 ms, beyond the fixed part"].cells["teams"] == "-"
 
 
 def test_a_target_that_is_missed_is_named_with_what_the_latency_allows() -> None:
