@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from assets.comparison_config import ComparisonPlan, ComparisonSettings
 from assets.comparison_estimate import comparison_asking, comparison_episodes, comparison_questions
-from assets.comparison_scores import all_scores, pay_off_line
+from assets.comparison_scores import Kept, all_scores, pay_off_line
 from assets.comparison_trainings import trained_contenders, trained_parts
 from assets.expectations import ASKING
 from assets.making import OWNERS, UNANSWERED, make_or_reuse, output_of
@@ -76,10 +76,10 @@ def policy_comparison(
         training_seeds, held_out = policy_seeds(seeds)
         expected = comparison_questions(store, training_seeds, held_out, plan, policy, earlier)
         asking = models.asking(where, *roles, expected=expected, log=context.log.info)
-        comparison, plays = loop.run(_compare(context, asking, seeds, policy, plan, draft))
+        comparison, kept = loop.run(_compare(context, asking, seeds, policy, plan, draft))
         merge_parts(draft.folder, [*trained_parts(plan, policy), PLAYS])
         write_prompts(draft.folder, context.run.run_id)
-        scores = all_scores(comparison, plays, plan, policy, models)
+        scores = all_scores(comparison, kept, plan, policy, models)
         write_table(draft.folder, "policy_scores", [asdict(score) | {"run_id": context.run.run_id} for score in scores])
         draft.finish(
             content_hash("policy_scores", [{k: repr(v) for k, v in asdict(score).items()} for score in scores]),
@@ -133,11 +133,11 @@ async def _compare(
     policy: Artefact,
     plan: ComparisonPlan,
     draft: Draft,
-) -> tuple[Comparison, dict[str, list[Mapping[str, SeedPlay]]]]:
-    """The comparison, and what each policy did under each of its training seeds."""
+) -> tuple[Comparison, Kept]:
+    """The comparison, and what else is needed of its episodes."""
     checkpoint = load_policy(policy)
     training_seeds, held_out = policy_seeds(seeds)
-    plays: dict[str, list[Mapping[str, SeedPlay]]] = {}
+    kept = Kept()
     total = comparison_episodes(plan, checkpoint.config, len(held_out))
     async with (
         asking as engine,
@@ -155,7 +155,7 @@ async def _compare(
 
             def keep(name: str, by_seed: Mapping[str, SeedPlay]) -> None:
                 tables.record([episode for play in by_seed.values() for episode in play.episodes])
-                plays.setdefault(name, []).append(by_seed)
+                kept.keep(name, by_seed)
 
             comparison = await compare(
                 environment,
@@ -167,7 +167,7 @@ async def _compare(
                 on_episode=done,
                 progress=context.log.info,
             )
-    return comparison, plays
+    return comparison, kept
 
 
 def read_policy_scores(artefact: Artefact) -> list[Score]:
