@@ -1,26 +1,22 @@
 """Every figure of a comparison: the bootstrap's, how distinct the texts are, and when training has paid for itself."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from assets.answers_cost import answers_of, price_list
-from assets.comparison_config import ComparisonPlan
+from assets.comparison.config import ComparisonPlan
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.compare import Comparison
 from teams_dagster.policy.comparison.contenders import TRAINED
-from teams_dagster.policy.comparison.pay_off import samples_to_pay_off
+from teams_dagster.policy.comparison.distinctness import METRICS, Measure, distinctness
+from teams_dagster.policy.comparison.pay_off import IN_DOLLARS, IN_QUESTIONS, samples_to_pay_off
 from teams_dagster.policy.comparison.playing import SeedPlay
 from teams_dagster.policy.comparison.scores import Score, interval
-from teams_dagster.policy.distinctness import METRICS, Measure, distinctness
-
-IN_QUESTIONS = "samples_to_pay_for_training"
-IN_DOLLARS = "samples_to_pay_for_training_in_dollars"
 
 PRICED = (TRAINED, UNIFORM)
 
@@ -139,18 +135,3 @@ def _interval(comparison: Comparison, metric: str, values: np.ndarray, plan: Com
         about.training_seeds,
         about.policy_version,
     )
-
-
-def pay_off_line(scores: Sequence[Score]) -> str:
-    """When training has paid for itself, in words."""
-    found = {score.metric: score for score in scores if score.policy == TRAINED}
-    lines = []
-    for metric, unit in ((IN_QUESTIONS, "questions"), (IN_DOLLARS, "dollars")):
-        if score := found.get(metric):
-            low, high = (_samples(value) for value in (score.ci_low, score.ci_high))
-            lines.append(f"in {unit}: after {_samples(score.mean)} accepted edits ({low} to {high})")
-    return "; ".join(lines)
-
-
-def _samples(value: float) -> str:
-    return "never" if math.isinf(value) else f"{value:,.0f}"

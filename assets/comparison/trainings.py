@@ -6,7 +6,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from assets.comparison_config import ComparisonPlan, Training
+from assets.comparison.config import ComparisonPlan, Training
 from assets.policy import CHECKPOINT, load_policy
 from assets.recording import EpisodeTables, is_whole, part_folder
 from resources.stores import Artefact
