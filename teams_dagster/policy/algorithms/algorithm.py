@@ -1,0 +1,36 @@
+"""What an algorithm is, and which one a configuration names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from teams_dagster.policy.algorithms.batch import Batch
+from teams_dagster.policy.algorithms.config import AlgorithmConfig
+from teams_dagster.policy.algorithms.learner import Learner
+from teams_dagster.policy.algorithms.report import UpdateReport
+from teams_dagster.policy.algorithms.roll_in import RollIn
+
+__all__ = ["Algorithm", "UpdateReport", "algorithm_of"]
+
+
+class Algorithm(Protocol):
+    """Says who acts in each episode of an iteration, and learns from what came of it."""
+
+    @property
+    def asks_guide(self) -> bool:
+        """Whether any episode may need the guide."""
+        ...
+
+    def roll_in(self, iteration: int, horizon: int, draw: Callable[[str], float]) -> RollIn:
+        """The plan of one episode of at most `horizon` steps. `draw(name)` is a uniform that belongs to the episode."""
+        ...
+
+    def update(self, learner: Learner, batch: Batch, iteration: int) -> UpdateReport:
+        """Move `learner` in place. Raises ValueError when a reward, value or loss is not finite."""
+        ...
+
+
+def algorithm_of(config: AlgorithmConfig, root_seed: int) -> Algorithm:
+    """The algorithm that `config` describes; its random draws are keyed by `root_seed`."""
+    raise NotImplementedError(config, root_seed)
