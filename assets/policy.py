@@ -29,8 +29,9 @@ from teams_dagster.instructions.seed_splits import policy_sides
 from teams_dagster.instructions.seeds import Seed
 from teams_dagster.ledger.estimates import Expected
 from teams_dagster.ledger.tables import write_table
+from teams_dagster.policy.algorithms.config import TRPOConfig
 from teams_dagster.policy.checkpoint import Checkpoint
-from teams_dagster.policy.config import TrainingConfig, TRPOConfig
+from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.features import FEATURE_VERSION
 from teams_dagster.policy.rollouts import is_flat
 from teams_dagster.report.markdown import as_markdown_image, markdown_table

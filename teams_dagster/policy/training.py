@@ -23,14 +23,17 @@ from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool
 from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.instructions.prompts import prompt
+from teams_dagster.policy.algorithms.critic import fit_lbfgs
+from teams_dagster.policy.algorithms.minibatches import rows
+from teams_dagster.policy.algorithms.objectives import sampled
+from teams_dagster.policy.algorithms.report import PolicyStep
+from teams_dagster.policy.algorithms.trpo import trpo_step
 from teams_dagster.policy.checkpoint import Checkpoint, IterationRecord, TrainingOrigin
 from teams_dagster.policy.config import TrainingConfig
-from teams_dagster.policy.critic import fit_critic
 from teams_dagster.policy.estimators import advantages, discounted_returns, explained_variance, normalised
 from teams_dagster.policy.features import FEATURE_VERSION, FEATURES
 from teams_dagster.policy.network import PolicyNetwork, ValueNetwork
 from teams_dagster.policy.rollouts import Batch, batch_of, is_flat, tally
-from teams_dagster.policy.trpo import TRPOUpdate, entropy, trpo_update
 from teams_dagster.streams import content_hash, generator
 
 _log = logging.getLogger(__name__)
@@ -170,8 +173,6 @@ def _update(checkpoint: Checkpoint, episodes: Sequence[Episode]) -> Checkpoint:
     critic.load(checkpoint.critic)
     batch = batch_of(episodes)
     with _one_thread():
-        with torch.no_grad():
-            randomness = float(entropy(policy(batch.features), batch.valid))
         explained, loss, update = learn(policy, critic, batch, config)
     total = tally(episodes)
     record = IterationRecord(
@@ -187,7 +188,7 @@ def _update(checkpoint: Checkpoint, episodes: Sequence[Episode]) -> Checkpoint:
         unclear=total.unclear,
         operation_mix={name: count / total.transitions for name, count in total.operations.items()},
         eliminated=total.eliminated,
-        entropy=randomness,
+        entropy=update.entropy,
         explained_variance=explained,
         critic_loss=loss,
         update=update.status.value,
@@ -200,7 +201,7 @@ def _update(checkpoint: Checkpoint, episodes: Sequence[Episode]) -> Checkpoint:
 
 def learn(
     policy: PolicyNetwork, critic: ValueNetwork, batch: Batch, config: TrainingConfig
-) -> tuple[float, float, TRPOUpdate]:
+) -> tuple[float, float, PolicyStep]:
     """Improve both networks in place on `batch`: the critic's fit after the advantages and before the policy's step.
 
     Returns the critic's explained variance before its fit, its loss after it, and what the policy's step did.
@@ -211,15 +212,10 @@ def learn(
         final = torch.where(batch.truncated, critic(batch.final_features), 0.0)
     targets = discounted_returns(batch.rewards, valid, final, gamma=config.gamma)
     gains = advantages(batch.rewards, values, valid, final, gamma=config.gamma, decay=config.gae_decay)
-    loss = fit_critic(critic, batch.features, targets, valid, config.critic)
-    update = trpo_update(
-        lambda: policy(batch.features),
-        list(policy.parameters()),
-        batch.actions,
-        normalised(gains, valid),
-        valid,
-        config.trpo,
-    )
+    inputs = rows(batch.features, valid)
+    loss = fit_lbfgs(critic, inputs, rows(targets, valid), config.critic)
+    judge = sampled(rows(batch.actions, valid), rows(normalised(gains, valid), valid))
+    update = trpo_step(lambda: policy(inputs), list(policy.parameters()), judge, config.trpo)
     return explained_variance(values, targets, valid), loss, update
 
 

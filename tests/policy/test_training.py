@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.instructions.operations import Operation
+from teams_dagster.policy.algorithms.config import TRPOConfig
 from teams_dagster.policy.checkpoint import Checkpoint
-from teams_dagster.policy.config import TrainingConfig, TRPOConfig
+from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.training import TrainingFailed, _drawn, train
 from teams_dagster.streams import uniform
 from tests.support.toy_world import ToyWorld, topical, topical_seeds

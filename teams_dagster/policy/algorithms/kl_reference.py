@@ -30,9 +30,18 @@ def frozen(policy: nn.Module) -> LogProbabilities:
     return log_probabilities
 
 
-def penalised(rewards: torch.Tensor, log_ratio: torch.Tensor, by_learner: torch.Tensor, kappa: float) -> torch.Tensor:
-    """r~ = r - kappa (log pi_old(a|s) - log pi_ref(a|s)) where the learner chose; r elsewhere. All of one shape."""
-    return torch.where(by_learner, rewards - kappa * log_ratio, rewards)
+def gap(
+    policy: LogProbabilities, reference: LogProbabilities, features: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """log pi_old, and log pi_old - log pi_ref, of every choice at `features`: both (states, choices), no gradients."""
+    with torch.no_grad():
+        old = policy(features)
+        return old, old - reference(features)
+
+
+def mean_gap(old: torch.Tensor, distance: torch.Tensor) -> float:
+    """Mean KL(pi_old || pi_ref) over the states of `gap`, in nats."""
+    return float((old.exp() * distance).sum(-1).mean())
 
 
 def next_kappa(kappa: float, kl: float, config: KLReferenceConfig) -> float:

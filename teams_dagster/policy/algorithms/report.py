@@ -23,6 +23,19 @@ class UpdateStatus(StrEnum):
 
 
 @dataclass(frozen=True)
+class PolicyStep:
+    """What became of the policy; the fields are those of `UpdateReport`."""
+
+    status: UpdateStatus
+    entropy: float = 0.0
+    kl: float = 0.0
+    improvement: float = 0.0
+    step_size: float = 0.0
+    clip_fraction: float | None = None
+    imitation_loss: float | None = None
+
+
+@dataclass(frozen=True)
 class UpdateReport:
     """One update in numbers, each finite or None."""
 
