@@ -249,6 +249,13 @@ def test_the_imitation_term_learns_from_the_guides_labels():
     assert all(report.imitation_loss is not None for report in reports)
 
 
+def test_with_an_imitation_term_labels_teach_even_where_no_step_is_the_learners():
+    config = AggreVaTeDConfig(beta=0, step=PPOConfig(imitation_weight=1.0))
+    learner, reports = run(config)
+    assert not same(learner, chain.learner_of(config))
+    assert [report.policy_steps for report in reports] == [0, 0]
+
+
 def test_an_unreadable_answer_of_the_guide_is_never_a_label():
     config = BCConfig()
     learner, reports = run(
