@@ -24,7 +24,8 @@ from teams_dagster.ledger.costs import Cost, costs_by, total_cost
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.lineage.replay import LedgerAsker, Verification, replay_samples, replay_transitions
 from teams_dagster.policy.baselines import UNIFORM
-from teams_dagster.policy.checkpoint import FeaturesChanged
+from teams_dagster.policy.checkpoint import CheckpointOutdated, FeaturesChanged
+from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.report.baseline import EVOL_INSTRUCT_QUERIES
 from teams_dagster.report.markdown import markdown_table
 from teams_dagster.report.text import NANO
@@ -51,7 +52,7 @@ def query_costs(
     with ledger.open() as opened:
         groups = {columns: costs_by(opened, columns.split(", ")) for columns in GROUPED_BY}
         total = total_cost(opened)
-    expert = asdict(expert_yield(store)) | {"uniform_accepted_per_rewrite": _uniform_per_rewrite(store)}
+    expert = asdict(expert_yield(store)) | {"accepted_per_rewrite": _per_rewrite(store)}
 
     def make(draft: Draft) -> None:
         content = {columns: [_plain(cost) for cost in costs] for columns, costs in groups.items()}
@@ -81,21 +82,25 @@ def expert_yield(store: ArtefactStore) -> Yield:
     return total
 
 
-def _uniform_per_rewrite(store: ArtefactStore) -> float | None:
-    """The share of uniform's rewrites that were accepted on held-out seeds; None where that was not measured."""
+def _per_rewrite(store: ArtefactStore) -> dict[str, float]:
+    """The share of each policy's rewrites that were accepted on held-out seeds; of none where nothing was compared."""
+    if not store.exists("policy_comparison"):
+        return {}
     scores = read_policy_scores(store.current("policy_comparison"))
-    return next((s.mean for s in scores if (s.policy, s.metric) == (UNIFORM, "accepted_per_rewrite")), None)
+    return {s.policy: s.mean for s in scores if s.metric == "accepted_per_rewrite" and s.policy in (TRAINED, UNIFORM)}
 
 
 def expert_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """Expert answers per accepted pair, uniform's and the paper's beside them."""
     found = dict(facts["expert"])
-    share = found.pop("uniform_accepted_per_rewrite")
+    shares = found.pop("accepted_per_rewrite")
     measured = Yield(**found)
-    uniform = None if share is None else measured.with_rewrites_accepted_at(share)
     lines = (
         ("trained policy, measured in the generations", measured.answers_per_pair),
-        ("uniform, by its acceptance on held-out seeds", uniform),
+        *(
+            (f"{name}, by its rewrites' acceptance on held-out seeds", measured.with_rewrites_accepted_at(share))
+            for name, share in sorted(shares.items())
+        ),
         ("the paper, which keeps everything and never reviews", PAPER),
     )
     return [(name, "-" if value is None else f"{value:.2f}") for name, value in lines]
@@ -204,6 +209,9 @@ async def _replay(
         environment, actor, seeds = generation_world(store, manifest, asker)
     except FeaturesChanged:
         found.skip("made by a policy that reads features of another version", rows)
+        return
+    except CheckpointOutdated:
+        found.skip("made by a policy of an earlier version of this code", rows)
         return
     await replay_transitions(
         environment,

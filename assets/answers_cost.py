@@ -10,7 +10,7 @@ from resources.language_models.roles import LanguageModels
 from teams_dagster.environment.state import Transition
 from teams_dagster.ledger.costs import costs_of
 
-ANSWERS = ("rewrite_request_id", "review_request_id", "guide_request_id")
+ANSWERS = ("rewrite_request_id", "review_request_id", "guide_request_id", "unread_request_id")
 """The columns of a transition that name the answers it used."""
 
 

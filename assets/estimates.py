@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assets.comparison.asset import comparison_inputs, comparison_roles, policy_comparison
+from assets.comparison.asset import comparison_inputs, policy_comparison
 from assets.comparison.config import ComparisonSettings
 from assets.comparison.estimate import comparison_questions
 from assets.expectations import UNTRAINED, answering_later, last_pace
@@ -28,7 +28,7 @@ from assets.manifests import (
     prompt_versions,
     read_manifest,
 )
-from assets.policy import divide, policy_inputs, policy_output, trained_policy, training_questions
+from assets.policy import divide, load_policy, policy_inputs, policy_output, trained_policy, training_questions
 from assets.policy_config import PolicyConfig
 from assets.responses import (
     ResponsesConfig,
@@ -126,12 +126,17 @@ class Walk:
         held_out: dict[str, Instruction],
     ) -> Step:
         config = ComparisonSettings(**self.configs.get("policy_comparison", {}))
-        plan, earlier = config.plan(self.models), None
+        trained = PolicyConfig(**self.configs.get("trained_policy", {}))
+        training, reference = trained.training(), bool(trained.kl_reference.policy_version)
+        if policy is not None:
+            checkpoint = load_policy(policy)
+            training, reference = checkpoint.config, checkpoint.origin.reference_version is not None
+        plan, earlier = config.plan(self.models, training, referenced=reference), None
         if seeds is not None and policy is not None:
-            inputs = comparison_inputs(seeds, policy, self.models, comparison_roles(plan, policy))
+            inputs = comparison_inputs(seeds, policy, self.models, plan.roles(training))
             earlier = output_of(policy_comparison, config, inputs, settings=plan.settings()).earlier(self.store)
         made = reusable(config, earlier)
-        expected = [] if made else comparison_questions(self.store, train, held_out, plan, policy, earlier)
+        expected = [] if made else comparison_questions(self.store, train, held_out, plan, training, policy, earlier)
         return Step("policy_comparison", tuple(expected), made is not None)
 
     def _generation(

@@ -69,8 +69,10 @@ UNTRAINED = Pace(
 
 
 def last_pace(policy: Artefact) -> Pace:
-    """What the episodes of a policy's last iteration asked."""
+    """What the episodes of a policy's last iteration asked; where a guide acted in them, what an untrained one does."""
     facts = policy.facts
+    if facts.get("guidance_queries"):
+        return UNTRAINED
     rewrites = HORIZON * (1 - facts["operation_mix"].get("none", 0.0))
     accepted = facts["accepted_per_episode"]
     questions = accepted / facts["accepted_per_query"] if accepted else 2 * rewrites
@@ -83,8 +85,11 @@ def paces_of(artefacts: Iterable[Artefact]) -> list[Pace]:
     return [pace for artefact in artefacts if (pace := Pace.of(artefact)) is not None]
 
 
-def asking_of(transitions: Path) -> dict[str, int]:
-    """What the episodes of a `transitions` table asked, for the facts of its artefact."""
+def asking_of(transitions: Path, episodes: int | None = None) -> dict[str, int]:
+    """What the episodes of a `transitions` table asked, for the facts of its artefact.
+
+    `episodes` is their number where some are branches of others; by default all that have rows count.
+    """
     columns = [
         "episode_id",
         "operation",
@@ -101,7 +106,7 @@ def asking_of(transitions: Path) -> dict[str, int]:
 
     rewrites = table.num_rows - table["operation"].to_pylist().count("none")
     return {
-        "episodes": distinct("episode_id"),
+        "episodes": distinct("episode_id") if episodes is None else episodes,
         "rewrites": rewrites,
         "reviews": sum(table["queries"].to_pylist()) - rewrites,
         "new_rewrites": distinct("rewrite_request_id"),
@@ -117,9 +122,18 @@ def still_open(earlier: Artefact | None, everything: int) -> int:
 
 
 def rewriting(
-    rewriter: Role, episodes: int, seeds: Collection[Instruction], seen: Sequence[Pace], stated: Pace
+    rewriter: Role,
+    episodes: int,
+    seeds: Collection[Instruction],
+    seen: Sequence[Pace],
+    stated: Pace,
+    *,
+    most: int | None = None,
 ) -> list[Expected]:
-    """The rewrites and reviews of `episodes` from `seeds`, likely as many as `seen` before, or as `stated`."""
+    """The rewrites and reviews of `episodes` from `seeds`, likely as many as `seen` before, or as `stated`.
+
+    There may be `most` episodes: more than `episodes` where some can have branches, or ask nothing.
+    """
     sample = _sample(seeds)
     rewrites = [rewrite_question(rewriter, operation, seed) for seed in sample for operation in TEXT_OPERATIONS]
     reviews = [review_question(seed, seed) for seed in sample]
@@ -128,25 +142,29 @@ def rewriting(
         (Role.REVIEWER, Purpose.REVIEW, "reviews", reviews, VERDICT),
     )
     return [
-        _of_kind(role, purpose, episodes, name, seen, stated, mean_bytes(requests), sampling.max_tokens)
+        _of_kind(
+            role, purpose, episodes, most or episodes, name, seen, stated, mean_bytes(requests), sampling.max_tokens
+        )
         for role, purpose, name, requests, sampling in kinds
     ]
 
 
-def guiding(episodes: int, seeds: Collection[Instruction], seen: Sequence[Pace]) -> list[Expected]:
-    """The guide's questions in `episodes`: one a step at most, and one more where its answer cannot be read."""
+def guiding(
+    episodes: int, seeds: Collection[Instruction], seen: Sequence[Pace], *, most: int | None = None
+) -> list[Expected]:
+    """The guide's questions in `episodes` (`most` at most, by default as many): one a step, or two."""
     sample = [guide_question(seed, [], HORIZON, may_rest=True) for seed in _sample(seeds)]
     guided = [pace for pace in seen if pace.guidance]
     stated = replace(UNTRAINED, guidance=HORIZON / 2)
     low, usual = _rates("guidance", guided, stated)
-    most = episodes * HORIZON * ATTEMPTS
+    bound = (episodes if most is None else most) * HORIZON * ATTEMPTS
     return [
         Expected(
             Role.GUIDE,
             Purpose.GUIDE,
-            least=min(most, int(episodes * low)),
-            likely=min(most, round(episodes * usual)),
-            most=most,
+            least=min(bound, int(episodes * low)),
+            likely=min(bound, round(episodes * usual)),
+            most=bound,
             prompt_bytes=mean_bytes(sample),
             max_tokens=NAMING.max_tokens,
         )
@@ -183,6 +201,7 @@ def _of_kind(
     role: Role,
     purpose: Purpose,
     episodes: int,
+    most_episodes: int,
     name: str,
     seen: Sequence[Pace],
     stated: Pace,
@@ -191,7 +210,7 @@ def _of_kind(
 ) -> Expected:
     low, usual = _rates(name, seen, stated)
     _, new = _rates(f"new_{name}", seen, stated)
-    most = episodes * HORIZON
+    most = most_episodes * HORIZON
     return Expected(
         role,
         purpose,

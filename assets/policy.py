@@ -1,14 +1,13 @@
 """The policy: trained on a part of the seeds, compared on the rest."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import numpy as np
 
 from assets.answers_cost import AnswersCost, answers_cost
 from assets.expectations import ASKING, UNTRAINED, asking_of, guiding, paces_of, rewriting, still_open
@@ -31,8 +30,8 @@ from teams_dagster.instructions.seeds import Seed
 from teams_dagster.ledger.estimates import Expected
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.policy.checkpoint import Checkpoint
-from teams_dagster.policy.config import TrainingConfig
-from teams_dagster.policy.features import FEATURE_VERSION
+from teams_dagster.policy.config import TrainingConfig, most_branches
+from teams_dagster.policy.encoder import encoder
 from teams_dagster.policy.tally import is_flat
 from teams_dagster.report.markdown import as_markdown_image, markdown_table
 from teams_dagster.report.text import NANO
@@ -78,12 +77,13 @@ def trained_policy(
         asking = models.asking(where, *roles_of(training), expected=expected, log=context.log.info)
         reference = reference_policy(store, config)
         checkpoint = loop.run(_train(context, asking, training_seeds, training, reference, draft.folder))
-        merge_parts(draft.folder, [iteration_part(number) for number in range(checkpoint.iteration)])
+        merge_parts(draft.folder, training_parts(checkpoint))
         write_prompts(draft.folder, context.run.run_id)
         cost = answers_cost(models, draft.folder / "transitions.parquet")
         row = _policy_row(checkpoint, seeds.data_version, cost, context.run.run_id)
         write_table(draft.folder, "policies", [row])
-        asked = {ASKING: asking_of(draft.folder / "transitions.parquet"), **outcome_facts(models, where)}
+        episodes = checkpoint.iteration * training.episodes_per_iteration
+        asked = {ASKING: asking_of(draft.folder / "transitions.parquet", episodes), **outcome_facts(models, where)}
         draft.finish(checkpoint.policy_version, _policy_facts(checkpoint, cost) | asked)
 
     return make_or_reuse(
@@ -107,7 +107,7 @@ def policy_inputs(
     return {
         "seed_instructions": seeds.data_version,
         "prompts": prompts_version(),
-        "features": FEATURE_VERSION,
+        "features": encoder(training.features).version,
         **models.versions(*roles_of(training)),
         **({"reference_policy": reference} if reference else {}),
     }
@@ -125,10 +125,16 @@ def policy_output(
     return output_of(asset, config, inputs, settings=training_settings(training))
 
 
-def reference_policy(store: ArtefactStore, config: PolicyConfig) -> dict[str, np.ndarray] | None:
-    """The weights of the policy that a training stays near to; None for the uniform one. Raises ArtefactMissing."""
+def reference_policy(store: ArtefactStore, config: PolicyConfig) -> Checkpoint | None:
+    """The policy that a training stays near to; None for the uniform one. Raises ArtefactMissing."""
     version = config.kl_reference.policy_version
-    return load_policy(store.of_version("trained_policy", version)).policy if version else None
+    return load_policy(store.of_version("trained_policy", version)) if version else None
+
+
+def reference_of(store: ArtefactStore, policy: Artefact) -> Checkpoint | None:
+    """The policy that a trained one was kept near to. Raises ArtefactMissing."""
+    version = policy.manifest["inputs"].get("reference_policy")
+    return load_policy(store.of_version("trained_policy", version)) if version else None
 
 
 def training_questions(
@@ -138,9 +144,15 @@ def training_questions(
     episodes = training.iterations * training.episodes_per_iteration
     if output is not None:
         episodes = still_open(output.earlier(store), _episodes_left(training, output.unfinished(store)))
-    seen = paces_of(store.all_of("trained_policy"))
-    asked = rewriting(Role.INSTRUCTOR, episodes, seeds.values(), seen, UNTRAINED)
-    return asked + (guiding(episodes, seeds.values(), seen) if training.asks_guide else [])
+    seen = paces_of(artefact for artefact in store.all_of("trained_policy") if trained_alike(artefact, training))
+    most = episodes * most_branches(training.algorithm, len(training.allowed_operations))
+    asked = rewriting(Role.INSTRUCTOR, episodes, seeds.values(), seen, UNTRAINED, most=most)
+    return asked + (guiding(episodes, seeds.values(), seen, most=most) if training.asks_guide else [])
+
+
+def trained_alike(policy: Artefact, training: TrainingConfig) -> bool:
+    """Whether a policy was trained by the same algorithm: what an episode asks depends on it."""
+    return policy.facts.get("algorithm", "trpo") == training.algorithm.name
 
 
 def _episodes_left(training: TrainingConfig, folder: Path) -> int:
@@ -155,16 +167,12 @@ async def _train(
     asking: AbstractAsyncContextManager[Engine],
     seeds: dict[str, Instruction],
     training: TrainingConfig,
-    reference: dict[str, np.ndarray] | None,
+    reference: Checkpoint | None,
     folder: Path,
 ) -> Checkpoint:
     from teams_dagster.policy.training import train
 
     episodes = _episodes_left(training, folder)
-
-    def record(iteration: int, episodes: Sequence[Episode]) -> None:
-        with EpisodeTables(part_folder(folder, iteration_part(iteration)), context.run.run_id) as tables:
-            tables.record(episodes)
 
     async with (
         asking as engine,
@@ -176,15 +184,29 @@ async def _train(
             training,
             folder / CHECKPOINT,
             reference=reference,
-            sink=record,
+            sink=recording(folder, context.run.run_id),
             on_episode=lambda episode: progress.done(episode.accepted),
             progress=lambda line: context.log.info(f"{line}; {spent_so_far(engine.tallies)}"),
         )
 
 
-def iteration_part(number: int) -> str:
-    """The name of the part that holds a training's iteration."""
-    return f"{number:06d}"
+def recording(folder: Path, run_id: str, name: str = "trained") -> Callable[[int, Sequence[Episode]], None]:
+    """What writes each iteration of the training `name` to a part of its own."""
+
+    def record(iteration: int, episodes: Sequence[Episode]) -> None:
+        with EpisodeTables(part_folder(folder, _part(name, iteration)), run_id) as tables:
+            tables.record(episodes)
+
+    return record
+
+
+def training_parts(checkpoint: Checkpoint, name: str = "trained") -> list[str]:
+    """The parts that a training wrote."""
+    return [_part(name, number) for number in range(checkpoint.iteration)]
+
+
+def _part(name: str, iteration: int) -> str:
+    return f"{name}-{iteration:06d}"
 
 
 def policy_seeds(seeds: Artefact) -> tuple[dict[str, Instruction], dict[str, Instruction]]:

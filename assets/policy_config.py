@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from assets.making import AssetConfig
 from resources.language_models.roles import LanguageModels
 from teams_dagster.completions.protocol import Role
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
+from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.policy.algorithms import config as method
-from teams_dagster.policy.config import TrainingConfig
+from teams_dagster.policy.config import TrainingConfig, most_queries
 from teams_dagster.policy.encoder import FeatureConfig
 
 QUESTIONS = 10_000
@@ -71,8 +72,10 @@ class AdamCritic(method.AdamCriticConfig, dg.Config):
     """The critic, fitted by Adam."""
 
 
-class Features(FeatureConfig, dg.Config):
+class Features(dg.Config):
     """What the policy reads."""
+
+    embedding_model: str = Field(default="", description=FeatureConfig.model_fields["embedding_model"].description)
 
 
 class KLReference(dg.Config):
@@ -122,8 +125,11 @@ class PolicyConfig(AssetConfig):
 
     def training(self) -> TrainingConfig:
         """The method's own configuration."""
-        config = TrainingConfig(
+        if not self.kl_reference.weight and (self.kl_reference.policy_version or self.kl_reference.target):
+            raise ValueError("kl_reference names a policy or a target without a `weight`: give it one, or leave it out")
+        return TrainingConfig(
             root_seed=self.root_seed,
+            iterations=self.iterations or self._default_iterations(),
             episodes_per_iteration=self.episodes_per_iteration,
             patience=self.patience,
             gamma=self.gamma,
@@ -136,8 +142,12 @@ class PolicyConfig(AssetConfig):
             if self.kl_reference.weight
             else None,
         )
-        iterations = self.iterations or config.iterations_within(QUESTIONS)
-        return config.model_copy(update={"iterations": iterations})
+
+    def _default_iterations(self) -> int:
+        """As many as `QUESTIONS` are enough for; at least 1."""
+        choices = len(Operation) if self.allow_none else len(TEXT_OPERATIONS)
+        algorithm = TypeAdapter(method.AlgorithmConfig).validate_python(self.algorithm.model_dump())
+        return max(1, QUESTIONS // (self.episodes_per_iteration * most_queries(algorithm, choices)))
 
 
 def _dumped(**parts: dg.Config) -> dict[str, Any]:

@@ -93,6 +93,7 @@ def merge_parts(folder: Path, names: Sequence[str]) -> None:
             raise RuntimeError(f"{begun} lacks {', '.join(missing)}: remove {folder} and run the same step again")
         for table, key in zip(_TABLES, ("transition_id", "instruction_id"), strict=True):
             merge_tables(folder, table, parts, key)
+        shutil.rmtree(merged, ignore_errors=True)
         begun.rename(merged)
     shutil.rmtree(merged, ignore_errors=True)
 

@@ -8,16 +8,15 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.comparison.config import ComparisonPlan, ComparisonSettings
+from assets.comparison.config import ComparisonSettings
 from assets.comparison.estimate import comparison_asking, comparison_episodes, comparison_questions
 from assets.comparison.scores import Kept, all_scores
-from assets.comparison.trainings import trained_contenders, trained_parts
+from assets.comparison.trainings import Trainings
 from assets.expectations import ASKING
 from assets.making import OWNERS, UNANSWERED, make_or_reuse, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
-from assets.policy import load_policy, policy_seeds, prompts_version, trained_policy, write_prompts
-from assets.policy_config import roles_of
-from assets.recording import EpisodeTables, merge_parts, part_folder
+from assets.policy import load_policy, policy_seeds, prompts_version, reference_of, trained_policy, write_prompts
+from assets.recording import PARTS, EpisodeTables, merge_parts, part_folder
 from assets.seeds import seed_instructions
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft
@@ -26,6 +25,7 @@ from teams_dagster.completions.engine import CallContext, Engine
 from teams_dagster.completions.progress import Progress
 from teams_dagster.completions.protocol import Role
 from teams_dagster.environment.transition import Environment
+from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.policy.baselines import UNIFORM
@@ -66,19 +66,22 @@ def policy_comparison(
 ) -> dg.MaterializeResult:
     """Train what is compared besides the deployed policy, play every policy on the held-out seeds, and score it."""
     seeds, policy = store.current("seed_instructions"), store.current("trained_policy")
-    where, plan = CallContext(context.run.run_id, "policy_comparison"), config.plan(models)
-    roles = comparison_roles(plan, policy)
+    deployed, where = load_policy(policy), CallContext(context.run.run_id, "policy_comparison")
+    plan = config.plan(models, deployed.config, referenced=deployed.origin.reference_version is not None)
+    roles = plan.roles(deployed.config)
     inputs = comparison_inputs(seeds, policy, models, roles)
 
     def make(draft: Draft) -> None:
         earlier = output_of(context.assets_def, config, inputs, settings=plan.settings()).earlier(store)
         training_seeds, held_out = policy_seeds(seeds)
-        expected = comparison_questions(store, training_seeds, held_out, plan, policy, earlier)
+        expected = comparison_questions(store, training_seeds, held_out, plan, deployed.config, policy, earlier)
         asking = models.asking(where, *roles, expected=expected, log=context.log.info)
-        comparison, kept = loop.run(_compare(context, asking, seeds, policy, plan, draft))
-        merge_parts(draft.folder, [*trained_parts(plan, policy), PLAYS])
-        write_prompts(draft.folder, context.run.run_id)
+        begun = (draft.folder / PARTS).exists()
+        trainings = Trainings(training_seeds, deployed, reference_of(store, policy), plan, draft.folder)
+        comparison, kept = loop.run(_compare(context, asking, trainings, held_out, draft))
         scores = all_scores(comparison, kept, plan, policy, models)
+        merge_parts(draft.folder, [*trainings.parts(), PLAYS])
+        write_prompts(draft.folder, context.run.run_id)
         write_table(draft.folder, "policy_scores", [asdict(score) | {"run_id": context.run.run_id} for score in scores])
         draft.finish(
             content_hash("policy_scores", [{k: repr(v) for k, v in asdict(score).items()} for score in scores]),
@@ -89,7 +92,7 @@ def policy_comparison(
                 "training_seeds": plan.training_seeds,
                 "questions_per_seed": plan.config.questions_per_seed,
                 UNANSWERED: sum(tally.truncated for tally in comparison.tallies.values()),
-                ASKING: comparison_asking(models, where, plan, policy, len(comparison.seed_ids)),
+                ASKING: {} if begun else comparison_asking(models, where, plan, deployed.config, len(held_out)),
                 **outcome_facts(models, where),
             },
         )
@@ -107,12 +110,6 @@ def policy_comparison(
     )
 
 
-def comparison_roles(plan: ComparisonPlan, policy: Artefact | None) -> tuple[Role, ...]:
-    """Who a comparison asks; `policy` is None before it is trained."""
-    training = () if policy is None else roles_of(load_policy(policy).config)
-    return tuple(role for role in Role if role in {*plan.roles, *training})
-
-
 def comparison_inputs(
     seeds: Artefact, policy: Artefact, models: LanguageModels, roles: tuple[Role, ...]
 ) -> dict[str, str]:
@@ -128,16 +125,13 @@ def comparison_inputs(
 async def _compare(
     context: dg.AssetExecutionContext,
     asking: AbstractAsyncContextManager[Engine],
-    seeds: Artefact,
-    policy: Artefact,
-    plan: ComparisonPlan,
+    trainings: Trainings,
+    held_out: Mapping[str, Instruction],
     draft: Draft,
 ) -> tuple[Comparison, Kept]:
     """The comparison, and what else is needed of its episodes."""
-    checkpoint = load_policy(policy)
-    training_seeds, held_out = policy_seeds(seeds)
-    kept = Kept()
-    total = comparison_episodes(plan, checkpoint.config, len(held_out))
+    kept, plan, deployed = Kept(), trainings.plan, trainings.deployed.config
+    total = comparison_episodes(plan, deployed, len(held_out))
     async with (
         asking as engine,
         Progress(total, "episodes", engine.tallies, context.log.info, kept="edits accepted") as progress,
@@ -146,10 +140,8 @@ async def _compare(
         def done(episode: Any) -> None:
             progress.done(episode.accepted)
 
-        trained = await trained_contenders(
-            engine, training_seeds, checkpoint, plan, draft.folder, context.run.run_id, done, context.log.info
-        )
-        environment = Environment(engine, Pool(training_seeds.values()), checkpoint.config.reward, Role.INSTRUCTOR)
+        trained = await trainings.contenders(engine, context.run.run_id, done, context.log.info)
+        environment = Environment(engine, Pool(trainings.seeds.values()), deployed.reward, Role.INSTRUCTOR)
         with EpisodeTables(part_folder(draft.folder, PLAYS), context.run.run_id) as tables:
 
             def keep(name: str, by_seed: Mapping[str, SeedPlay]) -> None:
@@ -161,7 +153,7 @@ async def _compare(
                 [*trained, *baseline_contenders(plan.baselines)],
                 held_out,
                 plan.config,
-                trained_on=training_seeds,
+                trained_on=trainings.seeds,
                 sink=keep,
                 on_episode=done,
                 progress=context.log.info,

@@ -7,13 +7,14 @@ from typing import Any, Literal
 from pydantic import Field
 
 from assets.making import AssetConfig
-from assets.policy_config import is_embedded
+from assets.policy_config import is_embedded, roles_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.completions.protocol import Role
 from teams_dagster.policy.baselines import GUIDE, ROUND_ROBIN, UNIFORM, baselines
 from teams_dagster.policy.comparison.compare import ComparisonConfig
 from teams_dagster.policy.comparison.contenders import NO_HISTORY, TEXT_BLIND, TRAINED
 from teams_dagster.policy.config import TrainingConfig
+from teams_dagster.settings import SettingsError
 
 EMBEDDED_TRAINING_SEEDS = 5
 
@@ -33,10 +34,10 @@ class ComparisonPlan:
     baselines: tuple[str, ...]
     ablations: tuple[Ablation, ...]
 
-    @property
-    def roles(self) -> tuple[Role, ...]:
-        """Who is asked by the policies themselves; a training may ask the guide, too."""
-        return (Role.INSTRUCTOR, Role.REVIEWER, *((Role.GUIDE,) if GUIDE in self.baselines else ()))
+    def roles(self, deployed: TrainingConfig) -> tuple[Role, ...]:
+        """Who is asked: by the policies themselves, and by those that are trained for the comparison."""
+        guided = GUIDE in self.baselines or (deployed.asks_guide and bool(self.trainings(deployed)))
+        return (Role.INSTRUCTOR, Role.REVIEWER, *((Role.GUIDE,) if guided else ()))
 
     def settings(self) -> dict[str, Any]:
         """What decides the comparison's output."""
@@ -103,13 +104,21 @@ class ComparisonSettings(AssetConfig):
     resamples: int = Field(default=_DEFAULT.resamples, ge=200, description="Bootstrap resamples.")
     root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
 
-    def plan(self, models: LanguageModels) -> "ComparisonPlan":
-        """What is compared, with what depends on the models that are asked."""
-        embedded = is_embedded(models, Role.INSTRUCTOR, Role.REVIEWER)
-        named = self.baselines if self.baselines is not None else list(baselines()) if embedded else [ROUND_ROBIN]
-        ablations = self.ablations if self.ablations is not None else ABLATIONS if embedded else ()
+    def plan(self, models: LanguageModels, training: TrainingConfig, *, referenced: bool = False) -> ComparisonPlan:
+        """What is compared, with what depends on the models that are asked.
+
+        `training` is the deployed policy's, `referenced` whether it was kept near to another policy.
+        """
+        embedded = is_embedded(models, *roles_of(training))
+        named = self.baselines if self.baselines is not None else default_baselines(models, embedded=embedded)
+        ablations = self.ablations if self.ablations is not None else ABLATIONS if embedded and not referenced else ()
         _refuse_unknown("baselines", named, baselines())
         _refuse_unknown("ablations", ablations, ABLATIONS)
+        if ablations and referenced:
+            raise ValueError(
+                f"the policy was kept near to another one, which reads all features: {', '.join(ablations)} cannot be"
+                " trained alike; leave `ablations` out"
+            )
         return ComparisonPlan(
             config=ComparisonConfig(
                 root_seed=self.root_seed, questions_per_seed=self.questions_per_seed, resamples=self.resamples
@@ -118,6 +127,17 @@ class ComparisonSettings(AssetConfig):
             baselines=tuple(name for name in baselines() if name in {UNIFORM, *named}),
             ablations=tuple(name for name in ABLATIONS if name in ablations),
         )
+
+
+def default_baselines(models: LanguageModels, *, embedded: bool) -> list[str]:
+    """All with the embedded rules, the guide's only where it is one of them; else `uniform` and `round_robin`."""
+    if not embedded:
+        return [ROUND_ROBIN]
+    try:
+        guided = is_embedded(models, Role.GUIDE)
+    except SettingsError:
+        guided = False
+    return [name for name in baselines() if guided or name != GUIDE]
 
 
 def _refuse_unknown(what: str, names: Collection[str], known: Collection[str]) -> None:

@@ -4,7 +4,6 @@ from math import ceil
 
 from assets.comparison.config import ComparisonPlan
 from assets.expectations import UNTRAINED, guiding, last_pace, paces_of, rewriting, still_open
-from assets.policy import load_policy
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore
 from teams_dagster.completions.engine import CallContext
@@ -15,7 +14,8 @@ from teams_dagster.instructions.operations import TEXT_OPERATIONS
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.estimates import Expected
 from teams_dagster.policy.baselines import CEILING, GUIDE, LOOK_AHEAD, baselines, is_deterministic
-from teams_dagster.policy.config import TrainingConfig
+from teams_dagster.policy.comparison.playing import Allowance
+from teams_dagster.policy.config import TrainingConfig, most_branches
 
 
 def comparison_questions(
@@ -23,19 +23,25 @@ def comparison_questions(
     training_seeds: dict[str, Instruction],
     held_out: dict[str, Instruction],
     plan: ComparisonPlan,
+    training: TrainingConfig,
     policy: Artefact | None,
     earlier: Artefact | None,
 ) -> list[Expected]:
-    """What a comparison will ask, by what earlier ones asked; `policy` is None before it is trained."""
-    config = load_policy(policy).config if policy else TrainingConfig()
-    trained = trained_episodes(plan, config)
-    episodes = still_open(earlier, trained + played_episodes(plan, len(held_out)))
+    """What a comparison will ask, by what earlier ones asked; `policy` is None before it is trained.
+
+    Where some questions of it failed `earlier`, they alone are open, but answers that trainings then get can change
+    what they ask next: the most is everything.
+    """
+    trained, seeds = trained_episodes(plan, training), len(held_out)
+    episodes = still_open(earlier, trained + played_episodes(plan, seeds))
+    branches = most_branches(training.algorithm, len(training.allowed_operations))
+    most = trained * branches + played_episodes(plan, seeds, each=_most(plan))
     seen = paces_of(store.all_of("policy_comparison"))
     texts = [*training_seeds.values(), *held_out.values()]
     stated = last_pace(policy) if policy else UNTRAINED
-    asked = rewriting(Role.INSTRUCTOR, episodes, texts, seen, stated)
-    guided = (trained if config.asks_guide else 0) + (_episodes_of(GUIDE, plan, len(held_out)))
-    return asked + (guiding(min(episodes, guided), texts, []) if guided else [])
+    asked = rewriting(Role.INSTRUCTOR, episodes, texts, seen, stated, most=most)
+    guided = (trained * branches if training.asks_guide else 0) + _episodes_of(GUIDE, plan, seeds, _most(plan))
+    return asked + (guiding(min(episodes, guided), texts, [], most=guided) if guided else [])
 
 
 def comparison_episodes(plan: ComparisonPlan, config: TrainingConfig, seeds: int) -> int:
@@ -48,30 +54,39 @@ def trained_episodes(plan: ComparisonPlan, config: TrainingConfig) -> int:
     return sum(t.config.iterations * t.config.episodes_per_iteration for t in plan.trainings(config))
 
 
-def played_episodes(plan: ComparisonPlan, seeds: int) -> int:
-    """Episodes that ask as much as all policies do, about: a look-ahead's count for each operation that it tries."""
-    trained = plan.training_seeds * (2 + len(plan.ablations)) * seeds * _an_allowance(plan)
-    return trained + sum(_episodes_of(name, plan, seeds) for name in plan.baselines)
+def played_episodes(plan: ComparisonPlan, seeds: int, each: int | None = None) -> int:
+    """Episodes that ask as much as all policies do: a look-ahead's count for each operation that it tries.
+
+    `each` is how many a policy plays from one seed; by default about as many as its allowance is enough for.
+    """
+    count = _likely(plan) if each is None else each
+    trained = plan.training_seeds * (2 + len(plan.ablations)) * seeds * count
+    return trained + sum(_episodes_of(name, plan, seeds, count) for name in plan.baselines)
 
 
-def _episodes_of(name: str, plan: ComparisonPlan, seeds: int) -> int:
+def _episodes_of(name: str, plan: ComparisonPlan, seeds: int, count: int) -> int:
     if name not in plan.baselines:
         return 0
     if name in (LOOK_AHEAD, CEILING):
-        begun = 1 if name == LOOK_AHEAD else _an_allowance(plan)
-        return seeds * begun * len(TEXT_OPERATIONS)
-    return seeds * (1 if is_deterministic(baselines()[name]) else _an_allowance(plan))
+        charged = ceil(plan.config.questions_per_seed / (len(TEXT_OPERATIONS) * HORIZON))
+        return seeds * (min(charged, count) if name == LOOK_AHEAD else count) * len(TEXT_OPERATIONS)
+    return seeds * (1 if is_deterministic(baselines()[name]) else count)
 
 
-def _an_allowance(plan: ComparisonPlan) -> int:
+def _likely(plan: ComparisonPlan) -> int:
     """Episodes from one seed: one more than the allowance is enough for, since some edits are not reviewed."""
     return ceil(plan.config.questions_per_seed / (2 * HORIZON)) + 1
 
 
+def _most(plan: ComparisonPlan) -> int:
+    """Episodes from one seed at most."""
+    return Allowance(plan.config.questions_per_seed).episodes
+
+
 def comparison_asking(
-    models: LanguageModels, where: CallContext, plan: ComparisonPlan, policy: Artefact, seeds: int
+    models: LanguageModels, where: CallContext, plan: ComparisonPlan, training: TrainingConfig, seeds: int
 ) -> dict[str, int]:
-    """What the comparison asked in this run, for the facts of its artefact; nothing when an earlier run began it."""
+    """What the comparison asked in this run, for the facts of its artefact; nothing where all was answered."""
     rows = {"run_id": where.run_id, "asset_key": where.asset_key}
     with models.ledger.open() as ledger:
         asked = {cost.group["purpose"]: cost for cost in costs_by(ledger, ["purpose"], rows)}
@@ -79,7 +94,7 @@ def comparison_asking(
         return {}
     rewrites, reviews = asked["rewrite"], asked["review"]
     return {
-        "episodes": comparison_episodes(plan, load_policy(policy).config, seeds),
+        "episodes": comparison_episodes(plan, training, seeds),
         "rewrites": rewrites.asked,
         "reviews": reviews.asked,
         "new_rewrites": rewrites.asked - rewrites.reused,

@@ -33,6 +33,9 @@ class Decision:
     proposed: Operation | None = None
     """What the guide named; None when it was not asked, or could not be read."""
     guide_request_id: str | None = None
+    """The guide's answer that was read, or the last that could not be."""
+    unread_request_id: str | None = None
+    """The guide's answer before that one, which could not be read."""
     queries: int = 0
     """Questions that were asked to decide."""
     failure: str | None = None

@@ -81,6 +81,7 @@ async def _take(
             chosen_by=decision.chosen_by,
             proposed=decision.proposed,
             guide_request_id=decision.guide_request_id,
+            unread_request_id=decision.unread_request_id,
             guidance_queries=decision.queries,
         ),
         following,

@@ -19,7 +19,7 @@ The process (state, transition and reward are those of `environment.transition`,
   good: the reward is 0 and the observation that of the state before, whose value is to be bootstrapped. Errors that end
   everything (an exhausted budget) are raised; no episode has moved then, and what was paid is reused when the step is
   tried again.
-- Nothing is discounted here: that is the learner's (this project's own use 0.99).
+- Nothing is discounted here: that is the learner's (this project's own default is 0.9).
 - Each episode starts from a seed that is drawn by a stream keyed by root seed and episode number, whatever the answers
   and their order. `reset(seed=...)` sets the root seed and begins at episode 0; `reset()` begins the next episodes.
 
@@ -28,7 +28,8 @@ in an event loop of its own, in a thread; `close` waits for calls that are under
 
     @asynccontextmanager
     async def opened():
-        engine = Engine({Role.INSTRUCTOR: model, Role.REVIEWER: model}, ledger, context, prices)
+        bounds = Budgets(project=Budget(queries=40_000))
+        engine = Engine({Role.INSTRUCTOR: model, Role.REVIEWER: model}, ledger, context, prices, budgets=bounds)
         try:
             yield Environment(engine, Pool(seeds.values()), RewardConfig(), Role.INSTRUCTOR)
         finally:
@@ -42,7 +43,7 @@ in an event loop of its own, in a thread; `close` waits for calls that are under
     from stable_baselines3 import PPO  # its vectors are its own; so is the face for them
     from teams_dagster.environment.stable_baselines import InstructionVecEnv
 
-    PPO("MlpPolicy", InstructionVecEnv(task, num_envs=32), n_steps=48, gamma=0.99).learn(20_000)
+    PPO("MlpPolicy", InstructionVecEnv(task, num_envs=32), n_steps=48, gamma=0.9).learn(20_000)
 """
 
 from __future__ import annotations

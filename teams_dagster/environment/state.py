@@ -151,6 +151,8 @@ class Transition:
     """What the guide named for this state; None when it was not asked, or could not be read."""
     guide_request_id: str | None = None
     """The answer that was read, or the last that could not be."""
+    unread_request_id: str | None = None
+    """The guide's answer before that one, which could not be read."""
     guidance_queries: int = 0
     """Questions asked to choose the operation: the guide's, or those of a look-ahead. The reward leaves them out."""
 
@@ -195,6 +197,7 @@ class Transition:
             "chosen_by": self.chosen_by.value,
             "proposed": self.proposed.value if self.proposed else None,
             "guide_request_id": self.guide_request_id,
+            "unread_request_id": self.unread_request_id,
             "guidance_queries": self.guidance_queries,
         }
 

@@ -10,7 +10,7 @@ from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.operations import Operation
 from teams_dagster.instructions.prompts import prompt
 
-NAMING = Sampling(temperature=0.7, top_p=0.95, max_tokens=16)
+NAMING = Sampling(temperature=0.7, top_p=0.95, max_tokens=32)
 """A sample from the guide: only samples of it are used, never its probabilities."""
 
 NOTHING_YET = "none yet"

@@ -138,6 +138,7 @@ TRANSITIONS = Table(
             "chosen_by": _TEXT,
             "proposed": _TEXT,
             "guide_request_id": _TEXT,
+            "unread_request_id": _TEXT,
             "guidance_queries": _INT,
             "run_id": _TEXT,
         },

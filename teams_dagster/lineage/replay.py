@@ -31,7 +31,7 @@ TOLERANCE = 1e-6
 """Probabilities and rewards are computed again on another machine: they agree within this. All else is exact."""
 
 
-LATER_COLUMNS = frozenset({"chosen_by", "proposed", "guide_request_id", "guidance_queries"})
+LATER_COLUMNS = frozenset({"chosen_by", "proposed", "guide_request_id", "unread_request_id", "guidance_queries"})
 """Columns of `transitions` that files written before guides were asked do not have."""
 
 

@@ -98,11 +98,6 @@ def is_deterministic(baseline: Actor | Decider) -> bool:
     return isinstance(baseline, RoundRobin | Fixed)
 
 
-def asks_guide(name: str) -> bool:
-    """Whether the baseline `name` asks the guide."""
-    return name == GUIDE
-
-
 def baseline_version(name: str) -> str:
     """The policy version that a baseline's transitions carry."""
     return content_hash("baseline", name, [operation.value for operation in _ORDER])

@@ -40,6 +40,10 @@ class FeaturesChanged(ValueError):
     """A policy that reads other features than this code makes."""
 
 
+class CheckpointOutdated(ValueError):
+    """A policy of another version of this code, in a file that this one does not read."""
+
+
 @dataclass(frozen=True)
 class TrainingOrigin:
     """What a policy was trained on and with: a run may only be resumed where all of it is the same."""
@@ -104,8 +108,8 @@ class Checkpoint:
         encode = encoder(self.config.features, donors)
         if self.origin.feature_version != encode.version:
             raise FeaturesChanged(
-                f"this policy reads features {self.origin.feature_version}, the code makes {encode.version};"
-                " train it again"
+                f"this policy reads features {self.origin.feature_version}, the code makes {encode.version}: train it"
+                " again (`force: true` where its embedding model was changed in place)"
             )
         mask = self.config.allowed
         if allowed is not None:
@@ -134,7 +138,10 @@ class Checkpoint:
         except (SafetensorError, KeyError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} is not a policy checkpoint ({error}); delete it and train again") from error
         if state["format"] != FORMAT:
-            raise ValueError(f"{path} has checkpoint format {state['format']}, this code reads {FORMAT}; train again")
+            raise CheckpointOutdated(
+                f"{path} has checkpoint format {state['format']}, this code reads {FORMAT}: train the policy again, and"
+                " begin generations that are to go on with it again (`policy: latest`)"
+            )
         origin = state["origin"]
         models = {role: ModelIdentity(**origin[role]) for role in ("instructor", "reviewer", "guide") if origin[role]}
         checkpoint = cls(

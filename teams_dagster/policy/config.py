@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import HORIZON
@@ -16,8 +18,8 @@ from teams_dagster.policy.algorithms.config import (
     KLReferenceConfig,
     LBFGSCriticConfig,
     LOLSConfig,
-    PPOConfig,
     TRPOConfig,
+    asks_guide,
 )
 from teams_dagster.policy.encoder import FeatureConfig
 from teams_dagster.policy.guide import ATTEMPTS as GUIDE_ATTEMPTS
@@ -50,6 +52,20 @@ class TrainingConfig(BaseModel):
         default=None, description="A price on moving away from a reference policy; None: none."
     )
 
+    @model_validator(mode="after")
+    def _phases_are_reached(self) -> Self:
+        if isinstance(self.algorithm, D2LOLSConfig) and self.algorithm.switch >= self.iterations:
+            raise ValueError(
+                f"d2lols changes to PPO++ after {self.algorithm.switch} iterations, and there are {self.iterations}:"
+                " give it a smaller `switch`, or more `iterations`"
+            )
+        if self.patience and self.asks_guide:
+            raise ValueError(
+                f"patience {self.patience} watches the return of episodes in which the guide acts too: leave it out"
+                f" with {self.algorithm.name}"
+            )
+        return self
+
     @property
     def allowed_operations(self) -> tuple[Operation, ...]:
         """Which operations the policy may choose."""
@@ -63,22 +79,24 @@ class TrainingConfig(BaseModel):
     @property
     def asks_guide(self) -> bool:
         """Whether the algorithm needs the guide."""
-        return not isinstance(self.algorithm, TRPOConfig | PPOConfig)
+        return asks_guide(self.algorithm)
 
     @property
     def most_queries_an_episode(self) -> int:
         """Questions of one episode, its branches included, at most."""
-        steps = 2 * HORIZON
-        if not self.asks_guide:
-            return steps
-        guided = steps + GUIDE_ATTEMPTS * HORIZON
-        if (
-            isinstance(self.algorithm, AggreVaTeDConfig | LOLSConfig | D2LOLSConfig)
-            and self.algorithm.form == "enumerated"
-        ):
-            return len(self.allowed_operations) * guided
-        return guided
+        return most_queries(self.algorithm, len(self.allowed_operations))
 
-    def iterations_within(self, queries: int) -> int:
-        """How many iterations so many questions are enough for; at least 1."""
-        return max(1, queries // (self.episodes_per_iteration * self.most_queries_an_episode))
+
+def most_queries(algorithm: AlgorithmConfig, choices: int) -> int:
+    """Questions of one episode of a training, its branches included, at most; of so many `choices` at each step."""
+    steps = 2 * HORIZON + (GUIDE_ATTEMPTS * HORIZON if asks_guide(algorithm) else 0)
+    return most_branches(algorithm, choices) * steps
+
+
+def most_branches(algorithm: AlgorithmConfig, choices: int) -> int:
+    """Episodes that one of a training comes to at most: each choice is tried where the algorithm enumerates them."""
+    match algorithm:
+        case AggreVaTeDConfig(form="enumerated") | LOLSConfig(form="enumerated") | D2LOLSConfig(form="enumerated"):
+            return choices
+        case _:
+            return 1

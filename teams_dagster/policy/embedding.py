@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -28,13 +28,14 @@ class SentenceEmbedding:
                 " -c constraints.txt"
             ) from error
         try:
-            self._model = SentenceTransformer(model, device="cpu").eval()
+            dtype = {"dtype": "float32"}  # as stored, some are in half precision, which NumPy cannot read
+            self._model = SentenceTransformer(model, device="cpu", model_kwargs=dtype).eval()
         except (OSError, ValueError) as error:
             raise EmbeddingUnavailable(
                 f"the embedding model {model!r} cannot be loaded ({error}): give a folder or a hub id that"
                 " sentence-transformers reads"
             ) from error
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(f"{self._model}{sorted(self._model.tokenizer.get_vocab().items())}".encode())
         for name, tensor in sorted(self._model.state_dict().items()):
             digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
         self.size = int(self._model.get_embedding_dimension() or 0)
@@ -50,3 +51,9 @@ class SentenceEmbedding:
         vector = self._model.encode(text, normalize_embeddings=True, show_progress_bar=False).astype(np.float64)
         vector.flags.writeable = False
         return vector
+
+
+@cache
+def sentence_embedding(model: str) -> SentenceEmbedding:
+    """The model in the folder or of the hub id `model`, loaded once a process. Raises EmbeddingUnavailable."""
+    return SentenceEmbedding(model)

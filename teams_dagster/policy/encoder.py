@@ -103,6 +103,6 @@ def encoder(config: FeatureConfig, donors: Sequence[Instruction] = ()) -> Encode
     """
     if not config.embedding_model:
         return Encoder(config, HashedWords(), donors)
-    from teams_dagster.policy.embedding import SentenceEmbedding
+    from teams_dagster.policy.embedding import sentence_embedding
 
-    return Encoder(config, SentenceEmbedding(config.embedding_model), donors)
+    return Encoder(config, sentence_embedding(config.embedding_model), donors)

@@ -52,7 +52,7 @@ class Guide:
                 )
             except QuestionFailed as failed:
                 return replace(said, failure=f"guide: {failed.kind.value}: {failed.detail}")
-            said = replace(said, guide_request_id=answer.request_id)
+            said = replace(said, guide_request_id=answer.request_id, unread_request_id=said.guide_request_id)
             if (operation := _named(answer, self.allowed)) is not None:
                 return replace(said, operation=operation, proposed=operation)
         return said
@@ -68,8 +68,10 @@ class Guide:
 
 
 def _named(answer: Answer, allowed: Collection[Operation]) -> Operation | None:
+    """The operation that an answer names. One that was cut short may have named it before."""
     completion = answer.completion
-    return parse_operation(completion.text, allowed) if completion.outcome is Outcome.USABLE else None
+    readable = completion.outcome in (Outcome.USABLE, Outcome.TRUNCATED)
+    return parse_operation(completion.text, allowed) if readable else None
 
 
 @dataclass(frozen=True)
@@ -89,5 +91,6 @@ class Labelled:
             acted,
             proposed=said.proposed,
             guide_request_id=said.guide_request_id,
+            unread_request_id=said.unread_request_id,
             queries=acted.queries + said.queries,
         )

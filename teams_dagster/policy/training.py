@@ -25,7 +25,7 @@ from teams_dagster.instructions.prompts import prompt
 from teams_dagster.policy.actor import PolicyActor
 from teams_dagster.policy.algorithms.algorithm import Algorithm, UpdateReport, algorithm_of
 from teams_dagster.policy.algorithms.learner import Learner
-from teams_dagster.policy.checkpoint import Checkpoint, TrainingOrigin, Weights, weights_version
+from teams_dagster.policy.checkpoint import Checkpoint, TrainingOrigin
 from teams_dagster.policy.collecting import Collected, RollingIn, batch_of, collect, plan_batch
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.curve import IterationRecord
@@ -54,15 +54,15 @@ async def train(
     path: Path,
     *,
     name: str = POLICY_NAME,
-    reference: Weights | None = None,
+    reference: Checkpoint | None = None,
     sink: Sink | None = None,
     on_episode: Callable[[Episode], object] | None = None,
     progress: Callable[[str], None] = _log.info,
 ) -> Checkpoint:
     """Train a policy on `seeds` (by seed id), with the checkpoint at `path`; continue from it where there is one.
 
-    `name` is what its transitions are filed under. `reference` are the weights of the policy that `kl_reference`
-    keeps near to; None: the uniform policy. `on_episode` hears of each episode as it is done, `progress` of each
+    `name` is what its transitions are filed under. `reference` is the policy that `kl_reference` keeps near to; None:
+    the uniform policy. `on_episode` hears of each episode as it is done, `progress` of each
     iteration.
 
     Raises TrainingFailed when the checkpoint belongs to another run, or when no question of a batch was answered.
@@ -73,7 +73,7 @@ async def train(
     environment = Environment(asker, Pool(seeds.values()), config.reward, Role.INSTRUCTOR)
     algorithm = algorithm_of(config.algorithm, config.root_seed)
     learner = _new_learner(config, encode, reference)
-    checkpoint = _begin(_origin(environment, seeds, encode, algorithm, reference), config, learner, path)
+    checkpoint = _begin(_origin(environment, seeds, encode, config, reference), config, learner, path)
     learner.restore(checkpoint.state)
     if 0 < checkpoint.iteration < config.iterations:
         progress(f"continuing after iteration {checkpoint.iteration} of {config.iterations}")
@@ -89,13 +89,24 @@ async def train(
         progress(f"stopped early: {config.patience} iterations brought no better return")
     if is_flat(checkpoint.curve[0].reward_variance):
         progress(
-            f"the reward is flat (variance {checkpoint.curve[0].reward_variance:.4f} under the untrained policy):"
+            f"the reward is flat (variance {checkpoint.curve[0].reward_variance:.4f} in the first batch):"
             " no policy can show a gain over uniform"
         )
     return checkpoint
 
 
-def _new_learner(config: TrainingConfig, encode: Encoder, reference: Weights | None) -> Learner:
+def _new_learner(config: TrainingConfig, encode: Encoder, reference: Checkpoint | None) -> Learner:
+    """A learner before its first update. Raises TrainingFailed for a reference policy of another kind."""
+    if reference is not None:
+        there, here = (
+            (reference.origin.feature_version, reference.config.hidden, reference.config.allow_none),
+            (encode.version, config.hidden, config.allow_none),
+        )
+        if there != here:
+            raise TrainingFailed(
+                f"the reference policy {reference.policy_version} reads other features, has other layers or may choose"
+                " other operations than the one to be trained: train it with the same settings"
+            )
     return Learner.new(
         features=encode.size,
         hidden=config.hidden,
@@ -106,7 +117,7 @@ def _new_learner(config: TrainingConfig, encode: Encoder, reference: Weights | N
         gamma=config.gamma,
         decay=config.gae_decay,
         root_seed=config.root_seed,
-        reference=reference,
+        reference=reference.policy if reference else None,
     )
 
 
@@ -114,14 +125,14 @@ def _origin(
     environment: Environment,
     seeds: Mapping[str, Instruction],
     encode: Encoder,
-    algorithm: Algorithm,
-    reference: Weights | None,
+    config: TrainingConfig,
+    reference: Checkpoint | None,
 ) -> TrainingOrigin:
     """What the training is made from."""
     asked = [
         *(operation.value for operation in TEXT_OPERATIONS),
         "review",
-        *(["guide"] if algorithm.asks_guide else []),
+        *(["guide"] if config.asks_guide else []),
     ]
     return TrainingOrigin(
         seeds_version=content_hash("seeds", sorted((name, seed.instruction_id) for name, seed in seeds.items())),
@@ -130,8 +141,8 @@ def _origin(
         prompt_versions={name: prompt(name).version for name in asked},
         instructor=environment.asker.identity(Role.INSTRUCTOR),
         reviewer=environment.asker.identity(Role.REVIEWER),
-        guide=environment.asker.identity(Role.GUIDE) if algorithm.asks_guide else None,
-        reference_version=weights_version(reference) if reference else None,
+        guide=environment.asker.identity(Role.GUIDE) if config.asks_guide else None,
+        reference_version=reference.policy_version if reference else None,
     )
 
 

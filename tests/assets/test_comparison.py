@@ -8,8 +8,12 @@ import pytest
 from assets.comparison.asset import policy_comparison, read_policy_scores
 from assets.comparison.config import ComparisonSettings
 from assets.comparison.trainings import TRAININGS
-from assets.policy import trained_policy
+from assets.policy import load_policy, trained_policy
+from teams_dagster.completions.protocol import Role
+from teams_dagster.policy.algorithms.config import PPOPlusPlusConfig
 from teams_dagster.policy.baselines import baselines
+from teams_dagster.policy.checkpoint import Checkpoint
+from teams_dagster.policy.config import TrainingConfig
 from tests.support.project import Project
 
 WIDE = {
@@ -82,7 +86,7 @@ def test_an_interrupted_comparison_keeps_the_trainings_that_were_finished(projec
 
 
 def test_by_default_the_embedded_rules_have_five_trainings_and_every_baseline(project: Project):
-    plan = ComparisonSettings().plan(project.models)
+    plan = ComparisonSettings().plan(project.models, TrainingConfig())
     assert plan.training_seeds == 5
     assert plan.baselines == tuple(baselines())
     assert plan.ablations == ("text_blind", "no_history")
@@ -92,8 +96,29 @@ def test_by_default_other_models_have_one_training_and_two_baselines(project: Pr
     for role in ("INSTRUCTOR", "REVIEWER"):
         monkeypatch.setenv(f"TEAMS_{role}_MODEL", "m")
         monkeypatch.setenv(f"TEAMS_{role}_BASE_URL", "http://127.0.0.1:9/v1")
-    plan = ComparisonSettings().plan(project.models)
+    plan = ComparisonSettings().plan(project.models, TrainingConfig())
     assert (plan.training_seeds, plan.baselines, plan.ablations) == (1, ("uniform", "round_robin"), ())
+
+
+def test_a_guide_that_is_no_embedded_rule_is_asked_only_on_purpose(project: Project, monkeypatch):
+    monkeypatch.setenv("TEAMS_GUIDE_MODEL", "m")
+    monkeypatch.setenv("TEAMS_GUIDE_BASE_URL", "http://127.0.0.1:9/v1")
+    for role in ("INSTRUCTOR", "REVIEWER", "EXPERT"):
+        monkeypatch.setenv(f"TEAMS_{role}_PROVIDER", "offline")
+    assert "guide" not in ComparisonSettings().plan(project.models, TrainingConfig()).baselines
+    guided = TrainingConfig(algorithm=PPOPlusPlusConfig())
+    assert ComparisonSettings().plan(project.models, guided).training_seeds == 1
+
+
+def test_a_guide_that_is_not_configured_is_missed_by_nobody(project: Project, monkeypatch):
+    for role in ("INSTRUCTOR", "REVIEWER"):
+        monkeypatch.setenv(f"TEAMS_{role}_PROVIDER", "offline")
+    monkeypatch.setenv("TEAMS_EXPERT_MODEL", "m")
+    monkeypatch.setenv("TEAMS_EXPERT_BASE_URL", "http://127.0.0.1:9/v1")
+    plan = ComparisonSettings().plan(project.models, TrainingConfig())
+    assert plan.training_seeds == 5
+    assert set(plan.baselines) == set(baselines()) - {"guide"}
+    assert Role.GUIDE not in plan.roles(TrainingConfig())
 
 
 def test_one_training_is_said_to_show_no_variance(project: Project):
@@ -104,9 +129,21 @@ def test_one_training_is_said_to_show_no_variance(project: Project):
 
 def test_an_unknown_baseline_is_named(project: Project):
     with pytest.raises(ValueError, match="unknown baselines clever"):
-        ComparisonSettings(baselines=["clever"]).plan(project.models)
+        ComparisonSettings(baselines=["clever"]).plan(project.models, TrainingConfig())
     with pytest.raises(ValueError, match="unknown ablations deaf"):
-        ComparisonSettings(ablations=["deaf"]).plan(project.models)
+        ComparisonSettings(ablations=["deaf"]).plan(project.models, TrainingConfig())
+
+
+def test_a_policy_that_was_kept_near_to_another_has_its_seeds_trained_so_and_no_ablation(project: Project):
+    cloned = project.store.current("trained_policy").data_version
+    near = {"kl_reference": {"weight": 0.1, "policy_version": cloned}, "root_seed": 3}
+    assert project.make(trained_policy, trained_policy=near)
+    assert project.make(policy_comparison, policy_comparison={"training_seeds": 2})
+    [left] = (project.store.current("policy_comparison").folder / TRAININGS).rglob("policy.safetensors")
+    deployed = load_policy(project.store.current("trained_policy"))
+    assert Checkpoint.load(left).origin.reference_version == deployed.origin.reference_version == cloned
+    with pytest.raises(ValueError, match="cannot be trained alike"):
+        ComparisonSettings(ablations=["text_blind"]).plan(project.models, deployed.config, referenced=True)
 
 
 def test_a_policy_by_another_algorithm_is_compared_with_others_trained_alike(project: Project):

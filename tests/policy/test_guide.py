@@ -48,6 +48,8 @@ def test_an_answer_that_cannot_be_read_is_asked_once_more_as_another_replica():
     first = run(world).transitions[0]
     assert (first.operation, first.chosen_by, first.guidance_queries) == (Operation.BREADTH, ChosenBy.GUIDE, 2)
     assert [request.replica for request in guide_questions(world)[:2]] == [0, 1]
+    assert first.unread_request_id is not None
+    assert first.unread_request_id != first.guide_request_id
 
 
 def test_then_the_operation_is_drawn_uniformly_and_is_nobodys_word():

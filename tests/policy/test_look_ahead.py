@@ -3,6 +3,8 @@
 import asyncio
 from collections import Counter
 
+import pytest
+
 from teams_dagster.completions.protocol import Purpose
 from teams_dagster.environment.episodes import EpisodePlan, run_episodes
 from teams_dagster.environment.state import HORIZON, ChosenBy, EpisodeKey, EpisodePurpose
@@ -37,6 +39,21 @@ def test_charged_it_pays_for_everything_it_tried():
 def test_where_all_pay_alike_it_draws():
     chosen = Counter(t.operation for episode in run(ToyWorld(), 40) for t in episode.transitions)
     assert set(chosen) == set(TEXT_OPERATIONS)
+
+
+def test_where_every_operation_loses_it_rests():
+    for episode in run(ToyWorld(lambda before, operation: False)):
+        assert {t.operation for t in episode.transitions} == {Operation.NONE}
+        assert (episode.queries, episode.total_reward) == (0, 0)
+
+
+def test_an_error_that_is_not_the_episodes_is_raised_as_it_is():
+    class Broke(ToyWorld):
+        async def ask(self, request, **options):
+            raise LookupError("the budget is exhausted")
+
+    with pytest.raises(LookupError, match="budget"):
+        run(Broke())
 
 
 def test_an_operation_that_gets_no_answer_is_passed_over():

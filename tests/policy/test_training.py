@@ -24,7 +24,7 @@ from teams_dagster.policy.algorithms.config import (
     PPOPlusPlusConfig,
     TRPOConfig,
 )
-from teams_dagster.policy.checkpoint import Checkpoint
+from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated
 from teams_dagster.policy.collecting import drawn
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.training import TrainingFailed, train
@@ -104,15 +104,21 @@ def test_every_algorithm_gives_the_same_weights_at_any_concurrency_and_after_a_k
 
 
 @pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"trpo", "ppo"}))
-def test_an_algorithm_with_a_guide_learns_from_it_and_pays_for_its_questions(tmp_path, name):
-    config = SHORT.model_copy(update={"algorithm": ALGORITHMS[name], "iterations": 12, "gae_decay": 0.0})
-    checkpoint = run(ToyWorld(topical, guide=guided()), tmp_path / "p", config, topical_seeds(60))
+def test_an_algorithm_with_a_guide_pays_for_its_questions(tmp_path, name):
+    config = SHORT.model_copy(update={"algorithm": ALGORITHMS[name]})
+    checkpoint = run(ToyWorld(topical, guide=guided()), tmp_path / "p", config)
     assert checkpoint.origin.guide is not None
     assert sum(record.guidance_queries for record in checkpoint.curve) > 0
     assert all(record.queries >= record.guidance_queries for record in checkpoint.curve)
+
+
+@pytest.mark.parametrize("algorithm", [BCConfig(learning_rate=0.01), DAggerConfig(learning_rate=0.01)])
+def test_a_guides_choice_is_learnt_from_the_text_and_carries_over_to_others(tmp_path, algorithm):
+    config = SHORT.model_copy(update={"algorithm": algorithm, "iterations": 12})
+    checkpoint = run(ToyWorld(topical, guide=guided()), tmp_path / "p", config, topical_seeds(60))
     chances = np.array([checkpoint.actor().probabilities(start(n, s)) for n, s in topical_seeds(30, "new").items()])
     pays = [list(Operation).index(list(TOPICS.values())[number % 3]) for number in range(30)]
-    assert chances[np.arange(30), pays].mean() > 1.5 / len(Operation)
+    assert chances[np.arange(30), pays].mean() > 3 / len(Operation)
 
 
 def test_without_a_guide_the_guide_is_never_asked(tmp_path):
@@ -139,10 +145,12 @@ def test_a_price_on_leaving_uniform_keeps_the_policy_near_to_it(tmp_path):
 def test_training_near_to_another_policy_names_it(tmp_path):
     cloned = run(ToyWorld(topical), tmp_path / "bc", SHORT.model_copy(update={"algorithm": BCConfig()}))
     config = SHORT.model_copy(update={"kl_reference": KLReferenceConfig(weight=0.1)})
-    near = run(ToyWorld(topical), tmp_path / "p", config, reference=cloned.policy)
-    assert near.origin.reference_version
+    near = run(ToyWorld(topical), tmp_path / "p", config, reference=cloned)
+    assert near.origin.reference_version == cloned.policy_version
     with pytest.raises(TrainingFailed, match="another configuration"):
         run(ToyWorld(topical), tmp_path / "p", config)
+    with pytest.raises(TrainingFailed, match="reads other features"):
+        run(ToyWorld(topical), tmp_path / "q", config.model_copy(update={"hidden": (8,)}), reference=cloned)
 
 
 def test_training_stops_when_the_return_gets_no_better(tmp_path):
@@ -236,7 +244,7 @@ def test_it_learns_which_operation_pays_for_which_text(tmp_path):
     assert last.accepted_per_query > 3 * first.accepted_per_query
     assert last.mean_return > first.mean_return + 2
     assert last.entropy < first.entropy
-    assert all(record.kl <= 0.05 for record in checkpoint.curve)
+    assert all(record.kl <= TRPOConfig().max_kl for record in checkpoint.curve)
     assert last.explained_variance is not None
     assert last.explained_variance > 0.3
 
@@ -315,3 +323,18 @@ def test_a_changed_checkpoint_is_refused(tmp_path):
     (tmp_path / "p").write_bytes(content)
     with pytest.raises(ValueError, match="it was changed"):
         Checkpoint.load(tmp_path / "p")
+
+
+def test_a_checkpoint_of_an_earlier_format_says_what_to_do(tmp_path, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr("teams_dagster.policy.checkpoint.FORMAT", 1)
+        run(ToyWorld(topical), tmp_path / "p", SHORT.model_copy(update={"iterations": 1}))
+    with pytest.raises(CheckpointOutdated, match="train the policy again"):
+        Checkpoint.load(tmp_path / "p")
+
+
+def test_what_cannot_be_watched_or_reached_is_refused():
+    with pytest.raises(ValueError, match="watches the return"):
+        TrainingConfig(patience=3, algorithm=BCConfig())
+    with pytest.raises(ValueError, match="smaller `switch`"):
+        TrainingConfig(iterations=4, algorithm=D2LOLSConfig(switch=4))

@@ -44,10 +44,6 @@ class AggreVaTeD:
     step: TRPOConfig | PPOConfig
     root_seed: int
 
-    @property
-    def asks_guide(self) -> bool:
-        return True
-
     def roll_in(self, iteration: int, horizon: int, draw: Callable[[str], float]) -> RollIn:
         if draw("learner begins") >= self.beta:
             return RollIn(Who.LEARNER, Who.GUIDE, switch=0)

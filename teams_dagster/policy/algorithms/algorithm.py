@@ -33,11 +33,6 @@ __all__ = ["Algorithm", "UpdateReport", "algorithm_of"]
 class Algorithm(Protocol):
     """Says who acts in each episode of an iteration, and learns from what came of it."""
 
-    @property
-    def asks_guide(self) -> bool:
-        """Whether any episode may need the guide."""
-        ...
-
     def roll_in(self, iteration: int, horizon: int, draw: Callable[[str], float]) -> RollIn:
         """The plan of one episode of at most `horizon` steps. `draw(name)` is a uniform that belongs to the episode."""
         ...

@@ -162,7 +162,7 @@ class D2LOLSConfig(_Config):
     name: Literal["d2lols"] = "d2lols"
     beta_learner: float = Field(default=0.8, ge=0, le=1, description="PPO++'s beta.")
     beta_guide: float = Field(default=0.8, ge=0, le=1, description="AggreVaTeD's beta.")
-    switch: int = Field(default=10, ge=0, description="Iterations of AggreVaTeD; 20-40% of all is the usual share.")
+    switch: int = Field(default=4, ge=0, description="Iterations of AggreVaTeD; 20-40% of all is the usual share.")
     form: AggreVaTeDForm = Field(default="one_step", description="AggreVaTeD's form.")
     step: StepConfig = PPOConfig()
 
@@ -217,3 +217,20 @@ class KLReferenceConfig(_Config):
         gt=0,
         description="Mean KL(pi_old || pi_ref) that kappa steers to, by at most 2% an iteration; none: fixed.",
     )
+
+
+def asks_guide(algorithm: AlgorithmConfig) -> bool:
+    """Whether any episode of a training may need the guide."""
+    match algorithm:
+        case TRPOConfig():
+            return False
+        case PPOConfig(imitation_weight=weight):
+            return weight > 0
+        case PPOPlusPlusConfig(beta=beta, step=step):
+            return beta > 0 or asks_guide(step)
+        case LOLSConfig(tau=tau, beta_learner=beta, step=step):
+            return tau < 1 or beta > 0 or asks_guide(step)
+        case D2LOLSConfig(switch=switch, beta_learner=beta, step=step):
+            return switch > 0 or beta > 0 or asks_guide(step)
+        case AggreVaTeDConfig() | BCConfig() | DAggerConfig():
+            return True

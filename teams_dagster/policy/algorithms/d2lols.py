@@ -21,10 +21,6 @@ class D2LOLS:
     guides: AggreVaTeD
     switch: int
 
-    @property
-    def asks_guide(self) -> bool:
-        return self.switch > 0 or self.learners.asks_guide
-
     def phase(self, iteration: int) -> PPOPlusPlus | AggreVaTeD:
         """Whose `iteration` it is."""
         return self.guides if iteration < self.switch else self.learners

@@ -88,10 +88,6 @@ class Imitation:
     config: BCConfig | DAggerConfig
     root_seed: int
 
-    @property
-    def asks_guide(self) -> bool:
-        return True
-
     def roll_in(self, iteration: int, horizon: int, draw: Callable[[str], float]) -> RollIn:
         match self.config:
             case BCConfig():

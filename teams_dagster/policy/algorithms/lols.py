@@ -27,10 +27,6 @@ class LOLS:
     tau: float
     root_seed: int
 
-    @property
-    def asks_guide(self) -> bool:
-        return self.tau < 1 or self.learners.asks_guide
-
     def phase(self, iteration: int) -> PPOPlusPlus | AggreVaTeD:
         """Whose `iteration` it is."""
         return self.learners if uniform(self.root_seed, "lols", iteration) < self.tau else self.guides

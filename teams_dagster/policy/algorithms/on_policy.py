@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from teams_dagster.policy.algorithms.actor_critic import Plan, actor_critic_update
 from teams_dagster.policy.algorithms.batch import Batch
-from teams_dagster.policy.algorithms.config import PPOConfig, TRPOConfig
+from teams_dagster.policy.algorithms.config import PPOConfig, TRPOConfig, asks_guide
 from teams_dagster.policy.algorithms.learner import Learner
 from teams_dagster.policy.algorithms.report import UpdateReport
 from teams_dagster.policy.algorithms.roll_in import RollIn, Who
@@ -20,12 +20,8 @@ class OnPolicy:
     step: TRPOConfig | PPOConfig
     root_seed: int
 
-    @property
-    def asks_guide(self) -> bool:
-        return isinstance(self.step, PPOConfig) and self.step.imitation_weight > 0
-
     def roll_in(self, iteration: int, horizon: int, draw: Callable[[str], float]) -> RollIn:
-        return RollIn(Who.LEARNER, Who.LEARNER, switch=0, ask_labels=self.asks_guide)
+        return RollIn(Who.LEARNER, Who.LEARNER, switch=0, ask_labels=asks_guide(self.step))
 
     def update(self, learner: Learner, batch: Batch, iteration: int) -> UpdateReport:
         return learn_own_steps(learner, batch, self.step, (self.root_seed, "minibatches", iteration), self.step.name)

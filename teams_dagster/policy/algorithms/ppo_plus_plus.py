@@ -25,10 +25,6 @@ class PPOPlusPlus:
     step: TRPOConfig | PPOConfig
     root_seed: int
 
-    @property
-    def asks_guide(self) -> bool:
-        return self.beta > 0
-
     def roll_in(self, iteration: int, horizon: int, draw: Callable[[str], float]) -> RollIn:
         begins = horizon > 1 and draw("guide begins") < self.beta
         switch = 1 + int(draw("switch") * (horizon - 1)) if begins else 0

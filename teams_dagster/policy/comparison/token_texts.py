@@ -21,7 +21,6 @@ import numpy as np
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.ngrams import words
 
-KERNEL = "hashed_words_bigrams"
 DIMENSIONS = 512
 MAX_CHARACTERS = 8_000
 """Characters of an instruction, and of its input, that are read: memory is bounded, whatever the texts."""
