@@ -29,7 +29,7 @@ test: setup  ## the specification
 soak: setup  ## the long rounds: kills of workers and refreshes on SQLite and PostgreSQL (SOAK_ROUNDS=40 each)
 	$(BIN)/pytest -q -s --timeout 0 tests/soak/soak_*.py
 
-bench: setup  ## calls a second, CPU, waste and more beside Curator, DataDesigner and distilabel; about ten minutes
+bench: setup  ## calls a second, CPU, waste and more beside Curator, DataDesigner and distilabel; about a quarter of an hour
 	$(BIN)/python -m benchmarks.llm.run
 
 bench-policy: setup  ## rollouts a second, updates beside sb3, growth; about five minutes

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.comparison import policy_comparison
+from assets.comparison import policy_comparison, read_policy_scores
 from assets.generation import episode_plans, generated_instructions, generation_world
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.manifests import generated_for, prompt_versions, read_manifest
@@ -18,9 +18,12 @@ from assets.responses import accepted_of, expert_responses
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
 from teams_dagster.dataset.answers import answer_transitions
+from teams_dagster.dataset.yields import PAPER, Yield
+from teams_dagster.instructions.operations import Operation
 from teams_dagster.ledger.costs import Cost, costs_by, total_cost
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.lineage.replay import LedgerAsker, Verification, replay_samples, replay_transitions
+from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.checkpoint import FeaturesChanged
 from teams_dagster.report.baseline import EVOL_INSTRUCT_QUERIES
 from teams_dagster.report.markdown import markdown_table
@@ -30,7 +33,7 @@ from teams_dagster.streams import content_hash
 LAST_GENERATION = dg.LastPartitionMapping()
 COSTS = "costs.json"
 
-GROUPED_BY = ("asset_key", "role", "operation", "provider, model", "asset_key, purpose")
+GROUPED_BY = ("asset_key", "role", "operation", "provider, model", "asset_key, purpose", "asset_key, role")
 
 
 @dg.asset(
@@ -38,7 +41,7 @@ GROUPED_BY = ("asset_key", "role", "operation", "provider, model", "asset_key, p
     deps=[trained_policy, policy_comparison, dg.AssetDep(expert_responses, partition_mapping=LAST_GENERATION)],
     kinds={"duckdb"},
     owners=OWNERS,
-    code_version="1",
+    code_version="2",
     description="What was asked and what it cost, by asset, role, operation and model; refreshes teams.duckdb.",
 )
 def query_costs(
@@ -48,18 +51,54 @@ def query_costs(
     with ledger.open() as opened:
         groups = {columns: costs_by(opened, columns.split(", ")) for columns in GROUPED_BY}
         total = total_cost(opened)
+    expert = asdict(expert_yield(store)) | {"uniform_accepted_per_rewrite": _uniform_per_rewrite(store)}
 
     def make(draft: Draft) -> None:
         content = {columns: [_plain(cost) for cost in costs] for columns, costs in groups.items()}
         (draft.folder / COSTS).write_text(json.dumps(content, indent=1), encoding="utf-8")
-        draft.finish(content_hash("costs", content), _plain(total))
+        draft.finish(content_hash("costs", content, expert), _plain(total) | {"expert": expert})
 
-    result = make_or_reuse(
-        context, store, config=config, inputs={"ledger": content_hash(_plain(total))}, make=make, show=_show_costs
-    )
+    inputs = {"ledger": content_hash(_plain(total)), "expert": content_hash(expert)}
+    result = make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_costs)
     report = ledger.refresh()
     context.log.info(f"teams.duckdb: {report.reason} ({report.seconds:.1f} s)")
     return result
+
+
+def expert_yield(store: ArtefactStore) -> Yield:
+    """What became of the expert's answers in all generations."""
+    total = Yield(0, 0, 0, 0)
+    for partition in store.partitions("expert_responses"):
+        responses = store.current("expert_responses", partition)
+        asked = generated_for(store, responses).facts["operations"]
+        rewrites = {name: counts for name, counts in asked.items() if name != Operation.NONE.value}
+        total = Yield(
+            total.rewrites + sum(counts["chosen"] for counts in rewrites.values()),
+            total.accepted_rewrites + sum(counts["accepted"] for counts in rewrites.values()),
+            total.responses + responses.facts["samples"],
+            total.kept + responses.facts["kept"],
+        )
+    return total
+
+
+def _uniform_per_rewrite(store: ArtefactStore) -> float | None:
+    """The share of uniform's rewrites that were accepted on held-out seeds; None where that was not measured."""
+    scores = read_policy_scores(store.current("policy_comparison"))
+    return next((s.mean for s in scores if (s.policy, s.metric) == (UNIFORM, "accepted_per_rewrite")), None)
+
+
+def expert_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Expert answers per accepted pair, uniform's and the paper's beside them."""
+    found = dict(facts["expert"])
+    share = found.pop("uniform_accepted_per_rewrite")
+    measured = Yield(**found)
+    uniform = None if share is None else measured.with_rewrites_accepted_at(share)
+    lines = (
+        ("trained policy, measured in the generations", measured.answers_per_pair),
+        ("uniform, by its acceptance on held-out seeds", uniform),
+        ("the paper, which keeps everything and never reviews", PAPER),
+    )
+    return [(name, "-" if value is None else f"{value:.2f}") for name, value in lines]
 
 
 def _plain(cost: Cost) -> dict[str, Any]:
@@ -84,6 +123,9 @@ def _show_costs(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float 
     metadata["cost_usd"] = facts["cost_nano_usd"] / NANO
     metadata["calls_without_price"] = facts["unpriced"]
     metadata["share_of_baseline_queries"] = facts["asked"] / EVOL_INSTRUCT_QUERIES
+    metadata["expert_answers_per_accepted_pair"] = dg.MetadataValue.md(
+        markdown_table(("expert answers (rewrites and responses) per accepted pair", ""), expert_lines(facts))
+    )
     for columns, costs in read_costs(artefact).items():
         rows = [
             (

@@ -1,26 +1,23 @@
-"""The policy beside others that do not learn, on seeds it was never trained on."""
+"""The policy beside others, on seeds it was never trained on."""
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
+from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
-from pydantic import Field
 
-from assets.expectations import (
-    ASKING,
-    UNTRAINED,
-    asking_of,
-    compared_episodes,
-    last_pace,
-    paces_of,
-    rewriting,
-    still_open,
-)
-from assets.making import OWNERS, UNANSWERED, AssetConfig, make_or_reuse, output_of
+from assets.comparison_config import ComparisonPlan, ComparisonSettings
+from assets.comparison_estimate import comparison_asking, comparison_episodes, comparison_questions
+from assets.comparison_scores import all_scores, pay_off_line
+from assets.comparison_trainings import trained_contenders, trained_parts
+from assets.expectations import ASKING
+from assets.making import OWNERS, UNANSWERED, make_or_reuse, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
-from assets.policy import ROLES, load_policy, policy_seeds, prompts_version, trained_policy, write_prompts
-from assets.recording import EpisodeTables
+from assets.policy import load_policy, policy_seeds, prompts_version, trained_policy, write_prompts
+from assets.policy_config import roles_of
+from assets.recording import EpisodeTables, merge_parts, part_folder
 from assets.seeds import seed_instructions
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft
@@ -29,25 +26,31 @@ from teams_dagster.completions.engine import CallContext, Engine
 from teams_dagster.completions.progress import Progress
 from teams_dagster.completions.protocol import Role
 from teams_dagster.environment.transition import Environment
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool
-from teams_dagster.ledger.estimates import Expected
 from teams_dagster.ledger.tables import write_table
-from teams_dagster.policy.comparison import Comparison, ComparisonConfig, Score, compare, contenders
+from teams_dagster.policy.comparison.compare import Comparison, compare
+from teams_dagster.policy.comparison.contenders import TRAINED, baseline_contenders
+from teams_dagster.policy.comparison.playing import SeedPlay
+from teams_dagster.policy.comparison.scores import Score
 from teams_dagster.report.markdown import as_markdown_image, markdown_table
 from teams_dagster.streams import content_hash
 
+PLAYS = "comparison"
+"""The part of the tables that holds the compared episodes; the others hold trainings."""
 
-class ComparisonSettings(AssetConfig):
-    """How the policy is compared."""
+SHOWN = (
+    "accepted_per_query",
+    "accepted_per_episode",
+    "return",
+    "distinct_accepted_per_query",
+    "distinct_2",
+    "nearest_similarity",
+    "vendi_score",
+    "length_growth",
+)
+"""Metrics of the table of policies."""
 
-    episodes_per_seed: int = Field(default=4, ge=1, description="Episodes from each held-out seed.")
-    resamples: int = Field(default=2000, ge=200, description="Bootstrap resamples.")
-    root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
-
-    def comparison(self) -> ComparisonConfig:
-        """The method's own configuration."""
-        return ComparisonConfig(**self.model_dump(exclude={"force"}))
+PICTURED = ("accepted_per_query", "accepted_per_episode", "distinct_accepted_per_query", "vendi_score")
 
 
 @dg.asset(
@@ -55,65 +58,72 @@ class ComparisonSettings(AssetConfig):
     deps=[seed_instructions, trained_policy],
     kinds={"python", "parquet"},
     owners=OWNERS,
-    code_version="1",
+    code_version="2",
     description="The trained policy against uniform (what Evol-Instruct does) and other baselines on seeds it was never"
-    " trained on, with paired 95% intervals. Nothing paid depends on it.",
+    " trained on, at an equal number of questions, with paired 95% intervals. Nothing paid depends on it.",
 )
 def policy_comparison(
     context: dg.AssetExecutionContext, config: ComparisonSettings, store: ArtefactStore, models: LanguageModels
 ) -> dg.MaterializeResult:
-    """Run every policy on the held-out seeds and score it."""
+    """Train what is compared besides the deployed policy, play every policy on the held-out seeds, and score it."""
     seeds, policy = store.current("seed_instructions"), store.current("trained_policy")
-    where = CallContext(context.run.run_id, "policy_comparison")
-    inputs = comparison_inputs(seeds, policy, models)
+    where, plan = CallContext(context.run.run_id, "policy_comparison"), config.plan(models)
+    roles = comparison_roles(plan, policy)
+    inputs = comparison_inputs(seeds, policy, models, roles)
 
     def make(draft: Draft) -> None:
-        earlier = output_of(context.assets_def, config, inputs).earlier(store)
-        _, held_out = policy_seeds(seeds)
-        expected = comparison_questions(store, held_out, config, policy, earlier)
-        asking = models.asking(where, *ROLES, expected=expected, log=context.log.info)
-        with EpisodeTables(draft.folder, context.run.run_id) as tables:
-            comparison = loop.run(_compare(context, asking, seeds, policy, config, tables))
+        earlier = output_of(context.assets_def, config, inputs, settings=plan.settings()).earlier(store)
+        training_seeds, held_out = policy_seeds(seeds)
+        expected = comparison_questions(store, training_seeds, held_out, plan, policy, earlier)
+        asking = models.asking(where, *roles, expected=expected, log=context.log.info)
+        comparison, plays = loop.run(_compare(context, asking, seeds, policy, plan, draft))
+        merge_parts(draft.folder, [*trained_parts(plan, policy), PLAYS])
         write_prompts(draft.folder, context.run.run_id)
-        rows = [asdict(score) | {"run_id": context.run.run_id} for score in comparison.scores]
-        write_table(draft.folder, "policy_scores", rows)
+        scores = all_scores(comparison, plays, plan, policy, models)
+        write_table(draft.folder, "policy_scores", [asdict(score) | {"run_id": context.run.run_id} for score in scores])
         draft.finish(
-            content_hash("policy_scores", [asdict(score) for score in comparison.scores]),
+            content_hash("policy_scores", [{k: repr(v) for k, v in asdict(score).items()} for score in scores]),
             {
                 "flat_reward": comparison.flat_reward,
+                "reward_variance": {name: tally.reward_variance for name, tally in comparison.tallies.items()},
                 "seeds": len(comparison.seed_ids),
+                "training_seeds": plan.training_seeds,
+                "questions_per_seed": plan.config.questions_per_seed,
                 UNANSWERED: sum(tally.truncated for tally in comparison.tallies.values()),
-                ASKING: asking_of(draft.folder / "transitions.parquet"),
+                ASKING: comparison_asking(models, where, plan, policy, len(comparison.seed_ids)),
                 **outcome_facts(models, where),
             },
         )
 
     return make_or_reuse(
-        context, store, config=config, inputs=inputs, make=make, show=_show_comparison, published=models.publish
+        context,
+        store,
+        config=config,
+        settings=plan.settings(),
+        inputs=inputs,
+        make=make,
+        show=_show_comparison,
+        resume=True,
+        published=models.publish,
     )
 
 
-def comparison_inputs(seeds: Artefact, policy: Artefact, models: LanguageModels) -> dict[str, str]:
+def comparison_roles(plan: ComparisonPlan, policy: Artefact | None) -> tuple[Role, ...]:
+    """Who a comparison asks; `policy` is None before it is trained."""
+    training = () if policy is None else roles_of(load_policy(policy).config)
+    return tuple(role for role in Role if role in {*plan.roles, *training})
+
+
+def comparison_inputs(
+    seeds: Artefact, policy: Artefact, models: LanguageModels, roles: tuple[Role, ...]
+) -> dict[str, str]:
     """What a comparison is made from, besides its configuration."""
     return {
         "seed_instructions": seeds.data_version,
         "trained_policy": policy.data_version,
         "prompts": prompts_version(),
-        **models.versions(*ROLES),
+        **models.versions(*roles),
     }
-
-
-def comparison_questions(
-    store: ArtefactStore,
-    held_out: dict[str, Instruction],
-    config: ComparisonSettings,
-    policy: Artefact | None,
-    earlier: Artefact | None,
-) -> list[Expected]:
-    """What a comparison on `held_out` will ask, by what earlier ones asked; `policy` is None before it is trained."""
-    episodes = still_open(earlier, compared_episodes(len(held_out), config.comparison()))
-    seen = paces_of(store.all_of("policy_comparison"))
-    return rewriting(Role.INSTRUCTOR, episodes, held_out.values(), seen, last_pace(policy) if policy else UNTRAINED)
 
 
 async def _compare(
@@ -121,27 +131,43 @@ async def _compare(
     asking: AbstractAsyncContextManager[Engine],
     seeds: Artefact,
     policy: Artefact,
-    config: ComparisonSettings,
-    tables: EpisodeTables,
-) -> Comparison:
+    plan: ComparisonPlan,
+    draft: Draft,
+) -> tuple[Comparison, dict[str, list[Mapping[str, SeedPlay]]]]:
+    """The comparison, and what each policy did under each of its training seeds."""
     checkpoint = load_policy(policy)
     training_seeds, held_out = policy_seeds(seeds)
-    episodes = compared_episodes(len(held_out), config.comparison())
+    plays: dict[str, list[Mapping[str, SeedPlay]]] = {}
+    total = comparison_episodes(plan, checkpoint.config, len(held_out))
     async with (
         asking as engine,
-        Progress(episodes, "episodes", engine.tallies, context.log.info, kept="edits accepted") as progress,
+        Progress(total, "episodes", engine.tallies, context.log.info, kept="edits accepted") as progress,
     ):
-        environment = Environment(engine, Pool(training_seeds.values()), checkpoint.config.reward, Role.INSTRUCTOR)
-        return await compare(
-            environment,
-            contenders([(checkpoint.actor(), checkpoint.policy_version)]),
-            held_out,
-            config.comparison(),
-            trained_on=training_seeds,
-            sink=lambda _name, episodes: tables.record(episodes),
-            on_episode=lambda episode: progress.done(episode.accepted),
-            progress=context.log.info,
+
+        def done(episode: Any) -> None:
+            progress.done(episode.accepted)
+
+        trained = await trained_contenders(
+            engine, training_seeds, checkpoint, plan, draft.folder, context.run.run_id, done, context.log.info
         )
+        environment = Environment(engine, Pool(training_seeds.values()), checkpoint.config.reward, Role.INSTRUCTOR)
+        with EpisodeTables(part_folder(draft.folder, PLAYS), context.run.run_id) as tables:
+
+            def keep(name: str, by_seed: Mapping[str, SeedPlay]) -> None:
+                tables.record([episode for play in by_seed.values() for episode in play.episodes])
+                plays.setdefault(name, []).append(by_seed)
+
+            comparison = await compare(
+                environment,
+                [*trained, *baseline_contenders(plan.baselines)],
+                held_out,
+                plan.config,
+                trained_on=training_seeds,
+                sink=keep,
+                on_episode=done,
+                progress=context.log.info,
+            )
+    return comparison, plays
 
 
 def read_policy_scores(artefact: Artefact) -> list[Score]:
@@ -153,17 +179,59 @@ def read_policy_scores(artefact: Artefact) -> list[Score]:
 def _show_comparison(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float | str]:
     from teams_dagster.report import pictures
 
-    scores = read_policy_scores(artefact)
-    trained = {score.metric: score for score in scores if score.policy == "trained"}
+    scores, facts = read_policy_scores(artefact), artefact.facts
+    trained = {score.metric: score for score in scores if score.policy == TRAINED}
+    numbers = [
+        name
+        for name in (
+            "accepted_per_query",
+            "accepted_per_query_over_uniform",
+            "accepted_per_query_share_of_gap",
+            "accepted_per_episode",
+            "accepted_per_episode_share_of_gap",
+        )
+        if name in trained
+    ]
     table = [(s.policy, s.metric, f"{s.mean:.3f}", f"{s.ci_low:.3f} to {s.ci_high:.3f}", s.queries) for s in scores]
-    return {
-        "accepted_per_query": trained["accepted_per_query"].mean,
-        "accepted_per_query_over_uniform": trained["accepted_per_query_over_uniform"].mean,
-        "accepted_per_episode": trained["accepted_per_episode"].mean,
-        "flat_reward": str(artefact.facts["flat_reward"]),
-        "policies": dg.MetadataValue.md(
-            as_markdown_image(pictures.policies_compared(scores, "accepted_per_query"), "Policies compared")
-        ),
+    metadata: dict[str, dg.MetadataValue | int | float | str] = {
+        **{name: trained[name].mean for name in numbers},
+        "flat_reward": str(facts["flat_reward"]),
+        "reward_variance_of_uniform": facts["reward_variance"]["uniform"],
+        "training_seeds": facts["training_seeds"],
+        "questions_from_each_seed": facts["questions_per_seed"],
+        "policies": dg.MetadataValue.md(policies_table(scores)),
+        "trained_minus_others": dg.MetadataValue.md(differences_table(scores)),
+        "pays_for_itself": pay_off_line(scores),
+        **{
+            f"{metric}_by_policy": dg.MetadataValue.md(
+                as_markdown_image(pictures.policies_compared(scores, metric), metric.replace("_", " "))
+            )
+            for metric in PICTURED
+        },
         "scores": dg.MetadataValue.md(markdown_table(("policy", "metric", "mean", "95% interval", "questions"), table)),
-        **outcome_metadata(artefact.facts),
+        **outcome_metadata(facts),
     }
+    if facts["training_seeds"] == 1:
+        metadata["note"] = "one training seed was compared: it cannot show how much trainings vary"
+    return metadata
+
+
+def policies_table(scores: list[Score]) -> str:
+    """A row per policy, a column per metric."""
+    found = {(score.policy, score.metric): score.mean for score in scores}
+    names = list(dict.fromkeys(score.policy for score in scores))
+    rows = [
+        (name, *(f"{found[name, metric]:.3f}" if (name, metric) in found else "-" for metric in SHOWN))
+        for name in names
+    ]
+    return markdown_table(("policy", *(metric.replace("_", " ") for metric in SHOWN)), rows)
+
+
+def differences_table(scores: list[Score]) -> str:
+    """The trained policy less each other one, with intervals."""
+    rows = [
+        (score.metric.replace("_", " "), f"{score.mean:+.3f}", f"{score.ci_low:+.3f} to {score.ci_high:+.3f}")
+        for score in scores
+        if score.policy == TRAINED and "_minus_" in score.metric
+    ]
+    return markdown_table(("trained, figure", "difference", "95% interval"), rows)

@@ -4,7 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assets.comparison import ComparisonSettings, comparison_inputs, comparison_questions, policy_comparison
+from assets.comparison import comparison_inputs, comparison_roles, policy_comparison
+from assets.comparison_config import ComparisonSettings
+from assets.comparison_estimate import comparison_questions
 from assets.expectations import UNTRAINED, answering_later, last_pace
 from assets.generation import (
     generated_instructions,
@@ -26,7 +28,8 @@ from assets.manifests import (
     prompt_versions,
     read_manifest,
 )
-from assets.policy import PolicyConfig, divide, policy_inputs, policy_output, trained_policy, training_questions
+from assets.policy import divide, policy_inputs, policy_output, trained_policy, training_questions
+from assets.policy_config import PolicyConfig
 from assets.responses import (
     ResponsesConfig,
     expert_responses,
@@ -86,7 +89,7 @@ class Walk:
         library, clusters = _library(self.models) if seeds is None else (read_seeds(seeds), read_clusters(seeds))
         train, held_out = divide(library, clusters)
         policy, training = self._policy(seeds, train)
-        comparing = self._comparison(seeds, policy, held_out)
+        comparing = self._comparison(seeds, policy, train, held_out)
         generated, generating, answering = self._generation(seeds, policy, [seed.instruction for seed in library])
         if generated is not None:
             answering = self._responses(generated)
@@ -106,20 +109,29 @@ class Walk:
 
     def _policy(self, seeds: Artefact | None, train: dict[str, Instruction]) -> tuple[Artefact | None, Step]:
         config = PolicyConfig(**self.configs.get("trained_policy", {}))
-        output = None if seeds is None else policy_output(trained_policy, config, policy_inputs(seeds, self.models))
+        training, output = config.training(), None
+        if seeds is not None:
+            inputs = policy_inputs(seeds, self.models, config, training)
+            output = policy_output(trained_policy, config, training, inputs)
         made = None if output is None else reusable(config, output.earlier(self.store))
-        expected = [] if made else training_questions(self.store, train, config, output)
+        expected = [] if made else training_questions(self.store, train, training, output)
         known = made if "trained_policy" in self.wanted else self._stored("trained_policy")
         return known, Step("trained_policy", tuple(expected), made is not None)
 
-    def _comparison(self, seeds: Artefact | None, policy: Artefact | None, held_out: dict[str, Instruction]) -> Step:
+    def _comparison(
+        self,
+        seeds: Artefact | None,
+        policy: Artefact | None,
+        train: dict[str, Instruction],
+        held_out: dict[str, Instruction],
+    ) -> Step:
         config = ComparisonSettings(**self.configs.get("policy_comparison", {}))
-        earlier = None
+        plan, earlier = config.plan(self.models), None
         if seeds is not None and policy is not None:
-            inputs = comparison_inputs(seeds, policy, self.models)
-            earlier = output_of(policy_comparison, config, inputs).earlier(self.store)
+            inputs = comparison_inputs(seeds, policy, self.models, comparison_roles(plan, policy))
+            earlier = output_of(policy_comparison, config, inputs, settings=plan.settings()).earlier(self.store)
         made = reusable(config, earlier)
-        expected = [] if made else comparison_questions(self.store, held_out, config, policy, earlier)
+        expected = [] if made else comparison_questions(self.store, train, held_out, plan, policy, earlier)
         return Step("policy_comparison", tuple(expected), made is not None)
 
     def _generation(

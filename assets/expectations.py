@@ -6,7 +6,7 @@ stated share of the lowest that was seen.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -16,12 +16,12 @@ from assets.making import UNANSWERED
 from resources.stores import Artefact
 from teams_dagster.completions.protocol import Purpose, Request, Role
 from teams_dagster.environment.state import HORIZON
+from teams_dagster.instructions.guidance import NAMING, guide_question
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.operations import TEXT_OPERATIONS
 from teams_dagster.instructions.questions import CREATIVE, VERDICT, respond_question, review_question, rewrite_question
 from teams_dagster.ledger.estimates import Expected
-from teams_dagster.policy.baselines import baselines, is_deterministic
-from teams_dagster.policy.comparison import ComparisonConfig
+from teams_dagster.policy.guide import ATTEMPTS
 
 SAMPLED = 200
 """Seeds whose prompts are measured."""
@@ -46,6 +46,8 @@ class Pace:
     """Those that no other episode of the step asked in the same words."""
     new_reviews: float
     accepted: float
+    guidance: float = 0.0
+    """Questions asked to choose operations."""
 
     @classmethod
     def of(cls, artefact: Artefact) -> Self | None:
@@ -83,7 +85,15 @@ def paces_of(artefacts: Iterable[Artefact]) -> list[Pace]:
 
 def asking_of(transitions: Path) -> dict[str, int]:
     """What the episodes of a `transitions` table asked, for the facts of its artefact."""
-    columns = ["episode_id", "operation", "queries", "accepted", "rewrite_request_id", "review_request_id"]
+    columns = [
+        "episode_id",
+        "operation",
+        "queries",
+        "guidance_queries",
+        "accepted",
+        "rewrite_request_id",
+        "review_request_id",
+    ]
     table = pq.read_table(transitions, columns=columns)
 
     def distinct(name: str) -> int:
@@ -97,18 +107,13 @@ def asking_of(transitions: Path) -> dict[str, int]:
         "new_rewrites": distinct("rewrite_request_id"),
         "new_reviews": distinct("review_request_id"),
         "accepted": sum(table["accepted"].to_pylist()),
+        "guidance": sum(table["guidance_queries"].to_pylist()),
     }
 
 
 def still_open(earlier: Artefact | None, everything: int) -> int:
     """How many of `everything` (episodes, answers) an output asks anew: where it was made before, what failed then."""
     return everything if earlier is None else min(everything, earlier.facts.get(UNANSWERED, 0))
-
-
-def compared_episodes(seeds: int, config: ComparisonConfig) -> int:
-    """The episodes of a comparison of one trained policy with every baseline on so many seeds."""
-    counts = (1 if is_deterministic(actor) else config.episodes_per_seed for actor in baselines().values())
-    return seeds * (config.episodes_per_seed + sum(counts))
 
 
 def rewriting(
@@ -125,6 +130,26 @@ def rewriting(
     return [
         _of_kind(role, purpose, episodes, name, seen, stated, mean_bytes(requests), sampling.max_tokens)
         for role, purpose, name, requests, sampling in kinds
+    ]
+
+
+def guiding(episodes: int, seeds: Collection[Instruction], seen: Sequence[Pace]) -> list[Expected]:
+    """The guide's questions in `episodes`: one a step at most, and one more where its answer cannot be read."""
+    sample = [guide_question(seed, [], HORIZON, may_rest=True) for seed in _sample(seeds)]
+    guided = [pace for pace in seen if pace.guidance]
+    stated = replace(UNTRAINED, guidance=HORIZON / 2)
+    low, usual = _rates("guidance", guided, stated)
+    most = episodes * HORIZON * ATTEMPTS
+    return [
+        Expected(
+            Role.GUIDE,
+            Purpose.GUIDE,
+            least=min(most, int(episodes * low)),
+            likely=min(most, round(episodes * usual)),
+            most=most,
+            prompt_bytes=mean_bytes(sample),
+            max_tokens=NAMING.max_tokens,
+        )
     ]
 
 

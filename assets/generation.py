@@ -31,7 +31,8 @@ from teams_dagster.completions.engine import CallContext, Engine
 from teams_dagster.completions.progress import Progress
 from teams_dagster.completions.protocol import Asker, Role
 from teams_dagster.dataset.generation import GenerationManifest, check_continuable
-from teams_dagster.environment.episodes import OPEN_EPISODES, Actor, EpisodePlan, stream_episodes
+from teams_dagster.environment.decisions import Actor
+from teams_dagster.environment.episodes import OPEN_EPISODES, EpisodePlan, stream_episodes
 from teams_dagster.environment.state import EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.instruction import Instruction

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
-from pydantic import Field
+import numpy as np
 
-from assets.expectations import ASKING, UNTRAINED, asking_of, paces_of, rewriting, still_open
-from assets.making import OWNERS, AssetConfig, Output, make_or_reuse, output_of
+from assets.answers_cost import AnswersCost, answers_cost
+from assets.expectations import ASKING, UNTRAINED, asking_of, guiding, paces_of, rewriting, still_open
+from assets.making import OWNERS, Output, make_or_reuse, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
+from assets.policy_config import PolicyConfig, roles_of
 from assets.recording import EpisodeTables, merge_parts, part_folder
 from assets.seeds import read_clusters, read_seeds, seed_instructions
 from resources.language_models.roles import LanguageModels
@@ -21,7 +23,6 @@ from teams_dagster.completions import loop
 from teams_dagster.completions.engine import CallContext, Engine
 from teams_dagster.completions.progress import Progress, spent_so_far
 from teams_dagster.completions.protocol import Role
-from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.state import Episode
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.prompts import all_prompts
@@ -30,44 +31,14 @@ from teams_dagster.instructions.seeds import Seed
 from teams_dagster.ledger.estimates import Expected
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.policy.checkpoint import Checkpoint
-from teams_dagster.policy.config import TrainingConfig, TRPOConfig
+from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.features import FEATURE_VERSION
-from teams_dagster.policy.rollouts import is_flat
+from teams_dagster.policy.tally import is_flat
 from teams_dagster.report.markdown import as_markdown_image, markdown_table
+from teams_dagster.report.text import NANO
 from teams_dagster.streams import content_hash
 
 CHECKPOINT = "policy.safetensors"
-
-ROLES = (Role.INSTRUCTOR, Role.REVIEWER)
-
-_DEFAULT = TrainingConfig()
-
-
-class PolicyConfig(AssetConfig):
-    """How the policy is trained."""
-
-    root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
-    iterations: int = Field(default=_DEFAULT.iterations, ge=1, description="Updates of the policy.")
-    episodes_per_iteration: int = Field(
-        default=_DEFAULT.episodes_per_iteration, ge=32, description="Episodes a batch, from different seeds."
-    )
-    reward: Literal["graded", "paper"] = Field(default="graded", description="Reward preset.")
-    price: float = Field(
-        default=_DEFAULT.reward.price, ge=0, lt=0.5, description="Price of one question in accepted edits (graded)."
-    )
-    max_kl: float = Field(default=_DEFAULT.trpo.max_kl, gt=0, description="Radius of TRPO's trust region.")
-    allow_none: bool = Field(default=True, description="Whether the policy may keep a text and ask nothing.")
-
-    def training(self) -> TrainingConfig:
-        """The method's own configuration."""
-        return TrainingConfig(
-            root_seed=self.root_seed,
-            iterations=self.iterations,
-            episodes_per_iteration=self.episodes_per_iteration,
-            allow_none=self.allow_none,
-            reward=RewardConfig(preset=RewardPreset(self.reward), price=self.price),
-            trpo=TRPOConfig(max_kl=self.max_kl),
-        )
 
 
 @dg.asset(
@@ -76,34 +47,37 @@ class PolicyConfig(AssetConfig):
     kinds={"torch", "parquet"},
     owners=OWNERS,
     code_version="1",
-    description="The policy that chooses operations, trained by TRPO on the reviewer's verdicts: checkpoint, learning"
-    " curve, operation mix.",
+    description="The policy that chooses operations, trained on the reviewer's verdicts: checkpoint, learning curve,"
+    " operation mix.",
 )
 def trained_policy(
     context: dg.AssetExecutionContext, config: PolicyConfig, store: ArtefactStore, models: LanguageModels
 ) -> dg.MaterializeResult:
     """Train on the policy's side of the seeds. An interrupted training continues after its last iteration."""
-    seeds = store.current("seed_instructions")
+    seeds, training = store.current("seed_instructions"), config.training()
     training_seeds, _ = policy_seeds(seeds)
     where = CallContext(context.run.run_id, "trained_policy")
-    inputs = policy_inputs(seeds, models)
+    inputs = policy_inputs(seeds, models, config, training)
 
     def make(draft: Draft) -> None:
-        output = policy_output(context.assets_def, config, inputs)
-        expected = training_questions(store, training_seeds, config, output)
-        asking = models.asking(where, *ROLES, expected=expected, log=context.log.info)
-        checkpoint = loop.run(_train(context, asking, training_seeds, config, draft.folder))
-        merge_parts(draft.folder, checkpoint.iteration)
+        output = policy_output(context.assets_def, config, training, inputs)
+        expected = training_questions(store, training_seeds, training, output)
+        asking = models.asking(where, *roles_of(training), expected=expected, log=context.log.info)
+        reference = reference_policy(store, config)
+        checkpoint = loop.run(_train(context, asking, training_seeds, training, reference, draft.folder))
+        merge_parts(draft.folder, [iteration_part(number) for number in range(checkpoint.iteration)])
         write_prompts(draft.folder, context.run.run_id)
-        write_table(draft.folder, "policies", [_policy_row(checkpoint, seeds.data_version, context.run.run_id)])
+        cost = answers_cost(models, draft.folder / "transitions.parquet")
+        row = _policy_row(checkpoint, seeds.data_version, cost, context.run.run_id)
+        write_table(draft.folder, "policies", [row])
         asked = {ASKING: asking_of(draft.folder / "transitions.parquet"), **outcome_facts(models, where)}
-        draft.finish(checkpoint.policy_version, _policy_facts(checkpoint) | asked)
+        draft.finish(checkpoint.policy_version, _policy_facts(checkpoint, cost) | asked)
 
     return make_or_reuse(
         context,
         store,
         config=config,
-        settings=training_settings(config),
+        settings=training_settings(training),
         inputs=inputs,
         make=make,
         show=_show_policy,
@@ -112,56 +86,71 @@ def trained_policy(
     )
 
 
-def policy_inputs(seeds: Artefact, models: LanguageModels) -> dict[str, str]:
+def policy_inputs(
+    seeds: Artefact, models: LanguageModels, config: PolicyConfig, training: TrainingConfig
+) -> dict[str, str]:
     """What a trained policy is made from, besides its configuration."""
+    reference = config.kl_reference.policy_version
     return {
         "seed_instructions": seeds.data_version,
         "prompts": prompts_version(),
         "features": FEATURE_VERSION,
-        **models.versions(*ROLES),
+        **models.versions(*roles_of(training)),
+        **({"reference_policy": reference} if reference else {}),
     }
 
 
-def training_settings(config: PolicyConfig) -> dict[str, Any]:
+def training_settings(training: TrainingConfig) -> dict[str, Any]:
     """What of a configuration decides a trained policy."""
-    return config.training().model_dump(mode="json")
+    return training.model_dump(mode="json")
 
 
-def policy_output(asset: dg.AssetsDefinition, config: PolicyConfig, inputs: dict[str, str]) -> Output:
+def policy_output(
+    asset: dg.AssetsDefinition, config: PolicyConfig, training: TrainingConfig, inputs: dict[str, str]
+) -> Output:
     """The policy that a training with this configuration makes, whether it was trained yet or not."""
-    return output_of(asset, config, inputs, settings=training_settings(config))
+    return output_of(asset, config, inputs, settings=training_settings(training))
+
+
+def reference_policy(store: ArtefactStore, config: PolicyConfig) -> dict[str, np.ndarray] | None:
+    """The weights of the policy that a training stays near to; None for the uniform one. Raises ArtefactMissing."""
+    version = config.kl_reference.policy_version
+    return load_policy(store.of_version("trained_policy", version)).policy if version else None
 
 
 def training_questions(
-    store: ArtefactStore, seeds: dict[str, Instruction], config: PolicyConfig, output: Output | None
+    store: ArtefactStore, seeds: dict[str, Instruction], training: TrainingConfig, output: Output | None
 ) -> list[Expected]:
     """What a training on `seeds` will still ask, by what earlier trainings asked; `output` is None where unknown."""
-    episodes = config.iterations * config.episodes_per_iteration
+    episodes = training.iterations * training.episodes_per_iteration
     if output is not None:
-        episodes = still_open(output.earlier(store), _episodes_left(config, output.unfinished(store)))
-    return rewriting(Role.INSTRUCTOR, episodes, seeds.values(), paces_of(store.all_of("trained_policy")), UNTRAINED)
+        episodes = still_open(output.earlier(store), _episodes_left(training, output.unfinished(store)))
+    seen = paces_of(store.all_of("trained_policy"))
+    asked = rewriting(Role.INSTRUCTOR, episodes, seeds.values(), seen, UNTRAINED)
+    return asked + (guiding(episodes, seeds.values(), seen) if training.asks_guide else [])
 
 
-def _episodes_left(config: PolicyConfig, folder: Path) -> int:
+def _episodes_left(training: TrainingConfig, folder: Path) -> int:
     """Episodes that a training has yet to run, given what an interrupted one left in `folder`."""
     path = folder / CHECKPOINT
     done = Checkpoint.load(path).iteration if path.exists() else 0
-    return (config.iterations - done) * config.episodes_per_iteration
+    return (training.iterations - done) * training.episodes_per_iteration
 
 
 async def _train(
     context: dg.AssetExecutionContext,
     asking: AbstractAsyncContextManager[Engine],
     seeds: dict[str, Instruction],
-    config: PolicyConfig,
+    training: TrainingConfig,
+    reference: dict[str, np.ndarray] | None,
     folder: Path,
 ) -> Checkpoint:
     from teams_dagster.policy.training import train
 
-    episodes = _episodes_left(config, folder)
+    episodes = _episodes_left(training, folder)
 
     def record(iteration: int, episodes: Sequence[Episode]) -> None:
-        with EpisodeTables(part_folder(folder, iteration), context.run.run_id) as tables:
+        with EpisodeTables(part_folder(folder, iteration_part(iteration)), context.run.run_id) as tables:
             tables.record(episodes)
 
     async with (
@@ -171,12 +160,18 @@ async def _train(
         return await train(
             engine,
             seeds,
-            config.training(),
+            training,
             folder / CHECKPOINT,
+            reference=reference,
             sink=record,
             on_episode=lambda episode: progress.done(episode.accepted),
             progress=lambda line: context.log.info(f"{line}; {spent_so_far(engine.tallies)}"),
         )
+
+
+def iteration_part(number: int) -> str:
+    """The name of the part that holds a training's iteration."""
+    return f"{number:06d}"
 
 
 def policy_seeds(seeds: Artefact) -> tuple[dict[str, Instruction], dict[str, Instruction]]:
@@ -208,26 +203,38 @@ def prompts_version() -> str:
     return content_hash("prompts", {p.name: p.version for p in all_prompts()})
 
 
-def _policy_row(checkpoint: Checkpoint, seeds_version: str, run_id: str) -> dict[str, object]:
+def _policy_row(checkpoint: Checkpoint, seeds_version: str, cost: AnswersCost, run_id: str) -> dict[str, object]:
     return {
         "policy_version": checkpoint.policy_version,
-        "algorithm": "trpo",
+        "algorithm": checkpoint.config.algorithm.name,
         "config": json.dumps(checkpoint.config.model_dump(mode="json"), sort_keys=True),
         "instructor": str(checkpoint.origin.instructor),
         "reviewer": str(checkpoint.origin.reviewer),
+        "guide": str(checkpoint.origin.guide) if checkpoint.origin.guide else None,
         "seeds_version": seeds_version,
         "pool_version": checkpoint.origin.pool_version,
         "feature_version": checkpoint.origin.feature_version,
         "iterations": checkpoint.iteration,
         "queries": sum(point.queries for point in checkpoint.curve),
+        "cost_nano_usd": cost.nano_usd,
+        "unpriced": cost.unpriced,
         "run_id": run_id,
     }
 
 
-def _policy_facts(checkpoint: Checkpoint) -> dict[str, object]:
+def _policy_facts(checkpoint: Checkpoint, cost: AnswersCost) -> dict[str, object]:
     first, last = checkpoint.curve[0], checkpoint.curve[-1]
     return {
+        "algorithm": checkpoint.config.algorithm.name,
         "iterations": checkpoint.iteration,
+        "stopped_early": checkpoint.stopped_early,
+        "guidance_queries": sum(point.guidance_queries for point in checkpoint.curve),
+        "fallbacks": sum(point.fallbacks for point in checkpoint.curve),
+        "cost_nano_usd": cost.nano_usd,
+        "unpriced": cost.unpriced,
+        "kl": last.kl,
+        "entropy": last.entropy,
+        "explained_variance": last.explained_variance,
         "questions": sum(point.queries for point in checkpoint.curve),
         "return": last.mean_return,
         "accepted_per_query": last.accepted_per_query,
@@ -259,10 +266,18 @@ def _show_policy(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float
                 "accepted_per_query",
                 "accepted_per_episode",
                 "reward_variance",
+                "entropy",
+                "kl",
                 "iterations",
                 "questions",
             )
         },
+        **({} if facts["explained_variance"] is None else {"explained_variance": facts["explained_variance"]}),
+        "algorithm": facts["algorithm"],
+        "questions_to_the_guide": facts["guidance_queries"],
+        "guide_could_not_be_read": facts["fallbacks"],
+        "stopped_early": str(facts["stopped_early"]),
+        "cost_usd": facts["cost_nano_usd"] / NANO,
         "flat_reward": str(facts["flat_reward"]),
         **outcome_metadata(facts),
     }

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from teams_dagster.dataset.answers import sample_id_of
 from teams_dagster.environment.state import Episode, EpisodePurpose
 from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.ledger.tables import TableWriter, write_table
+from teams_dagster.ledger.tables import TableWriter, merge_tables
 from teams_dagster.streams import content_hash
 
 AT_ONCE = 1_000
@@ -76,34 +76,30 @@ def _instructions_of(episodes: Iterable[Episode]) -> Iterator[Instruction]:
                 yield transition.after
 
 
-def part_folder(folder: Path, number: int) -> Path:
-    """Where an interruptible run keeps the tables of its part `number` until it is finished."""
-    return folder / PARTS / f"{number:06d}"
+def part_folder(folder: Path, name: str) -> Path:
+    """Where an interruptible run keeps the tables of its part `name` until it is finished."""
+    return folder / PARTS / name
 
 
-def merge_parts(folder: Path, count: int) -> None:
-    """Turn the `count` parts of a finished run into its two tables, in the parts' order. Safe under a kill anywhere.
+def merge_parts(folder: Path, names: Sequence[str]) -> None:
+    """Turn the parts of a finished run into its two tables, in their order. Safe under a kill anywhere.
 
     Raises RuntimeError when a part is missing.
     """
     begun, merged = folder / PARTS, folder / MERGED
     if begun.exists():
-        parts = [part_folder(folder, number) for number in range(count)]
-        if missing := [part.name for part in parts if not part.is_dir()]:
-            raise RuntimeError(f"{begun} lacks {', '.join(missing)}: remove {folder} and train again")
+        parts = [part_folder(folder, name) for name in names]
+        if missing := [part.name for part in parts if not is_whole(part)]:
+            raise RuntimeError(f"{begun} lacks {', '.join(missing)}: remove {folder} and run the same step again")
         for table, key in zip(_TABLES, ("transition_id", "instruction_id"), strict=True):
-            write_table(folder, table, _rows_once(parts, table, key))
+            merge_tables(folder, table, parts, key)
         begun.rename(merged)
     shutil.rmtree(merged, ignore_errors=True)
 
 
-def _rows_once(parts: Sequence[Path], table: str, key: str) -> Iterator[dict[str, Any]]:
-    seen: set[str] = set()
-    for part in parts:
-        for row in pq.read_table(part / f"{table}.parquet").to_pylist():
-            if row[key] not in seen:
-                seen.add(row[key])
-                yield row
+def is_whole(part: Path) -> bool:
+    """Whether a part was written to its end: its tables appear when they are whole."""
+    return all((part / f"{table}.parquet").exists() for table in _TABLES)
 
 
 def content_of(path: Path) -> str:

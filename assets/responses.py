@@ -30,6 +30,7 @@ from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
 from teams_dagster.completions import loop
 from teams_dagster.completions.engine import CallContext, Engine
+from teams_dagster.completions.ordered import AHEAD
 from teams_dagster.completions.progress import Progress
 from teams_dagster.completions.protocol import Role
 from teams_dagster.dataset.answers import NO_ANSWER, answer_transitions
@@ -76,7 +77,7 @@ def expert_responses(
         earlier = responses_output(context.assets_def, config, generated).earlier(store)
         expected = response_questions(generated, earlier)
         asking = models.asking(where, Role.EXPERT, expected=expected, log=context.log.info, batches=True)
-        width = models.at_once(Role.EXPERT, direct=4 * models.settings().max_in_flight)
+        width = models.at_once(Role.EXPERT, direct=AHEAD * models.settings().max_in_flight)
         loop.run(_answer(context, asking, generated, manifest, draft, width=width))
         write_prompts(draft.folder, context.run.run_id)
         facts = _judge(draft) | outcome_facts(models, where)

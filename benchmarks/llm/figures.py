@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.llm.measurement import Figures, Measurement
-from benchmarks.llm.scenarios import FIXED_CALLS, PARALLEL, RESUME_PARALLEL
+from benchmarks.llm.scenarios import FIXED_CALLS, LATENCIES_S, PARALLEL, RESUME_PARALLEL
 
 Better = Literal["higher", "lower", "nearer zero"]
 
@@ -33,6 +33,8 @@ class Row:
     """By tool; a text where there is no figure."""
     decimals: int = 2
     unit: str = ""
+    ceiling: float | None = None
+    """Of a row of calls/s: what calls in parallel over latency allow, whoever asks."""
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -70,71 +72,113 @@ def best_rival(row: Row, rivals: Iterable[str]) -> tuple[str, Spread] | None:
     return min(found, key=lambda each: abs(each[1].median))
 
 
-def rows(measurements: Sequence[Measurement], tools: Sequence[str]) -> list[Row]:
-    """The table."""
-    few = {tool: _of(measurements, "fixed", tool, FIXED_CALLS) for tool in tools}
-    fixed_s = {tool: _median(runs, lambda m: _figures(m).seconds) for tool, runs in few.items()}
-    fixed_cpu_s = {tool: _median(runs, lambda m: _figures(m).cpu_s) for tool, runs in few.items()}
+class _Runs:
+    """The measurements, and what each tool's fixed part cost."""
+
+    def __init__(self, measurements: Sequence[Measurement], tools: Sequence[str]) -> None:
+        self._measurements = measurements
+        self._tools = tools
+        self._fixed: dict[tuple[str, float], list[Measurement]] = {
+            (tool, latency_s): self._of("fixed", tool, FIXED_CALLS, latency_s)
+            for tool in tools
+            for latency_s in LATENCIES_S
+        }
 
     def row(
+        self,
         name: str,
         better: Better,
         scenario: str,
         value: Callable[[Measurement], float | None],
         parallel: int | None = None,
+        latency_s: float = LATENCIES_S[0],
+        *,
         decimals: int = 2,
         unit: str = "",
+        ceiling: float | None = None,
     ) -> Row:
-        cells = {tool: _cell(_of(measurements, scenario, tool, parallel), value) for tool in tools}
-        return Row(name, better, cells, decimals, unit)
+        """The row of `value` over the runs of a scenario."""
+        cells = {tool: _cell(self._of(scenario, tool, parallel, latency_s), value) for tool in self._tools}
+        return Row(name, better, cells, decimals, unit, ceiling)
 
-    def beyond_fixed(m: Measurement) -> float | None:
-        if (fixed := fixed_s[m.tool]) is None:
+    def rate_beyond_fixed(self, m: Measurement) -> float | None:
+        """Calls/s without what a run costs before its first call and after its last."""
+        fixed = _median(self._fixed[m.tool, m.latency_s], _seconds)
+        if fixed is None:
             return None
-        seconds = per_call(_figures(m).seconds, fixed, m.calls, FIXED_CALLS)
+        seconds = per_call(_seconds(m), fixed, m.calls, FIXED_CALLS)
         return 1 / seconds if seconds > 0 else None
 
-    def cpu_ms(m: Measurement) -> float | None:
-        if (fixed := fixed_cpu_s[m.tool]) is None:
-            return None
-        return 1_000 * per_call(_figures(m).cpu_s, fixed, m.calls, FIXED_CALLS)
+    def cpu_ms(self, m: Measurement) -> float | None:
+        """Milliseconds of processor time per call, likewise."""
+        fixed = _median(self._fixed[m.tool, m.latency_s], lambda few: _figures(few).cpu_s)
+        return None if fixed is None else 1_000 * per_call(_figures(m).cpu_s, fixed, m.calls, FIXED_CALLS)
 
-    def size(scenario: str) -> str:
-        return f"{max((m.calls for m in measurements if m.scenario == scenario), default=0):,}"
+    def size(self, scenario: str) -> str:
+        """How many calls the scenario makes."""
+        return f"{max((m.calls for m in self._measurements if m.scenario == scenario), default=0):,}"
 
-    warm, large = f"Warm rerun of {size('warm')} answers", f"Warm rerun of {size('warm large')} answers"
-    killed = f"Killed half way through {size('killed')} calls, run again"
-    return [
-        *(row(f"Calls/s at {p} parallel, whole run", "higher", "throughput", _rate, p, 0) for p in PARALLEL),
-        *(
-            row(f"Calls/s at {p} parallel, beyond the fixed part", "higher", "throughput", beyond_fixed, p, 0)
-            for p in PARALLEL
-        ),
-        *(row(f"Client CPU per call at {p} parallel, ms", "lower", "throughput", cpu_ms, p) for p in PARALLEL),
-        row(
-            "Most in flight at 200 parallel", "higher", "throughput", lambda m: m.server.most_in_flight, 200, decimals=0
-        ),
-        row(f"Fixed cost: {FIXED_CALLS} calls, s", "lower", "fixed", _seconds),
-        row("Start of interpreter and imports, s", "lower", "fixed", lambda m: _figures(m).startup_s),
-        row("Largest process at 200 parallel, MB", "lower", "throughput", lambda m: _figures(m).max_rss_mb, 200, 0),
-        row(f"{warm}, s", "lower", "warm", _seconds),
-        row(f"{warm}: queries sent", "lower", "warm", lambda m: m.server.requests, decimals=0),
-        row(f"{large}, s", "lower", "warm large", _seconds),
-        row(f"{large}: queries sent", "lower", "warm large", lambda m: m.server.requests, decimals=0),
-        row(f"{killed}: wasted calls", "lower", "killed", _wasted, decimals=0),
-        row(f"{killed}: wasted beyond the {RESUME_PARALLEL} in flight", "lower", "killed", _wasted_beyond, decimals=0),
-        row(f"{killed}: wasted and not reported", "lower", "killed", _unreported, decimals=0),
-        row(f"{killed}: seconds of the second run", "lower", "killed", _seconds),
-        row(f"{killed}: rows kept", "higher", "killed", _kept, decimals=1, unit="%"),
-        row(f"{killed}: tokens recorded, error", "nearer zero", "killed", _token_error, decimals=2, unit="%"),
-        row("1% HTTP 500/429: answerable rows kept", "higher", "faults 1%", _kept, decimals=1, unit="%"),
-        row("10% HTTP 500/429: answerable rows kept", "higher", "faults 10%", _kept, decimals=1, unit="%"),
-        row("10% HTTP 500/429: seconds", "lower", "faults 10%", _seconds),
-        row("10% HTTP 500/429: tokens recorded, error", "nearer zero", "faults 10%", _token_error, unit="%"),
-        row("1% of questions refused: answerable rows kept", "higher", "refused 1%", _kept, decimals=1, unit="%"),
-        row("1% of questions refused: wasted calls", "lower", "refused 1%", _wasted, decimals=0),
-        row("No faults: tokens recorded, error", "nearer zero", "throughput", _token_error, 50, unit="%"),
-    ]
+    def _of(self, scenario: str, tool: str, parallel: int | None, latency_s: float) -> list[Measurement]:
+        return [
+            m
+            for m in self._measurements
+            if (m.scenario, m.tool, m.latency_s) == (scenario, tool, latency_s) and parallel in (None, m.parallel)
+        ]
+
+
+def rows(measurements: Sequence[Measurement], tools: Sequence[str]) -> list[Row]:
+    """The table."""
+    runs = _Runs(measurements, tools)
+    return [*_rate_rows(runs), *_cost_rows(runs), *_rerun_rows(runs), *_fault_rows(runs)]
+
+
+def _rate_rows(runs: _Runs) -> Iterator[Row]:
+    for latency_s in LATENCIES_S:
+        for part, value in (("whole run", _rate), ("beyond the fixed part", runs.rate_beyond_fixed)):
+            for parallel in PARALLEL:
+                name = f"Calls/s at {parallel} parallel, latency {1_000 * latency_s:g} ms, {part}"
+                ceiling = parallel / latency_s
+                yield runs.row(name, "higher", "throughput", value, parallel, latency_s, decimals=0, ceiling=ceiling)
+
+
+def _cost_rows(runs: _Runs) -> Iterator[Row]:
+    for latency_s in LATENCIES_S:
+        for parallel in PARALLEL:
+            name = f"Client CPU per call at {parallel} parallel, latency {1_000 * latency_s:g} ms: ms"
+            yield runs.row(name, "lower", "throughput", runs.cpu_ms, parallel, latency_s)
+    most = "Most in flight at 200 parallel"
+    yield runs.row(most, "higher", "throughput", lambda m: m.server.most_in_flight, 200, decimals=0)
+    yield runs.row(f"Fixed cost: {FIXED_CALLS} calls, s", "lower", "fixed", _seconds)
+    yield runs.row("Start of interpreter and imports, s", "lower", "fixed", lambda m: _figures(m).startup_s)
+    largest = "Largest process at 200 parallel, MB"
+    yield runs.row(largest, "lower", "throughput", lambda m: _figures(m).max_rss_mb, 200, decimals=0)
+    tokens = "No faults: tokens recorded, error"
+    yield runs.row(tokens, "nearer zero", "throughput", _token_error, 50, unit="%")
+
+
+def _rerun_rows(runs: _Runs) -> Iterator[Row]:
+    for scenario in ("warm", "warm large"):
+        name = f"Warm rerun of {runs.size(scenario)} answers"
+        yield runs.row(f"{name}, s", "lower", scenario, _seconds)
+        yield runs.row(f"{name}: queries sent", "lower", scenario, lambda m: m.server.requests, decimals=0)
+    name = f"Killed half way through {runs.size('killed')} calls, run again"
+    beyond = f"wasted beyond the {RESUME_PARALLEL} in flight"
+    yield runs.row(f"{name}: wasted calls", "lower", "killed", _wasted, decimals=0)
+    yield runs.row(f"{name}: {beyond}", "lower", "killed", _wasted_beyond, decimals=0)
+    yield runs.row(f"{name}: wasted and not reported", "lower", "killed", _unreported, decimals=0)
+    yield runs.row(f"{name}: seconds of the second run", "lower", "killed", _seconds)
+    yield runs.row(f"{name}: rows kept", "higher", "killed", _kept, decimals=1, unit="%")
+    yield runs.row(f"{name}: tokens recorded, error", "nearer zero", "killed", _token_error, unit="%")
+
+
+def _fault_rows(runs: _Runs) -> Iterator[Row]:
+    few, many, refused = "1% HTTP 500/429", "10% HTTP 500/429", "1% of questions refused"
+    yield runs.row(f"{few}: answerable rows kept", "higher", "faults 1%", _kept, decimals=1, unit="%")
+    yield runs.row(f"{many}: answerable rows kept", "higher", "faults 10%", _kept, decimals=1, unit="%")
+    yield runs.row(f"{many}: seconds", "lower", "faults 10%", _seconds)
+    yield runs.row(f"{many}: tokens recorded, error", "nearer zero", "faults 10%", _token_error, unit="%")
+    yield runs.row(f"{refused}: answerable rows kept", "higher", "refused 1%", _kept, decimals=1, unit="%")
+    yield runs.row(f"{refused}: wasted calls", "lower", "refused 1%", _wasted, decimals=0)
 
 
 def losses(table: Iterable[Row], ours: str, rivals: Sequence[str]) -> list[tuple[Row, str, Spread, Spread]]:
@@ -151,12 +195,6 @@ def losses(table: Iterable[Row], ours: str, rivals: Sequence[str]) -> list[tuple
             ):
                 found.append((row, rival, mine, theirs))
     return found
-
-
-def _of(
-    measurements: Iterable[Measurement], scenario: str, tool: str, parallel: int | None = None
-) -> list[Measurement]:
-    return [m for m in measurements if m.scenario == scenario and m.tool == tool and parallel in (None, m.parallel)]
 
 
 def _cell(runs: Sequence[Measurement], value: Callable[[Measurement], float | None]) -> Spread | str:

@@ -76,6 +76,8 @@ class Measurement:
     server: Counters
     trouble: str | None = None
     """Why there are no figures."""
+    latency_s: float = Behaviour().latency_s
+    """Of the server."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,7 @@ class Bench:
         """Run `tool` from nothing, or over what its last run of the scenario left."""
         self._begin(scenario, tool, work, fresh=not again)
         figures, trouble = self._finish(self._spawn(scenario, tool, work, again=again))
-        counted = self.server.counters()
-        return Measurement(scenario, tool.name, repeat, work.calls, work.parallel, figures, counted, trouble)
+        return self._measured(scenario, tool, work, repeat, figures, trouble)
 
     def run_killed(self, scenario: str, tool: Tool, work: Work, repeat: int) -> Measurement:
         """Kill `tool` with all its processes when half of the calls have arrived, then run it again."""
@@ -105,15 +106,18 @@ class Bench:
         running = self._spawn(scenario, tool, work, again=False)
         while self.server.counters().requests < work.calls / 2:
             if running.poll() is not None:
-                counted = self.server.counters()
-                trouble = "ended before it could be killed"
-                return Measurement(scenario, tool.name, repeat, work.calls, work.parallel, None, counted, trouble)
+                return self._measured(scenario, tool, work, repeat, None, "ended before it could be killed")
             time.sleep(_POLL_S)
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
         figures, trouble = self._finish(self._spawn(scenario, tool, work, again=True))
-        counted = self.server.counters()
-        return Measurement(scenario, tool.name, repeat, work.calls, work.parallel, figures, counted, trouble)
+        return self._measured(scenario, tool, work, repeat, figures, trouble)
+
+    def _measured(
+        self, scenario: str, tool: Tool, work: Work, repeat: int, figures: Figures | None, trouble: str | None
+    ) -> Measurement:
+        counted, latency_s = self.server.counters(), work.behaviour.latency_s
+        return Measurement(scenario, tool.name, repeat, work.calls, work.parallel, figures, counted, trouble, latency_s)
 
     def _begin(self, scenario: str, tool: Tool, work: Work, *, fresh: bool) -> None:
         if fresh:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.llm.figures import Row, Spread, advantage, best_rival, losses, rows
 from benchmarks.llm.measurement import GIVE_UP_AFTER_S, Measurement, Tool
-from benchmarks.llm.scenarios import FIXED_CALLS, FLOOR, OURS, PARALLEL, SLOW, Sizes
+from benchmarks.llm.scenarios import FIXED_CALLS, FLOOR, LATENCIES_S, OURS, PARALLEL, SLOW, Sizes
 from benchmarks.llm.server import WORDS_IN_ANSWER, Behaviour
 
 TARGET = 1.5
@@ -42,7 +42,8 @@ def page(
     table = rows(measurements, names)
     parts = [
         _head(circumstances),
-        "## Side by side\n\n" + "\n".join(_table(table, tools)),
+        "## Calls a second\n\n" + "\n".join(_rates(table, tools)),
+        "## Side by side\n\n" + "\n".join(_table([row for row in table if row.ceiling is None], tools)),
         _reading(circumstances),
         "## Where we lose\n\n" + "\n".join(_losses(table, tools)),
     ]
@@ -58,13 +59,41 @@ def _head(c: Circumstances) -> str:
     return (
         "# Asking language models: side by side\n\n"
         f"Made by `make bench` on {c.date} in {c.minutes:.0f} minutes.{note}\n\n{machine}\n"
-        f"- server: loopback, {Behaviour().latency_s * 1_000:g} ms per call, answers of {WORDS_IN_ANSWER} words"
+        f"- server: loopback, {_ms(Behaviour().latency_s)} per call where nothing else is said, answers of"
+        f" {WORDS_IN_ANSWER} words"
         f" ({c.answer_bytes} bytes of JSON), questions of about {c.question_bytes} bytes\n"
         f"- repeats: {c.repeats}, each in a new process, the tools taking turns; median (lowest to highest)\n"
         f"- what the server can do: {c.ceiling['calls_per_s']:.0f} calls/s asked by bare aiohttp without latency;"
         f" it spends {c.ceiling['server_cpu_ms']:.2f} ms of a core per call, so it could do"
         f" {1_000 / c.ceiling['server_cpu_ms']:.0f} a second were the client free"
     )
+
+
+def _rates(table: Sequence[Row], tools: Sequence[Tool]) -> Iterator[str]:
+    """The table of calls/s, each with what its latency allows at most."""
+    rivals = [tool.name for tool in tools if tool.rival]
+    titles = (*(tool.label for tool in tools), "times the best rival", "at most", "at most, times the best rival")
+    yield "| | " + " | ".join(titles) + " |"
+    yield "|---" * (len(titles) + 1) + "|"
+    for row in table:
+        if row.ceiling is not None:
+            cells = [_cell(row, row.cells.get(tool.name, "")) for tool in tools]
+            cells += [_against(row, rivals), f"{row.ceiling:,.0f}", _reach(row, row.ceiling, rivals)]
+            yield f"| {row.name} | " + " | ".join(cells) + " |"
+    yield ""
+    yield (
+        "At most: calls in parallel over latency, which no client can pass, whatever it is made of. With"
+        f" {_ms(LATENCIES_S[0])} few calls in parallel wait for the server most of the time; with"
+        f" {_ms(LATENCIES_S[1])} they wait for the client, which is what is compared here."
+    )
+
+
+def _reach(row: Row, ceiling: float, rivals: Sequence[str]) -> str:
+    best = best_rival(row, rivals)
+    if best is None:
+        return ""
+    most = ceiling / best[1].median
+    return f"{most:.2f}" if most >= TARGET else f"{most:.2f}: {TARGET:g} is impossible"
 
 
 def _table(table: Sequence[Row], tools: Sequence[Tool]) -> Iterator[str]:
@@ -131,6 +160,10 @@ def _reading(c: Circumstances) -> str:
     )
 
 
+def _ms(seconds: float) -> str:
+    return f"{1_000 * seconds:g} ms"
+
+
 def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(f"{number:,}" for number in numbers)
 
@@ -149,30 +182,32 @@ def _losses(table: Sequence[Row], tools: Sequence[Tool]) -> Iterator[str]:
 
 
 def _against_the_target(table: Sequence[Row], tools: Sequence[Tool]) -> Iterator[str]:
-    """Where we are not so many times faster than the best rival as we want to be, and what the server allows."""
+    """Where we are not so many times faster than the best rival as we want to be, and whether anybody could be."""
     rivals, labels = [tool.name for tool in tools if tool.rival], {tool.name: tool.label for tool in tools}
-    latency_s = Behaviour().latency_s
-    for parallel in PARALLEL:
-        row = next((row for row in table if row.name == f"Calls/s at {parallel} parallel, whole run"), None)
-        mine = row.cells.get(OURS) if row else None
-        best = best_rival(row, rivals) if row else None
-        if row is None or best is None or not isinstance(mine, Spread) or mine.median >= TARGET * best[1].median:
+    for row, mine in _whole_runs(table):
+        best = best_rival(row, rivals)
+        if best is None or row.ceiling is None or mine.median >= TARGET * best[1].median:
             continue
-        ceiling = parallel / latency_s
+        rival, most = labels[best[0]], row.ceiling / best[1].median
+        impossible = "" if most >= TARGET else f": no client can be {TARGET:g} times {rival} here"
         yield (
-            f"- {row.name}: {mine.median / best[1].median:.2f} times {labels[best[0]]}, not the {TARGET:g} times that"
-            f" we aim at. {parallel} parallel calls of {latency_s * 1_000:g} ms are {ceiling:,.0f} calls/s at most,"
-            f" {ceiling / best[1].median:.2f} times it."
+            f"- {row.name}: {mine.median / best[1].median:.2f} times {rival}, not the {TARGET:g} times that we aim at."
+            f" The latency allows {row.ceiling:,.0f} calls/s at most, {most:.2f} times it{impossible}."
         )
 
 
 def _against_the_floor(table: Sequence[Row]) -> Iterator[str]:
+    for row, mine in _whole_runs(table):
+        if isinstance(floor := row.cells.get(FLOOR), Spread):
+            yield f"- {row.name}: {100 * mine.median / floor.median:.0f}% of bare aiohttp, which keeps nothing."
+
+
+def _whole_runs(table: Sequence[Row]) -> Iterator[tuple[Row, Spread]]:
+    """The rows of calls/s of whole runs in which we have a figure, with it."""
     for row in table:
-        mine, floor = row.cells.get(OURS), row.cells.get(FLOOR)
-        whole_run = row.name.startswith("Calls/s") and row.name.endswith("whole run")
-        if whole_run and isinstance(mine, Spread) and isinstance(floor, Spread):
-            share = 100 * mine.median / floor.median
-            yield f"- {row.name}: {share:.0f}% of bare aiohttp, which keeps nothing."
+        mine = row.cells.get(OURS)
+        if row.ceiling is not None and row.name.endswith("whole run") and isinstance(mine, Spread):
+            yield row, mine
 
 
 def _big_ledger(figures: Mapping[str, float]) -> Iterator[str]:

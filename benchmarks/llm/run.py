@@ -48,7 +48,7 @@ PACKAGES = {
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--scale", type=float, default=1.0, help="below 1: fewer calls, to see whether all works")
     parser.add_argument("--only", nargs="*", metavar="TOOL", help="these tools alone (a trial)")
     parser.add_argument("--calls-in-ledger", type=int, default=1_000_000, help="of the large ledger; 0 leaves it out")

@@ -9,6 +9,10 @@ from benchmarks.llm.server import Behaviour
 
 PARALLEL = (25, 50, 200)
 
+LATENCIES_S = (Behaviour().latency_s, 0.01)
+"""Of the server, where calls a second are measured. With the first, few calls in parallel wait for the server most of
+the time, whoever asks; with the second it is the client that they wait for."""
+
 FIXED_CALLS = 50
 """Few enough that a run is its fixed cost."""
 
@@ -35,7 +39,7 @@ class Sizes:
         """Enough for some seconds; fewer for the one tool that needs half a minute for them."""
         if tool == SLOW:
             return self._scaled(300 if parallel < 200 else 600)
-        return self._scaled(1_000 if parallel < 200 else 3_000)
+        return self._scaled(2_000 if parallel < 200 else 3_000)
 
     def warm(self) -> int:
         """Answers of the rerun that every tool makes."""
@@ -66,11 +70,14 @@ def everything(bench: Bench, tools: Sequence[Tool], sizes: Sizes, repeats: int) 
     for repeat in range(repeats):
         turns = [*tools[repeat % len(tools) :], *tools[: repeat % len(tools)]]
         users = [tool for tool in turns if tool.name != FLOOR]
-        for tool in turns:
-            yield bench.run("fixed", tool, Work(FIXED_CALLS, FIXED_CALLS), repeat)
-        for parallel in PARALLEL:
+        for latency_s in LATENCIES_S:
+            behaviour = Behaviour(latency_s=latency_s)
             for tool in turns:
-                yield bench.run("throughput", tool, Work(sizes.throughput(tool.name, parallel), parallel), repeat)
+                yield bench.run("fixed", tool, Work(FIXED_CALLS, FIXED_CALLS, behaviour), repeat)
+            for parallel in PARALLEL:
+                for tool in turns:
+                    work = Work(sizes.throughput(tool.name, parallel), parallel, behaviour)
+                    yield bench.run("throughput", tool, work, repeat)
         for tool in users:
             yield from _warm(bench, "warm", tool, Work(sizes.warm(), 50, resumable=True), repeat)
             if tool.name == OURS:
@@ -97,4 +104,5 @@ def count(tools: Sequence[Tool], repeats: int) -> int:
     floor = sum(tool.name == FLOOR for tool in tools)
     users = len(tools) - floor
     warm_large = sum(tool.name == OURS for tool in tools)
-    return repeats * ((1 + len(PARALLEL)) * len(tools) + 2 * users + warm_large) + len(FAULTS) * users
+    speed = len(LATENCIES_S) * (1 + len(PARALLEL)) * len(tools)
+    return repeats * (speed + 2 * users + warm_large) + len(FAULTS) * users

@@ -7,9 +7,11 @@ leave out, because nothing may be lost in silence, and because no answer may be 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Generator, Iterator
+import json
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from resources.language_models.openai_replies import OMITTABLE, read_completion, read_failure, read_headroom
@@ -81,8 +83,7 @@ class OpenAICompatibleModel:
         self._omit = frozenset(omit)
         self._api_key = api_key
         self._connect_timeout_s = min(connect_timeout_s, timeout_s)
-        self._client: openai.AsyncOpenAI | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opened: _Connections | None = None
 
     def __repr__(self) -> str:
         return f"OpenAICompatibleModel({self._identity.model!r}, base_url={self._identity.base_url!r})"
@@ -94,21 +95,10 @@ class OpenAICompatibleModel:
 
     async def complete(self, request: Request) -> Completion:
         """One HTTP request. Raises CompletionError."""
-        import httpx2
-        import openai
-
-        client = self.client()
+        connections = self._connections()
         with self.failures():
             async with asyncio.timeout(self.timeout_s):
-                # `chat.completions.create` walks the types of its parameters: half a millisecond a call.
-                reply = await client.post(
-                    "/chat/completions",
-                    cast_to=httpx2.Response,
-                    body=self.parameters(request),
-                    stream=True,  # that is: the body is read here
-                    stream_cls=openai.AsyncStream[Any],
-                )
-                response = cast("httpx2.Response", reply)
+                response = await connections.http.send(connections.question(self.parameters(request)), stream=True)
                 content, whole = await _read(response, MAX_BODY_BYTES)
             if not whole:
                 detail = f"the answer is longer than {MAX_BODY_BYTES:,} bytes"
@@ -117,37 +107,47 @@ class OpenAICompatibleModel:
 
     async def close(self) -> None:
         """Close the connections."""
-        client, self._client = self._client, None
-        if client is not None and self._loop is asyncio.get_running_loop():
-            await client.close()
+        opened, self._opened = self._opened, None
+        if opened is not None and opened.loop is asyncio.get_running_loop():
+            await opened.client.close()
 
     def client(self) -> openai.AsyncOpenAI:
         """The client of the running event loop: connections cannot move to another.
 
         A 3xx, 4xx or 5xx response to anything that it is asked is raised as CompletionError.
         """
-        loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
-            import httpx2
-            import openai
+        return self._connections().client
 
-            timeout = httpx2.Timeout(self.timeout_s, connect=self._connect_timeout_s)
-            transport = openai.DefaultAioHttpClient(
-                timeout=timeout,
-                limits=httpx2.Limits(max_connections=_MAX_CONNECTIONS),
-                # A redirect would send the question a second time, under one ledger row, and the key elsewhere.
-                follow_redirects=False,
-                event_hooks={"response": [self._refuse_failures]},
-            )
-            self._client = openai.AsyncOpenAI(
-                api_key=self._api_key or _NO_KEY,
-                base_url=self._identity.base_url,
-                max_retries=0,
-                timeout=timeout,
-                http_client=transport,
-            )
-            self._loop = loop
-        return self._client
+    def _connections(self) -> _Connections:
+        loop = asyncio.get_running_loop()
+        if self._opened is None or self._opened.loop is not loop:
+            self._opened = self._open(loop)
+        return self._opened
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> _Connections:
+        import httpx2
+        import openai
+
+        timeout = httpx2.Timeout(self.timeout_s, connect=self._connect_timeout_s)
+        http = openai.DefaultAioHttpClient(
+            timeout=timeout,
+            limits=httpx2.Limits(max_connections=_MAX_CONNECTIONS),
+            # A redirect would send the question a second time, under one ledger row, and the key elsewhere.
+            follow_redirects=False,
+            event_hooks={"response": [self._refuse_failures]},
+        )
+        client = openai.AsyncOpenAI(
+            api_key=self._api_key or _NO_KEY,
+            base_url=self._identity.base_url,
+            max_retries=0,
+            timeout=timeout,
+            http_client=http,
+        )
+        headers = http.headers.copy()
+        for name, value in {**client.default_headers, **client.auth_headers}.items():
+            if isinstance(value, str):  # otherwise it is not to be sent
+                headers[name] = value
+        return _Connections(loop, client, http, httpx2.URL(f"{self._identity.base_url}/chat/completions"), headers)
 
     def parameters(self, request: Request) -> dict[str, Any]:
         """The body of the request."""
@@ -218,6 +218,27 @@ class OpenAICompatibleModel:
         with suppress(httpx2.HTTPError, aiohttp.ClientError, OSError):  # the status says enough
             content, _ = await _read(response, _MAX_ERROR_BYTES)
         raise read_failure(self.hide(content), response.status_code, response.headers, self._omit)
+
+
+@dataclass(frozen=True)
+class _Connections:
+    """The connections of one event loop: the client, the HTTP client under it, and what its questions share.
+
+    The client makes each request anew, headers and all: more than half of a call's processor time.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    client: openai.AsyncOpenAI
+    http: httpx2.AsyncClient
+    url: httpx2.URL
+    headers: httpx2.Headers
+
+    def question(self, body: Mapping[str, Any]) -> httpx2.Request:
+        """The request that the client would make of `body`."""
+        import httpx2
+
+        content = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return httpx2.Request("POST", self.url, headers=self.headers, content=content)
 
 
 async def _read(response: httpx2.Response, limit: int) -> tuple[bytes, bool]:

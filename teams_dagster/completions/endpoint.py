@@ -22,7 +22,7 @@ from teams_dagster.completions.reservations import prompt_bound
 from teams_dagster.completions.retries import LONGEST_WAIT_S
 
 OVERLOADED_AFTER = 2
-"""A refusal, and the pause it asks for, concerns every question once so many failed in a row; before, the one."""
+"""A refusal, and the pause it asks for, concerns every question once so many came in a row; before, the one."""
 
 _UNAVAILABLE = 503
 
@@ -55,7 +55,7 @@ class Endpoint:
         self._circuit = Circuit(str(model.identity))
         self._forecast = TokenForecast()
         self._sent = 0
-        self._failed_in_a_row = 0
+        self._refused_in_a_row = 0
         self._ahead = ahead
         self._front: asyncio.Semaphore | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,7 +103,7 @@ class Endpoint:
     def answered(self, request: Request, completion: Completion, latency_s: float) -> None:
         """Learn from a completion."""
         purpose = request.intent.purpose.value
-        self._failed_in_a_row = 0
+        self._refused_in_a_row = 0
         self._circuit.succeeded()
         self._limit.succeeded(purpose, latency_s)
         self._provider.heard(completion.headroom, self._sent)
@@ -113,14 +113,17 @@ class Endpoint:
         """Learn from an attempt that brought nothing."""
         self._circuit.failed(error)
         self._provider.heard(error.headroom, self._sent)
-        self._failed_in_a_row += 1
         if error.kind is ErrorKind.TIMEOUT:
             self._limit.succeeded(request.intent.purpose.value, latency_s)  # it takes at least so long
-        if self._failed_in_a_row < OVERLOADED_AFTER:
+        overload = error.kind is ErrorKind.RATE_LIMITED or error.http_status == _UNAVAILABLE
+        if not overload and error.retry_after is None:  # a failure of its own, of which refusals say nothing
+            return
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row < OVERLOADED_AFTER:
             return
         if (pause := error.retry_after or 0.0) > LONGEST_WAIT_S:
             self._circuit.open(error)
         else:
             self._provider.pause(pause)
-        if error.kind is ErrorKind.RATE_LIMITED or error.http_status == _UNAVAILABLE:
+        if overload:
             self._limit.overloaded()

@@ -35,7 +35,7 @@ from teams_dagster.completions.protocol import (
     Usage,
 )
 from teams_dagster.completions.reservations import reserve
-from teams_dagster.completions.retries import retrying
+from teams_dagster.completions.retries import Patience
 from teams_dagster.completions.room import Room
 from teams_dagster.ledger.budgets import Budgets, Exhausted, Limit, Reservation
 from teams_dagster.ledger.entries import AttemptFailed, Begin, Claimed, Look, Release, Reuse, Settle, Unanswered
@@ -185,23 +185,31 @@ class Engine:
         if (found := await self._through_batch(question, use)) is not None:
             return found
         reservation = reserve(request, endpoint.identity, self._prices, self._limits(request.role))
-        asking = _Asking(endpoint, question, reservation, use)
-        number = 0
         try:
-            async for trial in retrying(self._attempts, self._first_wait_s):
-                with trial:
-                    number = trial.retry_state.attempt_number
-                    return await self._try(asking, number)
-        except CompletionError as error:
-            await self._give_up(use, error.kind.value)
-            raise QuestionFailed(error.kind, error.detail, number) from error
+            return await self._persist(_Asking(endpoint, question, reservation, use))
+        except QuestionFailed as failure:
+            await self._give_up(use, failure.kind.value)
+            raise
         except (EndpointBroken, BatchesUnderWay, asyncio.CancelledError):
             if use.request_key in self._claimed:
                 await self._ledger.write(Release(use.request_key))
             raise
         finally:
             self._claimed.discard(use.request_key)
-        raise AssertionError("tenacity ends with a result or an error")
+
+    async def _persist(self, asking: _Asking) -> tuple[StoredAnswer, bool]:
+        """Attempts until one brings an answer. Raises QuestionFailed for the last of them, and what `_try` raises."""
+        patience = Patience(self._attempts, self._first_wait_s)
+        number = 0
+        while True:
+            number += 1
+            try:
+                return await self._try(asking, number)
+            except CompletionError as error:
+                pause_s = patience.pause_s(error)
+                if pause_s is None:
+                    raise QuestionFailed(error.kind, error.detail, number) from error
+            await asyncio.sleep(pause_s)
 
     async def _through_batch(self, question: Question, use: Use) -> tuple[StoredAnswer, bool] | None:
         """The answer by way of the provider's batch endpoint, where the role goes there; None to ask directly."""

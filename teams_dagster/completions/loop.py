@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -22,10 +24,26 @@ def run(main: Coroutine[Any, Any, Result]) -> Result:
     """
     import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with _quick_collections(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if threading.current_thread() is not threading.main_thread():
             return runner.run(main)
         return _stoppable(runner, main)
+
+
+@contextmanager
+def _quick_collections() -> Generator[None]:
+    """Garbage is looked for among what the block makes: most of what there is are libraries, which stay anyway.
+
+    Looking through them again and again takes a sixth of a call's processor time.
+    """
+    if gc.get_freeze_count():  # somebody else's, or an outer loop's
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _stoppable(runner: asyncio.Runner, main: Coroutine[Any, Any, Result]) -> Result:

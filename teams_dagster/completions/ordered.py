@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+AHEAD = 16
+"""How many questions are begun for each that may be under way: so many are answered while one is asked again."""
+
 
 async def in_order(
     call: Callable[[Item], Coroutine[Any, Any, Result]], items: Iterable[Item], width: int

@@ -30,6 +30,7 @@ class Purpose(StrEnum):
     REWRITE = "rewrite"
     REVIEW = "review"
     RESPOND = "respond"
+    GUIDE = "guide"
 
 
 class Outcome(StrEnum):
@@ -112,7 +113,7 @@ class Intent:
 
     purpose: Purpose
     before: Instruction
-    """The instruction that is rewritten, reviewed against, or answered."""
+    """The instruction that is rewritten, reviewed against, answered, or to be rewritten as the guide says."""
     after: Instruction | None = None
     """The rewritten instruction under review; None otherwise."""
     operation: Operation | None = None

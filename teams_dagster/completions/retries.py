@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import random
 import time
-
-import tenacity
 
 from teams_dagster.completions.protocol import CompletionError, ErrorKind
 
@@ -16,50 +15,44 @@ OVERLOAD_S = 600.0
 
 _LONGEST_BACKOFF_S = 30.0
 
+_JITTER = (0.75, 1.25)
+"""A pause is drawn from between these shares of it, so that what failed together is not sent together again."""
 
-def retrying(attempts: int, first_wait_s: float) -> tenacity.AsyncRetrying:
-    """Up to `attempts`, refusals for overload not counted, with growing pauses and at least those the server asks for.
 
-    The first pause is `first_wait_s`, each further one doubles, all with jitter. The last error is raised as it is.
+class Patience:
+    """Whether and when one question is asked again.
+
+    A failure may be followed by another attempt until there were `attempts` of them, a refusal for overload for
+    `OVERLOAD_S`. Both are followed by pauses that grow, each for itself: a server that was overloaded is not broken.
     """
-    return tenacity.AsyncRetrying(
-        stop=_Patience(attempts),
-        wait=_Pause(first_wait_s),
-        retry=tenacity.retry_if_exception(_worth_another),
-        reraise=True,
-    )
 
-
-class _Patience:
-    """Stops after so many failures, or `OVERLOAD_S` after the first refusal for overload."""
-
-    def __init__(self, attempts: int) -> None:
-        self._left = attempts
+    def __init__(self, attempts: int, first_wait_s: float) -> None:
+        """The first pause is about `first_wait_s`, and each further one twice as long."""
+        self._attempts = attempts
+        self._first_wait_s = first_wait_s
+        self._failures = self._refusals = 0
         self._refused_at: float | None = None
 
-    def __call__(self, state: tenacity.RetryCallState) -> bool:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, CompletionError) and error.kind is ErrorKind.RATE_LIMITED:
+    def pause_s(self, error: CompletionError) -> float | None:
+        """Seconds until the attempt after the one that brought `error`, at least those the server asks for.
+
+        None when there is no further one. To be called once for each attempt.
+        """
+        asked = error.retry_after or 0.0
+        if not error.kind.retryable or asked > LONGEST_WAIT_S:
+            return None
+        if error.kind is ErrorKind.RATE_LIMITED:
             now = time.monotonic()
             self._refused_at = now if self._refused_at is None else self._refused_at
-            return now - self._refused_at > OVERLOAD_S
-        self._left -= 1
-        return self._left <= 0
+            if now - self._refused_at > OVERLOAD_S:
+                return None
+            self._refusals += 1
+            return max(self._backoff_s(self._refusals), asked)
+        self._failures += 1
+        if self._failures >= self._attempts:
+            return None
+        return max(self._backoff_s(self._failures), asked)
 
-
-class _Pause:
-    """Seconds before the next attempt: at least what the server asked for."""
-
-    def __init__(self, first_wait_s: float) -> None:
-        self._backoff = tenacity.wait_exponential_jitter(
-            multiplier=first_wait_s, max=_LONGEST_BACKOFF_S, jitter=first_wait_s
-        )
-
-    def __call__(self, state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, CompletionError) else None
-        return max(self._backoff(state), asked or 0.0)
-
-
-def _worth_another(error: BaseException) -> bool:
-    return isinstance(error, CompletionError) and error.kind.retryable and (error.retry_after or 0.0) <= LONGEST_WAIT_S
+    def _backoff_s(self, times: int) -> float:
+        growth = 2.0 ** min(times - 1, 30)  # further it is the longest in any case
+        return min(_LONGEST_BACKOFF_S, self._first_wait_s * growth) * random.uniform(*_JITTER)

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, Protocol
-
-import numpy as np
+from dataclasses import dataclass, replace
+from typing import Any
 
 from teams_dagster.completions.ordered import in_order
-from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, State, Transition, episode_id
-from teams_dagster.environment.transition import Environment, start, step
+from teams_dagster.environment.decisions import Actor, Decider, Decision, Drawing
+from teams_dagster.environment.state import (
+    HORIZON,
+    Episode,
+    EpisodeKey,
+    State,
+    Transition,
+    episode_id,
+    transition_id,
+)
+from teams_dagster.environment.transition import Environment, start, step, unasked
 from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation
 
 OPEN_EPISODES = 512
 """Episodes that are started and not yet handed over, at most: memory does not grow with their number."""
-
-_OPERATIONS = tuple(Operation)
-
-
-class Actor(Protocol):
-    """Chooses operations: a policy, or a baseline."""
-
-    def probabilities(self, state: State) -> np.ndarray:
-        """Probability of each operation in the order of `Operation`, shape (operations,), summing to 1."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -35,35 +31,33 @@ class EpisodePlan:
 
     key: EpisodeKey
     seed: Instruction
+    begin: State | None = None
+    """Where a branch of an earlier episode begins; None: at the seed."""
+    until: int = HORIZON
+    """The step at which it stops."""
+
+    @property
+    def first(self) -> State:
+        """The state that the episode starts from."""
+        return self.begin or start(self.key.seed_id, self.seed)
 
 
-def choose(probabilities: np.ndarray, draw: float) -> int:
-    """The index that `draw` in [0, 1) falls on, by the inverse of the cumulative distribution.
-
-    Never an index of probability 0. Raises ValueError when the probabilities are not a distribution.
-    """
-    cumulative = np.cumsum(probabilities)
-    if not abs(cumulative[-1] - 1.0) < 1e-6 or float(np.min(probabilities)) < 0:
-        raise ValueError(f"{probabilities} is not a distribution over operations; check the actor that returned it")
-    index = int(np.searchsorted(cumulative, draw * cumulative[-1], side="right"))
-    return min(index, int(np.flatnonzero(probabilities)[-1]))
+async def run_episode(environment: Environment, actor: Actor | Decider, plan: EpisodePlan) -> Episode:
+    """Run one episode to its end, or until a question fails for good."""
+    return await _run(environment, _decider(actor), plan, environment.setting)
 
 
-async def run_episode(environment: Environment, actor: Actor, plan: EpisodePlan) -> Episode:
-    """Run one episode to its horizon, or until a question fails for good."""
-    return await _run(environment, actor, plan, environment.setting)
+def _decider(actor: Actor | Decider) -> Decider:
+    return actor if isinstance(actor, Decider) else Drawing(actor)
 
 
-async def _run(environment: Environment, actor: Actor, plan: EpisodePlan, setting: str) -> Episode:
+async def _run(environment: Environment, decider: Decider, plan: EpisodePlan, setting: str) -> Episode:
     identity = episode_id(plan.key, setting)
-    states: list[State] = [start(plan.key.seed_id, plan.seed)]
+    states: list[State] = [plan.first]
     transitions: list[Transition] = []
-    for number in range(HORIZON):
-        probabilities = actor.probabilities(states[-1])
-        index = choose(probabilities, plan.key.draw(number, "action"))
-        transition, state = await step(
-            environment, plan.key, states[-1], _OPERATIONS[index], float(probabilities[index]), episode=identity
-        )
+    for number in range(states[0].step, plan.until):
+        decision = await decider.decide(environment, plan.key, states[-1], transition_id(identity, number))
+        transition, state = await _take(environment, plan.key, states[-1], decision, identity)
         if state is None:
             return Episode(identity, plan.key, tuple(states), tuple(transitions), failed=transition)
         transitions.append(transition)
@@ -71,9 +65,31 @@ async def _run(environment: Environment, actor: Actor, plan: EpisodePlan, settin
     return Episode(identity, plan.key, tuple(states), tuple(transitions))
 
 
+async def _take(
+    environment: Environment, key: EpisodeKey, state: State, decision: Decision, identity: str
+) -> tuple[Transition, State | None]:
+    """The transition that `decision` leads to; the next state is None when a question failed for good."""
+    operation, probability = decision.operation, decision.probability
+    if decision.failure is None:
+        transition, following = await step(environment, key, state, operation, probability, episode=identity)
+    else:
+        transition, following = unasked(environment, key, state, operation, probability, identity), None
+    return (
+        replace(
+            transition,
+            failure=decision.failure or transition.failure,
+            chosen_by=decision.chosen_by,
+            proposed=decision.proposed,
+            guide_request_id=decision.guide_request_id,
+            guidance_queries=decision.queries,
+        ),
+        following,
+    )
+
+
 def stream_episodes(
     environment: Environment,
-    actor: Actor,
+    actor: Actor | Decider,
     plans: Iterable[EpisodePlan],
     *,
     open_episodes: int = OPEN_EPISODES,
@@ -82,17 +98,17 @@ def stream_episodes(
 
     `plans` may be longer than memory holds. When the reader stops, or an episode raises, the open ones are cancelled.
     """
-    setting = environment.setting
+    setting, decider = environment.setting, _decider(actor)
 
     def run(plan: EpisodePlan) -> Coroutine[Any, Any, Episode]:
-        return _run(environment, actor, plan, setting)
+        return _run(environment, decider, plan, setting)
 
     return in_order(run, plans, open_episodes)
 
 
 async def run_episodes(
     environment: Environment,
-    actor: Actor,
+    actor: Actor | Decider,
     plans: Iterable[EpisodePlan],
     *,
     open_episodes: int = OPEN_EPISODES,

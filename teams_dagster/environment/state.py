@@ -27,6 +27,21 @@ class EpisodePurpose(StrEnum):
     GENERATE = "generate"
 
 
+class ChosenBy(StrEnum):
+    """Who chose an operation."""
+
+    POLICY = "policy"
+    """A policy, trained or not, by a draw from its probabilities."""
+    GUIDE = "guide"
+    """The guide, whose answer named it."""
+    FALLBACK = "fallback"
+    """Nobody: the guide's answers could not be read, so it was drawn uniformly."""
+    LOOK_AHEAD = "look_ahead"
+    """A look-ahead, which tried every operation first."""
+    BRANCH = "branch"
+    """A branch of an episode, which tries an operation to see what follows."""
+
+
 @dataclass(frozen=True)
 class PastOperation:
     """An operation that was tried, and whether its edit was accepted."""
@@ -83,6 +98,8 @@ class EpisodeKey:
     """The generation's partition; None outside generation."""
     replica: int = 0
     """Which answer to each rewrite question (reviewers are always asked for replica 0)."""
+    branch: str | None = None
+    """What a branch of the episode tries first (an operation's name); None for the episode itself."""
 
     @property
     def order(self) -> tuple[str, int]:
@@ -129,6 +146,13 @@ class Transition:
     queries: int
     """Questions needed, paid or reused: 0 for `none`, 1 for an eliminated rewrite, 2 for a reviewed one."""
     reward_preset: str
+    chosen_by: ChosenBy = ChosenBy.POLICY
+    proposed: Operation | None = None
+    """What the guide named for this state; None when it was not asked, or could not be read."""
+    guide_request_id: str | None = None
+    """The answer that was read, or the last that could not be."""
+    guidance_queries: int = 0
+    """Questions asked to choose the operation: the guide's, or those of a look-ahead. The reward leaves them out."""
 
     @property
     def seed_id(self) -> str:
@@ -168,6 +192,10 @@ class Transition:
             "accepted": self.accepted,
             "queries": self.queries,
             "reward_preset": self.reward_preset,
+            "chosen_by": self.chosen_by.value,
+            "proposed": self.proposed.value if self.proposed else None,
+            "guide_request_id": self.guide_request_id,
+            "guidance_queries": self.guidance_queries,
         }
 
 
@@ -201,12 +229,13 @@ class Episode:
 
     @property
     def queries(self) -> int:
-        """Questions needed, those of a failed step included."""
-        return sum(transition.queries for transition in self.recorded)
+        """Questions needed, those of a failed step and those asked to choose operations included."""
+        return sum(transition.queries + transition.guidance_queries for transition in self.recorded)
 
 
 def episode_id(key: EpisodeKey, setting: str) -> str:
     """Name of an episode: its key and the hash of the `setting` it runs in (roles, models, reward, pool)."""
+    branch = () if key.branch is None else (key.branch,)
     return content_hash(
         "episode",
         key.root_seed,
@@ -219,6 +248,7 @@ def episode_id(key: EpisodeKey, setting: str) -> str:
         key.partition_key,
         key.replica,
         setting,
+        *branch,
     )
 
 

@@ -51,14 +51,28 @@ async def step(
     *,
     episode: str | None = None,
 ) -> tuple[Transition, State | None]:
-    """Apply `operation` to the current text of `state`.
+    """Apply `operation`, chosen with `probability`, to the current text of `state`.
 
     Returns the transition and the next state; the next state is None when a question failed for good, which truncates
     the episode. Other errors (an exhausted budget, say) are not the episode's and go through. `episode` is the
     episode's id where the caller has it.
     """
-    episode = episode or episode_id(key, environment.setting)
-    asked = Transition(
+    asked = unasked(environment, key, state, operation, probability, episode or episode_id(key, environment.setting))
+    if operation is not Operation.NONE:
+        asked = await _rewrite(environment, asked, state)
+        if asked.after is not None and asked.eliminated_by is None and asked.failure is None:
+            asked = await _review(environment, asked)
+    if asked.failure is not None:
+        return asked, None
+    transition = _rewarded(environment, asked, state)
+    return transition, _next(environment.reward.preset, state, transition)
+
+
+def unasked(
+    environment: Environment, key: EpisodeKey, state: State, operation: Operation, probability: float, episode: str
+) -> Transition:
+    """The transition at `state` before any question of it was asked."""
+    return Transition(
         transition_id=transition_id(episode, state.step),
         parent_transition_id=state.produced_by,
         episode_id=episode,
@@ -82,14 +96,6 @@ async def step(
         queries=0,
         reward_preset=environment.reward.preset.value,
     )
-    if operation is not Operation.NONE:
-        asked = await _rewrite(environment, asked, state)
-        if asked.after is not None and asked.eliminated_by is None and asked.failure is None:
-            asked = await _review(environment, asked)
-    if asked.failure is not None:
-        return asked, None
-    transition = _rewarded(environment, asked, state)
-    return transition, _next(environment.reward.preset, state, transition)
 
 
 async def _rewrite(environment: Environment, asked: Transition, state: State) -> Transition:

@@ -245,6 +245,11 @@ def cost_of_requests(ledger: Ledger, request_ids: Collection[str]) -> int | None
     return None if None in costs else sum(cost for cost in costs if cost is not None)
 
 
+def costs_of(ledger: Ledger, request_ids: Collection[str]) -> dict[str, int | None]:
+    """What each of these billed attempts cost, in nano-dollars; None where no price is known."""
+    return dict(_billed(ledger, request_ids))
+
+
 def _billed(ledger: Ledger, request_ids: Collection[str]) -> Iterator[tuple[str, int | None]]:
     """Request id and cost of those of `request_ids` that brought a completion."""
     wanted = sa.select(results.c.request_id, results.c.cost_nano_usd).where(results.c.status == "ok")

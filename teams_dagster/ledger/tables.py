@@ -83,11 +83,14 @@ POLICIES = Table(
             "config": _TEXT,
             "instructor": _TEXT,
             "reviewer": _TEXT,
+            "guide": _TEXT,
             "seeds_version": _TEXT,
             "pool_version": _TEXT,
             "feature_version": _TEXT,
             "iterations": _INT,
             "queries": _INT,
+            "cost_nano_usd": _INT,
+            "unpriced": _INT,
             "run_id": _TEXT,
         },
     ),
@@ -132,6 +135,10 @@ TRANSITIONS = Table(
             "novelty": _REAL,
             "sample_id": _TEXT,
             "reward_preset": _TEXT,
+            "chosen_by": _TEXT,
+            "proposed": _TEXT,
+            "guide_request_id": _TEXT,
+            "guidance_queries": _INT,
             "run_id": _TEXT,
         },
     ),
@@ -257,6 +264,12 @@ class TableWriter:
             if len(self._waiting) == ROWS_AT_ONCE:
                 self._flush()
 
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        """Add rows that were written to a file of this table before."""
+        self._flush()
+        self._file.write_batch(batch.cast(self._table.schema))
+        self._written += batch.num_rows
+
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
@@ -278,6 +291,22 @@ def write_table(folder: Path, table: str, rows: Iterable[Mapping[str, Any]]) -> 
     """Write `rows` to `<folder>/<table>.parquet`, whole or not at all; returns its path. Raises TableError."""
     with TableWriter(folder, table) as writer:
         writer.write(rows)
+    return folder / f"{table}.parquet"
+
+
+def merge_tables(folder: Path, table: str, parts: Iterable[Path], key: str) -> Path:
+    """Write the files of one table in `parts` to `<folder>/<table>.parquet`, whole or not at all; returns its path.
+
+    Of rows with the same `key` the first stays. Memory holds the keys and a batch of rows. Raises TableError for a
+    table that does not exist.
+    """
+    with TableWriter(folder, table) as writer:
+        seen: set[str] = set()
+        for part in parts:
+            for batch in pq.ParquetFile(part / f"{table}.parquet").iter_batches(ROWS_AT_ONCE):
+                names = batch.column(key).to_pylist()
+                fresh = pa.array([not (name in seen or seen.add(name)) for name in names])
+                writer.write_batch(batch.filter(fresh))
     return folder / f"{table}.parquet"
 
 

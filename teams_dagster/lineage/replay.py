@@ -22,7 +22,8 @@ from teams_dagster.completions.protocol import (
     Role,
 )
 from teams_dagster.dataset.sample import Sample
-from teams_dagster.environment.episodes import Actor, EpisodePlan, stream_episodes
+from teams_dagster.environment.decisions import Actor
+from teams_dagster.environment.episodes import EpisodePlan, stream_episodes
 from teams_dagster.environment.transition import Environment
 from teams_dagster.ledger.writer import Ledger
 

@@ -9,21 +9,22 @@ from __future__ import annotations
 import numpy as np
 
 from teams_dagster.environment.state import State
-from teams_dagster.policy.features import features
+from teams_dagster.policy.encoder import Encoder
 
 
 class PolicyActor:
     """The policy network's forward pass: tanh layers, then a softmax over the allowed operations."""
 
-    def __init__(self, weights: dict[str, np.ndarray], allowed: np.ndarray) -> None:
+    def __init__(self, weights: dict[str, np.ndarray], allowed: np.ndarray, encode: Encoder) -> None:
         """`weights` as `PolicyNetwork.weights` gives them; `allowed` a bool mask of shape (operations,)."""
+        self._encode = encode
         layers = len(weights) // 2
         self._layers = [(weights[f"{index}.weight"], weights[f"{index}.bias"]) for index in range(layers)]
         self._allowed = allowed
 
     def probabilities(self, state: State) -> np.ndarray:
         """pi(. | state), shape (operations,)."""
-        hidden = features(state)
+        hidden = self._encode(state)
         for weight, bias in self._layers[:-1]:
             hidden = np.tanh(weight @ hidden + bias)
         weight, bias = self._layers[-1]

@@ -1,4 +1,4 @@
-"""Policies that do not learn, to compare a trained one with. Each is an actor."""
+"""Policies that do not learn, to compare a trained one with."""
 
 from __future__ import annotations
 
@@ -6,23 +6,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from teams_dagster.environment.episodes import Actor
+from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.environment.state import State
 from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.policy.guide import Guide
+from teams_dagster.policy.look_ahead import LookAhead
 from teams_dagster.streams import content_hash
 
 UNIFORM = "uniform"
+UNIFORM_WITH_NONE = "uniform_with_none"
 ROUND_ROBIN = "round_robin"
+FORCED_SCHEDULE = "forced_schedule"
+GUIDE = "guide"
+LOOK_AHEAD = "look_ahead"
+CEILING = "look_ahead_free"
 
 _ORDER = tuple(Operation)
 
 
+@dataclass(frozen=True)
 class Uniform:
-    """Every operation but `none` with the same probability: what Evol-Instruct does."""
+    """Every operation with the same probability: what Evol-Instruct does."""
+
+    operations: tuple[Operation, ...] = TEXT_OPERATIONS
 
     def probabilities(self, state: State) -> np.ndarray:
-        """1/6 each, 0 for `none`, whatever the state."""
-        chances = np.array([operation in TEXT_OPERATIONS for operation in _ORDER], dtype=np.float64)
+        """The same for each of `operations`, whatever the state."""
+        chances = np.array([operation in self.operations for operation in _ORDER], dtype=np.float64)
         return chances / chances.sum()
 
 
@@ -32,6 +42,25 @@ class RoundRobin:
     def probabilities(self, state: State) -> np.ndarray:
         """1 for the operation whose turn it is."""
         return _certain(TEXT_OPERATIONS[state.step % len(TEXT_OPERATIONS)])
+
+
+class ForcedSchedule:
+    """What the reference code forces on its policy, without the policy: breadth at the second and the fifth step.
+
+    Elsewhere uniform, with add_constraints in the place of breadth.
+    """
+
+    STEPS = (1, 4)
+
+    def probabilities(self, state: State) -> np.ndarray:
+        """Of breadth alone, or of the others."""
+        if state.step in self.STEPS:
+            return _certain(Operation.BREADTH)
+        chances = Uniform().probabilities(state)
+        breadth, constraints = _ORDER.index(Operation.BREADTH), _ORDER.index(Operation.ADD_CONSTRAINTS)
+        chances[constraints] += chances[breadth]
+        chances[breadth] = 0.0
+        return chances
 
 
 @dataclass(frozen=True)
@@ -49,15 +78,29 @@ def _certain(operation: Operation) -> np.ndarray:
     return np.array([candidate is operation for candidate in _ORDER], dtype=np.float64)
 
 
-def baselines() -> dict[str, Actor]:
-    """Every baseline by its name: `uniform`, `round_robin` and one per operation (named as the operation)."""
-    fixed: dict[str, Actor] = {operation.value: Fixed(operation) for operation in TEXT_OPERATIONS}
-    return {UNIFORM: Uniform(), ROUND_ROBIN: RoundRobin(), **fixed}
+def baselines() -> dict[str, Actor | Decider]:
+    """Every baseline by its name; the fixed ones are named as their operation."""
+    fixed: dict[str, Actor | Decider] = {operation.value: Fixed(operation) for operation in TEXT_OPERATIONS}
+    return {
+        UNIFORM: Uniform(),
+        UNIFORM_WITH_NONE: Uniform(_ORDER),
+        ROUND_ROBIN: RoundRobin(),
+        **fixed,
+        FORCED_SCHEDULE: ForcedSchedule(),
+        GUIDE: Guide(TEXT_OPERATIONS),
+        LOOK_AHEAD: LookAhead(free=False),
+        CEILING: LookAhead(free=True),
+    }
 
 
-def is_deterministic(baseline: Actor) -> bool:
+def is_deterministic(baseline: Actor | Decider) -> bool:
     """Whether all episodes of `baseline` from one seed are alike (the answers being the same)."""
-    return not isinstance(baseline, Uniform)
+    return isinstance(baseline, RoundRobin | Fixed)
+
+
+def asks_guide(name: str) -> bool:
+    """Whether the baseline `name` asks the guide."""
+    return name == GUIDE
 
 
 def baseline_version(name: str) -> str:

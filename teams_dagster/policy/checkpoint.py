@@ -1,7 +1,8 @@
 """A policy on disk: one safetensors file that holds all of a training run's state, replaced atomically.
 
-TRPO and L-BFGS start afresh at each update and every random stream is keyed, so weights, configuration and the number
-of finished iterations are the whole state: a resumed run continues bit for bit. Reading needs no torch.
+That is the policy, its critics, the optimisers' moments and the price of the reference term. There is no running
+normaliser to keep (features and advantages need none), and every random stream is keyed by the number of the iteration,
+so the number of finished ones is the streams' state. A resumed run continues bit for bit. Reading needs no torch.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,13 +19,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from teams_dagster.completions.protocol import ModelIdentity
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.operations import Operation
 from teams_dagster.policy.actor import PolicyActor
 from teams_dagster.policy.config import TrainingConfig
-from teams_dagster.policy.features import FEATURE_VERSION
+from teams_dagster.policy.curve import IterationRecord, stops_early
+from teams_dagster.policy.encoder import encoder
 from teams_dagster.streams import content_hash
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the file's layout changes."""
+
+Weights = dict[str, np.ndarray]
+"""Tensors by name."""
+
+_POLICY = "policy."
 
 
 class FeaturesChanged(ValueError):
@@ -42,47 +52,26 @@ class TrainingOrigin:
     """Template version by question (an operation's name, or `review`)."""
     instructor: ModelIdentity
     reviewer: ModelIdentity
-
-
-@dataclass(frozen=True)
-class IterationRecord:
-    """One point of the learning curve: the batch that the policy of this iteration met, and the update made of it."""
-
-    iteration: int
-    policy_version: str
-    """The policy that acted, before the update."""
-    episodes: int
-    truncated: int
-    queries: int
-    mean_return: float
-    accepted_per_query: float
-    accepted_per_episode: float
-    reward_variance: float
-    unclear: int
-    operation_mix: dict[str, float]
-    """Share of each operation among the batch's transitions."""
-    eliminated: dict[str, int]
-    entropy: float
-    """Mean entropy of the acting policy, in nats."""
-    explained_variance: float
-    """Of the critic that gave the advantages, before its fit."""
-    critic_loss: float
-    update: str
-    """What became of the policy update (`trpo.UpdateStatus`)."""
-    kl: float
-    improvement: float
-    step_size: float
+    guide: ModelIdentity | None = None
+    """Where the algorithm asks one."""
+    reference_version: str | None = None
+    """Content hash of the policy that the training was kept near to; None for the uniform one."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A policy, its critic, and where its training stands."""
+    """A policy, all else that its training moves, and where that stands."""
 
-    policy: dict[str, np.ndarray]
-    critic: dict[str, np.ndarray]
+    state: Weights
+    """As `Learner.state` gives it; the policy's own weights are those called `policy.<layer>`."""
     config: TrainingConfig
     origin: TrainingOrigin
     curve: tuple[IterationRecord, ...] = ()
+
+    @property
+    def policy(self) -> Weights:
+        """The weights of the policy network."""
+        return {name.removeprefix(_POLICY): array for name, array in self.state.items() if name.startswith(_POLICY)}
 
     @property
     def iteration(self) -> int:
@@ -90,28 +79,41 @@ class Checkpoint:
         return len(self.curve)
 
     @property
+    def stopped_early(self) -> bool:
+        """Whether training ended before all its iterations because the return got no better."""
+        return self.iteration < self.config.iterations and stops_early(self.curve, self.config.patience)
+
+    @property
     def finished(self) -> bool:
-        """Whether training has run all its iterations."""
-        return self.iteration >= self.config.iterations
+        """Whether training has run all its iterations, or stopped early."""
+        return self.iteration >= self.config.iterations or self.stopped_early
 
     @property
     def policy_version(self) -> str:
         """Content hash of the policy's weights, configuration and features."""
-        return policy_version(self.policy, self.config)
+        return content_hash(
+            "policy", weights_version(self.policy), self.config.model_dump(mode="json"), self.origin.feature_version
+        )
 
-    def actor(self) -> PolicyActor:
-        """The policy, ready to act. Raises FeaturesChanged when it was trained on other features than this code's."""
-        if self.origin.feature_version != FEATURE_VERSION:
+    def actor(self, allowed: Collection[Operation] | None = None, donors: Sequence[Instruction] = ()) -> PolicyActor:
+        """The policy, ready to act, on `allowed` operations (by default those of its training).
+
+        `donors` are the training seeds, which an ablation that is blind to the text needs.
+        Raises FeaturesChanged when it was trained on other features than this code's.
+        """
+        encode = encoder(self.config.features, donors)
+        if self.origin.feature_version != encode.version:
             raise FeaturesChanged(
-                f"this policy reads features {self.origin.feature_version}, the code makes {FEATURE_VERSION};"
+                f"this policy reads features {self.origin.feature_version}, the code makes {encode.version};"
                 " train it again"
             )
-        return PolicyActor(self.policy, self.config.allowed)
+        mask = self.config.allowed
+        if allowed is not None:
+            mask = mask & np.array([operation in allowed for operation in Operation])
+        return PolicyActor(self.policy, mask, encode)
 
     def save(self, path: Path) -> None:
         """Write to `path`, whole or not at all."""
-        tensors = {f"policy.{name}": array for name, array in self.policy.items()}
-        tensors |= {f"critic.{name}": array for name, array in self.critic.items()}
         state = {
             "format": FORMAT,
             "policy_version": self.policy_version,
@@ -119,7 +121,8 @@ class Checkpoint:
             "origin": asdict(self.origin),
             "curve": [asdict(record) for record in self.curve],
         }
-        _write_atomically(path, save(tensors, metadata={"state": json.dumps(state, sort_keys=True, allow_nan=False)}))
+        metadata = {"state": json.dumps(state, sort_keys=True, allow_nan=False)}
+        _write_atomically(path, save(self.state, metadata=metadata))
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -133,10 +136,9 @@ class Checkpoint:
         if state["format"] != FORMAT:
             raise ValueError(f"{path} has checkpoint format {state['format']}, this code reads {FORMAT}; train again")
         origin = state["origin"]
-        models = {role: ModelIdentity(**origin[role]) for role in ("instructor", "reviewer")}
+        models = {role: ModelIdentity(**origin[role]) for role in ("instructor", "reviewer", "guide") if origin[role]}
         checkpoint = cls(
-            policy=_part(tensors, "policy."),
-            critic=_part(tensors, "critic."),
+            state=tensors,
             config=TrainingConfig.model_validate(state["config"]),
             origin=TrainingOrigin(**(origin | models)),
             curve=tuple(IterationRecord(**record) for record in state["curve"]),
@@ -149,17 +151,13 @@ class Checkpoint:
         return checkpoint
 
 
-def policy_version(weights: dict[str, np.ndarray], config: TrainingConfig) -> str:
-    """Content hash of a policy: the exact bytes of its weights, its configuration, the features it reads."""
+def weights_version(weights: Weights) -> str:
+    """Content hash of the exact bytes of `weights`."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(f"{name}{weights[name].shape}{weights[name].dtype.str}".encode())
         digest.update(np.ascontiguousarray(weights[name]).tobytes())
-    return content_hash("policy", digest.hexdigest(), config.model_dump(mode="json"), FEATURE_VERSION)
-
-
-def _part(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
+    return digest.hexdigest()
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

@@ -6,30 +6,21 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from teams_dagster.environment.reward import RewardConfig
+from teams_dagster.environment.state import HORIZON
 from teams_dagster.instructions.operations import Operation
-
-
-class TRPOConfig(BaseModel):
-    """Parameters of the update; defaults as in the reference where it had any."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_kl: float = Field(default=0.05, gt=0, description="Radius of the trust region: mean KL(old || new).")
-    damping: float = Field(default=0.1, ge=0, description="Multiple of the identity added to the Fisher matrix.")
-    cg_iterations: int = Field(default=10, ge=1, description="Conjugate gradient steps.")
-    cg_tolerance: float = Field(default=1e-10, ge=0, description="Squared residual at which they stop.")
-    backtracks: int = Field(default=10, ge=1, description="Step sizes tried.")
-    shrink: float = Field(default=0.5, gt=0, lt=1, description="Factor from one step size to the next.")
-    accept_ratio: float = Field(default=0.1, ge=0, description="Least true improvement over the promised one.")
-
-
-class CriticConfig(BaseModel):
-    """Parameters of the value fit."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    iterations: int = Field(default=25, ge=1, description="L-BFGS iterations.")
-    l2: float = Field(default=1e-3, ge=0, description="Weight of the sum of squared parameters in the loss.")
+from teams_dagster.policy.algorithms.config import (
+    AggreVaTeDConfig,
+    AlgorithmConfig,
+    CriticConfig,
+    D2LOLSConfig,
+    KLReferenceConfig,
+    LBFGSCriticConfig,
+    LOLSConfig,
+    PPOConfig,
+    TRPOConfig,
+)
+from teams_dagster.policy.encoder import FeatureConfig
+from teams_dagster.policy.guide import ATTEMPTS as GUIDE_ATTEMPTS
 
 
 class TrainingConfig(BaseModel):
@@ -38,19 +29,56 @@ class TrainingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
-    iterations: int = Field(default=32, ge=1, description="Updates of the policy.")
+    iterations: int = Field(default=26, ge=1, description="Updates of the policy at most.")
     episodes_per_iteration: int = Field(
-        default=64, ge=32, description="Episodes a batch, from different seeds where there are as many."
+        default=32, ge=32, description="Episodes a batch, from different seeds where there are as many."
+    )
+    patience: int = Field(
+        default=0,
+        ge=0,
+        description="Iterations without a better mean return (of SMOOTHED iterations) after which it stops; 0: never.",
     )
     hidden: tuple[int, ...] = Field(default=(64,), min_length=1, description="Sizes of the tanh layers.")
-    gamma: float = Field(default=0.99, gt=0, le=1, description="Discount of future reward.")
+    gamma: float = Field(default=0.9, gt=0, le=1, description="Discount of future reward.")
     gae_decay: float = Field(default=0.95, ge=0, le=1, description="GAE's lambda (the reference's tau).")
     allow_none: bool = Field(default=True, description="Whether the policy may keep the text and ask nothing.")
     reward: RewardConfig = RewardConfig()
-    trpo: TRPOConfig = TRPOConfig()
-    critic: CriticConfig = CriticConfig()
+    features: FeatureConfig = FeatureConfig()
+    algorithm: AlgorithmConfig = TRPOConfig()
+    critic: CriticConfig = LBFGSCriticConfig()
+    kl_reference: KLReferenceConfig | None = Field(
+        default=None, description="A price on moving away from a reference policy; None: none."
+    )
+
+    @property
+    def allowed_operations(self) -> tuple[Operation, ...]:
+        """Which operations the policy may choose."""
+        return tuple(operation for operation in Operation if self.allow_none or operation is not Operation.NONE)
 
     @property
     def allowed(self) -> np.ndarray:
-        """Which operations the policy may choose: bool, shape (operations,)."""
-        return np.array([self.allow_none or operation is not Operation.NONE for operation in Operation])
+        """The same as a mask: bool, shape (operations,)."""
+        return np.array([operation in self.allowed_operations for operation in Operation])
+
+    @property
+    def asks_guide(self) -> bool:
+        """Whether the algorithm needs the guide."""
+        return not isinstance(self.algorithm, TRPOConfig | PPOConfig)
+
+    @property
+    def most_queries_an_episode(self) -> int:
+        """Questions of one episode, its branches included, at most."""
+        steps = 2 * HORIZON
+        if not self.asks_guide:
+            return steps
+        guided = steps + GUIDE_ATTEMPTS * HORIZON
+        if (
+            isinstance(self.algorithm, AggreVaTeDConfig | LOLSConfig | D2LOLSConfig)
+            and self.algorithm.form == "enumerated"
+        ):
+            return len(self.allowed_operations) * guided
+        return guided
+
+    def iterations_within(self, queries: int) -> int:
+        """How many iterations so many questions are enough for; at least 1."""
+        return max(1, queries // (self.episodes_per_iteration * self.most_queries_an_episode))

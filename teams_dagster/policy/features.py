@@ -8,9 +8,13 @@ five conditions. The features are cheap, need no model and no training, and know
 - `pairs`: hashed pairs of neighbouring words. Phrases say what single words do not ("at least", "step by step").
 - `material`: hashed words of the input, apart from the instruction's, since operations treat it differently.
 - `cues`: lengths and signs (see `CUES`), which a bag of words cannot say.
-- `history`: for each operation, how often it was accepted and refused in this episode, and which came last. An
-  operation that was just refused on this very text will be refused again.
-- `progress`: the step (what is left to gain shrinks with it), how many edits the chain holds, and how much it grew.
+- `growth`: how much longer the text is than its seed, and whether the input is another one: what was added already.
+- `history`: for each operation, how often it was accepted and refused in this episode, and which came last; and how
+  many edits the chain holds. An operation that was just refused on this very text will be refused again.
+- `progress`: the step. What is left to gain shrinks with it.
+
+A sentence embedding takes the place of `words`, `pairs` and `material` where a model is configured (see `encoder`):
+it says what a text is about in words that no training seed used.
 
 Sizes and hashing are frozen under `FEATURE_VERSION`, which every checkpoint carries. No running normaliser: every
 feature is scaled to order 1 by a fixed rule, so a resumed or loaded policy sees what it was trained on.
@@ -64,11 +68,11 @@ CUES: tuple[str, ...] = (
 )
 """Names of the cue features, in order."""
 
-TEXT_SIZE = WORD_BUCKETS + PAIR_BUCKETS + MATERIAL_BUCKETS + len(CUES)
-HISTORY_SIZE = 4 * len(Operation)
-PROGRESS_SIZE = HORIZON + 1 + 3
-FEATURES = TEXT_SIZE + HISTORY_SIZE + PROGRESS_SIZE
-"""Length of a feature vector: text, then history, then progress."""
+LEXICAL_SIZE = WORD_BUCKETS + PAIR_BUCKETS + MATERIAL_BUCKETS
+CUE_SIZE = len(CUES)
+GROWTH_SIZE = 2
+HISTORY_SIZE = 4 * len(Operation) + 1
+PROGRESS_SIZE = HORIZON + 1
 
 _WORD = re.compile(r"\w+")
 _SENTENCE = re.compile(r"[.!?;:]+(?=\s|$)")
@@ -81,7 +85,7 @@ _INDEX = {operation: index for index, operation in enumerate(Operation)}
 
 FEATURE_VERSION = content_hash(
     "features",
-    1,
+    2,
     WORD_BUCKETS,
     PAIR_BUCKETS,
     MATERIAL_BUCKETS,
@@ -93,38 +97,58 @@ FEATURE_VERSION = content_hash(
 """Changes with anything that changes a feature's meaning (raise the number when code does)."""
 
 
-def features(state: State) -> np.ndarray:
-    """The feature vector of `state`: shape (FEATURES,), float64."""
-    vector = np.zeros(FEATURES)
-    vector[:TEXT_SIZE] = text_features(state.instruction)
-    history = vector[TEXT_SIZE : TEXT_SIZE + HISTORY_SIZE].reshape(4, len(Operation))
-    for past in state.past:
-        history[0 if past.accepted else 1, _INDEX[past.operation]] += 0.5
-    if state.past:
-        last = state.past[-1]
-        history[2 if last.accepted else 3, _INDEX[last.operation]] = 1.0
-    progress = vector[TEXT_SIZE + HISTORY_SIZE :]
-    progress[min(state.step, HORIZON)] = 1.0
-    progress[HORIZON + 1] = (len(state.chain) - 1) / HORIZON
-    progress[HORIZON + 2] = _log(len(state.instruction.text)) - _log(len(state.seed.text))
-    progress[HORIZON + 3] = float(state.instruction.input != state.seed.input)
+def progress(state: State) -> np.ndarray:
+    """Which step it is: shape (PROGRESS_SIZE,), one 1."""
+    vector = np.zeros(PROGRESS_SIZE)
+    vector[min(state.step, HORIZON)] = 1.0
     return vector
 
 
+def history(state: State) -> np.ndarray:
+    """What was tried in this episode and what came of it: shape (HISTORY_SIZE,)."""
+    vector = np.zeros(HISTORY_SIZE)
+    counts = vector[:-1].reshape(4, len(Operation))
+    for past in state.past:
+        counts[0 if past.accepted else 1, _INDEX[past.operation]] += 0.5
+    if state.past:
+        last = state.past[-1]
+        counts[2 if last.accepted else 3, _INDEX[last.operation]] = 1.0
+    vector[-1] = (len(state.chain) - 1) / HORIZON
+    return vector
+
+
+def growth(state: State) -> np.ndarray:
+    """How the text differs from its seed: shape (GROWTH_SIZE,)."""
+    longer = _log(len(state.instruction.text)) - _log(len(state.seed.text))
+    return np.array([longer, float(state.instruction.input != state.seed.input)])
+
+
 @lru_cache(maxsize=8_192)
-def text_features(instruction: Instruction) -> np.ndarray:
-    """The part of the vector that depends on the text alone: shape (TEXT_SIZE,), read-only, kept by instruction."""
-    text, material = instruction.text[:MAX_CHARACTERS], instruction.input[:MAX_CHARACTERS]
-    words = _WORD.findall(text.lower())
-    pairs = [f"{first} {second}" for first, second in pairwise(words)]
-    vector = np.concatenate(
-        [
-            _hashed(words, WORD_BUCKETS),
-            _hashed(pairs, PAIR_BUCKETS),
-            _hashed(_WORD.findall(material.lower()), MATERIAL_BUCKETS),
-            _cues(text, words, material),
-        ]
+def words(instruction: Instruction) -> np.ndarray:
+    """What the text is about: shape (LEXICAL_SIZE,), read-only."""
+    text, material = _bounded(instruction)
+    terms = _WORD.findall(text.lower())
+    pairs = [f"{first} {second}" for first, second in pairwise(terms)]
+    return _frozen(
+        _hashed(terms, WORD_BUCKETS),
+        _hashed(pairs, PAIR_BUCKETS),
+        _hashed(_WORD.findall(material.lower()), MATERIAL_BUCKETS),
     )
+
+
+@lru_cache(maxsize=8_192)
+def cues(instruction: Instruction) -> np.ndarray:
+    """The features named in `CUES`: shape (CUE_SIZE,), read-only."""
+    text, material = _bounded(instruction)
+    return _frozen(_cues(text, _WORD.findall(text.lower()), material))
+
+
+def _bounded(instruction: Instruction) -> tuple[str, str]:
+    return instruction.text[:MAX_CHARACTERS], instruction.input[:MAX_CHARACTERS]
+
+
+def _frozen(*parts: np.ndarray) -> np.ndarray:
+    vector = np.concatenate(parts)
     vector.flags.writeable = False
     return vector
 

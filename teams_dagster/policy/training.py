@@ -1,4 +1,4 @@
-"""Training a policy: iterations of rollouts, advantages, one TRPO step and one critic fit (TeaMs-RL section 3).
+"""Training a policy: iterations of rollouts and one update each (TeaMs-RL section 3; RLGF).
 
 No rollout starts before the previous update; within one, episodes advance freely. Each iteration hands its episodes to
 a sink, then replaces the checkpoint, so a killed run continues after its last finished iteration and ends with the
@@ -8,7 +8,6 @@ same weights.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,22 +15,24 @@ from pathlib import Path
 import torch
 
 from teams_dagster.completions.protocol import Asker, Role
-from teams_dagster.environment.episodes import EpisodePlan, run_episodes
-from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
+from teams_dagster.environment.decisions import Drawing
+from teams_dagster.environment.state import HORIZON, ChosenBy, Episode
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool
 from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.instructions.prompts import prompt
-from teams_dagster.policy.checkpoint import Checkpoint, IterationRecord, TrainingOrigin
+from teams_dagster.policy.actor import PolicyActor
+from teams_dagster.policy.algorithms.algorithm import Algorithm, UpdateReport, algorithm_of
+from teams_dagster.policy.algorithms.learner import Learner
+from teams_dagster.policy.checkpoint import Checkpoint, TrainingOrigin, Weights, weights_version
+from teams_dagster.policy.collecting import Collected, RollingIn, batch_of, collect, plan_batch
 from teams_dagster.policy.config import TrainingConfig
-from teams_dagster.policy.critic import fit_critic
-from teams_dagster.policy.estimators import advantages, discounted_returns, explained_variance, normalised
-from teams_dagster.policy.features import FEATURE_VERSION, FEATURES
-from teams_dagster.policy.network import PolicyNetwork, ValueNetwork
-from teams_dagster.policy.rollouts import Batch, batch_of, is_flat, tally
-from teams_dagster.policy.trpo import TRPOUpdate, entropy, trpo_update
-from teams_dagster.streams import content_hash, generator
+from teams_dagster.policy.curve import IterationRecord
+from teams_dagster.policy.encoder import Encoder, encoder
+from teams_dagster.policy.guide import Guide
+from teams_dagster.policy.tally import is_flat, tally
+from teams_dagster.streams import content_hash
 
 _log = logging.getLogger(__name__)
 
@@ -52,30 +53,40 @@ async def train(
     config: TrainingConfig,
     path: Path,
     *,
+    name: str = POLICY_NAME,
+    reference: Weights | None = None,
     sink: Sink | None = None,
     on_episode: Callable[[Episode], object] | None = None,
     progress: Callable[[str], None] = _log.info,
 ) -> Checkpoint:
     """Train a policy on `seeds` (by seed id), with the checkpoint at `path`; continue from it where there is one.
 
-    `on_episode` hears of each episode as it is done, `progress` of each iteration.
+    `name` is what its transitions are filed under. `reference` are the weights of the policy that `kl_reference`
+    keeps near to; None: the uniform policy. `on_episode` hears of each episode as it is done, `progress` of each
+    iteration.
 
     Raises TrainingFailed when the checkpoint belongs to another run, or when no question of a batch was answered.
     """
+    if not seeds:
+        raise TrainingFailed("there are no training seeds; give the policy at least one")
+    encode = encoder(config.features, tuple(seeds.values()))
     environment = Environment(asker, Pool(seeds.values()), config.reward, Role.INSTRUCTOR)
-    checkpoint = _begin(environment, seeds, config, path)
+    algorithm = algorithm_of(config.algorithm, config.root_seed)
+    learner = _new_learner(config, encode, reference)
+    checkpoint = _begin(_origin(environment, seeds, encode, algorithm, reference), config, learner, path)
+    learner.restore(checkpoint.state)
     if 0 < checkpoint.iteration < config.iterations:
         progress(f"continuing after iteration {checkpoint.iteration} of {config.iterations}")
     while not checkpoint.finished:
-        iteration = checkpoint.iteration
-        plans = _plans(seeds, config, iteration, checkpoint.policy_version)
-        episodes = await run_episodes(environment, checkpoint.actor(), plans, on_episode=on_episode)
-        _demand_answers(iteration, episodes)
+        collected = await _rollouts(environment, seeds, checkpoint, algorithm, encode, name, on_episode)
+        _demand_answers(checkpoint.iteration, collected.everything)
         if sink:
-            sink(iteration, episodes)
-        checkpoint = _update(checkpoint, episodes)
+            sink(checkpoint.iteration, collected.everything)
+        checkpoint = _updated(checkpoint, algorithm, learner, collected, encode)
         checkpoint.save(path)
         progress(_summary(checkpoint.curve[-1], config))
+    if checkpoint.stopped_early:
+        progress(f"stopped early: {config.patience} iterations brought no better return")
     if is_flat(checkpoint.curve[0].reward_variance):
         progress(
             f"the reward is flat (variance {checkpoint.curve[0].reward_variance:.4f} under the untrained policy):"
@@ -84,25 +95,50 @@ async def train(
     return checkpoint
 
 
-def _begin(
-    environment: Environment, seeds: Mapping[str, Instruction], config: TrainingConfig, path: Path
-) -> Checkpoint:
-    """The checkpoint at `path`, or that of an untrained policy."""
-    if not seeds:
-        raise TrainingFailed("there are no training seeds; give the policy at least one")
-    origin = TrainingOrigin(
+def _new_learner(config: TrainingConfig, encode: Encoder, reference: Weights | None) -> Learner:
+    return Learner.new(
+        features=encode.size,
+        hidden=config.hidden,
+        allowed=config.allowed,
+        algorithm=config.algorithm,
+        critic=config.critic,
+        kl=config.kl_reference,
+        gamma=config.gamma,
+        decay=config.gae_decay,
+        root_seed=config.root_seed,
+        reference=reference,
+    )
+
+
+def _origin(
+    environment: Environment,
+    seeds: Mapping[str, Instruction],
+    encode: Encoder,
+    algorithm: Algorithm,
+    reference: Weights | None,
+) -> TrainingOrigin:
+    """What the training is made from."""
+    asked = [
+        *(operation.value for operation in TEXT_OPERATIONS),
+        "review",
+        *(["guide"] if algorithm.asks_guide else []),
+    ]
+    return TrainingOrigin(
         seeds_version=content_hash("seeds", sorted((name, seed.instruction_id) for name, seed in seeds.items())),
         pool_version=environment.pool.version,
-        feature_version=FEATURE_VERSION,
-        prompt_versions={
-            name: prompt(name).version for name in (*(operation.value for operation in TEXT_OPERATIONS), "review")
-        },
+        feature_version=encode.version,
+        prompt_versions={name: prompt(name).version for name in asked},
         instructor=environment.asker.identity(Role.INSTRUCTOR),
         reviewer=environment.asker.identity(Role.REVIEWER),
+        guide=environment.asker.identity(Role.GUIDE) if algorithm.asks_guide else None,
+        reference_version=weights_version(reference) if reference else None,
     )
+
+
+def _begin(origin: TrainingOrigin, config: TrainingConfig, learner: Learner, path: Path) -> Checkpoint:
+    """The checkpoint at `path`, or that of an untrained policy."""
     if not path.exists():
-        policy, critic = _networks(config)
-        return Checkpoint(policy.weights(), critic.weights(), config, origin)
+        return Checkpoint(learner.state(), config, origin)
     checkpoint = Checkpoint.load(path)
     if checkpoint.config != config or checkpoint.origin != origin:
         raise TrainingFailed(
@@ -112,6 +148,36 @@ def _begin(
     return checkpoint
 
 
+async def _rollouts(
+    environment: Environment,
+    seeds: Mapping[str, Instruction],
+    checkpoint: Checkpoint,
+    algorithm: Algorithm,
+    encode: Encoder,
+    name: str,
+    on_episode: Callable[[Episode], object] | None,
+) -> Collected:
+    """The next iteration's episodes."""
+    config, iteration = checkpoint.config, checkpoint.iteration
+    plans = plan_batch(
+        seeds,
+        count=config.episodes_per_iteration,
+        root_seed=config.root_seed,
+        iteration=iteration,
+        policy=name,
+        version=checkpoint.policy_version,
+    )
+    decider = RollingIn(
+        Drawing(PolicyActor(checkpoint.policy, config.allowed, encode)),
+        Guide(config.allowed_operations),
+        {
+            plan.key.order: algorithm.roll_in(iteration, HORIZON, lambda what, key=plan.key: key.draw(0, what))
+            for plan in plans
+        },
+    )
+    return await collect(environment, decider, plans, config.allowed_operations, on_episode)
+
+
 def _demand_answers(iteration: int, episodes: Sequence[Episode]) -> None:
     """Raises TrainingFailed when questions were asked and none was answered."""
     failures = [episode.failed.failure for episode in episodes if episode.failed]
@@ -119,108 +185,52 @@ def _demand_answers(iteration: int, episodes: Sequence[Episode]) -> None:
     if failures and all(step.operation is Operation.NONE for step in steps):
         raise TrainingFailed(
             f"iteration {iteration + 1}: no question was answered in {len(episodes)} episodes; the first failed with"
-            f" {failures[0]!r}. Make the instructor and reviewer reachable and run again: finished iterations are kept"
+            f" {failures[0]!r}. Make the models reachable and run again: finished iterations are kept"
         )
 
 
-def _networks(config: TrainingConfig) -> tuple[PolicyNetwork, ValueNetwork]:
-    policy = PolicyNetwork(FEATURES, config.hidden, config.allowed, (config.root_seed, "weights", "policy"))
-    return policy, ValueNetwork(FEATURES, config.hidden, (config.root_seed, "weights", "critic"))
-
-
-def _plans(seeds: Mapping[str, Instruction], config: TrainingConfig, iteration: int, version: str) -> list[EpisodePlan]:
-    """An iteration's episodes, one for each seed it draws."""
-    met: Counter[str] = Counter()
-    plans = []
-    for seed_id in _drawn(sorted(seeds), config.episodes_per_iteration, config.root_seed, iteration):
-        key = EpisodeKey(
-            root_seed=config.root_seed,
-            purpose=EpisodePurpose.TRAIN,
-            policy=POLICY_NAME,
-            policy_version=version,
-            seed_id=seed_id,
-            episode=met[seed_id],
-            iteration=iteration,
-        )
-        plans.append(EpisodePlan(key, seeds[seed_id]))
-        met[seed_id] += 1
-    return plans
-
-
-def _drawn(ids: Sequence[str], count: int, root_seed: int, iteration: int) -> list[str]:
-    """The next `count` of an endless series of shuffles of `ids`, so that each is met equally often.
-
-    No id comes twice where there are `count` of them: a shuffle that continues a batch puts the batch's own ids last.
-    """
-    begin, order, drawn = iteration * count, [], []
-    for epoch in range((begin + count - 1) // len(ids) + 1):
-        begun = set(order[len(ids) - (epoch * len(ids)) % count :]) if count <= len(ids) and epoch else set()
-        shuffled = [ids[index] for index in generator(root_seed, "train", "seeds", epoch).permutation(len(ids))]
-        order = sorted(shuffled, key=begun.__contains__)
-        low = max(begin - epoch * len(ids), 0)
-        drawn.extend(order[low : max(begin + count - epoch * len(ids), 0)])
-    return drawn
-
-
-def _update(checkpoint: Checkpoint, episodes: Sequence[Episode]) -> Checkpoint:
+def _updated(
+    checkpoint: Checkpoint, algorithm: Algorithm, learner: Learner, collected: Collected, encode: Encoder
+) -> Checkpoint:
     """One iteration's learning: a new checkpoint with one more point on its curve."""
-    config = checkpoint.config
-    policy, critic = _networks(config)
-    policy.load(checkpoint.policy)
-    critic.load(checkpoint.critic)
-    batch = batch_of(episodes)
+    batch = batch_of(collected, encode, checkpoint.config.gamma)
     with _one_thread():
-        with torch.no_grad():
-            randomness = float(entropy(policy(batch.features), batch.valid))
-        explained, loss, update = learn(policy, critic, batch, config)
+        report = algorithm.update(learner, batch, checkpoint.iteration)
+    record = _record(checkpoint, collected.everything, report)
+    return Checkpoint(learner.state(), checkpoint.config, checkpoint.origin, (*checkpoint.curve, record))
+
+
+def _record(checkpoint: Checkpoint, episodes: Sequence[Episode], report: UpdateReport) -> IterationRecord:
     total = tally(episodes)
-    record = IterationRecord(
+    return IterationRecord(
         iteration=checkpoint.iteration,
         policy_version=checkpoint.policy_version,
         episodes=total.episodes,
         truncated=total.truncated,
         queries=total.queries,
+        guidance_queries=sum(step.guidance_queries for episode in episodes for step in episode.recorded),
+        fallbacks=sum(step.chosen_by is ChosenBy.FALLBACK for episode in episodes for step in episode.transitions),
         mean_return=total.mean_return,
         accepted_per_query=total.accepted_per_query,
         accepted_per_episode=total.accepted_per_episode,
         reward_variance=total.reward_variance,
         unclear=total.unclear,
-        operation_mix={name: count / total.transitions for name, count in total.operations.items()},
+        operation_mix={name: count / max(1, total.transitions) for name, count in total.operations.items()},
         eliminated=total.eliminated,
-        entropy=randomness,
-        explained_variance=explained,
-        critic_loss=loss,
-        update=update.status.value,
-        kl=update.kl,
-        improvement=update.improvement,
-        step_size=update.step_size,
+        phase=report.phase,
+        update=report.status,
+        policy_steps=report.policy_steps,
+        critic_steps=report.critic_steps,
+        entropy=report.entropy,
+        kl=report.kl,
+        improvement=report.improvement,
+        step_size=report.step_size,
+        explained_variance=report.explained_variance,
+        critic_loss=report.critic_loss,
+        clip_fraction=report.clip_fraction,
+        kappa=report.kappa,
+        imitation_loss=report.imitation_loss,
     )
-    return Checkpoint(policy.weights(), critic.weights(), config, checkpoint.origin, (*checkpoint.curve, record))
-
-
-def learn(
-    policy: PolicyNetwork, critic: ValueNetwork, batch: Batch, config: TrainingConfig
-) -> tuple[float, float, TRPOUpdate]:
-    """Improve both networks in place on `batch`: the critic's fit after the advantages and before the policy's step.
-
-    Returns the critic's explained variance before its fit, its loss after it, and what the policy's step did.
-    """
-    valid = batch.valid
-    with torch.no_grad():
-        values = critic(batch.features)
-        final = torch.where(batch.truncated, critic(batch.final_features), 0.0)
-    targets = discounted_returns(batch.rewards, valid, final, gamma=config.gamma)
-    gains = advantages(batch.rewards, values, valid, final, gamma=config.gamma, decay=config.gae_decay)
-    loss = fit_critic(critic, batch.features, targets, valid, config.critic)
-    update = trpo_update(
-        lambda: policy(batch.features),
-        list(policy.parameters()),
-        batch.actions,
-        normalised(gains, valid),
-        valid,
-        config.trpo,
-    )
-    return explained_variance(values, targets, valid), loss, update
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.operations import Operation
 from teams_dagster.instructions.review import Verdict
 from teams_dagster.ledger.costs import Cost
-from teams_dagster.policy.checkpoint import IterationRecord
-from teams_dagster.policy.comparison import Score as PolicyScore
+from teams_dagster.policy.comparison.scores import Score as PolicyScore
+from teams_dagster.policy.curve import IterationRecord
 
 if TYPE_CHECKING:
     from teams_dagster.student.curves import TrainingPoint

@@ -9,7 +9,7 @@ from teams_dagster.evaluation.scores import Score as EvaluationScore
 from teams_dagster.ledger.budgets import Budget, Spent
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.ledger.estimates import Estimate, about_usd, short, spread
-from teams_dagster.policy.comparison import Score as PolicyScore
+from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.report.baseline import EVOL_INSTRUCT_QUERIES
 from teams_dagster.report.text import NANO, percent
 

@@ -20,9 +20,7 @@ from teams_dagster.settings import load_settings
 from tests.support.project import SMALL, Project
 
 WEEK = "2026-11-02"
-CONFIGS = {name: step["config"] for name, step in SMALL.items()} | {
-    "policy_comparison": {"episodes_per_seed": 1, "resamples": 200}
-}
+CONFIGS = {name: step["config"] for name, step in SMALL.items()}
 EVERYTHING = ("seed_instructions", *PAID)
 
 

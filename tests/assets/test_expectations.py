@@ -13,7 +13,6 @@ from assets.expectations import (
     UNTRAINED,
     Pace,
     answering_later,
-    compared_episodes,
     last_pace,
     mean_bytes,
     rewriting,
@@ -25,7 +24,6 @@ from teams_dagster.completions.protocol import Purpose, Role
 from teams_dagster.environment.state import HORIZON
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.questions import respond_question
-from teams_dagster.policy.comparison import ComparisonConfig
 from tests.support.project import Project
 
 SEEDS = [Instruction(f"Name {number} rivers of Europe.") for number in range(1_000)]
@@ -86,10 +84,10 @@ def test_an_output_without_a_record_has_no_pace(tmp_path: Path):
 
 
 def test_what_the_steps_record_is_what_they_did(project: Project):
-    assert project.make(policy_comparison, policy_comparison={"episodes_per_seed": 1, "resamples": 200})
+    assert project.make(policy_comparison, policy_comparison={})
     assert project.make(generated_instructions, week=WEEK)
     compared = project.store.current("policy_comparison").facts
-    assert compared[ASKING]["episodes"] == compared_episodes(compared["seeds"], ComparisonConfig(episodes_per_seed=1))
+    assert compared[ASKING]["episodes"] >= compared["seeds"]
     generated = project.store.current("generated_instructions", WEEK).facts
     asked = generated[ASKING]
     assert asked["rewrites"] + asked["reviews"] == generated["questions"]

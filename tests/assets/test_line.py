@@ -49,7 +49,7 @@ ASSETS = {
 SMALL: dict[str, Any] = {
     "ops": {
         "trained_policy": {"config": {"iterations": 3, "episodes_per_iteration": 32}},
-        "policy_comparison": {"config": {"episodes_per_seed": 1, "resamples": 200}},
+        "policy_comparison": {"config": {"questions_per_seed": 12, "resamples": 200}},
         "generated_instructions": {"config": {"seeds": 60}},
         "base_model": {"config": {"steps": 8}},
         "lora_model": {"config": {"epochs": 0.3}},

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from benchmarks.llm import big_ledger
 from benchmarks.llm.figures import Row, Spread, advantage, best_rival, losses, per_call, rows, spread
 from benchmarks.llm.measurement import Figures, Measurement, Tool
-from benchmarks.llm.report import _against_the_target
+from benchmarks.llm.report import _against_the_target, _rates
 from benchmarks.llm.server import WORDS_IN_ANSWER, Counters, answer_text, fault_status
 
 
@@ -69,11 +69,13 @@ def test_an_answer_belongs_to_its_question() -> None:
     assert len(answer_text("a").split()) == WORDS_IN_ANSWER
 
 
-def measured(scenario: str, tool: str, parallel: int, calls: int, seconds: float | None) -> Measurement:
+def measured(
+    scenario: str, tool: str, parallel: int, calls: int, seconds: float | None, latency_s: float = 0.05
+) -> Measurement:
     counted = Counters(**{field.name: 0 for field in fields(Counters)})
     figures = None if seconds is None else Figures(seconds, seconds, 100.0, 0.1, calls, None, 0)
     trouble = "failed: ValueError" if seconds is None else None
-    return Measurement(scenario, tool, 0, calls, parallel, figures, counted, trouble)
+    return Measurement(scenario, tool, 0, calls, parallel, figures, counted, trouble, latency_s)
 
 
 def test_a_tool_that_fails_is_a_cell_and_stops_no_page() -> None:
@@ -84,17 +86,37 @@ def test_a_tool_that_fails_is_a_cell_and_stops_no_page() -> None:
     ]
     table = {row.name: row for row in rows(runs, ["teams", "rival"])}
     assert table["Fixed cost: 50 calls, s"].cells["rival"] == "failed: ValueError"
-    assert table["Calls/s at 25 parallel, whole run"].cells["rival"] == one(400)
-    assert table["Calls/s at 25 parallel, beyond the fixed part"].cells["rival"] == "-"
+    assert table["Calls/s at 25 parallel, latency 50 ms, whole run"].cells["rival"] == one(400)
+    assert table["Calls/s at 25 parallel, latency 50 ms, beyond the fixed part"].cells["rival"] == "-"
 
 
-def test_a_target_that_is_missed_is_named_with_what_the_server_allows() -> None:
+def test_each_latency_has_its_own_rows_and_the_most_that_it_allows() -> None:
+    runs = [
+        measured("fixed", "teams", 50, 50, 0.1, latency_s=0.01),
+        measured("throughput", "teams", 25, 1_000, 2.5),
+        measured("throughput", "teams", 25, 1_000, 1.05, latency_s=0.01),
+    ]
+    table = {row.name: row for row in rows(runs, ["teams"])}
+    slow, quick = (table[f"Calls/s at 25 parallel, latency {ms} ms, whole run"] for ms in (50, 10))
+    assert (slow.cells["teams"], slow.ceiling) == (one(400), 500)
+    assert (quick.cells["teams"], quick.ceiling) == (one(1_000 / 1.05), 2_500)
+    beyond = table["Calls/s at 25 parallel, latency 10 ms, beyond the fixed part"]
+    assert beyond.cells["teams"] == one(pytest.approx(1_000))
+    assert table["Calls/s at 25 parallel, latency 50 ms, beyond the fixed part"].cells["teams"] == "-"
+
+
+def test_a_target_that_is_missed_is_named_with_what_the_latency_allows() -> None:
     tools = [Tool("teams", "us", Path(), rival=False), Tool("a", "A", Path(), rival=True)]
-    missed = Row("Calls/s at 25 parallel, whole run", "higher", {"teams": one(440), "a": one(400)})
-    met = Row("Calls/s at 50 parallel, whole run", "higher", {"teams": one(600), "a": one(400)})
-    [line] = _against_the_target([missed, met], tools)
-    assert "1.10 times A, not the 1.5 times" in line
-    assert "500 calls/s at most, 1.25 times it" in line
+    slow = Row("25, whole run", "higher", {"teams": one(440), "a": one(400)}, ceiling=500)
+    missed = Row("50, whole run", "higher", {"teams": one(500), "a": one(400)}, ceiling=1_000)
+    met = Row("200, whole run", "higher", {"teams": one(600), "a": one(400)}, ceiling=4_000)
+    impossible, possible = _against_the_target([slow, missed, met], tools)
+    assert "1.10 times A, not the 1.5 times" in impossible
+    assert "500 calls/s at most, 1.25 times it: no client can be 1.5 times A here" in impossible
+    assert possible.endswith("1,000 calls/s at most, 2.50 times it.")
+    table = "\n".join(_rates([slow, missed, met], tools))
+    assert "| 440 | 400 | 1.10 | 500 | 1.25: 1.5 is impossible |" in table.replace(".00 |", " |")
+    assert table.count("impossible") == 1
 
 
 def test_a_large_ledger_is_read_and_audited(tmp_path: Path) -> None:

@@ -225,6 +225,23 @@ def test_a_pause_holds_for_all_once_refusals_follow_each_other(
     assert max(times) - began >= 0.45
 
 
+def test_a_failure_of_another_kind_before_a_refusal_pauses_nobody_else(
+    openai_server: OpenAIServer, ledger: Ledger
+) -> None:
+    openai_server.faults.extend([Fault(status=500), Fault(status=429, headers={"Retry-After": "0.5"})])
+    times: list[float] = []
+
+    def respond(body: Body) -> str:
+        times.append(time.monotonic())
+        return "fine"
+
+    openai_server.respond = respond
+    began = time.monotonic()
+    asyncio.run(ask_all(openai_server, ledger, TEXTS[:6], max_in_flight=1))
+    assert min(times) - began < 0.45
+    assert max(times) - began >= 0.45
+
+
 def test_rows_that_the_server_rejects_fail_alone_once_it_answered_others(
     openai_server: OpenAIServer, ledger: Ledger
 ) -> None:

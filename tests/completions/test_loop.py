@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -67,3 +68,12 @@ def test_threads_run_steps_too() -> None:
     thread.start()
     thread.join()
     assert found == [os.getpid()]
+
+
+def test_libraries_are_left_out_of_collections_while_a_step_asks_and_no_longer() -> None:
+    async def step() -> int:
+        return gc.get_freeze_count()
+
+    before = gc.get_freeze_count()
+    assert loop.run(step()) > 10_000
+    assert gc.get_freeze_count() == before

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from teams_dagster.environment.decisions import Decider
 from teams_dagster.environment.state import PastOperation, State
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
@@ -13,12 +14,25 @@ STATES = [
 ]
 
 
-@pytest.mark.parametrize("name", baselines())
-def test_every_baseline_is_a_distribution_that_never_rests(name):
+ACTORS = {name: actor for name, actor in baselines().items() if not isinstance(actor, Decider)}
+
+
+@pytest.mark.parametrize("name", ACTORS)
+def test_every_baseline_that_asks_nobody_is_a_distribution(name):
     for state in STATES:
-        probabilities = baselines()[name].probabilities(state)
-        assert probabilities.sum() == pytest.approx(1.0)
-        assert probabilities[list(Operation).index(Operation.NONE)] == 0
+        assert ACTORS[name].probabilities(state).sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", set(ACTORS) - {"uniform_with_none"})
+def test_none_of_them_rests_but_the_one_that_is_named_for_it(name):
+    for state in STATES:
+        assert ACTORS[name].probabilities(state)[list(Operation).index(Operation.NONE)] == 0
+
+
+def test_the_forced_schedule_takes_breadth_at_two_steps_and_nowhere_else():
+    breadth = [float(ACTORS["forced_schedule"].probabilities(state)[0]) for state in STATES]
+    assert breadth == [0, 1, 0, 0, 1, 0]
+    np.testing.assert_allclose(ACTORS["forced_schedule"].probabilities(STATES[0]), [0, 2 / 6, *[1 / 6] * 4, 0])
 
 
 def test_uniform_gives_the_six_operations_the_same_chance():
@@ -37,6 +51,10 @@ def test_a_fixed_baseline_bears_its_operations_name(operation):
     assert is_deterministic(baseline)
 
 
-def test_only_uniform_draws():
-    assert [name for name, actor in baselines().items() if not is_deterministic(actor)] == ["uniform"]
+def test_round_robin_and_the_fixed_ones_do_the_same_every_time():
+    alike = {name for name, actor in baselines().items() if is_deterministic(actor)}
+    assert alike == {"round_robin", *(operation.value for operation in TEXT_OPERATIONS)}
+
+
+def test_every_baseline_has_a_version_of_its_own():
     assert len({baseline_version(name) for name in baselines()}) == len(baselines())

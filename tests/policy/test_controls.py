@@ -18,7 +18,8 @@ from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool
 from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
-from teams_dagster.policy.comparison import Comparison, ComparisonConfig, Contender, compare, contenders
+from teams_dagster.policy.comparison.compare import Comparison, ComparisonConfig, compare
+from teams_dagster.policy.comparison.contenders import Contender, baseline_contenders
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.training import train
 from teams_dagster.streams import uniform
@@ -28,7 +29,7 @@ from tests.support.toy_world import ToyWorld
 ALL = shipped_seeds()
 HELD_OUT = {seed_id: ALL[seed_id] for seed_id in sorted(ALL)[::3]}
 TRAINING = {seed_id: seed for seed_id, seed in ALL.items() if seed_id not in HELD_OUT}
-CONFIG = TrainingConfig(iterations=16, allow_none=False)
+CONFIG = TrainingConfig(iterations=16, episodes_per_iteration=64, allow_none=False)
 
 
 def learn(world: Asker, folder: Path, config: TrainingConfig = CONFIG, *, also=(), told=None) -> Comparison:
@@ -40,7 +41,11 @@ def learn(world: Asker, folder: Path, config: TrainingConfig = CONFIG, *, also=(
         environment = Environment(world, Pool(TRAINING.values()), config.reward, Role.INSTRUCTOR)
         return await compare(
             environment,
-            [*contenders([(checkpoint.actor(), checkpoint.policy_version)], names=[]), *also],
+            [
+                Contender("trained", (checkpoint.actor(),), (checkpoint.policy_version,)),
+                *baseline_contenders([]),
+                *also,
+            ],
             HELD_OUT,
             ComparisonConfig(),
             trained_on=TRAINING,

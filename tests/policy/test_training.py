@@ -8,13 +8,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from teams_dagster.completions.protocol import Purpose
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
+from teams_dagster.environment.transition import start
 from teams_dagster.instructions.operations import Operation
+from teams_dagster.policy.algorithms.config import (
+    AdamCriticConfig,
+    AggreVaTeDConfig,
+    BCConfig,
+    D2LOLSConfig,
+    DAggerConfig,
+    KLReferenceConfig,
+    LOLSConfig,
+    PPOConfig,
+    PPOPlusPlusConfig,
+    TRPOConfig,
+)
 from teams_dagster.policy.checkpoint import Checkpoint
-from teams_dagster.policy.config import TrainingConfig, TRPOConfig
-from teams_dagster.policy.training import TrainingFailed, _drawn, train
+from teams_dagster.policy.collecting import drawn
+from teams_dagster.policy.config import TrainingConfig
+from teams_dagster.policy.training import TrainingFailed, train
 from teams_dagster.streams import uniform
-from tests.support.toy_world import ToyWorld, topical, topical_seeds
+from tests.support.toy_world import TOPICS, ToyWorld, topical, topical_seeds
 
 SEEDS = topical_seeds(40)
 SHORT = TrainingConfig(iterations=4, episodes_per_iteration=32, hidden=(16,))
@@ -27,11 +42,34 @@ def run(world, path, config=SHORT, seeds=SEEDS, **options):
 
 
 def same(one, other):
-    return all(
-        one.keys() == other.keys() and np.array_equal(one[name], other[name])
-        for one, other in ((one.policy, other.policy), (one.critic, other.critic))
-        for name in one
+    return one.state.keys() == other.state.keys() and all(
+        np.array_equal(one.state[name], other.state[name]) for name in one.state
     )
+
+
+ALGORITHMS = {
+    "trpo": TRPOConfig(),
+    "ppo": PPOConfig(),
+    "ppo_plus_plus": PPOPlusPlusConfig(),
+    "aggrevated_mask": AggreVaTeDConfig(form="mask"),
+    "aggrevated_one_step": AggreVaTeDConfig(),
+    "aggrevated_enumerated": AggreVaTeDConfig(form="enumerated"),
+    "lols": LOLSConfig(tau=0.5),
+    "d2lols": D2LOLSConfig(switch=2, step=TRPOConfig()),
+    "bc": BCConfig(),
+    "dagger": DAggerConfig(),
+}
+
+
+def guided():
+    """The topical world with a guide that knows it, but for one text in four."""
+
+    def named(request):
+        before = request.intent.before
+        pays = next(pays for topic, pays in TOPICS.items() if topic in before.text)
+        return "breadth" if uniform("weak", before.instruction_id) < 0.25 else pays.value
+
+    return named
 
 
 def test_the_same_seed_and_answers_give_the_same_weights_in_any_order_of_answers(tmp_path):
@@ -46,6 +84,77 @@ def test_the_same_seed_and_answers_give_the_same_weights_in_any_order_of_answers
 def test_another_root_seed_gives_another_policy(tmp_path):
     other = SHORT.model_copy(update={"root_seed": 1})
     assert not same(run(ToyWorld(topical), tmp_path / "a"), run(ToyWorld(topical), tmp_path / "b", other))
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_gives_the_same_weights_at_any_concurrency_and_after_a_kill(tmp_path, name):
+    config = SHORT.model_copy(update={"algorithm": ALGORITHMS[name], "critic": AdamCriticConfig(), "iterations": 3})
+
+    class Killed(ToyWorld):
+        async def ask(self, request, **options):
+            if sum(self.asked.values()) >= 900:
+                raise KeyboardInterrupt
+            return await super().ask(request, **options)
+
+    whole = run(ToyWorld(topical, guide=guided()), tmp_path / "whole", config)
+    with pytest.raises(KeyboardInterrupt):
+        run(Killed(topical, guide=guided()), tmp_path / "killed", config)
+    assert same(whole, run(ToyWorld(topical, guide=guided(), delay=0.002), tmp_path / "killed", config))
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "killed").read_bytes()
+
+
+@pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"trpo", "ppo"}))
+def test_an_algorithm_with_a_guide_learns_from_it_and_pays_for_its_questions(tmp_path, name):
+    config = SHORT.model_copy(update={"algorithm": ALGORITHMS[name], "iterations": 12, "gae_decay": 0.0})
+    checkpoint = run(ToyWorld(topical, guide=guided()), tmp_path / "p", config, topical_seeds(60))
+    assert checkpoint.origin.guide is not None
+    assert sum(record.guidance_queries for record in checkpoint.curve) > 0
+    assert all(record.queries >= record.guidance_queries for record in checkpoint.curve)
+    chances = np.array([checkpoint.actor().probabilities(start(n, s)) for n, s in topical_seeds(30, "new").items()])
+    pays = [list(Operation).index(list(TOPICS.values())[number % 3]) for number in range(30)]
+    assert chances[np.arange(30), pays].mean() > 1.5 / len(Operation)
+
+
+def test_without_a_guide_the_guide_is_never_asked(tmp_path):
+    world = ToyWorld(topical)
+    checkpoint = run(world, tmp_path / "p", SHORT.model_copy(update={"algorithm": PPOConfig()}))
+    assert world.asked[Purpose.GUIDE] == 0
+    assert checkpoint.origin.guide is None
+
+
+def test_a_guide_that_cannot_be_read_is_counted(tmp_path):
+    config = SHORT.model_copy(update={"algorithm": PPOPlusPlusConfig(beta=1.0), "iterations": 1})
+    record = run(ToyWorld(topical, guide=lambda request: "hm"), tmp_path / "p", config).curve[0]
+    assert record.fallbacks > 0
+    assert record.guidance_queries == 2 * record.fallbacks
+
+
+def test_a_price_on_leaving_uniform_keeps_the_policy_near_to_it(tmp_path):
+    free = SHORT.model_copy(update={"iterations": 10})
+    priced = free.model_copy(update={"kl_reference": KLReferenceConfig(weight=2.0)})
+    wide, near = (run(ToyWorld(topical), tmp_path / n, c).curve[-1] for n, c in (("a", free), ("b", priced)))
+    assert near.entropy > wide.entropy
+
+
+def test_training_near_to_another_policy_names_it(tmp_path):
+    cloned = run(ToyWorld(topical), tmp_path / "bc", SHORT.model_copy(update={"algorithm": BCConfig()}))
+    config = SHORT.model_copy(update={"kl_reference": KLReferenceConfig(weight=0.1)})
+    near = run(ToyWorld(topical), tmp_path / "p", config, reference=cloned.policy)
+    assert near.origin.reference_version
+    with pytest.raises(TrainingFailed, match="another configuration"):
+        run(ToyWorld(topical), tmp_path / "p", config)
+
+
+def test_training_stops_when_the_return_gets_no_better(tmp_path):
+    told: list[str] = []
+    config = SHORT.model_copy(update={"iterations": 30, "patience": 3})
+    checkpoint = run(ToyWorld(lambda before, operation: False), tmp_path / "p", config, progress=told.append)
+    assert checkpoint.iteration >= 4 + 3
+    patient = run(ToyWorld(topical), tmp_path / "q", SHORT.model_copy(update={"iterations": 6, "patience": 0}))
+    assert patient.iteration == 6
+    assert not patient.stopped_early
+    if checkpoint.stopped_early:
+        assert any("stopped early" in line for line in told)
 
 
 @pytest.mark.parametrize("questions", [5, 700, 1000])
@@ -101,7 +210,7 @@ def test_every_seed_is_met_equally_often(tmp_path):
 @given(st.integers(1, 90), st.integers(32, 70), st.integers(0, 6))
 def test_seeds_are_drawn_evenly_and_a_batch_has_different_ones_where_it_can(seeds, count, root_seed):
     ids = [f"{number:03d}" for number in range(seeds)]
-    batches = [_drawn(ids, count, root_seed, iteration) for iteration in range(5)]
+    batches = [drawn(ids, count, root_seed, iteration) for iteration in range(5)]
     assert all(len(batch) == count for batch in batches)
     assert seeds < count or all(len(set(batch)) == count for batch in batches)
     met = Counter(seed_id for batch in batches for seed_id in batch)
@@ -121,18 +230,19 @@ def test_fewer_seeds_than_episodes_give_each_seed_several(tmp_path):
 
 
 def test_it_learns_which_operation_pays_for_which_text(tmp_path):
-    config = TrainingConfig(iterations=15, episodes_per_iteration=64, trpo=TRPOConfig(max_kl=0.05))
+    config = TrainingConfig(iterations=15, episodes_per_iteration=64)
     checkpoint = run(ToyWorld(topical), tmp_path / "p", config, topical_seeds(60))
     first, last = checkpoint.curve[0], checkpoint.curve[-1]
     assert last.accepted_per_query > 3 * first.accepted_per_query
     assert last.mean_return > first.mean_return + 2
     assert last.entropy < first.entropy
     assert all(record.kl <= 0.05 for record in checkpoint.curve)
+    assert last.explained_variance is not None
     assert last.explained_variance > 0.3
 
 
 def test_where_nothing_pays_it_learns_to_ask_nothing(tmp_path):
-    config = TrainingConfig(iterations=12, episodes_per_iteration=64, trpo=TRPOConfig(max_kl=0.1))
+    config = TrainingConfig(iterations=12, episodes_per_iteration=64, algorithm=TRPOConfig(max_kl=0.1))
     checkpoint = run(ToyWorld(lambda before, operation: False), tmp_path / "p", config)
     assert checkpoint.curve[-1].operation_mix["none"] > 0.6
     assert checkpoint.curve[-1].queries < checkpoint.curve[0].queries / 2

@@ -10,8 +10,8 @@ from teams_dagster.evaluation.scores import Score as EvaluationScore
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.ledger.costs import Cost
-from teams_dagster.policy.checkpoint import IterationRecord
-from teams_dagster.policy.comparison import Score as PolicyScore
+from teams_dagster.policy.comparison.scores import Score as PolicyScore
+from teams_dagster.policy.curve import IterationRecord
 from teams_dagster.report.content import (
     About,
     Account,

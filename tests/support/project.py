@@ -15,6 +15,15 @@ from teams_dagster.ledger.costs import total_cost
 
 SMALL = {
     "trained_policy": {"config": {"iterations": 1, "episodes_per_iteration": 32}},
+    "policy_comparison": {
+        "config": {
+            "training_seeds": 1,
+            "baselines": ["round_robin"],
+            "ablations": [],
+            "questions_per_seed": 12,
+            "resamples": 200,
+        }
+    },
     "generated_instructions": {"config": {"seeds": 12}},
 }
 

@@ -56,9 +56,10 @@ class ToyWorld:
         outcome: Outcome = Outcome.USABLE,
         fails: Callable[[Request], bool] = lambda request: False,
         delay: float = 0.0,
+        guide: Callable[[Request], str] = lambda request: "deepening",
     ) -> None:
         self.not_equal, self.reply, self.verdict, self.outcome = not_equal, reply, verdict, outcome
-        self.fails, self.delay = fails, delay
+        self.fails, self.delay, self.guide = fails, delay, guide
         self.asked: Counter[Purpose] = Counter()
         self.requests: list[Request] = []
         self.in_flight = self.most_in_flight = 0
@@ -83,6 +84,8 @@ class ToyWorld:
             assert intent.operation is not None
             text = self.reply(intent.before, intent.operation)
             completion = Completion(text, "stop", self.outcome)
+        elif intent.purpose is Purpose.GUIDE:
+            completion = Completion(self.guide(request), "stop", Outcome.USABLE)
         else:
             assert intent.after is not None
             operation = self._operation_between(intent.before, intent.after)

@@ -18,7 +18,7 @@ from benchmarks.llm.tools.harness import API_KEY, Account, Job, Question, measur
 from resources.language_models.openai_compatible import OpenAICompatibleModel
 from teams_dagster.completions import loop
 from teams_dagster.completions.engine import CallContext, Engine
-from teams_dagster.completions.ordered import in_order
+from teams_dagster.completions.ordered import AHEAD, in_order
 from teams_dagster.completions.protocol import Answer, Outcome, QuestionFailed, Role
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.operations import Operation
@@ -59,7 +59,7 @@ async def _ask_all(job: Job) -> int:
         usable, rows = 0, []
         with pq.ParquetWriter(job.state / "answers.parquet", SCHEMA) as file:
             questions = iter(job.questions)  # answers come in their order
-            async for answer in in_order(ask, job.questions, width=4 * job.parallel):
+            async for answer in in_order(ask, job.questions, width=AHEAD * job.parallel):
                 question = next(questions)
                 if answer is not None and answer.completion.outcome is Outcome.USABLE:
                     usable += 1

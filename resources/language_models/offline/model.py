@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from resources.language_models.offline.expert import respond
+from resources.language_models.offline.guide import proposal
 from resources.language_models.offline.lexicon import rules_version
 from resources.language_models.offline.reviewer import verdict
 from resources.language_models.offline.rewriter import rewrite
@@ -10,7 +11,6 @@ from teams_dagster.completions.protocol import (
     Completion,
     CompletionError,
     ErrorKind,
-    Intent,
     ModelIdentity,
     Outcome,
     Purpose,
@@ -22,9 +22,9 @@ from teams_dagster.completions.protocol import (
 class OfflineModel:
     """A rule-based `LanguageModel`: honest about what it is, deterministic in (intent, replica), free.
 
-    It reads the intent and no prompt; sampling parameters and the role have no effect. It reports no token usage,
-    because it has no tokens and a guess would look like a measurement. Rewrites and answers differ between replicas
-    where there is a choice; verdicts do not.
+    It reads the intent and no prompt, the guide its prompt and nothing else; sampling parameters and the role have no
+    effect. It reports no token usage, because it has no tokens and a guess would look like a measurement. Rewrites and
+    answers differ between replicas where there is a choice; verdicts do not.
     """
 
     def __init__(self, model: str = "rules") -> None:
@@ -37,13 +37,14 @@ class OfflineModel:
 
     async def complete(self, request: Request) -> Completion:
         """Answer `request`. Raises CompletionError (rejected) where the intent lacks what its purpose needs."""
-        return Completion(_reply(request.intent, request.replica), "stop", Outcome.USABLE, Usage())
+        return Completion(_reply(request), "stop", Outcome.USABLE, Usage())
 
     async def close(self) -> None:
         """Nothing to release."""
 
 
-def _reply(intent: Intent, replica: int) -> str:
+def _reply(request: Request) -> str:
+    intent, replica = request.intent, request.replica
     match intent.purpose:
         case Purpose.REWRITE:
             if intent.operation is None:
@@ -55,3 +56,5 @@ def _reply(intent: Intent, replica: int) -> str:
             return verdict(intent.before, intent.after)
         case Purpose.RESPOND:
             return respond(intent.before, replica)
+        case Purpose.GUIDE:
+            return proposal(request.messages)

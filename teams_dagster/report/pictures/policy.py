@@ -29,8 +29,8 @@ from teams_dagster.report.text import words
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from teams_dagster.policy.checkpoint import IterationRecord
-    from teams_dagster.policy.comparison import Score
+    from teams_dagster.policy.comparison.scores import Score
+    from teams_dagster.policy.curve import IterationRecord
 
 UNIFORM = "uniform"
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx2
 import pytest
 
 from resources.language_models.openai_compatible import MAX_BODY_BYTES, OpenAICompatibleModel
@@ -61,6 +62,21 @@ def test_sends_the_messages_the_sampling_and_the_replica_as_seed(openai_server: 
         }
     ]
     assert openai_server.headers[0]["Authorization"] == f"Bearer {KEY}"
+
+
+def test_a_question_is_the_request_that_the_client_would_send(openai_server: OpenAIServer) -> None:
+    async def both_ways() -> None:
+        model = OpenAICompatibleModel("some-model", base_url=openai_server.base_url, api_key=KEY)
+        asked = question("Schön, nicht?")
+        await model.complete(asked)
+        await model.client().post("/chat/completions", cast_to=httpx2.Response, body=model.parameters(asked))
+        await model.close()
+
+    asyncio.run(both_ways())
+    assert openai_server.received[0] == openai_server.received[1]
+    ours, theirs = openai_server.headers
+    retries = {"x-stainless-retry-count", "x-stainless-read-timeout"}  # statistics of the client's own
+    assert ours == {name: value for name, value in theirs.items() if name not in retries}
 
 
 def test_reads_text_and_usage(openai_server: OpenAIServer) -> None:

@@ -6,14 +6,17 @@ import dataclasses
 import numpy as np
 import pytest
 
+from teams_dagster.environment.decisions import Decider
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.policy.baselines import Fixed, Uniform, baselines
-from teams_dagster.policy.comparison import METRICS, ComparisonConfig, Contender, compare, contenders
+from teams_dagster.policy.comparison.compare import ComparisonConfig, compare
+from teams_dagster.policy.comparison.contenders import Contender, baseline_contenders
+from teams_dagster.policy.comparison.scores import METRICS
 from tests.support.toy_world import TOPICS, ToyWorld, environment, topical, topical_seeds
 
 HELD_OUT = topical_seeds(24, "held")
-CONFIG = ComparisonConfig(resamples=500, episodes_per_seed=3)
+CONFIG = ComparisonConfig(resamples=500, questions_per_seed=36)
 
 
 class Knowing:
@@ -31,11 +34,15 @@ class Lazy:
         return Knowing().probabilities(state) if state.step == 0 else Fixed(Operation.NONE).probabilities(state)
 
 
-def run(trained, world=None, seeds=HELD_OUT, trained_on=(), names=None, reward=None, **options):
-    compared = contenders([(actor, f"v{index}") for index, actor in enumerate(trained)], names)
+PLAIN = [name for name, actor in baselines().items() if not isinstance(actor, Decider)]
+
+
+def run(trained, world=None, seeds=HELD_OUT, trained_on=(), names=PLAIN, reward=None, config=CONFIG, **options):
+    deployed = Contender("trained", tuple(trained), tuple(f"v{index}" for index, _ in enumerate(trained)))
     place = environment(world or ToyWorld(topical), reward)
+    compared = [deployed, *baseline_contenders(names)]
     return asyncio.run(
-        compare(place, compared, seeds, CONFIG, trained_on=trained_on, progress=lambda text: None, **options)
+        compare(place, compared, seeds, config, trained_on=trained_on, progress=lambda text: None, **options)
     )
 
 
@@ -49,38 +56,87 @@ def test_identical_policies_differ_by_exactly_nothing():
 
 def test_a_better_policy_is_above_uniform_and_every_other_baseline():
     result = run([Knowing()])
-    for metric in METRICS:
+    for metric in ("return", "accepted_per_query", "accepted_per_episode"):
         assert result.score("trained", f"{metric}_minus_uniform").ci_low > 0
+        assert all(result.score("trained", f"{metric}_minus_{name}").ci_low > 0 for name in PLAIN)
     best = result.score("trained", "accepted_per_query")
     assert best.mean == best.ci_low == best.ci_high == 0.5
     assert result.score("trained", "accepted_per_episode").mean == 6
-    assert all(result.score(name, "accepted_per_query").mean < 0.25 for name in baselines())
 
 
 def test_stopping_early_wins_per_query_and_loses_per_episode():
-    result = run([Lazy()], names=[], world=ToyWorld(lambda before, operation: operation in TEXT_OPERATIONS[:3]))
+    result = run(
+        [Lazy()],
+        names=[],
+        world=ToyWorld(lambda before, operation: operation in TEXT_OPERATIONS[:3]),
+    )
     assert result.score("trained", "accepted_per_episode_minus_uniform").ci_high < 0
 
 
 def test_every_baseline_has_every_metric():
     result = run([Knowing()])
-    assert {score.policy for score in result.scores} == {
-        "trained",
-        "uniform",
-        "round_robin",
-        *(operation.value for operation in TEXT_OPERATIONS),
-    }
+    assert {score.policy for score in result.scores} == {"trained", *PLAIN}
     for name in result.tallies:
         for metric in METRICS:
-            assert result.score(name, metric).ci_low <= result.score(name, metric).mean
+            assert result.score(name, metric).ci_low <= result.score(name, metric).mean + 1e-9
 
 
 def test_a_mean_is_the_total_accepted_over_the_total_queries():
     result = run([Knowing()])
     for name in ("uniform", "round_robin"):
-        total = result.tallies[name]
-        assert result.score(name, "accepted_per_query").mean == pytest.approx(total.accepted_per_query)
+        found, total = result.results[name], result.tallies[name]
+        expected = found.accepted.sum() / found.queries.sum()
+        assert result.score(name, "accepted_per_query").mean == pytest.approx(expected)
+        assert expected == pytest.approx(total.accepted_per_query)
         assert result.score(name, "return").mean == pytest.approx(total.mean_return)
+
+
+def test_every_policy_asks_the_same_number_of_questions():
+    result = run([Knowing()])
+    assert {name: found.queries.sum() for name, found in result.results.items() if name != "uniform_with_none"} == {
+        name: 24 * 36 for name in result.results if name != "uniform_with_none"
+    }
+
+
+def test_what_a_policy_asks_in_order_to_choose_is_on_its_account():
+    result = run([Knowing()], names=["guide", "look_ahead", "look_ahead_free"], world=guided())
+    assert result.score("look_ahead_free", "accepted_per_query").mean == 0.5
+    assert result.score("look_ahead", "accepted_per_query").mean == pytest.approx(1 / 12)
+    assert result.score("look_ahead", "accepted_per_episode").mean == 6
+    assert result.score("guide", "accepted_per_query").mean == pytest.approx(1 / 3)
+    assert all(found.queries.sum() == 24 * 36 for found in result.results.values())
+
+
+def guided():
+    """A world whose guide knows what pays."""
+
+    def named(request):
+        return next(pays for topic, pays in TOPICS.items() if topic in request.intent.before.text).value
+
+    return ToyWorld(topical, guide=named)
+
+
+def test_the_share_of_the_gap_to_the_ceiling_is_one_for_the_best_and_nothing_for_uniform():
+    best = run([Knowing()], names=["look_ahead_free"])
+    uniform = run([Uniform()], names=["look_ahead_free"])
+    for metric in ("return", "accepted_per_query", "accepted_per_episode"):
+        assert best.score("trained", f"{metric}_share_of_gap").mean == pytest.approx(1)
+        assert uniform.score("trained", f"{metric}_share_of_gap").mean == pytest.approx(0)
+
+
+def test_edits_that_were_found_before_are_not_counted_as_distinct():
+    result = run([Knowing()], names=["round_robin"])
+    for name in ("trained", "round_robin"):
+        once = result.score(name, "accepted_per_query").mean / 3
+        assert result.score(name, "distinct_accepted_per_query").mean == pytest.approx(once)
+
+
+def test_the_mix_of_operations_adds_up():
+    result = run([Knowing()])
+    for name in result.tallies:
+        shares = [result.score(name, f"share_of_{operation.value}").mean for operation in Operation]
+        assert sum(shares) == pytest.approx(1)
+    assert result.score("deepening", "share_of_deepening").mean == 1
 
 
 def test_intervals_cover_the_true_difference_about_as_often_as_they_say():
@@ -119,6 +175,7 @@ def test_a_policy_that_asks_nothing_has_no_yield_and_no_error():
     result = run([Fixed(Operation.NONE)], names=[])
     assert result.score("trained", "accepted_per_query").mean == 0.0
     assert result.tallies["trained"].queries == 0
+    assert result.tallies["trained"].episodes == 24 * 6
 
 
 def test_where_uniform_has_nothing_no_ratio_is_reported():
@@ -136,7 +193,7 @@ def test_no_held_out_seed_an_unknown_baseline_and_a_missing_uniform_are_errors()
     with pytest.raises(ValueError, match="no held-out seeds"):
         run([Uniform()], seeds={})
     with pytest.raises(ValueError, match="unknown baselines"):
-        run([Uniform()], names=["clever"])
+        baseline_contenders(["clever"])
     with pytest.raises(ValueError, match="uniform"):
         asyncio.run(
             compare(
@@ -151,10 +208,29 @@ def test_no_held_out_seed_an_unknown_baseline_and_a_missing_uniform_are_errors()
 
 def test_the_sink_receives_every_episode_of_every_policy():
     received: dict[str, int] = {}
-    result = run([Uniform(), Knowing()], sink=lambda name, e: received.update({name: received.get(name, 0) + len(e)}))
+
+    def sink(name, plays):
+        received[name] = received.get(name, 0) + sum(len(play.episodes) for play in plays.values())
+
+    result = run([Uniform(), Knowing()], sink=sink)
     assert received == {name: tally.episodes for name, tally in result.tallies.items()}
     assert received["trained"] == 2 * 24 * 3
     assert received["round_robin"] == 24
+
+
+def test_policies_with_other_numbers_of_training_seeds_cannot_be_paired():
+    blind = Contender("text_blind", (Uniform(),) * 3, ("a", "b", "c"))
+    trained = Contender("trained", (Uniform(),) * 2, ("a", "b"))
+    with pytest.raises(ValueError, match=r"\[2, 3\] training seeds"):
+        asyncio.run(
+            compare(
+                environment(ToyWorld()),
+                [trained, blind, *baseline_contenders([])],
+                HELD_OUT,
+                CONFIG,
+                trained_on=(),
+            )
+        )
 
 
 def test_a_score_is_a_row():

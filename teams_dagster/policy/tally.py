@@ -1,59 +1,15 @@
-"""Episodes as tensors, and what they add up to."""
+"""What episodes add up to."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from teams_dagster.environment.state import HORIZON, Episode
+from teams_dagster.environment.state import Episode
 from teams_dagster.instructions.operations import Operation
-from teams_dagster.policy.features import FEATURES, features
-
-if TYPE_CHECKING:
-    import torch
-
-_INDEX = {operation: index for index, operation in enumerate(Operation)}
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Episodes side by side, in their order; steps that did not happen are invalid and hold zeros."""
-
-    features: torch.Tensor
-    """(episodes, steps, features), float64."""
-    actions: torch.Tensor
-    """(episodes, steps), long: index of the operation."""
-    rewards: torch.Tensor
-    """(episodes, steps), float64."""
-    valid: torch.Tensor
-    """(episodes, steps), bool."""
-    final_features: torch.Tensor
-    """(episodes, features): of the state after the last valid step."""
-    truncated: torch.Tensor
-    """(episodes,), bool: cut short by a failed question, so the final state's value is bootstrapped."""
-
-
-def batch_of(episodes: Sequence[Episode]) -> Batch:
-    """The tensors of `episodes`."""
-    import torch
-
-    count = len(episodes)
-    inputs, final = np.zeros((count, HORIZON, FEATURES)), np.zeros((count, FEATURES))
-    actions, rewards = np.zeros((count, HORIZON), dtype=np.int64), np.zeros((count, HORIZON))
-    valid = np.zeros((count, HORIZON), dtype=bool)
-    for row, episode in enumerate(episodes):
-        for step, transition in enumerate(episode.transitions):
-            inputs[row, step] = features(episode.states[step])
-            actions[row, step] = _INDEX[transition.operation]
-            rewards[row, step] = transition.reward
-            valid[row, step] = True
-        final[row] = features(episode.states[-1])
-    truncated = np.array([episode.failed is not None for episode in episodes])
-    return Batch(*(torch.from_numpy(array) for array in (inputs, actions, rewards, valid, final, truncated)))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,125 @@
+"""Run configuration of the comparison, and what it comes to with the models that are asked."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pydantic import Field
+
+from assets.making import AssetConfig
+from assets.policy_config import is_embedded
+from resources.language_models.roles import LanguageModels
+from teams_dagster.completions.protocol import Role
+from teams_dagster.policy.baselines import GUIDE, ROUND_ROBIN, UNIFORM, baselines
+from teams_dagster.policy.comparison.compare import ComparisonConfig
+from teams_dagster.policy.comparison.contenders import NO_HISTORY, TEXT_BLIND, TRAINED
+from teams_dagster.policy.config import TrainingConfig
+
+EMBEDDED_TRAINING_SEEDS = 5
+
+Ablation = Literal["text_blind", "no_history"]
+
+ABLATIONS: tuple[Ablation, ...] = (TEXT_BLIND, NO_HISTORY)
+
+_DEFAULT = ComparisonConfig()
+
+
+@dataclass(frozen=True)
+class ComparisonPlan:
+    """What is compared."""
+
+    config: ComparisonConfig
+    training_seeds: int
+    baselines: tuple[str, ...]
+    ablations: tuple[Ablation, ...]
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Who is asked by the policies themselves; a training may ask the guide, too."""
+        return (Role.INSTRUCTOR, Role.REVIEWER, *((Role.GUIDE,) if GUIDE in self.baselines else ()))
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the comparison's output."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "training_seeds": self.training_seeds,
+            "baselines": list(self.baselines),
+            "ablations": list(self.ablations),
+        }
+
+    def trainings(self, deployed: TrainingConfig) -> "list[Training]":
+        """What has to be trained for the comparison: the deployed policy's other seeds, and each ablation's."""
+        alike = [
+            Training(name, deployed.model_copy(update={"root_seed": deployed.root_seed + number}))
+            for name in (TRAINED, *self.ablations)
+            for number in range(self.training_seeds)
+        ]
+        return [training.ablated() for training in alike[1:]]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of the comparison."""
+
+    name: str
+    config: TrainingConfig
+
+    @property
+    def part(self) -> str:
+        """The name of the folder that holds it."""
+        return f"{self.name}-{self.config.root_seed}"
+
+    def ablated(self) -> "Training":
+        """The same, reading only what its name says."""
+        if self.name == TRAINED:
+            return self
+        features = self.config.features.model_copy(update={"ablation": self.name})
+        return replace(self, config=self.config.model_copy(update={"features": features}))
+
+
+class ComparisonSettings(AssetConfig):
+    """How the policy is compared."""
+
+    training_seeds: int | None = Field(
+        default=None,
+        ge=1,
+        description="Trainings that are compared, the deployed one first: the others differ from it by their random"
+        f" streams alone. By default {EMBEDDED_TRAINING_SEEDS} with the embedded rules, and 1 with other models, which"
+        " cannot show how much trainings vary.",
+    )
+    baselines: list[str] | None = Field(
+        default=None,
+        description=f"Of {', '.join(baselines())}. By default all with the embedded rules; {UNIFORM} and {ROUND_ROBIN}"
+        " with other models.",
+    )
+    ablations: list[str] | None = Field(
+        default=None,
+        description="Of text_blind and no_history: policies trained alike that do not see one thing. By default both"
+        " with the embedded rules, none with other models.",
+    )
+    questions_per_seed: int = Field(
+        default=_DEFAULT.questions_per_seed, ge=12, description="Questions of each policy from each held-out seed."
+    )
+    resamples: int = Field(default=_DEFAULT.resamples, ge=200, description="Bootstrap resamples.")
+    root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
+
+    def plan(self, models: LanguageModels) -> "ComparisonPlan":
+        """What is compared, with what depends on the models that are asked."""
+        embedded = is_embedded(models, Role.INSTRUCTOR, Role.REVIEWER)
+        named = self.baselines if self.baselines is not None else list(baselines()) if embedded else [ROUND_ROBIN]
+        ablations = self.ablations if self.ablations is not None else ABLATIONS if embedded else ()
+        _refuse_unknown("baselines", named, baselines())
+        _refuse_unknown("ablations", ablations, ABLATIONS)
+        return ComparisonPlan(
+            config=ComparisonConfig(
+                root_seed=self.root_seed, questions_per_seed=self.questions_per_seed, resamples=self.resamples
+            ),
+            training_seeds=self.training_seeds or (EMBEDDED_TRAINING_SEEDS if embedded else 1),
+            baselines=tuple(name for name in baselines() if name in {UNIFORM, *named}),
+            ablations=tuple(name for name in ABLATIONS if name in ablations),
+        )
+
+
+def _refuse_unknown(what: str, names: Collection[str], known: Collection[str]) -> None:
+    if unknown := sorted(set(names) - set(known)):
+        raise ValueError(f"unknown {what} {', '.join(unknown)}: choose from {', '.join(known)}")

@@ -1,0 +1,89 @@
+"""What a comparison will ask: its trainings, then each policy's allowance."""
+
+from math import ceil
+
+from assets.comparison_config import ComparisonPlan
+from assets.expectations import UNTRAINED, guiding, last_pace, paces_of, rewriting, still_open
+from assets.policy import load_policy
+from resources.language_models.roles import LanguageModels
+from resources.stores import Artefact, ArtefactStore
+from teams_dagster.completions.engine import CallContext
+from teams_dagster.completions.protocol import Role
+from teams_dagster.environment.state import HORIZON
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.operations import TEXT_OPERATIONS
+from teams_dagster.ledger.costs import costs_by
+from teams_dagster.ledger.estimates import Expected
+from teams_dagster.policy.baselines import CEILING, GUIDE, LOOK_AHEAD, baselines, is_deterministic
+from teams_dagster.policy.config import TrainingConfig
+
+
+def comparison_questions(
+    store: ArtefactStore,
+    training_seeds: dict[str, Instruction],
+    held_out: dict[str, Instruction],
+    plan: ComparisonPlan,
+    policy: Artefact | None,
+    earlier: Artefact | None,
+) -> list[Expected]:
+    """What a comparison will ask, by what earlier ones asked; `policy` is None before it is trained."""
+    config = load_policy(policy).config if policy else TrainingConfig()
+    trained = trained_episodes(plan, config)
+    episodes = still_open(earlier, trained + played_episodes(plan, len(held_out)))
+    seen = paces_of(store.all_of("policy_comparison"))
+    texts = [*training_seeds.values(), *held_out.values()]
+    stated = last_pace(policy) if policy else UNTRAINED
+    asked = rewriting(Role.INSTRUCTOR, episodes, texts, seen, stated)
+    guided = (trained if config.asks_guide else 0) + (_episodes_of(GUIDE, plan, len(held_out)))
+    return asked + (guiding(min(episodes, guided), texts, []) if guided else [])
+
+
+def comparison_episodes(plan: ComparisonPlan, config: TrainingConfig, seeds: int) -> int:
+    """Episodes of a comparison on so many held-out seeds, about."""
+    return trained_episodes(plan, config) + played_episodes(plan, seeds)
+
+
+def trained_episodes(plan: ComparisonPlan, config: TrainingConfig) -> int:
+    """Episodes of the trainings."""
+    return sum(t.config.iterations * t.config.episodes_per_iteration for t in plan.trainings(config))
+
+
+def played_episodes(plan: ComparisonPlan, seeds: int) -> int:
+    """Episodes that ask as much as all policies do, about: a look-ahead's count for each operation that it tries."""
+    trained = plan.training_seeds * (2 + len(plan.ablations)) * seeds * _an_allowance(plan)
+    return trained + sum(_episodes_of(name, plan, seeds) for name in plan.baselines)
+
+
+def _episodes_of(name: str, plan: ComparisonPlan, seeds: int) -> int:
+    if name not in plan.baselines:
+        return 0
+    if name in (LOOK_AHEAD, CEILING):
+        begun = 1 if name == LOOK_AHEAD else _an_allowance(plan)
+        return seeds * begun * len(TEXT_OPERATIONS)
+    return seeds * (1 if is_deterministic(baselines()[name]) else _an_allowance(plan))
+
+
+def _an_allowance(plan: ComparisonPlan) -> int:
+    """Episodes from one seed: one more than the allowance is enough for, since some edits are not reviewed."""
+    return ceil(plan.config.questions_per_seed / (2 * HORIZON)) + 1
+
+
+def comparison_asking(
+    models: LanguageModels, where: CallContext, plan: ComparisonPlan, policy: Artefact, seeds: int
+) -> dict[str, int]:
+    """What the comparison asked in this run, for the facts of its artefact; nothing when an earlier run began it."""
+    rows = {"run_id": where.run_id, "asset_key": where.asset_key}
+    with models.ledger.open() as ledger:
+        asked = {cost.group["purpose"]: cost for cost in costs_by(ledger, ["purpose"], rows)}
+    if "rewrite" not in asked or "review" not in asked:
+        return {}
+    rewrites, reviews = asked["rewrite"], asked["review"]
+    return {
+        "episodes": comparison_episodes(plan, load_policy(policy).config, seeds),
+        "rewrites": rewrites.asked,
+        "reviews": reviews.asked,
+        "new_rewrites": rewrites.asked - rewrites.reused,
+        "new_reviews": reviews.asked - reviews.reused,
+        "accepted": 0,
+        "guidance": asked["guide"].asked if "guide" in asked else 0,
+    }

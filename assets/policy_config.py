@@ -1,0 +1,156 @@
+"""Run configuration of policy training: the method's own configuration, as the Launchpad shows it.
+
+Each algorithm is one choice of `algorithm`, with its own parameters: `algorithm: {ppo: {clip: 0.1}}`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import dagster as dg
+from pydantic import Field
+
+from assets.making import AssetConfig
+from resources.language_models.roles import LanguageModels
+from teams_dagster.completions.protocol import Role
+from teams_dagster.environment.reward import RewardConfig, RewardPreset
+from teams_dagster.policy.algorithms import config as method
+from teams_dagster.policy.config import TrainingConfig
+from teams_dagster.policy.encoder import FeatureConfig
+
+QUESTIONS = 10_000
+"""Questions that a training asks at most by default."""
+
+_DEFAULT = TrainingConfig()
+
+
+class TRPO(method.TRPOConfig, dg.Config):
+    """Trust region policy optimisation."""
+
+
+class PPO(method.PPOConfig, dg.Config):
+    """Proximal policy optimisation."""
+
+
+class PPOPlusPlus(method.PPOPlusPlusConfig, dg.Config):
+    """PPO++: the guide rolls in."""
+
+    step: TRPO | PPO = Field(default=PPO(), discriminator="name")  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class AggreVaTeD(method.AggreVaTeDConfig, dg.Config):
+    """AggreVaTeD: the guide completes."""
+
+    step: TRPO | PPO = Field(default=PPO(), discriminator="name")  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class LOLS(method.LOLSConfig, dg.Config):
+    """LOLS: one or the other."""
+
+    step: TRPO | PPO = Field(default=PPO(), discriminator="name")  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class D2LOLS(method.D2LOLSConfig, dg.Config):
+    """D2LOLS: AggreVaTeD first, PPO++ afterwards."""
+
+    step: TRPO | PPO = Field(default=PPO(), discriminator="name")  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class BC(method.BCConfig, dg.Config):
+    """Behaviour cloning of the guide."""
+
+
+class DAgger(method.DAggerConfig, dg.Config):
+    """DAgger: the guide labels what the learner visits."""
+
+
+class LBFGSCritic(method.LBFGSCriticConfig, dg.Config):
+    """The critic, fitted by L-BFGS."""
+
+
+class AdamCritic(method.AdamCriticConfig, dg.Config):
+    """The critic, fitted by Adam."""
+
+
+class Features(FeatureConfig, dg.Config):
+    """What the policy reads."""
+
+
+class KLReference(dg.Config):
+    """A price on moving away from a reference policy."""
+
+    weight: float = Field(default=0.0, ge=0, description="kappa, at the beginning; 0: no such price.")
+    target: float | None = Field(
+        default=None, gt=0, description="Mean KL to the reference that kappa is steered to; none: kappa stays."
+    )
+    policy_version: str = Field(
+        default="",
+        description="Version of a trained policy (one by behaviour cloning, say) to stay near to; empty: the uniform"
+        " policy.",
+    )
+
+
+class PolicyConfig(AssetConfig):
+    """How the policy is trained."""
+
+    root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
+    iterations: int | None = Field(
+        default=None,
+        ge=1,
+        description=f"Updates of the policy at most; by default as many as {QUESTIONS:,} questions are enough for.",
+    )
+    episodes_per_iteration: int = Field(
+        default=_DEFAULT.episodes_per_iteration, ge=32, description="Episodes a batch, from different seeds."
+    )
+    patience: int = Field(
+        default=_DEFAULT.patience,
+        ge=0,
+        description="Iterations without a better mean return after which training stops; 0: never.",
+    )
+    gamma: float = Field(default=_DEFAULT.gamma, gt=0, le=1, description="Discount of future reward.")
+    gae_decay: float = Field(default=_DEFAULT.gae_decay, ge=0, le=1, description="GAE's lambda.")
+    reward: Literal["graded", "paper"] = Field(default="graded", description="Reward preset.")
+    price: float = Field(
+        default=_DEFAULT.reward.price, ge=0, lt=0.5, description="Price of one question in accepted edits (graded)."
+    )
+    allow_none: bool = Field(default=True, description="Whether the policy may keep a text and ask nothing.")
+    features: Features = Features()
+    algorithm: TRPO | PPO | PPOPlusPlus | AggreVaTeD | LOLS | D2LOLS | BC | DAgger = Field(
+        default=TRPO(), discriminator="name"
+    )
+    critic: LBFGSCritic | AdamCritic = Field(default=LBFGSCritic(), discriminator="optimiser")
+    kl_reference: KLReference = KLReference()
+
+    def training(self) -> TrainingConfig:
+        """The method's own configuration."""
+        config = TrainingConfig(
+            root_seed=self.root_seed,
+            episodes_per_iteration=self.episodes_per_iteration,
+            patience=self.patience,
+            gamma=self.gamma,
+            gae_decay=self.gae_decay,
+            allow_none=self.allow_none,
+            reward=RewardConfig(preset=RewardPreset(self.reward), price=self.price),
+            features=FeatureConfig(**self.features.model_dump()),
+            **_dumped(algorithm=self.algorithm, critic=self.critic),
+            kl_reference=method.KLReferenceConfig(weight=self.kl_reference.weight, target=self.kl_reference.target)
+            if self.kl_reference.weight
+            else None,
+        )
+        iterations = self.iterations or config.iterations_within(QUESTIONS)
+        return config.model_copy(update={"iterations": iterations})
+
+
+def _dumped(**parts: dg.Config) -> dict[str, Any]:
+    """Parts of the configuration as plain values, for the method's own classes."""
+    return {name: part.model_dump() for name, part in parts.items()}
+
+
+def roles_of(config: TrainingConfig) -> tuple[Role, ...]:
+    """Who is asked in a training."""
+    return (Role.INSTRUCTOR, Role.REVIEWER, *((Role.GUIDE,) if config.asks_guide else ()))
+
+
+def is_embedded(models: LanguageModels, *roles: Role) -> bool:
+    """Whether the embedded rules serve all of `roles`: questions cost nothing and no time."""
+    identities: Mapping[Role, Any] = models.identities(*roles)
+    return all(identity.provider == "offline" for identity in identities.values())

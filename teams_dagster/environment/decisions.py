@@ -1,0 +1,78 @@
+"""How the next operation of an episode is chosen: drawn from probabilities, or asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from teams_dagster.environment.state import ChosenBy, EpisodeKey, State
+from teams_dagster.environment.transition import Environment
+from teams_dagster.instructions.operations import Operation
+
+_OPERATIONS = tuple(Operation)
+
+
+class Actor(Protocol):
+    """Chooses operations without asking anybody: a policy, or a baseline."""
+
+    def probabilities(self, state: State) -> np.ndarray:
+        """Probability of each operation in the order of `Operation`, shape (operations,), summing to 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An operation, and how it was come by."""
+
+    operation: Operation
+    probability: float
+    """With which it was chosen; 1 when it was named."""
+    chosen_by: ChosenBy = ChosenBy.POLICY
+    proposed: Operation | None = None
+    """What the guide named; None when it was not asked, or could not be read."""
+    guide_request_id: str | None = None
+    queries: int = 0
+    """Questions that were asked to decide."""
+    failure: str | None = None
+    """Why a question got no answer, which truncates the episode here; None otherwise."""
+
+
+@runtime_checkable
+class Decider(Protocol):
+    """Chooses operations, and may ask questions for it."""
+
+    async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
+        """The operation for the episode `key` at `state`; `transition` is the id of the transition to come."""
+        ...
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Draws from an actor's probabilities, by the episode's own stream."""
+
+    actor: Actor
+
+    async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
+        """A draw that belongs to the episode's step and to nothing else."""
+        return draw(self.actor, key, state)
+
+
+def draw(actor: Actor, key: EpisodeKey, state: State) -> Decision:
+    """The operation that the episode's draw falls on."""
+    probabilities = actor.probabilities(state)
+    index = choose(probabilities, key.draw(state.step, "action"))
+    return Decision(_OPERATIONS[index], float(probabilities[index]))
+
+
+def choose(probabilities: np.ndarray, draw: float) -> int:
+    """The index that `draw` in [0, 1) falls on, by the inverse of the cumulative distribution.
+
+    Never an index of probability 0. Raises ValueError when the probabilities are not a distribution.
+    """
+    cumulative = np.cumsum(probabilities)
+    if not abs(cumulative[-1] - 1.0) < 1e-6 or float(np.min(probabilities)) < 0:
+        raise ValueError(f"{probabilities} is not a distribution over operations; check the actor that returned it")
+    index = int(np.searchsorted(cumulative, draw * cumulative[-1], side="right"))
+    return min(index, int(np.flatnonzero(probabilities)[-1]))

@@ -1,0 +1,36 @@
+"""D2LOLS (Chang et al. 2023): AggreVaTeD until the learner has what the guide can give, PPO++ afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from teams_dagster.policy.algorithms.aggrevated import AggreVaTeD
+from teams_dagster.policy.algorithms.batch import Batch
+from teams_dagster.policy.algorithms.learner import Learner
+from teams_dagster.policy.algorithms.ppo_plus_plus import PPOPlusPlus
+from teams_dagster.policy.algorithms.report import UpdateReport
+from teams_dagster.policy.algorithms.roll_in import RollIn
+
+
+@dataclass(frozen=True)
+class D2LOLS:
+    """The first `switch` iterations are AggreVaTeD's, all others PPO++'s; each keeps its own critic."""
+
+    learners: PPOPlusPlus
+    guides: AggreVaTeD
+    switch: int
+
+    @property
+    def asks_guide(self) -> bool:
+        return self.switch > 0 or self.learners.asks_guide
+
+    def phase(self, iteration: int) -> PPOPlusPlus | AggreVaTeD:
+        """Whose `iteration` it is."""
+        return self.guides if iteration < self.switch else self.learners
+
+    def roll_in(self, iteration: int, horizon: int, draw: Callable[[str], float]) -> RollIn:
+        return self.phase(iteration).roll_in(iteration, horizon, draw)
+
+    def update(self, learner: Learner, batch: Batch, iteration: int) -> UpdateReport:
+        return self.phase(iteration).update(learner, batch, iteration)

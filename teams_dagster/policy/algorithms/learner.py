@@ -1,0 +1,145 @@
+"""Everything that training changes: the policy, its critics, their optimisers and the weight of the reference term."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from teams_dagster.policy.algorithms.config import (
+    AdamCriticConfig,
+    AggreVaTeDConfig,
+    AlgorithmConfig,
+    BCConfig,
+    CriticConfig,
+    D2LOLSConfig,
+    DAggerConfig,
+    KLReferenceConfig,
+    LOLSConfig,
+    PPOConfig,
+    PPOPlusPlusConfig,
+    TRPOConfig,
+)
+from teams_dagster.policy.algorithms.kl_reference import LogProbabilities, frozen, uniform_reference
+from teams_dagster.policy.network import PolicyNetwork, ValueNetwork, Weights
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+@dataclass
+class Learner:
+    """What an update moves in place, and the fixed values that every update needs."""
+
+    policy: PolicyNetwork
+    critics: dict[str, ValueNetwork]
+    """`learner` (V of the policy) and `guide` (V of the guide), where the algorithm uses them."""
+    optimisers: dict[str, torch.optim.Adam]
+    """`policy` and the critics' names, where they are moved by Adam."""
+    kappa: float
+    """Weight of the reference term; 0 where there is none."""
+    critic: CriticConfig
+    kl: KLReferenceConfig | None
+    reference: LogProbabilities
+    """log pi_ref: features (..., features) to log-probabilities (..., choices)."""
+    gamma: float
+    """Discount of future reward."""
+    decay: float
+    """GAE's lambda."""
+
+    @classmethod
+    def new(
+        cls,
+        *,
+        features: int,
+        hidden: tuple[int, ...],
+        allowed: np.ndarray,
+        algorithm: AlgorithmConfig,
+        critic: CriticConfig,
+        kl: KLReferenceConfig | None,
+        gamma: float,
+        decay: float,
+        root_seed: int,
+        reference: Weights | None = None,
+    ) -> Learner:
+        """A learner before its first update.
+
+        `allowed` is a bool mask of shape (choices,). `reference` holds the weights of a frozen policy of the same shape
+        as the learner's; None: uniform over the allowed choices.
+        """
+        policy = PolicyNetwork(features, hidden, allowed, (root_seed, "weights", "policy"))
+        critics = {
+            name: ValueNetwork(features, hidden, (root_seed, "weights", _STREAMS[name]))
+            for name in critic_names(algorithm)
+        }
+        optimisers = {}
+        if not isinstance(moved_by := policy_step(algorithm), TRPOConfig):
+            optimisers["policy"] = _adam(policy, moved_by)
+        if isinstance(critic, AdamCriticConfig):
+            optimisers |= {name: _adam(network, critic) for name, network in critics.items()}
+        if reference is None:
+            log_reference = uniform_reference(torch.from_numpy(allowed))
+        else:
+            network = PolicyNetwork(features, hidden, allowed, ("reference",))
+            network.load(reference)
+            log_reference = frozen(network)
+        return cls(policy, critics, optimisers, kl.weight if kl else 0.0, critic, kl, log_reference, gamma, decay)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Copies of all that training needs to go on bit for bit; the reference policy is an input, not state."""
+        state = {f"policy.{name}": value for name, value in self.policy.weights().items()}
+        for critic, network in self.critics.items():
+            state |= {f"critic.{critic}.{name}": value for name, value in network.weights().items()}
+        for owner, optimiser in self.optimisers.items():
+            for index, parameter in enumerate(optimiser.param_groups[0]["params"]):
+                for moment, value in optimiser.state[parameter].items():
+                    state[f"adam.{owner}.{index}.{moment}"] = value.numpy().copy()
+        return state | {"kappa": np.array(self.kappa)}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take over `state`. Raises RuntimeError or KeyError when it is that of a learner of another shape."""
+        self.policy.load(_part(state, "policy."))
+        for critic, network in self.critics.items():
+            network.load(_part(state, f"critic.{critic}."))
+        for owner, optimiser in self.optimisers.items():
+            optimiser.state.clear()
+            moments = _part(state, f"adam.{owner}.")
+            for index, parameter in enumerate(optimiser.param_groups[0]["params"] if moments else ()):
+                optimiser.state[parameter] = {
+                    moment: torch.from_numpy(moments[f"{index}.{moment}"].copy()) for moment in _MOMENTS
+                }
+        self.kappa = float(state["kappa"])
+
+
+_STREAMS = {"learner": "critic", "guide": "guide_critic"}
+"""The random stream of each critic's first weights."""
+
+
+def critic_names(algorithm: AlgorithmConfig) -> tuple[str, ...]:
+    """The critics that `algorithm` uses."""
+    match algorithm:
+        case TRPOConfig() | PPOConfig() | PPOPlusPlusConfig():
+            return ("learner",)
+        case AggreVaTeDConfig(form=form):
+            return () if form == "enumerated" else ("guide",)
+        case LOLSConfig(form=form) | D2LOLSConfig(form=form):
+            return ("learner",) if form == "enumerated" else ("learner", "guide")
+        case BCConfig() | DAggerConfig():
+            return ()
+
+
+def policy_step(algorithm: AlgorithmConfig) -> TRPOConfig | PPOConfig | BCConfig | DAggerConfig:
+    """How `algorithm` moves the policy."""
+    match algorithm:
+        case TRPOConfig() | PPOConfig() | BCConfig() | DAggerConfig():
+            return algorithm
+        case PPOPlusPlusConfig() | AggreVaTeDConfig() | LOLSConfig() | D2LOLSConfig():
+            return algorithm.step
+
+
+def _adam(network: torch.nn.Module, config: PPOConfig | BCConfig | DAggerConfig | AdamCriticConfig) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=config.learning_rate, eps=config.adam_epsilon, fused=True)
+
+
+def _part(state: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

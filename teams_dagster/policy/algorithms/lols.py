@@ -1,0 +1,42 @@
+"""LOLS (Chang et al. 2015): a mix of learning from the guide's completions and from one's own.
+
+Each iteration is one of PPO++ with probability tau, else one of AggreVaTeD; each keeps its own critic. The mix is as
+good as the guide where the guide is good, and improves on it where it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from teams_dagster.policy.algorithms.aggrevated import AggreVaTeD
+from teams_dagster.policy.algorithms.batch import Batch
+from teams_dagster.policy.algorithms.learner import Learner
+from teams_dagster.policy.algorithms.ppo_plus_plus import PPOPlusPlus
+from teams_dagster.policy.algorithms.report import UpdateReport
+from teams_dagster.policy.algorithms.roll_in import RollIn
+from teams_dagster.streams import uniform
+
+
+@dataclass(frozen=True)
+class LOLS:
+    """A coin of its own stream, one toss an iteration, says whose iteration it is."""
+
+    learners: PPOPlusPlus
+    guides: AggreVaTeD
+    tau: float
+    root_seed: int
+
+    @property
+    def asks_guide(self) -> bool:
+        return self.tau < 1 or self.learners.asks_guide
+
+    def phase(self, iteration: int) -> PPOPlusPlus | AggreVaTeD:
+        """Whose `iteration` it is."""
+        return self.learners if uniform(self.root_seed, "lols", iteration) < self.tau else self.guides
+
+    def roll_in(self, iteration: int, horizon: int, draw: Callable[[str], float]) -> RollIn:
+        return self.phase(iteration).roll_in(iteration, horizon, draw)
+
+    def update(self, learner: Learner, batch: Batch, iteration: int) -> UpdateReport:
+        return self.phase(iteration).update(learner, batch, iteration)

@@ -1,0 +1,73 @@
+"""The crossed bootstrap: evaluation seeds are resampled, and training seeds too where there are several.
+
+The same resamples serve every policy, so that a difference, a ratio or a share is paired: what two policies have in
+common (an easy seed, a lucky training) cancels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from teams_dagster.policy.comparison.playing import Results
+from teams_dagster.streams import generator
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """How often each seed is drawn in each resample.
+
+    Row 0 is the sample itself, so that a point estimate is measured by the same formula as its resamples.
+    """
+
+    training: np.ndarray
+    """(1 + B, T)."""
+    evaluation: np.ndarray
+    """(1 + B, N)."""
+
+    @classmethod
+    def drawn(cls, training: int, evaluation: int, count: int, root_seed: int) -> Resamples:
+        """`count` resamples of so many training and evaluation seeds."""
+        stream = generator(root_seed, "compare", "bootstrap")
+
+        def counts(size: int) -> np.ndarray:
+            drawn = stream.multinomial(size, np.full(size, 1 / size), size=count)
+            return np.vstack([np.ones(size), drawn])
+
+        return cls(counts(training), counts(evaluation))
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """The weighted sum of `values` (T, N) under each resample: shape (1 + B,).
+
+        A policy with one row has it for every training seed.
+        """
+        training = self.training if values.shape[0] > 1 else self.training.sum(axis=1, keepdims=True)
+        return ((training @ values) * self.evaluation).sum(axis=1)
+
+    @property
+    def size(self) -> np.ndarray:
+        """The weighted number of (training seed, evaluation seed) pairs: shape (1 + B,)."""
+        return self.training.sum(axis=1) * self.evaluation.sum(axis=1)
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """The mean of `values` (T, N) under each resample."""
+        return self.total(values) / self.size
+
+
+def measures(results: Results, resamples: Resamples) -> dict[str, np.ndarray]:
+    """Each metric of a policy under each resample: shape (1 + B,)."""
+    accepted, queries = resamples.total(results.accepted), resamples.total(results.queries)
+    return {
+        "return": resamples.mean(results.returns),
+        "accepted_per_query": ratio(accepted, queries),
+        "accepted_per_rewrite": ratio(accepted, resamples.total(results.rewrites)),
+        "accepted_per_episode": resamples.mean(results.accepted_an_episode),
+        "distinct_accepted_per_query": ratio(resamples.total(results.distinct), queries),
+        "length_growth": ratio(resamples.total(results.growth), accepted),
+    }
+
+
+def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """`above` / `below`, and 0 where there is nothing to divide by."""
+    return np.divide(above, below, out=np.zeros_like(above, dtype=np.float64), where=below > 0)

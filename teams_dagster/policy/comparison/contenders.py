@@ -1,0 +1,43 @@
+"""Who is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from teams_dagster.environment.decisions import Actor, Decider
+from teams_dagster.policy.baselines import UNIFORM, baseline_version, baselines, is_deterministic
+
+TRAINED = "trained"
+TRAINED_WITHOUT_NONE = "trained_without_none"
+TEXT_BLIND: Literal["text_blind"] = "text_blind"
+NO_HISTORY: Literal["no_history"] = "no_history"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A policy that is compared: one decider per training seed (baselines have one)."""
+
+    name: str
+    deciders: tuple[Actor | Decider, ...]
+    versions: tuple[str, ...]
+    """Policy version of each; the first is the deployed one, never the best."""
+    deterministic: bool = False
+    """Its episodes from one seed are all alike, so one is run and counted as often as its questions allow."""
+
+
+def baseline_contenders(names: Collection[str]) -> list[Contender]:
+    """The baselines called `names`, and uniform, which scores are measured against.
+
+    Raises ValueError on a name that is no baseline's.
+    """
+    known = baselines()
+    wanted = {UNIFORM, *names}
+    if unknown := wanted - set(known):
+        raise ValueError(f"unknown baselines {sorted(unknown)}; choose from {sorted(known)}")
+    return [
+        Contender(name, (decider,), (baseline_version(name),), is_deterministic(decider))
+        for name, decider in known.items()
+        if name in wanted
+    ]

@@ -1,0 +1,179 @@
+"""Episodes to an equal number of questions: each policy may ask so many from each evaluation seed.
+
+Episodes are begun while the allowance lasts, and run to their end. Figures per question count transitions up to the
+allowance; figures per episode count every episode that was begun. A question counts whether it is paid or reused, and
+so do those that a policy asks in order to choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from teams_dagster.completions.ordered import in_order
+from teams_dagster.environment.decisions import Actor, Decider
+from teams_dagster.environment.episodes import OPEN_EPISODES, EpisodePlan, run_episode
+from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose, Transition
+from teams_dagster.environment.transition import Environment
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.operations import Operation
+
+_INDEX = {operation: index for index, operation in enumerate(Operation)}
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a policy may ask from each evaluation seed."""
+
+    questions: int
+
+    @property
+    def episodes(self) -> int:
+        """Episodes at most: a policy that asks nothing would begin without end."""
+        return max(1, self.questions // HORIZON)
+
+
+@dataclass(frozen=True)
+class Player:
+    """A policy under one of its training seeds."""
+
+    name: str
+    version: str
+    decider: Actor | Decider
+    deterministic: bool
+
+
+@dataclass(frozen=True)
+class SeedPlay:
+    """What a policy did from one evaluation seed."""
+
+    seed: Instruction
+    episodes: tuple[Episode, ...]
+    """Those that were run."""
+    repeats: int
+    """How often the episodes were begun: 1, or more for a policy whose episodes are all alike."""
+    questions: int
+    """Its allowance."""
+
+    def within(self) -> Iterator[Transition]:
+        """The transitions up to the allowance, in their order."""
+        asked = 0
+        for _ in range(self.repeats):
+            for episode in self.episodes:
+                for transition in episode.recorded:
+                    asked += transition.queries + transition.guidance_queries
+                    if asked > self.questions:
+                        return
+                    yield transition
+
+
+async def play(
+    environment: Environment,
+    player: Player,
+    seeds: Mapping[str, Instruction],
+    allowance: Allowance,
+    root_seed: int,
+    on_episode: Callable[[Episode], object] | None = None,
+) -> AsyncIterator[tuple[str, SeedPlay]]:
+    """What `player` does from each of `seeds` (by id), in the ids' order. Seeds are played side by side."""
+
+    def one(seed_id: str) -> Coroutine[Any, Any, SeedPlay]:
+        return _from_seed(environment, player, seed_id, seeds[seed_id], allowance, root_seed, on_episode)
+
+    ids = sorted(seeds)
+    async with aclosing(in_order(one, ids, OPEN_EPISODES)) as plays:
+        for seed_id in ids:
+            yield seed_id, await anext(plays)
+
+
+async def _from_seed(
+    environment: Environment,
+    player: Player,
+    seed_id: str,
+    seed: Instruction,
+    allowance: Allowance,
+    root_seed: int,
+    on_episode: Callable[[Episode], object] | None,
+) -> SeedPlay:
+    episodes: list[Episode] = []
+    asked, begun = 0, 0
+    while asked < allowance.questions and begun < allowance.episodes:
+        if not (player.deterministic and episodes):
+            key = EpisodeKey(
+                root_seed=root_seed,
+                purpose=EpisodePurpose.COMPARE,
+                policy=player.name,
+                policy_version=player.version,
+                seed_id=seed_id,
+                episode=begun,
+            )
+            episodes.append(await run_episode(environment, player.decider, EpisodePlan(key, seed)))
+            if on_episode:
+                on_episode(episodes[-1])
+        asked += episodes[-1].queries
+        begun += 1
+    return SeedPlay(seed, tuple(episodes), begun if player.deterministic else 1, allowance.questions)
+
+
+@dataclass(frozen=True)
+class Results:
+    """A contender's results per training seed and evaluation seed: arrays of shape (T, N), or (T, N, operations)."""
+
+    returns: np.ndarray
+    """Mean over episodes."""
+    accepted_an_episode: np.ndarray
+    """Mean over episodes."""
+    accepted: np.ndarray
+    """Within the allowance, like all that follows."""
+    distinct: np.ndarray
+    """Accepted texts that differ."""
+    queries: np.ndarray
+    rewrites: np.ndarray
+    """Edits asked for."""
+    growth: np.ndarray
+    """Sum over accepted texts of their words over their seed's."""
+    operations: np.ndarray
+    """How often each was chosen, in the order of `Operation`."""
+
+
+def results_of(plays: Sequence[Mapping[str, SeedPlay]]) -> Results:
+    """Add up what a contender did: one mapping from seed id to play for each training seed."""
+    rows = [[_counted(play) for _, play in sorted(by_seed.items())] for by_seed in plays]
+    numbers = np.array([[row[0] for row in line] for line in rows], dtype=np.float64)
+    returns, accepted_an_episode, accepted, distinct, queries, rewrites, growth = np.moveaxis(numbers, -1, 0)
+    return Results(
+        returns=returns,
+        accepted_an_episode=accepted_an_episode,
+        accepted=accepted,
+        distinct=distinct,
+        queries=queries,
+        rewrites=rewrites,
+        growth=growth,
+        operations=np.array([[row[1] for row in line] for line in rows], dtype=np.float64),
+    )
+
+
+def _counted(play: SeedPlay) -> tuple[tuple[float, ...], np.ndarray]:
+    operations = np.zeros(len(Operation))
+    accepted, queries, rewrites, growth, texts = 0, 0, 0, 0.0, set()
+    words = _words(play.seed)
+    for transition in play.within():
+        queries += transition.queries + transition.guidance_queries
+        operations[_INDEX[transition.operation]] += 1
+        rewrites += transition.operation is not Operation.NONE
+        if transition.accepted and transition.after is not None:
+            accepted += 1
+            growth += _words(transition.after) / words
+            texts.add(transition.after.instruction_id)
+    episodes = len(play.episodes)
+    mean_return = sum(episode.total_reward for episode in play.episodes) / episodes
+    mean_accepted = sum(episode.accepted for episode in play.episodes) / episodes
+    return (mean_return, mean_accepted, accepted, len(texts), queries, rewrites, growth), operations
+
+
+def _words(instruction: Instruction) -> int:
+    return max(1, len(instruction.text.split()) + len(instruction.input.split()))

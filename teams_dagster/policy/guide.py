@@ -1,0 +1,93 @@
+"""The guide as an actor: a black-box language model that names the next operation (RLGF, Chang et al. 2023).
+
+Its answer is parsed; one that cannot be read is asked once more (the next replica: the same question would get the
+same answer), then the operation is drawn uniformly. Such a draw moves the episode and is never a label to learn from.
+Every question is counted, paid for and kept like any other; equal questions are answered from the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from teams_dagster.completions.protocol import Answer, Outcome, QuestionFailed
+from teams_dagster.environment.decisions import Decider, Decision
+from teams_dagster.environment.state import HORIZON, ChosenBy, EpisodeKey, State
+from teams_dagster.environment.transition import Environment
+from teams_dagster.instructions.guidance import guide_question, parse_operation
+from teams_dagster.instructions.operations import Operation
+
+ATTEMPTS = 2
+"""Times that the guide is asked for one state."""
+
+
+@dataclass(frozen=True)
+class Guide:
+    """Follows the guide. The prompt-only baseline, and what RLGF rolls in or out with."""
+
+    allowed: tuple[Operation, ...]
+    """What it may name, `none` among it or not."""
+
+    async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
+        """What the guide names; a uniform draw where it cannot be read."""
+        decision = await self.ask(environment, key, state, transition)
+        if decision.proposed is not None or decision.failure is not None:
+            return decision
+        index = int(key.draw(state.step, "guide") * len(self.allowed))
+        return replace(
+            decision,
+            operation=self.allowed[index],
+            probability=1 / len(self.allowed),
+            chosen_by=ChosenBy.FALLBACK,
+        )
+
+    async def ask(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
+        """What the guide names, `proposed` being None where it cannot be read."""
+        said = Decision(Operation.NONE, 1.0, ChosenBy.GUIDE)
+        for attempt in range(ATTEMPTS):
+            said = replace(said, queries=said.queries + 1)
+            try:
+                answer = await environment.asker.ask(
+                    self._question(state, key.replica * ATTEMPTS + attempt), transition_id=transition
+                )
+            except QuestionFailed as failed:
+                return replace(said, failure=f"guide: {failed.kind.value}: {failed.detail}")
+            said = replace(said, guide_request_id=answer.request_id)
+            if (operation := _named(answer, self.allowed)) is not None:
+                return replace(said, operation=operation, proposed=operation)
+        return said
+
+    def _question(self, state: State, replica: int):
+        return guide_question(
+            state.instruction,
+            [(past.operation, past.accepted) for past in state.past],
+            HORIZON - state.step,
+            may_rest=Operation.NONE in self.allowed,
+            replica=replica,
+        )
+
+
+def _named(answer: Answer, allowed: Collection[Operation]) -> Operation | None:
+    completion = answer.completion
+    return parse_operation(completion.text, allowed) if completion.outcome is Outcome.USABLE else None
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Follows `acting`, and asks the guide for its word on every state (DAgger, Ross et al. 2011)."""
+
+    acting: Decider
+    guide: Guide
+
+    async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
+        """The decision of `acting`, with what the guide would have done as `proposed`."""
+        said = await self.guide.ask(environment, key, state, transition)
+        if said.failure is not None:
+            return said
+        acted = await self.acting.decide(environment, key, state, transition)
+        return replace(
+            acted,
+            proposed=said.proposed,
+            guide_request_id=said.guide_request_id,
+            queries=acted.queries + said.queries,
+        )

@@ -1,0 +1,117 @@
+"""The comparison as an asset: what it trains, what it records, what it says."""
+
+from __future__ import annotations
+
+import pyarrow.parquet as pq
+import pytest
+
+from assets.comparison import policy_comparison, read_policy_scores
+from assets.comparison_config import ComparisonSettings
+from assets.comparison_trainings import TRAININGS
+from assets.policy import trained_policy
+from teams_dagster.policy.baselines import baselines
+from tests.support.project import Project
+
+WIDE = {
+    "training_seeds": 2,
+    "baselines": ["round_robin", "guide", "look_ahead_free"],
+    "ablations": ["text_blind"],
+    "questions_per_seed": 12,
+    "resamples": 200,
+}
+
+
+def scores(project: Project) -> dict:
+    found = read_policy_scores(project.store.current("policy_comparison"))
+    return {(score.policy, score.metric): score for score in found}
+
+
+@pytest.fixture
+def compared(project: Project) -> Project:
+    assert project.make(policy_comparison, policy_comparison=WIDE)
+    return project
+
+
+def test_everything_that_is_compared_is_scored_and_every_episode_is_kept(compared: Project):
+    found = scores(compared)
+    policies = {policy for policy, _ in found}
+    assert policies == {
+        "trained",
+        "trained_without_none",
+        "text_blind",
+        "uniform",
+        "round_robin",
+        "guide",
+        "look_ahead_free",
+    }
+    assert found["trained", "accepted_per_query"].training_seeds == 2
+    assert ("trained", "accepted_per_query_minus_text_blind") in found
+    assert ("trained", "accepted_per_query_share_of_gap") in found
+    assert ("trained", "samples_to_pay_for_training") in found
+    assert ("uniform", "vendi_score") in found
+    folder = compared.store.current("policy_comparison").folder
+    rows = pq.read_table(folder / "transitions.parquet").to_pylist()
+    assert {row["policy"] for row in rows if row["purpose"] == "compare"} == policies
+    assert {row["policy"] for row in rows if row["purpose"] == "train"} == {"trained", "text_blind"}
+    assert len({row["transition_id"] for row in rows}) == len(rows)
+    assert {row["chosen_by"] for row in rows if row["policy"] == "guide"} <= {"guide", "fallback"}
+
+
+def test_the_same_comparison_again_asks_nothing_and_trains_nothing(compared: Project):
+    calls = compared.calls
+    assert compared.make(policy_comparison, policy_comparison=WIDE)
+    assert compared.calls == calls
+    assert compared.last.asset_materializations_for_node("policy_comparison")[0].metadata["reused"].value
+
+
+def test_an_interrupted_comparison_keeps_the_trainings_that_were_finished(project: Project, monkeypatch):
+    import assets.comparison as stage
+
+    async def stopped(*args, **options):
+        raise RuntimeError("stopped on purpose")
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(stage, "compare", stopped)
+        assert not project.make(policy_comparison, policy_comparison=WIDE)
+    [left] = project.store.root.rglob(TRAININGS)
+    before = {path.parent.name: path.stat().st_mtime_ns for path in left.rglob("policy.safetensors")}
+    assert set(before) == {"trained-1", "text_blind-0", "text_blind-1"}
+    assert project.make(policy_comparison, policy_comparison=WIDE)
+    after = project.store.current("policy_comparison").folder / TRAININGS
+    assert {path.parent.name: path.stat().st_mtime_ns for path in after.rglob("policy.safetensors")} == before
+
+
+def test_by_default_the_embedded_rules_have_five_trainings_and_every_baseline(project: Project):
+    plan = ComparisonSettings().plan(project.models)
+    assert plan.training_seeds == 5
+    assert plan.baselines == tuple(baselines())
+    assert plan.ablations == ("text_blind", "no_history")
+
+
+def test_by_default_other_models_have_one_training_and_two_baselines(project: Project, monkeypatch):
+    for role in ("INSTRUCTOR", "REVIEWER"):
+        monkeypatch.setenv(f"TEAMS_{role}_MODEL", "m")
+        monkeypatch.setenv(f"TEAMS_{role}_BASE_URL", "http://127.0.0.1:9/v1")
+    plan = ComparisonSettings().plan(project.models)
+    assert (plan.training_seeds, plan.baselines, plan.ablations) == (1, ("uniform", "round_robin"), ())
+
+
+def test_one_training_is_said_to_show_no_variance(project: Project):
+    assert project.make(policy_comparison, policy_comparison={})
+    [event] = project.last.asset_materializations_for_node("policy_comparison")
+    assert "cannot show" in str(event.metadata["note"].value)
+
+
+def test_an_unknown_baseline_is_named(project: Project):
+    with pytest.raises(ValueError, match="unknown baselines clever"):
+        ComparisonSettings(baselines=["clever"]).plan(project.models)
+    with pytest.raises(ValueError, match="unknown ablations deaf"):
+        ComparisonSettings(ablations=["deaf"]).plan(project.models)
+
+
+def test_a_policy_by_another_algorithm_is_compared_with_others_trained_alike(project: Project):
+    guided = {"algorithm": {"ppo_plus_plus": {}}, "iterations": 1}
+    assert project.make(trained_policy, trained_policy=guided)
+    assert project.make(policy_comparison, policy_comparison={"training_seeds": 2})
+    rows = pq.read_table(project.store.current("policy_comparison").path("transitions.parquet")).to_pylist()
+    assert any(row["chosen_by"] == "guide" for row in rows if row["purpose"] == "train")

@@ -1,0 +1,70 @@
+"""Run configuration of policy training, as Dagster resolves it."""
+
+import dagster as dg
+import pytest
+from pydantic import ValidationError
+
+from assets.policy_config import PolicyConfig, roles_of
+from teams_dagster.completions.protocol import Role
+from teams_dagster.policy.algorithms.config import AdamCriticConfig, PPOConfig, PPOPlusPlusConfig, TRPOConfig
+from teams_dagster.policy.config import TrainingConfig
+
+
+def resolved(**config):
+    """The configuration that an asset receives for `config` in the Launchpad."""
+    received = []
+
+    @dg.asset
+    def step(config: PolicyConfig) -> None:
+        received.append(config)
+
+    assert dg.materialize([step], run_config={"ops": {"step": {"config": config}}}).success
+    return received[0].training()
+
+
+def test_without_anything_it_is_the_methods_own_default():
+    assert resolved() == TrainingConfig()
+
+
+def test_the_default_asks_ten_thousand_questions_at_most():
+    default = resolved()
+    asked = default.iterations * default.episodes_per_iteration * default.most_queries_an_episode
+    assert 9_000 < asked <= 10_000
+
+
+def test_an_algorithm_is_one_choice_with_its_own_parameters():
+    found = resolved(algorithm={"ppo": {"clip": 0.1}}, critic={"adam": {"epochs": 3}})
+    assert found.algorithm == PPOConfig(clip=0.1)
+    assert found.critic == AdamCriticConfig(epochs=3)
+
+
+def test_a_guided_algorithm_moves_its_policy_by_the_step_it_names():
+    found = resolved(algorithm={"ppo_plus_plus": {"beta": 0.5, "step": {"trpo": {"max_kl": 0.1}}}})
+    assert found.algorithm == PPOPlusPlusConfig(beta=0.5, step=TRPOConfig(max_kl=0.1))
+    assert roles_of(found) == (Role.INSTRUCTOR, Role.REVIEWER, Role.GUIDE)
+
+
+@pytest.mark.parametrize("name", ["ppo_plus_plus", "aggrevated", "lols", "d2lols", "bc", "dagger"])
+def test_a_guides_questions_are_part_of_the_ten_thousand(name):
+    found = resolved(algorithm={name: {}})
+    assert found.asks_guide
+    assert found.iterations < TrainingConfig().iterations
+    assert found.iterations * found.episodes_per_iteration * found.most_queries_an_episode <= 10_000
+
+
+def test_a_number_of_iterations_that_is_asked_for_is_taken():
+    assert resolved(iterations=100).iterations == 100
+
+
+def test_no_price_on_leaving_a_reference_unless_asked_for():
+    assert resolved().kl_reference is None
+    priced = resolved(kl_reference={"weight": 0.1, "target": 0.5}).kl_reference
+    assert priced is not None
+    assert (priced.weight, priced.target) == (0.1, 0.5)
+
+
+def test_what_cannot_be_is_refused_before_anything_is_asked():
+    with pytest.raises((ValidationError, dg.DagsterInvalidConfigError)):
+        resolved(algorithm={"ppo": {"clip": -1}})
+    with pytest.raises(dg.DagsterInvalidConfigError):
+        resolved(algorithm={"sarsa": {}})
