@@ -1,4 +1,4 @@
-"""The batch that every side learns from: random states with rewards that depend on the choice."""
+"""The batch that every side learns from: random states, alike within an episode, and a reward that the choice earns."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def rollouts(transitions: int) -> Rollouts:
     draw = np.random.default_rng(transitions)
     episodes = round(transitions / STEPS)
     features = draw.normal(0.0, 0.2, size=(episodes, STEPS, FEATURES))
+    features += draw.normal(0.0, 0.2, size=(episodes, 1, FEATURES)) + draw.uniform(0.0, 1.0, size=FEATURES)
     actions = draw.integers(CHOICES, size=(episodes, STEPS))
-    pays = features[..., :CHOICES].argmax(axis=-1) == actions
+    pays = (features - features.mean(axis=(0, 1)))[..., :CHOICES].argmax(axis=-1) == actions
     return Rollouts(features, actions, pays + draw.normal(0.0, 0.1, size=actions.shape))

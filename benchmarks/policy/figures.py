@@ -18,9 +18,14 @@ QUERIES = 2
 """Of a transition: a rewrite, then its review."""
 
 
-def ideal_rate(mean_latency_s: float, parallel: int) -> float:
+def slots(figures: RolloutFigures) -> int:
+    """Calls that can be under way at once: what is allowed, and no more than there are episodes."""
+    return min(figures.parallel, figures.batches[0].episodes)
+
+
+def ideal_rate(figures: RolloutFigures) -> float:
     """Transitions a second when every slot always holds a call."""
-    return parallel / (QUERIES * mean_latency_s)
+    return slots(figures) / (QUERIES * mean_latency_s(figures))
 
 
 def published_rate(mean_latency_s: float) -> float:
@@ -28,9 +33,9 @@ def published_rate(mean_latency_s: float) -> float:
     return 1 / (QUERIES * (SLEEP_S + mean_latency_s))
 
 
-def lockstep_rate(slowest_s: float, parallel: int) -> float:
+def lockstep_rate(figures: RolloutFigures) -> float:
     """Transitions a second when all calls under way begin together and wait for the slowest of them."""
-    return parallel / (QUERIES * slowest_s)
+    return slots(figures) / (QUERIES * max(figures.latencies_s))
 
 
 def mean_latency_s(figures: RolloutFigures) -> float:
@@ -57,7 +62,7 @@ def steady_shares(figures: RolloutFigures) -> Spread:
 
 
 def _share(figures: RolloutFigures, calls: float, seconds: float) -> float:
-    return calls * mean_latency_s(figures) / figures.parallel / seconds
+    return calls * mean_latency_s(figures) / slots(figures) / seconds
 
 
 def cpu_ms_per_call(figures: RolloutFigures) -> float:

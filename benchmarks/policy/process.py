@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import subprocess
@@ -11,7 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+from pydantic import TypeAdapter
+
+Made = TypeVar("Made")
 
 ROOT = Path(__file__).parents[2]
 """The project's folder."""
@@ -39,8 +42,8 @@ def cost_of(work: Callable[[], object]) -> Cost:
     return Cost(seconds, cpu_s, (_peak_kb() - before_kb) / 1024, load())
 
 
-def in_new_process(module: str, **options: object) -> dict[str, Any]:
-    """What `benchmarks.policy.<module>` prints as the last line of stdout, read as JSON.
+def in_new_process(made: type[Made], module: str, **options: object) -> Made:
+    """What `benchmarks.policy.<module>` prints as the last line of stdout: JSON that says a `made`.
 
     An option's value may be a list. Raises subprocess.CalledProcessError; what went wrong is on stderr.
     """
@@ -49,7 +52,7 @@ def in_new_process(module: str, **options: object) -> dict[str, Any]:
         values = value if isinstance(value, (list, tuple)) else [value]
         command += [f"--{name.replace('_', '-')}", *map(str, values)]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    return TypeAdapter(made).validate_json(done.stdout.splitlines()[-1])
 
 
 def load() -> float:

@@ -90,14 +90,15 @@ def _rollouts(rows: Sequence[Row]) -> Iterator[str]:
         "Trainings by the real `train`: the `openai` client, the engine and an SQLite ledger against a loopback server"
         " in another process. Every edit adds ten words in the reply format of its operation, one review in eight says"
         " Equal. A batch is timed from its first question to its last episode, tail included: no rollout begins before"
-        " the update before. The ideal keeps every slot busy: parallel calls / (2 x latency)."
+        " the update before. The ideal keeps every slot busy: parallel calls / (2 x latency), where no more calls"
+        " can be under way than a batch has episodes."
     )
     yield ""
     yield (
-        "| | episodes a batch | ideal, transitions/s | transitions/s | share of the ideal | its middle eight tenths"
-        " | most in flight | client CPU a call, ms | next update, s | load |"
+        "| | calls allowed at once | episodes a batch | ideal, transitions/s | transitions/s | share of the ideal"
+        " | its middle eight tenths | most in flight | client CPU a call, ms | next update, s | load |"
     )
-    yield "|---" * 10 + "|"
+    yield "|---" * 11 + "|"
     for name, f in found:
         yield _rollout_row(name, f)
     yield ""
@@ -105,12 +106,13 @@ def _rollouts(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _rollout_row(name: str, f: RolloutFigures) -> str:
-    latency_s, share, steady = figures.mean_latency_s(f), figures.shares(f), figures.steady_shares(f)
+    share, steady = figures.shares(f), figures.steady_shares(f)
     update = figures.later_updates(f.batches)
     cells = [
         name,
+        f"{f.parallel}",
         f"{f.batches[0].episodes}",
-        f"{figures.ideal_rate(latency_s, f.parallel):.0f}",
+        f"{figures.ideal_rate(f):.0f}",
         _range(figures.rates(f), ".0f"),
         _range(share, ".0%"),
         _range(steady, ".0%"),
@@ -128,17 +130,16 @@ def _reading_rollouts(found: Sequence[tuple[str, RolloutFigures]]) -> Iterator[s
         " operation then asks the same question, and its answer is reused from the ledger, which takes no slot."
     )
     for name, f in found:
-        latency_s, slowest = figures.mean_latency_s(f), max(f.latencies_s)
         if name == GOAL_SCENARIO:
-            published = figures.published_rate(latency_s)
+            published = figures.published_rate(figures.mean_latency_s(f))
             times = figures.rates(f).median / published
             yield (
                 f"By arithmetic, the published code, which asks one question at a time and sleeps {figures.SLEEP_S:g} s"
                 f" before each, makes {published:.2f} transitions a second at this latency: we make {times:,.0f} times"
                 " as many."
             )
-        elif slowest > min(f.latencies_s):
-            lockstep = figures.lockstep_rate(slowest, f.parallel)
+        elif len(f.latencies_s) > 1:
+            lockstep = figures.lockstep_rate(f)
             yield (
                 f"Where calls take {_milliseconds(f.latencies_s)}, episodes that waited at each step for its slowest"
                 f" answer would make {lockstep:.0f} a second at most; ours make {figures.rates(f).median:.0f}."
@@ -150,7 +151,7 @@ def _updates(rows: Sequence[Row]) -> Iterator[str]:
     yield (
         "The same batch for every side (509 features, one hidden layer of 64, 7 choices), on one thread each, as a"
         " training computes. TRPO:"
-        f" {t.cg_iterations} conjugate gradient steps, at most {t.backtracks} step sizes, then {t.epochs} passes of"
+        f" at most {t.cg_iterations} conjugate gradient steps and {t.backtracks} step sizes, then {t.epochs} passes of"
         f" Adam over the critic in minibatches of {t.minibatch}. PPO: {p.epochs} passes in minibatches of"
         f" {p.minibatch}. Ours computes in float64, and its time includes values, log-probabilities and advantages,"
         " which the peers have computed before `train()` begins. `own critic` is our default, L-BFGS on the whole"

@@ -18,7 +18,7 @@ from benchmarks.policy.batches import CHOICES, DECAY, FEATURES, GAMMA, HIDDEN, S
 from benchmarks.policy.recipes import PPO_RECIPE, TRPO_RECIPE
 
 
-class _Spaces(gymnasium.Env[np.ndarray, int]):
+class _Spaces(gymnasium.Env[np.ndarray, np.int64]):
     """Nothing but the spaces, which is what `train()` needs of an environment."""
 
     def __init__(self, dtype: type[np.floating[Any]]) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.policy.growth import GrowthFigures
 from benchmarks.policy.process import Cost, in_new_process
-from benchmarks.policy.rollouts import BatchFigures, RolloutFigures
-from benchmarks.policy.server import Served
+from benchmarks.policy.rollouts import RolloutFigures
 from benchmarks.policy.update import ALGORITHMS, OURS, OURS_OWN_CRITIC, PEER, PEER_DOUBLE, PEER_THREADS
+from teams_dagster.policy.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,8 @@ class Row:
 
 GOAL_SCENARIO = "250 ms a call"
 
+DEFAULT_EPISODES = TrainingConfig().episodes_per_iteration
+
 OWN_CRITIC_TRANSITIONS = 10_000
 """Largest batch of the updates with our own critic: what it costs beyond is seen in the growth, which uses it."""
 
@@ -79,7 +80,7 @@ def full_sizes() -> Sizes:
     rollouts = (
         RolloutScenario(GOAL_SCENARIO, (0.25,), 256, 3),
         RolloutScenario("half of the calls 150 ms, half 350 ms", (0.15, 0.35), 256, 2),
-        RolloutScenario("250 ms a call, the default batch", (0.25,), 64, 4),
+        RolloutScenario("250 ms a call, the default batch", (0.25,), DEFAULT_EPISODES, 4),
     )
     return Sizes(64, rollouts, updates, (64, 256, 1_024, 4_096))
 
@@ -94,7 +95,8 @@ def tiny_sizes() -> Sizes:
 def everything(sizes: Sizes, scratch: Path) -> Iterator[Row]:
     """Run it all, one row at a time; ledgers are made in `scratch`."""
     for number, scenario in enumerate(sizes.rollouts):
-        found = in_new_process(
+        rollouts = in_new_process(
+            RolloutFigures,
             "rollouts",
             latencies=scenario.latencies_s,
             parallel=sizes.parallel,
@@ -102,26 +104,14 @@ def everything(sizes: Sizes, scratch: Path) -> Iterator[Row]:
             batches=scenario.batches,
             folder=scratch / f"rollouts-{number}",
         )
-        yield Row(scenario.name, rollouts=_rollout_figures(found))
+        yield Row(scenario.name, rollouts=rollouts)
     for update in sizes.updates:
-        found = in_new_process(
-            "update",
-            side=update.side,
-            algorithm=update.algorithm,
-            transitions=update.transitions,
-            repeats=update.repeats,
-        )
-        yield Row("update", update=update, costs=[Cost(**cost) for cost in found])
+        costs = in_new_process(list[Cost], "update", **asdict(update))
+        yield Row("update", update=update, costs=costs)
     for episodes in sizes.growth:
-        found = in_new_process("growth", episodes=episodes)
-        yield Row("growth", growth=GrowthFigures(**found | {"total": Cost(**found["total"])}))
+        yield Row("growth", growth=in_new_process(GrowthFigures, "growth", episodes=episodes))
 
 
 def count(sizes: Sizes) -> int:
     """How many rows there will be."""
     return len(sizes.rollouts) + len(sizes.updates) + len(sizes.growth)
-
-
-def _rollout_figures(found: Mapping[str, Any]) -> RolloutFigures:
-    batches = [BatchFigures(**batch) for batch in found["batches"]]
-    return RolloutFigures(**{**found, "batches": batches, "served": Served(**found["served"])})

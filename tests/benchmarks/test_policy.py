@@ -67,7 +67,7 @@ def trained(rollout_s: float, latencies_s: tuple[float, ...] = (0.25,)) -> Rollo
 
 
 def test_a_batch_that_keeps_every_slot_busy_is_ideal() -> None:
-    assert figures.ideal_rate(0.25, 64) == 128
+    assert figures.ideal_rate(trained(12.0)) == 128
     assert figures.shares(trained(12.0)).median == pytest.approx(1.0)
     assert figures.shares(trained(15.0)).median == pytest.approx(0.8)
     assert figures.steady_shares(trained(15.0)).median == pytest.approx(0.8)
