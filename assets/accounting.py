@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.comparison import policy_comparison, read_policy_scores
+from assets.comparison.asset import policy_comparison, read_policy_scores
 from assets.generation import episode_plans, generated_instructions, generation_world
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.manifests import generated_for, prompt_versions, read_manifest

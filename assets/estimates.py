@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assets.comparison import comparison_inputs, comparison_roles, policy_comparison
-from assets.comparison_config import ComparisonSettings
-from assets.comparison_estimate import comparison_questions
+from assets.comparison.asset import comparison_inputs, comparison_roles, policy_comparison
+from assets.comparison.config import ComparisonSettings
+from assets.comparison.estimate import comparison_questions
 from assets.expectations import UNTRAINED, answering_later, last_pace
 from assets.generation import (
     generated_instructions,

@@ -21,7 +21,8 @@ from teams_dagster.dataset.generation import (
     choose_seeds,
     replicas_for,
 )
-from teams_dagster.instructions.prompts import all_prompts
+from teams_dagster.instructions.operations import TEXT_OPERATIONS
+from teams_dagster.instructions.prompts import prompt
 
 MANIFEST = "generation.json"
 
@@ -198,5 +199,6 @@ def _manifests(store: ArtefactStore) -> Iterator[GenerationManifest]:
 
 
 def prompt_versions() -> dict[str, str]:
-    """The version of every prompt, by its name."""
-    return {prompt.name: prompt.version for prompt in all_prompts()}
+    """The version of every prompt that a generation asks with, by its name."""
+    asked = [*(operation.value for operation in TEXT_OPERATIONS), "review", "respond"]
+    return {name: prompt(name).version for name in asked}

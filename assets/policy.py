@@ -40,6 +40,19 @@ from teams_dagster.streams import content_hash
 
 CHECKPOINT = "policy.safetensors"
 
+NUMBERS = (
+    "return",
+    "accepted_per_query",
+    "accepted_per_episode",
+    "reward_variance",
+    "entropy",
+    "kl",
+    "explained_variance",
+    "iterations",
+    "questions",
+)
+"""Facts of a training that plot over time."""
+
 
 @dg.asset(
     group_name="policy",
@@ -252,28 +265,16 @@ def _show_policy(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float
 
     facts, curve = artefact.facts, load_policy(artefact).curve
     mix = [(name, f"{share:.1%}") for name, share in facts["operation_mix"].items()]
+    drawn = {
+        "learning_curve": pictures.learning_curve(curve),
+        "operation_mix_by_iteration": pictures.operation_mix(curve),
+    }
     return {
         "policy_version": artefact.data_version,
-        "learning_curve": dg.MetadataValue.md(as_markdown_image(pictures.learning_curve(curve), "Learning curve")),
-        "operation_mix_by_iteration": dg.MetadataValue.md(
-            as_markdown_image(pictures.operation_mix(curve), "Operation mix by iteration")
-        ),
-        "operation_mix": dg.MetadataValue.md(markdown_table(("operation", "share, last iteration"), mix)),
-        **{
-            name: facts[name]
-            for name in (
-                "return",
-                "accepted_per_query",
-                "accepted_per_episode",
-                "reward_variance",
-                "entropy",
-                "kl",
-                "iterations",
-                "questions",
-            )
-        },
-        **({} if facts["explained_variance"] is None else {"explained_variance": facts["explained_variance"]}),
         "algorithm": facts["algorithm"],
+        **{name: dg.MetadataValue.md(as_markdown_image(png, name.replace("_", " "))) for name, png in drawn.items()},
+        "operation_mix": dg.MetadataValue.md(markdown_table(("operation", "share, last iteration"), mix)),
+        **{name: facts[name] for name in NUMBERS if facts[name] is not None},
         "questions_to_the_guide": facts["guidance_queries"],
         "guide_could_not_be_read": facts["fallbacks"],
         "stopped_early": str(facts["stopped_early"]),

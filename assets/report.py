@@ -7,7 +7,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.accounting import query_costs, read_costs, sample_lineage
-from assets.comparison import policy_comparison, read_policy_scores
+from assets.comparison.asset import policy_comparison, read_policy_scores
 from assets.evaluation import ADAPTERS, evaluation_scores, privacy_audit, read_evaluation_scores, read_privacy
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.manifests import generated_for, read_manifest
@@ -17,6 +17,7 @@ from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactStore, Draft, write_atomically
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.ledger.costs import Cost
+from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.report import content
 from teams_dagster.streams import content_hash
 
@@ -31,7 +32,7 @@ _POLICY_ASSETS = ("trained_policy", "policy_comparison")
     deps=[policy_comparison, evaluation_scores, privacy_audit, query_costs, sample_lineage],
     kinds={"html"},
     owners=OWNERS,
-    code_version="1",
+    code_version="2",
     description="One self-contained HTML page: the policy, the dataset, the models, their scores, what it all cost.",
 )
 def report(
@@ -124,12 +125,19 @@ def _role(role: str, identity: dict[str, str]) -> content.RoleModel:
 
 
 def _policy(store: ArtefactStore, generations: list[_Generation]) -> content.PolicyResults:
-    policy = _policy_in_use(store, generations)
+    policy, comparison = _policy_in_use(store, generations), store.current("policy_comparison")
+    checkpoint, facts = load_policy(policy), policy.facts
+    origin = checkpoint.origin
+    asked = (("instructor", origin.instructor), ("reviewer", origin.reviewer), ("guide", origin.guide))
     return content.PolicyResults(
-        curve=load_policy(policy).curve,
-        scores=tuple(read_policy_scores(store.current("policy_comparison"))),
-        flat_reward=policy.facts["flat_reward"],
-        trained_with=(_role("instructor", policy.facts["instructor"]), _role("reviewer", policy.facts["reviewer"])),
+        algorithm=checkpoint.config.algorithm.name,
+        curve=checkpoint.curve,
+        scores=tuple(read_policy_scores(comparison)),
+        flat_reward=facts["flat_reward"] or comparison.facts["flat_reward"],
+        uniform_variance=comparison.facts.get("reward_variance", {}).get(UNIFORM),
+        trained_with=tuple(content.RoleModel(role, who.provider, who.model) for role, who in asked if who),
+        cost_nano_usd=facts["cost_nano_usd"],
+        unpriced=facts["unpriced"],
     )
 
 

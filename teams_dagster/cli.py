@@ -347,7 +347,7 @@ def _notes(result: "dg.ExecuteInProcessResult") -> list[str]:
 
 def _outcome(settings: Settings) -> list[str]:
     """The account, the policy and the scores."""
-    from assets.comparison import read_policy_scores
+    from assets.comparison.asset import read_policy_scores
     from assets.evaluation import read_evaluation_scores
     from resources.stores import ArtefactStore
 

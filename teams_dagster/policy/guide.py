@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from teams_dagster.completions.protocol import Answer, Outcome, QuestionFailed
+from teams_dagster.completions.protocol import Answer, Outcome, QuestionFailed, Request
 from teams_dagster.environment.decisions import Decider, Decision
 from teams_dagster.environment.state import HORIZON, ChosenBy, EpisodeKey, State
 from teams_dagster.environment.transition import Environment
@@ -57,7 +57,7 @@ class Guide:
                 return replace(said, operation=operation, proposed=operation)
         return said
 
-    def _question(self, state: State, replica: int):
+    def _question(self, state: State, replica: int) -> Request:
         return guide_question(
             state.instruction,
             [(past.operation, past.accepted) for past in state.past],

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import torch
@@ -33,7 +35,7 @@ class _MLP(nn.Module):
         stream = generator(*key)
         self.layers = nn.ModuleList()
         for index, (size_in, size_out) in enumerate(pairwise(sizes)):
-            layer = nn.Linear(size_in, size_out, dtype=torch.float64)
+            layer = nn.utils.skip_init(nn.Linear, size_in, size_out, dtype=torch.float64)
             scale = (0.01 if index == len(hidden) else 1.0) / math.sqrt(size_in)
             with torch.no_grad():
                 layer.weight.copy_(torch.from_numpy(stream.normal(0.0, scale, size=(size_out, size_in))))
@@ -42,9 +44,11 @@ class _MLP(nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Shape (..., inputs) to (..., outputs)."""
-        for layer in self.layers[:-1]:
-            inputs = torch.tanh(layer(inputs))
-        return self.layers[-1](inputs)
+        columns = inputs.reshape(-1, inputs.shape[-1]).T  # W X^T takes half the time of X W^T where rows are many
+        *hidden, head = cast(Iterable[nn.Linear], self.layers)
+        for layer in hidden:
+            columns = torch.tanh(torch.addmm(layer.bias.unsqueeze(1), layer.weight, columns))
+        return torch.addmm(head.bias.unsqueeze(1), head.weight, columns).T.reshape(*inputs.shape[:-1], -1)
 
     def weights(self) -> Weights:
         """A copy of the weights."""

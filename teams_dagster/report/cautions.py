@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from teams_dagster.report.content import Report, RoleModel
-from teams_dagster.report.text import interval, words
+from teams_dagster.policy.baselines import ROUND_ROBIN
+from teams_dagster.policy.comparison.contenders import TEXT_BLIND, TRAINED
+from teams_dagster.report.content import PolicyResults, Report, RoleModel
+from teams_dagster.report.policies import FIXED
+from teams_dagster.report.policy_scores import PAY_OFF, minus, training_seeds
+from teams_dagster.report.text import interval, signed, words
 
 FEW_SEEDS = 30
 """Below this many seeds a standard error is itself a guess."""
+
+
+_HEADLINE = "accepted_per_query"
 
 
 def limits(report: Report) -> tuple[str, ...]:
@@ -53,7 +61,47 @@ def _of_policy(report: Report) -> Iterator[str]:
         )
     if gain and gain.ci_high < 0:
         yield "The trained policy is worse than uniform in accepted per query: do not generate with it."
+    yield from _of_rivals(policy)
+    yield from _of_pay_off(policy)
+    if training_seeds(policy.scores) == 1:
+        yield (
+            "Only one training of the policy was compared: the intervals hold for this one, and cannot show how much"
+            " trainings vary."
+        )
     yield from _of_other_models(policy.trained_with, report.about.models)
+
+
+def _of_rivals(policy: PolicyResults) -> Iterator[str]:
+    """Policies that know less than the trained one, where it is not above them."""
+    fixed = [score for name in FIXED if (score := policy.score(name, _HEADLINE))]
+    rivals = {
+        TEXT_BLIND: "was trained alike without reading: nothing shows that what was learnt comes from the text",
+        ROUND_ROBIN: "takes the operations in turn, which needs no training",
+    }
+    if fixed:
+        best = max(fixed, key=lambda score: score.mean).policy
+        rivals[best] = "always chooses this one operation, which needs no training"
+    for name, meaning in rivals.items():
+        gain = policy.score(TRAINED, minus(_HEADLINE, name))
+        if gain and gain.ci_low <= 0:
+            verb = "is below" if gain.ci_high < 0 else "cannot be told from"
+            yield (
+                f"The trained policy {verb} {words(name)} in accepted per query (difference {signed(gain.mean)}, 95%:"
+                f" {signed(gain.ci_low)} to {signed(gain.ci_high)}). The latter {meaning}."
+            )
+
+
+def _of_pay_off(policy: PolicyResults) -> Iterator[str]:
+    """Where training costs more than it saves."""
+    for metric, unit in PAY_OFF.items():
+        samples = policy.score(TRAINED, metric)
+        if samples and math.isinf(samples.mean):
+            yield (
+                f"Training never pays for itself in {unit}: an accepted edit of the trained policy is not cheaper than"
+                " one of uniform."
+            )
+        elif samples and math.isinf(samples.ci_high):
+            yield f"Training may never pay for itself in {unit}: the 95% interval does not rule it out."
 
 
 def _of_other_models(trained: tuple[RoleModel, ...], used: tuple[RoleModel, ...]) -> Iterator[str]:

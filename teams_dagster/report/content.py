@@ -60,11 +60,20 @@ class About:
 class PolicyResults:
     """How the policy was trained, and how it compares."""
 
+    algorithm: str = ""
+    """Which trained it, by its name in the configuration."""
     curve: tuple[IterationRecord, ...] = ()
     scores: tuple[PolicyScore, ...] = ()
     flat_reward: bool = False
+    """In the first batch of the training, or under uniform on held-out seeds."""
+    uniform_variance: float | None = None
+    """Of the reward, under uniform on held-out seeds; None where policies were not compared."""
     trained_with: tuple[RoleModel, ...] = ()
-    """The instructor and the reviewer of its training."""
+    """Whom the training asked: the instructor, the reviewer, and a guide where it had one."""
+    cost_nano_usd: int = 0
+    """Of the answers that the training used, whoever paid first."""
+    unpriced: int = 0
+    """How many of them have no known price."""
 
     def score(self, policy: str, metric: str) -> PolicyScore | None:
         """A policy's score in a metric, where it was measured."""

@@ -11,7 +11,8 @@ from teams_dagster.ledger.costs import Cost
 from teams_dagster.ledger.estimates import Estimate, about_usd, short, spread
 from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.report.baseline import EVOL_INSTRUCT_QUERIES
-from teams_dagster.report.text import NANO, percent
+from teams_dagster.report.policy_scores import gap_shares, pay_off_lines, policies_table
+from teams_dagster.report.text import NANO, percent, words
 
 NO_BUDGET = "no budget is set: TEAMS_BUDGET_USD, TEAMS_BUDGET_QUERIES or TEAMS_BUDGET_TOKENS bounds what may be spent"
 
@@ -139,14 +140,22 @@ def _figures(found: Estimate) -> tuple[str, str, str]:
     return spread(found.queries, "{:,}".format), spread(found.tokens, short), cost
 
 
-def policy_lines(scores: Iterable[PolicyScore]) -> list[str]:
-    """The trained policy beside the baselines, with intervals."""
+def policy_lines(scores: Sequence[PolicyScore]) -> list[str]:
+    """Every policy with intervals, then how far the trained one gets, and when its training has paid for itself."""
+    metrics = ("accepted_per_query", "accepted_per_episode")
+    found = policies_table(scores, metrics)
+    header = [text for metric in found.columns for text in (words(metric), "95% interval")]
     rows = [
-        (score.policy, f"{score.mean:.3f}", f"{score.ci_low:.3f} to {score.ci_high:.3f}")
-        for score in scores
-        if score.metric == "accepted_per_query"
+        [row.name, *(text for cell in row.cells for text in ((cell.mean, cell.interval) if cell else ("-", "-")))]
+        for row in found.rows
     ]
-    return table(("policy, held-out seeds", "accepted per query", "95% interval"), rows)
+    lines = table(["policy, held-out seeds", *header], rows)
+    if shares := gap_shares(scores, metrics):
+        told = ", ".join(f"{metric} {share}" for metric, share in shares)
+        lines.append(f"of the way from uniform to the free look-ahead, trained goes: {told}")
+    if pays := pay_off_lines(scores):
+        lines.append(f"training has paid for itself, {'; '.join(pays)}")
+    return lines
 
 
 def score_lines(scores: Iterable[EvaluationScore]) -> list[str]:

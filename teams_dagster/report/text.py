@@ -44,6 +44,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
 
 
+def signed(value: float, digits: int = 3) -> str:
+    """A difference with its sign; a dash where there is none."""
+    return f"{value:+,.{digits}f}" if math.isfinite(value) else NOT_A_NUMBER
+
+
 def percent(part: float, whole: float = 1, digits: int = 1) -> str:
     """`part` of `whole` as a percentage; a dash where the whole is nothing."""
     if not whole or not math.isfinite(part / whole):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pyarrow.parquet as pq
 import pytest
 
-from assets.comparison import policy_comparison, read_policy_scores
-from assets.comparison_config import ComparisonSettings
-from assets.comparison_trainings import TRAININGS
+from assets.comparison.asset import policy_comparison, read_policy_scores
+from assets.comparison.config import ComparisonSettings
+from assets.comparison.trainings import TRAININGS
 from assets.policy import trained_policy
 from teams_dagster.policy.baselines import baselines
 from tests.support.project import Project
@@ -65,7 +65,7 @@ def test_the_same_comparison_again_asks_nothing_and_trains_nothing(compared: Pro
 
 
 def test_an_interrupted_comparison_keeps_the_trainings_that_were_finished(project: Project, monkeypatch):
-    import assets.comparison as stage
+    import assets.comparison.asset as stage
 
     async def stopped(*args, **options):
         raise RuntimeError("stopped on purpose")

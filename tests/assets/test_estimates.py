@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.comparison import policy_comparison
+from assets.comparison.asset import policy_comparison
 from assets.estimates import PAID, RunEstimate, Walk, estimate_run
 from assets.generation import generated_instructions
 from assets.policy import trained_policy

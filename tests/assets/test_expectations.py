@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assets.comparison import policy_comparison
+from assets.comparison.asset import policy_comparison
 from assets.expectations import (
     ASKING,
     UNTRAINED,

@@ -53,6 +53,8 @@ def iteration(index: int) -> IterationRecord:
         episodes=64,
         truncated=0,
         queries=690 + index,
+        guidance_queries=170 - 3 * index,
+        fallbacks=int(index % 9 == 0),
         mean_return=1.2 + 1.1 * progress + 3 * wobble,
         accepted_per_query=0.27 + 0.11 * progress + wobble,
         accepted_per_episode=2.9 + 1.2 * progress + 5 * wobble,
@@ -60,18 +62,85 @@ def iteration(index: int) -> IterationRecord:
         unclear=0,
         operation_mix={name: weight / total for name, weight in weights.items()},
         eliminated={"returned": 12},
-        entropy=1.94 - 0.5 * progress + wobble / 2,
-        explained_variance=0.3 + 0.3 * progress,
-        critic_loss=0.4,
+        phase="aggrevated" if index < 12 else "ppo_plus_plus",
         update="moved",
+        policy_steps=330,
+        critic_steps=330,
+        entropy=1.94 - 0.5 * progress + wobble / 2,
+        explained_variance=0.3 + 0.3 * progress if index else None,
+        critic_loss=0.4,
+        clip_fraction=0.1,
+        kappa=None,
+        imitation_loss=None,
         kl=0.028 + wobble / 10,
         improvement=0.01,
         step_size=1.0,
     )
 
 
-def policy_score(policy: str, metric: str, mean: float, half: float) -> PolicyScore:
-    return PolicyScore(policy, metric, mean, mean - half, mean + half, 128, 1_412, 1, "5d41402abc4b2a76")
+def policy_score(policy: str, metric: str, mean: float, half: float, training_seeds: int = 5) -> PolicyScore:
+    return PolicyScore(policy, metric, mean, mean - half, mean + half, 128, 1_412, training_seeds, "5d41402abc4b2a76")
+
+
+ACCEPTED = {
+    "trained": 0.381,
+    "trained_without_none": 0.376,
+    "text_blind": 0.341,
+    "no_history": 0.362,
+    "uniform": 0.302,
+    "uniform_with_none": 0.309,
+    "round_robin": 0.352,
+    "breadth": 0.204,
+    "add_constraints": 0.262,
+    "deepening": 0.188,
+    "concretizing": 0.117,
+    "increase_reasoning_steps": 0.151,
+    "complicate_input": 0.226,
+    "forced_schedule": 0.298,
+    "guide": 0.241,
+    "look_ahead": 0.083,
+    "look_ahead_free": 0.471,
+}
+"""Accepted per query of every policy."""
+
+
+def compared() -> tuple[PolicyScore, ...]:
+    """Every metric of every policy, made up from how much each is accepted."""
+    scale = {
+        "return": (7.1, 0.2),
+        "accepted_per_query": (1, 0.018),
+        "accepted_per_episode": (11, 0.2),
+        "distinct_accepted_per_query": (0.9, 0.02),
+        "distinct_1": (0.6, 0.01),
+        "distinct_2": (1.7, 0.03),
+        "nearest_similarity": (0.9, 0.03),
+        "vendi_score": (60, 2.5),
+        "length_growth": (5, 0.4),
+    }
+    rows = [
+        policy_score(name, metric, mean * factor, half)
+        for name, mean in ACCEPTED.items()
+        for metric, (factor, half) in scale.items()
+    ]
+    rows += [
+        policy_score("trained", f"{metric}_minus_{name}", (ACCEPTED["trained"] - mean) * factor, half * 0.8)
+        for name, mean in ACCEPTED.items()
+        for metric, (factor, half) in scale.items()
+        if name != "trained"
+    ]
+    rows += [
+        policy_score(name, f"share_of_{operation.value}", share, 0.02)
+        for name, first in (("trained", 0.3), ("uniform", 1 / 6))
+        for operation in Operation
+        for share in [first if operation is Operation.ADD_CONSTRAINTS else (1 - first) / 6]
+    ]
+    rows += [
+        policy_score("trained", f"{metric}_share_of_gap", 0.47, 0.09) for metric in ("return", "accepted_per_query")
+    ]
+    rows.append(policy_score("trained", "accepted_per_query_over_uniform", 1.261, 0.06))
+    rows.append(replace(policy_score("trained", "samples_to_pay_for_training", 41_250, 9_000), ci_high=math.inf))
+    rows.append(policy_score("trained", "samples_to_pay_for_training_in_dollars", math.inf, 0))
+    return tuple(rows)
 
 
 def evaluation_score(model: str, metric: str, value: float, stderr: float | None) -> EvaluationScore:
@@ -174,18 +243,12 @@ EXAMPLE = Report(
         student_embedded=True,
     ),
     policy=PolicyResults(
+        algorithm="d2lols",
         curve=tuple(iteration(index) for index in range(40)),
-        scores=(
-            policy_score("trained", "accepted_per_query", 0.381, 0.017),
-            policy_score("uniform", "accepted_per_query", 0.302, 0.02),
-            policy_score("text_blind", "accepted_per_query", 0.341, 0.018),
-            policy_score("always_add_constraints", "accepted_per_query", 0.262, 0.031),
-            policy_score("trained", "accepted_per_query_minus_uniform", 0.079, 0.016),
-            policy_score("trained", "accepted_per_query_over_uniform", 1.261, 0.06),
-            policy_score("trained", "accepted_per_episode", 4.1, 0.2),
-            policy_score("uniform", "accepted_per_episode", 3.0, 0.22),
-        ),
-        trained_with=(RoleModel("instructor", "offline", "rules"), RoleModel("reviewer", "offline", "rules")),
+        scores=compared(),
+        uniform_variance=0.104,
+        trained_with=tuple(RoleModel(role, "offline", "rules") for role in ("instructor", "reviewer", "guide")),
+        cost_nano_usd=12_400_000,
     ),
     dataset=DatasetResults(
         examples={"train": 512, "validation": 61, "held_out": 128},

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.report.cautions import cautions, limits
 from teams_dagster.report.content import About, Account, PolicyResults, Report, RoleModel
 from tests.report.example_report import EXAMPLE, cost, policy_score
@@ -41,6 +43,44 @@ def test_a_gain_whose_interval_contains_zero_is_too_small_to_tell() -> None:
     assert "Too small to tell" in gain(0.01)
     assert gain(0.05) == ""
     assert "worse than uniform" in gain(-0.05)
+
+
+def compared(*scores: PolicyScore) -> str:
+    return told(Report(policy=PolicyResults(scores=scores)))
+
+
+def above(rival: str, mean: float) -> PolicyScore:
+    return policy_score("trained", f"accepted_per_query_minus_{rival}", mean, 0.02)
+
+
+def test_a_policy_that_is_not_above_one_that_cannot_read_has_not_learnt_from_the_text() -> None:
+    assert "cannot be told from text blind" in compared(above("text_blind", 0.01))
+    assert "nothing shows that what was learnt comes from the text" in compared(above("text_blind", 0.01))
+    assert "is below text blind" in compared(above("text_blind", -0.05))
+    assert compared(above("text_blind", 0.05)) == ""
+
+
+def test_a_policy_that_is_not_above_one_without_training_needed_none() -> None:
+    assert "cannot be told from round robin" in compared(above("round_robin", 0.0))
+    fixed = (
+        policy_score("breadth", "accepted_per_query", 0.2, 0),
+        policy_score("deepening", "accepted_per_query", 0.3, 0),
+    )
+    assert "is below deepening" in compared(*fixed, above("deepening", -0.1), above("breadth", 0.1))
+    assert compared(*fixed, above("deepening", 0.1), above("breadth", 0.0)) == "", "breadth is not the best of them"
+
+
+def test_a_training_that_does_not_pay_is_told() -> None:
+    metric = "samples_to_pay_for_training"
+    assert "never pays for itself in questions" in compared(policy_score("trained", metric, math.inf, 0))
+    assert "may never pay" in compared(replace(policy_score("trained", metric, 900, 100), ci_high=math.inf))
+    assert compared(policy_score("trained", metric, 900, 100)) == ""
+    assert "itself in dollars" in compared(policy_score("trained", f"{metric}_in_dollars", math.inf, 0))
+
+
+def test_a_single_training_is_told() -> None:
+    assert "Only one training" in compared(policy_score("trained", "return", 2, 0.1, training_seeds=1))
+    assert compared(policy_score("trained", "return", 2, 0.1, training_seeds=3)) == ""
 
 
 def test_rules_in_training_and_models_in_generation_are_told() -> None:

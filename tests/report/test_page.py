@@ -5,8 +5,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from teams_dagster.report.content import Report
+from teams_dagster.report.content import PolicyResults, Report
 from teams_dagster.report.page import MOST_CHAINS, MOST_ROWS, render_report
+from teams_dagster.report.policies import EXPLAINED
 from tests.report.example_report import CHAIN, EXAMPLE, HOSTILE, hostile
 
 SECTIONS = ["about", "policy", "dataset", "samples", "models", "privacy", "costs"]
@@ -65,7 +66,7 @@ def test_the_page_has_every_section_in_order_and_closes_what_it_opens(example: s
 
 def test_every_picture_is_in_the_page_with_words_for_it(example: str) -> None:
     images = Page(example).of("img")
-    assert len(images) == 10
+    assert len(images) == 11
     assert all((image["src"] or "").startswith("data:image/png;base64,") for image in images)
     assert all(len(image["alt"] or "") > 20 for image in images)
 
@@ -77,8 +78,8 @@ def test_the_headline_tells_samples_questions_calls_cost_and_the_policys_gain(ex
         "36,911 questions asked",
         "2,363 paid calls",
         "at least $0.8124 cost",
-        "0.381 accepted per query, trained 95%: 0.364 to 0.398",
-        "0.302 accepted per query, uniform 95%: 0.282 to 0.322",
+        "0.381 accepted per query, trained 95%: 0.363 to 0.399",
+        "0.302 accepted per query, uniform 95%: 0.284 to 0.320",
     ):
         assert figure in text
 
@@ -96,6 +97,70 @@ def test_limits_cautions_versions_models_and_the_baseline_are_told(example: str)
         "returned 188, malformed reply 61",
     ):
         assert words in text
+
+
+def test_how_the_policy_was_trained_is_told(example: str) -> None:
+    text = Page(example).text
+    for words in (
+        "Trained by D2LOLS: 40 iterations, 28,380 questions, 4,460 of them to the guide",
+        "could not be read 5 times",
+        "the answers cost $0.0124",
+        "guide offline/rules",
+        "0.1100 in the first batch of the training, 0.0908 in its last batch, 0.1040 under uniform on held-out seeds",
+    ):
+        assert words in text
+    assert "(flat)" not in text
+
+
+def test_a_flat_reward_is_marked_where_it_is_flat() -> None:
+    policy = replace(EXAMPLE.policy, uniform_variance=0.004)
+    assert "0.0040 under uniform on held-out seeds (flat)" in Page(render_report(Report(policy=policy))).text
+
+
+def test_policies_are_compared_with_words_for_each(example: str) -> None:
+    text = Page(example).text
+    for words in (
+        "policy accepted per query accepted per episode return distinct accepted per query distinct 2 nearest"
+        " similarity vendi score length growth trained 0.381 0.363 to 0.399 4.191",
+        "trained minus return accepted per query accepted per episode distinct accepted per query trained without none",
+        "In accepted per query the trained policy goes 47.0% of the way from uniform to the free look-ahead",
+        "counted in questions: after 41,250 accepted edits (95%: 32,250 to never)",
+        "counted in dollars: never.",
+        "operation trained uniform breadth 11.7%",
+        *(f"{name.replace('_', ' ')} {meaning}" for name, meaning in EXPLAINED.items()),
+    ):
+        assert words in text
+
+
+def test_the_table_of_all_scores_is_collapsed(example: str) -> None:
+    assert {"open": None} in Page(example).of("details")
+    assert {} in Page(example).of("details")
+    assert "All scores" in Page(example).text
+
+
+def test_one_training_cannot_show_how_much_trainings_vary(example: str) -> None:
+    alone = tuple(replace(score, training_seeds=1) for score in EXAMPLE.policy.scores)
+    page = render_report(Report(policy=PolicyResults(scores=alone)))
+    assert "Only one training was compared." in Page(page).text
+    assert "Only one training was compared." not in Page(example).text
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        lambda score: score.metric == "accepted_per_query",
+        lambda score: score.policy == "uniform",
+        lambda score: score.policy == "trained" and "_minus_" in score.metric,
+        lambda score: "minus_uniform" in score.metric,
+        lambda score: score.metric.startswith("samples_to_pay"),
+        lambda score: score.metric.startswith("share_of_"),
+    ],
+)
+def test_a_comparison_of_a_few_policies_in_a_few_metrics_is_shown(kept) -> None:
+    scores = tuple(score for score in EXAMPLE.policy.scores if kept(score))
+    page = Page(render_report(Report(policy=PolicyResults(scores=scores))))
+    assert page.open == []
+    assert len(page.of("table")) >= 1 + 1, "all scores, and the costs' comparison"
 
 
 def test_a_sample_is_shown_from_seed_to_answer(example: str) -> None:
@@ -162,7 +227,7 @@ def test_the_page_is_bounded_however_much_there_is_to_show() -> None:
     assert len(html) < 1_500_000
     assert len(page.of("article")) == MOST_CHAINS
     assert len(page.of("tr")) < 10 * MOST_ROWS
-    assert "1,960 more" in page.text
+    assert "8,460 more" in page.text
 
 
 def test_a_realistic_page_is_small_and_always_the_same(example: str) -> None:

@@ -52,6 +52,37 @@ def test_the_page_fits_its_screen_and_asks_the_network_for_nothing(browser: Brow
     assert noises == []
 
 
+@pytest.mark.parametrize("width", [400, 1200])
+def test_every_table_and_picture_can_be_seen_whole(browser: Browser, tmp_path: Path, width: int):
+    """What is wider than the screen scrolls by itself; on a wide screen nothing has to. No cell overlaps another."""
+    page, _ = opened(browser, tmp_path, EXAMPLE, width)
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    wide = page.evaluate(
+        "[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth).length"
+    )
+    assert (wide == 0) == (width == 1200)
+    clipped = "[...document.querySelectorAll('td, th')].filter(cell => cell.scrollWidth > cell.clientWidth + 1).length"
+    assert page.evaluate(clipped) == 0
+
+
+def test_the_names_of_policies_stay_while_their_table_scrolls(browser: Browser, tmp_path: Path):
+    page, _ = opened(browser, tmp_path, EXAMPLE, 400)
+    table = page.get_by_role("region", name="Policies", exact=True)
+    before = table.locator("th[scope=row]").first.bounding_box()
+    table.evaluate("box => box.scrollLeft = 300")
+    assert table.evaluate("box => box.scrollLeft") == 300
+    assert table.locator("th[scope=row]").first.bounding_box() == before
+
+
+def test_all_scores_are_shown_on_demand(browser: Browser, tmp_path: Path):
+    page, _ = opened(browser, tmp_path, EXAMPLE, 1200)
+    scores = page.get_by_role("region", name="Scores of the policies")
+    assert not scores.is_visible()
+    page.get_by_text("All scores").click()
+    assert scores.is_visible()
+
+
 def test_hostile_texts_are_shown_and_do_nothing(browser: Browser, tmp_path: Path):
     page, noises = opened(browser, tmp_path, hostile(EXAMPLE), 1200)
     assert page.locator("script").count() == 0

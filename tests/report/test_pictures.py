@@ -6,14 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from teams_dagster.report import pictures
 from teams_dagster.report.content import LengthAtStep, OperationAtStep, Stage
-from teams_dagster.report.pictures.canvas import label, nothing_to_show
+from teams_dagster.report.pictures.canvas import GREEN, TINTS, label, nothing_to_show
 from tests.report.example_report import EXAMPLE, HOSTILE, Point, cost, evaluation_score, iteration, policy_score
 
 NAN = float("nan")
+
+PHASES = tuple(
+    replace(iteration(i), phase=("lols", "ppo")[i % 2], explained_variance=None, guidance_queries=0) for i in range(6)
+)
+"""An algorithm that changes its phase at every iteration, and has no critic and no guide."""
 
 FULL: dict[str, Callable[[], bytes]] = {
     "learning_curve": lambda: pictures.learning_curve(EXAMPLE.policy.curve),
@@ -23,6 +28,7 @@ FULL: dict[str, Callable[[], bytes]] = {
     "policies_against_uniform": lambda: pictures.policies_compared(
         EXAMPLE.policy.scores, "accepted_per_query_minus_uniform"
     ),
+    "differences": lambda: pictures.differences(EXAMPLE.policy.scores),
     "yield_funnel": lambda: pictures.yield_funnel(EXAMPLE.dataset.funnel),
     "lengths_by_step": lambda: pictures.lengths_by_step(EXAMPLE.dataset.lengths),
     "training_curves": lambda: pictures.training_curves({a.kind: a.curve for a in EXAMPLE.models.adapters}),
@@ -36,6 +42,7 @@ EMPTY: dict[str, Callable[[], bytes]] = {
     "operation_mix": lambda: pictures.operation_mix(()),
     "operation_mix_by_step": lambda: pictures.operation_mix_by_step(()),
     "policies_compared": lambda: pictures.policies_compared(EXAMPLE.policy.scores, "not measured"),
+    "differences": lambda: pictures.differences([s for s in EXAMPLE.policy.scores if s.policy != "trained"]),
     "yield_funnel": lambda: pictures.yield_funnel((Stage("asked", 0),)),
     "lengths_by_step": lambda: pictures.lengths_by_step(()),
     "training_curves": lambda: pictures.training_curves({"lora": ()}),
@@ -48,6 +55,11 @@ ODD: dict[str, Callable[[], bytes]] = {
     "one iteration": lambda: pictures.learning_curve((iteration(0),)),
     "one iteration's mix": lambda: pictures.operation_mix((iteration(0),)),
     "values that are no numbers": lambda: pictures.learning_curve((replace(iteration(0), kl=NAN, mean_return=NAN),)),
+    "phases that alternate, no critic": lambda: pictures.learning_curve(PHASES),
+    "one difference": lambda: pictures.differences((policy_score("trained", "accepted_per_query_minus_x", 0.1, 0.2),)),
+    "a difference from a hostile policy": lambda: pictures.differences(
+        (policy_score("trained", f"accepted_per_episode_minus_{HOSTILE}", 0.1, NAN),)
+    ),
     "one choice, of an unknown operation": lambda: pictures.operation_mix_by_step((OperationAtStep(0, HOSTILE, 1, 0),)),
     "one policy, no interval": lambda: pictures.policies_compared((policy_score(HOSTILE, "return", 1, NAN),), "return"),
     "one stage, a long reason": lambda: pictures.yield_funnel((Stage(HOSTILE, 1, {HOSTILE: 1}),)),
@@ -97,6 +109,33 @@ def test_the_same_values_give_the_same_bytes() -> None:
 def test_an_interval_moves_the_picture() -> None:
     wider = tuple(replace(score, ci_high=score.ci_high + 0.1) for score in EXAMPLE.policy.scores)
     assert pictures.policies_compared(wider, "accepted_per_query") != FULL["policies_compared"]()
+
+
+def test_a_phase_of_the_training_has_its_own_ground() -> None:
+    def ground(png: bytes) -> int:
+        """Pixels that are nearly of the second phase's colour: the palette moves it a little."""
+        tint = ImageColor.getrgb(TINTS[1])
+        colours = opened(png).getcolors(1 << 16) or []
+        return sum(count for count, c in colours if max(abs(x - y) for x, y in zip(c, tint, strict=True)) < 8)
+
+    one_phase = [replace(record, phase="trpo") for record in EXAMPLE.policy.curve]
+    assert ground(FULL["learning_curve"]()) > 100_000
+    assert ground(pictures.learning_curve(one_phase)) < 1_000
+
+
+def test_the_guide_has_a_chart_where_it_was_asked() -> None:
+    alone = [replace(record, guidance_queries=0) for record in EXAMPLE.policy.curve]
+    assert pictures.learning_curve(alone) != FULL["learning_curve"]()
+
+
+def test_every_policy_has_a_row_and_the_ceiling_its_line() -> None:
+    without = [score for score in EXAMPLE.policy.scores if score.policy != "look_ahead_free"]
+    everyone = opened(FULL["policies_compared"]())
+    others = opened(pictures.policies_compared(without, "accepted_per_query"))
+    assert others.height < everyone.height
+    green = ImageColor.getrgb(GREEN)
+    assert green in {colour for _, colour in everyone.getcolors(1 << 16) or []}
+    assert green not in {colour for _, colour in others.getcolors(1 << 16) or []}
 
 
 def test_a_name_is_short_drawable_and_no_formula() -> None:

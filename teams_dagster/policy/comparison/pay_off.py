@@ -14,6 +14,10 @@ from teams_dagster.policy.comparison.bootstrap import Resamples
 
 NEVER = math.inf
 
+IN_QUESTIONS = "samples_to_pay_for_training"
+IN_DOLLARS = "samples_to_pay_for_training_in_dollars"
+"""The trained policy's metrics."""
+
 
 def samples_to_pay_off(
     training_cost: float,

@@ -3,15 +3,12 @@
 from teams_dagster.report.pictures.costs import costs
 from teams_dagster.report.pictures.dataset import lengths_by_step, yield_funnel
 from teams_dagster.report.pictures.models import evaluation_scores, privacy_roc, training_curves
-from teams_dagster.report.pictures.policy import (
-    learning_curve,
-    operation_mix,
-    operation_mix_by_step,
-    policies_compared,
-)
+from teams_dagster.report.pictures.policies import differences, policies_compared
+from teams_dagster.report.pictures.policy import learning_curve, operation_mix, operation_mix_by_step
 
 __all__ = [
     "costs",
+    "differences",
     "evaluation_scores",
     "learning_curve",
     "lengths_by_step",

@@ -7,6 +7,7 @@ touched, so pictures can be drawn in any process and thread.
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,9 @@ DPI = 192
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 GREY, LIGHT, INK = "#8C8C8C", "#D9D9D9", "#333333"
 """The colours of Okabe and Ito (2008), told apart by colour-blind people too, and greys."""
+
+TINTS = ("#FFFFFF", "#FBEBCB", "#DCEEF8", "#DDF1E9")
+"""Grounds that lines can be read on: white, and pale orange, sky and green."""
 
 PALETTE = 256
 """Colours of a picture, the shades at the edges of lines and letters included."""
@@ -89,6 +93,14 @@ def legend(target: Axes | Figure, **where: object) -> None:
     drawn = target.legend(frameon=False, prop={"family": _FONT, "size": _TINY}, **where)  # type: ignore[arg-type]
     for text in drawn.get_texts():
         text.set_color(INK)
+
+
+def swatches(figure: Figure, colours: Mapping[str, str]) -> None:
+    """What grounds of these colours mean, below everything."""
+    from matplotlib.patches import Patch
+
+    patches = [Patch(facecolor=colour, edgecolor=GREY, linewidth=0.6, label=name) for name, colour in colours.items()]
+    legend(figure, handles=patches, loc="outside lower left", ncols=len(patches))
 
 
 def note(axes: Axes, at: tuple[float, float], text: str, shift: tuple[float, float] = (4, 0), **how: object) -> None:

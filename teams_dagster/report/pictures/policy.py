@@ -1,18 +1,19 @@
-"""Pictures of the policy: how it learnt, what it chooses, how it compares."""
+"""Pictures of the policy: how it learnt, and what it chooses."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from teams_dagster.report.content import OperationAtStep
 from teams_dagster.report.pictures.canvas import (
     BLUE,
+    GREEN,
     GREY,
-    INK,
-    LIGHT,
     ORANGE,
-    VERMILION,
+    PURPLE,
+    TINTS,
     label,
     legend,
     name_colours,
@@ -21,37 +22,63 @@ from teams_dagster.report.pictures.canvas import (
     operation_order,
     panel,
     png,
-    row_axis,
+    swatches,
     whole_numbers,
 )
-from teams_dagster.report.text import words
+from teams_dagster.report.policies import algorithm_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from teams_dagster.policy.comparison.scores import Score
     from teams_dagster.policy.curve import IterationRecord
-
-UNIFORM = "uniform"
 
 
 def learning_curve(curve: Sequence[IterationRecord]) -> bytes:
-    """Return, accepted per query, entropy and the updates' KL, each by iteration."""
+    """How the policy learnt, in six charts by iteration; grounds tell apart the phases of an algorithm that has two."""
     if not curve:
         return nothing_to_show()
-    figure = new_figure(height=4.2)
-    panels = (
+    phases = list(dict.fromkeys(record.phase for record in curve))
+    figure = new_figure(height=4.4)
+    for index, (title, unit, values, colour) in enumerate(_charts(curve), 1):
+        axes = panel(figure, (2, 3, index), x="iteration" if index > 3 else "", y=unit, title=title)
+        _phase_grounds(axes, curve, phases)
+        points = [(r.iteration, value) for r, value in zip(curve, values, strict=True) if value is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.6, marker="o", markersize=2.5)
+        else:
+            axes.text(0.5, 0.5, "none was needed", transform=axes.transAxes, ha="center", fontsize=8, color=GREY)
+        whole_numbers(axes)
+    if len(phases) > 1:
+        names = [label(algorithm_name(phase)) for phase in phases]
+        swatches(figure, dict(zip(names, _tints(phases), strict=True)))
+    return png(figure)
+
+
+def _charts(curve: Sequence[IterationRecord]) -> Sequence[tuple[str, str, Sequence[float | None], str]]:
+    """Title, unit, values and colour of each chart: questions to the guide take the last place where there are any."""
+    guided = any(record.guidance_queries for record in curve)
+    return (
         ("Return", "mean per episode", [record.mean_return for record in curve], BLUE),
         ("Accepted per query", "edits / query", [record.accepted_per_query for record in curve], BLUE),
         ("Entropy of the policy", "nats", [record.entropy for record in curve], ORANGE),
         ("KL of the update", "nats", [record.kl for record in curve], ORANGE),
+        ("Variance explained", "share, by the critic", [record.explained_variance for record in curve], GREEN),
+        ("Asked of the guide", "questions", [record.guidance_queries for record in curve], PURPLE)
+        if guided
+        else ("Accepted per episode", "edits / episode", [record.accepted_per_episode for record in curve], BLUE),
     )
-    iterations = [record.iteration for record in curve]
-    for index, (title, unit, values, colour) in enumerate(panels, 1):
-        axes = panel(figure, (2, 2, index), x="iteration" if index > 2 else "", y=unit, title=title)
-        axes.plot(iterations, values, color=colour, linewidth=1.6, marker="o", markersize=2.5)
-        whole_numbers(axes)
-    return png(figure)
+
+
+def _phase_grounds(axes: Axes, curve: Sequence[IterationRecord], phases: list[str]) -> None:
+    """A ground under each run of iterations of one phase."""
+    tints = dict(zip(phases, _tints(phases), strict=True))
+    for phase, run in groupby(curve, key=lambda record: record.phase):
+        iterations = [record.iteration for record in run]
+        axes.axvspan(iterations[0] - 0.5, iterations[-1] + 0.5, color=tints[phase], linewidth=0, zorder=0)
+
+
+def _tints(phases: list[str]) -> list[str]:
+    return [TINTS[index % len(TINTS)] for index in range(len(phases))]
 
 
 def operation_mix(curve: Sequence[IterationRecord]) -> bytes:
@@ -108,34 +135,3 @@ def _shares(ticks: list[str], names: list[str], shares: list[list[float]], x: st
 def _legend_beside(axes: Axes) -> None:
     """The legend right of the axes, in the order in which the colours lie on each other."""
     legend(axes, loc="center left", bbox_to_anchor=(1.01, 0.5), reverse=True)
-
-
-def policies_compared(scores: Sequence[Score], metric: str) -> bytes:
-    """Every policy's mean of `metric` with its 95% interval; uniform is hollow, with a line through it."""
-    rows = [score for score in scores if score.metric == metric]
-    if not rows:
-        return nothing_to_show()
-    rows.sort(key=lambda score: (score.policy != "trained", -score.mean))
-    figure = new_figure(height=max(1.7, 0.9 + 0.38 * len(rows)))
-    axes = panel(figure, x=f"{words(metric)} (mean, 95% interval)", y="")
-    reference = _reference(rows, metric)
-    if reference is not None:
-        axes.axvline(reference, color=GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    for y, score in enumerate(rows):
-        colour = {"trained": BLUE, UNIFORM: VERMILION}.get(score.policy, INK)
-        axes.hlines(y, score.ci_low, score.ci_high, color=colour, linewidth=2)
-        face = "white" if score.policy == UNIFORM else colour
-        axes.plot([score.mean], [y], marker="o", markersize=7, color=colour, markerfacecolor=face, markeredgewidth=1.8)
-    row_axis(axes, [score.policy for score in rows])
-    for y in range(len(rows)):
-        axes.axhline(y, color=LIGHT, linewidth=0.6, zorder=0)
-    return png(figure)
-
-
-def _reference(rows: Sequence[Score], metric: str) -> float | None:
-    """Where uniform stands."""
-    if metric.endswith("_minus_uniform"):
-        return 0.0
-    if metric.endswith("_over_uniform"):
-        return 1.0
-    return next((score.mean for score in rows if score.policy == UNIFORM), None)

@@ -1,44 +1,58 @@
 """Every figure of a comparison: the bootstrap's, how distinct the texts are, and when training has paid for itself."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from assets.answers_cost import answers_of, price_list
-from assets.comparison_config import ComparisonPlan
+from assets.comparison.config import ComparisonPlan
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.compare import Comparison
 from teams_dagster.policy.comparison.contenders import TRAINED
-from teams_dagster.policy.comparison.pay_off import samples_to_pay_off
+from teams_dagster.policy.comparison.distinctness import METRICS, Measure, distinctness
+from teams_dagster.policy.comparison.pay_off import IN_DOLLARS, IN_QUESTIONS, samples_to_pay_off
 from teams_dagster.policy.comparison.playing import SeedPlay
 from teams_dagster.policy.comparison.scores import Score, interval
-from teams_dagster.policy.distinctness import METRICS, Measure, distinctness
 
-IN_QUESTIONS = "samples_to_pay_for_training"
-IN_DOLLARS = "samples_to_pay_for_training_in_dollars"
+PRICED = (TRAINED, UNIFORM)
 
-Plays = Mapping[str, Sequence[Mapping[str, SeedPlay]]]
-"""By policy, what it did from each seed, once per training seed."""
+
+@dataclass(frozen=True)
+class Kept:
+    """What is needed of the compared episodes beside the bootstrap's figures; the episodes themselves are not kept."""
+
+    texts: dict[str, dict[str, list[Instruction]]] = field(default_factory=dict)
+    """By policy and seed, the accepted texts (of a trained policy: of the deployed training)."""
+    answers: dict[str, list[list[list[str]]]] = field(default_factory=dict)
+    """Of `PRICED` policies, the answers used, by training seed and seed."""
+
+    def keep(self, name: str, by_seed: Mapping[str, SeedPlay]) -> None:
+        """Take from what the policy `name` did under one of its training seeds."""
+        if name not in self.texts:
+            self.texts[name] = {seed_id: _texts(play) for seed_id, play in by_seed.items()}
+        if name in PRICED:
+            used = [[a for t in play.within() for a in answers_of(t)] for _, play in sorted(by_seed.items())]
+            self.answers.setdefault(name, []).append(used)
 
 
 def all_scores(
-    comparison: Comparison, plays: Plays, plan: ComparisonPlan, policy: Artefact, models: LanguageModels
+    comparison: Comparison, kept: Kept, plan: ComparisonPlan, policy: Artefact, models: LanguageModels
 ) -> list[Score]:
     """The rows of table `policy_scores`."""
     return [
         *comparison.scores,
-        *_distinct(comparison, plays, plan),
-        *_paid_off(comparison, plays, plan, policy, models),
+        *_distinct(comparison, kept, plan),
+        *_paid_off(comparison, kept, plan, policy, models),
     ]
 
 
-def _distinct(comparison: Comparison, plays: Plays, plan: ComparisonPlan) -> list[Score]:
-    """How distinct the texts of each policy are (of a trained one: of the deployed training)."""
-    texts = {name: {seed_id: _texts(play) for seed_id, play in runs[0].items()} for name, runs in plays.items()}
+def _distinct(comparison: Comparison, kept: Kept, plan: ComparisonPlan) -> list[Score]:
+    """How distinct the texts of each policy are."""
+    texts = kept.texts
     found = distinctness(texts, root_seed=plan.config.root_seed, confidence=plan.config.confidence)
     differences = [
         (metric, name, found.difference(TRAINED, name, metric))
@@ -72,7 +86,7 @@ def _score(comparison: Comparison, policy: str, metric: str, measure: Measure) -
 
 
 def _paid_off(
-    comparison: Comparison, plays: Plays, plan: ComparisonPlan, policy: Artefact, models: LanguageModels
+    comparison: Comparison, kept: Kept, plan: ComparisonPlan, policy: Artefact, models: LanguageModels
 ) -> list[Score]:
     """After how many samples the training has paid for itself, in questions, and in dollars where they cost any."""
     results = comparison.results
@@ -83,7 +97,7 @@ def _paid_off(
         resamples=comparison.resamples,
     )
     scores = [_interval(comparison, IN_QUESTIONS, in_questions, plan)]
-    spent = _spent(plays, models)
+    spent = _spent(kept, models)
     if spent is not None and policy.facts["cost_nano_usd"] and not policy.facts["unpriced"]:
         in_dollars = samples_to_pay_off(
             float(policy.facts["cost_nano_usd"]),
@@ -95,21 +109,15 @@ def _paid_off(
     return scores
 
 
-def _spent(plays: Plays, models: LanguageModels) -> dict[str, np.ndarray] | None:
+def _spent(kept: Kept, models: LanguageModels) -> dict[str, np.ndarray] | None:
     """Nano-dollars of the answers used, whoever paid first, (T, N) by policy; None where a price is not known."""
-    used = {
-        name: [
-            [[a for t in play.within() for a in answers_of(t)] for _, play in sorted(run.items())]
-            for run in plays[name]
-        ]
-        for name in (TRAINED, UNIFORM)
-    }
-    prices = price_list(models, {name for runs in used.values() for run in runs for play in run for name in play})
+    used = {name for runs in kept.answers.values() for run in runs for play in run for name in play}
+    prices = price_list(models, used)
     if any(price is None for price in prices.values()):
         return None
     return {
         name: np.array([[sum(prices[a] or 0 for a in play) for play in run] for run in runs], dtype=np.float64)
-        for name, runs in used.items()
+        for name, runs in kept.answers.items()
     }
 
 
@@ -127,18 +135,3 @@ def _interval(comparison: Comparison, metric: str, values: np.ndarray, plan: Com
         about.training_seeds,
         about.policy_version,
     )
-
-
-def pay_off_line(scores: Sequence[Score]) -> str:
-    """When training has paid for itself, in words."""
-    found = {score.metric: score for score in scores if score.policy == TRAINED}
-    lines = []
-    for metric, unit in ((IN_QUESTIONS, "questions"), (IN_DOLLARS, "dollars")):
-        if score := found.get(metric):
-            low, high = (_samples(value) for value in (score.ci_low, score.ci_high))
-            lines.append(f"in {unit}: after {_samples(score.mean)} accepted edits ({low} to {high})")
-    return "; ".join(lines)
-
-
-def _samples(value: float) -> str:
-    return "never" if math.isinf(value) else f"{value:,.0f}"

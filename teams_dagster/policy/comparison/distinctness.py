@@ -10,7 +10,7 @@ figures moves with both. They compare the policies of one call; those of another
 - `vendi_score`: exp of the entropy of the eigenvalues of K / n, K the kernel matrix of the n texts (Friedman & Dieng
   2023): the effective number of different texts. In [1, n]; more is more distinct.
 
-Similarities are those of the kernel in `policy.token_texts`: lexical, so a paraphrase counts as distinct.
+Similarities are those of the kernel in `token_texts`: lexical, so a paraphrase counts as distinct.
 
 Each of R subsamples draws half of the seeds, without replacement, the same for every policy. Of a policy's texts from
 these seeds, n are taken by a shuffle, n the smallest number that any policy has (at most `MAX_TEXTS`). With B the
@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.policy.token_texts import (
+from teams_dagster.policy.comparison.token_texts import (
     DIMENSIONS,
     CutTexts,
     TokenTexts,

@@ -1,13 +1,16 @@
 """What is trained for the comparison: the deployed policy's other seeds, and the ablations."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
-from assets.comparison_config import ComparisonPlan, Training
+from assets.comparison.config import ComparisonPlan, Training
 from assets.policy import CHECKPOINT, load_policy
 from assets.recording import EpisodeTables, is_whole, part_folder
 from resources.stores import Artefact
+from teams_dagster.completions.ordered import in_order
 from teams_dagster.completions.protocol import Asker
 from teams_dagster.environment.state import Episode
 from teams_dagster.instructions.instruction import Instruction
@@ -16,6 +19,9 @@ from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.policy.comparison.contenders import TRAINED, TRAINED_WITHOUT_NONE, Contender
 
 TRAININGS = "trainings"
+
+AT_ONCE = 4
+"""Trainings under way at once: while one learns or waits for the last answers of a batch, others ask."""
 
 
 async def trained_contenders(
@@ -34,14 +40,20 @@ async def trained_contenders(
     that it has paid for.
     """
     found: dict[str, list[Checkpoint]] = {TRAINED: [deployed]}
-    for training in plan.trainings(deployed.config):
-        checkpoint = await _trained(asker, seeds, training, folder, run_id, on_episode)
-        last = checkpoint.curve[-1]
-        say(
-            f"trained {training.name} with root seed {training.config.root_seed}: return {last.mean_return:.3f},"
-            f" accepted per query {last.accepted_per_query:.3f} in its last iteration"
-        )
-        found.setdefault(training.name, []).append(checkpoint)
+
+    def begun(training: Training) -> Coroutine[Any, Any, Checkpoint]:
+        return _trained(asker, seeds, training, folder, run_id, on_episode)
+
+    trainings = plan.trainings(deployed.config)
+    async with aclosing(in_order(begun, trainings, AT_ONCE)) as checkpoints:
+        for training in trainings:
+            checkpoint = await anext(checkpoints)
+            last = checkpoint.curve[-1]
+            say(
+                f"trained {training.name} with root seed {training.config.root_seed}: return {last.mean_return:.3f},"
+                f" accepted per query {last.accepted_per_query:.3f} in its last iteration"
+            )
+            found.setdefault(training.name, []).append(checkpoint)
     donors = tuple(seeds.values())
     contenders = [
         Contender(

@@ -8,10 +8,10 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.comparison_config import ComparisonPlan, ComparisonSettings
-from assets.comparison_estimate import comparison_asking, comparison_episodes, comparison_questions
-from assets.comparison_scores import all_scores, pay_off_line
-from assets.comparison_trainings import trained_contenders, trained_parts
+from assets.comparison.config import ComparisonPlan, ComparisonSettings
+from assets.comparison.estimate import comparison_asking, comparison_episodes, comparison_questions
+from assets.comparison.scores import Kept, all_scores
+from assets.comparison.trainings import trained_contenders, trained_parts
 from assets.expectations import ASKING
 from assets.making import OWNERS, UNANSWERED, make_or_reuse, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
@@ -28,27 +28,26 @@ from teams_dagster.completions.protocol import Role
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.novelty import Pool
 from teams_dagster.ledger.tables import write_table
+from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.compare import Comparison, compare
 from teams_dagster.policy.comparison.contenders import TRAINED, baseline_contenders
 from teams_dagster.policy.comparison.playing import SeedPlay
 from teams_dagster.policy.comparison.scores import Score
 from teams_dagster.report.markdown import as_markdown_image, markdown_table
+from teams_dagster.report.policy_scores import differences_table, pay_off_lines, policies_table, raw_table
 from teams_dagster.streams import content_hash
 
 PLAYS = "comparison"
 """The part of the tables that holds the compared episodes; the others hold trainings."""
 
-SHOWN = (
+NUMBERS = (
     "accepted_per_query",
+    "accepted_per_query_over_uniform",
+    "accepted_per_query_share_of_gap",
     "accepted_per_episode",
-    "return",
-    "distinct_accepted_per_query",
-    "distinct_2",
-    "nearest_similarity",
-    "vendi_score",
-    "length_growth",
+    "accepted_per_episode_share_of_gap",
 )
-"""Metrics of the table of policies."""
+"""Metrics of the trained policy that plot over time."""
 
 PICTURED = ("accepted_per_query", "accepted_per_episode", "distinct_accepted_per_query", "vendi_score")
 
@@ -76,10 +75,10 @@ def policy_comparison(
         training_seeds, held_out = policy_seeds(seeds)
         expected = comparison_questions(store, training_seeds, held_out, plan, policy, earlier)
         asking = models.asking(where, *roles, expected=expected, log=context.log.info)
-        comparison, plays = loop.run(_compare(context, asking, seeds, policy, plan, draft))
+        comparison, kept = loop.run(_compare(context, asking, seeds, policy, plan, draft))
         merge_parts(draft.folder, [*trained_parts(plan, policy), PLAYS])
         write_prompts(draft.folder, context.run.run_id)
-        scores = all_scores(comparison, plays, plan, policy, models)
+        scores = all_scores(comparison, kept, plan, policy, models)
         write_table(draft.folder, "policy_scores", [asdict(score) | {"run_id": context.run.run_id} for score in scores])
         draft.finish(
             content_hash("policy_scores", [{k: repr(v) for k, v in asdict(score).items()} for score in scores]),
@@ -133,11 +132,11 @@ async def _compare(
     policy: Artefact,
     plan: ComparisonPlan,
     draft: Draft,
-) -> tuple[Comparison, dict[str, list[Mapping[str, SeedPlay]]]]:
-    """The comparison, and what each policy did under each of its training seeds."""
+) -> tuple[Comparison, Kept]:
+    """The comparison, and what else is needed of its episodes."""
     checkpoint = load_policy(policy)
     training_seeds, held_out = policy_seeds(seeds)
-    plays: dict[str, list[Mapping[str, SeedPlay]]] = {}
+    kept = Kept()
     total = comparison_episodes(plan, checkpoint.config, len(held_out))
     async with (
         asking as engine,
@@ -155,7 +154,7 @@ async def _compare(
 
             def keep(name: str, by_seed: Mapping[str, SeedPlay]) -> None:
                 tables.record([episode for play in by_seed.values() for episode in play.episodes])
-                plays.setdefault(name, []).append(by_seed)
+                kept.keep(name, by_seed)
 
             comparison = await compare(
                 environment,
@@ -167,7 +166,7 @@ async def _compare(
                 on_episode=done,
                 progress=context.log.info,
             )
-    return comparison, plays
+    return comparison, kept
 
 
 def read_policy_scores(artefact: Artefact) -> list[Score]:
@@ -180,58 +179,23 @@ def _show_comparison(artefact: Artefact) -> dict[str, dg.MetadataValue | int | f
     from teams_dagster.report import pictures
 
     scores, facts = read_policy_scores(artefact), artefact.facts
-    trained = {score.metric: score for score in scores if score.policy == TRAINED}
-    numbers = [
-        name
-        for name in (
-            "accepted_per_query",
-            "accepted_per_query_over_uniform",
-            "accepted_per_query_share_of_gap",
-            "accepted_per_episode",
-            "accepted_per_episode_share_of_gap",
-        )
-        if name in trained
-    ]
-    table = [(s.policy, s.metric, f"{s.mean:.3f}", f"{s.ci_low:.3f} to {s.ci_high:.3f}", s.queries) for s in scores]
+    trained = {score.metric: score.mean for score in scores if score.policy == TRAINED}
+    drawn = {f"{metric}_by_policy": pictures.policies_compared(scores, metric) for metric in PICTURED}
+    drawn["differences"] = pictures.differences(scores)
+    raw = markdown_table(("metric", "policy", "mean", "95% interval", "episodes", "questions"), raw_table(scores))
     metadata: dict[str, dg.MetadataValue | int | float | str] = {
-        **{name: trained[name].mean for name in numbers},
+        **{name: trained[name] for name in NUMBERS if name in trained},
         "flat_reward": str(facts["flat_reward"]),
-        "reward_variance_of_uniform": facts["reward_variance"]["uniform"],
+        "reward_variance_of_uniform": facts["reward_variance"][UNIFORM],
         "training_seeds": facts["training_seeds"],
         "questions_from_each_seed": facts["questions_per_seed"],
-        "policies": dg.MetadataValue.md(policies_table(scores)),
-        "trained_minus_others": dg.MetadataValue.md(differences_table(scores)),
-        "pays_for_itself": pay_off_line(scores),
-        **{
-            f"{metric}_by_policy": dg.MetadataValue.md(
-                as_markdown_image(pictures.policies_compared(scores, metric), metric.replace("_", " "))
-            )
-            for metric in PICTURED
-        },
-        "scores": dg.MetadataValue.md(markdown_table(("policy", "metric", "mean", "95% interval", "questions"), table)),
+        "policies": dg.MetadataValue.md(policies_table(scores).markdown("policy")),
+        "trained_minus_others": dg.MetadataValue.md(differences_table(scores).markdown("trained minus")),
+        "pays_for_itself": "; ".join(pay_off_lines(scores)),
+        **{name: dg.MetadataValue.md(as_markdown_image(png, name.replace("_", " "))) for name, png in drawn.items()},
+        "scores": dg.MetadataValue.md(raw),
         **outcome_metadata(facts),
     }
     if facts["training_seeds"] == 1:
         metadata["note"] = "one training seed was compared: it cannot show how much trainings vary"
     return metadata
-
-
-def policies_table(scores: list[Score]) -> str:
-    """A row per policy, a column per metric."""
-    found = {(score.policy, score.metric): score.mean for score in scores}
-    names = list(dict.fromkeys(score.policy for score in scores))
-    rows = [
-        (name, *(f"{found[name, metric]:.3f}" if (name, metric) in found else "-" for metric in SHOWN))
-        for name in names
-    ]
-    return markdown_table(("policy", *(metric.replace("_", " ") for metric in SHOWN)), rows)
-
-
-def differences_table(scores: list[Score]) -> str:
-    """The trained policy less each other one, with intervals."""
-    rows = [
-        (score.metric.replace("_", " "), f"{score.mean:+.3f}", f"{score.ci_low:+.3f} to {score.ci_high:+.3f}")
-        for score in scores
-        if score.policy == TRAINED and "_minus_" in score.metric
-    ]
-    return markdown_table(("trained, figure", "difference", "95% interval"), rows)

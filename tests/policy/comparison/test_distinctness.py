@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.policy.distinctness import (
+from teams_dagster.policy.comparison.distinctness import (
     MAX_TEXTS,
     METRICS,
     distinctness,
     nearest_similarity,
     vendi_score,
 )
-from teams_dagster.policy.token_texts import cut_texts, encode, equal_total, kernel_vectors
+from teams_dagster.policy.comparison.token_texts import cut_texts, encode, equal_total, kernel_vectors
 
 
 def by_seed(texts, seeds=4):
@@ -203,7 +203,7 @@ MEASURED_ALONE = """
 import time
 import numpy as np
 from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.policy.distinctness import distinctness
+from teams_dagster.policy.comparison.distinctness import distinctness
 
 odds = 1 / np.arange(1, 5_001)
 vocabulary = [f"word{number}" for number in range(len(odds))]

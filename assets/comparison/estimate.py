@@ -2,7 +2,7 @@
 
 from math import ceil
 
-from assets.comparison_config import ComparisonPlan
+from assets.comparison.config import ComparisonPlan
 from assets.expectations import UNTRAINED, guiding, last_pace, paces_of, rewriting, still_open
 from assets.policy import load_policy
 from resources.language_models.roles import LanguageModels

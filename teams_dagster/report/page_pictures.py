@@ -1,0 +1,129 @@
+"""The pictures of the page with the words that go with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from teams_dagster.report import pictures
+from teams_dagster.report.content import DatasetResults, ModelResults, PolicyResults, Report
+from teams_dagster.report.markdown import data_uri
+from teams_dagster.report.policy_scores import differences_table
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with its words."""
+
+    source: Markup
+    """A data URI: base64 needs no escaping."""
+    alt: str
+    caption: str
+
+
+_Planned = tuple[str, object, Callable[[], bytes], str, str]
+"""Name, the data that it needs, how to draw it, what it shows, what to see in it."""
+
+
+def drawn(report: Report) -> Mapping[str, Picture]:
+    """The pictures whose data exist, by name."""
+    planned = (
+        *_of_policy(report.policy),
+        *_of_dataset(report.dataset),
+        *_of_models(report.models),
+        (
+            "costs",
+            report.account.by_role,
+            lambda: pictures.costs(report.account.by_role),
+            "Bars: questions asked and cost in dollars, by role.",
+            "Questions and cost by role.",
+        ),
+    )
+    return {name: Picture(Markup(data_uri(draw())), alt, caption) for name, data, draw, alt, caption in planned if data}
+
+
+def _of_policy(policy: PolicyResults) -> Iterator[_Planned]:
+    yield (
+        "learning_curve",
+        policy.curve,
+        lambda: pictures.learning_curve(policy.curve),
+        "Six line charts by iteration: return, accepted per query, entropy of the policy, KL of the update, variance"
+        " explained by the critic, and questions to the guide or edits accepted per episode.",
+        "The policy while it trains. Each point is the batch that the policy of that iteration met; a coloured"
+        " ground is another phase of the algorithm.",
+    )
+    yield (
+        "operation_mix",
+        policy.curve,
+        lambda: pictures.operation_mix(policy.curve),
+        "Stacked areas: the share of each operation among the policy's choices, by iteration.",
+        "What the policy chooses while it trains.",
+    )
+    yield (
+        "policies_compared",
+        policy.scores,
+        lambda: pictures.policies_compared(policy.scores, "accepted_per_query"),
+        "Dots with error bars: accepted per query of each policy in groups, with uniform and the ceiling marked.",
+        "Policies on seeds that none was trained on. The hollow dot and its line are uniform, which is what"
+        " Evol-Instruct does; the green line is the ceiling, a look-ahead whose questions are free.",
+    )
+    yield (
+        "differences",
+        differences_table(policy.scores).rows,
+        lambda: pictures.differences(policy.scores),
+        "Dots with error bars around a line at zero: trained minus each other policy, in accepted per query and per"
+        " episode.",
+        "By how much the trained policy exceeds each other one: blue is above zero, red below, grey cannot be told"
+        " from it.",
+    )
+
+
+def _of_dataset(dataset: DatasetResults) -> Iterator[_Planned]:
+    yield (
+        "yield_funnel",
+        dataset.funnel,
+        lambda: pictures.yield_funnel(dataset.funnel),
+        "Bars: edits asked for, reviewed, accepted, answered and kept, with the reasons of the losses.",
+        "What became of the edits that were asked for. The light part of a bar is lost before the next stage.",
+    )
+    yield (
+        "operation_mix_by_step",
+        dataset.operations,
+        lambda: pictures.operation_mix_by_step(dataset.operations),
+        "Stacked bars: the share of each operation among the choices at each step.",
+        "What the policy chose at each step of the generations' episodes.",
+    )
+    yield (
+        "lengths_by_step",
+        dataset.lengths,
+        lambda: pictures.lengths_by_step(dataset.lengths),
+        "A line with a band: median words of the texts by step, and the middle 80%.",
+        "How long accepted texts are, instruction and input together.",
+    )
+
+
+def _of_models(models: ModelResults) -> Iterator[_Planned]:
+    curves = {adapter.kind: adapter.curve for adapter in models.adapters if adapter.curve}
+    yield (
+        "training_curves",
+        curves,
+        lambda: pictures.training_curves(curves),
+        "Lines: training and validation loss of each adapter by update.",
+        "The adapters while they train. Held-out seeds are never seen here.",
+    )
+    yield (
+        "evaluation_scores",
+        models.scores,
+        lambda: pictures.evaluation_scores(models.scores),
+        "Dots with error bars: choice accuracy and held-out loss of each model.",
+        "Scores on held-out seeds; bars are one standard error either way, clustered by seed.",
+    )
+    yield (
+        "privacy_roc",
+        models.privacy,
+        lambda: pictures.privacy_roc(models.privacy),
+        "ROC curves of the membership attack on each model, with the diagonal.",
+        "Membership inference by loss: the nearer to the diagonal, the less is given away.",
+    )

@@ -1,0 +1,83 @@
+"""Policies and algorithms as people read of them: their groups, what each is, what it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from teams_dagster.instructions.operations import TEXT_OPERATIONS
+from teams_dagster.policy.baselines import (
+    CEILING,
+    FORCED_SCHEDULE,
+    GUIDE,
+    LOOK_AHEAD,
+    ROUND_ROBIN,
+    UNIFORM,
+    UNIFORM_WITH_NONE,
+)
+from teams_dagster.policy.comparison.contenders import NO_HISTORY, TEXT_BLIND, TRAINED, TRAINED_WITHOUT_NONE
+from teams_dagster.report.text import words
+
+FIXED = tuple(operation.value for operation in TEXT_OPERATIONS)
+"""Policies that always choose one operation, which they are named after."""
+
+_BASELINES = "Baselines"
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Trained": (TRAINED, TRAINED_WITHOUT_NONE, TEXT_BLIND, NO_HISTORY),
+    _BASELINES: (UNIFORM, UNIFORM_WITH_NONE, ROUND_ROBIN, FORCED_SCHEDULE, GUIDE, LOOK_AHEAD),
+    "One operation always": FIXED,
+    "Ceiling": (CEILING,),
+}
+"""Every known policy, in the order in which they are shown. Others are shown after the baselines."""
+
+EXPLAINED = {
+    TRAINED: "the deployed policy; where several trainings were compared, it and the same training under other random"
+    " seeds.",
+    TRAINED_WITHOUT_NONE: "the trained policy kept from resting: it may not choose none, which asks nothing and leaves"
+    " the text alone.",
+    TEXT_BLIND: "trained alike, but shown another text's features instead of those of the text at hand. What the"
+    " trained policy gains over it, it gains by reading.",
+    NO_HISTORY: "trained alike, but not shown what was tried before in the episode and what became of it.",
+    UNIFORM: "each of the six operations with the same probability, as Evol-Instruct does. Everything is measured"
+    " against it.",
+    UNIFORM_WITH_NONE: "uniform over the six operations and none: what resting at random brings by itself.",
+    ROUND_ROBIN: "the six operations in their order, one a step.",
+    FORCED_SCHEDULE: "what the paper's reference code forces on its policy, without a policy: breadth at the second"
+    " and the fifth step, uniform elsewhere, add constraints taking breadth's place.",
+    GUIDE: "no training: a language model is shown the text and asked at each step which operation to apply. Its"
+    " questions count.",
+    LOOK_AHEAD: "tries all six operations at each step and keeps the best edit. All its questions count, so it shows"
+    " what looking costs.",
+    CEILING: "the same, but only questions of the edits it kept count: the ceiling for choosing one step at a time.",
+}
+"""What each policy is, in plain words; the fixed ones are what their names say."""
+
+_ALGORITHMS = {
+    "trpo": "TRPO",
+    "ppo": "PPO",
+    "ppo_plus_plus": "PPO++",
+    "aggrevated": "AggreVaTeD",
+    "lols": "LOLS",
+    "d2lols": "D2LOLS",
+    "bc": "behaviour cloning",
+    "dagger": "DAgger",
+}
+
+
+def grouped(names: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """The groups that have any of `names`, each with those in their order."""
+    there = dict.fromkeys(names)
+    known = {name for group in GROUPS.values() for name in group}
+    groups = {title: [name for name in group if name in there] for title, group in GROUPS.items()}
+    groups[_BASELINES] += [name for name in there if name not in known]
+    return [(title, group) for title, group in groups.items() if group]
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """`names`, each once, group by group."""
+    return [name for _, group in grouped(names) for name in group]
+
+
+def algorithm_name(name: str) -> str:
+    """A training algorithm, or the phase of one, as its authors write it."""
+    return _ALGORITHMS.get(name, words(name))

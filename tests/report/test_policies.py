@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from teams_dagster.policy.baselines import baselines
+from teams_dagster.report.policies import EXPLAINED, FIXED, algorithm_name, grouped, in_order
+from tests.report.example_report import ACCEPTED
+
+
+def test_every_policy_has_a_group_and_all_but_the_fixed_ones_have_words() -> None:
+    groups = dict(grouped(ACCEPTED))
+    assert list(groups) == ["Trained", "Baselines", "One operation always", "Ceiling"]
+    assert sorted(name for group in groups.values() for name in group) == sorted(ACCEPTED)
+    assert set(baselines()) <= set(ACCEPTED) == {*EXPLAINED, *FIXED}
+
+
+def test_policies_are_shown_in_one_order_whatever_order_they_come_in() -> None:
+    assert in_order(reversed(ACCEPTED)) == in_order(ACCEPTED)
+    assert in_order(["breadth", "uniform", "uniform", "trained"]) == ["trained", "uniform", "breadth"]
+
+
+def test_a_policy_that_is_not_known_stands_after_the_baselines() -> None:
+    assert grouped(["mine", "uniform"]) == [("Baselines", ["uniform", "mine"])]
+
+
+def test_an_algorithm_is_called_as_its_authors_call_it() -> None:
+    assert algorithm_name("ppo_plus_plus") == "PPO++"
+    assert algorithm_name("my_own") == "my own"

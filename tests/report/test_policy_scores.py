@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from teams_dagster.report.policy_scores import (
+    Cell,
+    differences_table,
+    gap_shares,
+    mix_table,
+    pay_off_lines,
+    policies_table,
+    raw_table,
+    training_seeds,
+)
+from tests.report.example_report import ACCEPTED, EXAMPLE, policy_score
+
+SCORES = EXAMPLE.policy.scores
+PAYS = "samples_to_pay_for_training"
+
+
+def test_the_table_of_policies_has_a_row_for_each_and_a_column_for_each_metric_that_was_measured() -> None:
+    table = policies_table(SCORES)
+    assert {row.name for row in table.rows} == set(ACCEPTED)
+    assert "distinct_2" in table.columns
+    few = policies_table(
+        [policy_score("uniform", "return", 2.0, 0.1), policy_score("trained", "vendi_score", 30.0, 2.0)]
+    )
+    assert few.columns == ("return", "vendi_score")
+    assert few.rows[0].cells == (None, Cell("30.0", "28.0 to 32.0"))
+    assert few.rows[1].cells == (Cell("2.000", "1.900 to 2.100"), None)
+
+
+def test_differences_are_those_of_the_trained_policy_and_say_which_are_clear() -> None:
+    table = differences_table(
+        [
+            policy_score("trained", "return_minus_uniform", 0.5, 0.1),
+            policy_score("trained", "return_minus_guide", -0.05, 0.1),
+            policy_score("trained", "length_growth_minus_x", 0.05, 0.1),
+            policy_score("guide", "return_minus_uniform", 9, 1),
+        ]
+    )
+    assert [(row.name, row.cells) for row in table.rows] == [
+        ("uniform", (Cell("+0.500", "+0.400 to +0.600", clear=True),)),
+        ("guide", (Cell("-0.050", "-0.150 to +0.050"),)),
+    ]
+
+
+def test_the_operation_mix_stands_side_by_side() -> None:
+    table = mix_table([policy_score("trained", "share_of_none", 0.1, 0.05), policy_score("x", "share_of_none", 1, 0)])
+    assert table.columns == ("trained",)
+    assert [(row.name, str(row.cells[0])) for row in table.rows] == [("none", "10.0% (5.0% to 15.0%)")]
+
+
+def test_without_scores_there_is_no_table_and_no_sentence() -> None:
+    for table in (policies_table([]), differences_table([]), mix_table([])):
+        assert (table.columns, table.rows) == ((), ())
+    assert gap_shares([]) == pay_off_lines([]) == raw_table([]) == []
+    assert training_seeds([]) is None
+
+
+def test_how_far_the_trained_policy_gets_is_a_share() -> None:
+    assert gap_shares(SCORES, ("accepted_per_query",)) == [("accepted per query", Cell("47.0%", "38.0% to 56.0%"))]
+
+
+def test_what_never_happens_is_never_and_not_a_number() -> None:
+    half = replace(policy_score("trained", PAYS, 4_000, 1_000), ci_high=math.inf)
+    never = policy_score("trained", f"{PAYS}_in_dollars", math.inf, 0)
+    assert pay_off_lines([half, never]) == [
+        "in questions: after 4,000 accepted edits (95%: 3,000 to never)",
+        "in dollars: never",
+    ]
+    assert [row[2:4] for row in raw_table([half, never])] == [("4,000", "3,000 to never"), ("never", "never to never")]
+
+
+def test_trainings_are_counted_where_they_were_compared() -> None:
+    deployed_only = policy_score("trained", "vendi_score", 30, 2, training_seeds=1)
+    assert training_seeds([deployed_only, policy_score("trained", "return", 2, 0.1, training_seeds=5)]) == 5
+
+
+def test_a_table_in_markdown_holds_text_only() -> None:
+    table = policies_table([policy_score("<b>|`x`", "return", 2.0, 0.1)])
+    assert "<b>" not in table.markdown("policy")
+    assert table.markdown("policy").splitlines()[0] == "| policy | return |"
