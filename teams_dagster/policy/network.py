@@ -35,7 +35,7 @@ class _MLP(nn.Module):
         stream = generator(*key)
         self.layers = nn.ModuleList()
         for index, (size_in, size_out) in enumerate(pairwise(sizes)):
-            layer = nn.utils.skip_init(nn.Linear, size_in, size_out, dtype=torch.float64)
+            layer = cast(nn.Linear, nn.utils.skip_init(nn.Linear, size_in, size_out, dtype=torch.float64))
             scale = (0.01 if index == len(hidden) else 1.0) / math.sqrt(size_in)
             with torch.no_grad():
                 layer.weight.copy_(torch.from_numpy(stream.normal(0.0, scale, size=(size_out, size_in))))

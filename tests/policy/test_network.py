@@ -1,14 +1,10 @@
-"""The networks and the critic's fit."""
+"""The networks."""
 
 import numpy as np
 import pytest
 import torch
 
-from teams_dagster.policy.config import CriticConfig
-from teams_dagster.policy.critic import fit_critic
-from teams_dagster.policy.estimators import explained_variance
 from teams_dagster.policy.network import PolicyNetwork, ValueNetwork
-from teams_dagster.streams import generator
 
 
 def test_the_policy_is_a_distribution_with_exact_log_probabilities():
@@ -42,23 +38,3 @@ def test_weights_go_out_and_come_back():
     assert torch.equal(one(inputs), other(inputs))
     with pytest.raises(RuntimeError):
         ValueNetwork(5, (3,), ("c",)).load(one.weights())
-
-
-def test_the_critic_learns_a_function_of_the_features():
-    stream = generator("critic")
-    features = torch.from_numpy(stream.normal(size=(40, 6, 5)))
-    targets = torch.sin(features[..., 0]) + features[..., 1]
-    valid = torch.from_numpy(np.arange(6) < stream.integers(1, 7, size=40)[:, None])
-    targets = torch.where(valid, targets, 1e6)
-    critic = ValueNetwork(5, (16,), ("k",))
-    loss = fit_critic(critic, features, targets, valid, CriticConfig(iterations=50))
-    with torch.no_grad():
-        assert explained_variance(critic(features), targets, valid) > 0.9
-    assert loss < 0.2
-
-
-def test_a_target_that_is_not_finite_is_an_error():
-    features, valid = torch.ones(1, 2, 3, dtype=torch.float64), torch.ones(1, 2, dtype=torch.bool)
-    targets = torch.full((1, 2), float("nan"), dtype=torch.float64)
-    with pytest.raises(ValueError, match="loss"):
-        fit_critic(ValueNetwork(3, (2,), ("k",)), features, targets, valid, CriticConfig())

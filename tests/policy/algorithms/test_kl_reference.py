@@ -1,0 +1,93 @@
+"""The reference term: who pays it, how much, and how its weight is steered."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from teams_dagster.policy.algorithms.actor_critic import priced_rewards
+from teams_dagster.policy.algorithms.aggrevated import AggreVaTeD, priced_returns
+from teams_dagster.policy.algorithms.config import KLReferenceConfig, PPOConfig, PPOPlusPlusConfig
+from teams_dagster.policy.algorithms.kl_reference import gap, mean_gap, next_kappa, uniform_reference
+from teams_dagster.policy.algorithms.ppo_plus_plus import PPOPlusPlus
+from tests.support import chain_world as chain
+
+GUIDE = chain.softened(chain.optimal(), 0.5)
+PRICED = KLReferenceConfig(weight=0.3)
+
+
+def example(kl=PRICED, reference=None):
+    """A learner that has moved away from its first weights, and a batch that guide and learner made."""
+    learner = chain.learner_of(PPOPlusPlusConfig(), kl=kl, reference=reference)
+    with torch.no_grad():
+        for parameter in learner.policy.parameters():
+            parameter.mul_(3)
+    return learner, chain.batch_for(PPOPlusPlus(0.8, PPOConfig(), 0), learner, GUIDE, 0, 0)
+
+
+def test_learner_steps_pay_kappa_times_the_log_ratio_and_no_other_step_pays():
+    learner, batch = example()
+    log_ratio = learner.policy(batch.features).detach() + np.log(chain.CHOICES)
+    paid = 0.3 * log_ratio.gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)
+    expected = torch.where(batch.valid & batch.by_learner, batch.rewards - paid, batch.rewards)
+    torch.testing.assert_close(priced_rewards(learner, batch), expected)
+
+
+def test_a_given_policy_can_be_the_reference():
+    other = chain.learner_of(PPOConfig(), seed=5).policy
+    learner, batch = example(reference=other.weights())
+    log_ratio = (learner.policy(batch.features) - other(batch.features)).detach()
+    paid = 0.3 * log_ratio.gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)
+    expected = torch.where(batch.valid & batch.by_learner, batch.rewards - paid, batch.rewards)
+    torch.testing.assert_close(priced_rewards(learner, batch), expected)
+
+
+def test_without_a_reference_rewards_are_as_they_were():
+    learner, batch = example(kl=None)
+    assert priced_rewards(learner, batch) is batch.rewards
+
+
+def test_a_branched_choice_pays_as_the_learners():
+    learner, _ = example()
+    batch = chain.batch_for(AggreVaTeD(1.0, "enumerated", PPOConfig(), 0), learner, GUIDE, 0, 0)
+    assert batch.branches is not None
+    log_ratio = learner.policy(batch.branches.features).detach() + np.log(chain.CHOICES)
+    torch.testing.assert_close(priced_returns(learner, batch.branches), batch.branches.returns - 0.3 * log_ratio)
+
+
+def test_the_uniform_reference_knows_only_allowed_choices():
+    log_probabilities = uniform_reference(torch.tensor([True, False, True]))(torch.zeros(5, 2, 9))
+    np.testing.assert_allclose(log_probabilities.exp().numpy(), np.broadcast_to([0.5, 0, 0.5], (5, 2, 3)))
+
+
+def test_the_mean_gap_is_the_kl_to_the_reference():
+    learner, batch = example()
+    old, distance = gap(learner.policy, learner.reference, batch.features[:, 0])
+    expected = np.log(chain.CHOICES) + (old.exp() * old).sum(-1).mean()
+    assert mean_gap(old, distance) == pytest.approx(float(expected))
+
+
+@given(st.floats(1e-3, 10), st.floats(0, 5))
+def test_a_fixed_kappa_stays(kappa, kl):
+    assert next_kappa(kappa, kl, KLReferenceConfig(weight=1)) == kappa
+
+
+@given(st.floats(1e-3, 10), st.floats(0, 5), st.floats(1e-3, 2))
+def test_an_adaptive_kappa_moves_as_the_formula_says(kappa, kl, target):
+    expected = kappa * (1 + 0.1 * np.clip((kl - target) / target, -0.2, 0.2))
+    assert next_kappa(kappa, kl, KLReferenceConfig(weight=1, target=target)) == pytest.approx(expected)
+
+
+def test_an_update_steers_kappa_once_from_the_kl_of_the_acting_policy():
+    learner, batch = example(KLReferenceConfig(weight=0.3, target=1e-6))
+    PPOPlusPlus(0.8, PPOConfig(), 0).update(learner, batch, 0)
+    assert learner.kappa == pytest.approx(0.3 * 1.02)
+
+
+def test_a_batch_without_learner_steps_leaves_kappa():
+    learner, batch = example(KLReferenceConfig(weight=0.3, target=1e-6))
+    priced_rewards(learner, replace(batch, by_learner=torch.zeros_like(batch.by_learner)))
+    assert learner.kappa == 0.3
