@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test soak bench lint
+.PHONY: help setup demo ui test soak bench bench-policy lint
 
 help:  ## what can be typed here
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: $(READY)  ## the virtual environment with everything in it
 
@@ -31,6 +31,9 @@ soak: setup  ## the long rounds: kills of workers and refreshes on SQLite and Po
 
 bench: setup  ## calls a second, CPU, waste and more beside Curator, DataDesigner and distilabel; about a quarter of an hour
 	$(BIN)/python -m benchmarks.llm.run
+
+bench-policy: setup  ## rollouts a second, updates beside sb3, growth; about five minutes
+	$(BIN)/python -m benchmarks.policy.run
 
 lint: setup  ## ruff, pyright, import-linter
 	$(BIN)/ruff format --check .
