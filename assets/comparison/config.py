@@ -12,15 +12,18 @@ from resources.language_models.roles import LanguageModels
 from teams_dagster.completions.protocol import Role
 from teams_dagster.policy.baselines import GUIDE, ROUND_ROBIN, UNIFORM, baselines
 from teams_dagster.policy.comparison.compare import ComparisonConfig
-from teams_dagster.policy.comparison.contenders import NO_HISTORY, TEXT_BLIND, TRAINED
+from teams_dagster.policy.comparison.contenders import NO_HISTORY, TEXT_BLIND, TRAINED, TRAINED_WITHOUT_NONE
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.settings import SettingsError
 
 EMBEDDED_TRAINING_SEEDS = 5
 
-Ablation = Literal["text_blind", "no_history"]
+Ablation = Literal["text_blind", "no_history", "trained_without_none"]
 
-ABLATIONS: tuple[Ablation, ...] = (TEXT_BLIND, NO_HISTORY)
+ABLATIONS: tuple[Ablation, ...] = (TEXT_BLIND, NO_HISTORY, TRAINED_WITHOUT_NONE)
+
+TRAINED_ALIKE = (TEXT_BLIND, NO_HISTORY)
+"""Those that are trained; the other one is the trained policy, kept from resting."""
 
 _DEFAULT = ComparisonConfig()
 
@@ -52,7 +55,7 @@ class ComparisonPlan:
         """What has to be trained for the comparison: the deployed policy's other seeds, and each ablation's."""
         alike = [
             Training(name, deployed.model_copy(update={"root_seed": deployed.root_seed + number}))
-            for name in (TRAINED, *self.ablations)
+            for name in (TRAINED, *(name for name in self.ablations if name in TRAINED_ALIKE))
             for number in range(self.training_seeds)
         ]
         return [training.ablated() for training in alike[1:]]
@@ -95,8 +98,9 @@ class ComparisonSettings(AssetConfig):
     )
     ablations: list[str] | None = Field(
         default=None,
-        description="Of text_blind and no_history: policies trained alike that do not see one thing. By default both"
-        " with the embedded rules, none with other models.",
+        description="Of text_blind and no_history, policies trained alike that do not see one thing, and"
+        " trained_without_none, the trained policy kept from resting. By default all with the embedded rules, none with"
+        " other models.",
     )
     questions_per_seed: int = Field(
         default=_DEFAULT.questions_per_seed, ge=12, description="Questions of each policy from each held-out seed."
@@ -111,13 +115,17 @@ class ComparisonSettings(AssetConfig):
         """
         embedded = is_embedded(models, *roles_of(training))
         named = self.baselines if self.baselines is not None else default_baselines(models, embedded=embedded)
-        ablations = self.ablations if self.ablations is not None else ABLATIONS if embedded and not referenced else ()
+        ablations: Collection[str] = ABLATIONS if embedded else ()
+        if referenced:
+            ablations = [name for name in ablations if name not in TRAINED_ALIKE]
+        if self.ablations is not None:
+            ablations = self.ablations
         _refuse_unknown("baselines", named, baselines())
         _refuse_unknown("ablations", ablations, ABLATIONS)
-        if ablations and referenced:
+        if referenced and (blind := [name for name in ablations if name in TRAINED_ALIKE]):
             raise ValueError(
-                f"the policy was kept near to another one, which reads all features: {', '.join(ablations)} cannot be"
-                " trained alike; leave `ablations` out"
+                f"the policy was kept near to another one, which reads all features: {', '.join(blind)} cannot be"
+                " trained alike; leave it out of `ablations`"
             )
         return ComparisonPlan(
             config=ComparisonConfig(

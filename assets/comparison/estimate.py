@@ -60,7 +60,7 @@ def played_episodes(plan: ComparisonPlan, seeds: int, each: int | None = None) -
     `each` is how many a policy plays from one seed; by default about as many as its allowance is enough for.
     """
     count = _likely(plan) if each is None else each
-    trained = plan.training_seeds * (2 + len(plan.ablations)) * seeds * count
+    trained = plan.training_seeds * (1 + len(plan.ablations)) * seeds * count
     return trained + sum(_episodes_of(name, plan, seeds, count) for name in plan.baselines)
 
 

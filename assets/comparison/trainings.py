@@ -54,7 +54,7 @@ class Trainings:
                 )
                 found.setdefault(training.name, []).append(checkpoint)
         contenders = [self._contender(name, checkpoints) for name, checkpoints in found.items()]
-        if self.deployed.config.allow_none:
+        if TRAINED_WITHOUT_NONE in self.plan.ablations and self.deployed.config.allow_none:
             contenders.insert(1, self._contender(TRAINED_WITHOUT_NONE, found[TRAINED]))
         return contenders
 

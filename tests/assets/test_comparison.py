@@ -41,7 +41,6 @@ def test_everything_that_is_compared_is_scored_and_every_episode_is_kept(compare
     policies = {policy for policy, _ in found}
     assert policies == {
         "trained",
-        "trained_without_none",
         "text_blind",
         "uniform",
         "round_robin",
@@ -89,7 +88,7 @@ def test_by_default_the_embedded_rules_have_five_trainings_and_every_baseline(pr
     plan = ComparisonSettings().plan(project.models, TrainingConfig())
     assert plan.training_seeds == 5
     assert plan.baselines == tuple(baselines())
-    assert plan.ablations == ("text_blind", "no_history")
+    assert plan.ablations == ("text_blind", "no_history", "trained_without_none")
 
 
 def test_by_default_other_models_have_one_training_and_two_baselines(project: Project, monkeypatch):

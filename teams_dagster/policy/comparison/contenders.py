@@ -10,7 +10,7 @@ from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.policy.baselines import UNIFORM, baseline_version, baselines, is_deterministic
 
 TRAINED = "trained"
-TRAINED_WITHOUT_NONE = "trained_without_none"
+TRAINED_WITHOUT_NONE: Literal["trained_without_none"] = "trained_without_none"
 TEXT_BLIND: Literal["text_blind"] = "text_blind"
 NO_HISTORY: Literal["no_history"] = "no_history"
 
