@@ -103,7 +103,7 @@ def test_the_embedded_default_is_estimated_at_no_dollars_and_nothing_is_written(
         "expert_responses",
         "all",
     ]
-    assert "to 24,576)" in lines[1]
+    assert "to 9,984)" in lines[1]
     assert all(line.endswith("$0.00") for line in lines[1:6])
     assert "no budget is set" in result.output
     assert "refused" not in result.output
