@@ -55,12 +55,16 @@ class Pool:
         self._size = len(members)
         self._texts = _Postings([text for text, _ in members])
         self._inputs = _Postings([material for _, material in members])
+        self._remembered = lru_cache(maxsize=8_192)(self._largest_similarity)
 
     def __len__(self) -> int:
         return self._size
 
     def largest_similarity(self, instruction: Instruction) -> float:
         """The largest `similarity` between `instruction` and a member; 0 for an empty pool."""
+        return self._remembered(instruction)
+
+    def _largest_similarity(self, instruction: Instruction) -> float:
         if self._size == 0:
             return 0.0
         return float(np.minimum(self._texts.dice(instruction.text), self._inputs.dice(instruction.input)).max())

@@ -7,7 +7,7 @@ A template is Markdown with two parts, the system message and the user message, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import jinja2
@@ -30,10 +30,7 @@ class Prompt:
 
     def render(self, **values: str) -> tuple[Message, ...]:
         """The messages. Raises jinja2.UndefinedError for a value that the template needs and did not get."""
-        system, user = self.source.split(_DIVIDER)
-        return tuple(
-            Message(role, _compiled(part).render(values).strip()) for role, part in (("system", system), ("user", user))
-        )
+        return _rendered(self.source, tuple(values.items()))
 
 
 @cache
@@ -59,6 +56,14 @@ def _resolve(source: str) -> str:
 
 _ENVIRONMENT = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 _ENVIRONMENT.globals.clear()  # no template uses them, and copying them takes half of a rendering
+
+
+@lru_cache(maxsize=4_096)
+def _rendered(source: str, values: tuple[tuple[str, str], ...]) -> tuple[Message, ...]:
+    """Kept for a while: episodes that start from one seed ask the same questions."""
+    system, user = source.split(_DIVIDER)
+    parts = (("system", system), ("user", user))
+    return tuple(Message(role, _compiled(part).render(dict(values)).strip()) for role, part in parts)
 
 
 @cache
