@@ -27,6 +27,7 @@ from teams_dagster.policy.algorithms.config import (
 from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated
 from teams_dagster.policy.collecting import drawn
 from teams_dagster.policy.config import TrainingConfig
+from teams_dagster.policy.curve import SMOOTHED
 from teams_dagster.policy.training import TrainingFailed, train
 from teams_dagster.streams import uniform
 from tests.support.toy_world import TOPICS, ToyWorld, topical, topical_seeds
@@ -154,15 +155,20 @@ def test_training_near_to_another_policy_names_it(tmp_path):
 
 
 def test_training_stops_when_the_return_gets_no_better(tmp_path):
+    """Preset `paper` in a world where everything is accepted: every return is the same, so no iteration is better."""
     told: list[str] = []
-    config = SHORT.model_copy(update={"iterations": 30, "patience": 3})
-    checkpoint = run(ToyWorld(lambda before, operation: False), tmp_path / "p", config, progress=told.append)
-    assert checkpoint.iteration >= 4 + 3
-    patient = run(ToyWorld(topical), tmp_path / "q", SHORT.model_copy(update={"iterations": 6, "patience": 0}))
-    assert patient.iteration == 6
-    assert not patient.stopped_early
-    if checkpoint.stopped_early:
-        assert any("stopped early" in line for line in told)
+    paper = RewardConfig(preset=RewardPreset.PAPER)
+    flat = {"iterations": 30, "patience": 3, "allow_none": False, "reward": paper}
+    checkpoint = run(ToyWorld(), tmp_path / "p", SHORT.model_copy(update=flat), progress=told.append)
+    assert checkpoint.iteration == SMOOTHED + 3
+    assert checkpoint.stopped_early
+    assert any("stopped early" in line for line in told)
+
+
+def test_without_patience_training_takes_all_its_iterations(tmp_path):
+    checkpoint = run(ToyWorld(topical), tmp_path / "q", SHORT.model_copy(update={"iterations": 8, "patience": 0}))
+    assert checkpoint.iteration == 8
+    assert not checkpoint.stopped_early
 
 
 @pytest.mark.parametrize("questions", [5, 700, 1000])
