@@ -1,0 +1,22 @@
+"""Door: the `teams` command. A command is a module of this folder, imported when it is called."""
+
+from importlib import import_module
+
+import click
+
+COMMANDS = ("demo", "ui", "estimate", "costs")
+
+
+class _Commands(click.Group):
+    """Commands by the names of their modules: what one of them needs never slows another down."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name) if cmd_name in COMMANDS else None
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """teams-dagster: a learned policy writes your instruction dataset, and every query is on the ledger."""

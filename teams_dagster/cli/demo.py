@@ -1,0 +1,187 @@
+"""`teams demo`: the whole graph for one generation, in this process."""
+
+import fcntl
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from teams_dagster.cli.estimate import first_estimate
+from teams_dagster.cli.project import (
+    check_ready,
+    generation_of,
+    open_settings,
+    prepare_home,
+    read_run_config,
+    wrong_config,
+)
+from teams_dagster.ledger.costs import costs_by
+from teams_dagster.ledger.read_model import UP_TO_DATE
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.report.terminal import Made, cost_lines, made_lines, policy_lines, score_lines
+from teams_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+PROCESS_TAG = "teams/process"
+
+_CLASS_PATH = re.compile(r"\A[\w.]+\.\w+: ")
+"""How Dagster begins an error's message."""
+
+
+@click.command()
+@click.option("--partition", help="The generation to make (a Monday, YYYY-MM-DD). Default: the current week.")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Dagster run configuration (YAML or JSON), for example other numbers of seeds or iterations.",
+)
+@click.option("--latest", is_flag=True, help="Begin the generation again with the seeds and the policy of now.")
+def demo(partition: str | None, config: Path | None, latest: bool) -> None:
+    """Materialise the whole graph for one generation, and say what was made."""
+    settings = open_settings()
+    check_ready(settings)
+    prepare_home(settings)
+    with _one_at_a_time(settings.data_dir):
+        wanted = read_run_config(config, latest)
+        if (line := first_estimate(settings, partition, wanted)) is not None:
+            click.echo(line)
+        sys.exit(_materialise_everything(settings, partition, wanted))
+
+
+@contextmanager
+def _one_at_a_time(data_dir: Path) -> Iterator[None]:
+    """Refuse a second run over the same data. The kernel gives the lock back when a run dies."""
+    with (data_dir / "demo.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise click.ClickException(f"a demo is running over {data_dir} already: wait for it, or stop it") from None
+        yield
+
+
+def _materialise_everything(settings: Settings, partition: str | None, run_config: dict[str, Any]) -> int:
+    """Run the job `everything` in this process, and print what came of it; the exit code."""
+    import dagster as dg
+
+    from teams_dagster.definitions import defs
+
+    partition = generation_of(partition)
+    began = time.monotonic()
+    with dg.DagsterInstance.get() as instance:
+        _close_dead_runs(instance)
+        try:
+            result = defs.resolve_job_def("everything").execute_in_process(
+                instance=instance,
+                partition_key=partition,
+                run_config={**run_config, "loggers": {"console": {"config": {}}}},
+                tags={PROCESS_TAG: str(os.getpid())},
+                raise_on_error=False,
+            )
+        except dg.DagsterInvalidConfigError as error:
+            raise click.ClickException(wrong_config(error)) from None
+    click.echo("\n" + "\n".join(made_lines(_made(result))))
+    if not result.success:
+        _say_why(result)
+        return 1
+    click.echo("\n" + "\n".join([*_notes(result), *_outcome(settings)]))
+    failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    for check in failed:
+        click.echo(f"check {check.check_name} of {check.asset_key.to_user_string()}: {check.description}")
+    click.echo(f"\ngeneration {partition} made in {time.monotonic() - began:.0f} s. Where to look:")
+    click.echo(f"  make ui{'':<16} the graph, the plots, the checks, this run\n  {settings.data_dir / 'report.html'}")
+    click.echo(f"  {settings.data_dir / 'teams.duckdb'}  every query, transition and sample, in SQL{_behind(settings)}")
+    return 0
+
+
+def _made(result: "dg.ExecuteInProcessResult") -> list[Made]:
+    """Each asset of the run with its seconds, in the order they were made."""
+    seconds = {event.step_key: event.step_success_data.duration_ms / 1000 for event in result.get_step_success_events()}
+    made = []
+    for event in result.get_asset_materialization_events():
+        reused = event.materialization.metadata.get("reused")
+        key = event.materialization.asset_key.to_user_string()
+        made.append(Made(key, seconds.get(event.step_key, 0.0), bool(reused and reused.value)))
+    return made
+
+
+def _notes(result: "dg.ExecuteInProcessResult") -> list[str]:
+    """What somebody should know who looks at the terminal only."""
+    notes = []
+    for event in result.get_asset_materialization_events():
+        metadata = event.materialization.metadata
+        if "note" in metadata:
+            notes.append(f"Note: {metadata['note'].value}.")
+        if event.materialization.asset_key.to_user_string() == "seed_instructions":
+            rows, refused = metadata["dagster/row_count"].value, metadata["refused"].value
+            why = "; the asset's metadata and the table refused_seeds say why" if refused else ""
+            notes.append(f"{rows} seeds from {metadata['source'].value}, {refused} rows refused{why}.")
+    return [*notes, ""]
+
+
+def _outcome(settings: Settings) -> list[str]:
+    """The account, the policy and the scores."""
+    from assets.comparison.asset import read_policy_scores
+    from assets.evaluation import read_evaluation_scores
+    from resources.stores import ArtefactStore
+
+    store = ArtefactStore(data_dir=str(settings.data_dir))
+    with Ledger(settings.ledger_url) as ledger:
+        account = cost_lines(costs_by(ledger, ["role"]))
+    policies = policy_lines(read_policy_scores(store.current("policy_comparison")))
+    scores = score_lines(read_evaluation_scores(store.current("evaluation_scores")))
+    return [*account, "", *policies, "", *scores, ""]
+
+
+def _behind(settings: Settings) -> str:
+    """Whether the read model could not be brought up to date, and why."""
+    from resources.ledger import LedgerConnection
+    from resources.stores import ArtefactStore
+
+    store = ArtefactStore(data_dir=str(settings.data_dir))
+    report = LedgerConnection(root=str(settings.root), store=store).refresh()
+    return "" if report.published or report.reason == UP_TO_DATE else f" (behind: {report.reason})"
+
+
+def _say_why(result: "dg.ExecuteInProcessResult") -> None:
+    """Name what failed, and how to go on."""
+    for event in result.get_step_failure_events():
+        error = event.step_failure_data.error
+        cause = error.cause if error and error.cause else error
+        why = _CLASS_PATH.sub("", cause.message.strip()) if cause else "no reason was recorded"
+        click.echo(f"\n{event.step_key} failed: {why}", err=True)
+    for check in result.get_asset_check_evaluations():
+        if not check.passed and check.blocking:
+            click.echo(f"\ncheck {check.check_name} stops the run: {check.description}", err=True)
+    click.echo(
+        f"\nWhat was paid is kept, and the same command goes on from here. Run {result.run_id} in the UI (make ui)"
+        " has the details.",
+        err=True,
+    )
+
+
+def _close_dead_runs(instance: "dg.DagsterInstance") -> None:
+    """Mark runs as failed whose process was killed: nobody else would, without the daemon."""
+    import dagster as dg
+
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        process = run.tags.get(PROCESS_TAG)
+        if process and not _alive(int(process)):
+            instance.report_run_failed(run, f"its process {process} was killed; a later run continues its work")
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,92 @@
+"""`teams estimate`: what a run would ask and cost."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from teams_dagster.cli.project import (
+    check_ready,
+    generation_of,
+    open_settings,
+    read_run_config,
+    wrong_config,
+    wrong_value,
+)
+from teams_dagster.ledger.budgets import Budgets
+from teams_dagster.ledger.database import LedgerError
+from teams_dagster.ledger.prices import PriceFileError
+from teams_dagster.report.terminal import budget_lines, estimate_lines, run_budget_lines
+from teams_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from assets.estimates import RunEstimate
+
+
+@click.command()
+@click.option("--partition", help="The generation (a Monday, YYYY-MM-DD). Default: the current week.")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Dagster run configuration (YAML or JSON), as for the run itself.",
+)
+@click.option("--latest", is_flag=True, help="As for the run itself.")
+@click.option("--asset", "keys", multiple=True, metavar="KEY", help="Only this asset (may be repeated).")
+def estimate(partition: str | None, config: Path | None, latest: bool, keys: tuple[str, ...]) -> None:
+    """Say what a run would ask and cost, before its first question. Sends nothing, writes nothing."""
+    settings = open_settings()
+    check_ready(settings)
+    click.echo("\n".join(_estimated(settings, partition, read_run_config(config, latest), keys)))
+
+
+def _estimated(
+    settings: Settings, partition: str | None, run_config: dict[str, Any], keys: tuple[str, ...]
+) -> list[str]:
+    """The estimate of each paid asset and of all, what is left of the budget, and what the run would be refused for."""
+    from assets.estimates import PAID
+
+    if unknown := [key for key in keys if key not in PAID]:
+        raise click.ClickException(f"{', '.join(unknown)} asks nothing: give one of {', '.join(PAID)}")
+    found, run = _estimate_of(settings, generation_of(partition), run_config, keys or ("seed_instructions", *PAID))
+    lines = [
+        *estimate_lines(found.steps, found.total),
+        *budget_lines(found.spent, settings.budget, found.total),
+        *run_budget_lines(run.run, run.roles),
+    ]
+    paid = [role for role in found.roles if settings.role(role).leaves_machine and not run.cover(role.value)]
+    if paid:
+        lines.append(f"{', '.join(paid)} would be asked at a provider: without a budget the run is refused")
+    return lines
+
+
+def first_estimate(settings: Settings, partition: str | None, run_config: dict[str, Any]) -> str | None:
+    """The whole run's estimate in one line; None when nothing would be asked."""
+    from assets.estimates import PAID
+
+    found, _ = _estimate_of(settings, generation_of(partition), run_config, ("seed_instructions", *PAID))
+    return f"the whole run: {found.total}" if found.total.queries.most else None
+
+
+def _estimate_of(
+    settings: Settings, partition: str, run_config: dict[str, Any], wanted: tuple[str, ...]
+) -> tuple["RunEstimate", Budgets]:
+    """What a run would ask, and what bounds it. Raises ClickException for what the run would be refused for."""
+    import dagster as dg
+    import pydantic
+
+    from assets.estimates import estimate_run
+    from resources.budget import RunBudget
+    from resources.stores import ArtefactMissing
+    from teams_dagster.definitions import defs
+
+    try:
+        valid = dg.validate_run_config(defs.resolve_job_def("everything"), run_config)
+        configs = {name: step.get("config", {}) for name, step in valid["ops"].items()}
+        budgets = RunBudget(**valid["resources"]["models"]["config"].get("budget", {})).beside(settings.budget)
+        return estimate_run(settings, partition, configs, wanted), budgets
+    except dg.DagsterInvalidConfigError as error:
+        raise click.ClickException(wrong_config(error)) from None
+    except pydantic.ValidationError as error:
+        raise click.ClickException(wrong_value(error)) from None
+    except (ArtefactMissing, LedgerError, PriceFileError, ValueError) as error:
+        raise click.ClickException(str(error)) from None

@@ -1,0 +1,89 @@
+"""What several commands need: the settings, Dagster's home, the run configuration."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import yaml
+
+from teams_dagster.completions.protocol import Role
+from teams_dagster.settings import Settings, SettingsError, find_root, load_settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+    import pydantic
+
+
+def prepare_home(settings: Settings) -> None:
+    """Create DAGSTER_HOME, with the project's dagster.yaml unless it has one, and point Dagster at it."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        config.write_text((settings.root / "dagster.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    os.environ["DAGSTER_HOME"] = str(home)
+
+
+def open_settings() -> Settings:
+    try:
+        return load_settings(find_root())
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def check_ready(settings: Settings) -> None:
+    """Say before anything is made what would stop the run later."""
+    try:
+        for role in (Role.EXPERT, Role.REVIEWER, Role.INSTRUCTOR):
+            settings.role(role)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    for name, files in (("TEAMS_SEEDS", [settings.seeds]), ("TEAMS_EVALUATION_SETS", settings.evaluation_sets)):
+        for file in files:
+            if file is not None and not file.is_file():
+                raise click.ClickException(f"{name} names {file}, and there is no such file")
+
+
+def generation_of(partition: str | None) -> str:
+    """The generation that is meant. Raises ClickException for a day that begins none."""
+    from assets.partitions import GENERATIONS
+
+    known = GENERATIONS.get_partition_keys()
+    if partition and partition not in known:
+        raise click.ClickException(f"{partition} is no generation: give a Monday from {known[0]} to {known[-1]}")
+    return partition or known[-1]
+
+
+def wrong_config(error: "dg.DagsterInvalidConfigError") -> str:
+    wrong = "\n  ".join(problem.message.split(" Expected:")[0] for problem in error.errors)
+    return f"the run configuration cannot be used:\n  {wrong}"
+
+
+def wrong_value(error: "pydantic.ValidationError") -> str:
+    problems = (
+        f"{error.title}, {'.'.join(map(str, problem['loc']))}: {problem['msg']}, not {problem['input']!r}"
+        for problem in error.errors()
+    )
+    return "the run configuration cannot be used:\n  " + "\n  ".join(problems)
+
+
+def read_run_config(path: Path | None, latest: bool) -> dict[str, Any]:
+    """The run configuration in a file, if any, with the choice of beginning the generation again."""
+    config = _read_config(path) if path else {}
+    if latest:
+        generation = config.setdefault("ops", {}).setdefault("generated_instructions", {}).setdefault("config", {})
+        generation["policy"] = "latest"
+    return config
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """Raises ClickException for a file that holds no mapping."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{path} is no YAML or JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise click.ClickException(f"{path} must hold a mapping such as {{ops: {{trained_policy: {{config: ...}}}}}}")
+    return found
