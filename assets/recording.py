@@ -11,13 +11,14 @@ import pyarrow.parquet as pq
 from teams_dagster.dataset.answers import sample_id_of
 from teams_dagster.environment.state import Episode, EpisodePurpose
 from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.ledger.row_hash import ROW_HASH
 from teams_dagster.ledger.tables import TableWriter, merge_tables
 from teams_dagster.streams import content_hash
 
 AT_ONCE = 1_000
 """Rows read at a time."""
 
-_NOT_CONTENT = {"run_id", "rewrite_request_id", "review_request_id", "respond_request_id"}
+_NOT_CONTENT = {"run_id", "rewrite_request_id", "review_request_id", "respond_request_id", ROW_HASH}
 """Columns that tell how a row came about, not what it says: another run gives the same content another id."""
 
 PARTS = "parts"

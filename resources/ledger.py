@@ -7,7 +7,8 @@ from pathlib import Path
 import dagster as dg
 
 from resources.stores import ArtefactStore
-from teams_dagster.ledger.read_model import ArtefactFiles, RefreshReport, refresh
+from teams_dagster.ledger.artefacts import stored_artefacts
+from teams_dagster.ledger.read_model import RefreshReport, refresh
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.settings import load_settings
 
@@ -38,6 +39,4 @@ class LedgerConnection(dg.ConfigurableResource):
 
     def refresh(self) -> RefreshReport:
         """Bring `teams.duckdb` up to date. A file that somebody holds open is left alone, and the report says so."""
-        oldest_first = sorted(self.store.everything(), key=lambda found: found[0].manifest["made_at"])
-        artefacts = [ArtefactFiles(artefact.folder, current) for artefact, current in oldest_first]
-        return refresh(self._url, artefacts, self.read_model)
+        return refresh(self._url, stored_artefacts(self.store.root), self.read_model)

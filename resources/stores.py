@@ -22,10 +22,9 @@ from typing import Any
 
 import dagster as dg
 
+from teams_dagster.ledger.artefacts import CURRENT, read_manifest, stored_artefacts
+from teams_dagster.ledger.tables import MANIFEST
 from teams_dagster.streams import content_hash
-
-MANIFEST = "manifest.json"
-CURRENT = "current"
 
 
 class ArtefactMissing(Exception):
@@ -41,7 +40,7 @@ class Artefact:
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """What was written down when the artefact was made."""
-        return json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+        return read_manifest(self.folder)
 
     @property
     def data_version(self) -> str:
@@ -141,13 +140,9 @@ class ArtefactStore(dg.ConfigurableResource):
         return sorted(folder.name for folder in place.glob("*") if (folder / CURRENT).is_file())
 
     def everything(self) -> Iterator[tuple[Artefact, bool]]:
-        """Every complete artefact, with whether it is its asset's current one; in a fixed order."""
-        for manifest in sorted((self.root / "assets").glob(f"**/{MANIFEST}")):
-            folder = manifest.parent
-            pointer = folder.parent / CURRENT
-            if folder.name.startswith(".") or not pointer.is_file():
-                continue
-            yield Artefact(folder), pointer.read_text(encoding="utf-8").strip() == folder.name
+        """Every complete artefact, the oldest first, with whether it is its asset's current one."""
+        for files in stored_artefacts(self.root):
+            yield Artefact(files.folder), files.current
 
     def select(self, artefact: Artefact) -> Artefact:
         """Make `artefact` the one that downstream reads."""

@@ -5,12 +5,12 @@ Nothing depends on it: it can be deleted and is made again. Refreshing adds what
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from teams_dagster.ledger import source, views
+from teams_dagster.ledger.artefacts import ArtefactFiles, CompleteArtefact, complete
 from teams_dagster.ledger.database import ledger_id, open_database, read_snapshot
 from teams_dagster.ledger.publishing import NotNow, draft, held, publish, spill, turn
 from teams_dagster.ledger.source import Position
-from teams_dagster.ledger.tables import MANIFEST, TABLES, Table
+from teams_dagster.ledger.tables import TABLES, Table
 
 MEMORY_LIMIT = "768MB"
 """What DuckDB may use while it writes; what does not fit waits in a folder beside the draft."""
@@ -31,15 +32,6 @@ THREADS = 4
 
 UP_TO_DATE = "up to date"
 PUBLISHED = "published"
-
-
-@dataclass(frozen=True)
-class ArtefactFiles:
-    """An artefact's folder: a manifest, and Parquet files named after their tables."""
-
-    folder: Path
-    current: bool
-    """Whether it is what its asset (or its partition) stands for now. History keeps the others' rows too."""
 
 
 @dataclass(frozen=True)
@@ -55,27 +47,13 @@ class RefreshReport:
 
 
 @dataclass(frozen=True)
-class _Artefact:
-    """A complete artefact, identified so that a changed one counts as another."""
-
-    folder: Path
-    manifest_sha256: str
-    current: bool
-
-    @property
-    def identity(self) -> tuple[Path, str]:
-        """What it is, whether it is current or not."""
-        return self.folder, self.manifest_sha256
-
-
-@dataclass(frozen=True)
 class _State:
     """What a read model was made from."""
 
     version: str
     ledger_id: str
     position: Position
-    artefacts: tuple[_Artefact, ...]
+    artefacts: tuple[CompleteArtefact, ...]
 
     def can_become(self, wanted: _State) -> bool:
         """Whether adding rows is enough: nothing that was read is gone, as from a restored ledger."""
@@ -99,7 +77,7 @@ def refresh(ledger_url: str, artefacts: Iterable[ArtefactFiles], path: Path, *, 
     rows: dict[str, int] = {}
     try:
         with turn(path, wait_s), held(path) as reader, read_snapshot(engine) as ledger:
-            wanted = _State(views.version(), ledger_id(ledger), source.end(ledger), _complete(artefacts))
+            wanted = _State(views.version(), ledger_id(ledger), source.end(ledger), complete(artefacts))
             known = None if reader is None else _read_state(reader)
             if known is not None and known == wanted:
                 return RefreshReport(False, UP_TO_DATE, seconds=time.perf_counter() - began)
@@ -147,7 +125,7 @@ def _follow_ledger(connection: duckdb.DuckDBPyConnection, ledger: sa.Connection,
 
 
 def _follow_artefacts(
-    connection: duckdb.DuckDBPyConnection, known: Sequence[_Artefact], wanted: Sequence[_Artefact]
+    connection: duckdb.DuckDBPyConnection, known: Sequence[CompleteArtefact], wanted: Sequence[CompleteArtefact]
 ) -> None:
     """Add the history of artefacts not met before; where the current ones changed, take their rows alone."""
     met = {artefact.identity for artefact in known}
@@ -159,9 +137,12 @@ def _follow_artefacts(
         elif current != [artefact for artefact in known if artefact.current]:
             connection.execute(f"delete from {table.name}")
             _insert(connection, table, current)
+    if known != wanted:
+        connection.execute("delete from sample_hops")
+        connection.execute(views.statement("insert_sample_hops"))
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, table: Table, artefacts: Iterable[_Artefact]) -> None:
+def _insert(connection: duckdb.DuckDBPyConnection, table: Table, artefacts: Iterable[CompleteArtefact]) -> None:
     """Insert the rows of the artefacts that have this table.
 
     Of rows with the same key the first one stays, or the last where the table says so.
@@ -191,17 +172,6 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: Table, artefacts: Iter
         connection.execute(statement, {"file": str(file)})
 
 
-def _complete(artefacts: Iterable[ArtefactFiles]) -> tuple[_Artefact, ...]:
-    """The artefacts that have their manifest."""
-    found = []
-    for artefact in artefacts:
-        manifest = artefact.folder / MANIFEST
-        if manifest.exists():
-            digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
-            found.append(_Artefact(artefact.folder.resolve(), digest, artefact.current))
-    return tuple(found)
-
-
 def _read_state(connection: duckdb.DuckDBPyConnection) -> _State | None:
     """What the file was made from; None when this software cannot tell, and has to make it anew."""
     try:
@@ -210,13 +180,13 @@ def _read_state(connection: duckdb.DuckDBPyConnection) -> _State | None:
             "from read_model_state"
         ).fetchone()
         artefacts = connection.execute(
-            "select folder, manifest_sha256, current from read_model_artefacts order by position"
+            "select folder, manifest_sha256, current from artefacts order by position"
         ).fetchall()
     except (duckdb.CatalogException, duckdb.BinderException):
         return None
     if row is None:
         return None
-    met = tuple(_Artefact(Path(folder), digest, current) for folder, digest, current in artefacts)
+    met = tuple(CompleteArtefact(Path(folder), digest, current) for folder, digest, current in artefacts)
     return _State(row[0], row[1], Position(*row[2:]), met)
 
 
@@ -235,22 +205,16 @@ def _write_state(connection: duckdb.DuckDBPyConnection, state: _State) -> None:
             time.time_ns() // 1_000_000,
         ],
     )
-    connection.execute("delete from read_model_artefacts")
-    artefacts = [
-        {
-            "position": position,
-            "folder": str(artefact.folder),
-            "manifest_sha256": artefact.manifest_sha256,
-            "current": artefact.current,
-        }
-        for position, artefact in enumerate(state.artefacts)
-    ]
-    if artefacts:
-        _run(
-            connection,
-            "insert into read_model_artefacts by name select * from batch",
-            pa.Table.from_pylist(artefacts),
-        )
+    connection.execute("delete from artefacts")
+    if state.artefacts:
+        rows = [artefact.row(position) for position, artefact in enumerate(state.artefacts)]
+        _run(connection, "insert into artefacts by name select * from batch", _artefact_table(rows))
+
+
+def _artefact_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    """Columns that no row has a value of are left out: Arrow could not tell their type."""
+    names = dict.fromkeys(name for row in rows for name, value in row.items() if value is not None)
+    return pa.table({name: [row.get(name) for row in rows] for name in names})
 
 
 def _run(connection: duckdb.DuckDBPyConnection, statement: str, batch: pa.Table | pa.RecordBatchReader) -> None:

@@ -1,6 +1,7 @@
 """The tables that assets leave as immutable Parquet beside their artefacts, and how they are written.
 
-An artefact folder holds `manifest.json` (its presence means complete) and files named `<table>.parquet`.
+An artefact folder holds `manifest.json` (its presence means complete) and files named `<table>.parquet`. Every row of
+them carries `row_hash`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from teams_dagster.ledger.row_hash import ROW_HASH, batch_hashes
 
 ROWS_AT_ONCE = 20_000
 """Rows held in memory, and rows of one Parquet row group."""
@@ -42,9 +45,11 @@ _TEXT, _INT, _REAL, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
 
 def _schema(required: dict[str, pa.DataType], optional: dict[str, pa.DataType]) -> pa.Schema:
+    """Columns of a table; every row also carries the hash of its others."""
     return pa.schema(
         [pa.field(column, kind, nullable=False) for column, kind in required.items()]
         + [pa.field(column, kind) for column, kind in optional.items()]
+        + [pa.field(ROW_HASH, _TEXT)]
     )
 
 
@@ -312,13 +317,16 @@ def merge_tables(folder: Path, table: str, parts: Iterable[Path], key: str) -> P
 
 
 def _record_batch(table: Table, rows: list[Mapping[str, Any]], first: int) -> pa.RecordBatch:
-    names = set(table.schema.names)
+    names = set(table.schema.names) - {ROW_HASH}
     for number, row in enumerate(rows, start=first):
         if not names.issuperset(row):
             unknown = sorted(set(row) - names)
             raise TableError(f"{table.name}, row {number}: no such column: {', '.join(unknown)}")
-    columns = [_column(table.name, field, [row.get(field.name) for row in rows], first) for field in table.schema]
-    return pa.RecordBatch.from_arrays(columns, schema=table.schema)
+    fields = [field for field in table.schema if field.name != ROW_HASH]
+    columns = [_column(table.name, field, [row.get(field.name) for row in rows], first) for field in fields]
+    content = pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+    hashes = pa.array(batch_hashes(table.name, content), _TEXT)
+    return pa.RecordBatch.from_arrays([*columns, hashes], schema=table.schema)
 
 
 def _column(table: str, field: pa.Field, values: list[Any], first: int) -> pa.Array:

@@ -25,15 +25,16 @@ COST_VIEWS = {
 _LINEAGE = {
     "view sample_lineage as": {"of_samples": "", "of_texts": "", "of_calls": "", "materialized": "not materialized"},
     "macro lineage_of(sample) as table": {
-        "of_samples": "where sample_id = sample",
+        "of_samples": "where samples.sample_id = sample and hops.sample_id = sample"
+        " and step.transition_id in (select transition_id from sample_hops where sample_id = sample)",
         "of_texts": "where instruction_id in (select unnest([parent_id, instruction_id]) from steps)",
         "of_calls": "where request_id in ("
         "select unnest([rewrite_request_id, review_request_id, respond_request_id]) from steps)",
         "materialized": "materialized",
     },
 }
-"""The lineage of all samples, and of one. DuckDB takes no filter into a recursion, so a filter on the view first
-follows every chain; the macro starts at its sample and looks up what its steps name."""
+"""The lineage of all samples, and of one: the macro looks up what its steps name, where a filter on the view joins all
+texts and calls first."""
 
 
 def create(connection: duckdb.DuckDBPyConnection) -> None:

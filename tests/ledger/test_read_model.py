@@ -21,8 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teams_dagster.ledger import source
+from teams_dagster.ledger.artefacts import ArtefactFiles
 from teams_dagster.ledger.database import sqlite_url
-from teams_dagster.ledger.read_model import ArtefactFiles, RefreshReport, refresh
+from teams_dagster.ledger.read_model import RefreshReport, refresh
 from teams_dagster.ledger.tables import TABLES, write_table
 from teams_dagster.ledger.writer import Ledger
 from tests.support import postgres

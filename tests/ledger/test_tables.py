@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from teams_dagster.ledger.row_hash import row_hash
 from teams_dagster.ledger.tables import ROWS_AT_ONCE, TABLES, TableError, write_table
 
 ROW: dict[str, Any] = {"instruction_id": "i-1", "text": "Say hello.", "input": ""}
@@ -22,6 +23,7 @@ def test_rows_come_back_with_their_types(tmp_path: Path) -> None:
     assert table.to_pylist()[0] == {
         **dict.fromkeys(TABLES["policy_scores"].schema.names),
         **rows[0],
+        "row_hash": row_hash("policy_scores", rows[0]),
     }
 
 

@@ -81,9 +81,26 @@ create table read_model_state (
     refreshed_at timestamp not null
 );
 
-create table read_model_artefacts (
+-- The assets' outputs, oldest first, as their manifests tell them.
+create table artefacts (
     position bigint not null,
     folder varchar not null,
     manifest_sha256 varchar not null,
-    current boolean not null
+    current boolean not null,
+    asset_key varchar,
+    partition_key varchar,
+    data_version varchar,
+    code_version varchar,
+    fingerprint varchar,
+    run_id varchar,
+    made_at varchar,
+    inputs varchar,
+    config varchar
+);
+
+-- Every sample's chain, by transitions: hop 1 is the edit of the seed, the last one made the sample.
+create table sample_hops (
+    sample_id varchar not null,
+    hop integer not null,
+    transition_id varchar not null
 );

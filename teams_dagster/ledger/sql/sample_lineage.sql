@@ -1,25 +1,16 @@
 -- Samples' chains, one row per transition: hop 1 is the edit of the seed, the last hop made the sample.
--- Chains follow transition ids: the same text is reached on several paths.
 create $what
-with recursive chain as (
-    select sample_id, transition_id, 0 as above, respond_request_id
-    from samples
-    $of_samples
-    union all
-    select chain.sample_id, transitions.parent_transition_id, chain.above + 1, null
-    from chain
-    join transitions using (transition_id)
-    where transitions.parent_transition_id is not null
-),
-steps as $materialized (
+with steps as $materialized (
     select
-        chain.sample_id,
-        max(chain.above) over (partition by chain.sample_id) - chain.above + 1 as hop,
-        chain.transition_id,
-        chain.respond_request_id,
+        hops.sample_id,
+        hops.hop,
+        hops.transition_id,
+        if(hops.transition_id = samples.transition_id, samples.respond_request_id, null) as respond_request_id,
         step.* exclude (transition_id, sample_id)
-    from chain
-    left join transitions as step on step.transition_id = chain.transition_id
+    from samples
+    join sample_hops as hops on hops.sample_id = samples.sample_id
+    left join transitions as step on step.transition_id = hops.transition_id
+    $of_samples
 ),
 texts as $materialized (
     select instruction_id, text, input

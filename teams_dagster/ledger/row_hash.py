@@ -1,0 +1,86 @@
+"""The hash that every stored row carries: a changed byte in any of its fields is found, and the row named.
+
+A row's text is its table's name and a line feed, then for each column that is not NULL, in the order of their names,
+
+    <column>:<length of the value in bytes>:<value>\\n
+
+with strings in UTF-8, integers in decimal, truth as 1 or 0, and doubles as the integer that has their 64 bits. The
+hash is the first 32 hexadecimal digits of the text's SHA-256. NULLs are left out, so a table may gain columns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from teams_dagster.streams import ID_LENGTH
+
+ROW_HASH = "row_hash"
+"""The column that holds it. It is no part of what it hashes."""
+
+_COLON, _LINE_FEED, _NOTHING = (pa.scalar(text, pa.binary()) for text in (b":", b"\n", b""))
+
+
+def row_hash(table: str, row: Mapping[str, Any]) -> str:
+    """The hash of one row; its values have the types of their columns (a double's is a float)."""
+    text = [f"{table}\n".encode()]
+    for name in sorted(row):
+        value = row[name]
+        if value is not None and name != ROW_HASH:
+            encoded = _value(value)
+            text.append(b"%b:%d:%b\n" % (name.encode(), len(encoded), encoded))
+    return _digest(b"".join(text))
+
+
+def batch_hashes(table: str, batch: pa.RecordBatch) -> list[str]:
+    """`row_hash` of each row of `batch`, a column at a time. Raises TypeError for a column of another kind."""
+    names = sorted(name for name in batch.schema.names if name != ROW_HASH)
+    start = pa.scalar(f"{table}\n".encode(), pa.binary())
+    parts = [part for name in names for part in _parts(name, batch.column(name))]
+    # A NULL must drop its whole entry, so the parts of an entry are joined before the entries are.
+    entries = [_joined(parts[at : at + 3], "emit_null") for at in range(0, len(parts), 3)]
+    texts = _joined([pa.repeat(start, batch.num_rows), *entries], "skip")
+    return [_digest(text) for text in texts.to_pylist()]
+
+
+def _value(value: str | int | float | bool) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, float):
+        return b"%d" % struct.unpack("<q", struct.pack("<d", value))
+    return b"%d" % value
+
+
+def _parts(name: str, column: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """The start of each entry, the value's length, and the value with the entry's end."""
+    values = _binary(name, column)
+    lengths = pc.cast(pc.cast(pc.call_function("binary_length", [values]), pa.string()), pa.binary())
+    label = pa.repeat(pa.scalar(f"{name}:".encode(), pa.binary()), len(column))
+    ended = _joined([pa.repeat(_COLON, len(column)), values, pa.repeat(_LINE_FEED, len(column))], "emit_null")
+    return label, lengths, ended
+
+
+def _binary(name: str, column: pa.Array) -> pa.Array:
+    kind = column.type
+    if pa.types.is_string(kind):
+        return pc.cast(column, pa.binary())
+    if pa.types.is_float64(kind):
+        column = column.view(pa.int64())
+    elif pa.types.is_boolean(kind):
+        column = pc.cast(column, pa.int8())
+    elif not pa.types.is_integer(kind):
+        raise TypeError(f"column {name} is {kind}: rows of strings, integers, doubles and truths can be hashed")
+    return pc.cast(pc.cast(column, pa.string()), pa.binary())
+
+
+def _joined(arrays: list[pa.Array], nulls: str) -> pa.Array:
+    return pc.call_function("binary_join_element_wise", [*arrays, _NOTHING], pc.JoinOptions(null_handling=nulls))
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:ID_LENGTH]
