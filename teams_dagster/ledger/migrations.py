@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.budgets import PROJECT, recount
+from teams_dagster.ledger.row_hash import ROW_HASH, row_hash
+
+ROWS_AT_ONCE = 10_000
+"""Rows held in memory while all of a table are rewritten."""
 
 OLDEST = 1
 """The oldest schema version that can be brought up to date."""
@@ -15,6 +21,8 @@ def migrate(connection: sa.Connection, version: int) -> None:
     """Take a ledger of `version` (`OLDEST` or later) to the present schema, inside a write transaction."""
     if version < 2:
         _to_2(connection)
+    if version < 3:
+        _to_3(connection)
     connection.execute(sa.update(schema.ledger_identity).values(schema_version=schema.SCHEMA_VERSION))
 
 
@@ -37,3 +45,22 @@ def _to_2(connection: sa.Connection) -> None:
             scope=PROJECT, queries=spent.queries, tokens=spent.tokens, nano_usd=spent.nano_usd
         )
     )
+
+
+def _to_3(connection: sa.Connection) -> None:
+    """Every row's hash, and the chain that seals them. Hashes of earlier rows say what they are now."""
+    schema.seals.create(connection, checkfirst=True)
+    for table in schema.HISTORY:
+        connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {ROW_HASH} TEXT NOT NULL DEFAULT ''")
+        marked = sa.update(table).where(table.c.seq == sa.bindparam("of")).values(row_hash=sa.bindparam("is"))
+        last = 0
+        while rows := _rows_after(connection, table, last):
+            last = rows[-1]["seq"]
+            hashes = [{"of": row.pop("seq"), "is": row_hash(table.name, row)} for row in rows]
+            connection.execute(marked, hashes)
+
+
+def _rows_after(connection: sa.Connection, table: sa.Table, seq: int) -> list[dict[str, Any]]:
+    """The next rows of a table, in their order."""
+    wanted = sa.select(table).where(table.c.seq > seq).order_by(table.c.seq).limit(ROWS_AT_ONCE)
+    return [dict(row) for row in connection.execute(wanted).mappings()]

@@ -4,8 +4,9 @@ A row's text is its table's name and a line feed, then for each column that is n
 
     <column>:<length of the value in bytes>:<value>\\n
 
-with strings in UTF-8, integers in decimal, truth as 1 or 0, and doubles as the integer that has their 64 bits. The
-hash is the first 32 hexadecimal digits of the text's SHA-256. NULLs are left out, so a table may gain columns.
+with strings in UTF-8, integers and times (microseconds) in decimal, truth as 1 or 0, and doubles as the integer that
+has their 64 bits. The hash is the first 32 hexadecimal digits of the text's SHA-256. NULLs are left out, so a table may
+gain columns.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def _binary(name: str, column: pa.Array) -> pa.Array:
     kind = column.type
     if pa.types.is_string(kind):
         return pc.cast(column, pa.binary())
-    if pa.types.is_float64(kind):
+    if pa.types.is_float64(kind) or pa.types.is_timestamp(kind):
         column = column.view(pa.int64())
     elif pa.types.is_boolean(kind):
         column = pc.cast(column, pa.int8())

@@ -16,11 +16,10 @@ from teams_dagster.ledger import schema
 from teams_dagster.ledger.budgets import Reservation, Spent
 from teams_dagster.ledger.owners import holder_of, is_dead
 from teams_dagster.ledger.records import Attempt, Place, Question, Result, StoredAnswer, Use
+from teams_dagster.ledger.row_hash import ROW_HASH, row_hash
 
 LOOK_UP_AT_ONCE = 500
 """Keys of one query: databases bound the number of its parameters."""
-
-_INSERTED = (schema.questions, schema.attempts, schema.results, schema.answers, schema.uses)
 
 
 class Rows:
@@ -45,7 +44,7 @@ class Rows:
         self.stored, self.claimed, self.spent = stored, claimed, spent
         self.begun, self.ended = begun, ended
         self._owner, self._process = owner, process
-        self._by_table: dict[str, list[dict[str, Any]]] = {table.name: [] for table in _INSERTED}
+        self._by_table: dict[str, list[dict[str, Any]]] = {table.name: [] for table in schema.HISTORY}
         self._claims: dict[str, str] = {}
         self._released: dict[str, str] = {}
         self._added: dict[str, Spent] = {}
@@ -55,9 +54,11 @@ class Rows:
     def insert(self, connection: sa.Connection) -> None:
         """Write everything collected. A question asked before and a use counted before are left as they are."""
         dialect = connection.dialect.name
-        for table in _INSERTED:
+        for table in schema.HISTORY:
             values = self._by_table[table.name]
             if values:
+                for row in values:
+                    row[ROW_HASH] = row_hash(table.name, row)
                 connection.execute(_insert(table, dialect), values)
         if self._claims:
             claims = [{"request_key": key, "owner": owner} for key, owner in self._claims.items()]
@@ -115,8 +116,8 @@ class Rows:
                 "rules_version": identity.rules_version,
                 "prompt_version": request.prompt_version,
                 "messages": json.dumps([{"role": m.role, "content": m.content} for m in request.messages]),
-                "temperature": request.sampling.temperature,
-                "top_p": request.sampling.top_p,
+                "temperature": float(request.sampling.temperature),
+                "top_p": float(request.sampling.top_p),
                 "max_tokens": request.sampling.max_tokens,
                 "replica": request.replica,
             }
@@ -153,7 +154,7 @@ class Rows:
                 **_usage(Usage() if completion is None else completion.usage),
                 "cost_nano_usd": result.cost_nano_usd,
                 "price_version": result.price_version,
-                "latency_ms": result.latency_ms,
+                "latency_ms": float(result.latency_ms),
                 "finished_at": result.finished_at,
             }
         )

@@ -1,15 +1,18 @@
 """The ledger database's tables, the same on SQLite and PostgreSQL.
 
-What happened is append-only (questions, attempts, results, answers, uses): `seq` rises with commit order (writers are
-serialised), so a reader that remembers the highest one it saw misses nothing. What is under way is not (owners, claims,
-spending, batches). Times are microseconds since the epoch, UTC. Money is nano-dollars.
+What happened is append-only (questions, attempts, results, answers, uses; each row carries its hash): `seq` rises with
+commit order (writers are serialised), so a reader that remembers the highest one it saw misses nothing, and what was
+written up to a `seq` can be sealed (seals). What is under way is not (owners, claims, spending, batches). Times are
+microseconds since the epoch, UTC. Money is nano-dollars.
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 2
+from teams_dagster.ledger.row_hash import ROW_HASH
+
+SCHEMA_VERSION = 3
 """Raised with every change of these tables."""
 
 USAGE = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "cache_write_tokens")
@@ -26,6 +29,11 @@ def _seq() -> sa.Column[int]:
 
 def _required(name: str) -> sa.Column[str]:
     return sa.Column(name, sa.Text, nullable=False)
+
+
+def _row_hash() -> sa.Column[str]:
+    """The hash of the row's other fields (`ledger.row_hash`), `seq` left out."""
+    return _required(ROW_HASH)
 
 
 def _where_asked() -> list[sa.Column[str]]:
@@ -72,6 +80,7 @@ questions = sa.Table(
     sa.Column("top_p", sa.Double, nullable=False),
     sa.Column("max_tokens", sa.Integer, nullable=False),
     sa.Column("replica", sa.BigInteger, nullable=False),
+    _row_hash(),
 )
 """What was sent, once per request key; `messages` is a JSON list of {role, content}, for a replay to compare with."""
 
@@ -88,6 +97,7 @@ attempts = sa.Table(
     sa.Column("reserved_tokens", sa.BigInteger),
     sa.Column("reserved_nano_usd", sa.BigInteger),
     sa.Column("batch_id", sa.Text),
+    _row_hash(),
 )
 """Intents: written before the call. One without a row in `results` is unresolved: perhaps paid, outcome unknown.
 
@@ -113,6 +123,7 @@ results = sa.Table(
     _required("price_version"),
     sa.Column("latency_ms", sa.Double, nullable=False),
     sa.Column("finished_at", sa.BigInteger, nullable=False),
+    _row_hash(),
 )
 """How attempts ended: status `ok` (a billed completion, whatever it says) or `failed`."""
 
@@ -127,6 +138,7 @@ answers = sa.Table(
     _required("outcome"),
     *_usage(),
     sa.Column("created_at", sa.BigInteger, nullable=False),
+    _row_hash(),
 )
 """The answer of each question, for reuse. The first one stays."""
 
@@ -143,10 +155,31 @@ uses = sa.Table(
     sa.Column("error_kind", sa.Text),
     *_where_asked(),
     sa.Column("asked_at", sa.BigInteger, nullable=False),
+    _row_hash(),
     sa.UniqueConstraint("use_id", "answered"),
 )
 """One row per question asked. A question that failed and was answered when the step ran again has two rows with
 one `use_id`; the answered one counts."""
+
+HISTORY = (questions, attempts, results, answers, uses)
+"""The append-only tables, in the order in which a question's rows are written."""
+
+seals = sa.Table(
+    "seals",
+    metadata,
+    _seq(),
+    _required("kind"),
+    _required("name"),
+    sa.Column("first_seq", sa.BigInteger),
+    sa.Column("last_seq", sa.BigInteger),
+    sa.Column("rows", sa.BigInteger),
+    _required("content"),
+    _required("previous"),
+    _required("head"),
+    sa.Column("sealed_at", sa.BigInteger, nullable=False),
+)
+"""The chain: each link seals the rows that a table gained (kind `rows`), or an artefact (kind `artefact`), and the link
+before it. Append-only."""
 
 owners = sa.Table(
     "owners",

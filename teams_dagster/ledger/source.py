@@ -14,6 +14,8 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
+from teams_dagster.ledger.database import LedgerError
+from teams_dagster.ledger.row_hash import ROW_HASH, batch_hashes
 from teams_dagster.ledger.schema import answers, attempts, questions, results, uses
 
 ROWS_AT_ONCE = 2_048
@@ -37,7 +39,19 @@ _TYPES: dict[type, pa.DataType] = {
     sa.Double: pa.float64(),
 }
 
+_OWN = ("seq", ROW_HASH)
+"""Columns that serve the ledger database itself."""
+
 _TIMES = {"started_at", "finished_at", "created_at", "asked_at"}
+
+
+@dataclass(frozen=True)
+class HashedRow:
+    """A row of the ledger by its place, with the hash it carries and the one its fields have."""
+
+    seq: int
+    stored: str
+    computed: str
 
 
 def end(connection: sa.Connection) -> Position:
@@ -66,23 +80,47 @@ def settled_calls(connection: sa.Connection, since: Position) -> pa.RecordBatchR
 
 def new_uses(connection: sa.Connection, since: Position) -> pa.RecordBatchReader:
     """Uses written after `since`."""
-    columns = [_whole_number(column) for column in uses.c if column.name not in ("seq", "answered")]
+    columns = [_whole_number(column) for column in uses.c if column.name not in (*_OWN, "answered")]
     return _stream(connection, sa.select(*columns).where(uses.c.seq > since.uses).order_by(uses.c.seq))
 
 
 def new_answers(connection: sa.Connection, since: Position) -> pa.RecordBatchReader:
     """Answers written after `since`."""
-    columns = [column for column in answers.c if column.name != "seq"]
+    columns = [column for column in answers.c if column.name not in _OWN]
     return _stream(connection, sa.select(*columns).where(answers.c.seq > since.answers).order_by(answers.c.seq))
+
+
+def row_hashes(connection: sa.Connection, table: sa.Table, first: int, last: int) -> Iterator[str]:
+    """The hashes that the rows of `table` from `first` to `last` carry, in their order."""
+    carried = sa.select(table.c.seq, table.c[ROW_HASH]).where(table.c.seq.between(first, last)).order_by(table.c.seq)
+    for batch in _stream(connection, carried):
+        yield from batch.column(ROW_HASH).to_pylist()
+
+
+def hashed_rows(connection: sa.Connection, table: sa.Table) -> Iterator[HashedRow]:
+    """Every row of `table`, in order, with its hash as it is stored and as it is computed now.
+
+    Raises LedgerError for a value that is not of its column's type, which this software never writes.
+    """
+    everything = [_whole_number(column) for column in table.c]
+    last = 0
+    try:
+        for batch in _stream(connection, sa.select(*everything).order_by(table.c.seq)):
+            content = batch.select([name for name in batch.schema.names if name not in _OWN])
+            seqs, stored = batch.column("seq").to_pylist(), batch.column(ROW_HASH).to_pylist()
+            yield from map(HashedRow, seqs, stored, batch_hashes(table.name, content))
+            last = seqs[-1]
+    except (pa.ArrowException, TypeError) as error:
+        raise LedgerError(f"the ledger's table {table.name} was changed, a little after row {last}: {error}") from error
 
 
 _ASKED = attempts.join(questions, attempts.c.request_key == questions.c.request_key)
 
 _CALL = [
-    *(column for column in attempts.c if column.name != "seq"),
+    *(column for column in attempts.c if column.name not in _OWN),
     *(questions.c[name] for name in ("base_url", "prompt_version", "replica")),
     sa.func.coalesce(results.c.status, "unresolved").label("status"),
-    *(column for column in results.c if column.name not in ("seq", "request_id", "status")),
+    *(column for column in results.c if column.name not in (*_OWN, "request_id", "status")),
 ]
 """The columns of `llm_calls`."""
 

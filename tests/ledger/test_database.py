@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import existing_ledger
 from teams_dagster.ledger.database import LedgerError, open_database, read_snapshot, sqlite_url, write_transaction
-from teams_dagster.ledger.schema import SCHEMA_VERSION, attempts, ledger_identity
+from teams_dagster.ledger.schema import HISTORY, SCHEMA_VERSION, attempts, ledger_identity
+from teams_dagster.ledger.source import hashed_rows
 from teams_dagster.ledger.writer import Ledger
 from tests.support.entries import ask, begin, intend
 
@@ -117,7 +118,9 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_with_all_it_holds(t
             index.drop(connection)
         for table, column in _ADDED_BY_2:
             connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
-        for table in ("owners", "claims", "spending", "batches"):
+        for table in HISTORY:
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} DROP COLUMN row_hash")
+        for table in ("owners", "claims", "spending", "batches", "seals"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.execute(sa.update(ledger_identity).values(schema_version=1))
     with Ledger(url) as ledger:
@@ -130,6 +133,9 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_with_all_it_holds(t
     with open_database(url).connect() as connection:
         assert connection.execute(sa.select(ledger_identity.c.schema_version)).scalar_one() == SCHEMA_VERSION
         assert {index["name"] for index in sa.inspect(connection).get_indexes("attempts")} == _INDEXES
+        hashed = [row for table in HISTORY for row in hashed_rows(connection, table)]
+        assert len(hashed) == 12
+        assert all(row.stored == row.computed for row in hashed)
 
 
 @pytest.mark.parametrize(

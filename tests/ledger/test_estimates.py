@@ -58,10 +58,19 @@ def answered(
             "asset_key": "expert_responses",
         }
         names = [f"request-{first + number}" for number in range(len(tokens))]
+        fixed = {"process": "p", "started_at": 1, "row_hash": ""}
         connection.execute(
             sa.insert(attempts),
             [
-                {"request_id": n, "request_key": n, "attempt": 1, **place, "process": "p", "started_at": 1}
+                {
+                    "request_id": n,
+                    "request_key": n,
+                    "attempt": 1,
+                    **place,
+                    "process": "p",
+                    "started_at": 1,
+                    "row_hash": "",
+                }
                 for n in names
             ],
         )
@@ -76,6 +85,7 @@ def answered(
                     "price_version": "1",
                     "latency_ms": 1.0,
                     "finished_at": 2,
+                    "row_hash": "",
                 }
                 for name, (prompt, completion) in zip(names, tokens, strict=True)
             ],

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.database import open_database, write_transaction
+from teams_dagster.ledger.row_hash import ROW_HASH, row_hash
 
 Row = tuple[sa.Table, dict[str, Any]]
 
@@ -128,6 +129,7 @@ def insert(url: str, rows: Iterable[Row]) -> None:
     try:
         with write_transaction(engine) as connection:
             for table, values in rows:
-                connection.execute(sa.insert(table), values)
+                hashed = {**values, ROW_HASH: row_hash(table.name, values)} if table in schema.HISTORY else values
+                connection.execute(sa.insert(table), hashed)
     finally:
         engine.dispose()
