@@ -1,6 +1,7 @@
 """The README tells the truth about what people type and query."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import duckdb
@@ -11,6 +12,7 @@ from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.read_model import refresh
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.settings import Settings
+from tests.support.commands import code_in, shell_blocks, unknown_commands
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,8 +36,8 @@ def test_every_setting_is_in_the_settings_table(field: str):
 
 def test_every_path_that_is_named_exists():
     named = re.findall(r"`((?:teams_dagster|resources|assets)/[\w./]+)`", README)
-    shown = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
-    for path in (*named, *shown):
+    linked = re.findall(r"\]\((?!https?:)([^)]+)\)", README)
+    for path in (*named, *linked):
         assert (ROOT / path).exists(), path
 
 
@@ -43,3 +45,14 @@ def test_the_largest_number_of_training_questions_is_right():
     config = TrainingConfig()
     asked = config.iterations * config.episodes_per_iteration * HORIZON * 2
     assert f"{asked:,} questions" in README
+
+
+def test_every_command_that_is_named_exists_with_its_options():
+    assert unknown_commands("make no-such; .venv/bin/teams demo --no-such") == ["make no-such", "teams demo --no-such"]
+    assert ".venv/bin/teams checks --junit checks.xml" in code_in(README)
+    assert unknown_commands(code_in(README)) == []
+
+
+@pytest.mark.parametrize("script", shell_blocks(README))
+def test_a_script_is_shell(script: str):
+    assert subprocess.run(["sh", "-n"], input=script, text=True, capture_output=True).stderr == ""

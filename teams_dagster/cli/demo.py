@@ -1,7 +1,6 @@
 """`teams demo`: the whole graph for one generation, in this process."""
 
 import fcntl
-import os
 import re
 import sys
 import time
@@ -21,6 +20,7 @@ from teams_dagster.cli.project import (
     read_run_config,
     wrong_config,
 )
+from teams_dagster.cli.runs import close_dead_runs, process_tags
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.read_model import UP_TO_DATE
 from teams_dagster.ledger.writer import Ledger
@@ -29,8 +29,6 @@ from teams_dagster.settings import Settings
 
 if TYPE_CHECKING:
     import dagster as dg
-
-PROCESS_TAG = "teams/process"
 
 _CLASS_PATH = re.compile(r"\A[\w.]+\.\w+: ")
 """How Dagster begins an error's message."""
@@ -76,13 +74,13 @@ def _materialise_everything(settings: Settings, partition: str | None, run_confi
     partition = generation_of(partition)
     began = time.monotonic()
     with dg.DagsterInstance.get() as instance:
-        _close_dead_runs(instance)
+        close_dead_runs(instance)
         try:
             result = defs.resolve_job_def("everything").execute_in_process(
                 instance=instance,
                 partition_key=partition,
                 run_config={**run_config, "loggers": {"console": {"config": {}}}},
-                tags={PROCESS_TAG: str(os.getpid())},
+                tags=process_tags(),
                 raise_on_error=False,
             )
         except dg.DagsterInvalidConfigError as error:
@@ -165,23 +163,3 @@ def _say_why(result: "dg.ExecuteInProcessResult") -> None:
         " has the details.",
         err=True,
     )
-
-
-def _close_dead_runs(instance: "dg.DagsterInstance") -> None:
-    """Mark runs as failed whose process was killed: nobody else would, without the daemon."""
-    import dagster as dg
-
-    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-        process = run.tags.get(PROCESS_TAG)
-        if process and not _alive(int(process)):
-            instance.report_run_failed(run, f"its process {process} was killed; a later run continues its work")
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

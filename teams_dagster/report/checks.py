@@ -1,0 +1,73 @@
+"""What asset checks found: plain values in, a table or JSON out."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from teams_dagster.report.text import shorten, visible
+
+LONGEST_FINDING = 200
+"""Characters of a finding in the table."""
+
+
+class Result(StrEnum):
+    """What came of a check."""
+
+    PASSED = "passed"
+    WARNING = "warning"
+    FAILED = "failed"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """One check of one asset. Its texts can hold anything that is in the data."""
+
+    asset: str
+    check: str
+    result: Result
+    finding: str
+    """What was found, or why it was not run or could not be executed."""
+    seconds: float = 0.0
+    details: str = ""
+    """What else was recorded, such as examples or where the check broke."""
+
+
+def check_lines(outcomes: Sequence[CheckOutcome]) -> list[str]:
+    """A table of the outcomes, safe in a terminal."""
+    rows = [("asset", "check", "result", "found")]
+    rows += [(o.asset, o.check, o.result, first_line(o.finding)) for o in outcomes]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return ["  ".join((*map(str.ljust, row, widths), row[3])).rstrip() for row in rows]
+
+
+def counts(outcomes: Sequence[CheckOutcome]) -> dict[str, int]:
+    """How many checks came to each result, those that none came to included."""
+    found = Counter(outcome.result for outcome in outcomes)
+    return {result.value: found[result] for result in Result}
+
+
+def summary_line(outcomes: Sequence[CheckOutcome]) -> str:
+    """`25 checks: 22 passed, 2 warnings, 0 failed, 1 not run`."""
+    found = counts(outcomes)
+    warnings = "warning" if found[Result.WARNING] == 1 else "warnings"
+    return (
+        f"{len(outcomes)} checks: {found[Result.PASSED]} passed, {found[Result.WARNING]} {warnings},"
+        f" {found[Result.FAILED]} failed, {found[Result.NOT_RUN]} not run"
+    )
+
+
+def checks_json(outcomes: Sequence[CheckOutcome], run_id: str) -> str:
+    """The same as one JSON object in plain ASCII, so that no text in it can control a terminal."""
+    content = {"run_id": run_id, "counts": counts(outcomes), "checks": [asdict(outcome) for outcome in outcomes]}
+    return json.dumps(content, indent=1)
+
+
+def first_line(text: str) -> str:
+    """The first line of `text` that says something, safe to show, shortened."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return shorten(visible(line).replace("\t", " "), LONGEST_FINDING)
