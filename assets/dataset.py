@@ -6,37 +6,29 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
+from assets.columns import dataset_columns
+from assets.dataset_origin import data_card, generations_of, write_lineage
 from assets.making import OWNERS, AssetConfig, make_or_reuse
-from assets.manifests import generated_for, read_manifest
 from assets.responses import expert_responses
 from assets.seeds import read_seeds
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
-from teams_dagster.dataset.card import DataCard, render_card
+from teams_dagster.dataset.card import CARD
 from teams_dagster.dataset.curation import Curated, curate
 from teams_dagster.dataset.export import export_dataset
+from teams_dagster.dataset.folder import FILES, describe_folder
 from teams_dagster.dataset.sample import Example, Sample
 from teams_dagster.dataset.splits import split_examples
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.seed_files import texts_in
 from teams_dagster.instructions.seed_splits import Split, dataset_sides, seed_clusters
 from teams_dagster.instructions.seeds import Seed
-from teams_dagster.ledger.costs import cost_of_requests
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.report.markdown import markdown_table
 from teams_dagster.streams import content_hash
 
-FILES = "files"
 SHOWN = 5
-
-LIMITS = (
-    "The texts are synthetic: they hold the errors and the views of the models that wrote them.",
-    "A reviewer model judged each rewrite; no person read the samples.",
-)
-OFFLINE_LIMITS = (
-    "The offline rules wrote these texts. They show that the line works; they teach a model nothing worth knowing.",
-)
 
 
 @dg.asset(
@@ -44,9 +36,10 @@ OFFLINE_LIMITS = (
     deps=[dg.AssetDep(expert_responses, partition_mapping=dg.LastPartitionMapping())],
     kinds={"huggingface", "parquet"},
     owners=OWNERS,
-    code_version="1",
+    metadata=dataset_columns(),
+    code_version="2",
     description="The samples of all generations, curated, de-duplicated, decontaminated and split by seed; exported as"
-    " Alpaca JSON, chat JSONL and Parquet with a data card.",
+    " Alpaca and ShareGPT JSON, chat JSONL and Parquet, with each row's lineage, a data card and Croissant metadata.",
 )
 def instruction_dataset(
     context: dg.AssetExecutionContext,
@@ -80,10 +73,14 @@ def instruction_dataset(
             for split, examples in splits.items()
             for e in examples
         )
-        write_table(draft.folder, "dataset_samples", rows)
+        members = write_table(draft.folder, "dataset_samples", rows)
         facts = _facts(curated, splits, answered)
-        card = _card(version, facts, answered, store, ledger, [path.name for path in evaluation_sets])
-        (draft.folder / FILES / "README.md").write_text(render_card(card), encoding="utf-8")
+        generations = generations_of(store, answered)
+        with ledger.open() as opened:
+            card = data_card(version, facts, generations, opened, [path.name for path in evaluation_sets])
+            write_lineage(draft.folder, members, generations, opened)
+        (draft.folder / CARD).write_text(card.to_json(), encoding="utf-8")
+        describe_folder(draft.folder / FILES, card)
         draft.finish(version, facts)
 
     inputs = {
@@ -131,71 +128,6 @@ def _facts(curated: Curated, splits: dict[Split, tuple[Example, ...]], answered:
         "seeds": {split: len({e.seed_id for e in examples}) for split, examples in splits.items()},
         "dropped": dropped,
         "generations": [artefact.manifest["partition_key"] for artefact in answered],
-    }
-
-
-def _card(
-    version: str,
-    facts: dict[str, Any],
-    answered: list[Artefact],
-    store: ArtefactStore,
-    ledger: LedgerConnection,
-    evaluation_sets: list[str],
-) -> DataCard:
-    generated = [generated_for(store, responses) for responses in answered]
-    manifests = [read_manifest(artefact) for artefact in generated]
-    libraries = [
-        store.of_version("seed_instructions", seeds_version)
-        for seeds_version in dict.fromkeys(manifest.seeds_version for manifest in manifests)
-    ]
-    identities = [(role, identity) for manifest in manifests for role, identity in manifest.models]
-    models: dict[str, dict[str, None]] = {}
-    for role, identity in identities:
-        models.setdefault(role, {})[str(identity)] = None
-    with ledger.open() as opened:
-        cost = cost_of_requests(opened, _requests(generated, answered))
-    return DataCard(
-        name="TeaMs-RL instructions",
-        dataset_version=version,
-        licence="other",
-        licence_note="The seeds' licence and the terms of the models named above bind these texts.",
-        languages=(),
-        seeds_source=", ".join(library.facts["source"] for library in libraries),
-        seeds_sha256=", ".join(library.facts["sha256"] for library in libraries),
-        seeds_used=len({seed_id for manifest in manifests for seed_id, _ in manifest.replicas}),
-        seeds_refused=_refused(libraries),
-        generations=tuple(facts["generations"]),
-        examples=facts["examples"],
-        dropped=facts["dropped"],
-        models={role: "; ".join(found) for role, found in models.items()},
-        policy_version=", ".join(dict.fromkeys(manifest.policy_version for manifest in manifests)),
-        queries=sum(a.facts["questions"] for a in generated) + sum(a.facts["samples"] for a in answered),
-        cost_nano_usd=cost,
-        evaluation_sets=tuple(evaluation_sets),
-        limits=LIMITS + (OFFLINE_LIMITS if any(i.provider == "offline" for _, i in identities) else ()),
-    )
-
-
-def _refused(libraries: list[Artefact]) -> dict[str, int]:
-    """Refused rows of the seed files by reason."""
-    reasons = [
-        reason
-        for library in libraries
-        for reason in pq.read_table(library.path("refused_seeds.parquet"))["reason"].to_pylist()
-    ]
-    return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
-
-
-def _requests(generated: list[Artefact], answered: list[Artefact]) -> set[str]:
-    """The requests that the dataset's texts came from."""
-    columns = {"transitions": ["rewrite_request_id", "review_request_id"], "samples": ["respond_request_id"]}
-    return {
-        request
-        for table, artefacts in (("transitions", generated), ("samples", answered))
-        for artefact in artefacts
-        for column in pq.read_table(artefact.path(f"{table}.parquet"), columns=columns[table]).columns
-        for request in column.to_pylist()
-        if request
     }
 
 

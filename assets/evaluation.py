@@ -8,6 +8,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 from pydantic import Field
 
+from assets.columns import EVALUATION_SCORES, table_columns
 from assets.dataset import instruction_dataset, read_examples
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.models import MODEL, base_model, lora_model, qlora_model, student_path
@@ -34,6 +35,7 @@ class EvaluationConfig(AssetConfig):
     deps=[base_model, lora_model, qlora_model, instruction_dataset],
     kinds={"huggingface"},
     owners=OWNERS,
+    metadata=table_columns("evaluation_scores", EVALUATION_SCORES),
     code_version="1",
     description="Held-out loss per response token and 4-way response choice of the base and each adapter, with standard"
     " errors clustered by seed and paired differences.",

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
+from assets.columns import TRANSITIONS, table_columns
 from assets.expectations import ASKING, UNTRAINED, Pace, asking_of, last_pace, paces_of, rewriting, still_open
 from assets.making import OWNERS, UNANSWERED, Output, make_or_reuse, output_of, refuse_silence
 from assets.manifests import (
@@ -51,6 +52,7 @@ FAILED = "failed"
     partitions_def=GENERATIONS,
     kinds={"openai", "parquet"},
     owners=OWNERS,
+    metadata=table_columns("transitions", TRANSITIONS),
     code_version="1",
     description="The policy steering the expert over this generation's seeds: every transition, accepted or not.",
 )

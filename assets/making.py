@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from assets.columns import lineage_of
 from resources.stores import Artefact, ArtefactStore, Draft, fingerprint
 
 OWNERS = ["team:data"]
@@ -127,7 +128,12 @@ def make_or_reuse(
     shown = {
         name: round(value, DIGITS) if isinstance(value, float) else value for name, value in show(artefact).items()
     }
-    metadata = {**shown, "reused": reused, "folder": dg.MetadataValue.path(str(artefact.folder))}
+    metadata = {
+        **shown,
+        **lineage_of(context.assets_def),
+        "reused": reused,
+        "folder": dg.MetadataValue.path(str(artefact.folder)),
+    }
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(artefact.data_version))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from assets.columns import ADAPTERS, table_columns
 from assets.dataset import instruction_dataset, read_examples
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from resources.language_models.roles import LanguageModels
@@ -33,6 +34,7 @@ class BaseConfig(AssetConfig):
     group_name="models",
     kinds={"huggingface"},
     owners=OWNERS,
+    metadata=table_columns("models"),
     code_version="1",
     description="The student before training: the model TEAMS_STUDENT names, or a tiny one pre-trained on the spot.",
 )
@@ -110,6 +112,7 @@ class AdapterSettings(AssetConfig):
     deps=[base_model, instruction_dataset],
     kinds={"huggingface", "torch"},
     owners=OWNERS,
+    metadata=table_columns("models", ADAPTERS),
     code_version="1",
     description="A LoRA adapter of the base, trained on the dataset's training side with loss on the response only.",
 )
@@ -125,6 +128,7 @@ def lora_model(
     deps=[base_model, instruction_dataset],
     kinds={"huggingface", "torch"},
     owners=OWNERS,
+    metadata=table_columns("models", ADAPTERS),
     code_version="1",
     description="A QLoRA adapter: the same on the base's weights in 4 bits (NF4).",
 )

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from assets.answers_cost import AnswersCost, answers_cost
+from assets.columns import POLICIES, table_columns
 from assets.expectations import ASKING, UNTRAINED, asking_of, guiding, paces_of, rewriting, still_open
 from assets.making import OWNERS, Output, make_or_reuse, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
@@ -58,6 +59,7 @@ NUMBERS = (
     deps=[seed_instructions],
     kinds={"torch", "parquet"},
     owners=OWNERS,
+    metadata=table_columns("policies", POLICIES),
     code_version="1",
     description="The policy that chooses operations, trained on the reviewer's verdicts: checkpoint, learning curve,"
     " operation mix.",

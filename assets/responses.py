@@ -9,6 +9,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 from pydantic import Field
 
+from assets.columns import SAMPLES, table_columns
 from assets.expectations import SAMPLED, answering, still_open
 from assets.generation import generated_instructions
 from assets.making import (
@@ -60,6 +61,7 @@ class ResponsesConfig(AssetConfig):
     partitions_def=GENERATIONS,
     kinds={"openai", "parquet"},
     owners=OWNERS,
+    metadata=table_columns("samples", SAMPLES),
     code_version="1",
     description="The expert's answer to every accepted instruction; rejected answers are kept with their reason.",
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pyarrow.parquet as pq
 
+from assets.columns import table_columns
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft
@@ -26,6 +27,7 @@ SHOWN = 20
     group_name="seeds",
     kinds={"python", "parquet"},
     owners=OWNERS,
+    metadata=table_columns("seeds"),
     code_version="1",
     description="Validated, de-duplicated, decontaminated seed instructions; every refused row with its reason.",
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from teams_dagster.dataset.provenance import COLUMNS
 from teams_dagster.environment.state import HORIZON
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.read_model import refresh
@@ -25,6 +26,11 @@ def test_every_column_of_every_table_and_view_is_documented(tmp_path: Path):
     told = set(re.findall(r"`([a-z0-9_]+)`", README))
     missing = [f"{table}.{column}" for table, column in columns if not {table, column} <= told]
     assert [name for name in missing if not name.startswith("read_model_")] == []
+
+
+def test_every_column_of_the_exported_lineage_is_documented():
+    told = set(re.findall(r"`([a-z0-9_]+)`", README.split("## The dataset elsewhere")[1].split("\n## ")[0]))
+    assert {column.name for column in COLUMNS} <= told
 
 
 @pytest.mark.parametrize(

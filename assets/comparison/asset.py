@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
+from assets.columns import POLICY_SCORES, table_columns
 from assets.comparison.config import ComparisonSettings
 from assets.comparison.estimate import comparison_asking, comparison_episodes, comparison_questions
 from assets.comparison.scores import Kept, all_scores
@@ -57,6 +58,7 @@ PICTURED = ("accepted_per_query", "accepted_per_episode", "distinct_accepted_per
     deps=[seed_instructions, trained_policy],
     kinds={"python", "parquet"},
     owners=OWNERS,
+    metadata=table_columns("policy_scores", POLICY_SCORES),
     code_version="2",
     description="The trained policy against uniform (what Evol-Instruct does) and other baselines on seeds it was never"
     " trained on, at an equal number of questions, with paired 95% intervals. Nothing paid depends on it.",

@@ -8,12 +8,17 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 
+from teams_dagster.dataset.formats import Format
+from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.instructions.seed_splits import Split
 
 NANO = 1_000_000_000
+
+CARD = "card.json"
+"""The facts of a dataset, stored beside its files: an export of some of them is described by the same."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +33,8 @@ class DataCard:
     """What binds the answers: the terms of the models that wrote them."""
     languages: tuple[str, ...]
     """ISO 639-1 codes; none where it is not known."""
-    seeds_source: str
-    seeds_sha256: str
+    seed_files: tuple[tuple[str, str], ...]
+    """Name and SHA-256 of each file that seeds came from."""
     seeds_used: int
     seeds_refused: Mapping[str, int]
     """Rows refused, by reason."""
@@ -38,66 +43,111 @@ class DataCard:
     examples: Mapping[Split, int]
     dropped: Mapping[str, int]
     """Samples left out, by reason."""
-    models: Mapping[str, str]
-    """Role to model."""
-    policy_version: str
+    models: Mapping[str, tuple[str, ...]]
+    """Role to the models that served it."""
+    policy_versions: tuple[str, ...]
     queries: int
     cost_nano_usd: int | None
     """None where the price of a model is not known."""
     evaluation_sets: tuple[str, ...]
     """What the dataset was checked against for contamination."""
+    biases: tuple[str, ...]
     limits: tuple[str, ...]
 
+    @property
+    def total(self) -> int:
+        """How many examples there are."""
+        return sum(self.examples.values())
 
-def render_card(card: DataCard) -> str:
-    """The text of the dataset's `README.md`."""
-    total = sum(card.examples.values())
+    @property
+    def summary(self) -> str:
+        """What the dataset is, in a few sentences."""
+        return (
+            f"{self.total:,} instructions with answers, made by TeaMs-RL (teams-dagster) from {self.seeds_used:,} seeds"
+            " that people wrote: a learned policy chose how each instruction was rewritten, a language model rewrote"
+            " and answered it. The texts are synthetic."
+        )
+
+    @property
+    def contamination(self) -> str:
+        """What the dataset was checked against."""
+        if not self.evaluation_sets:
+            return "It was not checked against any evaluation set."
+        return f"No row shares 13 words in a row with: {', '.join(self.evaluation_sets)}."
+
+    def of_splits(self, splits: Collection[str]) -> DataCard:
+        """The card of an export that holds only these splits."""
+        return replace(self, examples={split: rows for split, rows in self.examples.items() if split in splits})
+
+    def to_json(self) -> str:
+        """Readable JSON, the same bytes for the same facts."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> DataCard:
+        """Read what `to_json` wrote."""
+        values = json.loads(text)
+        for name in ("languages", "generations", "policy_versions", "evaluation_sets", "biases", "limits"):
+            values[name] = tuple(values[name])
+        values["seed_files"] = tuple((source, digest) for source, digest in values["seed_files"])
+        values["models"] = {role: tuple(models) for role, models in values["models"].items()}
+        return cls(**values)
+
+
+def render_card(card: DataCard, files: Collection[str]) -> str:
+    """The text of the `README.md` beside `files`, which its header tells loaders to read."""
     sections = [
-        _front_matter(card, total),
+        _front_matter(card, files),
         f"# {_inline(card.name)}",
-        f"{total:,} instructions with answers, made by TeaMs-RL (teams-dagster) from {card.seeds_used:,} seeds that "
-        "people wrote: a learned policy chose how each instruction was rewritten, a language model rewrote and "
-        "answered it. The texts are synthetic.",
-        f"Dataset version `{card.dataset_version}`, policy version `{card.policy_version}`.",
+        card.summary,
+        f"Dataset version `{card.dataset_version}`, policy version `{', '.join(card.policy_versions)}`.",
         "## Examples",
         _table(("split", "examples"), card.examples.items()),
         "The split follows the seed: near-duplicate seeds, and all that was made from one seed in any generation, are "
         "on one side.",
+        "## Files",
+        "\n".join(f"- `{name}`" for name in sorted(files)),
         "## Where it comes from",
-        f"Seeds: `{_code(card.seeds_source)}`, SHA-256 `{card.seeds_sha256}`. "
+        "Seeds: " + ", ".join(f"`{_code(source)}`, SHA-256 `{digest}`" for source, digest in card.seed_files) + ". "
         f"Generations: {_inline(', '.join(card.generations)) or 'none'}.",
-        _table(("role", "model"), sorted(card.models.items())),
+        _table(("role", "model"), ((role, "; ".join(models)) for role, models in sorted(card.models.items()))),
         "## What was left out",
         _table(("seed rows refused", "rows"), sorted(card.seeds_refused.items())),
         _table(("samples dropped", "samples"), sorted(card.dropped.items())),
-        _contamination(card.evaluation_sets),
+        _inline(card.contamination),
         "## What it cost",
         f"{card.queries:,} queries, {_dollars(card.cost_nano_usd)}.",
         "## Licence",
         _inline(card.licence_note),
         "## Limits",
-        "\n".join(f"- {_inline(limit)}" for limit in card.limits),
+        "\n".join(f"- {_inline(limit)}" for limit in (*card.biases, *card.limits)),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _front_matter(card: DataCard, total: int) -> str:
+def _front_matter(card: DataCard, files: Collection[str]) -> str:
     header = {
         "pretty_name": card.name,
         "license": card.licence,
         "language": list(card.languages),
         "task_categories": ["text-generation"],
-        "size_categories": [_size_category(total)],
+        "size_categories": [_size_category(card.total)],
         "tags": ["instruction-tuning", "synthetic", "teams-rl"],
-        "configs": [
-            {
-                "config_name": "default",
-                "data_files": [{"split": split, "path": f"{split}.parquet"} for split in card.examples],
-            }
-        ],
+        "configs": list(_configs(card, files)),
     }
     lines = (f"{key}: {_yaml(value)}" for key, value in header.items() if value)
     return "\n".join(["---", *lines, "---"])
+
+
+def _configs(card: DataCard, files: Collection[str]) -> Iterator[Mapping[str, object]]:
+    """What loaders read: the rows in the first format that there is of all of them, and the lineage beside Parquet."""
+    for form in (Format.PARQUET, Format.ALPACA, Format.CHAT, Format.SHAREGPT):
+        data_files = [{"split": split, "path": form.file_name(split)} for split in card.examples]
+        if data_files and all(file["path"] in files for file in data_files):
+            yield {"config_name": "default", "data_files": data_files}
+            if form is Format.PARQUET and LINEAGE in files:
+                yield {"config_name": "lineage", "data_files": LINEAGE}
+            return
 
 
 def _yaml(value: object) -> str:
@@ -117,12 +167,6 @@ def _table(header: tuple[str, str], rows: Iterable[tuple[str, object]]) -> str:
         for name, value in rows
     ]
     return "\n".join([f"| {header[0]} | {header[1]} |", "|---|---|", *body]) if body else ""
-
-
-def _contamination(evaluation_sets: tuple[str, ...]) -> str:
-    if not evaluation_sets:
-        return "It was not checked against any evaluation set."
-    return f"No row shares 13 words in a row with: {_inline(', '.join(evaluation_sets))}."
 
 
 def _dollars(nano_usd: int | None) -> str:

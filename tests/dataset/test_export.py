@@ -2,60 +2,89 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from teams_dagster.dataset import export
 from teams_dagster.dataset.export import export_dataset
+from teams_dagster.dataset.formats import Format
 from teams_dagster.dataset.sample import Example
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.seed_splits import Split
 from teams_dagster.student.chat import user_message
+from tests.support.datasets import HOSTILE, ROWS
 
-HOSTILE = "</script><script>alert(1)</script> \u202egnp.exe \u2028 ../../x\\y \" ' `\r\n\t\0 é 😀"
-SPLITS: dict[Split, tuple[Example, ...]] = {
-    "train": (
-        Example("a", "s1", Instruction("Add.", "1 + 1"), "2"),
-        Example("../../b", "s2", Instruction(HOSTILE, HOSTILE), HOSTILE),
-    ),
-    "validation": (Example("c", "s3", Instruction("Name a tree."), "Oak."),),
-    "held_out": (),
+SPLITS = {**ROWS, "held_out": ()}
+
+AS_ROWS: dict[Format, Callable[[Example], dict[str, Any]]] = {
+    Format.ALPACA: lambda e: {"instruction": e.instruction.text, "input": e.instruction.input, "output": e.response},
+    Format.SHAREGPT: lambda e: {
+        "conversations": [
+            {"from": "human", "value": user_message(e.instruction)},
+            {"from": "gpt", "value": e.response},
+        ]
+    },
+    Format.CHAT: lambda e: {
+        "messages": [
+            {"role": "user", "content": user_message(e.instruction)},
+            {"role": "assistant", "content": e.response},
+        ]
+    },
+    Format.PARQUET: lambda e: {
+        "sample_id": e.sample_id,
+        "seed_id": e.seed_id,
+        "instruction": e.instruction.text,
+        "input": e.instruction.input,
+        "output": e.response,
+    },
 }
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    export_dataset(tmp_path / "dataset", SPLITS)
-    return tmp_path / "dataset"
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dataset")
+    export_dataset(folder, SPLITS)
+    return folder
 
 
 def test_each_split_is_written_in_each_format_and_nothing_else(folder: Path) -> None:
-    names = {f"{split}.{suffix}" for split in SPLITS for suffix in ("alpaca.json", "chat.jsonl", "parquet")}
-    assert {path.name for path in folder.rglob("*")} == names
+    suffixes = ("alpaca.json", "sharegpt.json", "chat.jsonl", "parquet")
+    assert {path.name for path in folder.rglob("*")} == {f"{split}.{suffix}" for split in SPLITS for suffix in suffixes}
 
 
+@pytest.mark.parametrize("form", [Format.ALPACA, Format.SHAREGPT])
 @pytest.mark.parametrize("split", SPLITS)
-def test_alpaca_json_gives_the_rows_back(folder: Path, split: Split) -> None:
-    assert json.loads((folder / f"{split}.alpaca.json").read_bytes()) == [
-        {"instruction": e.instruction.text, "input": e.instruction.input, "output": e.response} for e in SPLITS[split]
-    ]
+def test_a_json_file_is_a_list_that_gives_the_rows_back(folder: Path, split: Split, form: Format) -> None:
+    found = json.loads((folder / form.file_name(split)).read_bytes())
+    assert found == [AS_ROWS[form](e) for e in SPLITS[split]]
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_chat_jsonl_gives_the_rows_back_one_a_line(folder: Path, split: Split) -> None:
     lines = (folder / f"{split}.chat.jsonl").read_bytes().split(b"\n")[:-1]
-    assert [[m["content"] for m in json.loads(line)["messages"]] for line in lines] == [
-        [user_message(e.instruction), e.response] for e in SPLITS[split]
-    ]
+    assert [json.loads(line) for line in lines] == [AS_ROWS[Format.CHAT](e) for e in SPLITS[split]]
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_parquet_gives_the_rows_back_with_their_ids(folder: Path, split: Split) -> None:
     rows = pq.read_table(folder / f"{split}.parquet").to_pylist()
-    assert [
-        Example(r["sample_id"], r["seed_id"], Instruction(r["instruction"], r["input"]), r["output"]) for r in rows
-    ] == [*SPLITS[split]]
+    assert rows == [AS_ROWS[Format.PARQUET](e) for e in SPLITS[split]]
+
+
+@pytest.mark.parametrize("form", Format)
+def test_the_loader_of_the_hub_gives_every_row_of_every_format_back(
+    folder: Path, form: Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    builder = "parquet" if form is Format.PARQUET else "json"
+    files = {"train": str(folder / form.file_name("train"))}
+    loaded = datasets.load_dataset(builder, data_files=files, cache_dir=str(tmp_path))["train"]
+    assert loaded.to_list() == [AS_ROWS[form](e) for e in SPLITS["train"]]
 
 
 def test_the_same_rows_give_the_same_bytes_and_the_digests_are_of_the_files(tmp_path: Path) -> None:
@@ -65,24 +94,38 @@ def test_the_same_rows_give_the_same_bytes_and_the_digests_are_of_the_files(tmp_
         assert hashlib.sha256((tmp_path / "two" / name).read_bytes()).hexdigest() == digest
 
 
-def test_many_rows_are_written_in_groups_without_loss(tmp_path: Path) -> None:
-    rows = tuple(Example(f"{k:05d}", "s", Instruction(f"Do {k}."), "Done.") for k in range(20_001))
+def test_rows_are_read_once_and_written_before_the_next_ones_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "ROWS_AT_ONCE", 100)
+    sizes: list[int] = []
+
+    def rows() -> Iterator[Example]:
+        for k in range(1_000):
+            sizes.append((tmp_path / "train.parquet.part").stat().st_size)
+            yield Example(f"{k:05d}", "s", Instruction(f"Do {k}.", hashlib.sha512(b"%d" % k).hexdigest() * 20), "Done.")
+
+    export_dataset(tmp_path, {"train": rows()})
+    assert len(sizes) == 1_000
+    assert sizes[500] > sizes[0], "half of the rows are on disk when the other half is not read yet"
+    assert pq.read_metadata(tmp_path / "train.parquet").num_row_groups == 10
+
+
+def test_few_long_texts_are_a_group_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "CHARACTERS_AT_ONCE", 10_000)
+    rows = [Example(str(k), "s", Instruction("word " * 1_000), HOSTILE) for k in range(6)]
     export_dataset(tmp_path, {"train": rows})
-    parquet = pq.ParquetFile(tmp_path / "train.parquet")
-    assert parquet.num_row_groups == 3
-    assert parquet.read(["sample_id"])["sample_id"].to_pylist() == [row.sample_id for row in rows]
+    assert pq.read_metadata(tmp_path / "train.parquet").num_row_groups == 3
+    assert pq.read_table(tmp_path / "train.parquet")["sample_id"].to_pylist() == [row.sample_id for row in rows]
 
 
 def test_an_export_that_was_cut_off_can_be_repeated(tmp_path: Path) -> None:
-    (tmp_path / "train.parquet.part").write_bytes(b"half a file")
+    def cut_off() -> Iterator[Example]:
+        yield from ROWS["train"]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_dataset(tmp_path, {"train": cut_off()})
+    assert {path.suffix for path in tmp_path.iterdir()} == {".part"}
     export_dataset(tmp_path, SPLITS)
     assert not list(tmp_path.glob("*.part"))
-
-
-def test_the_hub_loader_reads_the_exported_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = pytest.importorskip("datasets")
-    export_dataset(tmp_path / "dataset", SPLITS)
-    files = {"train": str(tmp_path / "dataset" / "train.alpaca.json")}
-    loaded = datasets.load_dataset("json", data_files=files, cache_dir=str(tmp_path / "cache"))
-    assert loaded["train"][0] == {"instruction": "Add.", "input": "1 + 1", "output": "2"}

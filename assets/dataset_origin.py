@@ -1,0 +1,126 @@
+"""Where the dataset comes from: the generations behind it, its data card, the lineage of its rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from assets.manifests import generated_for, read_manifest
+from resources.stores import Artefact, ArtefactStore
+from teams_dagster.completions.protocol import Role
+from teams_dagster.dataset.card import DataCard
+from teams_dagster.dataset.generation import GenerationManifest
+from teams_dagster.dataset.provenance import LINEAGE, Generation, write_provenance
+from teams_dagster.ledger.costs import cost_of_requests, costs_of
+from teams_dagster.ledger.writer import Ledger
+
+BIASES = ("The texts are synthetic: they hold the errors and the views of the models that wrote them.",)
+LIMITS = ("A reviewer model judged each rewrite; no person read the samples.",)
+OFFLINE_LIMITS = (
+    "The offline rules wrote these texts. They show that the line works; they teach a model nothing worth knowing.",
+)
+
+
+@dataclass(frozen=True)
+class AnsweredGeneration:
+    """A generation with its answers, and the seeds it was begun with."""
+
+    manifest: GenerationManifest
+    seeds: Artefact
+    generated: Artefact
+    responses: Artefact
+
+
+def generations_of(store: ArtefactStore, answered: Sequence[Artefact]) -> list[AnsweredGeneration]:
+    """What the artefacts of `expert_responses` were made from. Raises ArtefactMissing where it is gone."""
+    found = []
+    for responses in answered:
+        generated = generated_for(store, responses)
+        manifest = read_manifest(generated)
+        seeds = store.of_version("seed_instructions", manifest.seeds_version)
+        found.append(AnsweredGeneration(manifest, seeds, generated, responses))
+    return found
+
+
+def write_lineage(folder: Path, members: Path, generations: Sequence[AnsweredGeneration], ledger: Ledger) -> None:
+    """Write the origin of each sample in `members` into `folder`."""
+    sources = [
+        Generation(
+            seeds=generation.seeds.path("seeds.parquet"),
+            transitions=generation.generated.path("transitions.parquet"),
+            samples=generation.responses.path("samples.parquet"),
+            expert=str(dict(generation.manifest.models)[Role.EXPERT]),
+            reviewer=str(dict(generation.manifest.models)[Role.REVIEWER]),
+            respond_prompt_version=dict(generation.manifest.prompt_versions)["respond"],
+        )
+        for generation in generations
+    ]
+    write_provenance(folder / LINEAGE, members, sources, partial(costs_of, ledger))
+
+
+def data_card(
+    version: str,
+    facts: dict[str, Any],
+    generations: Sequence[AnsweredGeneration],
+    ledger: Ledger,
+    evaluation_sets: Sequence[str],
+) -> DataCard:
+    """The facts of the dataset's card."""
+    manifests = [generation.manifest for generation in generations]
+    libraries = list({generation.seeds.data_version: generation.seeds for generation in generations}.values())
+    identities = [(role, identity) for manifest in manifests for role, identity in manifest.models]
+    models: dict[str, dict[str, None]] = {}
+    for role, identity in identities:
+        models.setdefault(role, {})[str(identity)] = None
+    return DataCard(
+        name="TeaMs-RL instructions",
+        dataset_version=version,
+        licence="other",
+        licence_note="The seeds' licence and the terms of the models named above bind these texts.",
+        languages=(),
+        seed_files=tuple((library.facts["source"], library.facts["sha256"]) for library in libraries),
+        seeds_used=len({seed_id for manifest in manifests for seed_id, _ in manifest.replicas}),
+        seeds_refused=_refused(libraries),
+        generations=tuple(facts["generations"]),
+        examples=facts["examples"],
+        dropped=facts["dropped"],
+        models={role: tuple(found) for role, found in models.items()},
+        policy_versions=tuple(dict.fromkeys(manifest.policy_version for manifest in manifests)),
+        queries=sum(g.generated.facts["questions"] + g.responses.facts["samples"] for g in generations),
+        cost_nano_usd=cost_of_requests(ledger, _requests(generations)),
+        evaluation_sets=tuple(evaluation_sets),
+        biases=BIASES,
+        limits=LIMITS + (OFFLINE_LIMITS if any(i.provider == "offline" for _, i in identities) else ()),
+    )
+
+
+def _refused(libraries: Sequence[Artefact]) -> dict[str, int]:
+    """Refused rows of the seed files by reason."""
+    reasons = [
+        reason
+        for library in libraries
+        for reason in pq.read_table(library.path("refused_seeds.parquet"))["reason"].to_pylist()
+    ]
+    return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
+
+
+def _requests(generations: Sequence[AnsweredGeneration]) -> set[str]:
+    """The requests that the dataset's texts came from."""
+    tables = [
+        (artefact.path(f"{table}.parquet"), columns)
+        for generation in generations
+        for artefact, table, columns in (
+            (generation.generated, "transitions", ["rewrite_request_id", "review_request_id"]),
+            (generation.responses, "samples", ["respond_request_id"]),
+        )
+    ]
+    return {
+        request
+        for path, columns in tables
+        for column in pq.read_table(path, columns=columns).columns
+        for request in column.to_pylist()
+        if request
+    }

@@ -1,0 +1,79 @@
+"""`teams export`: the dataset, or a part of it, in a folder of its own."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from teams_dagster.cli.project import open_settings
+from teams_dagster.dataset.card import CARD, DataCard
+from teams_dagster.dataset.copying import CopyRefused, Part, StoredDataset, copy_dataset
+from teams_dagster.dataset.folder import FILES
+from teams_dagster.dataset.formats import Format
+from teams_dagster.dataset.splits import SPLITS
+from teams_dagster.instructions.seed_splits import Split
+
+if TYPE_CHECKING:
+    from resources.stores import Artefact
+
+FORMATS = (*(form.value for form in Format), "all")
+KEY = "instruction_dataset"
+
+
+@click.command()
+@click.option("--format", "form", type=click.Choice(FORMATS), default="all", show_default=True)
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path), help="The folder to write.")
+@click.option("--split", "splits", multiple=True, type=click.Choice(SPLITS), help="Only this one (may be repeated).")
+@click.option("--version", help="The dataset of this version instead of the current one.")
+@click.option("--lineage", is_flag=True, help="With where each row comes from (lineage.parquet).")
+@click.option("--force", is_flag=True, help="Replace an earlier export in the folder; other files in it stay.")
+def export(form: str, target: Path, splits: tuple[Split, ...], version: str | None, lineage: bool, force: bool) -> None:
+    """The dataset for other tools: Alpaca JSON, ShareGPT JSON, chat JSONL or Parquet.
+
+    A data card (README.md) and Croissant metadata (croissant.json) beside the files describe exactly these.
+    """
+    dataset = _stored(open_settings().data_dir, version)
+    part = Part(
+        formats=tuple(Format) if form == "all" else (Format(form),),
+        splits=tuple(split for split in SPLITS if not splits or split in splits),
+        lineage=lineage,
+    )
+    try:
+        names = copy_dataset(dataset, part, target, replace=force)
+    except (CopyRefused, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    rows = sum(dataset.card.examples[split] for split in part.splits)
+    click.echo(f"{rows:,} examples of dataset {dataset.card.dataset_version} in {target}:")
+    click.echo("\n".join(f"  {name}" for name in names))
+
+
+def _stored(data_dir: Path, version: str | None) -> StoredDataset:
+    """The current dataset, or the one of this version. Raises ClickException."""
+    artefact = _artefact(data_dir, version)
+    try:
+        card = DataCard.from_json((artefact.folder / CARD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise click.ClickException(
+            f"dataset {artefact.data_version} was made by an earlier version, which kept no facts to describe an export"
+            f" with: run `teams demo` (or materialise {KEY}) to make it again, or take {artefact.folder / FILES}"
+        ) from None
+    return StoredDataset(artefact.folder, artefact.manifest["files"], card)
+
+
+def _artefact(data_dir: Path, version: str | None) -> "Artefact":
+    from resources.stores import ArtefactMissing, ArtefactStore
+
+    store = ArtefactStore(data_dir=str(data_dir))
+    try:
+        if version is None:
+            return store.current(KEY)
+    except ArtefactMissing as missing:
+        raise click.ClickException(
+            f"there is no dataset to export: {missing} (`teams demo` makes everything)"
+        ) from None
+    stored = {artefact.data_version: artefact for artefact in store.all_of(KEY)}
+    if version not in stored:
+        raise click.ClickException(
+            f"there is no dataset {version} in {data_dir}; there are: {', '.join(stored) or 'none'}"
+        )
+    return stored[version]

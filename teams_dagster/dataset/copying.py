@@ -1,0 +1,113 @@
+"""A part of a stored dataset copied to where somebody wants it, with a card and metadata that describe the part."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from teams_dagster.dataset.card import DataCard
+from teams_dagster.dataset.croissant import CROISSANT
+from teams_dagster.dataset.folder import FILES, README, describe_folder
+from teams_dagster.dataset.formats import Format
+from teams_dagster.dataset.provenance import LINEAGE, keep_splits
+from teams_dagster.dataset.splits import SPLITS
+from teams_dagster.instructions.seed_splits import Split
+
+_CHUNK = 1 << 20
+
+
+class CopyRefused(ValueError):
+    """A copy that cannot be made: the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class StoredDataset:
+    """A dataset in the store."""
+
+    folder: Path
+    """Holds its files in a folder of their own, and its lineage."""
+    digests: Mapping[str, str]
+    """SHA-256 (hex) of each file by its path in `folder`, as it was made."""
+    card: DataCard
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of a dataset is wanted."""
+
+    formats: tuple[Format, ...]
+    splits: tuple[Split, ...]
+    lineage: bool = False
+
+
+def copy_dataset(dataset: StoredDataset, part: Part, target: Path, *, replace: bool = False) -> list[str]:
+    """Copy `part` into the folder `target`, which appears whole; returns the names of the files in it.
+
+    With `replace`, `target` may hold something: what an earlier export left there is exchanged file by file, anything
+    else stays. Raises CopyRefused where it holds something and may not, and where a file of the dataset is not what
+    it was when it was made.
+    """
+    target = target.resolve()
+    if target.exists() and not target.is_dir():
+        raise CopyRefused(f"{target} is a file: name a folder")
+    occupied = target.is_dir() and any(target.iterdir())
+    if occupied and not replace:
+        raise CopyRefused(f"{target} is not empty: name another folder, or add --force to replace an export in it")
+    with _draft_beside(target) as draft:
+        for split in part.splits:
+            for form in part.formats:
+                _copy(dataset, f"{FILES}/{form.file_name(split)}", draft)
+        if part.lineage:
+            _copy(dataset, LINEAGE, draft)
+            if set(part.splits) != set(dataset.card.examples):
+                keep_splits(draft / LINEAGE, part.splits)
+        describe_folder(draft, dataset.card.of_splits(part.splits))
+        names = sorted(path.name for path in draft.iterdir())
+        if occupied:
+            _exchange(draft, target, names)
+        else:
+            draft.replace(target)
+    return names
+
+
+@contextmanager
+def _draft_beside(target: Path) -> Iterator[Path]:
+    """An empty folder that becomes `target`; it is gone when the block ends."""
+    draft = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _copy(dataset: StoredDataset, name: str, folder: Path) -> None:
+    source, digest = dataset.folder / name, hashlib.sha256()
+    try:
+        with source.open("rb") as stored, (folder / source.name).open("wb") as copied:
+            while chunk := stored.read(_CHUNK):
+                digest.update(chunk)
+                copied.write(chunk)
+            copied.flush()
+            os.fsync(copied.fileno())
+    except FileNotFoundError:
+        raise CopyRefused(f"{source} is gone: materialise instruction_dataset again") from None
+    if digest.hexdigest() != dataset.digests.get(name):
+        raise CopyRefused(
+            f"{source} was changed after it was made: remove {dataset.folder} and materialise instruction_dataset again"
+        )
+
+
+def _exchange(draft: Path, target: Path, names: Collection[str]) -> None:
+    """Move the files of `draft` over those of an earlier export in `target`."""
+    ours = {form.file_name(split) for form in Format for split in SPLITS} | {LINEAGE, README, CROISSANT}
+    for name in names:
+        os.replace(draft / name, target / name)
+    for name in ours.difference(names):
+        (target / name).unlink(missing_ok=True)
