@@ -21,14 +21,19 @@ def warning(passed: bool, finding: str, **metadata: Any) -> dg.AssetCheckResult:
     return verdict(passed, finding, severity=dg.AssetCheckSeverity.WARN, **metadata)
 
 
+def not_run(finding: str) -> dg.AssetCheckResult:
+    """A check with nothing to look at: a warning that never passes, told apart by the metadata `not_run`."""
+    return warning(False, f"not run: {finding}", not_run=True)
+
+
 def needs_output(check: Callable[..., dg.AssetCheckResult]) -> Callable[..., dg.AssetCheckResult]:
-    """A check with nothing to look at says so as a warning; it never passes."""
+    """A check whose artefact does not exist, or was removed, is not run."""
 
     @wraps(check)
     def checked(*arguments: Any, **named: Any) -> dg.AssetCheckResult:
         try:
             return check(*arguments, **named)
         except ArtefactMissing as missing:
-            return warning(False, f"not run: {missing}")
+            return not_run(str(missing))
 
     return checked
