@@ -20,12 +20,7 @@ def signatures_of(answered: Sequence[Artefact], say: Callable[[str], None]) -> S
         if not path.exists():
             say(f"computing the signatures of generation {responses.manifest['partition_key']}")
             store_signatures(path, lambda responses=responses: _kept(responses))
-    return stored_signatures(answered)
-
-
-def stored_signatures(answered: Sequence[Artefact]) -> StoredSignatures:
-    """Those of them that are stored; writes nothing."""
-    return StoredSignatures([path for path in map(_path, answered) if path.exists()])
+    return StoredSignatures([_path(responses) for responses in answered])
 
 
 def _path(responses: Artefact) -> Path:

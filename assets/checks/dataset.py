@@ -7,7 +7,6 @@ from assets.checks.stored import examples_in, generations_of
 from assets.checks.verdicts import needs_output, not_run, verdict, warning
 from assets.dataset import FILES, read_examples, read_samples
 from assets.seeds import read_seeds
-from assets.signatures import stored_signatures
 from resources.stores import ArtefactStore
 from teams_dagster.dataset.quality.duplicates import find_repetition
 from teams_dagster.dataset.splits import SPLITS
@@ -95,7 +94,9 @@ def dataset_repeats_nothing(store: ArtefactStore) -> dg.AssetCheckResult:
     """A repeated example weighs twice; a generation that repeats the earlier ones was paid for in vain."""
     dataset, answered = store.current("instruction_dataset"), generations_of(store, "expert_responses")
     samples = (sample for responses in answered for sample in read_samples(responses))
-    found = find_repetition(examples_in(dataset), samples, stored_signatures(answered))
+    found = find_repetition(examples_in(dataset), samples)
+    if not found.generations:
+        return not_run("no generation has a kept sample")
     shares = {
         partition: f"{share.left_out} of {share.kept} kept samples left out, {share.repeats} of them repeat others"
         for partition, share in found.generations.items()

@@ -66,14 +66,19 @@ def signatures_version() -> str:
     return content_hash("signatures", signature(_PROBE).hashvalues.tolist())
 
 
+class SignaturesDamaged(ValueError):
+    """A file of signatures that was cut or holds something else."""
+
+
 class StoredSignatures:
     """Signatures that were computed before, read from their files as they are looked up.
 
     Memory holds 40 bytes an instruction, not its signature of 512.
     """
 
-    def __init__(self, files: Sequence[Path] = ()) -> None:
-        self._tables = [np.load(file, mmap_mode="r") for file in files if file.stat().st_size]
+    def __init__(self, files: Sequence[Path]) -> None:
+        """Raises SignaturesDamaged naming the file."""
+        self._tables = [_load(file) for file in files]
         ids = [np.array(table["instruction_id"]) for table in self._tables]
         self._starts = np.cumsum([0, *(len(found) for found in ids)])
         joined = np.concatenate([np.empty(0, _ROW["instruction_id"]), *ids])
@@ -93,6 +98,16 @@ class StoredSignatures:
         return stored
 
 
+def _load(file: Path) -> np.ndarray:
+    try:
+        table = np.load(file, mmap_mode="r")
+    except (ValueError, EOFError) as error:
+        raise SignaturesDamaged(f"{file} is damaged ({error}): remove it, and it is computed again") from error
+    if table.dtype != _ROW:
+        raise SignaturesDamaged(f"{file} holds no signatures: remove it, and they are computed again")
+    return table
+
+
 def store_signatures(path: Path, instructions: Callable[[], Iterable[Instruction]]) -> None:
     """Write the signatures of `instructions`, each once, to `path`: whole or not at all.
 
@@ -103,6 +118,8 @@ def store_signatures(path: Path, instructions: Callable[[], Iterable[Instruction
     draft = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
     try:
         _write(draft, ids, instructions())
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
@@ -113,8 +130,9 @@ def _ids(instructions: Iterable[Instruction]) -> Iterator[bytes]:
 
 
 def _write(draft: Path, ids: np.ndarray, instructions: Iterable[Instruction]) -> None:
-    if not len(ids):
-        np.save(draft.open("wb"), np.empty(0, _ROW))
+    if not len(ids):  # nothing can be mapped into memory
+        with draft.open("wb") as file:
+            np.save(file, np.empty(0, _ROW))
         return
     table = np.lib.format.open_memmap(draft, mode="w+", dtype=_ROW, shape=(len(ids),))
     for instruction in instructions:

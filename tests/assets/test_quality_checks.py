@@ -134,6 +134,15 @@ def test_a_table_that_was_removed_is_named(project: Project) -> None:
     assert "policies is gone" in found(schema_of(project, "trained_policy"))
 
 
+def test_what_a_damaged_file_says_is_shown_harmless(project: Project) -> None:
+    file = table(project, "generated_instructions", "transitions")
+    cut(file, lambda row: row["accepted"])
+    change(file, "transition_id", lambda _: "\x1b[31m\u202e../../etc", row=0)
+    change(file, "policy_version", lambda _: "none", row=0)
+    said = found(checked(every_chain_is_complete, project, "ledger"))
+    assert "1 transitions by a policy that is not stored, such as [U+001B][31m[U+202E]../../etc" in said
+
+
 # Chains
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teams_dagster.instructions import signatures
 from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.signatures import StoredSignatures, signature, signatures_version, store_signatures
+from teams_dagster.instructions.signatures import (
+    SignaturesDamaged,
+    StoredSignatures,
+    signature,
+    signatures_version,
+    store_signatures,
+)
 
 TEXTS = [Instruction(f"Name {number} rivers of Europe and their length.", "km" * (number % 2)) for number in range(50)]
 
@@ -67,6 +75,21 @@ def test_what_cannot_be_finished_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="full"):
         store_signatures(tmp_path / "one.npy", broken)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-100], lambda _: b"", lambda _: b"no array"])
+def test_a_damaged_file_is_named(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    file = tmp_path / "one.npy"
+    store_signatures(file, lambda: TEXTS)
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(SignaturesDamaged, match=r"one\.npy is damaged .* remove it"):
+        StoredSignatures([file])
+
+
+def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    with pytest.raises(SignaturesDamaged, match="holds no signatures"):
+        StoredSignatures([tmp_path / "one.npy"])
 
 
 def test_another_way_to_compute_signatures_is_another_version(monkeypatch: pytest.MonkeyPatch) -> None:

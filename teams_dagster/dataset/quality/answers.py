@@ -81,14 +81,14 @@ def kept_texts(samples: Path, transitions: Path, instructions: Path) -> KeptText
             if not row["accepted"]:
                 continue
             found.kept += 1
-            instruction = Instruction(row["instruction"], row["input"])
-            if answer_leaks_prompt_words(row["response"], instruction):
+            instruction, response = Instruction(row["instruction"], row["input"]), row["response"] or ""
+            if answer_leaks_prompt_words(response, instruction):
                 found.note("leaking", row["sample_id"])
             elif leaks_prompt_words(instruction):
                 suspects[row["transition_id"]] = (row["sample_id"], instruction)
-            if declines(row["response"]):
+            if declines(response):
                 found.note("declining", row["sample_id"])
-            if too_short(row["response"]):
+            if too_short(response):
                 found.note("short", row["sample_id"])
     parents = _parents(list(suspects), transitions, instructions)
     for transition_id, (sample_id, instruction) in suspects.items():

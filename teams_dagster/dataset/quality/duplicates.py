@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from teams_dagster.dataset.sample import Example, Sample
 from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.near_duplicates import NearIndex, duplicate_index, same_text_key
-from teams_dagster.instructions.signatures import StoredSignatures
+from teams_dagster.instructions.near_duplicates import duplicate_index, same_text_key
 
 
 @dataclass
@@ -40,9 +39,9 @@ class Repetition:
 
 
 class _Seen:
-    def __init__(self, signatures: StoredSignatures) -> None:
+    def __init__(self) -> None:
         self._exact: dict[tuple[str, str], str] = {}
-        self._near: NearIndex = duplicate_index(signatures)
+        self._near = duplicate_index()
 
     def same(self, instruction: Instruction) -> str | None:
         return self._exact.get(same_text_key(instruction))
@@ -55,12 +54,13 @@ class _Seen:
         self._near.add(key, instruction)
 
 
-def find_repetition(examples: Iterable[Example], samples: Iterable[Sample], signatures: StoredSignatures) -> Repetition:
+def find_repetition(examples: Iterable[Example], samples: Iterable[Sample]) -> Repetition:
     """Compare every example of a dataset with all others, and the samples it left out with all of them.
 
-    `samples` are those of every generation, in the order of generations.
+    `samples` are those of every generation, in the order of generations. Signatures are computed from the texts, so
+    that stored ones which are wrong show themselves.
     """
-    found, seen = Repetition(), _Seen(signatures)
+    found, seen = Repetition(), _Seen()
     in_dataset: set[str] = set()
     for example in examples:
         if (same := seen.same(example.instruction)) is not None:

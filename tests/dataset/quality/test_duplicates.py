@@ -8,9 +8,6 @@ from teams_dagster.dataset.curation import curate
 from teams_dagster.dataset.quality.duplicates import GenerationShare, find_repetition
 from teams_dagster.dataset.sample import Example, Sample
 from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.signatures import StoredSignatures
-
-NEW = StoredSignatures()
 
 
 def text(start: int, length: int = 30) -> str:
@@ -39,7 +36,7 @@ def examples(samples: Sequence[Sample]) -> list[Example]:
 
 def test_equal_and_nearly_equal_examples_are_paired() -> None:
     rows = [sample("a", text(1)), sample("b", text(1).upper()), sample("c", text(1) + " more"), sample("d", text(2))]
-    found = find_repetition(examples(rows), rows, NEW)
+    found = find_repetition(examples(rows), rows)
     assert found.exact == [("b", "a")]
     assert found.near == [("c", "a")]
 
@@ -47,7 +44,7 @@ def test_equal_and_nearly_equal_examples_are_paired() -> None:
 def test_what_curation_keeps_repeats_nothing() -> None:
     rows = [sample(f"s{k}", text(k % 4) + (" more" if k % 3 else "")) for k in range(20)]
     curated = curate(rows, evaluation_texts=())
-    found = find_repetition(curated.examples, rows, NEW)
+    found = find_repetition(curated.examples, rows)
     assert (found.exact, found.near) == ([], [])
     assert found.generations["2026-11-02"].repeats == len(curated.dropped)
 
@@ -63,6 +60,6 @@ def test_each_generation_says_how_much_it_repeats() -> None:
         sample("contaminated", text(4), later),
     ]
     kept = examples([row for row in rows if row.sample_id in ("a", "b", "d")])
-    found = find_repetition(kept, rows, NEW)
+    found = find_repetition(kept, rows)
     assert found.generations == {old: GenerationShare(2, 0, 0), later: GenerationShare(3, 2, 1)}
     assert found.generations[later].repeated == 1 / 3
