@@ -3,7 +3,7 @@
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.checks.stored import examples_in, generations_of
+from assets.checks.stored import NOTHING_KEPT, examples_in, generations_of
 from assets.checks.verdicts import needs_output, not_run, verdict, warning
 from assets.dataset import FILES, read_examples, read_samples
 from assets.seeds import read_seeds
@@ -96,7 +96,7 @@ def dataset_repeats_nothing(store: ArtefactStore) -> dg.AssetCheckResult:
     samples = (sample for responses in answered for sample in read_samples(responses))
     found = find_repetition(examples_in(dataset), samples)
     if not found.generations:
-        return not_run("no generation has a kept sample")
+        return not_run(NOTHING_KEPT)
     shares = {
         partition: f"{share.left_out} of {share.kept} kept samples left out, {share.repeats} of them repeat others"
         for partition, share in found.generations.items()

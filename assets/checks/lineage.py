@@ -6,7 +6,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.checks.stored import generations_of
-from assets.checks.verdicts import needs_output, verdict
+from assets.checks.verdicts import needs_output, not_run, verdict
 from assets.manifests import generated_for, read_manifest
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore
@@ -35,6 +35,8 @@ def every_chain_is_complete(store: ArtefactStore, ledger: LedgerConnection) -> d
     if faults:
         finding = f"{'; '.join(faults[:SHOWN])}. Restore the folders and the ledger database from a backup, or make the"
         return verdict(False, f"{finding} generation again", faults=faults[:SHOWN])
+    if not samples:
+        return not_run("no generation has a sample")
     return verdict(True, f"{samples} samples lead back to their seeds")
 
 

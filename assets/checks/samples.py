@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from assets.checks.stored import answered_generations
-from assets.checks.verdicts import needs_output, verdict, warning
+from assets.checks.stored import NOTHING_KEPT, answered_generations
+from assets.checks.verdicts import needs_output, not_run, verdict, warning
 from resources.stores import ArtefactStore
 from teams_dagster.dataset.quality.answers import FEWEST_WORDS, KeptTexts, kept_texts
 
@@ -39,6 +39,8 @@ def _sentence(found: dict[str, KeptTexts], kind: str) -> str:
 def no_prompt_words_leaked(store: ArtefactStore) -> dg.AssetCheckResult:
     """A student that is trained on our prompts' words writes them."""
     found = _read(store)
+    if not any(texts.kept for texts in found.values()):
+        return not_run(NOTHING_KEPT)
     leaking = {partition: texts for partition, texts in found.items() if texts.leaking}
     if leaking:
         return verdict(
@@ -55,6 +57,8 @@ def no_prompt_words_leaked(store: ArtefactStore) -> dg.AssetCheckResult:
 def kept_answers_answer(store: ArtefactStore) -> dg.AssetCheckResult:
     """The elimination rules know short apologies; a model that declines at length passes them."""
     found = _read(store)
+    if not any(texts.kept for texts in found.values()):
+        return not_run(NOTHING_KEPT)
     limits = {"declining": ("decline the task", MOST_DECLINING), "short": (f"under {FEWEST_WORDS} words", MOST_SHORT)}
     poor = []
     for kind, (what, most) in limits.items():

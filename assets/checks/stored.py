@@ -13,6 +13,8 @@ from teams_dagster.instructions.instruction import Instruction
 
 ROWS_AT_ONCE = 1_000
 
+NOTHING_KEPT = "no generation has a kept sample"
+
 
 def generations_of(store: ArtefactStore, asset_key: str) -> list[Artefact]:
     """The current output of every generation, in order. Raises ArtefactMissing when there is none."""

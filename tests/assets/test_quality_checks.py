@@ -260,6 +260,13 @@ def test_answers_that_decline_are_a_warning_above_the_limit(project: Project) ->
     assert f"answers that decline the task are above 2% in generation {LATEST}" in found(result)
 
 
+def test_where_nothing_was_kept_nothing_is_said_to_be_clean(project: Project) -> None:
+    for week in WEEKS:
+        cut(table(project, "expert_responses", "samples", week), lambda row: not row["accepted"])
+    for check in (no_prompt_words_leaked, kept_answers_answer, dataset_repeats_nothing):
+        assert checked(check, project).metadata["not_run"].value is True
+
+
 # Repetition
 
 
