@@ -11,6 +11,7 @@ from assets.dataset_origin import data_card, generations_of, write_lineage
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.responses import expert_responses
 from assets.seeds import read_seeds
+from assets.signatures import signatures_of
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
@@ -58,7 +59,8 @@ def instruction_dataset(
 
     def make(draft: Draft) -> None:
         samples = [sample for artefact in answered for sample in read_samples(artefact)]
-        curated = curate(samples, evaluation_texts=evaluation_texts)
+        signatures = signatures_of(answered, context.log.info)
+        curated = curate(samples, evaluation_texts=evaluation_texts, signatures=signatures)
         splits = split_examples(curated.examples, sides)
         version = content_hash("dataset", {split: [_content(e) for e in rows] for split, rows in splits.items()})
         export_dataset(draft.folder / FILES, splits)

@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from teams_dagster.dataset.provenance import COLUMNS
+from teams_dagster.definitions import defs
 from teams_dagster.environment.state import HORIZON
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.read_model import refresh
@@ -45,6 +46,13 @@ def test_every_path_that_is_named_exists():
     linked = re.findall(r"\]\((?!https?:)([^)]+)\)", README)
     for path in (*named, *linked):
         assert (ROOT / path).exists(), path
+
+
+def test_every_check_is_in_the_section_of_checks():
+    section = README.split("## The checks")[1].split("\n## ")[0]
+    told = set(re.findall(r"`([a-z0-9_]+)`", section))
+    names = {key.name for key in defs.resolve_asset_graph().asset_check_keys}
+    assert names <= told, names - told
 
 
 def test_the_largest_number_of_training_questions_is_right():

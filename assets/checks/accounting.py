@@ -6,7 +6,7 @@ import dagster as dg
 import duckdb
 import sqlalchemy as sa
 
-from assets.checks.verdicts import needs_output, verdict, warning
+from assets.checks.verdicts import needs_output, not_run, verdict, warning
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from resources.stores import ArtefactStore
@@ -40,7 +40,7 @@ def calls_are_resolved(ledger: LedgerConnection) -> dg.AssetCheckResult:
         with opened.engine.connect() as connection:
             in_batches = connection.execute(_IN_OPEN_BATCHES).scalar_one()
     if cost.calls == 0:
-        return warning(False, "not run: nothing was asked yet")
+        return not_run("nothing was asked yet")
     return warning(
         cost.unresolved == 0,
         f"{cost.calls} calls: {cost.ok} ok, {cost.failed} failed, {cost.unresolved} unresolved (in flight, in an open"
@@ -57,7 +57,7 @@ def calls_have_a_price(ledger: LedgerConnection) -> dg.AssetCheckResult:
     with ledger.open() as opened:
         cost = total_cost(opened)
     if cost.ok == 0:
-        return warning(False, "not run: no call was billed yet")
+        return not_run("no call was billed yet")
     return warning(cost.unpriced == 0, f"{cost.unpriced} of {cost.ok} billed calls have no known price")
 
 
@@ -70,7 +70,7 @@ def questions_are_explained(ledger: LedgerConnection) -> dg.AssetCheckResult:
             causes.update({"kept": questions.kept, **questions.causes})
     asked = causes.total()
     if asked == 0:
-        return warning(False, "not run: nothing was asked yet")
+        return not_run("nothing was asked yet")
     explained = sum(count for cause, count in causes.items() if cause in KNOWN)
     named = ", ".join(f"{count} {cause}" for cause, count in sorted(causes.items()) if count)
     return verdict(explained == asked, f"{asked} asked: {named}; {asked - explained} unexplained", causes=dict(causes))
@@ -81,7 +81,7 @@ def ledger_keeps_its_promises(ledger: LedgerConnection) -> dg.AssetCheckResult:
     """What must be true of the account at any time, over every call, question and answer."""
     report = ledger.refresh()
     if not report.published and report.reason != UP_TO_DATE:
-        return warning(False, f"not run: {report.reason}")
+        return not_run(report.reason)
     try:
         with duckdb.connect(ledger.read_model, read_only=True) as connection:
             audit = connection.execute(
@@ -89,9 +89,9 @@ def ledger_keeps_its_promises(ledger: LedgerConnection) -> dg.AssetCheckResult:
             ).fetchall()
             asked = connection.execute("select count(*) from llm_requests").fetchall()[0][0]
     except (duckdb.IOException, duckdb.ConnectionException) as error:
-        return warning(False, f"not run: {ledger.read_model} cannot be read at the moment: {error}")
+        return not_run(f"{ledger.read_model} cannot be read at the moment: {error}")
     if asked == 0:
-        return warning(False, "not run: nothing was asked yet")
+        return not_run("nothing was asked yet")
     broken = {name: violations for name, violations in audit if violations}
     said = "; ".join(f"{name}: {violations} violations" for name, violations in broken.items())
     return verdict(not broken, f"{len(audit) - len(broken)} of {len(audit)} promises kept; {said or 'no violation'}")

@@ -3,12 +3,17 @@
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.checks.verdicts import needs_output, verdict, warning
-from assets.dataset import FILES, read_examples
+from assets.checks.stored import NOTHING_KEPT, examples_in, generations_of
+from assets.checks.verdicts import needs_output, not_run, verdict, warning
+from assets.dataset import FILES, read_examples, read_samples
 from assets.seeds import read_seeds
 from resources.stores import ArtefactStore
+from teams_dagster.dataset.quality.duplicates import find_repetition
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.instructions.near_duplicates import same_text_key
+
+MOST_REPEATED = 0.5
+"""Above this share of kept samples that the dataset holds already, half of a generation's money bought nothing."""
 
 
 @dg.asset_check(
@@ -72,9 +77,45 @@ def student_has_not_seen_the_dataset(store: ArtefactStore) -> dg.AssetCheckResul
     from teams_dagster.student.corpus import contaminated
 
     if not store.current("base_model").facts["embedded"]:
-        return warning(False, "not run: what a configured student was pre-trained on is not known here")
+        return not_run("what a configured student was pre-trained on is not known here")
     seeds = [seed.instruction for seed in read_seeds(store.current("seed_instructions"))]
     examples = [e for split in SPLITS for e in read_examples(store.current("instruction_dataset"), split)]
     texts = [f"{i.text}\n{i.input}" for i in (*seeds, *(e.instruction for e in examples))]
     shared = contaminated([*texts, *(e.response for e in examples)])
     return verdict(not shared, f"{len(shared)} of {len(texts) + len(examples)} texts are shared", examples=shared[:3])
+
+
+@dg.asset_check(
+    asset="instruction_dataset",
+    description="No example repeats another, within a generation or across; the latest generation brings new ones.",
+)
+@needs_output
+def dataset_repeats_nothing(store: ArtefactStore) -> dg.AssetCheckResult:
+    """A repeated example weighs twice; a generation that repeats the earlier ones was paid for in vain."""
+    dataset, answered = store.current("instruction_dataset"), generations_of(store, "expert_responses")
+    samples = (sample for responses in answered for sample in read_samples(responses))
+    found = find_repetition(examples_in(dataset), samples)
+    if not found.generations:
+        return not_run(NOTHING_KEPT)
+    shares = {
+        partition: f"{share.left_out} of {share.kept} kept samples left out, {share.repeats} of them repeat others"
+        for partition, share in found.generations.items()
+    }
+    if found.exact or found.near:
+        pairs = [f"{one} and {other}" for one, other in (*found.exact, *found.near)]
+        return verdict(
+            False,
+            f"{len(found.exact)} examples equal others and {len(found.near)} are nearly equal, such as {pairs[0]}:"
+            " materialise instruction_dataset again with `force: true`",
+            examples=pairs[:5],
+            generations=shares,
+        )
+    partition, latest = list(found.generations.items())[-1]
+    if len(found.generations) > 1 and latest.repeated > MOST_REPEATED:
+        return warning(
+            False,
+            f"generation {partition} repeats what is there in {latest.repeated:.0%} of its {latest.kept} kept samples:"
+            " use other seeds, another policy, or a model that varies its answers before you pay for the next",
+            generations=shares,
+        )
+    return verdict(True, f"no repetition; generation {partition}: {shares[partition]}", generations=shares)

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import dagster as dg
 import pyarrow.parquet as pq
 
+from assets.checks.stored import generations_of
 from assets.checks.verdicts import needs_output, verdict
 from assets.manifests import generated_for
 from resources.ledger import LedgerConnection
-from resources.stores import Artefact, ArtefactMissing, ArtefactStore
+from resources.stores import Artefact, ArtefactStore
 from teams_dagster.ledger.costs import answered_requests
 
 LEAST_ACCEPTED = 0.05
@@ -20,14 +21,6 @@ LEAST_KEPT = 0.5
 AT_ONCE = 10_000
 
 
-def _generations(store: ArtefactStore, asset_key: str) -> list[Artefact]:
-    """The current output of every generation. Raises ArtefactMissing when there is none."""
-    found = [store.current(asset_key, partition) for partition in store.partitions(asset_key)]
-    if not found:
-        raise ArtefactMissing(f"{asset_key} has no output in {store.root}: materialise it first")
-    return found
-
-
 def _named(artefacts: list[Artefact]) -> str:
     return ", ".join(artefact.manifest["partition_key"] for artefact in artefacts)
 
@@ -36,7 +29,7 @@ def _named(artefacts: list[Artefact]) -> str:
 @needs_output
 def rewrites_are_accepted(store: ArtefactStore) -> dg.AssetCheckResult:
     """Next to nothing accepted means a broken expert, reviewer or policy: stop before answers are bought."""
-    generations = _generations(store, "generated_instructions")
+    generations = generations_of(store, "generated_instructions")
     poor = [g for g in generations if g.facts["accepted"] < LEAST_ACCEPTED * max(1, g.facts["transitions"])]
     if poor:
         return verdict(
@@ -54,7 +47,7 @@ def transitions_are_on_the_ledger(store: ArtefactStore, ledger: LedgerConnection
     """A transition that names a request the ledger does not know cannot be audited."""
     missing: list[str] = []
     with ledger.open() as opened:
-        for generation in _generations(store, "generated_instructions"):
+        for generation in generations_of(store, "generated_instructions"):
             for ids in _request_ids(generation):
                 missing += ids - answered_requests(opened, ids)
     return verdict(not missing, f"{len(missing)} requests of transitions are not on the ledger", examples=missing[:5])
@@ -71,7 +64,7 @@ def _request_ids(generation: Artefact) -> Iterator[set[str]]:
 def every_instruction_has_a_sample(store: ArtefactStore) -> dg.AssetCheckResult:
     """Asked = kept + each named cause."""
     wrong = []
-    for responses in _generations(store, "expert_responses"):
+    for responses in generations_of(store, "expert_responses"):
         partition, facts = responses.manifest["partition_key"], responses.facts
         accepted = generated_for(store, responses).facts["accepted"]
         if accepted != facts["samples"] or facts["samples"] != facts["kept"] + sum(facts["refused"].values()):
@@ -83,7 +76,7 @@ def every_instruction_has_a_sample(store: ArtefactStore) -> dg.AssetCheckResult:
 @needs_output
 def answers_are_kept(store: ArtefactStore) -> dg.AssetCheckResult:
     """A wrong template or an overcautious model shows itself as refusals."""
-    generations = _generations(store, "expert_responses")
+    generations = generations_of(store, "expert_responses")
     poor = [g for g in generations if g.facts["kept"] < LEAST_KEPT * max(1, g.facts["samples"])]
     return verdict(
         not poor,

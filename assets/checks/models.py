@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.checks.verdicts import needs_output, verdict, warning
+from assets.checks.verdicts import needs_output, not_run, verdict, warning
 from assets.dataset import read_examples
 from assets.evaluation import ADAPTERS, read_evaluation_scores, read_privacy
 from assets.models import MODEL, student_path
@@ -54,8 +54,58 @@ def _learnt_check(name: str) -> dg.AssetChecksDefinition:
     return better_than_base
 
 
+def _choice_check(name: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="evaluation_scores",
+        name=f"{name}_chooses_as_well_as_base",
+        description="On held-out seeds the adapter picks the right response no less often than the base, beyond two"
+        " standard errors.",
+    )
+    @needs_output
+    def chooses_as_well(store: ArtefactStore) -> dg.AssetCheckResult:
+        scores = read_evaluation_scores(store.current("evaluation_scores"))
+        score = next(s for s in scores if (s.model, s.metric) == (name, "choice_accuracy_vs_base"))
+        if score.stderr is None:
+            return not_run(f"{score.n} held-out seeds give no standard error: more are needed")
+        worse = score.value < -2 * score.stderr
+        finding = f"{name} minus base: {score.value:+.3f} of the questions, standard error {score.stderr:.3f}"
+        advice = ": the fine-tune unlearnt something; fewer epochs or a lower learning rate may help" if worse else ""
+        return warning(not worse, f"{finding}, {score.n} seeds{advice}")
+
+    return chooses_as_well
+
+
+def _parity_check(name: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=f"{name}_model",
+        name=f"{name}_is_asked_as_trained",
+        description="Chat template, special tokens and end token are those of training, token by token.",
+    )
+    @needs_output
+    def asked_as_trained(store: ArtefactStore) -> dg.AssetCheckResult:
+        from teams_dagster.student.loading import Recipe
+        from teams_dagster.student.parity import parity_faults
+
+        adapter, base = store.current(f"{name}_model"), store.current("base_model")
+        trained_on = store.of_version("base_model", adapter.manifest["inputs"]["base_model"])
+        example = read_examples(store.current("instruction_dataset"), "held_out")[0]
+        try:
+            recipe = Recipe.load(adapter.path(MODEL))
+            faults = parity_faults(student_path(trained_on), student_path(base), recipe, example)
+        except (OSError, ValueError) as error:
+            return verdict(False, f"what the adapter was trained with cannot be read: {error}")
+        if faults:
+            advice = f"Restore the base in {trained_on.folder}, or train {name}_model again on the one there is"
+            return verdict(False, f"{faults[0]}. {advice}", faults=faults)
+        return verdict(True, f"sample {example.sample_id} is the same tokens in training, evaluation and generation")
+
+    return asked_as_trained
+
+
 lora_adapter_answers, qlora_adapter_answers = (_adapter_check(name) for name in ADAPTERS)
+lora_is_asked_as_trained, qlora_is_asked_as_trained = (_parity_check(name) for name in ADAPTERS)
 lora_is_better_than_base, qlora_is_better_than_base = (_learnt_check(name) for name in ADAPTERS)
+lora_chooses_as_well_as_base, qlora_chooses_as_well_as_base = (_choice_check(name) for name in ADAPTERS)
 
 
 @dg.asset_check(asset="qlora_model", description="The QLoRA adapter's base really was in 4 bits.")

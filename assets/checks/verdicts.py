@@ -7,13 +7,18 @@ from typing import Any
 import dagster as dg
 
 from resources.stores import ArtefactMissing
+from teams_dagster.report.text import shorten, visible
+
+LONGEST_FINDING = 4_000
+"""Characters; the metadata has more examples."""
 
 
 def verdict(
     passed: bool, finding: str, *, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR, **metadata: Any
 ) -> dg.AssetCheckResult:
-    """A result with a sentence that a person can act on."""
-    return dg.AssetCheckResult(passed=passed, severity=severity, description=finding, metadata=metadata)
+    """A result with a sentence that a person can act on. Ids and names in it may come from a file that was damaged."""
+    shown = shorten(visible(finding), LONGEST_FINDING)
+    return dg.AssetCheckResult(passed=passed, severity=severity, description=shown, metadata=metadata)
 
 
 def warning(passed: bool, finding: str, **metadata: Any) -> dg.AssetCheckResult:

@@ -17,6 +17,7 @@ from enum import StrEnum
 from teams_dagster.dataset.sample import Example, Sample
 from teams_dagster.instructions.near_duplicates import duplicate_index, same_text_key
 from teams_dagster.instructions.ngrams import NgramIndex
+from teams_dagster.instructions.signatures import StoredSignatures
 
 _log = logging.getLogger(__name__)
 
@@ -59,13 +60,17 @@ def canonical_order(sample: Sample) -> tuple[str, str, str, int, str]:
     return sample.partition_key, sample.seed_id, sample.episode_id, sample.step, sample.sample_id
 
 
-def curate(samples: Sequence[Sample], *, evaluation_texts: Iterable[str]) -> Curated:
+def curate(
+    samples: Sequence[Sample], *, evaluation_texts: Iterable[str], signatures: StoredSignatures | None = None
+) -> Curated:
     """Keep the accepted samples that are clean and new; say of every other why not.
+
+    `signatures` that were computed before save time and change nothing.
 
     Raises ValueError for a sample that contradicts itself: accepted without a response, or refused without a reason.
     """
     forbidden = NgramIndex(evaluation_texts)
-    keepers = _Keepers()
+    keepers = _Keepers(signatures)
     examples: list[Example] = []
     dropped: list[DroppedSample] = []
     for done, sample in enumerate(sorted(samples, key=canonical_order), 1):
@@ -107,9 +112,9 @@ def _unclean(example: Example, forbidden: NgramIndex) -> DroppedSample | None:
 class _Keepers:
     """The instructions kept so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, signatures: StoredSignatures | None) -> None:
         self._exact: dict[tuple[str, str], str] = {}
-        self._near = duplicate_index()
+        self._near = duplicate_index(signatures)
 
     def duplicate(self, example: Example) -> DroppedSample | None:
         """How `example` repeats a kept one; None where it does not."""

@@ -48,10 +48,11 @@ _OF_OUTCOME = {
     Outcome.MALFORMED: Rule.MALFORMED_REPLY,
 }
 
-_PROMPT_WORDS = re.compile(
-    r"#?\s*\b(?:given|rewritten|created)[ _]+(?:prompt|instruction)\b\s*#?|</?(?:instruction|input|first|second)>",
-    re.IGNORECASE,
-)
+_PHRASES = r"#?\s*\b(?:given|rewritten|created)[ _]+(?:prompt|instruction)\b\s*#?"
+
+_PROMPT_PHRASES = re.compile(_PHRASES, re.IGNORECASE)
+
+_PROMPT_WORDS = re.compile(rf"{_PHRASES}|</?(?:instruction|input|first|second)>", re.IGNORECASE)
 
 _APOLOGY = re.compile(r"\bsorry\b", re.IGNORECASE)
 
@@ -78,11 +79,26 @@ def eliminate_rewrite(rewritten: Instruction, chain: Sequence[Instruction]) -> R
         return Rule.EMPTY
     if is_meaningless(rewritten.text):
         return Rule.MEANINGLESS
-    if _PROMPT_WORDS.search(_joined(rewritten)) and not (chain and _PROMPT_WORDS.search(_joined(chain[-1]))):
+    if leaks_prompt_words(rewritten, chain[-1] if chain else None):
         return Rule.LEAKED_PROMPT_WORDS
     if any(similarity(rewritten, earlier) >= RETURNED_SIMILARITY for earlier in chain):
         return Rule.RETURNED
     return None
+
+
+def leaks_prompt_words(rewritten: Instruction, parent: Instruction | None = None) -> bool:
+    """Whether a rewrite has words of the operations' prompts that its parent, where it is known, did not have."""
+    if not _PROMPT_WORDS.search(_joined(rewritten)):
+        return False
+    return parent is None or not _PROMPT_WORDS.search(_joined(parent))
+
+
+def answer_leaks_prompt_words(response: str, instruction: Instruction) -> bool:
+    """Whether an answer has phrases of the operations' prompts that its instruction did not have.
+
+    Tags are no sign of it: the prompt for answers has none, and an answer about HTML has `<input>`.
+    """
+    return bool(_PROMPT_PHRASES.search(response)) and not _PROMPT_PHRASES.search(_joined(instruction))
 
 
 def eliminate_answer(response: str) -> Rule | None:

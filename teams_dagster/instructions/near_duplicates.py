@@ -10,16 +10,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.ngrams import words
+from teams_dagster.instructions.signatures import (
+    PERMUTATIONS,
+    StoredSignatures,
+    part_shingles,
+    shingles,
+    signature,
+)
 
 if TYPE_CHECKING:
     from datasketch import MinHash
-
-SHINGLE_WORDS = 3
 
 CLUSTER_JACCARD = 0.7
 """Seeds at least this alike, text and input taken together, stay on one side of a split."""
@@ -30,8 +34,6 @@ DUPLICATE_JACCARD = 0.8
 DUPLICATE_WORDS = 8
 """And fewer than so many words differ. Edits ask for 10 to 20 words, so an honest child of a long parent, whose
 Jaccard similarity with it is above any useful threshold, is never taken for a duplicate."""
-
-_PERMUTATIONS = 128
 
 
 def same_text_key(instruction: Instruction) -> tuple[str, str]:
@@ -45,7 +47,7 @@ def _folded(text: str) -> str:
 
 def clustered(a: Instruction, b: Instruction) -> bool:
     """Whether two seeds belong together: `CLUSTER_JACCARD` on the shingles of text and input together."""
-    return _jaccard(_shingles(a), _shingles(b)) >= CLUSTER_JACCARD
+    return _jaccard(shingles(a), shingles(b)) >= CLUSTER_JACCARD
 
 
 def near_duplicate(a: Instruction, b: Instruction) -> bool:
@@ -55,8 +57,8 @@ def near_duplicate(a: Instruction, b: Instruction) -> bool:
     """
     return (
         _changed_words(a, b) < DUPLICATE_WORDS
-        and _jaccard(_part("text", a.text), _part("text", b.text)) >= DUPLICATE_JACCARD
-        and _jaccard(_part("input", a.input), _part("input", b.input)) >= DUPLICATE_JACCARD
+        and _jaccard(part_shingles("text", a.text), part_shingles("text", b.text)) >= DUPLICATE_JACCARD
+        and _jaccard(part_shingles("input", a.input), part_shingles("input", b.input)) >= DUPLICATE_JACCARD
     )
 
 
@@ -69,18 +71,6 @@ def _changed_words(a: Instruction, b: Instruction) -> int:
     return changed
 
 
-def _part(tag: str, text: str) -> frozenset[tuple[str, ...]]:
-    found = words(text)
-    if not found:
-        return frozenset()
-    last = max(1, len(found) - SHINGLE_WORDS + 1)
-    return frozenset((tag, *found[at : at + SHINGLE_WORDS]) for at in range(last))
-
-
-def _shingles(instruction: Instruction) -> frozenset[tuple[str, ...]]:
-    return _part("text", instruction.text) | _part("input", instruction.input)
-
-
 def _jaccard(a: frozenset[tuple[str, ...]], b: frozenset[tuple[str, ...]]) -> float:
     union = len(a | b)
     return len(a & b) / union if union else 1.0
@@ -89,21 +79,28 @@ def _jaccard(a: frozenset[tuple[str, ...]], b: frozenset[tuple[str, ...]]) -> fl
 class NearIndex:
     """Instructions seen so far, to ask which of them a new one is near to."""
 
-    def __init__(self, near: Callable[[Instruction, Instruction], bool], *, bands: int, rows: int) -> None:
+    def __init__(
+        self,
+        near: Callable[[Instruction, Instruction], bool],
+        *,
+        bands: int,
+        rows: int,
+        sign: Callable[[Instruction], MinHash] = signature,
+    ) -> None:
         from datasketch import MinHashLSH  # half a second, and only curation and seeds need it
 
-        self._near = near
-        self._lsh = MinHashLSH(num_perm=_PERMUTATIONS, params=(bands, rows))
+        self._near, self._sign = near, sign
+        self._lsh = MinHashLSH(num_perm=PERMUTATIONS, params=(bands, rows))
         self._members: list[tuple[str, Instruction]] = []
 
     def matches(self, instruction: Instruction) -> list[str]:
         """The keys of the members near to `instruction`, in the order they were added."""
-        candidates = sorted(cast("list[int]", self._lsh.query(_signature(instruction))))
+        candidates = sorted(cast("list[int]", self._lsh.query(self._sign(instruction))))
         return [key for key, member in map(self._members.__getitem__, candidates) if self._near(member, instruction)]
 
     def add(self, key: str, instruction: Instruction) -> None:
         """Make `instruction` a member under `key`."""
-        self._lsh.insert(len(self._members), _signature(instruction), check_duplication=False)
+        self._lsh.insert(len(self._members), self._sign(instruction), check_duplication=False)
         self._members.append((key, instruction))
 
 
@@ -112,20 +109,6 @@ def cluster_index() -> NearIndex:
     return NearIndex(clustered, bands=32, rows=4)
 
 
-def duplicate_index() -> NearIndex:
-    """An index that finds each `near_duplicate`."""
-    return NearIndex(near_duplicate, bands=25, rows=5)
-
-
-@lru_cache(maxsize=1)  # what is looked up is mostly added next
-def _signature(instruction: Instruction) -> MinHash:
-    signature = _no_shingles().copy()
-    signature.update_batch(" ".join(shingle).encode("utf-8", "surrogatepass") for shingle in _shingles(instruction))
-    return signature
-
-
-@lru_cache(maxsize=1)  # drawing the permutations costs more than using them
-def _no_shingles() -> MinHash:
-    from datasketch import MinHash
-
-    return MinHash(num_perm=_PERMUTATIONS, seed=1, scheme="affine32")
+def duplicate_index(stored: StoredSignatures | None = None) -> NearIndex:
+    """An index that finds each `near_duplicate`; signatures that are `stored` are not computed again."""
+    return NearIndex(near_duplicate, bands=25, rows=5, sign=signature if stored is None else stored.of)

@@ -1,6 +1,7 @@
 """Word n-grams shared with texts that models are scored on: contamination.
 
-Thirteen words is the length that GPT-3 (Brown et al. 2020, appendix C) and the LM Evaluation Harness use.
+Thirteen words is the length that GPT-3 (Brown et al. 2020, appendix C) and the LM Evaluation Harness use. Eight also
+finds paraphrases that kept a clause, and phrases that everybody writes: it is worth a look and refuses nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import unicodedata
 from collections.abc import Iterable
 
 NGRAM_WORDS = 13
+
+PARAPHRASE_WORDS = 8
 
 _UNSPACED = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
@@ -28,17 +31,18 @@ def ngrams(text: str, size: int = NGRAM_WORDS) -> set[str]:
 
 
 class NgramIndex:
-    """The 13-grams of evaluation texts, to look up what is shared with them.
+    """The n-grams of evaluation texts (of 13 words, unless told otherwise), to look up what is shared with them.
 
-    A text of fewer than 13 words has none; it counts as shared only with a text of exactly the same words, so that
-    a short evaluation question does not condemn every instruction that contains it.
+    A text of fewer words has none; it counts as shared only with a text of exactly the same words, so that a short
+    evaluation question does not condemn every instruction that contains it.
     """
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str], size: int = NGRAM_WORDS) -> None:
+        self._size = size
         self._long: set[str] = set()
         self._short: set[str] = set()
         for text in texts:
-            found = ngrams(text)
+            found = ngrams(text, size)
             self._long |= found
             if not found and (whole := " ".join(words(text))):
                 self._short.add(whole)
@@ -54,6 +58,6 @@ class NgramIndex:
         """
         if not len(self):
             return None
-        shared = ngrams("\n".join(parts)) & self._long
+        shared = ngrams("\n".join(parts), self._size) & self._long
         shared |= {" ".join(words(part)) for part in parts} & self._short
         return min(shared, default=None)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,6 +12,7 @@ from assets.accounting import sample_lineage
 from assets.generation import generated_instructions
 from assets.responses import expert_responses
 from teams_dagster.dataset.generation import GenerationManifest
+from tests.support.parquet import change
 from tests.support.project import Project
 
 WEEK = "2026-11-02"
@@ -24,17 +23,6 @@ def generation(project: Project) -> Project:
     assert project.make(generated_instructions, week=WEEK)
     assert project.make(expert_responses, week=WEEK)
     return project
-
-
-def change(table: Path, column: str, changed: Callable[[Any], Any]) -> None:
-    """Change the first value of a column that is not null."""
-    stored = pq.read_table(table)
-    values = stored[column].to_pylist()
-    first = next(index for index, value in enumerate(values) if value is not None)
-    values[first] = changed(values[first])
-    field = stored.schema.field(column)
-    column_at = stored.schema.get_field_index(column)
-    pq.write_table(stored.set_column(column_at, field, pa.array(values, field.type)), table)
 
 
 def test_every_row_of_a_generation_comes_out_of_the_ledger_again(generation: Project):

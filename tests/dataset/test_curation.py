@@ -14,6 +14,7 @@ from teams_dagster.dataset.sample import Sample
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.near_duplicates import near_duplicate
 from teams_dagster.instructions.seed_splits import split_of
+from teams_dagster.instructions.signatures import StoredSignatures, store_signatures
 
 WORDS = tuple(f"word{k}" for k in range(40))
 
@@ -150,6 +151,18 @@ def test_the_order_in_which_samples_arrive_does_not_matter(samples: list[Sample]
     shuffled = list(samples)
     shuffler.shuffle(shuffled)
     assert curate(shuffled, evaluation_texts=()) == curate(samples, evaluation_texts=())
+
+
+@settings(max_examples=40, deadline=None)
+@given(messy_samples(), st.sets(st.integers(0, 24)))
+def test_stored_signatures_change_nothing(
+    tmp_path_factory: pytest.TempPathFactory, samples: list[Sample], known: set[int]
+) -> None:
+    file = tmp_path_factory.mktemp("signatures") / "some.npy"
+    store_signatures(file, lambda: [s.instruction for at, s in enumerate(samples) if at in known])
+    assert curate(samples, evaluation_texts=(), signatures=StoredSignatures([file])) == curate(
+        samples, evaluation_texts=()
+    )
 
 
 @settings(max_examples=40, deadline=None)

@@ -25,6 +25,13 @@ def test_thirteen_shared_words_are_an_overlap_and_twelve_are_not() -> None:
     assert index.overlap(" ".join(found[:12]) + " and then " + " ".join(found[8:])) is None
 
 
+def test_an_index_of_eight_words_finds_eight_and_not_seven() -> None:
+    index, found = NgramIndex([LONG, "A short one."], 8), LONG.split()
+    assert index.overlap("Solve: " + " ".join(found[3:11])) == " ".join(found[3:11])
+    assert index.overlap("Solve: " + " ".join(found[3:10])) is None
+    assert index.overlap("a SHORT one") == "a short one"
+
+
 def test_a_text_divided_between_two_parts_is_found() -> None:
     found = LONG.split()
     assert NgramIndex([LONG]).overlap(" ".join(found[:10]), " ".join(found[10:])) is not None

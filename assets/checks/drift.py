@@ -1,0 +1,82 @@
+"""Checks of the latest generation against the earlier ones: what changed by more than chance, and by enough."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from assets.checks.stored import answered_generations, generations_of
+from assets.checks.verdicts import needs_output, not_run, warning
+from assets.manifests import read_manifest
+from resources.ledger import LedgerConnection
+from resources.stores import Artefact, ArtefactStore
+from teams_dagster.dataset.quality.drift import ANSWERS, EDITS, Measure, TooFewSeeds, changed_inputs, drifts
+from teams_dagster.dataset.quality.totals import Totals, answer_totals, edit_totals
+from teams_dagster.ledger.costs import costs_of
+
+ONE_GENERATION = "there is one generation: nothing to compare it with"
+
+
+@dg.asset_check(
+    asset="generated_instructions",
+    description="The latest generation's operations, lengths, rewards and acceptance are those of the earlier ones.",
+)
+@needs_output
+def edits_do_not_drift(store: ArtefactStore) -> dg.AssetCheckResult:
+    """A model that a provider changed behind its name shows itself here first."""
+    generations = generations_of(store, "generated_instructions")
+    if len(generations) == 1:
+        return not_run(ONE_GENERATION)
+    totals = [edit_totals(g.path("transitions.parquet"), g.path("instructions.parquet")) for g in generations]
+    return _compare(generations, totals, EDITS)
+
+
+@dg.asset_check(
+    asset="expert_responses",
+    description="The latest generation's answers are as long, as often kept and as dear as those of the earlier ones.",
+)
+@needs_output
+def answers_do_not_drift(store: ArtefactStore, ledger: LedgerConnection) -> dg.AssetCheckResult:
+    """What a kept sample takes decides what the next generation will cost."""
+    generations = list(answered_generations(store))
+    if len(generations) == 1:
+        return not_run(ONE_GENERATION)
+    with ledger.open() as opened:
+        totals = [
+            answer_totals(
+                responses.path("samples.parquet"),
+                generated.path("transitions.parquet"),
+                lambda ids: costs_of(opened, ids),
+            )
+            for _, generated, responses in generations
+        ]
+    return _compare([generated for _, generated, _ in generations], totals, ANSWERS)
+
+
+def _compare(generated: list[Artefact], totals: list[Totals], measures: Sequence[Measure]) -> dg.AssetCheckResult:
+    """Compare the last of the generations with the pooled others."""
+    partition = generated[-1].manifest["partition_key"]
+    try:
+        found = drifts(totals[-1], totals[:-1], measures, partition)
+    except TooFewSeeds as reason:
+        return not_run(str(reason))
+    drifted = [drift for drift in found if drift.drifted]
+    measured = {drift.name: str(drift) for drift in found}
+    if not drifted:
+        return warning(
+            True, f"generation {partition} is like the {len(totals) - 1} before it in {len(found)} measures", **measured
+        )
+    causes = changed_inputs(_made_with(generated[-1]), _made_with(generated[-2]))
+    why = (
+        f"Since the one before it changed: {', '.join(causes)}"
+        if causes
+        else "It was made with the same policy, seeds, prompts and models: look whether a provider changed its model"
+    )
+    return warning(False, f"generation {partition} drifted: {'; '.join(map(str, drifted))}. {why}", **measured)
+
+
+def _made_with(generated: Artefact) -> dict[str, str]:
+    """What a generation was made with, by a name that people understand."""
+    manifest = read_manifest(generated)
+    prompts = {f"prompt {name}": version for name, version in manifest.prompt_versions}
+    models = {f"model of {role}": str(identity) for role, identity in manifest.models}
+    return {"policy": manifest.policy_version, "seeds": manifest.seeds_version, **prompts, **models}

@@ -1,0 +1,74 @@
+"""Checks of the texts of kept samples. Each names the generation at fault."""
+
+import dagster as dg
+
+from assets.checks.stored import NOTHING_KEPT, answered_generations
+from assets.checks.verdicts import needs_output, not_run, verdict, warning
+from resources.stores import ArtefactStore
+from teams_dagster.dataset.quality.answers import FEWEST_WORDS, KeptTexts, kept_texts
+
+MOST_DECLINING = 0.02
+"""Above one kept answer in fifty that declines, a student learns to decline what it was asked."""
+
+MOST_SHORT = 0.1
+"""Classification and arithmetic are answered in a word or two; a tenth of such answers is plenty."""
+
+
+def _read(store: ArtefactStore) -> dict[str, KeptTexts]:
+    """What the kept samples of each generation hold."""
+    return {
+        partition: kept_texts(
+            responses.path("samples.parquet"),
+            generated.path("transitions.parquet"),
+            generated.path("instructions.parquet"),
+        )
+        for partition, generated, responses in answered_generations(store)
+    }
+
+
+def _sentence(found: dict[str, KeptTexts], kind: str) -> str:
+    return "; ".join(
+        f"generation {partition}: {getattr(texts, kind)} of {texts.kept} ({texts.share(kind):.1%}), such as"
+        f" {', '.join(texts.examples[kind])}"
+        for partition, texts in found.items()
+    )
+
+
+@dg.asset_check(asset="expert_responses", description="No kept sample has words of the prompts it was made with.")
+@needs_output
+def no_prompt_words_leaked(store: ArtefactStore) -> dg.AssetCheckResult:
+    """A student that is trained on our prompts' words writes them."""
+    found = _read(store)
+    if not any(texts.kept for texts in found.values()):
+        return not_run(NOTHING_KEPT)
+    leaking = {partition: texts for partition, texts in found.items() if texts.leaking}
+    if leaking:
+        return verdict(
+            False,
+            f"words of prompts in {_sentence(leaking, 'leaking')}. Look at them in table samples; begin the generation"
+            " again with `fresh: true` once the prompt or the model is mended",
+            examples={partition: texts.examples["leaking"] for partition, texts in leaking.items()},
+        )
+    return verdict(True, f"none in {sum(texts.kept for texts in found.values())} kept samples")
+
+
+@dg.asset_check(asset="expert_responses", description="Few kept answers decline the task or are a word or two.")
+@needs_output
+def kept_answers_answer(store: ArtefactStore) -> dg.AssetCheckResult:
+    """The elimination rules know short apologies; a model that declines at length passes them."""
+    found = _read(store)
+    if not any(texts.kept for texts in found.values()):
+        return not_run(NOTHING_KEPT)
+    limits = {"declining": ("decline the task", MOST_DECLINING), "short": (f"under {FEWEST_WORDS} words", MOST_SHORT)}
+    poor = []
+    for kind, (what, most) in limits.items():
+        over = {partition: texts for partition, texts in found.items() if texts.share(kind) > most}
+        if over:
+            poor.append(f"answers that {what} are above {most:.0%} in {_sentence(over, kind)}")
+    kept = sum(texts.kept for texts in found.values())
+    counts = {kind: sum(getattr(texts, kind) for texts in found.values()) for kind in limits}
+    return warning(
+        not poor,
+        "; ".join(poor) or f"{counts['declining']} of {kept} decline, {counts['short']} are a word or two",
+        **counts,
+    )

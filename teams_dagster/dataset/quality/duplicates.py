@@ -1,0 +1,79 @@
+"""Whether a dataset repeats itself, and how much of each generation repeats what was there already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from teams_dagster.dataset.sample import Example, Sample
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.near_duplicates import duplicate_index, same_text_key
+
+
+@dataclass
+class GenerationShare:
+    """What became of the kept samples of one generation."""
+
+    kept: int = 0
+    left_out: int = 0
+    """Of these, not in the dataset."""
+    repeats: int = 0
+    """Of these, the same or nearly the same as an example of the dataset."""
+
+    @property
+    def repeated(self) -> float:
+        """The share of the kept samples that repeat what the dataset holds."""
+        return self.repeats / self.kept if self.kept else 0.0
+
+
+@dataclass
+class Repetition:
+    """What a dataset repeats."""
+
+    exact: list[tuple[str, str]] = field(default_factory=list)
+    """Pairs of sample ids with the same instruction but for case and white space."""
+    near: list[tuple[str, str]] = field(default_factory=list)
+    """Pairs whose instructions are nearly the same."""
+    generations: dict[str, GenerationShare] = field(default_factory=dict)
+    """By partition, in the order in which the samples came."""
+
+
+class _Seen:
+    def __init__(self) -> None:
+        self._exact: dict[tuple[str, str], str] = {}
+        self._near = duplicate_index()
+
+    def same(self, instruction: Instruction) -> str | None:
+        return self._exact.get(same_text_key(instruction))
+
+    def near(self, instruction: Instruction) -> str | None:
+        return next(iter(self._near.matches(instruction)), None)
+
+    def add(self, key: str, instruction: Instruction) -> None:
+        self._exact.setdefault(same_text_key(instruction), key)
+        self._near.add(key, instruction)
+
+
+def find_repetition(examples: Iterable[Example], samples: Iterable[Sample]) -> Repetition:
+    """Compare every example of a dataset with all others, and the samples it left out with all of them.
+
+    `samples` are those of every generation, in the order of generations. Signatures are computed from the texts, so
+    that stored ones which are wrong show themselves.
+    """
+    found, seen = Repetition(), _Seen()
+    in_dataset: set[str] = set()
+    for example in examples:
+        if (same := seen.same(example.instruction)) is not None:
+            found.exact.append((example.sample_id, same))
+        elif (near := seen.near(example.instruction)) is not None:
+            found.near.append((example.sample_id, near))
+        seen.add(example.sample_id, example.instruction)
+        in_dataset.add(example.sample_id)
+    for sample in samples:
+        if sample.accepted:
+            share = found.generations.setdefault(sample.partition_key, GenerationShare())
+            share.kept += 1
+            if sample.sample_id not in in_dataset:
+                share.left_out += 1
+                share.repeats += bool(seen.same(sample.instruction) or seen.near(sample.instruction))
+    return found

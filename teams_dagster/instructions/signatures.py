@@ -1,0 +1,142 @@
+"""MinHash signatures of instructions, and the files that keep them.
+
+A signature depends on an instruction's text and input alone, so it is computed once and stored under the id of the
+instruction, which is a hash of both: a text that is no longer what it was is not found, and computed again.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.instructions.ngrams import words
+from teams_dagster.streams import ID_LENGTH, content_hash
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
+
+SHINGLE_WORDS = 3
+
+PERMUTATIONS = 128
+
+_ROW = np.dtype([("instruction_id", f"S{ID_LENGTH}"), ("signature", "<u4", (PERMUTATIONS,))])
+
+_PROBE = Instruction("It's  ＦＵＬＬ-width; snake_case, 3.5! 写一首abc诗 Add one more.", "one two three\nfour")
+
+
+def part_shingles(tag: str, text: str) -> frozenset[tuple[str, ...]]:
+    """The 3-word shingles of a part, told apart from those of other parts by `tag`; a shorter text is one shingle."""
+    found = words(text)
+    if not found:
+        return frozenset()
+    last = max(1, len(found) - SHINGLE_WORDS + 1)
+    return frozenset((tag, *found[at : at + SHINGLE_WORDS]) for at in range(last))
+
+
+def shingles(instruction: Instruction) -> frozenset[tuple[str, ...]]:
+    """The shingles of text and input."""
+    return part_shingles("text", instruction.text) | part_shingles("input", instruction.input)
+
+
+@lru_cache(maxsize=1)  # what is looked up is mostly added next
+def signature(instruction: Instruction) -> MinHash:
+    """The MinHash of an instruction's shingles: the same on every machine."""
+    computed = _no_shingles().copy()
+    computed.update_batch(" ".join(shingle).encode("utf-8", "surrogatepass") for shingle in shingles(instruction))
+    return computed
+
+
+@lru_cache(maxsize=1)  # drawing the permutations costs more than using them
+def _no_shingles() -> MinHash:
+    from datasketch import MinHash
+
+    return MinHash(num_perm=PERMUTATIONS, seed=1, scheme="affine32")
+
+
+@lru_cache(maxsize=1)
+def signatures_version() -> str:
+    """Version of how signatures are computed: what a text with every trait that matters has for its own."""
+    return content_hash("signatures", signature(_PROBE).hashvalues.tolist())
+
+
+class SignaturesDamaged(ValueError):
+    """A file of signatures that was cut or holds something else."""
+
+
+class StoredSignatures:
+    """Signatures that were computed before, read from their files as they are looked up.
+
+    Memory holds 40 bytes an instruction, not its signature of 512.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        """Raises SignaturesDamaged naming the file."""
+        self._tables = [_load(file) for file in files]
+        ids = [np.array(table["instruction_id"]) for table in self._tables]
+        self._starts = np.cumsum([0, *(len(found) for found in ids)])
+        joined = np.concatenate([np.empty(0, _ROW["instruction_id"]), *ids])
+        self._order = np.argsort(joined, kind="stable")
+        self._ids = joined[self._order]
+
+    def of(self, instruction: Instruction) -> MinHash:
+        """The signature of an instruction: the stored one, or computed now where none is."""
+        wanted = np.bytes_(instruction.instruction_id.encode())
+        at = int(np.searchsorted(self._ids, wanted))
+        if at == len(self._ids) or self._ids[at] != wanted:
+            return signature(instruction)
+        row = int(self._order[at])
+        table = int(np.searchsorted(self._starts, row, side="right")) - 1
+        stored = _no_shingles().copy()
+        stored.hashvalues = np.array(self._tables[table]["signature"][row - self._starts[table]])
+        return stored
+
+
+def _load(file: Path) -> np.ndarray:
+    try:
+        table = np.load(file, mmap_mode="r")
+    except (ValueError, EOFError) as error:
+        raise SignaturesDamaged(f"{file} is damaged ({error}): remove it, and it is computed again") from error
+    if table.dtype != _ROW:
+        raise SignaturesDamaged(f"{file} holds no signatures: remove it, and they are computed again")
+    return table
+
+
+def store_signatures(path: Path, instructions: Callable[[], Iterable[Instruction]]) -> None:
+    """Write the signatures of `instructions`, each once, to `path`: whole or not at all.
+
+    `instructions` is called twice and must give the same both times. Memory holds the ids.
+    """
+    ids = np.unique(np.fromiter(_ids(instructions()), _ROW["instruction_id"]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        _write(draft, ids, instructions())
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _ids(instructions: Iterable[Instruction]) -> Iterator[bytes]:
+    return (instruction.instruction_id.encode() for instruction in instructions)
+
+
+def _write(draft: Path, ids: np.ndarray, instructions: Iterable[Instruction]) -> None:
+    if not len(ids):  # nothing can be mapped into memory
+        with draft.open("wb") as file:
+            np.save(file, np.empty(0, _ROW))
+        return
+    table = np.lib.format.open_memmap(draft, mode="w+", dtype=_ROW, shape=(len(ids),))
+    for instruction in instructions:
+        at = int(np.searchsorted(ids, np.bytes_(instruction.instruction_id.encode())))
+        if not table["instruction_id"][at]:
+            table[at] = (ids[at], signature(instruction).hashvalues)
+    table.flush()

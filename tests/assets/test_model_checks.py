@@ -1,0 +1,114 @@
+"""The checks of models on artefacts made by hand: no training."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.checks.models import lora_chooses_as_well_as_base, lora_is_asked_as_trained
+from resources.stores import ArtefactStore
+from teams_dagster.dataset.export import export_dataset
+from teams_dagster.dataset.sample import Example
+from teams_dagster.dataset.splits import SPLITS
+from teams_dagster.evaluation.scores import CHOICE, Score
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.ledger.tables import write_table
+from teams_dagster.student.chat import template_version
+from teams_dagster.student.loading import Recipe, load_tokenizer
+from tests.support.bare_base import bare_base
+
+EXAMPLE = Example("sample", "seed", Instruction("Count the words.", "one two three"), "Three.")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bare_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtefactStore:
+    return ArtefactStore(data_dir=str(tmp_path))
+
+
+def about(**inputs: str) -> dict[str, object]:
+    return {"inputs": inputs, "made_at": "2026-11-02T00:00:00"}
+
+
+@pytest.fixture
+def trained(store: ArtefactStore, base: Path) -> ArtefactStore:
+    """A base, a dataset and what training wrote down beside the adapter's weights."""
+    with store.writing("base_model", "one", about=about()) as draft:
+        shutil.copytree(base, draft.folder / "model")
+        draft.finish("the base", {"embedded": True})
+    with store.writing("instruction_dataset", "one", about=about()) as draft:
+        export_dataset(draft.folder / "files", {split: [EXAMPLE] for split in SPLITS})
+        draft.finish("the dataset", {})
+    with store.writing("lora_model", "one", about=about(base_model="the base")) as draft:
+        (draft.folder / "model").mkdir()
+        Recipe("lora", "tokenizer", template_version(load_tokenizer(base)[0]), 512).save(draft.folder / "model")
+        draft.finish("the adapter", {})
+    return store
+
+
+def checked(check: dg.AssetChecksDefinition, store: ArtefactStore) -> dg.AssetCheckResult:
+    result = check(store=store)
+    assert isinstance(result, dg.AssetCheckResult)
+    return result
+
+
+def test_an_adapter_is_asked_as_it_was_trained(trained: ArtefactStore) -> None:
+    assert checked(lora_is_asked_as_trained, trained).passed
+
+
+def test_a_template_that_was_edited_is_an_error(trained: ArtefactStore) -> None:
+    template = trained.current("base_model").path("model/chat_template.jinja")
+    template.write_text(template.read_text().replace("user", "person"))
+    result = checked(lora_is_asked_as_trained, trained)
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "train lora_model again" in (result.description or "")
+
+
+def test_another_base_than_that_of_training_is_compared_token_by_token(trained: ArtefactStore, base: Path) -> None:
+    with trained.writing("base_model", "two", about=about()) as draft:
+        shutil.copytree(base, draft.folder / "model")
+        config = draft.folder / "model" / "tokenizer_config.json"
+        settings = json.loads(config.read_text())
+        config.write_text(json.dumps(settings | {"eos_token": "<|pad|>"}))
+        draft.finish("another base", {"embedded": True})
+    result = checked(lora_is_asked_as_trained, trained)
+    assert not result.passed
+    assert "the end-of-sequence token is not that of training" in result.metadata["faults"].value
+
+
+def test_an_adapter_without_its_recipe_is_an_error(trained: ArtefactStore) -> None:
+    trained.current("lora_model").path("model/recipe.json").unlink()
+    result = checked(lora_is_asked_as_trained, trained)
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
+
+
+@pytest.mark.parametrize(
+    ("difference", "stderr", "passed"),
+    [(0.1, 0.02, True), (-0.03, 0.02, True), (-0.05, 0.02, False), (0.0, 0.0, True)],
+)
+def test_an_adapter_that_chooses_worse_beyond_two_errors_is_a_warning(
+    store: ArtefactStore, difference: float, stderr: float, passed: bool
+) -> None:
+    result = scored(store, difference, stderr)
+    assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
+    assert ("unlearnt" in (result.description or "")) is not passed
+
+
+def test_a_difference_without_an_error_says_nothing(store: ArtefactStore) -> None:
+    assert scored(store, -0.5, None).metadata["not_run"].value is True
+
+
+def scored(store: ArtefactStore, difference: float, stderr: float | None) -> dg.AssetCheckResult:
+    score = Score("lora", CHOICE, "choice_accuracy_vs_base", difference, stderr, 40, None, "the dataset")
+    with store.writing("evaluation_scores", "one", about=about()) as draft:
+        write_table(draft.folder, "evaluation_scores", [vars(score)])
+        draft.finish("scores", {})
+    return checked(lora_chooses_as_well_as_base, store)
