@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +72,24 @@ def stored_artefacts(data_dir: Path) -> list[ArtefactFiles]:
         current = pointer.read_text(encoding="utf-8").strip() == folder.name
         found.append((read_manifest(folder).get("made_at", ""), ArtefactFiles(folder, current)))
     return [files for _, files in sorted(found, key=lambda made: made[0])]
+
+
+def store_id(data_dir: Path) -> str:
+    """The id of the artefacts below a data folder, drawn when it is first asked for: several can share a ledger."""
+    place = data_dir / "assets" / ".store-id"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    draft = place.with_name(f".store-id-{uuid.uuid4().hex}")
+    if not place.exists():
+        draft.write_text(f"{uuid.uuid4().hex}\n", encoding="utf-8")
+        with suppress(FileExistsError):
+            os.link(draft, place)  # whole or not at all, and never over another's
+        draft.unlink()
+    return place.read_text(encoding="utf-8").strip()
+
+
+def sealed_name(store: str, data_dir: Path, folder: Path) -> str:
+    """Under which name the chain knows the artefact in `folder`; `store` is the `store_id` of its data folder."""
+    return f"{store}/{folder.resolve().relative_to(data_dir.resolve()).as_posix()}"
 
 
 def complete(artefacts: Iterable[ArtefactFiles]) -> tuple[CompleteArtefact, ...]:

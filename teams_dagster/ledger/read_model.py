@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from teams_dagster.ledger import source, views
-from teams_dagster.ledger.artefacts import ArtefactFiles, CompleteArtefact, complete
+from teams_dagster.ledger.artefacts import ArtefactFiles, CompleteArtefact, complete, sealed_name, store_id
 from teams_dagster.ledger.database import ledger_id, open_database, read_snapshot
 from teams_dagster.ledger.publishing import NotNow, draft, held, publish, spill, turn
+from teams_dagster.ledger.seals import seal
 from teams_dagster.ledger.source import Position
 from teams_dagster.ledger.tables import TABLES, Table
 
@@ -44,6 +45,10 @@ class RefreshReport:
     rows: dict[str, int] = field(default_factory=dict)
     """Rows of each table, when it was published."""
     seconds: float = 0.0
+    head: str = ""
+    """Head of the chain that seals what is stored."""
+    links: int = 0
+    """Links that the chain gained: 0 where nothing was new."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class _State:
 
 
 def refresh(ledger_url: str, artefacts: Iterable[ArtefactFiles], path: Path, *, wait_s: float = 60.0) -> RefreshReport:
-    """Bring the DuckDB file at `path` up to date with the ledger and the complete ones of `artefacts`.
+    """Bring the DuckDB file at `path` up to date with the ledger and the complete ones of `artefacts`, and seal these.
 
     Give artefacts oldest first: where two bring the same row, the first wins. Several processes may refresh at once,
     each waits its turn; a kill at any point is safe. While someone has the file open for writing, nothing is
@@ -74,31 +79,53 @@ def refresh(ledger_url: str, artefacts: Iterable[ArtefactFiles], path: Path, *, 
     began = time.perf_counter()
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = open_database(ledger_url)
-    rows: dict[str, int] = {}
     try:
-        with turn(path, wait_s), held(path) as reader, read_snapshot(engine) as ledger:
-            wanted = _State(views.version(), ledger_id(ledger), source.end(ledger), complete(artefacts))
-            known = None if reader is None else _read_state(reader)
-            if known is not None and known == wanted:
-                return RefreshReport(False, UP_TO_DATE, seconds=time.perf_counter() - began)
-            extends = known is not None and known.can_become(wanted)
-            with draft(path, copied=extends) as place:
-                with duckdb.connect(place, config=_config(place)) as connection:
-                    connection.execute("set enable_progress_bar = false")  # it would write to the step's output
-                    if known is None or not extends:
-                        views.create(connection)
-                        known = _State(wanted.version, wanted.ledger_id, Position(), ())
-                    _follow_ledger(connection, ledger, known.position)
-                    _follow_artefacts(connection, known.artefacts, wanted.artefacts)
-                    _write_state(connection, wanted)
-                    rows = _count(connection)
-                    connection.execute("checkpoint")
-                publish(place, path)
-    except NotNow as reason:
-        return RefreshReport(False, str(reason), seconds=time.perf_counter() - began)
+        found = complete(artefacts)
+        sealed = seal(engine, _sealable(path.parent, found))
+        try:
+            rows = _bring_up_to_date(engine, found, path, wait_s)
+        except NotNow as reason:
+            rows, told = None, str(reason)
+        else:
+            told = PUBLISHED if rows is not None else UP_TO_DATE
     finally:
         engine.dispose()
-    return RefreshReport(True, PUBLISHED, rows, time.perf_counter() - began)
+    return RefreshReport(
+        rows is not None, told, rows or {}, time.perf_counter() - began, head=sealed.head, links=sealed.added
+    )
+
+
+def _sealable(data_dir: Path, artefacts: Sequence[CompleteArtefact]) -> list[tuple[str, str]]:
+    """The artefacts by the names under which they are sealed, with their manifests' hashes."""
+    if not artefacts:
+        return []
+    store = store_id(data_dir)
+    return [(sealed_name(store, data_dir, artefact.folder), artefact.manifest_sha256) for artefact in artefacts]
+
+
+def _bring_up_to_date(
+    engine: sa.Engine, artefacts: tuple[CompleteArtefact, ...], path: Path, wait_s: float
+) -> dict[str, int] | None:
+    """Publish what is new; returns the rows of each table, None where nothing is new. Raises NotNow."""
+    with turn(path, wait_s), held(path) as reader, read_snapshot(engine) as ledger:
+        wanted = _State(views.version(), ledger_id(ledger), source.end(ledger), artefacts)
+        known = None if reader is None else _read_state(reader)
+        if known is not None and known == wanted:
+            return None
+        extends = known is not None and known.can_become(wanted)
+        with draft(path, copied=extends) as place:
+            with duckdb.connect(place, config=_config(place)) as connection:
+                connection.execute("set enable_progress_bar = false")  # it would write to the step's output
+                if known is None or not extends:
+                    views.create(connection)
+                    known = _State(wanted.version, wanted.ledger_id, Position(), ())
+                _follow_ledger(connection, ledger, known.position)
+                _follow_artefacts(connection, known.artefacts, wanted.artefacts)
+                _write_state(connection, wanted)
+                rows = _count(connection)
+                connection.execute("checkpoint")
+            publish(place, path)
+    return rows
 
 
 def _config(place: Path) -> dict[str, str | bool | int | float | list[str]]:

@@ -61,18 +61,7 @@ def answered(
         fixed = {"process": "p", "started_at": 1, "row_hash": ""}
         connection.execute(
             sa.insert(attempts),
-            [
-                {
-                    "request_id": n,
-                    "request_key": n,
-                    "attempt": 1,
-                    **place,
-                    "process": "p",
-                    "started_at": 1,
-                    "row_hash": "",
-                }
-                for n in names
-            ],
+            [{"request_id": n, "request_key": n, "attempt": 1, **place, **fixed} for n in names],
         )
         connection.execute(
             sa.insert(results),
