@@ -12,6 +12,9 @@ NOT_A_NUMBER = "–"
 _JOINERS = "\u200c\u200d"
 """Format characters that Indic scripts, Persian and emoji are spelt with."""
 
+_WITHOUT_SPACING = dict.fromkeys(map(ord, "\n\t" + _JOINERS))
+"""For `str.translate`: drops what stays as it is although Python calls it unprintable."""
+
 _SHOWN_AS_CODE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Categories of characters that control, reorder or hide what is seen, or that no UTF-8 file can hold."""
 
@@ -21,6 +24,8 @@ def visible(text: str) -> str:
 
     Line feeds, tabs and joiners stay, carriage returns before a line feed go.
     """
+    if text.translate(_WITHOUT_SPACING).isprintable():  # nearly always, and told a hundred times faster
+        return text
     return "".join(map(_visible_character, text.replace("\r\n", "\n")))
 
 

@@ -1,0 +1,1 @@
+"""The sample explorer: one HTML page over the read model that works from disk."""

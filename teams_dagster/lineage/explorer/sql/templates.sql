@@ -1,0 +1,3 @@
+select prompt_version, name, text
+from prompt_templates
+order by name, prompt_version;
