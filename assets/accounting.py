@@ -1,30 +1,22 @@
-"""Accounting: what was asked and paid, where every sample came from, and the page that shows it all."""
+"""Accounting: what was asked and paid."""
 
-import asyncio
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
-import pyarrow.parquet as pq
 
 from assets.comparison.asset import policy_comparison, read_policy_scores
-from assets.generation import episode_plans, generated_instructions, generation_world
 from assets.making import OWNERS, AssetConfig, make_or_reuse
-from assets.manifests import generated_for, prompt_versions, read_manifest
+from assets.manifests import generated_for
 from assets.policy import trained_policy
-from assets.responses import accepted_of, expert_responses
+from assets.responses import expert_responses
 from resources.ledger import LedgerConnection
-from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
-from teams_dagster.dataset.answers import answer_transitions
+from resources.stores import Artefact, ArtefactStore, Draft
 from teams_dagster.dataset.yields import PAPER, Yield
 from teams_dagster.instructions.operations import Operation
 from teams_dagster.ledger.costs import Cost, costs_by, total_cost
-from teams_dagster.ledger.writer import Ledger
-from teams_dagster.lineage.replay import LedgerAsker, Verification, replay_samples, replay_transitions
 from teams_dagster.policy.baselines import UNIFORM
-from teams_dagster.policy.checkpoint import CheckpointOutdated, FeaturesChanged
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.report.baseline import EVOL_INSTRUCT_QUERIES
 from teams_dagster.report.markdown import markdown_table
@@ -61,7 +53,7 @@ def query_costs(
 
     inputs = {"ledger": content_hash(_plain(total)), "expert": content_hash(expert)}
     result = make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_costs)
-    report = ledger.refresh()
+    report = ledger.refresh(context.instance)
     context.log.info(f"teams.duckdb: {report.reason} ({report.seconds:.1f} s)")
     return result
 
@@ -146,102 +138,3 @@ def _show_costs(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float 
         header = (columns, "asked", "reused", "calls sent", "failed", "cost")
         metadata[f"by_{columns.replace(', ', '_and_')}"] = dg.MetadataValue.md(markdown_table(header, rows))
     return metadata
-
-
-@dg.asset(
-    group_name="accounting",
-    deps=[
-        dg.AssetDep(generated_instructions, partition_mapping=LAST_GENERATION),
-        dg.AssetDep(expert_responses, partition_mapping=LAST_GENERATION),
-    ],
-    kinds={"python"},
-    owners=OWNERS,
-    code_version="1",
-    description="Every sample's chain, replayed from the ledger without a network: prompts, texts, rules, verdicts,"
-    " rewards and the policy's probabilities must come out as they were stored.",
-)
-def sample_lineage(
-    context: dg.AssetExecutionContext, config: AssetConfig, store: ArtefactStore, ledger: LedgerConnection
-) -> dg.MaterializeResult:
-    """Replay every generation. Fails with the first difference."""
-    answered = [store.current("expert_responses", partition) for partition in store.partitions("expert_responses")]
-    pairs = [(generated_for(store, responses), responses) for responses in answered]
-    if not pairs:
-        raise ArtefactMissing(f"no generation has answers in {store.root}: materialise expert_responses first")
-
-    def make(draft: Draft) -> None:
-        found = Verification()
-        with ledger.open() as opened:
-            for generated, responses in pairs:
-                asyncio.run(_replay(context, store, opened, generated, responses, found))
-        if found.differences:
-            raise dg.Failure(
-                f"{len(found.differences)} stored fields are not what the ledger's answers give; the first:"
-                f" {found.differences[0]}",
-                metadata={"differences": [str(difference) for difference in found.differences[:20]]},
-                allow_retries=False,
-            )
-        samples = sum(responses.facts["samples"] for _, responses in pairs)
-        draft.finish(
-            content_hash("lineage", [r.data_version for _, r in pairs]),
-            {"samples": samples, "rows_verified": found.verified, "not_verified": found.not_verified},
-        )
-
-    inputs = {responses.manifest["partition_key"]: responses.data_version for responses in answered}
-    return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_lineage)
-
-
-async def _replay(
-    context: dg.AssetExecutionContext,
-    store: ArtefactStore,
-    ledger: Ledger,
-    generated: Artefact,
-    responses: Artefact,
-    found: Verification,
-) -> None:
-    manifest = read_manifest(generated)
-    rows = generated.facts["transitions"] + responses.facts["samples"]
-    if dict(manifest.prompt_versions) != prompt_versions():
-        found.skip("made with prompts that have changed since", rows)
-        return
-    asker = LedgerAsker(ledger, manifest.models)
-    try:
-        environment, actor, seeds = generation_world(store, manifest, asker)
-    except FeaturesChanged:
-        found.skip("made by a policy that reads features of another version", rows)
-        return
-    except CheckpointOutdated:
-        found.skip("made by a policy of an earlier version of this code", rows)
-        return
-    await replay_transitions(
-        environment,
-        actor,
-        episode_plans(manifest, seeds),
-        _rows(generated, "transitions"),
-        found,
-        progress=context.log.info,
-    )
-    replayed = answer_transitions(
-        asker,
-        accepted_of(generated),
-        dict(manifest.replicas),
-        partition_key=manifest.partition_key,
-        width=100,
-    )
-    await replay_samples(replayed, _rows(responses, "samples"), found)
-    context.log.info(f"generation {manifest.partition_key}: {found.verified} rows agree with the ledger")
-
-
-def _rows(artefact: Artefact, table: str) -> Iterator[dict[str, Any]]:
-    for batch in pq.ParquetFile(artefact.path(f"{table}.parquet")).iter_batches(10_000):
-        yield from batch.to_pylist()
-
-
-def _show_lineage(artefact: Artefact) -> dict[str, dg.MetadataValue | int]:
-    facts = artefact.facts
-    return {
-        "samples": facts["samples"],
-        "rows_verified": facts["rows_verified"],
-        "rows_not_verified": sum(facts["not_verified"].values()),
-        "why_not": dg.MetadataValue.json(facts["not_verified"]),
-    }

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from teams_dagster.dataset.formats import COLUMNS as EXPORTED
+from teams_dagster.ledger.row_hash import ROW_HASH
 from teams_dagster.ledger.tables import TABLES
 
 SCHEMA = "dagster/column_schema"
@@ -84,7 +85,7 @@ EVALUATION_SCORES: Lineage = {
 
 def table_columns(table: str, lineage: Lineage | None = None) -> dict[str, Any]:
     """Definition metadata of an asset whose rows are those of a table of the read model. Raises KeyError."""
-    described = descriptions()[table]
+    described = descriptions()[table] | {ROW_HASH: "Hash of the row's other fields"}
     return _metadata(
         [
             dg.TableColumn(

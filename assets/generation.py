@@ -32,7 +32,6 @@ from teams_dagster.completions.engine import CallContext, Engine
 from teams_dagster.completions.progress import Progress
 from teams_dagster.completions.protocol import Asker, Role
 from teams_dagster.dataset.generation import GenerationManifest, check_continuable
-from teams_dagster.environment.decisions import Actor
 from teams_dagster.environment.episodes import OPEN_EPISODES, EpisodePlan, stream_episodes
 from teams_dagster.environment.state import EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import Environment
@@ -40,6 +39,7 @@ from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool
 from teams_dagster.ledger.estimates import Expected
 from teams_dagster.ledger.tables import write_table
+from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.report.markdown import markdown_table
 
 FAILED = "failed"
@@ -142,7 +142,8 @@ async def _generate(
         asking as engine,
         Progress(total, "seeds", engine.tallies, context.log.info, kept="instructions accepted") as progress,
     ):
-        environment, actor, seeds = generation_world(store, manifest, engine)
+        environment, checkpoint, seeds = generation_world(store, manifest, engine)
+        actor = checkpoint.actor()
         with EpisodeTables(draft.folder, context.run.run_id) as tables:
             plans = episode_plans(manifest, seeds)
             async for episode in stream_episodes(environment, actor, plans, open_episodes=width):
@@ -164,13 +165,13 @@ def generation_seeds(store: ArtefactStore, manifest: GenerationManifest) -> dict
 
 def generation_world(
     store: ArtefactStore, manifest: GenerationManifest, asker: Asker
-) -> tuple[Environment, Actor, dict[str, Instruction]]:
+) -> tuple[Environment, Checkpoint, dict[str, Instruction]]:
     """What a generation happens in: its environment with `asker`, its policy, and its seeds' texts by id."""
     policy = generation_policy(store, manifest)
     checkpoint = load_policy(policy)
     pool, _ = policy_seeds(store.of_version("seed_instructions", policy.manifest["inputs"]["seed_instructions"]))
     environment = Environment(asker, Pool(pool.values()), checkpoint.config.reward, Role.EXPERT)
-    return environment, checkpoint.actor(), generation_seeds(store, manifest)
+    return environment, checkpoint, generation_seeds(store, manifest)
 
 
 def episode_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -> Iterator[EpisodePlan]:

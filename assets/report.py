@@ -6,9 +6,10 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.accounting import query_costs, read_costs, sample_lineage
+from assets.accounting import query_costs, read_costs
 from assets.comparison.asset import policy_comparison, read_policy_scores
 from assets.evaluation import ADAPTERS, evaluation_scores, privacy_audit, read_evaluation_scores, read_privacy
+from assets.lineage import sample_lineage
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.manifests import generated_for, read_manifest
 from assets.models import read_curve
@@ -54,7 +55,7 @@ def report(
 
     result = make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show)
     write_atomically(store.root / PAGE, store.current("report").path(PAGE).read_text(encoding="utf-8"))
-    ledger.refresh()
+    ledger.refresh(context.instance)
     return result
 
 

@@ -1,16 +1,28 @@
 """The connection to the ledger: the database that takes the writes, and the DuckDB that people read."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 
 from resources.stores import ArtefactStore
 from teams_dagster.ledger.artefacts import stored_artefacts
+from teams_dagster.ledger.comparing import TableDifference, compare_read_model
 from teams_dagster.ledger.read_model import RefreshReport, refresh
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.lineage.integrity import RecordedHead, verify_storage
+from teams_dagster.lineage.verification import Verification
 from teams_dagster.settings import load_settings
+
+CHAIN_ASSET = dg.AssetKey("sample_lineage")
+"""The asset whose observations record the chain's heads."""
+
+CHAIN_HEAD, CHAIN_LEDGER = "chain_head", "ledger"
+"""Their metadata."""
+
+_AT_ONCE = 1_000
 
 
 class LedgerConnection(dg.ConfigurableResource):
@@ -37,6 +49,44 @@ class LedgerConnection(dg.ConfigurableResource):
         """Where `teams.duckdb` is published."""
         return self.store.root / "teams.duckdb"
 
-    def refresh(self) -> RefreshReport:
-        """Bring `teams.duckdb` up to date. A file that somebody holds open is left alone, and the report says so."""
-        return refresh(self._url, stored_artefacts(self.store.root), self.read_model)
+    def refresh(self, instance: dg.DagsterInstance) -> RefreshReport:
+        """Bring `teams.duckdb` up to date, seal what is stored, and record the chain's head in the event log.
+
+        A file that somebody holds open is left alone, and the report says so.
+        """
+        report = refresh(self._url, stored_artefacts(self.store.root), self.read_model)
+        if report.links:
+            record_head(instance, report)
+        return report
+
+    def compare_read_model(self) -> list[TableDifference]:
+        """What differs in `teams.duckdb` from one made anew. Raises SourcesMoved; NotNow while it is being written."""
+        return compare_read_model(self._url, stored_artefacts(self.store.root), self.read_model)
+
+    def verify(self, instance: dg.DagsterInstance, *, progress: Callable[[str], None] = lambda _: None) -> Verification:
+        """Compare everything that is stored with its hashes, the chain, and the heads in the event log."""
+        return verify_storage(self._url, self.store.root, recorded_heads(instance), progress=progress)
+
+
+def record_head(instance: dg.DagsterInstance, report: RefreshReport) -> None:
+    """Write the chain's head down where a change of the data folder does not reach."""
+    metadata = {CHAIN_HEAD: report.head, CHAIN_LEDGER: report.ledger_id, "links_added": report.links}
+    instance.report_runless_asset_event(
+        dg.AssetObservation(CHAIN_ASSET, description="What is stored was sealed.", metadata=metadata)
+    )
+
+
+def recorded_heads(instance: dg.DagsterInstance) -> Iterator[RecordedHead]:
+    """Every head that the event log holds, the latest first."""
+    cursor = None
+    while True:
+        found = instance.fetch_observations(CHAIN_ASSET, limit=_AT_ONCE, cursor=cursor)
+        for record in found.records:
+            metadata = record.asset_observation.metadata if record.asset_observation else {}
+            if CHAIN_HEAD in metadata:
+                head, ledger = (str(metadata[name].value) for name in (CHAIN_HEAD, CHAIN_LEDGER))
+                when = datetime.fromtimestamp(record.timestamp, UTC)
+                yield RecordedHead(head, ledger, f"Dagster's event log of {when:%Y-%m-%d %H:%M:%S}")
+        if not found.has_more:
+            return
+        cursor = found.cursor

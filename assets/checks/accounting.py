@@ -6,10 +6,9 @@ import dagster as dg
 import duckdb
 import sqlalchemy as sa
 
-from assets.checks.verdicts import needs_output, not_run, verdict, warning
+from assets.checks.verdicts import not_run, verdict, warning
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
-from resources.stores import ArtefactStore
 from teams_dagster.completions.protocol import ErrorKind, Outcome
 from teams_dagster.ledger.budgets import dollars, recount, spent_by
 from teams_dagster.ledger.costs import outcomes_by, total_cost
@@ -77,9 +76,9 @@ def questions_are_explained(ledger: LedgerConnection) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset="query_costs", description="Every promise of the ledger is kept: the view `ledger_audit`.")
-def ledger_keeps_its_promises(ledger: LedgerConnection) -> dg.AssetCheckResult:
+def ledger_keeps_its_promises(context: dg.AssetCheckExecutionContext, ledger: LedgerConnection) -> dg.AssetCheckResult:
     """What must be true of the account at any time, over every call, question and answer."""
-    report = ledger.refresh()
+    report = ledger.refresh(context.instance)
     if not report.published and report.reason != UP_TO_DATE:
         return not_run(report.reason)
     try:
@@ -109,17 +108,3 @@ def spending_is_within_budget(ledger: LedgerConnection, models: LanguageModels) 
     over = any(most is not None and used > most for most, used in rooms)
     said = f"{spent.queries:,} queries, {spent.tokens:,} tokens, {dollars(spent.nano_usd)} may have been billed"
     return warning(not over, f"{said}; {'more than the budget of now' if over else 'no budget is overdrawn'}")
-
-
-@dg.asset_check(asset="sample_lineage", description="Every sample was replayed from the ledger.")
-@needs_output
-def every_sample_is_verified(store: ArtefactStore) -> dg.AssetCheckResult:
-    """What could not be replayed is counted, never passed."""
-    facts = store.current("sample_lineage").facts
-    unverified = sum(facts["not_verified"].values())
-    finding = (
-        f"{facts['rows_verified']} rows of {facts['samples']} samples agree with the ledger, {unverified} unverified"
-    )
-    if unverified:
-        return warning(False, finding, why_not=facts["not_verified"])
-    return verdict(facts["rows_verified"] > 0, finding)

@@ -1,4 +1,4 @@
-"""Checks of lineage: what a sample's chain names must be stored."""
+"""Checks of lineage: it is complete, it was verified, and what is stored is what was written."""
 
 from collections.abc import Iterator
 
@@ -6,13 +6,17 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.checks.stored import generations_of
-from assets.checks.verdicts import needs_output, not_run, verdict
+from assets.checks.verdicts import needs_output, not_run, verdict, warning
 from assets.manifests import generated_for, read_manifest
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.quality.chains import StoredGeneration, chain_faults
+from teams_dagster.ledger.comparing import SourcesMoved
 from teams_dagster.ledger.costs import answered_requests
+from teams_dagster.ledger.database import LedgerError
+from teams_dagster.ledger.publishing import NotNow
+from teams_dagster.ledger.read_model import UP_TO_DATE
 from teams_dagster.ledger.writer import Ledger
 
 SHOWN = 10
@@ -38,6 +42,68 @@ def every_chain_is_complete(store: ArtefactStore, ledger: LedgerConnection) -> d
     if not samples:
         return not_run("no generation has a sample")
     return verdict(True, f"{samples} samples lead back to their seeds")
+
+
+@dg.asset_check(asset="sample_lineage", description="Every sample was replayed from the ledger.")
+@needs_output
+def every_sample_is_verified(store: ArtefactStore) -> dg.AssetCheckResult:
+    """What could not be replayed is counted, never passed."""
+    facts = store.current("sample_lineage").facts
+    unverified = sum(facts["not_verified"].values())
+    finding = (
+        f"{facts['rows_verified']} rows of {facts['samples']} samples agree with the ledger, {unverified} unverified"
+    )
+    if unverified:
+        return warning(False, finding, why_not=facts["not_verified"])
+    return verdict(facts["rows_verified"] > 0, finding)
+
+
+@dg.asset_check(
+    asset="sample_lineage",
+    description="Every row of the ledger and every file of the artefacts is as it was written: by its hash, by the"
+    " chain that seals them, and by the chain's heads in Dagster's event log.",
+)
+def stored_fields_are_unchanged(
+    context: dg.AssetCheckExecutionContext, ledger: LedgerConnection
+) -> dg.AssetCheckResult:
+    """Who rewrites the data and the event log together is not found."""
+    try:
+        found = ledger.verify(context.instance)
+    except LedgerError as error:
+        return verdict(False, f"{error}. Restore the ledger database from a backup")
+    compared = f"{found.verified:,} rows and files are as they were written"
+    if found.differing:
+        first = "; ".join(str(difference) for difference in found.differences[:SHOWN])
+        return verdict(False, f"{found.differing} fields differ: {first}. Restore them from a backup; {compared}")
+    if not found.verified:
+        return not_run("nothing is stored yet")
+    if found.not_verified:
+        said = ", ".join(f"{count} {reason}" for reason, count in found.not_verified.items())
+        return warning(False, f"{compared}; not compared: {said}", not_compared=found.not_verified)
+    return verdict(True, compared)
+
+
+@dg.asset_check(
+    asset="query_costs", description="teams.duckdb holds what it would hold if it were made anew from its sources."
+)
+def read_model_tells_what_is_stored(
+    context: dg.AssetCheckExecutionContext, ledger: LedgerConnection
+) -> dg.AssetCheckResult:
+    """People read it and can write to it: a row that somebody added, changed or took away is counted."""
+    report = ledger.refresh(context.instance)
+    if not report.published and report.reason != UP_TO_DATE:
+        return not_run(report.reason)
+    try:
+        differing = ledger.compare_read_model()
+    except (SourcesMoved, NotNow) as reason:
+        return not_run(str(reason))
+    said = "; ".join(
+        f"{found.name}: {found.added} rows that should not be there, {found.lacking} that are missing"
+        for found in differing
+    )
+    if said:
+        return verdict(False, f"{said}. Delete {ledger.read_model}: it is made anew")
+    return verdict(True, "every table is what its sources give")
 
 
 def _faults(store: ArtefactStore, ledger: Ledger, responses: Artefact) -> Iterator[str]:

@@ -165,7 +165,7 @@ async def _compare(
 
 def read_policy_scores(artefact: Artefact) -> list[Score]:
     """The rows of table `policy_scores` in an artefact."""
-    rows = pq.read_table(artefact.path("policy_scores.parquet")).drop_columns(["run_id"]).to_pylist()
+    rows = pq.read_table(artefact.path("policy_scores.parquet"), columns=list(Score.__dataclass_fields__)).to_pylist()
     return [Score(**row) for row in rows]
 
 

@@ -72,7 +72,10 @@ class LanguageModels(dg.ConfigurableResource):
 
     def publish(self) -> None:
         """Bring the read model up to date."""
-        self.ledger.refresh()
+        instance = self.get_resource_context().instance
+        if instance is None:
+            raise RuntimeError("outside Dagster there is no event log to record the chain's head in")
+        self.ledger.refresh(instance)
 
     def at_once(self, *roles: Role, direct: int) -> int:
         """Questions worth having open at once: `direct`, or as many as a batch holds where a role goes there."""

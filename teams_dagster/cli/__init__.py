@@ -4,7 +4,7 @@ from importlib import import_module
 
 import click
 
-COMMANDS = ("demo", "ui", "estimate", "costs", "export", "checks")
+COMMANDS = ("demo", "ui", "estimate", "costs", "lineage", "export", "checks")
 
 
 class _Commands(click.Group):

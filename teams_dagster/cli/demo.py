@@ -140,11 +140,14 @@ def _outcome(settings: Settings) -> list[str]:
 
 def _behind(settings: Settings) -> str:
     """Whether the read model could not be brought up to date, and why."""
+    import dagster as dg
+
     from resources.ledger import LedgerConnection
     from resources.stores import ArtefactStore
 
     store = ArtefactStore(data_dir=str(settings.data_dir))
-    report = LedgerConnection(root=str(settings.root), store=store).refresh()
+    with dg.DagsterInstance.get() as instance:
+        report = LedgerConnection(root=str(settings.root), store=store).refresh(instance)
     return "" if report.published or report.reason == UP_TO_DATE else f" (behind: {report.reason})"
 
 

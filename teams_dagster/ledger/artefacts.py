@@ -56,13 +56,22 @@ class CompleteArtefact:
         }
 
 
+class ManifestDamaged(ValueError):
+    """A manifest that is not what this software writes."""
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What was written down when the artefact in `folder` was made."""
-    return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    """What was written down when the artefact in `folder` was made. Raises ManifestDamaged."""
+    try:
+        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ManifestDamaged(
+            f"{folder / MANIFEST} is damaged ({error}): restore the folder, or remove it and materialise again"
+        ) from error
 
 
 def stored_artefacts(data_dir: Path) -> list[ArtefactFiles]:
-    """Every complete artefact below a data folder, the oldest first."""
+    """Every complete artefact below a data folder, the oldest first. One with a damaged manifest is none."""
     found = []
     for manifest in sorted((data_dir / "assets").glob(f"**/{MANIFEST}")):
         folder = manifest.parent
@@ -70,7 +79,8 @@ def stored_artefacts(data_dir: Path) -> list[ArtefactFiles]:
         if folder.name.startswith(".") or not pointer.is_file():
             continue
         current = pointer.read_text(encoding="utf-8").strip() == folder.name
-        found.append((read_manifest(folder).get("made_at", ""), ArtefactFiles(folder, current)))
+        with suppress(ManifestDamaged):
+            found.append((read_manifest(folder).get("made_at", ""), ArtefactFiles(folder, current)))
     return [files for _, files in sorted(found, key=lambda made: made[0])]
 
 

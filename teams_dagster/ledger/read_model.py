@@ -21,7 +21,7 @@ from teams_dagster.ledger import source, views
 from teams_dagster.ledger.artefacts import ArtefactFiles, CompleteArtefact, complete, sealed_name, store_id
 from teams_dagster.ledger.database import ledger_id, open_database, read_snapshot
 from teams_dagster.ledger.publishing import NotNow, draft, held, publish, spill, turn
-from teams_dagster.ledger.seals import seal
+from teams_dagster.ledger.seals import Sealed, seal
 from teams_dagster.ledger.source import Position
 from teams_dagster.ledger.tables import TABLES, Table
 
@@ -47,6 +47,8 @@ class RefreshReport:
     seconds: float = 0.0
     head: str = ""
     """Head of the chain that seals what is stored."""
+    ledger_id: str = ""
+    """The ledger that holds the chain."""
     links: int = 0
     """Links that the chain gained: 0 where nothing was new."""
 
@@ -69,8 +71,12 @@ class _State:
         )
 
 
-def refresh(ledger_url: str, artefacts: Iterable[ArtefactFiles], path: Path, *, wait_s: float = 60.0) -> RefreshReport:
-    """Bring the DuckDB file at `path` up to date with the ledger and the complete ones of `artefacts`, and seal these.
+def refresh(
+    ledger_url: str, artefacts: Iterable[ArtefactFiles], path: Path, *, wait_s: float = 60.0, sealing: bool = True
+) -> RefreshReport:
+    """Bring the DuckDB file at `path` up to date with the ledger and the complete ones of `artefacts`.
+
+    What is stored is sealed first, unless `sealing` is off: for a file that nobody is to read.
 
     Give artefacts oldest first: where two bring the same row, the first wins. Several processes may refresh at once,
     each waits its turn; a kill at any point is safe. While someone has the file open for writing, nothing is
@@ -81,7 +87,9 @@ def refresh(ledger_url: str, artefacts: Iterable[ArtefactFiles], path: Path, *, 
     engine = open_database(ledger_url)
     try:
         found = complete(artefacts)
-        sealed = seal(engine, _sealable(path.parent, found))
+        sealed = seal(engine, _sealable(path.parent, found)) if sealing else Sealed("", 0)
+        with engine.connect() as connection:
+            ledger = ledger_id(connection)
         try:
             rows = _bring_up_to_date(engine, found, path, wait_s)
         except NotNow as reason:
@@ -90,9 +98,8 @@ def refresh(ledger_url: str, artefacts: Iterable[ArtefactFiles], path: Path, *, 
             told = PUBLISHED if rows is not None else UP_TO_DATE
     finally:
         engine.dispose()
-    return RefreshReport(
-        rows is not None, told, rows or {}, time.perf_counter() - began, head=sealed.head, links=sealed.added
-    )
+    seconds = time.perf_counter() - began
+    return RefreshReport(rows is not None, told, rows or {}, seconds, sealed.head, ledger, sealed.added)
 
 
 def _sealable(data_dir: Path, artefacts: Sequence[CompleteArtefact]) -> list[tuple[str, str]]:

@@ -7,9 +7,7 @@ another key and no answer), parsed text, rule, verdict, reward, probability and 
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from teams_dagster.completions.keys import request_key
@@ -22,17 +20,17 @@ from teams_dagster.completions.protocol import (
     Role,
 )
 from teams_dagster.dataset.sample import Sample
-from teams_dagster.environment.decisions import Actor
+from teams_dagster.environment.decisions import Actor, Decider, Decision
 from teams_dagster.environment.episodes import EpisodePlan, stream_episodes
+from teams_dagster.environment.state import EpisodeKey, State
 from teams_dagster.environment.transition import Environment
+from teams_dagster.instructions.operations import Operation
 from teams_dagster.ledger.writer import Ledger
-
-TOLERANCE = 1e-6
-"""Probabilities and rewards are computed again on another machine: they agree within this. All else is exact."""
+from teams_dagster.lineage.verification import Difference, Verification
 
 
-LATER_COLUMNS = frozenset({"chosen_by", "proposed", "guide_request_id", "unread_request_id", "guidance_queries"})
-"""Columns of `transitions` that files written before guides were asked do not have."""
+class ReplayImpossible(Exception):
+    """What is stored leads nowhere; the message says where."""
 
 
 class LedgerAsker:
@@ -56,49 +54,25 @@ class LedgerAsker:
         return Answer(stored.completion, stored.request_id, key, reused=True)
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A stored field that the replay does not reproduce."""
+class StoredDecisions:
+    """A decider that chooses what was chosen, where the policy itself cannot be run. Memory holds every choice."""
 
-    table: str
-    row_id: str
-    column: str
-    stored: Any
-    replayed: Any
+    def __init__(self, stored: Iterable[Mapping[str, Any]]) -> None:
+        """`stored` are rows of table `transitions`."""
+        self._chosen = {
+            row["transition_id"]: Decision(Operation(row["operation"]), row["probability"]) for row in stored
+        }
 
-    def __str__(self) -> str:
-        return (
-            f"{self.table} {self.row_id}: column {self.column!r} says {self.stored!r},"
-            f" and the ledger's answers give {self.replayed!r}"
-        )
-
-
-@dataclass
-class Verification:
-    """What a replay found. `not_verified` counts rows by the reason why they could not be replayed."""
-
-    verified: int = 0
-    differences: list[Difference] = field(default_factory=list)
-    not_verified: dict[str, int] = field(default_factory=dict)
-
-    def compare(self, table: str, row_id: str, stored: Mapping[str, Any], replayed: Mapping[str, Any]) -> None:
-        """Compare one row, column by column; columns that tables did not have yet when it was written are left out."""
-        found = [
-            Difference(table, row_id, column, stored.get(column), value)
-            for column, value in replayed.items()
-            if not (column in LATER_COLUMNS and column not in stored) and not _agree(stored.get(column), value)
-        ]
-        self.differences += found
-        self.verified += not found
-
-    def skip(self, reason: str, rows: int = 1) -> None:
-        """Count rows that could not be replayed."""
-        self.not_verified[reason] = self.not_verified.get(reason, 0) + rows
+    async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
+        """Raises ReplayImpossible for a transition that was not stored."""
+        if transition not in self._chosen:
+            raise ReplayImpossible(f"no stored transition has the id {transition}, which the ledger's answers lead to")
+        return self._chosen[transition]
 
 
 async def replay_transitions(
     environment: Environment,
-    actor: Actor,
+    actor: Actor | Decider,
     plans: Iterable[EpisodePlan],
     stored: Iterable[Mapping[str, Any]],
     into: Verification,
@@ -116,7 +90,7 @@ async def replay_transitions(
         for transition in episode.recorded:
             row = next(rows, None)
             if row is None:
-                into.differences.append(
+                into.differ(
                     Difference("transitions", transition.transition_id, "transition_id", None, transition.transition_id)
                 )
                 return
@@ -128,9 +102,7 @@ async def replay_transitions(
         if done % 1000 == 0:
             progress(f"replayed {done} episodes, {into.verified} rows agree")
     for row in rows:
-        into.differences.append(
-            Difference("transitions", row["transition_id"], "transition_id", row["transition_id"], None)
-        )
+        into.differ(Difference("transitions", row["transition_id"], "transition_id", row["transition_id"], None))
 
 
 async def replay_samples(
@@ -141,16 +113,10 @@ async def replay_samples(
     async for sample in replayed:
         row = next(rows, None)
         if row is None:
-            into.differences.append(Difference("samples", sample.sample_id, "sample_id", None, sample.sample_id))
+            into.differ(Difference("samples", sample.sample_id, "sample_id", None, sample.sample_id))
         elif row["respond_request_id"] is None:
             into.skip("its question got no answer at the time")
         else:
             into.compare("samples", row["sample_id"], row, sample.row())
     for row in rows:
-        into.differences.append(Difference("samples", row["sample_id"], "sample_id", row["sample_id"], None))
-
-
-def _agree(stored: Any, replayed: Any) -> bool:
-    if isinstance(stored, float) and isinstance(replayed, float):
-        return math.isclose(stored, replayed, rel_tol=0, abs_tol=TOLERANCE)
-    return stored == replayed
+        into.differ(Difference("samples", row["sample_id"], "sample_id", row["sample_id"], None))

@@ -35,7 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
             assert project.make(generated_instructions, week=week, generated_instructions={"seeds": 60})
             assert project.make(expert_responses, week=week)
         assert project.make(instruction_dataset)
-        project.models.publish()
+        project.ledger.refresh(project.instance)
         yield project
 
 

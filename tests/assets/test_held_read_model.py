@@ -30,13 +30,13 @@ def test_a_generation_is_made_checked_and_accounted_for_while_somebody_writes_to
         until(lambda: "held" in holder.lines)
         assert project.make(generated_instructions, expert_responses, week=WEEK, generated_instructions={"seeds": 40})
         assert project.make(instruction_dataset, query_costs)
-        assert failed_checks() == ["instruction_dataset: student_has_not_seen_the_dataset"], "there is no student here"
-        behind = project.ledger.refresh()
+        assert failed_checks() == []
+        behind = project.ledger.refresh(project.instance)
         assert not behind.published
         assert "is open elsewhere" in behind.reason
         assert holder.alive
-    assert project.ledger.refresh().published
-    assert project.ledger.refresh().reason == UP_TO_DATE
+    assert project.ledger.refresh(project.instance).published
+    assert project.ledger.refresh(project.instance).reason == UP_TO_DATE
     with duckdb.connect(project.ledger.read_model, read_only=True) as connection:
         assert connection.execute("select count(*) from llm_calls").fetchone() == (project.calls,)
         assert connection.execute("select count(*) > 0 from samples").fetchone() == (True,)
@@ -52,4 +52,5 @@ def failed_checks() -> list[str]:
         for check in result.get_asset_check_evaluations()
     }
     assert {name.split(":")[0] for name in found} >= {"expert_responses", "instruction_dataset", "query_costs"}
-    return [name for name, check in found.items() if not check.passed and name.split(":")[0] in MADE]
+    ran = {name: check for name, check in found.items() if "not_run" not in check.metadata}
+    return [name for name, check in ran.items() if not check.passed and name.split(":")[0] in MADE]

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from assets.accounting import sample_lineage
 from assets.generation import generated_instructions
+from assets.lineage import sample_lineage
 from assets.responses import expert_responses
 from teams_dagster.dataset.generation import GenerationManifest
 from tests.support.parquet import change

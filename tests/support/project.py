@@ -35,6 +35,7 @@ class Project:
         root = str(Path(__file__).parent.parent.parent)
         self.store = ArtefactStore(data_dir=str(data))
         self.ledger = LedgerConnection(root=root, store=self.store)
+        self.instance = dg.DagsterInstance.ephemeral()
         self.models = LanguageModels(root=root, ledger=self.ledger)
 
     def make(self, *assets: dg.AssetsDefinition, week: str | None = None, **config: dict[str, Any]) -> bool:
@@ -46,6 +47,7 @@ class Project:
             list(dg.load_assets_from_package_module(graph)),
             selection=list(assets),
             partition_key=week,
+            instance=self.instance,
             resources={"store": self.store, "ledger": self.ledger, "models": self.models},
             run_config={"ops": ops},
             raise_on_error=False,

@@ -1,4 +1,5 @@
--- Chains follow transition ids: the same text is reached on several paths. Samples of the past have theirs, too.
+-- Chains follow transition ids: the same text is reached on several paths. Samples of the past have theirs, too. No
+-- episode is as long as the bound: it ends a chain that a damaged file leads in a circle.
 insert into sample_hops
 with recursive made as (
     select sample_id, transition_id from samples
@@ -13,6 +14,7 @@ chain as (
     select chain.sample_id, parent.transition_id, parent.parent_transition_id, chain.above + 1
     from chain
     join transitions as parent on parent.transition_id = chain.parent_transition_id
+    where chain.above < 100
 )
 select sample_id, max(above) over (partition by sample_id) - above + 1 as hop, transition_id
 from chain;

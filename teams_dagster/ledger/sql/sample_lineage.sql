@@ -4,9 +4,9 @@ with steps as $materialized (
     select
         hops.sample_id,
         hops.hop,
-        hops.transition_id,
+        hops.transition_id as made_by,
         if(hops.transition_id = samples.transition_id, samples.respond_request_id, null) as respond_request_id,
-        step.* exclude (transition_id, sample_id)
+        step.* exclude (sample_id)
     from samples
     join sample_hops as hops on hops.sample_id = samples.sample_id
     left join transitions as step on step.transition_id = hops.transition_id
@@ -25,7 +25,7 @@ calls as $materialized (
 select
     step.sample_id,
     step.hop,
-    step.transition_id,
+    step.made_by as transition_id,
     step.operation,
     step.probability,
     step.verdict,

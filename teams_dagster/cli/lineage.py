@@ -1,0 +1,116 @@
+"""`teams lineage`: how a sample came about, and what something touched."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from teams_dagster.cli.project import open_settings
+from teams_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from teams_dagster.ledger.read_model import RefreshReport
+
+
+@click.command()
+@click.argument("sample", required=False)
+@click.option(
+    "--from",
+    "start",
+    metavar="KIND=VALUE",
+    help="What something touched: a seed, operation, prompt, policy, model or query, such as operation=deepening.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Everything as one JSON object.")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a page to step through the sample (or what --from finds) to this file.",
+)
+@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Samples that --from lists.")
+@click.option("--whole", is_flag=True, help="Texts in full.")
+def lineage(sample: str | None, start: str | None, as_json: bool, html: Path | None, limit: int, whole: bool) -> None:
+    """Which actions made SAMPLE (the beginning of its id is enough), or what something touched (--from)."""
+    from teams_dagster.lineage.touched import touched_by
+    from teams_dagster.lineage.trace import NotFound, trace
+    from teams_dagster.lineage.tree import lineage_lines, touched_lines
+
+    if (sample is None) == (start is None):
+        raise click.UsageError("give the id of a sample, or --from KIND=VALUE")
+    settings = open_settings()
+    try:
+        with _read_model(settings) as connection:
+            if sample is not None:
+                found = trace(connection, sample)
+                ids, lines = [found.sample_id] if found.sample_id else [], lineage_lines(found, whole=whole)
+            else:
+                kind, equals, value = (start or "").partition("=")
+                if not equals or not value:
+                    raise click.UsageError(f"--from {start!r} must be KIND=VALUE, such as operation=deepening")
+                found = touched_by(connection, kind, value, most=None if as_json or html else limit)
+                ids, lines = [each.sample_id for each in found.shown if each.accepted is not None], touched_lines(found)
+    except NotFound as error:
+        raise click.ClickException(str(error)) from None
+    if html is not None:
+        _write_page(settings, html, ids)
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=1, default=str))
+    elif html is None:
+        click.echo("\n".join(lines))
+
+
+@contextmanager
+def _read_model(settings: Settings) -> Iterator["duckdb.DuckDBPyConnection"]:
+    """teams.duckdb, brought up to date first. Raises ClickException where there is nothing to read."""
+    import duckdb
+
+    from teams_dagster.ledger.artefacts import stored_artefacts
+    from teams_dagster.ledger.costs import existing_ledger
+    from teams_dagster.ledger.database import LedgerError
+    from teams_dagster.ledger.read_model import UP_TO_DATE, refresh
+
+    path = settings.data_dir / "teams.duckdb"
+    try:
+        with existing_ledger(settings.ledger_url) as ledger:
+            if ledger is None:
+                raise click.ClickException(f"nothing was asked yet in {settings.data_dir}: run `make demo` first")
+        report = refresh(settings.ledger_url, stored_artefacts(settings.data_dir), path)
+        if report.links:
+            _record(settings, report)
+        if not report.published and report.reason != UP_TO_DATE:
+            click.echo(f"{path} is behind: {report.reason}", err=True)
+        with duckdb.connect(path, read_only=True) as connection:
+            yield connection
+    except (LedgerError, duckdb.IOException) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _record(settings: Settings, report: "RefreshReport") -> None:
+    """Record the chain's head, for this command sealed something. Loads Dagster, which it seldom needs."""
+    import dagster as dg
+
+    from resources.ledger import record_head
+    from teams_dagster.cli.project import prepare_home
+
+    prepare_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        record_head(instance, report)
+
+
+def _write_page(settings: Settings, target: Path, sample_ids: list[str]) -> None:
+    from teams_dagster.lineage.explorer.interning import ExplorerError
+    from teams_dagster.lineage.explorer.page import ExplorerFacts, write_explorer
+
+    if not sample_ids:
+        raise click.ClickException("no sample was made of it: a page shows samples")
+    about = ExplorerFacts(settings.data_dir.name, 0, {}, None, None)
+    try:
+        report = write_explorer(settings.data_dir / "teams.duckdb", target, about=about, sample_ids=sample_ids)
+    except ExplorerError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{target}: {report.samples:,} samples, {report.file_bytes / 1e6:.1f} MB", err=True)

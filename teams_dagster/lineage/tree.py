@@ -1,0 +1,137 @@
+"""A lineage as people read it in a terminal: a tree. Texts are untrusted: nothing in them reaches the terminal as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from teams_dagster.lineage.records import Answer, Lineage, Query, Step
+from teams_dagster.lineage.touched import Touched
+from teams_dagster.report.text import money, number, shorten, visible
+
+LONGEST = 400
+"""Characters of a text that are shown."""
+
+SHORT = 12
+"""Characters of an id that are shown where the whole is not needed."""
+
+
+def lineage_lines(lineage: Lineage, *, whole: bool = False) -> list[str]:
+    """The tree of one sample; `whole` shows texts in full."""
+    limit = None if whole else LONGEST
+    return [*_head(lineage), *_seed(lineage, limit), *_steps(lineage, limit), *_answer(lineage, limit), *_end(lineage)]
+
+
+def touched_lines(found: Touched) -> list[str]:
+    """What something touched, in short."""
+    lines = [
+        f"{found.kind} {_plain(found.value)} touched {found.samples:,} samples ({found.kept:,} kept),"
+        f" {found.transitions:,} transitions of generations"
+    ]
+    for version, split, count in found.datasets:
+        lines.append(f"├─ dataset {version}, {split}: {count:,} of its samples")
+    for kind, model, dataset in found.adapters:
+        lines.append(f"├─ adapter {_plain(kind)} {model}, trained on dataset {dataset}")
+    for sample in found.shown:
+        state = {True: "kept", False: f"refused: {sample.reason}", None: "of the past"}[sample.accepted]
+        text = shorten(" ".join(_plain(sample.instruction or "").split()), 80)
+        lines.append(f"├─ {sample.sample_id} {_plain(sample.partition_key or '-')} {_plain(state)}  {text}")
+    if (more := found.samples - len(found.shown)) > 0:
+        lines.append(f"└─ and {more:,} more samples (--limit, or --json for all)")
+    return lines
+
+
+def _head(lineage: Lineage) -> Iterator[str]:
+    what = (
+        f"sample {lineage.sample_id}" if lineage.sample_id else f"transition {lineage.transition_id}, which made none"
+    )
+    where = f"generation {lineage.partition_key}" if lineage.partition_key else lineage.purpose
+    cost = lineage.cost_nano_usd
+    paid = "at a cost that is not known" if cost is None else money(cost)
+    yield f"{_plain(what)} of {_plain(where)}: {len(lineage.chain)} steps, {len(lineage.queries)} queries, {paid}"
+
+
+def _seed(lineage: Lineage, limit: int | None) -> Iterator[str]:
+    seed = lineage.seed
+    if not seed:
+        yield "├─ the seed is not stored here"
+        return
+    source = seed["source"] or "the seeds that ship"
+    yield f"├─ seed {seed['seed_id'][:SHORT]} from {_plain(source)}, row {seed['row']}"
+    yield from _text(seed["text"], seed["input"], limit)
+
+
+def _steps(lineage: Lineage, limit: int | None) -> Iterator[str]:
+    for step in lineage.chain:
+        yield f"├─ step {step.step} {_plain(step.operation)}: {_said(step)}"
+        yield f"│    {_chosen(step)}"
+        yield from _queries(step.queries)
+        if step.text_after is not None:
+            yield from _text(step.text_after, step.input_after or "", limit)
+    for step in lineage.beside:
+        yield f"├─ beside it, step {step.step} {_plain(step.operation)}: {_said(step)}"
+
+
+def _answer(lineage: Lineage, limit: int | None) -> Iterator[str]:
+    answer: Answer | None = lineage.answer
+    if answer is None:
+        return
+    yield "├─ answer: " + ("kept" if answer.accepted else f"refused: {_plain(answer.reason or '-')}")
+    yield from _queries(answer.queries)
+    if answer.response is not None:
+        yield from _text(answer.response, "", limit)
+
+
+def _end(lineage: Lineage) -> Iterator[str]:
+    for origin in lineage.origins:
+        yield (
+            f"├─ {_plain(origin.asset_key)} {origin.data_version[:SHORT]}, code version {_plain(origin.code_version)},"
+            f" run {_plain(origin.run_id)}, {_plain(origin.made_at[:19])}"
+        )
+    for version, split in lineage.datasets:
+        yield f"├─ in dataset {version}, {_plain(split)}"
+    for kind, model, dataset in lineage.adapters:
+        yield f"├─ {_plain(kind)} adapter {model} was trained on dataset {dataset[:SHORT]}"
+    policy = lineage.chain[-1].policy_version
+    by = lineage.policy.get("algorithm")
+    yield f"└─ policy {policy}" + (f", trained by {_plain(by)}" if by else "")
+
+
+def _said(step: Step) -> str:
+    if step.failure:
+        return f"no answer ({_plain(step.failure)})"
+    if step.operation == "none":
+        return "the text was kept"
+    outcome = "accepted" if step.accepted else "not accepted"
+    why = step.eliminated_by or step.verdict
+    return f"{outcome}{f' ({_plain(why)})' if why else ''}, reward {number(step.reward)}"
+
+
+def _chosen(step: Step) -> str:
+    by = f"by {_plain(step.policy)} {step.policy_version[:SHORT]}, {_plain(step.chosen_by)}"
+    prompt = f", prompt {_plain(step.prompt or '?')} {step.prompt_version[:SHORT]}" if step.prompt_version else ""
+    return f"chosen with probability {number(step.probability)} {by}{prompt}"
+
+
+def _queries(queries: Iterable[Query]) -> Iterator[str]:
+    for query in queries:
+        tokens = f"{number(query.prompt_tokens)} + {number(query.completion_tokens)} tokens"
+        price = "price not known" if query.cost_nano_usd is None else money(query.cost_nano_usd)
+        state = query.outcome or query.error_kind or query.status
+        reused = ", reused" if query.reused else ""
+        yield (
+            f"│    {_plain(query.purpose)} by {_plain(query.role)} {_plain(query.provider)}/{_plain(query.model)}:"
+            f" {_plain(state)}, {tokens}, {price}{reused}, request {query.request_id[:SHORT]}"
+        )
+
+
+def _text(text: str, given: str, limit: int | None) -> Iterator[str]:
+    for name, content in (("", text), ("input: ", given)):
+        if content:
+            shown = visible(content if limit is None else shorten(content, limit))
+            for number_, line in enumerate(shown.split("\n")):
+                yield f"│    {name if not number_ else ''}{line}"
+
+
+def _plain(text: str) -> str:
+    """On one line, with nothing that a terminal would obey."""
+    return visible(str(text)).replace("\n", " ").replace("\t", " ")
