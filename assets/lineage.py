@@ -16,10 +16,12 @@ from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
 from teams_dagster.dataset.answers import answer_transitions
 from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.lineage.records import Lineage
 from teams_dagster.lineage.replay import LedgerAsker, StoredDecisions, replay_samples, replay_transitions
 from teams_dagster.lineage.verification import Verification
 from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated, FeaturesChanged
 from teams_dagster.policy.embedding import EmbeddingUnavailable
+from teams_dagster.report.markdown import markdown_table
 from teams_dagster.streams import content_hash
 
 LAST_GENERATION = dg.LastPartitionMapping()
@@ -145,4 +147,35 @@ def _show_lineage(artefact: Artefact) -> dict[str, dg.MetadataValue | int]:
         "rows_verified": facts["rows_verified"],
         "rows_not_verified": sum(facts["not_verified"].values()),
         "why_not": dg.MetadataValue.json(facts["not_verified"]),
+    }
+
+
+def lineage_metadata(found: Lineage) -> dict[str, dg.MetadataValue | int | str]:
+    """A sample's lineage as the metadata of an event."""
+    chain = [
+        (
+            step.step,
+            step.operation,
+            f"{step.probability:.3f}",
+            "accepted" if step.accepted else step.eliminated_by or step.verdict or "not accepted",
+            f"{step.reward:.3f}",
+            step.text_after or "-",
+        )
+        for step in found.chain
+    ]
+    header = ("step", "operation", "probability", "outcome", "reward", "text")
+    asked = [(q.purpose, q.role, f"{q.provider}/{q.model}", q.outcome or q.status, q.request_id) for q in found.queries]
+    seed, answer = found.seed, found.answer
+    start = ("-", "seed", "", "", "", seed.get("text", "-"))
+    return {
+        "seed": f"{seed['seed_id']}, row {seed['row']} of {seed['source']}" if seed else "not stored",
+        "chain": dg.MetadataValue.md(markdown_table(header, [start, *chain])),
+        "queries": dg.MetadataValue.md(markdown_table(("for", "role", "model", "outcome", "request"), asked)),
+        "answer": dg.MetadataValue.md(
+            markdown_table(("kept", "text"), [(answer.reason or "yes", answer.response or "-")] if answer else [])
+        ),
+        "policy": found.chain[-1].policy_version,
+        "datasets": ", ".join(f"{version} ({split})" for version, split in found.datasets) or "none",
+        "adapters": ", ".join(f"{kind} {model}" for kind, model, _ in found.adapters) or "none",
+        "cost_nano_usd": "not known" if found.cost_nano_usd is None else found.cost_nano_usd,
     }

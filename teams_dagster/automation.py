@@ -7,13 +7,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
+import duckdb
+from pydantic import Field
 
+from assets.lineage import lineage_metadata
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.completions.protocol import CompletionError, ErrorKind
 from teams_dagster.ledger.batches import Batch, unattended
 from teams_dagster.ledger.database import LedgerError
+from teams_dagster.lineage.trace import trace
 from teams_dagster.settings import SettingsError
 
 ONCE_AN_HOUR = 3_600
@@ -41,9 +45,15 @@ UNDER_WAY = [
 ]
 """Statuses of runs that have not ended."""
 
+_SLOW_AUDITS = dg.AssetSelection.checks(
+    dg.AssetCheckKey(dg.AssetKey("sample_lineage"), "stored_fields_are_unchanged"),
+    dg.AssetCheckKey(dg.AssetKey("query_costs"), "read_model_tells_what_is_stored"),
+)
+"""What `sample_lineage` has just done in the same run, and what nobody can have changed since it was published."""
+
 everything = dg.define_asset_job(
     "everything",
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.all() - _SLOW_AUDITS,
     executor_def=dg.in_process_executor,
     description="Seeds to scores for one generation, in one process. What has not changed is reused.",
 )
@@ -89,6 +99,37 @@ checks = dg.define_asset_job(
 )
 
 
+class TracedSample(dg.Config):
+    """Which sample."""
+
+    sample_id: str = Field(description="The sample's id, or the beginning of it: six characters or more.")
+
+
+@dg.op(description="Look a sample's lineage up, and log it as an observation of expert_responses.")
+def look_up_sample(context: dg.OpExecutionContext, config: TracedSample, ledger: LedgerConnection) -> None:
+    """Raises NotFound for an id that nothing has."""
+    ledger.refresh(context.instance)
+    with duckdb.connect(ledger.read_model, read_only=True) as connection:
+        found = trace(connection, config.sample_id)
+    context.log_event(
+        dg.AssetObservation(
+            asset_key="expert_responses",
+            partition=found.partition_key,
+            description=f"How sample {found.sample_id or found.transition_id} came about",
+            metadata=lineage_metadata(found),
+        )
+    )
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="Which actions made a sample: logged among the events of expert_responses. Asks and makes nothing.",
+)
+def trace_sample() -> None:
+    """The command `teams lineage` in the UI."""
+    look_up_sample()
+
+
 @dg.schedule(
     job=regenerate,
     cron_schedule="0 3 * * 1",
@@ -101,7 +142,7 @@ def weekly_generation(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     return dg.RunRequest(run_key=week, partition_key=week)
 
 
-JOBS = [everything, train_policy, regenerate, retry_failed, fine_tune_and_evaluate, checks]
+JOBS = [everything, train_policy, regenerate, retry_failed, fine_tune_and_evaluate, checks, trace_sample]
 
 
 @dg.sensor(

@@ -1,4 +1,4 @@
-"""A lineage as people read it in a terminal: a tree. Texts are untrusted: nothing in them reaches the terminal as it is."""
+"""A lineage as people read it in a terminal: a tree. Nothing in a text or a name can control the terminal."""
 
 from __future__ import annotations
 
@@ -114,13 +114,14 @@ def _chosen(step: Step) -> str:
 
 def _queries(queries: Iterable[Query]) -> Iterator[str]:
     for query in queries:
-        tokens = f"{number(query.prompt_tokens)} + {number(query.completion_tokens)} tokens"
+        known = query.prompt_tokens is not None or query.completion_tokens is not None
+        tokens = f"{number(query.prompt_tokens)} + {number(query.completion_tokens)} tokens, " if known else ""
         price = "price not known" if query.cost_nano_usd is None else money(query.cost_nano_usd)
         state = query.outcome or query.error_kind or query.status
         reused = ", reused" if query.reused else ""
         yield (
             f"│    {_plain(query.purpose)} by {_plain(query.role)} {_plain(query.provider)}/{_plain(query.model)}:"
-            f" {_plain(state)}, {tokens}, {price}{reused}, request {query.request_id[:SHORT]}"
+            f" {_plain(state)}, {tokens}{price}{reused}, request {query.request_id[:SHORT]}"
         )
 
 
