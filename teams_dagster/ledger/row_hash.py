@@ -24,8 +24,6 @@ from teams_dagster.streams import ID_LENGTH
 ROW_HASH = "row_hash"
 """The column that holds it. It is no part of what it hashes."""
 
-_COLON, _LINE_FEED, _NOTHING = (pa.scalar(text, pa.binary()) for text in (b":", b"\n", b""))
-
 
 def row_hash(table: str, row: Mapping[str, Any]) -> str:
     """The hash of one row; its values have the types of their columns (a double's is a float)."""
@@ -41,11 +39,10 @@ def row_hash(table: str, row: Mapping[str, Any]) -> str:
 def batch_hashes(table: str, batch: pa.RecordBatch) -> list[str]:
     """`row_hash` of each row of `batch`, a column at a time. Raises TypeError for a column of another kind."""
     names = sorted(name for name in batch.schema.names if name != ROW_HASH)
-    start = pa.scalar(f"{table}\n".encode(), pa.binary())
     parts = [part for name in names for part in _parts(name, batch.column(name))]
     # A NULL must drop its whole entry, so the parts of an entry are joined before the entries are.
     entries = [_joined(parts[at : at + 3], "emit_null") for at in range(0, len(parts), 3)]
-    texts = _joined([pa.repeat(start, batch.num_rows), *entries], "skip")
+    texts = _joined([_repeated(f"{table}\n".encode(), batch.num_rows), *entries], "skip")
     return [_digest(text) for text in texts.to_pylist()]
 
 
@@ -61,8 +58,8 @@ def _parts(name: str, column: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
     """The start of each entry, the value's length, and the value with the entry's end."""
     values = _binary(name, column)
     lengths = pc.cast(pc.cast(pc.call_function("binary_length", [values]), pa.string()), pa.binary())
-    label = pa.repeat(pa.scalar(f"{name}:".encode(), pa.binary()), len(column))
-    ended = _joined([pa.repeat(_COLON, len(column)), values, pa.repeat(_LINE_FEED, len(column))], "emit_null")
+    label = _repeated(f"{name}:".encode(), len(column))
+    ended = _joined([_repeated(b":", len(column)), values, _repeated(b"\n", len(column))], "emit_null")
     return label, lengths, ended
 
 
@@ -80,7 +77,12 @@ def _binary(name: str, column: pa.Array) -> pa.Array:
 
 
 def _joined(arrays: list[pa.Array], nulls: str) -> pa.Array:
-    return pc.call_function("binary_join_element_wise", [*arrays, _NOTHING], pc.JoinOptions(null_handling=nulls))
+    nothing = pa.scalar(b"", pa.binary())
+    return pc.call_function("binary_join_element_wise", [*arrays, nothing], pc.JoinOptions(null_handling=nulls))
+
+
+def _repeated(text: bytes, times: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text, pa.binary()), times)
 
 
 def _digest(text: bytes) -> str:
