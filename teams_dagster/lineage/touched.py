@@ -64,7 +64,7 @@ class Touched:
     samples: int
     kept: int
     shown: tuple[TouchedSample, ...]
-    """The first samples, by generation."""
+    """The first samples by id, in the order of their generations."""
     datasets: tuple[tuple[str, str, int], ...]
     """(dataset version, split, samples of it that were touched)."""
     adapters: tuple[tuple[str, str, str], ...]
@@ -92,8 +92,9 @@ def touched_by(connection: duckdb.DuckDBPyConnection, kind: str, value: str, *, 
         raise NotFound(f"{kind} {value!r} touched nothing: no transition of a generation has it")
     limit = "" if most is None else f" limit {int(most)}"
     shown = connection.execute(
-        "select sample_id, partition_key, accepted, reason, instruction from touched"
-        f" left join samples using (sample_id) order by partition_key, sample_id{limit}"
+        "select sample_id, partition_key, accepted, reason, instruction"
+        f" from (from touched order by sample_id{limit}) as touched"
+        " left join samples using (sample_id) order by partition_key, sample_id"
     ).fetchall()
     return Touched(
         kind=kind,

@@ -31,37 +31,43 @@ class _Found:
     prompts: dict[str, str] = field(default_factory=dict)
 
 
-def find(connection: duckdb.DuckDBPyConnection, given: str) -> tuple[str, str | None]:
-    """The transition and the sample that `given` names: an id, or the beginning of one. Raises NotFound."""
+@dataclass(frozen=True)
+class Place:
+    """Where a lineage ends: a transition, and the sample made from it, if one was."""
+
+    transition_id: str
+    sample_id: str | None
+    episode_id: str
+
+
+_PLACES = (
+    "select transition_id, sample_id, episode_id from samples where starts_with(sample_id, ?) limit 3",
+    "select transition_id, sample_id, episode_id from transitions where starts_with(sample_id, ?) limit 3",
+    "select transition_id, sample_id, episode_id from transitions where starts_with(transition_id, ?) limit 3",
+)
+"""Samples of now, samples of the past, and transitions."""
+
+
+def find(connection: duckdb.DuckDBPyConnection, given: str) -> Place:
+    """What `given` names: the id of a sample or a transition, or the beginning of one. Raises NotFound."""
     if len(given) < LEAST_PREFIX:
         raise NotFound(
-            f"{given!r} is too short: give at least {LEAST_PREFIX} characters of a sample's or transition's id"
+            f"{given!r} is too short: give {LEAST_PREFIX} characters of a sample's or transition's id or more"
         )
-    samples = _all(
-        connection,
-        "select sample_id, transition_id from samples where starts_with(sample_id, ?)"
-        " union select sample_id, transition_id from transitions where starts_with(sample_id, ?) limit 3",
-        [given, given],
-    )
-    found = [(transition, sample) for sample, transition in samples] or [
-        (transition, sample)
-        for transition, sample in _all(
-            connection,
-            "select transition_id, sample_id from transitions where starts_with(transition_id, ?) limit 3",
-            [given],
-        )
-    ]
-    if not found:
-        raise NotFound(f"no sample and no transition has the id {given!r}: `from samples` in teams.duckdb lists them")
-    if len(found) > 1:
-        raise NotFound(f"several ids begin with {given!r}, such as {found[0][1] or found[0][0]}: give more of it")
-    return found[0]
+    for wanted in _PLACES:
+        found = [Place(*row) for row in _all(connection, wanted, [given])]
+        if len(found) > 1:
+            raise NotFound(f"several ids begin with {given!r}: give more of it")
+        if found:
+            return found[0]
+    raise NotFound(f"no sample and no transition has the id {given!r}: `from samples` in teams.duckdb lists them")
 
 
 def trace(connection: duckdb.DuckDBPyConnection, given: str) -> Lineage:
     """The lineage of the sample or transition that `given` names. Raises NotFound."""
-    transition_id, sample_id = find(connection, given)
-    rows = _episode(connection, transition_id)
+    place = find(connection, given)
+    transition_id, sample_id = place.transition_id, place.sample_id
+    rows = _rows(connection, "select * from transitions where episode_id = ? order by step", [place.episode_id])
     by_id = {row["transition_id"]: row for row in rows}
     chain = _chain(by_id, transition_id)
     sample = _one(connection, "select * from samples where sample_id = ?", [sample_id]) if sample_id else {}
@@ -87,14 +93,6 @@ def trace(connection: duckdb.DuckDBPyConnection, given: str) -> Lineage:
     )
 
 
-def _episode(connection: duckdb.DuckDBPyConnection, transition_id: str) -> list[dict[str, Any]]:
-    """Every transition of the episode that `transition_id` belongs to, in order."""
-    episode = _all(connection, "select episode_id from transitions where transition_id = ?", [transition_id])
-    if not episode:
-        raise NotFound(f"transition {transition_id} is not in teams.duckdb: the generation that made it is gone")
-    return _rows(connection, "select * from transitions where episode_id = ? order by step", [episode[0][0]])
-
-
 def _chain(by_id: Mapping[str, dict[str, Any]], transition_id: str) -> list[dict[str, Any]]:
     """From the edit of the seed to the transition. Raises NotFound where a link is missing or leads in a circle."""
     chain: list[dict[str, Any]] = []
@@ -115,26 +113,15 @@ def _look_up(connection: duckdb.DuckDBPyConnection, rows: Sequence[dict[str, Any
     texts = {row[name] for row in rows for name in ("parent_id", "instruction_id")} - {None}
     answers = {row[name] for row in rows for name in _ANSWERS} | {sample.get("respond_request_id")}
     requests = sorted(str(answer) for answer in answers if answer)
-    transitions = [row["transition_id"] for row in rows]
-    own = {
-        request
-        for (request,) in _all(
+    own = [row["transition_id"] for row in rows]
+    calls = [
+        *_rows(connection, "select * from llm_calls where request_id in (select unnest(?))", [requests]),
+        *_rows(
             connection,
-            "select request_id from llm_requests where transition_id in (select unnest(?)) and not reused",
-            [transitions],
-        )
-    }
-    keys = [
-        key
-        for (key,) in _all(
-            connection, "select request_key from llm_calls where request_id in (select unnest(?))", [requests]
-        )
+            "select * from llm_calls where status <> 'ok' and transition_id in (select unnest(?))",
+            [own],
+        ),
     ]
-    calls = _rows(
-        connection,
-        "select * from llm_calls where request_key in (select unnest(?)) order by started_at, attempt",
-        [keys],
-    )
     found = _Found(
         texts={
             name: (text, given)
@@ -147,7 +134,8 @@ def _look_up(connection: duckdb.DuckDBPyConnection, rows: Sequence[dict[str, Any
     key_of = {call["request_id"]: call["request_key"] for call in calls}
     for request in requests:
         of_question = [call for call in calls if call["request_key"] == key_of.get(request)]
-        found.calls[request] = [_query(call, reused=request not in own) for call in of_question]
+        in_order = sorted(of_question, key=lambda call: (call["started_at"], call["attempt"]))
+        found.calls[request] = [_query(call, reused=call["transition_id"] not in own) for call in in_order]
     return found
 
 
