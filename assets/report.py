@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from assets.accounting import query_costs, read_costs
 from assets.comparison.asset import policy_comparison, read_policy_scores
 from assets.evaluation import ADAPTERS, evaluation_scores, privacy_audit, read_evaluation_scores, read_privacy
+from assets.explorer import EXPLORER, write_samples_page
 from assets.lineage import sample_lineage
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.manifests import generated_for, read_manifest
@@ -55,8 +56,10 @@ def report(
 
     result = make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show)
     write_atomically(store.root / PAGE, store.current("report").path(PAGE).read_text(encoding="utf-8"))
-    ledger.refresh(context.instance)
-    return result
+    sealed = ledger.refresh(context.instance)
+    told = write_samples_page(store, ledger, sealed)
+    context.log.info(f"{EXPLORER}: {told}")
+    return result._replace(metadata={**(result.metadata or {}), "explorer": told})
 
 
 def _show(artefact: Artefact) -> dict[str, dg.MetadataValue | int]:

@@ -44,7 +44,7 @@ def lineage(sample: str | None, start: str | None, as_json: bool, html: Path | N
         raise click.UsageError("give the id of a sample, or --from KIND=VALUE")
     settings = open_settings()
     try:
-        with _read_model(settings) as connection:
+        with _read_model(settings) as (connection, head):
             if sample is not None:
                 found = trace(connection, sample)
                 ids, lines = [found.sample_id] if found.sample_id else [], lineage_lines(found, whole=whole)
@@ -57,7 +57,7 @@ def lineage(sample: str | None, start: str | None, as_json: bool, html: Path | N
     except NotFound as error:
         raise click.ClickException(str(error)) from None
     if html is not None:
-        _write_page(settings, html, ids)
+        _write_page(settings, html, ids, head)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=1, default=str))
     elif html is None:
@@ -65,8 +65,8 @@ def lineage(sample: str | None, start: str | None, as_json: bool, html: Path | N
 
 
 @contextmanager
-def _read_model(settings: Settings) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """teams.duckdb, brought up to date first. Raises ClickException where there is nothing to read."""
+def _read_model(settings: Settings) -> Iterator[tuple["duckdb.DuckDBPyConnection", str]]:
+    """teams.duckdb, brought up to date first, and the chain's head. Raises ClickException for nothing to read."""
     import duckdb
 
     from teams_dagster.ledger.artefacts import stored_artefacts
@@ -85,7 +85,7 @@ def _read_model(settings: Settings) -> Iterator["duckdb.DuckDBPyConnection"]:
         if not report.published and report.reason != UP_TO_DATE:
             click.echo(f"{path} is behind: {report.reason}", err=True)
         with duckdb.connect(path, read_only=True) as connection:
-            yield connection
+            yield connection, report.head
     except (LedgerError, duckdb.IOException) as error:
         raise click.ClickException(str(error)) from None
 
@@ -102,13 +102,17 @@ def _record(settings: Settings, report: "RefreshReport") -> None:
         record_head(instance, report)
 
 
-def _write_page(settings: Settings, target: Path, sample_ids: list[str]) -> None:
+def _write_page(settings: Settings, target: Path, sample_ids: list[str], head: str) -> None:
+    from teams_dagster.ledger.artefacts import read_manifest, stored_artefacts
     from teams_dagster.lineage.explorer.interning import ExplorerError
     from teams_dagster.lineage.explorer.page import ExplorerFacts, write_explorer
 
     if not sample_ids:
         raise click.ClickException("no sample was made of it: a page shows samples")
-    about = ExplorerFacts(settings.data_dir.name, 0, {}, None, None)
+    manifests = [read_manifest(stored.folder) for stored in stored_artefacts(settings.data_dir) if stored.current]
+    verified = next((found["facts"] for found in manifests if found["asset_key"] == "sample_lineage"), None)
+    rows, others = (verified["rows_verified"], verified["not_verified"]) if verified else (0, {})
+    about = ExplorerFacts(settings.data_dir.name, rows, others, head or None, None)
     try:
         report = write_explorer(settings.data_dir / "teams.duckdb", target, about=about, sample_ids=sample_ids)
     except ExplorerError as error:

@@ -1,0 +1,57 @@
+"""The page of samples: which of them it holds, and what it says about their verification."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from resources.ledger import LedgerConnection
+from resources.stores import ArtefactStore
+from teams_dagster.ledger.read_model import RefreshReport
+
+EXPLORER = "explorer.html"
+
+
+def write_samples_page(store: ArtefactStore, ledger: LedgerConnection, sealed: RefreshReport) -> str:
+    """Write `explorer.html` beside the report, from the read model; returns what became of it, for people.
+
+    The latest generations are on it, as many as a page holds.
+    """
+    from teams_dagster.lineage.explorer.interning import ExplorerError
+    from teams_dagster.lineage.explorer.page import ExplorerFacts, write_explorer
+
+    facts = store.current("sample_lineage").facts
+    about = ExplorerFacts(
+        data_folder=store.root.resolve().name,
+        rows_verified=facts["rows_verified"],
+        rows_not_verified=facts["not_verified"],
+        chain_head=sealed.head or None,
+        sealed_at=None,
+    )
+    left_out, sample_ids = _choice(store)
+    try:
+        page = write_explorer(ledger.read_model, store.root / EXPLORER, about=about, sample_ids=sample_ids)
+    except ExplorerError as error:
+        return f"not written: {error}"
+    without = (
+        f"; without the generations {', '.join(left_out)}, which `teams lineage --html` can show" if left_out else ""
+    )
+    return f"{page.samples:,} samples, {page.file_bytes / 1e6:.1f} MB{without}"
+
+
+def _choice(store: ArtefactStore) -> tuple[list[str], list[str] | None]:
+    """The generations that do not fit, and the ids of the samples that do; None for all."""
+    from teams_dagster.lineage.explorer.content import MOST_SAMPLES
+
+    room, chosen, left_out = MOST_SAMPLES, [], []
+    for partition in reversed(store.partitions("expert_responses")):
+        responses = store.current("expert_responses", partition)
+        room -= responses.facts["samples"]
+        (chosen if room >= 0 else left_out).append(responses)
+    if not left_out:
+        return [], None
+    ids = [name for responses in chosen for name in _sample_ids(responses.path("samples.parquet"))]
+    return [responses.manifest["partition_key"] for responses in reversed(left_out)], ids
+
+
+def _sample_ids(path: Path) -> list[str]:
+    return pq.read_table(path, columns=["sample_id"])["sample_id"].to_pylist()
