@@ -1,8 +1,11 @@
 """Evaluation: base against each adapter, on instructions of seeds that no adapter was trained on."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pyarrow.parquet as pq
@@ -13,14 +16,22 @@ from assets.dataset import instruction_dataset, read_examples
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.models import MODEL, base_model, lora_model, qlora_model, student_path
 from resources.stores import Artefact, ArtefactStore, Draft
+from teams_dagster.evaluation.harness.benchmarks import HELD_OUT, BenchmarkPlan
 from teams_dagster.evaluation.privacy import MembershipScore, RocPoint
-from teams_dagster.evaluation.scores import Score
+from teams_dagster.evaluation.scores import ModelVersions, Score
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.report.markdown import as_markdown_image, markdown_table
 from teams_dagster.streams import content_hash
 
+if TYPE_CHECKING:
+    from teams_dagster.evaluation.comparison import Evaluation
+    from teams_dagster.student.loading import Student
+
 ADAPTERS = ("lora", "qlora")
 PRIVACY = "privacy.json"
+BENCHMARKS, HELD_OUT_FILE = "benchmarks.json", "held_out.jsonl"
+KEPT_SCORES = "benchmarks"
+"""The folder of the data folder that keeps benchmark scores by model and task, for every later evaluation."""
 PLOTTED = ("heldout_loss", "choice_accuracy", "choice_accuracy_calibrated")
 
 
@@ -28,6 +39,37 @@ class EvaluationConfig(AssetConfig):
     """How models are scored."""
 
     seed: int = Field(default=0, description="Root of the random streams that draw questions and samples.")
+
+
+class ScoresConfig(EvaluationConfig):
+    """How models are scored, and on which benchmarks beside the dataset's held-out side."""
+
+    benchmarks: list[str] = Field(
+        default=[],
+        description="What lm-evaluation-harness asks each model: arc, hellaswag, mmlu, truthfulqa, gsm8k (with the"
+        " shots of the Open LLM Leaderboard), held_out_choice, held_out_answer, or any of its own tasks by name.",
+    )
+    benchmark_files: dict[str, str] = Field(
+        default={},
+        description="By benchmark, the absolute path of its questions in JSON lines, where not the hub's are asked.",
+    )
+    benchmark_shot_files: dict[str, str] = Field(
+        default={},
+        description="By benchmark, the absolute path of the examples shown before each question; without, they are"
+        " other questions of its file.",
+    )
+    benchmark_limit: int = Field(default=0, ge=0, description="Questions of each benchmark task at most; 0 for all.")
+    benchmark_batch_size: int = Field(default=0, ge=0, description="Questions at once; 0: found automatically.")
+
+    def plan(self) -> BenchmarkPlan:
+        """What the harness is to run. Raises BenchmarkError."""
+        return BenchmarkPlan(
+            names=tuple(self.benchmarks),
+            files={name: Path(path) for name, path in self.benchmark_files.items()},
+            shot_files={name: Path(path) for name, path in self.benchmark_shot_files.items()},
+            limit=self.benchmark_limit or None,
+            batch_size=self.benchmark_batch_size or None,
+        )
 
 
 @dg.asset(
@@ -38,34 +80,74 @@ class EvaluationConfig(AssetConfig):
     metadata=table_columns("evaluation_scores", EVALUATION_SCORES),
     code_version="1",
     description="Held-out loss per response token and 4-way response choice of the base and each adapter, with standard"
-    " errors clustered by seed and paired differences.",
+    " errors clustered by seed and paired differences; the benchmarks of lm-evaluation-harness that the run names.",
 )
 def evaluation_scores(
-    context: dg.AssetExecutionContext, config: EvaluationConfig, store: ArtefactStore
+    context: dg.AssetExecutionContext, config: ScoresConfig, store: ArtefactStore
 ) -> dg.MaterializeResult:
-    """Score every model on the held-out side of the dataset."""
-    models, dataset = _models(store), store.current("instruction_dataset")
+    """Score every model on the held-out side of the dataset, and on the benchmarks asked for."""
+    models, dataset, plan = _models(store), store.current("instruction_dataset"), config.plan()
+    versions = ModelVersions({name: model.data_version for name, model in models.items()}, dataset.data_version)
 
     def make(draft: Draft) -> None:
         from teams_dagster.evaluation.comparison import evaluate_models
-        from teams_dagster.evaluation.scores import ModelVersions
 
         evaluation = evaluate_models(
             student_path(models["base"]),
             _adapter_folders(models),
             read_examples(dataset, "held_out"),
-            ModelVersions({name: model.data_version for name, model in models.items()}, dataset.data_version),
+            versions,
             seed=config.seed,
             progress=context.log.info,
         )
-        rows = [asdict(score) for score in evaluation.scores]
+        benchmarks = _run_benchmarks(context, config, store, versions, evaluation, draft) if plan.names else []
+        rows = [asdict(score) for score in (*evaluation.scores, *benchmarks)]
         write_table(draft.folder, "evaluation_scores", (row | {"run_id": context.run.run_id} for row in rows))
         draft.finish(
             content_hash("evaluation_scores", rows),
             {"questions": len(evaluation.questions), "too_long": len(evaluation.too_long)},
         )
 
-    return make_or_reuse(context, store, config=config, inputs=_versions(models, dataset), make=make, show=_show_scores)
+    inputs = _versions(models, dataset)
+    if plan.files:
+        inputs["benchmark_files"] = plan.files_version
+    return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_scores)
+
+
+def _run_benchmarks(
+    context: dg.AssetExecutionContext,
+    config: ScoresConfig,
+    store: ArtefactStore,
+    versions: ModelVersions,
+    evaluation: "Evaluation",
+    draft: Draft,
+) -> list[Score]:
+    """The rows of the benchmarks; what each rests on is written beside them."""
+    from teams_dagster.evaluation.harness.held_out import write_held_out
+    from teams_dagster.evaluation.harness.scores import benchmark_models, benchmark_scores
+
+    plan, held_out = config.plan(), draft.folder / HELD_OUT_FILE
+    if plan.needs_held_out:
+        write_held_out(evaluation.questions, held_out, seed=config.seed)
+    results = benchmark_models(
+        plan,
+        _students(_models(store)),
+        versions,
+        held_out=held_out if plan.needs_held_out else None,
+        cache=store.root / KEPT_SCORES,
+        progress=context.log.info,
+    )
+    told = json.dumps([asdict(result) for result in results], indent=1)
+    (draft.folder / BENCHMARKS).write_text(told, encoding="utf-8")
+    return benchmark_scores(results, tuple(HELD_OUT), versions.dataset)
+
+
+def _students(models: dict[str, Artefact]) -> "dict[str, Callable[[], Student]]":
+    from teams_dagster.student.loading import load_adapter, load_student
+
+    base = student_path(models["base"])
+    adapters = {name: partial(load_adapter, base, folder) for name, folder in _adapter_folders(models).items()}
+    return {"base": partial(load_student, base), **adapters}
 
 
 def read_evaluation_scores(artefact: Artefact) -> list[Score]:
@@ -102,12 +184,40 @@ def _show_scores(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float
         for score in scores
         if score.model in ("base", *ADAPTERS) and score.metric in PLOTTED
     }
-    return {
+    shown = {
         **plotted,
         "picture": dg.MetadataValue.md(as_markdown_image(pictures.evaluation_scores(scores), "Scores")),
         "scores": dg.MetadataValue.md(markdown_table(("model", "task", "metric", "value", "stderr", "seeds"), table)),
         "too_long": artefact.facts["too_long"],
     }
+    return shown | _show_benchmarks(artefact)
+
+
+def read_benchmarks(artefact: Artefact) -> list[dict[str, Any]]:
+    """What each benchmark score of an `evaluation_scores` artefact rests on; empty where none was asked for."""
+    path = artefact.folder / BENCHMARKS
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+
+
+def _show_benchmarks(artefact: Artefact) -> dict[str, dg.MetadataValue]:
+    results = read_benchmarks(artefact)
+    if not results:
+        return {}
+    rows = [
+        (
+            r["model"],
+            r["benchmark"],
+            ", ".join(sorted({str(shots) for shots in r["record"]["shots"].values()})),
+            r["record"]["shots_from"],
+            r["record"]["harness_version"],
+            r["task_hash"],
+            r["cut_off"],
+            "cached" if r["cached"] else "asked",
+        )
+        for r in results
+    ]
+    header = ("model", "benchmark", "shots", "from", "harness", "task hash", "prompts cut off", "")
+    return {"benchmarks": dg.MetadataValue.md(markdown_table(header, rows))}
 
 
 @dg.asset(
