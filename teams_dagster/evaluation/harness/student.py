@@ -26,13 +26,19 @@ class HarnessStudent(_HFLM):
 
     def __init__(self, student: Student, *, batch_size: int | str) -> None:
         super().__init__(pretrained=student.model, tokenizer=student.tokenizer, backend="causal", batch_size=batch_size)
+        self._found: set[int] = set()
         self.cut_off = 0
         """Questions whose beginning was left out because they exceed the context."""
 
     @property
     def found_batch_sizes(self) -> list[int]:
         """What automatic detection found, or the size given."""
-        return sorted(set(self.batch_sizes.values())) or [b for b in (self.batch_size,) if isinstance(b, int)]
+        return [self.batch_size] if isinstance(self.batch_size, int) else sorted(self._found)
+
+    def _detect_batch_size(self, *request: Any, **options: Any) -> int:
+        size = super()._detect_batch_size(*request, **options)
+        self._found.add(size)
+        return size
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
         """As the harness does it, without a bar."""

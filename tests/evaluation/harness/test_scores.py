@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from lm_eval.api.instance import Instance
 from lm_eval.evaluator import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
@@ -26,7 +27,7 @@ from teams_dagster.evaluation.harness.scores import (
     benchmark_scores,
     measures_of,
 )
-from teams_dagster.evaluation.harness.student import CPU_BATCH, batch_size_for
+from teams_dagster.evaluation.harness.student import AUTO, CPU_BATCH, HarnessStudent, batch_size_for
 from teams_dagster.evaluation.scores import ModelVersions
 from teams_dagster.student.loading import load_adapter, load_student
 
@@ -220,3 +221,10 @@ def test_the_batch_size_is_the_given_one_or_what_suits_the_device() -> None:
     assert batch_size_for("cuda", None) == "auto"
     assert batch_size_for("cpu", None) == CPU_BATCH
     assert batch_size_for("cuda", 4) == batch_size_for("cpu", 4) == 4
+
+
+def test_the_batch_size_that_the_harness_finds_is_recorded(base: Path) -> None:
+    student = HarnessStudent(load_student(base), batch_size=AUTO)
+    request = Instance("loglikelihood", {}, ("It is the", " owl"), 0, ("task", 0, 1))
+    assert len(student.loglikelihood([request])) == 1
+    assert student.found_batch_sizes == [student.max_batch_size]
