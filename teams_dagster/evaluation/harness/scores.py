@@ -149,12 +149,15 @@ def _run(
 
 
 def measures_of(results: Mapping[str, Mapping[str, Any]], task: str) -> list[Measure]:
-    """The numbers in the harness's `results`: of `task` itself, or of all where that is only a name for several."""
-    named = [task] if task in results else sorted(results)
+    """The numbers in the harness's `results`: of `task` itself, or of all where that is a mere name for several."""
+    own = _measures(task, results.get(task, {}))
+    return own or [measure for name in sorted(results) for measure in _measures(name, results[name])]
+
+
+def _measures(name: str, row: Mapping[str, Any]) -> list[Measure]:
     return [
-        Measure(name, key.removesuffix(",none"), float(value), _stderr(results[name], key), results[name]["sample_len"])
-        for name in named
-        for key, value in results[name].items()
+        Measure(name, key.removesuffix(",none"), float(value), _stderr(row, key), row["sample_len"])
+        for key, value in row.items()
         if "," in key and "_stderr," not in key and isinstance(value, int | float)
     ]
 

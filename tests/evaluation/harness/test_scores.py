@@ -217,6 +217,21 @@ def test_rows_are_of_the_dataset_only_where_it_was_asked(results: Results) -> No
     assert {(row.model, row.model_version) for row in rows} == {("base", "b1"), ("lora", "l1")}
 
 
+ANATOMY = {"alias": "anatomy", "sample_len": 3, "acc,none": 0.5, "acc_stderr,none": 0.1}
+ASTRONOMY = {"alias": "astronomy", "sample_len": 1, "acc,none": 1.0, "acc_stderr,none": "N/A"}
+
+
+def test_a_group_is_scored_as_one() -> None:
+    together = {"alias": "mmlu", "sample_len": 4, "acc,none": 0.625, "acc_stderr,none": 0.09}
+    found = measures_of({"mmlu": together, "anatomy": ANATOMY, "astronomy": ASTRONOMY}, "mmlu")
+    assert found == [Measure("mmlu", "acc", 0.625, 0.09, 4)]
+
+
+def test_a_group_that_does_not_aggregate_is_scored_task_by_task() -> None:
+    found = measures_of({"several": {"alias": "several"}, "anatomy": ANATOMY, "astronomy": ASTRONOMY}, "several")
+    assert found == [Measure("anatomy", "acc", 0.5, 0.1, 3), Measure("astronomy", "acc", 1.0, None, 1)]
+
+
 def test_the_batch_size_is_the_given_one_or_what_suits_the_device() -> None:
     assert batch_size_for("cuda", None) == "auto"
     assert batch_size_for("cpu", None) == CPU_BATCH
