@@ -16,7 +16,7 @@ from teams_dagster.student.chat import encode_example
 from teams_dagster.student.loading import Student, load_student
 
 SHORT = AdapterConfig(kind="lora", learning_rate=8e-3, batch_size=10, max_steps=8)
-MEMBERS, OTHERS = make_canaries(40, 0, "members"), make_canaries(40, 0, "others")
+MEMBERS, OTHERS = make_canaries(30, 0, "members"), make_canaries(30, 0, "others")
 STEPS = {example.sample_id: 1 for example in (*MEMBERS, *OTHERS)}
 Results = dict[tuple[str, str], MembershipScore]
 
@@ -28,7 +28,7 @@ def learn_by_heart(student: Student, examples: Sequence[Example]) -> Student:
     ids = torch.tensor([[*one.input_ids, *[0] * (width - len(one.input_ids))] for one in encoded])
     labels = torch.tensor([[*one.labels, *[-100] * (width - len(one.labels))] for one in encoded])
     optimizer = torch.optim.AdamW(student.model.parameters(), lr=3e-3)
-    for _ in range(70):
+    for _ in range(45):
         student.model(input_ids=ids, labels=labels).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -42,10 +42,10 @@ def results(base: Path) -> Results:
     students = {
         "base": load_student(base),
         "leaky": learn_by_heart(load_student(base), MEMBERS),
-        "tight": learn_by_heart(load_student(base), make_canaries(40, 0, "elsewhere")),
+        "tight": learn_by_heart(load_student(base), make_canaries(30, 0, "elsewhere")),
     }
     signals = {name: signals_of(student, examples, name, lambda _: None) for name, student in students.items()}
-    found = attack(signals, [e.seed_id for e in examples], [True] * 40 + [False] * 40, seed=0)
+    found = attack(signals, [e.seed_id for e in examples], [True] * 30 + [False] * 30, seed=0)
     return {(result.attack, result.model): result for result in found}
 
 
@@ -70,7 +70,7 @@ def test_every_adapter_is_attacked_over_the_same_matched_samples(base: Path, tmp
     train_adapter(base, MEMBERS, [], tmp_path, SHORT)
     long = Example("long", "seed", MEMBERS[0].instruction, "word " * 2000)
     steps = STEPS | {"long": 1, MEMBERS[0].sample_id: 6}
-    audit = audit_privacy(base, {"lora": tmp_path}, [*MEMBERS, long], OTHERS[:30], steps, seed=0)
+    audit = audit_privacy(base, {"lora": tmp_path}, [*MEMBERS, long], OTHERS[:24], steps, seed=0)
     assert audit.too_long == ("long",)
     assert [(r.attack, r.model) for r in audit.results] == [
         (LOSS, "base"),
@@ -80,8 +80,8 @@ def test_every_adapter_is_attacked_over_the_same_matched_samples(base: Path, tmp
         (REFERENCE, "lora"),
     ]
     assert {(r.members, r.non_members) for r in audit.results} == {(r.members, r.members) for r in audit.results}
-    assert 20 <= audit.results[0].members <= 30
-    assert audit == audit_privacy(base, {"lora": tmp_path}, [*MEMBERS[::-1], long], OTHERS[:30], steps, seed=0)
+    assert 16 <= audit.results[0].members <= 24
+    assert audit == audit_privacy(base, {"lora": tmp_path}, [*MEMBERS[::-1], long], OTHERS[:24], steps, seed=0)
 
 
 def test_a_sample_whose_step_is_not_known_is_refused(base: Path) -> None:
