@@ -19,6 +19,7 @@ from teams_dagster.dataset.card import CARD
 from teams_dagster.dataset.curation import Curated, curate
 from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.folder import FILES, describe_folder
+from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.dataset.sample import Example, Sample
 from teams_dagster.dataset.splits import split_examples
 from teams_dagster.instructions.instruction import Instruction
@@ -109,6 +110,12 @@ def read_examples(dataset: Artefact, split: Split) -> list[Example]:
         Example(row["sample_id"], row["seed_id"], Instruction(row["instruction"], row["input"]), row["output"])
         for row in rows
     ]
+
+
+def read_steps(dataset: Artefact) -> dict[str, int]:
+    """By sample id, the edits between its seed and its instruction."""
+    rows = pq.read_table(dataset.path(LINEAGE), columns=["sample_id", "operations"]).to_pylist()
+    return {row["sample_id"]: len(row["operations"]) for row in rows}
 
 
 def _all_seeds(store: ArtefactStore) -> list[Seed]:

@@ -1,26 +1,33 @@
 """Evaluation: base against each adapter, on instructions of seeds that no adapter was trained on."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 from pydantic import Field
 
+from assets.benchmarks import BenchmarkSettings, run_benchmarks, show_benchmarks
 from assets.columns import EVALUATION_SCORES, table_columns
-from assets.dataset import instruction_dataset, read_examples
+from assets.dataset import instruction_dataset, read_examples, read_steps
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.models import MODEL, base_model, lora_model, qlora_model, student_path
 from resources.stores import Artefact, ArtefactStore, Draft
-from teams_dagster.evaluation.privacy import MembershipScore, RocPoint
-from teams_dagster.evaluation.scores import Score
+from teams_dagster.evaluation.privacy import LOSS, MembershipScore, RocPoint
+from teams_dagster.evaluation.scores import ModelVersions, Score
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.report.markdown import as_markdown_image, markdown_table
 from teams_dagster.streams import content_hash
 
+if TYPE_CHECKING:
+    from teams_dagster.student.loading import Student
+
 ADAPTERS = ("lora", "qlora")
-PRIVACY = "privacy.json"
+PRIVACY, CANARIES = "privacy.json", "canaries.json"
 PLOTTED = ("heldout_loss", "choice_accuracy", "choice_accuracy_calibrated")
 
 
@@ -28,6 +35,22 @@ class EvaluationConfig(AssetConfig):
     """How models are scored."""
 
     seed: int = Field(default=0, description="Root of the random streams that draw questions and samples.")
+
+
+class PrivacyConfig(EvaluationConfig):
+    """How models are attacked, and whether an adapter is trained on made-up secrets to see what it gives away."""
+
+    canaries: int = Field(
+        default=0,
+        ge=0,
+        description="Made-up secrets shown to an adapter that is trained for this audit alone and thrown away; they"
+        " enter no dataset and no model that is kept. 0: none.",
+    )
+    canary_times: int = Field(default=4, ge=1, description="How often that adapter's training meets each secret.")
+
+
+class ScoresConfig(EvaluationConfig, BenchmarkSettings):
+    """How models are scored, and on which benchmarks beside the dataset's held-out side."""
 
 
 @dg.asset(
@@ -38,34 +61,57 @@ class EvaluationConfig(AssetConfig):
     metadata=table_columns("evaluation_scores", EVALUATION_SCORES),
     code_version="1",
     description="Held-out loss per response token and 4-way response choice of the base and each adapter, with standard"
-    " errors clustered by seed and paired differences.",
+    " errors clustered by seed and paired differences; the benchmarks of lm-evaluation-harness that the run names.",
 )
 def evaluation_scores(
-    context: dg.AssetExecutionContext, config: EvaluationConfig, store: ArtefactStore
+    context: dg.AssetExecutionContext, config: ScoresConfig, store: ArtefactStore
 ) -> dg.MaterializeResult:
-    """Score every model on the held-out side of the dataset."""
-    models, dataset = _models(store), store.current("instruction_dataset")
+    """Score every model on the held-out side of the dataset, and on the benchmarks asked for."""
+    models, dataset, plan = _models(store), store.current("instruction_dataset"), config.plan()
+    versions = ModelVersions({name: model.data_version for name, model in models.items()}, dataset.data_version)
 
     def make(draft: Draft) -> None:
         from teams_dagster.evaluation.comparison import evaluate_models
-        from teams_dagster.evaluation.scores import ModelVersions
 
         evaluation = evaluate_models(
             student_path(models["base"]),
             _adapter_folders(models),
             read_examples(dataset, "held_out"),
-            ModelVersions({name: model.data_version for name, model in models.items()}, dataset.data_version),
+            versions,
             seed=config.seed,
             progress=context.log.info,
         )
-        rows = [asdict(score) for score in evaluation.scores]
+        benchmarks: list[Score] = []
+        if plan.names:
+            benchmarks = run_benchmarks(
+                plan,
+                _students(models),
+                versions,
+                evaluation.questions,
+                draft.folder,
+                store,
+                seed=config.seed,
+                progress=context.log.info,
+            )
+        rows = [asdict(score) for score in (*evaluation.scores, *benchmarks)]
         write_table(draft.folder, "evaluation_scores", (row | {"run_id": context.run.run_id} for row in rows))
         draft.finish(
             content_hash("evaluation_scores", rows),
             {"questions": len(evaluation.questions), "too_long": len(evaluation.too_long)},
         )
 
-    return make_or_reuse(context, store, config=config, inputs=_versions(models, dataset), make=make, show=_show_scores)
+    inputs = _versions(models, dataset)
+    if plan.files:
+        inputs["benchmark_files"] = plan.files_version
+    return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_scores)
+
+
+def _students(models: dict[str, Artefact]) -> "dict[str, Callable[[], Student]]":
+    from teams_dagster.student.loading import load_adapter, load_student
+
+    base = student_path(models["base"])
+    adapters = {name: partial(load_adapter, base, folder) for name, folder in _adapter_folders(models).items()}
+    return {"base": partial(load_student, base), **adapters}
 
 
 def read_evaluation_scores(artefact: Artefact) -> list[Score]:
@@ -102,12 +148,13 @@ def _show_scores(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float
         for score in scores
         if score.model in ("base", *ADAPTERS) and score.metric in PLOTTED
     }
-    return {
+    shown = {
         **plotted,
         "picture": dg.MetadataValue.md(as_markdown_image(pictures.evaluation_scores(scores), "Scores")),
         "scores": dg.MetadataValue.md(markdown_table(("model", "task", "metric", "value", "stderr", "seeds"), table)),
         "too_long": artefact.facts["too_long"],
     }
+    return shown | show_benchmarks(artefact)
 
 
 @dg.asset(
@@ -115,31 +162,35 @@ def _show_scores(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float
     deps=[base_model, lora_model, qlora_model, instruction_dataset],
     kinds={"huggingface"},
     owners=OWNERS,
-    code_version="1",
-    description="Membership inference by loss: can one tell the adapters' training samples from held-out ones?"
-    " The base's own AUC is the control.",
+    code_version="2",
+    description="Membership inference by loss, by Min-K%++ and calibrated by the base: can one tell the adapters'"
+    " training samples from held-out ones of like length and step? The base's own AUC is the control.",
 )
 def privacy_audit(
-    context: dg.AssetExecutionContext, config: EvaluationConfig, store: ArtefactStore
+    context: dg.AssetExecutionContext, config: PrivacyConfig, store: ArtefactStore
 ) -> dg.MaterializeResult:
-    """Attack the base and each adapter."""
+    """Attack the base and each adapter; with canaries, an adapter that is trained for that and thrown away."""
     models, dataset = _models(store), store.current("instruction_dataset")
 
     def make(draft: Draft) -> None:
-        from teams_dagster.evaluation.comparison import audit_privacy
+        from teams_dagster.evaluation.membership.audit import audit_privacy
 
         audit = audit_privacy(
             student_path(models["base"]),
             _adapter_folders(models),
             read_examples(dataset, "train"),
             read_examples(dataset, "held_out"),
+            read_steps(dataset),
             seed=config.seed,
             progress=context.log.info,
         )
         results = [asdict(result) for result in audit.results]
         (draft.folder / PRIVACY).write_text(json.dumps(results, indent=1), encoding="utf-8")
+        canaries = _audit_canaries(context, config, models["base"], dataset) if config.canaries else {}
+        if canaries:
+            (draft.folder / CANARIES).write_text(json.dumps(canaries, indent=1), encoding="utf-8")
         draft.finish(
-            content_hash("privacy_audit", results),
+            content_hash("privacy_audit", results, canaries),
             {"too_long": len(audit.too_long), "too_small_to_tell": any(r.too_small_to_tell for r in audit.results)},
         )
 
@@ -148,32 +199,79 @@ def privacy_audit(
     )
 
 
+def _audit_canaries(
+    context: dg.AssetExecutionContext, config: PrivacyConfig, base: Artefact, dataset: Artefact
+) -> dict[str, Any]:
+    from teams_dagster.evaluation.membership.canaries import audit_canaries
+    from teams_dagster.student.adapter_config import AdapterConfig, embedded_adapter_config
+
+    settings = embedded_adapter_config("lora") if base.facts["embedded"] else AdapterConfig(kind="lora")
+    audit = audit_canaries(
+        student_path(base),
+        read_examples(dataset, "train"),
+        settings,
+        canaries=config.canaries,
+        times=config.canary_times,
+        seed=config.seed,
+        progress=context.log.info,
+    )
+    return asdict(audit)
+
+
 def read_privacy(artefact: Artefact) -> list[MembershipScore]:
-    """The results of a `privacy_audit` artefact, one per model."""
-    rows = json.loads(artefact.path(PRIVACY).read_text(encoding="utf-8"))
-    return [MembershipScore(**{**row, "roc": tuple(RocPoint(**point) for point in row["roc"])}) for row in rows]
+    """The results of a `privacy_audit` artefact, one per attack and model."""
+    return _membership(json.loads(artefact.path(PRIVACY).read_text(encoding="utf-8")))
+
+
+def _membership(rows: list[dict[str, Any]]) -> list[MembershipScore]:
+    points = ("roc", "rates")
+    return [
+        MembershipScore(**{**row, **{name: tuple(RocPoint(**point) for point in row[name]) for name in points}})
+        for row in rows
+    ]
 
 
 def _show_privacy(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float | str]:
     from teams_dagster.report import pictures
 
     results = read_privacy(artefact)
-    table = [
+    return {
+        **{f"{r.model}_auc" if r.attack == LOSS else f"{r.model}_{r.attack}_auc": r.auc for r in results},
+        "roc": dg.MetadataValue.md(as_markdown_image(pictures.privacy_roc(results), "ROC of membership inference")),
+        "results": dg.MetadataValue.md(_privacy_table(results)),
+        "members": results[0].members,
+        "non_members": results[0].non_members,
+        **_show_canaries(artefact),
+    }
+
+
+def _privacy_table(results: list[MembershipScore]) -> str:
+    rates = [point.false_positive_rate for point in results[0].rates]
+    rows = [
         (
+            r.attack,
             r.model,
             f"{r.auc:.3f}",
             f"{r.ci_low:.3f} to {r.ci_high:.3f}",
             f"{r.auc_minus_base:+.3f}",
             f"{r.minus_base_low:+.3f} to {r.minus_base_high:+.3f}",
+            *(f"{point.true_positive_rate:.3f}" for point in r.rates),
             "too small to tell" if r.too_small_to_tell else "",
         )
         for r in results
     ]
-    header = ("model", "AUC", "95% interval", "minus base", "95% interval", "")
+    found = tuple(f"found at {rate:.1%} false" for rate in rates)
+    return markdown_table(("attack", "model", "AUC", "95% interval", "minus base", "95% interval", *found, ""), rows)
+
+
+def _show_canaries(artefact: Artefact) -> dict[str, dg.MetadataValue | float]:
+    path = artefact.folder / CANARIES
+    if not path.is_file():
+        return {}
+    audit = json.loads(path.read_text(encoding="utf-8"))
     return {
-        **{f"{r.model}_auc": r.auc for r in results},
-        "roc": dg.MetadataValue.md(as_markdown_image(pictures.privacy_roc(results), "ROC of membership inference")),
-        "results": dg.MetadataValue.md(markdown_table(header, table)),
-        "members": results[0].members,
-        "non_members": results[0].non_members,
+        "canary_exposure": audit["exposure"],
+        "canary_exposure_of_base": audit["base_exposure"],
+        "canary_exposure_at_most": audit["most_exposure"],
+        "canaries": dg.MetadataValue.md(_privacy_table(_membership(audit["results"]))),
     }

@@ -124,11 +124,11 @@ def qlora_base_is_in_four_bits(store: ArtefactStore) -> dg.AssetCheckResult:
 @dg.asset_check(asset="privacy_audit", description="The adapters leak no more than the base, beyond the interval.")
 @needs_output
 def adapters_do_not_leak(store: ArtefactStore) -> dg.AssetCheckResult:
-    """Members of the training side should not stand out by their loss."""
+    """Members of the training side should not stand out to any of the attacks."""
     results = [r for r in read_privacy(store.current("privacy_audit")) if r.model != "base"]
     leaking = [r.model for r in results if r.minus_base_low > 0]
-    unsure = [r.model for r in results if r.too_small_to_tell]
-    findings = ", ".join(f"{r.model} {r.auc_minus_base:+.3f}" for r in results)
+    unsure = list(dict.fromkeys(r.model for r in results if r.too_small_to_tell))
+    findings = ", ".join(f"{r.model} by {r.attack} {r.auc_minus_base:+.3f}" for r in results)
     if unsure and not leaking:
         return warning(False, f"too small to tell for {', '.join(unsure)}; AUC minus the base's: {findings}")
     return warning(not leaking, f"AUC minus the base's: {findings}")

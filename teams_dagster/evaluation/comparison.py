@@ -1,4 +1,4 @@
-"""Scores the base and its adapters: held-out loss, response choice, membership inference.
+"""Scores the base and its adapters: held-out loss and response choice.
 
 Each (model, instruction, response) is scored once, whatever asks for it; models are loaded one after another.
 """
@@ -21,7 +21,6 @@ from teams_dagster.evaluation.choice import (
     shortest_answer,
 )
 from teams_dagster.evaluation.heldout import loss_difference, loss_per_token
-from teams_dagster.evaluation.privacy import MembershipScore, membership_samples, membership_scores
 from teams_dagster.evaluation.scores import CHOICE, HELD_OUT, ModelVersions, Score
 from teams_dagster.evaluation.statistics import Estimate
 from teams_dagster.instructions.instruction import Instruction
@@ -44,19 +43,8 @@ class Evaluation:
 
     scores: tuple[Score, ...]
     questions: tuple[Question, ...]
-    by_model: Mapping[str, ScoresByPair]
-    """Every score that was computed; reusable by `audit_privacy`."""
     too_long: tuple[str, ...]
     """Held-out sample ids left out because they exceed the base's context."""
-
-
-@dataclass(frozen=True)
-class Audit:
-    """Membership inference of the base (control) and each adapter."""
-
-    results: tuple[MembershipScore, ...]
-    too_long: tuple[str, ...]
-    """Sample ids left out because they exceed the base's context."""
 
 
 def evaluate_models(
@@ -79,39 +67,13 @@ def evaluate_models(
     questions = _questions(student, fitting, seed)
     asked = [_with_response(q.example, response) for q in questions for response in q.choices]
     wanted = [*asked, *(_without_instruction(example) for example in asked)]
-    by_model = _score_models(student, base, adapters, wanted, {}, progress)
+    by_model = _score_models(student, base, adapters, wanted, progress)
     rows = [
         *_heldout_rows(by_model, fitting, versions),
         *_choice_rows(by_model, questions, versions),
         *_baseline_rows(questions, student.model.config.get_text_config().vocab_size, versions),
     ]
-    return Evaluation(tuple(rows), tuple(questions), by_model, tuple(too_long))
-
-
-def audit_privacy(
-    base: str | Path,
-    adapters: Mapping[str, Path],
-    train: Sequence[Example],
-    held_out: Sequence[Example],
-    *,
-    seed: int,
-    known: Mapping[str, ScoresByPair] | None = None,
-    progress: Progress = lambda _: None,
-) -> Audit:
-    """Membership inference by loss of the base and each of `adapters`; `known` scores are not computed again."""
-    student = load_student(base)
-    members, members_too_long = _fitting(student, train)
-    others, others_too_long = _fitting(student, held_out)
-    members, others = membership_samples(members, others, seed=seed)
-    examples = [*members, *others]
-    by_model = _score_models(student, base, adapters, examples, known or {}, progress)
-    results = membership_scores(
-        {model: [scores[_pair(example)] for example in examples] for model, scores in by_model.items()},
-        [example.seed_id for example in examples],
-        [True] * len(members) + [False] * len(others),
-        seed=seed,
-    )
-    return Audit(tuple(results), (*members_too_long, *others_too_long))
+    return Evaluation(tuple(rows), tuple(questions), tuple(too_long))
 
 
 def _pair(example: Example) -> Pair:
@@ -151,25 +113,21 @@ def _score_models(
     base: str | Path,
     adapters: Mapping[str, Path],
     examples: Sequence[Example],
-    known: Mapping[str, ScoresByPair],
     progress: Progress,
 ) -> dict[str, ScoresByPair]:
-    """The scores of `examples` under every model, those in `known` taken over; one model in memory at a time."""
+    """The scores of `examples` under every model; one model in memory at a time."""
+    wanted = {_pair(example): example for example in examples}
     scores: dict[str, ScoresByPair] = {}
     for name, folder in {"base": None, **adapters}.items():
-        have = dict(known.get(name, {}))
-        missing = {_pair(example): example for example in examples if _pair(example) not in have}
-        if missing:
-            student = base_student if folder is None else load_adapter(base, folder)
-            encoded = [encode_example(student.tokenizer, e, student.context) for e in missing.values()]
+        student = base_student if folder is None else load_adapter(base, folder)
+        encoded = [encode_example(student.tokenizer, e, student.context) for e in wanted.values()]
 
-            def report(line: str, model: str = name) -> None:
-                progress(f"{model}: {line}")
+        def report(line: str, model: str = name) -> None:
+            progress(f"{model}: {line}")
 
-            have |= dict(zip(missing, score_encoded(student, encoded, progress=report), strict=True))
-            del student
-            gc.collect()
-        scores[name] = have
+        scores[name] = dict(zip(wanted, score_encoded(student, encoded, progress=report), strict=True))
+        del student
+        gc.collect()
     return scores
 
 

@@ -1,27 +1,31 @@
-"""Membership inference by loss: can one tell training examples from held-out ones by how easy a model finds them?
+"""What membership inference finds: can one tell training examples from held-out ones by how a model takes them?
 
-The attack of Yeom et al. 2018 (arXiv 1709.01604): the lower the loss per token, the likelier a member. An area under
-the ROC curve (AUC) of 0.5 means nothing leaks. The base saw neither side, so its own AUC shows how much the two sides
-differ by themselves.
+An area under the ROC curve (AUC) of 0.5 means nothing leaks. The base saw neither side, so its own AUC shows how much
+the two sides differ by themselves (split bias). Three attacks:
+
+| attack | an example is a member, the lower |
+|---|---|
+| `loss` | its loss per token (Yeom et al. 2018, arXiv 1709.01604) |
+| `min_k` | less its Min-K%++ score, of its least expected tokens (Zhang et al. 2024, arXiv 2404.02936) |
+| `reference` | its loss less the base's, so that easy texts do not stand out (Watson et al. 2022, arXiv 2111.08440) |
+
+True positives are reported at low rates of false positives (Carlini et al. 2022, arXiv 2112.03570), but only at those
+that the number of non-members can resolve.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.statistics import percentile_interval, resampled_clusters
-from teams_dagster.streams import generator
 
-if TYPE_CHECKING:
-    from teams_dagster.student.scoring import ResponseScore
-
+LOSS, MIN_K, REFERENCE = "loss", "min_k", "reference"
 WIDEST_HALF_WIDTH = 0.05
 ROC_POINTS = 101
+FALSE_POSITIVE_RATES = (0.001, 0.01, 0.05, 0.1)
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class RocPoint:
 
 @dataclass(frozen=True)
 class MembershipScore:
-    """How well a model's losses give its training examples away."""
+    """How well an attack tells a model's training examples from others."""
 
     model: str
     auc: float
@@ -42,7 +46,7 @@ class MembershipScore:
     ci_low: float
     ci_high: float
     auc_minus_base: float
-    """Paired with the base's own AUC; 0 for the base."""
+    """Paired with the base's own AUC, or less 0.5 where the attack has none of the base; 0 for the base."""
     minus_base_low: float
     minus_base_high: float
     too_small_to_tell: bool
@@ -51,23 +55,9 @@ class MembershipScore:
     non_members: int
     seeds: int
     roc: tuple[RocPoint, ...]
-
-
-def membership_samples(train: Sequence[Example], held_out: Sequence[Example], *, seed: int) -> list[list[Example]]:
-    """Members and non-members in equal number, each side drawn by a keyed stream, in order of sample id.
-
-    Raises ValueError when a side is empty.
-    """
-    size = min(len(train), len(held_out))
-    if not size:
-        raise ValueError(f"membership inference needs both sides: {len(train)} training, {len(held_out)} held-out")
-    return [_draw(train, size, seed), _draw(held_out, size, seed)]
-
-
-def _draw(examples: Sequence[Example], size: int, seed: int) -> list[Example]:
-    ordered = sorted(examples, key=lambda example: example.sample_id)
-    chosen = generator("membership", seed).permutation(len(ordered))[:size]
-    return [ordered[i] for i in sorted(chosen)]
+    attack: str = LOSS
+    rates: tuple[RocPoint, ...] = ()
+    """True positives at each of FALSE_POSITIVE_RATES above 1 / non-members."""
 
 
 def auc(members: np.ndarray, non_members: np.ndarray) -> float:
@@ -90,29 +80,50 @@ def roc_curve(members: np.ndarray, non_members: np.ndarray) -> tuple[RocPoint, .
     return tuple(points[i] for i in keep)
 
 
-def membership_scores(
-    scores: Mapping[str, Sequence[ResponseScore]], seeds: Sequence[str], is_member: Sequence[bool], *, seed: int
-) -> list[MembershipScore]:
-    """One result per model; `base` must be among `scores`, and all lists run over the same examples.
+def rates_at(members: np.ndarray, non_members: np.ndarray) -> tuple[RocPoint, ...]:
+    """The most true positives at no more than each false positive rate that this many non-members can resolve.
 
-    Intervals resample seeds, with the same draws for every model.
+    A threshold that calls one non-member a member is at a rate of 1 / non-members already: lower rates are guesses.
+    """
+    ordered = np.sort(non_members)
+    points = []
+    for rate in FALSE_POSITIVE_RATES:
+        if rate > 1 / len(ordered):
+            allowed = int(np.floor(rate * len(ordered) + 1e-9))
+            # every value below the first non-member that is one too many
+            threshold = ordered[allowed] if allowed < len(ordered) else np.inf
+            points.append(RocPoint(rate, float((members < threshold).mean())))
+    return tuple(points)
+
+
+def membership_scores(
+    attack: str,
+    values: Mapping[str, np.ndarray],
+    seeds: Sequence[str],
+    is_member: Sequence[bool],
+    *,
+    seed: int,
+) -> list[MembershipScore]:
+    """One result per model; all `values` run over the same examples, and members' are lower.
+
+    The control is the model `base`, a guess (0.5) where it is not among them. Intervals resample seeds, with the same
+    draws for every model and attack.
     """
     member = np.asarray(is_member, dtype=bool)
     draws = resampled_clusters(seeds, "membership", seed)
-    losses = {model: np.array([score.loss for score in scores[model]]) for model in scores}
 
-    def replicate(model: str) -> np.ndarray:
-        loss = losses[model]
-        return np.array([auc(loss[d][member[d]], loss[d][~member[d]]) for d in draws])
+    def replicate(own: np.ndarray) -> np.ndarray:
+        return np.array([auc(own[d][member[d]], own[d][~member[d]]) for d in draws])
 
-    base_auc = auc(losses["base"][member], losses["base"][~member])
-    base_replicates = replicate("base")
+    control, control_replicates = 0.5, np.full(len(draws), 0.5)
+    if "base" in values:
+        control, control_replicates = auc(values["base"][member], values["base"][~member]), replicate(values["base"])
     results = []
-    for model, loss in losses.items():
-        replicates = base_replicates if model == "base" else replicate(model)
-        value = auc(loss[member], loss[~member])
+    for model, own in values.items():
+        replicates = control_replicates if model == "base" else replicate(own)
+        value = auc(own[member], own[~member])
         low, high = percentile_interval(replicates)
-        minus_low, minus_high = percentile_interval(replicates - base_replicates)
+        minus_low, minus_high = percentile_interval(replicates - control_replicates)
         results.append(
             MembershipScore(
                 model=model,
@@ -120,14 +131,16 @@ def membership_scores(
                 stderr=float(np.nanstd(replicates, ddof=1)),
                 ci_low=low,
                 ci_high=high,
-                auc_minus_base=value - base_auc,
+                auc_minus_base=value - control,
                 minus_base_low=minus_low,
                 minus_base_high=minus_high,
                 too_small_to_tell=(high - low) / 2 > WIDEST_HALF_WIDTH,
                 members=int(member.sum()),
                 non_members=int((~member).sum()),
                 seeds=len(set(seeds)),
-                roc=roc_curve(loss[member], loss[~member]),
+                roc=roc_curve(own[member], own[~member]),
+                attack=attack,
+                rates=rates_at(own[member], own[~member]),
             )
         )
     return results

@@ -19,12 +19,13 @@ class Score:
     metric: str
     value: float
     stderr: float | None
-    """Clustered by seed; None for constants and where there are fewer than two seeds."""
+    """Clustered by seed; None for constants and where there are fewer than two seeds. Of a benchmark over questions."""
     n: int
-    """Seeds."""
+    """Seeds; of a benchmark, questions."""
     model_version: str | None
     """None for baselines, which are no model."""
-    dataset_version: str
+    dataset_version: str | None
+    """None for benchmarks that ask nothing of the dataset."""
 
 
 @dataclass(frozen=True)

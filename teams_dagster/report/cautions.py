@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from teams_dagster.evaluation.scores import CHOICE, HELD_OUT
 from teams_dagster.policy.baselines import ROUND_ROBIN
 from teams_dagster.policy.comparison.contenders import TEXT_BLIND, TRAINED
 from teams_dagster.report.content import PolicyResults, Report, RoleModel
@@ -121,14 +122,14 @@ def _of_other_models(trained: tuple[RoleModel, ...], used: tuple[RoleModel, ...]
 
 def _of_models(report: Report) -> Iterator[str]:
     scores = report.models.scores
-    seeds = min((score.n for score in scores), default=FEW_SEEDS)
+    seeds = min((score.n for score in scores if score.task in (HELD_OUT, CHOICE)), default=FEW_SEEDS)
     if seeds < FEW_SEEDS:
         yield f"Too small to tell: scores rest on as few as {seeds} held-out seeds; their standard errors are rough."
     for score in scores:
         if score.metric.endswith("_vs_base") and score.stderr is not None and abs(score.value) < 2 * score.stderr:
             metric = words(score.metric.removesuffix("_vs_base"))
             yield f"{score.model} cannot be told from base in {metric}: the difference is within two standard errors."
-    if unsure := [result.model for result in report.models.privacy if result.too_small_to_tell]:
+    if unsure := list(dict.fromkeys(result.model for result in report.models.privacy if result.too_small_to_tell)):
         yield (
             f"Too small to tell: the 95% interval of the privacy attack's area is wider than 0.05 either way for"
             f" {_listed(unsure)}."

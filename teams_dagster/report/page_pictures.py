@@ -124,6 +124,6 @@ def _of_models(models: ModelResults) -> Iterator[_Planned]:
         "privacy_roc",
         models.privacy,
         lambda: pictures.privacy_roc(models.privacy),
-        "ROC curves of the membership attack on each model, with the diagonal.",
-        "Membership inference by loss: the nearer to the diagonal, the less is given away.",
+        "ROC curves of each membership attack on each model, with the diagonal.",
+        "Membership inference: the nearer to the diagonal, the less is given away.",
     )

@@ -54,6 +54,7 @@ SMALL: dict[str, Any] = {
         "base_model": {"config": {"steps": 8}},
         "lora_model": {"config": {"epochs": 0.3}},
         "qlora_model": {"config": {"epochs": 0.3}},
+        "evaluation_scores": {"config": {"benchmarks": ["held_out_choice", "gsm8k"], "benchmark_limit": 4}},
     }
 }
 
@@ -91,6 +92,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     data = tmp_path_factory.mktemp("data")
     rows = shipped_seeds_path().read_text(encoding="utf-8").splitlines()[:SEEDS]
     (data / "seeds.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    SMALL["ops"]["evaluation_scores"]["config"]["benchmark_files"] = {"gsm8k": str(_arithmetic(data))}
     (data / "small.json").write_text(json.dumps(SMALL))
     with OpenAIServer(answer) as server:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("TEAMS_", "DAGSTER"))}
@@ -107,6 +109,13 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
         line.output, line.finished_at = finished.stdout + finished.stderr, server.count
         assert finished.returncode == 0, line.output[-4000:]
         yield line
+
+
+def _arithmetic(data: Path) -> Path:
+    """A few questions of GSM8K's shape."""
+    rows = [{"question": f"{i} eggs and one more?", "answer": f"{i}+1\n#### {i + 1}"} for i in range(7)]
+    (data / "arithmetic.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return data / "arithmetic.jsonl"
 
 
 def _kill_half_way(line: Line) -> int:
@@ -178,6 +187,15 @@ def test_every_model_and_every_score_is_there(line: Line):
     scored = line.query("select distinct model from evaluation_scores where metric = 'heldout_loss' order by model")
     assert {("base",), ("lora",), ("qlora",)} <= set(scored)
     assert line.query("select count(*) from policy_scores where policy = 'uniform'") != [(0,)]
+
+
+def test_every_model_is_scored_on_the_benchmarks_named(line: Line):
+    scored = line.query(
+        "select model, task, n from evaluation_scores where metric in ('acc', 'exact_match,strict-match') order by all"
+    )
+    assert scored == [
+        (model, task, 4) for model in ("base", "lora", "qlora") for task in ("gsm8k", "teams_held_out_choice")
+    ]
 
 
 def test_the_same_command_again_asks_nothing_and_makes_nothing(line: Line):

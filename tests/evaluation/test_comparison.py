@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from teams_dagster.dataset.sample import Example
-from teams_dagster.evaluation import comparison
-from teams_dagster.evaluation.comparison import Evaluation, audit_privacy, evaluate_models
+from teams_dagster.evaluation.comparison import Evaluation, evaluate_models
 from teams_dagster.evaluation.scores import ModelVersions, Score
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.student.adapter_config import AdapterConfig
@@ -112,26 +111,6 @@ def test_the_baselines_are_what_no_model_would_score(evaluation: Evaluation) -> 
 
 def test_scores_are_the_same_again(models: tuple[Path, dict[str, Path]], evaluation: Evaluation) -> None:
     assert evaluate_models(*models, HELD_OUT, VERSIONS, seed=0) == evaluation
-
-
-def test_the_audit_computes_only_what_is_not_known(
-    models: tuple[Path, dict[str, Path]], evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fresh = audit_privacy(*models, TRAIN, HELD_OUT, seed=0)
-    counts: list[int] = []
-    score = comparison.score_encoded
-
-    def counted(student, encoded, **options):  # type: ignore[no-untyped-def]
-        counts.append(len(encoded))
-        return score(student, encoded, **options)
-
-    monkeypatch.setattr(comparison, "score_encoded", counted)
-    reused = audit_privacy(*models, TRAIN, HELD_OUT, seed=0, known=evaluation.by_model)
-    assert counts == [10, 10, 10]
-    for one, other in zip(fresh.results, reused.results, strict=True):
-        assert one.auc == pytest.approx(other.auc, abs=0.02)
-        assert one.members == one.non_members == other.members == 10
-    assert [result.model for result in reused.results] == ["base", "lora", "qlora"]
 
 
 def test_an_example_beyond_the_context_is_left_out_by_name(models: tuple[Path, dict[str, Path]]) -> None:

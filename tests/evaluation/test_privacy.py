@@ -5,16 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teams_dagster.dataset.sample import Example
-from teams_dagster.evaluation.privacy import auc, membership_samples, membership_scores, roc_curve
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.student.scoring import ResponseScore
+from teams_dagster.evaluation.privacy import (
+    FALSE_POSITIVE_RATES,
+    LOSS,
+    REFERENCE,
+    auc,
+    membership_scores,
+    rates_at,
+    roc_curve,
+)
 
 LOSSES = st.lists(st.integers(0, 6).map(float), min_size=1, max_size=25)
-
-
-def scores(losses: np.ndarray) -> list[ResponseScore]:
-    return [ResponseScore(-float(loss), 1) for loss in losses]
 
 
 @given(LOSSES, LOSSES)
@@ -41,7 +42,7 @@ def test_a_leak_is_found_and_the_base_is_its_own_control() -> None:
     member = [i < 600 for i in range(1200)]
     base = random.normal(3, 1, 1200)
     leaky = base - np.where(member, 1.0, 0.0)
-    control, found = membership_scores({"base": scores(base), "lora": scores(leaky)}, seeds, member, seed=0)
+    control, found = membership_scores(LOSS, {"base": base, "lora": leaky}, seeds, member, seed=0)
     assert control.ci_low < 0.5 < control.ci_high
     assert (control.auc_minus_base, control.minus_base_low, control.minus_base_high) == (0, 0, 0)
     assert found.ci_low > 0.6
@@ -53,7 +54,7 @@ def test_a_leak_is_found_and_the_base_is_its_own_control() -> None:
 def test_a_handful_of_seeds_is_too_small_to_tell() -> None:
     random = np.random.default_rng(0)
     seeds = [f"seed-{i}" for i in range(20)]
-    (result,) = membership_scores({"base": scores(random.normal(size=20))}, seeds, [i < 10 for i in range(20)], seed=0)
+    (result,) = membership_scores(LOSS, {"base": random.normal(size=20)}, seeds, [i < 10 for i in range(20)], seed=0)
     assert result.too_small_to_tell
     assert result.ci_low <= result.auc <= result.ci_high
 
@@ -63,23 +64,39 @@ def test_repeated_samples_of_a_seed_do_not_narrow_the_interval() -> None:
     losses = random.normal(size=40)
     seeds = [f"seed-{i}" for i in range(40)]
     member = [i < 20 for i in range(40)]
-    (once,) = membership_scores({"base": scores(losses)}, seeds, member, seed=0)
-    (often,) = membership_scores(
-        {"base": scores(np.repeat(losses, 5))}, sorted(seeds * 5, key=seeds.index), list(np.repeat(member, 5)), seed=0
-    )
+    (once,) = membership_scores(LOSS, {"base": losses}, seeds, member, seed=0)
+    seeds_of, is_member = sorted(seeds * 5, key=seeds.index), list(np.repeat(member, 5))
+    (often,) = membership_scores(LOSS, {"base": np.repeat(losses, 5)}, seeds_of, is_member, seed=0)
     assert often.ci_low == pytest.approx(once.ci_low)
     assert often.ci_high == pytest.approx(once.ci_high)
 
 
-def test_both_sides_have_the_same_size_and_the_draw_ignores_order() -> None:
-    def examples(side: str, size: int) -> list[Example]:
-        return [Example(f"{side}{i}", f"{side}-seed{i}", Instruction(f"{side}{i}"), "yes") for i in range(size)]
+def test_without_the_base_the_control_is_a_guess() -> None:
+    random = np.random.default_rng(0)
+    seeds, member = [f"seed-{i}" for i in range(400)], [i < 200 for i in range(400)]
+    values = {"lora": random.normal(size=400) - np.where(member, 1.0, 0.0)}
+    (found,) = membership_scores(REFERENCE, values, seeds, member, seed=0)
+    assert found.auc_minus_base == found.auc - 0.5
+    assert found.minus_base_low == pytest.approx(found.ci_low - 0.5)
+    assert found.attack == REFERENCE
 
-    train, held_out = examples("train", 30), examples("held", 7)
-    members, others = membership_samples(train, held_out, seed=0)
-    assert len(members) == len(others) == 7
-    assert set(members) <= set(train)
-    assert members == membership_samples(train[::-1], held_out[::-1], seed=0)[0]
-    assert members != membership_samples(train, held_out, seed=1)[0]
-    with pytest.raises(ValueError, match="needs both sides"):
-        membership_samples([], held_out, seed=0)
+
+@given(LOSSES, st.lists(st.integers(0, 6).map(float), min_size=2, max_size=300))
+def test_true_positives_are_the_most_that_the_false_positives_allow(members: list[float], others: list[float]) -> None:
+    m, o = np.array(members), np.array(others)
+    for point in rates_at(m, o):
+        best = max(
+            (m < t).mean()
+            for t in [*np.unique(np.concatenate([m, o])), np.inf]
+            if (o < t).mean() <= point.false_positive_rate
+        )
+        assert point.true_positive_rate == pytest.approx(best)
+
+
+@pytest.mark.parametrize(
+    ("others", "rates"), [(9, []), (10, []), (11, [0.1]), (100, [0.05, 0.1]), (1001, [*FALSE_POSITIVE_RATES])]
+)
+def test_rates_that_so_many_others_cannot_resolve_are_not_reported(others: int, rates: list[float]) -> None:
+    found = rates_at(np.zeros(5), np.ones(others))
+    assert [point.false_positive_rate for point in found] == rates
+    assert all(point.true_positive_rate == 1 for point in found)

@@ -103,6 +103,12 @@ def test_calls_without_a_price_or_a_result_are_told() -> None:
     assert "2 calls have no result" in text
 
 
+def test_a_benchmark_of_few_questions_is_not_taken_for_few_seeds() -> None:
+    benchmark = replace(EXAMPLE.models.scores[0], task="gsm8k", n=5)
+    models = replace(EXAMPLE.models, scores=(*EXAMPLE.models.scores, benchmark))
+    assert "as few as 24 held-out seeds" in told(replace(EXAMPLE, models=models))
+
+
 def test_scores_that_cannot_be_told_apart_are_told() -> None:
     text = told(EXAMPLE)
     assert "qlora cannot be told from base in choice accuracy" in text

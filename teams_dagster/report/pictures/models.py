@@ -102,14 +102,22 @@ def _scores(axes: Axes, rows: Sequence[Score]) -> None:
 
 
 def privacy_roc(results: Sequence[MembershipScore]) -> bytes:
-    """The membership attack's ROC on each model, with its area; the diagonal is what guessing gives."""
+    """Each membership attack's ROC on each model, with its area; the diagonal is what guessing gives."""
     drawn = [result for result in results if result.roc]
     if not drawn:
         return nothing_to_show()
-    figure = new_figure(height=3.9)
-    axes = panel(figure, x="false positive rate", y="true positive rate")
+    attacks = list(dict.fromkeys(result.attack for result in drawn))
+    figure = new_figure(height=3.9 * len(attacks))
+    for row, attack in enumerate(attacks, 1):
+        title = f"by {label(attack)}" if len(attacks) > 1 else ""
+        axes = panel(figure, (len(attacks), 1, row), x="false positive rate", y="true positive rate", title=title)
+        _roc(axes, [result for result in drawn if result.attack == attack])
+    return png(figure)
+
+
+def _roc(axes: Axes, results: Sequence[MembershipScore]) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)), label="guessing (AUC 0.50)")
-    for result, colour in zip(drawn, _colours([result.model for result in drawn]), strict=True):
+    for result, colour in zip(results, _colours([result.model for result in results]), strict=True):
         x = [point.false_positive_rate for point in result.roc]
         y = [point.true_positive_rate for point in result.roc]
         text = f"{label(result.model)}: AUC {result.auc:.2f} [{result.ci_low:.2f}, {result.ci_high:.2f}]"
@@ -118,7 +126,6 @@ def privacy_roc(results: Sequence[MembershipScore]) -> bytes:
     axes.set_ylim(-0.01, 1.01)
     axes.set_aspect("equal", anchor="W")
     legend(axes, loc="center left", bbox_to_anchor=(1.03, 0.5))
-    return png(figure)
 
 
 def _colours(names: Mapping[str, object] | Sequence[str]) -> list[str]:

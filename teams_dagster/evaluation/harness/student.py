@@ -1,0 +1,57 @@
+"""A loaded student as the harness asks it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lm_eval.models.huggingface import HFLM
+
+from teams_dagster.student.loading import Student
+
+CPU_BATCH = 8
+"""Questions at once on a CPU, where more of them gain nothing; on a GPU the harness finds what fits."""
+AUTO = "auto"
+
+
+def batch_size_for(device: str, given: int | None) -> int | str:
+    """What the harness is told."""
+    return given or (CPU_BATCH if device == "cpu" else AUTO)
+
+
+_HFLM: Any = HFLM  # its decorator hides what it is from type checkers
+
+
+class HarnessStudent(_HFLM):
+    """The harness's own Hugging Face model around a student that is loaded; draws no bars, counts what it cuts off."""
+
+    def __init__(self, student: Student, *, batch_size: int | str) -> None:
+        super().__init__(pretrained=student.model, tokenizer=student.tokenizer, backend="causal", batch_size=batch_size)
+        self._found: set[int] = set()
+        self.cut_off = 0
+        """Questions whose beginning was left out because they exceed the context."""
+
+    @property
+    def found_batch_sizes(self) -> list[int]:
+        """What automatic detection found, or the size given."""
+        return [self.batch_size] if isinstance(self.batch_size, int) else sorted(self._found)
+
+    def _detect_batch_size(self, *request: Any, **options: Any) -> int:
+        size = super()._detect_batch_size(*request, **options)
+        self._found.add(size)
+        return size
+
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+        """As the harness does it, without a bar."""
+        return super().loglikelihood(requests, disable_tqdm=True)
+
+    def _loglikelihood_tokens(self, requests: list[Any], **options: Any) -> list[tuple[float, bool]]:
+        self.cut_off += sum(len(prompt) + len(answer) > self.max_length + 1 for _, prompt, answer in requests)
+        return super()._loglikelihood_tokens(requests, **options)
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
+        """As the harness does it, without a bar."""
+        for request in requests:
+            prompt, options = request.args
+            room = self.max_length - options.get("max_gen_toks", self.max_gen_toks)
+            self.cut_off += len(self.tok_encode(prompt)) > room
+        return super().generate_until(requests, disable_tqdm=True)
