@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,12 @@ from tests.support.openai_server import OpenAIServer
 
 if TYPE_CHECKING:
     from teams_dagster.student.base import BaseReport
+
+
+def pytest_configure() -> None:
+    """What a library's log handler closes when Dagster sets up logging must not be what pytest captures with."""
+    logging = pytest.importorskip("absl.logging")
+    logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.hookimpl(wrapper=True)
