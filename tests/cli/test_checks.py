@@ -57,7 +57,7 @@ def teams_checks(*arguments: str) -> Result:
 
 
 def outcomes(*arguments: str, exit_code: int = 0) -> list[dict[str, str]]:
-    """The outcome of each check, by its name."""
+    """The outcome of each check."""
     result = teams_checks("--json", *arguments)
     assert result.exit_code == exit_code, result.output
     return json.loads(result.stdout)["checks"]
@@ -92,11 +92,11 @@ def break_a_promise(data: Path) -> None:
 
 
 def test_what_is_stored_passes_and_what_is_missing_is_not_run(data: Path) -> None:
-    evaluated_now = outcomes()
-    assert outcomes["seeds_fill_every_split"]["result"] == "passed"
-    assert outcomes["policy_acts"]["result"] == "passed"
-    assert outcomes["ledger_keeps_its_promises"]["result"] == "passed"
-    missing = outcomes["lora_adapter_answers"]
+    checked = found()
+    assert checked["seeds_fill_every_split"]["result"] == "passed"
+    assert checked["policy_acts"]["result"] == "passed"
+    assert checked["ledger_keeps_its_promises"]["result"] == "passed"
+    missing = checked["lora_adapter_answers"]
     assert missing["result"] == "not run"
     assert missing["finding"].startswith("base_model has no output in ")
 
