@@ -18,15 +18,25 @@ from teams_dagster.instructions.operations import Operation
 from teams_dagster.ledger.costs import Cost, costs_by, total_cost
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.contenders import TRAINED
+from teams_dagster.report import pictures
 from teams_dagster.report.baseline import EVOL_INSTRUCT_QUERIES
-from teams_dagster.report.markdown import markdown_table
+from teams_dagster.report.markdown import as_markdown_image, markdown_table
 from teams_dagster.report.text import NANO
 from teams_dagster.streams import content_hash
 
 LAST_GENERATION = dg.LastPartitionMapping()
 COSTS = "costs.json"
 
-GROUPED_BY = ("asset_key", "role", "operation", "provider, model", "asset_key, purpose", "asset_key, role")
+GROUPED_BY = (
+    "asset_key",
+    "role",
+    "operation",
+    "role, operation",
+    "provider, model",
+    "asset_key, purpose",
+    "asset_key, role",
+    "asset_key, partition_key",
+)
 
 
 @dg.asset(
@@ -34,7 +44,7 @@ GROUPED_BY = ("asset_key", "role", "operation", "provider, model", "asset_key, p
     deps=[trained_policy, policy_comparison, dg.AssetDep(expert_responses, partition_mapping=LAST_GENERATION)],
     kinds={"duckdb"},
     owners=OWNERS,
-    code_version="2",
+    code_version="3",
     description="What was asked and what it cost, by asset, role, operation and model; refreshes teams.duckdb.",
 )
 def query_costs(
@@ -137,4 +147,7 @@ def _show_costs(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float 
         ]
         header = (columns, "asked", "reused", "calls sent", "failed", "cost")
         metadata[f"by_{columns.replace(', ', '_and_')}"] = dg.MetadataValue.md(markdown_table(header, rows))
+    groups = [Cost(**cost) for cost in read_costs(artefact).get("role, operation", ())]
+    picture = pictures.costs_by_role_and_operation(groups)
+    metadata["costs"] = dg.MetadataValue.md(as_markdown_image(picture, "Costs by role and operation"))
     return metadata

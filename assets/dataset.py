@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from assets.columns import dataset_columns
 from assets.dataset_origin import data_card, generations_of, write_lineage
+from assets.funnel import yield_funnel
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.responses import expert_responses
 from assets.seeds import read_seeds
@@ -27,7 +28,8 @@ from teams_dagster.instructions.seed_files import texts_in
 from teams_dagster.instructions.seed_splits import Split, dataset_sides, seed_clusters
 from teams_dagster.instructions.seeds import Seed
 from teams_dagster.ledger.tables import write_table
-from teams_dagster.report.markdown import markdown_table
+from teams_dagster.report import pictures
+from teams_dagster.report.markdown import as_markdown_image, markdown_table
 from teams_dagster.streams import content_hash
 
 SHOWN = 5
@@ -91,7 +93,9 @@ def instruction_dataset(
         "evaluation_sets": content_hash(evaluation_texts),
         "sides": content_hash(sides),
     }
-    return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show)
+    return make_or_reuse(
+        context, store, config=config, inputs=inputs, make=make, show=lambda made: _show(made, store, answered)
+    )
 
 
 def read_samples(responses: Artefact) -> Iterator[Sample]:
@@ -140,13 +144,17 @@ def _facts(curated: Curated, splits: dict[Split, tuple[Example, ...]], answered:
     }
 
 
-def _show(artefact: Artefact) -> dict[str, dg.MetadataValue | int | str]:
+def _show(
+    artefact: Artefact, store: ArtefactStore, answered: list[Artefact]
+) -> dict[str, dg.MetadataValue | int | str]:
     facts = artefact.facts
     train = pq.read_table(artefact.path(f"{FILES}/train.parquet"), columns=["instruction", "input", "output"])
     rows = [tuple(row.values()) for row in train.slice(0, SHOWN).to_pylist()]
+    picture = pictures.yield_funnel(yield_funnel(store, answered, facts["dropped"]))
     return {
         "dagster/row_count": sum(facts["examples"].values()),
         **facts["examples"],
+        "funnel": dg.MetadataValue.md(as_markdown_image(picture, "From the edits asked for to the samples kept")),
         "dropped": dg.MetadataValue.json(facts["dropped"]),
         "generations": ", ".join(facts["generations"]),
         "examples": dg.MetadataValue.md(markdown_table(("instruction", "input", "response"), rows)),

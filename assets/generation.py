@@ -1,5 +1,6 @@
 """A generation: the policy steers the expert over this week's seeds."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -40,7 +41,9 @@ from teams_dagster.instructions.novelty import Pool
 from teams_dagster.ledger.estimates import Expected
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.policy.checkpoint import Checkpoint
-from teams_dagster.report.markdown import markdown_table
+from teams_dagster.report import pictures
+from teams_dagster.report.content import OperationAtStep
+from teams_dagster.report.markdown import as_markdown_image, markdown_table
 
 FAILED = "failed"
 """The cause of a transition whose question got no answer."""
@@ -235,15 +238,33 @@ def _cause(row: dict[str, str]) -> str:
     return row["eliminated_by"] or row["verdict"]
 
 
+def failures_of(generated: Artefact) -> dict[str, int]:
+    """How many transitions failed, by which question and the kind of error."""
+    failures = pq.read_table(generated.path("transitions.parquet"), columns=["failure"])["failure"].drop_null()
+    return dict(Counter(" ".join([FAILED, *failure.split(": ")[:2]]) for failure in failures.to_pylist()))
+
+
+def _by_step(generated: Artefact) -> list[OperationAtStep]:
+    columns = ["step", "operation", "accepted"]
+    table = pq.read_table(generated.path("transitions.parquet"), columns=columns)
+    counted = table.group_by(["step", "operation"]).aggregate([([], "count_all"), ("accepted", "sum")])
+    return [
+        OperationAtStep(row["step"], row["operation"], row["count_all"], row["accepted_sum"])
+        for row in counted.to_pylist()
+    ]
+
+
 def _show_generated(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float | str]:
     facts = artefact.facts
     rows = [(name, counts["chosen"], counts["accepted"]) for name, counts in sorted(facts["operations"].items())]
+    picture = pictures.operation_mix_by_step(_by_step(artefact))
     return {
         "dagster/row_count": facts["transitions"],
         "accepted": facts["accepted"],
         "questions": facts["questions"],
         "accepted_per_query": facts["accepted"] / max(1, facts["questions"]),
         "operations": dg.MetadataValue.md(markdown_table(("operation", "chosen", "accepted"), rows)),
+        "operation_mix": dg.MetadataValue.md(as_markdown_image(picture, "Operations by step")),
         "not_accepted": dg.MetadataValue.json(facts["not_accepted"]),
         **outcome_metadata(facts),
     }

@@ -5,14 +5,16 @@ import sys
 
 import dagster as dg
 
+from teams_dagster.report.text import visible
+
 
 class _Line(logging.Formatter):
-    """`12:03:04  trained_policy  what happened`."""
+    """`12:03:04  trained_policy  what happened`; what a message quotes controls no terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         meta = getattr(record, "dagster_meta", None) or {}
         message = meta.get("orig_message") or record.getMessage()
-        line = f"{self.formatTime(record, '%H:%M:%S')}  {meta.get('step_key') or '':<24} {message}"
+        line = f"{self.formatTime(record, '%H:%M:%S')}  {meta.get('step_key') or '':<24} {visible(message)}"
         return line if record.levelno < logging.WARNING else f"{line}  [{record.levelname}]"
 
 

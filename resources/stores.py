@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,8 @@ import dagster as dg
 from teams_dagster.ledger.artefacts import CURRENT, read_manifest, stored_artefacts
 from teams_dagster.ledger.tables import MANIFEST
 from teams_dagster.streams import content_hash
+
+_PLAIN = re.compile(r"\w[\w.-]*")
 
 
 class ArtefactMissing(Exception):
@@ -89,9 +92,9 @@ class ArtefactStore(dg.ConfigurableResource):
         return Path(self.data_dir)
 
     def place(self, asset_key: str, partition_key: str | None = None) -> Path:
-        """The folder that holds an asset's artefacts."""
-        folder = self.root / "assets" / asset_key
-        return folder / partition_key if partition_key else folder
+        """The folder that holds an asset's artefacts. Raises ValueError for a key that is no plain name."""
+        folder = self.root / "assets" / _plain(asset_key)
+        return folder / _plain(partition_key) if partition_key is not None else folder
 
     def find(self, asset_key: str, fingerprint: str, partition_key: str | None = None) -> Artefact | None:
         """The complete artefact with this fingerprint, the latest when it was made more than once."""
@@ -107,10 +110,13 @@ class ArtefactStore(dg.ConfigurableResource):
         """The artefact that downstream reads. Raises ArtefactMissing naming the asset to materialise."""
         place = self.place(asset_key, partition_key)
         try:
-            folder = place / (place / CURRENT).read_text(encoding="utf-8").strip()
+            name = (place / CURRENT).read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             where = f" for partition {partition_key}" if partition_key else ""
             raise ArtefactMissing(f"{asset_key} has no output{where} in {self.root}: materialise it first") from None
+        if not _PLAIN.fullmatch(name):
+            raise ArtefactMissing(f'{place / CURRENT} names "{name}", which is no output of it: materialise it again')
+        folder = place / name
         if not (folder / MANIFEST).is_file():
             raise ArtefactMissing(f"{asset_key} points at {folder}, which is gone: materialise it again")
         return Artefact(folder)
@@ -223,6 +229,13 @@ def write_atomically(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def _plain(name: str) -> str:
+    """`name`, which is the name of one folder and leads nowhere else. Raises ValueError."""
+    if not _PLAIN.fullmatch(name):
+        raise ValueError(f"{name!r} names no folder of the store: letters, digits, '_', '-' and '.' do")
+    return name
 
 
 def _publish(draft: Path, place: Path, fingerprint: str) -> Path:

@@ -1,8 +1,11 @@
 """Door: the `teams` command. A command is a module of this folder, imported when it is called."""
 
 from importlib import import_module
+from typing import Any
 
 import click
+
+from teams_dagster.report.text import visible
 
 COMMANDS = ("demo", "ui", "estimate", "costs", "lineage", "export", "checks")
 
@@ -15,6 +18,15 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name) if cmd_name in COMMANDS else None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. What an error's message quotes of data does not control the terminal."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            raise click.UsageError(visible(error.format_message()), error.ctx) from None
+        except click.ClickException as error:
+            raise type(error)(visible(error.format_message())) from None
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -15,6 +15,7 @@ import click
 
 from teams_dagster.cli.project import open_settings, prepare_home
 from teams_dagster.cli.runs import close_dead_runs, process_tags
+from teams_dagster.cli.saying import say
 from teams_dagster.report.checks import CheckOutcome, Result, check_lines, checks_json, summary_line
 from teams_dagster.settings import Settings
 
@@ -63,7 +64,7 @@ def checks(wanted: tuple[str, ...], junit: Path | None, as_json: bool, fail_on: 
     if as_json:
         click.echo(checks_json(outcomes, run_id))
     else:
-        click.echo("\n".join([*check_lines(outcomes), "", f"{summary_line(outcomes)}; make ui shows run {run_id}"]))
+        say("\n".join([*check_lines(outcomes), "", f"{summary_line(outcomes)}; make ui shows run {run_id}"]))
     sys.exit(1 if any(outcome.result in failing for outcome in outcomes) else 0)
 
 
@@ -179,7 +180,7 @@ def _progress(steps: "Mapping[str, dg.AssetCheckKey]") -> "Callable[[dg.EventLog
         ended.add(event.step_key)
         key = steps[event.step_key]
         line = f"{len(ended)} of {len(steps)}  {key.asset_key.to_user_string()}  {key.name}  {result}"
-        click.echo(line, err=True)
+        say(line, err=True)
 
     return tell
 

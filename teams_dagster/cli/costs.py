@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from teams_dagster.cli.project import open_settings
+from teams_dagster.cli.saying import say
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import COLUMNS, DAY, Cost, costs_by, existing_ledger, total_cost
 from teams_dagster.ledger.database import LedgerError
@@ -40,7 +41,7 @@ def costs(by: str, wanted: tuple[str, ...], as_json: bool) -> None:
         *budget_lines(spent, settings.budget),
         baseline_line(whole.asked),
     ]
-    click.echo("\n".join(lines))
+    say("\n".join(lines))
 
 
 def _conditions(wanted: Iterable[str]) -> dict[str, str | None]:

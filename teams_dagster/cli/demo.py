@@ -21,6 +21,7 @@ from teams_dagster.cli.project import (
     wrong_config,
 )
 from teams_dagster.cli.runs import close_dead_runs, process_tags
+from teams_dagster.cli.saying import say
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.read_model import UP_TO_DATE
 from teams_dagster.ledger.writer import Ledger
@@ -50,7 +51,7 @@ def demo(partition: str | None, config: Path | None, latest: bool) -> None:
     with _one_at_a_time(settings.data_dir):
         wanted = read_run_config(config, latest)
         if (line := first_estimate(settings, partition, wanted)) is not None:
-            click.echo(line)
+            say(line)
         sys.exit(_materialise_everything(settings, partition, wanted))
 
 
@@ -85,17 +86,17 @@ def _materialise_everything(settings: Settings, partition: str | None, run_confi
             )
         except dg.DagsterInvalidConfigError as error:
             raise click.ClickException(wrong_config(error)) from None
-    click.echo("\n" + "\n".join(made_lines(_made(result))))
+    say("\n" + "\n".join(made_lines(_made(result))))
     if not result.success:
         _say_why(result)
         return 1
-    click.echo("\n" + "\n".join([*_notes(result), *_outcome(settings)]))
+    say("\n" + "\n".join([*_notes(result), *_outcome(settings)]))
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
     for check in failed:
-        click.echo(f"check {check.check_name} of {check.asset_key.to_user_string()}: {check.description}")
-    click.echo(f"\ngeneration {partition} made in {time.monotonic() - began:.0f} s. Where to look:")
-    click.echo(f"  make ui{'':<16} the graph, the plots, the checks, this run\n  {settings.data_dir / 'report.html'}")
-    click.echo(f"  {settings.data_dir / 'teams.duckdb'}  every query, transition and sample, in SQL{_behind(settings)}")
+        say(f"check {check.check_name} of {check.asset_key.to_user_string()}: {check.description}")
+    say(f"\ngeneration {partition} made in {time.monotonic() - began:.0f} s. Where to look:")
+    say(f"  make ui{'':<16} the graph, the plots, the checks, this run\n  {settings.data_dir / 'report.html'}")
+    say(f"  {settings.data_dir / 'teams.duckdb'}  every query, transition and sample, in SQL{_behind(settings)}")
     return 0
 
 
@@ -157,11 +158,11 @@ def _say_why(result: "dg.ExecuteInProcessResult") -> None:
         error = event.step_failure_data.error
         cause = error.cause if error and error.cause else error
         why = _CLASS_PATH.sub("", cause.message.strip()) if cause else "no reason was recorded"
-        click.echo(f"\n{event.step_key} failed: {why}", err=True)
+        say(f"\n{event.step_key} failed: {why}", err=True)
     for check in result.get_asset_check_evaluations():
         if not check.passed and check.blocking:
-            click.echo(f"\ncheck {check.check_name} stops the run: {check.description}", err=True)
-    click.echo(
+            say(f"\ncheck {check.check_name} stops the run: {check.description}", err=True)
+    say(
         f"\nWhat was paid is kept, and the same command goes on from here. Run {result.run_id} in the UI (make ui)"
         " has the details.",
         err=True,

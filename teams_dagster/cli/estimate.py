@@ -13,6 +13,7 @@ from teams_dagster.cli.project import (
     wrong_config,
     wrong_value,
 )
+from teams_dagster.cli.saying import say
 from teams_dagster.ledger.budgets import Budgets
 from teams_dagster.ledger.database import LedgerError
 from teams_dagster.ledger.prices import PriceFileError
@@ -36,7 +37,7 @@ def estimate(partition: str | None, config: Path | None, latest: bool, keys: tup
     """Say what a run would ask and cost, before its first question. Sends nothing, writes nothing."""
     settings = open_settings()
     check_ready(settings)
-    click.echo("\n".join(_estimated(settings, partition, read_run_config(config, latest), keys)))
+    say("\n".join(_estimated(settings, partition, read_run_config(config, latest), keys)))
 
 
 def _estimated(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from teams_dagster.cli.project import open_settings
+from teams_dagster.cli.saying import say
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.copying import CopyRefused, Part, StoredDataset, copy_dataset
 from teams_dagster.dataset.folder import FILES
@@ -43,8 +44,8 @@ def export(form: str, target: Path, splits: tuple[Split, ...], version: str | No
     except (CopyRefused, OSError) as error:
         raise click.ClickException(str(error)) from None
     rows = sum(dataset.card.examples[split] for split in part.splits)
-    click.echo(f"{rows:,} examples of dataset {dataset.card.dataset_version} in {target}:")
-    click.echo("\n".join(f"  {name}" for name in names))
+    say(f"{rows:,} examples of dataset {dataset.card.dataset_version} in {target}:")
+    say("\n".join(f"  {name}" for name in names))
 
 
 def _stored(data_dir: Path, version: str | None) -> StoredDataset:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from teams_dagster.cli.project import open_settings
+from teams_dagster.cli.saying import say
 from teams_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def lineage(sample: str | None, start: str | None, as_json: bool, html: Path | N
     if as_json:
         click.echo(json.dumps(asdict(found), indent=1, default=str))
     elif html is None:
-        click.echo("\n".join(lines))
+        say("\n".join(lines))
 
 
 @contextmanager
@@ -83,7 +84,7 @@ def _read_model(settings: Settings) -> Iterator[tuple["duckdb.DuckDBPyConnection
         if report.links:
             _record(settings, report)
         if not report.published and report.reason != UP_TO_DATE:
-            click.echo(f"{path} is behind: {report.reason}", err=True)
+            say(f"{path} is behind: {report.reason}", err=True)
         with duckdb.connect(path, read_only=True) as connection:
             yield connection, report.head
     except (LedgerError, duckdb.IOException) as error:
@@ -117,4 +118,4 @@ def _write_page(settings: Settings, target: Path, sample_ids: list[str], head: s
         report = write_explorer(settings.data_dir / "teams.duckdb", target, about=about, sample_ids=sample_ids)
     except ExplorerError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"{target}: {report.samples:,} samples, {report.file_bytes / 1e6:.1f} MB", err=True)
+    say(f"{target}: {report.samples:,} samples, {report.file_bytes / 1e6:.1f} MB", err=True)

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from teams_dagster.dataset.formats import Format
 from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.instructions.seed_splits import Split
+from teams_dagster.report.text import visible
 
 NANO = 1_000_000_000
 
@@ -177,8 +178,8 @@ def _dollars(nano_usd: int | None) -> str:
 
 def _inline(text: str) -> str:
     """`text` on one line, with no mark-up of its own."""
-    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
+    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", html.escape(" ".join(visible(text).split()), quote=False))
 
 
 def _code(text: str) -> str:
-    return " ".join(text.replace("`", "'").split())
+    return " ".join(visible(text).replace("`", "'").split())

@@ -124,7 +124,7 @@ def render_croissant(card: DataCard, files: Iterable[ExportedFile]) -> str:
         "distribution": [_file(file, card) for file in described],
         **({"recordSet": records} if records else {}),
     }
-    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(whole, indent=1) + "\n"
 
 
 def _about(card: DataCard) -> Mapping[str, Any]:

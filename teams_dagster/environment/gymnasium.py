@@ -8,8 +8,9 @@ The process (state, transition and reward are those of `environment.transition`,
   increase_reasoning_steps, complicate_input, and `none`, which keeps the text, asks nothing, earns and costs nothing.
   `info["action_mask"]` holds 1 for those that may be chosen; another one is a ValueError.
 - Transition: the rewriter is asked for the edit. It is eliminated when it is refused, cut off, malformed, empty,
-  meaningless, copies words of the prompt (`leaked_prompt_words`), or is equal or near-equal to an earlier text of its
-  chain (`returned`). Otherwise the reviewer is asked: Equal or Not Equal; a verdict that cannot be read is `unclear`.
+  meaningless, copies words of the prompt (`leaked_prompt_words`), speaks to the reviewer (`injection`), or is equal or
+  near-equal to an earlier text of its chain (`returned`). Otherwise the reviewer is asked: Equal or Not Equal; a
+  verdict that cannot be read is `unclear`.
   The edit is accepted when it is Not Equal. The chain goes on from an accepted edit and stays at the parent of another
   one; under the preset `paper` it goes on from every edit that was reviewed.
 - Reward, preset `paper`: 1 for an accepted edit, else 0. Preset `graded`: accepted x min(1, d / d0) - price x queries,

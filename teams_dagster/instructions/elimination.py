@@ -1,7 +1,8 @@
 """The elimination rules, each with a name (Evol-Instruct's four, TeaMs-RL section 3, made deterministic).
 
-Rule 1, no information gain, is the reviewer's verdict (`review`). Rule 4 and the tests for refused, empty and
-meaningless texts act on rewrites; rules 2 and 3 judge answers and never enter a reward.
+Rule 1, no information gain, is the reviewer's verdict (`review`). Rule 4, and the tests for refused, empty and
+meaningless texts and for texts that speak to the reviewer, act on rewrites; rules 2 and 3 judge answers and never
+enter a reward.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from teams_dagster.completions.protocol import Outcome
+from teams_dagster.instructions.injection import speaks_to_the_reviewer
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import similarity
 
@@ -29,6 +31,8 @@ class Rule(StrEnum):
     """Only punctuation and stop words (rule 3)."""
     LEAKED_PROMPT_WORDS = "leaked_prompt_words"
     """It copies words of the operation's prompt (rule 4)."""
+    INJECTION = "injection"
+    """It, or the text it was made from, speaks to the reviewer: imitates its prompt's marks, or orders a verdict."""
     RETURNED = "returned"
     """It is equal or near-equal to an earlier text of its chain."""
     SHORT_APOLOGY = "short_apology"
@@ -73,7 +77,7 @@ def eliminate_rewrite(rewritten: Instruction, chain: Sequence[Instruction]) -> R
     """The first rule that a rewrite breaks, or None.
 
     `chain` holds the earlier texts of its chain, the seed first and the parent last. Words that the parent already
-    had are not leaked.
+    had are not leaked; what it says to the reviewer counts, for the reviewer is shown both.
     """
     if not rewritten.text.strip():
         return Rule.EMPTY
@@ -81,6 +85,8 @@ def eliminate_rewrite(rewritten: Instruction, chain: Sequence[Instruction]) -> R
         return Rule.MEANINGLESS
     if leaks_prompt_words(rewritten, chain[-1] if chain else None):
         return Rule.LEAKED_PROMPT_WORDS
+    if any(map(speaks_to_the_reviewer, (rewritten, *chain[-1:]))):
+        return Rule.INJECTION
     if any(similarity(rewritten, earlier) >= RETURNED_SIMILARITY for earlier in chain):
         return Rule.RETURNED
     return None

@@ -12,17 +12,26 @@ class Verdict(StrEnum):
     EQUAL = "equal"
     NOT_EQUAL = "not_equal"
     UNCLEAR = "unclear"
-    """It said neither, or both. Not accepted, reward 0, counted."""
+    """It said neither, both, or more than that. Not accepted, reward 0, counted."""
 
 
-_VERDICT = re.compile(r"\bnot[\s_-]+equal\b|\bequal\b", re.IGNORECASE)
+_MARKS = r"[\W_]*"
+
+_VERDICT = re.compile(
+    rf"{_MARKS}(?:(?:(?:my|the|final)\s+)*(?:answer|verdict|result|conclusion)\b(?:\s+is\b)?{_MARKS})?"
+    r"(?:(?:they|both|these|the)(?:\s+two)?(?:\s+(?:instructions|texts|prompts))?\s+are\s+)?"
+    rf"(?P<verdict>not[\s_-]+equal|equal){_MARKS}",
+    re.IGNORECASE,
+)
 
 
 def parse_verdict(text: str) -> Verdict:
     """Read a reply that should say only "Equal" or "Not Equal".
 
-    Case, punctuation, markup and words around the verdict do no harm; a reply that holds both verdicts, or none, is
-    unclear, so that a text under review cannot smuggle in a second one.
+    Case, punctuation, mark-up, `Answer:` before the verdict and `They are not equal` do no harm. Any other word, a
+    quoted text or a second verdict make a reply unclear, so that a text under review cannot smuggle in one.
     """
-    found = {"not_equal" if match.lower().startswith("not") else "equal" for match in _VERDICT.findall(text)}
-    return Verdict(found.pop()) if len(found) == 1 else Verdict.UNCLEAR
+    found = _VERDICT.fullmatch(text)
+    if found is None:
+        return Verdict.UNCLEAR
+    return Verdict.NOT_EQUAL if found["verdict"].lower().startswith("not") else Verdict.EQUAL

@@ -20,6 +20,7 @@ from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.policy.curve import IterationRecord
 
 if TYPE_CHECKING:
+    from teams_dagster.policy.comparison.distinctness import Measure
     from teams_dagster.student.curves import TrainingPoint
 
 OFFLINE = "offline"
@@ -114,6 +115,35 @@ class LengthAtStep:
 
 
 @dataclass(frozen=True)
+class GenerationResults:
+    """What a generation asked, what that cost, and what of it is in the dataset."""
+
+    partition_key: str
+    questions: int
+    """Rewrites, reviews and answers, paid or reused; error retries are not counted."""
+    cost_nano_usd: int
+    """Of all calls ever sent for it."""
+    unpriced: int
+    kept: int
+    """Its samples in the dataset."""
+    low: float
+    """10th percentile of their words, instruction and input together; this and the next are NaN where none is kept."""
+    median: float
+    high: float
+    """90th percentile."""
+
+    @property
+    def questions_per_sample(self) -> float | None:
+        """None where nothing was kept."""
+        return self.questions / self.kept if self.kept else None
+
+    @property
+    def nano_usd_per_sample(self) -> float | None:
+        """Of the calls whose price is known; None where nothing was kept."""
+        return self.cost_nano_usd / self.kept if self.kept else None
+
+
+@dataclass(frozen=True)
 class Edit:
     """One transition of a sample's chain."""
 
@@ -150,6 +180,12 @@ class DatasetResults:
     funnel: tuple[Stage, ...] = ()
     operations: tuple[OperationAtStep, ...] = ()
     lengths: tuple[LengthAtStep, ...] = ()
+    diversity_by_step: tuple[Measure, ...] = ()
+    """Of the accepted texts of each step; the `policy` of a measure is the step, `0` the seeds."""
+    generations: tuple[GenerationResults, ...] = ()
+    """The latest last."""
+    diversity_by_generation: tuple[Measure, ...] = ()
+    """Of the samples of the latest generations; the `policy` of a measure is the partition key."""
     chains: tuple[Chain, ...] = ()
     """A few, to look at."""
 
@@ -202,6 +238,7 @@ class Account:
     total: Cost = field(default_factory=lambda: Cost({}))
     by_role: tuple[Cost, ...] = ()
     by_operation: tuple[Cost, ...] = ()
+    by_role_and_operation: tuple[Cost, ...] = ()
     by_model: tuple[Cost, ...] = ()
     """Grouped by provider and model."""
     by_asset: tuple[Cost, ...] = ()

@@ -12,6 +12,12 @@ from teams_dagster.report.text import shorten, visible
 LONGEST_CELL = 400
 """Characters of a table cell that are shown."""
 
+_LINK_SIGNS = re.compile(r"((?:://|@|(?<=www)\.)+)", re.IGNORECASE)
+"""By what GitHub's Markdown, which Dagster's UI speaks, knows an address in plain text: `http://`, `www.`, `a@b.c`.
+
+It looks for them after it has read character references, so that these do not hide them; inside code it does not look.
+"""
+
 
 def data_uri(png: bytes) -> str:
     """A picture as an address that holds it."""
@@ -42,6 +48,10 @@ def _line(cells: Sequence[object]) -> str:
 
 
 def _inert(text: str) -> str:
-    """`text` on one line; what Markdown or HTML would act on is written as a character reference."""
-    one_line = " ".join(visible(text).split())
-    return re.sub(r"[\\`*_\[\]()|#~!:@$]", lambda found: f"&#{ord(found[0])};", html.escape(one_line))
+    """`text` on one line; what Markdown or HTML would act on is a character reference, what it would link is code."""
+    plain_and_signs = _LINK_SIGNS.split(" ".join(visible(text).split()))
+    return "".join(f"`{part}`" if place % 2 else _escaped(part) for place, part in enumerate(plain_and_signs))
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"[\\`*_\[\]()|#~!:$]", lambda found: f"&#{ord(found[0])};", html.escape(text, quote=False))

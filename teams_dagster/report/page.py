@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from functools import cache
+from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup, escape
 
 from teams_dagster.evaluation.scores import Score
+from teams_dagster.policy.comparison.distinctness import METRICS
 from teams_dagster.report.baseline import EVOL_INSTRUCT_QUERIES, PAPER_PAIRS, PAPER_QUERIES, compare_queries
 from teams_dagster.report.cautions import cautions, limits
-from teams_dagster.report.content import OperationAtStep, Report
+from teams_dagster.report.content import DatasetResults, OperationAtStep, Report
 from teams_dagster.report.page_pictures import drawn
 from teams_dagster.report.policy_section import policy_section
-from teams_dagster.report.text import interval, money, number, percent, shorten, visible, words
+from teams_dagster.report.text import NOT_A_NUMBER, interval, money, number, percent, shorten, visible, words
 
 LONGEST_TEXT = 3_000
 """Characters of a sample's text that are shown."""
 LONGEST_LABEL = 400
 """Characters of any other text that are shown."""
 MOST_CHAINS = 8
+EXPLORER = "explorer.html"
+"""The page of all samples, which lies beside this one."""
 MOST_ROWS = 40
 """Rows of a table that are shown."""
 
@@ -35,10 +39,13 @@ def render_report(report: Report) -> str:
         policy=policy_section(report.policy),
         operations=_operation_totals(report.dataset.operations),
         accounts=_accounts(report),
+        generations=_generations(report.dataset),
         comparison=compare_queries(report.dataset.kept, report.account.questions),
         evol_instruct_queries=EVOL_INSTRUCT_QUERIES,
         paper_pairs=PAPER_PAIRS,
         paper_queries=PAPER_QUERIES,
+        diversity_metrics=METRICS,
+        explorer=EXPLORER,
         most_chains=MOST_CHAINS,
         most_rows=MOST_ROWS,
     )
@@ -56,6 +63,7 @@ def _template() -> jinja2.Template:
     )
     environment.filters |= {
         "error": _error,
+        "fragment": lambda value: quote(value, safe="", errors="replace"),
         "interval": lambda score: interval(score.ci_low, score.ci_high),
         "number": number,
         "percent": percent,
@@ -107,12 +115,39 @@ def _operation_totals(choices: tuple[OperationAtStep, ...]) -> list[tuple[str, i
     return sorted(((name, *counts) for name, counts in totals.items()), key=lambda row: (-row[1], row[0]))
 
 
+def _generations(dataset: DatasetResults) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Each generation, the latest first, with its figures and a remark on each."""
+    means = {(measure.policy, measure.metric): measure.mean for measure in dataset.diversity_by_generation}
+    rows = []
+    for found in reversed(dataset.generations):
+        figures = [
+            (number(found.questions), ""),
+            _paid(found.cost_nano_usd, found.unpriced),
+            (number(found.kept), ""),
+            (number(found.questions_per_sample, 2), ""),
+            _paid(found.nano_usd_per_sample, found.unpriced),
+            (number(found.median, 0), ""),
+            *((number(means.get((found.partition_key, metric))), "") for metric in METRICS),
+        ]
+        rows.append((found.partition_key, figures))
+    return rows
+
+
+def _paid(nano_usd: float | None, unpriced: int) -> tuple[str, str]:
+    """What is known of a cost, and that it is not all."""
+    if nano_usd is None:
+        return NOT_A_NUMBER, ""
+    known = round(nano_usd)
+    return (money(known), "at least") if known and unpriced else (money(known, unpriced), "")
+
+
 def _accounts(report: Report) -> list[tuple[str, tuple[str, ...], tuple]]:
     """The account's tables: title, the columns it is grouped by, rows."""
     account = report.account
     tables = (
         ("By role", account.by_role),
         ("By operation", account.by_operation),
+        ("By role and operation", account.by_role_and_operation),
         ("By model", account.by_model),
         ("By asset", account.by_asset),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from teams_dagster.report import pictures
-from teams_dagster.report.content import DatasetResults, ModelResults, PolicyResults, Report
+from teams_dagster.report.content import Account, DatasetResults, ModelResults, PolicyResults, Report
 from teams_dagster.report.markdown import data_uri
 from teams_dagster.report.policy_scores import differences_table
 
@@ -33,13 +33,7 @@ def drawn(report: Report) -> Mapping[str, Picture]:
         *_of_policy(report.policy),
         *_of_dataset(report.dataset),
         *_of_models(report.models),
-        (
-            "costs",
-            report.account.by_role,
-            lambda: pictures.costs(report.account.by_role),
-            "Bars: questions asked and cost in dollars, by role.",
-            "Questions and cost by role.",
-        ),
+        *_of_costs(report.account),
     )
     return {name: Picture(Markup(data_uri(draw())), alt, caption) for name, data, draw, alt, caption in planned if data}
 
@@ -101,6 +95,52 @@ def _of_dataset(dataset: DatasetResults) -> Iterator[_Planned]:
         lambda: pictures.lengths_by_step(dataset.lengths),
         "A line with a band: median words of the texts by step, and the middle 80%.",
         "How long accepted texts are, instruction and input together.",
+    )
+    yield (
+        "diversity_by_step",
+        dataset.diversity_by_step,
+        lambda: pictures.diversity(dataset.diversity_by_step, x="step (0: the seeds)"),
+        "Four line charts by step: shares of different words and pairs of words, nearest similarity, Vendi score.",
+        "How distinct the texts of a step are from each other, at an equal number of texts and words; 95% bands.",
+    )
+    yield from _over_generations(dataset)
+
+
+def _over_generations(dataset: DatasetResults) -> Iterator[_Planned]:
+    """Only where there are two: a single one is a row of the table."""
+    several = len(dataset.generations) > 1
+    yield (
+        "generations",
+        several and dataset.generations,
+        lambda: pictures.generations(dataset.generations),
+        "Four line charts by generation: samples kept, their words, questions and dollars for a kept sample.",
+        "What each generation gave, and what a kept sample took.",
+    )
+    yield (
+        "diversity_by_generation",
+        several and dataset.diversity_by_generation,
+        lambda: pictures.diversity(dataset.diversity_by_generation, x="generation"),
+        "Four line charts by generation: shares of different words and pairs of words, nearest similarity, Vendi"
+        " score.",
+        "How distinct the samples of a generation are from each other, at an equal number of texts and words; 95%"
+        " bands.",
+    )
+
+
+def _of_costs(account: Account) -> Iterator[_Planned]:
+    yield (
+        "costs",
+        account.by_role,
+        lambda: pictures.costs(account.by_role),
+        "Bars: questions asked and cost in dollars, by role.",
+        "Questions and cost by role.",
+    )
+    yield (
+        "costs_by_role_and_operation",
+        account.by_role_and_operation,
+        lambda: pictures.costs_by_role_and_operation(account.by_role_and_operation),
+        "Stacked bars: questions asked and cost in dollars by operation, each made of the roles that were asked.",
+        "Questions and cost by operation, and by the role that was asked. Reviews and answers belong to no operation.",
     )
 
 

@@ -12,7 +12,7 @@ from teams_dagster.ledger.estimates import Estimate, about_usd, short, spread
 from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.report.baseline import EVOL_INSTRUCT_QUERIES
 from teams_dagster.report.policy_scores import gap_shares, pay_off_lines, policies_table
-from teams_dagster.report.text import NANO, percent, words
+from teams_dagster.report.text import NANO, percent, visible, words
 
 NO_BUDGET = "no budget is set: TEAMS_BUDGET_USD, TEAMS_BUDGET_QUERIES or TEAMS_BUDGET_TOKENS bounds what may be spent"
 
@@ -27,8 +27,8 @@ class Made:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Columns of equal width, the first to the left and the others to the right."""
-    lines = [list(header), *(list(row) for row in rows)]
+    """Columns of equal width, the first to the left and the others to the right. Cells stay on one line, and inert."""
+    lines = [[visible(cell).replace("\n", " ") for cell in row] for row in (header, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return [
         "  ".join(

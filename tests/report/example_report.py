@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from teams_dagster.evaluation.privacy import MembershipScore, RocPoint
@@ -10,6 +11,7 @@ from teams_dagster.evaluation.scores import Score as EvaluationScore
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.ledger.costs import Cost
+from teams_dagster.policy.comparison.distinctness import METRICS, Measure
 from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.policy.curve import IterationRecord
 from teams_dagster.report.content import (
@@ -19,6 +21,7 @@ from teams_dagster.report.content import (
     Chain,
     DatasetResults,
     Edit,
+    GenerationResults,
     LengthAtStep,
     ModelResults,
     OperationAtStep,
@@ -226,6 +229,21 @@ STEP_MIX = tuple(
     if (chosen := (index + 1) * 7 + step * (5 - index) + 14) > 0
 )
 
+
+def measured(names: Iterable[str]) -> tuple[Measure, ...]:
+    """Every measure of diversity of these sets."""
+    return tuple(
+        Measure(name, metric, mean * (1 - place / 50), mean * 0.9, mean * 1.1, 10)
+        for place, name in enumerate(names)
+        for metric, mean in zip(METRICS, (0.31, 0.62, 0.54, 40.0), strict=True)
+    )
+
+
+GENERATIONS = (
+    GenerationResults("2026-01-05", 2_180, 400_000_000, 2, 340, 18.0, 41.0, 77.0),
+    GenerationResults("2026-01-12", 2_055, 412_400_000, 0, 361, 20.0, 46.5, 81.0),
+)
+
 EXAMPLE = Report(
     title="TeaMs report, 2026-01-12",
     about=About(
@@ -255,6 +273,9 @@ EXAMPLE = Report(
         funnel=funnel_stages(1_920, NOT_ACCEPTED, REFUSED, DROPPED),
         operations=STEP_MIX,
         lengths=tuple(LengthAtStep(s, 160 - 12 * s, 6 + 2 * s, 14 + 8 * s, 30 + 14 * s) for s in range(7)),
+        diversity_by_step=measured(map(str, range(7))),
+        generations=GENERATIONS,
+        diversity_by_generation=measured(generation.partition_key for generation in GENERATIONS),
         chains=(CHAIN, replace(CHAIN, sample_id="eccbc87e4b5ce2fe", edits=CHAIN.edits[:1])),
     ),
     models=ModelResults(
@@ -287,6 +308,12 @@ EXAMPLE = Report(
         by_operation=(
             *(cost({"operation": operation.value}, 5_600, 100) for operation in TEXT_OPERATIONS),
             cost({"operation": None}, 3_311, 604, 400_000_000),
+        ),
+        by_role_and_operation=(
+            cost({"role": "expert", "operation": None}, 849, 100, 400_000_000),
+            *(cost({"role": "expert", "operation": op.value}, 304, 10, 60_000_000) for op in TEXT_OPERATIONS),
+            *(cost({"role": "instructor", "operation": op.value}, 2_851, 69) for op in TEXT_OPERATIONS),
+            cost({"role": "reviewer", "operation": None}, 17_130, 480),
         ),
         by_model=(
             cost({"provider": "offline", "model": "rules"}, 34_238, 894),

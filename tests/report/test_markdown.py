@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import re
 
 import pytest
@@ -22,7 +23,18 @@ def test_a_cell_stays_in_its_cell_and_holds_no_mark_up(text: str) -> None:
     lines = markdown_table(("text",), [(text,)]).split("\n")
     assert len(lines) == 3
     assert lines[2].count("|") == 2
-    assert not re.search(r"[<>`\[\]*]", lines[2])
+    assert not re.search(r"[<>\[\]*]", lines[2])
+
+
+def test_a_cell_shows_every_sign_as_it_was() -> None:
+    text = 'it\'s "5 < 6" & <b>bold</b> #1 `code` &#39; 50% a_b \\n'
+    assert html.unescape(markdown_table(("text",), [(text,)]).split("\n")[2]) == f"| {text} |"
+
+
+def test_an_address_is_no_link() -> None:
+    """Dagster's UI links addresses in text once character references are read; inside code it does not look."""
+    line = markdown_table(("text",), [("http://a.b www.a.b me@a.b",)]).split("\n")[2]
+    assert line == "| http`://`a.b www`.`a.b me`@`a.b |"
 
 
 def test_hostile_text_is_inert_and_cut() -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
-from teams_dagster.report.content import PolicyResults, Report
+from teams_dagster.report.content import DatasetResults, GenerationResults, PolicyResults, Report
 from teams_dagster.report.page import MOST_CHAINS, MOST_ROWS, render_report
 from teams_dagster.report.policies import EXPLAINED
 from tests.report.example_report import CHAIN, EXAMPLE, HOSTILE, hostile
@@ -66,7 +68,7 @@ def test_the_page_has_every_section_in_order_and_closes_what_it_opens(example: s
 
 def test_every_picture_is_in_the_page_with_words_for_it(example: str) -> None:
     images = Page(example).of("img")
-    assert len(images) == 11
+    assert len(images) == 15
     assert all((image["src"] or "").startswith("data:image/png;base64,") for image in images)
     assert all(len(image["alt"] or "") > 20 for image in images)
 
@@ -95,6 +97,8 @@ def test_limits_cautions_versions_models_and_the_baseline_are_told(example: str)
         "2026-01-05, 2026-01-12",
         "TeaMs-RL, as its paper counts 17,878 35,756 2.00 35,756 5.73%",
         "returned 188, malformed reply 61",
+        "By role and operation",
+        "instructor add_constraints 2,851",
     ):
         assert words in text
 
@@ -177,6 +181,34 @@ def test_a_sample_is_shown_from_seed_to_answer(example: str) -> None:
     assert places == sorted(places)
 
 
+def test_a_sample_leads_to_its_chain_in_the_explorer(example: str) -> None:
+    links = [attributes["href"] for attributes in Page(example).of("a")]
+    assert "explorer.html" in links
+    assert f"explorer.html#sample={CHAIN.sample_id}" in links
+
+
+def test_each_generation_tells_what_a_kept_sample_took_and_how_distinct_its_samples_are(example: str) -> None:
+    text = Page(example).text
+    for words in (
+        "2026-01-12 2,055 $0.4124 361 5.69 $0.001142 46 0.304 0.608 0.529 39.200",
+        "2026-01-05 2,180 $0.4 at least 340 6.41 $0.001176 at least 41 0.310 0.620 0.540 40.000",
+    ):
+        assert words in text
+
+
+def test_one_generation_is_a_row_without_a_picture() -> None:
+    alone = replace(EXAMPLE.dataset, generations=EXAMPLE.dataset.generations[:1])
+    page = Page(render_report(replace(EXAMPLE, dataset=alone)))
+    assert "2026-01-05 2,180" in page.text
+    assert len(page.of("img")) == 13
+
+
+def test_a_generation_that_kept_nothing_has_no_cost_per_sample() -> None:
+    nothing = GenerationResults("2026-01-19", 12, 5_000_000, 0, 0, *[math.nan] * 3)
+    page = Page(render_report(Report(dataset=DatasetResults(generations=(nothing,)))))
+    assert "2026-01-19 12 $0.005 0 – – – – – – –" in page.text
+
+
 @pytest.mark.parametrize("report", ["example", "hostile_page"])
 def test_nothing_is_loaded_from_anywhere_and_no_script_can_run(report: str, request: pytest.FixtureRequest) -> None:
     page = Page(request.getfixturevalue(report))
@@ -185,7 +217,7 @@ def test_nothing_is_loaded_from_anywhere_and_no_script_can_run(report: str, requ
     for _, attributes in page.elements:
         assert not any(name.startswith("on") for name in attributes)
         assert (attributes.get("src") or "data:").startswith("data:")
-        assert (attributes.get("href") or "#").startswith("#")
+        assert re.match(r"#[a-z]|explorer\.html(#sample=[\w.%-]+)?$", attributes.get("href") or "#about")
     (policy,) = [meta["content"] for meta in page.of("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
     assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from PIL import Image, ImageColor
 
+from teams_dagster.policy.comparison.distinctness import Measure
 from teams_dagster.report import pictures
-from teams_dagster.report.content import LengthAtStep, OperationAtStep, Stage
+from teams_dagster.report.content import GenerationResults, LengthAtStep, OperationAtStep, Stage
 from teams_dagster.report.pictures.canvas import GREEN, TINTS, label, nothing_to_show
 from tests.report.example_report import EXAMPLE, HOSTILE, Point, cost, evaluation_score, iteration, policy_score
 
@@ -35,6 +36,9 @@ FULL: dict[str, Callable[[], bytes]] = {
     "evaluation_scores": lambda: pictures.evaluation_scores(EXAMPLE.models.scores),
     "privacy_roc": lambda: pictures.privacy_roc(EXAMPLE.models.privacy),
     "costs": lambda: pictures.costs(EXAMPLE.account.by_role),
+    "costs_by_role_and_operation": lambda: pictures.costs_by_role_and_operation(EXAMPLE.account.by_role_and_operation),
+    "diversity": lambda: pictures.diversity(EXAMPLE.dataset.diversity_by_step, x="step"),
+    "generations": lambda: pictures.generations(EXAMPLE.dataset.generations),
 }
 
 EMPTY: dict[str, Callable[[], bytes]] = {
@@ -49,6 +53,9 @@ EMPTY: dict[str, Callable[[], bytes]] = {
     "evaluation_scores": lambda: pictures.evaluation_scores(()),
     "privacy_roc": lambda: pictures.privacy_roc(()),
     "costs": lambda: pictures.costs(()),
+    "costs_by_role_and_operation": lambda: pictures.costs_by_role_and_operation(()),
+    "diversity": lambda: pictures.diversity((), x="step"),
+    "generations": lambda: pictures.generations(()),
 }
 
 ODD: dict[str, Callable[[], bytes]] = {
@@ -68,6 +75,16 @@ ODD: dict[str, Callable[[], bytes]] = {
     "one score": lambda: pictures.evaluation_scores((evaluation_score(HOSTILE, "heldout_loss", 2.0, None),)),
     "an area that is no number": lambda: pictures.privacy_roc((replace(EXAMPLE.models.privacy[0], auc=NAN),)),
     "one group without a name": lambda: pictures.costs((cost({"operation": None}, 1, unpriced=1),)),
+    "a hostile role and operation": lambda: pictures.costs_by_role_and_operation(
+        (cost({"role": HOSTILE, "operation": HOSTILE}, 5), cost({"role": None, "operation": None}, 5))
+    ),
+    "a hostile generation that kept nothing": lambda: pictures.generations(
+        (GenerationResults(HOSTILE, 5, 0, 0, 0, NAN, NAN, NAN), *EXAMPLE.dataset.generations)
+    ),
+    "a set that was measured in part": lambda: pictures.diversity(
+        (Measure(HOSTILE, "distinct_1", 0.2, 0.1, 0.3, 10), Measure("x", "vendi_score", NAN, NAN, NAN, 1)), x="step"
+    ),
+    "a hundred generations": lambda: pictures.generations(EXAMPLE.dataset.generations * 50),
     "a hostile group": lambda: pictures.costs((cost({"model": HOSTILE}, 5, nano=1),)),
 }
 

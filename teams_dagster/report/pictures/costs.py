@@ -1,4 +1,4 @@
-"""Picture of the account: who was asked how much, and what it cost."""
+"""Pictures of the account: who was asked how much, for what, and what it cost."""
 
 from __future__ import annotations
 
@@ -8,17 +8,29 @@ from teams_dagster.ledger.costs import Cost
 from teams_dagster.report.pictures.canvas import (
     BLUE,
     GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
     SKY,
+    VERMILION,
     counts_along_x,
+    label,
     legend,
     new_figure,
     note,
     nothing_to_show,
+    operation_order,
     panel,
     png,
     row_axis,
 )
 from teams_dagster.report.text import NANO, money
+
+ROLE_COLOURS = {"expert": VERMILION, "reviewer": SKY, "instructor": BLUE, "guide": ORANGE, "judge": PURPLE}
+"""Roles keep their colour; others are grey."""
+
+NO_OPERATION = "(no operation)"
+"""What questions that belong to no operation are called: answers, mostly."""
 
 
 def costs(groups: Sequence[Cost], most: int = 12) -> bytes:
@@ -50,3 +62,41 @@ def costs(groups: Sequence[Cost], most: int = 12) -> bytes:
     right.locator_params(axis="x", nbins=4)
     legend(figure, loc="outside lower left", ncols=2)
     return png(figure)
+
+
+def costs_by_role_and_operation(groups: Sequence[Cost]) -> bytes:
+    """Questions asked and dollars by operation, each bar made of the roles that were asked.
+
+    `groups` tell role and operation apart, in this order.
+    """
+    found = {tuple(group.group.values()): group for group in groups if group.asked or group.calls}
+    if not found:
+        return nothing_to_show()
+    held = {operation for _, operation in found}
+    operations = [*operation_order({name for name in held if name}), *([None] if None in held else [])]
+    roles = sorted({role for role, _ in found}, key=_role_order)
+    figure = new_figure(height=1.3 + 0.36 * len(operations))
+    left = panel(figure, (1, 2, 1), x="questions asked", y="")
+    right = panel(figure, (1, 2, 2), x="cost (US dollars)", y="")
+    asked, paid = [0.0] * len(operations), [0.0] * len(operations)
+    for role in roles:
+        of_role = [found.get((role, operation), Cost({})) for operation in operations]
+        questions, dollars = [group.asked for group in of_role], [group.cost_nano_usd / NANO for group in of_role]
+        style = {"height": 0.6, "color": ROLE_COLOURS.get(role or "", GREY)}
+        left.barh(range(len(operations)), questions, left=asked, label=label(role or "(no role)"), **style)
+        right.barh(range(len(operations)), dollars, left=paid, **style)
+        asked = [before + more for before, more in zip(asked, questions, strict=True)]
+        paid = [before + more for before, more in zip(paid, dollars, strict=True)]
+    for axes, totals in ((left, asked), (right, paid)):
+        axes.set_xlim(0, max(totals) * 1.05 or 1)
+    row_axis(left, [operation or NO_OPERATION for operation in operations])
+    row_axis(right, [""] * len(operations))
+    counts_along_x(left)
+    right.locator_params(axis="x", nbins=4)
+    legend(figure, loc="outside lower left", ncols=len(roles))
+    return png(figure)
+
+
+def _role_order(role: str | None) -> tuple[int, str]:
+    known = list(ROLE_COLOURS)
+    return (known.index(role) if role in known else len(known)), role or ""

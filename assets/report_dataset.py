@@ -1,0 +1,223 @@
+"""What the report shows of the generations and the dataset, from their artefacts."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from assets.accounting import read_costs
+from assets.funnel import yield_funnel
+from assets.manifests import generated_for, read_manifest
+from resources.stores import Artefact, ArtefactStore
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.report import content
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from teams_dagster.policy.comparison.distinctness import Measure
+
+CHAINS = 6
+MEASURED = 12
+"""Generations whose diversity is measured: the latest."""
+MOST_TEXTS = 400
+"""Texts of one set whose diversity is measured, drawn by a hash of their ids."""
+FEW_TEXTS = 20
+"""A set of fewer texts is not measured: all sets are measured at the size of the smallest."""
+SUBSAMPLES = 10
+
+_WORDS = "len(string_split_regex(trim({text} || ' ' || input), '\\s+'))"
+_DRAWN = "qualify row_number() over (partition by name order by md5('diversity ' || id)) <= ?"
+
+
+class MadeGeneration:
+    """One generation's artefacts."""
+
+    def __init__(self, store: ArtefactStore, partition: str) -> None:
+        self.partition = partition
+        self.responses = store.current("expert_responses", partition)
+        self.generated = generated_for(store, self.responses)
+        self.manifest = read_manifest(self.generated)
+
+
+def dataset_results(store: ArtefactStore, generations: list[MadeGeneration]) -> content.DatasetResults:
+    """The dataset, how it came about, and a few of its samples."""
+    dataset = store.current("instruction_dataset")
+    if not generations:
+        return content.DatasetResults(examples=dataset.facts["examples"])
+    with _views(dataset, generations) as tables:
+        return content.DatasetResults(
+            examples=dataset.facts["examples"],
+            funnel=yield_funnel(store, [g.responses for g in generations], dataset.facts["dropped"]),
+            operations=tuple(_operations(tables)),
+            lengths=tuple(_lengths(tables)),
+            diversity_by_step=_diversity(_texts_by_step(tables)),
+            generations=tuple(_generations(store, tables, generations)),
+            diversity_by_generation=_diversity(_texts_by_generation(tables, generations)),
+            chains=tuple(_chains(generations[-1])),
+        )
+
+
+@contextmanager
+def _views(dataset: Artefact, generations: list[MadeGeneration]) -> Iterator["duckdb.DuckDBPyConnection"]:
+    """DuckDB in memory, with views `transitions`, `instructions` and `samples` of all generations; `kept` are the
+    samples in the dataset."""
+    import duckdb
+
+    files = {
+        "transitions": [generation.generated.path("transitions.parquet") for generation in generations],
+        "every_instruction": [generation.generated.path("instructions.parquet") for generation in generations],
+        "samples": [generation.responses.path("samples.parquet") for generation in generations],
+        "members": [dataset.path("dataset_samples.parquet")],
+    }
+    with duckdb.connect() as connection:
+        for table, paths in files.items():
+            names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+            connection.execute(f"create view {table} as select * from read_parquet([{names}])")
+        connection.execute(
+            "create view instructions as select instruction_id, any_value(text) as text, any_value(input) as input"
+            " from every_instruction group by instruction_id"
+        )
+        connection.execute("create view kept as select * from samples semi join members using (sample_id)")
+        yield connection
+
+
+def _operations(tables: "duckdb.DuckDBPyConnection") -> Iterator[content.OperationAtStep]:
+    rows = tables.execute(
+        "select step, operation, count(*), count(*) filter (accepted) from transitions group by all order by all"
+    )
+    for step, operation, chosen, accepted in rows.fetchall():
+        yield content.OperationAtStep(step, operation, chosen, accepted)
+
+
+def _lengths(tables: "duckdb.DuckDBPyConnection") -> Iterator[content.LengthAtStep]:
+    rows = tables.execute(
+        f"""
+        with texts as (
+            select 0 as step, parent_id as id from transitions where step = 0
+            union all select step + 1, instruction_id from transitions where accepted
+        ), lengths as (
+            select step, {_WORDS.format(text="text")} as n
+            from texts join instructions on id = instructions.instruction_id
+        )
+        select step, count(*), quantile_cont(n, 0.1), quantile_cont(n, 0.5), quantile_cont(n, 0.9)
+        from lengths group by step order by step
+        """
+    )
+    for row in rows.fetchall():
+        yield content.LengthAtStep(*row)
+
+
+def _generations(
+    store: ArtefactStore, tables: "duckdb.DuckDBPyConnection", generations: list[MadeGeneration]
+) -> Iterator[content.GenerationResults]:
+    words = _WORDS.format(text="instruction")
+    rows = tables.execute(
+        f"""
+        with lengths as (select partition_key, {words} as n from kept)
+        select partition_key, count(*), quantile_cont(n, 0.1), quantile_cont(n, 0.5), quantile_cont(n, 0.9)
+        from lengths group by partition_key
+        """
+    )
+    kept = {partition: figures for partition, *figures in rows.fetchall()}
+    costs = _costs(store)
+    for generation in generations:
+        count, *lengths = kept.get(generation.partition, (0, *[float("nan")] * 3))
+        nano_usd, unpriced = costs.get(generation.partition, (0, 0))
+        yield content.GenerationResults(
+            generation.partition,
+            generation.generated.facts["questions"] + generation.responses.facts["samples"],
+            nano_usd,
+            unpriced,
+            count,
+            *lengths,
+        )
+
+
+def _costs(store: ArtefactStore) -> dict[str, tuple[int, int]]:
+    """Nano-dollars of every generation, and its calls without a price."""
+    costs: dict[str, tuple[int, int]] = {}
+    for row in read_costs(store.current("query_costs")).get("asset_key, partition_key", ()):
+        if partition := row["group"]["partition_key"]:
+            nano_usd, unpriced = costs.get(partition, (0, 0))
+            costs[partition] = nano_usd + row["cost_nano_usd"], unpriced + row["unpriced"]
+    return costs
+
+
+def _texts_by_step(tables: "duckdb.DuckDBPyConnection") -> list[tuple[Any, ...]]:
+    return tables.execute(
+        f"""
+        with texts as (
+            select distinct '0' as name, seed_id, parent_id as id from transitions where step = 0
+            union all select distinct (step + 1)::varchar, seed_id, instruction_id from transitions where accepted
+        ), drawn as (select * from texts {_DRAWN})
+        select name, seed_id, text, input from drawn join instructions on id = instructions.instruction_id
+        order by length(name), name, id, seed_id
+        """,
+        [MOST_TEXTS],
+    ).fetchall()
+
+
+def _texts_by_generation(
+    tables: "duckdb.DuckDBPyConnection", generations: list[MadeGeneration]
+) -> list[tuple[Any, ...]]:
+    return tables.execute(
+        f"""
+        with drawn as (
+            select partition_key as name, sample_id as id from kept
+            where list_contains(?, partition_key) {_DRAWN}
+        )
+        select name, seed_id, instruction, input from drawn join kept on id = sample_id order by name, id
+        """,
+        [[generation.partition for generation in generations[-MEASURED:]], MOST_TEXTS],
+    ).fetchall()
+
+
+def _diversity(rows: Sequence[tuple[Any, ...]]) -> "tuple[Measure, ...]":
+    """How distinct the texts of each set are; rows of (set, seed id, text, input)."""
+    from teams_dagster.policy.comparison.distinctness import distinctness
+
+    sets: dict[str, dict[str, list[Instruction]]] = {}
+    for name, seed_id, text, text_input in rows:
+        sets.setdefault(name, {}).setdefault(seed_id, []).append(Instruction(text, text_input))
+    enough = {name: texts for name, texts in sets.items() if sum(map(len, texts.values())) >= FEW_TEXTS}
+    return distinctness(enough, subsamples=SUBSAMPLES).measures
+
+
+def _chains(latest: MadeGeneration) -> Iterator[content.Chain]:
+    """The longest chains of the latest generation that ended in a kept sample, one from each seed."""
+    texts = {
+        row["instruction_id"]: Instruction(row["text"], row["input"])
+        for row in pq.read_table(latest.generated.path("instructions.parquet")).to_pylist()
+    }
+    kept = [row for row in pq.read_table(latest.responses.path("samples.parquet")).to_pylist() if row["accepted"]]
+    last_of_episode = {row["episode_id"]: row for row in sorted(kept, key=lambda row: row["step"])}
+    chosen = sorted(last_of_episode.values(), key=lambda row: (-row["step"], row["sample_id"]))[:CHAINS]
+    wanted = {row["episode_id"] for row in chosen}
+    episodes: dict[str, list[dict[str, Any]]] = {}
+    filters = [("episode_id", "in", wanted)]
+    for row in pq.read_table(latest.generated.path("transitions.parquet"), filters=filters).to_pylist():
+        episodes.setdefault(row["episode_id"], []).append(row)
+    for sample in chosen:
+        steps = [row for row in episodes[sample["episode_id"]] if row["step"] <= sample["step"]]
+        yield content.Chain(
+            sample_id=sample["sample_id"],
+            seed_id=sample["seed_id"],
+            partition_key=latest.partition,
+            seed=texts[steps[0]["parent_id"]],
+            edits=tuple(_edit(row, texts) for row in steps if row["operation"] != "none"),
+            response=sample["response"],
+        )
+
+
+def _edit(row: dict[str, Any], texts: dict[str, Instruction]) -> content.Edit:
+    return content.Edit(
+        step=row["step"],
+        operation=row["operation"],
+        probability=row["probability"],
+        after=texts.get(row["instruction_id"]),
+        accepted=row["accepted"],
+        reason=row["eliminated_by"] or row["verdict"] or "",
+        reward=row["reward"],
+    )
