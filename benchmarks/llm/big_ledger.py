@@ -26,6 +26,7 @@ import sqlalchemy as sa
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.database import open_database, sqlite_url
 from teams_dagster.ledger.read_model import refresh
+from teams_dagster.ledger.row_hash import ROW_HASH, row_hash
 
 ROWS_AT_ONCE = 20_000
 QUERY_REPEATS = 5
@@ -215,7 +216,8 @@ def _insert(connection: sqlite3.Connection, table: sa.Table, found: list[dict[st
     """Insert rows by the driver's own bulk statement: SQLAlchemy's takes several times as long."""
     names = [column.name for column in table.columns if column.name != "seq"]
     marks = ", ".join("?" * len(names))
-    values = [tuple(row.get(name) for name in names) for row in found]
+    hashed = [{**row, ROW_HASH: row_hash(table.name, row)} for row in found]
+    values = [tuple(row.get(name) for name in names) for row in hashed]
     connection.executemany(f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})", values)
 
 

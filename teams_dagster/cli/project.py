@@ -27,6 +27,7 @@ def prepare_home(settings: Settings) -> None:
 
 
 def open_settings() -> Settings:
+    """The settings. Raises ClickException naming the variable that is wrong."""
     try:
         return load_settings(find_root())
     except SettingsError as error:
@@ -57,11 +58,13 @@ def generation_of(partition: str | None) -> str:
 
 
 def wrong_config(error: "dg.DagsterInvalidConfigError") -> str:
+    """What is wrong with a run configuration, for people."""
     wrong = "\n  ".join(problem.message.split(" Expected:")[0] for problem in error.errors)
     return f"the run configuration cannot be used:\n  {wrong}"
 
 
 def wrong_value(error: "pydantic.ValidationError") -> str:
+    """Which values of a run configuration are out of their bounds, for people."""
     problems = (
         f"{error.title}, {'.'.join(map(str, problem['loc']))}: {problem['msg']}, not {problem['input']!r}"
         for problem in error.errors()

@@ -11,7 +11,8 @@ import pytest
 from assets.generation import generated_instructions
 from assets.lineage import sample_lineage
 from assets.responses import expert_responses
-from teams_dagster.dataset.generation import GenerationManifest
+from teams_dagster.policy.checkpoint import Checkpoint, FeaturesChanged
+from teams_dagster.policy.embedding import EmbeddingUnavailable
 from tests.support.parquet import change
 from tests.support.project import Project
 
@@ -64,11 +65,26 @@ def test_a_changed_field_is_found(
 def test_rows_made_with_prompts_that_changed_since_are_counted_and_not_passed(
     generation: Project, monkeypatch: pytest.MonkeyPatch
 ):
-    path = generation.store.current("generated_instructions", WEEK).path("generation.json")
-    manifest = GenerationManifest.from_json(path.read_text())
-    older = [(name, "an older version") for name, _ in manifest.prompt_versions]
-    path.write_text(GenerationManifest(**{**vars(manifest), "prompt_versions": tuple(older)}).to_json())
+    monkeypatch.setattr("assets.lineage.prompt_versions", lambda: {"respond": "a later version"})
     assert generation.make(sample_lineage)
     facts = generation.store.current("sample_lineage").facts
     assert facts["rows_verified"] == 0
     assert sum(facts["not_verified"].values()) > 0
+
+
+@pytest.mark.parametrize("cause", [FeaturesChanged("other features"), EmbeddingUnavailable("no such model")])
+def test_without_the_policy_all_but_its_probabilities_is_verified(
+    generation: Project, monkeypatch: pytest.MonkeyPatch, cause: Exception
+):
+    def absent(*_: Any) -> None:
+        raise cause
+
+    monkeypatch.setattr(Checkpoint, "actor", absent)
+    assert generation.make(sample_lineage)
+    facts = generation.store.current("sample_lineage").facts
+    transitions = generation.store.current("generated_instructions", WEEK).facts["transitions"]
+    assert facts["rows_verified"] == transitions + facts["samples"]
+    assert list(facts["not_verified"].values()) == [transitions], "counted, never passed"
+    path = generation.store.current("expert_responses", WEEK).path("samples.parquet")
+    change(path, "response", lambda value: value + "!")
+    assert not generation.make(sample_lineage, sample_lineage={"force": True})

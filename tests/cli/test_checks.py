@@ -130,11 +130,12 @@ def test_results_are_in_dagsters_history_nothing_is_materialised_and_nothing_is_
 def test_a_check_that_fails_is_named_everywhere_and_ends_with_1(data: Path, tmp_path: Path) -> None:
     break_a_promise(data)
     outcomes = found("--junit", str(tmp_path / "reports" / "checks.xml"), exit_code=1)
-    assert [name for name, outcome in outcomes.items() if outcome["result"] == "failed"] == [
-        "ledger_keeps_its_promises"
-    ]
+    assert {name for name, outcome in outcomes.items() if outcome["result"] == "failed"} == {
+        "ledger_keeps_its_promises",
+        "stored_fields_are_unchanged",
+    }
     cases = reported(tmp_path / "reports" / "checks.xml")
-    assert len(cases) == len(outcomes)
+    assert set(cases) == set(outcomes)
     case = cases["ledger_keeps_its_promises"]
     assert case.classname == "query_costs"
     assert isinstance(case.result[0], Failure)
@@ -148,7 +149,10 @@ def test_a_check_that_raises_has_failed_and_the_others_run(data: Path, tmp_path:
     outcomes = found("--junit", str(tmp_path / "checks.xml"), exit_code=1)
     assert outcomes["reward_is_not_flat"]["result"] == "failed"
     assert outcomes["reward_is_not_flat"]["finding"] == "could not be executed: KeyError: 'flat_reward'"
-    assert [name for name, outcome in outcomes.items() if outcome["result"] == "failed"] == ["reward_is_not_flat"]
+    assert {name for name, outcome in outcomes.items() if outcome["result"] == "failed"} == {
+        "reward_is_not_flat",
+        "stored_fields_are_unchanged",
+    }
     assert outcomes["policy_acts"]["result"] == "passed"
     assert latest_run().status is dg.DagsterRunStatus.FAILURE
     failure = reported(tmp_path / "checks.xml")["reward_is_not_flat"].result[0]
@@ -179,7 +183,7 @@ def test_a_warning_fails_where_it_is_to_fail(data: Path, tmp_path: Path) -> None
 
 def test_only_what_is_selected_runs(data: Path) -> None:
     outcomes = found("--select", "trained_policy", "--select", "few_rows_are_refused")
-    assert set(outcomes) == {"policy_acts", "reward_is_not_flat", "few_rows_are_refused"}
+    assert set(outcomes) == {"policy_acts", "reward_is_not_flat", "few_rows_are_refused", "tables_fit_their_schema"}
     with dg.DagsterInstance.get() as instance:
         run_id = latest_run().run_id
         planned = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
@@ -268,7 +272,7 @@ def test_a_run_whose_process_was_killed_is_closed_by_the_next(data: Path) -> Non
 def test_in_a_terminal_each_check_says_when_it_ends_and_standard_output_holds_the_json_alone(data: Path) -> None:
     ours, theirs = pty.openpty()
     code = "from teams_dagster.cli import main; main()"
-    arguments = ["checks", "--json", "--select", "seed_instructions"]
+    arguments = ["checks", "--json", "--select", "few_rows_are_refused", "--select", "seeds_fill_every_split"]
     ended = subprocess.run([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=theirs, cwd=ROOT)
     os.close(theirs)
     said = os.read(ours, 65_536).decode().splitlines()
