@@ -187,18 +187,17 @@ def _diversity(rows: Sequence[tuple[Any, ...]]) -> "tuple[Measure, ...]":
 
 def _chains(latest: MadeGeneration) -> Iterator[content.Chain]:
     """The longest chains of the latest generation that ended in a kept sample, one from each seed."""
-    texts = {
-        row["instruction_id"]: Instruction(row["text"], row["input"])
-        for row in pq.read_table(latest.generated.path("instructions.parquet")).to_pylist()
-    }
-    kept = [row for row in pq.read_table(latest.responses.path("samples.parquet")).to_pylist() if row["accepted"]]
-    last_of_episode = {row["episode_id"]: row for row in sorted(kept, key=lambda row: row["step"])}
-    chosen = sorted(last_of_episode.values(), key=lambda row: (-row["step"], row["sample_id"]))[:CHAINS]
+    chosen = _last_samples(latest.responses, CHAINS)
     wanted = {row["episode_id"] for row in chosen}
     episodes: dict[str, list[dict[str, Any]]] = {}
-    filters = [("episode_id", "in", wanted)]
-    for row in pq.read_table(latest.generated.path("transitions.parquet"), filters=filters).to_pylist():
+    for row in _rows(latest.generated, "transitions", "episode_id", wanted):
         episodes.setdefault(row["episode_id"], []).append(row)
+    steps = [row for rows in episodes.values() for row in rows]
+    named = {row[column] for row in steps for column in ("parent_id", "instruction_id")} - {None}
+    texts = {
+        row["instruction_id"]: Instruction(row["text"], row["input"])
+        for row in _rows(latest.generated, "instructions", "instruction_id", named)
+    }
     for sample in chosen:
         steps = [row for row in episodes[sample["episode_id"]] if row["step"] <= sample["step"]]
         yield content.Chain(
@@ -209,6 +208,25 @@ def _chains(latest: MadeGeneration) -> Iterator[content.Chain]:
             edits=tuple(_edit(row, texts) for row in steps if row["operation"] != "none"),
             response=sample["response"],
         )
+
+
+def _last_samples(responses: Artefact, most: int) -> list[dict[str, Any]]:
+    """The last kept sample of each episode, of those with the most steps; the texts of these alone are read."""
+    columns = ["sample_id", "episode_id", "step"]
+    kept = pq.read_table(responses.path("samples.parquet"), columns=columns, filters=[("accepted", "=", True)])
+    batches = kept.sort_by([("step", "descending"), ("sample_id", "ascending")]).to_batches(1_000)
+    chosen: dict[str, str] = {}
+    for row in (row for batch in batches for row in batch.to_pylist()):
+        chosen.setdefault(row["episode_id"], row["sample_id"])
+        if len(chosen) == most:
+            break
+    found = {row["sample_id"]: row for row in _rows(responses, "samples", "sample_id", set(chosen.values()))}
+    return [found[sample_id] for sample_id in chosen.values()]
+
+
+def _rows(artefact: Artefact, table: str, column: str, wanted: set[str]) -> list[dict[str, Any]]:
+    """The rows of a table whose `column` is one of `wanted`."""
+    return pq.read_table(artefact.path(f"{table}.parquet"), filters=[(column, "in", wanted)]).to_pylist()
 
 
 def _edit(row: dict[str, Any], texts: dict[str, Instruction]) -> content.Edit:
