@@ -1,7 +1,7 @@
 """The policy: trained on a part of the seeds, compared on the rest."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +15,7 @@ from assets.expectations import ASKING, UNTRAINED, asking_of, guiding, paces_of,
 from assets.making import OWNERS, Output, make_or_reuse, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
 from assets.policy_config import PolicyConfig, roles_of
-from assets.recording import EpisodeTables, merge_parts, part_folder
+from assets.recording import CHECKPOINT, merge_parts, recording, training_parts
 from assets.seeds import read_clusters, read_seeds, seed_instructions
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft
@@ -23,7 +23,6 @@ from teams_dagster.completions import loop
 from teams_dagster.completions.engine import CallContext, Engine
 from teams_dagster.completions.progress import Progress, spent_so_far
 from teams_dagster.completions.protocol import Role
-from teams_dagster.environment.state import Episode
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.prompts import all_prompts
 from teams_dagster.instructions.seed_splits import policy_sides
@@ -37,8 +36,6 @@ from teams_dagster.policy.tally import is_flat
 from teams_dagster.report.markdown import as_markdown_image, markdown_table
 from teams_dagster.report.text import NANO
 from teams_dagster.streams import content_hash
-
-CHECKPOINT = "policy.safetensors"
 
 NUMBERS = (
     "return",
@@ -79,7 +76,7 @@ def trained_policy(
         asking = models.asking(where, *roles_of(training), expected=expected, log=context.log.info)
         reference = reference_policy(store, config)
         checkpoint = loop.run(_train(context, asking, training_seeds, training, reference, draft.folder))
-        merge_parts(draft.folder, training_parts(checkpoint))
+        merge_parts(draft.folder, training_parts(checkpoint.iteration))
         write_prompts(draft.folder, context.run.run_id)
         cost = answers_cost(models, draft.folder / "transitions.parquet")
         row = _policy_row(checkpoint, seeds.data_version, cost, context.run.run_id)
@@ -190,25 +187,6 @@ async def _train(
             on_episode=lambda episode: progress.done(episode.accepted),
             progress=lambda line: context.log.info(f"{line}; {spent_so_far(engine.tallies)}"),
         )
-
-
-def recording(folder: Path, run_id: str, name: str = "trained") -> Callable[[int, Sequence[Episode]], None]:
-    """What writes each iteration of the training `name` to a part of its own."""
-
-    def record(iteration: int, episodes: Sequence[Episode]) -> None:
-        with EpisodeTables(part_folder(folder, _part(name, iteration)), run_id) as tables:
-            tables.record(episodes)
-
-    return record
-
-
-def training_parts(checkpoint: Checkpoint, name: str = "trained") -> list[str]:
-    """The parts that a training wrote."""
-    return [_part(name, number) for number in range(checkpoint.iteration)]
-
-
-def _part(name: str, iteration: int) -> str:
-    return f"{name}-{iteration:06d}"
 
 
 def policy_seeds(seeds: Artefact) -> tuple[dict[str, Instruction], dict[str, Instruction]]:

@@ -1,7 +1,7 @@
 """Writing episodes down: tables `transitions` and `instructions`, a batch of episodes at a time."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +20,9 @@ AT_ONCE = 1_000
 
 _NOT_CONTENT = {"run_id", "rewrite_request_id", "review_request_id", "respond_request_id", ROW_HASH}
 """Columns that tell how a row came about, not what it says: another run gives the same content another id."""
+
+CHECKPOINT = "policy.safetensors"
+"""The file that a training keeps: the policy after its last finished iteration."""
 
 PARTS = "parts"
 MERGED = "parts-merged"
@@ -75,6 +78,25 @@ def _instructions_of(episodes: Iterable[Episode]) -> Iterator[Instruction]:
             yield transition.before
             if transition.after is not None:
                 yield transition.after
+
+
+def recording(folder: Path, run_id: str, name: str = "trained") -> Callable[[int, Sequence[Episode]], None]:
+    """What writes each iteration of the training `name` to a part of its own."""
+
+    def record(iteration: int, episodes: Sequence[Episode]) -> None:
+        with EpisodeTables(part_folder(folder, _part(name, iteration)), run_id) as tables:
+            tables.record(episodes)
+
+    return record
+
+
+def training_parts(iterations: int, name: str = "trained") -> list[str]:
+    """The parts that a training of so many iterations wrote."""
+    return [_part(name, number) for number in range(iterations)]
+
+
+def _part(name: str, iteration: int) -> str:
+    return f"{name}-{iteration:06d}"
 
 
 def part_folder(folder: Path, name: str) -> Path:

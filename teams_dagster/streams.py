@@ -21,8 +21,11 @@ def content_hash(*parts: Any) -> str:
 
     Raises TypeError for anything JSON cannot say exactly (NaN included).
     """
-    encoded = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(encoded.encode("utf-8", "surrogatepass")).hexdigest()[:ID_LENGTH]
+    return hashlib.sha256(_CANONICAL.encode(parts).encode("utf-8", "surrogatepass")).hexdigest()[:ID_LENGTH]
+
+
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+"""Kept: `json.dumps` makes a new one for each call."""
 
 
 def uniform(*key: str | int) -> float:

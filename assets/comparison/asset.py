@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
-from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
@@ -17,6 +16,7 @@ from assets.expectations import ASKING
 from assets.making import OWNERS, UNANSWERED, make_or_reuse, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
 from assets.policy import load_policy, policy_seeds, prompts_version, reference_of, trained_policy, write_prompts
+from assets.policy_config import roles_of
 from assets.recording import PARTS, EpisodeTables, merge_parts, part_folder
 from assets.seeds import seed_instructions
 from resources.language_models.roles import LanguageModels
@@ -79,7 +79,15 @@ def policy_comparison(
         expected = comparison_questions(store, training_seeds, held_out, plan, deployed.config, policy, earlier)
         asking = models.asking(where, *roles, expected=expected, log=context.log.info)
         begun = (draft.folder / PARTS).exists()
-        trainings = Trainings(training_seeds, deployed, reference_of(store, policy), plan, draft.folder)
+        trainings = Trainings(
+            training_seeds,
+            deployed,
+            reference_of(store, policy),
+            plan,
+            draft.folder,
+            context.run.run_id,
+            elsewhere=models.elsewhere(where, *roles_of(deployed.config)),
+        )
         comparison, kept = loop.run(_compare(context, asking, trainings, held_out, draft))
         scores = all_scores(comparison, kept, plan, policy, models)
         merge_parts(draft.folder, [*trainings.parts(), PLAYS])
@@ -138,11 +146,7 @@ async def _compare(
         asking as engine,
         Progress(total, "episodes", engine.tallies, context.log.info, kept="edits accepted") as progress,
     ):
-
-        def done(episode: Any) -> None:
-            progress.done(episode.accepted)
-
-        trained = await trainings.contenders(engine, context.run.run_id, done, context.log.info)
+        trained = await trainings.contenders(engine, progress.done, context.log.info)
         environment = Environment(engine, Pool(trainings.seeds.values()), deployed.reward, Role.INSTRUCTOR)
         with EpisodeTables(part_folder(draft.folder, PLAYS), context.run.run_id) as tables:
 
@@ -157,7 +161,7 @@ async def _compare(
                 plan.config,
                 trained_on=trainings.seeds,
                 sink=keep,
-                on_episode=done,
+                on_episode=lambda episode: progress.done(episode.accepted),
                 progress=context.log.info,
             )
     return comparison, kept

@@ -1,11 +1,12 @@
 """Run configuration of the comparison, and what it comes to with the models that are asked."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field
 
+from assets.comparison.share import Training
 from assets.making import AssetConfig
 from assets.policy_config import is_embedded, roles_of
 from resources.language_models.roles import LanguageModels
@@ -51,7 +52,7 @@ class ComparisonPlan:
             "ablations": list(self.ablations),
         }
 
-    def trainings(self, deployed: TrainingConfig) -> "list[Training]":
+    def trainings(self, deployed: TrainingConfig) -> list[Training]:
         """What has to be trained for the comparison: the deployed policy's other seeds, and each ablation's."""
         alike = [
             Training(name, deployed.model_copy(update={"root_seed": deployed.root_seed + number}))
@@ -59,26 +60,6 @@ class ComparisonPlan:
             for number in range(self.training_seeds)
         ]
         return [training.ablated() for training in alike[1:]]
-
-
-@dataclass(frozen=True)
-class Training:
-    """One training of the comparison."""
-
-    name: str
-    config: TrainingConfig
-
-    @property
-    def part(self) -> str:
-        """The name of the folder that holds it."""
-        return f"{self.name}-{self.config.root_seed}"
-
-    def ablated(self) -> "Training":
-        """The same, reading only what its name says."""
-        if self.name == TRAINED:
-            return self
-        features = self.config.features.model_copy(update={"ablation": self.name})
-        return replace(self, config=self.config.model_copy(update={"features": features}))
 
 
 class ComparisonSettings(AssetConfig):

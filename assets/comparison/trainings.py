@@ -1,25 +1,22 @@
 """What is trained for the comparison: the deployed policy's other seeds, and the ablations."""
 
-from collections.abc import Callable, Coroutine
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from assets.comparison.config import ComparisonPlan, Training
-from assets.policy import CHECKPOINT, recording, training_parts
-from teams_dagster.completions.ordered import in_order
-from teams_dagster.completions.protocol import Asker
-from teams_dagster.environment.state import Episode
+from assets.comparison.config import ComparisonPlan
+from assets.comparison.share import Heard, Share, Training, train_elsewhere, train_share
+from assets.recording import training_parts
+from resources.language_models.embedded import EmbeddedAsking
+from teams_dagster.completions.engine import Engine
+from teams_dagster.completions.processes import cores, in_processes
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.operations import TEXT_OPERATIONS
 from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.policy.comparison.contenders import TRAINED, TRAINED_WITHOUT_NONE, Contender
 
-TRAININGS = "trainings"
-
-AT_ONCE = 4
-"""Trainings under way at once: while one learns or waits for the last answers of a batch, others ask."""
+PROCESSES = 4
+"""Processes that train at once, at most: each takes a processor, and some 550 MB."""
 
 
 @dataclass(frozen=True)
@@ -33,26 +30,21 @@ class Trainings:
     """The policy that the deployed one was kept near to."""
     plan: ComparisonPlan
     folder: Path
+    run_id: str
+    elsewhere: EmbeddedAsking | None
+    """How other processes ask; None where only this one can."""
 
     async def contenders(
-        self, asker: Asker, run_id: str, on_episode: Callable[[Episode], object], say: Callable[[str], None]
+        self, engine: Engine, done: Callable[[int], object], say: Callable[[str], None]
     ) -> list[Contender]:
-        """The policies that were trained, the deployed one first, after training what is missing."""
+        """The policies that were trained, the deployed one first, after training what is missing.
+
+        `done` hears of each episode how many of its edits were accepted.
+        """
+        await self._train(engine, done, say)
         found: dict[str, list[Checkpoint]] = {TRAINED: [self.deployed]}
-
-        def begun(training: Training) -> Coroutine[Any, Any, Checkpoint]:
-            return self._trained(asker, training, run_id, on_episode)
-
-        trainings = self.plan.trainings(self.deployed.config)
-        async with aclosing(in_order(begun, trainings, AT_ONCE)) as checkpoints:
-            for training in trainings:
-                checkpoint = await anext(checkpoints)
-                last = checkpoint.curve[-1]
-                say(
-                    f"trained {training.name} with root seed {training.config.root_seed}: in its last iteration return"
-                    f" {last.mean_return:.3f}, accepted per query {last.accepted_per_query:.3f}"
-                )
-                found.setdefault(training.name, []).append(checkpoint)
+        for training in self._all:
+            found.setdefault(training.name, []).append(Checkpoint.load(training.checkpoint(self.folder)))
         contenders = [self._contender(name, checkpoints) for name, checkpoints in found.items()]
         if TRAINED_WITHOUT_NONE in self.plan.ablations and self.deployed.config.allow_none:
             contenders.insert(1, self._contender(TRAINED_WITHOUT_NONE, found[TRAINED]))
@@ -62,9 +54,13 @@ class Trainings:
         """The parts of the tables that the finished trainings wrote."""
         return [
             part
-            for training in self.plan.trainings(self.deployed.config)
-            for part in training_parts(Checkpoint.load(self._path(training)), training.part)
+            for training in self._all
+            for part in training_parts(Checkpoint.load(training.checkpoint(self.folder)).iteration, training.part)
         ]
+
+    @property
+    def _all(self) -> list[Training]:
+        return self.plan.trainings(self.deployed.config)
 
     def _contender(self, name: str, checkpoints: list[Checkpoint]) -> Contender:
         allowed = TEXT_OPERATIONS if name == TRAINED_WITHOUT_NONE else None
@@ -75,22 +71,36 @@ class Trainings:
             tuple(checkpoint.policy_version for checkpoint in checkpoints),
         )
 
-    def _path(self, training: Training) -> Path:
-        return self.folder / TRAININGS / training.part / CHECKPOINT
+    async def _train(self, engine: Engine, done: Callable[[int], object], say: Callable[[str], None]) -> None:
+        """Train what is missing.
 
-    async def _trained(
-        self, asker: Asker, training: Training, run_id: str, on_episode: Callable[[Episode], object]
-    ) -> Checkpoint:
-        from teams_dagster.policy.training import train
+        Neither how many processes do it nor which of them trains what makes a difference to what comes out.
+        """
+        processes = self._processes()
+        if self.elsewhere is None or processes < 2:
+            await train_share(engine, self._share(self._all), lambda episode: done(episode.accepted), say)
+            return
 
-        return await train(
-            asker,
-            self.seeds,
-            training.config,
-            self._path(training),
-            name=training.name,
-            reference=self.reference,
-            sink=recording(self.folder, run_id, training.part),
-            on_episode=on_episode,
-            progress=lambda _: None,
-        )
+        def hear(heard: Heard) -> None:
+            engine.tallies.add(heard.tallies)
+            for accepted in heard.accepted:
+                done(accepted)
+            if heard.line is not None:
+                say(heard.line)
+
+        # Dealt out like cards, so that each has as many to go on with after an interruption.
+        shares = [self._share(self._all[first::processes]) for first in range(processes)]
+        await in_processes(train_elsewhere, [(share, self.elsewhere) for share in shares], hear)
+
+    def _processes(self) -> int:
+        """How many processes train; below 2: this one. A sentence-embedding model would be loaded in each of them."""
+        if self.deployed.config.features.embedding_model:
+            return 1
+        return min(cores(), PROCESSES, sum(self._is_missing(training) for training in self._all))
+
+    def _share(self, trainings: list[Training]) -> Share:
+        return Share(tuple(trainings), self.seeds, self.reference, self.folder, self.run_id)
+
+    def _is_missing(self, training: Training) -> bool:
+        path = training.checkpoint(self.folder)
+        return not path.exists() or not Checkpoint.load(path).finished

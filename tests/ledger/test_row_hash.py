@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,21 @@ def test_what_is_hashed_can_be_written_down_by_hand():
     row = {"text": "a:b\n", "share": 0.5, "kept": True, "count": -3, "missing": None, ROW_HASH: "not hashed"}
     text = "t\ncount:2:-3\nkept:1:1\nshare:19:4602678819172646912\ntext:4:a:b\n\n"
     assert row_hash("t", row) == hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def test_a_named_value_is_hashed_as_what_is_stored_for_it():
+    class Named(StrEnum):
+        ONE = "on\u00e9"
+
+    class Counted(IntEnum):
+        TWO = 2
+
+    named, plain = {"a": Named.ONE, "b": Counted.TWO}, {"a": "on\u00e9", "b": 2}
+    assert row_hash("t", named) == row_hash("t", plain)
+
+
+def test_the_order_of_the_fields_makes_no_difference():
+    assert row_hash("t", {"b": 1, ROW_HASH: "x", "a": "\u00e9"}) == row_hash("t", {"a": "\u00e9", "b": 1})
 
 
 def test_the_same_fields_in_another_table_have_another_hash():

@@ -1,0 +1,132 @@
+"""Trainings of the comparison that one process makes. Knows no Dagster, so that a process of its own is small."""
+
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from assets.recording import CHECKPOINT, recording
+from resources.language_models.embedded import EmbeddedAsking
+from teams_dagster.completions.context import Tallies
+from teams_dagster.completions.ordered import in_order
+from teams_dagster.completions.protocol import Asker
+from teams_dagster.environment.state import Episode
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.policy.checkpoint import Checkpoint
+from teams_dagster.policy.comparison.contenders import TRAINED
+from teams_dagster.policy.config import TrainingConfig
+
+TRAININGS = "trainings"
+
+AT_ONCE = 4
+"""Trainings under way at once: while one learns or waits for the last answers of a batch, others ask."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of the comparison."""
+
+    name: str
+    config: TrainingConfig
+
+    @property
+    def part(self) -> str:
+        """The name of the folder that holds it."""
+        return f"{self.name}-{self.config.root_seed}"
+
+    def ablated(self) -> "Training":
+        """The same, reading only what its name says."""
+        if self.name == TRAINED:
+            return self
+        features = self.config.features.model_copy(update={"ablation": self.name})
+        return replace(self, config=self.config.model_copy(update={"features": features}))
+
+    def checkpoint(self, folder: Path) -> Path:
+        """Where it is kept in a comparison's folder."""
+        return folder / TRAININGS / self.part / CHECKPOINT
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a process trains."""
+
+    trainings: tuple[Training, ...]
+    seeds: dict[str, Instruction]
+    """What is trained on, by id."""
+    reference: Checkpoint | None
+    """The policy that the deployed one was kept near to."""
+    folder: Path
+    """The comparison's: an interrupted training goes on after its last iteration."""
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a process did since it last said so."""
+
+    accepted: tuple[int, ...]
+    """Accepted edits of each episode."""
+    tallies: Tallies
+    line: str | None = None
+    """For the log."""
+
+
+async def train_share(
+    asker: Asker,
+    share: Share,
+    on_episode: Callable[[Episode], object],
+    say: Callable[[str], None],
+    on_iteration: Callable[[], None] = lambda: None,
+) -> None:
+    """Train everything in `share`. Raises what `policy.training.train` does."""
+
+    def begun(training: Training) -> Coroutine[Any, Any, Checkpoint]:
+        return _train(asker, share, training, on_episode, on_iteration)
+
+    async with aclosing(in_order(begun, share.trainings, AT_ONCE)) as checkpoints:
+        for training in share.trainings:
+            checkpoint = await anext(checkpoints)
+            last = checkpoint.curve[-1]
+            say(
+                f"trained {training.name} with root seed {training.config.root_seed}: in its last iteration return"
+                f" {last.mean_return:.3f}, accepted per query {last.accepted_per_query:.3f}"
+            )
+
+
+async def train_elsewhere(job: tuple[Share, EmbeddedAsking], tell: Callable[[Heard], None]) -> None:
+    """The same in a process of its own, with an engine of its own; tells what it did after each iteration."""
+    share, asking = job
+    accepted: list[int] = []
+    async with asking.engine() as engine:
+        told = Tallies()
+
+        def tell_all(line: str | None = None) -> None:
+            nonlocal told
+            tell(Heard(tuple(accepted), engine.tallies.since(told), line))
+            accepted.clear()
+            told = engine.tallies.copy()
+
+        await train_share(engine, share, lambda episode: accepted.append(episode.accepted), tell_all, tell_all)
+
+
+async def _train(
+    asker: Asker,
+    share: Share,
+    training: Training,
+    on_episode: Callable[[Episode], object],
+    on_iteration: Callable[[], None],
+) -> Checkpoint:
+    from teams_dagster.policy.training import train
+
+    return await train(
+        asker,
+        share.seeds,
+        training.config,
+        training.checkpoint(share.folder),
+        name=training.name,
+        reference=share.reference,
+        sink=recording(share.folder, share.run_id, training.part),
+        on_episode=on_episode,
+        progress=lambda _: on_iteration(),
+    )

@@ -1,0 +1,211 @@
+"""The comparison's trainings in processes of their own: the same comes out as in one, whatever happens to them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._utils.error import SerializableErrorInfo
+
+import assets.comparison.asset as stage
+import assets.comparison.trainings as trainings
+from assets.comparison.asset import policy_comparison, read_policy_scores
+from assets.comparison.share import TRAININGS
+from assets.policy import trained_policy
+from assets.recording import CHECKPOINT, content_of
+from assets.seeds import seed_instructions
+from resources.budget import RunBudget
+from resources.language_models.embedded import EmbeddedAsking
+from resources.language_models.roles import LanguageModels
+from teams_dagster.completions.engine import CallContext
+from teams_dagster.completions.protocol import Role
+from teams_dagster.ledger.budgets import run_scope
+from teams_dagster.ledger.costs import costs_by
+from teams_dagster.ledger.database import sqlite_url
+from teams_dagster.ledger.writer import Ledger
+from tests.support.processes import die, ends
+from tests.support.project import Project
+
+WIDE = {
+    "training_seeds": 2,
+    "baselines": [],
+    "ablations": ["text_blind"],
+    "questions_per_seed": 12,
+    "resamples": 200,
+}
+
+ROOT = Path(__file__).parent.parent.parent
+
+ON_TWO_CORES = """
+import sys
+from pathlib import Path
+
+from tests.assets.test_comparison_processes import train_on
+
+train_on(2, Path(sys.argv[1]))
+"""
+
+
+def compare_on(processors: int, data: Path, budget: RunBudget | None = None) -> Project:
+    """Compare in the project of `data`, on so many processors."""
+    project = Project(data)
+    if budget is not None:
+        project.models = LanguageModels(root=project.models.root, ledger=project.ledger, budget=budget)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TEAMS_DATA_DIR", str(data))
+        patched.setattr(trainings, "cores", lambda: processors)
+        project.make(policy_comparison, policy_comparison=WIDE)
+    return project
+
+
+def train_on(processors: int, data: Path) -> dict[str, bytes]:
+    """Do the trainings of the same comparison, and stop; returns the policies."""
+
+    async def stopped(*_: Any, **__: Any) -> None:
+        raise RuntimeError("stopped on purpose")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(stage, "compare", stopped)
+        compared = compare_on(processors, data)
+    assert "stopped on purpose" in str(failure_of(compared.last).cause)
+    return policies_in(data)
+
+
+def policies_in(data: Path) -> dict[str, bytes]:
+    """What was trained for the comparison, by name."""
+    return {path.parent.name: path.read_bytes() for path in data.rglob(f"{TRAININGS}/*/{CHECKPOINT}")}
+
+
+def ledger_of(data: Path) -> Ledger:
+    return Ledger(sqlite_url(data / "ledger.sqlite"))
+
+
+def found(data: Path) -> dict[str, Any]:
+    """All that a comparison leaves, without the names of its run and calls."""
+    made = Project(data).store.current("policy_comparison")
+    with ledger_of(data) as ledger:
+        costs = costs_by(ledger, ["asset_key", "purpose"])
+    assert costs
+    return {
+        "policies": policies_in(data),
+        "transitions": content_of(made.path("transitions.parquet")),
+        "instructions": content_of(made.path("instructions.parquet")),
+        "scores": read_policy_scores(made),
+        "version": made.data_version,
+        "ledger": sorted((*cost.group.values(), cost.asked, cost.reused, cost.calls, cost.ok) for cost in costs),
+    }
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> SerializableErrorInfo:
+    """The error that ended a step."""
+    [failure] = result.get_step_failure_events()
+    error = failure.step_failure_data.error
+    assert error is not None
+    return error
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a policy to compare."""
+    data = tmp_path_factory.mktemp("begun")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TEAMS_DATA_DIR", str(data))
+        assert Project(data).make(seed_instructions, trained_policy, trained_policy={"iterations": 2})
+    return data
+
+
+@pytest.fixture
+def data(begun: Path, tmp_path: Path) -> Path:
+    """The same for one test."""
+    return Path(shutil.copytree(begun, tmp_path / "data"))
+
+
+@pytest.fixture(scope="module")
+def alone(begun: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What one process finds."""
+    data = Path(shutil.copytree(begun, tmp_path_factory.mktemp("alone") / "data"))
+    assert compare_on(1, data).last.success
+    return found(data)
+
+
+def test_several_processes_find_the_same_and_ask_each_question_once(
+    alone: dict[str, Any], data: Path, capfd: pytest.CaptureFixture[str]
+):
+    assert compare_on(3, data).last.success
+    assert found(data) == alone
+    said = capfd.readouterr().err
+    assert all(f"trained {name} with root seed 1" in said for name in ("trained", "text_blind"))
+
+
+def test_a_killed_comparison_takes_its_processes_along_and_goes_on_from_there(alone: dict[str, Any], data: Path):
+    environment = {**os.environ, "TEAMS_DATA_DIR": str(data), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", ON_TWO_CORES, str(data)], env=environment, cwd=ROOT, stderr=subprocess.DEVNULL
+    ) as program:
+        deadline = time.monotonic() + 120
+        while not policies_in(data):
+            assert program.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < deadline, "it trained nothing in two minutes"
+            time.sleep(0.005)
+        tasks = Path(f"/proc/{program.pid}/task").iterdir()
+        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+        program.kill()
+    assert len(children) == 2
+    assert all(ends(child) for child in children)
+    assert train_on(1, data) == alone["policies"]
+
+
+def test_a_budget_that_is_used_up_ends_the_step_as_it_does_in_one_process(data: Path):
+    said = []
+    for processors in (1, 2):
+        stopped = compare_on(processors, data, RunBudget(queries=200)).last
+        error = failure_of(stopped)
+        said.append([what.message.replace(stopped.run_id, "RUN") for what in (error, error.cause) if what])
+        with ledger_of(data) as ledger:
+            assert ledger.spent(run_scope(stopped.run_id)).queries == 200
+    assert said[0] == said[1]
+    assert "Failure: the budget of the run RUN is used up" in said[0][0]
+
+
+def test_a_process_that_was_killed_ends_the_step(data: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(trainings, "train_elsewhere", die)
+    assert "ended by SIGKILL" in str(failure_of(compare_on(2, data).last).cause)
+
+
+def test_a_process_of_its_own_does_not_load_dagster():
+    code = "import sys, assets.comparison.share; sys.exit('dagster' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def elsewhere(*roles: Role) -> EmbeddedAsking | None:
+    resources = {"models": Project(Path("unused")).models}
+    with dg.build_resources(resources) as opened:
+        return opened.models.elsewhere(CallContext("run", "policy_comparison"), *roles)
+
+
+def test_only_the_embedded_rules_are_asked_by_several_processes(monkeypatch: pytest.MonkeyPatch):
+    assert elsewhere(Role.INSTRUCTOR, Role.REVIEWER) is not None
+    monkeypatch.setenv("TEAMS_INSTRUCTOR_MODEL", "m")
+    monkeypatch.setenv("TEAMS_INSTRUCTOR_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("TEAMS_REVIEWER_PROVIDER", "offline")
+    assert elsewhere(Role.REVIEWER) is not None
+    assert elsewhere(Role.INSTRUCTOR, Role.REVIEWER) is None
+
+
+@pytest.mark.parametrize("limit", ["RPM", "TPM"])
+def test_a_limit_a_minute_holds_in_one_process_so_one_asks(monkeypatch: pytest.MonkeyPatch, limit: str):
+    monkeypatch.setenv("TEAMS_REVIEWER_PROVIDER", "offline")
+    monkeypatch.setenv(f"TEAMS_REVIEWER_{limit}", "60")
+    assert elsewhere(Role.REVIEWER) is None
+
+
+def test_the_ledgers_password_is_not_shown(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TEAMS_LEDGER_URL", "postgresql://teams:secret@db/ledger")
+    assert "secret" not in repr(elsewhere(Role.REVIEWER))
