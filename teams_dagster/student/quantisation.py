@@ -28,12 +28,12 @@ class FourBitProof:
         return 8 * self.packed_bytes / self.weights
 
 
-def nf4(compute_dtype: torch.dtype) -> BitsAndBytesConfig:
-    """NF4 with double quantisation (section 3 of the paper); products are computed in `compute_dtype`."""
+def nf4(compute_dtype: torch.dtype, *, double: bool = True) -> BitsAndBytesConfig:
+    """NF4, `double` quantised (section 3 of the paper) unless told otherwise; products are in `compute_dtype`."""
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
+        bnb_4bit_use_double_quant=double,
         bnb_4bit_compute_dtype=compute_dtype,
     )
 
