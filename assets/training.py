@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -65,17 +66,21 @@ def _run(context: dg.AssetExecutionContext, request: TrainingRequest) -> None:
     path = os.pathsep.join(filter(None, (str(_SOURCE), os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", SCRIPT, str(request.save())]
     try:
-        dg.PipesSubprocessClient().run(context=context, command=command, env={**QUIET, "PYTHONPATH": path})
-    except dg.DagsterPipesExecutionError as error:
-        raise TrainingFailed(_cause(request, str(error))) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Dagster warns of its own use of its own parts
+            dg.PipesSubprocessClient().run(context=context, command=command, env={**QUIET, "PYTHONPATH": path})
+    except Exception as error:  # its class is no part of what Dagster exports
+        ended = re.search(r"process failed with code (-?\d+)", str(error))  # Dagster tells it in words only
+        if ended is None:
+            raise
+    else:
+        return
+    raise TrainingFailed(_cause(request, int(ended[1])))  # outside the block: what it replaces says nothing more
 
 
-def _cause(request: TrainingRequest, said: str) -> str:
-    """What the script wrote down, or what its exit code means: Dagster tells that in words only."""
+def _cause(request: TrainingRequest, code: int) -> str:
+    """What the script wrote down, or what its exit code means."""
     written = request.folder / FAILURE
     if written.exists():
         return written.read_text(encoding="utf-8")
-    code = re.search(r"failed with code (-?\d+)", said)
-    if code is None:
-        return said
-    return f"the training {why_it_ended(int(code[1]), request.config, launched=request.launcher != 'none')}"
+    return f"the training {why_it_ended(code, request.config, launched=request.launcher != 'none')}"

@@ -96,7 +96,7 @@ def test_a_killed_training_names_the_cause_and_the_next_run_goes_on_from_its_che
     failure = killed.failure_data_for_node("lora_model")
     assert failure is not None
     assert failure.error is not None
-    cause = str(failure.error.cause or failure.error)
+    cause = failure.error.to_string()
     assert "TrainingFailed: the training was killed (exit code -9), probably because memory ran out" in cause
     assert "batch_size 2 with gradient_accumulation 2 (the same update)" in cause
     assert not store.exists("lora_model")
