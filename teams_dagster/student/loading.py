@@ -121,8 +121,10 @@ def _spread_by_launcher() -> bool:
     return any(os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
 
 
-def load_adapter(base: str | Path, folder: Path) -> Student:
+def load_adapter(base: str | Path, folder: Path, *, four_bit: bool | None = None) -> Student:
     """The adapter in `folder` on `base`, in 4 bits if it was trained so; or the model there, if all of it was trained.
+
+    `four_bit` says otherwise about the base.
 
     Raises ValueError when the base's tokenizer renders prompts otherwise than at training.
     """
@@ -131,7 +133,8 @@ def load_adapter(base: str | Path, folder: Path) -> Student:
     recipe = Recipe.load(folder)
     wanted: Template = "alpaca" if recipe.template == ALPACA_TEMPLATE else "auto"
     where = folder if recipe.kind == "full" else base
-    student = load_student(where, four_bit=recipe.kind == "qlora", template=wanted)
+    packed = recipe.kind == "qlora" if four_bit is None else four_bit
+    student = load_student(where, four_bit=packed, template=wanted)
     found = template_version(student.tokenizer)
     if found != recipe.template_version:
         raise ValueError(

@@ -50,7 +50,7 @@ class Rhythm:
         per_update = config.batch_size * config.gradient_accumulation * processes
         updates = config.max_steps or max(1, round(config.epochs * -(-rows // per_update)))
         logging = max(1, updates // POINTS)
-        evaluation = max(1, updates // config.evaluations)
+        evaluation = -(-updates // config.evaluations)  # the last one falls on the last update
         if config.patience is not None:
             evaluation = _multiple(evaluation, logging)
             return cls(updates, logging, evaluation, evaluation)
