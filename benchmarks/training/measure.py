@@ -24,6 +24,7 @@ from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.adapters import train_adapter
 from teams_dagster.student.chat import encode_example, user_message
 from teams_dagster.student.loading import load_tokenizer
+from teams_dagster.student.quiet import quieten_transformers
 
 OURS, PLAIN, PLAIN_RANDOM = "ours", "plain", "plain_random"
 MAX_LENGTH = 1024
@@ -50,6 +51,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, required=True)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
+    quieten_transformers()
     examples = make_examples(asked.examples)
     config = AdapterConfig(kind=asked.kind, epochs=1, batch_size=asked.batch_size, max_length=MAX_LENGTH)
     tokenizer, _ = load_tokenizer(asked.base)

@@ -60,6 +60,11 @@ class Recipe:
         return cls(**json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8")))
 
 
+def wanted_template(recipe: Recipe) -> Template:
+    """What to ask `load_tokenizer` for, so that prompts are those of a training."""
+    return "alpaca" if recipe.template == ALPACA_TEMPLATE else "auto"
+
+
 def device() -> str:
     """`cuda` when there is a GPU (of several processes on one machine, each has its own), else `cpu`."""
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
@@ -131,10 +136,9 @@ def load_adapter(base: str | Path, folder: Path, *, four_bit: bool | None = None
     from peft import PeftModel
 
     recipe = Recipe.load(folder)
-    wanted: Template = "alpaca" if recipe.template == ALPACA_TEMPLATE else "auto"
     where = folder if recipe.kind == "full" else base
     packed = recipe.kind == "qlora" if four_bit is None else four_bit
-    student = load_student(where, four_bit=packed, template=wanted)
+    student = load_student(where, four_bit=packed, template=wanted_template(recipe))
     found = template_version(student.tokenizer)
     if found != recipe.template_version:
         raise ValueError(
