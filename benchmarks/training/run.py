@@ -46,7 +46,7 @@ def measure(output: Path, *, tiny: bool = False, shape: str = "small", scratch: 
     described = machine.describe(ROOT)
     shutil.rmtree(scratch, ignore_errors=True)
     parameters = make_student(scratch / "base", "tiny" if tiny else shape)
-    examples, batch_size, repeats = (16, 4, 1) if tiny else (96, 8, 2)
+    examples, batch_size, repeats = (16, 4, 1) if tiny else (96, 8, 3)
     kinds, sides = (("lora",), (OURS, PLAIN)) if tiny else (("lora", "qlora"), (OURS, PLAIN, PLAIN_RANDOM))
     rows: list[Row] = []
     with output.with_suffix(".jsonl").open("w", encoding="utf-8") as kept:
