@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.chat import template_version
 from teams_dagster.student.checkpoints import checkpoint_to_resume
 from teams_dagster.student.curves import TrainingPoint
-from teams_dagster.student.loading import Recipe, Student, load_student
-from teams_dagster.student.quantisation import FourBitProof, prove_four_bit
-from teams_dagster.student.rows import Rows, encode_rows
+from teams_dagster.student.loading import Recipe, Student, load_student, load_tokenizer
+from teams_dagster.student.quantisation import FourBitProof, logits_of, prove_four_bit
+from teams_dagster.student.rows import encode_rows
 from teams_dagster.student.threads import threads_for
 from teams_dagster.student.trainer import make_trainer, training_precision
 
@@ -74,20 +75,14 @@ def train_adapter(
 
     Raises ValueError when `train` is empty, none of it fits `max_length`, or `patience` has no validation to look at.
     """
-    student = load_student(
-        base,
-        four_bit=config.kind == "qlora",
-        dtype=torch.float32 if config.kind == "full" else training_precision(config),
-        template=config.template,
-        double_quantisation=config.double_quantisation,
-    )
-    rows = encode_rows(student.tokenizer, train, config.max_length)
-    held = encode_rows(student.tokenizer, validation, config.max_length)
+    tokenizer, _ = load_tokenizer(base, config.template)
+    rows = encode_rows(tokenizer, train, config.max_length)
+    held = encode_rows(tokenizer, validation, config.max_length)
     if not len(rows):
         raise ValueError("no training examples: make the instruction dataset first")
     if config.patience is not None and not len(held):
         raise ValueError(f"patience {config.patience} needs validation examples, and there are none: leave it out")
-    proof = _proof(base, student, rows, config) if student.four_bit else None
+    student, proof = _load(base, config, probe=rows.table["input_ids"][0].as_py())
     scratch = tempfile.TemporaryDirectory(prefix="teams-trainer-") if checkpoints is None else nullcontext(checkpoints)
     with threads_for(student.model), scratch as place:
         trainer, rhythm = make_trainer(student, rows, held, config, Path(place), progress)
@@ -133,9 +128,16 @@ def _save(trainer: Any, student: Student, folder: Path, config: AdapterConfig) -
     Recipe(config.kind, student.template, template_version(student.tokenizer), config.max_length).save(folder)
 
 
-def _proof(base: str | Path, student: Student, rows: Rows, config: AdapterConfig) -> FourBitProof:
-    full = load_student(base, dtype=training_precision(config))
-    return prove_four_bit(student.model, full.model, rows.table["input_ids"][0].as_py())
+def _load(base: str | Path, config: AdapterConfig, probe: list[int]) -> tuple[Student, FourBitProof | None]:
+    """The base as it is trained, and for QLoRA the proof that it is in 4 bits."""
+    dtype = torch.float32 if config.kind == "full" else training_precision(config)
+    load = partial(load_student, base, dtype=dtype, template=config.template)
+    if config.kind != "qlora":
+        return load(), None
+    # In float only to be asked once, beside no other model and on no GPU: a training takes no more memory for it
+    full = logits_of(load(place="cpu").model, probe)
+    student = load(four_bit=True, double_quantisation=config.double_quantisation)
+    return student, prove_four_bit(student.model, full, probe)
 
 
 def _targets(model: Any) -> tuple[str, ...]:

@@ -100,10 +100,12 @@ def load_student(
     dtype: torch.dtype | None = None,
     template: Template = "auto",
     double_quantisation: bool = True,
+    place: str | None = None,
 ) -> Student:
     """The base at `path` (a folder or a hub id), on the GPU when there is one, in `dtype` (by default bfloat16 there).
 
-    `four_bit` loads its linear layers as NF4. Raises OSError, by transformers, when nothing can be loaded from `path`.
+    `four_bit` loads its linear layers as NF4; `place` names another device. Raises OSError, by transformers, when
+    nothing can be loaded from `path`.
     """
     quieten_transformers()
     tokenizer, name = load_tokenizer(path, template)
@@ -111,7 +113,7 @@ def load_student(
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         str(path),
         dtype=precision,
-        device_map=None if _spread_by_launcher() else {"": device()},
+        device_map=None if _spread_by_launcher() else {"": place or device()},
         quantization_config=nf4(precision, double=double_quantisation) if four_bit else None,
         use_safetensors=True,
     )
