@@ -85,7 +85,7 @@ def embedded_adapter_config(kind: AdapterKind, *, seed: int = 0) -> AdapterConfi
     It knows so little beforehand that the number of updates decides what it learns: hence small batches.
     """
     return AdapterConfig(
-        kind=kind, learning_rate=8e-3, epochs=1.0, batch_size=8, max_length=768, evaluations=3, seed=seed
+        kind=kind, learning_rate=8e-3, epochs=1.0, batch_size=8, max_length=768, evaluations=2, seed=seed
     )
 
 
