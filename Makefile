@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test soak bench bench-policy lint
+.PHONY: help setup demo ui test soak bench bench-policy bench-training lint
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -34,6 +34,9 @@ bench: setup  ## calls a second, CPU, waste and more beside Curator, DataDesigne
 
 bench-policy: setup  ## rollouts a second, updates beside sb3, growth; about five minutes
 	$(BIN)/python -m benchmarks.policy.run
+
+bench-training: setup  ## tokens a second and memory of fine-tuning beside a plain TRL script; about six minutes
+	$(BIN)/python -m benchmarks.training.run
 
 lint: setup  ## ruff, pyright, import-linter
 	$(BIN)/ruff format --check .

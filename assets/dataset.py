@@ -1,6 +1,7 @@
 """The instruction dataset: every generation's samples, curated and split."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,7 +19,7 @@ from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
 from teams_dagster.dataset.card import CARD
 from teams_dagster.dataset.curation import Curated, curate
-from teams_dagster.dataset.export import export_dataset
+from teams_dagster.dataset.export import examples_in, export_dataset
 from teams_dagster.dataset.folder import FILES, describe_folder
 from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.dataset.sample import Example, Sample
@@ -109,11 +110,12 @@ def read_samples(responses: Artefact) -> Iterator[Sample]:
 
 def read_examples(dataset: Artefact, split: Split) -> list[Example]:
     """One side of an `instruction_dataset` artefact."""
-    rows = pq.read_table(dataset.path(f"{FILES}/{split}.parquet")).to_pylist()
-    return [
-        Example(row["sample_id"], row["seed_id"], Instruction(row["instruction"], row["input"]), row["output"])
-        for row in rows
-    ]
+    return list(examples_in(dataset_file(dataset, split)))
+
+
+def dataset_file(dataset: Artefact, split: Split) -> Path:
+    """The Parquet file of one side."""
+    return dataset.path(f"{FILES}/{split}.parquet")
 
 
 def read_steps(dataset: Artefact) -> dict[str, int]:

@@ -9,18 +9,21 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from assets.adapter_settings import AdapterSettings
 from assets.columns import ADAPTERS, table_columns
-from assets.dataset import instruction_dataset, read_examples
+from assets.dataset import instruction_dataset
 from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.training import train_in_script
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft, hash_of_folder
+from teams_dagster.dataset.card import CARD, DataCard
+from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.report.markdown import as_markdown_image
 from teams_dagster.streams import content_hash
-from teams_dagster.student.adapter_config import AdapterConfig, AdapterKind, embedded_adapter_config
-
-MODEL = "model"
-REPORT = "report.json"
+from teams_dagster.student.adapter_config import AdapterConfig, AdapterKind, departures_from_paper, too_few_updates
+from teams_dagster.student.model_card import ModelCard
+from teams_dagster.student.request import MODEL, REPORT
 
 
 class BaseConfig(AssetConfig):
@@ -94,26 +97,13 @@ def student_path(base: Artefact) -> str:
     return str(base.path(MODEL)) if base.facts["embedded"] else base.facts["student"]
 
 
-class AdapterSettings(AssetConfig):
-    """How an adapter is trained. Zero and empty mean: the default for this student."""
-
-    learning_rate: float = Field(default=0.0, ge=0, description="Peak learning rate; 0 for the student's default.")
-    epochs: float = Field(default=0.0, ge=0, description="Passes over the training side; 0 for the student's default.")
-    rank: int = Field(default=16, ge=1, description="Rank of the adapter's matrices.")
-    alpha: int = Field(default=32, ge=1, description="Scale of the adapter, divided by the rank.")
-    batch_size: int = Field(default=0, ge=0, description="Examples an update and device; 0 for the student's default.")
-    gradient_accumulation: int = Field(default=1, ge=1, description="Batches an update.")
-    max_length: int = Field(default=0, ge=0, description="Longest example in tokens; 0 for the student's default.")
-    seed: int = Field(default=0, description="Seed of the adapter's first weights and of the order of the examples.")
-
-
 @dg.asset(
     group_name="models",
     deps=[base_model, instruction_dataset],
     kinds={"huggingface", "torch"},
     owners=OWNERS,
     metadata=table_columns("models", ADAPTERS),
-    code_version="1",
+    code_version="2",
     description="A LoRA adapter of the base, trained on the dataset's training side with loss on the response only.",
 )
 def lora_model(
@@ -129,7 +119,7 @@ def lora_model(
     kinds={"huggingface", "torch"},
     owners=OWNERS,
     metadata=table_columns("models", ADAPTERS),
-    code_version="1",
+    code_version="2",
     description="A QLoRA adapter: the same on the base's weights in 4 bits (NF4).",
 )
 def qlora_model(
@@ -143,52 +133,77 @@ def _train(
     context: dg.AssetExecutionContext, config: AdapterSettings, store: ArtefactStore, kind: AdapterKind
 ) -> dg.MaterializeResult:
     base, dataset = store.current("base_model"), store.current("instruction_dataset")
+    settings = config.resolved(kind, embedded=base.facts["embedded"])
 
     def make(draft: Draft) -> None:
-        from teams_dagster.student.adapters import train_adapter
-
+        report = train_in_script(context, student_path(base), dataset, draft.folder, settings, config)
         folder = draft.folder / MODEL
-        report = train_adapter(
-            student_path(base),
-            read_examples(dataset, "train"),
-            read_examples(dataset, "validation"),
-            folder,
-            _adapter_config(config, kind, embedded=base.facts["embedded"]),
-            context.log.info,
-        )
-        (draft.folder / REPORT).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
         version = _adapter_version(folder, base.data_version)
-        row = _model_row(context, kind, version, MODEL, config, _sha256(folder / "adapter_model.safetensors")) | {
+        facts = adapter_facts(report, settings)
+        for warning in facts["warnings"]:
+            context.log.warning(warning)
+        card_of(base, dataset, version, settings, report).write(folder)
+        row = _model_row(context, settings.kind, version, MODEL, config, _weights_sha256(folder)) | {
             "dataset_version": dataset.data_version,
             "base_version": base.data_version,
         }
         write_table(draft.folder, "models", [row])
-        draft.finish(version, _adapter_facts(report))
+        draft.finish(version, facts)
 
     inputs = {"base_model": base.data_version, "instruction_dataset": dataset.data_version}
-    return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_adapter)
+    return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_adapter, resume=True)
 
 
-def _adapter_config(settings: AdapterSettings, kind: AdapterKind, *, embedded: bool):
-    default = embedded_adapter_config(kind) if embedded else AdapterConfig(kind=kind)
-    given = {name: value for name, value in settings.model_dump(exclude={"force"}).items() if value}
-    return default.model_copy(update=given)
-
-
-def _adapter_facts(report) -> dict[str, object]:
-    facts = {name: value for name, value in asdict(report).items() if name not in ("curve", "too_long")}
+def adapter_facts(report: dict[str, Any], settings: AdapterConfig) -> dict[str, Any]:
+    """What is kept of a training's report, with its settings and what to be warned of."""
+    facts = {name: value for name, value in report.items() if name not in ("curve", "too_long")}
+    few = too_few_updates(report["updates"])
+    losses = {name: [p[name] for p in report["curve"] if p[name] is not None] for name in ("loss", "validation_loss")}
     return facts | {
-        "too_long": len(report.too_long),
-        "final_loss": next((p.loss for p in reversed(report.curve) if p.loss is not None), None),
-        "validation_loss": next((p.validation_loss for p in reversed(report.curve) if p.validation_loss), None),
+        "too_long": len(report["too_long"]),
+        "settings": settings.model_dump(mode="json"),
+        "departures_from_paper": departures_from_paper(settings) if settings.template == "alpaca" else [],
+        "warnings": [few] if few else [],
+        "final_loss": losses["loss"][-1] if losses["loss"] else None,
+        "validation_loss": losses["validation_loss"][-1] if losses["validation_loss"] else None,
     }
+
+
+def card_of(
+    base: Artefact, dataset: Artefact, version: str, settings: AdapterConfig, report: dict[str, Any]
+) -> ModelCard:
+    """The card of a model trained on `dataset`."""
+    embedded = base.facts["embedded"]
+    student = "the embedded student" if embedded else base.facts["student"]
+    return ModelCard(
+        model_version=version,
+        base=student,
+        base_version=base.data_version,
+        base_on_hub=not embedded and not Path(student).is_dir(),
+        dataset=DataCard.from_json(dataset.path(CARD).read_text(encoding="utf-8")),
+        lineage_sha256=dataset.manifest["files"][LINEAGE],
+        config=settings,
+        report=report,
+    )
 
 
 def _adapter_version(folder: Path, base_version: str) -> str:
     """Hash of the adapter's files, without the path of its base, which says where the data lies and not what it is."""
+    others = {
+        path.name: _sha256(path)
+        for path in sorted(folder.iterdir())
+        if path.name not in ("adapter_config.json", "README.md")
+    }
+    if not (folder / "adapter_config.json").exists():  # every weight was trained
+        return content_hash("model", others)
     config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    others = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != "adapter_config.json"}
     return content_hash("adapter", config | {"base_model_name_or_path": base_version}, others)
+
+
+def _weights_sha256(folder: Path) -> str:
+    """Hash of the weights: of the one file that holds them, or of the hashes of several."""
+    files = sorted(folder.glob("*.safetensors"))
+    return _sha256(files[0]) if len(files) == 1 else content_hash(*map(_sha256, files))
 
 
 def _sha256(path: Path) -> str:
@@ -227,20 +242,20 @@ def _show_adapter(artefact: Artefact) -> dict[str, dg.MetadataValue | int | floa
     facts = artefact.facts
     kind = artefact.manifest["asset_key"].removesuffix("_model")
     picture = pictures.training_curves({kind: read_curve(artefact)})
-    plain = (
-        "updates",
-        "trainable_parameters",
-        "examples",
-        "response_tokens",
-        "too_long",
-        "device",
-        "dtype",
-        "template",
-    )
+    shown = ("kind", "updates", "kept_update", "trainable_parameters", "examples", "response_tokens", "too_long")
+    where = ("device", "processes", "dtype", "template")
     return {
         "training_curve": dg.MetadataValue.md(as_markdown_image(picture, f"Training of the {kind} adapter")),
-        **{name: facts[name] for name in plain},
+        **{name: facts[name] for name in (*shown, *where)},
         **{name: facts[name] for name in ("final_loss", "validation_loss") if facts[name] is not None},
         **({"four_bit": dg.MetadataValue.json(facts["four_bit"])} if facts["four_bit"] else {}),
+        "settings": dg.MetadataValue.json(facts["settings"]),
+        **(
+            {"departures_from_paper": ", ".join(facts["departures_from_paper"])}
+            if facts["departures_from_paper"]
+            else {}
+        ),
+        **({"warnings": ". ".join(facts["warnings"])} if facts["warnings"] else {}),
         "adapter": dg.MetadataValue.path(str(artefact.folder / MODEL)),
+        "card": dg.MetadataValue.path(str(artefact.folder / MODEL / "README.md")),
     }

@@ -11,6 +11,7 @@ import duckdb
 from pydantic import Field
 
 from assets.lineage import lineage_metadata
+from assets.model_jobs import merge_adapter, push_to_hub
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
@@ -142,7 +143,17 @@ def weekly_generation(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     return dg.RunRequest(run_key=week, partition_key=week)
 
 
-JOBS = [everything, train_policy, regenerate, retry_failed, fine_tune_and_evaluate, checks, trace_sample]
+JOBS = [
+    everything,
+    train_policy,
+    regenerate,
+    retry_failed,
+    fine_tune_and_evaluate,
+    merge_adapter,
+    push_to_hub,
+    checks,
+    trace_sample,
+]
 
 
 @dg.sensor(

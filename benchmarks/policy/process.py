@@ -42,12 +42,12 @@ def cost_of(work: Callable[[], object]) -> Cost:
     return Cost(seconds, cpu_s, (_peak_kb() - before_kb) / 1024, load())
 
 
-def in_new_process(made: type[Made], module: str, **options: object) -> Made:
-    """What `benchmarks.policy.<module>` prints as the last line of stdout: JSON that says a `made`.
+def in_new_process(made: type[Made], module: str, *, package: str = "benchmarks.policy", **options: object) -> Made:
+    """What a `module` of `package` prints as the last line of stdout: JSON that says a `made`.
 
     An option's value may be a list. Raises subprocess.CalledProcessError; what went wrong is on stderr.
     """
-    command = [sys.executable, "-m", f"benchmarks.policy.{module}"]
+    command = [sys.executable, "-m", f"{package}.{module}"]
     for name, value in options.items():
         values = value if isinstance(value, (list, tuple)) else [value]
         command += [f"--{name.replace('_', '-')}", *map(str, values)]

@@ -99,7 +99,7 @@ def render_card(card: DataCard, files: Collection[str]) -> str:
     """The text of the `README.md` beside `files`, which its header tells loaders to read."""
     sections = [
         _front_matter(card, files),
-        f"# {_inline(card.name)}",
+        f"# {inline(card.name)}",
         card.summary,
         f"Dataset version `{card.dataset_version}`, policy version `{', '.join(card.policy_versions)}`.",
         "## Examples",
@@ -110,18 +110,18 @@ def render_card(card: DataCard, files: Collection[str]) -> str:
         "\n".join(f"- `{name}`" for name in sorted(files)),
         "## Where it comes from",
         "Seeds: " + ", ".join(f"`{_code(source)}`, SHA-256 `{digest}`" for source, digest in card.seed_files) + ". "
-        f"Generations: {_inline(', '.join(card.generations)) or 'none'}.",
+        f"Generations: {inline(', '.join(card.generations)) or 'none'}.",
         _table(("role", "model"), ((role, "; ".join(models)) for role, models in sorted(card.models.items()))),
         "## What was left out",
         _table(("seed rows refused", "rows"), sorted(card.seeds_refused.items())),
         _table(("samples dropped", "samples"), sorted(card.dropped.items())),
-        _inline(card.contamination),
+        inline(card.contamination),
         "## What it cost",
-        f"{card.queries:,} queries, {_dollars(card.cost_nano_usd)}.",
+        f"{card.queries:,} queries, {dollars(card.cost_nano_usd)}.",
         "## Licence",
-        _inline(card.licence_note),
+        inline(card.licence_note),
         "## Limits",
-        "\n".join(f"- {_inline(limit)}" for limit in (*card.biases, *card.limits)),
+        "\n".join(f"- {inline(limit)}" for limit in (*card.biases, *card.limits)),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -136,7 +136,7 @@ def _front_matter(card: DataCard, files: Collection[str]) -> str:
         "tags": ["instruction-tuning", "synthetic", "teams-rl"],
         "configs": list(_configs(card, files)),
     }
-    lines = (f"{key}: {_yaml(value)}" for key, value in header.items() if value)
+    lines = (f"{key}: {yaml_value(value)}" for key, value in header.items() if value)
     return "\n".join(["---", *lines, "---"])
 
 
@@ -151,7 +151,7 @@ def _configs(card: DataCard, files: Collection[str]) -> Iterator[Mapping[str, ob
             return
 
 
-def _yaml(value: object) -> str:
+def yaml_value(value: object) -> str:
     """`value` as JSON, which is YAML, with YAML's own escapes for what is not ASCII."""
     return re.sub(r"[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", json.dumps(value, ensure_ascii=False))
 
@@ -164,19 +164,19 @@ def _size_category(total: int) -> str:
 
 def _table(header: tuple[str, str], rows: Iterable[tuple[str, object]]) -> str:
     body = [
-        f"| {_inline(name)} | {_inline(f'{value:,}' if isinstance(value, int) else str(value))} |"
-        for name, value in rows
+        f"| {inline(name)} | {inline(f'{value:,}' if isinstance(value, int) else str(value))} |" for name, value in rows
     ]
     return "\n".join([f"| {header[0]} | {header[1]} |", "|---|---|", *body]) if body else ""
 
 
-def _dollars(nano_usd: int | None) -> str:
+def dollars(nano_usd: int | None) -> str:
+    """A cost in words; None where it is not known."""
     if nano_usd is None:
         return "at a cost that is not known, because a model has no price in the table"
     return f"{nano_usd // NANO}.{nano_usd % NANO:09d} US dollars"
 
 
-def _inline(text: str) -> str:
+def inline(text: str) -> str:
     """`text` on one line, with no mark-up of its own."""
     return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", html.escape(" ".join(visible(text).split()), quote=False))
 

@@ -8,8 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from teams_dagster.dataset.formats import Format
 from teams_dagster.dataset.sample import Example
+from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.seed_splits import Split
 
 ROWS_AT_ONCE = 10_000
@@ -30,6 +33,15 @@ def export_dataset(folder: Path, splits: Mapping[Split, Iterable[Example]]) -> d
         _write(folder, names, examples)
         digests |= {name: sha256_of(folder / name) for name in names}
     return digests
+
+
+def examples_in(path: Path) -> Iterator[Example]:
+    """The examples of a split's Parquet file, in order; memory holds a few thousand of them."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE):
+            for row in batch.to_pylist():
+                instruction = Instruction(row["instruction"], row["input"])
+                yield Example(row["sample_id"], row["seed_id"], instruction, row["output"])
 
 
 def sha256_of(path: Path) -> str:

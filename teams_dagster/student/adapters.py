@@ -1,4 +1,4 @@
-"""LoRA (Hu et al. 2021, arXiv 2106.09685) and QLoRA adapters of a student, trained on the response only.
+"""LoRA (Hu et al. 2021, arXiv 2106.09685) and QLoRA adapters of a student, or the whole student, fine-tuned.
 
 TRL's SFTTrainer does the training. It takes examples that are already tokens with labels, so that the very encoding
 the evaluation uses is what is trained on, and it runs on CPUs, on GPUs and on NF4 bases alike.
@@ -6,33 +6,26 @@ the evaluation uses is what is trained on, and it runs on CPUs, on GPUs and on N
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
-from huggingface_hub import constants as hub_constants
-from peft import LoraConfig
-from transformers import PrinterCallback, TrainerCallback, set_seed
-from trl.trainer.sft_config import SFTConfig
-from trl.trainer.sft_trainer import SFTTrainer
 
 from teams_dagster.dataset.sample import Example
 from teams_dagster.student.adapter_config import AdapterConfig
-from teams_dagster.student.chat import Encoded, encode_examples, template_version
+from teams_dagster.student.chat import template_version
+from teams_dagster.student.checkpoints import checkpoint_to_resume
 from teams_dagster.student.curves import TrainingPoint
-from teams_dagster.student.loading import Recipe, Student, load_student
-from teams_dagster.student.quantisation import FourBitProof, prove_four_bit
+from teams_dagster.student.loading import Recipe, Student, load_student, load_tokenizer
+from teams_dagster.student.quantisation import FourBitProof, logits_of, prove_four_bit
+from teams_dagster.student.rows import encode_rows
 from teams_dagster.student.threads import threads_for
-
-POINTS = 25
-"""Training losses recorded over a run."""
-EVALUATIONS = 4
-"""Validation losses recorded after the first update, beside the one before it."""
+from teams_dagster.student.trainer import make_trainer, training_precision
 
 
 @dataclass(frozen=True)
@@ -41,6 +34,10 @@ class AdapterReport:
 
     kind: str
     updates: int
+    planned_updates: int
+    """More than `updates` where it stopped early."""
+    kept_update: int
+    """The update whose weights were kept: the last, or with early stopping that of the lowest validation loss."""
     trainable_parameters: int
     examples: int
     validation_examples: int
@@ -50,7 +47,10 @@ class AdapterReport:
     """Sample ids left out, of training and validation, because they exceed `max_length`."""
     template: str
     device: str
+    processes: int
     dtype: str
+    target_modules: tuple[str, ...]
+    """Kinds of layers that carry an adapter."""
     four_bit: FourBitProof | None
     """Packed bytes and logit gap of the base; None for LoRA."""
     curve: tuple[TrainingPoint, ...]
@@ -59,124 +59,93 @@ class AdapterReport:
 
 def train_adapter(
     base: str | Path,
-    train: Sequence[Example],
-    validation: Sequence[Example],
+    train: Iterable[Example],
+    validation: Iterable[Example],
     folder: Path,
     config: AdapterConfig,
     progress: Callable[[str], None] = lambda _: None,
+    *,
+    checkpoints: Path | None = None,
 ) -> AdapterReport:
-    """Trains an adapter of `base` on `train` and saves it to `folder` in PEFT format (safetensors) with its recipe.
+    """Trains `base` on `train`, and saves an adapter in PEFT format to `folder`, or for `full` the whole model.
 
-    `validation` is only measured. On a CPU the same arguments and number of threads give the same weights.
+    Everything is safetensors, with its recipe beside it. `validation` is only measured, unless `patience` stops by it.
+    On a CPU the same arguments and number of threads give the same weights. With a folder for `checkpoints`, a training
+    that was killed goes on from its last one and ends with the same weights and curve; the caller removes them.
 
-    Raises ValueError when `train` is empty or none of it fits `max_length`.
+    Raises ValueError when `train` is empty, none of it fits `max_length`, or `patience` has no validation to look at.
     """
-    if not train:
+    tokenizer, _ = load_tokenizer(base, config.template)
+    rows = encode_rows(tokenizer, train, config.max_length)
+    held = encode_rows(tokenizer, validation, config.max_length)
+    if not len(rows):
         raise ValueError("no training examples: make the instruction dataset first")
-    student = load_student(base, four_bit=config.kind == "qlora")
-    rows, too_long = encode_examples(student.tokenizer, train, config.max_length)
-    held, held_too_long = encode_examples(student.tokenizer, validation, config.max_length)
-    proof = _proof(base, student, rows[0]) if student.four_bit else None
-    with threads_for(student.model), tempfile.TemporaryDirectory(prefix="teams-trainer-") as scratch:
-        trainer = _trainer(student, rows, held, config, scratch, progress)
-        trainer.train()
-    trainer.model.save_pretrained(str(folder), save_embedding_layers=False)
-    (folder / "README.md").unlink()  # PEFT's model card: a form with nothing filled in
-    Recipe(config.kind, student.template, template_version(student.tokenizer), config.max_length).save(folder)
+    if config.patience is not None and not len(held):
+        raise ValueError(f"patience {config.patience} needs validation examples, and there are none: leave it out")
+    student, proof = _load(base, config, probe=rows.table["input_ids"][0].as_py())
+    scratch = tempfile.TemporaryDirectory(prefix="teams-trainer-") if checkpoints is None else nullcontext(checkpoints)
+    with threads_for(student.model), scratch as place:
+        trainer, rhythm = make_trainer(student, rows, held, config, Path(place), progress)
+        last = checkpoint_to_resume(Path(place), rhythm.updates, config.patience)
+        if last is not None:
+            progress(f"going on from {last.name} of an interrupted training")
+            trainer.args.eval_on_start = False  # the base was measured when the training began
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    _save(trainer, student, folder, config)
+    best = trainer.state.best_global_step if config.patience is not None else None
     return AdapterReport(
         kind=config.kind,
         updates=trainer.state.global_step,
+        planned_updates=rhythm.updates,
+        kept_update=best or trainer.state.global_step,
         trainable_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         examples=len(rows),
         validation_examples=len(held),
-        response_tokens=sum(row.response_tokens for row in rows),
-        too_long=(*too_long, *held_too_long),
+        response_tokens=rows.response_tokens,
+        too_long=(*rows.too_long, *held.too_long),
         template=student.template,
-        device=str(student.model.device),
+        device=str(trainer.model.device),
+        processes=trainer.args.world_size,
         dtype=str(student.model.dtype).removeprefix("torch."),
+        target_modules=_targets(trainer.model),
         four_bit=proof,
         curve=_curve(trainer.state.log_history),
     )
 
 
-def _trainer(
-    student: Student,
-    train: Sequence[Encoded],
-    validation: Sequence[Encoded],
-    config: AdapterConfig,
-    scratch: str,
-    progress: Callable[[str], None],
-) -> Any:
-    """An SFTTrainer ready to run: no reports, no checkpoints, no usage ping."""
-    _silence_usage_ping()
-    gpu = torch.cuda.is_available()
-    per_update = config.batch_size * config.gradient_accumulation
-    updates = config.max_steps or max(1, round(config.epochs * -(-len(train) // per_update)))
-    set_seed(config.seed)  # the adapter's first weights are drawn when the trainer is made
-    trainer: Any = SFTTrainer(
-        model=student.model,
-        args=SFTConfig(
-            output_dir=scratch,
-            max_steps=updates,
-            per_device_train_batch_size=config.batch_size,
-            per_device_eval_batch_size=config.batch_size,
-            gradient_accumulation_steps=config.gradient_accumulation,
-            activation_checkpointing=gpu,
-            learning_rate=config.learning_rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=max(1, updates // 20),
-            logging_steps=max(1, updates // POINTS),
-            eval_strategy="steps" if validation else "no",
-            eval_steps=max(1, updates // EVALUATIONS),
-            eval_on_start=bool(validation),
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            bf16=gpu,
-            use_cpu=not gpu,
-            train_sampling_strategy="group_by_length",
-            max_length=None,
-            seed=config.seed,
-            data_seed=config.seed,
-        ),
-        train_dataset=_dataset(train),
-        eval_dataset=_dataset(validation) if validation else None,
-        processing_class=student.tokenizer,
-        callbacks=[_Progress(f"training the {config.kind} adapter", progress)],
-        peft_config=LoraConfig(
-            r=config.rank,
-            lora_alpha=config.alpha,
-            lora_dropout=config.dropout,
-            target_modules=config.target_modules,
-            task_type="CAUSAL_LM",
-        ),
+def _save(trainer: Any, student: Student, folder: Path, config: AdapterConfig) -> None:
+    """Writes weights and recipe, by the first process alone; weights that are spread over several are gathered."""
+    spread = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped) if spread else None
+    if not trainer.is_world_process_zero():
+        return
+    if config.kind == "full":
+        trainer.model.save_pretrained(str(folder), state_dict=weights)
+        student.tokenizer.save_pretrained(str(folder))
+    else:
+        trainer.model.save_pretrained(str(folder), state_dict=weights, save_embedding_layers=False)
+        (folder / "README.md").unlink()  # PEFT's model card: a form with nothing filled in
+    Recipe(config.kind, student.template, template_version(student.tokenizer), config.max_length).save(folder)
+
+
+def _load(base: str | Path, config: AdapterConfig, probe: list[int]) -> tuple[Student, FourBitProof | None]:
+    """The base as it is trained, and for QLoRA the proof that it is in 4 bits."""
+    dtype = torch.float32 if config.kind == "full" else training_precision(config)
+    load = partial(load_student, base, dtype=dtype, template=config.template)
+    if config.kind != "qlora":
+        return load(), None
+    # In float only to be asked once, beside no other model and on no GPU: a training takes no more memory for it
+    full = logits_of(load(place="cpu").model, probe)
+    student = load(four_bit=True, double_quantisation=config.double_quantisation)
+    return student, prove_four_bit(student.model, full, probe)
+
+
+def _targets(model: Any) -> tuple[str, ...]:
+    return tuple(
+        sorted(
+            {name.split(".lora_A")[0].rsplit(".", 1)[-1] for name, _ in model.named_parameters() if ".lora_A" in name}
+        )
     )
-    trainer.remove_callback(PrinterCallback)
-    if not gpu:  # the trainer makes QLoRA's adapter bfloat16: on a CPU that is slower and loses small updates
-        for parameter in trainer.model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
-    return trainer
-
-
-def _silence_usage_ping() -> None:
-    """TRL reports each trainer to a usage server unless told not to, here and in processes started from here."""
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    hub_constants.HF_HUB_DISABLE_TELEMETRY = True  # read when the library was imported, perhaps before the line above
-
-
-def _dataset(examples: Sequence[Encoded]) -> Dataset:
-    return Dataset.from_dict(
-        {
-            "input_ids": [list(example.input_ids) for example in examples],
-            "labels": [list(example.labels) for example in examples],
-        }
-    )
-
-
-def _proof(base: str | Path, student: Student, probe: Encoded) -> FourBitProof:
-    full = load_student(base)
-    return prove_four_bit(student.model, full.model, list(probe.input_ids))
 
 
 def _curve(history: Sequence[dict[str, Any]]) -> tuple[TrainingPoint, ...]:
@@ -187,21 +156,3 @@ def _curve(history: Sequence[dict[str, Any]]) -> tuple[TrainingPoint, ...]:
         return next((float(e[name]) for e in history if e["step"] == step and name in e), None)
 
     return tuple(TrainingPoint(step, at(step, "loss"), at(step, "eval_loss")) for step in steps)
-
-
-class _Progress(TrainerCallback):
-    """Tells `progress` each loss the trainer logs, and ties each pass's order to the seed."""
-
-    def __init__(self, label: str, progress: Callable[[str], None]) -> None:
-        self._label = label
-        self._progress = progress
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        # Grouping by length draws from the global stream, which an evaluation before would have moved on
-        torch.manual_seed(args.seed + round(state.epoch or 0))
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        names = {"loss": "loss", "eval_loss": "validation loss"}
-        losses = [f"{names[key]} {float(value):.3f}" for key, value in (logs or {}).items() if key in names]
-        if losses:
-            self._progress(f"{self._label}: step {state.global_step}/{state.max_steps}, {', '.join(losses)}")

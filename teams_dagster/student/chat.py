@@ -6,7 +6,6 @@ look useless.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -107,25 +106,6 @@ def encode_example(tokenizer: PreTrainedTokenizerBase, example: Example, max_len
     if length > max_length:
         raise ExampleTooLong(f"sample {example.sample_id} has {length} tokens, more than max_length {max_length}")
     return Encoded(tuple(prompt + response), tuple([MASKED] * len(prompt) + response))
-
-
-def encode_examples(
-    tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], max_length: int
-) -> tuple[list[Encoded], list[str]]:
-    """Encodes what fits; returns it with the sample ids of what does not, in order.
-
-    Raises ValueError when nothing fits.
-    """
-    encoded: list[Encoded] = []
-    too_long: list[str] = []
-    for example in examples:
-        try:
-            encoded.append(encode_example(tokenizer, example, max_length))
-        except ExampleTooLong:
-            too_long.append(example.sample_id)
-    if examples and not encoded:
-        raise ValueError(f"none of {len(examples)} examples fits in max_length {max_length} tokens: raise it")
-    return encoded, too_long
 
 
 def _render(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from teams_dagster.student.adapter_config import Template
 from teams_dagster.student.chat import ALPACA_TEMPLATE, template, template_version
 from teams_dagster.student.quantisation import keep_differentiable, nf4
 from teams_dagster.student.quiet import quieten_transformers
@@ -58,40 +60,61 @@ class Recipe:
         return cls(**json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8")))
 
 
+def wanted_template(recipe: Recipe) -> Template:
+    """What to ask `load_tokenizer` for, so that prompts are those of a training."""
+    return "alpaca" if recipe.template == ALPACA_TEMPLATE else "auto"
+
+
 def device() -> str:
-    """`cuda` when there is a GPU, else `cpu`."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    """`cuda` when there is a GPU (of several processes on one machine, each has its own), else `cpu`."""
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
 
 
 def compute_dtype() -> torch.dtype:
-    """bfloat16 on a GPU, float32 on a CPU (where bfloat16 is slower and loses small updates)."""
-    return torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    """bfloat16 on a GPU that has it, else float32 (on a CPU bfloat16 is slower and loses small updates)."""
+    return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float32
 
 
-def load_tokenizer(path: str | Path) -> tuple[PreTrainedTokenizerBase, str]:
-    """The tokenizer at `path` and the name of its template: its own, or Alpaca's where it brings none."""
+def load_tokenizer(path: str | Path, wanted: Template = "auto") -> tuple[PreTrainedTokenizerBase, str]:
+    """The tokenizer at `path` and the name of its template: by default its own, or Alpaca's where it brings none.
+
+    Raises ValueError where its own is `wanted` and there is none.
+    """
     tokenizer = AutoTokenizer.from_pretrained(str(path))
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
-    if tokenizer.chat_template is not None:
+    if tokenizer.chat_template is None and wanted == "tokenizer":
+        raise ValueError(f"template: the tokenizer of {path} brings no chat template; choose alpaca or auto")
+    if tokenizer.chat_template is not None and wanted != ALPACA_TEMPLATE:
         return tokenizer, "tokenizer"
-    tokenizer.chat_template = template(ALPACA_TEMPLATE)
+    begins = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
+    tokenizer.chat_template = ("{{- bos_token -}}" if begins else "") + template(ALPACA_TEMPLATE)
     return tokenizer, ALPACA_TEMPLATE
 
 
-def load_student(path: str | Path, *, four_bit: bool = False) -> Student:
-    """The base at `path` (a folder or a hub id), on the GPU in bfloat16 when there is one.
+def load_student(
+    path: str | Path,
+    *,
+    four_bit: bool = False,
+    dtype: torch.dtype | None = None,
+    template: Template = "auto",
+    double_quantisation: bool = True,
+    place: str | None = None,
+) -> Student:
+    """The base at `path` (a folder or a hub id), on the GPU when there is one, in `dtype` (by default bfloat16 there).
 
-    `four_bit` loads its linear layers as NF4. Raises OSError, by transformers, when nothing can be loaded from `path`.
+    `four_bit` loads its linear layers as NF4; `place` names another device. Raises OSError, by transformers, when
+    nothing can be loaded from `path`.
     """
     quieten_transformers()
-    tokenizer, name = load_tokenizer(path)
+    tokenizer, name = load_tokenizer(path, template)
+    precision = compute_dtype() if dtype is None else dtype
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         str(path),
-        dtype=compute_dtype(),
-        device_map={"": device()},
-        quantization_config=nf4(compute_dtype()) if four_bit else None,
+        dtype=precision,
+        device_map=None if _spread_by_launcher() else {"": place or device()},
+        quantization_config=nf4(precision, double=double_quantisation) if four_bit else None,
         use_safetensors=True,
     )
     if four_bit:
@@ -100,21 +123,32 @@ def load_student(path: str | Path, *, four_bit: bool = False) -> Student:
     return Student(model, tokenizer, name, four_bit)
 
 
-def load_adapter(base: str | Path, folder: Path) -> Student:
-    """The adapter in `folder` on `base`, in 4 bits if it was trained so.
+def _spread_by_launcher() -> bool:
+    """Whether accelerate will spread the weights over devices by itself (FSDP, DeepSpeed)."""
+    return any(os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
+
+
+def load_adapter(base: str | Path, folder: Path, *, four_bit: bool | None = None) -> Student:
+    """The adapter in `folder` on `base`, in 4 bits if it was trained so; or the model there, if all of it was trained.
+
+    `four_bit` says otherwise about the base.
 
     Raises ValueError when the base's tokenizer renders prompts otherwise than at training.
     """
     from peft import PeftModel
 
     recipe = Recipe.load(folder)
-    student = load_student(base, four_bit=recipe.kind == "qlora")
+    where = folder if recipe.kind == "full" else base
+    packed = recipe.kind == "qlora" if four_bit is None else four_bit
+    student = load_student(where, four_bit=packed, template=wanted_template(recipe))
     found = template_version(student.tokenizer)
     if found != recipe.template_version:
         raise ValueError(
             f"the adapter in {folder} was trained with chat template and tokens {recipe.template_version}, but "
             f"{base} has {found}: train it again on this base, or load the base it was trained on"
         )
+    if recipe.kind == "full":
+        return student
     model = PeftModel.from_pretrained(student.model, str(folder))
     model.eval()
     return Student(model, student.tokenizer, student.template, student.four_bit)

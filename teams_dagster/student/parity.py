@@ -17,7 +17,7 @@ from teams_dagster.student.chat import (
     template_version,
     user_message,
 )
-from teams_dagster.student.loading import Recipe, load_tokenizer
+from teams_dagster.student.loading import Recipe, load_tokenizer, wanted_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -30,8 +30,9 @@ def parity_faults(trained_on: str | Path, used: str | Path, recipe: Recipe, exam
 
     `used` is the base that evaluation and generation load. Raises OSError, by transformers, when one is gone.
     """
-    then, _ = load_tokenizer(trained_on)
-    now, name = load_tokenizer(used)
+    wanted = wanted_template(recipe)
+    then, _ = load_tokenizer(trained_on, wanted)
+    now, name = load_tokenizer(used, wanted)
     return [
         *_recorded(then, now, name, recipe),
         *_rendered(then, now, example),

@@ -28,12 +28,12 @@ class FourBitProof:
         return 8 * self.packed_bytes / self.weights
 
 
-def nf4(compute_dtype: torch.dtype) -> BitsAndBytesConfig:
-    """NF4 with double quantisation (section 3 of the paper); products are computed in `compute_dtype`."""
+def nf4(compute_dtype: torch.dtype, *, double: bool = True) -> BitsAndBytesConfig:
+    """NF4, `double` quantised (section 3 of the paper) unless told otherwise; products are in `compute_dtype`."""
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
+        bnb_4bit_use_double_quant=double,
         bnb_4bit_compute_dtype=compute_dtype,
     )
 
@@ -52,23 +52,26 @@ def keep_differentiable(model: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def prove_four_bit(quantised: Any, full: Any, probe: list[int]) -> FourBitProof:
-    """Counts the packed bytes of `quantised` and compares its logits with those of `full` on the tokens `probe`.
+@torch.inference_mode()
+def logits_of(model: Any, probe: list[int]) -> torch.Tensor:
+    """The logits on the tokens `probe`, as float32 on the CPU."""
+    return model(input_ids=torch.tensor([probe], device=model.device)).logits.float().cpu()
 
-    Raises ValueError when no layer of `quantised` is 4-bit.
+
+def prove_four_bit(quantised: Any, full: torch.Tensor, probe: list[int]) -> FourBitProof:
+    """Counts the packed bytes of `quantised` and compares its logits on `probe` with `full`, the float base's.
+
+    The float base's logits are taken before, so that both models need not be in memory at once. Raises ValueError when
+    no layer of `quantised` is 4-bit.
     """
     from bitsandbytes.nn.modules import Linear4bit
 
     layers: list[Any] = [module for module in quantised.modules() if isinstance(module, Linear4bit)]
     if not layers:
         raise ValueError("no layer of this model is 4-bit: load it with the NF4 configuration")
-    ids = torch.tensor([probe])
-    with torch.inference_mode():
-        packed_logits = quantised(input_ids=ids.to(quantised.device)).logits.float().cpu()
-        full_logits = full(input_ids=ids.to(full.device)).logits.float().cpu()
     return FourBitProof(
         layers=len(layers),
         weights=sum(layer.in_features * layer.out_features for layer in layers),
         packed_bytes=sum(layer.weight.numel() * layer.weight.element_size() for layer in layers),
-        logit_gap=(packed_logits - full_logits).abs().max().item(),
+        logit_gap=(logits_of(quantised, probe) - full).abs().max().item(),
     )

@@ -11,7 +11,13 @@ import torch
 
 from teams_dagster.dataset.sample import Example
 from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.student.adapter_config import AdapterConfig, AdapterKind
+from teams_dagster.student.adapter_config import (
+    AdapterConfig,
+    AdapterKind,
+    departures_from_paper,
+    paper_config,
+    too_few_updates,
+)
 from teams_dagster.student.adapters import AdapterReport, train_adapter
 from teams_dagster.student.chat import encode_example
 from teams_dagster.student.loading import load_adapter, load_student
@@ -154,3 +160,72 @@ def test_settings_that_make_no_sense_are_refused() -> None:
     for wrong in ({"rank": 0}, {"learning_rate": 0.0}, {"dropout": 1.0}, {"unknown": 1}):
         with pytest.raises(ValueError, match="validation error"):
             config("lora", **wrong)
+
+
+def test_a_training_that_was_cut_off_ends_with_the_same_weights_and_curve(
+    base: Path, examples: list[Example], tmp_path: Path
+) -> None:
+    settings = config("lora", max_steps=10, batch_size=2, dropout=0.1, checkpoint_every=2)
+    whole = train_adapter(base, examples[:6], examples[6:], tmp_path / "whole", settings)
+
+    def cut(line: str) -> None:
+        if "step 7/" in line:
+            raise KeyboardInterrupt
+
+    checkpoints = tmp_path / "checkpoints"
+    with pytest.raises(KeyboardInterrupt):
+        train_adapter(base, examples[:6], examples[6:], tmp_path / "cut", settings, cut, checkpoints=checkpoints)
+    said: list[str] = []
+    again = train_adapter(
+        base, examples[:6], examples[6:], tmp_path / "cut", settings, said.append, checkpoints=checkpoints
+    )
+    assert said[0] == "going on from checkpoint-6 of an interrupted training"
+    assert again == whole
+    name = "adapter_model.safetensors"
+    assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_training_that_gets_worse_stops_and_keeps_the_best(
+    base: Path, examples: list[Example], tmp_path: Path
+) -> None:
+    settings = config("lora", learning_rate=0.03, max_steps=40, batch_size=2, patience=2, evaluations=20)
+    report = train_adapter(base, examples[:6], examples[6:], tmp_path, settings)
+    losses = {p.step: p.validation_loss for p in report.curve if p.validation_loss is not None}
+    assert report.updates < report.planned_updates == 40
+    kept = min((step for step in losses if step), key=lambda step: losses[step])
+    assert report.kept_update == kept
+    student = load_adapter(base, tmp_path)
+    scores = score_encoded(student, [encode_example(student.tokenizer, e, 1000) for e in examples[6:]])
+    loss = -sum(s.log_probability for s in scores) / sum(s.tokens for s in scores)
+    assert loss == pytest.approx(losses[kept], abs=1e-3)
+
+
+def test_patience_without_validation_is_an_error(base: Path, examples: list[Example], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="patience 1 needs validation examples"):
+        train_adapter(base, examples, [], tmp_path, config("lora", patience=1))
+
+
+def test_full_fine_tuning_saves_a_model_that_loads_as_it_was_trained(
+    base: Path, examples: list[Example], tmp_path: Path
+) -> None:
+    settings = paper_config("full").model_copy(update={"max_steps": 2, "gradient_accumulation": 1})
+    report = train_adapter(base, examples[:6], examples[6:], tmp_path, settings)
+    assert report.trainable_parameters > 700_000
+    assert (report.template, load_adapter(base, tmp_path).template) == ("alpaca", "alpaca")
+    assert {path.suffix for path in tmp_path.iterdir()} <= {".json", ".safetensors", ".jinja"}
+
+
+def test_the_papers_adapter_says_how_it_departs_from_the_paper() -> None:
+    assert departures_from_paper(paper_config("full")) == []
+    assert departures_from_paper(paper_config("lora")) == [
+        "lora instead of full fine-tuning",
+        "learning_rate 0.0002 instead of 2e-05",
+    ]
+    kept = ("template", "max_length", "epochs", "scheduler", "warmup_updates")
+    full, lora = paper_config("full"), paper_config("lora")
+    assert [getattr(lora, name) for name in kept] == [getattr(full, name) for name in kept]
+
+
+def test_few_updates_are_said_to_be_few() -> None:
+    assert "only 99 updates" in (too_few_updates(99) or "")
+    assert too_few_updates(100) is None

@@ -11,7 +11,6 @@ from teams_dagster.student.chat import (
     MASKED,
     ExampleTooLong,
     encode_example,
-    encode_examples,
     encode_prompt,
     encode_response,
     render_prompt,
@@ -19,6 +18,7 @@ from teams_dagster.student.chat import (
     template_version,
 )
 from teams_dagster.student.loading import Student
+from teams_dagster.student.rows import encode_rows
 from teams_dagster.student.tokenizer import train_tokenizer
 
 TOKENIZER = train_tokenizer(["a few words to learn the bytes from"], vocabulary=270)
@@ -66,11 +66,19 @@ def test_what_does_not_fit_is_named_and_never_cut(student: Student, examples: li
     long = Example("long", "seed-9", Instruction("Repeat."), "again and " * 100)
     with pytest.raises(ExampleTooLong, match="long"):
         encode_example(student.tokenizer, long, 64)
-    encoded, too_long = encode_examples(student.tokenizer, [*examples, long], 64)
-    assert too_long == ["long"]
-    assert len(encoded) == len(examples)
+    rows = encode_rows(student.tokenizer, [*examples, long], 64)
+    assert rows.too_long == ("long",)
+    assert len(rows) == len(examples)
     with pytest.raises(ValueError, match="raise it"):
-        encode_examples(student.tokenizer, [long], 64)
+        encode_rows(student.tokenizer, [long], 64)
+
+
+def test_rows_are_the_examples_tokens_with_loss_on_the_response(student: Student, examples: list[Example]) -> None:
+    rows = encode_rows(student.tokenizer, examples, 64)
+    encoded = [encode_example(student.tokenizer, example, 64) for example in examples]
+    assert rows.table["input_ids"].to_pylist() == [list(e.input_ids) for e in encoded]
+    assert rows.table["labels"].to_pylist() == [list(e.labels) for e in encoded]
+    assert rows.response_tokens == sum(e.response_tokens for e in encoded)
 
 
 def test_the_alpaca_template_writes_alpacas_two_prompts() -> None:

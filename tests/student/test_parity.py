@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +79,15 @@ def test_another_end_token_is_told(base: Path, other: Path, recipe: Recipe, exam
     assert "the end-of-sequence token is not that of training" in faults
 
 
-def test_a_template_that_came_from_elsewhere_is_told(base: Path, recipe: Recipe, examples: list[Example]) -> None:
-    faults = parity_faults(base, base, replace(recipe, template="alpaca"), examples[0])
-    assert faults == ["the template at training was alpaca, now it is tokenizer"]
+def test_a_template_that_is_gone_is_told(base: Path, other: Path, recipe: Recipe, examples: list[Example]) -> None:
+    (other / "chat_template.jinja").unlink()
+    faults = parity_faults(base, other, recipe, examples[0])
+    assert faults[0] == "the template at training was tokenizer, now it is alpaca"
+
+
+def test_a_template_that_was_chosen_at_training_is_the_one_that_is_compared(
+    base: Path, examples: list[Example]
+) -> None:
+    tokenizer, name = load_tokenizer(base, "alpaca")
+    recipe = Recipe("lora", name, template_version(tokenizer), 512)
+    assert parity_faults(base, base, recipe, examples[0]) == []

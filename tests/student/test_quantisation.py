@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from teams_dagster.student.loading import Student, load_student
-from teams_dagster.student.quantisation import prove_four_bit
+from teams_dagster.student.quantisation import logits_of, prove_four_bit
 
 
 def test_gradients_still_flow_after_an_evaluation_pass(base: Path) -> None:
@@ -31,4 +31,4 @@ def test_gradients_still_flow_after_an_evaluation_pass(base: Path) -> None:
 
 def test_a_float_model_cannot_be_proved_four_bit(student: Student) -> None:
     with pytest.raises(ValueError, match="no layer of this model is 4-bit"):
-        prove_four_bit(student.model, student.model, [5, 6, 7])
+        prove_four_bit(student.model, logits_of(student.model, [5, 6, 7]), [5, 6, 7])

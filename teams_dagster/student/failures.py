@@ -1,0 +1,49 @@
+"""Why a training failed, and which setting to change: for people who read a run's log."""
+
+from __future__ import annotations
+
+import signal
+
+from teams_dagster.student.adapter_config import AdapterConfig
+
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+
+
+def why_it_failed(error: BaseException, config: AdapterConfig) -> str:
+    """The cause in words; where memory ran out, with the settings that need less."""
+    said = f"{type(error).__name__}: {error}".strip().removesuffix(":")
+    if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or _tells_of_memory(str(error)):
+        return f"out of memory ({said.splitlines()[0]}). {less_memory(config)}"
+    return said
+
+
+def why_it_ended(code: int, config: AdapterConfig, *, launched: bool) -> str:
+    """What an exit code means where the training could not say anything itself."""
+    if code in _KILLED:
+        return f"was killed (exit code {code}), probably because memory ran out. {less_memory(config)}"
+    if code < 0:
+        return f"was ended by signal {signal.Signals(-code).name}: its last lines are in the step's standard error"
+    if launched:
+        return (
+            f"ended with its launcher, code {code}; the lines in the step's standard error say which process failed."
+            f" If one was killed, memory probably ran out. {less_memory(config)}"
+        )
+    return f"ended with code {code}: its last lines are in the step's standard error"
+
+
+def less_memory(config: AdapterConfig) -> str:
+    """What to change so that a training with these settings takes less memory, the gentlest first."""
+    advice = []
+    if config.batch_size > 1:
+        twice = config.gradient_accumulation * 2
+        advice.append(f"batch_size {config.batch_size // 2} with gradient_accumulation {twice} (the same update)")
+    if config.gradient_checkpointing is not True:
+        advice.append("gradient_checkpointing: true")
+    if config.kind != "qlora":
+        advice.append("qlora_model instead" if config.kind == "lora" else "an adapter instead of every weight")
+    advice.append(f"a max_length below {config.max_length} (longer examples are left out)")
+    return f"Less memory takes: {', '.join(advice)}"
+
+
+def _tells_of_memory(text: str) -> bool:
+    return any(words in text for words in ("out of memory", "can't allocate memory", "Cannot allocate memory"))

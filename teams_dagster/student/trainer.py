@@ -1,0 +1,214 @@
+"""TRL's SFTTrainer, set up so that a training is a function of its settings, examples and seed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import torch
+from datasets import Dataset
+from huggingface_hub import constants as hub_constants
+from peft import LoraConfig
+from transformers import PrinterCallback, TrainerCallback, set_seed
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from teams_dagster.student.adapter_config import AdapterConfig
+from teams_dagster.student.checkpoints import mark_complete, stalled, validation_losses
+from teams_dagster.student.loading import Student
+from teams_dagster.student.rows import Rows
+from teams_dagster.student.sampling import LengthGrouped
+
+POINTS = 25
+"""Training losses recorded over a run."""
+CHECKPOINTS = 10
+"""Checkpoints written over a run, where the settings do not say how often."""
+KEPT = 2
+"""Checkpoints that lie on the disk at once, besides the best one."""
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """When a training logs, measures and saves, in updates."""
+
+    updates: int
+    logging: int
+    evaluation: int
+    saving: int
+
+    @classmethod
+    def of(cls, config: AdapterConfig, rows: int, processes: int) -> Rhythm:
+        """For `rows` a pass, shared by `processes`.
+
+        Losses are logged when a checkpoint is written: a mean over updates on both sides of it would be lost. Where
+        the best checkpoint is wanted, one is written at each evaluation.
+        """
+        per_update = config.batch_size * config.gradient_accumulation * processes
+        updates = config.max_steps or max(1, round(config.epochs * -(-rows // per_update)))
+        logging = max(1, updates // POINTS)
+        evaluation = -(-updates // config.evaluations)  # the last one falls on the last update
+        if config.patience is not None:
+            evaluation = _multiple(evaluation, logging)
+            return cls(updates, logging, evaluation, evaluation)
+        saving = config.checkpoint_every or max(1, updates // CHECKPOINTS)
+        return cls(updates, logging, evaluation, _multiple(saving, logging))
+
+
+def _multiple(number: int, of: int) -> int:
+    return -(-number // of) * of
+
+
+def training_precision(config: AdapterConfig) -> torch.dtype:
+    """What products are computed in. Raises ValueError where bf16 is asked for on a GPU that has none."""
+    gpu = torch.cuda.is_available()
+    has_bf16 = gpu and torch.cuda.is_bf16_supported()
+    if config.precision == "bf16" and gpu and not has_bf16:
+        raise ValueError("precision bf16: this GPU does not have it; choose fp32 or auto")
+    return torch.bfloat16 if config.precision == "bf16" or (config.precision == "auto" and has_bf16) else torch.float32
+
+
+def make_trainer(
+    student: Student,
+    train: Rows,
+    validation: Rows,
+    config: AdapterConfig,
+    checkpoints: Path,
+    progress: Callable[[str], None],
+) -> tuple[Any, Rhythm]:
+    """A trainer ready to run, and its rhythm: no reports, no usage ping."""
+    _silence_usage_ping()
+    set_seed(config.seed)  # the adapter's first weights are drawn when the trainer is made
+    held = _dataset(validation) if len(validation) else None
+    arguments = _arguments(config, checkpoints, held is not None)
+    trainer: Any = _Trainer(
+        model=student.model,
+        args=arguments,
+        train_dataset=_dataset(train),
+        eval_dataset=held,
+        processing_class=student.tokenizer,
+        peft_config=None if config.kind == "full" else _lora(config),
+    )
+    rhythm = Rhythm.of(config, len(trainer.train_dataset), arguments.world_size)
+    _follow(trainer.args, rhythm, config)
+    trainer.add_callback(_Discipline(trainer, config, rhythm, checkpoints, progress))
+    trainer.remove_callback(PrinterCallback)
+    if not torch.cuda.is_available():  # QLoRA's adapter is made bfloat16: on a CPU slower, and it loses small updates
+        for parameter in trainer.model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+    return trainer, rhythm
+
+
+def _arguments(config: AdapterConfig, checkpoints: Path, validated: bool) -> SFTConfig:
+    gpu = torch.cuda.is_available()
+    best = config.patience is not None and validated
+    return SFTConfig(
+        output_dir=str(checkpoints),
+        max_steps=1,  # set once the packed rows are counted
+        per_device_train_batch_size=config.batch_size,
+        per_device_eval_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.gradient_accumulation,
+        activation_checkpointing=gpu if config.gradient_checkpointing is None else config.gradient_checkpointing,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.scheduler,
+        eval_strategy="steps" if validated else "no",
+        eval_on_start=validated,
+        load_best_model_at_end=best,
+        metric_for_best_model="eval_loss" if best else None,
+        save_strategy="steps",
+        save_total_limit=KEPT,
+        report_to="none",
+        disable_tqdm=True,
+        bf16=training_precision(config) is torch.bfloat16,
+        use_cpu=not gpu,
+        packing=config.packing,
+        max_length=config.max_length if config.packing else None,
+        eval_packing=False,
+        seed=config.seed,
+        data_seed=config.seed,
+    )
+
+
+def _follow(arguments: SFTConfig, rhythm: Rhythm, config: AdapterConfig) -> None:
+    arguments.max_steps = rhythm.updates
+    arguments.logging_steps = rhythm.logging
+    arguments.eval_steps = rhythm.evaluation
+    arguments.save_steps = rhythm.saving
+    warmup = config.warmup_updates
+    arguments.warmup_steps = max(1, rhythm.updates // 20) if warmup is None else warmup
+
+
+def _lora(config: AdapterConfig) -> LoraConfig:
+    return LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=config.target_modules,
+        task_type="CAUSAL_LM",
+    )
+
+
+def _silence_usage_ping() -> None:
+    """TRL reports each trainer to a usage server unless told not to, here and in processes started from here."""
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    hub_constants.HF_HUB_DISABLE_TELEMETRY = True  # read when the library was imported, perhaps before the line above
+
+
+def _dataset(rows: Rows) -> Dataset:
+    return Dataset(rows.table)
+
+
+class _Trainer(SFTTrainer):
+    """The trainer with an order of examples of its own."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGrouped:
+        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
+        lengths = pc.call_function("list_value_length", [dataset.data.column("input_ids")]).to_pylist()
+        arguments: Any = self.args
+        per_update = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
+        self.order = LengthGrouped(lengths, per_update, arguments.seed)
+        return self.order
+
+
+class _Discipline(TrainerCallback):
+    """Ties order and dropout to the seed, tells of losses, stops early, measures at the end, marks checkpoints."""
+
+    def __init__(
+        self, trainer: Any, config: AdapterConfig, rhythm: Rhythm, checkpoints: Path, progress: Callable[[str], None]
+    ) -> None:
+        self._trainer = trainer
+        self._config = config
+        self._rhythm = rhythm
+        self._checkpoints = checkpoints
+        self._progress = progress
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._trainer.order.epoch = int(state.epoch or 0)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        # Each update draws from its own stream: what was drawn before, by an evaluation or a first start, is nothing
+        torch.manual_seed((args.seed * 1_000_003 + state.global_step) * 1_009 + args.process_index)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step >= state.max_steps and str(args.eval_strategy.value) != "no":
+            control.should_evaluate = True
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        patience = self._config.patience
+        if patience is not None and stalled(validation_losses(state.log_history), patience):
+            control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            mark_complete(self._checkpoints, state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        names = {"loss": "loss", "eval_loss": "validation loss"}
+        losses = [f"{names[key]} {float(value):.3f}" for key, value in (logs or {}).items() if key in names]
+        if losses and state.is_world_process_zero:
+            steps = f"step {state.global_step}/{state.max_steps}"
+            self._progress(f"training the {self._config.kind} model: {steps}, {', '.join(losses)}")

@@ -1,0 +1,102 @@
+"""Door: a training in a process of its own, `python -m teams_dagster.student.training_script REQUEST`.
+
+Nothing of Dagster is here: where Dagster started the process, its Pipes protocol carries progress and errors, else
+they are printed. Heavy packages are imported once the process is under its parent's control.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+
+import dagster_pipes
+
+from teams_dagster.student.failures import why_it_failed
+from teams_dagster.student.isolation import alone_in, be_killed_first, die_with
+from teams_dagster.student.request import CHECKPOINTS, FAILURE, LOCK, MODEL, REPORT, TrainingRequest
+
+LAUNCHER = "TEAMS_TRAINING_LAUNCHER"
+"""The process id of the launcher, in the environment of the processes that it starts."""
+MODULE = "teams_dagster.student.training_script"
+
+Say = Callable[[str], None]
+
+
+def main(arguments: list[str]) -> int:
+    """Trains as the request file says; the exit code is 1 when that failed, and `failure.txt` then says why."""
+    path = Path(arguments[0])
+    request = TrainingRequest.load(path)
+    launched_by = os.environ.get(LAUNCHER)
+    die_with(int(launched_by) if launched_by else request.parent)
+    be_killed_first()
+    if request.launcher != "none" and not launched_by:
+        _become_launcher(request, path)
+    first = os.environ.get("RANK", "0") == "0"
+    with _telling(first) as (say, complain):
+        try:
+            with alone_in(request.folder / LOCK) if first else nullcontext():
+                (request.folder / FAILURE).unlink(missing_ok=True)
+                _train(request, say, first=first)
+        except Exception as error:
+            cause = why_it_failed(error, request.config)
+            (request.folder / FAILURE).write_text(cause, encoding="utf-8")
+            complain("".join(traceback.format_exception(error)))
+            return 1
+    return 0
+
+
+def _become_launcher(request: TrainingRequest, path: Path) -> None:
+    """Turns this process into accelerate's launcher: it stays the same process, which dies with its parent."""
+    settings = str(files("teams_dagster.student") / "launchers" / f"{request.launcher}.yaml")
+    environment = os.environ | {LAUNCHER: str(os.getpid())}
+    count = request.processes or _gpus()
+    launch = ["accelerate.commands.launch", "--config_file", settings, "--num_processes", str(count)]
+    os.execve(sys.executable, [sys.executable, "-m", *launch, "-m", MODULE, str(path)], environment)
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _train(request: TrainingRequest, say: Say, *, first: bool) -> None:
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    from datasets import disable_progress_bars
+
+    from teams_dagster.dataset.export import examples_in
+    from teams_dagster.student.adapters import train_adapter
+
+    disable_progress_bars()
+    report = train_adapter(
+        request.base,
+        examples_in(request.train),
+        examples_in(request.validation),
+        request.folder / MODEL,
+        request.config,
+        say,
+        checkpoints=request.folder / CHECKPOINTS,
+    )
+    if first:
+        (request.folder / REPORT).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
+
+
+@contextmanager
+def _telling(first: bool) -> Iterator[tuple[Say, Say]]:
+    """Where news and errors go: into the Dagster run, where there is one, from the first process."""
+    if first and dagster_pipes.PipesEnvVarParamsLoader().is_dagster_pipes_process():
+        with dagster_pipes.open_dagster_pipes() as pipes:
+            yield pipes.log.info, pipes.log.error
+    else:
+        yield print, lambda text: print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
