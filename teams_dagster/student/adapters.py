@@ -6,6 +6,7 @@ the evaluation uses is what is trained on, and it runs on CPUs, on GPUs and on N
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
@@ -136,6 +137,7 @@ def _load(base: str | Path, config: AdapterConfig, probe: list[int]) -> tuple[St
         return load(), None
     # In float only to be asked once, beside no other model and on no GPU: a training takes no more memory for it
     full = logits_of(load(place="cpu").model, probe)
+    gc.collect()  # its parts know each other: they would stay until some later collection
     student = load(four_bit=True, double_quantisation=config.double_quantisation)
     return student, prove_four_bit(student.model, full, probe)
 
