@@ -7,7 +7,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -42,16 +42,25 @@ def cost_of(work: Callable[[], object]) -> Cost:
     return Cost(seconds, cpu_s, (_peak_kb() - before_kb) / 1024, load())
 
 
-def in_new_process(made: type[Made], module: str, *, package: str = "benchmarks.policy", **options: object) -> Made:
+def in_new_process(
+    made: type[Made],
+    module: str,
+    *,
+    package: str = "benchmarks.policy",
+    environment: Mapping[str, str] | None = None,
+    **options: object,
+) -> Made:
     """What a `module` of `package` prints as the last line of stdout: JSON that says a `made`.
 
-    An option's value may be a list. Raises subprocess.CalledProcessError; what went wrong is on stderr.
+    An option's value may be a list; `environment` is added to that of this process. Raises
+    subprocess.CalledProcessError; what went wrong is on stderr.
     """
     command = [sys.executable, "-m", f"{package}.{module}"]
     for name, value in options.items():
         values = value if isinstance(value, (list, tuple)) else [value]
         command += [f"--{name.replace('_', '-')}", *map(str, values)]
-    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    added = os.environ | dict(environment or {})
+    done = subprocess.run(command, cwd=ROOT, env=added, check=True, stdout=subprocess.PIPE, text=True)
     return TypeAdapter(made).validate_json(done.stdout.splitlines()[-1])
 
 

@@ -28,6 +28,9 @@ PEAK_FLOPS = {"NVIDIA H100 80GB HBM3": 989e12, "NVIDIA H200": 989e12, "NVIDIA A1
 """Dense bfloat16, from the vendor's data sheets."""
 THREADS = 1
 """Of both sides on a CPU."""
+GIVES_BACK = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=131072"}
+"""glibc's allocator keeps freed memory in pieces, more or less by luck. With this it gives every larger piece back at
+once, which is slow: resident memory is then the memory in use, as a GPU's allocator tells it."""
 
 
 def main() -> None:
@@ -49,17 +52,20 @@ def measure(output: Path, *, tiny: bool = False, shape: str = "small", scratch: 
     examples, batch_size, repeats = (16, 4, 1) if tiny else (96, 8, 3)
     kinds, sides = (("lora",), (OURS, PLAIN)) if tiny else (("lora", "qlora"), (OURS, PLAIN, PLAIN_RANDOM))
     rows: list[Row] = []
+    timed = [(repeat, kind, side, False) for repeat in range(repeats) for kind in kinds for side in sides]
+    weighed = [] if tiny or torch.cuda.is_available() else [(0, kind, side, True) for kind in kinds for side in sides]
     with output.with_suffix(".jsonl").open("w", encoding="utf-8") as kept:
-        for repeat in range(repeats):
-            for kind in kinds:
-                for side in sides:
-                    options = {"side": side, "kind": kind, "base": scratch / "base", "threads": THREADS}
-                    sizes = {"examples": examples, "batch_size": batch_size}
-                    made = in_new_process(Measured, "measure", package="benchmarks.training", **options, **sizes)
-                    rows.append(Row(kind, side, repeat, made))
-                    kept.write(json.dumps(asdict(rows[-1])) + "\n")
-                    kept.flush()
-                    _say(f"{kind}, {side}, {repeat + 1} of {repeats} after {time.monotonic() - began:.0f} s")
+        for repeat, kind, side, gives_back in [*timed, *weighed]:
+            options = {"side": side, "kind": kind, "base": scratch / "base", "threads": THREADS}
+            sizes = {"examples": examples, "batch_size": batch_size}
+            environment = GIVES_BACK if gives_back else None
+            made = in_new_process(
+                Measured, "measure", package="benchmarks.training", environment=environment, **options, **sizes
+            )
+            rows.append(Row(kind, side, repeat, made, gives_back))
+            kept.write(json.dumps(asdict(rows[-1])) + "\n")
+            kept.flush()
+            _say(f"{len(rows)} of {len(timed) + len(weighed)}: {kind}, {side}, {time.monotonic() - began:.0f} s")
     shutil.rmtree(scratch, ignore_errors=True)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     circumstances = Circumstances(
