@@ -13,10 +13,11 @@ from pydantic import Field
 
 from assets.benchmarks import BenchmarkSettings, run_benchmarks, show_benchmarks
 from assets.columns import EVALUATION_SCORES, table_columns
-from assets.dataset import instruction_dataset, read_examples, read_steps
+from assets.dataset import dataset_file, instruction_dataset, read_examples, read_steps
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.models import MODEL, base_model, lora_model, qlora_model, student_path
 from resources.stores import Artefact, ArtefactStore, Draft
+from teams_dagster.dataset.export import examples_in
 from teams_dagster.evaluation.privacy import LOSS, MembershipScore, RocPoint
 from teams_dagster.evaluation.scores import ModelVersions, Score
 from teams_dagster.ledger.tables import write_table
@@ -59,7 +60,7 @@ class ScoresConfig(EvaluationConfig, BenchmarkSettings):
     kinds={"huggingface"},
     owners=OWNERS,
     metadata=table_columns("evaluation_scores", EVALUATION_SCORES),
-    code_version="1",
+    code_version="2",
     description="Held-out loss per response token and 4-way response choice of the base and each adapter, with standard"
     " errors clustered by seed and paired differences; the benchmarks of lm-evaluation-harness that the run names.",
 )
@@ -76,6 +77,7 @@ def evaluation_scores(
         evaluation = evaluate_models(
             student_path(models["base"]),
             _adapter_folders(models),
+            examples_in(dataset_file(dataset, "train")),
             read_examples(dataset, "held_out"),
             versions,
             seed=config.seed,

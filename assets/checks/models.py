@@ -54,6 +54,28 @@ def _learnt_check(name: str) -> dg.AssetChecksDefinition:
     return better_than_base
 
 
+def _unigram_check(name: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="evaluation_scores",
+        name=f"{name}_is_better_than_unigram",
+        description="On held-out seeds the adapter's loss is below that of token frequencies, beyond two standard"
+        " errors.",
+    )
+    @needs_output
+    def better_than_unigram(store: ArtefactStore) -> dg.AssetCheckResult:
+        scores = read_evaluation_scores(store.current("evaluation_scores"))
+        score = next(s for s in scores if (s.model, s.metric) == (name, "heldout_loss_vs_unigram"))
+        better = score.value + 2 * (score.stderr or float("inf")) < 0
+        advice = "" if better else ": it learnt which words there are, and little more; train longer"
+        return warning(
+            better,
+            f"{name} minus token frequencies: {score.value:+.4f} nats per token, standard error {score.stderr},"
+            f" {score.n} seeds{advice}",
+        )
+
+    return better_than_unigram
+
+
 def _choice_check(name: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset="evaluation_scores",
@@ -105,6 +127,7 @@ def _parity_check(name: str) -> dg.AssetChecksDefinition:
 lora_adapter_answers, qlora_adapter_answers = (_adapter_check(name) for name in ADAPTERS)
 lora_is_asked_as_trained, qlora_is_asked_as_trained = (_parity_check(name) for name in ADAPTERS)
 lora_is_better_than_base, qlora_is_better_than_base = (_learnt_check(name) for name in ADAPTERS)
+lora_is_better_than_unigram, qlora_is_better_than_unigram = (_unigram_check(name) for name in ADAPTERS)
 lora_chooses_as_well_as_base, qlora_chooses_as_well_as_base = (_choice_check(name) for name in ADAPTERS)
 
 

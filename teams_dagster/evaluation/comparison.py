@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from teams_dagster.evaluation.choice import (
 from teams_dagster.evaluation.heldout import loss_difference, loss_per_token
 from teams_dagster.evaluation.scores import CHOICE, HELD_OUT, ModelVersions, Score
 from teams_dagster.evaluation.statistics import Estimate
+from teams_dagster.evaluation.unigram import fit_unigram
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.student.chat import encode_example, encode_prompt, encode_response
 from teams_dagster.student.loading import Student, load_adapter, load_student
@@ -34,6 +35,9 @@ NEUTRAL = Instruction("Answer.")
 Pair = tuple[str, str]
 """What a score belongs to: instruction id and response."""
 ScoresByPair = dict[Pair, ResponseScore]
+UNIGRAM = "unigram"
+REFERENCES = (UNIGRAM, "base", "lora")
+"""Each model's loss is compared with those of the references before it."""
 Progress = Callable[[str], None]
 
 
@@ -50,6 +54,7 @@ class Evaluation:
 def evaluate_models(
     base: str | Path,
     adapters: Mapping[str, Path],
+    train: Iterable[Example],
     held_out: Sequence[Example],
     versions: ModelVersions,
     *,
@@ -58,6 +63,7 @@ def evaluate_models(
 ) -> Evaluation:
     """Held-out loss and response choice of the base and each of `adapters` (`lora`, `qlora`), differences paired.
 
+    `train` is what the adapters were trained on: a unigram model is fitted to its responses, to be compared with.
     Raises ValueError when no held-out example fits the base's context, or too few seeds are held out to choose among.
     """
     student = load_student(base)
@@ -67,9 +73,10 @@ def evaluate_models(
     questions = _questions(student, fitting, seed)
     asked = [_with_response(q.example, response) for q in questions for response in q.choices]
     wanted = [*asked, *(_without_instruction(example) for example in asked)]
+    unigram = _unigram_scores(student, train, fitting)
     by_model = _score_models(student, base, adapters, wanted, progress)
     rows = [
-        *_heldout_rows(by_model, fitting, versions),
+        *_heldout_rows({UNIGRAM: unigram, **by_model}, fitting, versions),
         *_choice_rows(by_model, questions, versions),
         *_baseline_rows(questions, student.model.config.get_text_config().vocab_size, versions),
     ]
@@ -108,6 +115,14 @@ def _questions(student: Student, held_out: Sequence[Example], seed: int) -> list
     return draw_questions(held_out, lengths, seed=seed, limits=limits)
 
 
+def _unigram_scores(student: Student, train: Iterable[Example], held_out: Sequence[Example]) -> ScoresByPair:
+    def tokens(example: Example) -> list[int]:
+        return encode_response(student.tokenizer, example.instruction, example.response)
+
+    unigram = fit_unigram(map(tokens, train), student.model.config.get_text_config().vocab_size)
+    return {_pair(example): unigram.score(tokens(example)) for example in held_out}
+
+
 def _score_models(
     base_student: Student,
     base: str | Path,
@@ -139,8 +154,10 @@ def _heldout_rows(
     rows = []
     for model, own in scores.items():
         rows.append(versions.score(model, HELD_OUT, "heldout_loss", loss_per_token(own, seeds)))
-        for other in ("base", "lora"):
-            if other in scores and model not in ("base", other):
+        for other in REFERENCES:
+            if other == model:
+                break
+            if other in scores:
                 difference = loss_difference(own, scores[other], seeds)
                 rows.append(versions.score(model, HELD_OUT, f"heldout_loss_vs_{other}", difference))
     return rows

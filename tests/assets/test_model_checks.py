@@ -9,12 +9,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.checks.models import lora_chooses_as_well_as_base, lora_is_asked_as_trained
+from assets.checks.models import (
+    lora_chooses_as_well_as_base,
+    lora_is_asked_as_trained,
+    lora_is_better_than_unigram,
+)
 from resources.stores import ArtefactStore
 from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.splits import SPLITS
-from teams_dagster.evaluation.scores import CHOICE, Score
+from teams_dagster.evaluation.scores import CHOICE, HELD_OUT, Score
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.student.chat import template_version
@@ -108,7 +112,23 @@ def test_a_difference_without_an_error_says_nothing(store: ArtefactStore) -> Non
 
 def scored(store: ArtefactStore, difference: float, stderr: float | None) -> dg.AssetCheckResult:
     score = Score("lora", CHOICE, "choice_accuracy_vs_base", difference, stderr, 40, None, "the dataset")
+    keep(store, score)
+    return checked(lora_chooses_as_well_as_base, store)
+
+
+def keep(store: ArtefactStore, score: Score) -> None:
     with store.writing("evaluation_scores", "one", about=about()) as draft:
         write_table(draft.folder, "evaluation_scores", [vars(score)])
         draft.finish("scores", {})
-    return checked(lora_chooses_as_well_as_base, store)
+
+
+@pytest.mark.parametrize(
+    ("difference", "stderr", "passed"), [(-0.3, 0.1, True), (-0.1, 0.1, False), (0.5, 0.1, False), (-0.3, None, False)]
+)
+def test_an_adapter_that_knows_no_more_than_token_frequencies_is_a_warning(
+    store: ArtefactStore, difference: float, stderr: float | None, passed: bool
+) -> None:
+    keep(store, Score("lora", HELD_OUT, "heldout_loss_vs_unigram", difference, stderr, 40, None, "the dataset"))
+    result = checked(lora_is_better_than_unigram, store)
+    assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
+    assert ("little more" in (result.description or "")) is not passed

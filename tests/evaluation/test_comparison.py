@@ -36,7 +36,7 @@ def models(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 
 @pytest.fixture(scope="module")
 def evaluation(models: tuple[Path, dict[str, Path]]) -> Evaluation:
-    return evaluate_models(*models, HELD_OUT, VERSIONS, seed=0)
+    return evaluate_models(*models, TRAIN, HELD_OUT, VERSIONS, seed=0)
 
 
 def row(evaluation: Evaluation, model: str, metric: str) -> Score:
@@ -49,6 +49,10 @@ def test_every_model_has_its_scores_and_paired_differences(evaluation: Evaluatio
         ("base", "heldout_loss"),
         ("lora", "heldout_loss"),
         ("qlora", "heldout_loss"),
+        ("unigram", "heldout_loss"),
+        ("base", "heldout_loss_vs_unigram"),
+        ("lora", "heldout_loss_vs_unigram"),
+        ("qlora", "heldout_loss_vs_unigram"),
         ("lora", "heldout_loss_vs_base"),
         ("qlora", "heldout_loss_vs_base"),
         ("qlora", "heldout_loss_vs_lora"),
@@ -96,7 +100,7 @@ def test_an_adapter_that_knows_the_answers_by_heart_chooses_every_one(base: Path
     known = [Example(name, name, Instruction(f"Say {name} {name}."), f"It is the {name}.") for name in ANIMALS]
     config = AdapterConfig(kind="lora", learning_rate=2e-3, max_steps=120, batch_size=12)
     train_adapter(tmp_path / "base", known, [], tmp_path / "lora", config)
-    result = evaluate_models(tmp_path / "base", {"lora": tmp_path / "lora"}, known, VERSIONS, seed=0)
+    result = evaluate_models(tmp_path / "base", {"lora": tmp_path / "lora"}, known, known, VERSIONS, seed=0)
     assert row(result, "lora", "choice_accuracy").value == 1.0
     assert row(result, "lora", "choice_accuracy_calibrated").value > 0.9
     assert row(result, "lora", "heldout_loss").value < 0.5
@@ -109,14 +113,21 @@ def test_the_baselines_are_what_no_model_would_score(evaluation: Evaluation) -> 
     assert 0 <= row(evaluation, "shortest_answer", "choice_accuracy").value <= 1
 
 
+def test_the_unigram_model_knows_the_words_of_training_and_a_model_can_know_more(evaluation: Evaluation) -> None:
+    unigram = row(evaluation, "unigram", "heldout_loss").value
+    assert unigram < row(evaluation, "uniform_tokens", "heldout_loss").value
+    against = row(evaluation, "lora", "heldout_loss_vs_unigram").value
+    assert against == pytest.approx(row(evaluation, "lora", "heldout_loss").value - unigram)
+
+
 def test_scores_are_the_same_again(models: tuple[Path, dict[str, Path]], evaluation: Evaluation) -> None:
-    assert evaluate_models(*models, HELD_OUT, VERSIONS, seed=0) == evaluation
+    assert evaluate_models(*models, TRAIN, HELD_OUT, VERSIONS, seed=0) == evaluation
 
 
 def test_an_example_beyond_the_context_is_left_out_by_name(models: tuple[Path, dict[str, Path]]) -> None:
     long = Example("long", "seed-99", Instruction("Copy.", "word " * 2000), "word")
-    result = evaluate_models(models[0], {}, [*HELD_OUT, long], VERSIONS, seed=0)
+    result = evaluate_models(models[0], {}, TRAIN, [*HELD_OUT, long], VERSIONS, seed=0)
     assert result.too_long == ("long",)
     assert row(result, "base", "heldout_loss").n == 5
     with pytest.raises(ValueError, match="none of 1 held-out examples fits"):
-        evaluate_models(models[0], {}, [long], VERSIONS, seed=0)
+        evaluate_models(models[0], {}, TRAIN, [long], VERSIONS, seed=0)

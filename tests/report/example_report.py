@@ -294,6 +294,7 @@ EXAMPLE = Report(
             evaluation_score("qlora", "choice_accuracy_vs_base", 0.06, 0.05),
             evaluation_score("shortest_answer", "choice_accuracy", 0.27, 0.04),
             evaluation_score("chance", "choice_accuracy", 0.25, None),
+            evaluation_score("unigram", "heldout_loss", 5.1, 0.07),
             evaluation_score("uniform_tokens", "heldout_loss", 7.6, None),
         ),
         privacy=(membership("base", 0.51), membership("lora", 0.58), membership("qlora", 0.57)),
