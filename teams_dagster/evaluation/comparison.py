@@ -25,7 +25,8 @@ from teams_dagster.evaluation.scores import CHOICE, HELD_OUT, ModelVersions, Sco
 from teams_dagster.evaluation.statistics import Estimate
 from teams_dagster.evaluation.unigram import fit_unigram
 from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.student.chat import encode_example, encode_prompt, encode_response
+from teams_dagster.student.chat import encode_example, encode_response
+from teams_dagster.student.lengths import Lengths, lengths_for
 from teams_dagster.student.loading import Student, load_adapter, load_student
 from teams_dagster.student.scoring import ResponseScore, score_encoded
 
@@ -67,10 +68,11 @@ def evaluate_models(
     Raises ValueError when no held-out example fits the base's context, or too few seeds are held out to choose among.
     """
     student = load_student(base)
-    fitting, too_long = _fitting(student, held_out)
+    lengths = lengths_for(base, adapters.values())
+    fitting, too_long = _fitting(lengths, student.context, held_out)
     if not fitting:
         raise ValueError(f"none of {len(held_out)} held-out examples fits the context of {student.context} tokens")
-    questions = _questions(student, fitting, seed)
+    questions = _questions(lengths, student.context, fitting, seed)
     asked = [_with_response(q.example, response) for q in questions for response in q.choices]
     wanted = [*asked, *(_without_instruction(example) for example in asked)]
     unigram = _unigram_scores(student, train, fitting)
@@ -96,23 +98,16 @@ def _without_instruction(example: Example) -> Example:
     return Example(example.sample_id, example.seed_id, NEUTRAL, example.response)
 
 
-def _fitting(student: Student, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
-    """The examples within the context, and the sample ids of the others."""
-    tokenizer, context = student.tokenizer, student.context
-    fits = [
-        len(encode_prompt(tokenizer, e.instruction)) + len(encode_response(tokenizer, e.instruction, e.response))
-        <= context
-        for e in examples
-    ]
+def _fitting(lengths: Lengths, context: int, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
+    """The examples within the context under every template, and the sample ids of the others."""
+    fits = [lengths.whole(example) <= context for example in examples]
     kept = [example for example, ok in zip(examples, fits, strict=True) if ok]
     return kept, [example.sample_id for example, ok in zip(examples, fits, strict=True) if not ok]
 
 
-def _questions(student: Student, held_out: Sequence[Example], seed: int) -> list[Question]:
-    tokenizer = student.tokenizer
-    lengths = [len(encode_response(tokenizer, e.instruction, e.response)) for e in held_out]
-    limits = [student.context - len(encode_prompt(tokenizer, e.instruction)) for e in held_out]
-    return draw_questions(held_out, lengths, seed=seed, limits=limits)
+def _questions(lengths: Lengths, context: int, held_out: Sequence[Example], seed: int) -> list[Question]:
+    limits = [context - lengths.prompt(example.instruction) for example in held_out]
+    return draw_questions(held_out, list(map(lengths.response, held_out)), seed=seed, limits=limits)
 
 
 def _unigram_scores(student: Student, train: Iterable[Example], held_out: Sequence[Example]) -> ScoresByPair:

@@ -12,6 +12,7 @@ from teams_dagster.evaluation.scores import ModelVersions, Score
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.adapters import train_adapter
+from teams_dagster.student.lengths import lengths_for
 from teams_dagster.student.loading import load_student
 from teams_dagster.student.tokenizer import VOCABULARY
 
@@ -131,3 +132,19 @@ def test_an_example_beyond_the_context_is_left_out_by_name(models: tuple[Path, d
     assert row(result, "base", "heldout_loss").n == 5
     with pytest.raises(ValueError, match="none of 1 held-out examples fits"):
         evaluate_models(models[0], {}, TRAIN, [long], VERSIONS, seed=0)
+
+
+def test_an_example_beyond_the_context_in_an_adapters_own_template_is_left_out_as_well(
+    base: Path, tmp_path: Path
+) -> None:
+    config = AdapterConfig(kind="lora", template="alpaca", max_steps=1, batch_size=8)
+    train_adapter(base, TRAIN, [], tmp_path, config)
+    context, own, all_templates = load_student(base).context, lengths_for(base, []), lengths_for(base, [tmp_path])
+    inputs = (Instruction("Which one?", "word " * count) for count in range(context))
+    long = next(
+        example
+        for example in (Example("long", "seed-99", instruction, "It") for instruction in inputs)
+        if all_templates.whole(example) > context
+    )
+    assert own.whole(long) <= context
+    assert evaluate_models(base, {"lora": tmp_path}, TRAIN, [*HELD_OUT, long], VERSIONS, seed=0).too_long == ("long",)

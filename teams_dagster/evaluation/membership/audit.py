@@ -13,7 +13,8 @@ from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.membership.sampling import Candidate, matched_samples
 from teams_dagster.evaluation.membership.signals import Signals, response_signals
 from teams_dagster.evaluation.privacy import LOSS, MIN_K, REFERENCE, MembershipScore, membership_scores
-from teams_dagster.student.chat import encode_example, encode_prompt, encode_response
+from teams_dagster.student.chat import encode_example
+from teams_dagster.student.lengths import Lengths, lengths_for
 from teams_dagster.student.loading import Student, load_adapter, load_student
 
 Progress = Callable[[str], None]
@@ -44,8 +45,9 @@ def audit_privacy(
     Raises ValueError when the two sides have nothing alike.
     """
     student = load_student(base)
-    members, members_too_long = _candidates(student, train, steps)
-    others, others_too_long = _candidates(student, held_out, steps)
+    lengths = lengths_for(base, adapters.values())
+    members, members_too_long = _candidates(lengths, student.context, train, steps)
+    others, others_too_long = _candidates(lengths, student.context, held_out, steps)
     chosen = matched_samples(members, others, seed=seed)
     examples = [*chosen[0], *chosen[1]]
     signals: dict[str, list[Signals]] = {}
@@ -87,18 +89,16 @@ def attack(
 
 
 def _candidates(
-    student: Student, examples: Sequence[Example], steps: Mapping[str, int]
+    lengths: Lengths, context: int, examples: Sequence[Example], steps: Mapping[str, int]
 ) -> tuple[list[Candidate], list[str]]:
     """The examples within the context, and the sample ids of the others. Raises ValueError for an unknown step."""
-    tokenizer = student.tokenizer
     fitting: list[Candidate] = []
     too_long: list[str] = []
     for example in examples:
         if example.sample_id not in steps:
             raise ValueError(f"sample {example.sample_id} has no step: the dataset's lineage does not know it")
-        length = len(encode_response(tokenizer, example.instruction, example.response))
-        if len(encode_prompt(tokenizer, example.instruction)) + length <= student.context:
-            fitting.append(Candidate(example, length, steps[example.sample_id]))
+        if lengths.whole(example) <= context:
+            fitting.append(Candidate(example, lengths.response(example), steps[example.sample_id]))
         else:
             too_long.append(example.sample_id)
     return fitting, too_long
