@@ -87,7 +87,7 @@ def _merge(adapter: Artefact, folder: Path, store: ArtefactStore, ledger: Ledger
 
     base = store.of_version("base_model", adapter.manifest["inputs"]["base_model"])
     merge_adapter(student_path(base), adapter.path(MODEL), folder)
-    current_card(adapter, store, ledger).write(folder)
+    replace(current_card(adapter, store, ledger), merged=True).write(folder)
 
 
 def current_card(adapter: Artefact, store: ArtefactStore, ledger: LedgerConnection) -> ModelCard:

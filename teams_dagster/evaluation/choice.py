@@ -28,23 +28,34 @@ class Question:
 def draw_questions(
     examples: Sequence[Example], lengths: Sequence[int], *, seed: int, limits: Sequence[int] | None = None
 ) -> list[Question]:
-    """One question per held-out example: its response among three from three other seeds, near it in length.
+    """One question per held-out example: its response among three from three other seeds, near it in length. An
+    example without three such seeds, whose responses also fit its prompt as its own does, asks nothing.
 
     `lengths` are the responses' tokens. `limits`, where given, are the longest response that still fits after each
     example's prompt. A response with the same text as the true one is no distractor. The draw belongs to
     (seed, sample), so it does not depend on the order of `examples`.
 
-    Raises ValueError when an example has fewer than three other seeds to draw from.
+    Raises ValueError when no example asks anything.
     """
-    return [
+    found = [
         _question(example, examples, lengths, length, seed, limits[i] if limits is not None else None)
         for i, (example, length) in enumerate(zip(examples, lengths, strict=True))
     ]
+    questions = [question for question in found if question is not None]
+    if not questions:
+        raise ValueError(
+            f"none of {len(examples)} held-out samples has {DISTRACTORS} other held-out seeds with another response"
+            " that fits the student's context: use more seeds, hold out a larger share of them, or use a student with a"
+            " longer context"
+        )
+    return questions
 
 
 def _question(
     example: Example, examples: Sequence[Example], lengths: Sequence[int], length: int, seed: int, limit: int | None
-) -> Question:
+) -> Question | None:
+    if limit is not None and length > limit:
+        return None
     candidates = sorted(
         (abs(other_length - length), other.sample_id, other.seed_id, other.response, other_length)
         for other, other_length in zip(examples, lengths, strict=True)
@@ -59,10 +70,7 @@ def _question(
             nearest[other_seed] = (response, other_length)
             taken.add(response)
     if len(nearest) < DISTRACTORS:
-        raise ValueError(
-            f"sample {example.sample_id} has {len(nearest)} other held-out seeds with another response, and response "
-            f"choice needs {DISTRACTORS}: use more seeds, or hold out a larger share of them"
-        )
+        return None
     pool = list(nearest.values())
     drawn = generator("response choice", seed, example.sample_id).choice(len(pool), DISTRACTORS, replace=False)
     picked = [(example.response, length), *(pool[int(i)] for i in drawn)]

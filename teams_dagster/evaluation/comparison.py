@@ -73,8 +73,8 @@ def evaluate_models(
     if not fitting:
         raise ValueError(f"none of {len(held_out)} held-out examples fits the context of {student.context} tokens")
     questions = _questions(lengths, student.context, fitting, seed)
-    asked = [_with_response(q.example, response) for q in questions for response in q.choices]
-    wanted = [*asked, *(_without_instruction(example) for example in asked)]
+    choices = [_with_response(q.example, response) for q in questions for response in q.choices]
+    wanted = [*fitting, *choices, *map(_without_instruction, choices)]
     unigram = _unigram_scores(student, train, fitting)
     by_model = _score_models(student, base, adapters, wanted, progress)
     rows = [
@@ -106,7 +106,8 @@ def _fitting(lengths: Lengths, context: int, examples: Sequence[Example]) -> tup
 
 
 def _questions(lengths: Lengths, context: int, held_out: Sequence[Example], seed: int) -> list[Question]:
-    limits = [context - lengths.prompt(example.instruction) for example in held_out]
+    neutral = lengths.prompt(NEUTRAL)
+    limits = [context - max(lengths.prompt(example.instruction), neutral) for example in held_out]
     return draw_questions(held_out, list(map(lengths.response, held_out)), seed=seed, limits=limits)
 
 

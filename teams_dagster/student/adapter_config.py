@@ -78,6 +78,11 @@ class AdapterConfig(BaseModel):
             raise ValueError(f"dropout {self.dropout} is the adapter's: full fine-tuning has none, leave it 0")
         return self
 
+    @property
+    def examples_per_update(self) -> int:
+        """Examples (packed: rows) that one process computes before an update."""
+        return self.batch_size * self.gradient_accumulation
+
 
 def embedded_adapter_config(kind: AdapterKind, *, seed: int = 0) -> AdapterConfig:
     """The settings for the embedded student, which is small enough for a large step.
@@ -118,8 +123,20 @@ def paper_config(kind: AdapterKind, *, seed: int = 0) -> AdapterConfig:
 def departures_from_paper(config: AdapterConfig) -> list[str]:
     """How `config` differs from the fine-tuning that the paper describes, in words."""
     faithful = paper_config("full")
-    compared = ("template", "learning_rate", "scheduler", "warmup_updates", "epochs", "max_length", "packing")
+    compared = [
+        "template",
+        "learning_rate",
+        "scheduler",
+        "warmup_updates",
+        "examples_per_update",
+        "max_length",
+        "packing",
+    ]
     found = [] if config.kind == "full" else [f"{config.kind} instead of full fine-tuning"]
+    if config.max_steps is None:
+        compared.append("epochs")
+    else:
+        found.append(f"{config.max_steps} updates instead of {faithful.epochs} epochs")
     for name in compared:
         ours, theirs = getattr(config, name), getattr(faithful, name)
         if ours != theirs:

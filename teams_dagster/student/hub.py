@@ -20,6 +20,7 @@ def push_folder(folder: Path, repo_id: str, *, private: bool = True) -> str:
     token = os.environ.get(TOKEN)
     if not token:
         raise CannotPush(f"{TOKEN} is not set: put a token that may write to {repo_id} into the environment")
+    import httpx2
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
@@ -27,7 +28,7 @@ def push_folder(folder: Path, repo_id: str, *, private: bool = True) -> str:
     try:
         hub.create_repo(repo_id, private=private, exist_ok=True)
         hub.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload by teams-dagster")
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except (HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError) as error:
         said = str(error).replace(token, f"<{TOKEN}>").strip()
         raise CannotPush(f"the hub did not take {folder} as {repo_id}: {said}") from None
     return f"{hub.endpoint}/{repo_id}"

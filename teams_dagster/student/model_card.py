@@ -39,6 +39,8 @@ class ModelCard:
     config: AdapterConfig
     report: dict[str, Any]
     """The training's own."""
+    merged: bool = False
+    """Whether the folder holds the adapter merged into its base."""
     scores: tuple[Scored, ...] = ()
     chain_head: str | None = None
     """Head of the chain that seals ledger and artefacts, where the card was written by someone who has it."""
@@ -53,7 +55,7 @@ def render_model_card(card: ModelCard) -> str:
     kind = {"lora": "A LoRA adapter", "qlora": "A QLoRA adapter", "full": "A fine-tuned model"}[card.config.kind]
     sections = [
         _front_matter(card),
-        f"# {kind} of {inline(card.base)}",
+        f"# {kind} of {inline(card.base)}" + (", merged into it" if card.merged else ""),
         f"Fine-tuned on instructions that TeaMs-RL (teams-dagster) wrote and answered. Model version"
         f" `{card.model_version}`, base version `{card.base_version}`.",
         *_data(card),
@@ -74,7 +76,7 @@ def render_model_card(card: ModelCard) -> str:
 def _front_matter(card: ModelCard) -> str:
     header = {
         "base_model": card.base if card.base_on_hub else None,
-        "library_name": "transformers" if card.config.kind == "full" else "peft",
+        "library_name": "transformers" if card.config.kind == "full" or card.merged else "peft",
         "license": card.dataset.licence,
         "pipeline_tag": "text-generation",
         "tags": ["teams-rl", card.config.kind, "sft", "trl"],

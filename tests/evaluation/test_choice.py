@@ -62,6 +62,12 @@ def test_a_distractor_that_would_not_fit_is_not_drawn() -> None:
     assert max(max(q.lengths[1:]) for q in questions) <= 9
 
 
+def test_an_example_without_three_that_fit_asks_nothing_and_the_others_do() -> None:
+    examples, limits = [example(i, i) for i in range(10)], [9] * 9 + [4]
+    questions = draw_questions(examples, list(range(5, 15)), seed=0, limits=limits)
+    assert [q.example.sample_id for q in questions] == [e.sample_id for e in examples[:5]]
+
+
 def test_fewer_than_three_other_seeds_are_an_error_that_says_what_to_do() -> None:
     with pytest.raises(ValueError, match="hold out a larger share"):
         draw_questions([example(i, i % 3) for i in range(9)], [1] * 9, seed=0)

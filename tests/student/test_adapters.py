@@ -221,7 +221,12 @@ def test_the_papers_adapter_says_how_it_departs_from_the_paper() -> None:
         "lora instead of full fine-tuning",
         "learning_rate 0.0002 instead of 2e-05",
     ]
-    kept = ("template", "max_length", "epochs", "scheduler", "warmup_updates")
+    shortened = paper_config("full").model_copy(update={"max_steps": 12, "batch_size": 4})
+    assert departures_from_paper(shortened) == [
+        "12 updates instead of 3.0 epochs",
+        "examples_per_update 128 instead of 256",
+    ]
+    kept = ("template", "max_length", "epochs", "scheduler", "warmup_updates", "examples_per_update")
     full, lora = paper_config("full"), paper_config("lora")
     assert [getattr(lora, name) for name in kept] == [getattr(full, name) for name in kept]
 

@@ -49,6 +49,13 @@ def test_what_the_hub_says_is_told_without_the_token(hub: ThreadingHTTPServer, t
     assert hub.heard == [("/api/repos/create", f"Bearer {TOKEN}")]  # type: ignore[attr-defined]
 
 
+def test_a_hub_that_cannot_be_reached_is_named_by_its_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with pytest.raises(CannotPush, match="Connection refused"):
+        push_folder(tmp_path, "somebody/model")
+
+
 def test_a_name_that_is_none_is_refused(hub: ThreadingHTTPServer, tmp_path: Path) -> None:
     with pytest.raises(CannotPush, match="did not take"):
         push_folder(tmp_path, "not a/name at/all")
