@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.statistics import Estimate, clustered_ratio
@@ -37,8 +39,11 @@ def draw_questions(
 
     Raises ValueError when no example asks anything.
     """
+    by_length: dict[int, list[Example]] = defaultdict(list)
+    for example, length in zip(examples, lengths, strict=True):
+        by_length[length].append(example)
     found = [
-        _question(example, examples, lengths, length, seed, limits[i] if limits is not None else None)
+        _question(example, length, by_length, seed, limits[i] if limits is not None else None)
         for i, (example, length) in enumerate(zip(examples, lengths, strict=True))
     ]
     questions = [question for question in found if question is not None]
@@ -52,29 +57,36 @@ def draw_questions(
 
 
 def _question(
-    example: Example, examples: Sequence[Example], lengths: Sequence[int], length: int, seed: int, limit: int | None
+    example: Example, length: int, by_length: Mapping[int, Sequence[Example]], seed: int, limit: int | None
 ) -> Question | None:
     if limit is not None and length > limit:
         return None
-    candidates = sorted(
-        (abs(other_length - length), other.sample_id, other.seed_id, other.response, other_length)
-        for other, other_length in zip(examples, lengths, strict=True)
-        if other.seed_id != example.seed_id
-        and other.response != example.response
-        and (limit is None or other_length <= limit)
-    )
     nearest: dict[str, tuple[str, int]] = {}
     taken = {example.response}
-    for _, _, other_seed, response, other_length in candidates:
-        if other_seed not in nearest and response not in taken and len(nearest) < NEAREST:
-            nearest[other_seed] = (response, other_length)
-            taken.add(response)
+    for other, other_length in _nearest_first(length, by_length):
+        if len(nearest) == NEAREST:
+            break
+        fits = limit is None or other_length <= limit
+        if fits and other.seed_id not in (example.seed_id, *nearest) and other.response not in taken:
+            nearest[other.seed_id] = (other.response, other_length)
+            taken.add(other.response)
     if len(nearest) < DISTRACTORS:
         return None
     pool = list(nearest.values())
     drawn = generator("response choice", seed, example.sample_id).choice(len(pool), DISTRACTORS, replace=False)
     picked = [(example.response, length), *(pool[int(i)] for i in drawn)]
     return Question(example, tuple(text for text, _ in picked), tuple(size for _, size in picked))
+
+
+def _nearest_first(length: int, by_length: Mapping[int, Sequence[Example]]) -> Iterator[tuple[Example, int]]:
+    """Examples with their lengths, those nearest to `length` first, equally near ones by sample id."""
+
+    def distance(other: int) -> int:
+        return abs(other - length)
+
+    for _, equally_near in groupby(sorted(by_length, key=distance), key=distance):
+        found = [(example, other) for other in equally_near for example in by_length[other]]
+        yield from sorted(found, key=lambda pair: pair[0].sample_id)
 
 
 def credit(scores: Sequence[float]) -> float:
