@@ -48,6 +48,9 @@ from teams_dagster.streams import content_hash
 ORDERS = 2
 """Each pair is judged with either answer first."""
 
+BYTES_PER_TOKEN = 4
+"""Of answers of which there is no example yet; half of the longest is taken for usual."""
+
 
 class JudgeConfig(EvaluationConfig):
     """Which held-out instructions the models answer, and how long an answer may be."""
@@ -89,12 +92,12 @@ def judged_win_rate(
         asking = models.asking(where, Role.JUDGE, expected=expected, log=context.log.info)
         width = AHEAD * models.settings().max_in_flight
         answered, judged = loop.run(_judge(context, asking, answering, known, width=width))
-        refuse_silence({"asked": ORDERS * len(judged)}, "asked", sum(each.unanswered for each in judged))
-        judge = str(models.identities(Role.JUDGE)[Role.JUDGE])
-        rates = list(_rates(answered, judged, students, dataset, judge, config.seed))
+        refuse_silence({"pairs": len(judged)}, "pairs", sum(each.pair is None for each in judged))
+        judge = models.identities(Role.JUDGE)[Role.JUDGE]
+        rates = list(_rates(answered, judged, students, dataset, str(judge), config.seed))
         _write(draft, context.run.run_id, answered, judged, rates, students)
         facts = {
-            "judge": judge,
+            "judge": {"provider": judge.provider, "model": judge.model},
             "questions": len(answered.examples),
             "too_long": answered.too_long,
             "cut_off": _cut_off(answered),
@@ -147,7 +150,9 @@ def judging_questions(
     counts = [ORDERS * len(ADAPTERS) * min(config.questions, count) for count in held_out]
     if earlier is not None:
         counts = [min(count, earlier.facts[UNANSWERED]) for count in counts]
-    questions = [judge_question(each.instruction, each.response, each.response) for each in like[:SAMPLED]]
+    answer = "x" * (BYTES_PER_TOKEN * config.max_new_tokens // 2)
+    answers = [(each.instruction, each.response or answer) for each in like[:SAMPLED]]
+    questions = [judge_question(instruction, answer, answer) for instruction, answer in answers]
     least, likely, most = counts
     return [Expected(Role.JUDGE, Purpose.JUDGE, least, likely, most, mean_bytes(questions), VERDICT.max_tokens)]
 
@@ -243,7 +248,7 @@ def _show(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float | str]
         **{f"{rate.model}_contradictory": rate.contradictory / rate.pairs for rate in rates},
         "picture": picture,
         "win_rates": dg.MetadataValue.md(_table(rates)),
-        "judge": facts["judge"],
+        "judge": f"{facts['judge']['provider']}/{facts['judge']['model']}",
         "questions": facts["questions"],
         "too_long": facts["too_long"],
         "cut_off": dg.MetadataValue.json(facts["cut_off"]),

@@ -88,6 +88,7 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.A
     models = [_role("instructor", policy.facts["instructor"])]
     if manifests:
         models += [content.RoleModel(role, model.provider, model.model) for role, model in manifests[-1].models]
+    models.append(_role("judge", store.current("judged_win_rate").facts["judge"]))
     return content.About(
         dataset_version=store.current("instruction_dataset").data_version,
         policy_version=policy.data_version,

@@ -13,7 +13,7 @@ MOST_UNCLEAR = 0.05
 """Of a judge's verdicts."""
 
 MOST_CONTRADICTORY = 1 / 3
-"""Of the pairs that a judge saw in both orders: about what a strong one shows between answers of like quality."""
+"""Of the pairs that a judge saw in both orders: GPT-4 contradicted itself on 35% of MT-Bench's (2306.05685)."""
 
 
 def _adapter_check(name: str) -> dg.AssetChecksDefinition:
@@ -150,8 +150,6 @@ def adapters_do_not_leak(store: ArtefactStore) -> dg.AssetCheckResult:
 def judge_agrees_with_itself(store: ArtefactStore) -> dg.AssetCheckResult:
     """A win rate by a judge that looks at the place of an answer says nothing of the answer."""
     rates = read_win_rates(store.current("judged_win_rate"))
-    if not rates:
-        return not_run("no pair of answers was judged in both orders")
     pairs = sum(rate.pairs for rate in rates)
     unclear = sum(rate.unclear for rate in rates) / (2 * pairs)
     contradictory = sum(rate.contradictory for rate in rates) / pairs
