@@ -81,6 +81,15 @@ EVALUATION_SCORES: Lineage = {
     "model_version": _VERSIONS,
     "dataset_version": f"instruction_dataset.sample_id {_LEARNT}",
 }
+_JUDGED = f"{_SCORED} instruction_dataset.sample_id"
+WIN_RATES: Lineage = {
+    **dict.fromkeys(
+        ["win_rate", "ci_low", "ci_high", "length_controlled", "lc_low", "lc_high", "mean_length"], _JUDGED
+    ),
+    "mean_length_base": f"base_model.model_version {_LEARNT}",
+    "model_version": _VERSIONS,
+    "dataset_version": f"instruction_dataset.sample_id {_LEARNT}",
+}
 
 
 def table_columns(table: str, lineage: Lineage | None = None) -> dict[str, Any]:

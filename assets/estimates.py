@@ -7,6 +7,8 @@ from typing import Any
 from assets.comparison.asset import comparison_inputs, policy_comparison
 from assets.comparison.config import ComparisonSettings
 from assets.comparison.estimate import comparison_questions
+from assets.dataset import read_examples
+from assets.evaluation import ADAPTERS
 from assets.expectations import UNTRAINED, answering_later, last_pace
 from assets.generation import (
     generated_instructions,
@@ -17,6 +19,7 @@ from assets.generation import (
     paces_of_generations,
     refuse_unfinished,
 )
+from assets.judging import JudgeConfig, judging_questions, made_before
 from assets.making import AssetConfig, output_of, reusable
 from assets.manifests import (
     GenerationConfig,
@@ -43,8 +46,9 @@ from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactStore
 from teams_dagster.completions.protocol import Role
 from teams_dagster.dataset.generation import check_continuable
+from teams_dagster.dataset.sample import Example
 from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.seed_splits import seed_clusters
+from teams_dagster.instructions.seed_splits import HELD_OUT_FROM, seed_clusters
 from teams_dagster.instructions.seeds import Seed, load_seeds
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import existing_ledger
@@ -52,7 +56,7 @@ from teams_dagster.ledger.estimates import Estimate, Expected, estimate
 from teams_dagster.ledger.prices import load_prices
 from teams_dagster.settings import Settings
 
-PAID = ("trained_policy", "policy_comparison", "generated_instructions", "expert_responses")
+PAID = ("trained_policy", "policy_comparison", "generated_instructions", "expert_responses", "judged_win_rate")
 """The assets that ask, in their order."""
 
 BATCHED = ("generated_instructions", "expert_responses")
@@ -93,7 +97,8 @@ class Walk:
         generated, generating, answering = self._generation(seeds, policy, [seed.instruction for seed in library])
         if generated is not None:
             answering = self._responses(generated)
-        steps = (training, comparing, generating, answering)
+        judging = self._judging(answering, library)
+        steps = (training, comparing, generating, answering, judging)
         return [step for step in steps if step.asset_key in self.wanted]
 
     def _stored(self, asset_key: str, partition_key: str | None = None) -> Artefact | None:
@@ -181,6 +186,26 @@ class Walk:
                 check_continuable(read_manifest(generated), prompt_versions(), identities_of(self.models))
         expected = [] if made else response_questions(generated, earlier)
         return Step("expert_responses", tuple(expected), made is not None)
+
+    def _judging(self, answering: Step, library: list[Seed]) -> Step:
+        """The models are taken as they are stored, unless new answers are to come: what learns from these is new."""
+        config = JudgeConfig(**self.configs.get("judged_win_rate", {}))
+        coming = [kind for kind in answering.expected if kind.most and answering.asset_key in self.wanted]
+        dataset, earlier = self._stored("instruction_dataset"), None
+        names = {name: f"{name}_model" for name in ("base", *ADAPTERS)}
+        students = {name: stored for name, key in names.items() if (stored := self._stored(key)) is not None}
+        if dataset is not None and students.keys() == names.keys() and not coming:
+            earlier = made_before(config, self.store, students, dataset, self.models)
+            if reusable(config, earlier) is not None:
+                return Step("judged_win_rate", (), True)
+        held_out = read_examples(dataset, "held_out") if dataset is not None else []
+        counts = [len(held_out)] * 3
+        for kind in coming:  # of the answers to come about as many are held out as seeds are; at most all of them
+            share = 1 - HELD_OUT_FROM
+            more = (int(share * kind.least), round(share * kind.likely), kind.most)
+            counts = [count + new for count, new in zip(counts, more, strict=True)]
+        like = held_out or [Example(seed.seed_id, seed.seed_id, seed.instruction, seed.response) for seed in library]
+        return Step("judged_win_rate", tuple(judging_questions(config, counts, like, earlier)), False)
 
 
 @dataclass(frozen=True)

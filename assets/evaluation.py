@@ -1,7 +1,7 @@
 """Evaluation: base against each adapter, on instructions of seeds that no adapter was trained on."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -68,7 +68,7 @@ def evaluation_scores(
     context: dg.AssetExecutionContext, config: ScoresConfig, store: ArtefactStore
 ) -> dg.MaterializeResult:
     """Score every model on the held-out side of the dataset, and on the benchmarks asked for."""
-    models, dataset, plan = _models(store), store.current("instruction_dataset"), config.plan()
+    models, dataset, plan = evaluated_models(store), store.current("instruction_dataset"), config.plan()
     versions = ModelVersions({name: model.data_version for name, model in models.items()}, dataset.data_version)
 
     def make(draft: Draft) -> None:
@@ -102,7 +102,7 @@ def evaluation_scores(
             {"questions": len(evaluation.questions), "too_long": len(evaluation.too_long)},
         )
 
-    inputs = _versions(models, dataset)
+    inputs = evaluated_versions(models, dataset)
     if plan.files:
         inputs["benchmark_files"] = plan.files_version
     return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_scores)
@@ -122,7 +122,8 @@ def read_evaluation_scores(artefact: Artefact) -> list[Score]:
     return [Score(**{name: row[name] for name in Score.__dataclass_fields__}) for row in rows]
 
 
-def _models(store: ArtefactStore) -> dict[str, Artefact]:
+def evaluated_models(store: ArtefactStore) -> dict[str, Artefact]:
+    """The base and its adapters, by name. Raises ArtefactMissing."""
     return {name: store.current(f"{name}_model") for name in ("base", *ADAPTERS)}
 
 
@@ -130,7 +131,8 @@ def _adapter_folders(models: dict[str, Artefact]) -> dict[str, Path]:
     return {name: models[name].path(MODEL) for name in ADAPTERS}
 
 
-def _versions(models: dict[str, Artefact], dataset: Artefact) -> dict[str, str]:
+def evaluated_versions(models: Mapping[str, Artefact], dataset: Artefact) -> dict[str, str]:
+    """What an evaluation is made from: by asset key, the version of each model and of the dataset."""
     return {
         **{f"{name}_model": model.data_version for name, model in models.items()},
         "instruction_dataset": dataset.data_version,
@@ -172,7 +174,7 @@ def privacy_audit(
     context: dg.AssetExecutionContext, config: PrivacyConfig, store: ArtefactStore
 ) -> dg.MaterializeResult:
     """Attack the base and each adapter; with canaries, an adapter that is trained for that and thrown away."""
-    models, dataset = _models(store), store.current("instruction_dataset")
+    models, dataset = evaluated_models(store), store.current("instruction_dataset")
 
     def make(draft: Draft) -> None:
         from teams_dagster.evaluation.membership.audit import audit_privacy
@@ -197,7 +199,7 @@ def privacy_audit(
         )
 
     return make_or_reuse(
-        context, store, config=config, inputs=_versions(models, dataset), make=make, show=_show_privacy
+        context, store, config=config, inputs=evaluated_versions(models, dataset), make=make, show=_show_privacy
     )
 
 

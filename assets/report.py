@@ -6,6 +6,7 @@ from assets.accounting import query_costs, read_costs
 from assets.comparison.asset import policy_comparison, read_policy_scores
 from assets.evaluation import ADAPTERS, evaluation_scores, privacy_audit, read_evaluation_scores, read_privacy
 from assets.explorer import EXPLORER, write_samples_page
+from assets.judging import judged_win_rate, read_win_rates
 from assets.lineage import sample_lineage
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.models import read_curve
@@ -25,10 +26,10 @@ _POLICY_ASSETS = ("trained_policy", "policy_comparison")
 
 @dg.asset(
     group_name="accounting",
-    deps=[policy_comparison, evaluation_scores, privacy_audit, query_costs, sample_lineage],
+    deps=[policy_comparison, evaluation_scores, judged_win_rate, privacy_audit, query_costs, sample_lineage],
     kinds={"html"},
     owners=OWNERS,
-    code_version="3",
+    code_version="4",
     description="One self-contained HTML page: the policy, the dataset, the models, their scores, what it all cost.",
 )
 def report(
@@ -87,6 +88,7 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.A
     models = [_role("instructor", policy.facts["instructor"])]
     if manifests:
         models += [content.RoleModel(role, model.provider, model.model) for role, model in manifests[-1].models]
+    models.append(_role("judge", store.current("judged_win_rate").facts["judge"]))
     return content.About(
         dataset_version=store.current("instruction_dataset").data_version,
         policy_version=policy.data_version,
@@ -133,6 +135,7 @@ def _models(store: ArtefactStore) -> content.ModelResults:
     return content.ModelResults(
         adapters=tuple(_adapter(kind, store.current(f"{kind}_model")) for kind in ADAPTERS),
         scores=tuple(read_evaluation_scores(store.current("evaluation_scores"))),
+        win_rates=tuple(read_win_rates(store.current("judged_win_rate"))),
         privacy=tuple(read_privacy(store.current("privacy_audit"))),
     )
 

@@ -41,7 +41,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def at_a_provider(monkeypatch: pytest.MonkeyPatch, model: str = "nobody-knows") -> None:
-    for role in ("EXPERT", "REVIEWER", "INSTRUCTOR"):
+    for role in ("EXPERT", "REVIEWER", "INSTRUCTOR", "JUDGE"):
         monkeypatch.setenv(f"TEAMS_{role}_MODEL", model)
         monkeypatch.setenv(f"TEAMS_{role}_BASE_URL", "https://llm.example.com/v1")
         monkeypatch.setenv(f"TEAMS_{role}_API_KEY", "sk-planted")
@@ -95,16 +95,17 @@ def test_the_embedded_default_is_estimated_at_no_dollars_and_nothing_is_written(
     result = teams("estimate")
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    assert [line.split()[0] for line in lines[:6]] == [
+    assert [line.split()[0] for line in lines[:7]] == [
         "asset",
         "trained_policy",
         "policy_comparison",
         "generated_instructions",
         "expert_responses",
+        "judged_win_rate",
         "all",
     ]
     assert "to 9,984)" in lines[1]
-    assert all(line.endswith("$0.00") for line in lines[1:6])
+    assert all(line.endswith("$0.00") for line in lines[1:7])
     assert "no budget is set" in result.output
     assert "refused" not in result.output
     assert not (tmp_path / "data").exists()
@@ -150,7 +151,7 @@ def test_questions_in_batches_are_estimated_at_the_price_of_batches(
     prices = '[[price]]\nprovider = "openai"\nmodel = "*"\ninput = 1000\noutput = 1000\nbatch_share = 0.0\n'
     (tmp_path / "prices.toml").write_text(prices)
     monkeypatch.setenv("TEAMS_PRICES", str(tmp_path / "prices.toml"))
-    for role in ("EXPERT", "REVIEWER", "INSTRUCTOR"):
+    for role in ("EXPERT", "REVIEWER", "INSTRUCTOR", "JUDGE"):
         monkeypatch.setenv(f"TEAMS_{role}_TRANSPORT", "batch")
     rows = {line.split()[0]: line for line in teams("estimate").output.splitlines() if line}
     free = [key for key, line in rows.items() if line.endswith("$0.00") and key != "budget:"]

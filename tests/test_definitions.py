@@ -18,11 +18,11 @@ GROUPS = {
     "policy": {"trained_policy", "policy_comparison"},
     "dataset": {"generated_instructions", "expert_responses", "instruction_dataset"},
     "models": {"base_model", "lora_model", "qlora_model"},
-    "evaluation": {"evaluation_scores", "privacy_audit"},
+    "evaluation": {"evaluation_scores", "judged_win_rate", "privacy_audit"},
     "accounting": {"query_costs", "sample_lineage", "report"},
 }
 ASSETS = sorted(set().union(*GROUPS.values()))
-PAID = {"trained_policy", "policy_comparison", "generated_instructions", "expert_responses"}
+PAID = {"trained_policy", "policy_comparison", "generated_instructions", "expert_responses", "judged_win_rate"}
 
 graph = defs.resolve_asset_graph()
 

@@ -5,8 +5,15 @@ import dagster as dg
 from assets.checks.verdicts import needs_output, not_run, verdict, warning
 from assets.dataset import read_examples
 from assets.evaluation import ADAPTERS, read_evaluation_scores, read_privacy
+from assets.judging import read_win_rates
 from assets.models import MODEL, student_path
 from resources.stores import ArtefactStore
+
+MOST_UNCLEAR = 0.05
+"""Of a judge's verdicts."""
+
+MOST_CONTRADICTORY = 1 / 3
+"""Of the pairs that a judge saw in both orders: GPT-4 contradicted itself on 35% of MT-Bench's (2306.05685)."""
 
 
 def _adapter_check(name: str) -> dg.AssetChecksDefinition:
@@ -155,3 +162,22 @@ def adapters_do_not_leak(store: ArtefactStore) -> dg.AssetCheckResult:
     if unsure and not leaking:
         return warning(False, f"too small to tell for {', '.join(unsure)}; AUC minus the base's: {findings}")
     return warning(not leaking, f"AUC minus the base's: {findings}")
+
+
+@dg.asset_check(
+    asset="judged_win_rate",
+    description="The judge says whom it prefers, and says the same in both orders: at most 5% of its verdicts are"
+    " unclear, and at most a third of the pairs contradictory.",
+)
+@needs_output
+def judge_agrees_with_itself(store: ArtefactStore) -> dg.AssetCheckResult:
+    """A win rate by a judge that looks at the place of an answer says nothing of the answer."""
+    rates = read_win_rates(store.current("judged_win_rate"))
+    pairs = sum(rate.pairs for rate in rates)
+    unclear = sum(rate.unclear for rate in rates) / (2 * pairs)
+    contradictory = sum(rate.contradictory for rate in rates) / pairs
+    passed = unclear <= MOST_UNCLEAR and contradictory <= MOST_CONTRADICTORY
+    advice = "" if passed else ": ask another judge (TEAMS_JUDGE_MODEL)"
+    return warning(
+        passed, f"{unclear:.1%} of its verdicts are unclear, {contradictory:.1%} of {pairs} pairs contradictory{advice}"
+    )

@@ -20,6 +20,7 @@ ASSETS = (
     "lora_model",
     "qlora_model",
     "evaluation_scores",
+    "judged_win_rate",
 )
 
 SHOWN = 5

@@ -25,7 +25,7 @@ from teams_dagster.cli.saying import say
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.read_model import UP_TO_DATE
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.report.terminal import Made, cost_lines, made_lines, policy_lines, score_lines
+from teams_dagster.report.terminal import Made, cost_lines, made_lines, policy_lines, score_lines, win_rate_lines
 from teams_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ def _outcome(settings: Settings) -> list[str]:
     """The account, the policy and the scores."""
     from assets.comparison.asset import read_policy_scores
     from assets.evaluation import read_evaluation_scores
+    from assets.judging import read_win_rates
     from resources.stores import ArtefactStore
 
     store = ArtefactStore(data_dir=str(settings.data_dir))
@@ -136,7 +137,8 @@ def _outcome(settings: Settings) -> list[str]:
         account = cost_lines(costs_by(ledger, ["role"]))
     policies = policy_lines(read_policy_scores(store.current("policy_comparison")))
     scores = score_lines(read_evaluation_scores(store.current("evaluation_scores")))
-    return [*account, "", *policies, "", *scores, ""]
+    judged = win_rate_lines(read_win_rates(store.current("judged_win_rate")))
+    return [*account, "", *policies, "", *scores, "", *judged, ""]
 
 
 def _behind(settings: Settings) -> str:

@@ -37,7 +37,7 @@ def open_settings() -> Settings:
 def check_ready(settings: Settings) -> None:
     """Say before anything is made what would stop the run later."""
     try:
-        for role in (Role.EXPERT, Role.REVIEWER, Role.INSTRUCTOR):
+        for role in (Role.EXPERT, Role.REVIEWER, Role.INSTRUCTOR, Role.JUDGE):
             settings.role(role)
     except SettingsError as error:
         raise click.ClickException(str(error)) from None

@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     REVIEW = "review"
     RESPOND = "respond"
     GUIDE = "guide"
+    JUDGE = "judge"
 
 
 class Outcome(StrEnum):
@@ -113,11 +114,14 @@ class Intent:
 
     purpose: Purpose
     before: Instruction
-    """The instruction that is rewritten, reviewed against, answered, or to be rewritten as the guide says."""
+    """The instruction that is rewritten, reviewed against, answered (the judge sees it with two answers), or to be
+    rewritten as the guide says."""
     after: Instruction | None = None
     """The rewritten instruction under review; None otherwise."""
     operation: Operation | None = None
     """The operation to perform; None for an answer."""
+    answers: tuple[str, str] | None = None
+    """The two answers to be compared, in the order in which they are shown; None otherwise."""
 
 
 @dataclass(frozen=True)

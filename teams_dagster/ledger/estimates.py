@@ -41,7 +41,13 @@ ENOUGH = 20
 ALIKE = 6
 """Answers about one seed that may all be alike: the longest chain."""
 
-USUAL_SHARE = {Purpose.REWRITE: 1 / 16, Purpose.REVIEW: 1 / 4, Purpose.RESPOND: 1 / 4}
+USUAL_SHARE = {
+    Purpose.REWRITE: 1 / 16,
+    Purpose.REVIEW: 1 / 4,
+    Purpose.RESPOND: 1 / 4,
+    Purpose.GUIDE: 1 / 4,
+    Purpose.JUDGE: 1 / 4,
+}
 """Of `max_tokens`, what a completion takes where nothing is learnt yet."""
 
 _BYTES_PER_TOKEN = (6, 4, 2)

@@ -218,6 +218,66 @@ EVALUATION_SCORES = Table(
     (),
     current_only=True,
 )
+STUDENT_ANSWERS = Table(
+    "student_answers",
+    _schema(
+        {
+            "model": _TEXT,
+            "model_version": _TEXT,
+            "sample_id": _TEXT,
+            "seed_id": _TEXT,
+            "prompt_tokens": _INT,
+            "response": _TEXT,
+            "tokens": _INT,
+            "finished": _BOOL,
+        },
+        {"run_id": _TEXT},
+    ),
+    (),
+    current_only=True,
+)
+JUDGEMENTS = Table(
+    "judgements",
+    _schema(
+        {"model": _TEXT, "against": _TEXT, "sample_id": _TEXT, "first": _TEXT, "verdict": _TEXT},
+        {"judge_request_id": _TEXT, "prompt_version": _TEXT, "run_id": _TEXT},
+    ),
+    (),
+    current_only=True,
+)
+WIN_RATES = Table(
+    "win_rates",
+    _schema(
+        {
+            "model": _TEXT,
+            "against": _TEXT,
+            "questions": _INT,
+            "pairs": _INT,
+            "wins": _INT,
+            "ties": _INT,
+            "losses": _INT,
+            "unclear": _INT,
+            "contradictory": _INT,
+            "win_rate": _REAL,
+            "ci_low": _REAL,
+            "ci_high": _REAL,
+            "length_controlled": _REAL,
+            "lc_low": _REAL,
+            "lc_high": _REAL,
+            "mean_length": _REAL,
+            "mean_length_base": _REAL,
+        },
+        {
+            "first_place_share": _REAL,
+            "judge": _TEXT,
+            "model_version": _TEXT,
+            "dataset_version": _TEXT,
+            "run_id": _TEXT,
+        },
+    ),
+    (),
+    current_only=True,
+)
 
 TABLES: dict[str, Table] = {
     table.name: table
@@ -234,6 +294,9 @@ TABLES: dict[str, Table] = {
         MODELS,
         POLICY_SCORES,
         EVALUATION_SCORES,
+        STUDENT_ANSWERS,
+        JUDGEMENTS,
+        WIN_RATES,
     )
 }
 

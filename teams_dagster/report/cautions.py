@@ -129,6 +129,12 @@ def _of_models(report: Report) -> Iterator[str]:
         if score.metric.endswith("_vs_base") and score.stderr is not None and abs(score.value) < 2 * score.stderr:
             metric = words(score.metric.removesuffix("_vs_base"))
             yield f"{score.model} cannot be told from base in {metric}: the difference is within two standard errors."
+    for rate in report.models.win_rates:
+        if rate.lc_low <= 0.5 <= rate.lc_high:
+            yield (
+                f"The judge cannot tell {rate.model} from {rate.against} at equal length: the win rate's 95% interval,"
+                f" {interval(rate.lc_low, rate.lc_high)}, contains one half."
+            )
     if unsure := list(dict.fromkeys(result.model for result in report.models.privacy if result.too_small_to_tell)):
         yield (
             f"Too small to tell: the 95% interval of the privacy attack's area is wider than 0.05 either way for"

@@ -20,6 +20,7 @@ from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.policy.curve import IterationRecord
 
 if TYPE_CHECKING:
+    from teams_dagster.evaluation.win_rate import WinRate
     from teams_dagster.policy.comparison.distinctness import Measure
     from teams_dagster.student.curves import TrainingPoint
 
@@ -215,6 +216,7 @@ class ModelResults:
 
     adapters: tuple[Adapter, ...] = ()
     scores: tuple[EvaluationScore, ...] = ()
+    win_rates: tuple[WinRate, ...] = ()
     privacy: tuple[MembershipScore, ...] = ()
 
 

@@ -161,6 +161,14 @@ def _of_models(models: ModelResults) -> Iterator[_Planned]:
         "Scores on held-out seeds; bars are one standard error either way, clustered by seed.",
     )
     yield (
+        "win_rates",
+        models.win_rates,
+        lambda: pictures.win_rates(models.win_rates),
+        "Dots with error bars around a line at one half: each adapter's win rate as judged, and at equal length.",
+        "How often the judge prefers an adapter's answers to the base's on held-out seeds; 95% intervals that resample"
+        " seeds. The hollow dot is what remains where both answers are equally long.",
+    )
+    yield (
         "privacy_roc",
         models.privacy,
         lambda: pictures.privacy_roc(models.privacy),

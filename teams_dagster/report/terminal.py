@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from teams_dagster.evaluation.scores import Score as EvaluationScore
+from teams_dagster.evaluation.win_rate import WinRate
 from teams_dagster.ledger.budgets import Budget, Spent
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.ledger.estimates import Estimate, about_usd, short, spread
 from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.report.baseline import EVOL_INSTRUCT_QUERIES
 from teams_dagster.report.policy_scores import gap_shares, pay_off_lines, policies_table
-from teams_dagster.report.text import NANO, percent, visible, words
+from teams_dagster.report.text import NANO, interval, number, percent, visible, words
 
 NO_BUDGET = "no budget is set: TEAMS_BUDGET_USD, TEAMS_BUDGET_QUERIES or TEAMS_BUDGET_TOKENS bounds what may be spent"
 
@@ -165,3 +166,17 @@ def score_lines(scores: Iterable[EvaluationScore]) -> list[str]:
         for s in scores
     ]
     return table(("score", "value", "stderr", "seeds"), rows)
+
+
+def win_rate_lines(rates: Iterable[WinRate]) -> list[str]:
+    """How often the judge prefers each adapter, as judged and at equal length, with 95% intervals."""
+    rows = [
+        (
+            f"{rate.model} against {rate.against}",
+            *(number(rate.win_rate), interval(rate.ci_low, rate.ci_high)),
+            *(number(rate.length_controlled), interval(rate.lc_low, rate.lc_high)),
+            str(rate.pairs),
+        )
+        for rate in rates
+    ]
+    return table(("judged", "win rate", "95% interval", "at equal length", "95% interval", "pairs"), rows)

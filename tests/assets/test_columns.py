@@ -25,6 +25,7 @@ TABLE_OF = {
     "lora_model": "models",
     "qlora_model": "models",
     "evaluation_scores": "evaluation_scores",
+    "judged_win_rate": "win_rates",
 }
 LED = [name for name in (*TABLE_OF, "instruction_dataset") if name not in ("seed_instructions", "base_model")]
 

@@ -61,21 +61,23 @@ def test_before_anything_exists_every_paid_asset_has_an_estimate_and_nothing_is_
     assert found["trained_policy"][2] == 32 * 6 * 2
     assert found["generated_instructions"][2] == 12 * 6 * 2
     assert found["expert_responses"][2] == 12 * 6
+    assert found["judged_win_rate"][2] == 2 * 2 * 40
     assert not (tmp_path / "data").exists()
 
 
 def test_what_a_run_asks_lies_in_its_range_and_then_nothing_is_left(project: Project):
     before = questions()
-    assert set(before) == {"policy_comparison", "generated_instructions", "expert_responses"}
+    assert set(before) == {"policy_comparison", "generated_instructions", "expert_responses", "judged_win_rate"}
     assert project.make(policy_comparison, policy_comparison=CONFIGS["policy_comparison"])
     assert project.make(generated_instructions, week=WEEK)
     assert project.make(expert_responses, week=WEEK)
     with project.ledger.open() as ledger:
         asked = {cost.group["asset_key"]: cost.asked for cost in costs_by(ledger, ["asset_key"])}
-    for key, (least, _, most) in before.items():
+    for key in ("policy_comparison", "generated_instructions", "expert_responses"):
+        least, _, most = before[key]
         assert least <= asked[key] <= most
-    assert questions() == {}
-    assert set(questions(week="2026-11-09")) == {"generated_instructions", "expert_responses"}
+    assert questions(PAID[:4]) == {}
+    assert set(questions(PAID[:4], week="2026-11-09")) == {"generated_instructions", "expert_responses"}
 
 
 def test_the_same_estimate_is_the_first_thing_that_a_step_says(project: Project, capfd: pytest.CaptureFixture[str]):
@@ -106,7 +108,7 @@ def test_iterations_that_an_interrupted_training_finished_are_not_counted_again(
 def test_a_policy_that_is_to_be_trained_leaves_a_generation_that_was_begun_as_it_is(project: Project):
     assert project.make(generated_instructions, week=WEEK)
     retrained = {"trained_policy": {"root_seed": 1}}
-    assert set(questions(**retrained)) == {"trained_policy", "policy_comparison", "expert_responses"}
+    assert set(questions(PAID[:4], **retrained)) == {"trained_policy", "policy_comparison", "expert_responses"}
     assert "generated_instructions" in questions(generated_instructions={"policy": "latest"}, **retrained)
     assert "generated_instructions" not in questions(generated_instructions={"policy": "latest"})
     assert "generated_instructions" in questions(generated_instructions={"fresh": True})

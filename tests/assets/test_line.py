@@ -24,7 +24,7 @@ from tests.support.secrets import planted, traces
 from tests.support.served_rules import answer
 
 ROOT = Path(__file__).parent.parent.parent
-KEYS = {role: planted(role) for role in ("EXPERT", "REVIEWER", "INSTRUCTOR")}
+KEYS = {role: planted(role) for role in ("EXPERT", "REVIEWER", "INSTRUCTOR", "JUDGE")}
 SEEDS = 70
 KILL_AFTER = 700
 """Requests after which the first run is killed: in the middle of the policy's training."""
@@ -40,6 +40,7 @@ ASSETS = {
     "lora_model",
     "qlora_model",
     "evaluation_scores",
+    "judged_win_rate",
     "privacy_audit",
     "query_costs",
     "sample_lineage",
@@ -55,6 +56,7 @@ SMALL: dict[str, Any] = {
         "lora_model": {"config": {"epochs": 0.3}},
         "qlora_model": {"config": {"epochs": 0.3}},
         "evaluation_scores": {"config": {"benchmarks": ["held_out_choice", "gsm8k"], "benchmark_limit": 4}},
+        "judged_win_rate": {"config": {"questions": 6, "max_new_tokens": 24}},
     }
 }
 
@@ -187,6 +189,15 @@ def test_every_model_and_every_score_is_there(line: Line):
     scored = line.query("select distinct model from evaluation_scores where metric = 'heldout_loss' order by model")
     assert {("base",), ("lora",), ("qlora",)} <= set(scored)
     assert line.query("select count(*) from policy_scores where policy = 'uniform'") != [(0,)]
+
+
+def test_every_adapter_has_its_win_rate_by_a_judge_on_the_ledger(line: Line):
+    assert line.query("select model, against from win_rates order by all") == [("lora", "base"), ("qlora", "base")]
+    unbacked = (
+        "select count(*) from judgements j left join llm_calls c on c.request_id = j.judge_request_id"
+        " where c.role is distinct from 'judge'"
+    )
+    assert line.query(unbacked) == [(0,)]
 
 
 def test_every_model_is_scored_on_the_benchmarks_named(line: Line):

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from teams_dagster.completions.protocol import ModelIdentity, Purpose, Role, Usage
 from teams_dagster.ledger.database import sqlite_url
-from teams_dagster.ledger.estimates import ENOUGH, RECENT, Expected, Range, about_usd, estimate, short
+from teams_dagster.ledger.estimates import ENOUGH, RECENT, USUAL_SHARE, Expected, Range, about_usd, estimate, short
 from teams_dagster.ledger.prices import Price, PriceTable
 from teams_dagster.ledger.schema import attempts, results
 from teams_dagster.ledger.tariffs import GRAINS, Tariff, Tier
@@ -225,3 +225,7 @@ def test_small_amounts_keep_two_digits_that_say_something():
     shown = [about_usd(nano) for nano in (0, 1, 12_345, 4_200_000, 123_456_789, 1_234_567_890_123)]
     assert shown == ["$0.00", "$0.000000001", "$0.000012", "$0.0042", "$0.12", "$1,234.57"]
     assert [short(count) for count in (950, 12_345, 1_900_000)] == ["950", "12k", "1.9M"]
+
+
+def test_every_purpose_has_a_usual_length() -> None:
+    assert set(USUAL_SHARE) == set(Purpose)

@@ -150,6 +150,9 @@ def test_the_columns_others_rely_on_are_there(ledger: Ledger, model: Path) -> No
         "models": "model_version kind dataset_version base_version path sha256 run_id",
         "policy_scores": "policy metric mean ci_low ci_high episodes queries training_seeds policy_version",
         "evaluation_scores": "model task metric value stderr n model_version dataset_version",
+        "student_answers": "model model_version sample_id prompt_tokens response tokens finished",
+        "win_rates": "model against questions pairs wins ties losses unclear win_rate ci_low ci_high "
+        "length_controlled lc_low lc_high first_place_share mean_length mean_length_base run_id",
     }
     for table, columns in promised.items():
         assert set(columns.split()) <= {row[0] for row in read(model, f"describe {table}")}, table

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from teams_dagster.evaluation.privacy import MembershipScore, RocPoint
 from teams_dagster.evaluation.scores import Score as EvaluationScore
+from teams_dagster.evaluation.win_rate import WinRate
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.ledger.costs import Cost
@@ -149,6 +150,32 @@ def compared() -> tuple[PolicyScore, ...]:
 def evaluation_score(model: str, metric: str, value: float, stderr: float | None) -> EvaluationScore:
     task = "heldout_loss" if "loss" in metric else "response_choice"
     return EvaluationScore(model, task, metric, value, stderr, 24, None, "7b52009b64fd0a2a")
+
+
+def judged(model: str, rate: float) -> WinRate:
+    return WinRate(
+        model=model,
+        against="base",
+        questions=40,
+        pairs=38,
+        wins=28,
+        ties=6,
+        losses=4,
+        unclear=1,
+        contradictory=3,
+        win_rate=rate,
+        ci_low=rate - 0.12,
+        ci_high=rate + 0.1,
+        length_controlled=rate - 0.04,
+        lc_low=rate - 0.2,
+        lc_high=rate + 0.08,
+        mean_length=412.0,
+        mean_length_base=533.5,
+        first_place_share=0.53,
+        judge="offline/rules 0123abcd",
+        model_version=f"{model}-1",
+        dataset_version="7b52009b64fd0a2a",
+    )
 
 
 def membership(model: str, auc: float) -> MembershipScore:
@@ -297,6 +324,7 @@ EXAMPLE = Report(
             evaluation_score("unigram", "heldout_loss", 5.1, 0.07),
             evaluation_score("uniform_tokens", "heldout_loss", 7.6, None),
         ),
+        win_rates=(judged("lora", 0.82), judged("qlora", 0.55)),
         privacy=(membership("base", 0.51), membership("lora", 0.58), membership("qlora", 0.57)),
     ),
     account=Account(

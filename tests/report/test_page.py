@@ -68,7 +68,7 @@ def test_the_page_has_every_section_in_order_and_closes_what_it_opens(example: s
 
 def test_every_picture_is_in_the_page_with_words_for_it(example: str) -> None:
     images = Page(example).of("img")
-    assert len(images) == 15
+    assert len(images) == 16
     assert all((image["src"] or "").startswith("data:image/png;base64,") for image in images)
     assert all(len(image["alt"] or "") > 20 for image in images)
 
@@ -200,7 +200,7 @@ def test_one_generation_is_a_row_without_a_picture() -> None:
     alone = replace(EXAMPLE.dataset, generations=EXAMPLE.dataset.generations[:1])
     page = Page(render_report(replace(EXAMPLE, dataset=alone)))
     assert "2026-01-05 2,180" in page.text
-    assert len(page.of("img")) == 13
+    assert len(page.of("img")) == 14
 
 
 def test_a_generation_that_kept_nothing_has_no_cost_per_sample() -> None:
@@ -244,7 +244,7 @@ def test_an_empty_project_has_a_report_that_says_what_to_do() -> None:
     page = Page(render_report(Report()))
     assert [attributes["id"] for attributes in page.of("section")] == SECTIONS
     assert page.of("img") == []
-    for asset in ("trained_policy", "policy_comparison", "instruction_dataset", "evaluation_scores", "query_costs"):
+    for asset in ("trained_policy", "policy_comparison", "instruction_dataset", "evaluation_scores", "judged_win_rate"):
         assert f"materialise {asset}" in page.text
 
 

@@ -34,6 +34,7 @@ FULL: dict[str, Callable[[], bytes]] = {
     "lengths_by_step": lambda: pictures.lengths_by_step(EXAMPLE.dataset.lengths),
     "training_curves": lambda: pictures.training_curves({a.kind: a.curve for a in EXAMPLE.models.adapters}),
     "evaluation_scores": lambda: pictures.evaluation_scores(EXAMPLE.models.scores),
+    "win_rates": lambda: pictures.win_rates(EXAMPLE.models.win_rates),
     "privacy_roc": lambda: pictures.privacy_roc(EXAMPLE.models.privacy),
     "costs": lambda: pictures.costs(EXAMPLE.account.by_role),
     "costs_by_role_and_operation": lambda: pictures.costs_by_role_and_operation(EXAMPLE.account.by_role_and_operation),
@@ -51,6 +52,7 @@ EMPTY: dict[str, Callable[[], bytes]] = {
     "lengths_by_step": lambda: pictures.lengths_by_step(()),
     "training_curves": lambda: pictures.training_curves({"lora": ()}),
     "evaluation_scores": lambda: pictures.evaluation_scores(()),
+    "win_rates": lambda: pictures.win_rates(()),
     "privacy_roc": lambda: pictures.privacy_roc(()),
     "costs": lambda: pictures.costs(()),
     "costs_by_role_and_operation": lambda: pictures.costs_by_role_and_operation(()),
@@ -73,6 +75,7 @@ ODD: dict[str, Callable[[], bytes]] = {
     "one length": lambda: pictures.lengths_by_step((LengthAtStep(0, 1, 5, 5, 5),)),
     "one point of training": lambda: pictures.training_curves({HOSTILE: (Point(0, None, 3.0),)}),
     "one score": lambda: pictures.evaluation_scores((evaluation_score(HOSTILE, "heldout_loss", 2.0, None),)),
+    "a win rate of a hostile model": lambda: pictures.win_rates((replace(EXAMPLE.models.win_rates[0], model=HOSTILE),)),
     "an area that is no number": lambda: pictures.privacy_roc((replace(EXAMPLE.models.privacy[0], auc=NAN),)),
     "one group without a name": lambda: pictures.costs((cost({"operation": None}, 1, unpriced=1),)),
     "a hostile role and operation": lambda: pictures.costs_by_role_and_operation(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from teams_dagster.report.terminal import policy_lines
+from teams_dagster.report.terminal import policy_lines, win_rate_lines
 from tests.report.example_report import ACCEPTED, EXAMPLE, policy_score
 
 
@@ -24,3 +24,9 @@ def test_what_was_not_measured_has_no_line() -> None:
         "policy, held-out seeds  accepted per query    95% interval",
         "uniform                              0.300  0.280 to 0.320",
     ]
+
+
+def test_every_adapter_has_a_line_with_its_win_rates() -> None:
+    lines = win_rate_lines(EXAMPLE.models.win_rates)
+    assert lines[1].split() == "lora against base 0.820 0.700 to 0.920 0.780 0.620 to 0.900 38".split()
+    assert len(lines) == 3

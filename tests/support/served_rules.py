@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from resources.language_models.offline import expert, reviewer, rewriter
+from resources.language_models.offline import expert, judge, reviewer, rewriter
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.operations import TEXT_OPERATIONS
 from teams_dagster.instructions.prompts import prompt
 
 _BETWEEN_TAGS = re.compile(r"<instruction>\n(.*?)\n</instruction>(?:\n+<input>\n(.*?)\n</input>)?", re.DOTALL)
 _REVIEWED = re.compile(r"<first>\n(.*?)\n</first>\n+<second>\n(.*?)\n</second>", re.DOTALL)
+_JUDGED = re.compile(
+    r"<instruction (\w+)>\n(.*?)\n</instruction \1>\n+<answer A \1>\n(.*?)\n?</answer A \1>\n+"
+    r"<answer B \1>\n(.*?)\n?</answer B \1>",
+    re.DOTALL,
+)
 _INPUT = re.compile(r"\n+Input:\n")
 
 
@@ -26,6 +31,8 @@ def answer(body: dict[str, Any]) -> str:
             return rewriter.rewrite(operation, Instruction(found[1], found[2] or ""), replica)
     if reviewed := _REVIEWED.search(user):
         return reviewer.verdict(_with_input(reviewed[1]), _with_input(reviewed[2]))
+    if judged := _JUDGED.search(user):
+        return judge.preference(_with_input(judged[2]), judged[3], judged[4])
     return expert.respond(_with_input(user), replica)
 
 

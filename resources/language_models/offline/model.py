@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from resources.language_models.offline.expert import respond
 from resources.language_models.offline.guide import proposal
+from resources.language_models.offline.judge import preference
 from resources.language_models.offline.lexicon import rules_version
 from resources.language_models.offline.reviewer import verdict
 from resources.language_models.offline.rewriter import rewrite
@@ -58,3 +59,7 @@ def _reply(request: Request) -> str:
             return respond(intent.before, replica)
         case Purpose.GUIDE:
             return proposal(request.messages)
+        case Purpose.JUDGE:
+            if intent.answers is None:
+                raise CompletionError(ErrorKind.REJECTED, "a judgement needs the two answers in its intent")
+            return preference(intent.before, *intent.answers)

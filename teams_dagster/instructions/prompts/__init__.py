@@ -36,10 +36,15 @@ class Prompt:
 @cache
 def prompt(name: str) -> Prompt:
     """The prompt in `<name>.md`. Raises FileNotFoundError for a prompt that does not exist."""
-    source = _resolve((FOLDER / f"{name}.md").read_text(encoding="utf-8"))
+    return load_prompt(FOLDER / f"{name}.md")
+
+
+def load_prompt(path: Path) -> Prompt:
+    """The prompt in a file. Raises FileNotFoundError, and ValueError where its two parts are not told apart."""
+    source = _resolve(path.read_text(encoding="utf-8"))
     if source.count(_DIVIDER) != 1:
-        raise ValueError(f"prompt {name}.md must hold exactly one line of '---' between system and user message")
-    return Prompt(name, content_hash("prompt", source), source)
+        raise ValueError(f"prompt {path.name} must hold exactly one line of '---' between system and user message")
+    return Prompt(path.stem, content_hash("prompt", source), source)
 
 
 def all_prompts() -> tuple[Prompt, ...]:

@@ -3,7 +3,7 @@
 from teams_dagster.report.pictures.costs import costs, costs_by_role_and_operation
 from teams_dagster.report.pictures.dataset import lengths_by_step, yield_funnel
 from teams_dagster.report.pictures.generations import diversity, generations
-from teams_dagster.report.pictures.models import evaluation_scores, privacy_roc, training_curves
+from teams_dagster.report.pictures.models import evaluation_scores, privacy_roc, training_curves, win_rates
 from teams_dagster.report.pictures.policies import differences, policies_compared
 from teams_dagster.report.pictures.policy import learning_curve, operation_mix, operation_mix_by_step
 
@@ -21,5 +21,6 @@ __all__ = [
     "policies_compared",
     "privacy_roc",
     "training_curves",
+    "win_rates",
     "yield_funnel",
 ]

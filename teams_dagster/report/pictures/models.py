@@ -10,6 +10,7 @@ from teams_dagster.report.pictures.canvas import (
     CYCLE,
     GREEN,
     GREY,
+    INK,
     VERMILION,
     label,
     legend,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from teams_dagster.evaluation.privacy import MembershipScore
     from teams_dagster.evaluation.scores import Score
+    from teams_dagster.evaluation.win_rate import WinRate
     from teams_dagster.student.curves import TrainingPoint
 
 MODEL_COLOURS = {"base": GREY, "lora": BLUE, "qlora": VERMILION}
@@ -99,6 +101,31 @@ def _scores(axes: Axes, rows: Sequence[Score]) -> None:
         note(axes, (score.value, y), f"{score.value:.3f}", (0, 10), ha="center")
     row_axis(axes, [score.model for score in rows])
     axes.margins(x=0.15)
+
+
+def win_rates(rates: Sequence[WinRate]) -> bytes:
+    """Each model's win rate, as judged and at equal length, with 95% intervals; the line is where neither wins."""
+    if not rates:
+        return nothing_to_show()
+    figure = new_figure(height=1.5 + 0.7 * len(rates))
+    axes = panel(figure, x="share of pairs won, ties counted half", y="")
+    axes.axvline(0.5, color=GREEN, linewidth=1.2, linestyle=(0, (4, 3)), label="neither wins")
+    for y, rate in enumerate(rates):
+        colour = MODEL_COLOURS.get(rate.model, INK)
+        estimates = (
+            (rate.win_rate, rate.ci_low, rate.ci_high, -0.15, colour, "as judged"),
+            (rate.length_controlled, rate.lc_low, rate.lc_high, 0.2, "white", "at equal length"),
+        )
+        for value, low, high, shift, fill, name in estimates:
+            axes.hlines(y + shift, low, high, color=colour, linewidth=2)
+            (dot,) = axes.plot([value], [y + shift], marker="o", markersize=7, color=colour, linestyle="")
+            dot.set_markerfacecolor(fill)
+            dot.set_label(name if y == 0 else "_")
+            note(axes, (high, y + shift), f"{value:.2f}", (6, 0), ha="left")
+    row_axis(axes, [f"{rate.model} against {rate.against}" for rate in rates])
+    axes.set_xlim(-0.02, 1.08)
+    legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return png(figure)
 
 
 def privacy_roc(results: Sequence[MembershipScore]) -> bytes:

@@ -37,6 +37,7 @@ def test_it_serves_every_purpose() -> None:
     assert rewritten.startswith(WRITING.text)
     assert ask(Intent(Purpose.REVIEW, WRITING, Instruction(rewritten), Operation.ADD_CONSTRAINTS)) == "Not Equal"
     assert len(ask(Intent(Purpose.RESPOND, WRITING)).split()) >= 20
+    assert ask(Intent(Purpose.JUDGE, WRITING, answers=("", "A wet dog shook itself.")), role=Role.JUDGE) == "B"
 
 
 def test_the_verdict_does_not_know_the_operation() -> None:
@@ -72,7 +73,7 @@ def test_the_rules_are_the_sources_and_the_data() -> None:
     assert {"reviewer.py", "rewriter.py", "expert.py", "clauses.toml", "domains.toml", "answers.toml"} <= names
 
 
-@pytest.mark.parametrize("purpose", [Purpose.REWRITE, Purpose.REVIEW])
+@pytest.mark.parametrize("purpose", [Purpose.REWRITE, Purpose.REVIEW, Purpose.JUDGE])
 def test_an_intent_that_lacks_something_is_rejected(purpose: Purpose) -> None:
     with pytest.raises(CompletionError) as caught:
         ask(Intent(purpose, WRITING))

@@ -1,0 +1,104 @@
+"""Students answer held-out instructions, as they were trained to: the same prompt, greedy, to the end token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass
+
+from teams_dagster.completions.outcomes import storable
+from teams_dagster.dataset.sample import Example
+from teams_dagster.streams import uniform
+from teams_dagster.student.chat import encode_prompt
+from teams_dagster.student.generation import end_tokens, generate, text_of
+from teams_dagster.student.loading import Student
+
+TOKENS_AT_ONCE = {"cpu": 4_096, "cuda": 16_384}
+"""Tokens of a batch, prompts with room for their answers: on a GPU the keys and values of a 7B model take some 8 GB."""
+
+
+@dataclass(frozen=True)
+class StudentAnswer:
+    """What a student answered to one instruction."""
+
+    sample_id: str
+    seed_id: str
+    prompt_tokens: int
+    response: str
+    tokens: int
+    """The end token included."""
+    finished: bool
+    """Whether it ended by itself; else it was cut off."""
+
+
+def draw_examples(examples: Sequence[Example], count: int, *, seed: int) -> list[Example]:
+    """`count` of `examples`, or all where there are fewer: one of each seed before any second one of a seed.
+
+    A lot belongs to (seed, example), so that the draw depends on no order.
+    """
+
+    def lot(example: Example) -> tuple[float, str]:
+        return uniform("judged", seed, example.sample_id), example.sample_id
+
+    turns: list[tuple[int, tuple[float, str], Example]] = []
+    met: dict[str, int] = {}
+    for example in sorted(examples, key=lot):
+        turn = met.get(example.seed_id, 0)
+        met[example.seed_id] = turn + 1
+        turns.append((turn, lot(example), example))
+    turns.sort(key=lambda drawn: drawn[:2])
+    return [example for *_, example in turns[:count]]
+
+
+def with_room(
+    student: Student, examples: Sequence[Example], max_new_tokens: int
+) -> tuple[list[Example], tuple[str, ...]]:
+    """The examples whose prompt leaves room for an answer in the context, and the sample ids of the others."""
+    fits = {
+        e.sample_id: len(encode_prompt(student.tokenizer, e.instruction)) + max_new_tokens <= student.context
+        for e in examples
+    }
+    return [e for e in examples if fits[e.sample_id]], tuple(name for name, fit in fits.items() if not fit)
+
+
+def answer_examples(
+    student: Student,
+    examples: Sequence[Example],
+    *,
+    max_new_tokens: int,
+    known: Container[str] = (),
+    progress: Callable[[str], None] = lambda _: None,
+) -> Iterator[list[StudentAnswer]]:
+    """The student's answers, a batch at a time, longest prompts first.
+
+    `known` are the sample ids of answers that are there already: a batch of which all are is left out. Batches are
+    the same whatever is known, so that a run that goes on answers as one that was never interrupted.
+    """
+    prompts = {example.sample_id: encode_prompt(student.tokenizer, example.instruction) for example in examples}
+    seeds = {example.sample_id: example.seed_id for example in examples}
+    ends, done = end_tokens(student), 0
+    for batch in _batches(prompts, max_new_tokens, TOKENS_AT_ONCE[student.model.device.type]):
+        done += len(batch)
+        if all(name in known for name in batch):
+            continue
+        found = generate(student, [prompts[name] for name in batch], max_new_tokens=max_new_tokens)
+        yield [
+            StudentAnswer(
+                sample_id=name,
+                seed_id=seeds[name],
+                prompt_tokens=len(prompts[name]),
+                response=storable(text_of(student, tokens)),
+                tokens=len(tokens),
+                finished=tokens[-1] in ends,
+            )
+            for name, tokens in zip(batch, found, strict=True)
+        ]
+        progress(f"answered {done} of {len(prompts)} instructions")
+
+
+def _batches(prompts: dict[str, list[int]], room: int, tokens: int) -> Iterator[list[str]]:
+    """Sample ids, longest prompts first, at most `tokens` padded tokens a batch (one prompt at least)."""
+    order = sorted(prompts, key=lambda name: (-len(prompts[name]), name))
+    while order:
+        size = max(1, tokens // (len(prompts[order[0]]) + room))
+        yield order[:size]
+        order = order[size:]

@@ -1,0 +1,244 @@
+"""The judged win rate on real models, by the rules in this process and by a judge behind real HTTP."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow.parquet as pq
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from assets import student_answers
+from assets.checks.models import judge_agrees_with_itself
+from assets.evaluation import ADAPTERS
+from assets.judging import judged_win_rate, read_win_rates
+from resources.stores import Artefact
+from teams_dagster.dataset.export import export_dataset
+from teams_dagster.dataset.sample import Example
+from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.student.chat import template_version
+from teams_dagster.student.loading import Recipe, load_student
+from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
+from tests.support.project import Project
+from tests.support.served_rules import answer
+
+QUESTIONS = 6
+CONFIG: dict[str, Any] = {"questions": QUESTIONS, "max_new_tokens": 8}
+EVERY_QUESTION = 2 * QUESTIONS * len(ADAPTERS)
+EXAMPLES = [
+    Example(f"sample-{i}", f"seed-{i % 5}", Instruction(f"Which colour is box {i}?"), f"Box {i} is red.")
+    for i in range(8)
+]
+
+
+@pytest.fixture(scope="module")
+def adapters(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Adapters that nobody trained: large and random, so that no two models answer alike."""
+    return {kind: random_adapter(base, kind, tmp_path_factory.mktemp(kind)) for kind in ADAPTERS}
+
+
+def random_adapter(base: Path, kind: str, folder: Path) -> Path:
+    student = load_student(base)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(ADAPTERS.index(kind))
+        config = LoraConfig(r=8, lora_alpha=64, target_modules="all-linear", init_lora_weights=False)
+        get_peft_model(student.model, config).save_pretrained(str(folder))
+    Recipe(kind, student.template, template_version(student.tokenizer), 512).save(folder)
+    return folder
+
+
+@pytest.fixture
+def project(base: Path, adapters: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path))
+    made = Project(tmp_path)
+    for name, folder in {"base": base, **adapters}.items():
+        put(made, name, folder, name)
+    with made.store.writing("instruction_dataset", "one", about=about()) as draft:
+        export_dataset(draft.folder / "files", {"train": EXAMPLES, "validation": EXAMPLES[:1], "held_out": EXAMPLES})
+        draft.finish("the dataset", {})
+    return made
+
+
+def about() -> dict[str, Any]:
+    return {"inputs": {}, "made_at": "2026-11-02T00:00:00"}
+
+
+def put(project: Project, name: str, folder: Path, version: str) -> None:
+    """A model as its asset would have left it."""
+    with project.store.writing(f"{name}_model", version, about=about()) as draft:
+        shutil.copytree(folder, draft.folder / "model")
+        draft.finish(version, {"embedded": True})
+
+
+@dataclass
+class Judge:
+    """A server that judges by the rules, and falls ill on demand."""
+
+    server: OpenAIServer
+
+    @property
+    def asked(self) -> Counter[str]:
+        """Requests received, by what they ask."""
+        return Counter(body["messages"][1]["content"] for body in self.server.received)
+
+
+@pytest.fixture
+def judge(monkeypatch: pytest.MonkeyPatch) -> Iterator[Judge]:
+    with OpenAIServer(answer) as server:
+        monkeypatch.setenv("TEAMS_JUDGE_MODEL", "served-judge")
+        monkeypatch.setenv("TEAMS_JUDGE_BASE_URL", server.base_url)
+        yield Judge(server)
+
+
+def make(project: Project, **config: Any) -> bool:
+    return project.make(judged_win_rate, judged_win_rate=CONFIG | config)
+
+
+def made(project: Project) -> Artefact:
+    return project.store.current("judged_win_rate")
+
+
+def rows(project: Project, table: str) -> list[dict[str, Any]]:
+    return pq.read_table(made(project).path(f"{table}.parquet")).to_pylist()
+
+
+def check(project: Project) -> dg.AssetCheckResult:
+    result = judge_agrees_with_itself(store=project.store)
+    assert isinstance(result, dg.AssetCheckResult)
+    return result
+
+
+def test_by_the_rules_every_model_answers_and_every_pair_is_judged_in_both_orders(project: Project) -> None:
+    assert make(project)
+    answered = Counter(row["model"] for row in rows(project, "student_answers"))
+    assert answered == dict.fromkeys(("base", *ADAPTERS), QUESTIONS)
+    judged = Counter((row["model"], row["first"]) for row in rows(project, "judgements"))
+    assert judged == {(name, first): QUESTIONS for name in ADAPTERS for first in (name, "base")}
+    rates = read_win_rates(made(project))
+    assert [(rate.model, rate.pairs, rate.unclear, rate.contradictory) for rate in rates] == [
+        (name, QUESTIONS, 0, 0) for name in ADAPTERS
+    ]
+    assert check(project).passed
+    metadata = project.last.asset_materializations_for_node("judged_win_rate")[0].metadata
+    assert {"lora_win_rate", "qlora_length_controlled", "win_rates", "picture"} <= metadata.keys()
+
+
+def test_questions_come_from_different_seeds_first(project: Project) -> None:
+    assert make(project, questions=5)
+    assert {row["seed_id"] for row in rows(project, "student_answers")} == {f"seed-{i}" for i in range(5)}
+
+
+def test_every_question_is_on_the_ledger_by_the_judge(project: Project, judge: Judge) -> None:
+    assert make(project)
+    with project.ledger.open() as ledger, ledger.engine.connect() as connection:
+        found = connection.exec_driver_sql("select role, purpose, asset_key, count(*) from attempts group by 1, 2, 3")
+        [(role, purpose, asset_key, calls)] = found.all()
+    assert (role, purpose, asset_key) == ("judge", "judge", "judged_win_rate")
+    assert calls == judge.server.count == len(judge.asked)
+    named = {row["judge_request_id"] for row in rows(project, "judgements")}
+    assert len(named) == calls
+    assert {body["temperature"] for body in judge.server.received} == {0}
+
+
+def test_the_same_again_asks_and_answers_nothing(project: Project, judge: Judge) -> None:
+    assert make(project)
+    asked, version = judge.server.count, made(project).data_version
+    assert make(project)
+    assert make(project, force=True)
+    assert (judge.server.count, made(project).data_version) == (asked, version)
+
+
+def test_a_run_that_was_stopped_goes_on_and_asks_nothing_twice(
+    project: Project, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The endpoint refuses this key half way, before any pair is judged in both orders."""
+    judge.server.respond = refusing_after(5, judge.server)
+    assert not make(project)
+    assert not project.store.exists("judged_win_rate")
+    judge.server.faults.clear()
+    judge.server.respond = answer
+    answered: list[str] = []
+    monkeypatch.setattr(student_answers, "_answers_of", lambda name, *_: answered.append(name) or {})
+    assert make(project)
+    assert answered == []
+    assert len(rows(project, "judgements")) == EVERY_QUESTION
+    with project.ledger.open() as ledger, ledger.engine.connect() as connection:
+        bought = connection.exec_driver_sql("select count(*), count(distinct request_key) from answers").one()
+    assert bought == (len(judge.asked), len(judge.asked))
+    assert not list(made(project).folder.glob("*.jsonl"))
+
+
+def refusing_after(count: int, server: OpenAIServer) -> Any:
+    """Answers so many requests; whatever comes later is refused, as by a key that has expired."""
+
+    def respond(body: Body) -> Reply | str:
+        if server.count > count:
+            server.faults.extend([Fault(status=401)] * EVERY_QUESTION)
+        return answer(body)
+
+    return respond
+
+
+def test_questions_that_failed_are_counted_and_asked_again_alone(project: Project, judge: Judge) -> None:
+    judge.server.faults.extend([Fault(status=400)] * 3)
+    assert make(project)
+    assert made(project).facts["unanswered"] == 3
+    assert Counter(row["verdict"] for row in rows(project, "judgements"))["unanswered"] == 3
+    assert sum(rate.pairs for rate in read_win_rates(made(project))) < QUESTIONS * len(ADAPTERS)
+    asked = judge.server.count
+    assert make(project)
+    assert made(project).facts["unanswered"] == 0
+    assert judge.server.count == asked + 3
+
+
+def test_a_judge_that_never_answers_makes_nothing(project: Project, judge: Judge) -> None:
+    judge.server.faults.extend([Fault(status=400)] * EVERY_QUESTION)
+    assert not make(project)
+    assert not project.store.exists("judged_win_rate")
+
+
+def test_another_judge_reads_the_same_answers(project: Project, judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert make(project)
+    before = rows(project, "student_answers")
+    monkeypatch.setenv("TEAMS_JUDGE_MODEL", "another")
+    monkeypatch.setattr(student_answers, "_answers_of", lambda *_: pytest.fail("answered again"))
+    assert make(project)
+    after = rows(project, "student_answers")
+    assert [(row["model"], row["response"]) for row in after] == [(row["model"], row["response"]) for row in before]
+    assert {body["model"] for body in judge.server.received} == {"served-judge", "another"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "unclear", "contradictory"), [("A", 0, QUESTIONS), ("both are fine", 2 * QUESTIONS, 0), ("tie", 0, 0)]
+)
+def test_a_judge_without_an_opinion_leaves_a_tie_and_a_warning(
+    project: Project, judge: Judge, reply: str, unclear: int, contradictory: int
+) -> None:
+    judge.server.respond = lambda _: reply
+    assert make(project)
+    for rate in read_win_rates(made(project)):
+        assert (rate.win_rate, rate.ties) == (0.5, QUESTIONS)
+        assert (rate.unclear, rate.contradictory) == (unclear, contradictory)
+    result = check(project)
+    assert (result.passed, result.severity) == (reply == "tie", dg.AssetCheckSeverity.WARN)
+
+
+def test_a_judge_at_a_provider_needs_a_budget_before_any_model_answers(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("MODEL", "m"), ("BASE_URL", "https://llm.example.com/v1"), ("API_KEY", "sk-planted")):
+        monkeypatch.setenv(f"TEAMS_JUDGE_{name}", value)
+    monkeypatch.setattr("assets.judging.answer_all", lambda *_: pytest.fail("answered before the judge may be asked"))
+    assert not make(project)
+    failure = project.last.failure_data_for_node("judged_win_rate")
+    assert failure is not None
+    assert failure.error is not None
+    assert f"estimate: {EVERY_QUESTION} questions" in failure.error.to_string()
+    assert "nothing bounds what that may cost" in failure.error.to_string()
