@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from assets.comparison.asset import policy_comparison, read_policy_scores
+from assets.judging import judged_win_rate
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.manifests import generated_for
 from assets.policy import trained_policy
@@ -41,7 +42,12 @@ GROUPED_BY = (
 
 @dg.asset(
     group_name="accounting",
-    deps=[trained_policy, policy_comparison, dg.AssetDep(expert_responses, partition_mapping=LAST_GENERATION)],
+    deps=[
+        trained_policy,
+        policy_comparison,
+        dg.AssetDep(expert_responses, partition_mapping=LAST_GENERATION),
+        judged_win_rate,
+    ],
     kinds={"duckdb"},
     owners=OWNERS,
     code_version="3",

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.report.cautions import cautions, limits
-from teams_dagster.report.content import About, Account, PolicyResults, Report, RoleModel
+from teams_dagster.report.content import About, Account, ModelResults, PolicyResults, Report, RoleModel
 from tests.report.example_report import EXAMPLE, cost, policy_score
 
 MODELS = (RoleModel("expert", "openai", "large"), RoleModel("reviewer", "openai", "small"))
@@ -115,3 +115,10 @@ def test_scores_that_cannot_be_told_apart_are_told() -> None:
     assert "lora cannot be told from base in heldout loss" not in text
     assert "as few as 24 held-out seeds" in text
     assert "privacy attack's area" in text
+
+
+def test_a_win_rate_whose_interval_at_equal_length_contains_one_half_is_told() -> None:
+    lora, qlora = EXAMPLE.models.win_rates
+    found = told(Report(models=ModelResults(win_rates=(lora, qlora))))
+    assert "The judge cannot tell qlora from base at equal length" in found
+    assert "lora from base" not in found.replace("qlora from base", "")
