@@ -55,25 +55,28 @@ def answer_all(answering: Answering, earlier: "Mapping[str, Mapping[str, Student
     import gc
 
     from teams_dagster.student.answering import draw_examples, with_room
+    from teams_dagster.student.lengths import lengths_for
     from teams_dagster.student.loading import load_adapter, load_student
 
     base = student_path(answering.models[BASE])
-    student, room = load_student(base), answering.settings["max_new_tokens"]
-    fitting, too_long = with_room(student, answering.held_out, room)
+    adapters = {name: model.path(MODEL) for name, model in answering.models.items() if name != BASE}
+    student, asked_for = load_student(base), answering.settings["max_new_tokens"]
+    lengths = lengths_for(base, adapters.values())
+    fitting, too_long = with_room(lengths, answering.held_out, student.context - asked_for)
     if not fitting:
         raise ValueError(
-            f"none of {len(answering.held_out)} held-out instructions leaves room for {room} tokens in a context of"
-            f" {student.context}: lower max_new_tokens"
+            f"none of {len(answering.held_out)} held-out instructions leaves room for {asked_for} tokens in a context"
+            f" of {student.context}: lower max_new_tokens"
         )
     examples = draw_examples(fitting, answering.settings["questions"], seed=answering.settings["seed"])
     found = {name: {**earlier.get(name, {}), **_read_kept(_kept(answering.folder, name))} for name in answering.models}
-    for name, artefact in answering.models.items():
+    for name in answering.models:
         if all(example.sample_id in found[name] for example in examples):
             continue
         if name != BASE:
             del student
             gc.collect()
-            student = load_adapter(base, artefact.path(MODEL))
+            student = load_adapter(base, adapters[name])
         found[name] |= _answers_of(name, student, examples, answering, found[name])
     answers = {name: {e.sample_id: known[e.sample_id] for e in examples} for name, known in found.items()}
     return Answered(tuple(examples), len(too_long), answers)

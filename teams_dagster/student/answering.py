@@ -10,6 +10,7 @@ from teams_dagster.dataset.sample import Example
 from teams_dagster.streams import uniform
 from teams_dagster.student.chat import encode_prompt
 from teams_dagster.student.generation import end_tokens, generate, text_of
+from teams_dagster.student.lengths import Lengths
 from teams_dagster.student.loading import Student
 
 TOKENS_AT_ONCE = {"cpu": 4_096, "cuda": 16_384}
@@ -49,14 +50,9 @@ def draw_examples(examples: Sequence[Example], count: int, *, seed: int) -> list
     return [example for *_, example in turns[:count]]
 
 
-def with_room(
-    student: Student, examples: Sequence[Example], max_new_tokens: int
-) -> tuple[list[Example], tuple[str, ...]]:
-    """The examples whose prompt leaves room for an answer in the context, and the sample ids of the others."""
-    fits = {
-        e.sample_id: len(encode_prompt(student.tokenizer, e.instruction)) + max_new_tokens <= student.context
-        for e in examples
-    }
+def with_room(lengths: Lengths, examples: Sequence[Example], room: int) -> tuple[list[Example], tuple[str, ...]]:
+    """The examples whose prompt takes at most `room` tokens, and the sample ids of the others."""
+    fits = {e.sample_id: lengths.prompt(e.instruction) <= room for e in examples}
     return [e for e in examples if fits[e.sample_id]], tuple(name for name, fit in fits.items() if not fit)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.student import answering
 from teams_dagster.student.answering import StudentAnswer, answer_examples, draw_examples, with_room
 from teams_dagster.student.generation import respond
+from teams_dagster.student.lengths import lengths_for
 from teams_dagster.student.loading import Student
 
 
@@ -58,9 +60,9 @@ def test_progress_is_told_to_the_last(student: Student, examples: list[Example])
     assert said[-1] == f"answered {len(examples)} of {len(examples)} instructions"
 
 
-def test_a_prompt_without_room_for_an_answer_is_left_out_by_name(student: Student, examples: list[Example]) -> None:
-    long = replace(examples[0], sample_id="long", instruction=Instruction("word " * student.context))
-    assert with_room(student, [*examples, long], 12) == (examples, ("long",))
+def test_a_prompt_without_room_for_an_answer_is_left_out_by_name(base: Path, examples: list[Example]) -> None:
+    long = replace(examples[0], sample_id="long", instruction=Instruction("word " * 200))
+    assert with_room(lengths_for(base, []), [*examples, long], 150) == (examples, ("long",))
 
 
 samples = st.lists(st.sampled_from("abcde"), min_size=1, max_size=20).map(
