@@ -10,6 +10,7 @@ from assets.judging import judged_win_rate, read_win_rates
 from assets.lineage import sample_lineage
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.models import read_curve
+from assets.paper import paper_table, read_paper_table
 from assets.policy import load_policy
 from assets.report_dataset import MadeGeneration, dataset_results
 from resources.ledger import LedgerConnection
@@ -26,7 +27,15 @@ _POLICY_ASSETS = ("trained_policy", "policy_comparison")
 
 @dg.asset(
     group_name="accounting",
-    deps=[policy_comparison, evaluation_scores, judged_win_rate, privacy_audit, query_costs, sample_lineage],
+    deps=[
+        policy_comparison,
+        evaluation_scores,
+        judged_win_rate,
+        privacy_audit,
+        paper_table,
+        query_costs,
+        sample_lineage,
+    ],
     kinds={"html"},
     owners=OWNERS,
     code_version="4",
@@ -74,6 +83,7 @@ def gather(store: ArtefactStore) -> content.Report:
         policy=_policy(store, generations),
         dataset=dataset_results(store, generations),
         models=_models(store),
+        paper=tuple(read_paper_table(store.current("paper_table"))),
         account=_account(store, generations),
     )
 

@@ -21,6 +21,7 @@ ASSETS = (
     "qlora_model",
     "evaluation_scores",
     "judged_win_rate",
+    "paper_table",
 )
 
 SHOWN = 5

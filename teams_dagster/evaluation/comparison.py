@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from teams_dagster.dataset.sample import Example
@@ -38,7 +39,7 @@ Pair = tuple[str, str]
 ScoresByPair = dict[Pair, ResponseScore]
 UNIGRAM = "unigram"
 REFERENCES = (UNIGRAM, "base", "lora")
-"""Each model's loss is compared with those of the references before it."""
+"""Each model is compared with the references before it."""
 Progress = Callable[[str], None]
 
 
@@ -150,13 +151,15 @@ def _heldout_rows(
     rows = []
     for model, own in scores.items():
         rows.append(versions.score(model, HELD_OUT, "heldout_loss", loss_per_token(own, seeds)))
-        for other in REFERENCES:
-            if other == model:
-                break
-            if other in scores:
-                difference = loss_difference(own, scores[other], seeds)
-                rows.append(versions.score(model, HELD_OUT, f"heldout_loss_vs_{other}", difference))
+        for other in _references_of(model, scores):
+            difference = loss_difference(own, scores[other], seeds)
+            rows.append(versions.score(model, HELD_OUT, f"heldout_loss_vs_{other}", difference))
     return rows
+
+
+def _references_of(model: str, there: Container[str]) -> Iterator[str]:
+    """What a model is compared with, of those that were scored."""
+    return (other for other in takewhile(lambda reference: reference != model, REFERENCES) if other in there)
 
 
 def _choice_rows(
@@ -172,9 +175,9 @@ def _choice_rows(
         }
         for model, own in credited.items():
             rows.append(versions.score(model, CHOICE, metric, choice_accuracy(own, questions)))
-            if model != "base":
-                paired = [mine - base for mine, base in zip(own, credited["base"], strict=True)]
-                rows.append(versions.score(model, CHOICE, f"{metric}_vs_base", choice_accuracy(paired, questions)))
+            for other in _references_of(model, credited):
+                paired = [mine - theirs for mine, theirs in zip(own, credited[other], strict=True)]
+                rows.append(versions.score(model, CHOICE, f"{metric}_vs_{other}", choice_accuracy(paired, questions)))
     return rows
 
 

@@ -278,6 +278,15 @@ WIN_RATES = Table(
     (),
     current_only=True,
 )
+PAPER_TABLE = Table(
+    "paper_table",
+    _schema(
+        {"quantity": _TEXT, "whose": _TEXT, "value": _REAL},
+        {"ci_low": _REAL, "ci_high": _REAL, "source": _TEXT, "run_id": _TEXT},
+    ),
+    (),
+    current_only=True,
+)
 
 TABLES: dict[str, Table] = {
     table.name: table
@@ -297,6 +306,7 @@ TABLES: dict[str, Table] = {
         STUDENT_ANSWERS,
         JUDGEMENTS,
         WIN_RATES,
+        PAPER_TABLE,
     )
 }
 

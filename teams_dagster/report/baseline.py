@@ -10,11 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from teams_dagster.evaluation.paper import EVOL_INSTRUCT_QUERIES, PAPER_PAIRS, PAPER_QUERIES
 from teams_dagster.report.content import QuestionCounts
-
-EVOL_INSTRUCT_QUERIES = 624_000
-PAPER_PAIRS = 17_878
-PAPER_QUERIES = 2 * PAPER_PAIRS
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.policy.curve import IterationRecord
 
 if TYPE_CHECKING:
+    from teams_dagster.evaluation.paper import PaperValue
     from teams_dagster.evaluation.win_rate import WinRate
     from teams_dagster.policy.comparison.distinctness import Measure
     from teams_dagster.student.curves import TrainingPoint
@@ -261,6 +262,8 @@ class Report:
     policy: PolicyResults = field(default_factory=PolicyResults)
     dataset: DatasetResults = field(default_factory=DatasetResults)
     models: ModelResults = field(default_factory=ModelResults)
+    paper: tuple[PaperValue, ...] = ()
+    """The paper's table."""
     account: Account = field(default_factory=Account)
 
 

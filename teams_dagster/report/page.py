@@ -8,12 +8,14 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup, escape
 
+from teams_dagster.evaluation.paper import COLUMNS, EVOL_INSTRUCT_QUERIES, PAPER_PAIRS, PAPER_QUERIES, paper_rows
 from teams_dagster.evaluation.scores import Score
 from teams_dagster.policy.comparison.distinctness import METRICS
-from teams_dagster.report.baseline import EVOL_INSTRUCT_QUERIES, PAPER_PAIRS, PAPER_QUERIES, compare_queries
+from teams_dagster.report.baseline import compare_queries
 from teams_dagster.report.cautions import cautions, limits
 from teams_dagster.report.content import DatasetResults, OperationAtStep, Report
 from teams_dagster.report.page_pictures import drawn
+from teams_dagster.report.paper import paper_cell
 from teams_dagster.report.policy_section import policy_section
 from teams_dagster.report.text import NOT_A_NUMBER, interval, money, number, percent, shorten, visible, words
 
@@ -44,6 +46,8 @@ def render_report(report: Report) -> str:
         evol_instruct_queries=EVOL_INSTRUCT_QUERIES,
         paper_pairs=PAPER_PAIRS,
         paper_queries=PAPER_QUERIES,
+        paper_columns=COLUMNS,
+        paper_rows=paper_rows(report.paper) if report.paper else (),
         diversity_metrics=METRICS,
         explorer=EXPLORER,
         most_chains=MOST_CHAINS,
@@ -66,6 +70,7 @@ def _template() -> jinja2.Template:
         "fragment": lambda value: quote(value, safe="", errors="replace"),
         "interval": lambda score: interval(score.ci_low, score.ci_high),
         "number": number,
+        "paper_cell": paper_cell,
         "percent": percent,
         "shorten": shorten,
         "text": lambda value: escape(visible(shorten(value, LONGEST_TEXT))),

@@ -67,6 +67,8 @@ def test_every_model_has_its_scores_and_paired_differences(evaluation: Evaluatio
         ("qlora", "choice_accuracy"),
         ("lora", "choice_accuracy_vs_base"),
         ("qlora", "choice_accuracy_vs_base"),
+        ("qlora", "choice_accuracy_vs_lora"),
+        ("qlora", "choice_accuracy_calibrated_vs_lora"),
         ("chance", "choice_accuracy"),
         ("shortest_answer", "choice_accuracy"),
         ("uniform_tokens", "heldout_loss"),
