@@ -13,13 +13,13 @@ WIZARDLM, TEAMS_RL = "wizardlm_7b", "teams_rl_7b"
 BASE, LORA, QLORA, LORA_UNIFORM = "base", "lora", "qlora", "lora_uniform"
 DIFFERENCE = "lora_uniform_minus_lora"
 COLUMNS = {
-    WIZARDLM: "WizardLM-7b, in the paper",
-    TEAMS_RL: "TeaMs-RL-7b, in the paper",
+    WIZARDLM: "WizardLM-7b (paper)",
+    TEAMS_RL: "TeaMs-RL-7b (paper)",
     BASE: "base",
-    LORA: "TeaMs-RL, LoRA",
-    QLORA: "TeaMs-RL, QLoRA",
-    LORA_UNIFORM: "uniform policy, LoRA",
-    DIFFERENCE: "uniform minus TeaMs-RL (LoRA), paired",
+    LORA: "LoRA",
+    QLORA: "QLoRA",
+    LORA_UNIFORM: "uniform arm",
+    DIFFERENCE: "its difference",
 }
 """Whose numbers, in their order, with their headings."""
 

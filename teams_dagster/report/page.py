@@ -15,7 +15,7 @@ from teams_dagster.report.baseline import compare_queries
 from teams_dagster.report.cautions import cautions, limits
 from teams_dagster.report.content import DatasetResults, OperationAtStep, Report
 from teams_dagster.report.page_pictures import drawn
-from teams_dagster.report.paper import paper_cell
+from teams_dagster.report.paper import paper_interval, paper_number
 from teams_dagster.report.policy_section import policy_section
 from teams_dagster.report.text import NOT_A_NUMBER, interval, money, number, percent, shorten, visible, words
 
@@ -70,7 +70,8 @@ def _template() -> jinja2.Template:
         "fragment": lambda value: quote(value, safe="", errors="replace"),
         "interval": lambda score: interval(score.ci_low, score.ci_high),
         "number": number,
-        "paper_cell": paper_cell,
+        "paper_interval": paper_interval,
+        "paper_number": paper_number,
         "percent": percent,
         "shorten": shorten,
         "text": lambda value: escape(visible(shorten(value, LONGEST_TEXT))),

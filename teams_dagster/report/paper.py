@@ -5,12 +5,23 @@ from __future__ import annotations
 from teams_dagster.evaluation.paper import PaperValue
 from teams_dagster.report.text import interval, number
 
+DIGITS = 4
+
+
+def paper_number(value: PaperValue) -> str:
+    """The number: counts whole, others with as many decimals as the paper's have."""
+    whole = float(value.value).is_integer() and abs(value.value) >= 1
+    return number(int(value.value) if whole else value.value, DIGITS)
+
+
+def paper_interval(value: PaperValue) -> str:
+    """Its interval; nothing where it has none."""
+    return "" if value.ci_low is None or value.ci_high is None else interval(value.ci_low, value.ci_high, DIGITS)
+
 
 def paper_cell(value: PaperValue | None) -> str:
-    """A number with its interval, where it has one; nothing where the number is not known."""
+    """Both in a line; nothing where the number is not known."""
     if value is None:
         return ""
-    told = number(int(value.value) if float(value.value).is_integer() and abs(value.value) >= 1 else value.value)
-    if value.ci_low is None or value.ci_high is None:
-        return told
-    return f"{told} ({interval(value.ci_low, value.ci_high)})"
+    told = paper_interval(value)
+    return f"{paper_number(value)} ({told})" if told else paper_number(value)

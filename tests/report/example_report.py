@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from teams_dagster.evaluation.paper import PaperValue, paper_table
 from teams_dagster.evaluation.privacy import MembershipScore, RocPoint
 from teams_dagster.evaluation.scores import Score as EvaluationScore
 from teams_dagster.evaluation.win_rate import WinRate
@@ -326,6 +327,17 @@ EXAMPLE = Report(
         ),
         win_rates=(judged("lora", 0.82), judged("qlora", 0.55)),
         privacy=(membership("base", 0.51), membership("lora", 0.58), membership("qlora", 0.57)),
+    ),
+    paper=tuple(
+        paper_table(
+            [
+                PaperValue("pairs", "lora", 701, None, None, "instruction_dataset 7b52009b64fd0a2a"),
+                PaperValue("heldout_loss", "base", 3.47, 3.35, 3.59, "evaluation_scores 1"),
+                PaperValue("heldout_loss", "lora", 2.61, 2.51, 2.71, "evaluation_scores 1"),
+                PaperValue("heldout_loss", "lora_uniform", 2.64, 2.54, 2.74, "uniform_scores 2"),
+                PaperValue("heldout_loss", "lora_uniform_minus_lora", 0.03, -0.02, 0.08, "uniform_scores 2"),
+            ]
+        )
     ),
     account=Account(
         total=cost({}, 36_911, 1_204, 812_400_000, 2),

@@ -244,7 +244,14 @@ def test_an_empty_project_has_a_report_that_says_what_to_do() -> None:
     page = Page(render_report(Report()))
     assert [attributes["id"] for attributes in page.of("section")] == SECTIONS
     assert page.of("img") == []
-    for asset in ("trained_policy", "policy_comparison", "instruction_dataset", "evaluation_scores", "judged_win_rate"):
+    for asset in (
+        "trained_policy",
+        "policy_comparison",
+        "instruction_dataset",
+        "evaluation_scores",
+        "judged_win_rate",
+        "paper_table",
+    ):
         assert f"materialise {asset}" in page.text
 
 
@@ -272,3 +279,11 @@ def test_a_realistic_page_is_small_and_always_the_same(example: str) -> None:
 
 def test_the_hostile_text_is_hostile() -> None:
     assert Page(HOSTILE.split("{{")[0]).of("script")
+
+
+def test_the_papers_table_shows_its_numbers_with_their_source_and_a_difference_with_its_interval() -> None:
+    section = render_report(EXAMPLE).split('<section id="paper">')[1].split("</section>")[0]
+    assert "17,878" in section
+    assert "abstract (arXiv 2403.08694)" in section
+    assert "-0.0200 to 0.0800" in section
+    assert "no reproduction of theirs" in section
