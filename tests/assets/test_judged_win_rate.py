@@ -17,12 +17,14 @@ from peft import LoraConfig, get_peft_model
 
 from assets import student_answers
 from assets.checks.models import judge_agrees_with_itself
+from assets.estimates import estimate_run
 from assets.evaluation import ADAPTERS
 from assets.judging import judged_win_rate, read_win_rates
 from resources.stores import Artefact
 from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.sample import Example
 from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.settings import load_settings
 from teams_dagster.student import answering
 from teams_dagster.student.chat import template_version
 from teams_dagster.student.loading import Recipe, load_student
@@ -231,6 +233,19 @@ def test_a_judge_that_never_answers_makes_nothing(project: Project, judge: Judge
     judge.server.faults.extend([Fault(status=400)] * EVERY_QUESTION)
     assert not make(project)
     assert not project.store.exists("judged_win_rate")
+
+
+def test_an_estimate_counts_every_question_and_then_none(project: Project) -> None:
+    assert estimated() == (EVERY_QUESTION, False)
+    assert make(project)
+    assert estimated() == (0, True)
+
+
+def estimated() -> tuple[int, bool]:
+    """The most that the judge would be asked, and whether its output exists."""
+    found = estimate_run(load_settings(), "2026-11-02", {"judged_win_rate": CONFIG}, ["judged_win_rate"])
+    [(_, each, reused)] = found.steps
+    return each.queries.most, reused
 
 
 def test_another_judge_reads_the_same_answers(project: Project, judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
