@@ -189,6 +189,8 @@ class Walk:
 
     def _judging(self, answering: Step, library: list[Seed]) -> Step:
         """The models are taken as they are stored, unless new answers are to come: what learns from these is new."""
+        if "judged_win_rate" not in self.wanted:
+            return Step("judged_win_rate", (), False)
         config = JudgeConfig(**self.configs.get("judged_win_rate", {}))
         coming = [kind for kind in answering.expected if kind.most and answering.asset_key in self.wanted]
         dataset, earlier = self._stored("instruction_dataset"), None

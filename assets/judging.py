@@ -13,7 +13,7 @@ from assets.columns import WIN_RATES, table_columns
 from assets.dataset import instruction_dataset, read_examples
 from assets.evaluation import ADAPTERS, EvaluationConfig, evaluated_models, evaluated_versions
 from assets.expectations import SAMPLED, mean_bytes
-from assets.making import OWNERS, UNANSWERED, make_or_reuse, output_of, refuse_silence
+from assets.making import OWNERS, UNANSWERED, NothingAnswered, make_or_reuse, output_of
 from assets.models import base_model, lora_model, qlora_model
 from assets.outcomes import outcome_facts, outcome_metadata
 from assets.student_answers import (
@@ -92,7 +92,13 @@ def judged_win_rate(
         asking = models.asking(where, Role.JUDGE, expected=expected, log=context.log.info)
         width = AHEAD * models.settings().max_in_flight
         answered, judged = loop.run(_judge(context, asking, answering, known, width=width))
-        refuse_silence({"pairs": len(judged)}, "pairs", sum(each.pair is None for each in judged))
+        unanswered = sum(each.unanswered for each in judged)
+        if all(each.pair is None for each in judged):
+            raise NothingAnswered(
+                f"no pair of answers was judged in both orders: {unanswered} questions failed, and the ledger"
+                " (llm_calls.error_kind, error_detail) says why. Make the judge reachable and run the same step again:"
+                " what was answered is kept"
+            )
         judge = models.identities(Role.JUDGE)[Role.JUDGE]
         rates = list(_rates(answered, judged, students, dataset, str(judge), config.seed))
         _write(draft, context.run.run_id, answered, judged, rates, students)
@@ -101,7 +107,7 @@ def judged_win_rate(
             "questions": len(answered.examples),
             "too_long": answered.too_long,
             "cut_off": _cut_off(answered),
-            UNANSWERED: sum(each.unanswered for each in judged),
+            UNANSWERED: unanswered,
             **outcome_facts(models, where),
         }
         said = [{**row, "judge_request_id": None} for each in judged for row in each.rows()]

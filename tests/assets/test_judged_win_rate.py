@@ -17,12 +17,15 @@ from peft import LoraConfig, get_peft_model
 
 from assets import student_answers
 from assets.checks.models import judge_agrees_with_itself
+from assets.estimates import estimate_run
 from assets.evaluation import ADAPTERS
 from assets.judging import judged_win_rate, read_win_rates
 from resources.stores import Artefact
 from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.sample import Example
 from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.settings import load_settings
+from teams_dagster.student import answering
 from teams_dagster.student.chat import template_version
 from teams_dagster.student.loading import Recipe, load_student
 from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
@@ -186,6 +189,34 @@ def refusing_after(count: int, server: OpenAIServer) -> Any:
     return respond
 
 
+def test_answers_go_on_from_the_batch_in_which_they_were_interrupted(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill can leave a line half written; batches, and so answers, are those of a run that was never stopped."""
+    monkeypatch.setitem(answering.TOKENS_AT_ONCE, "cpu", 60)
+    assert make(project)
+    whole = [(row["model"], row["sample_id"], row["response"]) for row in rows(project, "student_answers")]
+    shutil.rmtree(project.store.place("judged_win_rate"))
+    generate, batches = answering.generate, []
+
+    def dying(*arguments: Any, **options: Any) -> list[list[int]]:
+        batches.append(len(arguments[1]))
+        if len(batches) == 3:
+            raise KeyboardInterrupt
+        return generate(*arguments, **options)
+
+    monkeypatch.setattr(answering, "generate", dying)
+    assert not make(project)
+    [left] = project.store.place("judged_win_rate").glob(".*/answers-base.jsonl")
+    kept = len(left.read_text().splitlines())
+    with left.open("a") as file:
+        file.write('{"sample_id": "sam')
+    assert make(project)
+    assert [(row["model"], row["sample_id"], row["response"]) for row in rows(project, "student_answers")] == whole
+    assert kept == sum(batches[:2])
+    assert sum(batches[3:]) == 3 * QUESTIONS - kept
+
+
 def test_questions_that_failed_are_counted_and_asked_again_alone(project: Project, judge: Judge) -> None:
     judge.server.faults.extend([Fault(status=400)] * 3)
     assert make(project)
@@ -202,6 +233,19 @@ def test_a_judge_that_never_answers_makes_nothing(project: Project, judge: Judge
     judge.server.faults.extend([Fault(status=400)] * EVERY_QUESTION)
     assert not make(project)
     assert not project.store.exists("judged_win_rate")
+
+
+def test_an_estimate_counts_every_question_and_then_none(project: Project) -> None:
+    assert estimated() == (EVERY_QUESTION, False)
+    assert make(project)
+    assert estimated() == (0, True)
+
+
+def estimated() -> tuple[int, bool]:
+    """The most that the judge would be asked, and whether its output exists."""
+    found = estimate_run(load_settings(), "2026-11-02", {"judged_win_rate": CONFIG}, ["judged_win_rate"])
+    [(_, each, reused)] = found.steps
+    return each.queries.most, reused
 
 
 def test_another_judge_reads_the_same_answers(project: Project, judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
