@@ -18,7 +18,7 @@ GROUPS = {
     "policy": {"trained_policy", "policy_comparison"},
     "dataset": {"generated_instructions", "expert_responses", "instruction_dataset"},
     "models": {"base_model", "lora_model", "qlora_model"},
-    "evaluation": {"evaluation_scores", "judged_win_rate", "privacy_audit"},
+    "evaluation": {"evaluation_scores", "judged_win_rate", "paper_table", "privacy_audit"},
     "accounting": {"query_costs", "sample_lineage", "report"},
 }
 ASSETS = sorted(set().union(*GROUPS.values()))

@@ -118,8 +118,8 @@ class PaperRow:
 
 
 def paper_rows(values: Iterable[PaperValue]) -> list[PaperRow]:
-    """The table's rows, all quantities among them."""
+    """The table's rows, all quantities among them; one that another version wrote and this does not know comes last."""
     cells: dict[str, dict[str, PaperValue]] = {key: {} for key in FACTS}
     for value in values:
-        cells[value.quantity][value.whose] = value
-    return [PaperRow(FACTS[key], found) for key, found in cells.items()]
+        cells.setdefault(value.quantity, {})[value.whose] = value
+    return [PaperRow(FACTS.get(key, PaperFact(key, "", None, None, "")), found) for key, found in cells.items()]

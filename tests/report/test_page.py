@@ -12,7 +12,7 @@ from teams_dagster.report.page import MOST_CHAINS, MOST_ROWS, render_report
 from teams_dagster.report.policies import EXPLAINED
 from tests.report.example_report import CHAIN, EXAMPLE, HOSTILE, hostile
 
-SECTIONS = ["about", "policy", "dataset", "samples", "models", "privacy", "costs"]
+SECTIONS = ["about", "policy", "dataset", "samples", "models", "privacy", "paper", "costs"]
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
