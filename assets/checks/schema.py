@@ -20,6 +20,11 @@ ASSETS = (
     "lora_model",
     "qlora_model",
     "evaluation_scores",
+    "uniform_instructions",
+    "uniform_responses",
+    "uniform_dataset",
+    "lora_uniform",
+    "uniform_scores",
 )
 
 SHOWN = 5

@@ -1,5 +1,6 @@
 """A generation of the uniform arm: the seeds of the trained policy's generation, and as many questions."""
 
+import math
 from collections.abc import AsyncGenerator, Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
@@ -129,16 +130,16 @@ def uniform_questions(
 ) -> list[Expected]:
     """What a uniform generation will ask: no more than its allowance, and one episode's that is cut short."""
     paces = paces_of_generations(store, UNIFORM_ARM.instructions)
-    episodes = still_open(earlier, -(-beside.questions // round(_asked(paces))))
+    episodes = still_open(earlier, uniform_episodes(beside, paces))
     most = {Role.EXPERT: beside.questions + HORIZON, Role.REVIEWER: (beside.questions + MOST_ASKED) // 2}
     found = rewriting(Role.EXPERT, episodes, seeds, paces, STEADY)
     return [_at_most(expected, most[expected.role]) for expected in found]
 
 
-def _asked(paces: list[Pace]) -> float:
-    """Questions of an episode, likely."""
-    seen = [pace.rewrites + pace.reviews for pace in paces] or [STEADY.rewrites + STEADY.reviews]
-    return max(1.0, sum(seen) / len(seen))
+def uniform_episodes(beside: Beside, paces: list[Pace]) -> int:
+    """How many episodes use its questions up, likely."""
+    asked = [pace.rewrites + pace.reviews for pace in paces or [STEADY]]
+    return math.ceil(beside.questions * len(asked) / sum(asked))
 
 
 def _at_most(expected: Expected, most: int) -> Expected:

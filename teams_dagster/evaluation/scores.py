@@ -14,7 +14,7 @@ class Score:
     """A model's number on a task; the fields are the table's columns."""
 
     model: str
-    """`base`, `lora`, `qlora`, or a baseline: `chance`, `shortest_answer`, `uniform_tokens`."""
+    """`base`, `lora`, `qlora`, `lora_uniform`, or a baseline: `chance`, `shortest_answer`, `uniform_tokens`."""
     task: str
     metric: str
     value: float
