@@ -9,6 +9,7 @@ from assets.explorer import EXPLORER, write_samples_page
 from assets.lineage import sample_lineage
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.models import read_curve
+from assets.paper_table import paper_table, read_paper_table
 from assets.policy import load_policy
 from assets.report_dataset import MadeGeneration, dataset_results
 from resources.ledger import LedgerConnection
@@ -25,10 +26,10 @@ _POLICY_ASSETS = ("trained_policy", "policy_comparison")
 
 @dg.asset(
     group_name="accounting",
-    deps=[policy_comparison, evaluation_scores, privacy_audit, query_costs, sample_lineage],
+    deps=[policy_comparison, evaluation_scores, privacy_audit, paper_table, query_costs, sample_lineage],
     kinds={"html"},
     owners=OWNERS,
-    code_version="3",
+    code_version="4",
     description="One self-contained HTML page: the policy, the dataset, the models, their scores, what it all cost.",
 )
 def report(
@@ -73,6 +74,7 @@ def gather(store: ArtefactStore) -> content.Report:
         policy=_policy(store, generations),
         dataset=dataset_results(store, generations),
         models=_models(store),
+        paper=_paper(store),
         account=_account(store, generations),
     )
 
@@ -135,6 +137,13 @@ def _models(store: ArtefactStore) -> content.ModelResults:
         scores=tuple(read_evaluation_scores(store.current("evaluation_scores"))),
         privacy=tuple(read_privacy(store.current("privacy_audit"))),
     )
+
+
+def _paper(store: ArtefactStore) -> content.PaperResults:
+    if not store.exists("paper_table"):
+        return content.PaperResults()
+    table = store.current("paper_table")
+    return content.PaperResults(tuple(read_paper_table(table)), table.facts["note"])
 
 
 def _adapter(kind: str, artefact: Artefact) -> content.Adapter:

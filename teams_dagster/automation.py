@@ -65,10 +65,10 @@ everything = dg.define_asset_job(
 
 uniform_arm = dg.define_asset_job(
     "uniform_arm",
-    selection=dg.AssetSelection.groups(UNIFORM),
+    selection=dg.AssetSelection.groups(UNIFORM) | dg.AssetSelection.assets("paper_table"),
     executor_def=dg.in_process_executor,
     description="The same stages with operations drawn uniformly, beside a generation of the trained policy and at as"
-    " many questions as that asked, into an arm of its own: dataset, adapter, scores.",
+    " many questions as that asked, into an arm of its own: dataset, adapter, scores; and the table beside the paper.",
 )
 
 train_policy = dg.define_asset_job(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from teams_dagster.evaluation.paper import PaperRow
 from teams_dagster.evaluation.privacy import MembershipScore
 from teams_dagster.evaluation.scores import Score as EvaluationScore
 from teams_dagster.instructions.instruction import Instruction
@@ -251,6 +252,15 @@ class Account:
 
 
 @dataclass(frozen=True)
+class PaperResults:
+    """The paper's table, ours beside it."""
+
+    rows: tuple[PaperRow, ...] = ()
+    note: str = ""
+    """What to keep in mind."""
+
+
+@dataclass(frozen=True)
 class Report:
     """All that the page shows."""
 
@@ -259,6 +269,7 @@ class Report:
     policy: PolicyResults = field(default_factory=PolicyResults)
     dataset: DatasetResults = field(default_factory=DatasetResults)
     models: ModelResults = field(default_factory=ModelResults)
+    paper: PaperResults = field(default_factory=PaperResults)
     account: Account = field(default_factory=Account)
 
 

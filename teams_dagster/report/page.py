@@ -8,12 +8,14 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup, escape
 
+from teams_dagster.evaluation.paper import COLUMNS
 from teams_dagster.evaluation.scores import Score
 from teams_dagster.policy.comparison.distinctness import METRICS
 from teams_dagster.report.baseline import EVOL_INSTRUCT_QUERIES, PAPER_PAIRS, PAPER_QUERIES, compare_queries
 from teams_dagster.report.cautions import cautions, limits
 from teams_dagster.report.content import DatasetResults, OperationAtStep, Report
 from teams_dagster.report.page_pictures import drawn
+from teams_dagster.report.paper import paper_lines
 from teams_dagster.report.policy_section import policy_section
 from teams_dagster.report.text import NOT_A_NUMBER, interval, money, number, percent, shorten, visible, words
 
@@ -45,6 +47,8 @@ def render_report(report: Report) -> str:
         paper_pairs=PAPER_PAIRS,
         paper_queries=PAPER_QUERIES,
         diversity_metrics=METRICS,
+        paper_columns=COLUMNS,
+        paper=paper_lines(report.paper.rows),
         explorer=EXPLORER,
         most_chains=MOST_CHAINS,
         most_rows=MOST_ROWS,

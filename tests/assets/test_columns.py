@@ -25,8 +25,16 @@ TABLE_OF = {
     "lora_model": "models",
     "qlora_model": "models",
     "evaluation_scores": "evaluation_scores",
+    "uniform_instructions": "transitions",
+    "uniform_responses": "samples",
+    "lora_uniform": "models",
+    "uniform_scores": "evaluation_scores",
 }
-LED = [name for name in (*TABLE_OF, "instruction_dataset") if name not in ("seed_instructions", "base_model")]
+LED = [
+    name
+    for name in (*TABLE_OF, "instruction_dataset", "uniform_dataset")
+    if name not in ("seed_instructions", "base_model")
+]
 
 graph = defs.resolve_asset_graph()
 
