@@ -22,7 +22,6 @@ from teams_dagster.evaluation.paper import (
 )
 from teams_dagster.evaluation.scores import Score
 
-
 NOTHING = Ours()
 
 
