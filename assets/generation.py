@@ -79,9 +79,8 @@ def generated_instructions(
         environment, checkpoint, seeds = generation_world(store, manifest, asker)
         return stream_episodes(environment, checkpoint.actor(), episode_plans(manifest, seeds), open_episodes=width)
 
-    made = play_generation(
-        context, config, store, models, Playing(manifest, generation_inputs(manifest), expected, episodes)
-    )
+    playing = Playing(manifest, generation_inputs(manifest), expected, episodes, len(manifest.replicas), "seeds")
+    made = play_generation(context, config, store, models, playing)
     return made._replace(metadata={**(made.metadata or {}), "note": note}) if note else made
 
 
@@ -95,6 +94,10 @@ class Playing:
     """What it will ask."""
     episodes: Callable[[Asker, int], AsyncGenerator[Episode]]
     """Its episodes in their order, given whom to ask and how many may be open at once."""
+    total: int
+    """How many there will be, likely."""
+    counted: str
+    """What its progress calls them."""
 
 
 def play_generation(
@@ -174,10 +177,11 @@ async def _generate(
     *,
     width: int,
 ) -> None:
-    total = len(playing.manifest.replicas)
     async with (
         asking as engine,
-        Progress(total, "seeds", engine.tallies, context.log.info, kept="instructions accepted") as progress,
+        Progress(
+            playing.total, playing.counted, engine.tallies, context.log.info, kept="instructions accepted"
+        ) as progress,
     ):
         with EpisodeTables(draft.folder, context.run.run_id) as tables:
             async with aclosing(playing.episodes(engine, width)) as episodes:

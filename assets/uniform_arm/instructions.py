@@ -65,7 +65,9 @@ def uniform_instructions(
         plans = uniform_plans(beside.manifest, seeds)
         return play_until_asked(environment, Uniform(), plans, beside.questions, open_episodes=width)
 
-    made = play_generation(context, config, store, models, Playing(beside.manifest, beside.inputs, expected, episodes))
+    total = uniform_episodes(beside, paces_of_generations(store, UNIFORM_ARM.instructions))
+    playing = Playing(beside.manifest, beside.inputs, expected, episodes, total, "episodes")
+    made = play_generation(context, config, store, models, playing)
     return made._replace(metadata={**(made.metadata or {}), "questions_of_trained": beside.questions})
 
 
