@@ -18,6 +18,7 @@ from assets.making import OWNERS, make_or_reuse
 from assets.models import MODEL, base_model, lora_model, student_path
 from assets.uniform_arm.adapter import lora_uniform
 from assets.uniform_arm.dataset import uniform_dataset
+from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactStore, Draft
 from teams_dagster.evaluation.scores import ModelVersions, Score
 from teams_dagster.evaluation.statistics import normal_interval
@@ -45,9 +46,12 @@ OWN_SIDE = "_uniform_arm"
     " the paired difference lora minus lora_uniform with its interval, benchmarks, and membership inference.",
 )
 def uniform_scores(
-    context: dg.AssetExecutionContext, config: ScoresConfig, store: ArtefactStore
+    context: dg.AssetExecutionContext, config: ScoresConfig, store: ArtefactStore, ledger: LedgerConnection
 ) -> dg.MaterializeResult:
-    """Score the arm's adapter beside base and lora. Scores that `evaluation_scores` has are not written again."""
+    """Score the arm's adapter beside base and lora, and publish the read model with the adapter and the scores.
+
+    Scores that `evaluation_scores` has are not written again.
+    """
     models = {name: store.current(key) for name, key in MODELS.items()}
     datasets = {arm.dataset: store.current(arm.dataset) for arm in ARMS}
     plan = config.plan()
@@ -64,7 +68,10 @@ def uniform_scores(
     inputs |= {key: dataset.data_version for key, dataset in datasets.items()}
     if plan.files:
         inputs["benchmark_files"] = plan.files_version
-    return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show)
+    result = make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show)
+    report = ledger.refresh(context.instance)
+    context.log.info(f"teams.duckdb: {report.reason} ({report.seconds:.1f} s)")
+    return result
 
 
 def _scores(

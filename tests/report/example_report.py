@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from teams_dagster.evaluation.paper import PAIRS, Ours, caution, paper_table
 from teams_dagster.evaluation.privacy import MembershipScore, RocPoint
 from teams_dagster.evaluation.scores import Score as EvaluationScore
 from teams_dagster.instructions.instruction import Instruction
@@ -25,6 +26,7 @@ from teams_dagster.report.content import (
     LengthAtStep,
     ModelResults,
     OperationAtStep,
+    PaperResults,
     PolicyResults,
     QuestionCounts,
     Report,
@@ -297,6 +299,28 @@ EXAMPLE = Report(
             evaluation_score("uniform_tokens", "heldout_loss", 7.6, None),
         ),
         privacy=(membership("base", 0.51), membership("lora", 0.58), membership("qlora", 0.57)),
+    ),
+    paper=PaperResults(
+        tuple(
+            paper_table(
+                Ours(
+                    sizes={PAIRS: {"lora": 1054.0, "lora_uniform": 683.0}},
+                    differences=[
+                        EvaluationScore(
+                            "lora_uniform",
+                            "heldout_loss",
+                            "heldout_loss_lora_minus_lora_uniform",
+                            -0.2022,
+                            0.0416,
+                            47,
+                            "m",
+                            "d",
+                        )
+                    ],
+                )
+            )
+        ),
+        caution("embedded", embedded=True),
     ),
     account=Account(
         total=cost({}, 36_911, 1_204, 812_400_000, 2),

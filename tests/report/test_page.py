@@ -12,7 +12,7 @@ from teams_dagster.report.page import MOST_CHAINS, MOST_ROWS, render_report
 from teams_dagster.report.policies import EXPLAINED
 from tests.report.example_report import CHAIN, EXAMPLE, HOSTILE, hostile
 
-SECTIONS = ["about", "policy", "dataset", "samples", "models", "privacy", "costs"]
+SECTIONS = ["about", "policy", "dataset", "samples", "models", "privacy", "paper", "costs"]
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
@@ -238,6 +238,14 @@ def test_hostile_characters_are_named_and_the_page_is_utf8(hostile_page: str) ->
     hostile_page.encode("utf-8")
     assert not any(character in hostile_page for character in "\u202e\u2066\x1b\x00\ufeff")
     assert "[U+202E]txt.exe[U+2066] [U+001B][31m [U+0000] [U+D800]" in Page(hostile_page).text
+
+
+def test_the_papers_numbers_stand_beside_ours_with_their_source_and_a_caution(example: str) -> None:
+    shown = " ".join(Page(example).text.split())
+    assert "Beside the paper" in shown
+    assert "no 7B model" in shown
+    assert "17,878" in shown
+    assert "-0.202 (-0.284 to -0.121)" in shown.replace(" (", "(").replace("(", " (")
 
 
 def test_an_empty_project_has_a_report_that_says_what_to_do() -> None:
