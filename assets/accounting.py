@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.arms import TRAINED_ARM
 from assets.comparison.asset import policy_comparison, read_policy_scores
 from assets.judging import judged_win_rate
 from assets.making import OWNERS, AssetConfig, make_or_reuse
@@ -74,11 +75,11 @@ def query_costs(
     return result
 
 
-def expert_yield(store: ArtefactStore) -> Yield:
-    """What became of the expert's answers in all generations."""
+def expert_yield(store: ArtefactStore, asset_key: str = TRAINED_ARM.responses) -> Yield:
+    """What became of the expert's answers in all generations of an arm, by the key of its answers."""
     total = Yield(0, 0, 0, 0)
-    for partition in store.partitions("expert_responses"):
-        responses = store.current("expert_responses", partition)
+    for partition in store.partitions(asset_key):
+        responses = store.current(asset_key, partition)
         asked = generated_for(store, responses).facts["operations"]
         rewrites = {name: counts for name, counts in asked.items() if name != Operation.NONE.value}
         total = Yield(

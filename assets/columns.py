@@ -92,6 +92,31 @@ WIN_RATES: Lineage = {
 }
 
 
+def _in_arm(lineage: Lineage, **renamed: str) -> Lineage:
+    """The same lineage where other assets stand in the place of those named."""
+
+    def upstream(names: str) -> str:
+        parts = (name.split(".") for name in names.split())
+        return " ".join(f"{renamed.get(asset, asset)}.{column}" for asset, column in parts)
+
+    return {column: upstream(names) for column, names in lineage.items()}
+
+
+UNIFORM_TRANSITIONS: Lineage = {
+    name: f"generated_instructions.{name}" for name in ("seed_id", "pool_version", "reward_preset")
+}
+UNIFORM_SAMPLES = _in_arm(SAMPLES, generated_instructions="uniform_instructions")
+UNIFORM_DATASET = _in_arm(DATASET, expert_responses="uniform_responses")
+UNIFORM_ADAPTER = _in_arm(ADAPTERS, instruction_dataset="uniform_dataset")
+_UNIFORM_VERSIONS = " ".join(f"{name}.model_version" for name in ("base_model", "lora_model", "lora_uniform"))
+UNIFORM_SCORES: Lineage = {
+    **dict.fromkeys(("value", "stderr", "ci_low", "ci_high"), _UNIFORM_VERSIONS),
+    "model_version": _UNIFORM_VERSIONS,
+    "dataset_version": "instruction_dataset.sample_id uniform_dataset.sample_id",
+    "n": "instruction_dataset.seed_id uniform_dataset.seed_id",
+}
+
+
 def table_columns(table: str, lineage: Lineage | None = None) -> dict[str, Any]:
     """Definition metadata of an asset whose rows are those of a table of the read model. Raises KeyError."""
     described = descriptions()[table] | {ROW_HASH: "Hash of the row's other fields"}
@@ -109,12 +134,12 @@ def table_columns(table: str, lineage: Lineage | None = None) -> dict[str, Any]:
     )
 
 
-def dataset_columns() -> dict[str, Any]:
-    """Definition metadata of the dataset: the columns of its Parquet files."""
+def dataset_columns(lineage: Lineage = DATASET) -> dict[str, Any]:
+    """Definition metadata of an arm's dataset: the columns of its Parquet files."""
     required = dg.TableColumnConstraints(nullable=False)
     return _metadata(
         [dg.TableColumn(name, "string", description=told, constraints=required) for name, told in EXPORTED.items()],
-        DATASET,
+        lineage,
     )
 
 

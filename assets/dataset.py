@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
+from assets.arms import TRAINED_ARM, Arm
 from assets.columns import dataset_columns
 from assets.dataset_origin import data_card, generations_of, write_lineage
 from assets.funnel import yield_funnel
@@ -54,9 +55,21 @@ def instruction_dataset(
     ledger: LedgerConnection,
 ) -> dg.MaterializeResult:
     """Read every generation that has answers, whatever the partition of the run."""
-    answered = [store.current("expert_responses", partition) for partition in store.partitions("expert_responses")]
+    return make_dataset(context, config, store, models, ledger, TRAINED_ARM)
+
+
+def make_dataset(
+    context: dg.AssetExecutionContext,
+    config: AssetConfig,
+    store: ArtefactStore,
+    models: LanguageModels,
+    ledger: LedgerConnection,
+    arm: Arm,
+) -> dg.MaterializeResult:
+    """Curate and split what an arm's generations answered. A seed is on the same side in every arm."""
+    answered = [store.current(arm.responses, partition) for partition in store.partitions(arm.responses)]
     if not answered:
-        raise ArtefactMissing(f"no generation has answers in {store.root}: materialise expert_responses first")
+        raise ArtefactMissing(f"no generation has answers in {store.root}: materialise {arm.responses} first")
     evaluation_sets = models.settings().evaluation_sets
     evaluation_texts = [text for file in evaluation_sets for text in texts_in(file)]
     sides = dataset_sides(seed_clusters(_all_seeds(store)))
@@ -83,14 +96,14 @@ def instruction_dataset(
         facts = _facts(curated, splits, answered)
         generations = generations_of(store, answered)
         with ledger.open() as opened:
-            card = data_card(version, facts, generations, opened, [path.name for path in evaluation_sets])
+            card = data_card(arm, version, facts, generations, opened, [path.name for path in evaluation_sets])
             write_lineage(draft.folder, members, generations, opened)
         (draft.folder / CARD).write_text(card.to_json(), encoding="utf-8")
         describe_folder(draft.folder / FILES, card)
         draft.finish(version, facts)
 
     inputs = {
-        **{f"expert_responses {a.manifest['partition_key']}": a.data_version for a in answered},
+        **{f"{arm.responses} {a.manifest['partition_key']}": a.data_version for a in answered},
         "evaluation_sets": content_hash(evaluation_texts),
         "sides": content_hash(sides),
     }

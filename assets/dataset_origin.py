@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from assets.arms import Arm
 from assets.manifests import generated_for, read_manifest
 from resources.stores import Artefact, ArtefactStore
 from teams_dagster.completions.protocol import Role
@@ -62,13 +63,14 @@ def write_lineage(folder: Path, members: Path, generations: Sequence[AnsweredGen
 
 
 def data_card(
+    arm: Arm,
     version: str,
     facts: dict[str, Any],
     generations: Sequence[AnsweredGeneration],
     ledger: Ledger,
     evaluation_sets: Sequence[str],
 ) -> DataCard:
-    """The facts of the dataset's card."""
+    """The facts of the card of an arm's dataset."""
     manifests = [generation.manifest for generation in generations]
     libraries = list({generation.seeds.data_version: generation.seeds for generation in generations}.values())
     identities = [(role, identity) for manifest in manifests for role, identity in manifest.models]
@@ -76,7 +78,7 @@ def data_card(
     for role, identity in identities:
         models.setdefault(role, {})[str(identity)] = None
     return DataCard(
-        name="TeaMs-RL instructions",
+        name=arm.title,
         dataset_version=version,
         licence="other",
         licence_note="The seeds' licence and the terms of the models named above bind these texts.",
@@ -93,7 +95,7 @@ def data_card(
         cost_nano_usd=cost_of_requests(ledger, _requests(generations)),
         evaluation_sets=tuple(evaluation_sets),
         biases=BIASES,
-        limits=LIMITS + (OFFLINE_LIMITS if any(i.provider == "offline" for _, i in identities) else ()),
+        limits=arm.limits + LIMITS + (OFFLINE_LIMITS if any(i.provider == "offline" for _, i in identities) else ()),
     )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import dagster as dg
+
 from assets.comparison.asset import comparison_inputs, policy_comparison
 from assets.comparison.config import ComparisonSettings
 from assets.comparison.estimate import comparison_questions
@@ -41,6 +43,15 @@ from assets.responses import (
     responses_output,
 )
 from assets.seeds import read_clusters, read_seeds, seed_inputs, seed_instructions, seed_sources
+from assets.uniform_arm.instructions import (
+    STEADY,
+    generation_beside,
+    uniform_episodes,
+    uniform_instructions,
+    uniform_output,
+    uniform_questions,
+)
+from assets.uniform_arm.responses import uniform_responses
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactStore
@@ -59,7 +70,10 @@ from teams_dagster.settings import Settings
 PAID = ("trained_policy", "policy_comparison", "generated_instructions", "expert_responses", "judged_win_rate")
 """The assets that ask, in their order."""
 
-BATCHED = ("generated_instructions", "expert_responses")
+UNIFORM_PAID = ("uniform_instructions", "uniform_responses")
+"""Those of the uniform arm, which no other job asks for."""
+
+BATCHED = ("generated_instructions", "expert_responses", *UNIFORM_PAID)
 """Those whose questions go through a provider's batches where a role's transport says so."""
 
 
@@ -98,8 +112,29 @@ class Walk:
         if generated is not None:
             answering = self._responses(generated)
         judging = self._judging(answering, library)
-        steps = (training, comparing, generating, answering, judging)
+        steps = (training, comparing, generating, answering, judging, *self._uniform())
         return [step for step in steps if step.asset_key in self.wanted]
+
+    def _uniform(self) -> list[Step]:
+        """The steps of the uniform arm beside the generation that is stored. Raises ArtefactMissing without one."""
+        if not set(UNIFORM_PAID) & set(self.wanted):
+            return []
+        config = AssetConfig(**self.configs.get("uniform_instructions", {}))
+        beside = generation_beside(self.store, self.partition_key)
+        earlier = uniform_output(uniform_instructions, config, beside).earlier(self.store)
+        made = reusable(config, earlier)
+        wanted = "uniform_instructions" in self.wanted
+        if wanted and made is None:
+            check_continuable(beside.trained, prompt_versions(), identities_of(self.models))
+        texts = list(generation_seeds(self.store, beside.trained).values())
+        expected = [] if made else uniform_questions(self.store, beside, texts, earlier)
+        playing = Step("uniform_instructions", tuple(expected), made is not None)
+        generated = made if wanted else self._stored("uniform_instructions", self.partition_key)
+        if generated is not None:
+            return [playing, self._responses(generated, uniform_responses)]
+        paces = paces_of_generations(self.store, "uniform_instructions")
+        later = answering_later(uniform_episodes(beside, paces), texts, paces, STEADY)
+        return [playing, Step("uniform_responses", tuple(later), False)]
 
     def _stored(self, asset_key: str, partition_key: str | None = None) -> Artefact | None:
         exists = self.store.exists(asset_key, partition_key)
@@ -176,16 +211,17 @@ class Walk:
             made = self._stored("generated_instructions", self.partition_key)
         return made, step, Step("expert_responses", tuple(later), False)
 
-    def _responses(self, generated: Artefact) -> Step:
-        config = ResponsesConfig(**self.configs.get("expert_responses", {}))
-        earlier = responses_output(expert_responses, config, generated).earlier(self.store)
+    def _responses(self, generated: Artefact, asset: dg.AssetsDefinition = expert_responses) -> Step:
+        key = asset.key.to_user_string()
+        config = ResponsesConfig(**self.configs.get(key, {}))
+        earlier = responses_output(asset, config, generated).earlier(self.store)
         made = reusable(config, earlier)
-        if "expert_responses" in self.wanted:
+        if key in self.wanted:
             refuse_unanswered(config, self.store, generated)
             if made is None:
                 check_continuable(read_manifest(generated), prompt_versions(), identities_of(self.models))
         expected = [] if made else response_questions(generated, earlier)
-        return Step("expert_responses", tuple(expected), made is not None)
+        return Step(key, tuple(expected), made is not None)
 
     def _judging(self, answering: Step, library: list[Seed]) -> Step:
         """The models are taken as they are stored, unless new answers are to come: what learns from these is new."""

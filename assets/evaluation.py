@@ -117,7 +117,7 @@ def _students(models: dict[str, Artefact]) -> "dict[str, Callable[[], Student]]"
 
 
 def read_evaluation_scores(artefact: Artefact) -> list[Score]:
-    """The scores in an `evaluation_scores` artefact."""
+    """The rows of table `evaluation_scores` in an artefact."""
     rows = pq.read_table(artefact.path("evaluation_scores.parquet")).to_pylist()
     return [Score(**{name: row[name] for name in Score.__dataclass_fields__}) for row in rows]
 
@@ -223,7 +223,7 @@ def _audit_canaries(
 
 
 def read_privacy(artefact: Artefact) -> list[MembershipScore]:
-    """The results of a `privacy_audit` artefact, one per attack and model."""
+    """The results of membership inference in an artefact, one per attack and model."""
     return _membership(json.loads(artefact.path(PRIVACY).read_text(encoding="utf-8")))
 
 
@@ -242,14 +242,15 @@ def _show_privacy(artefact: Artefact) -> dict[str, dg.MetadataValue | int | floa
     return {
         **{f"{r.model}_auc" if r.attack == LOSS else f"{r.model}_{r.attack}_auc": r.auc for r in results},
         "roc": dg.MetadataValue.md(as_markdown_image(pictures.privacy_roc(results), "ROC of membership inference")),
-        "results": dg.MetadataValue.md(_privacy_table(results)),
+        "results": dg.MetadataValue.md(privacy_table(results)),
         "members": results[0].members,
         "non_members": results[0].non_members,
         **_show_canaries(artefact),
     }
 
 
-def _privacy_table(results: list[MembershipScore]) -> str:
+def privacy_table(results: list[MembershipScore]) -> str:
+    """One row per attack and model."""
     rates = [point.false_positive_rate for point in results[0].rates]
     rows = [
         (
@@ -277,5 +278,5 @@ def _show_canaries(artefact: Artefact) -> dict[str, dg.MetadataValue | float]:
         "canary_exposure": audit["exposure"],
         "canary_exposure_of_base": audit["base_exposure"],
         "canary_exposure_at_most": audit["most_exposure"],
-        "canaries": dg.MetadataValue.md(_privacy_table(_membership(audit["results"]))),
+        "canaries": dg.MetadataValue.md(privacy_table(_membership(audit["results"]))),
     }

@@ -1,16 +1,18 @@
 """A generation: the policy steers the expert over this week's seeds."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 
+from assets.arms import TRAINED_ARM
 from assets.columns import TRANSITIONS, table_columns
 from assets.expectations import ASKING, UNTRAINED, Pace, asking_of, last_pace, paces_of, rewriting, still_open
-from assets.making import OWNERS, UNANSWERED, Output, make_or_reuse, output_of, refuse_silence
+from assets.making import OWNERS, UNANSWERED, AssetConfig, Output, make_or_reuse, output_of, refuse_silence
 from assets.manifests import (
     MANIFEST,
     ROLES,
@@ -34,7 +36,7 @@ from teams_dagster.completions.progress import Progress
 from teams_dagster.completions.protocol import Asker, Role
 from teams_dagster.dataset.generation import GenerationManifest, check_continuable
 from teams_dagster.environment.episodes import OPEN_EPISODES, EpisodePlan, stream_episodes
-from teams_dagster.environment.state import EpisodeKey, EpisodePurpose
+from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool
@@ -67,16 +69,53 @@ def generated_instructions(
         manifest = begin_generation(context, config, store, models)
     refuse_unfinished(config, manifest, generation_output(context.assets_def, config, manifest).earlier(store))
     note = drift(manifest, config, store, context)
-    where = CallContext(context.run.run_id, "generated_instructions", manifest.partition_key)
+
+    def expected() -> list[Expected]:
+        earlier = generation_output(context.assets_def, config, manifest).earlier(store)
+        seeds, policy = generation_seeds(store, manifest), generation_policy(store, manifest)
+        return generation_questions(store, len(seeds), list(seeds.values()), policy, earlier)
+
+    def episodes(asker: Asker, width: int) -> AsyncGenerator[Episode]:
+        environment, checkpoint, seeds = generation_world(store, manifest, asker)
+        return stream_episodes(environment, checkpoint.actor(), episode_plans(manifest, seeds), open_episodes=width)
+
+    playing = Playing(manifest, generation_inputs(manifest), expected, episodes, len(manifest.replicas), "seeds")
+    made = play_generation(context, config, store, models, playing)
+    return made._replace(metadata={**(made.metadata or {}), "note": note}) if note else made
+
+
+@dataclass(frozen=True)
+class Playing:
+    """How a generation of either arm is played."""
+
+    manifest: GenerationManifest
+    inputs: dict[str, str]
+    expected: Callable[[], list[Expected]]
+    """What it will ask."""
+    episodes: Callable[[Asker, int], AsyncGenerator[Episode]]
+    """Its episodes in their order, given whom to ask and how many may be open at once."""
+    total: int
+    """How many there will be, likely."""
+    counted: str
+    """What its progress calls them."""
+
+
+def play_generation(
+    context: dg.AssetExecutionContext,
+    config: AssetConfig,
+    store: ArtefactStore,
+    models: LanguageModels,
+    playing: Playing,
+) -> dg.MaterializeResult:
+    """Play a generation and write it down, or reuse what was played before."""
+    manifest = playing.manifest
+    where = CallContext(context.run.run_id, context.assets_def.key.to_user_string(), manifest.partition_key)
 
     def make(draft: Draft) -> None:
         check_continuable(manifest, prompt_versions(), identities_of(models))
-        earlier = generation_output(context.assets_def, config, manifest).earlier(store)
-        seeds, policy = generation_seeds(store, manifest), generation_policy(store, manifest)
-        expected = generation_questions(store, len(seeds), list(seeds.values()), policy, earlier)
-        asking = models.asking(where, *ROLES, expected=expected, log=context.log.info, batches=True)
+        asking = models.asking(where, *ROLES, expected=playing.expected(), log=context.log.info, batches=True)
         width = models.at_once(*ROLES, direct=OPEN_EPISODES)
-        loop.run(_generate(context, asking, store, manifest, draft, width=width))
+        loop.run(_generate(context, asking, playing, draft, width=width))
         write_prompts(draft.folder, context.run.run_id)
         write_table(draft.folder, "generations", [_generation_row(manifest, context.run.run_id)])
         write_atomically(draft.folder / MANIFEST, manifest.to_json())
@@ -89,9 +128,9 @@ def generated_instructions(
         store,
         config=config,
         settings={},
-        inputs=generation_inputs(manifest),
+        inputs=playing.inputs,
         make=make,
-        show=lambda artefact: _show_generated(artefact) | ({"note": note} if note else {}),
+        show=_show_generated,
         published=models.publish,
     )
 
@@ -125,33 +164,30 @@ def generation_questions(
     return rewriting(Role.EXPERT, still_open(earlier, episodes), seeds, paces_of_generations(store), stated)
 
 
-def paces_of_generations(store: ArtefactStore) -> list[Pace]:
-    """What the episodes of the generations so far asked."""
-    key = "generated_instructions"
+def paces_of_generations(store: ArtefactStore, key: str = TRAINED_ARM.instructions) -> list[Pace]:
+    """What the episodes of an arm's generations so far asked."""
     return paces_of(store.current(key, partition) for partition in store.partitions(key))
 
 
 async def _generate(
     context: dg.AssetExecutionContext,
     asking: AbstractAsyncContextManager[Engine],
-    store: ArtefactStore,
-    manifest: GenerationManifest,
+    playing: Playing,
     draft: Draft,
     *,
     width: int,
 ) -> None:
-    total = len(manifest.replicas)
     async with (
         asking as engine,
-        Progress(total, "seeds", engine.tallies, context.log.info, kept="instructions accepted") as progress,
+        Progress(
+            playing.total, playing.counted, engine.tallies, context.log.info, kept="instructions accepted"
+        ) as progress,
     ):
-        environment, checkpoint, seeds = generation_world(store, manifest, engine)
-        actor = checkpoint.actor()
         with EpisodeTables(draft.folder, context.run.run_id) as tables:
-            plans = episode_plans(manifest, seeds)
-            async for episode in stream_episodes(environment, actor, plans, open_episodes=width):
-                tables.record([episode])
-                progress.done(episode.accepted)
+            async with aclosing(playing.episodes(engine, width)) as episodes:
+                async for episode in episodes:
+                    tables.record([episode])
+                    progress.done(episode.accepted)
 
 
 def generation_policy(store: ArtefactStore, manifest: GenerationManifest) -> Artefact:
@@ -183,7 +219,7 @@ def episode_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -
         key = EpisodeKey(
             root_seed=manifest.root_seed,
             purpose=EpisodePurpose.GENERATE,
-            policy="trained",
+            policy=TRAINED_ARM.policy,
             policy_version=manifest.policy_version,
             seed_id=seed_id,
             partition_key=manifest.partition_key,

@@ -7,6 +7,7 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
+from assets.arms import arm_of
 from assets.making import AssetConfig, NothingToRetry
 from assets.policy import load_policy
 from assets.seeds import read_seeds
@@ -178,14 +179,14 @@ def _can_go_on(begun: GenerationManifest, store: ArtefactStore, models: Language
 
 
 def read_manifest(generated: Artefact) -> GenerationManifest:
-    """The manifest that a `generated_instructions` artefact was made from."""
+    """The manifest that an artefact of instructions was made from."""
     return GenerationManifest.from_json(generated.path(MANIFEST).read_text(encoding="utf-8"))
 
 
 def generated_for(store: ArtefactStore, responses: Artefact) -> Artefact:
-    """The instructions that the answers in an `expert_responses` artefact belong to."""
-    version, partition = responses.manifest["inputs"]["generated_instructions"], responses.manifest["partition_key"]
-    return store.of_version("generated_instructions", version, partition)
+    """The instructions that the answers in an artefact belong to, in its own arm."""
+    key, partition = arm_of(responses.manifest["asset_key"]).instructions, responses.manifest["partition_key"]
+    return store.of_version(key, responses.manifest["inputs"][key], partition)
 
 
 def identities_of(models: LanguageModels) -> dict[str, ModelIdentity]:

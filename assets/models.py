@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from assets.adapter_settings import AdapterSettings
+from assets.arms import TRAINED_ARM, Arm
 from assets.columns import ADAPTERS, table_columns
 from assets.dataset import instruction_dataset
 from assets.making import OWNERS, AssetConfig, make_or_reuse
@@ -132,7 +133,20 @@ def qlora_model(
 def _train(
     context: dg.AssetExecutionContext, config: AdapterSettings, store: ArtefactStore, kind: AdapterKind
 ) -> dg.MaterializeResult:
-    base, dataset = store.current("base_model"), store.current("instruction_dataset")
+    return train_adapter(context, config, store, kind, TRAINED_ARM)
+
+
+def train_adapter(
+    context: dg.AssetExecutionContext,
+    config: AdapterSettings,
+    store: ArtefactStore,
+    kind: AdapterKind,
+    arm: Arm,
+    *,
+    listed_as: str | None = None,
+) -> dg.MaterializeResult:
+    """Train an adapter on an arm's dataset. Table `models` has it as `listed_as`, by default as its kind."""
+    base, dataset = store.current("base_model"), store.current(arm.dataset)
     settings = config.resolved(kind, embedded=base.facts["embedded"])
 
     def make(draft: Draft) -> None:
@@ -143,14 +157,14 @@ def _train(
         for warning in facts["warnings"]:
             context.log.warning(warning)
         card_of(base, dataset, version, settings, report).write(folder)
-        row = _model_row(context, settings.kind, version, MODEL, config, _weights_sha256(folder)) | {
+        row = _model_row(context, listed_as or settings.kind, version, MODEL, config, _weights_sha256(folder)) | {
             "dataset_version": dataset.data_version,
             "base_version": base.data_version,
         }
         write_table(draft.folder, "models", [row])
         draft.finish(version, facts)
 
-    inputs = {"base_model": base.data_version, "instruction_dataset": dataset.data_version}
+    inputs = {"base_model": base.data_version, arm.dataset: dataset.data_version}
     return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show_adapter, resume=True)
 
 

@@ -7,18 +7,22 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.accounting import expert_yield
+from assets.arms import TRAINED_ARM, UNIFORM_ARM, arm_of
 from assets.columns import table_columns
 from assets.dataset import instruction_dataset
 from assets.evaluation import evaluation_scores, privacy_audit, read_evaluation_scores, read_privacy
 from assets.judging import judged_win_rate, read_win_rates
 from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.uniform_arm.scores import AGAINST_LORA, OWN_SIDE, uniform_scores
 from resources.stores import Artefact, ArtefactStore, Draft
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.evaluation.harness.benchmarks import LEADERBOARD
 from teams_dagster.evaluation.paper import (
     COLUMNS,
+    DIFFERENCE,
     EVOL_INSTRUCT_QUERIES,
     LORA,
+    LORA_UNIFORM,
     QLORA,
     PaperRow,
     PaperValue,
@@ -28,7 +32,8 @@ from teams_dagster.evaluation.paper import (
     paper_table as with_the_papers,
 )
 from teams_dagster.evaluation.privacy import LOSS
-from teams_dagster.evaluation.scores import CHOICE, HELD_OUT, Score
+from teams_dagster.evaluation.scores import CHOICE, HELD_OUT
+from teams_dagster.evaluation.statistics import normal_interval
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.report.markdown import markdown_table
 from teams_dagster.report.paper import paper_cell
@@ -37,12 +42,14 @@ from teams_dagster.streams import content_hash
 
 TABLE = "paper_table"
 
-WIDE = 1.959964
-"""Standard errors from a value to the end of its 95% interval."""
+READ = (TRAINED_ARM.dataset, "evaluation_scores", "judged_win_rate", "privacy_audit")
+"""The assets that the table always reads."""
 
 SCORED = {
     "heldout_loss": (HELD_OUT, "heldout_loss"),
     "choice_accuracy": (CHOICE, "choice_accuracy"),
+    "heldout_loss_uniform_arm": (f"{HELD_OUT}{OWN_SIDE}", "heldout_loss"),
+    "choice_accuracy_uniform_arm": (f"{CHOICE}{OWN_SIDE}", "choice_accuracy"),
     "arc": (LEADERBOARD["arc"].task, "acc_norm"),
     "hellaswag": (LEADERBOARD["hellaswag"].task, "acc_norm"),
     "mmlu": (LEADERBOARD["mmlu"].task, "acc"),
@@ -54,7 +61,7 @@ SCORED = {
 
 @dg.asset(
     group_name="evaluation",
-    deps=[instruction_dataset, evaluation_scores, judged_win_rate, privacy_audit],
+    deps=[instruction_dataset, evaluation_scores, judged_win_rate, privacy_audit, uniform_scores],
     kinds={"parquet"},
     owners=OWNERS,
     metadata=table_columns(TABLE),
@@ -64,39 +71,58 @@ SCORED = {
 )
 def paper_table(context: dg.AssetExecutionContext, config: AssetConfig, store: ArtefactStore) -> dg.MaterializeResult:
     """Read what is stored; ask and train nothing."""
-    read = {key: store.current(key) for key in ("instruction_dataset", "evaluation_scores", "judged_win_rate")}
-    read["privacy_audit"] = store.current("privacy_audit")
+    read = {key: store.current(key) for key in READ}
+    arm = _arm(store, read["evaluation_scores"])
+    if isinstance(arm, str):
+        context.log.info(arm)
+    else:
+        read |= arm
 
     def make(draft: Draft) -> None:
         values = with_the_papers(_ours(store, read))
         rows = [asdict(value) for value in values]
         write_table(draft.folder, TABLE, (row | {"run_id": context.run.run_id} for row in rows))
-        draft.finish(content_hash(TABLE, rows), {"values": len(rows)})
+        note = arm if isinstance(arm, str) else ""
+        draft.finish(content_hash(TABLE, rows, note), {"values": len(rows), "note": note})
 
     inputs = {key: artefact.data_version for key, artefact in read.items()}
     return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show)
 
 
+def _arm(store: ArtefactStore, scored: Artefact) -> dict[str, Artefact] | str:
+    """The uniform arm's dataset and scores; or why they are not in the table."""
+    if not store.exists("uniform_scores"):
+        return "the uniform arm was not made: job uniform_arm makes it"
+    scores = store.current("uniform_scores")
+    compared, ours = (artefact.manifest["inputs"]["lora_model"] for artefact in (scores, scored))
+    if compared != ours:
+        return f"the uniform arm was compared with lora_model {compared}, and it is {ours} now: job uniform_arm again"
+    version = scores.manifest["inputs"][UNIFORM_ARM.dataset]
+    return {UNIFORM_ARM.dataset: store.of_version(UNIFORM_ARM.dataset, version), "uniform_scores": scores}
+
+
 def _ours(store: ArtefactStore, read: Mapping[str, Artefact]) -> Iterator[PaperValue]:
-    dataset = read["instruction_dataset"]
     for adapter in (LORA, QLORA):
-        yield from _of_dataset(store, dataset, adapter)
+        yield from _of_dataset(store, read[TRAINED_ARM.dataset], adapter)
     yield from _of_scores(read["evaluation_scores"])
-    judged, audited = read["judged_win_rate"], read["privacy_audit"]
+    judged = read["judged_win_rate"]
     for rate in read_win_rates(judged):
         yield PaperValue("win_rate", rate.model, rate.length_controlled, rate.lc_low, rate.lc_high, _named(judged))
-    for result in read_privacy(audited):
-        if result.attack == LOSS:
-            yield PaperValue("membership_auc", result.model, result.auc, result.ci_low, result.ci_high, _named(audited))
+    yield from _of_audit(read["privacy_audit"])
+    if "uniform_scores" in read:
+        yield from _of_dataset(store, read[UNIFORM_ARM.dataset], LORA_UNIFORM)
+        yield from _of_scores(read["uniform_scores"])
+        yield from _of_audit(read["uniform_scores"], only=LORA_UNIFORM)
 
 
 def _of_dataset(store: ArtefactStore, dataset: Artefact, adapter: str) -> Iterator[PaperValue]:
     """What the dataset of an adapter holds, and what it took."""
+    arm = arm_of(dataset.manifest["asset_key"])
     card = DataCard.from_json(dataset.path(CARD).read_text(encoding="utf-8"))
-    asked = expert_yield(store)
+    asked = expert_yield(store, arm.responses)
     expert = asked.rewrites + asked.responses
     counts = {
-        "pairs": sum(card.examples.values()),
+        "pairs": card.total,
         "expert_queries": expert,
         "expert_queries_share": expert / EVOL_INSTRUCT_QUERIES,
         "queries": card.queries,
@@ -107,18 +133,23 @@ def _of_dataset(store: ArtefactStore, dataset: Artefact, adapter: str) -> Iterat
         yield PaperValue(quantity, adapter, count, None, None, _named(dataset))
 
 
+def _of_audit(audited: Artefact, *, only: str | None = None) -> Iterator[PaperValue]:
+    for result in read_privacy(audited):
+        if result.attack == LOSS and only in (None, result.model):
+            yield PaperValue("membership_auc", result.model, result.auc, result.ci_low, result.ci_high, _named(audited))
+
+
 def _of_scores(scored: Artefact) -> Iterator[PaperValue]:
+    """Scores of models, and the paired differences of the uniform arm's adapter."""
     wanted = {named: quantity for quantity, named in SCORED.items()}
     for score in read_evaluation_scores(scored):
-        quantity = wanted.get((score.task, score.metric))
-        if quantity and score.model in COLUMNS:
-            yield _scored(quantity, score.model, score, scored)
-
-
-def _scored(quantity: str, whose: str, score: Score, artefact: Artefact) -> PaperValue:
-    half = None if score.stderr is None else WIDE * score.stderr
-    low, high = (None, None) if half is None else (score.value - half, score.value + half)
-    return PaperValue(quantity, whose, score.value, low, high, _named(artefact))
+        metric, whose = score.metric, score.model
+        if whose == LORA_UNIFORM and metric.endswith(AGAINST_LORA):
+            metric, whose = metric.removesuffix(AGAINST_LORA), DIFFERENCE
+        quantity = wanted.get((score.task, metric))
+        if quantity and whose in COLUMNS:
+            low, high = normal_interval(score.value, score.stderr)
+            yield PaperValue(quantity, whose, score.value, low, high, _named(scored))
 
 
 def _named(artefact: Artefact) -> str:
@@ -131,10 +162,14 @@ def read_paper_table(artefact: Artefact) -> list[PaperValue]:
     return [PaperValue(**row) for row in pq.read_table(artefact.path(f"{TABLE}.parquet"), columns=columns).to_pylist()]
 
 
-def _show(artefact: Artefact) -> dict[str, dg.MetadataValue]:
+def _show(artefact: Artefact) -> dict[str, dg.MetadataValue | str]:
     rows = paper_rows(read_paper_table(artefact))
     header = ("", *COLUMNS.values(), "source of the paper's numbers")
-    return {TABLE: dg.MetadataValue.md(markdown_table(header, list(map(_cells, rows))))}
+    note = artefact.facts["note"]
+    return {
+        TABLE: dg.MetadataValue.md(markdown_table(header, list(map(_cells, rows)))),
+        **({"note": note} if note else {}),
+    }
 
 
 def _cells(row: PaperRow) -> tuple[str, ...]:

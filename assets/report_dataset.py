@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from assets.accounting import read_costs
+from assets.arms import TRAINED_ARM
 from assets.funnel import yield_funnel
 from assets.manifests import generated_for, read_manifest
 from resources.stores import Artefact, ArtefactStore
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     import duckdb
 
     from teams_dagster.policy.comparison.distinctness import Measure
+
+MAIN_LINE = (TRAINED_ARM.instructions, TRAINED_ARM.responses)
+"""The assets whose questions are a generation's: the uniform arm's have partitions too."""
 
 CHAINS = 6
 MEASURED = 12
@@ -136,10 +140,11 @@ def _generations(
 
 
 def _costs(store: ArtefactStore) -> dict[str, tuple[int, int]]:
-    """Nano-dollars of every generation, and its calls without a price."""
+    """Nano-dollars of every generation of the main line, and its calls without a price."""
     costs: dict[str, tuple[int, int]] = {}
     for row in read_costs(store.current("query_costs")).get("asset_key, partition_key", ()):
-        if partition := row["group"]["partition_key"]:
+        group = row["group"]
+        if (partition := group["partition_key"]) and group["asset_key"] in MAIN_LINE:
             nano_usd, unpriced = costs.get(partition, (0, 0))
             costs[partition] = nano_usd + row["cost_nano_usd"], unpriced + row["unpriced"]
     return costs

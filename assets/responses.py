@@ -9,6 +9,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 from pydantic import Field
 
+from assets.arms import TRAINED_ARM, Arm, arm_of
 from assets.columns import SAMPLES, table_columns
 from assets.expectations import SAMPLED, answering, still_open
 from assets.generation import generated_instructions
@@ -69,9 +70,20 @@ def expert_responses(
     context: dg.AssetExecutionContext, config: ResponsesConfig, store: ArtefactStore, models: LanguageModels
 ) -> dg.MaterializeResult:
     """Ask the expert to answer each accepted instruction of the generation."""
-    generated = store.current("generated_instructions", context.partition_key)
+    return answer_generation(context, config, store, models, TRAINED_ARM)
+
+
+def answer_generation(
+    context: dg.AssetExecutionContext,
+    config: ResponsesConfig,
+    store: ArtefactStore,
+    models: LanguageModels,
+    arm: Arm,
+) -> dg.MaterializeResult:
+    """Have the expert answer the instructions of an arm's generation, or reuse what it answered before."""
+    generated = store.current(arm.instructions, context.partition_key)
     refuse_unanswered(config, store, generated)
-    where = CallContext(context.run.run_id, "expert_responses", context.partition_key)
+    where = CallContext(context.run.run_id, arm.responses, context.partition_key)
 
     def make(draft: Draft) -> None:
         manifest = read_manifest(generated)
@@ -100,7 +112,7 @@ def expert_responses(
 
 def responses_inputs(generated: Artefact) -> dict[str, str]:
     """What the answers of a generation are made from."""
-    return {"generated_instructions": generated.data_version}
+    return {generated.manifest["asset_key"]: generated.data_version}
 
 
 def responses_output(asset: dg.AssetsDefinition, config: ResponsesConfig, generated: Artefact) -> Output:
@@ -118,13 +130,14 @@ def refuse_unanswered(config: ResponsesConfig, store: ArtefactStore, generated: 
     if not config.only_failed:
         return
     partition_key, manifest = generated.manifest["partition_key"], read_manifest(generated)
-    for responses in store.all_of("expert_responses", partition_key):
+    arm = arm_of(generated.manifest["asset_key"])
+    for responses in store.all_of(arm.responses, partition_key):
         with suppress(ArtefactMissing):
             if read_manifest(generated_for(store, responses)) == manifest:
                 return
     raise NothingToRetry(
-        f"the answers of generation {partition_key} were never finished, so none of them failed: launch the job"
-        " regenerate for it to ask for them"
+        f"the answers of generation {partition_key} were never finished, so none of them failed: materialise"
+        f" {arm.responses} for it to ask for them"
     )
 
 

@@ -10,6 +10,7 @@ import dagster as dg
 import duckdb
 from pydantic import Field
 
+from assets.estimates import PAID, UNIFORM_PAID
 from assets.lineage import lineage_metadata
 from assets.model_jobs import merge_adapter, push_to_hub
 from assets.partitions import GENERATIONS
@@ -52,11 +53,22 @@ _SLOW_AUDITS = dg.AssetSelection.checks(
 )
 """What `sample_lineage` has just done in the same run, and what nobody can have changed since it was published."""
 
+UNIFORM = "uniform_arm"
+"""The group of the assets that only their own job makes."""
+
 everything = dg.define_asset_job(
     "everything",
-    selection=dg.AssetSelection.all() - _SLOW_AUDITS,
+    selection=dg.AssetSelection.all() - dg.AssetSelection.groups(UNIFORM) - _SLOW_AUDITS,
     executor_def=dg.in_process_executor,
     description="Seeds to scores for one generation, in one process. What has not changed is reused.",
+)
+
+uniform_arm = dg.define_asset_job(
+    "uniform_arm",
+    selection=dg.AssetSelection.groups(UNIFORM) | dg.AssetSelection.assets("paper_table"),
+    executor_def=dg.in_process_executor,
+    description="The same stages with operations drawn uniformly, beside a generation of the trained policy and at as"
+    " many questions as that asked, into an arm of its own: dataset, adapter, scores; and the table beside the paper.",
 )
 
 train_policy = dg.define_asset_job(
@@ -145,6 +157,7 @@ def weekly_generation(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
 
 JOBS = [
     everything,
+    uniform_arm,
     train_policy,
     regenerate,
     retry_failed,
@@ -156,8 +169,12 @@ JOBS = [
 ]
 
 
+GO_ON = [everything, regenerate, retry_failed, uniform_arm]
+"""The jobs that may hand batches in."""
+
+
 @dg.sensor(
-    jobs=[everything, regenerate, retry_failed],
+    jobs=GO_ON,
     minimum_interval_seconds=120,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Runs a generation again whose batches have ended at the provider, so that it goes on from the answers."
@@ -215,8 +232,12 @@ def _go_on(context: dg.SensorEvaluationContext, batches: Sequence[Batch]) -> dg.
         return None
     job_name = run.job_name
     if job_name == AD_HOC:
-        job_name = everything.name  # it has every asset: whichever were picked, they and their configuration fit
-    if job_name not in (everything.name, regenerate.name, retry_failed.name):
+        # of the two jobs that have every asset of a line, the one of which all were picked: their configuration fits it
+        job_name = (uniform_arm if asset_key in UNIFORM_PAID else everything).name
+        picked = {key.to_user_string() for key in run.asset_selection or ()}
+        if picked & set(UNIFORM_PAID) and picked & set(PAID):
+            job_name = AD_HOC
+    if job_name not in [job.name for job in GO_ON]:
         context.log.warning(f"run {run_id} of job {job_name} handed in batches of {asset_key}: run it again by hand")
         return None
     name = hashlib.sha256("-".join(sorted(batch.batch_id for batch in batches)).encode()).hexdigest()[:16]

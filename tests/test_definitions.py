@@ -20,9 +20,24 @@ GROUPS = {
     "models": {"base_model", "lora_model", "qlora_model"},
     "evaluation": {"evaluation_scores", "judged_win_rate", "paper_table", "privacy_audit"},
     "accounting": {"query_costs", "sample_lineage", "report"},
+    "uniform_arm": {
+        "uniform_instructions",
+        "uniform_responses",
+        "uniform_dataset",
+        "lora_uniform",
+        "uniform_scores",
+    },
 }
 ASSETS = sorted(set().union(*GROUPS.values()))
-PAID = {"trained_policy", "policy_comparison", "generated_instructions", "expert_responses", "judged_win_rate"}
+UNIFORM_PAID = {"uniform_instructions", "uniform_responses"}
+PAID = {
+    "trained_policy",
+    "policy_comparison",
+    "generated_instructions",
+    "expert_responses",
+    "judged_win_rate",
+    *UNIFORM_PAID,
+}
 
 graph = defs.resolve_asset_graph()
 
@@ -53,7 +68,7 @@ def test_every_asset_says_what_it_is(asset_key: str):
 
 def test_generations_are_weekly_and_the_current_week_is_one():
     partitioned = {key for key in ASSETS if node(key).partitions_def is not None}
-    assert partitioned == {"generated_instructions", "expert_responses"}
+    assert partitioned == {"generated_instructions", "expert_responses", *UNIFORM_PAID}
     last = datetime.fromisoformat(GENERATIONS.get_partition_keys()[-1]).replace(tzinfo=UTC)
     assert last <= datetime.now(UTC)
     assert last.weekday() == 0
@@ -73,7 +88,8 @@ def test_nothing_paid_depends_on_the_comparison():
 @pytest.mark.parametrize(
     ("job", "assets"),
     [
-        ("everything", set(ASSETS)),
+        ("everything", set(ASSETS) - GROUPS["uniform_arm"]),
+        ("uniform_arm", GROUPS["uniform_arm"] | {"paper_table"}),
         ("train_policy", GROUPS["seeds"] | GROUPS["policy"]),
         ("regenerate", GROUPS["dataset"] | {"query_costs", "sample_lineage"}),
         ("fine_tune_and_evaluate", GROUPS["models"] | GROUPS["evaluation"] | {"report"}),
@@ -90,7 +106,7 @@ def test_the_checks_can_run_without_materialising_anything():
     assert job.asset_layer.asset_graph.asset_check_keys
 
 
-@pytest.mark.parametrize("asset_key", sorted(set(ASSETS) - {"base_model", "report"}))
+@pytest.mark.parametrize("asset_key", sorted(set(ASSETS) - {"base_model", "report", "paper_table"}))
 def test_every_stage_worth_gating_has_a_check(asset_key: str):
     assert graph.get_check_keys_for_assets([dg.AssetKey(asset_key)])
 

@@ -22,6 +22,11 @@ ASSETS = (
     "evaluation_scores",
     "judged_win_rate",
     "paper_table",
+    "uniform_instructions",
+    "uniform_responses",
+    "uniform_dataset",
+    "lora_uniform",
+    "uniform_scores",
 )
 
 SHOWN = 5

@@ -44,10 +44,13 @@ def _estimated(
     settings: Settings, partition: str | None, run_config: dict[str, Any], keys: tuple[str, ...]
 ) -> list[str]:
     """The estimate of each paid asset and of all, what is left of the budget, and what the run would be refused for."""
-    from assets.estimates import PAID
+    from assets.estimates import PAID, UNIFORM_PAID
 
-    if unknown := [key for key in keys if key not in PAID]:
-        raise click.ClickException(f"{', '.join(unknown)} asks nothing: give one of {', '.join(PAID)}")
+    known = (*PAID, *UNIFORM_PAID)
+    if unknown := [key for key in keys if key not in known]:
+        raise click.ClickException(f"{', '.join(unknown)} asks nothing: give one of {', '.join(known)}")
+    if 0 < len(set(keys) & set(UNIFORM_PAID)) < len(set(keys)):
+        raise click.ClickException(f"{', '.join(UNIFORM_PAID)} are asked by a job of their own: estimate them alone")
     found, run = _estimate_of(settings, generation_of(partition), run_config, keys or ("seed_instructions", *PAID))
     lines = [
         *estimate_lines(found.steps, found.total),
@@ -75,13 +78,14 @@ def _estimate_of(
     import dagster as dg
     import pydantic
 
-    from assets.estimates import estimate_run
+    from assets.estimates import UNIFORM_PAID, estimate_run
     from resources.budget import RunBudget
     from resources.stores import ArtefactMissing
     from teams_dagster.definitions import defs
 
     try:
-        valid = dg.validate_run_config(defs.resolve_job_def("everything"), run_config)
+        job = "uniform_arm" if set(wanted) & set(UNIFORM_PAID) else "everything"
+        valid = dg.validate_run_config(defs.resolve_job_def(job), run_config)
         configs = {name: step.get("config", {}) for name, step in valid["ops"].items()}
         budgets = RunBudget(**valid["resources"]["models"]["config"].get("budget", {})).beside(settings.budget)
         return estimate_run(settings, partition, configs, wanted), budgets

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from teams_dagster.dataset.formats import Format
 from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.instructions.seed_splits import Split
+from teams_dagster.policy.baselines import UNIFORM, baseline_version
 from teams_dagster.report.text import visible
 
 NANO = 1_000_000_000
@@ -65,9 +66,15 @@ class DataCard:
         """What the dataset is, in a few sentences."""
         return (
             f"{self.total:,} instructions with answers, made by TeaMs-RL (teams-dagster) from {self.seeds_used:,} seeds"
-            " that people wrote: a learned policy chose how each instruction was rewritten, a language model rewrote"
+            f" that people wrote: {self.chooser} how each instruction was rewritten, a language model rewrote"
             " and answered it. The texts are synthetic."
         )
+
+    @property
+    def chooser(self) -> str:
+        """Who chose the operations."""
+        uniform = set(self.policy_versions) == {baseline_version(UNIFORM)}
+        return "a uniform draw decided" if uniform else "a learned policy chose"
 
     @property
     def contamination(self) -> str:

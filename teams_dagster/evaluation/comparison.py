@@ -61,6 +61,7 @@ def evaluate_models(
     versions: ModelVersions,
     *,
     seed: int,
+    pairs: Sequence[tuple[str, str]] = (),
     progress: Progress = lambda _: None,
 ) -> Evaluation:
     """Held-out loss and response choice of the base and each of `adapters` (`lora`, `qlora`), differences paired.
@@ -81,6 +82,7 @@ def evaluate_models(
     rows = [
         *_heldout_rows({UNIGRAM: unigram, **by_model}, fitting, versions),
         *_choice_rows(by_model, questions, versions),
+        *_pair_rows(by_model, fitting, questions, versions, pairs),
         *_baseline_rows(questions, student.model.config.get_text_config().vocab_size, versions),
     ]
     return Evaluation(tuple(rows), tuple(questions), tuple(too_long))
@@ -166,18 +168,38 @@ def _choice_rows(
     by_model: Mapping[str, ScoresByPair], questions: Sequence[Question], versions: ModelVersions
 ) -> list[Score]:
     rows = []
-    for metric, fit in (("choice_accuracy", _fit), ("choice_accuracy_calibrated", _calibrated_fit)):
-        credited = {
-            model: [
-                credit([fit(known, _with_response(q.example, response)) for response in q.choices]) for q in questions
-            ]
-            for model, known in by_model.items()
-        }
+    for metric, fit in CHOICES.items():
+        credited = {model: _credited(known, questions, fit) for model, known in by_model.items()}
         for model, own in credited.items():
             rows.append(versions.score(model, CHOICE, metric, choice_accuracy(own, questions)))
             for other in _references_of(model, credited):
                 paired = [mine - theirs for mine, theirs in zip(own, credited[other], strict=True)]
                 rows.append(versions.score(model, CHOICE, f"{metric}_vs_{other}", choice_accuracy(paired, questions)))
+    return rows
+
+
+def _credited(
+    known: ScoresByPair, questions: Sequence[Question], fit: Callable[[ScoresByPair, Example], float]
+) -> list[float]:
+    return [credit([fit(known, _with_response(q.example, response)) for response in q.choices]) for q in questions]
+
+
+def _pair_rows(
+    by_model: Mapping[str, ScoresByPair],
+    held_out: Sequence[Example],
+    questions: Sequence[Question],
+    versions: ModelVersions,
+    pairs: Sequence[tuple[str, str]],
+) -> list[Score]:
+    rows = []
+    for first, second in pairs:
+        own, other = ([by_model[model][_pair(e)] for e in held_out] for model in (first, second))
+        difference = loss_difference(own, other, [example.seed_id for example in held_out])
+        rows.append(versions.score(second, HELD_OUT, f"heldout_loss_{first}_minus_{second}", difference))
+        for metric, fit in CHOICES.items():
+            mine, theirs = (_credited(by_model[model], questions, fit) for model in (first, second))
+            paired = choice_accuracy([m - t for m, t in zip(mine, theirs, strict=True)], questions)
+            rows.append(versions.score(second, CHOICE, f"{metric}_{first}_minus_{second}", paired))
     return rows
 
 
@@ -189,6 +211,13 @@ def _fit(known: ScoresByPair, example: Example) -> float:
 def _calibrated_fit(known: ScoresByPair, example: Example) -> float:
     """What the instruction adds to that: less the response's own ease (PMI of Holtzman et al. 2021, 2104.08315)."""
     return _fit(known, example) - _fit(known, _without_instruction(example))
+
+
+CHOICES: dict[str, Callable[[ScoresByPair, Example], float]] = {
+    "choice_accuracy": _fit,
+    "choice_accuracy_calibrated": _calibrated_fit,
+}
+"""The metrics of response choice, and what each takes for how well a response fits."""
 
 
 def _baseline_rows(questions: Sequence[Question], vocabulary: int, versions: ModelVersions) -> list[Score]:

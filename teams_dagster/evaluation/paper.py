@@ -61,6 +61,12 @@ FACTS = {
     "cost": PaperFact("cost of these queries", "US dollars", None, None, ""),
     "heldout_loss": PaperFact("held-out loss", "nats a token, lower is better", None, None, ""),
     "choice_accuracy": PaperFact("response choice", "share of questions", None, None, ""),
+    "heldout_loss_uniform_arm": PaperFact(
+        "held-out loss, on the uniform arm's seeds", "nats a token, lower is better", None, None, ""
+    ),
+    "choice_accuracy_uniform_arm": PaperFact(
+        "response choice, on the uniform arm's seeds", "share of questions", None, None, ""
+    ),
     "win_rate": PaperFact("judged against the base, at equal length", "share won", None, None, ""),
     "arc": PaperFact(
         "ARC challenge, 25 shots", "acc_norm", None, 0.5435, f"{SUMMARY}: the first of the figures shown there"

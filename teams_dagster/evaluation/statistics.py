@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike
 from teams_dagster.streams import generator
 
 REPLICATES = 1000
+Z = 1.959964
+"""Standard errors to either side of a 95% interval."""
 
 
 @dataclass(frozen=True)
@@ -69,3 +71,8 @@ def percentile_interval(values: ArrayLike) -> tuple[float, float]:
     """The 2.5th and 97.5th percentiles of bootstrap replicates, undefined (NaN) replicates left aside."""
     low, high = np.nanpercentile(np.asarray(values, dtype=float), [2.5, 97.5])
     return float(low), float(high)
+
+
+def normal_interval(value: float, stderr: float | None) -> tuple[float, float] | tuple[None, None]:
+    """The 95% interval of an estimate by its standard error; none where that is not known."""
+    return (None, None) if stderr is None else (value - Z * stderr, value + Z * stderr)

@@ -14,7 +14,8 @@ from assets.generation import generated_instructions
 from assets.policy import trained_policy
 from assets.responses import expert_responses
 from assets.seeds import seed_instructions
-from teams_dagster.automation import AD_HOC, CONTINUES, PARTITION, collect_batches, regenerate
+from assets.uniform_arm.instructions import uniform_instructions
+from teams_dagster.automation import AD_HOC, CONTINUES, PARTITION, collect_batches, regenerate, uniform_arm
 from teams_dagster.definitions import definitions
 from tests.support.openai_batches import OpenAIBatchServer
 from tests.support.project import Project
@@ -113,6 +114,19 @@ def test_a_generation_goes_on_from_batch_to_batch(
     assert sum(server.executed.values()) == server.count
     assert project.store.current("expert_responses", WEEK).facts["kept"] > 0
     assert requests(project, instance) == []
+
+
+def test_the_uniform_arm_goes_on_in_its_own_job(
+    project: Project, server: OpenAIBatchServer, instance: dg.DagsterInstance
+) -> None:
+    while not project.make(generated_instructions, week=WEEK, generated_instructions=CONFIG["generated_instructions"]):
+        server.finish()
+    assert not project.make(uniform_instructions, week=WEEK)
+    record(instance, project, asset_selection=frozenset({uniform_instructions.key}))
+    server.finish()
+    [request] = requests(project, instance)
+    assert (request.job_name, request.partition_key) == (uniform_arm.name, WEEK)
+    assert request.asset_selection == [uniform_instructions.key]
 
 
 def test_what_was_picked_by_hand_goes_on_as_it_was_launched(

@@ -26,8 +26,16 @@ TABLE_OF = {
     "qlora_model": "models",
     "evaluation_scores": "evaluation_scores",
     "judged_win_rate": "win_rates",
+    "uniform_instructions": "transitions",
+    "uniform_responses": "samples",
+    "lora_uniform": "models",
+    "uniform_scores": "evaluation_scores",
 }
-LED = [name for name in (*TABLE_OF, "instruction_dataset") if name not in ("seed_instructions", "base_model")]
+LED = [
+    name
+    for name in (*TABLE_OF, "instruction_dataset", "uniform_dataset")
+    if name not in ("seed_instructions", "base_model")
+]
 
 graph = defs.resolve_asset_graph()
 

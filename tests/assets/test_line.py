@@ -42,6 +42,7 @@ ASSETS = {
     "evaluation_scores",
     "judged_win_rate",
     "privacy_audit",
+    "paper_table",
     "query_costs",
     "sample_lineage",
     "report",
@@ -238,3 +239,68 @@ def test_no_key_is_in_any_file(line: Line):
     (line.data / "terminal.txt").write_text(line.output)
     assert {headers["Authorization"] for headers in line.server.headers} == {f"Bearer {key}" for key in KEYS.values()}
     assert traces(line.data, KEYS.values()) == []
+
+
+ARM = """
+import json, sys, dagster as dg
+from teams_dagster.definitions import defs
+with dg.DagsterInstance.ephemeral() as instance:
+    run = defs.resolve_job_def("uniform_arm").execute_in_process(partition_key=sys.argv[1], instance=instance)
+    print(json.dumps({e.check_name: e.passed for e in run.get_asset_check_evaluations()}))
+"""
+
+
+@dataclass
+class ArmRun:
+    """The job `uniform_arm` beside the line, and what the line counted before."""
+
+    before: list[tuple[Any, ...]]
+    checks: dict[str, bool]
+
+
+MAIN_LINE = (
+    "select count(*), (select count(*) from evaluation_scores where model in ('base', 'lora', 'qlora')"
+    " and not ends_with(task, '_uniform_arm')) from samples join transitions using (transition_id)"
+    " where policy = 'trained'"
+)
+
+
+@pytest.fixture(scope="module")
+def arm(line: Line) -> ArmRun:
+    """Made last: the tests above tell of a line without it."""
+    before = line.query(MAIN_LINE)
+    [(week,)] = line.query("select partition_key from generations")
+    command = [sys.executable, "-c", ARM, week]
+    ran = subprocess.run(command, env=line.environment, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-4000:]
+    return ArmRun(before, json.loads(ran.stdout.splitlines()[-1]))
+
+
+def test_the_arm_asks_as_much_and_shares_no_sample(arm: ArmRun):
+    assert arm.checks["arms_ask_the_same"]
+    assert arm.checks["arms_are_apart"]
+
+
+def test_the_arm_has_an_adapter_and_scores_of_its_own(line: Line, arm: ArmRun):
+    [(adapters, datasets)] = line.query(
+        "select count(*), count(distinct dataset_version) from models where kind like 'lora%'"
+    )
+    assert (adapters, datasets) == (2, 2)
+    tasks = line.query(
+        "select task from evaluation_scores where metric = 'heldout_loss_vs_lora' and model = 'lora_uniform'"
+        " and ci_low <= value and value <= ci_high order by task"
+    )
+    assert tasks == [("heldout_loss",), ("heldout_loss_uniform_arm",)]
+
+
+def test_the_arm_changes_no_count_of_the_line(line: Line, arm: ArmRun):
+    assert line.query(MAIN_LINE) == arm.before
+
+
+def test_the_table_beside_the_paper_has_both_arms(line: Line, arm: ArmRun):
+    values = line.query("select quantity, whose, value from paper_table")
+    told = {(quantity, whose): value for quantity, whose, value in values}
+    assert told["pairs", "teams_rl_7b"] == 17_878
+    assert 0 < told["pairs", "lora_uniform"] != told["pairs", "lora"]
+    difference = told["heldout_loss", "lora_uniform"] - told["heldout_loss", "lora"]
+    assert told["heldout_loss", "lora_uniform_minus_lora"] == pytest.approx(difference, abs=1e-6)

@@ -105,7 +105,15 @@ def test_before_anything_is_made_no_check_passes_and_each_says_so(
 
 
 def test_what_was_made_passes(project: Project) -> None:
-    models = {"base_model", "lora_model", "qlora_model", "evaluation_scores", "judged_win_rate", "paper_table", "policy_comparison"}
+    models = {
+        "base_model",
+        "lora_model",
+        "qlora_model",
+        "evaluation_scores",
+        "judged_win_rate",
+        "paper_table",
+        "policy_comparison",
+    }
     for check, resources in EVERYTHING:
         if check in contamination_checks or key_of(check).asset_key.to_user_string() in models:
             continue

@@ -36,6 +36,7 @@ select
     before.input as input_before,
     after.text as text_after,
     after.input as input_after,
+    step.policy,
     step.policy_version,
     step.prompt_version,
     step.seed_id,

@@ -14,6 +14,11 @@ MOST_SAMPLES = 100_000
 
 _EXAMPLES = 5
 
+_MAIN_LINE = (
+    "transition_id not in (select transition_id from transitions where policy = 'uniform' and sample_id notnull)"
+)
+"""Not of the uniform arm, whose samples are on pages that name them."""
+
 TABLES: dict[str, Columns] = {
     "seeds": {
         "seed_id": Kind.KEY,
@@ -149,13 +154,15 @@ def blocks(reader: Reader) -> Iterator[Block]:
 
 
 def _all_samples(connection: duckdb.DuckDBPyConnection) -> int:
-    return connection.execute("select count(*) from samples").fetchall()[0][0]
+    """Those of the main line."""
+    return connection.execute(f"select count(*) from samples where {_MAIN_LINE}").fetchall()[0][0]
 
 
 def _generations(connection: duckdb.DuckDBPyConnection) -> str:
     """The latest generations with their samples."""
     found = connection.execute(
-        "select partition_key, count(*) from samples group by partition_key order by partition_key desc limit ?",
+        f"select partition_key, count(*) from samples where {_MAIN_LINE}"
+        " group by partition_key order by partition_key desc limit ?",
         [_EXAMPLES],
     ).fetchall()
     return ", ".join(f"{partition} has {count:,}" for partition, count in found)

@@ -7,7 +7,7 @@ so do those that a policy asks in order to choose.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -61,14 +61,18 @@ class SeedPlay:
 
     def within(self) -> Iterator[Transition]:
         """The transitions up to the allowance, in their order."""
-        asked = 0
-        for _ in range(self.repeats):
-            for episode in self.episodes:
-                for transition in episode.recorded:
-                    asked += transition.queries + transition.guidance_queries
-                    if asked > self.questions:
-                        return
-                    yield transition
+        played = (t for _ in range(self.repeats) for episode in self.episodes for t in episode.recorded)
+        return within_allowance(played, self.questions)
+
+
+def within_allowance(transitions: Iterable[Transition], questions: int) -> Iterator[Transition]:
+    """The transitions before the first whose questions would be more than are allowed."""
+    asked = 0
+    for transition in transitions:
+        asked += transition.queries + transition.guidance_queries
+        if asked > questions:
+            return
+        yield transition
 
 
 async def play(

@@ -1,4 +1,5 @@
--- The samples of the page, in the order in which they were made.
+-- The samples of the page, in the order in which they were made. All are all of the main line: a sample of the uniform
+-- arm is on a page that names it.
 create temp table chosen as
 select
     samples.sample_id,
@@ -9,4 +10,4 @@ select
     ) as place
 from samples
 left join transitions as made on made.transition_id = samples.transition_id
-where $everything or samples.sample_id in (select unnest($sample_ids));
+where ($everything and made.policy is distinct from 'uniform') or samples.sample_id in (select unnest($sample_ids));

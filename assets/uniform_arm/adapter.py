@@ -1,0 +1,44 @@
+"""The uniform arm's adapter: trained as `lora_model` was, on the arm's dataset."""
+
+import dagster as dg
+
+from assets.adapter_settings import AdapterSettings
+from assets.arms import UNIFORM_ARM
+from assets.columns import UNIFORM_ADAPTER, table_columns
+from assets.making import OWNERS, AssetConfig
+from assets.models import base_model, lora_model, train_adapter
+from assets.uniform_arm.dataset import uniform_dataset
+from resources.stores import Artefact, ArtefactStore
+
+
+@dg.asset(
+    group_name="uniform_arm",
+    deps=[base_model, lora_model, uniform_dataset],
+    kinds={"huggingface", "torch"},
+    owners=OWNERS,
+    metadata=table_columns("models", UNIFORM_ADAPTER),
+    code_version="1",
+    description="A LoRA adapter of the same base with lora_model's settings, seed and number of updates, trained on the"
+    " uniform arm's dataset.",
+)
+def lora_uniform(context: dg.AssetExecutionContext, config: AssetConfig, store: ArtefactStore) -> dg.MaterializeResult:
+    """Train the arm's adapter. Settings are those of the current lora_model, which has to be there."""
+    lora = store.current("lora_model")
+    settings = settings_of(lora).model_copy(update={"force": config.force})
+    made = train_adapter(context, settings, store, "lora", UNIFORM_ARM, listed_as="lora_uniform")
+    sizes = _sizes(lora, store.current("lora_uniform"))
+    if sizes:
+        context.log.warning(sizes)
+    return made._replace(metadata={**(made.metadata or {}), **({"sizes": sizes} if sizes else {})})
+
+
+def settings_of(lora: Artefact) -> AdapterSettings:
+    """How `lora_model` was trained, its epochs replaced by the updates that it made."""
+    return AdapterSettings(**lora.manifest["config"] | {"max_steps": lora.facts["updates"]})
+
+
+def _sizes(lora: Artefact, uniform: Artefact) -> str:
+    """What to say of training sides or trainings of different sizes; empty where they are the same."""
+    figures = [(name, lora.facts[name], uniform.facts[name]) for name in ("examples", "updates")]
+    said = [f"{theirs} {name} where lora_model had {own}" for name, own, theirs in figures if own != theirs]
+    return f"lora_uniform was trained with {' and '.join(said)}: a part of any difference may be that" if said else ""

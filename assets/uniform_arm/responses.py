@@ -1,0 +1,29 @@
+"""Responses of the uniform arm."""
+
+import dagster as dg
+
+from assets.arms import UNIFORM_ARM
+from assets.columns import UNIFORM_SAMPLES, table_columns
+from assets.making import OWNERS
+from assets.partitions import GENERATIONS
+from assets.responses import ResponsesConfig, answer_generation
+from assets.uniform_arm.instructions import uniform_instructions
+from resources.language_models.roles import LanguageModels
+from resources.stores import ArtefactStore
+
+
+@dg.asset(
+    group_name="uniform_arm",
+    deps=[uniform_instructions],
+    partitions_def=GENERATIONS,
+    kinds={"openai", "parquet"},
+    owners=OWNERS,
+    metadata=table_columns("samples", UNIFORM_SAMPLES),
+    code_version="1",
+    description="The expert's answer to every accepted instruction of the uniform arm.",
+)
+def uniform_responses(
+    context: dg.AssetExecutionContext, config: ResponsesConfig, store: ArtefactStore, models: LanguageModels
+) -> dg.MaterializeResult:
+    """Ask the expert to answer each accepted instruction of the arm's generation."""
+    return answer_generation(context, config, store, models, UNIFORM_ARM)
