@@ -32,6 +32,7 @@ from teams_dagster.evaluation.paper import (
 from teams_dagster.evaluation.paper import (
     paper_table as table_of,
 )
+from teams_dagster.evaluation.scores import UNIFORM_SIDE
 from teams_dagster.report.markdown import markdown_table
 from teams_dagster.report.paper import paper_lines
 from teams_dagster.streams import content_hash
@@ -88,8 +89,9 @@ def _ours(stored: dict[str, Artefact]) -> Ours:
     paired = []
     if "uniform_scores" in stored:
         found = read_evaluation_scores(stored["uniform_scores"])
-        scores += [score for score in found if score.model == LORA_UNIFORM]
-        paired = differences(found) if _same_adapter(stored) else []
+        same = _same_adapter(stored)
+        scores += [s for s in found if s.model == LORA_UNIFORM or (same and s.task.endswith(UNIFORM_SIDE))]
+        paired = differences(found) if same else []
         privacy += [result for result in read_privacy(stored["uniform_scores"]) if result.model == LORA_UNIFORM]
     return Ours(_sizes(stored), scores, paired, privacy)
 

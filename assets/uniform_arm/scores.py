@@ -20,7 +20,7 @@ from assets.uniform_arm.adapter import lora_uniform
 from assets.uniform_arm.dataset import uniform_dataset
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactStore, Draft
-from teams_dagster.evaluation.scores import ModelVersions, Score
+from teams_dagster.evaluation.scores import UNIFORM_SIDE, ModelVersions, Score
 from teams_dagster.evaluation.statistics import normal_interval
 from teams_dagster.ledger.tables import write_table
 from teams_dagster.report.markdown import markdown_table
@@ -31,8 +31,6 @@ MODELS = {"base": "base_model", "lora": "lora_model", "lora_uniform": "lora_unif
 
 PAIR = ("lora", "lora_uniform")
 DIFFERENCE = "lora_minus_lora_uniform"
-OWN_SIDE = "_uniform_arm"
-"""How the tasks end that are asked of the held-out side of the uniform arm's dataset."""
 
 
 @dg.asset(
@@ -101,7 +99,7 @@ def _scores(
             progress=context.log.info,
         )
         if key == UNIFORM_ARM.dataset:
-            scores += [replace(score, task=score.task + OWN_SIDE) for score in found.scores]
+            scores += [replace(score, task=score.task + UNIFORM_SIDE) for score in found.scores]
             continue
         scores += [score for score in found.scores if score.model == "lora_uniform"]
         if plan.names:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from teams_dagster.evaluation.privacy import LOSS, MembershipScore
-from teams_dagster.evaluation.scores import CHOICE, HELD_OUT, Score
+from teams_dagster.evaluation.scores import CHOICE, HELD_OUT, UNIFORM_SIDE, Score
 from teams_dagster.evaluation.statistics import normal_interval
 
 WIZARDLM, TEAMS_RL = "paper_wizardlm_7b", "paper_teams_rl_7b"
@@ -64,8 +64,10 @@ OWN_TASKS = (
     ("held-out loss, nats per token", HELD_OUT, "heldout_loss"),
     ("response choice, %", CHOICE, "choice_accuracy"),
     ("response choice less the response's own ease, %", CHOICE, "choice_accuracy_calibrated"),
+    ("held-out loss on the uniform arm's side", f"{HELD_OUT}{UNIFORM_SIDE}", "heldout_loss"),
+    ("response choice on the uniform arm's side, %", f"{CHOICE}{UNIFORM_SIDE}", "choice_accuracy"),
 )
-"""What this project asks beside the paper: figure, task, metric."""
+"""What this project asks beside the paper: figure, task, metric. Either arm's held-out side favours its own adapter."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def paper_table(ours: Ours) -> list[PaperRow]:
     """The paper's figures, then those that only this project has. Rows without any number of ours stay."""
     rows = [PaperRow(fact.figure, fact.source, dict(_cells(fact, ours))) for fact in FACTS]
     for figure, task, metric in OWN_TASKS:
-        scale = 100 if task == CHOICE else 1
+        scale = 100 if task.startswith(CHOICE) else 1
         cells = dict(_scored(ours.scores, task, metric, scale))
         paired = [s for s in ours.differences if (s.task, s.metric) == (task, f"{metric}_{DIFFERENCE}")]
         if paired:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from teams_dagster.evaluation.statistics import Estimate
 
 HELD_OUT, CHOICE = "heldout_loss", "response_choice"
+UNIFORM_SIDE = "_uniform_arm"
+"""How the tasks end that are asked of the held-out side of the uniform arm's dataset."""
 
 
 @dataclass(frozen=True)
