@@ -65,10 +65,11 @@ everything = dg.define_asset_job(
 
 uniform_arm = dg.define_asset_job(
     "uniform_arm",
-    selection=dg.AssetSelection.groups(UNIFORM) | dg.AssetSelection.assets("paper_table"),
+    selection=dg.AssetSelection.groups(UNIFORM) | dg.AssetSelection.assets("paper_table", "report"),
     executor_def=dg.in_process_executor,
     description="The same stages with operations drawn uniformly, beside a generation of the trained policy and at as"
-    " many questions as that asked, into an arm of its own: dataset, adapter, scores; and the table beside the paper.",
+    " many questions as that asked, into an arm of its own: dataset, adapter, scores; the paper's table and the report"
+    " then have these.",
 )
 
 train_policy = dg.define_asset_job(

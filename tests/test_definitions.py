@@ -89,7 +89,7 @@ def test_nothing_paid_depends_on_the_comparison():
     ("job", "assets"),
     [
         ("everything", set(ASSETS) - GROUPS["uniform_arm"]),
-        ("uniform_arm", GROUPS["uniform_arm"] | {"paper_table"}),
+        ("uniform_arm", GROUPS["uniform_arm"] | {"paper_table", "report"}),
         ("train_policy", GROUPS["seeds"] | GROUPS["policy"]),
         ("regenerate", GROUPS["dataset"] | {"query_costs", "sample_lineage"}),
         ("fine_tune_and_evaluate", GROUPS["models"] | GROUPS["evaluation"] | {"report"}),

@@ -18,7 +18,6 @@ from assets.making import OWNERS, make_or_reuse
 from assets.models import MODEL, base_model, lora_model, student_path
 from assets.uniform_arm.adapter import lora_uniform
 from assets.uniform_arm.dataset import uniform_dataset
-from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactStore, Draft
 from teams_dagster.dataset.export import examples_in
 from teams_dagster.evaluation.scores import ModelVersions, Score
@@ -48,7 +47,7 @@ OWN_SIDE = "_uniform_arm"
     " the paired difference lora_uniform minus lora with its interval, benchmarks, and membership inference.",
 )
 def uniform_scores(
-    context: dg.AssetExecutionContext, config: ScoresConfig, store: ArtefactStore, ledger: LedgerConnection
+    context: dg.AssetExecutionContext, config: ScoresConfig, store: ArtefactStore
 ) -> dg.MaterializeResult:
     """Score the arm's adapter beside base and lora, and publish the read model with the adapter and the scores.
 
@@ -70,10 +69,7 @@ def uniform_scores(
     inputs |= {key: dataset.data_version for key, dataset in datasets.items()}
     if plan.files:
         inputs["benchmark_files"] = plan.files_version
-    result = make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show)
-    report = ledger.refresh(context.instance)
-    context.log.info(f"teams.duckdb: {report.reason} ({report.seconds:.1f} s)")
-    return result
+    return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show)
 
 
 def _scores(

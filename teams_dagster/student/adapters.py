@@ -124,6 +124,8 @@ def _save(trainer: Any, student: Student, folder: Path, config: AdapterConfig) -
         trainer.model.save_pretrained(str(folder), state_dict=weights)
         student.tokenizer.save_pretrained(str(folder))
     else:
+        for adapter in trainer.model.peft_config.values():  # a set, which each process would write in another order
+            adapter.target_modules = sorted(adapter.target_modules)
         trainer.model.save_pretrained(str(folder), state_dict=weights, save_embedding_layers=False)
         (folder / "README.md").unlink()  # PEFT's model card: a form with nothing filled in
     Recipe(config.kind, student.template, template_version(student.tokenizer), config.max_length).save(folder)

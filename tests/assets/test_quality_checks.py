@@ -113,6 +113,11 @@ def test_what_was_made_passes(project: Project) -> None:
         "judged_win_rate",
         "paper_table",
         "policy_comparison",
+        "uniform_instructions",
+        "uniform_responses",
+        "uniform_dataset",
+        "lora_uniform",
+        "uniform_scores",
     }
     for check, resources in EVERYTHING:
         if check in contamination_checks or key_of(check).asset_key.to_user_string() in models:

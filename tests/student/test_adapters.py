@@ -63,6 +63,8 @@ def test_an_adapter_is_saved_in_peft_format_and_loads_with_the_same_logits(
         "adapter_model.safetensors",
         "recipe.json",
     }
+    layers = json.loads((folder / "adapter_config.json").read_text())["target_modules"]
+    assert layers == sorted(layers)
     student = load_adapter(base, folder)
     encoded = [encode_example(student.tokenizer, e, 1000) for e in examples[6:]]
     scores = score_encoded(student, encoded)
