@@ -132,3 +132,8 @@ def test_an_adapter_that_knows_no_more_than_token_frequencies_is_a_warning(
     result = checked(lora_is_better_than_unigram, store)
     assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
     assert ("little more" in (result.description or "")) is not passed
+
+
+def test_scores_of_an_earlier_version_are_no_verdict(store: ArtefactStore) -> None:
+    keep(store, Score("lora", HELD_OUT, "heldout_loss", 2.0, 0.1, 40, None, "the dataset"))
+    assert checked(lora_is_better_than_unigram, store).metadata["not_run"].value is True
