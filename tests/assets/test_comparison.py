@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow.parquet as pq
 import pytest
 
+import assets.comparison.trainings as trainings
 from assets.comparison.asset import policy_comparison, read_policy_scores
 from assets.comparison.config import ComparisonSettings
 from assets.comparison.share import TRAININGS
@@ -28,6 +29,12 @@ WIDE = {
 def scores(project: Project) -> dict:
     found = read_policy_scores(project.store.current("policy_comparison"))
     return {(score.policy, score.metric): score for score in found}
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes out is the same in several, which take longer to start than these trainings take."""
+    monkeypatch.setattr(trainings, "cores", lambda: 1)
 
 
 @pytest.fixture
