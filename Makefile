@@ -24,7 +24,7 @@ ui: setup  ## the Dagster UI on http://127.0.0.1:3000 over the same data
 	@$(BIN)/teams ui
 
 test: setup  ## the specification
-	$(BIN)/pytest -n 3 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal
 
 soak: setup  ## the long rounds: kills of workers and refreshes on SQLite and PostgreSQL (SOAK_ROUNDS=40 each)
 	$(BIN)/pytest -q -s --timeout 0 tests/soak/soak_*.py

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from teams_dagster.student.base import BaseReport
 
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""Tests run side by side: a second thread of each would busily wait for a processor that another test has."""
+
+
 def pytest_configure() -> None:
     """What a library's log handler closes when Dagster sets up logging must not be what pytest captures with."""
     logging = pytest.importorskip("absl.logging")
