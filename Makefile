@@ -26,7 +26,7 @@ ui: setup  ## the Dagster UI on http://127.0.0.1:3000 over the same data
 test: setup  ## the specification
 	$(BIN)/pytest -n 2 --dist worksteal
 
-soak: setup  ## the long rounds: kills of workers and refreshes on SQLite and PostgreSQL (SOAK_ROUNDS=40 each)
+soak: setup  ## the long rounds: kills on SQLite and PostgreSQL (SOAK_ROUNDS=40 each), lineage, the benchmarks once
 	$(BIN)/pytest -q -s --timeout 0 tests/soak/soak_*.py
 
 bench: setup  ## calls a second, CPU, waste and more beside Curator, DataDesigner and distilabel; about a quarter of an hour

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -10,6 +12,7 @@ from assets.comparison.asset import policy_comparison, read_policy_scores
 from assets.comparison.config import ComparisonSettings
 from assets.comparison.share import TRAININGS
 from assets.policy import load_policy, trained_policy
+from assets.seeds import seed_instructions
 from teams_dagster.completions.protocol import Role
 from teams_dagster.policy.algorithms.config import PPOPlusPlusConfig
 from teams_dagster.policy.baselines import baselines
@@ -37,10 +40,16 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainings, "cores", lambda: 1)
 
 
-@pytest.fixture
-def compared(project: Project) -> Project:
-    assert project.make(policy_comparison, policy_comparison=WIDE)
-    return project
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    folder = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TEAMS_DATA_DIR", str(folder))
+        patched.setattr(trainings, "cores", lambda: 1)
+        project = Project(folder)
+        assert project.make(seed_instructions, trained_policy)
+        assert project.make(policy_comparison, policy_comparison=WIDE)
+        yield project
 
 
 def test_everything_that_is_compared_is_scored_and_every_episode_is_kept(compared: Project):
@@ -67,7 +76,8 @@ def test_everything_that_is_compared_is_scored_and_every_episode_is_kept(compare
     assert {row["chosen_by"] for row in rows if row["policy"] == "guide"} <= {"guide", "fallback"}
 
 
-def test_the_same_comparison_again_asks_nothing_and_trains_nothing(compared: Project):
+def test_the_same_comparison_again_asks_nothing_and_trains_nothing(compared: Project, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(compared.store.root))
     calls = compared.calls
     assert compared.make(policy_comparison, policy_comparison=WIDE)
     assert compared.calls == calls
