@@ -1,6 +1,7 @@
 """Accounting: what was asked and paid."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -61,7 +62,9 @@ def query_costs(
     with ledger.open() as opened:
         groups = {columns: costs_by(opened, columns.split(", ")) for columns in GROUPED_BY}
         total = total_cost(opened)
-    expert = asdict(expert_yield(store)) | {"accepted_per_rewrite": _per_rewrite(store)}
+    key = TRAINED_ARM.responses
+    answered = [store.current(key, partition) for partition in store.partitions(key)]
+    expert = asdict(expert_yield(store, answered)) | {"accepted_per_rewrite": _per_rewrite(store)}
 
     def make(draft: Draft) -> None:
         content = {columns: [_plain(cost) for cost in costs] for columns, costs in groups.items()}
@@ -75,11 +78,10 @@ def query_costs(
     return result
 
 
-def expert_yield(store: ArtefactStore, asset_key: str = TRAINED_ARM.responses) -> Yield:
-    """What became of the expert's answers in all generations of an arm, by the key of its answers."""
+def expert_yield(store: ArtefactStore, answered: Iterable[Artefact]) -> Yield:
+    """What became of the expert's answers in the generations that `answered` are the answers of."""
     total = Yield(0, 0, 0, 0)
-    for partition in store.partitions(asset_key):
-        responses = store.current(asset_key, partition)
+    for responses in answered:
         asked = generated_for(store, responses).facts["operations"]
         rewrites = {name: counts for name, counts in asked.items() if name != Operation.NONE.value}
         total = Yield(

@@ -73,8 +73,9 @@ def paper_table(context: dg.AssetExecutionContext, config: AssetConfig, store: A
     """Read what is stored; ask and train nothing."""
     read = {key: store.current(key) for key in READ}
     arm = _arm(store, read["evaluation_scores"])
+    note = arm if isinstance(arm, str) else ""
     if isinstance(arm, str):
-        context.log.info(arm)
+        context.log.info(note)
     else:
         read |= arm
 
@@ -82,10 +83,9 @@ def paper_table(context: dg.AssetExecutionContext, config: AssetConfig, store: A
         values = with_the_papers(_ours(store, read))
         rows = [asdict(value) for value in values]
         write_table(draft.folder, TABLE, (row | {"run_id": context.run.run_id} for row in rows))
-        note = arm if isinstance(arm, str) else ""
         draft.finish(content_hash(TABLE, rows, note), {"values": len(rows), "note": note})
 
-    inputs = {key: artefact.data_version for key, artefact in read.items()}
+    inputs = {key: artefact.data_version for key, artefact in read.items()} | ({"uniform arm": note} if note else {})
     return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show)
 
 
@@ -119,7 +119,9 @@ def _of_dataset(store: ArtefactStore, dataset: Artefact, adapter: str) -> Iterat
     """What the dataset of an adapter holds, and what it took."""
     arm = arm_of(dataset.manifest["asset_key"])
     card = DataCard.from_json(dataset.path(CARD).read_text(encoding="utf-8"))
-    asked = expert_yield(store, arm.responses)
+    inputs, generations = dataset.manifest["inputs"], dataset.facts["generations"]
+    answered = [store.of_version(arm.responses, inputs[f"{arm.responses} {week}"], week) for week in generations]
+    asked = expert_yield(store, answered)
     expert = asked.rewrites + asked.responses
     counts = {
         "pairs": card.total,

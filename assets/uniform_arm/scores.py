@@ -49,10 +49,7 @@ OWN_SIDE = "_uniform_arm"
 def uniform_scores(
     context: dg.AssetExecutionContext, config: ScoresConfig, store: ArtefactStore
 ) -> dg.MaterializeResult:
-    """Score the arm's adapter beside base and lora, and publish the read model with the adapter and the scores.
-
-    Scores that `evaluation_scores` has are not written again.
-    """
+    """Score the arm's adapter beside base and lora. Scores that `evaluation_scores` has are not written again."""
     models = {name: store.current(key) for name, key in MODELS.items()}
     datasets = {arm.dataset: store.current(arm.dataset) for arm in ARMS}
     plan = config.plan()
