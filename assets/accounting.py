@@ -16,16 +16,16 @@ from assets.policy import trained_policy
 from assets.responses import expert_responses
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactStore, Draft
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.markdown import as_markdown_image, markdown_table
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.text import NANO
 from teams_dagster.dataset.yields import PAPER, Yield
 from teams_dagster.evaluation.paper import EVOL_INSTRUCT_QUERIES
-from teams_dagster.instructions.operations import Operation
 from teams_dagster.ledger.costs import Cost, costs_by, total_cost
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.report import pictures
-from teams_dagster.report.markdown import as_markdown_image, markdown_table
-from teams_dagster.report.text import NANO
-from teams_dagster.streams import content_hash
 
 LAST_GENERATION = dg.LastPartitionMapping()
 COSTS = "costs.json"

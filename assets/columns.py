@@ -8,9 +8,9 @@ from typing import Any
 
 import dagster as dg
 
+from teams_dagster.core.row_hash import ROW_HASH
 from teams_dagster.dataset.formats import COLUMNS as EXPORTED
-from teams_dagster.ledger.row_hash import ROW_HASH
-from teams_dagster.ledger.tables import TABLES
+from teams_dagster.store.tables import TABLES
 
 SCHEMA = "dagster/column_schema"
 LINEAGE = "dagster/column_lineage"

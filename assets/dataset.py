@@ -18,6 +18,9 @@ from assets.signatures import signatures_of
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.markdown import as_markdown_image, markdown_table
 from teams_dagster.dataset.card import CARD
 from teams_dagster.dataset.curation import Curated, curate
 from teams_dagster.dataset.export import examples_in, export_dataset
@@ -25,14 +28,11 @@ from teams_dagster.dataset.folder import FILES, describe_folder
 from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.dataset.sample import Example, Sample
 from teams_dagster.dataset.splits import split_examples
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.seed_files import texts_in
 from teams_dagster.instructions.seed_splits import Split, dataset_sides, seed_clusters
 from teams_dagster.instructions.seeds import Seed
-from teams_dagster.ledger.tables import write_table
 from teams_dagster.report import pictures
-from teams_dagster.report.markdown import as_markdown_image, markdown_table
-from teams_dagster.streams import content_hash
+from teams_dagster.store.tables import write_table
 
 SHOWN = 5
 

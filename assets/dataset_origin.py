@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from assets.arms import Arm
 from assets.manifests import generated_for, read_manifest
 from resources.stores import Artefact, ArtefactStore
-from teams_dagster.completions.protocol import Role
+from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.card import DataCard
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.provenance import LINEAGE, Generation, write_provenance

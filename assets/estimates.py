@@ -55,16 +55,16 @@ from assets.uniform_arm.responses import uniform_responses
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactStore
-from teams_dagster.completions.protocol import Role
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.generation import check_continuable
 from teams_dagster.dataset.sample import Example
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.seed_splits import HELD_OUT_FROM, seed_clusters
 from teams_dagster.instructions.seeds import Seed, load_seeds
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import existing_ledger
-from teams_dagster.ledger.estimates import Estimate, Expected, estimate
-from teams_dagster.ledger.prices import load_prices
+from teams_dagster.pricing.forecast import Estimate, Expected, estimate
+from teams_dagster.pricing.prices import load_prices
 from teams_dagster.settings import Settings
 
 PAID = ("trained_policy", "policy_comparison", "generated_instructions", "expert_responses", "judged_win_rate")

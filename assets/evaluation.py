@@ -17,12 +17,12 @@ from assets.dataset import dataset_file, instruction_dataset, read_examples, rea
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.models import MODEL, base_model, lora_model, qlora_model, student_path
 from resources.stores import Artefact, ArtefactStore, Draft
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.markdown import as_markdown_image, markdown_table
 from teams_dagster.dataset.export import examples_in
 from teams_dagster.evaluation.privacy import LOSS, MembershipScore, RocPoint
 from teams_dagster.evaluation.scores import ModelVersions, Score
-from teams_dagster.ledger.tables import write_table
-from teams_dagster.report.markdown import as_markdown_image, markdown_table
-from teams_dagster.streams import content_hash
+from teams_dagster.store.tables import write_table
 
 if TYPE_CHECKING:
     from teams_dagster.student.loading import Student

@@ -14,14 +14,14 @@ import pyarrow.parquet as pq
 
 from assets.making import UNANSWERED
 from resources.stores import Artefact
-from teams_dagster.completions.protocol import Purpose, Request, Role
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import TEXT_OPERATIONS
+from teams_dagster.core.protocol import Purpose, Request, Role
 from teams_dagster.environment.state import HORIZON
 from teams_dagster.instructions.guidance import NAMING, guide_question
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import TEXT_OPERATIONS
-from teams_dagster.instructions.questions import CREATIVE, VERDICT, respond_question, review_question, rewrite_question
-from teams_dagster.ledger.estimates import Expected
+from teams_dagster.instructions.requests import CREATIVE, VERDICT, respond_question, review_question, rewrite_question
 from teams_dagster.policy.guide import ATTEMPTS
+from teams_dagster.pricing.forecast import Expected
 
 SAMPLED = 200
 """Seeds whose prompts are measured."""

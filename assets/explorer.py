@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 
 from resources.ledger import LedgerConnection
 from resources.stores import ArtefactStore
-from teams_dagster.ledger.read_model import RefreshReport
+from teams_dagster.store.read_model import RefreshReport
 
 EXPLORER = "explorer.html"
 

@@ -30,22 +30,22 @@ from assets.recording import EpisodeTables, content_of
 from assets.seeds import read_seeds, seed_instructions
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft, write_atomically
-from teams_dagster.completions import loop
-from teams_dagster.completions.engine import CallContext, Engine
-from teams_dagster.completions.progress import Progress
-from teams_dagster.completions.protocol import Asker, Role
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.markdown import as_markdown_image, markdown_table
+from teams_dagster.core.protocol import Asker, Role
 from teams_dagster.dataset.generation import GenerationManifest, check_continuable
 from teams_dagster.environment.episodes import OPEN_EPISODES, EpisodePlan, stream_episodes
 from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import Environment
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool
-from teams_dagster.ledger.estimates import Expected
-from teams_dagster.ledger.tables import write_table
+from teams_dagster.llm import loop
+from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.progress import Progress
 from teams_dagster.policy.checkpoint import Checkpoint
+from teams_dagster.pricing.forecast import Expected
 from teams_dagster.report import pictures
 from teams_dagster.report.content import OperationAtStep
-from teams_dagster.report.markdown import as_markdown_image, markdown_table
+from teams_dagster.store.tables import write_table
 
 FAILED = "failed"
 """The cause of a transition whose question got no answer."""

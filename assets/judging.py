@@ -29,21 +29,21 @@ from assets.student_answers import (
 )
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft
-from teams_dagster.completions import loop
-from teams_dagster.completions.engine import CallContext, Engine
-from teams_dagster.completions.ordered import AHEAD
-from teams_dagster.completions.progress import Progress
-from teams_dagster.completions.protocol import Purpose, Role
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.markdown import as_markdown_image, markdown_table
+from teams_dagster.core.protocol import Purpose, Role
+from teams_dagster.core.text import interval, number
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.asking_judge import Contest, Judgement, judge_contests
 from teams_dagster.evaluation.judging import judge_prompt, judge_question
 from teams_dagster.evaluation.win_rate import Compared, WinRate, win_rate
-from teams_dagster.instructions.questions import VERDICT
-from teams_dagster.ledger.estimates import Expected
-from teams_dagster.ledger.tables import write_table
-from teams_dagster.report.markdown import as_markdown_image, markdown_table
-from teams_dagster.report.text import interval, number
-from teams_dagster.streams import content_hash
+from teams_dagster.instructions.requests import VERDICT
+from teams_dagster.llm import loop
+from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.ordered import AHEAD
+from teams_dagster.llm.progress import Progress
+from teams_dagster.pricing.forecast import Expected
+from teams_dagster.store.tables import write_table
 
 ORDERS = 2
 """Each pair is judged with either answer first."""

@@ -13,16 +13,16 @@ from assets.manifests import generated_for, prompt_versions, read_manifest
 from assets.responses import accepted_of, expert_responses
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.markdown import markdown_table
 from teams_dagster.dataset.answers import answer_transitions
 from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.lineage.records import Lineage
 from teams_dagster.lineage.replay import LedgerAsker, StoredDecisions, replay_samples, replay_transitions
-from teams_dagster.lineage.verification import Verification
 from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated, FeaturesChanged
 from teams_dagster.policy.embedding import EmbeddingUnavailable
-from teams_dagster.report.markdown import markdown_table
-from teams_dagster.streams import content_hash
+from teams_dagster.store.verification import Verification
 
 LAST_GENERATION = dg.LastPartitionMapping()
 

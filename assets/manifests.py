@@ -13,7 +13,8 @@ from assets.policy import load_policy
 from assets.seeds import read_seeds
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, write_atomically
-from teams_dagster.completions.protocol import ModelIdentity, Role
+from teams_dagster.core.operations import TEXT_OPERATIONS
+from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.dataset.generation import (
     GenerationChanged,
     GenerationManifest,
@@ -22,7 +23,6 @@ from teams_dagster.dataset.generation import (
     choose_seeds,
     replicas_for,
 )
-from teams_dagster.instructions.operations import TEXT_OPERATIONS
 from teams_dagster.instructions.prompts import prompt
 
 MANIFEST = "generation.json"

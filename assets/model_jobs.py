@@ -12,7 +12,7 @@ from assets.evaluation import read_evaluation_scores
 from assets.models import MODEL, REPORT, card_of, student_path
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactStore
-from teams_dagster.ledger.seals import head
+from teams_dagster.store.hash_chain import head
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.model_card import ModelCard, Scored
 

@@ -17,11 +17,11 @@ from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.training import train_in_script
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft, hash_of_folder
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.markdown import as_markdown_image
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.provenance import LINEAGE
-from teams_dagster.ledger.tables import write_table
-from teams_dagster.report.markdown import as_markdown_image
-from teams_dagster.streams import content_hash
+from teams_dagster.store.tables import write_table
 from teams_dagster.student.adapter_config import AdapterConfig, AdapterKind, departures_from_paper, too_few_updates
 from teams_dagster.student.model_card import ModelCard
 from teams_dagster.student.request import MODEL, REPORT

@@ -6,9 +6,9 @@ from typing import Any
 import dagster as dg
 
 from resources.language_models.roles import LanguageModels
-from teams_dagster.completions.engine import CallContext
+from teams_dagster.core.markdown import markdown_table
 from teams_dagster.ledger.costs import outcomes_by
-from teams_dagster.report.markdown import markdown_table
+from teams_dagster.llm.engine import CallContext
 
 OUTCOMES = "outcomes"
 """The fact that holds, by purpose, how many questions were asked and kept, and why the others were not."""

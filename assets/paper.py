@@ -15,6 +15,9 @@ from assets.judging import judged_win_rate, read_win_rates
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.uniform_arm.scores import AGAINST_LORA, OWN_SIDE, uniform_scores
 from resources.stores import Artefact, ArtefactStore, Draft
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.markdown import markdown_table
+from teams_dagster.core.text import NANO
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.evaluation.harness.benchmarks import LEADERBOARD
 from teams_dagster.evaluation.paper import (
@@ -34,11 +37,8 @@ from teams_dagster.evaluation.paper import (
 from teams_dagster.evaluation.privacy import LOSS
 from teams_dagster.evaluation.scores import CHOICE, HELD_OUT
 from teams_dagster.evaluation.statistics import normal_interval
-from teams_dagster.ledger.tables import write_table
-from teams_dagster.report.markdown import markdown_table
 from teams_dagster.report.paper import paper_cell
-from teams_dagster.report.text import NANO
-from teams_dagster.streams import content_hash
+from teams_dagster.store.tables import write_table
 
 TABLE = "paper_table"
 

@@ -19,23 +19,23 @@ from assets.recording import CHECKPOINT, merge_parts, recording, training_parts
 from assets.seeds import read_clusters, read_seeds, seed_instructions
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft
-from teams_dagster.completions import loop
-from teams_dagster.completions.engine import CallContext, Engine
-from teams_dagster.completions.progress import Progress, spent_so_far
-from teams_dagster.completions.protocol import Role
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.markdown import as_markdown_image, markdown_table
+from teams_dagster.core.protocol import Role
+from teams_dagster.core.text import NANO
 from teams_dagster.instructions.prompts import all_prompts
 from teams_dagster.instructions.seed_splits import policy_sides
 from teams_dagster.instructions.seeds import Seed
-from teams_dagster.ledger.estimates import Expected
-from teams_dagster.ledger.tables import write_table
+from teams_dagster.llm import loop
+from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.progress import Progress, spent_so_far
 from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.policy.config import TrainingConfig, most_branches
 from teams_dagster.policy.encoder import encoder
 from teams_dagster.policy.tally import is_flat
-from teams_dagster.report.markdown import as_markdown_image, markdown_table
-from teams_dagster.report.text import NANO
-from teams_dagster.streams import content_hash
+from teams_dagster.pricing.forecast import Expected
+from teams_dagster.store.tables import write_table
 
 NUMBERS = (
     "return",

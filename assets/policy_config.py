@@ -11,9 +11,9 @@ from pydantic import Field, TypeAdapter
 
 from assets.making import AssetConfig
 from resources.language_models.roles import LanguageModels
-from teams_dagster.completions.protocol import Role
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.protocol import Role
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.policy.algorithms import config as method
 from teams_dagster.policy.config import TrainingConfig, most_queries
 from teams_dagster.policy.encoder import FeatureConfig

@@ -8,12 +8,12 @@ from typing import Any, Self
 
 import pyarrow.parquet as pq
 
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.row_hash import ROW_HASH
 from teams_dagster.dataset.answers import sample_id_of
 from teams_dagster.environment.state import Episode, EpisodePurpose
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.ledger.row_hash import ROW_HASH
-from teams_dagster.ledger.tables import TableWriter, merge_tables
-from teams_dagster.streams import content_hash
+from teams_dagster.store.tables import TableWriter, merge_tables
 
 AT_ONCE = 1_000
 """Rows read at a time."""

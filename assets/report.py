@@ -15,10 +15,10 @@ from assets.policy import load_policy
 from assets.report_dataset import MadeGeneration, dataset_results
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactStore, Draft, write_atomically
+from teams_dagster.core.hashing import content_hash
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.report import content
-from teams_dagster.streams import content_hash
 
 PAGE = "report.html"
 

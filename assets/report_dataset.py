@@ -11,7 +11,7 @@ from assets.arms import TRAINED_ARM
 from assets.funnel import yield_funnel
 from assets.manifests import generated_for, read_manifest
 from resources.stores import Artefact, ArtefactStore
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.report import content
 
 if TYPE_CHECKING:

@@ -30,18 +30,18 @@ from assets.policy import write_prompts
 from assets.recording import AT_ONCE, content_of
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
-from teams_dagster.completions import loop
-from teams_dagster.completions.engine import CallContext, Engine
-from teams_dagster.completions.ordered import AHEAD
-from teams_dagster.completions.progress import Progress
-from teams_dagster.completions.protocol import Role
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.markdown import markdown_table
+from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.answers import NO_ANSWER, answer_transitions
 from teams_dagster.dataset.generation import GenerationManifest, check_continuable
 from teams_dagster.dataset.sample import Accepted
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.ledger.estimates import Expected
-from teams_dagster.ledger.tables import TableWriter
-from teams_dagster.report.markdown import markdown_table
+from teams_dagster.llm import loop
+from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.ordered import AHEAD
+from teams_dagster.llm.progress import Progress
+from teams_dagster.pricing.forecast import Expected
+from teams_dagster.store.tables import TableWriter
 
 SHOWN = 5
 

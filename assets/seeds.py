@@ -11,14 +11,14 @@ from assets.columns import table_columns
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.markdown import markdown_table
 from teams_dagster.instructions.seed_files import texts_in
 from teams_dagster.instructions.seed_splits import seed_clusters
 from teams_dagster.instructions.seeds import Seed, load_seeds, scripts, shipped_seeds_path
-from teams_dagster.ledger.tables import write_table
-from teams_dagster.report.markdown import markdown_table
 from teams_dagster.settings import Settings
-from teams_dagster.streams import content_hash
+from teams_dagster.store.tables import write_table
 
 SHOWN = 20
 

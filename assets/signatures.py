@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from assets.recording import AT_ONCE
 from resources.stores import Artefact
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.signatures import StoredSignatures, signatures_version, store_signatures
 
 SIGNATURES = "signatures"

@@ -5,7 +5,7 @@ from decimal import Decimal
 import dagster as dg
 from pydantic import Field
 
-from teams_dagster.completions.protocol import Role
+from teams_dagster.core.protocol import Role
 from teams_dagster.ledger.budgets import NANO, Budget, Budgets
 
 

@@ -5,7 +5,7 @@ import sys
 
 import dagster as dg
 
-from teams_dagster.report.text import visible
+from teams_dagster.core.text import visible
 
 
 class _Line(logging.Formatter):

@@ -23,9 +23,9 @@ from typing import Any
 
 import dagster as dg
 
-from teams_dagster.ledger.artefacts import CURRENT, read_manifest, stored_artefacts
-from teams_dagster.ledger.tables import MANIFEST
-from teams_dagster.streams import content_hash
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.store.artefacts import CURRENT, read_manifest, stored_artefacts
+from teams_dagster.store.tables import MANIFEST
 
 _PLAIN = re.compile(r"\w[\w.-]*")
 

@@ -16,7 +16,7 @@ from assets.model_jobs import merge_adapter, push_to_hub
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
-from teams_dagster.completions.protocol import CompletionError, ErrorKind
+from teams_dagster.core.protocol import CompletionError, ErrorKind
 from teams_dagster.ledger.batches import Batch, unattended
 from teams_dagster.ledger.database import LedgerError
 from teams_dagster.lineage.trace import trace

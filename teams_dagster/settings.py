@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from teams_dagster.completions.protocol import Role
+from teams_dagster.core.protocol import Role
 from teams_dagster.ledger.budgets import NANO, Budget
 
 PREFIX = "TEAMS_"

@@ -11,9 +11,9 @@ from teams_dagster.dataset.provenance import COLUMNS
 from teams_dagster.definitions import defs
 from teams_dagster.environment.state import HORIZON
 from teams_dagster.ledger.database import sqlite_url
-from teams_dagster.ledger.read_model import refresh
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.settings import Settings
+from teams_dagster.store.read_model import refresh
 from tests.support.commands import code_in, shell_blocks, unknown_commands
 
 ROOT = Path(__file__).parent.parent

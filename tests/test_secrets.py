@@ -25,7 +25,7 @@ import pytest
 from aiohttp import web
 
 from resources.language_models.openai_compatible import OpenAICompatibleModel
-from teams_dagster.completions.protocol import CompletionError
+from teams_dagster.core.protocol import CompletionError
 from teams_dagster.definitions import definitions
 from teams_dagster.instructions.seeds import shipped_seeds_path
 from teams_dagster.settings import find_root, load_settings

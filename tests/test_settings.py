@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from teams_dagster.completions.protocol import Role
+from teams_dagster.core.protocol import Role
 from teams_dagster.settings import OPENAI_URL, SettingsError, is_loopback, load_settings
 
 KEY = "sk-planted-secret"

@@ -9,12 +9,12 @@ import sqlalchemy as sa
 from assets.checks.verdicts import not_run, verdict, warning
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
-from teams_dagster.completions.protocol import ErrorKind, Outcome
+from teams_dagster.core.protocol import ErrorKind, Outcome
 from teams_dagster.ledger.budgets import dollars, recount, spent_by
 from teams_dagster.ledger.costs import outcomes_by, total_cost
 from teams_dagster.ledger.database import read_snapshot
-from teams_dagster.ledger.read_model import UP_TO_DATE
 from teams_dagster.ledger.schema import attempts, batches, results
+from teams_dagster.store.read_model import UP_TO_DATE
 
 KNOWN = {"kept", *(outcome.value for outcome in Outcome), *(f"failed: {kind.value}" for kind in ErrorKind)}
 """What can become of a question."""

@@ -12,12 +12,12 @@ from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.quality.chains import StoredGeneration, chain_faults
-from teams_dagster.ledger.comparing import SourcesMoved
 from teams_dagster.ledger.costs import answered_requests
 from teams_dagster.ledger.database import LedgerError
-from teams_dagster.ledger.publishing import NotNow
-from teams_dagster.ledger.read_model import UP_TO_DATE
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.store.comparing import SourcesMoved
+from teams_dagster.store.publishing import NotNow
+from teams_dagster.store.read_model import UP_TO_DATE
 
 SHOWN = 10
 

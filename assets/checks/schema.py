@@ -7,7 +7,7 @@ import dagster as dg
 from assets.checks.verdicts import needs_output, verdict
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.dataset.quality.tables import table_faults
-from teams_dagster.ledger.tables import TABLES
+from teams_dagster.store.tables import TABLES
 
 ASSETS = (
     "seed_instructions",

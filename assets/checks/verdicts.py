@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from resources.stores import ArtefactMissing
-from teams_dagster.report.text import shorten, visible
+from teams_dagster.core.text import shorten, visible
 
 LONGEST_FINDING = 4_000
 """Characters; the metadata has more examples."""

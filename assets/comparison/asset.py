@@ -21,22 +21,22 @@ from assets.recording import PARTS, EpisodeTables, merge_parts, part_folder
 from assets.seeds import seed_instructions
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft
-from teams_dagster.completions import loop
-from teams_dagster.completions.engine import CallContext, Engine
-from teams_dagster.completions.progress import Progress
-from teams_dagster.completions.protocol import Role
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.markdown import as_markdown_image, markdown_table
+from teams_dagster.core.protocol import Role
 from teams_dagster.environment.transition import Environment
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool
-from teams_dagster.ledger.tables import write_table
+from teams_dagster.llm import loop
+from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.progress import Progress
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.compare import Comparison, compare
 from teams_dagster.policy.comparison.contenders import TRAINED, baseline_contenders
 from teams_dagster.policy.comparison.playing import SeedPlay
 from teams_dagster.policy.comparison.scores import Score
-from teams_dagster.report.markdown import as_markdown_image, markdown_table
 from teams_dagster.report.policy_scores import differences_table, pay_off_lines, policies_table, raw_table
-from teams_dagster.streams import content_hash
+from teams_dagster.store.tables import write_table
 
 PLAYS = "comparison"
 """The part of the tables that holds the compared episodes; the others hold trainings."""

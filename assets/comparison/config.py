@@ -10,7 +10,7 @@ from assets.comparison.share import Training
 from assets.making import AssetConfig
 from assets.policy_config import is_embedded, roles_of
 from resources.language_models.roles import LanguageModels
-from teams_dagster.completions.protocol import Role
+from teams_dagster.core.protocol import Role
 from teams_dagster.policy.baselines import GUIDE, ROUND_ROBIN, UNIFORM, baselines
 from teams_dagster.policy.comparison.compare import ComparisonConfig
 from teams_dagster.policy.comparison.contenders import NO_HISTORY, TEXT_BLIND, TRAINED, TRAINED_WITHOUT_NONE

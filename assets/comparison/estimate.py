@@ -6,16 +6,16 @@ from assets.comparison.config import ComparisonPlan
 from assets.expectations import UNTRAINED, guiding, last_pace, paces_of, rewriting, still_open
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore
-from teams_dagster.completions.engine import CallContext
-from teams_dagster.completions.protocol import Role
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import TEXT_OPERATIONS
+from teams_dagster.core.protocol import Role
 from teams_dagster.environment.state import HORIZON
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import TEXT_OPERATIONS
 from teams_dagster.ledger.costs import costs_by
-from teams_dagster.ledger.estimates import Expected
+from teams_dagster.llm.engine import CallContext
 from teams_dagster.policy.baselines import CEILING, GUIDE, LOOK_AHEAD, baselines, is_deterministic
 from teams_dagster.policy.comparison.playing import Allowance
 from teams_dagster.policy.config import TrainingConfig, most_branches
+from teams_dagster.pricing.forecast import Expected
 
 
 def comparison_questions(

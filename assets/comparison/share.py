@@ -8,11 +8,11 @@ from typing import Any
 
 from assets.recording import CHECKPOINT, recording
 from resources.language_models.embedded import EmbeddedAsking
-from teams_dagster.completions.context import Tallies
-from teams_dagster.completions.ordered import in_order
-from teams_dagster.completions.protocol import Asker
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.protocol import Asker
 from teams_dagster.environment.state import Episode
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.llm.context import Tallies
+from teams_dagster.llm.ordered import in_order
 from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.policy.config import TrainingConfig

@@ -8,10 +8,10 @@ from assets.comparison.config import ComparisonPlan
 from assets.comparison.share import Heard, Share, Training, train_elsewhere, train_share
 from assets.recording import training_parts
 from resources.language_models.embedded import EmbeddedAsking
-from teams_dagster.completions.engine import Engine
-from teams_dagster.completions.processes import cores, in_processes
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import TEXT_OPERATIONS
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import TEXT_OPERATIONS
+from teams_dagster.llm.engine import Engine
+from teams_dagster.llm.processes import cores, in_processes
 from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.policy.comparison.contenders import TRAINED, TRAINED_WITHOUT_NONE, Contender
 

@@ -23,14 +23,14 @@ from assets.manifests import read_manifest
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactMissing, ArtefactStore
-from teams_dagster.completions.protocol import Asker, Role
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.protocol import Asker, Role
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.environment.episodes import EpisodePlan
 from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.ledger.estimates import Expected
 from teams_dagster.policy.baselines import UNIFORM, Uniform, baseline_version
 from teams_dagster.policy.comparison.equal_questions import MOST_ASKED, play_until_asked
+from teams_dagster.pricing.forecast import Expected
 
 ROUND_STRIDE = 1_000_000
 """How far the replicas of a seed's further episodes lie from those of its first: beyond any generation's."""

@@ -19,12 +19,12 @@ from assets.models import MODEL, base_model, lora_model, student_path
 from assets.uniform_arm.adapter import lora_uniform
 from assets.uniform_arm.dataset import uniform_dataset
 from resources.stores import Artefact, ArtefactStore, Draft
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.markdown import markdown_table
 from teams_dagster.dataset.export import examples_in
 from teams_dagster.evaluation.scores import ModelVersions, Score
 from teams_dagster.evaluation.statistics import normal_interval
-from teams_dagster.ledger.tables import write_table
-from teams_dagster.report.markdown import markdown_table
-from teams_dagster.streams import content_hash
+from teams_dagster.store.tables import write_table
 
 MODELS = {"base": "base_model", "lora": "lora_model", "lora_uniform": "lora_uniform"}
 """The compared models, and the assets that hold them."""

@@ -23,10 +23,10 @@ from typing import Any
 import duckdb
 import sqlalchemy as sa
 
+from teams_dagster.core.row_hash import ROW_HASH, row_hash
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.database import open_database, sqlite_url
-from teams_dagster.ledger.read_model import refresh
-from teams_dagster.ledger.row_hash import ROW_HASH, row_hash
+from teams_dagster.store.read_model import refresh
 
 ROWS_AT_ONCE = 20_000
 QUERY_REPEATS = 5

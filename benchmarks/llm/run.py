@@ -25,10 +25,10 @@ from benchmarks.llm.scenarios import FLOOR, OURS, Sizes, count, everything
 from benchmarks.llm.server import Behaviour, answer_text
 from benchmarks.llm.server_process import ServerProcess
 from benchmarks.llm.tools.harness import Question
-from teams_dagster.completions.protocol import Role
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation
-from teams_dagster.instructions.questions import rewrite_question
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.protocol import Role
+from teams_dagster.instructions.requests import rewrite_question
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent

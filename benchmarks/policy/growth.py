@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.policy.process import Cost, cost_of
 from benchmarks.policy.world import InstantModel, seeds
-from teams_dagster.completions import loop
 from teams_dagster.environment.state import Episode
+from teams_dagster.llm import loop
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.training import train
 

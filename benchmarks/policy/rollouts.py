@@ -25,16 +25,16 @@ from benchmarks.policy.process import ROOT, load
 from benchmarks.policy.server import Served, serving
 from benchmarks.policy.world import seeds
 from resources.language_models.openai_compatible import OpenAICompatibleModel
-from teams_dagster.completions import loop
-from teams_dagster.completions.context import CallContext, Tallies
-from teams_dagster.completions.engine import Engine
-from teams_dagster.completions.protocol import Answer, Asker, ModelIdentity, Purpose, Request, Role
+from teams_dagster.core.protocol import Answer, Asker, ModelIdentity, Purpose, Request, Role
 from teams_dagster.environment.state import Episode
 from teams_dagster.ledger.database import sqlite_url
-from teams_dagster.ledger.prices import load_prices
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm import loop
+from teams_dagster.llm.context import CallContext, Tallies
+from teams_dagster.llm.engine import Engine
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.training import train
+from teams_dagster.pricing.prices import load_prices
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import re
 from importlib.resources import files
 from typing import Any
 
-from teams_dagster.completions.protocol import Answer, Completion, ModelIdentity, Outcome, Purpose, Request, Role
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Returns
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Returns
+from teams_dagster.core.protocol import Answer, Completion, ModelIdentity, Outcome, Purpose, Request, Role
 
 WORDS_ADDED = 10
 

@@ -19,10 +19,11 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from benchmarks.policy.process import Cost, cost_of
 from benchmarks.training.student import make_examples
+from teams_dagster.core.instruction import user_message
 from teams_dagster.dataset.sample import Example
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.adapters import train_adapter
-from teams_dagster.student.chat import encode_example, user_message
+from teams_dagster.student.chat import encode_example
 from teams_dagster.student.loading import load_tokenizer
 from teams_dagster.student.quiet import quieten_transformers
 

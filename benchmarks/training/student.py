@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.student.corpus import corpus_texts
 from teams_dagster.student.tokenizer import train_tokenizer
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resources.language_models.offline.model import OfflineModel
-from teams_dagster.completions.context import CallContext
-from teams_dagster.completions.engine import Engine
-from teams_dagster.completions.protocol import Role
+from teams_dagster.core.protocol import Role
 from teams_dagster.ledger.budgets import Budgets
-from teams_dagster.ledger.prices import load_prices
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.context import CallContext
+from teams_dagster.llm.engine import Engine
+from teams_dagster.pricing.prices import load_prices
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from teams_dagster.completions.outcomes import classify
-from teams_dagster.completions.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request, Usage
-from teams_dagster.streams import content_hash
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request, Usage
+from teams_dagster.llm.outcomes import classify
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,8 @@ from typing import Any
 
 from resources.language_models.openai_compatible import MAX_BODY_BYTES
 from resources.language_models.openai_replies import read_completion, read_failure
-from teams_dagster.completions.batches import BatchState
-from teams_dagster.completions.protocol import Completion, CompletionError, ErrorKind
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind
+from teams_dagster.llm.batches import BatchState
 
 MAX_LINE_BYTES = MAX_BODY_BYTES
 """A longer line of an output file is not read to its end."""

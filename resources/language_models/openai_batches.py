@@ -27,8 +27,8 @@ from resources.language_models.openai_batch_replies import (
     read_state,
 )
 from resources.language_models.openai_compatible import OpenAICompatibleModel
-from teams_dagster.completions.batches import MAX_BYTES, MAX_REQUESTS, BatchState
-from teams_dagster.completions.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request
+from teams_dagster.llm.batches import MAX_BYTES, MAX_REQUESTS, BatchState
 
 if TYPE_CHECKING:
     import openai

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from resources.language_models.openai_replies import OMITTABLE, read_completion, read_failure, read_headroom
-from teams_dagster.completions.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request
 from teams_dagster.settings import is_loopback
 
 if TYPE_CHECKING:

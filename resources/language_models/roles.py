@@ -11,19 +11,19 @@ from pydantic import Field
 from resources.budget import RunBudget
 from resources.language_models.embedded import EmbeddedAsking
 from resources.ledger import LedgerConnection
-from teams_dagster.completions.batches import MAX_REQUESTS, BatchEndpoint
-from teams_dagster.completions.batching import BatchesUnderWay, Batching, BatchPace, BatchRefused
-from teams_dagster.completions.circuit import EndpointBroken
-from teams_dagster.completions.context import Tallies
-from teams_dagster.completions.endpoint import Pace
-from teams_dagster.completions.engine import CallContext, Engine
-from teams_dagster.completions.protocol import CompletionError, LanguageModel, ModelIdentity, Role
-from teams_dagster.completions.reservations import PriceUnknown
+from teams_dagster.core.protocol import CompletionError, LanguageModel, ModelIdentity, Role
 from teams_dagster.ledger.batches import Batch, open_batches
 from teams_dagster.ledger.budgets import BudgetExhausted, Budgets
-from teams_dagster.ledger.estimates import Expected, estimate
-from teams_dagster.ledger.prices import PriceTable, load_prices
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.batches import MAX_REQUESTS, BatchEndpoint
+from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace, BatchRefused
+from teams_dagster.llm.circuit import EndpointBroken
+from teams_dagster.llm.context import Tallies
+from teams_dagster.llm.endpoint import Pace
+from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.reservations import PriceUnknown
+from teams_dagster.pricing.forecast import Expected, estimate
+from teams_dagster.pricing.prices import PriceTable, load_prices
 from teams_dagster.settings import RoleSettings, Settings, load_settings
 
 _log = logging.getLogger(__name__)

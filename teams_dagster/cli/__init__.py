@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from teams_dagster.report.text import visible
+from teams_dagster.core.text import visible
 
 COMMANDS = ("demo", "ui", "estimate", "costs", "lineage", "export", "checks")
 

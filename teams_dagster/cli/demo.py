@@ -23,10 +23,10 @@ from teams_dagster.cli.project import (
 from teams_dagster.cli.runs import close_dead_runs, process_tags
 from teams_dagster.cli.saying import say
 from teams_dagster.ledger.costs import costs_by
-from teams_dagster.ledger.read_model import UP_TO_DATE
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.report.terminal import Made, cost_lines, made_lines, policy_lines, score_lines, win_rate_lines
 from teams_dagster.settings import Settings
+from teams_dagster.store.read_model import UP_TO_DATE
 
 if TYPE_CHECKING:
     import dagster as dg

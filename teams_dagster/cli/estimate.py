@@ -16,7 +16,7 @@ from teams_dagster.cli.project import (
 from teams_dagster.cli.saying import say
 from teams_dagster.ledger.budgets import Budgets
 from teams_dagster.ledger.database import LedgerError
-from teams_dagster.ledger.prices import PriceFileError
+from teams_dagster.pricing.prices import PriceFileError
 from teams_dagster.report.terminal import budget_lines, estimate_lines, run_budget_lines
 from teams_dagster.settings import Settings
 

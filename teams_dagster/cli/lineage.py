@@ -16,7 +16,7 @@ from teams_dagster.settings import Settings
 if TYPE_CHECKING:
     import duckdb
 
-    from teams_dagster.ledger.read_model import RefreshReport
+    from teams_dagster.store.read_model import RefreshReport
 
 
 @click.command()
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--whole", is_flag=True, help="Texts in full.")
 def lineage(sample: str | None, start: str | None, as_json: bool, html: Path | None, limit: int, whole: bool) -> None:
     """Which actions made SAMPLE (the beginning of its id is enough), or what something touched (--from)."""
-    from teams_dagster.lineage.touched import touched_by
+    from teams_dagster.lineage.forward import touched_by
     from teams_dagster.lineage.trace import NotFound, trace
     from teams_dagster.lineage.tree import lineage_lines, touched_lines
 
@@ -70,10 +70,10 @@ def _read_model(settings: Settings) -> Iterator[tuple["duckdb.DuckDBPyConnection
     """teams.duckdb, brought up to date first, and the chain's head. Raises ClickException for nothing to read."""
     import duckdb
 
-    from teams_dagster.ledger.artefacts import stored_artefacts
     from teams_dagster.ledger.costs import existing_ledger
     from teams_dagster.ledger.database import LedgerError
-    from teams_dagster.ledger.read_model import UP_TO_DATE, refresh
+    from teams_dagster.store.artefacts import stored_artefacts
+    from teams_dagster.store.read_model import UP_TO_DATE, refresh
 
     path = settings.data_dir / "teams.duckdb"
     try:
@@ -104,9 +104,9 @@ def _record(settings: Settings, report: "RefreshReport") -> None:
 
 
 def _write_page(settings: Settings, target: Path, sample_ids: list[str], head: str) -> None:
-    from teams_dagster.ledger.artefacts import read_manifest, stored_artefacts
     from teams_dagster.lineage.explorer.interning import ExplorerError
     from teams_dagster.lineage.explorer.page import ExplorerFacts, write_explorer
+    from teams_dagster.store.artefacts import read_manifest, stored_artefacts
 
     if not sample_ids:
         raise click.ClickException("no sample was made of it: a page shows samples")

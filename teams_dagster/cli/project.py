@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
-from teams_dagster.completions.protocol import Role
+from teams_dagster.core.protocol import Role
 from teams_dagster.settings import Settings, SettingsError, find_root, load_settings
 
 if TYPE_CHECKING:

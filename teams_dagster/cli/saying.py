@@ -2,7 +2,7 @@
 
 import click
 
-from teams_dagster.report.text import visible
+from teams_dagster.core.text import visible
 
 
 def say(text: str, *, err: bool = False) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 
-from teams_dagster.completions.ordered import in_order
-from teams_dagster.completions.protocol import Asker, QuestionFailed
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.protocol import Asker, QuestionFailed
 from teams_dagster.dataset.sample import Accepted, Sample
 from teams_dagster.instructions.elimination import eliminate_answer, eliminate_outcome
-from teams_dagster.instructions.questions import respond_question
-from teams_dagster.streams import content_hash
+from teams_dagster.instructions.requests import respond_question
+from teams_dagster.llm.ordered import in_order
 
 NO_ANSWER = "no_answer_"
 """How the reason of a sample begins whose question failed for good."""

@@ -11,11 +11,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
+from teams_dagster.core.text import visible
 from teams_dagster.dataset.formats import Format
 from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.instructions.seed_splits import Split
 from teams_dagster.policy.baselines import UNIFORM, baseline_version
-from teams_dagster.report.text import visible
 
 NANO = 1_000_000_000
 

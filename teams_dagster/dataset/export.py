@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.formats import Format
 from teams_dagster.dataset.sample import Example
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.seed_splits import Split
 
 ROWS_AT_ONCE = 10_000

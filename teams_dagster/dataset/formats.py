@@ -19,8 +19,8 @@ from enum import StrEnum
 from functools import partial
 from typing import IO
 
+from teams_dagster.core.instruction import user_message
 from teams_dagster.dataset.sample import Example
-from teams_dagster.student.chat import user_message
 
 COLUMNS = {
     "sample_id": "The sample",

@@ -10,8 +10,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from teams_dagster.completions.protocol import ModelIdentity
-from teams_dagster.streams import content_hash, uniform
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.protocol import ModelIdentity
+from teams_dagster.core.rng import uniform
 
 FRESH_STRIDE = 10_000
 """How far one `fresh` regeneration moves the replicas: far beyond any number of weekly partitions."""

@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from teams_dagster.core.operations import Operation
 from teams_dagster.environment.state import ChosenBy, EpisodeKey, State
 from teams_dagster.environment.transition import Environment
-from teams_dagster.instructions.operations import Operation
 
 _OPERATIONS = tuple(Operation)
 

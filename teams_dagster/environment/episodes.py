@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from teams_dagster.completions.ordered import in_order
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.environment.decisions import Actor, Decider, Decision, Drawing
 from teams_dagster.environment.state import (
     HORIZON,
@@ -19,7 +19,7 @@ from teams_dagster.environment.state import (
     transition_id,
 )
 from teams_dagster.environment.transition import Environment, start, step, unasked
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.llm.ordered import in_order
 
 OPEN_EPISODES = 512
 """Episodes that are started and not yet handed over, at most: memory does not grow with their number."""

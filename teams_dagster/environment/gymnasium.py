@@ -57,7 +57,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from teams_dagster.environment.side_by_side import OPERATIONS, SideBySide, Taken, Task, reset_info, step_info
+from teams_dagster.environment.vector import OPERATIONS, SideBySide, Taken, Task, reset_info, step_info
 
 __all__ = ["InstructionEnv", "InstructionVectorEnv", "Task"]
 

@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from teams_dagster.environment.gymnasium import action_space, observation_space
-from teams_dagster.environment.side_by_side import SideBySide, Task, reset_info, step_info
+from teams_dagster.environment.vector import SideBySide, Task, reset_info, step_info
 
 
 class InstructionVecEnv(VecEnv):

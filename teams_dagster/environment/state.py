@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.rng import uniform
 from teams_dagster.instructions.elimination import Rule
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation
 from teams_dagster.instructions.review import Verdict
-from teams_dagster.streams import content_hash, uniform
 
 HORIZON = 6
 """Transitions in an episode at most."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from teams_dagster.completions.protocol import Asker, QuestionFailed, Role
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.protocol import Asker, QuestionFailed, Role
 from teams_dagster.environment.reward import RewardConfig, RewardPreset, novelty, reward
 from teams_dagster.environment.state import EpisodeKey, PastOperation, State, Transition, episode_id, transition_id
 from teams_dagster.instructions.elimination import Rule, eliminate_outcome, eliminate_rewrite
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.instructions.prompts import prompt
-from teams_dagster.instructions.questions import review_question, rewrite_question
 from teams_dagster.instructions.replies import MalformedReply, parse_rewrite
+from teams_dagster.instructions.requests import review_question, rewrite_question
 from teams_dagster.instructions.review import Verdict, parse_verdict
-from teams_dagster.streams import content_hash
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
-from teams_dagster.completions.ordered import in_order
-from teams_dagster.completions.protocol import Asker, Outcome, QuestionFailed
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.protocol import Asker, Outcome, QuestionFailed
 from teams_dagster.evaluation.judging import Preference, judge_question, parse_preference
 from teams_dagster.evaluation.win_rate import JudgedPair
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.llm.ordered import in_order
 
 UNANSWERED = "unanswered"
 """The verdict of a question that failed for good."""

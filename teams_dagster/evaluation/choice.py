@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from teams_dagster.core.rng import generator
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.statistics import Estimate, clustered_ratio
-from teams_dagster.streams import generator
 
 DISTRACTORS = 3
 CHANCE = 1 / (DISTRACTORS + 1)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.choice import (
     CHANCE,
@@ -25,7 +26,6 @@ from teams_dagster.evaluation.heldout import loss_difference, loss_per_token
 from teams_dagster.evaluation.scores import CHOICE, HELD_OUT, ModelVersions, Score
 from teams_dagster.evaluation.statistics import Estimate
 from teams_dagster.evaluation.unigram import fit_unigram
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.student.chat import encode_example, encode_response
 from teams_dagster.student.lengths import Lengths, lengths_for
 from teams_dagster.student.loading import Student, load_adapter, load_student

@@ -7,11 +7,11 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from teams_dagster.completions.protocol import Intent, Purpose, Request, Role
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.protocol import Intent, Purpose, Request, Role
 from teams_dagster.instructions.prompts import Prompt, load_prompt
-from teams_dagster.instructions.questions import VERDICT
-from teams_dagster.streams import content_hash
+from teams_dagster.instructions.requests import VERDICT
 
 MARK_DIGITS = 12
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from teams_dagster.streams import generator
+from teams_dagster.core.rng import generator
 
 REPLICATES = 1000
 Z = 1.959964

@@ -11,9 +11,9 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 
-from teams_dagster.completions.protocol import Outcome
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.protocol import Outcome
 from teams_dagster.instructions.injection import speaks_to_the_reviewer
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import similarity
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from teams_dagster.completions.protocol import Intent, Purpose, Request, Role, Sampling
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.protocol import Intent, Purpose, Request, Role, Sampling
 from teams_dagster.instructions.prompts import prompt
 
 NAMING = Sampling(temperature=0.7, top_p=0.95, max_tokens=32)

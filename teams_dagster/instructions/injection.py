@@ -13,7 +13,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
 
 _TAG = r"<\s*/?\s*(?:first|second)\b"
 

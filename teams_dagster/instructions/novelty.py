@@ -14,8 +14,8 @@ from itertools import chain, pairwise
 
 import numpy as np
 
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.streams import content_hash
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
 
 MEASURE = "dice_words_bigrams"
 

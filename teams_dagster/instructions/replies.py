@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation, Returns
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation, Returns
 
 _BOTH = re.compile(r"\A\s*Instruction:[ \t]*(?P<text>.*?)\s*^Input:[ \t]*(?P<input>.*?)\s*\Z", re.DOTALL | re.MULTILINE)
 

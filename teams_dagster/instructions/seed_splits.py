@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
+from teams_dagster.core.rng import uniform
 from teams_dagster.instructions.near_duplicates import cluster_index
 from teams_dagster.instructions.seeds import Seed
-from teams_dagster.streams import uniform
 
 Split = Literal["train", "validation", "held_out"]
 PolicySplit = Literal["train", "held_out"]

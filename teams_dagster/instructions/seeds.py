@@ -20,11 +20,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.near_duplicates import same_text_key
 from teams_dagster.instructions.ngrams import NgramIndex
 from teams_dagster.instructions.seed_files import FileRow, SeedFileError, read_rows
-from teams_dagster.streams import content_hash
 
 MAX_CHARACTERS = 20_000
 """The longest instruction and input together: about 5,000 tokens, which leaves a rewrite room in an 8k context."""

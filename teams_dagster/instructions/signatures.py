@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.hashing import ID_LENGTH, content_hash
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.ngrams import words
-from teams_dagster.streams import ID_LENGTH, content_hash
 
 if TYPE_CHECKING:
     from datasketch import MinHash

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from teams_dagster.completions.protocol import CompletionError, ErrorKind, ModelIdentity
+from teams_dagster.core.protocol import CompletionError, ErrorKind, ModelIdentity
 from teams_dagster.ledger.budgets import PROJECT, Budget, Limit, Reservation, run_scope
 from teams_dagster.ledger.database import LedgerError, now, write_transaction
 from teams_dagster.ledger.owners import batch_owner, is_dead

@@ -12,7 +12,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from teams_dagster.completions.protocol import ErrorKind
+from teams_dagster.core.protocol import ErrorKind
 from teams_dagster.ledger.schema import attempts, results, spending
 
 NANO = 1_000_000_000

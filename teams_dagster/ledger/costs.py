@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from teams_dagster.completions.protocol import Outcome
+from teams_dagster.core.protocol import Outcome
 from teams_dagster.ledger.database import read_address
 from teams_dagster.ledger.schema import attempts, results, uses
 from teams_dagster.ledger.writer import Ledger

@@ -6,9 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from teams_dagster.core.row_hash import ROW_HASH, row_hash
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.budgets import PROJECT, recount
-from teams_dagster.ledger.row_hash import ROW_HASH, row_hash
 
 ROWS_AT_ONCE = 10_000
 """Rows held in memory while all of a table are rewritten."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from teams_dagster.completions.protocol import Completion, ErrorKind, ModelIdentity, Request
+from teams_dagster.core.protocol import Completion, ErrorKind, ModelIdentity, Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from teams_dagster.completions.protocol import Completion, Outcome, Usage
+from teams_dagster.core.protocol import Completion, Outcome, Usage
+from teams_dagster.core.row_hash import ROW_HASH, row_hash
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.budgets import Reservation, Spent
 from teams_dagster.ledger.owners import holder_of, is_dead
 from teams_dagster.ledger.records import Attempt, Place, Question, Result, StoredAnswer, Use
-from teams_dagster.ledger.row_hash import ROW_HASH, row_hash
 
 LOOK_UP_AT_ONCE = 500
 """Keys of one query: databases bound the number of its parameters."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from teams_dagster.ledger.row_hash import ROW_HASH
+from teams_dagster.core.row_hash import ROW_HASH
 
 SCHEMA_VERSION = 3
 """Raised with every change of these tables."""

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from teams_dagster.completions.protocol import Message
+from teams_dagster.core.protocol import Message
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.budgets import PROJECT, Spent, spent_by
 from teams_dagster.ledger.database import PRIMARY_CODE, LedgerError, now, open_database, reason, write_transaction

@@ -10,23 +10,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
-from teams_dagster.completions.keys import request_key
-from teams_dagster.completions.protocol import (
-    Answer,
-    ErrorKind,
-    ModelIdentity,
-    QuestionFailed,
-    Request,
-    Role,
-)
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.protocol import Answer, ErrorKind, ModelIdentity, QuestionFailed, Request, Role
 from teams_dagster.dataset.sample import Sample
 from teams_dagster.environment.decisions import Actor, Decider, Decision
 from teams_dagster.environment.episodes import EpisodePlan, stream_episodes
 from teams_dagster.environment.state import EpisodeKey, State
 from teams_dagster.environment.transition import Environment
-from teams_dagster.instructions.operations import Operation
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.lineage.verification import Difference, Verification
+from teams_dagster.llm.keys import request_key
+from teams_dagster.store.verification import Difference, Verification
 
 
 class ReplayImpossible(Exception):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from teams_dagster.core.text import money, number, shorten, visible
+from teams_dagster.lineage.forward import Touched
 from teams_dagster.lineage.records import Answer, Lineage, Query, Step
-from teams_dagster.lineage.touched import Touched
-from teams_dagster.report.text import money, number, shorten, visible
 
 LONGEST = 400
 """Characters of a text that are shown."""

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.environment.state import State
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.policy.guide import Guide
 from teams_dagster.policy.look_ahead import LookAhead
-from teams_dagster.streams import content_hash
 
 UNIFORM = "uniform"
 UNIFORM_WITH_NONE = "uniform_with_none"

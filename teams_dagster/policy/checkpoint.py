@@ -18,14 +18,14 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from teams_dagster.completions.protocol import ModelIdentity
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.protocol import ModelIdentity
 from teams_dagster.policy.actor import PolicyActor
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.curve import IterationRecord, stops_early
 from teams_dagster.policy.encoder import encoder
-from teams_dagster.streams import content_hash
 
 FORMAT = 2
 """Raised when the file's layout changes."""

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.rng import generator
 from teams_dagster.environment.decisions import Decider, Decision
 from teams_dagster.environment.episodes import EpisodePlan, run_episodes
 from teams_dagster.environment.state import HORIZON, ChosenBy, Episode, EpisodeKey, EpisodePurpose, State
 from teams_dagster.environment.transition import Environment
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation
 from teams_dagster.policy.algorithms.roll_in import RollIn, Who
 from teams_dagster.policy.encoder import Encoder
 from teams_dagster.policy.guide import Guide, Labelled
-from teams_dagster.streams import generator
 
 if TYPE_CHECKING:
     from teams_dagster.policy.algorithms.batch import Batch, Branches

@@ -7,9 +7,9 @@ from typing import Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from teams_dagster.core.operations import Operation
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import HORIZON
-from teams_dagster.instructions.operations import Operation
 from teams_dagster.policy.algorithms.config import (
     AggreVaTeDConfig,
     AlgorithmConfig,

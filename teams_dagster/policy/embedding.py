@@ -7,8 +7,8 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.streams import content_hash
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
 
 
 class EmbeddingUnavailable(RuntimeError):

@@ -13,8 +13,9 @@ from typing import Literal, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.environment.state import State
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.policy.features import (
     CUE_SIZE,
     FEATURE_VERSION,
@@ -28,7 +29,6 @@ from teams_dagster.policy.features import (
     progress,
     words,
 )
-from teams_dagster.streams import content_hash
 
 Ablation = Literal["full", "text_blind", "no_history"]
 

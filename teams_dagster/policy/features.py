@@ -30,10 +30,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
 from teams_dagster.environment.state import HORIZON, State
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation
-from teams_dagster.streams import content_hash
 
 WORD_BUCKETS = 256
 PAIR_BUCKETS = 128

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from teams_dagster.completions.protocol import Answer, Outcome, QuestionFailed, Request
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.protocol import Answer, Outcome, QuestionFailed, Request
 from teams_dagster.environment.decisions import Decider, Decision
 from teams_dagster.environment.state import HORIZON, ChosenBy, EpisodeKey, State
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.guidance import guide_question, parse_operation
-from teams_dagster.instructions.operations import Operation
 
 ATTEMPTS = 2
 """Times that the guide is asked for one state."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.environment.decisions import Decision
 from teams_dagster.environment.state import ChosenBy, EpisodeKey, State, Transition
 from teams_dagster.environment.transition import Environment, step
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from teams_dagster.streams import generator
+from teams_dagster.core.rng import generator
 
 FORBIDDEN = -1e30
 """Logit of a masked operation: its probability is exactly 0 and its log-probability finite, so that 0 x log 0 = 0."""

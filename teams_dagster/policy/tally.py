@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from teams_dagster.core.operations import Operation
 from teams_dagster.environment.state import Episode
-from teams_dagster.instructions.operations import Operation
 
 
 @dataclass(frozen=True)

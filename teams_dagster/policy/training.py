@@ -14,13 +14,14 @@ from pathlib import Path
 
 import torch
 
-from teams_dagster.completions.protocol import Asker, Role
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.protocol import Asker, Role
 from teams_dagster.environment.decisions import Drawing
 from teams_dagster.environment.state import HORIZON, ChosenBy, Episode
 from teams_dagster.environment.transition import Environment
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.instructions.prompts import prompt
 from teams_dagster.policy.actor import PolicyActor
 from teams_dagster.policy.algorithms.algorithm import Algorithm, UpdateReport, algorithm_of
@@ -32,7 +33,6 @@ from teams_dagster.policy.curve import IterationRecord
 from teams_dagster.policy.encoder import Encoder, encoder
 from teams_dagster.policy.guide import Guide
 from teams_dagster.policy.tally import is_flat, tally
-from teams_dagster.streams import content_hash
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from teams_dagster.report.text import shorten, visible
+from teams_dagster.core.text import shorten, visible
 
 LONGEST_FINDING = 200
 """Characters of a finding in the table."""

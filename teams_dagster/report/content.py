@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
 from teams_dagster.evaluation.privacy import MembershipScore
 from teams_dagster.evaluation.scores import Score as EvaluationScore
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation
 from teams_dagster.instructions.review import Verdict
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.policy.comparison.scores import Score as PolicyScore

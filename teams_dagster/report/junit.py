@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from teams_dagster.core.text import shorten, visible
 from teams_dagster.report.checks import CheckOutcome, Result, first_line
-from teams_dagster.report.text import shorten, visible
 
 LONGEST_TEXT = 10_000
 """Characters of what one check found."""

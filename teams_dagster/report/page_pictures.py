@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from teams_dagster.core.markdown import data_uri
 from teams_dagster.report import pictures
 from teams_dagster.report.content import Account, DatasetResults, ModelResults, PolicyResults, Report
-from teams_dagster.report.markdown import data_uri
 from teams_dagster.report.policy_scores import differences_table
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from teams_dagster.core.text import interval, number
 from teams_dagster.evaluation.paper import PaperValue
-from teams_dagster.report.text import interval, number
 
 DIGITS = 4
 

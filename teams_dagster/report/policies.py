@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from teams_dagster.instructions.operations import TEXT_OPERATIONS
+from teams_dagster.core.operations import TEXT_OPERATIONS
+from teams_dagster.core.text import words
 from teams_dagster.policy.baselines import (
     CEILING,
     FORCED_SCHEDULE,
@@ -15,7 +16,6 @@ from teams_dagster.policy.baselines import (
     UNIFORM_WITH_NONE,
 )
 from teams_dagster.policy.comparison.contenders import NO_HISTORY, TEXT_BLIND, TRAINED, TRAINED_WITHOUT_NONE
-from teams_dagster.report.text import words
 
 FIXED = tuple(operation.value for operation in TEXT_OPERATIONS)
 """Policies that always choose one operation, which they are named after."""

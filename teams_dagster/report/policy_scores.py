@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from teams_dagster.instructions.operations import Operation
+from teams_dagster.core.markdown import markdown_table
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.text import NOT_A_NUMBER, interval, number, percent, signed, words
 from teams_dagster.policy.baselines import UNIFORM
+from teams_dagster.policy.comparison.break_even import IN_DOLLARS, IN_QUESTIONS
 from teams_dagster.policy.comparison.contenders import TRAINED
-from teams_dagster.policy.comparison.pay_off import IN_DOLLARS, IN_QUESTIONS
 from teams_dagster.policy.comparison.scores import HEADLINES, OF_GAP, Score
-from teams_dagster.report.markdown import markdown_table
 from teams_dagster.report.policies import in_order
-from teams_dagster.report.text import NOT_A_NUMBER, interval, number, percent, signed, words
 
 SHOWN = (
     "accepted_per_query",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from teams_dagster.core.text import money, number
 from teams_dagster.policy.tally import FLAT_VARIANCE, is_flat
 from teams_dagster.report.content import PolicyResults
 from teams_dagster.report.policies import EXPLAINED, algorithm_name, in_order
@@ -18,7 +19,6 @@ from teams_dagster.report.policy_scores import (
     raw_table,
     training_seeds,
 )
-from teams_dagster.report.text import money, number
 
 
 @dataclass(frozen=True)

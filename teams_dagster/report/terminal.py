@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from teams_dagster.core.text import NANO, interval, number, percent, visible, words
 from teams_dagster.evaluation.paper import EVOL_INSTRUCT_QUERIES
 from teams_dagster.evaluation.scores import Score as EvaluationScore
 from teams_dagster.evaluation.win_rate import WinRate
 from teams_dagster.ledger.budgets import Budget, Spent
 from teams_dagster.ledger.costs import Cost
-from teams_dagster.ledger.estimates import Estimate, about_usd, short, spread
 from teams_dagster.policy.comparison.scores import Score as PolicyScore
+from teams_dagster.pricing.forecast import Estimate, about_usd, short, spread
 from teams_dagster.report.policy_scores import gap_shares, pay_off_lines, policies_table
-from teams_dagster.report.text import NANO, interval, number, percent, visible, words
 
 NO_BUDGET = "no budget is set: TEAMS_BUDGET_USD, TEAMS_BUDGET_QUERIES or TEAMS_BUDGET_TOKENS bounds what may be spent"
 

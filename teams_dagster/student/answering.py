@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 
-from teams_dagster.completions.outcomes import storable
+from teams_dagster.core.rng import uniform
 from teams_dagster.dataset.sample import Example
-from teams_dagster.streams import uniform
+from teams_dagster.llm.outcomes import storable
 from teams_dagster.student.chat import encode_prompt
 from teams_dagster.student.generation import end_tokens, generate, text_of
 from teams_dagster.student.lengths import Lengths

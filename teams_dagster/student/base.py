@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from teams_dagster.streams import generator
-from teams_dagster.student.chat import user_message
+from teams_dagster.core.instruction import user_message
+from teams_dagster.core.rng import generator
 from teams_dagster.student.corpus import corpus_texts, corpus_version, dialogues, passages
 from teams_dagster.student.curves import CurvePoint
 from teams_dagster.student.quiet import quieten_transformers

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction, user_message
 from teams_dagster.dataset.sample import Example
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.streams import content_hash
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -49,13 +49,6 @@ def template_version(tokenizer: PreTrainedTokenizerBase) -> str:
     return content_hash(
         "chat", tokenizer.chat_template, tokenizer.eos_token, tokenizer.special_tokens_map, len(tokenizer)
     )
-
-
-def user_message(instruction: Instruction) -> str:
-    """The user's turn: the text, and the input under its own heading (Alpaca's) when there is one."""
-    if not instruction.input:
-        return instruction.text
-    return f"{instruction.text}\n\n### Input:\n{instruction.input}"
 
 
 def render_prompt(tokenizer: PreTrainedTokenizerBase, instruction: Instruction) -> str:

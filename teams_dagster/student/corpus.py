@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.ngrams import ngrams
-from teams_dagster.streams import content_hash
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.student.chat import encode_prompt
 from teams_dagster.student.loading import Student
 from teams_dagster.student.threads import threads_for

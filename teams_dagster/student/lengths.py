@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.student.adapter_config import Template
 from teams_dagster.student.chat import encode_prompt, encode_response
 from teams_dagster.student.loading import Recipe, load_tokenizer, wanted_template

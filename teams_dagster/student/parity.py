@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import AutoConfig, GenerationConfig
 
+from teams_dagster.core.instruction import user_message
 from teams_dagster.dataset.sample import Example
 from teams_dagster.student.chat import (
     MASKED,
@@ -15,7 +16,6 @@ from teams_dagster.student.chat import (
     encode_prompt,
     encode_response,
     template_version,
-    user_message,
 )
 from teams_dagster.student.loading import Recipe, load_tokenizer, wanted_template
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from torch.utils.data import Sampler
 
-from teams_dagster.streams import generator
+from teams_dagster.core.rng import generator
 
 WINDOW = 50
 """Updates among which examples of like length are brought together."""

@@ -44,7 +44,7 @@ def project(tmp_path: Path, server: OpenAIBatchServer, monkeypatch: pytest.Monke
     }
     for name, value in settings.items():
         monkeypatch.setenv(f"TEAMS_{name}", value)
-    monkeypatch.setattr("teams_dagster.completions.batching.QUIET_S", 0.1)
+    monkeypatch.setattr("teams_dagster.llm.batching.QUIET_S", 0.1)
     made = Project(tmp_path / "data")
     assert made.make(seed_instructions, trained_policy)
     return made

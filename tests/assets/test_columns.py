@@ -9,9 +9,9 @@ import dagster as dg
 import pytest
 
 from assets.columns import LINEAGE, SCHEMA, descriptions
+from teams_dagster.core.row_hash import ROW_HASH
 from teams_dagster.definitions import defs
-from teams_dagster.ledger.row_hash import ROW_HASH
-from teams_dagster.ledger.tables import TABLES
+from teams_dagster.store.tables import TABLES
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
 

@@ -13,7 +13,7 @@ from assets.comparison.config import ComparisonSettings
 from assets.comparison.share import TRAININGS
 from assets.policy import load_policy, trained_policy
 from assets.seeds import seed_instructions
-from teams_dagster.completions.protocol import Role
+from teams_dagster.core.protocol import Role
 from teams_dagster.policy.algorithms.config import PPOPlusPlusConfig
 from teams_dagster.policy.baselines import baselines
 from teams_dagster.policy.checkpoint import Checkpoint

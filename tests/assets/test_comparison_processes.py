@@ -24,12 +24,12 @@ from assets.seeds import seed_instructions
 from resources.budget import RunBudget
 from resources.language_models.embedded import EmbeddedAsking
 from resources.language_models.roles import LanguageModels
-from teams_dagster.completions.engine import CallContext
-from teams_dagster.completions.protocol import Role
+from teams_dagster.core.protocol import Role
 from teams_dagster.ledger.budgets import run_scope
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.engine import CallContext
 from tests.support.processes import die, ends
 from tests.support.project import Project
 

@@ -13,7 +13,7 @@ from assets.generation import generated_instructions
 from assets.policy import trained_policy
 from assets.responses import expert_responses
 from resources.language_models.offline.model import OfflineModel
-from teams_dagster.completions.protocol import Completion, CompletionError, ErrorKind, Purpose, Request
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Purpose, Request
 from teams_dagster.dataset.generation import GenerationChanged, PolicyFromOtherModels
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.settings import load_settings

@@ -20,10 +20,10 @@ from assets.expectations import (
 )
 from assets.generation import generated_instructions
 from resources.stores import Artefact
-from teams_dagster.completions.protocol import Purpose, Role
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.environment.state import HORIZON
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.questions import respond_question
+from teams_dagster.instructions.requests import respond_question
 from tests.support.project import Project
 
 SEEDS = [Instruction(f"Name {number} rivers of Europe.") for number in range(1_000)]

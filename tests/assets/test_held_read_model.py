@@ -11,8 +11,8 @@ from assets.dataset import instruction_dataset
 from assets.generation import generated_instructions
 from assets.responses import expert_responses
 from teams_dagster.definitions import definitions
-from teams_dagster.ledger.read_model import UP_TO_DATE
 from teams_dagster.settings import find_root, load_settings
+from teams_dagster.store.read_model import UP_TO_DATE
 from tests.support.project import Project
 from tests.support.rounds import until
 from tests.support.workers import Crew, hold_open

@@ -21,9 +21,9 @@ from assets.estimates import estimate_run
 from assets.evaluation import ADAPTERS
 from assets.judging import judged_win_rate, read_win_rates
 from resources.stores import Artefact
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.sample import Example
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.settings import load_settings
 from teams_dagster.student import answering
 from teams_dagster.student.chat import template_version

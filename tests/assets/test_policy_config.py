@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from assets.policy_config import PolicyConfig, roles_of
-from teams_dagster.completions.protocol import Role
+from teams_dagster.core.protocol import Role
 from teams_dagster.policy.algorithms.config import AdamCriticConfig, PPOConfig, PPOPlusPlusConfig, TRPOConfig
 from teams_dagster.policy.config import TrainingConfig
 

@@ -29,7 +29,7 @@ from assets.uniform_arm.instructions import uniform_instructions
 from assets.uniform_arm.responses import uniform_responses
 from resources.language_models.offline.model import OfflineModel
 from resources.stores import Artefact
-from teams_dagster.completions.protocol import Completion, CompletionError, ErrorKind, Request
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Request
 from teams_dagster.dataset.card import CARD, DataCard, render_card
 from teams_dagster.lineage.explorer.content import choose
 from teams_dagster.lineage.trace import trace

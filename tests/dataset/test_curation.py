@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.curation import Curated, DropReason, canonical_order, curate
 from teams_dagster.dataset.sample import Sample
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.near_duplicates import near_duplicate
 from teams_dagster.instructions.seed_splits import split_of
 from teams_dagster.instructions.signatures import StoredSignatures, store_signatures

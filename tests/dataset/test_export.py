@@ -9,13 +9,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from teams_dagster.core.instruction import Instruction, user_message
 from teams_dagster.dataset import export
 from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.formats import Format
 from teams_dagster.dataset.sample import Example
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.seed_splits import Split
-from teams_dagster.student.chat import user_message
 from tests.support.datasets import HOSTILE, ROWS
 
 SPLITS = {**ROWS, "held_out": ()}

@@ -1,6 +1,6 @@
 import pytest
 
-from teams_dagster.completions.protocol import ModelIdentity
+from teams_dagster.core.protocol import ModelIdentity
 from teams_dagster.dataset.generation import (
     FRESH_STRIDE,
     GenerationChanged,

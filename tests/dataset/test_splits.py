@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.splits import SPLITS, split_examples
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.seed_splits import EmptySplitError, Split
 
 SIDES: dict[str, Split] = {"s1": "train", "s2": "validation", "s3": "held_out", "s4": "train"}

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teams_dagster.completions.protocol import Purpose
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.protocol import Purpose
 from teams_dagster.environment.decisions import choose
 from teams_dagster.environment.episodes import EpisodePlan, run_episode, run_episodes, stream_episodes
 from teams_dagster.environment.state import HORIZON, EpisodeKey, EpisodePurpose
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.policy.baselines import Fixed, RoundRobin, Uniform
 from tests.support.toy_world import ToyWorld, environment, topical, topical_seeds
 

@@ -13,8 +13,8 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 from resources.language_models.openai_compatible import OpenAICompatibleModel
-from teams_dagster.completions.engine import CallContext, Engine
-from teams_dagster.completions.protocol import Purpose, Role
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.environment.episodes import EpisodePlan, run_episodes
 from teams_dagster.environment.gymnasium import InstructionEnv, InstructionVectorEnv, Task
 from teams_dagster.environment.reward import RewardConfig
@@ -22,10 +22,10 @@ from teams_dagster.environment.state import HORIZON
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.elimination import Rule
 from teams_dagster.instructions.novelty import Pool
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.ledger.database import sqlite_url
-from teams_dagster.ledger.prices import load_prices
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.pricing.prices import load_prices
 from tests.support import served_rules
 from tests.support.openai_server import Fault, OpenAIServer
 from tests.support.toy_world import TOPICS, ToyWorld, environment, topical, topical_seeds

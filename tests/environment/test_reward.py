@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
 from teams_dagster.environment.reward import RewardConfig, RewardPreset, novelty, reward
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool
-from teams_dagster.instructions.operations import Operation
 from tests.support.toy_world import fresh_words
 
 GRADED = RewardConfig(preset=RewardPreset.GRADED, saturation=0.2, price=0.1)

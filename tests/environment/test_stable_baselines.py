@@ -7,11 +7,11 @@ from sb3_contrib import MaskablePPO
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecMonitor
 
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.environment.gymnasium import InstructionEnv, Task
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.stable_baselines import InstructionVecEnv
 from teams_dagster.environment.state import HORIZON
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from tests.support.toy_world import TOPICS, ToyWorld, environment, topical, topical_seeds
 
 OPERATIONS = tuple(Operation)

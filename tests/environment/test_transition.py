@@ -5,13 +5,13 @@ import dataclasses
 
 import pytest
 
-from teams_dagster.completions.protocol import Outcome, Purpose, Role
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.protocol import Outcome, Purpose, Role
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.state import EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import start, step
 from teams_dagster.instructions.elimination import Rule
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.instructions.review import Verdict
 from tests.support.toy_world import ToyWorld, appended, environment
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.choice import choice_accuracy, credit, draw_questions, shortest_answer
-from teams_dagster.instructions.instruction import Instruction
 
 
 def example(number: int, seed: int, response: str | None = None) -> Example:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.comparison import Evaluation, evaluate_models
 from teams_dagster.evaluation.scores import ModelVersions, Score
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.adapters import train_adapter
 from teams_dagster.student.lengths import lengths_for

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teams_dagster.completions.protocol import Purpose, Role
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.evaluation.judging import Preference, judge_prompt, judge_question, parse_preference
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.prompts import all_prompts
 from tests.support.hostile import TEXTS
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from teams_dagster.core.instruction import Instruction, user_message
 from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.folder import describe_folder
 from teams_dagster.dataset.sample import Example
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.student.chat import user_message
 from tests.support.datasets import CARD
 from tests.support.hostile import TEXTS
 

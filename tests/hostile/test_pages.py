@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.text import shorten, visible
 from teams_dagster.lineage.explorer.page import write_explorer
 from teams_dagster.report.content import About, DatasetResults, Report, RoleModel
 from teams_dagster.report.page import MOST_CHAINS, render_report
-from teams_dagster.report.text import shorten, visible
 from tests.lineage.explorer.example_store import ABOUT, Store, example
 from tests.report.example_report import CHAIN
 from tests.support.hostile import TEXTS, controls

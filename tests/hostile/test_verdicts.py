@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.language_models.offline.reviewer import same
-from teams_dagster.completions.protocol import Purpose, Role
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.environment.state import EpisodeKey, EpisodePurpose, Transition
 from teams_dagster.environment.transition import start, step
 from teams_dagster.instructions.elimination import Rule, eliminate_rewrite
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation
 from teams_dagster.instructions.review import Verdict, parse_verdict
 from tests.support.hostile import texts
 from tests.support.toy_world import ToyWorld, appended, environment

@@ -1,6 +1,7 @@
 import pytest
 
-from teams_dagster.completions.protocol import Outcome
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.protocol import Outcome
 from teams_dagster.instructions.elimination import (
     Rule,
     eliminate_answer,
@@ -8,7 +9,6 @@ from teams_dagster.instructions.elimination import (
     eliminate_rewrite,
     is_meaningless,
 )
-from teams_dagster.instructions.instruction import Instruction
 
 SEED = Instruction("Explain how tides work.")
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teams_dagster.completions.protocol import Purpose, Role
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.instructions.guidance import guide_question, parse_operation
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 
 RIVER = Instruction("Name a river", "Europe")
 ALL = tuple(Operation)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool, similarity
 
 instructions = st.builds(

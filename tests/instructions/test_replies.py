@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation, Returns
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation, Returns
 from teams_dagster.instructions.replies import MalformedReply, parse_rewrite
 
 PARENT = Instruction("Add the numbers.", "1, 2, 3")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.near_duplicates import clustered, near_duplicate
 from teams_dagster.instructions.seed_splits import (
     EmptySplitError,

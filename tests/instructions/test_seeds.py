@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.ngrams import ngrams
 from teams_dagster.instructions.seed_files import SeedFileError
 from teams_dagster.instructions.seeds import (

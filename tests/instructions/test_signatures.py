@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions import signatures
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.signatures import (
     SignaturesDamaged,
     StoredSignatures,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from teams_dagster.completions.protocol import ErrorKind
+from teams_dagster.core.protocol import ErrorKind
 from teams_dagster.ledger.budgets import (
     PROJECT,
     Budget,

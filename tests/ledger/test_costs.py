@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from teams_dagster.completions.protocol import ErrorKind, Outcome
+from teams_dagster.core.protocol import ErrorKind, Outcome
 from teams_dagster.ledger.costs import Cost, Questions, costs_by, outcomes_by, total_cost
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.entries import Unanswered

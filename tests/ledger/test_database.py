@@ -14,8 +14,8 @@ from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import existing_ledger
 from teams_dagster.ledger.database import LedgerError, open_database, read_snapshot, sqlite_url, write_transaction
 from teams_dagster.ledger.schema import HISTORY, SCHEMA_VERSION, attempts, ledger_identity
-from teams_dagster.ledger.source import hashed_rows
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.store.source import hashed_rows
 from tests.support.entries import ask, begin, intend
 
 

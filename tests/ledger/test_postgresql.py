@@ -10,8 +10,8 @@ import duckdb
 import pytest
 
 from teams_dagster.ledger.costs import total_cost
-from teams_dagster.ledger.read_model import refresh
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.store.read_model import refresh
 from tests.support import postgres
 from tests.support.entries import ask, ask_in_vain, intend
 

@@ -17,8 +17,8 @@ from assets.generation import generated_instructions
 from assets.responses import expert_responses
 from teams_dagster.cli import main
 from teams_dagster.definitions import definitions
+from teams_dagster.lineage.forward import KINDS, touched_by
 from teams_dagster.lineage.records import Lineage
-from teams_dagster.lineage.touched import KINDS, touched_by
 from teams_dagster.lineage.trace import NotFound, trace
 from teams_dagster.lineage.tree import lineage_lines, touched_lines
 from teams_dagster.settings import find_root, load_settings

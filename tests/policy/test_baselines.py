@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.environment.decisions import Decider
 from teams_dagster.environment.state import PastOperation, State
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.policy.baselines import baseline_version, baselines, is_deterministic
 
 STATES = [

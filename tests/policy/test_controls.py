@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from teams_dagster.completions.protocol import Asker, Role
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.protocol import Asker, Role
+from teams_dagster.core.rng import uniform
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.state import State
 from teams_dagster.environment.transition import Environment
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.policy.comparison.compare import Comparison, ComparisonConfig, compare
 from teams_dagster.policy.comparison.contenders import Contender, baseline_contenders
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.training import train
-from teams_dagster.streams import uniform
 from tests.support.offline_world import OfflineWorld, shipped_seeds
 from tests.support.toy_world import ToyWorld
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
 from teams_dagster.environment.state import PastOperation, State
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation
 from teams_dagster.policy.encoder import FeatureConfig, encoder
 from teams_dagster.policy.features import CUE_SIZE, GROWTH_SIZE, HISTORY_SIZE, LEXICAL_SIZE, PROGRESS_SIZE
 from tests.support.toy_world import topical_seeds

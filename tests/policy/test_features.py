@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
 from teams_dagster.environment.state import PastOperation, State
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation
 from teams_dagster.policy.actor import PolicyActor
 from teams_dagster.policy.encoder import FeatureConfig, encoder
 from teams_dagster.policy.features import HISTORY_SIZE, PROGRESS_SIZE, cues, history, words

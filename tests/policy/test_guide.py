@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from teams_dagster.completions.protocol import Completion, Outcome, Purpose
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.protocol import Completion, Outcome, Purpose
 from teams_dagster.environment.decisions import Drawing
 from teams_dagster.environment.episodes import EpisodePlan, run_episode, run_episodes
 from teams_dagster.environment.state import HORIZON, ChosenBy, EpisodeKey, EpisodePurpose
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.policy.baselines import Fixed
 from teams_dagster.policy.guide import Guide, Labelled
 from tests.support.toy_world import ToyWorld, environment, topical_seeds

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teams_dagster.completions.protocol import Purpose
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.protocol import Purpose
+from teams_dagster.core.rng import uniform
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.transition import start
-from teams_dagster.instructions.operations import Operation
 from teams_dagster.policy.algorithms.config import (
     AdamCriticConfig,
     AggreVaTeDConfig,
@@ -29,7 +30,6 @@ from teams_dagster.policy.collecting import drawn
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.curve import SMOOTHED
 from teams_dagster.policy.training import TrainingFailed, train
-from teams_dagster.streams import uniform
 from tests.support.toy_world import TOPICS, ToyWorld, topical, topical_seeds
 
 SEEDS = topical_seeds(40)

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.evaluation.paper import PaperValue, paper_table
 from teams_dagster.evaluation.privacy import MembershipScore, RocPoint
 from teams_dagster.evaluation.scores import Score as EvaluationScore
 from teams_dagster.evaluation.win_rate import WinRate
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.policy.comparison.distinctness import METRICS, Measure
 from teams_dagster.policy.comparison.scores import Score as PolicyScore

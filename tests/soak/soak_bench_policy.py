@@ -15,14 +15,14 @@ from benchmarks.policy.run import measure
 from benchmarks.policy.scenarios import count, full_sizes, tiny_sizes
 from benchmarks.policy.server import Served
 from benchmarks.policy.world import InstantModel, answer, seeds
-from teams_dagster.completions import loop
-from teams_dagster.completions.protocol import Request, Role
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.protocol import Request, Role
 from teams_dagster.instructions.elimination import eliminate_rewrite
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
-from teams_dagster.instructions.questions import review_question, rewrite_question
 from teams_dagster.instructions.replies import parse_rewrite
+from teams_dagster.instructions.requests import review_question, rewrite_question
 from teams_dagster.instructions.review import Verdict, parse_verdict
+from teams_dagster.llm import loop
 
 
 def served(request: Request) -> str:

@@ -13,12 +13,12 @@ from statistics import median
 import duckdb
 import pytest
 
-from teams_dagster.ledger.artefacts import stored_artefacts
 from teams_dagster.ledger.database import sqlite_url
-from teams_dagster.ledger.read_model import refresh
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.lineage.touched import touched_by
+from teams_dagster.lineage.forward import touched_by
 from teams_dagster.lineage.trace import trace
+from teams_dagster.store.artefacts import stored_artefacts
+from teams_dagster.store.read_model import refresh
 from tests.support.entries import ask
 
 EPISODES = int(os.environ.get("SOAK_EPISODES", "170000"))

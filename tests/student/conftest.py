@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.student.loading import Student, load_student
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.student.adapter_config import (
     AdapterConfig,
     AdapterKind,

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.student import answering
 from teams_dagster.student.answering import StudentAnswer, answer_examples, draw_examples, with_room
 from teams_dagster.student.generation import respond

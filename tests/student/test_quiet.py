@@ -14,7 +14,7 @@ TRAIN = """
 import sys
 from pathlib import Path
 from teams_dagster.dataset.sample import Example
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.adapters import train_adapter
 examples = [Example(f"s{i}", f"seed-{i}", Instruction(f"Say {i}."), f"It is {i}.") for i in range(4)]

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.student.chat import encode_example, encode_prompt, encode_response
 from teams_dagster.student.loading import Student
 from teams_dagster.student.scoring import score_encoded

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from teams_dagster.core.rng import generator, uniform
 from teams_dagster.policy.algorithms.algorithm import Algorithm, algorithm_of
 from teams_dagster.policy.algorithms.batch import Batch, Branches
 from teams_dagster.policy.algorithms.config import (
@@ -24,7 +25,6 @@ from teams_dagster.policy.algorithms.config import (
 from teams_dagster.policy.algorithms.learner import Learner
 from teams_dagster.policy.algorithms.roll_in import RollIn, Who
 from teams_dagster.policy.network import Weights
-from teams_dagster.streams import generator, uniform
 
 HORIZON, PLACES, CHOICES = 4, 3, 3
 FEATURES = HORIZON * PLACES

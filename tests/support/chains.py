@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from teams_dagster.dataset.provenance import Generation
-from teams_dagster.ledger.tables import write_table
+from teams_dagster.store.tables import write_table
 
 EXPERT, REVIEWER, RESPOND = "openai/gpt-x https://llm.example", "offline/rules 1", "respond-1"
 

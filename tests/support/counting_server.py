@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from teams_dagster.completions.protocol import Usage
+from teams_dagster.core.protocol import Usage
 from tests.support.openai_server import Body, Fault, OpenAIServer, Reply, echo
 
 FAULTS = (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.card import DataCard
 from teams_dagster.dataset.sample import Example
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.seed_splits import Split
 
 HOSTILE = (

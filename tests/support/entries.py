@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import uuid
 
-from teams_dagster.completions.keys import request_key
-from teams_dagster.completions.protocol import Completion, ErrorKind, ModelIdentity, Outcome, Usage
+from teams_dagster.core.protocol import Completion, ErrorKind, ModelIdentity, Outcome, Usage
 from teams_dagster.ledger.budgets import PROJECT, Budget, Limit, Reservation
 from teams_dagster.ledger.entries import AttemptFailed, Begin, Settle, Unanswered
 from teams_dagster.ledger.records import Attempt, Place, Question, Result, Use
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.keys import request_key
 from tests.support.questions import question
 
 IDENTITY = ModelIdentity("openai", "m", "https://host/v1")

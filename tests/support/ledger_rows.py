@@ -8,9 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from teams_dagster.core.row_hash import ROW_HASH, row_hash
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.database import open_database, write_transaction
-from teams_dagster.ledger.row_hash import ROW_HASH, row_hash
 
 Row = tuple[sa.Table, dict[str, Any]]
 

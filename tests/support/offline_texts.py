@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
 
 WRITING = Instruction("Write a poem about a wet dog.")
 EXPLANATION = Instruction("Explain why bread rises in a warm kitchen.")

@@ -8,10 +8,10 @@ from dataclasses import replace
 from importlib.resources import files
 
 from resources.language_models.offline.model import OfflineModel
-from teams_dagster.completions.protocol import Answer, ModelIdentity, Request, Role
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation
-from teams_dagster.streams import content_hash
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.protocol import Answer, ModelIdentity, Request, Role
 
 
 class OfflineWorld:

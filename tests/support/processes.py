@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from teams_dagster.completions import loop
-from teams_dagster.completions.processes import Tell, in_processes
+from teams_dagster.llm import loop
+from teams_dagster.llm.processes import Tell, in_processes
 
 
 class Dry(Exception):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from teams_dagster.completions.protocol import Intent, Message, Purpose, Request, Role
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.protocol import Intent, Message, Purpose, Request, Role
 
 
 def question(text: str = "Say something.", *, role: Role = Role.EXPERT, **changes: Any) -> Request:

@@ -14,14 +14,14 @@ from typing import Any
 import duckdb
 import sqlalchemy as sa
 
-from teams_dagster.completions.endpoint import made_ready
-from teams_dagster.completions.keys import request_key
-from teams_dagster.completions.protocol import ModelIdentity, Usage
+from teams_dagster.core.protocol import ModelIdentity, Usage
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.budgets import Budget, recount, spent_by
 from teams_dagster.ledger.costs import total_cost
-from teams_dagster.ledger.read_model import PUBLISHED, UP_TO_DATE, refresh
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.endpoint import made_ready
+from teams_dagster.llm.keys import request_key
+from teams_dagster.store.read_model import PUBLISHED, UP_TO_DATE, refresh
 from tests.support.counting_server import CountingServer
 from tests.support.questions import question
 from tests.support.workers import (

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from resources.language_models.offline import expert, judge, reviewer, rewriter
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import TEXT_OPERATIONS
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.instructions.prompts import prompt
 
 _BETWEEN_TAGS = re.compile(r"<instruction>\n(.*?)\n</instruction>(?:\n+<input>\n(.*?)\n</input>)?", re.DOTALL)

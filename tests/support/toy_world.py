@@ -9,7 +9,10 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-from teams_dagster.completions.protocol import (
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation, Returns
+from teams_dagster.core.protocol import (
     Answer,
     Completion,
     ErrorKind,
@@ -20,12 +23,10 @@ from teams_dagster.completions.protocol import (
     Request,
     Role,
 )
+from teams_dagster.core.rng import uniform
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.transition import Environment
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.novelty import Pool
-from teams_dagster.instructions.operations import Operation, Returns
-from teams_dagster.streams import content_hash, uniform
 
 NotEqual = Callable[[Instruction, Operation], bool]
 Reply = Callable[[Instruction, Operation], str]

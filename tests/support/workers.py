@@ -20,12 +20,12 @@ from typing import Any
 import duckdb
 
 from resources.language_models.openai_compatible import OpenAICompatibleModel
-from teams_dagster.completions.engine import CallContext, Engine
-from teams_dagster.completions.protocol import Role, Sampling
+from teams_dagster.core.protocol import Role, Sampling
 from teams_dagster.ledger.budgets import Budget, Budgets
-from teams_dagster.ledger.prices import load_prices
-from teams_dagster.ledger.read_model import refresh
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.pricing.prices import load_prices
+from teams_dagster.store.read_model import refresh
 from tests.support.questions import question
 
 UNBOUNDED = Budget()

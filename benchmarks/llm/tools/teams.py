@@ -16,17 +16,17 @@ import uvloop  # noqa: F401
 
 from benchmarks.llm.tools.harness import API_KEY, Account, Job, Question, measure
 from resources.language_models.openai_compatible import OpenAICompatibleModel
-from teams_dagster.completions import loop
-from teams_dagster.completions.engine import CallContext, Engine
-from teams_dagster.completions.ordered import AHEAD, in_order
-from teams_dagster.completions.protocol import Answer, Outcome, QuestionFailed, Role
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation
-from teams_dagster.instructions.questions import rewrite_question
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.protocol import Answer, Outcome, QuestionFailed, Role
+from teams_dagster.instructions.requests import rewrite_question
 from teams_dagster.ledger.costs import total_cost
 from teams_dagster.ledger.database import sqlite_url
-from teams_dagster.ledger.prices import load_prices
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm import loop
+from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.ordered import AHEAD, in_order
+from teams_dagster.pricing.prices import load_prices
 
 OPERATION = Operation.DEEPENING
 """What is asked of every instruction; the shared questions are its prompt, rendered."""

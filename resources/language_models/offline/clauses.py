@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from resources.language_models.offline.kinds import Reading
 from resources.language_models.offline.lexicon import Clause, choose, draw, lexicon
-from teams_dagster.instructions.operations import Operation
+from teams_dagster.core.operations import Operation
 
 _ANSWER_SLOT = re.compile(r"\n\s*[A-Z][\w ]{0,20}:\s*$")
 

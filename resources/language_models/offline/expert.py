@@ -19,7 +19,7 @@ from resources.language_models.offline.lexicon import choose, draw, lexicon, rea
 from resources.language_models.offline.material import choose_label, entries, labels, mentions, values
 from resources.language_models.offline.snippets import snippet
 from resources.language_models.offline.topics import Topic, topic_of
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
 
 MIN_WORDS = 20
 MAX_WORDS = 90

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from teams_dagster.completions.protocol import Message
+from teams_dagster.core.protocol import Message
 
 _TEXT = re.compile(r"<instruction>\n(.*)\n</instruction>", re.DOTALL)
 _INPUT = re.compile(r"</instruction>\s*<input>\n(.*)\n</input>", re.DOTALL)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
 
 CLOSE = 0.06
 """Marks, from 0 to 1, that differ by less are a tie."""

@@ -8,11 +8,10 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Any
 
 from resources.language_models.offline.kinds import Kind
-from teams_dagster.instructions.operations import Operation
+from teams_dagster.core.operations import Operation
 
 
 @dataclass(frozen=True)
@@ -73,23 +72,6 @@ class Lexicon:
     frames: dict[Kind, dict[str, tuple[str, ...]]]
     rare: dict[str, str | None]
     """Every rarer topic and sibling phrase in lower case, with the domain of a topic."""
-
-
-def package_files() -> list[Traversable]:
-    """The rules' source and data files, by name."""
-    package = files("resources.language_models.offline")
-    found = [entry for entry in package.iterdir() if entry.name.endswith(".py")]
-    found += [entry for entry in (package / "data").iterdir() if entry.name.endswith(".toml")]
-    return sorted(found, key=lambda entry: entry.name)
-
-
-@cache
-def rules_version() -> str:
-    """Content hash of the rules: 16 hex digits that change with any source or data file of this package."""
-    digest = hashlib.sha256()
-    for entry in package_files():
-        digest.update(entry.name.encode() + b"\0" + entry.read_bytes().replace(b"\r\n", b"\n") + b"\0")
-    return digest.hexdigest()[:16]
 
 
 def read_data(name: str) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from resources.language_models.offline.expert import respond
 from resources.language_models.offline.guide import proposal
 from resources.language_models.offline.judge import preference
-from resources.language_models.offline.lexicon import rules_version
 from resources.language_models.offline.reviewer import verdict
 from resources.language_models.offline.rewriter import rewrite
-from teams_dagster.completions.protocol import (
+from resources.language_models.offline.version import rules_version
+from teams_dagster.core.protocol import (
     Completion,
     CompletionError,
     ErrorKind,

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from functools import lru_cache
 
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
 
 _FILLERS = re.compile(
     r"\b("

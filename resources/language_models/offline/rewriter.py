@@ -8,8 +8,8 @@ from resources.language_models.offline.concretizing import concretize
 from resources.language_models.offline.kinds import Reading, read
 from resources.language_models.offline.rewording import reword
 from resources.language_models.offline.structuring import complicate
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation, Returns
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation, Returns
 
 
 def rewrite(operation: Operation, before: Instruction, replica: int) -> str:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from teams_dagster.core.rng import generator
 from teams_dagster.dataset.quality.totals import OPERATIONS, SEED, Totals
-from teams_dagster.streams import generator
 
 FEWEST_SEEDS = 20
 """On each side. Below, a permutation has too few ways to deal to find anything but a landslide."""

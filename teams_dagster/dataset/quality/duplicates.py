@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example, Sample
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.instructions.near_duplicates import duplicate_index, same_text_key
 
 

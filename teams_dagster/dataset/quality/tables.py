@@ -9,9 +9,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from teams_dagster.core.hashing import ID_LENGTH
 from teams_dagster.dataset.quality.scratch import scratch
-from teams_dagster.ledger.tables import Table
-from teams_dagster.streams import ID_LENGTH
+from teams_dagster.store.tables import Table
 
 FOREIGN_IDS = frozenset({"run_id", "model_version", "base_version"})
 """Columns named like ids that this product does not make: Dagster's runs, and commits of models from the Hub."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
+from teams_dagster.core.operations import Operation
 from teams_dagster.dataset.quality.scratch import scratch
-from teams_dagster.instructions.operations import Operation
 
 SEED = "seed_id"
 

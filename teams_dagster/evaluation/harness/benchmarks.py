@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from teams_dagster.streams import content_hash
+from teams_dagster.core.hashing import content_hash
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from teams_dagster.core.instruction import user_message
+from teams_dagster.core.rng import generator
 from teams_dagster.evaluation.choice import Question
-from teams_dagster.streams import generator
-from teams_dagster.student.chat import user_message
 
 if TYPE_CHECKING:
     from datasets import DatasetDict

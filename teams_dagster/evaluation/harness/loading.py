@@ -16,6 +16,7 @@ from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks import __file__ as _harness_tasks
 
+from teams_dagster.core.hashing import ID_LENGTH, content_hash
 from teams_dagster.evaluation.harness.benchmarks import (
     BENCHMARKS,
     HELD_OUT,
@@ -25,7 +26,6 @@ from teams_dagster.evaluation.harness.benchmarks import (
 )
 from teams_dagster.evaluation.harness.held_out import DATA, LOCAL_TASKS, read_documents
 from teams_dagster.evaluation.harness.quiet import quiet_harness
-from teams_dagster.streams import ID_LENGTH, content_hash
 
 SEEDS = {
     "random": DEFAULT_RANDOM_SEED,

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.rng import generator
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.membership.audit import BASE, Progress, attack, signals_of
 from teams_dagster.evaluation.privacy import MembershipScore
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.streams import generator
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.adapters import train_adapter
 from teams_dagster.student.loading import load_adapter, load_student

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
+from teams_dagster.core.rng import generator
 from teams_dagster.dataset.sample import Example
-from teams_dagster.streams import generator
 
 LENGTH_RATIO = 1.25
 """Lengths within a bin differ by no more than this factor."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import jinja2
 
-from teams_dagster.completions.protocol import Message
-from teams_dagster.streams import content_hash
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.protocol import Message
 
 FOLDER = Path(__file__).parent
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import duckdb
 
+from teams_dagster.core.text import visible
 from teams_dagster.lineage.explorer.interning import NOTHING, ExplorerError, Names, Texts
-from teams_dagster.report.text import visible
 
 ROWS_AT_ONCE = 5_000
 """Rows of one block, and rows held in memory."""

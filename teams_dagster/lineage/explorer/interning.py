@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from teams_dagster.report.text import visible
+from teams_dagster.core.text import visible
 
 NOTHING = -1
 """The number of what is NULL."""

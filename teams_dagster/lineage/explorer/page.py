@@ -18,10 +18,10 @@ import duckdb
 import jinja2
 from markupsafe import Markup
 
+from teams_dagster.core.text import number, visible
 from teams_dagster.lineage.explorer.columns import Block, Reader
 from teams_dagster.lineage.explorer.content import MOST_SAMPLES, blocks, choose
 from teams_dagster.lineage.explorer.interning import Texts
-from teams_dagster.report.text import number, visible
 
 MEMORY_LIMIT = "768MB"
 """What DuckDB may use while it reads; what does not fit waits in a folder beside its file."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from teams_dagster.streams import generator
+from teams_dagster.core.rng import generator
 
 Key = tuple[str | int, ...]
 """Names a random stream."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from teams_dagster.core.rng import generator
 from teams_dagster.policy.comparison.playing import Results
-from teams_dagster.streams import generator
 
 
 @dataclass(frozen=True)

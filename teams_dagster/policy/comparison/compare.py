@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.environment.state import HORIZON, Episode
 from teams_dagster.environment.transition import Environment
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.bootstrap import Resamples
 from teams_dagster.policy.comparison.contenders import Contender

@@ -30,7 +30,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.rng import generator
 from teams_dagster.policy.comparison.token_texts import (
     DIMENSIONS,
     CutTexts,
@@ -41,7 +42,6 @@ from teams_dagster.policy.comparison.token_texts import (
     equal_total,
     kernel_vectors,
 )
-from teams_dagster.streams import generator
 
 METRICS = ("distinct_1", "distinct_2", "nearest_similarity", "vendi_score")
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from teams_dagster.completions.ordered import in_order
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
 from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.environment.episodes import OPEN_EPISODES, EpisodePlan, run_episode
 from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose, Transition
 from teams_dagster.environment.transition import Environment
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import Operation
+from teams_dagster.llm.ordered import in_order
 
 _INDEX = {operation: index for index, operation in enumerate(Operation)}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from teams_dagster.instructions.operations import Operation
+from teams_dagster.core.operations import Operation
 from teams_dagster.policy.baselines import CEILING, UNIFORM
 from teams_dagster.policy.comparison.bootstrap import Resamples, measures, ratio
 from teams_dagster.policy.comparison.contenders import TRAINED, Contender

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.ngrams import words
 
 DIMENSIONS = 512

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
-from teams_dagster.instructions.operations import Operation
-from teams_dagster.report.text import visible, words
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.text import visible, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

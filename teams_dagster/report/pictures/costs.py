@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from teams_dagster.core.text import NANO, money
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.report.pictures.canvas import (
     BLUE,
@@ -24,7 +25,6 @@ from teams_dagster.report.pictures.canvas import (
     png,
     row_axis,
 )
-from teams_dagster.report.text import NANO, money
 
 ROLE_COLOURS = {"expert": VERMILION, "reviewer": SKY, "instructor": BLUE, "guide": ORANGE, "judge": PURPLE}
 """Roles keep their colour; others are grey."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from teams_dagster.core.text import percent, words
 from teams_dagster.report.content import LengthAtStep, Stage
 from teams_dagster.report.pictures.canvas import (
     BLUE,
@@ -19,7 +20,6 @@ from teams_dagster.report.pictures.canvas import (
     row_axis,
     whole_numbers,
 )
-from teams_dagster.report.text import percent, words
 
 REASONS_NAMED = 3
 """Reasons named beside a bar; the others are counted together."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from teams_dagster.core.text import NANO
 from teams_dagster.report.content import GenerationResults
 from teams_dagster.report.pictures.canvas import (
     BLUE,
@@ -18,7 +19,6 @@ from teams_dagster.report.pictures.canvas import (
     panel,
     png,
 )
-from teams_dagster.report.text import NANO
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from teams_dagster.core.text import words
 from teams_dagster.policy.baselines import CEILING, UNIFORM
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.report.pictures.canvas import (
@@ -23,7 +24,6 @@ from teams_dagster.report.pictures.canvas import (
 )
 from teams_dagster.report.policies import grouped, in_order
 from teams_dagster.report.policy_scores import is_clear, minus, others_of
-from teams_dagster.report.text import words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

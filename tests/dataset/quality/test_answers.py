@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.quality.answers import SHOWN, declines, kept_texts, too_short
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.ledger.tables import write_table
-from teams_dagster.streams import content_hash
+from teams_dagster.store.tables import write_table
 
 FULL = "The tides follow the moon, which pulls at the seas. "
 

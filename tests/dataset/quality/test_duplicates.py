@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.curation import curate
 from teams_dagster.dataset.quality.duplicates import GenerationShare, find_repetition
 from teams_dagster.dataset.sample import Example, Sample
-from teams_dagster.instructions.instruction import Instruction
 
 
 def text(start: int, length: int = 30) -> str:

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.quality.tables import table_faults
-from teams_dagster.ledger.tables import TABLES, write_table
-from teams_dagster.streams import content_hash
+from teams_dagster.store.tables import TABLES, write_table
 from tests.support.parquet import change, without
 
 SEEDS = TABLES["seeds"]

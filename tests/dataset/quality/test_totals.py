@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from teams_dagster.dataset.quality.totals import Totals, answer_totals, edit_totals
-from teams_dagster.ledger.tables import write_table
+from teams_dagster.store.tables import write_table
 
 PRICE = 7
 

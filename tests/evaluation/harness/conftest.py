@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.choice import draw_questions
 from teams_dagster.evaluation.harness.held_out import write_held_out
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.adapters import train_adapter
 

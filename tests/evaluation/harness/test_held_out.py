@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.choice import Question
 from teams_dagster.evaluation.harness.held_out import answer_metrics, read_held_out, write_held_out
-from teams_dagster.instructions.instruction import Instruction
 
 
 def questions(count: int) -> list[Question]:

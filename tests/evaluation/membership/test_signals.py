@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.membership.signals import lowest_mean, response_signals, token_signals
-from teams_dagster.instructions.instruction import Instruction
 from teams_dagster.student.chat import encode_example
 from teams_dagster.student.loading import load_student
 from teams_dagster.student.scoring import score_encoded

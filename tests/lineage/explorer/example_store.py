@@ -12,8 +12,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from teams_dagster.ledger import views
 from teams_dagster.lineage.explorer.page import ExplorerFacts
+from teams_dagster.store import views
 
 ABOUT = ExplorerFacts(
     data_folder="data",

@@ -15,6 +15,7 @@ from sb3_contrib import TRPO
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import configure
 
+from teams_dagster.core.rng import generator
 from teams_dagster.policy.algorithms.config import AdamCriticConfig, PPOConfig, TRPOConfig
 from teams_dagster.policy.algorithms.critic import fit_adam
 from teams_dagster.policy.algorithms.minibatches import shuffled
@@ -23,7 +24,6 @@ from teams_dagster.policy.algorithms.ppo import ppo_step
 from teams_dagster.policy.algorithms.report import UpdateStatus
 from teams_dagster.policy.algorithms.trpo import trpo_step
 from teams_dagster.policy.network import PolicyNetwork, ValueNetwork
-from teams_dagster.streams import generator
 
 STEPS, FEATURES, CHOICES, HIDDEN = 150, 9, 5, 12
 RATE, MINIBATCH, EPOCHS = 3e-3, 64, 4

@@ -6,10 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from teams_dagster.core.rng import generator
 from teams_dagster.policy.algorithms.config import AdamCriticConfig, LBFGSCriticConfig
 from teams_dagster.policy.algorithms.critic import fit_adam, fit_lbfgs, value_loss
 from teams_dagster.policy.network import ValueNetwork
-from teams_dagster.streams import generator
 
 STREAM = generator("critic")
 FEATURES = torch.from_numpy(STREAM.normal(size=(160, 5)))

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from teams_dagster.core.rng import generator
 from teams_dagster.policy.algorithms.config import AdamCriticConfig, PPOConfig
 from teams_dagster.policy.algorithms.critic import value_loss
 from teams_dagster.policy.algorithms.objectives import enumerated, imitation_loss, mean_entropy, mean_kl, sampled
 from teams_dagster.policy.algorithms.ppo import ppo_loss
-from teams_dagster.streams import generator
 
 STATES, CHOICES = 7, 4
 

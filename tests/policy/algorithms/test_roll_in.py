@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from teams_dagster.core.rng import uniform
 from teams_dagster.policy.algorithms.algorithm import algorithm_of
 from teams_dagster.policy.algorithms.config import (
     AggreVaTeDConfig,
@@ -19,7 +20,6 @@ from teams_dagster.policy.algorithms.config import (
     asks_guide,
 )
 from teams_dagster.policy.algorithms.roll_in import RollIn, Who
-from teams_dagster.streams import uniform
 
 HORIZON = 6
 

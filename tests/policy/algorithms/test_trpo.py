@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from teams_dagster.core.rng import generator
 from teams_dagster.policy.algorithms.config import TRPOConfig
 from teams_dagster.policy.algorithms.objectives import mean_entropy, mean_kl, sampled
 from teams_dagster.policy.algorithms.report import UpdateStatus
 from teams_dagster.policy.algorithms.trpo import conjugate_gradient, fisher_product, trpo_step
 from teams_dagster.policy.network import PolicyNetwork
-from teams_dagster.streams import generator
 
 FEATURES, CHOICES = 4, 3
 

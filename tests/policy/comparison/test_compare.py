@@ -6,9 +6,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.environment.decisions import Decider
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.policy.baselines import Fixed, Uniform, baselines
 from teams_dagster.policy.comparison.compare import ComparisonConfig, compare
 from teams_dagster.policy.comparison.contenders import Contender, baseline_contenders
@@ -151,7 +151,7 @@ def test_intervals_cover_the_true_difference_about_as_often_as_they_say():
 
 
 def hash_coin(*key):
-    from teams_dagster.streams import uniform
+    from teams_dagster.core.rng import uniform
 
     return uniform(*key) < 0.5
 

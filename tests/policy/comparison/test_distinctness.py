@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.policy.comparison.distinctness import (
     MAX_TEXTS,
     METRICS,
@@ -202,7 +202,7 @@ def test_a_text_that_is_there_twice_makes_the_set_less_distinct(texts):
 MEASURED_ALONE = """
 import time
 import numpy as np
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.policy.comparison.distinctness import distinctness
 
 odds = 1 / np.arange(1, 5_001)

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from teams_dagster.instructions.operations import Operation
+from teams_dagster.core.operations import Operation
 from teams_dagster.policy.baselines import Fixed, RoundRobin, Uniform
 from teams_dagster.policy.comparison.playing import Allowance, Player, play, results_of
 from tests.support.toy_world import ToyWorld, environment, topical, topical_seeds

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from resources.language_models.local_transformers import LocalTransformersModel, weights_digest
-from teams_dagster.completions.protocol import Completion, CompletionError, ErrorKind, Outcome, Request, Sampling
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Outcome, Request, Sampling
 from tests.support.questions import question
 
 WORDS = "Be brief. Say something. why is the sky blue red green one two three user system assistant".split()

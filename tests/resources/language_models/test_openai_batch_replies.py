@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.language_models.openai_batch_replies import read_line, read_metadata, read_object, read_page, read_state
-from teams_dagster.completions.batches import BatchState
-from teams_dagster.completions.protocol import Completion, CompletionError, ErrorKind
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind
+from teams_dagster.llm.batches import BatchState
 
 KEYS = st.sampled_from(
     "id custom_id response error status_code body code message choices content usage status request_counts completed "

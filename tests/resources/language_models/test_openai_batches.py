@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from resources.language_models import openai_batch_replies, openai_batches
 from resources.language_models.openai_batches import OpenAIBatches
 from resources.language_models.openai_compatible import OpenAICompatibleModel
-from teams_dagster.completions.batches import BatchEndpoint, BatchState, split
-from teams_dagster.completions.protocol import Completion, CompletionError, ErrorKind, Outcome, Request, Usage
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Outcome, Request, Usage
+from teams_dagster.llm.batches import BatchEndpoint, BatchState, split
 from tests.support.openai_batches import BatchFault, OpenAIBatchServer
 from tests.support.openai_server import Fault, Reply
 from tests.support.questions import question

@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from resources.language_models.openai_compatible import MAX_BODY_BYTES, OpenAICompatibleModel
-from teams_dagster.completions.protocol import (
+from teams_dagster.core.protocol import (
     Completion,
     CompletionError,
     ErrorKind,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from resources.language_models.offline.expert import MAX_WORDS, MIN_WORDS, respond
 from resources.language_models.offline.lexicon import lexicon, read_data
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.elimination import Rule, eliminate_answer
-from teams_dagster.instructions.instruction import Instruction
 from tests.support.offline_texts import EVERY_KIND, instructions
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from resources.language_models.offline.expert import respond
 from resources.language_models.offline.judge import preference
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.evaluation.judging import Preference, parse_preference
-from teams_dagster.instructions.instruction import Instruction
 from tests.support.offline_texts import EXPLANATION, LISTING, WRITING, instructions, texts
 
 SWAPPED = {"A": "B", "B": "A", "tie": "tie"}

@@ -9,9 +9,11 @@ import time
 
 import pytest
 
-from resources.language_models.offline.lexicon import package_files, rules_version
 from resources.language_models.offline.model import OfflineModel
-from teams_dagster.completions.protocol import (
+from resources.language_models.offline.version import package_files, rules_version
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.protocol import (
     CompletionError,
     ErrorKind,
     Intent,
@@ -22,8 +24,6 @@ from teams_dagster.completions.protocol import (
     Role,
     Usage,
 )
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation
 from tests.support.offline_texts import EVERY_KIND, EXPLANATION, WRITING
 
 

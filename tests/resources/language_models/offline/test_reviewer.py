@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.language_models.offline.reviewer import same, verdict
-from teams_dagster.instructions.instruction import Instruction
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.review import Verdict, parse_verdict
 from tests.support.offline_texts import EVERY_KIND, instructions
 

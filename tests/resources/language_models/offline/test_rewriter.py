@@ -15,9 +15,9 @@ from resources.language_models.offline.reviewer import same
 from resources.language_models.offline.rewording import reword
 from resources.language_models.offline.rewriter import rewrite
 from resources.language_models.offline.structuring import is_structured
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation, Returns
 from teams_dagster.instructions.elimination import Rule, eliminate_rewrite
-from teams_dagster.instructions.instruction import Instruction
-from teams_dagster.instructions.operations import TEXT_OPERATIONS, Operation, Returns
 from teams_dagster.instructions.replies import parse_rewrite
 from tests.support.offline_texts import (
     ARITHMETIC,

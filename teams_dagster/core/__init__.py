@@ -1,0 +1,1 @@
+"""The ground floor: values and helpers that import nothing else of ours."""

@@ -1,0 +1,57 @@
+"""Markdown for the metadata that Dagster's UI shows."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Iterable, Sequence
+
+from teams_dagster.core.text import shorten, visible
+
+LONGEST_CELL = 400
+"""Characters of a table cell that are shown."""
+
+_LINK_SIGNS = re.compile(r"((?:://|@|(?<=www)\.)+)", re.IGNORECASE)
+"""By what GitHub's Markdown, which Dagster's UI speaks, knows an address in plain text: `http://`, `www.`, `a@b.c`.
+
+It looks for them after it has read character references, so that these do not hide them; inside code it does not look.
+"""
+
+
+def data_uri(png: bytes) -> str:
+    """A picture as an address that holds it."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def as_markdown_image(png: bytes, alt: str) -> str:
+    """An image that needs no file: the picture travels in its address."""
+    return f"![{_inert(alt)}]({data_uri(png)})"
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table whose cells are text only: no mark-up, HTML or line break of theirs has any effect.
+
+    Long cells are cut and say by how much. Raises ValueError when a row has another number of cells than there are
+    columns.
+    """
+    lines = [_line(columns), "|" + " --- |" * len(columns)]
+    for row in rows:
+        if len(row) != len(columns):
+            raise ValueError(f"a row of {len(row)} cells in a table of {len(columns)} columns: {row!r}")
+        lines.append(_line(row))
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[object]) -> str:
+    return "| " + " | ".join(_inert(shorten(str(cell), LONGEST_CELL)) for cell in cells) + " |"
+
+
+def _inert(text: str) -> str:
+    """`text` on one line; what Markdown or HTML would act on is a character reference, what it would link is code."""
+    plain_and_signs = _LINK_SIGNS.split(" ".join(visible(text).split()))
+    return "".join(f"`{part}`" if place % 2 else _escaped(part) for place, part in enumerate(plain_and_signs))
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"[\\`*_\[\]()|#~!:$]", lambda found: f"&#{ord(found[0])};", html.escape(text, quote=False))

@@ -1,0 +1,259 @@
+"""What a question to a language model is, what comes back, and how it can fail.
+
+A request carries both its rendered messages and its intent, so a rule-based model can serve it as well as a chat
+model. The method depends on these values; `resources.language_models` implements the protocol.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
+
+
+class Role(StrEnum):
+    """Who is asked. Each role can be another model."""
+
+    EXPERT = "expert"
+    REVIEWER = "reviewer"
+    INSTRUCTOR = "instructor"
+    GUIDE = "guide"
+    JUDGE = "judge"
+
+
+class Purpose(StrEnum):
+    """What a question is for."""
+
+    REWRITE = "rewrite"
+    REVIEW = "review"
+    RESPOND = "respond"
+    GUIDE = "guide"
+    JUDGE = "judge"
+
+
+class Outcome(StrEnum):
+    """What a billed completion turned out to be."""
+
+    USABLE = "usable"
+    EMPTY = "empty"
+    REFUSAL = "refusal"
+    TRUNCATED = "truncated"
+    MALFORMED = "malformed"
+
+
+class ErrorKind(StrEnum):
+    """Why an attempt brought no completion."""
+
+    UNREACHABLE = "unreachable"
+    """The request certainly never reached a server."""
+    CONNECTION = "connection"
+    """The connection broke after the request was on its way."""
+    TIMEOUT = "timeout"
+    RATE_LIMITED = "rate_limited"
+    SERVER = "server"
+    """The server answered 5xx."""
+    REJECTED = "rejected"
+    """The server will not answer this request (400, 413, 422, ...). Asking again cannot help."""
+    DENIED = "denied"
+    """The server answers nothing to this key, model or URL (401, 403, 404, a redirect, an exhausted quota)."""
+    BAD_REPLY = "bad_reply"
+    """The server answered 2xx with JSON that is not a chat completion."""
+    NOT_JSON = "not_json"
+    """The server answered 2xx with something else than JSON: an HTML page, say."""
+    BAD_ENCODING = "bad_encoding"
+    """The server answered 2xx with bytes that are not UTF-8, or that cannot be unpacked."""
+    TOO_LARGE = "too_large"
+    """The answer was longer than any answer may be."""
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self not in (ErrorKind.REJECTED, ErrorKind.DENIED, ErrorKind.TOO_LARGE)
+
+    @property
+    def perhaps_billed(self) -> bool:
+        """Whether the provider may charge for the attempt although it brought nothing."""
+        return self in _PERHAPS_BILLED
+
+
+_PERHAPS_BILLED = frozenset(
+    {
+        ErrorKind.CONNECTION,
+        ErrorKind.TIMEOUT,
+        ErrorKind.BAD_REPLY,
+        ErrorKind.NOT_JSON,
+        ErrorKind.BAD_ENCODING,
+        ErrorKind.TOO_LARGE,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One chat message."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Decoding parameters, part of a question's identity."""
+
+    temperature: float = 0.7
+    top_p: float = 0.95
+    max_tokens: int = 2048
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What the question means, for models that do not read prompts."""
+
+    purpose: Purpose
+    before: Instruction
+    """The instruction that is rewritten, reviewed against, answered (the judge sees it with two answers), or to be
+    rewritten as the guide says."""
+    after: Instruction | None = None
+    """The rewritten instruction under review; None otherwise."""
+    operation: Operation | None = None
+    """The operation to perform; None for an answer."""
+    answers: tuple[str, str] | None = None
+    """The two answers to be compared, in the order in which they are shown; None otherwise."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question."""
+
+    role: Role
+    intent: Intent
+    messages: tuple[Message, ...]
+    prompt_version: str
+    """Content hash of the template that rendered `messages`."""
+    sampling: Sampling = field(default_factory=Sampling)
+    replica: int = 0
+    """Asking the same question again on purpose means the next replica; sent as `seed` where the endpoint takes one."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens as the provider reported them; None where it said nothing. Never guessed."""
+
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    """The part of the prompt that the provider had in its cache."""
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    """The part of the completion that nobody sees."""
+    cache_write_tokens: int | None = None
+    """The part of the prompt that the provider put into its cache, where it charges for that."""
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """What a provider's headers say is left of its rate limits, and in how many seconds they are full again."""
+
+    requests: int | None = None
+    requests_reset_s: float | None = None
+    tokens: int | None = None
+    tokens_reset_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a model answered."""
+
+    text: str
+    finish_reason: str
+    outcome: Outcome
+    usage: Usage = field(default_factory=Usage)
+    headroom: Headroom | None = field(default=None, compare=False)
+    """Of the moment; never stored."""
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model answers: part of every request's content key and of the ledger's rows."""
+
+    provider: str
+    """`offline`, `openai` or `transformers`."""
+    model: str
+    base_url: str = ""
+    rules_version: str = ""
+    """Hash of the rules, for the offline model; empty otherwise."""
+
+    def __str__(self) -> str:
+        """In one line: provider/model, where it is served, the version of its rules."""
+        return " ".join(part for part in (f"{self.provider}/{self.model}", self.base_url, self.rules_version) if part)
+
+
+class CompletionError(Exception):
+    """An attempt that brought no completion."""
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        detail: str,
+        *,
+        http_status: int | None = None,
+        retry_after: float | None = None,
+        headroom: Headroom | None = None,
+    ) -> None:
+        """`retry_after` is how many seconds the server wants to be left alone."""
+        super().__init__(f"{kind.value}: {detail}")
+        self.kind = kind
+        self.detail = detail
+        self.http_status = http_status
+        self.retry_after = retry_after
+        self.headroom = headroom
+
+
+class LanguageModel(Protocol):
+    """A connection that answers requests. One call is one attempt: no retries inside."""
+
+    @property
+    def identity(self) -> ModelIdentity: ...
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer `request`. Raises CompletionError when the attempt brought nothing."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A durable answer: its completion is on the ledger before anyone sees this value."""
+
+    completion: Completion
+    request_id: str
+    """The attempt that was paid for, whoever asked it first."""
+    request_key: str
+    reused: bool
+
+
+class QuestionFailed(Exception):
+    """A question that got no answer after every attempt it was allowed."""
+
+    def __init__(self, kind: ErrorKind, detail: str, attempts: int) -> None:
+        super().__init__(f"no answer after {attempts} attempt(s): {kind.value}: {detail}")
+        self.kind = kind
+        self.detail = detail
+        self.attempts = attempts
+
+
+class Asker(Protocol):
+    """What the method needs of the engine: ask, and get a durable answer."""
+
+    async def ask(self, request: Request, *, transition_id: str | None = None, sample_id: str | None = None) -> Answer:
+        """The answer to `request`, reused where the ledger has it. Raises QuestionFailed."""
+        ...
+
+    def identity(self, role: Role) -> ModelIdentity:
+        """Which model serves `role`."""
+        ...

@@ -1,0 +1,122 @@
+"""One model as an engine meets it: how many calls may be under way, how fast, and whether it is worth asking at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, LanguageModel, ModelIdentity, Request
+from teams_dagster.llm.circuit import Circuit
+from teams_dagster.llm.concurrency import AdaptiveLimit
+from teams_dagster.llm.rate_limits import RateLimit, TokenForecast
+from teams_dagster.llm.reservations import prompt_bound
+from teams_dagster.llm.retries import LONGEST_WAIT_S
+
+OVERLOADED_AFTER = 2
+"""A refusal, and the pause it asks for, concerns every question once so many came in a row; before, the one."""
+
+_UNAVAILABLE = 503
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a role may send in a minute at most; None is no limit of our own."""
+
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+
+
+UNPACED = Pace()
+
+
+def made_ready(max_in_flight: int) -> int:
+    """How many calls are made ready at most, intent on the ledger, to follow those under way."""
+    return max(2, max_in_flight // 4)
+
+
+class Endpoint:
+    """A role's model behind its limits. Roles that the same model serves share how many calls may be under way."""
+
+    def __init__(self, model: LanguageModel, limit: AdaptiveLimit, ahead: int, pace: Pace) -> None:
+        """At most `ahead` calls are made ready to follow those under way."""
+        self.model = model
+        self._limit = limit
+        self._own = RateLimit(pace.requests_per_minute, pace.tokens_per_minute)
+        self._provider = RateLimit()
+        self._circuit = Circuit(str(model.identity))
+        self._forecast = TokenForecast()
+        self._sent = 0
+        self._refused_in_a_row = 0
+        self._ahead = ahead
+        self._front: asyncio.Semaphore | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model it is."""
+        return self.model.identity
+
+    @asynccontextmanager
+    async def turn(self, request: Request) -> AsyncGenerator[int]:
+        """Wait until one call may be prepared, and keep a place at the front for the block: how many tokens to expect.
+
+        There are a few such places, so that the next calls are ready when one ends. Raises EndpointBroken.
+        """
+        self._circuit.check()
+        async with self._front_of_running_loop():
+            tokens = self._forecast.expect(
+                request.intent.purpose.value, prompt_bound(request), request.sampling.max_tokens
+            )
+            await self._own.wait(tokens)
+            self._circuit.check()
+            yield tokens
+
+    @asynccontextmanager
+    async def sending(self, tokens: int) -> AsyncGenerator[None]:
+        """Wait until one more call, of about so many tokens, may be under way; it is, for the block."""
+        await self._limit.acquire()
+        try:
+            await self._provider.wait(tokens)
+            self._sent += 1
+            try:
+                yield
+            finally:
+                self._sent -= 1
+        finally:
+            self._limit.release()
+
+    def _front_of_running_loop(self) -> asyncio.Semaphore:
+        loop = asyncio.get_running_loop()
+        if self._front is None or self._loop is not loop:
+            self._front, self._loop = asyncio.Semaphore(self._ahead), loop
+        return self._front
+
+    def answered(self, request: Request, completion: Completion, latency_s: float) -> None:
+        """Learn from a completion."""
+        purpose = request.intent.purpose.value
+        self._refused_in_a_row = 0
+        self._circuit.succeeded()
+        self._limit.succeeded(purpose, latency_s)
+        self._provider.heard(completion.headroom, self._sent)
+        self._forecast.learn(purpose, prompt_bound(request), completion.usage)
+
+    def failed(self, request: Request, error: CompletionError, latency_s: float) -> None:
+        """Learn from an attempt that brought nothing."""
+        self._circuit.failed(error)
+        self._provider.heard(error.headroom, self._sent)
+        if error.kind is ErrorKind.TIMEOUT:
+            self._limit.succeeded(request.intent.purpose.value, latency_s)  # it takes at least so long
+        overload = error.kind is ErrorKind.RATE_LIMITED or error.http_status == _UNAVAILABLE
+        if not overload and error.retry_after is None:  # a failure of its own, of which refusals say nothing
+            return
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row < OVERLOADED_AFTER:
+            return
+        if (pause := error.retry_after or 0.0) > LONGEST_WAIT_S:
+            self._circuit.open(error)
+        else:
+            self._provider.pause(pause)
+        if overload:
+            self._limit.overloaded()

@@ -1,0 +1,396 @@
+"""The engine: many questions in flight, each answer durable before it is used, none asked twice, none beyond a budget.
+
+A question's way: a stored answer is used at once. Otherwise it waits for its turn at the model (circuit, concurrency,
+rate), then claim, reservation and intent are written in one transaction, then it is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Generator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+from teams_dagster.core.protocol import (
+    Answer,
+    Completion,
+    CompletionError,
+    ErrorKind,
+    LanguageModel,
+    ModelIdentity,
+    Outcome,
+    QuestionFailed,
+    Request,
+    Role,
+    Usage,
+)
+from teams_dagster.ledger.budgets import Budgets, Exhausted, Limit, Reservation
+from teams_dagster.ledger.entries import AttemptFailed, Begin, Claimed, Look, Release, Reuse, Settle, Unanswered
+from teams_dagster.ledger.owners import batch_of
+from teams_dagster.ledger.records import Attempt, Place, Question, Result, StoredAnswer, Use
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.batches import BatchEndpoint
+from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace
+from teams_dagster.llm.budget_gate import Room
+from teams_dagster.llm.circuit import EndpointBroken
+from teams_dagster.llm.concurrency import AdaptiveLimit
+from teams_dagster.llm.context import CallContext, Tallies
+from teams_dagster.llm.endpoint import UNPACED, Endpoint, Pace, made_ready
+from teams_dagster.llm.keys import request_key, use_id
+from teams_dagster.llm.outcomes import storable
+from teams_dagster.llm.reservations import reserve
+from teams_dagster.llm.retries import Patience
+from teams_dagster.pricing.prices import PriceTable
+
+CLAIM_POLLS_S = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Pauses between looks for an answer that somebody else is asking for; then whether they still live."""
+
+_DETAIL_LIMIT = 2_000
+
+_NOT_SENT = CompletionError(ErrorKind.UNREACHABLE, "not sent: the step ended before its turn came")
+
+
+class RoleNotConfigured(LookupError):
+    """A role was asked that no model serves."""
+
+    def __init__(self, role: Role) -> None:
+        name = f"TEAMS_{role.name}"
+        super().__init__(
+            f"no model is configured for the role {role.value}: set {name}_MODEL (with {name}_BASE_URL and "
+            f"{name}_API_KEY where it needs them), or {name}_PROVIDER=offline"
+        )
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """A question on its way."""
+
+    endpoint: Endpoint
+    question: Question
+    reservation: Reservation
+    use: Use
+
+    @property
+    def request(self) -> Request:
+        return self.question.request
+
+
+class Engine:
+    """Asks the models of a step's roles and accounts for it. Implements `protocol.Asker`; one event loop at a time."""
+
+    def __init__(
+        self,
+        models: Mapping[Role, LanguageModel],
+        ledger: Ledger,
+        context: CallContext,
+        prices: PriceTable,
+        *,
+        max_in_flight: int = 64,
+        attempts: int = 6,
+        first_wait_s: float = 0.5,
+        budgets: Budgets | None = None,
+        paces: Mapping[Role, Pace] | None = None,
+        batches: Mapping[Role, BatchEndpoint] | None = None,
+        batch_pace: BatchPace | None = None,
+    ) -> None:
+        """`max_in_flight` bounds the calls to one model; `attempts` those for one question.
+
+        Refusals for overload are no attempts. `first_wait_s` doubles after each failure, with jitter. The roles in
+        `batches` are asked through them.
+        """
+        self.tallies = Tallies()
+        limits = {model.identity: AdaptiveLimit(max_in_flight) for model in models.values()}
+        self._endpoints = {
+            role: Endpoint(model, limits[model.identity], made_ready(max_in_flight), (paces or {}).get(role, UNPACED))
+            for role, model in models.items()
+        }
+        self._ledger = ledger
+        self._context = context
+        self._prices = prices
+        self._budgets = budgets or Budgets()
+        self._attempts = attempts
+        self._first_wait_s = first_wait_s
+        self._in_flight: dict[str, asyncio.Task[tuple[StoredAnswer, bool]]] = {}
+        self._paying: set[asyncio.Task[object]] = set()
+        self._claimed: set[str] = set()
+        self._room = Room()
+        self._closing = False
+        pace = batch_pace or BatchPace()
+        gathered: dict[ModelIdentity, Batching] = {}
+        self._batching = {
+            role: gathered.setdefault(
+                endpoint.identity, Batching(endpoint, ledger, context, prices, self.tallies, self._idle, pace)
+            )
+            for role, endpoint in (batches or {}).items()
+        }
+        self._handed_over = 0
+
+    def identity(self, role: Role) -> ModelIdentity:
+        """Which model serves `role`. Raises RoleNotConfigured."""
+        return self._endpoint(role).identity
+
+    async def ask(self, request: Request, *, transition_id: str | None = None, sample_id: str | None = None) -> Answer:
+        """The answer to `request`, reused where the ledger has it, durable when this returns.
+
+        Whatever a completion says, it is an answer: look at its outcome. A caller that is cancelled leaves the
+        paid call running, so that its answer is kept. Raises QuestionFailed for this question's own trouble;
+        RoleNotConfigured, BudgetExhausted, PriceUnknown, EndpointBroken or LedgerError for what ends the step.
+        """
+        endpoint = self._endpoint(request.role)
+        key = request_key(endpoint.identity, request)
+        use = self._use(endpoint.identity, request, key, transition_id, sample_id)
+        self.tallies.asked += 1
+        running = self._in_flight.get(key)
+        if running is not None:
+            answer = await self._share(running, use)
+            reused = True
+        else:
+            running = asyncio.create_task(self._answer(endpoint, request, use))
+            self._in_flight[key] = running
+            running.add_done_callback(lambda task: self._forget(key, task))
+            answer, reused = await asyncio.shield(running)
+        self.tallies.reused += reused
+        self.tallies.usable += answer.completion.outcome is Outcome.USABLE
+        return Answer(answer.completion, answer.request_id, key, reused)
+
+    async def close(self) -> None:
+        """Wait for calls that are under way, so that their answers are kept; what was not sent yet is not sent."""
+        self._closing = True
+        tasks = list(self._in_flight.values())
+        for task in tasks:
+            if task not in self._paying:
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for batching in self._batching.values():
+            await batching.close()
+
+    async def _share(self, running: asyncio.Task[tuple[StoredAnswer, bool]], use: Use) -> StoredAnswer:
+        """The answer of a question that is being asked already, as a further use of it."""
+        try:
+            answer, _ = await asyncio.shield(running)
+        except QuestionFailed as failure:
+            await self._give_up(use, failure.kind.value)
+            raise QuestionFailed(failure.kind, failure.detail, failure.attempts) from failure
+        await self._ledger.write(Reuse(answer, use))
+        return answer
+
+    async def _answer(self, endpoint: Endpoint, request: Request, use: Use) -> tuple[StoredAnswer, bool]:
+        """The answer from the ledger or from the model, and whether it was on the ledger already."""
+        stored = await self._ledger.write(Look(use))
+        if stored is not None:
+            return stored, True
+        question = Question(use.request_key, endpoint.identity, request)
+        if (found := await self._through_batch(question, use)) is not None:
+            return found
+        reservation = reserve(request, endpoint.identity, self._prices, self._limits(request.role))
+        try:
+            return await self._persist(_Asking(endpoint, question, reservation, use))
+        except QuestionFailed as failure:
+            await self._give_up(use, failure.kind.value)
+            raise
+        except (EndpointBroken, BatchesUnderWay, asyncio.CancelledError):
+            if use.request_key in self._claimed:
+                await self._ledger.write(Release(use.request_key))
+            raise
+        finally:
+            self._claimed.discard(use.request_key)
+
+    async def _persist(self, asking: _Asking) -> tuple[StoredAnswer, bool]:
+        """Attempts until one brings an answer. Raises QuestionFailed for the last of them, and what `_try` raises."""
+        patience = Patience(self._attempts, self._first_wait_s)
+        number = 0
+        while True:
+            number += 1
+            try:
+                return await self._try(asking, number)
+            except CompletionError as error:
+                pause_s = patience.pause_s(error)
+                if pause_s is None:
+                    raise QuestionFailed(error.kind, error.detail, number) from error
+            await asyncio.sleep(pause_s)
+
+    async def _through_batch(self, question: Question, use: Use) -> tuple[StoredAnswer, bool] | None:
+        """The answer by way of the provider's batch endpoint, where the role goes there; None to ask directly."""
+        request = question.request
+        batching = self._batching.get(request.role)
+        if batching is None:
+            return None
+        reservation = reserve(request, question.identity, self._prices, self._limits(request.role), batch=True)
+        self._handed_over += 1
+        try:
+            return await batching.ask(question, use, reservation)
+        finally:
+            self._handed_over -= 1
+
+    def _idle(self) -> bool:
+        """Whether every question under way waits for a batch."""
+        return self._handed_over == len(self._in_flight)
+
+    def _limits(self, role: Role) -> tuple[Limit, ...]:
+        return self._budgets.limits(self._context.run_id, role.value)
+
+    async def _try(self, asking: _Asking, number: int) -> tuple[StoredAnswer, bool]:
+        """One attempt, once nothing stands in its way.
+
+        Raises CompletionError, EndpointBroken, BudgetExhausted, or BatchesUnderWay for a question that a batch holds.
+        """
+        woken = False
+        while True:
+            found = None
+            try:
+                found = await self._attempt(asking, number)
+            finally:
+                if woken and not isinstance(found, Exhausted):
+                    self._room.pass_on()
+            woken = isinstance(found, Exhausted)
+            if isinstance(found, Exhausted):
+                await self._room.wait(found)
+            elif isinstance(found, tuple):
+                return found
+            elif (batch_id := batch_of(found.owner)) is not None:
+                raise BatchesUnderWay([batch_id], 1, str(asking.endpoint.identity))
+            elif (stored := await self._watch(asking.use)) is not None:
+                return stored, True
+
+    async def _watch(self, use: Use) -> StoredAnswer | None:
+        """The answer to a question that somebody else is asking; None when it takes longer: it may have failed."""
+        for pause in CLAIM_POLLS_S:
+            await asyncio.sleep(pause)
+            stored = await self._ledger.write(Look(use))
+            if stored is not None:
+                return stored
+        return None
+
+    async def _attempt(self, asking: _Asking, number: int) -> tuple[StoredAnswer, bool] | Claimed | Exhausted:
+        """Write the intent, send it and settle it; or what stands in its way."""
+        async with AsyncExitStack() as front:
+            tokens = await front.enter_async_context(asking.endpoint.turn(asking.request))
+            with self._not_cancelled():
+                attempt = Attempt(uuid.uuid4().hex, asking.use.request_key, number, asking.use.place, _now())
+                begun = await self._ledger.write(Begin(asking.question, attempt, asking.use, asking.reservation))
+            if begun is not None:
+                return (begun, True) if isinstance(begun, StoredAnswer) else begun
+            self._claimed.add(asking.use.request_key)
+            with self._room.reserved():
+                stored = await self._send(asking, attempt, tokens, front)
+            return stored, stored.request_id != attempt.request_id
+
+    async def _send(self, asking: _Asking, attempt: Attempt, tokens: int, front: AsyncExitStack) -> StoredAnswer:
+        """Wait for its turn, leave the front to others, call, and settle. A step that ends sends nothing more."""
+        sent = False
+        try:
+            async with asking.endpoint.sending(tokens):
+                await front.aclose()
+                with self._not_cancelled():
+                    sent = True
+                    result = await self._call(asking, attempt)
+                    return await self._ledger.write(Settle(result, asking.use, asking.reservation))
+        except asyncio.CancelledError:
+            if not sent:
+                result = self._result(asking, attempt, time.perf_counter(), error=_NOT_SENT)
+                await self._ledger.write(AttemptFailed(result, asking.reservation))
+            raise
+
+    async def _call(self, asking: _Asking, attempt: Attempt) -> Result:
+        """Send it. A failure is on the ledger before it is raised; a completion is not, yet."""
+        self.tallies.sent += 1
+        began = time.perf_counter()
+        try:
+            completion = _storable(await asking.endpoint.model.complete(asking.request))
+        except CompletionError as error:
+            result = self._result(asking, attempt, began, error=error)
+            asking.endpoint.failed(asking.request, error, result.latency_ms / 1_000)
+            await self._ledger.write(AttemptFailed(result, asking.reservation))
+            raise
+        result = self._result(asking, attempt, began, completion=completion)
+        asking.endpoint.answered(asking.request, completion, result.latency_ms / 1_000)
+        self.tallies.cost_nano_usd += result.cost_nano_usd or 0
+        self.tallies.unpriced += result.cost_nano_usd is None
+        return result
+
+    def _result(
+        self,
+        asking: _Asking,
+        attempt: Attempt,
+        began: float,
+        *,
+        completion: Completion | None = None,
+        error: CompletionError | None = None,
+    ) -> Result:
+        usage = Usage() if completion is None else completion.usage
+        return Result(
+            request_id=attempt.request_id,
+            completion=completion,
+            error_kind=None if error is None else error.kind,
+            error_detail=None if error is None else storable(error.detail)[:_DETAIL_LIMIT],
+            http_status=None if error is None else error.http_status,
+            cost_nano_usd=self._prices.cost(asking.endpoint.identity, usage),
+            price_version=self._prices.version,
+            latency_ms=(time.perf_counter() - began) * 1_000,
+            finished_at=_now(),
+        )
+
+    @contextmanager
+    def _not_cancelled(self) -> Generator[None]:
+        """The block between an intent and its result, which `close` waits for."""
+        task = asyncio.current_task()
+        assert task is not None, "questions are asked in tasks"
+        if self._closing:
+            raise asyncio.CancelledError
+        self._paying.add(task)
+        try:
+            yield
+        finally:
+            self._paying.discard(task)
+
+    async def _give_up(self, use: Use, error_kind: str) -> None:
+        self.tallies.failed += 1
+        await self._ledger.write(Unanswered(use, error_kind))
+
+    def _endpoint(self, role: Role) -> Endpoint:
+        endpoint = self._endpoints.get(role)
+        if endpoint is None:
+            raise RoleNotConfigured(role)
+        return endpoint
+
+    def _use(
+        self,
+        identity: ModelIdentity,
+        request: Request,
+        key: str,
+        transition_id: str | None,
+        sample_id: str | None,
+    ) -> Use:
+        context, purpose, operation = self._context, request.intent.purpose.value, request.intent.operation
+        place = Place(
+            role=request.role.value,
+            purpose=purpose,
+            operation=None if operation is None else operation.value,
+            provider=identity.provider,
+            model=identity.model,
+            run_id=context.run_id,
+            asset_key=context.asset_key,
+            partition_key=context.partition_key,
+            transition_id=transition_id,
+            sample_id=sample_id,
+        )
+        name = use_id(context.run_id, context.asset_key, context.partition_key, transition_id, sample_id, purpose, key)
+        return Use(name, key, place, _now())
+
+    def _forget(self, key: str, task: asyncio.Task[tuple[StoredAnswer, bool]]) -> None:
+        del self._in_flight[key]
+        if not task.cancelled():
+            task.exception()  # its askers may be gone; asyncio would call it "never retrieved"
+
+
+def _storable(completion: Completion) -> Completion:
+    """`completion` as a database takes it; a text that had to be changed for it is malformed."""
+    text = storable(completion.text)
+    return completion if text == completion.text else replace(completion, text=text, outcome=Outcome.MALFORMED)
+
+
+def _now() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1_000

@@ -1,0 +1,1 @@
+"""What queries cost, and what a run would cost."""

@@ -1,0 +1,1 @@
+"""What is kept: artefacts, their tables, and the DuckDB that people read."""

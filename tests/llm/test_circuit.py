@@ -1,0 +1,214 @@
+import asyncio
+
+import pytest
+
+from teams_dagster.core.protocol import CompletionError, ErrorKind
+from teams_dagster.llm.circuit import (
+    DENIED_AT_FIRST,
+    DENIED_LATER,
+    FOREIGN_AT_FIRST,
+    FOREIGN_AT_FIRST_S,
+    OUTAGE,
+    OUTAGE_S,
+    REJECTED_AT_FIRST,
+    Circuit,
+    EndpointBroken,
+)
+from teams_dagster.llm.concurrency import AdaptiveLimit
+from teams_dagster.llm.rate_limits import RateLimit
+from tests.support.virtual_time import run_in_virtual_time
+
+ENDPOINT = "https://models.example/v1 (large)"
+
+
+class Endpoint:
+    """A circuit and the clock it reads."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.circuit = Circuit(ENDPOINT, clock=lambda: self.now)
+
+    def fails(self, kind: ErrorKind, times: int = 1, *, every_s: float = 0.0, status: int | None = None) -> None:
+        for _ in range(times):
+            self.circuit.failed(CompletionError(kind, "no luck", http_status=status))
+            self.now += every_s
+
+    def succeeds(self) -> None:
+        self.circuit.succeeded()
+
+    @property
+    def broken(self) -> bool:
+        try:
+            self.circuit.check()
+        except EndpointBroken:
+            return True
+        return False
+
+
+@pytest.fixture
+def endpoint() -> Endpoint:
+    return Endpoint()
+
+
+def test_a_wrong_key_costs_three_calls(endpoint: Endpoint):
+    endpoint.fails(ErrorKind.DENIED, DENIED_AT_FIRST - 1)
+    assert not endpoint.broken
+    endpoint.fails(ErrorKind.DENIED)
+    assert endpoint.broken
+    assert DENIED_AT_FIRST == 3
+
+
+def test_an_expired_key_is_noticed_after_twenty_refusals_in_a_row(endpoint: Endpoint):
+    endpoint.succeeds()
+    endpoint.fails(ErrorKind.DENIED, DENIED_LATER - 1)
+    endpoint.succeeds()
+    endpoint.fails(ErrorKind.DENIED, DENIED_LATER - 1)
+    assert not endpoint.broken
+    endpoint.fails(ErrorKind.DENIED)
+    assert endpoint.broken
+
+
+def test_refusals_of_the_key_add_up_across_other_failures(endpoint: Endpoint):
+    for _ in range(DENIED_AT_FIRST):
+        endpoint.fails(ErrorKind.RATE_LIMITED)
+        endpoint.fails(ErrorKind.DENIED)
+    assert endpoint.broken
+
+
+def test_a_parameter_that_the_endpoint_does_not_take_is_noticed_when_nothing_ever_succeeded(endpoint: Endpoint):
+    endpoint.fails(ErrorKind.REJECTED, REJECTED_AT_FIRST - 1)
+    assert not endpoint.broken
+    endpoint.fails(ErrorKind.REJECTED)
+    assert endpoint.broken
+
+
+def test_a_rejected_request_is_a_rows_own_trouble_once_others_were_answered(endpoint: Endpoint):
+    endpoint.succeeds()
+    endpoint.fails(ErrorKind.REJECTED, 10_000, every_s=1)
+    assert not endpoint.broken
+
+
+def test_a_rejected_request_is_no_sign_of_life_either(endpoint: Endpoint):
+    endpoint.succeeds()
+    for _ in range(DENIED_LATER):
+        endpoint.fails(ErrorKind.DENIED)
+        endpoint.fails(ErrorKind.REJECTED)
+    assert endpoint.broken
+
+
+@pytest.mark.parametrize(
+    "kind", [ErrorKind.UNREACHABLE, ErrorKind.NOT_JSON, ErrorKind.BAD_REPLY, ErrorKind.BAD_ENCODING]
+)
+def test_a_wrong_url_is_noticed_after_a_dozen_attempts_when_nothing_ever_succeeded(endpoint: Endpoint, kind: ErrorKind):
+    endpoint.fails(kind, FOREIGN_AT_FIRST - 1, every_s=FOREIGN_AT_FIRST_S / 10)
+    assert not endpoint.broken
+    endpoint.fails(kind)
+    assert endpoint.broken
+
+
+def test_what_meets_one_instants_hiccup_at_the_start_gets_another_chance(endpoint: Endpoint):
+    endpoint.fails(ErrorKind.UNREACHABLE, 200)
+    assert not endpoint.broken
+    endpoint.now = FOREIGN_AT_FIRST_S
+    endpoint.fails(ErrorKind.UNREACHABLE)
+    assert endpoint.broken
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ErrorKind.UNREACHABLE,
+        ErrorKind.CONNECTION,
+        ErrorKind.TIMEOUT,
+        ErrorKind.SERVER,
+        ErrorKind.BAD_REPLY,
+        ErrorKind.NOT_JSON,
+        ErrorKind.BAD_ENCODING,
+    ],
+)
+def test_an_outage_is_a_hundred_attempts_without_a_success_in_between(endpoint: Endpoint, kind: ErrorKind):
+    endpoint.succeeds()
+    endpoint.fails(kind, OUTAGE - 1, every_s=OUTAGE_S / 10)
+    endpoint.succeeds()
+    endpoint.fails(kind, OUTAGE - 1, every_s=OUTAGE_S / 10)
+    assert not endpoint.broken
+    endpoint.fails(kind)
+    assert endpoint.broken
+
+
+def test_an_outage_may_show_itself_in_several_ways(endpoint: Endpoint):
+    endpoint.succeeds()
+    for _ in range(OUTAGE // 2):
+        endpoint.fails(ErrorKind.CONNECTION, every_s=1)
+        endpoint.fails(ErrorKind.SERVER, every_s=1)
+    assert endpoint.broken
+
+
+def test_a_restarting_server_is_no_outage_before_twenty_seconds(endpoint: Endpoint):
+    endpoint.succeeds()
+    endpoint.now = 1_000.0
+    endpoint.fails(ErrorKind.CONNECTION, OUTAGE * 3)
+    endpoint.now += OUTAGE_S - 0.1
+    endpoint.fails(ErrorKind.CONNECTION)
+    assert not endpoint.broken
+    endpoint.now += 0.1
+    endpoint.fails(ErrorKind.CONNECTION)
+    assert endpoint.broken
+
+
+@pytest.mark.parametrize("kind", [ErrorKind.RATE_LIMITED, ErrorKind.TOO_LARGE])
+def test_neither_overload_nor_a_huge_answer_is_ever_a_broken_endpoint(endpoint: Endpoint, kind: ErrorKind):
+    endpoint.fails(kind, 10_000, every_s=1)
+    assert not endpoint.broken
+
+
+def test_once_broken_it_stays_so(endpoint: Endpoint):
+    endpoint.fails(ErrorKind.DENIED, DENIED_AT_FIRST)
+    endpoint.succeeds()
+    endpoint.now = 1e6
+    assert endpoint.broken
+
+
+def test_the_reason_names_endpoint_status_and_what_to_check(endpoint: Endpoint):
+    endpoint.fails(ErrorKind.DENIED, DENIED_AT_FIRST, status=401)
+    with pytest.raises(EndpointBroken) as raised:
+        endpoint.circuit.check()
+    assert (raised.value.kind, raised.value.http_status, raised.value.attempts) == (ErrorKind.DENIED, 401, 3)
+    for part in (ENDPOINT, "3 attempts", "denied", "HTTP 401", "no luck", "key, model and base URL", "is kept"):
+        assert part in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", sorted(set(ErrorKind) - {ErrorKind.RATE_LIMITED, ErrorKind.TOO_LARGE}))
+def test_every_reason_says_what_to_check_in_a_message_of_bounded_length(kind: ErrorKind):
+    message = str(EndpointBroken(ENDPOINT, 100, CompletionError(kind, "<html>" * 10_000)))
+    assert "Check" in message
+    assert len(message) < 1_000
+
+
+def test_sixty_four_waiting_calls_end_with_the_reason_when_the_endpoint_breaks():
+    """Limit, rates and circuit as the engine uses them: nobody hangs, nothing stays taken, few calls are spent."""
+    sent = 0
+
+    async def main(clock):
+        limit, rates, circuit = AdaptiveLimit(4, clock=clock), RateLimit(600, clock=clock), Circuit(ENDPOINT)
+
+        async def ask() -> None:
+            nonlocal sent
+            circuit.check()
+            await limit.acquire()
+            try:
+                await rates.wait(100)
+                circuit.check()
+                sent += 1
+                await asyncio.sleep(0.01)
+                circuit.failed(CompletionError(ErrorKind.DENIED, "no such key", http_status=401))
+            finally:
+                limit.release()
+
+        results = await asyncio.gather(*(ask() for _ in range(64)), return_exceptions=True)
+        return results, limit.in_flight
+
+    results, in_flight = run_in_virtual_time(main)
+    assert DENIED_AT_FIRST <= sent < DENIED_AT_FIRST + 4  # those under way with the third
+    assert in_flight == 0
+    assert sum(isinstance(result, EndpointBroken) for result in results) == 64 - sent
