@@ -15,7 +15,6 @@ from assets.manifests import generated_for
 from assets.policy import trained_policy
 from assets.responses import expert_responses
 from resources.ledger import LedgerConnection
-from resources.stores import Artefact, ArtefactStore, Draft
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
 from teams_dagster.core.operations import Operation
@@ -26,6 +25,7 @@ from teams_dagster.ledger.costs import Cost, costs_by, total_cost
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.report import pictures
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 
 LAST_GENERATION = dg.LastPartitionMapping()
 COSTS = "costs.json"
@@ -56,7 +56,10 @@ GROUPED_BY = (
     description="What was asked and what it cost, by asset, role, operation and model; refreshes teams.duckdb.",
 )
 def query_costs(
-    context: dg.AssetExecutionContext, config: AssetConfig, store: ArtefactStore, ledger: LedgerConnection
+    context: dg.AssetExecutionContext,
+    config: AssetConfig,
+    store: dg.ResourceParam[ArtefactStore],
+    ledger: LedgerConnection,
 ) -> dg.MaterializeResult:
     """Add up the ledger, and publish the read model."""
     with ledger.open() as opened:

@@ -10,11 +10,11 @@ import dagster as dg
 from pydantic import Field
 
 from assets.making import AssetConfig
-from resources.stores import Artefact, ArtefactStore
 from teams_dagster.core.markdown import markdown_table
 from teams_dagster.evaluation.choice import Question
 from teams_dagster.evaluation.harness.benchmarks import HELD_OUT, BenchmarkPlan
 from teams_dagster.evaluation.scores import ModelVersions, Score
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 if TYPE_CHECKING:
     from teams_dagster.student.loading import Student

@@ -17,7 +17,6 @@ from assets.seeds import read_seeds
 from assets.signatures import signatures_of
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
-from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
@@ -32,6 +31,7 @@ from teams_dagster.instructions.seed_files import texts_in
 from teams_dagster.instructions.seed_splits import Split, dataset_sides, seed_clusters
 from teams_dagster.instructions.seeds import Seed
 from teams_dagster.report import pictures
+from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
 
 SHOWN = 5
@@ -50,7 +50,7 @@ SHOWN = 5
 def instruction_dataset(
     context: dg.AssetExecutionContext,
     config: AssetConfig,
-    store: ArtefactStore,
+    store: dg.ResourceParam[ArtefactStore],
     models: LanguageModels,
     ledger: LedgerConnection,
 ) -> dg.MaterializeResult:

@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 
 from assets.arms import Arm
 from assets.manifests import generated_for, read_manifest
-from resources.stores import Artefact, ArtefactStore
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.card import DataCard
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.provenance import LINEAGE, Generation, write_provenance
 from teams_dagster.ledger.costs import cost_of_requests, costs_of
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 BIASES = ("The texts are synthetic: they hold the errors and the views of the models that wrote them.",)
 LIMITS = ("A reviewer model judged each rewrite; no person read the samples.",)

@@ -54,7 +54,6 @@ from assets.uniform_arm.instructions import (
 from assets.uniform_arm.responses import uniform_responses
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
-from resources.stores import Artefact, ArtefactStore
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.generation import check_continuable
@@ -66,6 +65,7 @@ from teams_dagster.ledger.costs import existing_ledger
 from teams_dagster.pricing.forecast import Estimate, Expected, estimate
 from teams_dagster.pricing.prices import load_prices
 from teams_dagster.settings import Settings
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 PAID = ("trained_policy", "policy_comparison", "generated_instructions", "expert_responses", "judged_win_rate")
 """The assets that ask, in their order."""

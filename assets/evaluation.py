@@ -16,12 +16,12 @@ from assets.columns import EVALUATION_SCORES, table_columns
 from assets.dataset import dataset_file, instruction_dataset, read_examples, read_steps
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.models import MODEL, base_model, lora_model, qlora_model, student_path
-from resources.stores import Artefact, ArtefactStore, Draft
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
 from teams_dagster.dataset.export import examples_in
 from teams_dagster.evaluation.privacy import LOSS, MembershipScore, RocPoint
 from teams_dagster.evaluation.scores import ModelVersions, Score
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class ScoresConfig(EvaluationConfig, BenchmarkSettings):
     " errors clustered by seed and paired differences; the benchmarks of lm-evaluation-harness that the run names.",
 )
 def evaluation_scores(
-    context: dg.AssetExecutionContext, config: ScoresConfig, store: ArtefactStore
+    context: dg.AssetExecutionContext, config: ScoresConfig, store: dg.ResourceParam[ArtefactStore]
 ) -> dg.MaterializeResult:
     """Score every model on the held-out side of the dataset, and on the benchmarks asked for."""
     models, dataset, plan = evaluated_models(store), store.current("instruction_dataset"), config.plan()
@@ -171,7 +171,7 @@ def _show_scores(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float
     " training samples from held-out ones of like length and step? The base's own AUC is the control.",
 )
 def privacy_audit(
-    context: dg.AssetExecutionContext, config: PrivacyConfig, store: ArtefactStore
+    context: dg.AssetExecutionContext, config: PrivacyConfig, store: dg.ResourceParam[ArtefactStore]
 ) -> dg.MaterializeResult:
     """Attack the base and each adapter; with canaries, an adapter that is trained for that and thrown away."""
     models, dataset = evaluated_models(store), store.current("instruction_dataset")

@@ -13,7 +13,6 @@ from typing import Self
 import pyarrow.parquet as pq
 
 from assets.making import UNANSWERED
-from resources.stores import Artefact
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.core.protocol import Purpose, Request, Role
@@ -22,6 +21,7 @@ from teams_dagster.instructions.guidance import NAMING, guide_question
 from teams_dagster.instructions.requests import CREATIVE, VERDICT, respond_question, review_question, rewrite_question
 from teams_dagster.policy.guide import ATTEMPTS
 from teams_dagster.pricing.forecast import Expected
+from teams_dagster.store.artefact_store import Artefact
 
 SAMPLED = 200
 """Seeds whose prompts are measured."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from resources.ledger import LedgerConnection
-from resources.stores import ArtefactStore
+from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.read_model import RefreshReport
 
 EXPLORER = "explorer.html"

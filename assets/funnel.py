@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from assets.generation import FAILED, failures_of
 from assets.manifests import generated_for
-from resources.stores import Artefact, ArtefactStore
 from teams_dagster.report.content import Stage, funnel_stages
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 
 def yield_funnel(store: ArtefactStore, answered: Sequence[Artefact], dropped: Mapping[str, int]) -> tuple[Stage, ...]:

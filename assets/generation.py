@@ -29,7 +29,7 @@ from assets.policy import load_policy, policy_seeds, trained_policy, write_promp
 from assets.recording import EpisodeTables, content_of
 from assets.seeds import read_seeds, seed_instructions
 from resources.language_models.roles import LanguageModels
-from resources.stores import Artefact, ArtefactStore, Draft, write_atomically
+from teams_dagster.core.files import write_atomically
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
 from teams_dagster.core.protocol import Asker, Role
@@ -45,6 +45,7 @@ from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.pricing.forecast import Expected
 from teams_dagster.report import pictures
 from teams_dagster.report.content import OperationAtStep
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
 
 FAILED = "failed"
@@ -62,7 +63,10 @@ FAILED = "failed"
     description="The policy steering the expert over this generation's seeds: every transition, accepted or not.",
 )
 def generated_instructions(
-    context: dg.AssetExecutionContext, config: GenerationConfig, store: ArtefactStore, models: LanguageModels
+    context: dg.AssetExecutionContext,
+    config: GenerationConfig,
+    store: dg.ResourceParam[ArtefactStore],
+    models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Run one episode from each seed of the generation. Made again, it follows its manifest and asks nothing anew."""
     with store.turn("generated_instructions", waiting=context.log.info):

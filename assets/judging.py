@@ -28,7 +28,6 @@ from assets.student_answers import (
     earlier_answers,
 )
 from resources.language_models.roles import LanguageModels
-from resources.stores import Artefact, ArtefactStore, Draft
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
 from teams_dagster.core.protocol import Purpose, Role
@@ -43,6 +42,7 @@ from teams_dagster.llm.engine import CallContext, Engine
 from teams_dagster.llm.ordered import AHEAD
 from teams_dagster.llm.progress import Progress
 from teams_dagster.pricing.forecast import Expected
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
 
 ORDERS = 2
@@ -76,7 +76,10 @@ class JudgeConfig(EvaluationConfig):
     " both orders, ties counted, length controlled, with 95% intervals that resample seeds.",
 )
 def judged_win_rate(
-    context: dg.AssetExecutionContext, config: JudgeConfig, store: ArtefactStore, models: LanguageModels
+    context: dg.AssetExecutionContext,
+    config: JudgeConfig,
+    store: dg.ResourceParam[ArtefactStore],
+    models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Let every model answer, ask the judge, and score what it says."""
     students, dataset = evaluated_models(store), store.current("instruction_dataset")

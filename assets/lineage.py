@@ -12,7 +12,6 @@ from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.manifests import generated_for, prompt_versions, read_manifest
 from assets.responses import accepted_of, expert_responses
 from resources.ledger import LedgerConnection
-from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import markdown_table
 from teams_dagster.dataset.answers import answer_transitions
@@ -22,6 +21,7 @@ from teams_dagster.lineage.records import Lineage
 from teams_dagster.lineage.replay import LedgerAsker, StoredDecisions, replay_samples, replay_transitions
 from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated, FeaturesChanged
 from teams_dagster.policy.embedding import EmbeddingUnavailable
+from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore, Draft
 from teams_dagster.store.verification import Verification
 
 LAST_GENERATION = dg.LastPartitionMapping()
@@ -44,7 +44,10 @@ SHOWN = 20
     " compared with its hashes and with the chain that seals it.",
 )
 def sample_lineage(
-    context: dg.AssetExecutionContext, config: AssetConfig, store: ArtefactStore, ledger: LedgerConnection
+    context: dg.AssetExecutionContext,
+    config: AssetConfig,
+    store: dg.ResourceParam[ArtefactStore],
+    ledger: LedgerConnection,
 ) -> dg.MaterializeResult:
     """Compare everything, then replay every generation. Fails with the first difference."""
     answered = [store.current("expert_responses", partition) for partition in store.partitions("expert_responses")]

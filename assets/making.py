@@ -1,24 +1,19 @@
-"""How every asset is made: look for the output of the same inputs, configuration and code; make it only when absent."""
+"""What is left of the earlier way to materialise an asset."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
 from assets.columns import lineage_of
-from resources.stores import Artefact, ArtefactStore, Draft, fingerprint
+from assets.materialize import DIGITS, OWNERS, AssetConfig, Output, output_of, reusable
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 
-OWNERS = ["team:data"]
+__all__ = ["OWNERS", "AssetConfig", "Output", "output_of"]
 
 UNANSWERED = "unanswered"
 """The fact that counts questions that failed for good: an output that has some is made again when asked for."""
-
-DIGITS = 4
-"""Decimals that the UI shows; artefacts keep all of them."""
 
 
 class NothingToRetry(ValueError):
@@ -27,56 +22,6 @@ class NothingToRetry(ValueError):
 
 class NothingAnswered(RuntimeError):
     """A step that asked, and got no answer at all."""
-
-
-class AssetConfig(dg.Config):
-    """Run configuration that every asset understands."""
-
-    force: bool = Field(default=False, description="Make the output again although one for the same inputs exists.")
-
-
-@dataclass(frozen=True)
-class Output:
-    """An output of an asset by what it is a function of, whether it was made yet or not."""
-
-    asset_key: str
-    partition_key: str | None
-    code_version: str
-    settings: Mapping[str, Any]
-    inputs: Mapping[str, str]
-
-    @property
-    def name(self) -> str:
-        """The fingerprint."""
-        return fingerprint(self.asset_key, self.code_version, self.settings, self.inputs)
-
-    def earlier(self, store: ArtefactStore) -> Artefact | None:
-        """The same output, where it was made before."""
-        return store.find(self.asset_key, self.name, self.partition_key)
-
-    def unfinished(self, store: ArtefactStore) -> Path:
-        """What an interrupted run left of it."""
-        return store.unfinished(self.asset_key, self.name, self.partition_key)
-
-
-def output_of(
-    asset: dg.AssetsDefinition,
-    config: AssetConfig,
-    inputs: Mapping[str, str],
-    *,
-    settings: Mapping[str, Any] | None = None,
-    partition_key: str | None = None,
-) -> Output:
-    """The output of `asset` for these inputs and settings (by default the whole of `config`)."""
-    if settings is None:
-        settings = config.model_dump(mode="json", exclude={"force"})
-    version = asset.code_versions_by_key[asset.key] or "0"
-    return Output(asset.key.to_user_string(), partition_key, version, dict(settings), dict(inputs))
-
-
-def reusable(config: AssetConfig, earlier: Artefact | None) -> Artefact | None:
-    """The output that would be reused: none when that is not wanted, or when questions stayed unanswered in it."""
-    return None if config.force or earlier is None or earlier.facts.get(UNANSWERED, 0) else earlier
 
 
 def make_or_reuse(

@@ -12,7 +12,7 @@ from assets.making import AssetConfig, NothingToRetry
 from assets.policy import load_policy
 from assets.seeds import read_seeds
 from resources.language_models.roles import LanguageModels
-from resources.stores import Artefact, ArtefactStore, write_atomically
+from teams_dagster.core.files import write_atomically
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.dataset.generation import (
@@ -24,6 +24,7 @@ from teams_dagster.dataset.generation import (
     replicas_for,
 )
 from teams_dagster.instructions.prompts import prompt
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 MANIFEST = "generation.json"
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from assets.evaluation import read_evaluation_scores
 from assets.models import MODEL, REPORT, card_of, student_path
 from resources.ledger import LedgerConnection
-from resources.stores import Artefact, ArtefactStore
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.hash_chain import head
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.model_card import ModelCard, Scored
@@ -41,7 +41,10 @@ class PushConfig(dg.Config):
 
 @dg.op(description="Add an adapter into its base's weights: one model that needs neither.")
 def merge_into_base(
-    context: dg.OpExecutionContext, config: MergeConfig, store: ArtefactStore, ledger: LedgerConnection
+    context: dg.OpExecutionContext,
+    config: MergeConfig,
+    store: dg.ResourceParam[ArtefactStore],
+    ledger: LedgerConnection,
 ) -> None:
     """Raises FileExistsError where the folder holds something."""
     adapter = store.current(f"{config.model}_model")
@@ -57,7 +60,7 @@ def merge_into_base(
 
 @dg.op(description="Send a trained model with its card to the Hugging Face Hub.")
 def send_to_hub(
-    context: dg.OpExecutionContext, config: PushConfig, store: ArtefactStore, ledger: LedgerConnection
+    context: dg.OpExecutionContext, config: PushConfig, store: dg.ResourceParam[ArtefactStore], ledger: LedgerConnection
 ) -> None:
     """Needs HF_TOKEN. Raises CannotPush with what the hub said."""
     import shutil

@@ -16,11 +16,11 @@ from assets.dataset import instruction_dataset
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.training import train_in_script
 from resources.language_models.roles import LanguageModels
-from resources.stores import Artefact, ArtefactStore, Draft, hash_of_folder
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import as_markdown_image
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.provenance import LINEAGE
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft, hash_of_folder
 from teams_dagster.store.tables import write_table
 from teams_dagster.student.adapter_config import AdapterConfig, AdapterKind, departures_from_paper, too_few_updates
 from teams_dagster.student.model_card import ModelCard
@@ -43,7 +43,10 @@ class BaseConfig(AssetConfig):
     description="The student before training: the model TEAMS_STUDENT names, or a tiny one pre-trained on the spot.",
 )
 def base_model(
-    context: dg.AssetExecutionContext, config: BaseConfig, store: ArtefactStore, models: LanguageModels
+    context: dg.AssetExecutionContext,
+    config: BaseConfig,
+    store: dg.ResourceParam[ArtefactStore],
+    models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Point at the configured student, or pre-train the embedded one."""
     student = models.settings().student
@@ -108,7 +111,7 @@ def student_path(base: Artefact) -> str:
     description="A LoRA adapter of the base, trained on the dataset's training side with loss on the response only.",
 )
 def lora_model(
-    context: dg.AssetExecutionContext, config: AdapterSettings, store: ArtefactStore
+    context: dg.AssetExecutionContext, config: AdapterSettings, store: dg.ResourceParam[ArtefactStore]
 ) -> dg.MaterializeResult:
     """Train the LoRA adapter."""
     return _train(context, config, store, "lora")
@@ -124,7 +127,7 @@ def lora_model(
     description="A QLoRA adapter: the same on the base's weights in 4 bits (NF4).",
 )
 def qlora_model(
-    context: dg.AssetExecutionContext, config: AdapterSettings, store: ArtefactStore
+    context: dg.AssetExecutionContext, config: AdapterSettings, store: dg.ResourceParam[ArtefactStore]
 ) -> dg.MaterializeResult:
     """Train the QLoRA adapter."""
     return _train(context, config, store, "qlora")

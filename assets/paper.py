@@ -14,7 +14,6 @@ from assets.evaluation import evaluation_scores, privacy_audit, read_evaluation_
 from assets.judging import judged_win_rate, read_win_rates
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from assets.uniform_arm.scores import AGAINST_LORA, OWN_SIDE, uniform_scores
-from resources.stores import Artefact, ArtefactStore, Draft
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import markdown_table
 from teams_dagster.core.text import NANO
@@ -38,6 +37,7 @@ from teams_dagster.evaluation.privacy import LOSS
 from teams_dagster.evaluation.scores import CHOICE, HELD_OUT
 from teams_dagster.evaluation.statistics import normal_interval
 from teams_dagster.report.paper import paper_cell
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
 
 TABLE = "paper_table"
@@ -69,7 +69,9 @@ SCORED = {
     description="What the paper reports, each number with its source, and beside it dataset size, queries, cost, scores"
     " and membership inference of the base, the adapters and, where it was made, the uniform arm.",
 )
-def paper_table(context: dg.AssetExecutionContext, config: AssetConfig, store: ArtefactStore) -> dg.MaterializeResult:
+def paper_table(
+    context: dg.AssetExecutionContext, config: AssetConfig, store: dg.ResourceParam[ArtefactStore]
+) -> dg.MaterializeResult:
     """Read what is stored; ask and train nothing."""
     read = {key: store.current(key) for key in READ}
     arm = _arm(store, read["evaluation_scores"])

@@ -18,7 +18,6 @@ from assets.policy_config import PolicyConfig, roles_of
 from assets.recording import CHECKPOINT, merge_parts, recording, training_parts
 from assets.seeds import read_clusters, read_seeds, seed_instructions
 from resources.language_models.roles import LanguageModels
-from resources.stores import Artefact, ArtefactStore, Draft
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
@@ -35,6 +34,7 @@ from teams_dagster.policy.config import TrainingConfig, most_branches
 from teams_dagster.policy.encoder import encoder
 from teams_dagster.policy.tally import is_flat
 from teams_dagster.pricing.forecast import Expected
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
 
 NUMBERS = (
@@ -62,7 +62,10 @@ NUMBERS = (
     " operation mix.",
 )
 def trained_policy(
-    context: dg.AssetExecutionContext, config: PolicyConfig, store: ArtefactStore, models: LanguageModels
+    context: dg.AssetExecutionContext,
+    config: PolicyConfig,
+    store: dg.ResourceParam[ArtefactStore],
+    models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Train on the policy's side of the seeds. An interrupted training continues after its last iteration."""
     seeds, training = store.current("seed_instructions"), config.training()

@@ -14,11 +14,12 @@ from assets.paper import paper_table, read_paper_table
 from assets.policy import load_policy
 from assets.report_dataset import MadeGeneration, dataset_results
 from resources.ledger import LedgerConnection
-from resources.stores import Artefact, ArtefactStore, Draft, write_atomically
+from teams_dagster.core.files import write_atomically
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.report import content
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 
 PAGE = "report.html"
 
@@ -42,7 +43,10 @@ _POLICY_ASSETS = ("trained_policy", "policy_comparison")
     description="One self-contained HTML page: the policy, the dataset, the models, their scores, what it all cost.",
 )
 def report(
-    context: dg.AssetExecutionContext, config: AssetConfig, store: ArtefactStore, ledger: LedgerConnection
+    context: dg.AssetExecutionContext,
+    config: AssetConfig,
+    store: dg.ResourceParam[ArtefactStore],
+    ledger: LedgerConnection,
 ) -> dg.MaterializeResult:
     """Gather what every stage recorded, render the page, and publish the read model with the models and scores."""
     inputs = {

@@ -10,9 +10,9 @@ from assets.accounting import read_costs
 from assets.arms import TRAINED_ARM
 from assets.funnel import yield_funnel
 from assets.manifests import generated_for, read_manifest
-from resources.stores import Artefact, ArtefactStore
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.report import content
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 if TYPE_CHECKING:
     import duckdb

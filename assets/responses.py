@@ -29,7 +29,6 @@ from assets.partitions import GENERATIONS
 from assets.policy import write_prompts
 from assets.recording import AT_ONCE, content_of
 from resources.language_models.roles import LanguageModels
-from resources.stores import Artefact, ArtefactMissing, ArtefactStore, Draft
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.markdown import markdown_table
 from teams_dagster.core.protocol import Role
@@ -41,6 +40,7 @@ from teams_dagster.llm.engine import CallContext, Engine
 from teams_dagster.llm.ordered import AHEAD
 from teams_dagster.llm.progress import Progress
 from teams_dagster.pricing.forecast import Expected
+from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore, Draft
 from teams_dagster.store.tables import TableWriter
 
 SHOWN = 5
@@ -67,7 +67,10 @@ class ResponsesConfig(AssetConfig):
     description="The expert's answer to every accepted instruction; rejected answers are kept with their reason.",
 )
 def expert_responses(
-    context: dg.AssetExecutionContext, config: ResponsesConfig, store: ArtefactStore, models: LanguageModels
+    context: dg.AssetExecutionContext,
+    config: ResponsesConfig,
+    store: dg.ResourceParam[ArtefactStore],
+    models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Ask the expert to answer each accepted instruction of the generation."""
     return answer_generation(context, config, store, models, TRAINED_ARM)

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 from assets.columns import table_columns
 from assets.making import OWNERS, AssetConfig, make_or_reuse
 from resources.language_models.roles import LanguageModels
-from resources.stores import Artefact, ArtefactStore, Draft
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.markdown import markdown_table
@@ -18,6 +17,7 @@ from teams_dagster.instructions.seed_files import texts_in
 from teams_dagster.instructions.seed_splits import seed_clusters
 from teams_dagster.instructions.seeds import Seed, load_seeds, scripts, shipped_seeds_path
 from teams_dagster.settings import Settings
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
 
 SHOWN = 20
@@ -32,7 +32,10 @@ SHOWN = 20
     description="Validated, de-duplicated, decontaminated seed instructions; every refused row with its reason.",
 )
 def seed_instructions(
-    context: dg.AssetExecutionContext, config: AssetConfig, store: ArtefactStore, models: LanguageModels
+    context: dg.AssetExecutionContext,
+    config: AssetConfig,
+    store: dg.ResourceParam[ArtefactStore],
+    models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Read the seed file that `TEAMS_SEEDS` names, or the seeds that the product ships."""
     path, evaluation_texts = seed_sources(models.settings())

@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from assets.recording import AT_ONCE
-from resources.stores import Artefact
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.signatures import StoredSignatures, signatures_version, store_signatures
+from teams_dagster.store.artefact_store import Artefact
 
 SIGNATURES = "signatures"
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from assets.models import MODEL, student_path
-from resources.stores import Artefact, ArtefactStore
 from teams_dagster.dataset.sample import Example
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 if TYPE_CHECKING:
     from teams_dagster.student.answering import StudentAnswer

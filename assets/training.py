@@ -13,7 +13,7 @@ import dagster as dg
 
 from assets.adapter_settings import AdapterSettings
 from assets.dataset import dataset_file
-from resources.stores import Artefact
+from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.failures import why_it_ended
 from teams_dagster.student.request import CHECKPOINTS, FAILURE, MODEL, REPORT, WORKING_FILES, TrainingRequest

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from resources.stores import ArtefactStore
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.settings import load_settings
+from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.artefacts import stored_artefacts
 from teams_dagster.store.comparing import TableDifference, compare_read_model
 from teams_dagster.store.integrity import RecordedHead, verify_storage

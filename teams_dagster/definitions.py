@@ -7,14 +7,14 @@ from assets import checks
 from resources.console import console
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
-from resources.stores import ArtefactStore
+from resources.stores import ArtefactStoreResource
 from teams_dagster.automation import JOBS, SCHEDULES, SENSORS
 from teams_dagster.settings import Settings, load_settings
 
 
 def definitions(settings: Settings) -> dg.Definitions:
     """The whole code location for these settings."""
-    store = ArtefactStore(data_dir=str(settings.data_dir))
+    store = ArtefactStoreResource(data_dir=str(settings.data_dir))
     ledger = LedgerConnection(root=str(settings.root), store=store)
     return dg.Definitions(
         assets=dg.load_assets_from_package_module(assets),

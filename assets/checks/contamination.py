@@ -13,10 +13,10 @@ from assets.checks.stored import examples_in
 from assets.checks.verdicts import needs_output, not_run, verdict, warning
 from assets.seeds import read_seeds
 from resources.language_models.roles import LanguageModels
-from resources.stores import Artefact, ArtefactStore
 from teams_dagster.dataset.quality.contamination import StoredText, overlaps
 from teams_dagster.instructions.ngrams import NGRAM_WORDS, PARAPHRASE_WORDS
 from teams_dagster.instructions.seed_files import SeedFileError
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 SHOWN = 5
 
@@ -42,7 +42,7 @@ def _contamination_check(
         description=f"No stored text has {size} words in a row of a file in TEAMS_EVALUATION_SETS.",
     )
     @needs_output
-    def share_no_words(store: ArtefactStore, models: LanguageModels) -> dg.AssetCheckResult:
+    def share_no_words(store: dg.ResourceParam[ArtefactStore], models: LanguageModels) -> dg.AssetCheckResult:
         artefact, files = store.current(asset_key), models.settings().evaluation_sets
         if not files:
             return not_run("TEAMS_EVALUATION_SETS names no file that models are scored on")

@@ -7,10 +7,10 @@ from assets.checks.stored import NOTHING_KEPT, examples_in, generations_of
 from assets.checks.verdicts import needs_output, not_run, verdict, warning
 from assets.dataset import FILES, read_examples, read_samples
 from assets.seeds import read_seeds
-from resources.stores import ArtefactStore
 from teams_dagster.dataset.quality.duplicates import find_repetition
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.instructions.near_duplicates import same_text_key
+from teams_dagster.store.artefact_store import ArtefactStore
 
 MOST_REPEATED = 0.5
 """Above this share of kept samples that the dataset holds already, half of a generation's money bought nothing."""
@@ -20,7 +20,7 @@ MOST_REPEATED = 0.5
     asset="instruction_dataset", blocking=True, description="No seed and no text is on two sides of the split."
 )
 @needs_output
-def splits_are_apart(store: ArtefactStore) -> dg.AssetCheckResult:
+def splits_are_apart(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A held-out score means nothing where the student has seen the question."""
     dataset = store.current("instruction_dataset")
     seeds: dict[str, str] = {}
@@ -36,7 +36,7 @@ def splits_are_apart(store: ArtefactStore) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset="instruction_dataset", description="The dataset holds every generation as it is now.")
 @needs_output
-def dataset_is_up_to_date(store: ArtefactStore) -> dg.AssetCheckResult:
+def dataset_is_up_to_date(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A generation that was made again changes the dataset only when the dataset is made again too."""
     inputs = store.current("instruction_dataset").manifest["inputs"]
     stale = [
@@ -56,7 +56,7 @@ def dataset_is_up_to_date(store: ArtefactStore) -> dg.AssetCheckResult:
     asset="instruction_dataset", blocking=True, description="The exported files hold what the manifest says."
 )
 @needs_output
-def files_are_whole(store: ArtefactStore) -> dg.AssetCheckResult:
+def files_are_whole(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A file that somebody edited or cut is found before a model is trained on it."""
     dataset = store.current("instruction_dataset")
     counts = {split: pq.read_metadata(dataset.path(f"{FILES}/{split}.parquet")).num_rows for split in SPLITS}
@@ -72,7 +72,7 @@ def files_are_whole(store: ArtefactStore) -> dg.AssetCheckResult:
     description="The embedded student's texts share no 13 words in a row with seeds or samples.",
 )
 @needs_output
-def student_has_not_seen_the_dataset(store: ArtefactStore) -> dg.AssetCheckResult:
+def student_has_not_seen_the_dataset(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A base that was pre-trained on the questions would be scored on its memory."""
     from teams_dagster.student.corpus import contaminated
 
@@ -90,7 +90,7 @@ def student_has_not_seen_the_dataset(store: ArtefactStore) -> dg.AssetCheckResul
     description="No example repeats another, within a generation or across; the latest generation brings new ones.",
 )
 @needs_output
-def dataset_repeats_nothing(store: ArtefactStore) -> dg.AssetCheckResult:
+def dataset_repeats_nothing(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A repeated example weighs twice; a generation that repeats the earlier ones was paid for in vain."""
     dataset, answered = store.current("instruction_dataset"), generations_of(store, "expert_responses")
     samples = (sample for responses in answered for sample in read_samples(responses))

@@ -8,10 +8,10 @@ from assets.checks.stored import answered_generations, generations_of
 from assets.checks.verdicts import needs_output, not_run, warning
 from assets.manifests import read_manifest
 from resources.ledger import LedgerConnection
-from resources.stores import Artefact, ArtefactStore
 from teams_dagster.dataset.quality.drift import ANSWERS, EDITS, Measure, TooFewSeeds, changed_inputs, drifts
 from teams_dagster.dataset.quality.totals import Totals, answer_totals, edit_totals
 from teams_dagster.ledger.costs import costs_of
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 ONE_GENERATION = "there is one generation: nothing to compare it with"
 
@@ -21,7 +21,7 @@ ONE_GENERATION = "there is one generation: nothing to compare it with"
     description="The latest generation's operations, lengths, rewards and acceptance are those of the earlier ones.",
 )
 @needs_output
-def edits_do_not_drift(store: ArtefactStore) -> dg.AssetCheckResult:
+def edits_do_not_drift(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A model that a provider changed behind its name shows itself here first."""
     generations = generations_of(store, "generated_instructions")
     if len(generations) == 1:
@@ -35,7 +35,7 @@ def edits_do_not_drift(store: ArtefactStore) -> dg.AssetCheckResult:
     description="The latest generation's answers are as long, as often kept and as dear as those of the earlier ones.",
 )
 @needs_output
-def answers_do_not_drift(store: ArtefactStore, ledger: LedgerConnection) -> dg.AssetCheckResult:
+def answers_do_not_drift(store: dg.ResourceParam[ArtefactStore], ledger: LedgerConnection) -> dg.AssetCheckResult:
     """What a kept sample takes decides what the next generation will cost."""
     generations = list(answered_generations(store))
     if len(generations) == 1:

@@ -9,8 +9,8 @@ from assets.checks.stored import generations_of
 from assets.checks.verdicts import needs_output, verdict
 from assets.manifests import generated_for
 from resources.ledger import LedgerConnection
-from resources.stores import Artefact, ArtefactStore
 from teams_dagster.ledger.costs import answered_requests
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 LEAST_ACCEPTED = 0.05
 """Below this share of accepted rewrites, a generation buys mostly nothing."""
@@ -27,7 +27,7 @@ def _named(artefacts: list[Artefact]) -> str:
 
 @dg.asset_check(asset="generated_instructions", blocking=True, description="Rewrites are accepted often enough.")
 @needs_output
-def rewrites_are_accepted(store: ArtefactStore) -> dg.AssetCheckResult:
+def rewrites_are_accepted(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """Next to nothing accepted means a broken expert, reviewer or policy: stop before answers are bought."""
     generations = generations_of(store, "generated_instructions")
     poor = [g for g in generations if g.facts["accepted"] < LEAST_ACCEPTED * max(1, g.facts["transitions"])]
@@ -43,7 +43,9 @@ def rewrites_are_accepted(store: ArtefactStore) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset="generated_instructions", description="Every question of a transition is answered on the ledger.")
 @needs_output
-def transitions_are_on_the_ledger(store: ArtefactStore, ledger: LedgerConnection) -> dg.AssetCheckResult:
+def transitions_are_on_the_ledger(
+    store: dg.ResourceParam[ArtefactStore], ledger: LedgerConnection
+) -> dg.AssetCheckResult:
     """A transition that names a request the ledger does not know cannot be audited."""
     missing: list[str] = []
     with ledger.open() as opened:
@@ -61,7 +63,7 @@ def _request_ids(generation: Artefact) -> Iterator[set[str]]:
 
 @dg.asset_check(asset="expert_responses", blocking=True, description="Every accepted instruction has its sample.")
 @needs_output
-def every_instruction_has_a_sample(store: ArtefactStore) -> dg.AssetCheckResult:
+def every_instruction_has_a_sample(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """Asked = kept + each named cause."""
     wrong = []
     for responses in generations_of(store, "expert_responses"):
@@ -74,7 +76,7 @@ def every_instruction_has_a_sample(store: ArtefactStore) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset="expert_responses", blocking=True, description="Most answers are usable.")
 @needs_output
-def answers_are_kept(store: ArtefactStore) -> dg.AssetCheckResult:
+def answers_are_kept(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A wrong template or an overcautious model shows itself as refusals."""
     generations = generations_of(store, "expert_responses")
     poor = [g for g in generations if g.facts["kept"] < LEAST_KEPT * max(1, g.facts["samples"])]

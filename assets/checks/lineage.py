@@ -9,12 +9,12 @@ from assets.checks.stored import generations_of
 from assets.checks.verdicts import needs_output, not_run, verdict, warning
 from assets.manifests import generated_for, read_manifest
 from resources.ledger import LedgerConnection
-from resources.stores import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.quality.chains import StoredGeneration, chain_faults
 from teams_dagster.ledger.costs import answered_requests
 from teams_dagster.ledger.database import LedgerError
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.store.comparing import SourcesMoved
 from teams_dagster.store.publishing import NotNow
 from teams_dagster.store.read_model import UP_TO_DATE
@@ -28,7 +28,7 @@ SHOWN = 10
     " prompts, of a stored generation.",
 )
 @needs_output
-def every_chain_is_complete(store: ArtefactStore, ledger: LedgerConnection) -> dg.AssetCheckResult:
+def every_chain_is_complete(store: dg.ResourceParam[ArtefactStore], ledger: LedgerConnection) -> dg.AssetCheckResult:
     """Complete, whether it can be replayed by this version of the code or not."""
     faults, samples = [], 0
     with ledger.open() as opened:
@@ -46,7 +46,7 @@ def every_chain_is_complete(store: ArtefactStore, ledger: LedgerConnection) -> d
 
 @dg.asset_check(asset="sample_lineage", description="Every sample was replayed from the ledger.")
 @needs_output
-def every_sample_is_verified(store: ArtefactStore) -> dg.AssetCheckResult:
+def every_sample_is_verified(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """What could not be replayed is counted, never passed."""
     facts = store.current("sample_lineage").facts
     unverified = sum(facts["not_verified"].values())

@@ -7,7 +7,7 @@ from assets.dataset import read_examples
 from assets.evaluation import ADAPTERS, read_evaluation_scores, read_privacy
 from assets.judging import read_win_rates
 from assets.models import MODEL, student_path
-from resources.stores import ArtefactStore
+from teams_dagster.store.artefact_store import ArtefactStore
 
 MOST_UNCLEAR = 0.05
 """Of a judge's verdicts."""
@@ -21,7 +21,7 @@ def _adapter_check(name: str) -> dg.AssetChecksDefinition:
         asset=f"{name}_model", name=f"{name}_adapter_answers", description="The adapter loads on the base and answers."
     )
     @needs_output
-    def adapter_answers(store: ArtefactStore) -> dg.AssetCheckResult:
+    def adapter_answers(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
         from teams_dagster.student.generation import respond
         from teams_dagster.student.loading import load_adapter
 
@@ -58,7 +58,7 @@ def _better_check(name: str, reference: str) -> dg.AssetChecksDefinition:
         description=f"On held-out seeds the adapter's loss is below that of {told}, beyond two standard errors.",
     )
     @needs_output
-    def better_than(store: ArtefactStore) -> dg.AssetCheckResult:
+    def better_than(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
         scores = read_evaluation_scores(store.current("evaluation_scores"))
         score = next((s for s in scores if (s.model, s.metric) == (name, f"heldout_loss_vs_{reference}")), None)
         if score is None:
@@ -81,7 +81,7 @@ def _choice_check(name: str) -> dg.AssetChecksDefinition:
         " standard errors.",
     )
     @needs_output
-    def chooses_as_well(store: ArtefactStore) -> dg.AssetCheckResult:
+    def chooses_as_well(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
         scores = read_evaluation_scores(store.current("evaluation_scores"))
         score = next(s for s in scores if (s.model, s.metric) == (name, "choice_accuracy_vs_base"))
         if score.stderr is None:
@@ -101,7 +101,7 @@ def _parity_check(name: str) -> dg.AssetChecksDefinition:
         description="Chat template, special tokens and end token are those of training, token by token.",
     )
     @needs_output
-    def asked_as_trained(store: ArtefactStore) -> dg.AssetCheckResult:
+    def asked_as_trained(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
         from teams_dagster.student.loading import Recipe
         from teams_dagster.student.parity import parity_faults
 
@@ -130,7 +130,7 @@ lora_chooses_as_well_as_base, qlora_chooses_as_well_as_base = (_choice_check(nam
 
 @dg.asset_check(asset="qlora_model", description="The QLoRA adapter's base really was in 4 bits.")
 @needs_output
-def qlora_base_is_in_four_bits(store: ArtefactStore) -> dg.AssetCheckResult:
+def qlora_base_is_in_four_bits(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A silent fall back to full precision would make the comparison with LoRA meaningless."""
     proof = store.current("qlora_model").facts["four_bit"]
     bits = 8 * proof["packed_bytes"] / proof["weights"]
@@ -143,7 +143,7 @@ def qlora_base_is_in_four_bits(store: ArtefactStore) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset="privacy_audit", description="The adapters leak no more than the base, beyond the interval.")
 @needs_output
-def adapters_do_not_leak(store: ArtefactStore) -> dg.AssetCheckResult:
+def adapters_do_not_leak(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """Members of the training side should not stand out to any of the attacks."""
     results = [r for r in read_privacy(store.current("privacy_audit")) if r.model != "base"]
     leaking = [r.model for r in results if r.minus_base_low > 0]
@@ -160,7 +160,7 @@ def adapters_do_not_leak(store: ArtefactStore) -> dg.AssetCheckResult:
     " unclear, and at most a third of the pairs contradictory.",
 )
 @needs_output
-def judge_agrees_with_itself(store: ArtefactStore) -> dg.AssetCheckResult:
+def judge_agrees_with_itself(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A win rate by a judge that looks at the place of an answer says nothing of the answer."""
     rates = read_win_rates(store.current("judged_win_rate"))
     pairs = sum(rate.pairs for rate in rates)

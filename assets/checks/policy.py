@@ -5,13 +5,13 @@ import numpy as np
 
 from assets.checks.verdicts import needs_output, verdict, warning
 from assets.policy import load_policy, policy_seeds
-from resources.stores import ArtefactStore
 from teams_dagster.environment.transition import start
+from teams_dagster.store.artefact_store import ArtefactStore
 
 
 @dg.asset_check(asset="trained_policy", blocking=True, description="The policy loads and gives distributions.")
 @needs_output
-def policy_acts(store: ArtefactStore) -> dg.AssetCheckResult:
+def policy_acts(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A broken policy would spend a generation's money on noise."""
     artefact = store.current("trained_policy")
     try:
@@ -26,7 +26,7 @@ def policy_acts(store: ArtefactStore) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset="trained_policy", description="The reward varies, so there is something to learn.")
 @needs_output
-def reward_is_not_flat(store: ArtefactStore) -> dg.AssetCheckResult:
+def reward_is_not_flat(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """Where any edit is accepted, no policy can beat another."""
     facts = store.current("trained_policy").facts
     return warning(
@@ -38,7 +38,7 @@ def reward_is_not_flat(store: ArtefactStore) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset="policy_comparison", description="On held-out seeds the policy beats uniform, interval and all.")
 @needs_output
-def policy_beats_uniform(store: ArtefactStore) -> dg.AssetCheckResult:
+def policy_beats_uniform(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """Otherwise the same money is better spent on drawing operations at random."""
     import pyarrow.parquet as pq
 

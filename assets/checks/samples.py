@@ -4,8 +4,8 @@ import dagster as dg
 
 from assets.checks.stored import NOTHING_KEPT, answered_generations
 from assets.checks.verdicts import needs_output, not_run, verdict, warning
-from resources.stores import ArtefactStore
 from teams_dagster.dataset.quality.answers import FEWEST_WORDS, KeptTexts, kept_texts
+from teams_dagster.store.artefact_store import ArtefactStore
 
 MOST_DECLINING = 0.02
 """Above one kept answer in fifty that declines, a student learns to decline what it was asked."""
@@ -36,7 +36,7 @@ def _sentence(found: dict[str, KeptTexts], kind: str) -> str:
 
 @dg.asset_check(asset="expert_responses", description="No kept sample has words of the prompts it was made with.")
 @needs_output
-def no_prompt_words_leaked(store: ArtefactStore) -> dg.AssetCheckResult:
+def no_prompt_words_leaked(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A student that is trained on our prompts' words writes them."""
     found = _read(store)
     if not any(texts.kept for texts in found.values()):
@@ -54,7 +54,7 @@ def no_prompt_words_leaked(store: ArtefactStore) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset="expert_responses", description="Few kept answers decline the task or are a word or two.")
 @needs_output
-def kept_answers_answer(store: ArtefactStore) -> dg.AssetCheckResult:
+def kept_answers_answer(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """The elimination rules know short apologies; a model that declines at length passes them."""
     found = _read(store)
     if not any(texts.kept for texts in found.values()):

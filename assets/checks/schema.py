@@ -5,8 +5,8 @@ from pathlib import PurePath
 import dagster as dg
 
 from assets.checks.verdicts import needs_output, verdict
-from resources.stores import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.dataset.quality.tables import table_faults
+from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.store.tables import TABLES
 
 ASSETS = (
@@ -39,7 +39,7 @@ def _schema_check(asset_key: str) -> dg.AssetChecksDefinition:
         description="Columns and types are those of the tables, required values are there, ids are ids.",
     )
     @needs_output
-    def tables_fit_their_schema(store: ArtefactStore) -> dg.AssetCheckResult:
+    def tables_fit_their_schema(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
         """A table that was written by hand or by other software would break SQL and lineage later, elsewhere."""
         faults, files = [], 0
         for artefact in _current(store, asset_key):

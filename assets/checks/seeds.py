@@ -5,8 +5,8 @@ import dagster as dg
 from assets.checks.verdicts import needs_output, verdict, warning
 from assets.policy import policy_seeds
 from assets.seeds import read_clusters
-from resources.stores import ArtefactStore
 from teams_dagster.instructions.seed_splits import EmptySplitError, dataset_sides
+from teams_dagster.store.artefact_store import ArtefactStore
 
 MOST_REFUSED = 0.5
 """Above this share of refused rows, the file is probably not what somebody meant to use."""
@@ -14,7 +14,7 @@ MOST_REFUSED = 0.5
 
 @dg.asset_check(asset="seed_instructions", blocking=True, description="Every split of the seeds has seeds in it.")
 @needs_output
-def seeds_fill_every_split(store: ArtefactStore) -> dg.AssetCheckResult:
+def seeds_fill_every_split(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """Too few seeds would leave the policy or the student nothing to be tested on."""
     artefact = store.current("seed_instructions")
     try:
@@ -31,7 +31,7 @@ def seeds_fill_every_split(store: ArtefactStore) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset="seed_instructions", description="Most rows of the seed file are usable.")
 @needs_output
-def few_rows_are_refused(store: ArtefactStore) -> dg.AssetCheckResult:
+def few_rows_are_refused(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A file with the wrong columns or encoding shows itself here."""
     facts = store.current("seed_instructions").facts
     share = facts["refused"] / (facts["refused"] + facts["seeds"])

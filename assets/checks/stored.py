@@ -6,10 +6,10 @@ import pyarrow.parquet as pq
 
 from assets.dataset import FILES
 from assets.manifests import generated_for
-from resources.stores import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.splits import SPLITS
+from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 
 ROWS_AT_ONCE = 1_000
 

@@ -7,7 +7,7 @@ from assets.arms import TRAINED_ARM, UNIFORM_ARM
 from assets.checks.stored import generations_of
 from assets.checks.verdicts import needs_output, verdict, warning
 from assets.manifests import read_manifest
-from resources.stores import Artefact, ArtefactStore
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 LEFT_UNASKED = 1
 """A rewrite and its review are not divided: the last question may stay unasked."""
@@ -18,7 +18,7 @@ LEFT_UNASKED = 1
     description="Beside every generation uniform asked as many questions, of the same seeds, models and prompts.",
 )
 @needs_output
-def arms_ask_the_same(store: ArtefactStore) -> dg.AssetCheckResult:
+def arms_ask_the_same(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A difference between the students may come from the policy alone."""
     said, figures = [], {}
     for uniform in generations_of(store, UNIFORM_ARM.instructions):
@@ -55,7 +55,7 @@ def _differing(trained: Artefact, uniform: Artefact) -> list[str]:
     description="No sample is in both arms' datasets, and no seed is on different sides of them.",
 )
 @needs_output
-def arms_are_apart(store: ArtefactStore) -> dg.AssetCheckResult:
+def arms_are_apart(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """The same text may be made twice; a sample may not, nor may a seed be held out for one student alone."""
     trained, uniform = (_members(store.current(arm.dataset)) for arm in (TRAINED_ARM, UNIFORM_ARM))
     shared = sorted(trained.keys() & uniform.keys())

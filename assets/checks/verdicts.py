@@ -6,8 +6,8 @@ from typing import Any
 
 import dagster as dg
 
-from resources.stores import ArtefactMissing
 from teams_dagster.core.text import shorten, visible
+from teams_dagster.store.artefact_store import ArtefactMissing
 
 LONGEST_FINDING = 4_000
 """Characters; the metadata has more examples."""

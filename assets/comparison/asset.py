@@ -20,7 +20,6 @@ from assets.policy_config import roles_of
 from assets.recording import PARTS, EpisodeTables, merge_parts, part_folder
 from assets.seeds import seed_instructions
 from resources.language_models.roles import LanguageModels
-from resources.stores import Artefact, ArtefactStore, Draft
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
@@ -36,6 +35,7 @@ from teams_dagster.policy.comparison.contenders import TRAINED, baseline_contend
 from teams_dagster.policy.comparison.playing import SeedPlay
 from teams_dagster.policy.comparison.scores import Score
 from teams_dagster.report.policy_scores import differences_table, pay_off_lines, policies_table, raw_table
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
 
 PLAYS = "comparison"
@@ -64,7 +64,10 @@ PICTURED = ("accepted_per_query", "accepted_per_episode", "distinct_accepted_per
     " trained on, at an equal number of questions, with paired 95% intervals. Nothing paid depends on it.",
 )
 def policy_comparison(
-    context: dg.AssetExecutionContext, config: ComparisonSettings, store: ArtefactStore, models: LanguageModels
+    context: dg.AssetExecutionContext,
+    config: ComparisonSettings,
+    store: dg.ResourceParam[ArtefactStore],
+    models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Train what is compared besides the deployed policy, play every policy on the held-out seeds, and score it."""
     seeds, policy = store.current("seed_instructions"), store.current("trained_policy")

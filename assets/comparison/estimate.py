@@ -5,7 +5,6 @@ from math import ceil
 from assets.comparison.config import ComparisonPlan
 from assets.expectations import UNTRAINED, guiding, last_pace, paces_of, rewriting, still_open
 from resources.language_models.roles import LanguageModels
-from resources.stores import Artefact, ArtefactStore
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.core.protocol import Role
@@ -16,6 +15,7 @@ from teams_dagster.policy.baselines import CEILING, GUIDE, LOOK_AHEAD, baselines
 from teams_dagster.policy.comparison.playing import Allowance
 from teams_dagster.policy.config import TrainingConfig, most_branches
 from teams_dagster.pricing.forecast import Expected
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 
 def comparison_questions(

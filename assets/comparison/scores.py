@@ -8,7 +8,6 @@ import numpy as np
 from assets.answers_cost import answers_of, price_list
 from assets.comparison.config import ComparisonPlan
 from resources.language_models.roles import LanguageModels
-from resources.stores import Artefact
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.break_even import IN_DOLLARS, IN_QUESTIONS, samples_to_pay_off
@@ -17,6 +16,7 @@ from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.policy.comparison.distinctness import METRICS, Measure, distinctness
 from teams_dagster.policy.comparison.playing import SeedPlay
 from teams_dagster.policy.comparison.scores import Score, interval
+from teams_dagster.store.artefact_store import Artefact
 
 PRICED = (TRAINED, UNIFORM)
 

@@ -8,7 +8,7 @@ from assets.columns import UNIFORM_ADAPTER, table_columns
 from assets.making import OWNERS, AssetConfig
 from assets.models import base_model, lora_model, train_adapter
 from assets.uniform_arm.dataset import uniform_dataset
-from resources.stores import Artefact, ArtefactStore
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 
 @dg.asset(
@@ -21,7 +21,9 @@ from resources.stores import Artefact, ArtefactStore
     description="A LoRA adapter of the same base with lora_model's settings, seed and number of updates, trained on the"
     " uniform arm's dataset.",
 )
-def lora_uniform(context: dg.AssetExecutionContext, config: AssetConfig, store: ArtefactStore) -> dg.MaterializeResult:
+def lora_uniform(
+    context: dg.AssetExecutionContext, config: AssetConfig, store: dg.ResourceParam[ArtefactStore]
+) -> dg.MaterializeResult:
     """Train the arm's adapter. Settings are those of the current lora_model, which has to be there."""
     lora = store.current("lora_model")
     settings = settings_of(lora).model_copy(update={"force": config.force})

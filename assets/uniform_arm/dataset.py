@@ -9,7 +9,7 @@ from assets.making import OWNERS, AssetConfig
 from assets.uniform_arm.responses import uniform_responses
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
-from resources.stores import ArtefactStore
+from teams_dagster.store.artefact_store import ArtefactStore
 
 
 @dg.asset(
@@ -25,7 +25,7 @@ from resources.stores import ArtefactStore
 def uniform_dataset(
     context: dg.AssetExecutionContext,
     config: AssetConfig,
-    store: ArtefactStore,
+    store: dg.ResourceParam[ArtefactStore],
     models: LanguageModels,
     ledger: LedgerConnection,
 ) -> dg.MaterializeResult:

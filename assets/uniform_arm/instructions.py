@@ -22,7 +22,6 @@ from assets.making import OWNERS, AssetConfig, Output, output_of
 from assets.manifests import read_manifest
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
-from resources.stores import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Asker, Role
 from teams_dagster.dataset.generation import GenerationManifest
@@ -31,6 +30,7 @@ from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, Episod
 from teams_dagster.policy.baselines import UNIFORM, Uniform, baseline_version
 from teams_dagster.policy.comparison.equal_questions import MOST_ASKED, play_until_asked
 from teams_dagster.pricing.forecast import Expected
+from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 
 ROUND_STRIDE = 1_000_000
 """How far the replicas of a seed's further episodes lie from those of its first: beyond any generation's."""
@@ -51,7 +51,10 @@ STEADY = replace(UNTRAINED, rewrites=float(HORIZON), new_rewrites=float(HORIZON)
     " same models, prompts, reward and pool, until as many questions are asked as its generation asked.",
 )
 def uniform_instructions(
-    context: dg.AssetExecutionContext, config: AssetConfig, store: ArtefactStore, models: LanguageModels
+    context: dg.AssetExecutionContext,
+    config: AssetConfig,
+    store: dg.ResourceParam[ArtefactStore],
+    models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Play uniform beside the trained policy's generation of the same week, which must exist."""
     beside = generation_beside(store, context.partition_key)

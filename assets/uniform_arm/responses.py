@@ -9,7 +9,7 @@ from assets.partitions import GENERATIONS
 from assets.responses import ResponsesConfig, answer_generation
 from assets.uniform_arm.instructions import uniform_instructions
 from resources.language_models.roles import LanguageModels
-from resources.stores import ArtefactStore
+from teams_dagster.store.artefact_store import ArtefactStore
 
 
 @dg.asset(
@@ -23,7 +23,10 @@ from resources.stores import ArtefactStore
     description="The expert's answer to every accepted instruction of the uniform arm.",
 )
 def uniform_responses(
-    context: dg.AssetExecutionContext, config: ResponsesConfig, store: ArtefactStore, models: LanguageModels
+    context: dg.AssetExecutionContext,
+    config: ResponsesConfig,
+    store: dg.ResourceParam[ArtefactStore],
+    models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Ask the expert to answer each accepted instruction of the arm's generation."""
     return answer_generation(context, config, store, models, UNIFORM_ARM)

@@ -18,12 +18,12 @@ from assets.making import OWNERS, make_or_reuse
 from assets.models import MODEL, base_model, lora_model, student_path
 from assets.uniform_arm.adapter import lora_uniform
 from assets.uniform_arm.dataset import uniform_dataset
-from resources.stores import Artefact, ArtefactStore, Draft
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import markdown_table
 from teams_dagster.dataset.export import examples_in
 from teams_dagster.evaluation.scores import ModelVersions, Score
 from teams_dagster.evaluation.statistics import normal_interval
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
 
 MODELS = {"base": "base_model", "lora": "lora_model", "lora_uniform": "lora_uniform"}
@@ -47,7 +47,7 @@ OWN_SIDE = "_uniform_arm"
     " the paired difference lora_uniform minus lora with its interval, benchmarks, and membership inference.",
 )
 def uniform_scores(
-    context: dg.AssetExecutionContext, config: ScoresConfig, store: ArtefactStore
+    context: dg.AssetExecutionContext, config: ScoresConfig, store: dg.ResourceParam[ArtefactStore]
 ) -> dg.MaterializeResult:
     """Score the arm's adapter beside base and lora. Scores that `evaluation_scores` has are not written again."""
     models = {name: store.current(key) for name, key in MODELS.items()}

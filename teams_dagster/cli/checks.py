@@ -77,7 +77,7 @@ def _settings() -> Settings:
 
 def _require_something_to_check(settings: Settings) -> None:
     """Raises NothingChecked, which says how to get data, for a store without any artefact."""
-    from resources.stores import ArtefactStore
+    from teams_dagster.store.artefact_store import ArtefactStore
 
     data_dir = settings.data_dir
     if next(ArtefactStore(data_dir=str(data_dir)).everything(), None) is not None:

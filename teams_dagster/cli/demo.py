@@ -130,7 +130,7 @@ def _outcome(settings: Settings) -> list[str]:
     from assets.comparison.asset import read_policy_scores
     from assets.evaluation import read_evaluation_scores
     from assets.judging import read_win_rates
-    from resources.stores import ArtefactStore
+    from teams_dagster.store.artefact_store import ArtefactStore
 
     store = ArtefactStore(data_dir=str(settings.data_dir))
     with Ledger(settings.ledger_url) as ledger:
@@ -146,7 +146,7 @@ def _behind(settings: Settings) -> str:
     import dagster as dg
 
     from resources.ledger import LedgerConnection
-    from resources.stores import ArtefactStore
+    from teams_dagster.store.artefact_store import ArtefactStore
 
     store = ArtefactStore(data_dir=str(settings.data_dir))
     with dg.DagsterInstance.get() as instance:

@@ -80,8 +80,8 @@ def _estimate_of(
 
     from assets.estimates import UNIFORM_PAID, estimate_run
     from resources.budget import RunBudget
-    from resources.stores import ArtefactMissing
     from teams_dagster.definitions import defs
+    from teams_dagster.store.artefact_store import ArtefactMissing
 
     try:
         job = "uniform_arm" if set(wanted) & set(UNIFORM_PAID) else "everything"

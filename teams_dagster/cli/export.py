@@ -15,7 +15,7 @@ from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.instructions.seed_splits import Split
 
 if TYPE_CHECKING:
-    from resources.stores import Artefact
+    from teams_dagster.store.artefact_store import Artefact
 
 FORMATS = (*(form.value for form in Format), "all")
 KEY = "instruction_dataset"
@@ -62,7 +62,7 @@ def _stored(data_dir: Path, version: str | None) -> StoredDataset:
 
 
 def _artefact(data_dir: Path, version: str | None) -> "Artefact":
-    from resources.stores import ArtefactMissing, ArtefactStore
+    from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
 
     store = ArtefactStore(data_dir=str(data_dir))
     try:

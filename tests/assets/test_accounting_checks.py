@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from assets.checks.accounting import calls_are_resolved, ledger_keeps_its_promises, questions_are_explained
 from resources.ledger import LedgerConnection
-from resources.stores import ArtefactStore
 from teams_dagster.ledger.schema import attempts, batches, results
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.store.artefact_store import ArtefactStore
 from tests.support.entries import ask, ask_in_vain, intend
 from tests.support.rounds import until
 from tests.support.workers import Crew, hold_open

@@ -19,11 +19,11 @@ from assets.expectations import (
     still_open,
 )
 from assets.generation import generated_instructions
-from resources.stores import Artefact
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.environment.state import HORIZON
 from teams_dagster.instructions.requests import respond_question
+from teams_dagster.store.artefact_store import Artefact
 from tests.support.project import Project
 
 SEEDS = [Instruction(f"Name {number} rivers of Europe.") for number in range(1_000)]

@@ -16,8 +16,8 @@ from assets.policy import trained_policy
 from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from resources.language_models.offline.model import OfflineModel
-from resources.stores import ArtefactMissing, ArtefactStore
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Purpose, Request
+from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
 from tests.support.project import Project
 
 WEEK, NEXT_WEEK = "2026-11-02", "2026-11-09"

@@ -20,11 +20,11 @@ from assets.checks.models import judge_agrees_with_itself
 from assets.estimates import estimate_run
 from assets.evaluation import ADAPTERS
 from assets.judging import judged_win_rate, read_win_rates
-from resources.stores import Artefact
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.sample import Example
 from teams_dagster.settings import load_settings
+from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.student import answering
 from teams_dagster.student.chat import template_version
 from teams_dagster.student.loading import Recipe, load_student

@@ -14,12 +14,12 @@ from assets.checks.models import (
     lora_is_asked_as_trained,
     lora_is_better_than_unigram,
 )
-from resources.stores import ArtefactStore
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.evaluation.scores import CHOICE, HELD_OUT, Score
+from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.tables import write_table
 from teams_dagster.student.chat import template_version
 from teams_dagster.student.loading import Recipe, load_tokenizer

@@ -15,8 +15,8 @@ from assets.policy import trained_policy
 from assets.report_dataset import MadeGeneration, dataset_results
 from assets.responses import expert_responses
 from assets.seeds import seed_instructions
-from resources.stores import Artefact
 from teams_dagster.report.content import DatasetResults
+from teams_dagster.store.artefact_store import Artefact
 from tests.support.project import Project
 
 WEEKS = ("2026-01-05", "2026-01-12")

@@ -20,13 +20,13 @@ from assets.dataset import instruction_dataset
 from assets.model_jobs import merge_adapter, push_to_hub
 from assets.models import base_model, lora_model, qlora_model
 from resources.ledger import LedgerConnection
-from resources.stores import ArtefactStore
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.scores import Score
+from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.tables import write_table
 from teams_dagster.student.hub import CannotPush
 from tests.support.layouts import tiny_layout

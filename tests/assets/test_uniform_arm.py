@@ -28,13 +28,13 @@ from assets.uniform_arm.dataset import uniform_dataset
 from assets.uniform_arm.instructions import uniform_instructions
 from assets.uniform_arm.responses import uniform_responses
 from resources.language_models.offline.model import OfflineModel
-from resources.stores import Artefact
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Request
 from teams_dagster.dataset.card import CARD, DataCard, render_card
 from teams_dagster.lineage.explorer.content import choose
 from teams_dagster.lineage.trace import trace
 from teams_dagster.report.content import DatasetResults
 from teams_dagster.settings import load_settings
+from teams_dagster.store.artefact_store import Artefact
 from tests.support.project import Project
 
 WEEK, UNBEGUN = "2026-01-05", "2026-01-12"

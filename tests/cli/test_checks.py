@@ -18,12 +18,12 @@ from junitparser import Failure, JUnitXml, Skipped, TestCase
 
 from assets.policy import trained_policy
 from assets.seeds import seed_instructions
-from resources.stores import ArtefactStore
 from teams_dagster.cli import main
 from teams_dagster.cli.runs import PROCESS_TAG
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.schema import results
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.store.artefact_store import ArtefactStore
 from tests.support.commands import ROOT, shell_blocks
 from tests.support.project import Project
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.stores import ArtefactMissing, ArtefactStore
 from teams_dagster.instructions.seeds import load_seeds
 from teams_dagster.lineage.trace import NotFound, trace
 from teams_dagster.store import views
+from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
 from tests.support.hostile import NAMES, TEXTS, texts
 
 KEYS = st.one_of(st.sampled_from(NAMES), st.text(), st.builds("../{}".format, st.text()))

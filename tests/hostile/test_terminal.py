@@ -15,7 +15,6 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 
 from resources.console import console
-from resources.stores import ArtefactStore
 from teams_dagster.cli import demo as demo_module
 from teams_dagster.cli import main
 from teams_dagster.cli.saying import say
@@ -26,6 +25,7 @@ from teams_dagster.ledger.writer import Ledger
 from teams_dagster.lineage.trace import trace
 from teams_dagster.lineage.tree import lineage_lines
 from teams_dagster.report.terminal import account_lines, cost_lines, table
+from teams_dagster.store.artefact_store import ArtefactStore
 from tests.lineage.explorer.example_store import hostile
 from tests.support.datasets import CARD
 from tests.support.hostile import TEXTS, controls, texts

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.stores import Artefact, ArtefactMissing, ArtefactStore, fingerprint
+from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore, fingerprint
 
 KEY = "instruction_dataset"
 

@@ -8,10 +8,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from resources.stores import ArtefactStore
 from teams_dagster.core.row_hash import ROW_HASH
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.artefacts import stored_artefacts
 from teams_dagster.store.comparing import SourcesMoved, TableDifference, compare_read_model
 from teams_dagster.store.publishing import NotNow

@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.stores import ArtefactStore
 from teams_dagster.core.row_hash import ROW_HASH, row_hash
 from teams_dagster.ledger.database import open_database, sqlite_url, write_transaction
 from teams_dagster.ledger.schema import HISTORY, seals
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.artefacts import stored_artefacts
 from teams_dagster.store.hash_chain import Link, content_of_rows, read_links
 from teams_dagster.store.integrity import GONE, NOT_SEALED, OF_ANOTHER, RecordedHead, verify_storage

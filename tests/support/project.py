@@ -10,8 +10,8 @@ import dagster as dg
 import assets as graph
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
-from resources.stores import ArtefactStore
 from teams_dagster.ledger.costs import total_cost
+from teams_dagster.store.artefact_store import ArtefactStore
 
 SMALL = {
     "trained_policy": {"config": {"iterations": 1, "episodes_per_iteration": 32}},

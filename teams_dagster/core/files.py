@@ -1,0 +1,67 @@
+"""Files that a reader sees whole or not at all, their hashes, and locks that die with their process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A draft beside `path` that takes its place, whole, when the block ends without an error; else it is removed.
+
+    A reader sees the old file or the new one, also after a crash: the draft is durable before it is renamed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        yield draft
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace `path` with `content`, text as UTF-8."""
+    with replacing(path) as draft:
+        draft.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_sha256s(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below `folder`, by its path from there, in order."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
+
+
+@contextmanager
+def locked(path: Path, *, timeout_s: float = -1, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock file at `path` for the block; the kernel releases it when the process dies, however it dies.
+
+    `waiting` is called once where another process holds it. Raises filelock.Timeout after `timeout_s` seconds; below
+    0 there is no limit.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        waiting()
+        lock.acquire(timeout=timeout_s)
+    try:
+        yield
+    finally:
+        lock.release()

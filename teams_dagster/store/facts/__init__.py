@@ -1,0 +1,1 @@
+"""What each asset records about its output, as typed models: a module for each group of the graph."""
