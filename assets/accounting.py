@@ -7,11 +7,10 @@ from typing import Any
 
 import dagster as dg
 
-from assets.arms import TRAINED_ARM
 from assets.comparison.asset import policy_comparison, read_policy_scores
 from assets.judging import judged_win_rate
-from assets.making import OWNERS, AssetConfig, make_or_reuse
-from assets.manifests import generated_for
+from assets.making import make_or_reuse
+from assets.materialize import OWNERS, AssetConfig
 from assets.policy import trained_policy
 from assets.responses import expert_responses
 from resources.ledger import LedgerConnection
@@ -19,6 +18,8 @@ from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.text import NANO
+from teams_dagster.dataset.arms import TRAINED_ARM
+from teams_dagster.dataset.manifests import generated_for
 from teams_dagster.dataset.yields import PAPER, Yield
 from teams_dagster.evaluation.paper import EVOL_INSTRUCT_QUERIES
 from teams_dagster.ledger.costs import Cost, costs_by, total_cost

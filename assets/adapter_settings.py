@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from assets.making import AssetConfig
+from assets.materialize import AssetConfig
 from teams_dagster.student.adapter_config import (
     AdapterConfig,
     AdapterKind,

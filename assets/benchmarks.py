@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from assets.making import AssetConfig
+from assets.materialize import AssetConfig
 from teams_dagster.core.markdown import markdown_table
 from teams_dagster.evaluation.choice import Question
 from teams_dagster.evaluation.harness.benchmarks import HELD_OUT, BenchmarkPlan

@@ -1,36 +1,32 @@
 """The instruction dataset: every generation's samples, curated and split."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.arms import TRAINED_ARM, Arm
 from assets.columns import dataset_columns
-from assets.dataset_origin import data_card, generations_of, write_lineage
-from assets.funnel import yield_funnel
-from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.making import make_or_reuse
+from assets.materialize import OWNERS, AssetConfig
 from assets.responses import expert_responses
-from assets.seeds import read_seeds
-from assets.signatures import signatures_of
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.core.hashing import content_hash
-from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
+from teams_dagster.dataset.arms import TRAINED_ARM, Arm
 from teams_dagster.dataset.card import CARD
 from teams_dagster.dataset.curation import Curated, curate
-from teams_dagster.dataset.export import examples_in, export_dataset
+from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.folder import FILES, describe_folder
-from teams_dagster.dataset.provenance import LINEAGE
-from teams_dagster.dataset.sample import Example, Sample
+from teams_dagster.dataset.origin import data_card, generations_of, write_lineage
+from teams_dagster.dataset.sample import Example
+from teams_dagster.dataset.signatures import signatures_of
 from teams_dagster.dataset.splits import split_examples
+from teams_dagster.dataset.stored import _all_seeds, read_samples
 from teams_dagster.instructions.seed_files import texts_in
 from teams_dagster.instructions.seed_splits import Split, dataset_sides, seed_clusters
-from teams_dagster.instructions.seeds import Seed
 from teams_dagster.report import pictures
+from teams_dagster.report.funnel import yield_funnel
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
 
@@ -110,36 +106,6 @@ def make_dataset(
     return make_or_reuse(
         context, store, config=config, inputs=inputs, make=make, show=lambda made: _show(made, store, answered)
     )
-
-
-def read_samples(responses: Artefact) -> Iterator[Sample]:
-    """The samples of an `expert_responses` artefact, in its order."""
-    for batch in pq.ParquetFile(responses.path("samples.parquet")).iter_batches(10_000):
-        for row in batch.to_pylist():
-            instruction = Instruction(row.pop("instruction"), row.pop("input"))
-            known = {name: row[name] for name in Sample.__dataclass_fields__ if name in row}
-            yield Sample(instruction=instruction, **known)
-
-
-def read_examples(dataset: Artefact, split: Split) -> list[Example]:
-    """One side of an `instruction_dataset` artefact."""
-    return list(examples_in(dataset_file(dataset, split)))
-
-
-def dataset_file(dataset: Artefact, split: Split) -> Path:
-    """The Parquet file of one side."""
-    return dataset.path(f"{FILES}/{split}.parquet")
-
-
-def read_steps(dataset: Artefact) -> dict[str, int]:
-    """By sample id, the edits between its seed and its instruction."""
-    rows = pq.read_table(dataset.path(LINEAGE), columns=["sample_id", "operations"]).to_pylist()
-    return {row["sample_id"]: len(row["operations"]) for row in rows}
-
-
-def _all_seeds(store: ArtefactStore) -> list[Seed]:
-    """The seeds of every seed file so far, earlier files first, so that an old seed keeps its side."""
-    return [seed for library in store.all_of("seed_instructions") for seed in read_seeds(library)]
 
 
 def _content(example: Example) -> str:

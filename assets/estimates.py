@@ -9,40 +9,15 @@ import dagster as dg
 from assets.comparison.asset import comparison_inputs, policy_comparison
 from assets.comparison.config import ComparisonSettings
 from assets.comparison.estimate import comparison_questions
-from assets.dataset import read_examples
 from assets.evaluation import ADAPTERS
-from assets.expectations import UNTRAINED, answering_later, last_pace
-from assets.generation import (
-    generated_instructions,
-    generation_output,
-    generation_policy,
-    generation_questions,
-    generation_seeds,
-    paces_of_generations,
-    refuse_unfinished,
-)
+from assets.generation import generated_instructions, generation_output, refuse_unfinished
 from assets.judging import JudgeConfig, judging_questions, made_before
-from assets.making import AssetConfig, output_of, reusable
-from assets.manifests import (
-    GenerationConfig,
-    check_retry,
-    identities_of,
-    kept_manifest,
-    never_finished,
-    new_manifest,
-    prompt_versions,
-    read_manifest,
-)
-from assets.policy import divide, load_policy, policy_inputs, policy_output, trained_policy, training_questions
+from assets.manifests import GenerationConfig, check_retry, identities_of, kept_manifest, never_finished, new_manifest
+from assets.materialize import AssetConfig, output_of, reusable
+from assets.policy import policy_inputs, policy_output, trained_policy
 from assets.policy_config import PolicyConfig
-from assets.responses import (
-    ResponsesConfig,
-    expert_responses,
-    refuse_unanswered,
-    response_questions,
-    responses_output,
-)
-from assets.seeds import read_clusters, read_seeds, seed_inputs, seed_instructions, seed_sources
+from assets.responses import ResponsesConfig, expert_responses, refuse_unanswered, responses_output
+from assets.seeds import seed_instructions, seed_sources
 from assets.uniform_arm.instructions import (
     STEADY,
     generation_beside,
@@ -57,11 +32,18 @@ from resources.ledger import LedgerConnection
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.generation import check_continuable
+from teams_dagster.dataset.manifests import prompt_versions, read_manifest
+from teams_dagster.dataset.playing import generation_policy, generation_seeds
+from teams_dagster.dataset.query_forecast import generation_questions, paces_of_generations, response_questions
 from teams_dagster.dataset.sample import Example
+from teams_dagster.dataset.stored import read_examples
 from teams_dagster.instructions.seed_splits import HELD_OUT_FROM, seed_clusters
 from teams_dagster.instructions.seeds import Seed, load_seeds
+from teams_dagster.instructions.stored_seeds import read_clusters, read_seeds, seed_inputs
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import existing_ledger
+from teams_dagster.policy.query_forecast import UNTRAINED, answering_later, last_pace, training_questions
+from teams_dagster.policy.stored import divide, load_policy
 from teams_dagster.pricing.forecast import Estimate, Expected, estimate
 from teams_dagster.pricing.prices import load_prices
 from teams_dagster.settings import Settings

@@ -13,16 +13,19 @@ from pydantic import Field
 
 from assets.benchmarks import BenchmarkSettings, run_benchmarks, show_benchmarks
 from assets.columns import EVALUATION_SCORES, table_columns
-from assets.dataset import dataset_file, instruction_dataset, read_examples, read_steps
-from assets.making import OWNERS, AssetConfig, make_or_reuse
-from assets.models import MODEL, base_model, lora_model, qlora_model, student_path
+from assets.dataset import instruction_dataset
+from assets.making import make_or_reuse
+from assets.materialize import OWNERS, AssetConfig
+from assets.models import MODEL, base_model, lora_model, qlora_model
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
 from teams_dagster.dataset.export import examples_in
+from teams_dagster.dataset.stored import dataset_file, read_examples, read_steps
 from teams_dagster.evaluation.privacy import LOSS, MembershipScore, RocPoint
 from teams_dagster.evaluation.scores import ModelVersions, Score
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
+from teams_dagster.student.stored import student_path
 
 if TYPE_CHECKING:
     from teams_dagster.student.loading import Student

@@ -1,55 +1,49 @@
 """A generation: the policy steers the expert over this week's seeds."""
 
-from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
-from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.arms import TRAINED_ARM
 from assets.columns import TRANSITIONS, table_columns
-from assets.expectations import ASKING, UNTRAINED, Pace, asking_of, last_pace, paces_of, rewriting, still_open
-from assets.making import OWNERS, UNANSWERED, AssetConfig, Output, make_or_reuse, output_of, refuse_silence
-from assets.manifests import (
-    MANIFEST,
-    ROLES,
-    GenerationConfig,
-    begin_generation,
-    drift,
-    identities_of,
-    never_finished,
-    prompt_versions,
-)
+from assets.making import make_or_reuse, refuse_silence
+from assets.manifests import GenerationConfig, begin_generation, drift, identities_of, never_finished
+from assets.materialize import OWNERS, AssetConfig, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
 from assets.partitions import GENERATIONS
-from assets.policy import load_policy, policy_seeds, trained_policy, write_prompts
-from assets.recording import EpisodeTables, content_of
-from assets.seeds import read_seeds, seed_instructions
+from assets.policy import trained_policy
+from assets.seeds import seed_instructions
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.files import write_atomically
-from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
-from teams_dagster.core.protocol import Asker, Role
+from teams_dagster.core.protocol import Asker
 from teams_dagster.dataset.generation import GenerationManifest, check_continuable
-from teams_dagster.environment.episodes import OPEN_EPISODES, EpisodePlan, stream_episodes
-from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
-from teams_dagster.environment.transition import Environment
-from teams_dagster.instructions.novelty import Pool
+from teams_dagster.dataset.manifests import MANIFEST, ROLES, prompt_versions
+from teams_dagster.dataset.playing import (
+    _count,
+    _generation_row,
+    episode_plans,
+    generation_inputs,
+    generation_policy,
+    generation_seeds,
+    generation_world,
+)
+from teams_dagster.dataset.query_forecast import generation_questions
+from teams_dagster.environment.episodes import OPEN_EPISODES, stream_episodes
+from teams_dagster.environment.recording import EpisodeTables, content_of
+from teams_dagster.environment.state import Episode
+from teams_dagster.instructions.stored_prompts import write_prompts
 from teams_dagster.llm import loop
 from teams_dagster.llm.engine import CallContext, Engine
 from teams_dagster.llm.progress import Progress
-from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.pricing.forecast import Expected
 from teams_dagster.report import pictures
 from teams_dagster.report.content import OperationAtStep
-from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft, Output
+from teams_dagster.store.facts.base import UNANSWERED
 from teams_dagster.store.tables import write_table
-
-FAILED = "failed"
-"""The cause of a transition whose question got no answer."""
 
 
 @dg.asset(
@@ -139,11 +133,6 @@ def play_generation(
     )
 
 
-def generation_inputs(manifest: GenerationManifest) -> dict[str, str]:
-    """What a generation is made from."""
-    return {"generation": manifest.version}
-
-
 def generation_output(asset: dg.AssetsDefinition, config: GenerationConfig, manifest: GenerationManifest) -> Output:
     """The output of a generation, whether it was made yet or not: its manifest says it all."""
     inputs = generation_inputs(manifest)
@@ -154,23 +143,6 @@ def refuse_unfinished(config: GenerationConfig, manifest: GenerationManifest, ea
     """Raises NothingToRetry where only failed questions are wanted of a generation that was never finished."""
     if config.only_failed and earlier is None:
         raise never_finished(manifest.partition_key)
-
-
-def generation_questions(
-    store: ArtefactStore,
-    episodes: int,
-    seeds: Collection[Instruction],
-    policy: Artefact | None,
-    earlier: Artefact | None,
-) -> list[Expected]:
-    """What a generation of so many `episodes` from `seeds` will ask; `policy` is None before it is trained."""
-    stated = last_pace(policy) if policy else UNTRAINED
-    return rewriting(Role.EXPERT, still_open(earlier, episodes), seeds, paces_of_generations(store), stated)
-
-
-def paces_of_generations(store: ArtefactStore, key: str = TRAINED_ARM.instructions) -> list[Pace]:
-    """What the episodes of an arm's generations so far asked."""
-    return paces_of(store.current(key, partition) for partition in store.partitions(key))
 
 
 async def _generate(
@@ -192,96 +164,6 @@ async def _generate(
                 async for episode in episodes:
                     tables.record([episode])
                     progress.done(episode.accepted)
-
-
-def generation_policy(store: ArtefactStore, manifest: GenerationManifest) -> Artefact:
-    """The policy that steers a generation."""
-    return store.of_version("trained_policy", manifest.policy_version)
-
-
-def generation_seeds(store: ArtefactStore, manifest: GenerationManifest) -> dict[str, Instruction]:
-    """The seeds of a generation by id, in the manifest's order."""
-    library = store.of_version("seed_instructions", manifest.seeds_version)
-    texts = {seed.seed_id: seed.instruction for seed in read_seeds(library)}
-    return {seed_id: texts[seed_id] for seed_id, _ in manifest.replicas}
-
-
-def generation_world(
-    store: ArtefactStore, manifest: GenerationManifest, asker: Asker
-) -> tuple[Environment, Checkpoint, dict[str, Instruction]]:
-    """What a generation happens in: its environment with `asker`, its policy, and its seeds' texts by id."""
-    policy = generation_policy(store, manifest)
-    checkpoint = load_policy(policy)
-    pool, _ = policy_seeds(store.of_version("seed_instructions", policy.manifest["inputs"]["seed_instructions"]))
-    environment = Environment(asker, Pool(pool.values()), checkpoint.config.reward, Role.EXPERT)
-    return environment, checkpoint, generation_seeds(store, manifest)
-
-
-def episode_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -> Iterator[EpisodePlan]:
-    """One episode from each seed of the generation, in the manifest's order."""
-    for seed_id, replica in manifest.replicas:
-        key = EpisodeKey(
-            root_seed=manifest.root_seed,
-            purpose=EpisodePurpose.GENERATE,
-            policy=TRAINED_ARM.policy,
-            policy_version=manifest.policy_version,
-            seed_id=seed_id,
-            partition_key=manifest.partition_key,
-            replica=replica,
-        )
-        yield EpisodePlan(key, seeds[seed_id])
-
-
-def _generation_row(manifest: GenerationManifest, run_id: str) -> dict[str, object]:
-    return {
-        "generation_version": manifest.version,
-        "partition_key": manifest.partition_key,
-        "policy_version": manifest.policy_version,
-        "seeds_version": manifest.seeds_version,
-        "seeds": len(manifest.replicas),
-        "root_seed": manifest.root_seed,
-        "fresh": manifest.fresh,
-        "manifest": manifest.to_json(),
-        "run_id": run_id,
-    }
-
-
-def _count(draft: Draft) -> dict[str, Any]:
-    columns = ["operation", "accepted", "eliminated_by", "verdict", "failure", "queries"]
-    rows = pq.read_table(draft.folder / "transitions.parquet", columns=columns)
-    operations: dict[str, dict[str, int]] = {}
-    causes: dict[str, int] = {}
-    for row in rows.to_pylist():
-        counts = operations.setdefault(row["operation"], {"chosen": 0, "accepted": 0})
-        counts["chosen"] += 1
-        counts["accepted"] += row["accepted"]
-        if not row["accepted"]:
-            cause = _cause(row)
-            causes[cause] = causes.get(cause, 0) + 1
-    return {
-        "transitions": rows.num_rows,
-        "accepted": sum(counts["accepted"] for counts in operations.values()),
-        "questions": sum(rows["queries"].to_pylist()),
-        "operations": operations,
-        "not_accepted": causes,
-        UNANSWERED: causes.get(FAILED, 0),
-        ASKING: asking_of(draft.folder / "transitions.parquet"),
-    }
-
-
-def _cause(row: dict[str, str]) -> str:
-    """Why a transition was not accepted."""
-    if row["operation"] == "none":
-        return "none"
-    if row["failure"]:
-        return FAILED
-    return row["eliminated_by"] or row["verdict"]
-
-
-def failures_of(generated: Artefact) -> dict[str, int]:
-    """How many transitions failed, by which question and the kind of error."""
-    failures = pq.read_table(generated.path("transitions.parquet"), columns=["failure"])["failure"].drop_null()
-    return dict(Counter(" ".join([FAILED, *failure.split(": ")[:2]]) for failure in failures.to_pylist()))
 
 
 def _by_step(generated: Artefact) -> list[OperationAtStep]:

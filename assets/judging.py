@@ -10,13 +10,22 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from assets.columns import WIN_RATES, table_columns
-from assets.dataset import instruction_dataset, read_examples
+from assets.dataset import instruction_dataset
 from assets.evaluation import ADAPTERS, EvaluationConfig, evaluated_models, evaluated_versions
-from assets.expectations import SAMPLED, mean_bytes
-from assets.making import OWNERS, UNANSWERED, NothingAnswered, make_or_reuse, output_of
+from assets.making import NothingAnswered, make_or_reuse
+from assets.materialize import OWNERS, output_of
 from assets.models import base_model, lora_model, qlora_model
 from assets.outcomes import outcome_facts, outcome_metadata
-from assets.student_answers import (
+from resources.language_models.roles import LanguageModels
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.markdown import as_markdown_image, markdown_table
+from teams_dagster.core.protocol import Purpose, Role
+from teams_dagster.core.text import interval, number
+from teams_dagster.dataset.sample import Example
+from teams_dagster.dataset.stored import read_examples
+from teams_dagster.evaluation.asking_judge import Contest, Judgement, judge_contests
+from teams_dagster.evaluation.judging import judge_prompt, judge_question
+from teams_dagster.evaluation.student_answers import (
     ASKED_ALIKE,
     BASE,
     TABLE,
@@ -27,22 +36,16 @@ from assets.student_answers import (
     drop_kept,
     earlier_answers,
 )
-from resources.language_models.roles import LanguageModels
-from teams_dagster.core.hashing import content_hash
-from teams_dagster.core.markdown import as_markdown_image, markdown_table
-from teams_dagster.core.protocol import Purpose, Role
-from teams_dagster.core.text import interval, number
-from teams_dagster.dataset.sample import Example
-from teams_dagster.evaluation.asking_judge import Contest, Judgement, judge_contests
-from teams_dagster.evaluation.judging import judge_prompt, judge_question
 from teams_dagster.evaluation.win_rate import Compared, WinRate, win_rate
 from teams_dagster.instructions.requests import VERDICT
 from teams_dagster.llm import loop
 from teams_dagster.llm.engine import CallContext, Engine
 from teams_dagster.llm.ordered import AHEAD
 from teams_dagster.llm.progress import Progress
+from teams_dagster.policy.query_forecast import SAMPLED, mean_bytes
 from teams_dagster.pricing.forecast import Expected
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
+from teams_dagster.store.facts.base import UNANSWERED
 from teams_dagster.store.tables import write_table
 
 ORDERS = 2

@@ -7,14 +7,17 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.generation import episode_plans, generated_instructions, generation_world
-from assets.making import OWNERS, AssetConfig, make_or_reuse
-from assets.manifests import generated_for, prompt_versions, read_manifest
-from assets.responses import accepted_of, expert_responses
+from assets.generation import generated_instructions
+from assets.making import make_or_reuse
+from assets.materialize import OWNERS, AssetConfig
+from assets.responses import expert_responses
 from resources.ledger import LedgerConnection
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import markdown_table
 from teams_dagster.dataset.answers import answer_transitions
+from teams_dagster.dataset.manifests import generated_for, prompt_versions, read_manifest
+from teams_dagster.dataset.playing import episode_plans, generation_world
+from teams_dagster.dataset.stored import accepted_of
 from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.lineage.records import Lineage

@@ -7,13 +7,9 @@ from typing import Any
 import dagster as dg
 
 from assets.columns import lineage_of
-from assets.materialize import DIGITS, OWNERS, AssetConfig, Output, output_of, reusable
+from assets.materialize import DIGITS, AssetConfig, output_of, reusable
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
-
-__all__ = ["OWNERS", "AssetConfig", "Output", "output_of"]
-
-UNANSWERED = "unanswered"
-"""The fact that counts questions that failed for good: an output that has some is made again when asked for."""
+from teams_dagster.store.facts.base import UNANSWERED
 
 
 class NothingToRetry(ValueError):

@@ -1,20 +1,16 @@
 """Generations' manifests: written before the first question, followed ever after."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Literal
 
 import dagster as dg
 from pydantic import Field
 
-from assets.arms import arm_of
-from assets.making import AssetConfig, NothingToRetry
-from assets.policy import load_policy
-from assets.seeds import read_seeds
+from assets.making import NothingToRetry
+from assets.materialize import AssetConfig
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.files import write_atomically
-from teams_dagster.core.operations import TEXT_OPERATIONS
-from teams_dagster.core.protocol import ModelIdentity, Role
+from teams_dagster.core.protocol import ModelIdentity
 from teams_dagster.dataset.generation import (
     GenerationChanged,
     GenerationManifest,
@@ -23,13 +19,18 @@ from teams_dagster.dataset.generation import (
     choose_seeds,
     replicas_for,
 )
-from teams_dagster.instructions.prompts import prompt
+from teams_dagster.dataset.manifests import (
+    ROLES,
+    _begun,
+    _manifests,
+    _path,
+    generated_for,
+    prompt_versions,
+    read_manifest,
+)
+from teams_dagster.instructions.stored_seeds import read_seeds
+from teams_dagster.policy.stored import load_policy
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
-
-MANIFEST = "generation.json"
-
-ROLES = (Role.EXPERT, Role.REVIEWER)
-"""Who is asked for a generation's rewrites."""
 
 
 class GenerationConfig(AssetConfig):
@@ -133,15 +134,6 @@ def new_manifest(
     )
 
 
-def _path(store: ArtefactStore, partition: str) -> Path:
-    return store.place("generated_instructions", partition) / MANIFEST
-
-
-def _begun(store: ArtefactStore, partition: str) -> GenerationManifest | None:
-    path = _path(store, partition)
-    return GenerationManifest.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
 def drift(
     manifest: GenerationManifest, config: GenerationConfig, store: ArtefactStore, context: dg.AssetExecutionContext
 ) -> str:
@@ -179,28 +171,6 @@ def _can_go_on(begun: GenerationManifest, store: ArtefactStore, models: Language
     return True
 
 
-def read_manifest(generated: Artefact) -> GenerationManifest:
-    """The manifest that an artefact of instructions was made from."""
-    return GenerationManifest.from_json(generated.path(MANIFEST).read_text(encoding="utf-8"))
-
-
-def generated_for(store: ArtefactStore, responses: Artefact) -> Artefact:
-    """The instructions that the answers in an artefact belong to, in its own arm."""
-    key, partition = arm_of(responses.manifest["asset_key"]).instructions, responses.manifest["partition_key"]
-    return store.of_version(key, responses.manifest["inputs"][key], partition)
-
-
 def identities_of(models: LanguageModels) -> dict[str, ModelIdentity]:
     """The model of each role that a generation asks."""
     return {role.value: identity for role, identity in models.identities(*ROLES).items()}
-
-
-def _manifests(store: ArtefactStore) -> Iterator[GenerationManifest]:
-    for path in sorted(store.place("generated_instructions").glob(f"*/{MANIFEST}")):
-        yield GenerationManifest.from_json(path.read_text(encoding="utf-8"))
-
-
-def prompt_versions() -> dict[str, str]:
-    """The version of every prompt that a generation asks with, by its name."""
-    asked = [*(operation.value for operation in TEXT_OPERATIONS), "review", "respond"]
-    return {name: prompt(name).version for name in asked}

@@ -9,12 +9,13 @@ import dagster as dg
 from pydantic import Field
 
 from assets.evaluation import read_evaluation_scores
-from assets.models import MODEL, REPORT, card_of, student_path
+from assets.models import MODEL, REPORT
 from resources.ledger import LedgerConnection
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.hash_chain import head
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.model_card import ModelCard, Scored
+from teams_dagster.student.stored import card_of, student_path
 
 Trained = Literal["lora", "qlora"]
 

@@ -7,16 +7,17 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.accounting import expert_yield
-from assets.arms import TRAINED_ARM, UNIFORM_ARM, arm_of
 from assets.columns import table_columns
 from assets.dataset import instruction_dataset
 from assets.evaluation import evaluation_scores, privacy_audit, read_evaluation_scores, read_privacy
 from assets.judging import judged_win_rate, read_win_rates
-from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.making import make_or_reuse
+from assets.materialize import OWNERS, AssetConfig
 from assets.uniform_arm.scores import AGAINST_LORA, OWN_SIDE, uniform_scores
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import markdown_table
 from teams_dagster.core.text import NANO
+from teams_dagster.dataset.arms import TRAINED_ARM, UNIFORM_ARM, arm_of
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.evaluation.harness.benchmarks import LEADERBOARD
 from teams_dagster.evaluation.paper import (

@@ -1,7 +1,6 @@
 """The policy: trained on a part of the seeds, compared on the rest."""
 
 import json
-from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -11,30 +10,32 @@ import dagster as dg
 
 from assets.answers_cost import AnswersCost, answers_cost
 from assets.columns import POLICIES, table_columns
-from assets.expectations import ASKING, UNTRAINED, asking_of, guiding, paces_of, rewriting, still_open
-from assets.making import OWNERS, Output, make_or_reuse, output_of
+from assets.making import make_or_reuse
+from assets.materialize import OWNERS, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
 from assets.policy_config import PolicyConfig, roles_of
-from assets.recording import CHECKPOINT, merge_parts, recording, training_parts
-from assets.seeds import read_clusters, read_seeds, seed_instructions
+from assets.seeds import seed_instructions
 from resources.language_models.roles import LanguageModels
-from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
-from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import NANO
-from teams_dagster.instructions.prompts import all_prompts
-from teams_dagster.instructions.seed_splits import policy_sides
-from teams_dagster.instructions.seeds import Seed
+from teams_dagster.environment.recording import merge_parts, recording, training_parts
+from teams_dagster.instructions.stored_prompts import prompts_version, write_prompts
 from teams_dagster.llm import loop
 from teams_dagster.llm.engine import CallContext, Engine
 from teams_dagster.llm.progress import Progress, spent_so_far
-from teams_dagster.policy.checkpoint import Checkpoint
-from teams_dagster.policy.config import TrainingConfig, most_branches
+from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint
+from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.encoder import encoder
+from teams_dagster.policy.query_forecast import (
+    ASKING,
+    _episodes_left,
+    asking_of,
+    training_questions,
+)
+from teams_dagster.policy.stored import load_policy, policy_seeds
 from teams_dagster.policy.tally import is_flat
-from teams_dagster.pricing.forecast import Expected
-from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft, Output
 from teams_dagster.store.tables import write_table
 
 NUMBERS = (
@@ -133,37 +134,6 @@ def reference_policy(store: ArtefactStore, config: PolicyConfig) -> Checkpoint |
     return load_policy(store.of_version("trained_policy", version)) if version else None
 
 
-def reference_of(store: ArtefactStore, policy: Artefact) -> Checkpoint | None:
-    """The policy that a trained one was kept near to. Raises ArtefactMissing."""
-    version = policy.manifest["inputs"].get("reference_policy")
-    return load_policy(store.of_version("trained_policy", version)) if version else None
-
-
-def training_questions(
-    store: ArtefactStore, seeds: dict[str, Instruction], training: TrainingConfig, output: Output | None
-) -> list[Expected]:
-    """What a training on `seeds` will still ask, by what earlier trainings asked; `output` is None where unknown."""
-    episodes = training.iterations * training.episodes_per_iteration
-    if output is not None:
-        episodes = still_open(output.earlier(store), _episodes_left(training, output.unfinished(store)))
-    seen = paces_of(artefact for artefact in store.all_of("trained_policy") if trained_alike(artefact, training))
-    most = episodes * most_branches(training.algorithm, len(training.allowed_operations))
-    asked = rewriting(Role.INSTRUCTOR, episodes, seeds.values(), seen, UNTRAINED, most=most)
-    return asked + (guiding(episodes, seeds.values(), seen, most=most) if training.asks_guide else [])
-
-
-def trained_alike(policy: Artefact, training: TrainingConfig) -> bool:
-    """Whether a policy was trained by the same algorithm: what an episode asks depends on it."""
-    return policy.facts.get("algorithm", "trpo") == training.algorithm.name
-
-
-def _episodes_left(training: TrainingConfig, folder: Path) -> int:
-    """Episodes that a training has yet to run, given what an interrupted one left in `folder`."""
-    path = folder / CHECKPOINT
-    done = Checkpoint.load(path).iteration if path.exists() else 0
-    return (training.iterations - done) * training.episodes_per_iteration
-
-
 async def _train(
     context: dg.AssetExecutionContext,
     asking: AbstractAsyncContextManager[Engine],
@@ -190,35 +160,6 @@ async def _train(
             on_episode=lambda episode: progress.done(episode.accepted),
             progress=lambda line: context.log.info(f"{line}; {spent_so_far(engine.tallies)}"),
         )
-
-
-def policy_seeds(seeds: Artefact) -> tuple[dict[str, Instruction], dict[str, Instruction]]:
-    """The seeds that train the policy and those it is compared on, by id. Near duplicates are on one side."""
-    return divide(read_seeds(seeds), read_clusters(seeds))
-
-
-def divide(seeds: Sequence[Seed], clusters: dict[str, str]) -> tuple[dict[str, Instruction], dict[str, Instruction]]:
-    """The same of `seeds` that are not stored, given the cluster of each."""
-    sides = policy_sides(clusters)
-    train = {seed.seed_id: seed.instruction for seed in seeds if sides[seed.seed_id] == "train"}
-    held_out = {seed.seed_id: seed.instruction for seed in seeds if sides[seed.seed_id] == "held_out"}
-    return train, held_out
-
-
-def load_policy(artefact: Artefact) -> Checkpoint:
-    """The checkpoint in a `trained_policy` artefact."""
-    return Checkpoint.load(artefact.path(CHECKPOINT))
-
-
-def write_prompts(folder: Path, run_id: str) -> None:
-    """Table `prompt_templates` of an artefact whose questions used the prompts."""
-    rows = [{"prompt_version": p.version, "name": p.name, "text": p.source, "run_id": run_id} for p in all_prompts()]
-    write_table(folder, "prompt_templates", rows)
-
-
-def prompts_version() -> str:
-    """One version for all prompts together."""
-    return content_hash("prompts", {p.name: p.version for p in all_prompts()})
 
 
 def _policy_row(checkpoint: Checkpoint, seeds_version: str, cost: AnswersCost, run_id: str) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import dagster as dg
 from pydantic import Field, TypeAdapter
 
-from assets.making import AssetConfig
+from assets.materialize import AssetConfig
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Role

@@ -8,18 +8,19 @@ from assets.evaluation import ADAPTERS, evaluation_scores, privacy_audit, read_e
 from assets.explorer import EXPLORER, write_samples_page
 from assets.judging import judged_win_rate, read_win_rates
 from assets.lineage import sample_lineage
-from assets.making import OWNERS, AssetConfig, make_or_reuse
-from assets.models import read_curve
+from assets.making import make_or_reuse
+from assets.materialize import OWNERS, AssetConfig
 from assets.paper import paper_table, read_paper_table
-from assets.policy import load_policy
 from assets.report_dataset import MadeGeneration, dataset_results
 from resources.ledger import LedgerConnection
 from teams_dagster.core.files import write_atomically
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.policy.baselines import UNIFORM
+from teams_dagster.policy.stored import load_policy
 from teams_dagster.report import content
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
+from teams_dagster.student.stored import read_curve
 
 PAGE = "report.html"
 

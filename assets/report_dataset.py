@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from assets.accounting import read_costs
-from assets.arms import TRAINED_ARM
-from assets.funnel import yield_funnel
-from assets.manifests import generated_for, read_manifest
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.dataset.arms import TRAINED_ARM
+from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.report import content
+from teams_dagster.report.funnel import yield_funnel
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 if TYPE_CHECKING:

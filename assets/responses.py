@@ -1,46 +1,36 @@
 """Responses: the expert answers every accepted instruction of a generation."""
 
-from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, suppress
-from itertools import islice
 from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from assets.arms import TRAINED_ARM, Arm, arm_of
 from assets.columns import SAMPLES, table_columns
-from assets.expectations import SAMPLED, answering, still_open
 from assets.generation import generated_instructions
-from assets.making import (
-    OWNERS,
-    UNANSWERED,
-    AssetConfig,
-    NothingToRetry,
-    Output,
-    make_or_reuse,
-    output_of,
-    refuse_silence,
-)
-from assets.manifests import generated_for, identities_of, prompt_versions, read_manifest
+from assets.making import NothingToRetry, make_or_reuse, refuse_silence
+from assets.manifests import identities_of
+from assets.materialize import OWNERS, AssetConfig, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
 from assets.partitions import GENERATIONS
-from assets.policy import write_prompts
-from assets.recording import AT_ONCE, content_of
 from resources.language_models.roles import LanguageModels
-from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.markdown import markdown_table
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.answers import NO_ANSWER, answer_transitions
+from teams_dagster.dataset.arms import TRAINED_ARM, Arm, arm_of
 from teams_dagster.dataset.generation import GenerationManifest, check_continuable
-from teams_dagster.dataset.sample import Accepted
+from teams_dagster.dataset.manifests import generated_for, prompt_versions, read_manifest
+from teams_dagster.dataset.query_forecast import response_questions
+from teams_dagster.dataset.stored import accepted_of, responses_inputs
+from teams_dagster.environment.recording import content_of
+from teams_dagster.instructions.stored_prompts import write_prompts
 from teams_dagster.llm import loop
 from teams_dagster.llm.engine import CallContext, Engine
 from teams_dagster.llm.ordered import AHEAD
 from teams_dagster.llm.progress import Progress
-from teams_dagster.pricing.forecast import Expected
-from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore, Draft
+from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore, Draft, Output
+from teams_dagster.store.facts.base import UNANSWERED
 from teams_dagster.store.tables import TableWriter
 
 SHOWN = 5
@@ -113,11 +103,6 @@ def answer_generation(
     )
 
 
-def responses_inputs(generated: Artefact) -> dict[str, str]:
-    """What the answers of a generation are made from."""
-    return {generated.manifest["asset_key"]: generated.data_version}
-
-
 def responses_output(asset: dg.AssetsDefinition, config: ResponsesConfig, generated: Artefact) -> Output:
     """The answers of a generation, whether they were made yet or not."""
     partition_key = generated.manifest["partition_key"]
@@ -144,13 +129,6 @@ def refuse_unanswered(config: ResponsesConfig, store: ArtefactStore, generated: 
     )
 
 
-def response_questions(generated: Artefact, earlier: Artefact | None) -> list[Expected]:
-    """What answering a generation will ask: its accepted instructions, less those answered `earlier`."""
-    count = still_open(earlier, generated.facts["accepted"])
-    sample = [accepted.instruction for accepted in islice(accepted_of(generated), SAMPLED)]
-    return answering(count, count, count, sample)
-
-
 async def _answer(
     context: dg.AssetExecutionContext,
     asking: AbstractAsyncContextManager[Engine],
@@ -172,25 +150,6 @@ async def _answer(
             ):
                 samples.write([sample.row() | {"run_id": context.run.run_id}])
                 progress.done(sample.accepted)
-
-
-def accepted_of(generated: Artefact) -> Iterator[Accepted]:
-    """The accepted transitions of a generation, in its order."""
-    instructions = {
-        row["instruction_id"]: Instruction(row["text"], row["input"])
-        for batch in pq.ParquetFile(generated.path("instructions.parquet")).iter_batches(AT_ONCE)
-        for row in batch.to_pylist()
-    }
-    for batch in pq.ParquetFile(generated.path("transitions.parquet")).iter_batches(AT_ONCE):
-        for row in batch.to_pylist():
-            if row["accepted"]:
-                yield Accepted(
-                    transition_id=row["transition_id"],
-                    episode_id=row["episode_id"],
-                    step=row["step"],
-                    seed_id=row["seed_id"],
-                    instruction=instructions[row["instruction_id"]],
-                )
 
 
 def _judge(draft: Draft) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Seeds: where every lineage ends."""
 
-import hashlib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,14 +7,15 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.columns import table_columns
-from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.making import make_or_reuse
+from assets.materialize import OWNERS, AssetConfig
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.hashing import content_hash
-from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.markdown import markdown_table
 from teams_dagster.instructions.seed_files import texts_in
 from teams_dagster.instructions.seed_splits import seed_clusters
-from teams_dagster.instructions.seeds import Seed, load_seeds, scripts, shipped_seeds_path
+from teams_dagster.instructions.seeds import load_seeds, scripts, shipped_seeds_path
+from teams_dagster.instructions.stored_seeds import _row, seed_inputs
 from teams_dagster.settings import Settings
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
@@ -74,41 +74,6 @@ def seed_sources(settings: Settings) -> tuple[Path, list[str]]:
     return settings.seeds or shipped_seeds_path(), evaluation_texts
 
 
-def seed_inputs(path: Path, evaluation_texts: list[str]) -> dict[str, str]:
-    """What the seeds are made from."""
-    return {"file": _file_hash(path), "evaluation_sets": content_hash(evaluation_texts)}
-
-
-def read_seeds(artefact: Artefact) -> list[Seed]:
-    """The seeds of a `seed_instructions` artefact, in the order of their file."""
-    rows = pq.read_table(artefact.path("seeds.parquet")).to_pylist()
-    return [
-        Seed(row["seed_id"], Instruction(row["text"], row["input"]), row["response"], row["source"], row["row"])
-        for row in rows
-    ]
-
-
-def read_clusters(artefact: Artefact) -> dict[str, str]:
-    """Seed id to the cluster of near duplicates that it is in, as found when the seeds were read."""
-    rows = pq.read_table(artefact.path("seeds.parquet"), columns=["seed_id", "cluster_id"])
-    return dict(zip(rows["seed_id"].to_pylist(), rows["cluster_id"].to_pylist(), strict=True))
-
-
-def _row(seed: Seed, cluster_id: str, sha256: str, run_id: str) -> dict[str, object]:
-    return {
-        "seed_id": seed.seed_id,
-        "instruction_id": seed.instruction.instruction_id,
-        "text": seed.instruction.text,
-        "input": seed.instruction.input,
-        "response": seed.response,
-        "source": seed.source,
-        "source_sha256": sha256,
-        "row": seed.row,
-        "cluster_id": cluster_id,
-        "run_id": run_id,
-    }
-
-
 def _show(artefact: Artefact) -> dict[str, dg.MetadataValue | int | str]:
     facts = artefact.facts
     refused = pq.read_table(artefact.path("refused_seeds.parquet")).to_pylist()
@@ -123,10 +88,3 @@ def _show(artefact: Artefact) -> dict[str, dg.MetadataValue | int | str]:
         rows = [(row["row"], row["reason"], row["detail"]) for row in refused[:SHOWN]]
         metadata["refused_rows"] = dg.MetadataValue.md(markdown_table(("row", "reason", "detail"), rows))
     return metadata
-
-
-def _file_hash(path: Path) -> str:
-    if not path.is_file():
-        return "missing"
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

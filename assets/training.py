@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from assets.adapter_settings import AdapterSettings
-from assets.dataset import dataset_file
+from teams_dagster.dataset.stored import dataset_file
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.failures import why_it_ended

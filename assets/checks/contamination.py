@@ -9,13 +9,13 @@ from itertools import islice
 
 import dagster as dg
 
-from assets.checks.stored import examples_in
 from assets.checks.verdicts import needs_output, not_run, verdict, warning
-from assets.seeds import read_seeds
 from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.quality.contamination import StoredText, overlaps
+from teams_dagster.dataset.stored import examples_in
 from teams_dagster.instructions.ngrams import NGRAM_WORDS, PARAPHRASE_WORDS
 from teams_dagster.instructions.seed_files import SeedFileError
+from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 SHOWN = 5

@@ -3,13 +3,13 @@
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.checks.stored import NOTHING_KEPT, examples_in, generations_of
 from assets.checks.verdicts import needs_output, not_run, verdict, warning
-from assets.dataset import FILES, read_examples, read_samples
-from assets.seeds import read_seeds
+from assets.dataset import FILES
 from teams_dagster.dataset.quality.duplicates import find_repetition
 from teams_dagster.dataset.splits import SPLITS
+from teams_dagster.dataset.stored import NOTHING_KEPT, examples_in, generations_of, read_examples, read_samples
 from teams_dagster.instructions.near_duplicates import same_text_key
+from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.store.artefact_store import ArtefactStore
 
 MOST_REPEATED = 0.5

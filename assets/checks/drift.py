@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from assets.checks.stored import answered_generations, generations_of
 from assets.checks.verdicts import needs_output, not_run, warning
-from assets.manifests import read_manifest
 from resources.ledger import LedgerConnection
+from teams_dagster.dataset.manifests import read_manifest
 from teams_dagster.dataset.quality.drift import ANSWERS, EDITS, Measure, TooFewSeeds, changed_inputs, drifts
 from teams_dagster.dataset.quality.totals import Totals, answer_totals, edit_totals
+from teams_dagster.dataset.stored import answered_generations, generations_of
 from teams_dagster.ledger.costs import costs_of
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.checks.stored import generations_of
 from assets.checks.verdicts import needs_output, verdict
-from assets.manifests import generated_for
 from resources.ledger import LedgerConnection
+from teams_dagster.dataset.manifests import generated_for
+from teams_dagster.dataset.stored import generations_of
 from teams_dagster.ledger.costs import answered_requests
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.checks.stored import generations_of
 from assets.checks.verdicts import needs_output, not_run, verdict, warning
-from assets.manifests import generated_for, read_manifest
 from resources.ledger import LedgerConnection
 from teams_dagster.dataset.generation import GenerationManifest
+from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.dataset.quality.chains import StoredGeneration, chain_faults
+from teams_dagster.dataset.stored import generations_of
 from teams_dagster.ledger.costs import answered_requests
 from teams_dagster.ledger.database import LedgerError
 from teams_dagster.ledger.writer import Ledger

@@ -4,8 +4,8 @@ import dagster as dg
 import numpy as np
 
 from assets.checks.verdicts import needs_output, verdict, warning
-from assets.policy import load_policy, policy_seeds
 from teams_dagster.environment.transition import start
+from teams_dagster.policy.stored import load_policy, policy_seeds
 from teams_dagster.store.artefact_store import ArtefactStore
 
 

@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from assets.checks.stored import NOTHING_KEPT, answered_generations
 from assets.checks.verdicts import needs_output, not_run, verdict, warning
 from teams_dagster.dataset.quality.answers import FEWEST_WORDS, KeptTexts, kept_texts
+from teams_dagster.dataset.stored import NOTHING_KEPT, answered_generations
 from teams_dagster.store.artefact_store import ArtefactStore
 
 MOST_DECLINING = 0.02

@@ -3,9 +3,9 @@
 import dagster as dg
 
 from assets.checks.verdicts import needs_output, verdict, warning
-from assets.policy import policy_seeds
-from assets.seeds import read_clusters
 from teams_dagster.instructions.seed_splits import EmptySplitError, dataset_sides
+from teams_dagster.instructions.stored_seeds import read_clusters
+from teams_dagster.policy.stored import policy_seeds
 from teams_dagster.store.artefact_store import ArtefactStore
 
 MOST_REFUSED = 0.5

@@ -3,10 +3,10 @@
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.arms import TRAINED_ARM, UNIFORM_ARM
-from assets.checks.stored import generations_of
 from assets.checks.verdicts import needs_output, verdict, warning
-from assets.manifests import read_manifest
+from teams_dagster.dataset.arms import TRAINED_ARM, UNIFORM_ARM
+from teams_dagster.dataset.manifests import read_manifest
+from teams_dagster.dataset.stored import generations_of
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 LEFT_UNASKED = 1

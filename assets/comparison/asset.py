@@ -12,20 +12,21 @@ from assets.comparison.config import ComparisonSettings
 from assets.comparison.estimate import comparison_asking, comparison_episodes, comparison_questions
 from assets.comparison.scores import Kept, all_scores
 from assets.comparison.trainings import Trainings
-from assets.expectations import ASKING
-from assets.making import OWNERS, UNANSWERED, make_or_reuse, output_of
+from assets.making import make_or_reuse
+from assets.materialize import OWNERS, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
-from assets.policy import load_policy, policy_seeds, prompts_version, reference_of, trained_policy, write_prompts
+from assets.policy import trained_policy
 from assets.policy_config import roles_of
-from assets.recording import PARTS, EpisodeTables, merge_parts, part_folder
 from assets.seeds import seed_instructions
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
 from teams_dagster.core.protocol import Role
+from teams_dagster.environment.recording import PARTS, EpisodeTables, merge_parts, part_folder
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.novelty import Pool
+from teams_dagster.instructions.stored_prompts import prompts_version, write_prompts
 from teams_dagster.llm import loop
 from teams_dagster.llm.engine import CallContext, Engine
 from teams_dagster.llm.progress import Progress
@@ -34,8 +35,11 @@ from teams_dagster.policy.comparison.compare import Comparison, compare
 from teams_dagster.policy.comparison.contenders import TRAINED, baseline_contenders
 from teams_dagster.policy.comparison.playing import SeedPlay
 from teams_dagster.policy.comparison.scores import Score
+from teams_dagster.policy.query_forecast import ASKING
+from teams_dagster.policy.stored import load_policy, policy_seeds, reference_of
 from teams_dagster.report.policy_scores import differences_table, pay_off_lines, policies_table, raw_table
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
+from teams_dagster.store.facts.base import UNANSWERED
 from teams_dagster.store.tables import write_table
 
 PLAYS = "comparison"

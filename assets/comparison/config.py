@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from assets.comparison.share import Training
-from assets.making import AssetConfig
+from assets.materialize import AssetConfig
 from assets.policy_config import is_embedded, roles_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role

@@ -3,7 +3,6 @@
 from math import ceil
 
 from assets.comparison.config import ComparisonPlan
-from assets.expectations import UNTRAINED, guiding, last_pace, paces_of, rewriting, still_open
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS
@@ -14,6 +13,7 @@ from teams_dagster.llm.engine import CallContext
 from teams_dagster.policy.baselines import CEILING, GUIDE, LOOK_AHEAD, baselines, is_deterministic
 from teams_dagster.policy.comparison.playing import Allowance
 from teams_dagster.policy.config import TrainingConfig, most_branches
+from teams_dagster.policy.query_forecast import UNTRAINED, guiding, last_pace, paces_of, rewriting, still_open
 from teams_dagster.pricing.forecast import Expected
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 

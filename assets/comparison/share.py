@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assets.recording import CHECKPOINT, recording
 from resources.language_models.embedded import EmbeddedAsking
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Asker
+from teams_dagster.environment.recording import recording
 from teams_dagster.environment.state import Episode
 from teams_dagster.llm.context import Tallies
 from teams_dagster.llm.ordered import in_order
-from teams_dagster.policy.checkpoint import Checkpoint
+from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.policy.config import TrainingConfig
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from assets.comparison.config import ComparisonPlan
 from assets.comparison.share import Heard, Share, Training, train_elsewhere, train_share
-from assets.recording import training_parts
 from resources.language_models.embedded import EmbeddedAsking
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS
+from teams_dagster.environment.recording import training_parts
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.processes import cores, in_processes
 from teams_dagster.policy.checkpoint import Checkpoint

@@ -3,11 +3,11 @@
 import dagster as dg
 
 from assets.adapter_settings import AdapterSettings
-from assets.arms import UNIFORM_ARM
 from assets.columns import UNIFORM_ADAPTER, table_columns
-from assets.making import OWNERS, AssetConfig
+from assets.materialize import OWNERS, AssetConfig
 from assets.models import base_model, lora_model, train_adapter
 from assets.uniform_arm.dataset import uniform_dataset
+from teams_dagster.dataset.arms import UNIFORM_ARM
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 

@@ -2,13 +2,13 @@
 
 import dagster as dg
 
-from assets.arms import UNIFORM_ARM
 from assets.columns import UNIFORM_DATASET, dataset_columns
 from assets.dataset import make_dataset
-from assets.making import OWNERS, AssetConfig
+from assets.materialize import OWNERS, AssetConfig
 from assets.uniform_arm.responses import uniform_responses
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
+from teams_dagster.dataset.arms import UNIFORM_ARM
 from teams_dagster.store.artefact_store import ArtefactStore
 
 

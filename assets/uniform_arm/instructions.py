@@ -7,30 +7,25 @@ from itertools import count
 
 import dagster as dg
 
-from assets.arms import UNIFORM_ARM
 from assets.columns import UNIFORM_TRANSITIONS, table_columns
-from assets.expectations import UNTRAINED, Pace, rewriting, still_open
-from assets.generation import (
-    Playing,
-    generated_instructions,
-    generation_seeds,
-    generation_world,
-    paces_of_generations,
-    play_generation,
-)
-from assets.making import OWNERS, AssetConfig, Output, output_of
-from assets.manifests import read_manifest
+from assets.generation import Playing, generated_instructions, play_generation
+from assets.materialize import OWNERS, AssetConfig, output_of
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Asker, Role
+from teams_dagster.dataset.arms import UNIFORM_ARM
 from teams_dagster.dataset.generation import GenerationManifest
+from teams_dagster.dataset.manifests import read_manifest
+from teams_dagster.dataset.playing import generation_seeds, generation_world
+from teams_dagster.dataset.query_forecast import paces_of_generations
 from teams_dagster.environment.episodes import EpisodePlan
 from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.policy.baselines import UNIFORM, Uniform, baseline_version
 from teams_dagster.policy.comparison.equal_questions import MOST_ASKED, play_until_asked
+from teams_dagster.policy.query_forecast import UNTRAINED, Pace, rewriting, still_open
 from teams_dagster.pricing.forecast import Expected
-from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
+from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore, Output
 
 ROUND_STRIDE = 1_000_000
 """How far the replicas of a seed's further episodes lie from those of its first: beyond any generation's."""

@@ -2,13 +2,13 @@
 
 import dagster as dg
 
-from assets.arms import UNIFORM_ARM
 from assets.columns import UNIFORM_SAMPLES, table_columns
-from assets.making import OWNERS
+from assets.materialize import OWNERS
 from assets.partitions import GENERATIONS
 from assets.responses import ResponsesConfig, answer_generation
 from assets.uniform_arm.instructions import uniform_instructions
 from resources.language_models.roles import LanguageModels
+from teams_dagster.dataset.arms import UNIFORM_ARM
 from teams_dagster.store.artefact_store import ArtefactStore
 
 

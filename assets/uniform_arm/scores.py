@@ -9,22 +9,25 @@ from typing import Any
 
 import dagster as dg
 
-from assets.arms import ARMS, UNIFORM_ARM
 from assets.benchmarks import run_benchmarks, show_benchmarks
 from assets.columns import UNIFORM_SCORES, table_columns
-from assets.dataset import dataset_file, instruction_dataset, read_examples, read_steps
+from assets.dataset import instruction_dataset
 from assets.evaluation import PRIVACY, ScoresConfig, privacy_table, read_evaluation_scores, read_privacy
-from assets.making import OWNERS, make_or_reuse
-from assets.models import MODEL, base_model, lora_model, student_path
+from assets.making import make_or_reuse
+from assets.materialize import OWNERS
+from assets.models import MODEL, base_model, lora_model
 from assets.uniform_arm.adapter import lora_uniform
 from assets.uniform_arm.dataset import uniform_dataset
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import markdown_table
+from teams_dagster.dataset.arms import ARMS, UNIFORM_ARM
 from teams_dagster.dataset.export import examples_in
+from teams_dagster.dataset.stored import dataset_file, read_examples, read_steps
 from teams_dagster.evaluation.scores import ModelVersions, Score
 from teams_dagster.evaluation.statistics import normal_interval
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
+from teams_dagster.student.stored import student_path
 
 MODELS = {"base": "base_model", "lora": "lora_model", "lora_uniform": "lora_uniform"}
 """The compared models, and the assets that hold them."""

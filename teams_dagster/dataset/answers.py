@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 
-from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import Asker, QuestionFailed
 from teams_dagster.dataset.sample import Accepted, Sample
+from teams_dagster.environment.state import sample_id_of
 from teams_dagster.instructions.elimination import eliminate_answer, eliminate_outcome
 from teams_dagster.instructions.requests import respond_question
 from teams_dagster.llm.ordered import in_order
 
 NO_ANSWER = "no_answer_"
 """How the reason of a sample begins whose question failed for good."""
-
-
-def sample_id_of(transition_id: str) -> str:
-    """The id of the sample made from a transition."""
-    return content_hash("sample", transition_id)
 
 
 async def answer_transitions(

@@ -272,3 +272,8 @@ def episode_id(key: EpisodeKey, setting: str) -> str:
 def transition_id(episode: str, step: int) -> str:
     """Name of an episode's transition at `step`."""
     return content_hash("transition", episode, step)
+
+
+def sample_id_of(transition_id: str) -> str:
+    """The id of the sample made from a transition."""
+    return content_hash("sample", transition_id)

@@ -180,3 +180,7 @@ def _write_atomically(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+CHECKPOINT = "policy.safetensors"
+"""The file that a training keeps: the policy after its last finished iteration."""

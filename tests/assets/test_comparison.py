@@ -11,13 +11,14 @@ import assets.comparison.trainings as trainings
 from assets.comparison.asset import policy_comparison, read_policy_scores
 from assets.comparison.config import ComparisonSettings
 from assets.comparison.share import TRAININGS
-from assets.policy import load_policy, trained_policy
+from assets.policy import trained_policy
 from assets.seeds import seed_instructions
 from teams_dagster.core.protocol import Role
 from teams_dagster.policy.algorithms.config import PPOPlusPlusConfig
 from teams_dagster.policy.baselines import baselines
 from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.policy.config import TrainingConfig
+from teams_dagster.policy.stored import load_policy
 from tests.support.project import Project
 
 WIDE = {

@@ -19,17 +19,18 @@ import assets.comparison.trainings as trainings
 from assets.comparison.asset import policy_comparison, read_policy_scores
 from assets.comparison.share import TRAININGS
 from assets.policy import trained_policy
-from assets.recording import CHECKPOINT, content_of
 from assets.seeds import seed_instructions
 from resources.budget import RunBudget
 from resources.language_models.embedded import EmbeddedAsking
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
+from teams_dagster.environment.recording import content_of
 from teams_dagster.ledger.budgets import run_scope
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.engine import CallContext
+from teams_dagster.policy.checkpoint import CHECKPOINT
 from tests.support.processes import die, ends
 from tests.support.project import Project
 

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from assets.comparison.asset import policy_comparison
-from assets.expectations import (
+from assets.generation import generated_instructions
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.protocol import Purpose, Role
+from teams_dagster.environment.state import HORIZON
+from teams_dagster.instructions.requests import respond_question
+from teams_dagster.policy.query_forecast import (
     ASKING,
     UNTRAINED,
     Pace,
@@ -18,11 +23,6 @@ from assets.expectations import (
     rewriting,
     still_open,
 )
-from assets.generation import generated_instructions
-from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import Purpose, Role
-from teams_dagster.environment.state import HORIZON
-from teams_dagster.instructions.requests import respond_question
 from teams_dagster.store.artefact_store import Artefact
 from tests.support.project import Project
 

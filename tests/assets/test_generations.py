@@ -11,12 +11,12 @@ import pytest
 from assets.checks.dataset import dataset_is_up_to_date
 from assets.dataset import instruction_dataset
 from assets.generation import generated_instructions
-from assets.manifests import generated_for, read_manifest
 from assets.policy import trained_policy
 from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from resources.language_models.offline.model import OfflineModel
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Purpose, Request
+from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
 from tests.support.project import Project
 

@@ -24,7 +24,8 @@ from assets.dataset import instruction_dataset
 from assets.generation import generated_instructions
 from assets.policy import trained_policy
 from assets.responses import expert_responses
-from assets.seeds import read_seeds, seed_instructions
+from assets.seeds import seed_instructions
+from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.ledger.schema import results
 from tests.support.parquet import change, cut
 from tests.support.project import Project

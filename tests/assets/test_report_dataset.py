@@ -9,13 +9,13 @@ import pytest
 
 from assets.accounting import query_costs
 from assets.dataset import instruction_dataset
-from assets.funnel import yield_funnel
 from assets.generation import generated_instructions
 from assets.policy import trained_policy
 from assets.report_dataset import MadeGeneration, dataset_results
 from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from teams_dagster.report.content import DatasetResults
+from teams_dagster.report.funnel import yield_funnel
 from teams_dagster.store.artefact_store import Artefact
 from tests.support.project import Project
 

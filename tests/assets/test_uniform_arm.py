@@ -18,7 +18,6 @@ from assets.checks.uniform_arm import arms_are_apart, arms_ask_the_same
 from assets.dataset import instruction_dataset
 from assets.estimates import UNIFORM_PAID, estimate_run
 from assets.generation import generated_instructions
-from assets.manifests import generated_for, read_manifest
 from assets.policy import trained_policy
 from assets.report_dataset import MadeGeneration, dataset_results
 from assets.responses import expert_responses
@@ -30,6 +29,7 @@ from assets.uniform_arm.responses import uniform_responses
 from resources.language_models.offline.model import OfflineModel
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Request
 from teams_dagster.dataset.card import CARD, DataCard, render_card
+from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.lineage.explorer.content import choose
 from teams_dagster.lineage.trace import trace
 from teams_dagster.report.content import DatasetResults

@@ -105,3 +105,7 @@ def _plain(value: Any) -> Detail:
     if isinstance(value, dict | list | tuple):
         return Json(value)
     return value
+
+
+UNANSWERED = "unanswered"
+"""The fact that counts questions that failed for good: an output that has some is made again when asked for."""

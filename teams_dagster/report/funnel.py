@@ -1,9 +1,11 @@
-"""From the edits asked for to the samples kept, with every reason: read by the dataset's metadata and by the report."""
+"""From the edits asked for to the samples kept."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from assets.generation import FAILED, failures_of
-from assets.manifests import generated_for
+from teams_dagster.dataset.manifests import generated_for
+from teams_dagster.dataset.playing import FAILED, failures_of
 from teams_dagster.report.content import Stage, funnel_stages
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 

@@ -1,5 +1,7 @@
 """Writing episodes down: tables `transitions` and `instructions`, a batch of episodes at a time."""
 
+from __future__ import annotations
+
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -11,21 +13,22 @@ import pyarrow.parquet as pq
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.row_hash import ROW_HASH
-from teams_dagster.dataset.answers import sample_id_of
-from teams_dagster.environment.state import Episode, EpisodePurpose
+from teams_dagster.environment.state import Episode, EpisodePurpose, sample_id_of
 from teams_dagster.store.tables import TableWriter, merge_tables
 
 AT_ONCE = 1_000
 """Rows read at a time."""
 
+
 _NOT_CONTENT = {"run_id", "rewrite_request_id", "review_request_id", "respond_request_id", ROW_HASH}
 """Columns that tell how a row came about, not what it says: another run gives the same content another id."""
 
-CHECKPOINT = "policy.safetensors"
-"""The file that a training keeps: the policy after its last finished iteration."""
 
 PARTS = "parts"
+
+
 MERGED = "parts-merged"
+
 
 _TABLES = ("transitions", "instructions")
 

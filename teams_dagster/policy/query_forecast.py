@@ -1,9 +1,10 @@
-"""What each paid step will ask: from its configuration, the seeds, and what earlier steps asked.
+"""What the episodes of a step will ask: from its configuration, the seeds, and what earlier steps asked.
 
 Most is certain: an episode has HORIZON transitions, each a rewrite and at most one review. Likely is what episodes
 asked so far, here or in the policy's last iteration; before there are any, what an untrained policy does. Least is a
-stated share of the lowest that was seen.
-"""
+stated share of the lowest that was seen."""
+
+from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,25 +13,30 @@ from typing import Self
 
 import pyarrow.parquet as pq
 
-from assets.making import UNANSWERED
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.core.protocol import Purpose, Request, Role
 from teams_dagster.environment.state import HORIZON
 from teams_dagster.instructions.guidance import NAMING, guide_question
 from teams_dagster.instructions.requests import CREATIVE, VERDICT, respond_question, review_question, rewrite_question
+from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint
+from teams_dagster.policy.config import TrainingConfig, most_branches
 from teams_dagster.policy.guide import ATTEMPTS
 from teams_dagster.pricing.forecast import Expected
-from teams_dagster.store.artefact_store import Artefact
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Output
+from teams_dagster.store.facts.base import UNANSWERED
 
 SAMPLED = 200
 """Seeds whose prompts are measured."""
 
+
 LEAST_OF_SEEN = 0.8
 """Least, of the lowest that was seen."""
 
+
 LEAST_OF_STATED = 1 / 3
 """Least, of what is stated where nothing was seen."""
+
 
 ASKING = "asking"
 """The fact that holds what the episodes of an output asked."""
@@ -230,3 +236,28 @@ def _rates(name: str, seen: Sequence[Pace], stated: Pace) -> tuple[float, float]
         usual: float = getattr(stated, name)
         return LEAST_OF_STATED * usual, usual
     return LEAST_OF_SEEN * min(rates), sum(rates) / len(rates)
+
+
+def training_questions(
+    store: ArtefactStore, seeds: dict[str, Instruction], training: TrainingConfig, output: Output | None
+) -> list[Expected]:
+    """What a training on `seeds` will still ask, by what earlier trainings asked; `output` is None where unknown."""
+    episodes = training.iterations * training.episodes_per_iteration
+    if output is not None:
+        episodes = still_open(output.earlier(store), _episodes_left(training, output.unfinished(store)))
+    seen = paces_of(artefact for artefact in store.all_of("trained_policy") if trained_alike(artefact, training))
+    most = episodes * most_branches(training.algorithm, len(training.allowed_operations))
+    asked = rewriting(Role.INSTRUCTOR, episodes, seeds.values(), seen, UNTRAINED, most=most)
+    return asked + (guiding(episodes, seeds.values(), seen, most=most) if training.asks_guide else [])
+
+
+def trained_alike(policy: Artefact, training: TrainingConfig) -> bool:
+    """Whether a policy was trained by the same algorithm: what an episode asks depends on it."""
+    return policy.facts.get("algorithm", "trpo") == training.algorithm.name
+
+
+def _episodes_left(training: TrainingConfig, folder: Path) -> int:
+    """Episodes that a training has yet to run, given what an interrupted one left in `folder`."""
+    path = folder / CHECKPOINT
+    done = Checkpoint.load(path).iteration if path.exists() else 0
+    return (training.iterations - done) * training.episodes_per_iteration

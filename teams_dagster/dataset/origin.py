@@ -1,4 +1,6 @@
-"""Where the dataset comes from: the generations behind it, its data card, the lineage of its rows."""
+"""Where a dataset's rows come from: its generations, its lineage file, and what its card says of them."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,18 +10,22 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from assets.arms import Arm
-from assets.manifests import generated_for, read_manifest
 from teams_dagster.core.protocol import Role
+from teams_dagster.dataset.arms import Arm
 from teams_dagster.dataset.card import DataCard
 from teams_dagster.dataset.generation import GenerationManifest
+from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.dataset.provenance import LINEAGE, Generation, write_provenance
 from teams_dagster.ledger.costs import cost_of_requests, costs_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 BIASES = ("The texts are synthetic: they hold the errors and the views of the models that wrote them.",)
+
+
 LIMITS = ("A reviewer model judged each rewrite; no person read the samples.",)
+
+
 OFFLINE_LIMITS = (
     "The offline rules wrote these texts. They show that the line works; they teach a model nothing worth knowing.",
 )

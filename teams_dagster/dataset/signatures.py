@@ -1,12 +1,14 @@
-"""Signatures of the instructions of each generation: computed once, kept beside its answers, never changed."""
+"""Signatures of a generation's samples, kept beside its answers."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from assets.recording import AT_ONCE
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.environment.recording import AT_ONCE
 from teams_dagster.instructions.signatures import StoredSignatures, signatures_version, store_signatures
 from teams_dagster.store.artefact_store import Artefact
 

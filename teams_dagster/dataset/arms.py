@@ -1,5 +1,7 @@
 """The two lines from seeds to an adapter: the trained policy's, and the uniform policy's, which it is compared with."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from teams_dagster.policy.baselines import UNIFORM
@@ -22,6 +24,8 @@ class Arm:
 
 
 TRAINED_ARM = Arm(TRAINED, "generated_instructions", "expert_responses", "instruction_dataset", "TeaMs-RL instructions")
+
+
 UNIFORM_ARM = Arm(
     UNIFORM,
     "uniform_instructions",
@@ -33,6 +37,8 @@ UNIFORM_ARM = Arm(
         " learned policy asked. It is there to be compared with, not to be trained on for use.",
     ),
 )
+
+
 ARMS = (TRAINED_ARM, UNIFORM_ARM)
 
 

@@ -1,0 +1,47 @@
+"""What a generation will ask, and the answers to it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import islice
+
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.protocol import Role
+from teams_dagster.dataset.arms import TRAINED_ARM
+from teams_dagster.dataset.stored import accepted_of
+from teams_dagster.policy.query_forecast import (
+    SAMPLED,
+    UNTRAINED,
+    Pace,
+    answering,
+    last_pace,
+    paces_of,
+    rewriting,
+    still_open,
+)
+from teams_dagster.pricing.forecast import Expected
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+
+
+def generation_questions(
+    store: ArtefactStore,
+    episodes: int,
+    seeds: Collection[Instruction],
+    policy: Artefact | None,
+    earlier: Artefact | None,
+) -> list[Expected]:
+    """What a generation of so many `episodes` from `seeds` will ask; `policy` is None before it is trained."""
+    stated = last_pace(policy) if policy else UNTRAINED
+    return rewriting(Role.EXPERT, still_open(earlier, episodes), seeds, paces_of_generations(store), stated)
+
+
+def paces_of_generations(store: ArtefactStore, key: str = TRAINED_ARM.instructions) -> list[Pace]:
+    """What the episodes of an arm's generations so far asked."""
+    return paces_of(store.current(key, partition) for partition in store.partitions(key))
+
+
+def response_questions(generated: Artefact, earlier: Artefact | None) -> list[Expected]:
+    """What answering a generation will ask: its accepted instructions, less those answered `earlier`."""
+    count = still_open(earlier, generated.facts["accepted"])
+    sample = [accepted.instruction for accepted in islice(accepted_of(generated), SAMPLED)]
+    return answering(count, count, count, sample)

@@ -1,0 +1,104 @@
+"""Generations, their answers and the datasets made of them, as artefacts hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.dataset.export import examples_in as examples_in_file
+from teams_dagster.dataset.folder import FILES
+from teams_dagster.dataset.manifests import generated_for
+from teams_dagster.dataset.provenance import LINEAGE
+from teams_dagster.dataset.sample import Accepted, Example, Sample
+from teams_dagster.dataset.splits import SPLITS
+from teams_dagster.environment.recording import AT_ONCE
+from teams_dagster.instructions.seed_splits import Split
+from teams_dagster.instructions.seeds import Seed
+from teams_dagster.instructions.stored_seeds import read_seeds
+from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
+
+
+def responses_inputs(generated: Artefact) -> dict[str, str]:
+    """What the answers of a generation are made from."""
+    return {generated.manifest["asset_key"]: generated.data_version}
+
+
+def accepted_of(generated: Artefact) -> Iterator[Accepted]:
+    """The accepted transitions of a generation, in its order."""
+    instructions = {
+        row["instruction_id"]: Instruction(row["text"], row["input"])
+        for batch in pq.ParquetFile(generated.path("instructions.parquet")).iter_batches(AT_ONCE)
+        for row in batch.to_pylist()
+    }
+    for batch in pq.ParquetFile(generated.path("transitions.parquet")).iter_batches(AT_ONCE):
+        for row in batch.to_pylist():
+            if row["accepted"]:
+                yield Accepted(
+                    transition_id=row["transition_id"],
+                    episode_id=row["episode_id"],
+                    step=row["step"],
+                    seed_id=row["seed_id"],
+                    instruction=instructions[row["instruction_id"]],
+                )
+
+
+def read_samples(responses: Artefact) -> Iterator[Sample]:
+    """The samples of an `expert_responses` artefact, in its order."""
+    for batch in pq.ParquetFile(responses.path("samples.parquet")).iter_batches(10_000):
+        for row in batch.to_pylist():
+            instruction = Instruction(row.pop("instruction"), row.pop("input"))
+            known = {name: row[name] for name in Sample.__dataclass_fields__ if name in row}
+            yield Sample(instruction=instruction, **known)
+
+
+def read_examples(dataset: Artefact, split: Split) -> list[Example]:
+    """One side of an `instruction_dataset` artefact."""
+    return list(examples_in_file(dataset_file(dataset, split)))
+
+
+def dataset_file(dataset: Artefact, split: Split) -> Path:
+    """The Parquet file of one side."""
+    return dataset.path(f"{FILES}/{split}.parquet")
+
+
+def read_steps(dataset: Artefact) -> dict[str, int]:
+    """By sample id, the edits between its seed and its instruction."""
+    rows = pq.read_table(dataset.path(LINEAGE), columns=["sample_id", "operations"]).to_pylist()
+    return {row["sample_id"]: len(row["operations"]) for row in rows}
+
+
+def _all_seeds(store: ArtefactStore) -> list[Seed]:
+    """The seeds of every seed file so far, earlier files first, so that an old seed keeps its side."""
+    return [seed for library in store.all_of("seed_instructions") for seed in read_seeds(library)]
+
+
+ROWS_AT_ONCE = 1_000
+
+
+NOTHING_KEPT = "no generation has a kept sample"
+
+
+def generations_of(store: ArtefactStore, asset_key: str) -> list[Artefact]:
+    """The current output of every generation, in order. Raises ArtefactMissing when there is none."""
+    found = [store.current(asset_key, partition) for partition in store.partitions(asset_key)]
+    if not found:
+        raise ArtefactMissing(f"{asset_key} has no output in {store.root}: materialise it first")
+    return found
+
+
+def answered_generations(store: ArtefactStore) -> Iterator[tuple[str, Artefact, Artefact]]:
+    """Partition, instructions and answers of every answered generation. Raises ArtefactMissing."""
+    for responses in generations_of(store, "expert_responses"):
+        yield responses.manifest["partition_key"], generated_for(store, responses), responses
+
+
+def examples_in(dataset: Artefact) -> Iterator[Example]:
+    """The examples of an `instruction_dataset` artefact, every side of the split."""
+    for split in SPLITS:
+        for batch in pq.ParquetFile(dataset.path(f"{FILES}/{split}.parquet")).iter_batches(ROWS_AT_ONCE):
+            for row in batch.to_pylist():
+                instruction = Instruction(row["instruction"], row["input"])
+                yield Example(row["sample_id"], row["seed_id"], instruction, row["output"])
