@@ -3,11 +3,14 @@
 Each algorithm is one choice of `algorithm`, with its own parameters: `algorithm: {ppo: {clip: 0.1}}`.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from functools import cache, reduce
+from inspect import cleandoc
+from operator import or_
+from typing import Any, Literal, cast, get_args
 
 import dagster as dg
-from pydantic import Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter, create_model
 
 from assets.materialize import AssetConfig
 from resources.language_models.roles import LanguageModels
@@ -24,44 +27,25 @@ QUESTIONS = 10_000
 _DEFAULT = TrainingConfig()
 
 
-class TRPO(method.TRPOConfig, dg.Config):
-    """Trust region policy optimisation."""
+@cache
+def _run_config(config: type[BaseModel]) -> type[dg.Config]:
+    """A configuration of the method as one of Dagster: the same fields, choices among configurations turned alike."""
+    choices: dict[str, Any] = {
+        name: (
+            _one_of(get_args(field.annotation)),
+            Field(default=_run_config(type(field.default))(**field.default.model_dump()), discriminator="name"),
+        )
+        for name, field in config.model_fields.items()
+        if field.discriminator == "name"
+    }
+    summary = cleandoc(config.__doc__ or "").partition("\n\n")[0]
+    made = create_model(config.__name__, __base__=(config, dg.Config), __doc__=summary, **choices)
+    return cast("type[dg.Config]", made)
 
 
-class PPO(method.PPOConfig, dg.Config):
-    """Proximal policy optimisation."""
-
-
-class PPOPlusPlus(method.PPOPlusPlusConfig, dg.Config):
-    """PPO++: the guide rolls in."""
-
-    step: TRPO | PPO = Field(default=PPO(), discriminator="name")  # pyright: ignore[reportIncompatibleVariableOverride]
-
-
-class AggreVaTeD(method.AggreVaTeDConfig, dg.Config):
-    """AggreVaTeD: the guide completes."""
-
-    step: TRPO | PPO = Field(default=PPO(), discriminator="name")  # pyright: ignore[reportIncompatibleVariableOverride]
-
-
-class LOLS(method.LOLSConfig, dg.Config):
-    """LOLS: one or the other."""
-
-    step: TRPO | PPO = Field(default=PPO(), discriminator="name")  # pyright: ignore[reportIncompatibleVariableOverride]
-
-
-class D2LOLS(method.D2LOLSConfig, dg.Config):
-    """D2LOLS: AggreVaTeD first, PPO++ afterwards."""
-
-    step: TRPO | PPO = Field(default=PPO(), discriminator="name")  # pyright: ignore[reportIncompatibleVariableOverride]
-
-
-class BC(method.BCConfig, dg.Config):
-    """Behaviour cloning of the guide."""
-
-
-class DAgger(method.DAggerConfig, dg.Config):
-    """DAgger: the guide labels what the learner visits."""
+def _one_of(configs: Iterable[type[BaseModel]]) -> Any:
+    """The union of `configs`, each as a configuration of Dagster."""
+    return reduce(or_, (_run_config(config) for config in configs))
 
 
 class LBFGSCritic(method.LBFGSCriticConfig, dg.Config):
@@ -117,8 +101,8 @@ class PolicyConfig(AssetConfig):
     )
     allow_none: bool = Field(default=True, description="Whether the policy may keep a text and ask nothing.")
     features: Features = Features()
-    algorithm: TRPO | PPO | PPOPlusPlus | AggreVaTeD | LOLS | D2LOLS | BC | DAgger = Field(
-        default=TRPO(), discriminator="name"
+    algorithm: _one_of(method.ALGORITHMS) = Field(  # pyright: ignore[reportInvalidTypeForm] (made from the list)
+        default=_run_config(method.TRPOConfig)(), discriminator="name"
     )
     critic: LBFGSCritic | AdamCritic = Field(default=LBFGSCritic(), discriminator="optimiser")
     kl_reference: KLReference = KLReference()

@@ -42,7 +42,7 @@ STEADY = replace(UNTRAINED, rewrites=float(HORIZON), new_rewrites=float(HORIZON)
     owners=OWNERS,
     metadata=table_columns("transitions", UNIFORM_TRANSITIONS),
     code_version="1",
-    description="The six operations drawn uniformly in the place of the trained policy, from the same seeds with the"
+    description="The operations drawn uniformly in the place of the trained policy, from the same seeds with the"
     " same models, prompts, reward and pool, until as many questions are asked as its generation asked.",
 )
 def uniform_instructions(
@@ -75,7 +75,7 @@ class Beside:
 
     trained: GenerationManifest
     questions: int
-    """How many it asked: queries of the six operations, rewrites and reviews, paid or reused."""
+    """How many it asked: queries of its operations, rewrites and reviews, paid or reused."""
 
     @property
     def manifest(self) -> GenerationManifest:

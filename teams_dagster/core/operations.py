@@ -1,4 +1,4 @@
-"""The six textual operations (TeaMs-RL section 3; Evol-Instruct) and `none`."""
+"""The textual operations (TeaMs-RL section 3; Evol-Instruct) and `none`."""
 
 from __future__ import annotations
 
@@ -18,24 +18,38 @@ class Returns(Enum):
 class Operation(Enum):
     """One textual operation. A new one is a line here, a template in `prompts/` and an offline rule.
 
-    The order is the order of the policy's outputs.
+    The order is the order of the policy's outputs. The guide chooses by the descriptions.
     """
 
-    BREADTH = ("breadth", Returns.INSTRUCTION_AND_INPUT)
-    ADD_CONSTRAINTS = ("add_constraints", Returns.INSTRUCTION)
-    DEEPENING = ("deepening", Returns.INSTRUCTION)
-    CONCRETIZING = ("concretizing", Returns.INSTRUCTION)
-    INCREASE_REASONING_STEPS = ("increase_reasoning_steps", Returns.INSTRUCTION)
-    COMPLICATE_INPUT = ("complicate_input", Returns.INSTRUCTION_AND_INPUT)
-    NONE = ("none", Returns.NOTHING)
+    BREADTH = (
+        "breadth",
+        Returns.INSTRUCTION_AND_INPUT,
+        "a brand-new instruction of the same domain, about something rarer",
+    )
+    ADD_CONSTRAINTS = ("add_constraints", Returns.INSTRUCTION, "one more constraint or requirement")
+    DEEPENING = ("deepening", Returns.INSTRUCTION, "a deeper and wider inquiry into the same matter")
+    CONCRETIZING = ("concretizing", Returns.INSTRUCTION, "more specific notions in the place of general ones")
+    INCREASE_REASONING_STEPS = (
+        "increase_reasoning_steps",
+        Returns.INSTRUCTION,
+        "an explicit request for several steps of reasoning",
+    )
+    COMPLICATE_INPUT = (
+        "complicate_input",
+        Returns.INSTRUCTION_AND_INPUT,
+        "harder, structured material to work on (a table, JSON, code)",
+    )
+    NONE = ("none", Returns.NOTHING, "leave the instruction as it is")
 
-    def __new__(cls, label: str, returns: Returns) -> Operation:
+    def __new__(cls, label: str, returns: Returns, description: str) -> Operation:
         member = object.__new__(cls)
         member._value_ = label
         member.returns = returns
+        member.description = description
         return member
 
     returns: Returns
+    description: str
 
 
 TEXT_OPERATIONS: tuple[Operation, ...] = tuple(op for op in Operation if op.returns is not Returns.NOTHING)

@@ -20,7 +20,7 @@ from safetensors.numpy import save
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import Operation
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import ModelIdentity
 from teams_dagster.policy.actor import PolicyActor
 from teams_dagster.policy.config import TrainingConfig
@@ -37,7 +37,7 @@ _POLICY = "policy."
 
 
 class FeaturesChanged(ValueError):
-    """A policy that reads other features than this code makes."""
+    """A policy that reads other features than this code makes, or chooses among other operations."""
 
 
 class CheckpointOutdated(ValueError):
@@ -60,6 +60,11 @@ class TrainingOrigin:
     """Where the algorithm asks one."""
     reference_version: str | None = None
     """Content hash of the policy that the training was kept near to; None for the uniform one."""
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """Names of the operations that there were, `none` apart: each had its template."""
+        return frozenset(self.prompt_versions) - {"review", "guide"}
 
 
 @dataclass(frozen=True)
@@ -103,8 +108,13 @@ class Checkpoint:
         """The policy, ready to act, on `allowed` operations (by default those of its training).
 
         `donors` are the training seeds, which an ablation that is blind to the text needs.
-        Raises FeaturesChanged when it was trained on other features than this code's.
+        Raises FeaturesChanged when it was trained on other operations or features than this code's.
         """
+        if changed := changed_operations(self.origin):
+            raise FeaturesChanged(
+                f"this policy chooses among other operations than this code has ({changed}): train it again, and begin"
+                " generations that are to go on with it again (`policy: latest`)"
+            )
         encode = encoder(self.config.features, donors)
         if self.origin.feature_version != encode.version:
             raise FeaturesChanged(
@@ -156,6 +166,13 @@ class Checkpoint:
                 " it was changed: delete it and train again"
             )
         return checkpoint
+
+
+def changed_operations(origin: TrainingOrigin) -> str:
+    """Operations that were "added since: ..." a policy was trained, or "removed since: ..."; empty where none was."""
+    then, now = origin.operations, {operation.value for operation in TEXT_OPERATIONS}
+    changes = (("added", now - then), ("removed", then - now))
+    return "; ".join(f"{what} since: {', '.join(sorted(names))}" for what, names in changes if names)
 
 
 def weights_version(weights: Weights) -> str:

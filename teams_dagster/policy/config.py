@@ -11,15 +11,12 @@ from teams_dagster.core.operations import Operation
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import HORIZON
 from teams_dagster.policy.algorithms.config import (
-    AggreVaTeDConfig,
     AlgorithmConfig,
     CriticConfig,
     D2LOLSConfig,
     KLReferenceConfig,
     LBFGSCriticConfig,
-    LOLSConfig,
     TRPOConfig,
-    asks_guide,
 )
 from teams_dagster.policy.encoder import FeatureConfig
 from teams_dagster.policy.guide import ATTEMPTS as GUIDE_ATTEMPTS
@@ -79,7 +76,7 @@ class TrainingConfig(BaseModel):
     @property
     def asks_guide(self) -> bool:
         """Whether the algorithm needs the guide."""
-        return asks_guide(self.algorithm)
+        return self.algorithm.asks_guide
 
     @property
     def most_queries_an_episode(self) -> int:
@@ -89,14 +86,10 @@ class TrainingConfig(BaseModel):
 
 def most_queries(algorithm: AlgorithmConfig, choices: int) -> int:
     """Questions of one episode of a training, its branches included, at most; of so many `choices` at each step."""
-    steps = 2 * HORIZON + (GUIDE_ATTEMPTS * HORIZON if asks_guide(algorithm) else 0)
+    steps = 2 * HORIZON + (GUIDE_ATTEMPTS * HORIZON if algorithm.asks_guide else 0)
     return most_branches(algorithm, choices) * steps
 
 
 def most_branches(algorithm: AlgorithmConfig, choices: int) -> int:
     """Episodes that one of a training comes to at most: each choice is tried where the algorithm enumerates them."""
-    match algorithm:
-        case AggreVaTeDConfig(form="enumerated") | LOLSConfig(form="enumerated") | D2LOLSConfig(form="enumerated"):
-            return choices
-        case _:
-            return 1
+    return choices if algorithm.tries_every_choice else 1

@@ -17,7 +17,7 @@ from teams_dagster.environment.transition import Environment, step
 
 @dataclass(frozen=True)
 class LookAhead:
-    """Tries the six operations at each step."""
+    """Tries every operation at each step."""
 
     free: bool
     """Whether the questions of the operations that were not kept are left out of the account."""

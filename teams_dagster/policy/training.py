@@ -26,7 +26,7 @@ from teams_dagster.instructions.prompts import prompt
 from teams_dagster.policy.actor import PolicyActor
 from teams_dagster.policy.algorithms.algorithm import Algorithm, UpdateReport, algorithm_of
 from teams_dagster.policy.algorithms.learner import Learner
-from teams_dagster.policy.checkpoint import Checkpoint, TrainingOrigin
+from teams_dagster.policy.checkpoint import Checkpoint, TrainingOrigin, changed_operations
 from teams_dagster.policy.collecting import Collected, RollingIn, batch_of, collect, plan_batch
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.curve import IterationRecord
@@ -152,10 +152,13 @@ def _begin(origin: TrainingOrigin, config: TrainingConfig, learner: Learner, pat
         return Checkpoint(learner.state(), config, origin)
     checkpoint = Checkpoint.load(path)
     if checkpoint.config != config or checkpoint.origin != origin:
-        raise TrainingFailed(
-            f"{path} belongs to a training with another configuration, seeds, prompts, features or models; delete it,"
-            " or train in another folder"
+        operations = changed_operations(checkpoint.origin)
+        other = (
+            f"other operations ({operations})"
+            if operations
+            else "another configuration, seeds, prompts, features or models"
         )
+        raise TrainingFailed(f"{path} belongs to a training with {other}; delete it, or train in another folder")
     return checkpoint
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.core.text import words
+from teams_dagster.policy.algorithms.config import ALGORITHMS
 from teams_dagster.policy.baselines import (
     CEILING,
     FORCED_SCHEDULE,
@@ -38,30 +39,21 @@ EXPLAINED = {
     TEXT_BLIND: "trained alike, but shown another text's features instead of those of the text at hand. What the"
     " trained policy gains over it, it gains by reading.",
     NO_HISTORY: "trained alike, but not shown what was tried before in the episode and what became of it.",
-    UNIFORM: "each of the six operations with the same probability, as Evol-Instruct does. Everything is measured"
-    " against it.",
-    UNIFORM_WITH_NONE: "uniform over the six operations and none: what resting at random brings by itself.",
-    ROUND_ROBIN: "the six operations in their order, one a step.",
+    UNIFORM: "every operation with the same probability, as Evol-Instruct does. Everything is measured against it.",
+    UNIFORM_WITH_NONE: "uniform over the operations and none: what resting at random brings by itself.",
+    ROUND_ROBIN: "the operations in their order, one a step.",
     FORCED_SCHEDULE: "what the paper's reference code forces on its policy, without a policy: breadth at the second"
     " and the fifth step, uniform elsewhere, add constraints taking breadth's place.",
     GUIDE: "no training: a language model is shown the text and asked at each step which operation to apply. Its"
     " questions count.",
-    LOOK_AHEAD: "tries all six operations at each step and keeps the best edit. All its questions count, so it shows"
+    LOOK_AHEAD: "tries every operation at each step and keeps the best edit. All its questions count, so it shows"
     " what looking costs.",
     CEILING: "the same, but only questions of the edits it kept count: the ceiling for choosing one step at a time.",
 }
 """What each policy is, in plain words; the fixed ones are what their names say."""
 
-_ALGORITHMS = {
-    "trpo": "TRPO",
-    "ppo": "PPO",
-    "ppo_plus_plus": "PPO++",
-    "aggrevated": "AggreVaTeD",
-    "lols": "LOLS",
-    "d2lols": "D2LOLS",
-    "bc": "behaviour cloning",
-    "dagger": "DAgger",
-}
+_ALGORITHMS = {config.model_fields["name"].default: config.title for config in ALGORITHMS}
+"""What each algorithm is called, by its name in a configuration."""
 
 
 def grouped(names: Iterable[str]) -> list[tuple[str, list[str]]]:

@@ -6,7 +6,13 @@ from pydantic import ValidationError
 
 from assets.policy_config import PolicyConfig, roles_of
 from teams_dagster.core.protocol import Role
-from teams_dagster.policy.algorithms.config import AdamCriticConfig, PPOConfig, PPOPlusPlusConfig, TRPOConfig
+from teams_dagster.policy.algorithms.config import (
+    ALGORITHMS,
+    AdamCriticConfig,
+    PPOConfig,
+    PPOPlusPlusConfig,
+    TRPOConfig,
+)
 from teams_dagster.policy.config import TrainingConfig
 
 
@@ -36,6 +42,11 @@ def test_an_algorithm_is_one_choice_with_its_own_parameters():
     found = resolved(algorithm={"ppo": {"clip": 0.1}}, critic={"adam": {"epochs": 3}})
     assert found.algorithm == PPOConfig(clip=0.1)
     assert found.critic == AdamCriticConfig(epochs=3)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_algorithm_of_the_method_can_be_chosen(algorithm):
+    assert resolved(algorithm={algorithm().name: {}}).algorithm == algorithm()
 
 
 def test_a_guided_algorithm_moves_its_policy_by_the_step_it_names():

@@ -51,3 +51,8 @@ def test_a_question_carries_its_intent_and_its_template_version():
 def test_versions_of_different_prompts_differ():
     versions = [p.version for p in all_prompts()]
     assert len(set(versions)) == len(versions)
+
+
+def test_the_guide_is_shown_every_operation_with_its_description():
+    source = prompt("guide").source
+    assert all(f"\n- {operation.value}: {operation.description}\n" in source for operation in Operation)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from teams_dagster.policy.algorithms.config import (
     PPOPlusPlusConfig,
     TRPOConfig,
 )
-from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated
+from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated, FeaturesChanged
 from teams_dagster.policy.collecting import drawn
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.curve import SMOOTHED
@@ -337,6 +338,18 @@ def test_a_checkpoint_of_an_earlier_format_says_what_to_do(tmp_path, monkeypatch
         run(ToyWorld(topical), tmp_path / "p", SHORT.model_copy(update={"iterations": 1}))
     with pytest.raises(CheckpointOutdated, match="train the policy again"):
         Checkpoint.load(tmp_path / "p")
+
+
+def test_a_checkpoint_of_other_operations_is_read_and_refused_by_their_names(tmp_path):
+    written = run(ToyWorld(topical), tmp_path / "p")
+    templates = {name: version for name, version in written.origin.prompt_versions.items() if name != "deepening"}
+    replace(written, origin=replace(written.origin, prompt_versions=templates | {"gone": "1"})).save(tmp_path / "p")
+    assert Checkpoint.load(tmp_path / "p").iteration == written.iteration
+    changed = r"added since: deepening; removed since: gone"
+    with pytest.raises(FeaturesChanged, match=changed):
+        Checkpoint.load(tmp_path / "p").actor()
+    with pytest.raises(TrainingFailed, match=changed):
+        run(ToyWorld(topical), tmp_path / "p")
 
 
 def test_what_cannot_be_watched_or_reached_is_refused():

@@ -8,10 +8,19 @@ from dataclasses import replace
 import pytest
 from PIL import Image, ImageColor
 
+from teams_dagster.core.operations import Operation
 from teams_dagster.policy.comparison.distinctness import Measure
 from teams_dagster.report import pictures
 from teams_dagster.report.content import GenerationResults, LengthAtStep, OperationAtStep, Stage
-from teams_dagster.report.pictures.canvas import GREEN, TINTS, label, nothing_to_show
+from teams_dagster.report.pictures.canvas import (
+    GREEN,
+    GREY,
+    TINTS,
+    label,
+    name_colours,
+    nothing_to_show,
+    operation_colour,
+)
 from tests.report.example_report import EXAMPLE, HOSTILE, Point, cost, evaluation_score, iteration, policy_score
 
 NAN = float("nan")
@@ -168,3 +177,14 @@ def test_a_name_is_short_drawable_and_no_formula() -> None:
 def test_pyplot_is_never_touched() -> None:
     FULL["costs"]()
     assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_no_two_operations_have_one_colour_however_many_there_are() -> None:
+    colours = [operation_colour(index) for index in range(21)]
+    assert len({*colours, GREY}) == 22
+
+
+def test_an_operation_keeps_its_colour_whatever_else_is_on_the_picture() -> None:
+    alone, among = name_colours(["deepening"]), name_colours([operation.value for operation in Operation])
+    assert among["deepening"] == alone["deepening"]
+    assert among["none"] == GREY

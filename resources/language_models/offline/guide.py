@@ -1,14 +1,15 @@
-"""The guide, by a plain heuristic: it sees its prompt and nothing else, and knows none of the other rules.
+"""The guide, by a plain heuristic: it sees its prompt and nothing else, and knows of each rule its turn alone.
 
-It goes through the operations in an order that the look of the text suggests, and names the first that was not tried
-on it yet. When everything was tried it names a brand-new instruction, which can be tried on anew.
+It goes through the operations in the order of their turns on a text of this look, and names the first that was not
+tried on it yet. When everything was tried it names a brand-new instruction, which can be tried on anew.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from resources.language_models.offline.rules import RULES, Look
 from teams_dagster.core.protocol import Message
 
 _TEXT = re.compile(r"<instruction>\n(.*)\n</instruction>", re.DOTALL)
@@ -27,31 +28,29 @@ def proposal(messages: Sequence[Message]) -> str:
     if not found or text is None:
         raise ValueError("this is no guide's question: it shows no instruction and no operations so far")
     material = _INPUT.search(told)
-    tried = {name for name, _ in _since_new(_TRIED.findall(history))}
-    for name in _order(text.group(1), material.group(1) if material else ""):
-        if name not in tried:
-            return name
-    return "breadth"
+    order, renewing = _order(_look(text.group(1), material.group(1) if material else ""))
+    tried = _tried_since_new(_TRIED.findall(history), renewing)
+    return next((name for name in (*order, *renewing) if name not in tried), renewing[0])
 
 
-def _since_new(past: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _tried_since_new(past: list[tuple[str, str]], renewing: Collection[str]) -> set[str]:
     """What was tried since the last brand-new instruction."""
-    for index in reversed(range(len(past))):
-        if past[index] == ("breadth", "accepted"):
-            return past[index + 1 :]
-    return past
+    new = [index for index, (name, verdict) in enumerate(past) if name in renewing and verdict == "accepted"]
+    return {name for name, _ in past[new[-1] + 1 if new else 0 :]}
 
 
-def _order(text: str, material: str) -> list[str]:
-    """The operations that suit a text of this look, best first."""
-    order = ["add_constraints", "deepening", "increase_reasoning_steps", "complicate_input"]
-    if text.rstrip().endswith("?"):
-        order = ["deepening", "increase_reasoning_steps", "add_constraints", "complicate_input"]
-    if any(character.isdigit() for character in text):
-        order.remove("increase_reasoning_steps")
-        order.insert(0, "increase_reasoning_steps")
-    if material:
-        order.remove("complicate_input")
-        order.insert(1, "complicate_input")
-    place = 1 if len(text.split()) <= _FEW_WORDS else len(order)
-    return [*order[:place], "concretizing", *order[place:]]
+def _look(text: str, material: str) -> Look:
+    return Look(
+        is_question=text.rstrip().endswith("?"),
+        has_digits=any(character.isdigit() for character in text),
+        is_short=len(text.split()) <= _FEW_WORDS,
+        has_input=bool(material),
+    )
+
+
+def _order(look: Look) -> tuple[list[str], list[str]]:
+    """The operations that work on a text of this look, best first; and those that replace it by a new one."""
+    working = [operation for operation, rule in RULES.items() if not rule.renews]
+    working.sort(key=lambda operation: RULES[operation].turn(look))
+    renewing = [operation for operation, rule in RULES.items() if rule.renews]
+    return [operation.value for operation in working], [operation.value for operation in renewing]

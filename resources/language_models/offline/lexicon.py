@@ -113,7 +113,7 @@ def _terms(data: dict[str, Any]) -> dict[str, tuple[GeneralTerm, bool]]:
 def lexicon() -> Lexicon:
     """The lexicon, read on first use."""
     clause_data, domain_data = read_data("clauses.toml"), read_data("domains.toml")
-    operations = (Operation.ADD_CONSTRAINTS, Operation.DEEPENING, Operation.INCREASE_REASONING_STEPS)
+    operations = [Operation(name) for name in clause_data["limits"]]
     domains = {
         name: Domain(
             name,

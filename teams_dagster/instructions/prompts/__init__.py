@@ -1,7 +1,7 @@
 """The prompts, as readable template files beside this one.
 
 A template is Markdown with two parts, the system message and the user message, divided by a line of `---`.
-`_name.md` files are parts that templates include.
+`_name.md` files are parts that templates include; `_operations.md` is no file, but made from the operations.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import jinja2
 
 from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Message
 
 FOLDER = Path(__file__).parent
@@ -54,9 +55,16 @@ def all_prompts() -> tuple[Prompt, ...]:
 
 def _resolve(source: str) -> str:
     """`source` with its `{% include "_part.md" %}` lines replaced by the parts, so that a prompt is one text."""
-    for part in FOLDER.glob("_*.md"):
-        source = source.replace(f'{{% include "{part.name}" %}}', part.read_text(encoding="utf-8").strip())
+    parts = {part.name: part.read_text(encoding="utf-8").strip() for part in FOLDER.glob("_*.md")}
+    for name, part in (parts | {"_operations.md": _list_of_operations()}).items():
+        source = source.replace(f'{{% include "{name}" %}}', part)
     return source
+
+
+def _list_of_operations() -> str:
+    """What the guide chooses from; `none` where it may leave the text as it is."""
+    lines = [f"- {operation.value}: {operation.description}" for operation in (*TEXT_OPERATIONS, Operation.NONE)]
+    return "\n".join([*lines[:-1], "{% if may_rest %}", lines[-1], "{% endif %}"])
 
 
 _ENVIRONMENT = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)

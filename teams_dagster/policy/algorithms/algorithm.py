@@ -5,25 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from teams_dagster.policy.algorithms.aggrevated import AggreVaTeD
+from teams_dagster.policy.algorithms.base import BaseAlgorithmConfig
 from teams_dagster.policy.algorithms.batch import Batch
-from teams_dagster.policy.algorithms.config import (
-    AggreVaTeDConfig,
-    AlgorithmConfig,
-    BCConfig,
-    D2LOLSConfig,
-    DAggerConfig,
-    LOLSConfig,
-    PPOConfig,
-    PPOPlusPlusConfig,
-    TRPOConfig,
-)
-from teams_dagster.policy.algorithms.d2lols import D2LOLS
-from teams_dagster.policy.algorithms.imitation import Imitation
 from teams_dagster.policy.algorithms.learner import Learner
-from teams_dagster.policy.algorithms.lols import LOLS
-from teams_dagster.policy.algorithms.on_policy import OnPolicy
-from teams_dagster.policy.algorithms.ppo_plus_plus import PPOPlusPlus
 from teams_dagster.policy.algorithms.report import UpdateReport
 from teams_dagster.policy.algorithms.roll_in import RollIn
 
@@ -42,25 +26,6 @@ class Algorithm(Protocol):
         ...
 
 
-def algorithm_of(config: AlgorithmConfig, root_seed: int) -> Algorithm:
+def algorithm_of(config: BaseAlgorithmConfig, root_seed: int) -> Algorithm:
     """The algorithm that `config` describes; its random draws are keyed by `root_seed`."""
-    match config:
-        case TRPOConfig() | PPOConfig():
-            return OnPolicy(config, root_seed)
-        case PPOPlusPlusConfig():
-            return PPOPlusPlus(config.beta, config.step, root_seed)
-        case AggreVaTeDConfig():
-            return AggreVaTeD(config.beta, config.form, config.step, root_seed)
-        case LOLSConfig():
-            return LOLS(*_phases(config, root_seed), config.tau, root_seed)
-        case D2LOLSConfig():
-            return D2LOLS(*_phases(config, root_seed), config.switch)
-        case BCConfig() | DAggerConfig():
-            return Imitation(config, root_seed)
-
-
-def _phases(config: LOLSConfig | D2LOLSConfig, root_seed: int) -> tuple[PPOPlusPlus, AggreVaTeD]:
-    return (
-        PPOPlusPlus(config.beta_learner, config.step, root_seed),
-        AggreVaTeD(config.beta_guide, config.form, config.step, root_seed),
-    )
+    return config.build(root_seed)

@@ -2,75 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from teams_dagster.policy.algorithms.base import AdamSettings, BaseAlgorithmConfig, CriticName, FrozenConfig
+from teams_dagster.policy.algorithms.steps import PPOConfig, StepConfig, TRPOConfig
 
-class _Config(BaseModel):
-    """Unchangeable, and a misspelt field is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TRPOConfig(_Config):
-    """Trust region policy optimisation: one step a batch, its size found by a line search.
-
-    sb3-contrib's conventions are `cg_iterations` 15, `shrink` 0.8, `accept_ratio` 0 and `line_search_kl` `new_old`.
-    """
-
-    name: Literal["trpo"] = "trpo"
-    max_kl: float = Field(default=0.2, gt=0, description="Radius of the trust region: mean KL over the trained steps.")
-    damping: float = Field(default=0.1, ge=0, description="Multiple of the identity added to the Fisher matrix.")
-    cg_iterations: int = Field(default=10, ge=1, description="Conjugate gradient steps.")
-    cg_tolerance: float = Field(default=1e-10, ge=0, description="Squared residual at which they stop.")
-    backtracks: int = Field(default=10, ge=1, description="Step sizes tried.")
-    shrink: float = Field(default=0.5, gt=0, lt=1, description="Factor from one step size to the next.")
-    accept_ratio: float = Field(
-        default=0.1, ge=0, description="Least true improvement over the promised one; 0 accepts any improvement."
-    )
-    line_search_kl: Literal["old_new", "new_old"] = Field(
-        default="old_new",
-        description="The KL that a step may not exceed: KL(old || new), the paper's, or KL(new || old), sb3-contrib's.",
-    )
+if TYPE_CHECKING:
+    from teams_dagster.policy.algorithms.aggrevated import AggreVaTeD
+    from teams_dagster.policy.algorithms.algorithm import Algorithm
+    from teams_dagster.policy.algorithms.ppo_plus_plus import PPOPlusPlus
 
 
-class PPOConfig(_Config):
-    """Proximal policy optimisation: several passes of minibatch Adam steps over a batch.
-
-    sb3's conventions are `normalise` `minibatch`, `learning_rate` 3e-4, `epochs` 10 and `max_gradient_norm` 0.5.
-    """
-
-    name: Literal["ppo"] = "ppo"
-    learning_rate: float = Field(default=1e-3, gt=0, description="Adam's step size.")
-    adam_epsilon: float = Field(default=1e-5, gt=0, description="Added to the root of Adam's second moment.")
-    epochs: int = Field(default=5, ge=1, description="Passes over the batch.")
-    minibatch: int = Field(default=64, ge=0, description="Trained steps a minibatch; 0: all of them.")
-    clip: float = Field(default=0.2, gt=0, description="Likelihood ratios beyond 1 +- this earn nothing more.")
-    entropy_weight: float = Field(default=0.0, ge=0, description="Weight of the mean entropy (nats) in the objective.")
-    target_kl: float | None = Field(
-        default=None,
-        gt=0,
-        description="Stop where a minibatch's mean of ratio - 1 - log ratio exceeds 1.5 times this; none: never.",
-    )
-    max_gradient_norm: float | None = Field(
-        default=1.0, gt=0, description="Longer gradients are scaled down to this length; none: never."
-    )
-    normalise: Literal["batch", "minibatch"] = Field(
-        default="batch",
-        description="Over what advantages get mean 0 and deviation 1: the batch's trained steps (population deviation),"
-        " or each minibatch as in sb3 (sample deviation; a minibatch of one step stays as it is).",
-    )
-    imitation_weight: float = Field(
-        default=0.0, ge=0, description="Weight of -mean log pi(guide's choice | s) over guide-labelled states (c_BC)."
-    )
-
-
-StepConfig = Annotated[TRPOConfig | PPOConfig, Field(discriminator="name")]
-"""How a policy is moved along estimated advantages."""
-
-
-class LBFGSCriticConfig(_Config):
+class LBFGSCriticConfig(FrozenConfig):
     """The value fit of TeaMs-RL: L-BFGS on the whole batch, afresh at each update."""
 
     optimiser: Literal["lbfgs"] = "lbfgs"
@@ -82,7 +27,7 @@ class LBFGSCriticConfig(_Config):
     )
 
 
-class AdamCriticConfig(_Config):
+class AdamCriticConfig(FrozenConfig):
     """The value fit of PPO: several passes of minibatch Adam steps.
 
     sb3's conventions are `clip_takes_max` and `half` false.
@@ -113,12 +58,32 @@ CriticConfig = Annotated[LBFGSCriticConfig | AdamCriticConfig, Field(discriminat
 """How a critic is fitted."""
 
 
-class PPOPlusPlusConfig(_Config):
+class _GuidedConfig(BaseAlgorithmConfig):
+    """An algorithm that moves the policy by the step of another one."""
+
+    step: StepConfig = PPOConfig()
+
+    @property
+    def policy_optimiser(self) -> AdamSettings | None:
+        return self.step.policy_optimiser
+
+
+class PPOPlusPlusConfig(_GuidedConfig):
     """PPO++ (Chang et al. 2023): the guide rolls in, the learner takes over and learns its own steps."""
+
+    title: ClassVar[str] = "PPO++"
 
     name: Literal["ppo_plus_plus"] = "ppo_plus_plus"
     beta: float = Field(default=0.8, ge=0, le=1, description="Share of episodes that the guide begins.")
-    step: StepConfig = PPOConfig()
+
+    @property
+    def asks_guide(self) -> bool:
+        return self.beta > 0 or self.step.asks_guide
+
+    def build(self, root_seed: int) -> Algorithm:
+        from teams_dagster.policy.algorithms.ppo_plus_plus import PPOPlusPlus
+
+        return PPOPlusPlus(self.beta, self.step, root_seed)
 
 
 AggreVaTeDForm = Literal["mask", "one_step", "enumerated"]
@@ -126,8 +91,10 @@ AggreVaTeDForm = Literal["mask", "one_step", "enumerated"]
 with the guide's return; `enumerated`: every choice of one state is tried and completed by the guide."""
 
 
-class AggreVaTeDConfig(_Config):
+class AggreVaTeDConfig(_GuidedConfig):
     """AggreVaTeD (Sun et al. 2017): the learner rolls in, the guide completes; the learner improves on the guide."""
+
+    title: ClassVar[str] = "AggreVaTeD"
 
     name: Literal["aggrevated"] = "aggrevated"
     beta: float = Field(
@@ -142,32 +109,88 @@ class AggreVaTeDConfig(_Config):
         description="How advantages of the guide are estimated: `mask` (as TRIL, biased unless GAE's lambda is 0),"
         " `one_step` (exact) or `enumerated` (exact, least variance, several completions an episode).",
     )
-    step: StepConfig = PPOConfig()
+
+    @property
+    def asks_guide(self) -> bool:
+        return True
+
+    @property
+    def tries_every_choice(self) -> bool:
+        return self.form == "enumerated"
+
+    @property
+    def critics(self) -> tuple[CriticName, ...]:
+        return () if self.form == "enumerated" else ("guide",)
+
+    def build(self, root_seed: int) -> Algorithm:
+        from teams_dagster.policy.algorithms.aggrevated import AggreVaTeD
+
+        return AggreVaTeD(self.beta, self.form, self.step, root_seed)
 
 
-class LOLSConfig(_Config):
+class _TwoPhasesConfig(_GuidedConfig):
+    """An algorithm whose iterations are PPO++'s or AggreVaTeD's, each with its own critic."""
+
+    beta_learner: float = Field(default=0.8, ge=0, le=1, description="PPO++'s beta.")
+    beta_guide: float = Field(default=0.8, ge=0, le=1, description="AggreVaTeD's beta.")
+    form: AggreVaTeDForm = Field(default="one_step", description="AggreVaTeD's form.")
+
+    @property
+    def tries_every_choice(self) -> bool:
+        return self.form == "enumerated"
+
+    @property
+    def critics(self) -> tuple[CriticName, ...]:
+        return ("learner",) if self.form == "enumerated" else ("learner", "guide")
+
+    def phases(self, root_seed: int) -> tuple[PPOPlusPlus, AggreVaTeD]:
+        """Both algorithms."""
+        from teams_dagster.policy.algorithms.aggrevated import AggreVaTeD
+        from teams_dagster.policy.algorithms.ppo_plus_plus import PPOPlusPlus
+
+        return (
+            PPOPlusPlus(self.beta_learner, self.step, root_seed),
+            AggreVaTeD(self.beta_guide, self.form, self.step, root_seed),
+        )
+
+
+class LOLSConfig(_TwoPhasesConfig):
     """LOLS (Chang et al. 2015): each iteration is one of PPO++ or, else, of AggreVaTeD."""
 
+    title: ClassVar[str] = "LOLS"
+
     name: Literal["lols"] = "lols"
-    beta_learner: float = Field(default=0.8, ge=0, le=1, description="PPO++'s beta.")
-    beta_guide: float = Field(default=0.8, ge=0, le=1, description="AggreVaTeD's beta.")
     tau: float = Field(default=0.8, ge=0, le=1, description="Probability that an iteration is PPO++'s.")
-    form: AggreVaTeDForm = Field(default="one_step", description="AggreVaTeD's form.")
-    step: StepConfig = PPOConfig()
+
+    @property
+    def asks_guide(self) -> bool:
+        return self.tau < 1 or self.beta_learner > 0 or self.step.asks_guide
+
+    def build(self, root_seed: int) -> Algorithm:
+        from teams_dagster.policy.algorithms.lols import LOLS
+
+        return LOLS(*self.phases(root_seed), self.tau, root_seed)
 
 
-class D2LOLSConfig(_Config):
+class D2LOLSConfig(_TwoPhasesConfig):
     """D2LOLS (Chang et al. 2023): AggreVaTeD first, PPO++ afterwards."""
 
+    title: ClassVar[str] = "D2LOLS"
+
     name: Literal["d2lols"] = "d2lols"
-    beta_learner: float = Field(default=0.8, ge=0, le=1, description="PPO++'s beta.")
-    beta_guide: float = Field(default=0.8, ge=0, le=1, description="AggreVaTeD's beta.")
     switch: int = Field(default=4, ge=0, description="Iterations of AggreVaTeD; 20-40% of all is the usual share.")
-    form: AggreVaTeDForm = Field(default="one_step", description="AggreVaTeD's form.")
-    step: StepConfig = PPOConfig()
+
+    @property
+    def asks_guide(self) -> bool:
+        return self.switch > 0 or self.beta_learner > 0 or self.step.asks_guide
+
+    def build(self, root_seed: int) -> Algorithm:
+        from teams_dagster.policy.algorithms.d2lols import D2LOLS
+
+        return D2LOLS(*self.phases(root_seed), self.switch)
 
 
-class _ImitationConfig(_Config):
+class _ImitationConfig(BaseAlgorithmConfig):
     """Minibatch Adam steps on the likelihood of the guide's choices."""
 
     learning_rate: float = Field(default=1e-3, gt=0, description="Adam's step size.")
@@ -178,11 +201,30 @@ class _ImitationConfig(_Config):
         default=1.0, gt=0, description="Longer gradients are scaled down to this length; none: never."
     )
 
+    @property
+    def asks_guide(self) -> bool:
+        return True
+
+    @property
+    def critics(self) -> tuple[CriticName, ...]:
+        return ()
+
+    @property
+    def policy_optimiser(self) -> AdamSettings:
+        return self
+
 
 class BCConfig(_ImitationConfig):
     """Behaviour cloning: learn the guide's choices on states that the guide visits."""
 
+    title: ClassVar[str] = "behaviour cloning"
+
     name: Literal["bc"] = "bc"
+
+    def build(self, root_seed: int) -> Algorithm:
+        from teams_dagster.policy.algorithms.imitation import Imitation
+
+        return Imitation(self, root_seed)
 
 
 class DAggerConfig(_ImitationConfig):
@@ -190,6 +232,8 @@ class DAggerConfig(_ImitationConfig):
 
     In its online form: each iteration's states train the policy in their iteration, and none is kept.
     """
+
+    title: ClassVar[str] = "DAgger"
 
     name: Literal["dagger"] = "dagger"
     guide_decay: float = Field(
@@ -200,15 +244,23 @@ class DAggerConfig(_ImitationConfig):
         " parameter-free choice): in the first iteration only.",
     )
 
+    def build(self, root_seed: int) -> Algorithm:
+        from teams_dagster.policy.algorithms.imitation import Imitation
+
+        return Imitation(self, root_seed)
+
 
 AlgorithmConfig = Annotated[
     TRPOConfig | PPOConfig | PPOPlusPlusConfig | AggreVaTeDConfig | LOLSConfig | D2LOLSConfig | BCConfig | DAggerConfig,
     Field(discriminator="name"),
 ]
-"""Every algorithm that a policy can be trained with."""
+"""Every algorithm that a policy can be trained with. A new one is its module and its name here."""
+
+ALGORITHMS: tuple[type[BaseAlgorithmConfig], ...] = get_args(get_args(AlgorithmConfig)[0])
+"""The same as classes, in their order."""
 
 
-class KLReferenceConfig(_Config):
+class KLReferenceConfig(FrozenConfig):
     """A price on leaving a reference policy: r~ = r - kappa (log pi_old(a|s) - log pi_ref(a|s)) on learner steps."""
 
     weight: float = Field(gt=0, description="kappa, at the beginning.")
@@ -217,20 +269,3 @@ class KLReferenceConfig(_Config):
         gt=0,
         description="Mean KL(pi_old || pi_ref) that kappa steers to, by at most 2% an iteration; none: fixed.",
     )
-
-
-def asks_guide(algorithm: AlgorithmConfig) -> bool:
-    """Whether any episode of a training may need the guide."""
-    match algorithm:
-        case TRPOConfig():
-            return False
-        case PPOConfig(imitation_weight=weight):
-            return weight > 0
-        case PPOPlusPlusConfig(beta=beta, step=step):
-            return beta > 0 or asks_guide(step)
-        case LOLSConfig(tau=tau, beta_learner=beta, step=step):
-            return tau < 1 or beta > 0 or asks_guide(step)
-        case D2LOLSConfig(switch=switch, beta_learner=beta, step=step):
-            return switch > 0 or beta > 0 or asks_guide(step)
-        case AggreVaTeDConfig() | BCConfig() | DAggerConfig():
-            return True

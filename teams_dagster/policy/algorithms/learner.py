@@ -7,20 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from teams_dagster.policy.algorithms.config import (
-    AdamCriticConfig,
-    AggreVaTeDConfig,
-    AlgorithmConfig,
-    BCConfig,
-    CriticConfig,
-    D2LOLSConfig,
-    DAggerConfig,
-    KLReferenceConfig,
-    LOLSConfig,
-    PPOConfig,
-    PPOPlusPlusConfig,
-    TRPOConfig,
-)
+from teams_dagster.policy.algorithms.base import AdamSettings, BaseAlgorithmConfig
+from teams_dagster.policy.algorithms.config import AdamCriticConfig, CriticConfig, KLReferenceConfig
 from teams_dagster.policy.algorithms.kl_reference import LogProbabilities, frozen, uniform_reference
 from teams_dagster.policy.network import PolicyNetwork, ValueNetwork, Weights
 
@@ -54,7 +42,7 @@ class Learner:
         features: int,
         hidden: tuple[int, ...],
         allowed: np.ndarray,
-        algorithm: AlgorithmConfig,
+        algorithm: BaseAlgorithmConfig,
         critic: CriticConfig,
         kl: KLReferenceConfig | None,
         gamma: float,
@@ -69,12 +57,11 @@ class Learner:
         """
         policy = PolicyNetwork(features, hidden, allowed, (root_seed, "weights", "policy"))
         critics = {
-            name: ValueNetwork(features, hidden, (root_seed, "weights", _STREAMS[name]))
-            for name in critic_names(algorithm)
+            name: ValueNetwork(features, hidden, (root_seed, "weights", _STREAMS[name])) for name in algorithm.critics
         }
         optimisers = {}
-        if not isinstance(moved_by := policy_step(algorithm), TRPOConfig):
-            optimisers["policy"] = _adam(policy, moved_by)
+        if (adam := algorithm.policy_optimiser) is not None:
+            optimisers["policy"] = _adam(policy, adam)
         if isinstance(critic, AdamCriticConfig):
             optimisers |= {name: _adam(network, critic) for name, network in critics.items()}
         if reference is None:
@@ -115,29 +102,7 @@ _STREAMS = {"learner": "critic", "guide": "guide_critic"}
 """The random stream of each critic's first weights."""
 
 
-def critic_names(algorithm: AlgorithmConfig) -> tuple[str, ...]:
-    """The critics that `algorithm` uses."""
-    match algorithm:
-        case TRPOConfig() | PPOConfig() | PPOPlusPlusConfig():
-            return ("learner",)
-        case AggreVaTeDConfig(form=form):
-            return () if form == "enumerated" else ("guide",)
-        case LOLSConfig(form=form) | D2LOLSConfig(form=form):
-            return ("learner",) if form == "enumerated" else ("learner", "guide")
-        case BCConfig() | DAggerConfig():
-            return ()
-
-
-def policy_step(algorithm: AlgorithmConfig) -> TRPOConfig | PPOConfig | BCConfig | DAggerConfig:
-    """How `algorithm` moves the policy."""
-    match algorithm:
-        case TRPOConfig() | PPOConfig() | BCConfig() | DAggerConfig():
-            return algorithm
-        case PPOPlusPlusConfig() | AggreVaTeDConfig() | LOLSConfig() | D2LOLSConfig():
-            return algorithm.step
-
-
-def _adam(network: torch.nn.Module, config: PPOConfig | BCConfig | DAggerConfig | AdamCriticConfig) -> torch.optim.Adam:
+def _adam(network: torch.nn.Module, config: AdamSettings) -> torch.optim.Adam:
     return torch.optim.Adam(network.parameters(), lr=config.learning_rate, eps=config.adam_epsilon, fused=True)
 
 

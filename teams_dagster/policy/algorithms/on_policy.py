@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from teams_dagster.policy.algorithms.actor_critic import Plan, actor_critic_update
 from teams_dagster.policy.algorithms.batch import Batch
-from teams_dagster.policy.algorithms.config import PPOConfig, TRPOConfig, asks_guide
+from teams_dagster.policy.algorithms.config import PPOConfig, TRPOConfig
 from teams_dagster.policy.algorithms.learner import Learner
 from teams_dagster.policy.algorithms.report import UpdateReport
 from teams_dagster.policy.algorithms.roll_in import RollIn, Who
@@ -21,7 +21,7 @@ class OnPolicy:
     root_seed: int
 
     def roll_in(self, iteration: int, horizon: int, draw: Callable[[str], float]) -> RollIn:
-        return RollIn(Who.LEARNER, Who.LEARNER, switch=0, ask_labels=asks_guide(self.step))
+        return RollIn(Who.LEARNER, Who.LEARNER, switch=0, ask_labels=self.step.asks_guide)
 
     def update(self, learner: Learner, batch: Batch, iteration: int) -> UpdateReport:
         return learn_own_steps(learner, batch, self.step, (self.root_seed, "minibatches", iteration), self.step.name)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
-from teams_dagster.core.operations import Operation
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.text import visible, words
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ DPI = 192
 """Twice the 96 pixels an inch of a screen."""
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+YELLOW = "#F0E442"
 GREY, LIGHT, INK = "#8C8C8C", "#D9D9D9", "#333333"
 """The colours of Okabe and Ito (2008), told apart by colour-blind people too, and greys."""
 
@@ -34,6 +35,10 @@ PALETTE = 256
 """Colours of a picture, the shades at the edges of lines and letters included."""
 
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY)
+
+_OF_OPERATIONS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, YELLOW)
+_SHADE = 0.6
+"""How bright the colours of each further round are, of those of the round before."""
 
 EMPTY = "nothing to show yet"
 LONGEST_NAME = 28
@@ -111,8 +116,16 @@ def note(axes: Axes, at: tuple[float, float], text: str, shift: tuple[float, flo
 
 def name_colours(names: list[str]) -> dict[str, str]:
     """A colour for each operation, always the same, and for other names in order."""
-    fixed = dict(zip([operation.value for operation in Operation], CYCLE, strict=True))
+    fixed = {operation.value: operation_colour(index) for index, operation in enumerate(TEXT_OPERATIONS)}
+    fixed[Operation.NONE.value] = GREY
     return {name: fixed.get(name, CYCLE[index % len(CYCLE)]) for index, name in enumerate(names)}
+
+
+def operation_colour(index: int) -> str:
+    """The colour of the operation at `index` of `TEXT_OPERATIONS`: where hues run out, they come again, darker."""
+    hue = _OF_OPERATIONS[index % len(_OF_OPERATIONS)]
+    brightness = _SHADE ** (index // len(_OF_OPERATIONS))
+    return "#" + "".join(f"{round(int(hue[at : at + 2], 16) * brightness):02X}" for at in (1, 3, 5))
 
 
 def operation_order(names: set[str]) -> list[str]:

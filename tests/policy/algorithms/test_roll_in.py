@@ -17,7 +17,6 @@ from teams_dagster.policy.algorithms.config import (
     PPOConfig,
     PPOPlusPlusConfig,
     TRPOConfig,
-    asks_guide,
 )
 from teams_dagster.policy.algorithms.roll_in import RollIn, Who
 
@@ -46,7 +45,7 @@ def test_the_first_acts_before_the_switch_and_the_other_from_it_on(switch):
 @pytest.mark.parametrize("config", [TRPOConfig(), PPOConfig(), PPOPlusPlusConfig(beta=0)])
 def test_plain_algorithms_and_ppo_plus_plus_without_beta_never_ask_the_guide(config):
     assert all(plan.who(step) is Who.LEARNER for plan in plans(config, count=50) for step in range(HORIZON))
-    assert not asks_guide(config)
+    assert not config.asks_guide
 
 
 def test_ppo_plus_plus_begins_beta_of_the_episodes_with_one_to_five_steps_of_the_guide():
@@ -99,7 +98,7 @@ def test_daggers_guide_fades_as_its_decay_says():
     ],
 )
 def test_an_algorithm_says_whether_it_asks_the_guide(config, asks):
-    assert asks_guide(config) is asks
+    assert config.asks_guide is asks
 
 
 def test_ppo_with_an_imitation_weight_has_its_own_states_labelled():
