@@ -128,6 +128,16 @@ def test_an_answer_that_no_database_holds_keeps_none_of_the_others_from_the_ledg
     assert server.count == 4
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_number_of_tokens_that_no_call_can_have_does_not_cost_the_answer_and_is_not_believed(
+    server: OpenAIBatchServer, ledger: Ledger, prices: Path, way: str
+) -> None:
+    server.respond = lambda body: Reply("an answer", prompt_tokens=10**30)
+    (answer,) = ask(way, server, ledger, "q", prices=prices)
+    assert answer.completion.text == "an answer"
+    assert rows(ledger, "select prompt_tokens, cost_nano_usd from results") == [(None, None)]
+
+
 @pytest.mark.parametrize("character", UNSTORABLE)
 def test_a_failure_whose_words_no_database_holds_is_on_the_ledger_of_a_direct_call(
     server: OpenAIBatchServer, ledger: Ledger, character: str
