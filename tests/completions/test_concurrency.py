@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from teams_dagster.completions.concurrency import AdaptiveLimit
+from tests.support.properties import example_count
 from tests.support.virtual_time import run_in_virtual_time
 
 Clock = Callable[[], float]
@@ -244,7 +245,7 @@ ALL_GO_ON = None
 TURNS_OF_THE_LOOP = st.sampled_from([0, 1, 2, 3, ALL_GO_ON])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=example_count(200))
 @given(
     maximum=st.integers(1, 5),
     steps=st.lists(

@@ -29,6 +29,7 @@ from teams_dagster.ledger.writer import Ledger
 from tests.support import postgres
 from tests.support.entries import ask, ask_in_vain, failure, intend, settle
 from tests.support.ledger_rows import Row, insert, stories
+from tests.support.properties import example_count
 
 
 @pytest.fixture
@@ -215,7 +216,7 @@ def histories(draw: st.DrawFn) -> list[list[Row]]:
     return [next(remaining[number]) for number in order]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=example_count(10))
 @given(history=histories(), data=st.data())
 def test_however_often_it_is_refreshed_it_holds_the_same(history: list[list[Row]], data: st.DataObject) -> None:
     refreshed_after = data.draw(st.sets(st.integers(0, len(history) - 1), max_size=3))
