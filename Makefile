@@ -26,7 +26,8 @@ ui: setup  ## the Dagster UI on http://127.0.0.1:3000 over the same data
 test: setup  ## the specification
 	$(BIN)/pytest -n 2 --dist worksteal
 
-soak: setup  ## the long rounds: kills on SQLite and PostgreSQL (SOAK_ROUNDS=40 each), lineage, the benchmarks once
+soak: setup  ## the long rounds: properties at random, kills on SQLite and PostgreSQL (SOAK_ROUNDS=40 each), lineage, the benchmarks once
+	$(BIN)/pytest -q -n 2 --dist worksteal --timeout 0 -m hypothesis --hypothesis-profile soak
 	$(BIN)/pytest -q -s --timeout 0 tests/soak/soak_*.py
 
 bench: setup  ## calls a second, CPU, waste and more beside Curator, DataDesigner and distilabel; about a quarter of an hour

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.openai_server import OpenAIServer
+from tests.support.properties import load_profiles
 
 if TYPE_CHECKING:
     from teams_dagster.student.base import BaseReport
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Tests run side by side: a second thread of each would busily wait for a processor that another test has."""
+
+load_profiles()  # before test modules are imported: settings are read when a property is defined
 
 
 def pytest_configure() -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 OMITTABLE = ("temperature", "top_p", "seed")
 """Request parameters that an endpoint may refuse and an answer can do without."""
 
+_MOST_TOKENS = 10**12
+"""A larger count is a server's mistake; neither it nor what it would cost fits into 64 bits for sure."""
+
 
 def read_completion(content: bytes, http_status: int, headroom: Headroom | None = None) -> Completion:
     """The completion in a 2xx response body.
@@ -85,7 +88,8 @@ def _details(reported: Any) -> Mapping[str, Any]:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """A number of tokens that a call can have; None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None
 
 
 # -- responses that are no success ------------------------------------------------------------------------------------

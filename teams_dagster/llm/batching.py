@@ -17,18 +17,18 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
-from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Usage
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind
 from teams_dagster.ledger import batches as ledger_batches
 from teams_dagster.ledger.batches import Batch, WaitingAttempt
 from teams_dagster.ledger.budgets import BudgetExhausted, Exhausted, Reservation
-from teams_dagster.ledger.entries import AttemptFailed, Begin, Claimed, Enrol, Look, Release, Settle
+from teams_dagster.ledger.entries import Begin, Claimed, Enrol, Look, Release
 from teams_dagster.ledger.owners import batch_of
-from teams_dagster.ledger.records import Attempt, Question, Result, StoredAnswer, Use
+from teams_dagster.ledger.records import Attempt, Question, StoredAnswer, Use
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import BatchEndpoint, BatchState, split
 from teams_dagster.llm.context import CallContext, Tallies
 from teams_dagster.llm.keys import use_id
-from teams_dagster.llm.outcomes import storable
+from teams_dagster.llm.settling import OpenAttempt, Settlement
 from teams_dagster.pricing.prices import PriceTable
 
 QUIET_S = 0.5
@@ -99,7 +99,8 @@ class Batching:
     ) -> None:
         """`idle` says whether nothing but batches is waited for."""
         self._endpoint, self._ledger, self._context = endpoint, ledger, context
-        self._prices, self._tallies, self._idle, self._pace = prices, tallies, idle, pace
+        self._tallies, self._idle, self._pace = tallies, idle, pace
+        self._settlement = Settlement(ledger, prices, tallies)
         self._waiting: set[_Waiting] = set()
         """All of those below."""
         self._new: list[_Waiting] = []
@@ -406,33 +407,17 @@ class Batching:
         await _all([self._write(attempt, outcome, batch_id) for attempt, outcome in settled])
 
     async def _write(self, attempt: WaitingAttempt, outcome: Completion | CompletionError, batch_id: str) -> None:
-        result = self._result(attempt, outcome)
-        if isinstance(outcome, CompletionError):
-            await self._ledger.write(AttemptFailed(result, attempt.reservation))
-            await self._ledger.write(Release(attempt.request_key, batch_id))
-            if self._open[batch_id].remote_id is not None:
-                self._failed.add(attempt.request_key)
-            return
-        self._tallies.cost_nano_usd += result.cost_nano_usd or 0
-        self._tallies.unpriced += result.cost_nano_usd is None
-        await self._ledger.write(Settle(result, _use_of(attempt), attempt.reservation, batch_id))
-
-    def _result(self, attempt: WaitingAttempt, outcome: Completion | CompletionError) -> Result:
-        failure = outcome if isinstance(outcome, CompletionError) else None
-        completion = None if isinstance(outcome, CompletionError) else outcome
-        usage = Usage() if completion is None else completion.usage
-        finished_at = _now()
-        return Result(
-            request_id=attempt.request_id,
-            completion=completion,
-            error_kind=None if failure is None else failure.kind,
-            error_detail=None if failure is None else storable(failure.detail),
-            http_status=None if failure is None else failure.http_status,
-            cost_nano_usd=self._prices.cost(self._endpoint.identity, usage, batch=True),
-            price_version=self._prices.version,
-            latency_ms=(finished_at - attempt.started_at) / 1_000,
-            finished_at=finished_at,
+        latency_ms = (_now() - attempt.started_at) / 1_000
+        opened = OpenAttempt(
+            attempt.request_id, self._endpoint.identity, _use_of(attempt), attempt.reservation, batch_id
         )
+        if isinstance(outcome, Completion):
+            await self._settlement.answered(opened, outcome, latency_ms)
+            return
+        await self._settlement.failed(opened, outcome, latency_ms)
+        await self._ledger.write(Release(attempt.request_key, batch_id))
+        if self._open[batch_id].remote_id is not None:
+            self._failed.add(attempt.request_key)
 
     async def _close(self, batch_id: str, status: str) -> None:
         await asyncio.to_thread(ledger_batches.close_batch, self._ledger, batch_id, status)

@@ -11,11 +11,10 @@ import time
 import uuid
 from collections.abc import Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from teams_dagster.core.protocol import (
     Answer,
-    Completion,
     CompletionError,
     ErrorKind,
     LanguageModel,
@@ -24,12 +23,11 @@ from teams_dagster.core.protocol import (
     QuestionFailed,
     Request,
     Role,
-    Usage,
 )
 from teams_dagster.ledger.budgets import Budgets, Exhausted, Limit, Reservation
-from teams_dagster.ledger.entries import AttemptFailed, Begin, Claimed, Look, Release, Reuse, Settle, Unanswered
+from teams_dagster.ledger.entries import Begin, Claimed, Look, Release, Reuse, Unanswered
 from teams_dagster.ledger.owners import batch_of
-from teams_dagster.ledger.records import Attempt, Place, Question, Result, StoredAnswer, Use
+from teams_dagster.ledger.records import Attempt, Place, Question, StoredAnswer, Use
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import BatchEndpoint
 from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace
@@ -39,15 +37,13 @@ from teams_dagster.llm.concurrency import AdaptiveLimit
 from teams_dagster.llm.context import CallContext, Tallies
 from teams_dagster.llm.endpoint import UNPACED, Endpoint, Pace, made_ready
 from teams_dagster.llm.keys import request_key, use_id
-from teams_dagster.llm.outcomes import storable
 from teams_dagster.llm.reservations import reserve
 from teams_dagster.llm.retries import Patience
+from teams_dagster.llm.settling import OpenAttempt, Settlement
 from teams_dagster.pricing.prices import PriceTable
 
 CLAIM_POLLS_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Pauses between looks for an answer that somebody else is asking for; then whether they still live."""
-
-_DETAIL_LIMIT = 2_000
 
 _NOT_SENT = CompletionError(ErrorKind.UNREACHABLE, "not sent: the step ended before its turn came")
 
@@ -109,6 +105,7 @@ class Engine:
         self._ledger = ledger
         self._context = context
         self._prices = prices
+        self._settlement = Settlement(ledger, prices, self.tallies)
         self._budgets = budgets or Budgets()
         self._attempts = attempts
         self._first_wait_s = first_wait_s
@@ -274,10 +271,11 @@ class Engine:
                 return (begun, True) if isinstance(begun, StoredAnswer) else begun
             self._claimed.add(asking.use.request_key)
             with self._room.reserved():
-                stored = await self._send(asking, attempt, tokens, front)
+                opened = OpenAttempt(attempt.request_id, asking.endpoint.identity, asking.use, asking.reservation)
+                stored = await self._send(asking, opened, tokens, front)
             return stored, stored.request_id != attempt.request_id
 
-    async def _send(self, asking: _Asking, attempt: Attempt, tokens: int, front: AsyncExitStack) -> StoredAnswer:
+    async def _send(self, asking: _Asking, attempt: OpenAttempt, tokens: int, front: AsyncExitStack) -> StoredAnswer:
         """Wait for its turn, leave the front to others, call, and settle. A step that ends sends nothing more."""
         sent = False
         try:
@@ -285,52 +283,26 @@ class Engine:
                 await front.aclose()
                 with self._not_cancelled():
                     sent = True
-                    result = await self._call(asking, attempt)
-                    return await self._ledger.write(Settle(result, asking.use, asking.reservation))
+                    return await self._call(asking, attempt)
         except asyncio.CancelledError:
             if not sent:
-                result = self._result(asking, attempt, time.perf_counter(), error=_NOT_SENT)
-                await self._ledger.write(AttemptFailed(result, asking.reservation))
+                await self._settlement.failed(attempt, _NOT_SENT, latency_ms=0.0)
             raise
 
-    async def _call(self, asking: _Asking, attempt: Attempt) -> Result:
-        """Send it. A failure is on the ledger before it is raised; a completion is not, yet."""
+    async def _call(self, asking: _Asking, attempt: OpenAttempt) -> StoredAnswer:
+        """Send it and settle what came of it. Raises CompletionError once the failure is on the ledger."""
         self.tallies.sent += 1
-        began = time.perf_counter()
+        endpoint, request, began = asking.endpoint, asking.request, time.perf_counter()
         try:
-            completion = _storable(await asking.endpoint.model.complete(asking.request))
+            completion = await endpoint.model.complete(request)
         except CompletionError as error:
-            result = self._result(asking, attempt, began, error=error)
-            asking.endpoint.failed(asking.request, error, result.latency_ms / 1_000)
-            await self._ledger.write(AttemptFailed(result, asking.reservation))
+            latency_s = time.perf_counter() - began
+            endpoint.failed(request, error, latency_s)
+            await self._settlement.failed(attempt, error, latency_s * 1_000)
             raise
-        result = self._result(asking, attempt, began, completion=completion)
-        asking.endpoint.answered(asking.request, completion, result.latency_ms / 1_000)
-        self.tallies.cost_nano_usd += result.cost_nano_usd or 0
-        self.tallies.unpriced += result.cost_nano_usd is None
-        return result
-
-    def _result(
-        self,
-        asking: _Asking,
-        attempt: Attempt,
-        began: float,
-        *,
-        completion: Completion | None = None,
-        error: CompletionError | None = None,
-    ) -> Result:
-        usage = Usage() if completion is None else completion.usage
-        return Result(
-            request_id=attempt.request_id,
-            completion=completion,
-            error_kind=None if error is None else error.kind,
-            error_detail=None if error is None else storable(error.detail)[:_DETAIL_LIMIT],
-            http_status=None if error is None else error.http_status,
-            cost_nano_usd=self._prices.cost(asking.endpoint.identity, usage),
-            price_version=self._prices.version,
-            latency_ms=(time.perf_counter() - began) * 1_000,
-            finished_at=_now(),
-        )
+        latency_s = time.perf_counter() - began
+        endpoint.answered(request, completion, latency_s)
+        return await self._settlement.answered(attempt, completion, latency_s * 1_000)
 
     @contextmanager
     def _not_cancelled(self) -> Generator[None]:
@@ -383,12 +355,6 @@ class Engine:
         del self._in_flight[key]
         if not task.cancelled():
             task.exception()  # its askers may be gone; asyncio would call it "never retrieved"
-
-
-def _storable(completion: Completion) -> Completion:
-    """`completion` as a database takes it; a text that had to be changed for it is malformed."""
-    text = storable(completion.text)
-    return completion if text == completion.text else replace(completion, text=text, outcome=Outcome.MALFORMED)
 
 
 def _now() -> int:

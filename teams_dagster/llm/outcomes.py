@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from teams_dagster.core.protocol import Outcome
+from teams_dagster.core.protocol import Completion, Outcome
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """NUL and lone surrogates: no text column and no UTF-8 file takes them."""
@@ -28,3 +29,10 @@ def classify(text: str | None, finish_reason: str, refusal: str | None = None) -
 def storable(text: str) -> str:
     """`text` with what no database takes replaced by U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", text)
+
+
+def storable_completion(completion: Completion) -> Completion:
+    """`completion` as a database takes it; a text that had to be changed for it is malformed."""
+    text, finish_reason = storable(completion.text), storable(completion.finish_reason)
+    outcome = completion.outcome if text == completion.text else Outcome.MALFORMED
+    return replace(completion, text=text, finish_reason=finish_reason, outcome=outcome)

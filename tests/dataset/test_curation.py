@@ -15,6 +15,7 @@ from teams_dagster.dataset.sample import Sample
 from teams_dagster.instructions.near_duplicates import near_duplicate
 from teams_dagster.instructions.seed_splits import split_of
 from teams_dagster.instructions.signatures import StoredSignatures, store_signatures
+from tests.support.properties import example_count
 
 WORDS = tuple(f"word{k}" for k in range(40))
 
@@ -145,7 +146,7 @@ def messy_samples(draw) -> list[Sample]:
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=example_count(40))
 @given(messy_samples(), st.randoms(use_true_random=False))
 def test_the_order_in_which_samples_arrive_does_not_matter(samples: list[Sample], shuffler: random.Random) -> None:
     shuffled = list(samples)
@@ -153,7 +154,7 @@ def test_the_order_in_which_samples_arrive_does_not_matter(samples: list[Sample]
     assert curate(shuffled, evaluation_texts=()) == curate(samples, evaluation_texts=())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=example_count(40))
 @given(messy_samples(), st.sets(st.integers(0, 24)))
 def test_stored_signatures_change_nothing(
     tmp_path_factory: pytest.TempPathFactory, samples: list[Sample], known: set[int]
@@ -165,7 +166,7 @@ def test_stored_signatures_change_nothing(
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=example_count(40))
 @given(messy_samples())
 def test_every_sample_is_accounted_for_once_and_what_is_kept_is_new(samples: list[Sample]) -> None:
     curated = curate(samples, evaluation_texts=())
@@ -177,7 +178,7 @@ def test_every_sample_is_accounted_for_once_and_what_is_kept_is_new(samples: lis
             assert order[drop.duplicate_of] < order[drop.sample_id]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=example_count(40))
 @given(messy_samples())
 def test_near_duplicates_never_straddle_a_split_of_the_dataset(samples: list[Sample]) -> None:
     examples = curate(samples, evaluation_texts=()).examples

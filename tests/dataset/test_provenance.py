@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from teams_dagster.dataset import provenance
 from teams_dagster.dataset.provenance import SCHEMA, ProvenanceError, keep_splits, write_provenance
 from tests.support.chains import EXPERT, RESPOND, REVIEWER, Chain, origin, sample_ids, write_generation, write_members
+from tests.support.properties import example_count
 
 CHAINS = (
     Chain(0, (("breadth", None, True), ("deepening", 0, False), ("concretizing", 0, True))),
@@ -148,7 +149,7 @@ def chains(draw: st.DrawFn) -> Chain:
     return Chain(draw(st.integers(0, 5)), tuple(steps))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=example_count(25))
 @given(st.lists(chains(), min_size=1, max_size=12))
 def test_every_chain_is_what_walking_up_from_the_sample_finds(drawn: list[Chain]) -> None:
     with pytest.MonkeyPatch.context() as patched, TemporaryDirectory() as folder:

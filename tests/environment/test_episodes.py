@@ -14,6 +14,7 @@ from teams_dagster.environment.episodes import EpisodePlan, run_episode, run_epi
 from teams_dagster.environment.state import HORIZON, EpisodeKey, EpisodePurpose
 from teams_dagster.policy.baselines import Fixed, RoundRobin, Uniform
 from tests.support.toy_world import ToyWorld, environment, topical, topical_seeds
+from tests.support.virtual_time import run_in_virtual_time
 
 
 def plans(count=12, episodes=1, **changes):
@@ -55,7 +56,7 @@ def test_episodes_advance_without_waiting_for_each_other():
             moments.append((is_slow, len(request.intent.before.text.split())))
             return await super().ask(request, **options)
 
-    run(Slow(), wanted=plans(5))
+    run_in_virtual_time(lambda _: run_episodes(environment(Slow()), Uniform(), plans(5)))
     first_slow = next(index for index, (is_slow, _) in enumerate(moments) if is_slow)
     assert sum(not is_slow for is_slow, _ in moments[:first_slow]) == 4 * 2 * HORIZON
 

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.choice import choice_accuracy, credit, draw_questions, shortest_answer
+from tests.support.properties import example_count
 
 
 def example(number: int, seed: int, response: str | None = None) -> Example:
     return Example(f"s{number}", f"seed-{seed}", Instruction(f"Task {number}"), response or f"answer {number}")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=example_count(50))
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 50), st.integers(0, 30)), min_size=8, max_size=40))
 def test_distractors_come_from_three_other_seeds_and_are_other_responses(rows: list[tuple[int, int, int]]) -> None:
     examples = [example(i, seed, f"answer {answer}") for i, (seed, _, answer) in enumerate(rows)]

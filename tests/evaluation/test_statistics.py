@@ -10,6 +10,7 @@ from teams_dagster.evaluation.statistics import (
     percentile_interval,
     resampled_clusters,
 )
+from tests.support.properties import example_count
 
 
 def test_a_known_case_by_hand() -> None:
@@ -46,7 +47,7 @@ def test_one_seed_has_no_error_and_nothing_is_an_error() -> None:
         clustered_ratio([], [], [])
 
 
-@settings(max_examples=30)
+@settings(max_examples=example_count(30))
 @given(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=30))
 def test_a_resample_takes_seeds_whole(seeds: list[str]) -> None:
     sizes = {seed: seeds.count(seed) for seed in seeds}

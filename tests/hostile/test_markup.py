@@ -19,6 +19,7 @@ from teams_dagster.report.checks import CheckOutcome, Result, check_lines, check
 from teams_dagster.report.junit import junit_xml
 from tests.support.datasets import CARD
 from tests.support.hostile import TEXTS, controls, texts
+from tests.support.properties import example_count
 
 ADDRESSES = re.compile(r"(https?://|www(?=\.))[-.\w]+|[-.\w+]+@[-\w]+(?:\.[-\w]+)+", re.IGNORECASE)
 """What GitHub's Markdown links in plain text, after it has read character references."""
@@ -71,7 +72,7 @@ def spoilt(text: str) -> DataCard:
     )
 
 
-@settings(max_examples=50)
+@settings(max_examples=example_count(50))
 @given(texts)
 def test_a_data_card_has_the_header_and_the_sections_it_would_have(text: str) -> None:
     told = render_card(spoilt(text), FILES)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from teams_dagster.core.instruction import Instruction
@@ -22,7 +22,6 @@ def sentence(*numbers: int) -> str:
 word_numbers = st.lists(st.integers(0, 500), min_size=1, max_size=150)
 
 
-@settings(deadline=None)
 @given(word_numbers, st.lists(st.integers(501, 900), min_size=8, max_size=20), st.data())
 def test_an_honest_child_is_no_near_duplicate_of_its_parent_however_long(parent, added, data) -> None:
     at = data.draw(st.integers(0, len(parent)))
@@ -30,7 +29,6 @@ def test_an_honest_child_is_no_near_duplicate_of_its_parent_however_long(parent,
     assert not near_duplicate(Instruction(sentence(*parent), PASSAGE), Instruction(sentence(*child), PASSAGE))
 
 
-@settings(deadline=None)
 @given(word_numbers, word_numbers, st.booleans())
 def test_near_duplicates_are_symmetric_and_always_clustered(one, other, related) -> None:
     a = Instruction(sentence(*one))

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from teams_dagster.instructions.seed_files import SeedFileError, read_rows, texts_in
+from tests.support.properties import LOAD_IS_NO_FAILURE
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -145,7 +146,7 @@ def test_a_broken_row_of_an_evaluation_file_is_an_error(tmp_path: Path) -> None:
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\",\n\r\t;'"), max_size=20)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[*LOAD_IS_NO_FAILURE, HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(TEXTS, TEXTS), max_size=12))
 def test_whatever_a_csv_writer_writes_is_read_back(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
     rows.append(("the", "end"))

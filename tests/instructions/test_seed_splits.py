@@ -17,6 +17,7 @@ from teams_dagster.instructions.seed_splits import (
     split_of,
 )
 from teams_dagster.instructions.seeds import Seed, load_seeds, seed_id_of, shipped_seeds_path
+from tests.support.properties import example_count
 
 
 def seed(text: str, material: str = "") -> Seed:
@@ -46,7 +47,7 @@ def test_a_seed_given_twice_counts_once() -> None:
     assert len(seed_clusters([family(1, 1), family(1, 1)])) == 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=example_count(25))
 @given(
     st.lists(st.tuples(st.integers(0, 8), st.integers(0, 3)), min_size=1, max_size=20, unique=True),
     st.lists(st.tuples(st.integers(9, 15), st.integers(0, 3)), max_size=20, unique=True),
@@ -57,14 +58,14 @@ def test_adding_seeds_moves_no_earlier_seed(old, new) -> None:
     assert {seed_id: after[seed_id] for seed_id in before} == before
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=example_count(25))
 @given(st.permutations([(number, 0) for number in range(12)]))
 def test_a_seed_like_no_other_keeps_its_side_wherever_it_stands(order) -> None:
     clusters = seed_clusters([family(*key) for key in order])
     assert all(seed_id == cluster_id for seed_id, cluster_id in clusters.items())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=example_count(25))
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5)), min_size=2, max_size=30, unique=True))
 def test_near_duplicates_never_straddle_a_split(keys) -> None:
     seeds = [family(*key) for key in keys]

@@ -25,6 +25,7 @@ from teams_dagster.instructions.seeds import (
     seed_id_of,
     shipped_seeds_path,
 )
+from tests.support.properties import LOAD_IS_NO_FAILURE, example_count
 
 
 def jsonl(path: Path, *rows: object) -> Path:
@@ -215,7 +216,9 @@ BAD_LINES = st.sampled_from(
 ) | st.binary(max_size=30).map(lambda data: b"{" + data.replace(b"\n", b"").replace(b"\r", b""))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[*LOAD_IS_NO_FAILURE, HealthCheck.function_scoped_fixture], max_examples=example_count(60)
+)
 @given(st.lists(st.integers(0, 50), unique=True, min_size=1, max_size=12), st.data())
 def test_no_good_row_is_lost_whatever_bad_rows_stand_around_it(tmp_path: Path, numbers: list[int], data) -> None:
     lines: list[bytes] = []
@@ -229,7 +232,9 @@ def test_no_good_row_is_lost_whatever_bad_rows_stand_around_it(tmp_path: Path, n
     assert sorted(row.row for row in (*library.seeds, *library.refused)) == list(range(1, len(lines) + 1))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[*LOAD_IS_NO_FAILURE, HealthCheck.function_scoped_fixture], max_examples=example_count(60)
+)
 @given(st.lists(st.booleans(), min_size=1, max_size=15).filter(any))
 def test_no_good_csv_row_is_lost_to_a_stray_quote(tmp_path: Path, good: list[bool]) -> None:
     lines = ["instruction,input"]

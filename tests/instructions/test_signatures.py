@@ -19,6 +19,7 @@ from teams_dagster.instructions.signatures import (
     signatures_version,
     store_signatures,
 )
+from tests.support.properties import example_count
 
 TEXTS = [Instruction(f"Name {number} rivers of Europe and their length.", "km" * (number % 2)) for number in range(50)]
 
@@ -58,7 +59,7 @@ def test_a_text_that_changed_is_computed_again(tmp_path: Path, computed: list[In
     assert computed == [changed]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=example_count(20))
 @given(st.lists(st.text(), max_size=8))
 def test_any_text_comes_back(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     file = tmp_path_factory.mktemp("signatures") / "file.npy"

@@ -27,6 +27,7 @@ from teams_dagster.ledger.budgets import (
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
 from tests.support.entries import begin, failure, settle
+from tests.support.properties import example_count
 
 UNBOUNDED = Budget()
 
@@ -139,7 +140,7 @@ def test_processes_share_a_budget(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["ok", "unpriced", "open", *ErrorKind]), st.integers(0, 200)), max_size=25))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=example_count(40))
 def test_the_counter_is_the_sum_of_the_calls_and_never_above_the_budget(events: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder, Ledger(sqlite_url(Path(folder) / "l.sqlite")) as ledger:
         for number, (event, size) in enumerate(events):

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from teams_dagster.llm.background_loop import Hosted
+from tests.support.rounds import until
 
 
 def opening(log, *, entering=None, leaving=None):
@@ -43,8 +44,7 @@ def test_work_runs_in_the_loop_of_the_resource_and_background_work_goes_on_betwe
     assert [hosted.run(work(1)), hosted.run(work(2))] == [1, 2]
     assert threads == {"hosted-loop"}
     begun = log.count("tick")
-    threading.Event().wait(0.05)
-    assert log.count("tick") > begun
+    until(lambda: log.count("tick") > begun)
     hosted.close()
     hosted.close()
     assert log[-1] == "left"

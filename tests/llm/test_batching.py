@@ -402,9 +402,9 @@ def test_a_batch_that_was_never_handed_in_is_no_try(server: OpenAIBatchServer, l
 def test_a_step_waits_from_the_handing_in(
     server: OpenAIBatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("teams_dagster.llm.batching.QUIET_S", 0.7)
+    monkeypatch.setattr("teams_dagster.llm.batching.QUIET_S", 2.2)
     server.ends_after_polls = 4
-    assert run(server, ledger, pace=BatchPace(wait_s=0.6, poll_s=0.01)) == {"Answer": 12}
+    assert run(server, ledger, pace=BatchPace(wait_s=2.0, poll_s=0.01)) == {"Answer": 12}
 
 
 def test_waiting_for_another_run_writes_no_batches_and_names_the_other_ones(

@@ -53,7 +53,7 @@ def test_a_question_that_was_waiting_for_room_and_found_its_answer_lets_the_next
         await ask(server, theirs, "run-2", Budget(), "b")
         return await bounded
 
-    with OpenAIServer(latency_s=1.0) as server, Ledger(url) as ours, Ledger(url) as theirs:
+    with OpenAIServer(latency_s=2.0) as server, Ledger(url) as ours, Ledger(url) as theirs:
         found = asyncio.run(both(ours, theirs))
     assert kinds(found) == [Answer, Answer, BudgetExhausted]
     assert server.count == 2

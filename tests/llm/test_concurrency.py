@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from teams_dagster.llm.concurrency import AdaptiveLimit
+from tests.support.properties import example_count
 from tests.support.virtual_time import run_in_virtual_time
 
 Clock = Callable[[], float]
@@ -238,17 +239,40 @@ def test_a_client_that_is_itself_the_bottleneck_loses_no_throughput(seconds: flo
 # Turns
 
 
-@settings(max_examples=200, deadline=None)
+ALL_GO_ON = None
+"""Instead of a number of turns of the loop: as many as it takes until nothing is left that can go on."""
+
+TURNS_OF_THE_LOOP = st.sampled_from([0, 1, 2, 3, ALL_GO_ON])
+
+
+@settings(max_examples=example_count(200))
 @given(
     maximum=st.integers(1, 5),
     steps=st.lists(
-        st.tuples(st.sampled_from(["ask", "finish", "cancel", "overloaded"]), st.integers(0, 10)), max_size=60
+        st.tuples(st.sampled_from(["ask", "finish", "cancel", "overloaded"]), st.integers(0, 10), TURNS_OF_THE_LOOP),
+        max_size=60,
     ),
 )
-def test_turns_are_never_exceeded_never_lost_and_never_leak(maximum: int, steps: list[tuple[str, int]]):
+@example(
+    maximum=1,
+    steps=[
+        *[("ask", 0, ALL_GO_ON)] * 5,
+        ("finish", 1, 0),
+        ("finish", 2, 0),
+        ("finish", 3, 0),
+        ("finish", 0, ALL_GO_ON),
+    ],
+).via("each call that ends hands its turn to one that ends at once: five turns of the loop until all have ended")
+@example(
+    maximum=1,
+    steps=[*[("ask", 0, ALL_GO_ON)] * 2, ("finish", 0, 1), ("cancel", 0, 0)],
+).via("a call is cancelled when it has its turn and does not know it yet")
+def test_turns_are_never_exceeded_never_lost_and_never_leak(
+    maximum: int, steps: list[tuple[str, int, int | None]]
+) -> None:
     """Whatever the order of asking, finishing, giving up and overload; at the end all had theirs."""
 
-    async def main() -> None:
+    async def main(_clock: Clock) -> None:
         now = 0.0
         limit = AdaptiveLimit(maximum, clock=lambda: now)
         tasks: list[asyncio.Task[None]] = []
@@ -263,7 +287,7 @@ def test_turns_are_never_exceeded_never_lost_and_never_leak(maximum: int, steps:
             finally:
                 limit.release()
 
-        for step, which in steps:
+        for step, which, turns in steps:
             allowed = max(limit.limit, limit.in_flight)
             live = [number for number, task in enumerate(tasks) if not task.done()]
             if step == "ask":
@@ -275,10 +299,12 @@ def test_turns_are_never_exceeded_never_lost_and_never_leak(maximum: int, steps:
             elif live:
                 number = live[which % len(live)]
                 _ = finish[number].set() if step == "finish" else tasks[number].cancel()
-                if which % 2:  # another event in the same turn of the loop
-                    continue
-            for _ in range(4):
+            for _turn in range(turns or 0):
                 await asyncio.sleep(0)
+                assert limit.in_flight <= allowed
+            if turns is not ALL_GO_ON:
+                continue
+            await asyncio.sleep(1)  # virtual time passes only while everybody waits
             assert limit.in_flight <= allowed
             running = sum(number in order and not task.done() for number, task in enumerate(tasks))
             assert limit.in_flight == running
@@ -286,11 +312,11 @@ def test_turns_are_never_exceeded_never_lost_and_never_leak(maximum: int, steps:
             assert not waiting or limit.in_flight >= limit.limit
         for event in finish.values():
             event.set()
-        await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+        await asyncio.gather(*tasks, return_exceptions=True)
         assert limit.in_flight == 0
         assert order == sorted(order)
 
-    asyncio.run(main())
+    run_in_virtual_time(main)
 
 
 def test_a_turn_that_comes_together_with_a_cancellation_goes_to_the_next():

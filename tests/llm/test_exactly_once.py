@@ -8,14 +8,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from teams_dagster.ledger.budgets import Budget
-from teams_dagster.ledger.database import sqlite_url
-from tests.support import postgres
 from tests.support.counting_server import CountingServer
 from tests.support.openai_server import Fault
 from tests.support.rounds import Figures, Plan, play, until
@@ -29,24 +27,6 @@ from pathlib import Path
 from tests.support.workers import Work, ask_everything
 ask_everything(Work(*sys.argv[2:], ("q",)), Path(sys.argv[1]))
 """
-
-POSTGRES = pytest.param(
-    "postgresql",
-    marks=[
-        pytest.mark.postgres,
-        pytest.mark.skipif(postgres.programs() is None, reason="no PostgreSQL server (Debian: apt install postgresql)"),
-    ],
-)
-
-
-@pytest.fixture(scope="module", params=["sqlite", POSTGRES])
-def new_ledger(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
-    """Gives the address of a ledger that nobody has opened yet."""
-    if request.param == "sqlite":
-        yield lambda: sqlite_url(tmp_path_factory.mktemp("ledger") / "ledger.sqlite")
-        return
-    with postgres.cluster() as address:
-        yield lambda: postgres.new_database(address)
 
 
 def checked(plan: Plan, new_ledger: Callable[[], str], folder: Path) -> Figures:

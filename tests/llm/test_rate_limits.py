@@ -4,7 +4,7 @@ import math
 from collections.abc import Awaitable, Callable
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from teams_dagster.core.protocol import Headroom, Usage
@@ -43,7 +43,6 @@ def most_in_a_minute(times: list[float], amounts: list[int]) -> int:
     return most
 
 
-@settings(deadline=None)
 @given(per_minute=st.integers(1, 300), idle_s=st.sampled_from([0.0, 3.0, 1_000.0]))
 @example(per_minute=5_000, idle_s=0.0)
 def test_no_minute_sees_more_requests_than_the_limit_and_hardly_fewer(per_minute: int, idle_s: float):
@@ -53,7 +52,6 @@ def test_no_minute_sees_more_requests_than_the_limit_and_hardly_fewer(per_minute
     assert times[-1] - idle_s <= (asked - 1) * 60 / per_minute * 1.04 + 0.1
 
 
-@settings(deadline=None)
 @given(per_minute=st.integers(1_000, 500_000), tokens=st.lists(st.integers(0, 5_000), min_size=20, max_size=300))
 def test_no_minute_sees_more_tokens_than_the_limit_and_one_question(per_minute: int, tokens: list[int]):
     times = sent_at(lambda clock: RateLimit(tokens_per_minute=per_minute, clock=clock), tokens)
@@ -171,7 +169,6 @@ def test_a_quota_by_the_day_does_not_stop_a_run_for_the_day():
     scenario(main)
 
 
-@settings(deadline=None)
 @given(st.sets(st.integers(0, 19), max_size=19))
 def test_those_who_give_up_waiting_take_nobodys_turn(leaving: set[int]):
     async def main(rates: RateLimit, clock: Clock) -> None:

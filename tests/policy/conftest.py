@@ -1,11 +1,7 @@
-"""Tensors this small are slower on several threads than on one; the first use of torch takes longer than a deadline."""
+"""Tensors this small are slower on several threads than on one."""
 
 import pytest
 import torch
-from hypothesis import settings
-
-settings.register_profile("no_deadline", deadline=None)
-settings.load_profile("no_deadline")
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,4 @@
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -63,18 +62,22 @@ def test_after_a_failure_the_next_attempt_starts_empty_unless_it_resumes(store: 
 
 def test_who_comes_second_waits_for_its_turn(store: ArtefactStore):
     order: list[str] = []
-    first_has_it = threading.Event()
+    first_has_it, second_waits = threading.Event(), threading.Event()
+
+    def waiting(message: str) -> None:
+        order.append(message)
+        second_waits.set()
 
     def first() -> None:
         with store.turn(KEY):
             first_has_it.set()
-            time.sleep(0.2)
+            second_waits.wait(60)
             order.append("first")
 
     thread = threading.Thread(target=first)
     thread.start()
     first_has_it.wait()
-    with store.turn(KEY, waiting=order.append):
+    with store.turn(KEY, waiting=waiting):
         order.append("second")
     thread.join()
     assert order == [f"another process is making {KEY}: waiting for it", "first", "second"]

@@ -28,6 +28,7 @@ from teams_dagster.store.source import hashed_rows
 from teams_dagster.store.tables import TABLES, write_table
 from teams_dagster.store.verification import Verification
 from tests.support.entries import ask, ask_in_vain, intend
+from tests.support.properties import example_count
 
 VALUES = {pa.string(): "x", pa.int64(): 1, pa.float64(): 0.5, pa.bool_(): True}
 OTHERS = {pa.string(): "y", pa.int64(): 2, pa.float64(): 0.25, pa.bool_(): False}
@@ -204,7 +205,7 @@ def test_a_change_of_any_field_of_a_table_is_found_and_its_row_named(store: Stor
 
 
 @given(st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=example_count(25))
 def test_a_flipped_bit_anywhere_in_an_artefact_is_found(untouched: Store, data: st.DataObject):
     files = sorted(path for path in untouched.artefact.rglob("*") if path.is_file())
     path = data.draw(st.sampled_from(files))

@@ -20,6 +20,7 @@ from teams_dagster.student.chat import (
 from teams_dagster.student.loading import Student
 from teams_dagster.student.rows import encode_rows
 from teams_dagster.student.tokenizer import train_tokenizer
+from tests.support.properties import example_count
 
 TOKENIZER = train_tokenizer(["a few words to learn the bytes from"], vocabulary=270)
 
@@ -51,7 +52,7 @@ def test_the_input_is_part_of_the_prompt(student: Student) -> None:
     assert "one two three" in prompt
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=example_count(60))
 @given(
     instruction=st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40),
     response=st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40),

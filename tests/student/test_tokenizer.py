@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 
 from teams_dagster.student.corpus import corpus_texts
 from teams_dagster.student.tokenizer import VOCABULARY, train_tokenizer
+from tests.support.properties import example_count
 
 TOKENIZER = train_tokenizer(corpus_texts())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=example_count(100))
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
 def test_every_text_can_be_encoded_and_comes_back(text: str) -> None:
     assert TOKENIZER.decode(TOKENIZER(text, add_special_tokens=False)["input_ids"]) == text

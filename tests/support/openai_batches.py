@@ -385,7 +385,8 @@ class OpenAIBatchServer(OpenAIServer):
 
     def _line(self, number: int, custom_id: str, response: Body | None, error: Body | None) -> bytes:
         line = {"id": f"batch_req_{number}", "custom_id": custom_id, "response": response, "error": error}
-        return self.spoil(custom_id, json.dumps(line, ensure_ascii=False).encode())
+        # A lone surrogate is escaped, as JSON can: no UTF-8 file holds it.
+        return self.spoil(custom_id, json.dumps(line, ensure_ascii=False).encode(errors="backslashreplace"))
 
     def _result_file(self, batch: Batch, kind: str, lines: list[bytes]) -> str | None:
         """Written in an order of its own, as no order is promised; no file where there is no line."""

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from typing import Any
 from aiohttp import web
 
 Body = dict[str, Any]
+
+HELD_S = 20.0
+"""Answers are held back no longer than this: then a test says what did not happen."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class OpenAIServer:
         self.respond = respond
         """Answers a request body; a text stands for a Reply that says it."""
         self.latency_s = latency_s
+        self.holds_until = 0
+        """Until so many requests are in flight together, once, none is answered."""
         self.faults: deque[Fault] = deque()
         """Each request takes the first one, if any."""
         self.received: list[Body] = []
@@ -152,7 +158,14 @@ class OpenAIServer:
         finally:
             self.in_flight -= 1
 
+    async def _hold(self) -> None:
+        given_up_at = time.monotonic() + HELD_S
+        while self.in_flight < self.holds_until and time.monotonic() < given_up_at:  # noqa: ASYNC110 - set by a thread
+            await asyncio.sleep(0.005)
+        self.holds_until = 0
+
     async def _answer(self, body: Body) -> web.Response:
+        await self._hold()
         await asyncio.sleep(self.latency_s)
         said = self.respond(body)
         reply = Reply(said) if isinstance(said, str) else said

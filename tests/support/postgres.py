@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 
 def programs() -> Path | None:
@@ -33,20 +34,32 @@ def cluster() -> Iterator[str]:
         if user is not None:
             shutil.chown(place, user)
         data = f"{place}/data"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
 
         def call(*command: str) -> None:
             subprocess.run(command, check=True, user=user, cwd=place, stdout=subprocess.DEVNULL, timeout=60)
 
         call(str(folder / "initdb"), "-D", data, "-U", "teams", "--auth=trust", "--no-sync")
-        options = f"-p {port} -k {place} -c listen_addresses=127.0.0.1"
-        call(str(folder / "pg_ctl"), "-D", data, "-w", "-l", f"{place}/log", "-o", options, "start")
+
+        # Another process may take the port between its choice and its use.
+        @retry(stop=stop_after_attempt(3), retry=retry_if_exception_type(subprocess.CalledProcessError), reraise=True)
+        def start() -> int:
+            port = _free_port()
+            options = f"-p {port} -k {place} -c listen_addresses=127.0.0.1"
+            call(str(folder / "pg_ctl"), "-D", data, "-w", "-l", f"{place}/log", "-o", options, "start")
+            return port
+
+        port = start()
         try:
             yield f"postgresql://teams@127.0.0.1:{port}/postgres"
         finally:
             call(str(folder / "pg_ctl"), "-D", data, "-w", "-m", "immediate", "stop")
+
+
+def _free_port() -> int:
+    """A port of the loopback interface that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def new_database(address: str) -> str:

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Browser
 
+from tests.support.properties import example_count
+
 Runs = list[list[str]]
 Differences = Callable[[str, str], Runs]
 
@@ -36,7 +38,7 @@ def side(runs: Runs, *kinds: str) -> str:
 
 
 @given(before=TEXTS, after=TEXTS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=example_count(150))
 def test_what_was_kept_and_removed_is_the_old_text_and_what_was_kept_and_added_the_new(
     differences: Differences, before: str, after: str
 ) -> None:
@@ -46,7 +48,7 @@ def test_what_was_kept_and_removed_is_the_old_text_and_what_was_kept_and_added_t
 
 
 @given(before=TEXTS, after=TEXTS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=example_count(100))
 def test_runs_are_not_empty_and_each_has_another_kind_than_its_neighbour(
     differences: Differences, before: str, after: str
 ) -> None:

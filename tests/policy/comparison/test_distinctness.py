@@ -18,6 +18,7 @@ from teams_dagster.policy.comparison.distinctness import (
     vendi_score,
 )
 from teams_dagster.policy.comparison.token_texts import cut_texts, encode, equal_total, kernel_vectors
+from tests.support.properties import example_count
 
 
 def by_seed(texts, seeds=4):
@@ -177,7 +178,7 @@ policies = st.dictionaries(
 
 
 @given(policies)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=example_count(60))
 def test_figures_stay_within_their_bounds(texts):
     found = distinctness(texts, subsamples=5)
     sizes = np.array(found.set_sizes)
@@ -192,7 +193,6 @@ def test_figures_stay_within_their_bounds(texts):
 
 
 @given(st.lists(phrases.filter(lambda text: any(c.isalnum() for c in text)), min_size=2, max_size=12))
-@settings(deadline=None)
 def test_a_text_that_is_there_twice_makes_the_set_less_distinct(texts):
     once, twice = kernel(texts), kernel([*texts, texts[0]])
     assert vendi_score(twice) <= vendi_score(once) + 1 + 1e-6

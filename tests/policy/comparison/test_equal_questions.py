@@ -14,6 +14,7 @@ from teams_dagster.environment.episodes import EpisodePlan
 from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.policy.baselines import Fixed, Uniform
 from teams_dagster.policy.comparison.equal_questions import MOST_ASKED, first_questions, play_until_asked
+from tests.support.properties import example_count
 from tests.support.toy_world import ToyWorld, environment, topical_seeds
 
 SEEDS = topical_seeds(5)
@@ -43,14 +44,14 @@ def played(questions: int, root_seed: int = 0, actor=None, world: ToyWorld | Non
     return asyncio.run(all_of())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=example_count(25))
 @given(questions=st.integers(0, 150), root_seed=st.integers(0, 20))
 def test_all_questions_are_asked_but_one_that_has_no_room_for_its_review(questions: int, root_seed: int):
     asked = sum(episode.queries for episode in played(questions, root_seed))
     assert questions - 1 <= asked <= questions
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=example_count(10))
 @given(fewer=st.integers(1, 60), more=st.integers(60, 120))
 def test_a_smaller_allowance_is_the_beginning_of_a_larger_one(fewer: int, more: int):
     short, long = ([t.transition_id for e in played(n) for t in e.recorded] for n in (fewer, more))

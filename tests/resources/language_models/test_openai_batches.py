@@ -270,7 +270,7 @@ def test_a_batch_whose_creation_went_unanswered_is_found_and_not_created_twice(
     server: OpenAIBatchServer, fault: Fault
 ) -> None:
     server.batch_faults.append(BatchFault("POST", "/batches", fault, after=True))
-    remote_id = submit(server, questions(2), timeout_s=1.0)
+    remote_id = submit(server, questions(2), timeout_s=1.0 if fault.hang_s else 20.0)
     assert list(server.batches) == [remote_id]
     assert server.calls["POST /batches"] == 1
 
@@ -638,11 +638,10 @@ def test_a_wrong_key_is_known_before_anything_is_uploaded(server: OpenAIBatchSer
 
 
 def test_a_refused_connection_never_reached_the_server() -> None:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-    with pytest.raises(CompletionError) as failure:
-        submit(address, questions(1))
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(CompletionError) as failure:
+            submit(f"http://127.0.0.1:{unused.getsockname()[1]}/v1", questions(1))
     assert failure.value.kind is ErrorKind.UNREACHABLE
 
 

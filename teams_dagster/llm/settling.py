@@ -1,0 +1,76 @@
+"""Settling an attempt: what came of it, and what it cost, on the ledger; the same for a call and for a batch's line."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from teams_dagster.core.protocol import Completion, CompletionError, ModelIdentity, Usage
+from teams_dagster.ledger.budgets import Reservation
+from teams_dagster.ledger.entries import AttemptFailed, Settle
+from teams_dagster.ledger.records import Result, StoredAnswer, Use
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.context import Tallies
+from teams_dagster.llm.outcomes import storable, storable_completion
+from teams_dagster.pricing.prices import PriceTable
+
+DETAIL_LIMIT = 2_000
+"""Characters of a failure's detail that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAttempt:
+    """An attempt whose intent is on the ledger, and whose result is not."""
+
+    request_id: str
+    identity: ModelIdentity
+    use: Use
+    reservation: Reservation
+    batch_id: str | None = None
+    """The batch that it is part of, if it is: then it costs a batch's price, and the batch holds the claim."""
+
+
+class Settlement:
+    """Writes the results of a step's attempts to its ledger, and counts what they cost."""
+
+    def __init__(self, ledger: Ledger, prices: PriceTable, tallies: Tallies) -> None:
+        """Costs are added to `tallies`."""
+        self._ledger, self._prices, self._tallies = ledger, prices, tallies
+
+    async def answered(self, attempt: OpenAttempt, completion: Completion, latency_ms: float) -> StoredAnswer:
+        """The answer that everybody uses, once it is durable: `completion`, or an earlier one if there is one.
+
+        A text that no database holds is paid all the same: it is stored as far as it can be, as malformed. Raises
+        LedgerError.
+        """
+        completion = storable_completion(completion)
+        result = self._result(attempt, latency_ms, completion=completion)
+        self._tallies.cost_nano_usd += result.cost_nano_usd or 0
+        self._tallies.unpriced += result.cost_nano_usd is None
+        return await self._ledger.write(Settle(result, attempt.use, attempt.reservation, attempt.batch_id))
+
+    async def failed(self, attempt: OpenAttempt, error: CompletionError, latency_ms: float) -> None:
+        """Put a failure on the ledger. The claim stays, for another attempt. Raises LedgerError."""
+        result = self._result(attempt, latency_ms, error=error)
+        await self._ledger.write(AttemptFailed(result, attempt.reservation))
+
+    def _result(
+        self,
+        attempt: OpenAttempt,
+        latency_ms: float,
+        *,
+        completion: Completion | None = None,
+        error: CompletionError | None = None,
+    ) -> Result:
+        usage = Usage() if completion is None else completion.usage
+        return Result(
+            request_id=attempt.request_id,
+            completion=completion,
+            error_kind=None if error is None else error.kind,
+            error_detail=None if error is None else storable(error.detail)[:DETAIL_LIMIT],
+            http_status=None if error is None else error.http_status,
+            cost_nano_usd=self._prices.cost(attempt.identity, usage, batch=attempt.batch_id is not None),
+            price_version=self._prices.version,
+            latency_ms=latency_ms,
+            finished_at=time.time_ns() // 1_000,
+        )
