@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import cache
 from importlib import resources
 from itertools import chain
+from pathlib import Path
 from string import Template
 
 import duckdb
@@ -78,7 +79,7 @@ def columns() -> dict[str, dict[str, str]]:
 
 
 def _described() -> dict[str, dict[str, str]]:
-    return tomllib.loads(resources.files("teams_dagster.ledger.sql").joinpath("columns.toml").read_text("utf-8"))
+    return tomllib.loads(Path(__file__).with_name("sql").joinpath("columns.toml").read_text("utf-8"))
 
 
 def _views() -> list[str]:
