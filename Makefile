@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test soak bench bench-policy bench-training lint
+.PHONY: help setup demo ui test soak bench bench-policy bench-training lint docs
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -44,3 +44,7 @@ lint: setup  ## ruff, pyright, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+docs: setup  ## this project's documentation into site/, which works from disk; a warning fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+	@echo "file://$(CURDIR)/site/index.html"

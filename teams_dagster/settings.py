@@ -40,23 +40,28 @@ class SettingsError(ValueError):
 class RoleSettings(BaseModel):
     """Which model serves one role, and how it is asked: `TEAMS_<ROLE>_PROVIDER`, `_MODEL`, `_BASE_URL`, ..."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     provider: Provider = "offline"
+    """Who answers: the embedded rules, any endpoint that speaks the OpenAI protocol, or local weights. `openai` where
+    only a model is named."""
     model: str = "rules"
     """Model name at the endpoint; a folder or hub id for `transformers`."""
     base_url: str = ""
+    """The endpoint; for provider `openai` by default `https://api.openai.com/v1`."""
     api_key: SecretStr | None = None
+    """The endpoint's key; not needed for an address of this machine."""
     rpm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Requests a minute at most."""
+    """Requests a minute at most, of this process; by default what the provider's headers say."""
     tpm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Tokens a minute at most."""
+    """Tokens a minute at most, of this process; by default what the provider's headers say."""
     timeout_s: float = Field(default=120.0, gt=0, allow_inf_nan=False)
-    """How long one attempt may take."""
+    """Seconds that one attempt may take."""
     omit: tuple[Parameter, ...] = ()
-    """Request parameters that the endpoint does not take."""
+    """Request parameters that the endpoint does not take, separated by commas."""
     transport: Transport = "direct"
-    """`batch`: through the provider's batch endpoint, cheaper and within a day."""
+    """`batch`: generations ask through the provider's batch endpoint, cheaper and within a day; training and judging
+    ask directly."""
 
     @field_validator("omit", mode="before")
     @classmethod
@@ -72,36 +77,39 @@ class RoleSettings(BaseModel):
 class Settings(BaseModel):
     """Everything the environment says. Paths are absolute."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     root: Path
     data_dir: Path
-    ledger_url: str = Field(repr=False)
-    """It can hold a password."""
+    """Where everything is written; by default `data`."""
+    ledger_url: str = Field(repr=False)  # it can hold a password
+    """The ledger database, `sqlite:///...` or `postgresql://...`; by default SQLite in the data folder."""
     dagster_home: Path
-    """Where Dagster keeps its history: `DAGSTER_HOME`, by default beside the data."""
+    """Where Dagster keeps its history; by default `$TEAMS_DATA_DIR/dagster`."""
     seeds: Path | None = None
-    """The user's seed file; None for the seeds that the product ships."""
+    """Your seed file (JSON, JSONL, CSV or Parquet); by default the seeds that ship."""
     student: str | None = None
-    """Folder or hub id of the model to fine-tune; None for the embedded tiny one."""
+    """Folder or hub id of the model to fine-tune; by default the embedded tiny one."""
     evaluation_sets: tuple[Path, ...] = ()
-    """Files whose texts must not appear in seeds or samples."""
+    """Files, separated by commas, whose texts must not appear in seeds or samples."""
     prices: Path | None = None
-    """A price file whose entries come before the shipped ones."""
+    """Price file (TOML) for models without a published price, or with another; its entries come first."""
     first_generation: date = date(2026, 1, 5)
     """The Monday of the first weekly generation."""
     max_in_flight: int = Field(default=64, ge=1, le=4096)
-    """Questions under way at once."""
+    """Queries under way at once to one model, at most: fewer while it refuses them or they queue there."""
     batch_wait_s: float = Field(default=3_600.0, ge=0, allow_inf_nan=False)
-    """How long a step waits for its batches before it ends, to be continued."""
+    """Seconds that a step waits for its batches before it ends, to be continued."""
     batch_poll_s: float = Field(default=30.0, gt=0, allow_inf_nan=False)
-    """How often it looks."""
+    """Seconds between two looks at a batch."""
     allow_http: bool = False
-    """Whether plain http may leave this machine."""
+    """`1` lets plain http leave this machine."""
     budget_usd: Decimal | None = Field(default=None, ge=0)
-    """Dollars that may be spent over this ledger's lifetime."""
+    """Dollars that may be spent over this ledger's lifetime; by default no bound."""
     budget_queries: int | None = Field(default=None, ge=0)
+    """Queries that may be sent over this ledger's lifetime; by default no bound."""
     budget_tokens: int | None = Field(default=None, ge=0)
+    """Tokens that may be billed over this ledger's lifetime; by default no bound."""
     roles: dict[Role, RoleSettings] = Field(default_factory=dict)
     """The roles that the environment configures."""
 

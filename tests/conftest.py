@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -14,8 +15,12 @@ from tests.support.openai_server import OpenAIServer
 from tests.support.properties import load_profiles
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from teams_dagster.student.base import BaseReport
 
+QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+"""Chromium asks the network for nothing by itself."""
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Tests run side by side: a second thread of each would busily wait for a processor that another test has."""
@@ -66,3 +71,17 @@ def base_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BaseRep
 def base(base_report: tuple[Path, BaseReport]) -> Path:
     """Its folder."""
     return base_report[0]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, as installed, for the tests of a file; without it they are skipped."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not installed (Debian package chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
+        yield browser
+        browser.close()

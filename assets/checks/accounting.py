@@ -31,7 +31,11 @@ _IN_OPEN_BATCHES = (
 """Attempts whose answers a provider still owes."""
 
 
-@dg.asset_check(asset="query_costs", description="Every call ended as ok or failed; the others are counted and named.")
+@dg.asset_check(
+    asset="query_costs",
+    description="Every call ended as ok or failed; the others are counted and named.",
+    metadata={"severity": "warning", "remedy": "These calls may have been paid: compare with the provider's bill."},
+)
 def calls_are_resolved(ledger: LedgerConnection) -> dg.AssetCheckResult:
     """A call whose process was killed may have been paid: it is reported, never dropped."""
     with ledger.open() as opened:
@@ -50,7 +54,11 @@ def calls_are_resolved(ledger: LedgerConnection) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(asset="query_costs", description="Every billed call has a price.")
+@dg.asset_check(
+    asset="query_costs",
+    description="Every billed call has a price.",
+    metadata={"severity": "warning", "remedy": "Give the model a price (`TEAMS_PRICES`)."},
+)
 def calls_have_a_price(ledger: LedgerConnection) -> dg.AssetCheckResult:
     """A cost that is not known is NULL, never a guess."""
     with ledger.open() as opened:
@@ -60,7 +68,11 @@ def calls_have_a_price(ledger: LedgerConnection) -> dg.AssetCheckResult:
     return warning(cost.unpriced == 0, f"{cost.unpriced} of {cost.ok} billed calls have no known price")
 
 
-@dg.asset_check(asset="query_costs", description="Asked = kept + each named cause, over the whole ledger.")
+@dg.asset_check(
+    asset="query_costs",
+    description="Asked = kept + each named cause, over the whole ledger.",
+    metadata={"severity": "error", "remedy": "Keep the ledger database and report it."},
+)
 def questions_are_explained(ledger: LedgerConnection) -> dg.AssetCheckResult:
     """A question that is neither answered nor failed for a known reason is a hole in the account."""
     causes: Counter[str] = Counter()
@@ -75,7 +87,11 @@ def questions_are_explained(ledger: LedgerConnection) -> dg.AssetCheckResult:
     return verdict(explained == asked, f"{asked} asked: {named}; {asked - explained} unexplained", causes=dict(causes))
 
 
-@dg.asset_check(asset="query_costs", description="Every promise of the ledger is kept: the view `ledger_audit`.")
+@dg.asset_check(
+    asset="query_costs",
+    description="Every promise of the ledger is kept: the view `ledger_audit`.",
+    metadata={"severity": "error", "remedy": "The finding names the promise: keep the ledger database and report it."},
+)
 def ledger_keeps_its_promises(context: dg.AssetCheckExecutionContext, ledger: LedgerConnection) -> dg.AssetCheckResult:
     """What must be true of the account at any time, over every call, question and answer."""
     report = ledger.refresh(context.instance)
@@ -96,7 +112,14 @@ def ledger_keeps_its_promises(context: dg.AssetCheckExecutionContext, ledger: Le
     return verdict(not broken, f"{len(audit) - len(broken)} of {len(audit)} promises kept; {said or 'no violation'}")
 
 
-@dg.asset_check(asset="query_costs", description="What budgets count is what the calls add up to, and within them.")
+@dg.asset_check(
+    asset="query_costs",
+    description="What budgets count is what the calls add up to, and within them.",
+    metadata={
+        "severity": "warning",
+        "remedy": "Raise the budget or stop. It is an error where the counter and the calls differ.",
+    },
+)
 def spending_is_within_budget(ledger: LedgerConnection, models: LanguageModels) -> dg.AssetCheckResult:
     """The counter that stops runs must agree with the calls it counts."""
     with ledger.open() as opened, read_snapshot(opened.engine) as connection:

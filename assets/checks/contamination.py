@@ -40,6 +40,12 @@ def _contamination_check(
         asset=asset_key,
         name=f"{what}_share_no_{size}_words_with_evaluation_sets",
         description=f"No stored text has {size} words in a row of a file in TEAMS_EVALUATION_SETS.",
+        metadata={
+            "severity": "error" if refused else "warning",
+            "remedy": f"Materialise `{asset_key}` again with `TEAMS_EVALUATION_SETS` as it is now."
+            if refused
+            else "Look whether the texts are paraphrases; if so, take their seeds out.",
+        },
     )
     @needs_output
     def share_no_words(store: dg.ResourceParam[ArtefactStore], models: LanguageModels) -> dg.AssetCheckResult:

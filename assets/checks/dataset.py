@@ -17,7 +17,10 @@ MOST_REPEATED = 0.5
 
 
 @dg.asset_check(
-    asset="instruction_dataset", blocking=True, description="No seed and no text is on two sides of the split."
+    asset="instruction_dataset",
+    blocking=True,
+    description="No seed and no text is on two sides of the split.",
+    metadata={"severity": "error", "remedy": "Materialise `instruction_dataset` again with `force: true`."},
 )
 @needs_output
 def splits_are_apart(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
@@ -34,7 +37,11 @@ def splits_are_apart(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckRes
     return verdict(not shared, f"{len(shared)} seeds or texts are on two sides", examples=shared[:5])
 
 
-@dg.asset_check(asset="instruction_dataset", description="The dataset holds every generation as it is now.")
+@dg.asset_check(
+    asset="instruction_dataset",
+    description="The dataset holds every generation as it is now.",
+    metadata={"severity": "warning", "remedy": "Materialise `instruction_dataset`."},
+)
 @needs_output
 def dataset_is_up_to_date(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A generation that was made again changes the dataset only when the dataset is made again too."""
@@ -53,7 +60,13 @@ def dataset_is_up_to_date(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetChe
 
 
 @dg.asset_check(
-    asset="instruction_dataset", blocking=True, description="The exported files hold what the manifest says."
+    asset="instruction_dataset",
+    blocking=True,
+    description="The exported files hold what the manifest says.",
+    metadata={
+        "severity": "error",
+        "remedy": "A file was edited: materialise `instruction_dataset` again with `force: true`.",
+    },
 )
 @needs_output
 def files_are_whole(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
@@ -70,6 +83,7 @@ def files_are_whole(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResu
 @dg.asset_check(
     asset="instruction_dataset",
     description="The embedded student's texts share no 13 words in a row with seeds or samples.",
+    metadata={"severity": "error", "remedy": "Take the seeds that the finding names out."},
 )
 @needs_output
 def student_has_not_seen_the_dataset(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
@@ -88,6 +102,11 @@ def student_has_not_seen_the_dataset(store: dg.ResourceParam[ArtefactStore]) -> 
 @dg.asset_check(
     asset="instruction_dataset",
     description="No example repeats another, within a generation or across; the latest generation brings new ones.",
+    metadata={
+        "severity": "error",
+        "remedy": "Materialise `instruction_dataset` again with `force: true`. It is a warning where only"
+        " the latest generation repeats earlier ones: use other seeds, or a model that varies its answers.",
+    },
 )
 @needs_output
 def dataset_repeats_nothing(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:

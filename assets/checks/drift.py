@@ -19,6 +19,7 @@ ONE_GENERATION = "there is one generation: nothing to compare it with"
 @dg.asset_check(
     asset="generated_instructions",
     description="The latest generation's operations, lengths, rewards and acceptance are those of the earlier ones.",
+    metadata={"severity": "warning", "remedy": "See what changed between the generations; the finding names it."},
 )
 @needs_output
 def edits_do_not_drift(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
@@ -33,6 +34,10 @@ def edits_do_not_drift(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckR
 @dg.asset_check(
     asset="expert_responses",
     description="The latest generation's answers are as long, as often kept and as dear as those of the earlier ones.",
+    metadata={
+        "severity": "warning",
+        "remedy": "See what changed between the generations, and plan the next budget anew.",
+    },
 )
 @needs_output
 def answers_do_not_drift(store: dg.ResourceParam[ArtefactStore], ledger: LedgerConnection) -> dg.AssetCheckResult:

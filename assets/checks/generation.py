@@ -25,7 +25,12 @@ def _named(artefacts: list[Artefact]) -> str:
     return ", ".join(artefact.manifest["partition_key"] for artefact in artefacts)
 
 
-@dg.asset_check(asset="generated_instructions", blocking=True, description="Rewrites are accepted often enough.")
+@dg.asset_check(
+    asset="generated_instructions",
+    blocking=True,
+    description=f"At least {LEAST_ACCEPTED:.0%} of the transitions are accepted.",
+    metadata={"severity": "error", "remedy": "Look at a few answers on the ledger before buying more."},
+)
 @needs_output
 def rewrites_are_accepted(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """Next to nothing accepted means a broken expert, reviewer or policy: stop before answers are bought."""
@@ -41,7 +46,11 @@ def rewrites_are_accepted(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetChe
     return verdict(True, f"{len(generations)} generations, {sum(g.facts['accepted'] for g in generations)} accepted")
 
 
-@dg.asset_check(asset="generated_instructions", description="Every question of a transition is answered on the ledger.")
+@dg.asset_check(
+    asset="generated_instructions",
+    description="Every question of a transition is answered on the ledger.",
+    metadata={"severity": "error", "remedy": "Restore the ledger database from a backup."},
+)
 @needs_output
 def transitions_are_on_the_ledger(
     store: dg.ResourceParam[ArtefactStore], ledger: LedgerConnection
@@ -61,7 +70,12 @@ def _request_ids(generation: Artefact) -> Iterator[set[str]]:
         yield {value for column in columns for value in batch[column].to_pylist() if value}
 
 
-@dg.asset_check(asset="expert_responses", blocking=True, description="Every accepted instruction has its sample.")
+@dg.asset_check(
+    asset="expert_responses",
+    blocking=True,
+    description="Every accepted instruction has its sample.",
+    metadata={"severity": "error", "remedy": "Materialise the generation's `expert_responses` again."},
+)
 @needs_output
 def every_instruction_has_a_sample(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """Asked = kept + each named cause."""
@@ -74,7 +88,12 @@ def every_instruction_has_a_sample(store: dg.ResourceParam[ArtefactStore]) -> dg
     return verdict(not wrong, "; ".join(wrong) or "samples add up in every generation")
 
 
-@dg.asset_check(asset="expert_responses", blocking=True, description="Most answers are usable.")
+@dg.asset_check(
+    asset="expert_responses",
+    blocking=True,
+    description=f"At least {LEAST_KEPT:.0%} of the answers are kept.",
+    metadata={"severity": "error", "remedy": "A wrong template or an overcautious model: read `samples.reason`."},
+)
 @needs_output
 def answers_are_kept(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A wrong template or an overcautious model shows itself as refusals."""

@@ -26,6 +26,10 @@ SHOWN = 10
     asset="sample_lineage",
     description="Every sample's chain reaches a stored seed through answered requests, by a stored policy and stored"
     " prompts, of a stored generation.",
+    metadata={
+        "severity": "error",
+        "remedy": "Restore what the finding names from a backup, or make the generation again.",
+    },
 )
 @needs_output
 def every_chain_is_complete(store: dg.ResourceParam[ArtefactStore], ledger: LedgerConnection) -> dg.AssetCheckResult:
@@ -44,7 +48,15 @@ def every_chain_is_complete(store: dg.ResourceParam[ArtefactStore], ledger: Ledg
     return verdict(True, f"{samples} samples lead back to their seeds")
 
 
-@dg.asset_check(asset="sample_lineage", description="Every sample was replayed from the ledger.")
+@dg.asset_check(
+    asset="sample_lineage",
+    description="Every sample was replayed from the ledger.",
+    metadata={
+        "severity": "warning",
+        "remedy": "Rows that this version cannot replay: `why_not` in the asset's metadata says why. It is an"
+        " error where none was verified.",
+    },
+)
 @needs_output
 def every_sample_is_verified(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """What could not be replayed is counted, never passed."""
@@ -62,6 +74,10 @@ def every_sample_is_verified(store: dg.ResourceParam[ArtefactStore]) -> dg.Asset
     asset="sample_lineage",
     description="Every row of the ledger and every file of the artefacts is as it was written: by its hash, by the"
     " chain that seals them, and by the chain's heads in Dagster's event log.",
+    metadata={
+        "severity": "error",
+        "remedy": "Restore what the finding names from a backup. It is a warning for what is gone or not sealed yet.",
+    },
 )
 def stored_fields_are_unchanged(
     context: dg.AssetCheckExecutionContext, ledger: LedgerConnection
@@ -84,7 +100,9 @@ def stored_fields_are_unchanged(
 
 
 @dg.asset_check(
-    asset="query_costs", description="teams.duckdb holds what it would hold if it were made anew from its sources."
+    asset="query_costs",
+    description="teams.duckdb holds what it would hold if it were made anew from its sources.",
+    metadata={"severity": "error", "remedy": "Delete `teams.duckdb`: it is made anew."},
 )
 def read_model_tells_what_is_stored(
     context: dg.AssetCheckExecutionContext, ledger: LedgerConnection

@@ -19,7 +19,10 @@ MOST_CONTRADICTORY = 1 / 3
 
 def _adapter_check(name: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=f"{name}_model", name=f"{name}_adapter_answers", description="The adapter loads on the base and answers."
+        asset=f"{name}_model",
+        name=f"{name}_adapter_answers",
+        description="The adapter loads on the base and answers.",
+        metadata={"severity": "error", "remedy": "Train the adapter again."},
     )
     @needs_output
     def adapter_answers(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
@@ -57,6 +60,7 @@ def _better_check(name: str, reference: str) -> dg.AssetChecksDefinition:
         asset="evaluation_scores",
         name=f"{name}_is_better_than_{reference}",
         description=f"On held-out seeds the adapter's loss is below that of {told}, beyond two standard errors.",
+        metadata={"severity": "warning", "remedy": f"{advice[0].upper()}{advice[1:]}."},
     )
     @needs_output
     def better_than(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
@@ -80,6 +84,10 @@ def _choice_check(name: str) -> dg.AssetChecksDefinition:
         name=f"{name}_chooses_as_well_as_base",
         description="On held-out seeds the adapter picks the right response no less often than the base, beyond two"
         " standard errors.",
+        metadata={
+            "severity": "warning",
+            "remedy": "The fine-tune unlearnt something: fewer epochs, or a lower learning rate.",
+        },
     )
     @needs_output
     def chooses_as_well(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
@@ -100,6 +108,10 @@ def _parity_check(name: str) -> dg.AssetChecksDefinition:
         asset=f"{name}_model",
         name=f"{name}_is_asked_as_trained",
         description="Chat template, special tokens and end token are those of training, token by token.",
+        metadata={
+            "severity": "error",
+            "remedy": "Restore the base's folder, or train the adapter again on the base there is.",
+        },
     )
     @needs_output
     def asked_as_trained(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
@@ -129,7 +141,11 @@ lora_is_better_than_unigram, qlora_is_better_than_unigram = (_better_check(name,
 lora_chooses_as_well_as_base, qlora_chooses_as_well_as_base = (_choice_check(name) for name in ADAPTERS)
 
 
-@dg.asset_check(asset="qlora_model", description="The QLoRA adapter's base really was in 4 bits.")
+@dg.asset_check(
+    asset="qlora_model",
+    description="The QLoRA adapter's base really was in 4 bits.",
+    metadata={"severity": "error", "remedy": "See that bitsandbytes works on this machine."},
+)
 @needs_output
 def qlora_base_is_in_four_bits(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A silent fall back to full precision would make the comparison with LoRA meaningless."""
@@ -142,7 +158,11 @@ def qlora_base_is_in_four_bits(store: dg.ResourceParam[ArtefactStore]) -> dg.Ass
     )
 
 
-@dg.asset_check(asset="privacy_audit", description="The adapters leak no more than the base, beyond the interval.")
+@dg.asset_check(
+    asset="privacy_audit",
+    description="The adapters leak no more than the base, beyond the interval.",
+    metadata={"severity": "warning", "remedy": "Train for fewer epochs, or on more samples."},
+)
 @needs_output
 def adapters_do_not_leak(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """Members of the training side should not stand out to any of the attacks."""
@@ -159,6 +179,7 @@ def adapters_do_not_leak(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetChec
     asset="judged_win_rate",
     description="The judge says whom it prefers, and says the same in both orders: at most 5% of its verdicts are"
     " unclear, and at most a third of the pairs contradictory.",
+    metadata={"severity": "warning", "remedy": "Ask another judge (`TEAMS_JUDGE_MODEL`)."},
 )
 @needs_output
 def judge_agrees_with_itself(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:

@@ -9,7 +9,12 @@ from teams_dagster.policy.stored import load_policy, policy_seeds
 from teams_dagster.store.artefact_store import ArtefactStore
 
 
-@dg.asset_check(asset="trained_policy", blocking=True, description="The policy loads and gives distributions.")
+@dg.asset_check(
+    asset="trained_policy",
+    blocking=True,
+    description="The policy loads and gives distributions.",
+    metadata={"severity": "error", "remedy": "Train the policy again."},
+)
 @needs_output
 def policy_acts(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A broken policy would spend a generation's money on noise."""
@@ -24,7 +29,14 @@ def policy_acts(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     return verdict(sound, f"probabilities on {len(chances)} seeds {'are' if sound else 'are not'} distributions")
 
 
-@dg.asset_check(asset="trained_policy", description="The reward varies, so there is something to learn.")
+@dg.asset_check(
+    asset="trained_policy",
+    description="The reward varies, so there is something to learn.",
+    metadata={
+        "severity": "warning",
+        "remedy": "Nothing can be learnt where every edit earns the same: configure another reviewer or reward.",
+    },
+)
 @needs_output
 def reward_is_not_flat(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """Where any edit is accepted, no policy can beat another."""
@@ -36,7 +48,14 @@ def reward_is_not_flat(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckR
     )
 
 
-@dg.asset_check(asset="policy_comparison", description="On held-out seeds the policy beats uniform, interval and all.")
+@dg.asset_check(
+    asset="policy_comparison",
+    description="On held-out seeds the policy beats uniform, interval and all.",
+    metadata={
+        "severity": "warning",
+        "remedy": "Train longer, or draw operations at random: the policy is not worth its training yet.",
+    },
+)
 @needs_output
 def policy_beats_uniform(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """Otherwise the same money is better spent on drawing operations at random."""

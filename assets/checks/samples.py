@@ -34,7 +34,14 @@ def _sentence(found: dict[str, KeptTexts], kind: str) -> str:
     )
 
 
-@dg.asset_check(asset="expert_responses", description="No kept sample has words of the prompts it was made with.")
+@dg.asset_check(
+    asset="expert_responses",
+    description="No kept sample has words of the prompts it was made with.",
+    metadata={
+        "severity": "error",
+        "remedy": "Correct the prompt or change the model, and begin the generation again (`fresh: true`).",
+    },
+)
 @needs_output
 def no_prompt_words_leaked(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A student that is trained on our prompts' words writes them."""
@@ -52,7 +59,12 @@ def no_prompt_words_leaked(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCh
     return verdict(True, f"none in {sum(texts.kept for texts in found.values())} kept samples")
 
 
-@dg.asset_check(asset="expert_responses", description="Few kept answers decline the task or are a word or two.")
+@dg.asset_check(
+    asset="expert_responses",
+    description=f"At most {MOST_DECLINING:.0%} of the kept answers decline the task, and at most {MOST_SHORT:.0%} are a"
+    " word or two.",
+    metadata={"severity": "warning", "remedy": "Look at the samples named; another model or prompt answers better."},
+)
 @needs_output
 def kept_answers_answer(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """The elimination rules know short apologies; a model that declines at length passes them."""

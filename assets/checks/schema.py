@@ -37,6 +37,11 @@ def _schema_check(asset_key: str) -> dg.AssetChecksDefinition:
         asset=asset_key,
         name="tables_fit_their_schema",
         description="Columns and types are those of the tables, required values are there, ids are ids.",
+        metadata={
+            "severity": "error",
+            "remedy": "A file was written by other means: restore the artefact's folder, or remove it and"
+            " materialise the asset again.",
+        },
     )
     @needs_output
     def tables_fit_their_schema(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:

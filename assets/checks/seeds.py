@@ -12,7 +12,12 @@ MOST_REFUSED = 0.5
 """Above this share of refused rows, the file is probably not what somebody meant to use."""
 
 
-@dg.asset_check(asset="seed_instructions", blocking=True, description="Every split of the seeds has seeds in it.")
+@dg.asset_check(
+    asset="seed_instructions",
+    blocking=True,
+    description="Every split of the seeds has seeds in it.",
+    metadata={"severity": "error", "remedy": "Add seeds that differ from those there are."},
+)
 @needs_output
 def seeds_fill_every_split(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """Too few seeds would leave the policy or the student nothing to be tested on."""
@@ -29,7 +34,14 @@ def seeds_fill_every_split(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCh
     )
 
 
-@dg.asset_check(asset="seed_instructions", description="Most rows of the seed file are usable.")
+@dg.asset_check(
+    asset="seed_instructions",
+    description=f"At most {MOST_REFUSED:.0%} of the rows of the seed file are refused.",
+    metadata={
+        "severity": "warning",
+        "remedy": "Read table `refused_seeds`: wrong columns or a wrong encoding are the usual causes.",
+    },
+)
 @needs_output
 def few_rows_are_refused(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A file with the wrong columns or encoding shows itself here."""

@@ -16,6 +16,10 @@ LEFT_UNASKED = 1
 @dg.asset_check(
     asset="uniform_instructions",
     description="Beside every generation uniform asked as many questions, of the same seeds, models and prompts.",
+    metadata={
+        "severity": "warning",
+        "remedy": "The trained policy's generation changed since: launch job `uniform_arm` for it again.",
+    },
 )
 @needs_output
 def arms_ask_the_same(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
@@ -53,6 +57,7 @@ def _differing(trained: Artefact, uniform: Artefact) -> list[str]:
     asset="uniform_dataset",
     blocking=True,
     description="No sample is in both arms' datasets, and no seed is on different sides of them.",
+    metadata={"severity": "error", "remedy": "Materialise `instruction_dataset` and `uniform_dataset` again."},
 )
 @needs_output
 def arms_are_apart(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:

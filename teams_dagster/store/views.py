@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from enum import StrEnum
 from functools import cache
 from importlib import resources
+from itertools import chain
+from pathlib import Path
 from string import Template
 
 import duckdb
@@ -57,6 +60,26 @@ def version() -> str:
 def statement(name: str, /, **filled_in: str) -> str:
     """The SQL of `sql/<name>.sql`, its `$placeholders` filled in."""
     return Template(_text(name)).substitute(filled_in)
+
+
+def rows() -> dict[str, str]:
+    """What a row is, of each table and view of the read model."""
+    return _described()["rows"]
+
+
+def columns() -> dict[str, dict[str, str]]:
+    """What each column holds, of each table and view that is not an asset's table (`tables.TABLES`)."""
+    described = {name: held for name, held in _described().items() if name != "rows"}
+    shared = described.pop("cost_by")
+    groupings = {name: grouped.split(", ") for name, grouped in COST_VIEWS.items()}
+    figures = [column for column in shared if column not in chain(*groupings.values())]
+    for name, grouped in groupings.items():
+        described[f"cost_by_{name}"] = {column: shared[column] for column in (*grouped, *figures)}
+    return described
+
+
+def _described() -> dict[str, dict[str, str]]:
+    return tomllib.loads(Path(__file__).with_name("sql").joinpath("columns.toml").read_text("utf-8"))
 
 
 def _views() -> list[str]:

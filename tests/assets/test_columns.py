@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import dagster as dg
 import pytest
 
@@ -12,8 +9,6 @@ from assets.columns import LINEAGE, SCHEMA, descriptions
 from teams_dagster.core.row_hash import ROW_HASH
 from teams_dagster.definitions import defs
 from teams_dagster.store.tables import TABLES
-
-README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
 
 TABLE_OF = {
     "seed_instructions": "seeds",
@@ -60,17 +55,10 @@ def test_the_dataset_has_the_columns_of_its_parquet_files() -> None:
     assert found == ["sample_id", "seed_id", "instruction", "input", "output"]
 
 
-@pytest.mark.parametrize("table", descriptions())
+@pytest.mark.parametrize("table", TABLES)
 def test_every_column_of_a_table_is_described_and_no_other(table: str) -> None:
     assert [*descriptions()[table], ROW_HASH] == TABLES[table].schema.names
     assert all(descriptions()[table].values())
-
-
-@pytest.mark.parametrize("table", descriptions())
-def test_what_is_described_is_in_the_section_of_the_readme(table: str) -> None:
-    section = README.split("## The tables")[1].split("\n## ")[0]
-    told = set(re.findall(r"`([a-z0-9_]+)`", section))
-    assert {table, *descriptions()[table]} <= told
 
 
 @pytest.mark.parametrize("asset_key", LED)

@@ -24,10 +24,10 @@ from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.schema import results
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import ArtefactStore
-from tests.support.commands import ROOT, shell_blocks
+from tests.support.commands import ROOT, blocks_in
 from tests.support.project import Project
 
-PACKED = shell_blocks((ROOT / "README.md").read_text(encoding="utf-8"))
+PACKED = [block.text for block in blocks_in((ROOT / "docs" / "ci.md").read_text(encoding="utf-8"), "docs/ci.md")]
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,10 @@
-"""The commands that a text tells people to type."""
+"""What Markdown tells people to type, and whether that exists."""
 
 from __future__ import annotations
 
 import re
+import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -14,16 +16,44 @@ ROOT = Path(__file__).parent.parent.parent
 _TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
+_FENCE = re.compile(
+    r'^(?P<indent> *)```(?P<language>\w*)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^ *```$', re.M | re.S
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: str
+    line: int
+    language: str
+    title: str
+    """The file that it is; empty where it is none."""
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def blocks_in(markdown: str, page: str) -> list[Block]:
+    """The fenced blocks of a page, in order."""
+    return [
+        Block(
+            page=page,
+            line=markdown.count("\n", 0, found.start()) + 1,
+            language=found["language"],
+            title=found["title"] or "",
+            text=textwrap.dedent(found["text"]),
+        )
+        for found in _FENCE.finditer(markdown)
+    ]
+
+
 def code_in(markdown: str) -> str:
     """Everything in Markdown that is set as code, a line each."""
-    fences = re.findall(r"^ *```\w*\n(.*?)^ *```", markdown, re.MULTILINE | re.DOTALL)
-    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^ *```.*?^ *```", "", markdown, flags=re.MULTILINE | re.DOTALL))
-    return "\n".join((*fences, *spans))
-
-
-def shell_blocks(markdown: str) -> list[str]:
-    """The fenced blocks that say they are shell."""
-    return re.findall(r"^```sh\n(.*?)^```", markdown, re.MULTILINE | re.DOTALL)
+    spans = re.findall(r"`([^`\n]+)`", _FENCE.sub("", markdown))
+    return "\n".join([*(block.text for block in blocks_in(markdown, "")), *spans])
 
 
 def unknown_commands(text: str) -> list[str]:
