@@ -11,7 +11,7 @@ from assets.arms import TRAINED_ARM, Arm
 from assets.columns import dataset_columns
 from assets.dataset_origin import data_card, generations_of, write_lineage
 from assets.funnel import yield_funnel
-from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.making import DATASET_FIRST, OWNERS, AssetConfig, make_or_reuse
 from assets.responses import expert_responses
 from assets.seeds import read_seeds
 from assets.signatures import signatures_of
@@ -42,6 +42,7 @@ SHOWN = 5
     deps=[dg.AssetDep(expert_responses, partition_mapping=dg.LastPartitionMapping())],
     kinds={"huggingface", "parquet"},
     owners=OWNERS,
+    op_tags=DATASET_FIRST,
     metadata=dataset_columns(),
     code_version="2",
     description="The samples of all generations, curated, de-duplicated, decontaminated and split by seed; exported as"

@@ -12,7 +12,16 @@ import pyarrow.parquet as pq
 from assets.arms import TRAINED_ARM
 from assets.columns import TRANSITIONS, table_columns
 from assets.expectations import ASKING, UNTRAINED, Pace, asking_of, last_pace, paces_of, rewriting, still_open
-from assets.making import OWNERS, UNANSWERED, AssetConfig, Output, make_or_reuse, output_of, refuse_silence
+from assets.making import (
+    DATASET_FIRST,
+    OWNERS,
+    UNANSWERED,
+    AssetConfig,
+    Output,
+    make_or_reuse,
+    output_of,
+    refuse_silence,
+)
 from assets.manifests import (
     MANIFEST,
     ROLES,
@@ -57,6 +66,7 @@ FAILED = "failed"
     partitions_def=GENERATIONS,
     kinds={"openai", "parquet"},
     owners=OWNERS,
+    op_tags=DATASET_FIRST,
     metadata=table_columns("transitions", TRANSITIONS),
     code_version="1",
     description="The policy steering the expert over this generation's seeds: every transition, accepted or not.",

@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.generation import episode_plans, generated_instructions, generation_world
-from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.making import DATASET_FIRST, OWNERS, AssetConfig, make_or_reuse
 from assets.manifests import generated_for, prompt_versions, read_manifest
 from assets.responses import accepted_of, expert_responses
 from resources.ledger import LedgerConnection
@@ -38,6 +38,7 @@ SHOWN = 20
     ],
     kinds={"python"},
     owners=OWNERS,
+    op_tags=DATASET_FIRST,
     code_version="2",
     description="Every sample's chain, replayed from the ledger without a network: prompts, texts, rules, verdicts,"
     " rewards and the policy's probabilities must come out as they were stored. Before that, everything stored is"

@@ -14,6 +14,15 @@ from resources.stores import Artefact, ArtefactStore, Draft, fingerprint
 
 OWNERS = ["team:data"]
 
+DATASET_FIRST = {"dagster/priority": "2"}
+"""Op tags of what a dataset takes, up to its lineage: nobody waits for scores to see the first samples."""
+
+MODELS_NEXT = {"dagster/priority": "-1"}
+"""Op tags of the students: after the dataset and its checks, some of which decide whether it goes on."""
+
+COMPARED_LAST = {"dagster/priority": "-2"}
+"""Op tags of what nothing else is made from."""
+
 UNANSWERED = "unanswered"
 """The fact that counts questions that failed for good: an output that has some is made again when asked for."""
 

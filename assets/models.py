@@ -13,7 +13,7 @@ from assets.adapter_settings import AdapterSettings
 from assets.arms import TRAINED_ARM, Arm
 from assets.columns import ADAPTERS, table_columns
 from assets.dataset import instruction_dataset
-from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.making import MODELS_NEXT, OWNERS, AssetConfig, make_or_reuse
 from assets.training import train_in_script
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft, hash_of_folder
@@ -38,6 +38,7 @@ class BaseConfig(AssetConfig):
     group_name="models",
     kinds={"huggingface"},
     owners=OWNERS,
+    op_tags=MODELS_NEXT,
     metadata=table_columns("models"),
     code_version="1",
     description="The student before training: the model TEAMS_STUDENT names, or a tiny one pre-trained on the spot.",
@@ -103,6 +104,7 @@ def student_path(base: Artefact) -> str:
     deps=[base_model, instruction_dataset],
     kinds={"huggingface", "torch"},
     owners=OWNERS,
+    op_tags=MODELS_NEXT,
     metadata=table_columns("models", ADAPTERS),
     code_version="2",
     description="A LoRA adapter of the base, trained on the dataset's training side with loss on the response only.",
@@ -119,6 +121,7 @@ def lora_model(
     deps=[base_model, instruction_dataset],
     kinds={"huggingface", "torch"},
     owners=OWNERS,
+    op_tags=MODELS_NEXT,
     metadata=table_columns("models", ADAPTERS),
     code_version="2",
     description="A QLoRA adapter: the same on the base's weights in 4 bits (NF4).",

@@ -12,7 +12,7 @@ import dagster as dg
 from assets.answers_cost import AnswersCost, answers_cost
 from assets.columns import POLICIES, table_columns
 from assets.expectations import ASKING, UNTRAINED, asking_of, guiding, paces_of, rewriting, still_open
-from assets.making import OWNERS, Output, make_or_reuse, output_of
+from assets.making import DATASET_FIRST, OWNERS, Output, make_or_reuse, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
 from assets.policy_config import PolicyConfig, roles_of
 from assets.recording import CHECKPOINT, merge_parts, recording, training_parts
@@ -56,6 +56,7 @@ NUMBERS = (
     deps=[seed_instructions],
     kinds={"torch", "parquet"},
     owners=OWNERS,
+    op_tags=DATASET_FIRST,
     metadata=table_columns("policies", POLICIES),
     code_version="1",
     description="The policy that chooses operations, trained on the reviewer's verdicts: checkpoint, learning curve,"

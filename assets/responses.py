@@ -14,6 +14,7 @@ from assets.columns import SAMPLES, table_columns
 from assets.expectations import SAMPLED, answering, still_open
 from assets.generation import generated_instructions
 from assets.making import (
+    DATASET_FIRST,
     OWNERS,
     UNANSWERED,
     AssetConfig,
@@ -62,6 +63,7 @@ class ResponsesConfig(AssetConfig):
     partitions_def=GENERATIONS,
     kinds={"openai", "parquet"},
     owners=OWNERS,
+    op_tags=DATASET_FIRST,
     metadata=table_columns("samples", SAMPLES),
     code_version="1",
     description="The expert's answer to every accepted instruction; rejected answers are kept with their reason.",

@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.columns import table_columns
-from assets.making import OWNERS, AssetConfig, make_or_reuse
+from assets.making import DATASET_FIRST, OWNERS, AssetConfig, make_or_reuse
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore, Draft
 from teams_dagster.instructions.instruction import Instruction
@@ -27,6 +27,7 @@ SHOWN = 20
     group_name="seeds",
     kinds={"python", "parquet"},
     owners=OWNERS,
+    op_tags=DATASET_FIRST,
     metadata=table_columns("seeds"),
     code_version="1",
     description="Validated, de-duplicated, decontaminated seed instructions; every refused row with its reason.",

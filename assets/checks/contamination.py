@@ -10,7 +10,7 @@ from itertools import islice
 import dagster as dg
 
 from assets.checks.stored import examples_in
-from assets.checks.verdicts import needs_output, not_run, verdict, warning
+from assets.checks.verdicts import needs_output, not_applicable, verdict, warning
 from assets.seeds import read_seeds
 from resources.language_models.roles import LanguageModels
 from resources.stores import Artefact, ArtefactStore
@@ -45,7 +45,7 @@ def _contamination_check(
     def share_no_words(store: ArtefactStore, models: LanguageModels) -> dg.AssetCheckResult:
         artefact, files = store.current(asset_key), models.settings().evaluation_sets
         if not files:
-            return not_run("TEAMS_EVALUATION_SETS names no file that models are scored on")
+            return not_applicable("TEAMS_EVALUATION_SETS names no file that models are scored on")
         counted, shared, examples = 0, 0, []
 
         def stored() -> Iterator[StoredText]:

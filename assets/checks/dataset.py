@@ -4,7 +4,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.checks.stored import NOTHING_KEPT, examples_in, generations_of
-from assets.checks.verdicts import needs_output, not_run, verdict, warning
+from assets.checks.verdicts import needs_output, not_applicable, not_run, verdict, warning
 from assets.dataset import FILES, read_examples, read_samples
 from assets.seeds import read_seeds
 from resources.stores import ArtefactStore
@@ -69,6 +69,7 @@ def files_are_whole(store: ArtefactStore) -> dg.AssetCheckResult:
 
 @dg.asset_check(
     asset="instruction_dataset",
+    additional_deps=["base_model"],
     description="The embedded student's texts share no 13 words in a row with seeds or samples.",
 )
 @needs_output
@@ -77,7 +78,7 @@ def student_has_not_seen_the_dataset(store: ArtefactStore) -> dg.AssetCheckResul
     from teams_dagster.student.corpus import contaminated
 
     if not store.current("base_model").facts["embedded"]:
-        return not_run("what a configured student was pre-trained on is not known here")
+        return not_applicable("what a configured student was pre-trained on is not known here")
     seeds = [seed.instruction for seed in read_seeds(store.current("seed_instructions"))]
     examples = [e for split in SPLITS for e in read_examples(store.current("instruction_dataset"), split)]
     texts = [f"{i.text}\n{i.input}" for i in (*seeds, *(e.instruction for e in examples))]

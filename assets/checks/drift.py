@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from assets.checks.stored import answered_generations, generations_of
-from assets.checks.verdicts import needs_output, not_run, warning
+from assets.checks.verdicts import needs_output, not_applicable, warning
 from assets.manifests import read_manifest
 from resources.ledger import LedgerConnection
 from resources.stores import Artefact, ArtefactStore
@@ -25,7 +25,7 @@ def edits_do_not_drift(store: ArtefactStore) -> dg.AssetCheckResult:
     """A model that a provider changed behind its name shows itself here first."""
     generations = generations_of(store, "generated_instructions")
     if len(generations) == 1:
-        return not_run(ONE_GENERATION)
+        return not_applicable(ONE_GENERATION)
     totals = [edit_totals(g.path("transitions.parquet"), g.path("instructions.parquet")) for g in generations]
     return _compare(generations, totals, EDITS)
 
@@ -39,7 +39,7 @@ def answers_do_not_drift(store: ArtefactStore, ledger: LedgerConnection) -> dg.A
     """What a kept sample takes decides what the next generation will cost."""
     generations = list(answered_generations(store))
     if len(generations) == 1:
-        return not_run(ONE_GENERATION)
+        return not_applicable(ONE_GENERATION)
     with ledger.open() as opened:
         totals = [
             answer_totals(
@@ -58,7 +58,7 @@ def _compare(generated: list[Artefact], totals: list[Totals], measures: Sequence
     try:
         found = drifts(totals[-1], totals[:-1], measures, partition)
     except TooFewSeeds as reason:
-        return not_run(str(reason))
+        return not_applicable(str(reason))
     drifted = [drift for drift in found if drift.drifted]
     measured = {drift.name: str(drift) for drift in found}
     if not drifted:
