@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from assets.columns import dataset_columns
 from assets.making import make_or_reuse
-from assets.materialize import OWNERS, AssetConfig
+from assets.materialize import DATASET_FIRST, OWNERS, AssetConfig
 from assets.responses import expert_responses
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
@@ -38,6 +38,7 @@ SHOWN = 5
     deps=[dg.AssetDep(expert_responses, partition_mapping=dg.LastPartitionMapping())],
     kinds={"huggingface", "parquet"},
     owners=OWNERS,
+    op_tags=DATASET_FIRST,
     metadata=dataset_columns(),
     code_version="2",
     description="The samples of all generations, curated, de-duplicated, decontaminated and split by seed; exported as"

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from assets.columns import TRANSITIONS, table_columns
 from assets.making import make_or_reuse, refuse_silence
 from assets.manifests import GenerationConfig, begin_generation, drift, identities_of, never_finished
-from assets.materialize import OWNERS, AssetConfig, output_of
+from assets.materialize import DATASET_FIRST, OWNERS, AssetConfig, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
 from assets.partitions import GENERATIONS
 from assets.policy import trained_policy
@@ -52,6 +52,7 @@ from teams_dagster.store.tables import write_table
     partitions_def=GENERATIONS,
     kinds={"openai", "parquet"},
     owners=OWNERS,
+    op_tags=DATASET_FIRST,
     metadata=table_columns("transitions", TRANSITIONS),
     code_version="1",
     description="The policy steering the expert over this generation's seeds: every transition, accepted or not.",

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from assets.generation import generated_instructions
 from assets.making import make_or_reuse
-from assets.materialize import OWNERS, AssetConfig
+from assets.materialize import DATASET_FIRST, OWNERS, AssetConfig
 from assets.responses import expert_responses
 from resources.ledger import LedgerConnection
 from teams_dagster.core.hashing import content_hash
@@ -41,6 +41,7 @@ SHOWN = 20
     ],
     kinds={"python"},
     owners=OWNERS,
+    op_tags=DATASET_FIRST,
     code_version="2",
     description="Every sample's chain, replayed from the ledger without a network: prompts, texts, rules, verdicts,"
     " rewards and the policy's probabilities must come out as they were stored. Before that, everything stored is"

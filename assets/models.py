@@ -11,7 +11,7 @@ from assets.adapter_settings import AdapterSettings
 from assets.columns import ADAPTERS, table_columns
 from assets.dataset import instruction_dataset
 from assets.making import make_or_reuse
-from assets.materialize import OWNERS, AssetConfig
+from assets.materialize import MODELS_NEXT, OWNERS, AssetConfig
 from assets.training import train_in_script
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.markdown import as_markdown_image
@@ -43,6 +43,7 @@ class BaseConfig(AssetConfig):
     group_name="models",
     kinds={"huggingface"},
     owners=OWNERS,
+    op_tags=MODELS_NEXT,
     metadata=table_columns("models"),
     code_version="1",
     description="The student before training: the model TEAMS_STUDENT names, or a tiny one pre-trained on the spot.",
@@ -94,6 +95,7 @@ def _embedded(context: dg.AssetExecutionContext, config: BaseConfig, draft: Draf
     deps=[base_model, instruction_dataset],
     kinds={"huggingface", "torch"},
     owners=OWNERS,
+    op_tags=MODELS_NEXT,
     metadata=table_columns("models", ADAPTERS),
     code_version="2",
     description="A LoRA adapter of the base, trained on the dataset's training side with loss on the response only.",
@@ -110,6 +112,7 @@ def lora_model(
     deps=[base_model, instruction_dataset],
     kinds={"huggingface", "torch"},
     owners=OWNERS,
+    op_tags=MODELS_NEXT,
     metadata=table_columns("models", ADAPTERS),
     code_version="2",
     description="A QLoRA adapter: the same on the base's weights in 4 bits (NF4).",

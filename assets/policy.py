@@ -11,7 +11,7 @@ import dagster as dg
 from assets.answers_cost import AnswersCost, answers_cost
 from assets.columns import POLICIES, table_columns
 from assets.making import make_or_reuse
-from assets.materialize import OWNERS, output_of
+from assets.materialize import DATASET_FIRST, OWNERS, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
 from assets.policy_config import PolicyConfig, roles_of
 from assets.seeds import seed_instructions
@@ -27,12 +27,7 @@ from teams_dagster.llm.progress import Progress, spent_so_far
 from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.encoder import encoder
-from teams_dagster.policy.query_forecast import (
-    ASKING,
-    _episodes_left,
-    asking_of,
-    training_questions,
-)
+from teams_dagster.policy.query_forecast import ASKING, _episodes_left, asking_of, training_questions
 from teams_dagster.policy.stored import load_policy, policy_seeds
 from teams_dagster.policy.tally import is_flat
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft, Output
@@ -57,6 +52,7 @@ NUMBERS = (
     deps=[seed_instructions],
     kinds={"torch", "parquet"},
     owners=OWNERS,
+    op_tags=DATASET_FIRST,
     metadata=table_columns("policies", POLICIES),
     code_version="1",
     description="The policy that chooses operations, trained on the reviewer's verdicts: checkpoint, learning curve,"

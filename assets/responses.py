@@ -11,7 +11,7 @@ from assets.columns import SAMPLES, table_columns
 from assets.generation import generated_instructions
 from assets.making import NothingToRetry, make_or_reuse, refuse_silence
 from assets.manifests import identities_of
-from assets.materialize import OWNERS, AssetConfig, output_of
+from assets.materialize import DATASET_FIRST, OWNERS, AssetConfig, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
@@ -52,6 +52,7 @@ class ResponsesConfig(AssetConfig):
     partitions_def=GENERATIONS,
     kinds={"openai", "parquet"},
     owners=OWNERS,
+    op_tags=DATASET_FIRST,
     metadata=table_columns("samples", SAMPLES),
     code_version="1",
     description="The expert's answer to every accepted instruction; rejected answers are kept with their reason.",

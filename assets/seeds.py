@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from assets.columns import table_columns
 from assets.making import make_or_reuse
-from assets.materialize import OWNERS, AssetConfig
+from assets.materialize import DATASET_FIRST, OWNERS, AssetConfig
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import markdown_table
@@ -27,6 +27,7 @@ SHOWN = 20
     group_name="seeds",
     kinds={"python", "parquet"},
     owners=OWNERS,
+    op_tags=DATASET_FIRST,
     metadata=table_columns("seeds"),
     code_version="1",
     description="Validated, de-duplicated, decontaminated seed instructions; every refused row with its reason.",

@@ -9,7 +9,7 @@ from itertools import islice
 
 import dagster as dg
 
-from assets.checks.verdicts import needs_output, not_run, verdict, warning
+from assets.checks.verdicts import needs_output, not_applicable, verdict, warning
 from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.quality.contamination import StoredText, overlaps
 from teams_dagster.dataset.stored import examples_in
@@ -51,7 +51,7 @@ def _contamination_check(
     def share_no_words(store: dg.ResourceParam[ArtefactStore], models: LanguageModels) -> dg.AssetCheckResult:
         artefact, files = store.current(asset_key), models.settings().evaluation_sets
         if not files:
-            return not_run("TEAMS_EVALUATION_SETS names no file that models are scored on")
+            return not_applicable("TEAMS_EVALUATION_SETS names no file that models are scored on")
         counted, shared, examples = 0, 0, []
 
         def stored() -> Iterator[StoredText]:

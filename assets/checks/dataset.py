@@ -3,7 +3,7 @@
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.checks.verdicts import needs_output, not_run, verdict, warning
+from assets.checks.verdicts import needs_output, not_applicable, not_run, verdict, warning
 from assets.dataset import FILES
 from teams_dagster.dataset.quality.duplicates import find_repetition
 from teams_dagster.dataset.splits import SPLITS
@@ -82,6 +82,7 @@ def files_are_whole(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResu
 
 @dg.asset_check(
     asset="instruction_dataset",
+    additional_deps=["base_model"],
     description="The embedded student's texts share no 13 words in a row with seeds or samples.",
     metadata={"severity": "error", "remedy": "Take the seeds that the finding names out."},
 )
@@ -91,7 +92,7 @@ def student_has_not_seen_the_dataset(store: dg.ResourceParam[ArtefactStore]) -> 
     from teams_dagster.student.corpus import contaminated
 
     if not store.current("base_model").facts["embedded"]:
-        return not_run("what a configured student was pre-trained on is not known here")
+        return not_applicable("what a configured student was pre-trained on is not known here")
     seeds = [seed.instruction for seed in read_seeds(store.current("seed_instructions"))]
     examples = [e for split in SPLITS for e in read_examples(store.current("instruction_dataset"), split)]
     texts = [f"{i.text}\n{i.input}" for i in (*seeds, *(e.instruction for e in examples))]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from assets.checks.verdicts import needs_output, not_run, warning
+from assets.checks.verdicts import needs_output, not_applicable, warning
 from resources.ledger import LedgerConnection
 from teams_dagster.dataset.manifests import read_manifest
 from teams_dagster.dataset.quality.drift import ANSWERS, EDITS, Measure, TooFewSeeds, changed_inputs, drifts
@@ -26,7 +26,7 @@ def edits_do_not_drift(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckR
     """A model that a provider changed behind its name shows itself here first."""
     generations = generations_of(store, "generated_instructions")
     if len(generations) == 1:
-        return not_run(ONE_GENERATION)
+        return not_applicable(ONE_GENERATION)
     totals = [edit_totals(g.path("transitions.parquet"), g.path("instructions.parquet")) for g in generations]
     return _compare(generations, totals, EDITS)
 
@@ -44,7 +44,7 @@ def answers_do_not_drift(store: dg.ResourceParam[ArtefactStore], ledger: LedgerC
     """What a kept sample takes decides what the next generation will cost."""
     generations = list(answered_generations(store))
     if len(generations) == 1:
-        return not_run(ONE_GENERATION)
+        return not_applicable(ONE_GENERATION)
     with ledger.open() as opened:
         totals = [
             answer_totals(
@@ -63,7 +63,7 @@ def _compare(generated: list[Artefact], totals: list[Totals], measures: Sequence
     try:
         found = drifts(totals[-1], totals[:-1], measures, partition)
     except TooFewSeeds as reason:
-        return not_run(str(reason))
+        return not_applicable(str(reason))
     drifted = [drift for drift in found if drift.drifted]
     measured = {drift.name: str(drift) for drift in found}
     if not drifted:

@@ -27,8 +27,16 @@ def warning(passed: bool, finding: str, **metadata: Any) -> dg.AssetCheckResult:
 
 
 def not_run(finding: str) -> dg.AssetCheckResult:
-    """A check with nothing to look at: a warning that never passes, told apart by the metadata `not_run`."""
+    """A check that could not look: a warning that never passes, told apart by the metadata `not_run`."""
     return warning(False, f"not run: {finding}", not_run=True)
+
+
+def not_applicable(finding: str) -> dg.AssetCheckResult:
+    """A check with nothing to look at in a healthy project, where nobody has anything to do.
+
+    It passes, because Dagster shows whatever does not pass as failed; the metadata `not_run` tells it apart as well.
+    """
+    return warning(True, f"not run: {finding}", not_run=True)
 
 
 def needs_output(check: Callable[..., dg.AssetCheckResult]) -> Callable[..., dg.AssetCheckResult]:

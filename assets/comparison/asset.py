@@ -13,7 +13,7 @@ from assets.comparison.estimate import comparison_asking, comparison_episodes, c
 from assets.comparison.scores import Kept, all_scores
 from assets.comparison.trainings import Trainings
 from assets.making import make_or_reuse
-from assets.materialize import OWNERS, output_of
+from assets.materialize import COMPARED_LAST, OWNERS, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
 from assets.policy import trained_policy
 from assets.policy_config import roles_of
@@ -62,6 +62,7 @@ PICTURED = ("accepted_per_query", "accepted_per_episode", "distinct_accepted_per
     deps=[seed_instructions, trained_policy],
     kinds={"python", "parquet"},
     owners=OWNERS,
+    op_tags=COMPARED_LAST,
     metadata=table_columns("policy_scores", POLICY_SCORES),
     code_version="2",
     description="The trained policy against uniform (what Evol-Instruct does) and other baselines on seeds it was never"

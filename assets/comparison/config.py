@@ -11,13 +11,15 @@ from assets.materialize import AssetConfig
 from assets.policy_config import is_embedded, roles_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
-from teams_dagster.policy.baselines import GUIDE, ROUND_ROBIN, UNIFORM, baselines
+from teams_dagster.policy.baselines import CEILING, FORCED_SCHEDULE, GUIDE, LOOK_AHEAD, ROUND_ROBIN, UNIFORM, baselines
 from teams_dagster.policy.comparison.compare import ComparisonConfig
 from teams_dagster.policy.comparison.contenders import NO_HISTORY, TEXT_BLIND, TRAINED, TRAINED_WITHOUT_NONE
 from teams_dagster.policy.config import TrainingConfig
-from teams_dagster.settings import SettingsError
 
 EMBEDDED_TRAINING_SEEDS = 5
+
+STUDIED_APART = (FORCED_SCHEDULE, GUIDE, LOOK_AHEAD, CEILING)
+"""Baselines that no comparison has by default, to be quick. Job `policy_study` has them, and the ablations."""
 
 Ablation = Literal["text_blind", "no_history", "trained_without_none"]
 
@@ -62,6 +64,10 @@ class ComparisonPlan:
         return [training.ablated() for training in alike[1:]]
 
 
+STUDY = {"training_seeds": EMBEDDED_TRAINING_SEEDS, "baselines": [*baselines()], "ablations": [*ABLATIONS]}
+"""Run configuration of the whole study: every baseline, every ablation, and as many trainings of each."""
+
+
 class ComparisonSettings(AssetConfig):
     """How the policy is compared."""
 
@@ -74,14 +80,13 @@ class ComparisonSettings(AssetConfig):
     )
     baselines: list[str] | None = Field(
         default=None,
-        description=f"Of {', '.join(baselines())}. By default all with the embedded rules; {UNIFORM} and {ROUND_ROBIN}"
-        " with other models.",
+        description=f"Of {', '.join(baselines())}. By default all but {', '.join(STUDIED_APART)} with the embedded"
+        f" rules; {UNIFORM} and {ROUND_ROBIN} with other models.",
     )
     ablations: list[str] | None = Field(
         default=None,
         description="Of text_blind and no_history, policies trained alike that do not see one thing, and"
-        " trained_without_none, the trained policy kept from resting. By default all with the embedded rules, none with"
-        " other models.",
+        " trained_without_none, the trained policy kept from resting. By default none; job policy_study has all.",
     )
     questions_per_seed: int = Field(
         default=_DEFAULT.questions_per_seed, ge=12, description="Questions of each policy from each held-out seed."
@@ -95,12 +100,8 @@ class ComparisonSettings(AssetConfig):
         `training` is the deployed policy's, `referenced` whether it was kept near to another policy.
         """
         embedded = is_embedded(models, *roles_of(training))
-        named = self.baselines if self.baselines is not None else default_baselines(models, embedded=embedded)
-        ablations: Collection[str] = ABLATIONS if embedded else ()
-        if referenced:
-            ablations = [name for name in ablations if name not in TRAINED_ALIKE]
-        if self.ablations is not None:
-            ablations = self.ablations
+        named = self.baselines if self.baselines is not None else default_baselines(embedded=embedded)
+        ablations = self.ablations or []
         _refuse_unknown("baselines", named, baselines())
         _refuse_unknown("ablations", ablations, ABLATIONS)
         if referenced and (blind := [name for name in ablations if name in TRAINED_ALIKE]):
@@ -118,15 +119,9 @@ class ComparisonSettings(AssetConfig):
         )
 
 
-def default_baselines(models: LanguageModels, *, embedded: bool) -> list[str]:
-    """All with the embedded rules, the guide's only where it is one of them; else `uniform` and `round_robin`."""
-    if not embedded:
-        return [ROUND_ROBIN]
-    try:
-        guided = is_embedded(models, Role.GUIDE)
-    except SettingsError:
-        guided = False
-    return [name for name in baselines() if guided or name != GUIDE]
+def default_baselines(*, embedded: bool) -> list[str]:
+    """Uniform, in turn and each operation alone with the embedded rules; else `uniform` and `round_robin`."""
+    return [name for name in baselines() if name not in STUDIED_APART] if embedded else [ROUND_ROBIN]
 
 
 def _refuse_unknown(what: str, names: Collection[str], known: Collection[str]) -> None:

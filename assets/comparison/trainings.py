@@ -18,6 +18,9 @@ from teams_dagster.policy.comparison.contenders import TRAINED, TRAINED_WITHOUT_
 PROCESSES = 4
 """Processes that train at once, at most: each takes a processor, and some 550 MB."""
 
+TRAININGS_EACH = 5
+"""Trainings for which a process is worth starting: that takes as long as two of them."""
+
 
 @dataclass(frozen=True)
 class Trainings:
@@ -96,7 +99,8 @@ class Trainings:
         """How many processes train; below 2: this one. A sentence-embedding model would be loaded in each of them."""
         if self.deployed.config.features.embedding_model:
             return 1
-        return min(cores(), PROCESSES, sum(self._is_missing(training) for training in self._all))
+        missing = sum(self._is_missing(training) for training in self._all)
+        return min(cores(), PROCESSES, -(-missing // TRAININGS_EACH))
 
     def _share(self, trainings: list[Training]) -> Share:
         return Share(tuple(trainings), self.seeds, self.reference, self.folder, self.run_id)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import dagster as dg
     import pydantic
 
+ASKED = (Role.EXPERT, Role.REVIEWER, Role.INSTRUCTOR, Role.JUDGE)
+"""The roles that every run of the whole graph asks."""
+
 
 def prepare_home(settings: Settings) -> None:
     """Create DAGSTER_HOME, with the project's dagster.yaml unless it has one, and point Dagster at it."""
@@ -37,7 +40,7 @@ def open_settings() -> Settings:
 def check_ready(settings: Settings) -> None:
     """Say before anything is made what would stop the run later."""
     try:
-        for role in (Role.EXPERT, Role.REVIEWER, Role.INSTRUCTOR, Role.JUDGE):
+        for role in ASKED:
             settings.role(role)
     except SettingsError as error:
         raise click.ClickException(str(error)) from None

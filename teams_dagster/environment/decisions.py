@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -74,8 +76,9 @@ def choose(probabilities: np.ndarray, draw: float) -> int:
 
     Never an index of probability 0. Raises ValueError when the probabilities are not a distribution.
     """
-    cumulative = np.cumsum(probabilities)
-    if not abs(cumulative[-1] - 1.0) < 1e-6 or float(np.min(probabilities)) < 0:
+    chances: list[float] = probabilities.tolist()  # of seven numbers: lists take a fifth of the time that arrays do
+    cumulative = list(accumulate(chances))
+    if not abs(cumulative[-1] - 1.0) < 1e-6 or min(chances) < 0:
         raise ValueError(f"{probabilities} is not a distribution over operations; check the actor that returned it")
-    index = int(np.searchsorted(cumulative, draw * cumulative[-1], side="right"))
-    return min(index, int(np.flatnonzero(probabilities)[-1]))
+    last = max(index for index, chance in enumerate(chances) if chance)
+    return min(bisect_right(cumulative, draw * cumulative[-1]), last)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import lru_cache
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Outcome
@@ -94,9 +95,13 @@ def eliminate_rewrite(rewritten: Instruction, chain: Sequence[Instruction]) -> R
 
 def leaks_prompt_words(rewritten: Instruction, parent: Instruction | None = None) -> bool:
     """Whether a rewrite has words of the operations' prompts that its parent, where it is known, did not have."""
-    if not _PROMPT_WORDS.search(_joined(rewritten)):
-        return False
-    return parent is None or not _PROMPT_WORDS.search(_joined(parent))
+    return _has_prompt_words(rewritten) and not (parent is not None and _has_prompt_words(parent))
+
+
+@lru_cache(maxsize=4_096)
+def _has_prompt_words(instruction: Instruction) -> bool:
+    """Kept for a while: episodes that start from one seed reach the same texts."""
+    return _PROMPT_WORDS.search(_joined(instruction)) is not None
 
 
 def answer_leaks_prompt_words(response: str, instruction: Instruction) -> bool:
@@ -120,7 +125,7 @@ def eliminate_answer(response: str) -> Rule | None:
 
 def is_meaningless(text: str) -> bool:
     """Whether nothing but punctuation and English stop words is left of `text`. Digits and code have meaning."""
-    return all(word.lower() in _STOP_WORDS for word in _WORD.findall(text))
+    return all(word[0].lower() in _STOP_WORDS for word in _WORD.finditer(text))
 
 
 def _joined(instruction: Instruction) -> str:

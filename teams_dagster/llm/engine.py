@@ -45,6 +45,9 @@ from teams_dagster.pricing.prices import PriceTable
 CLAIM_POLLS_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Pauses between looks for an answer that somebody else is asking for; then whether they still live."""
 
+KEPT_ANSWERS = 8_192
+"""Answers that an engine remembers, the latest ones: some 16 MB. What it asks again is not looked up again."""
+
 _NOT_SENT = CompletionError(ErrorKind.UNREACHABLE, "not sent: the step ended before its turn came")
 
 
@@ -109,6 +112,7 @@ class Engine:
         self._budgets = budgets or Budgets()
         self._attempts = attempts
         self._first_wait_s = first_wait_s
+        self._answered: dict[str, StoredAnswer] = {}
         self._in_flight: dict[str, asyncio.Task[tuple[StoredAnswer, bool]]] = {}
         self._paying: set[asyncio.Task[object]] = set()
         self._claimed: set[str] = set()
@@ -139,10 +143,11 @@ class Engine:
         key = request_key(endpoint.identity, request)
         use = self._use(endpoint.identity, request, key, transition_id, sample_id)
         self.tallies.asked += 1
-        running = self._in_flight.get(key)
-        if running is not None:
+        running, answer, reused = self._in_flight.get(key), self._answered.get(key), True
+        if answer is not None:
+            await self._ledger.write(Reuse(answer, use))
+        elif running is not None:
             answer = await self._share(running, use)
-            reused = True
         else:
             running = asyncio.create_task(self._answer(endpoint, request, use))
             self._in_flight[key] = running
@@ -353,8 +358,11 @@ class Engine:
 
     def _forget(self, key: str, task: asyncio.Task[tuple[StoredAnswer, bool]]) -> None:
         del self._in_flight[key]
-        if not task.cancelled():
-            task.exception()  # its askers may be gone; asyncio would call it "never retrieved"
+        if task.cancelled() or task.exception() is not None:  # looked at: asyncio would call it "never retrieved"
+            return
+        self._answered[key], _ = task.result()
+        if len(self._answered) > KEPT_ANSWERS:
+            del self._answered[next(iter(self._answered))]
 
 
 def _now() -> int:

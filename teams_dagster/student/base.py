@@ -28,8 +28,6 @@ PEAK_LEARNING_RATE = 6e-3
 LABEL_SMOOTHING = 0.05
 """Keeps so small a model from being sure of itself on texts unlike its own."""
 CONTEXT = 1024
-THREADS = 2
-"""Rows this long gain from a second thread, and hardly from a third."""
 REPORT_EVERY = 10
 SHORTEST_SCHEDULE = 20
 """Updates below which a one-cycle learning rate has no room to warm up; shorter runs follow its beginning."""
@@ -53,7 +51,7 @@ def build_embedded_base(
 ) -> BaseReport:
     """Pre-trains the embedded student for `steps` updates and saves it to `folder` as a Hugging Face model.
 
-    Deterministic: the same seed, steps, texts and number of threads give the same weights.
+    Deterministic: the same seed, steps and texts give the same weights on the same kind of processor.
     """
     quieten_transformers()
     tokenizer = train_tokenizer(corpus_texts())
@@ -61,7 +59,7 @@ def build_embedded_base(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator("student base weights", seed).integers(2**31)))
         model = LlamaForCausalLM(_architecture(tokenizer))
-    with threads_for(model, at_most=THREADS):
+    with threads_for(model):
         curve = _pretrain(model, _rows(texts, seed), steps, progress)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

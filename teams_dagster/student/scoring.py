@@ -74,7 +74,7 @@ def _log_probabilities(student: Student, batch: Sequence[Encoded]) -> list[float
     mask = torch.tensor([[1] * len(e.input_ids) + [0] * (width - len(e.input_ids)) for e in batch])
     place = student.model.device
     logits = student.model(input_ids=ids.to(place), attention_mask=mask.to(place), use_cache=False).logits
-    losses = torch.nn.functional.cross_entropy(
-        logits[:, :-1].float().transpose(1, 2), labels[:, 1:].to(place), ignore_index=MASKED, reduction="none"
-    )
-    return (-losses.double().sum(dim=1)).tolist()
+    labels = labels[:, 1:].to(place)
+    shown = labels != MASKED
+    losses = torch.nn.functional.cross_entropy(logits[:, :-1][shown].float(), labels[shown], reduction="none")
+    return [-float(own.double().sum()) for own in losses.split(shown.sum(dim=1).tolist())]

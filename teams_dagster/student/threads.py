@@ -13,15 +13,15 @@ SMALL = 10_000_000
 
 
 @contextmanager
-def threads_for(model: Any, *, at_most: int = 1) -> Iterator[None]:
-    """Computes with `at_most` threads when `model` is small and on a CPU; leaves any other as it is.
+def threads_for(model: Any) -> Iterator[None]:
+    """Computes with one thread when `model` is small and on a CPU; leaves any other as it is.
 
     The products of a small model are so short that its threads mostly wait for each other: on two cores a second
-    thread gains little, and beside another busy process it made scoring ten times slower.
+    thread gains little, and beside another busy process it made scoring ten times slower, and pre-training three times.
     """
     before = torch.get_num_threads()
     if model.device.type == "cpu" and model.num_parameters() < SMALL:
-        torch.set_num_threads(min(at_most, before))
+        torch.set_num_threads(1)
     try:
         yield
     finally:

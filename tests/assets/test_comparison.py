@@ -9,10 +9,11 @@ import pytest
 
 import assets.comparison.trainings as trainings
 from assets.comparison.asset import policy_comparison, read_policy_scores
-from assets.comparison.config import ComparisonSettings
+from assets.comparison.config import STUDY, ComparisonSettings
 from assets.comparison.share import TRAININGS
 from assets.policy import trained_policy
 from assets.seeds import seed_instructions
+from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.core.protocol import Role
 from teams_dagster.policy.algorithms.config import PPOPlusPlusConfig
 from teams_dagster.policy.baselines import baselines
@@ -102,11 +103,28 @@ def test_an_interrupted_comparison_keeps_the_trainings_that_were_finished(projec
     assert {path.parent.name: path.stat().st_mtime_ns for path in after.rglob("policy.safetensors")} == before
 
 
-def test_by_default_the_embedded_rules_have_five_trainings_and_every_baseline(project: Project):
+def test_by_default_the_embedded_rules_have_five_trainings_and_the_quick_baselines(project: Project):
     plan = ComparisonSettings().plan(project.models, TrainingConfig())
+    assert plan.training_seeds == 5
+    assert plan.baselines == ("uniform", "uniform_with_none", "round_robin", *TEXT_OPERATIONS)
+    assert plan.ablations == ()
+
+
+def test_the_study_has_five_trainings_every_baseline_and_every_ablation(project: Project):
+    plan = ComparisonSettings(**STUDY).plan(project.models, TrainingConfig())
     assert plan.training_seeds == 5
     assert plan.baselines == tuple(baselines())
     assert plan.ablations == ("text_blind", "no_history", "trained_without_none")
+
+
+def test_what_is_compared_by_default_asks_nothing_that_the_study_does_not(project: Project):
+    settings = (ComparisonSettings(), ComparisonSettings(**STUDY))
+    quick, study = (found.plan(project.models, TrainingConfig()) for found in settings)
+    assert {training.part for training in quick.trainings(TrainingConfig())} < {
+        training.part for training in study.trainings(TrainingConfig())
+    }
+    assert set(quick.baselines) < set(study.baselines)
+    assert quick.config == study.config
 
 
 def test_by_default_other_models_have_one_training_and_two_baselines(project: Project, monkeypatch):
@@ -134,7 +152,6 @@ def test_a_guide_that_is_not_configured_is_missed_by_nobody(project: Project, mo
     monkeypatch.setenv("TEAMS_EXPERT_BASE_URL", "http://127.0.0.1:9/v1")
     plan = ComparisonSettings().plan(project.models, TrainingConfig())
     assert plan.training_seeds == 5
-    assert set(plan.baselines) == set(baselines()) - {"guide"}
     assert Role.GUIDE not in plan.roles(TrainingConfig())
 
 

@@ -62,6 +62,7 @@ def compare_on(processors: int, data: Path, budget: RunBudget | None = None) -> 
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TEAMS_DATA_DIR", str(data))
         patched.setattr(trainings, "cores", lambda: processors)
+        patched.setattr(trainings, "TRAININGS_EACH", 1)
         project.make(policy_comparison, policy_comparison=WIDE)
     return project
 

@@ -335,7 +335,13 @@ def contamination_of(project: Project) -> dict[str, dg.AssetCheckResult]:
 
 
 def test_without_evaluation_sets_nothing_is_said_to_be_clean(project: Project) -> None:
-    assert all(result.metadata["not_run"].value for result in contamination_of(project).values())
+    for result in contamination_of(project).values():
+        assert result.metadata["not_run"].value is True
+        assert (result.description or "").startswith("not run: TEAMS_EVALUATION_SETS names no file")
+
+
+def test_without_evaluation_sets_nothing_is_said_to_have_failed(project: Project) -> None:
+    assert all(result.passed for result in contamination_of(project).values())
 
 
 def test_what_is_taken_from_an_evaluation_set_is_named_with_file_and_words(
@@ -383,3 +389,4 @@ def test_a_single_generation_has_nothing_to_differ_from(project: Project) -> Non
         shutil.rmtree(project.store.place(asset, FIRST))
     for result in (checked(edits_do_not_drift, project), checked(answers_do_not_drift, project, "ledger")):
         assert result.metadata["not_run"].value is True
+        assert result.passed, "a first generation has not failed"
