@@ -6,7 +6,7 @@ import dagster as dg
 import duckdb
 import sqlalchemy as sa
 
-from assets.checks.verdicts import not_run, verdict, warning
+from assets.check_results import not_run, verdict, warning
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import ErrorKind, Outcome

@@ -9,7 +9,7 @@ from itertools import islice
 
 import dagster as dg
 
-from assets.checks.verdicts import needs_output, not_applicable, verdict, warning
+from assets.check_results import needs_output, not_applicable, verdict, warning
 from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.quality.contamination import StoredText, overlaps
 from teams_dagster.dataset.stored import examples_in

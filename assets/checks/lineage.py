@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.checks.verdicts import needs_output, not_run, verdict, warning
+from assets.check_results import needs_output, not_run, verdict, warning
 from resources.ledger import LedgerConnection
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import generated_for, read_manifest

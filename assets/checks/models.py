@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.checks.verdicts import needs_output, not_run, verdict, warning
+from assets.check_results import needs_output, not_run, verdict, warning
 from assets.evaluation import ADAPTERS, read_evaluation_scores, read_privacy
 from assets.judging import read_win_rates
 from assets.models import MODEL

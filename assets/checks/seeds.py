@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.checks.verdicts import needs_output, verdict, warning
+from assets.check_results import needs_output, verdict, warning
 from teams_dagster.instructions.seed_splits import EmptySplitError, dataset_sides
 from teams_dagster.instructions.stored_seeds import read_clusters
 from teams_dagster.policy.stored import policy_seeds
