@@ -22,7 +22,7 @@ from tests.support.workers import Crew, hold_open
 @pytest.fixture
 def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LedgerConnection:
     monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path))
-    root = str(Path(__file__).parent.parent.parent)
+    root = str(Path(__file__).parent.parent.parent.parent)
     return LedgerConnection(root=root, store=ArtefactStore(data_dir=str(tmp_path)))
 
 
