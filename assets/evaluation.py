@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from assets.benchmarks import BenchmarkSettings, run_benchmarks, show_benchmarks
@@ -21,17 +20,17 @@ from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
 from teams_dagster.dataset.export import examples_in
 from teams_dagster.dataset.stored import dataset_file, read_examples, read_steps
-from teams_dagster.evaluation.privacy import LOSS, MembershipScore, RocPoint
+from teams_dagster.evaluation.privacy import LOSS, MembershipScore
 from teams_dagster.evaluation.scores import ModelVersions, Score
+from teams_dagster.evaluation.stored import PRIVACY, _membership, read_evaluation_scores, read_privacy
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
-from teams_dagster.student.stored import student_path
+from teams_dagster.student.stored import ADAPTERS, student_path
 
 if TYPE_CHECKING:
     from teams_dagster.student.loading import Student
 
-ADAPTERS = ("lora", "qlora")
-PRIVACY, CANARIES = "privacy.json", "canaries.json"
+CANARIES = "canaries.json"
 PLOTTED = ("heldout_loss", "choice_accuracy", "choice_accuracy_calibrated")
 
 
@@ -117,12 +116,6 @@ def _students(models: dict[str, Artefact]) -> "dict[str, Callable[[], Student]]"
     base = student_path(models["base"])
     adapters = {name: partial(load_adapter, base, folder) for name, folder in _adapter_folders(models).items()}
     return {"base": partial(load_student, base), **adapters}
-
-
-def read_evaluation_scores(artefact: Artefact) -> list[Score]:
-    """The rows of table `evaluation_scores` in an artefact."""
-    rows = pq.read_table(artefact.path("evaluation_scores.parquet")).to_pylist()
-    return [Score(**{name: row[name] for name in Score.__dataclass_fields__}) for row in rows]
 
 
 def evaluated_models(store: ArtefactStore) -> dict[str, Artefact]:
@@ -223,19 +216,6 @@ def _audit_canaries(
         progress=context.log.info,
     )
     return asdict(audit)
-
-
-def read_privacy(artefact: Artefact) -> list[MembershipScore]:
-    """The results of membership inference in an artefact, one per attack and model."""
-    return _membership(json.loads(artefact.path(PRIVACY).read_text(encoding="utf-8")))
-
-
-def _membership(rows: list[dict[str, Any]]) -> list[MembershipScore]:
-    points = ("roc", "rates")
-    return [
-        MembershipScore(**{**row, **{name: tuple(RocPoint(**point) for point in row[name]) for name in points}})
-        for row in rows
-    ]
 
 
 def _show_privacy(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float | str]:

@@ -6,12 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from assets.columns import WIN_RATES, table_columns
 from assets.dataset import instruction_dataset
-from assets.evaluation import ADAPTERS, EvaluationConfig, evaluated_models, evaluated_versions
+from assets.evaluation import EvaluationConfig, evaluated_models, evaluated_versions
 from assets.making import NothingAnswered, make_or_reuse
 from assets.materialize import OWNERS, output_of
 from assets.models import base_model, lora_model, qlora_model
@@ -25,6 +24,7 @@ from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.stored import read_examples
 from teams_dagster.evaluation.asking_judge import Contest, Judgement, judge_contests
 from teams_dagster.evaluation.judging import judge_prompt, judge_question
+from teams_dagster.evaluation.stored import read_win_rates
 from teams_dagster.evaluation.student_answers import (
     ASKED_ALIKE,
     BASE,
@@ -47,6 +47,7 @@ from teams_dagster.pricing.forecast import Expected
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.facts.base import UNANSWERED
 from teams_dagster.store.tables import write_table
+from teams_dagster.student.stored import ADAPTERS
 
 ORDERS = 2
 """Each pair is judged with either answer first."""
@@ -241,12 +242,6 @@ def _write(
 def _cut_off(answered: Answered) -> dict[str, int]:
     """By model, the answers that were cut off."""
     return {name: sum(not a.finished for a in answers.values()) for name, answers in answered.answers.items()}
-
-
-def read_win_rates(artefact: Artefact) -> list[WinRate]:
-    """The rows of table `win_rates` in an artefact."""
-    rows = pq.read_table(artefact.path("win_rates.parquet"), columns=list(WinRate.__dataclass_fields__)).to_pylist()
-    return [WinRate(**row) for row in rows]
 
 
 def _show(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float | str]:

@@ -31,6 +31,7 @@ from teams_dagster.dataset.manifests import (
 from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.policy.stored import load_policy
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.seeds import SeedFacts
 
 
 class GenerationConfig(AssetConfig):
@@ -144,7 +145,7 @@ def drift(
         "policy": (manifest.policy_version, store.current("trained_policy").data_version),
         "number of seeds": (
             len(manifest.replicas),
-            min(config.seeds, seeds.facts["seeds"]),
+            min(config.seeds, seeds.read_facts(SeedFacts).seeds),
         ),
         "root seed": (manifest.root_seed, config.root_seed),
     }

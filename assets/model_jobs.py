@@ -8,9 +8,9 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
-from assets.evaluation import read_evaluation_scores
 from assets.models import MODEL, REPORT
 from resources.ledger import LedgerConnection
+from teams_dagster.evaluation.stored import read_evaluation_scores
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.hash_chain import head
 from teams_dagster.student.adapter_config import AdapterConfig

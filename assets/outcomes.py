@@ -7,7 +7,7 @@ import dagster as dg
 
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.markdown import markdown_table
-from teams_dagster.ledger.costs import outcomes_by
+from teams_dagster.ledger.costs import outcomes_of_step
 from teams_dagster.llm.engine import CallContext
 
 OUTCOMES = "outcomes"
@@ -16,12 +16,8 @@ OUTCOMES = "outcomes"
 
 def outcome_facts(models: LanguageModels, where: CallContext) -> dict[str, Any]:
     """The fact `OUTCOMES` of the step `where`, by its own questions on the ledger."""
-    rows = {"run_id": where.run_id, "asset_key": where.asset_key, "partition_key": where.partition_key}
     with models.ledger.open() as ledger:
-        found = outcomes_by(ledger, ["purpose"], rows)
-    return {
-        OUTCOMES: {str(q.group["purpose"]): {"asked": q.asked, "kept": q.kept, "causes": dict(q.causes)} for q in found}
-    }
+        return {OUTCOMES: outcomes_of_step(ledger, where.run_id, where.asset_key, where.partition_key)}
 
 
 def outcome_metadata(facts: Mapping[str, Any]) -> dict[str, dg.MetadataValue]:

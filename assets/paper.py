@@ -4,13 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 import dagster as dg
-import pyarrow.parquet as pq
 
-from assets.accounting import expert_yield
 from assets.columns import table_columns
 from assets.dataset import instruction_dataset
-from assets.evaluation import evaluation_scores, privacy_audit, read_evaluation_scores, read_privacy
-from assets.judging import judged_win_rate, read_win_rates
+from assets.evaluation import evaluation_scores, privacy_audit
+from assets.judging import judged_win_rate
 from assets.making import make_or_reuse
 from assets.materialize import OWNERS, AssetConfig
 from assets.uniform_arm.scores import AGAINST_LORA, OWN_SIDE, uniform_scores
@@ -19,6 +17,7 @@ from teams_dagster.core.markdown import markdown_table
 from teams_dagster.core.text import NANO
 from teams_dagster.dataset.arms import TRAINED_ARM, UNIFORM_ARM, arm_of
 from teams_dagster.dataset.card import CARD, DataCard
+from teams_dagster.dataset.yields import expert_yield
 from teams_dagster.evaluation.harness.benchmarks import LEADERBOARD
 from teams_dagster.evaluation.paper import (
     COLUMNS,
@@ -37,11 +36,16 @@ from teams_dagster.evaluation.paper import (
 from teams_dagster.evaluation.privacy import LOSS
 from teams_dagster.evaluation.scores import CHOICE, HELD_OUT
 from teams_dagster.evaluation.statistics import normal_interval
+from teams_dagster.evaluation.stored import (
+    PAPER_TABLE,
+    read_evaluation_scores,
+    read_paper_table,
+    read_privacy,
+    read_win_rates,
+)
 from teams_dagster.report.paper import paper_cell
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
-
-TABLE = "paper_table"
 
 READ = (TRAINED_ARM.dataset, "evaluation_scores", "judged_win_rate", "privacy_audit")
 """The assets that the table always reads."""
@@ -65,7 +69,7 @@ SCORED = {
     deps=[instruction_dataset, evaluation_scores, judged_win_rate, privacy_audit, uniform_scores],
     kinds={"parquet"},
     owners=OWNERS,
-    metadata=table_columns(TABLE),
+    metadata=table_columns(PAPER_TABLE),
     code_version="1",
     description="What the paper reports, each number with its source, and beside it dataset size, queries, cost, scores"
     " and membership inference of the base, the adapters and, where it was made, the uniform arm.",
@@ -85,8 +89,8 @@ def paper_table(
     def make(draft: Draft) -> None:
         values = with_the_papers(_ours(store, read))
         rows = [asdict(value) for value in values]
-        write_table(draft.folder, TABLE, (row | {"run_id": context.run.run_id} for row in rows))
-        draft.finish(content_hash(TABLE, rows, note), {"values": len(rows), "note": note})
+        write_table(draft.folder, PAPER_TABLE, (row | {"run_id": context.run.run_id} for row in rows))
+        draft.finish(content_hash(PAPER_TABLE, rows, note), {"values": len(rows), "note": note})
 
     inputs = {key: artefact.data_version for key, artefact in read.items()} | ({"uniform arm": note} if note else {})
     return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show)
@@ -161,18 +165,12 @@ def _named(artefact: Artefact) -> str:
     return f"{artefact.manifest['asset_key']} {artefact.data_version}"
 
 
-def read_paper_table(artefact: Artefact) -> list[PaperValue]:
-    """The values in a `paper_table` artefact."""
-    columns = list(PaperValue.__dataclass_fields__)
-    return [PaperValue(**row) for row in pq.read_table(artefact.path(f"{TABLE}.parquet"), columns=columns).to_pylist()]
-
-
 def _show(artefact: Artefact) -> dict[str, dg.MetadataValue | str]:
     rows = paper_rows(read_paper_table(artefact))
     header = ("", *COLUMNS.values(), "source of the paper's numbers")
     note = artefact.facts["note"]
     return {
-        TABLE: dg.MetadataValue.md(markdown_table(header, list(map(_cells, rows)))),
+        PAPER_TABLE: dg.MetadataValue.md(markdown_table(header, list(map(_cells, rows)))),
         **({"note": note} if note else {}),
     }
 

@@ -1,26 +1,32 @@
 """Seeds: where every lineage ends."""
 
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Iterator
 
 import dagster as dg
-import pyarrow.parquet as pq
 
+from assets.check_results import needs_output, verdict, warning
 from assets.columns import table_columns
-from assets.making import make_or_reuse
-from assets.materialize import DATASET_FIRST, OWNERS, AssetConfig
+from assets.contamination import contamination_check
+from assets.materialize import DATASET_FIRST, OWNERS, AssetConfig, materialization
 from resources.language_models.roles import LanguageModels
-from teams_dagster.core.hashing import content_hash
-from teams_dagster.core.markdown import markdown_table
-from teams_dagster.instructions.seed_files import texts_in
-from teams_dagster.instructions.seed_splits import seed_clusters
-from teams_dagster.instructions.seeds import load_seeds, scripts, shipped_seeds_path
-from teams_dagster.instructions.stored_seeds import _row, seed_inputs
-from teams_dagster.settings import Settings
-from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
-from teams_dagster.store.tables import write_table
+from teams_dagster.dataset.quality.contamination import StoredText
+from teams_dagster.instructions.ngrams import NGRAM_WORDS, PARAPHRASE_WORDS
+from teams_dagster.instructions.seed_splits import EmptySplitError, dataset_sides
+from teams_dagster.instructions.seeds import load_seeds
+from teams_dagster.instructions.stored_seeds import (
+    read_clusters,
+    read_seeds,
+    seed_inputs,
+    seed_sources,
+    seeds_preview,
+    write_seeds,
+)
+from teams_dagster.policy.stored import policy_seeds
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.seeds import SeedFacts
 
-SHOWN = 20
+MOST_REFUSED = 0.5
+"""Above this share of refused rows, the file is probably not what somebody meant to use."""
 
 
 @dg.asset(
@@ -39,53 +45,62 @@ def seed_instructions(
     models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Read the seed file that `TEAMS_SEEDS` names, or the seeds that the product ships."""
-    path, evaluation_texts = seed_sources(models.settings())
-
-    def make(draft: Draft) -> None:
-        library = load_seeds(path, evaluation_texts=evaluation_texts)
-        clusters = seed_clusters(library.seeds)
-        write_table(
-            draft.folder,
-            "seeds",
-            (_row(seed, clusters[seed.seed_id], library.sha256, context.run.run_id) for seed in library.seeds),
-        )
-        write_table(
-            draft.folder, "refused_seeds", (asdict(row) | {"run_id": context.run.run_id} for row in library.refused)
-        )
-        draft.finish(
-            content_hash("seeds", [(seed.seed_id, seed.response, clusters[seed.seed_id]) for seed in library.seeds]),
-            {
-                "source": library.source,
-                "sha256": library.sha256,
-                "seeds": len(library.seeds),
-                "refused": len(library.refused),
-                "clusters": len(set(clusters.values())),
-                "with_input": sum(bool(seed.instruction.input) for seed in library.seeds),
-                "scripts": scripts(library.seeds),
-            },
-        )
-
-    inputs = seed_inputs(path, evaluation_texts)
-    return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show)
+    settings = models.settings()
+    path, evaluation_texts = seed_sources(settings.seeds, settings.evaluation_sets)
+    with materialization(context, store, config=config, inputs=seed_inputs(path, evaluation_texts)) as made:
+        if made.draft is not None:
+            library = load_seeds(path, evaluation_texts=evaluation_texts)
+            made.finish(*write_seeds(made.folder, library, context.run.run_id))
+    return made.result(SeedFacts, seeds_preview)
 
 
-def seed_sources(settings: Settings) -> tuple[Path, list[str]]:
-    """The seed file, and the texts that must not appear in it."""
-    evaluation_texts = [text for file in settings.evaluation_sets for text in texts_in(file)]
-    return settings.seeds or shipped_seeds_path(), evaluation_texts
+@dg.asset_check(
+    asset="seed_instructions",
+    blocking=True,
+    description="Every split of the seeds has seeds in it.",
+    metadata={"severity": "error", "remedy": "Add seeds that differ from those there are."},
+)
+@needs_output
+def seeds_fill_every_split(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
+    """Too few seeds would leave the policy or the student nothing to be tested on."""
+    artefact = store.current("seed_instructions")
+    try:
+        sides = dataset_sides(read_clusters(artefact)).values()
+        train, held_out = policy_seeds(artefact)
+    except EmptySplitError as error:
+        return verdict(False, str(error))
+    return verdict(
+        True,
+        f"{len(train)} seeds train the policy and {len(held_out)} compare it",
+        dataset={side: list(sides).count(side) for side in ("train", "validation", "held_out")},
+    )
 
 
-def _show(artefact: Artefact) -> dict[str, dg.MetadataValue | int | str]:
-    facts = artefact.facts
-    refused = pq.read_table(artefact.path("refused_seeds.parquet")).to_pylist()
-    metadata: dict[str, dg.MetadataValue | int | str] = {
-        "dagster/row_count": facts["seeds"],
-        "refused": facts["refused"],
-        "with_input": facts["with_input"],
-        "source": facts["source"],
-        "scripts": dg.MetadataValue.json(facts["scripts"]),
-    }
-    if refused:
-        rows = [(row["row"], row["reason"], row["detail"]) for row in refused[:SHOWN]]
-        metadata["refused_rows"] = dg.MetadataValue.md(markdown_table(("row", "reason", "detail"), rows))
-    return metadata
+@dg.asset_check(
+    asset="seed_instructions",
+    description=f"At most {MOST_REFUSED:.0%} of the rows of the seed file are refused.",
+    metadata={
+        "severity": "warning",
+        "remedy": "Read table `refused_seeds`: wrong columns or a wrong encoding are the usual causes.",
+    },
+)
+@needs_output
+def few_rows_are_refused(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
+    """A file with the wrong columns or encoding shows itself here."""
+    facts = store.current("seed_instructions").read_facts(SeedFacts)
+    share = facts.refused / (facts.refused + facts.seeds)
+    return warning(
+        share <= MOST_REFUSED,
+        f"{facts.refused} rows of {facts.source} were refused ({share:.0%}); the asset's metadata says why",
+        share=share,
+    )
+
+
+def _texts(artefact: Artefact) -> Iterator[StoredText]:
+    for seed in read_seeds(artefact):
+        yield StoredText(seed.seed_id, (seed.instruction.text, seed.instruction.input, seed.response))
+
+
+contamination_of_seeds = [
+    contamination_check("seed_instructions", "seeds", _texts, size) for size in (NGRAM_WORDS, PARAPHRASE_WORDS)
+]

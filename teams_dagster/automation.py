@@ -11,8 +11,7 @@ import duckdb
 from pydantic import Field
 
 from assets.comparison.config import STUDY
-from assets.estimates import PAID, UNIFORM_PAID
-from assets.lineage import lineage_metadata
+from assets.materialize import to_metadata
 from assets.model_jobs import merge_adapter, push_to_hub
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
@@ -20,7 +19,9 @@ from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import CompletionError, ErrorKind
 from teams_dagster.ledger.batches import Batch, unattended
 from teams_dagster.ledger.database import LedgerError
+from teams_dagster.lineage.details import lineage_details
 from teams_dagster.lineage.trace import trace
+from teams_dagster.pricing.paid_assets import PAID, UNIFORM_PAID
 from teams_dagster.settings import SettingsError
 
 ONCE_AN_HOUR = 3_600
@@ -160,7 +161,7 @@ def look_up_sample(context: dg.OpExecutionContext, config: TracedSample, ledger:
             asset_key="expert_responses",
             partition=found.partition_key,
             description=f"How sample {found.sample_id or found.transition_id} came about",
-            metadata=lineage_metadata(found),
+            metadata=to_metadata(lineage_details(found)),
         )
     )
 

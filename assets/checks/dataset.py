@@ -3,7 +3,7 @@
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.checks.verdicts import needs_output, not_applicable, not_run, verdict, warning
+from assets.check_results import needs_output, not_applicable, not_run, verdict, warning
 from assets.dataset import FILES
 from teams_dagster.dataset.quality.duplicates import find_repetition
 from teams_dagster.dataset.splits import SPLITS

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from assets.checks.verdicts import needs_output, not_applicable, warning
+from assets.check_results import needs_output, not_applicable, warning
 from resources.ledger import LedgerConnection
 from teams_dagster.dataset.manifests import read_manifest
 from teams_dagster.dataset.quality.drift import ANSWERS, EDITS, Measure, TooFewSeeds, changed_inputs, drifts

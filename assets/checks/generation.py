@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.checks.verdicts import needs_output, verdict
+from assets.check_results import needs_output, verdict
 from resources.ledger import LedgerConnection
 from teams_dagster.dataset.manifests import generated_for
 from teams_dagster.dataset.stored import generations_of

@@ -2,13 +2,12 @@
 
 import dagster as dg
 
-from assets.checks.verdicts import needs_output, not_run, verdict, warning
-from assets.evaluation import ADAPTERS, read_evaluation_scores, read_privacy
-from assets.judging import read_win_rates
+from assets.check_results import needs_output, not_run, verdict, warning
 from assets.models import MODEL
 from teams_dagster.dataset.stored import read_examples
+from teams_dagster.evaluation.stored import read_evaluation_scores, read_privacy, read_win_rates
 from teams_dagster.store.artefact_store import ArtefactStore
-from teams_dagster.student.stored import student_path
+from teams_dagster.student.stored import ADAPTERS, student_path
 
 MOST_UNCLEAR = 0.05
 """Of a judge's verdicts."""

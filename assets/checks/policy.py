@@ -3,7 +3,7 @@
 import dagster as dg
 import numpy as np
 
-from assets.checks.verdicts import needs_output, verdict, warning
+from assets.check_results import needs_output, verdict, warning
 from teams_dagster.environment.transition import start
 from teams_dagster.policy.stored import load_policy, policy_seeds
 from teams_dagster.store.artefact_store import ArtefactStore

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.checks.verdicts import needs_output, not_run, verdict, warning
+from assets.check_results import needs_output, not_run, verdict, warning
 from teams_dagster.dataset.quality.answers import FEWEST_WORDS, KeptTexts, kept_texts
 from teams_dagster.dataset.stored import NOTHING_KEPT, answered_generations
 from teams_dagster.store.artefact_store import ArtefactStore

@@ -3,7 +3,7 @@
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.checks.verdicts import needs_output, verdict, warning
+from assets.check_results import needs_output, verdict, warning
 from teams_dagster.dataset.arms import TRAINED_ARM, UNIFORM_ARM
 from teams_dagster.dataset.manifests import read_manifest
 from teams_dagster.dataset.stored import generations_of

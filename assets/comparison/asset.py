@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 
 import dagster as dg
-import pyarrow.parquet as pq
 
 from assets.columns import POLICY_SCORES, table_columns
 from assets.comparison.config import ComparisonSettings
@@ -34,7 +33,7 @@ from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.compare import Comparison, compare
 from teams_dagster.policy.comparison.contenders import TRAINED, baseline_contenders
 from teams_dagster.policy.comparison.playing import SeedPlay
-from teams_dagster.policy.comparison.scores import Score
+from teams_dagster.policy.comparison.stored import read_policy_scores
 from teams_dagster.policy.query_forecast import ASKING
 from teams_dagster.policy.stored import load_policy, policy_seeds, reference_of
 from teams_dagster.report.policy_scores import differences_table, pay_off_lines, policies_table, raw_table
@@ -173,12 +172,6 @@ async def _compare(
                 progress=context.log.info,
             )
     return comparison, kept
-
-
-def read_policy_scores(artefact: Artefact) -> list[Score]:
-    """The rows of table `policy_scores` in an artefact."""
-    rows = pq.read_table(artefact.path("policy_scores.parquet"), columns=list(Score.__dataclass_fields__)).to_pylist()
-    return [Score(**row) for row in rows]
 
 
 def _show_comparison(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float | str]:

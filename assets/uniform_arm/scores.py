@@ -12,7 +12,7 @@ import dagster as dg
 from assets.benchmarks import run_benchmarks, show_benchmarks
 from assets.columns import UNIFORM_SCORES, table_columns
 from assets.dataset import instruction_dataset
-from assets.evaluation import PRIVACY, ScoresConfig, privacy_table, read_evaluation_scores, read_privacy
+from assets.evaluation import PRIVACY, ScoresConfig, privacy_table
 from assets.making import make_or_reuse
 from assets.materialize import OWNERS
 from assets.models import MODEL, base_model, lora_model
@@ -25,6 +25,7 @@ from teams_dagster.dataset.export import examples_in
 from teams_dagster.dataset.stored import dataset_file, read_examples, read_steps
 from teams_dagster.evaluation.scores import ModelVersions, Score
 from teams_dagster.evaluation.statistics import normal_interval
+from teams_dagster.evaluation.stored import read_evaluation_scores, read_privacy
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
 from teams_dagster.student.stored import student_path

@@ -16,12 +16,13 @@ from teams_dagster.cli.project import (
 from teams_dagster.cli.saying import say
 from teams_dagster.ledger.budgets import Budgets
 from teams_dagster.ledger.database import LedgerError
+from teams_dagster.pricing.paid_assets import PAID, UNIFORM_PAID
 from teams_dagster.pricing.prices import PriceFileError
 from teams_dagster.report.terminal import budget_lines, estimate_lines, run_budget_lines
 from teams_dagster.settings import Settings
 
 if TYPE_CHECKING:
-    from assets.estimates import RunEstimate
+    from teams_dagster.cli.run_estimate import RunEstimate
 
 
 @click.command()
@@ -44,8 +45,6 @@ def _estimated(
     settings: Settings, partition: str | None, run_config: dict[str, Any], keys: tuple[str, ...]
 ) -> list[str]:
     """The estimate of each paid asset and of all, what is left of the budget, and what the run would be refused for."""
-    from assets.estimates import PAID, UNIFORM_PAID
-
     known = (*PAID, *UNIFORM_PAID)
     if unknown := [key for key in keys if key not in known]:
         raise click.ClickException(f"{', '.join(unknown)} asks nothing: give one of {', '.join(known)}")
@@ -65,8 +64,6 @@ def _estimated(
 
 def first_estimate(settings: Settings, partition: str | None, run_config: dict[str, Any]) -> str | None:
     """The whole run's estimate in one line; None when nothing would be asked."""
-    from assets.estimates import PAID
-
     found, _ = _estimate_of(settings, generation_of(partition), run_config, ("seed_instructions", *PAID))
     return f"the whole run: {found.total}" if found.total.queries.most else None
 
@@ -78,8 +75,8 @@ def _estimate_of(
     import dagster as dg
     import pydantic
 
-    from assets.estimates import UNIFORM_PAID, estimate_run
     from resources.budget import RunBudget
+    from teams_dagster.cli.run_estimate import estimate_run
     from teams_dagster.definitions import defs
     from teams_dagster.store.artefact_store import ArtefactMissing
 

@@ -19,6 +19,7 @@ from teams_dagster.dataset.provenance import LINEAGE, Generation, write_provenan
 from teams_dagster.ledger.costs import cost_of_requests, costs_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.seeds import SeedFacts
 
 BIASES = ("The texts are synthetic: they hold the errors and the views of the models that wrote them.",)
 
@@ -79,6 +80,7 @@ def data_card(
     """The facts of the card of an arm's dataset."""
     manifests = [generation.manifest for generation in generations]
     libraries = list({generation.seeds.data_version: generation.seeds for generation in generations}.values())
+    seeds = [library.read_facts(SeedFacts) for library in libraries]
     identities = [(role, identity) for manifest in manifests for role, identity in manifest.models]
     models: dict[str, dict[str, None]] = {}
     for role, identity in identities:
@@ -89,7 +91,7 @@ def data_card(
         licence="other",
         licence_note="The seeds' licence and the terms of the models named above bind these texts.",
         languages=(),
-        seed_files=tuple((library.facts["source"], library.facts["sha256"]) for library in libraries),
+        seed_files=tuple((library.source, library.sha256) for library in seeds),
         seeds_used=len({seed_id for manifest in manifests for seed_id, _ in manifest.replicas}),
         seeds_refused=_refused(libraries),
         generations=tuple(facts["generations"]),

@@ -3,19 +3,63 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.instructions.seeds import Seed
+from teams_dagster.core.metadata import Details, Table
+from teams_dagster.instructions.seed_files import texts_in
+from teams_dagster.instructions.seed_splits import seed_clusters
+from teams_dagster.instructions.seeds import Seed, SeedLibrary, scripts, shipped_seeds_path
 from teams_dagster.store.artefact_store import Artefact
+from teams_dagster.store.facts.seeds import SeedFacts
+from teams_dagster.store.tables import write_table
+
+SHOWN = 20
+"""Refused rows that are shown."""
+
+
+def seed_sources(seeds: Path | None, evaluation_sets: Sequence[Path]) -> tuple[Path, list[str]]:
+    """The seed file (by default the shipped one), and the texts of `evaluation_sets`, none of which it may hold.
+
+    Raises SeedFileError for an evaluation set that cannot be read.
+    """
+    return seeds or shipped_seeds_path(), [text for file in evaluation_sets for text in texts_in(file)]
 
 
 def seed_inputs(path: Path, evaluation_texts: list[str]) -> dict[str, str]:
     """What the seeds are made from."""
     return {"file": _file_hash(path), "evaluation_sets": content_hash(evaluation_texts)}
+
+
+def write_seeds(folder: Path, library: SeedLibrary, run_id: str) -> tuple[str, SeedFacts]:
+    """Write the tables `seeds` and `refused_seeds` into `folder`; returns the hash of the seeds and their facts."""
+    clusters = seed_clusters(library.seeds)
+    write_table(folder, "seeds", (_row(seed, clusters[seed.seed_id], library.sha256, run_id) for seed in library.seeds))
+    write_table(folder, "refused_seeds", (asdict(row) | {"run_id": run_id} for row in library.refused))
+    facts = SeedFacts(
+        source=library.source,
+        sha256=library.sha256,
+        seeds=len(library.seeds),
+        refused=len(library.refused),
+        clusters=len(set(clusters.values())),
+        with_input=sum(bool(seed.instruction.input) for seed in library.seeds),
+        scripts=scripts(library.seeds),
+    )
+    return content_hash(
+        "seeds", [(seed.seed_id, seed.response, clusters[seed.seed_id]) for seed in library.seeds]
+    ), facts
+
+
+def seeds_preview(artefact: Artefact) -> Details:
+    """The first refused rows of a `seed_instructions` artefact, with their reasons."""
+    refused = pq.read_table(artefact.path("refused_seeds.parquet")).to_pylist()
+    rows = [(row["row"], row["reason"], row["detail"]) for row in refused[:SHOWN]]
+    return {"refused_rows": Table(("row", "reason", "detail"), rows)} if rows else {}
 
 
 def read_seeds(artefact: Artefact) -> list[Seed]:

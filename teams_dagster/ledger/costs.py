@@ -138,6 +138,13 @@ def outcomes_by(
     ]
 
 
+def outcomes_of_step(ledger: Ledger, run_id: str, asset_key: str, partition_key: str | None) -> dict[str, dict]:
+    """What became of the questions that one step asked: by purpose, `asked`, `kept` and the `causes` of the others."""
+    rows = {"run_id": run_id, "asset_key": asset_key, "partition_key": partition_key}
+    found = outcomes_by(ledger, ["purpose"], rows)
+    return {str(q.group["purpose"]): {"asked": q.asked, "kept": q.kept, "causes": dict(q.causes)} for q in found}
+
+
 def _sent(columns: Sequence[str], where: Mapping[str, str | None]) -> sa.Select:
     by = [_column(attempts, column) for column in columns]
     ok = results.c.status == "ok"

@@ -15,6 +15,9 @@ from teams_dagster.student.adapter_config import AdapterConfig, departures_from_
 from teams_dagster.student.model_card import ModelCard
 from teams_dagster.student.request import MODEL, REPORT
 
+ADAPTERS = ("lora", "qlora")
+"""The kinds of adapter that the line trains."""
+
 
 def _student_version(student: str) -> str:
     """What a configured student is: the content of its folder, or the commit of its hub repository.

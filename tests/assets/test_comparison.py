@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import assets.comparison.trainings as trainings
-from assets.comparison.asset import policy_comparison, read_policy_scores
+from assets.comparison.asset import policy_comparison
 from assets.comparison.config import STUDY, ComparisonSettings
 from assets.comparison.share import TRAININGS
 from assets.policy import trained_policy
@@ -18,6 +18,7 @@ from teams_dagster.core.protocol import Role
 from teams_dagster.policy.algorithms.config import PPOPlusPlusConfig
 from teams_dagster.policy.baselines import baselines
 from teams_dagster.policy.checkpoint import Checkpoint
+from teams_dagster.policy.comparison.stored import read_policy_scores
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.stored import load_policy
 from tests.support.project import Project

@@ -16,7 +16,7 @@ from dagster._utils.error import SerializableErrorInfo
 
 import assets.comparison.asset as stage
 import assets.comparison.trainings as trainings
-from assets.comparison.asset import policy_comparison, read_policy_scores
+from assets.comparison.asset import policy_comparison
 from assets.comparison.share import TRAININGS
 from assets.policy import trained_policy
 from assets.seeds import seed_instructions
@@ -31,6 +31,7 @@ from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.engine import CallContext
 from teams_dagster.policy.checkpoint import CHECKPOINT
+from teams_dagster.policy.comparison.stored import read_policy_scores
 from tests.support.processes import die, ends
 from tests.support.project import Project
 

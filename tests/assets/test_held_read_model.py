@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from assets.accounting import query_costs
+from assets.accounting.query_costs import query_costs
 from assets.dataset import instruction_dataset
 from assets.generation import generated_instructions
 from assets.responses import expert_responses

@@ -17,17 +17,18 @@ from peft import LoraConfig, get_peft_model
 
 from assets import student_answers
 from assets.checks.models import judge_agrees_with_itself
-from assets.estimates import estimate_run
-from assets.evaluation import ADAPTERS
-from assets.judging import judged_win_rate, read_win_rates
+from assets.judging import judged_win_rate
+from teams_dagster.cli.run_estimate import estimate_run
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.sample import Example
+from teams_dagster.evaluation.stored import read_win_rates
 from teams_dagster.settings import load_settings
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.student import answering
 from teams_dagster.student.chat import template_version
 from teams_dagster.student.loading import Recipe, load_student
+from teams_dagster.student.stored import ADAPTERS
 from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
 from tests.support.project import Project
 from tests.support.served_rules import answer

@@ -14,17 +14,17 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from assets.checks.contamination import contamination_checks
+from assets.accounting.lineage_checks import every_chain_is_complete
+from assets.accounting.schema_checks import schema_checks
+from assets.checks.contamination import contamination_of_samples
 from assets.checks.dataset import dataset_repeats_nothing
 from assets.checks.drift import answers_do_not_drift, edits_do_not_drift
-from assets.checks.lineage import every_chain_is_complete
 from assets.checks.samples import kept_answers_answer, no_prompt_words_leaked
-from assets.checks.schema import schema_checks
 from assets.dataset import instruction_dataset
 from assets.generation import generated_instructions
 from assets.policy import trained_policy
 from assets.responses import expert_responses
-from assets.seeds import seed_instructions
+from assets.seeds import contamination_of_seeds, seed_instructions
 from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.ledger.schema import results
 from tests.support.parquet import change, cut
@@ -81,6 +81,8 @@ def key_of(check: dg.AssetChecksDefinition) -> dg.AssetCheckKey:
     [key] = check.check_keys
     return key
 
+
+contamination_checks = [*contamination_of_seeds, *contamination_of_samples]
 
 EVERYTHING = [
     *((check, ()) for check in schema_checks),

@@ -12,14 +12,12 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from assets.accounting import query_costs
+from assets.accounting.query_costs import query_costs
 from assets.adapter_settings import AdapterSettings
 from assets.checks.uniform_arm import arms_are_apart, arms_ask_the_same
 from assets.dataset import instruction_dataset
-from assets.estimates import UNIFORM_PAID, estimate_run
 from assets.generation import generated_instructions
 from assets.policy import trained_policy
-from assets.report_dataset import MadeGeneration, dataset_results
 from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from assets.uniform_arm.adapter import settings_of
@@ -27,12 +25,15 @@ from assets.uniform_arm.dataset import uniform_dataset
 from assets.uniform_arm.instructions import uniform_instructions
 from assets.uniform_arm.responses import uniform_responses
 from resources.language_models.offline.model import OfflineModel
+from teams_dagster.cli.run_estimate import estimate_run
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Request
 from teams_dagster.dataset.card import CARD, DataCard, render_card
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.lineage.explorer.content import choose
 from teams_dagster.lineage.trace import trace
+from teams_dagster.pricing.paid_assets import UNIFORM_PAID
 from teams_dagster.report.content import DatasetResults
+from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
 from teams_dagster.settings import load_settings
 from teams_dagster.store.artefact_store import Artefact
 from tests.support.project import Project

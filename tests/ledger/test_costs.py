@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from teams_dagster.core.protocol import ErrorKind, Outcome
-from teams_dagster.ledger.costs import Cost, Questions, costs_by, outcomes_by, total_cost
+from teams_dagster.ledger.costs import Cost, Questions, costs_by, outcomes_by, outcomes_of_step, total_cost
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.entries import Unanswered
 from teams_dagster.ledger.writer import Ledger
@@ -116,3 +116,13 @@ def test_a_question_that_is_answered_in_the_end_did_not_fail(ledger: Ledger) -> 
     ask_in_vain(ledger, "a")
     ask(ledger, "a")
     assert outcomes_by(ledger, ["asset_key"]) == [Questions({"asset_key": "asset"}, kept=1)]
+
+
+def test_a_steps_questions_are_told_by_purpose_and_are_its_own(ledger: Ledger) -> None:
+    ask(ledger, "a")
+    ask_in_vain(ledger, "b")
+    ask(ledger, "c", run_id="run-2")
+    ask(ledger, "d", asset="another")
+    [(purpose, found)] = outcomes_of_step(ledger, "run-1", "asset", None).items()
+    assert purpose == begin("a").use.place.purpose
+    assert found == {"asked": 2, "kept": 1, "causes": {"failed: server": 1}}

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -9,7 +10,6 @@ import dagster as dg
 from assets.comparison.asset import comparison_inputs, policy_comparison
 from assets.comparison.config import ComparisonSettings
 from assets.comparison.estimate import comparison_questions
-from assets.evaluation import ADAPTERS
 from assets.generation import generated_instructions, generation_output, refuse_unfinished
 from assets.judging import JudgeConfig, judging_questions, made_before
 from assets.manifests import GenerationConfig, check_retry, identities_of, kept_manifest, never_finished, new_manifest
@@ -17,7 +17,7 @@ from assets.materialize import AssetConfig, output_of, reusable
 from assets.policy import policy_inputs, policy_output, trained_policy
 from assets.policy_config import PolicyConfig
 from assets.responses import ResponsesConfig, expert_responses, refuse_unanswered, responses_output
-from assets.seeds import seed_instructions, seed_sources
+from assets.seeds import seed_instructions
 from assets.uniform_arm.instructions import (
     STEADY,
     generation_beside,
@@ -39,24 +39,17 @@ from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.stored import read_examples
 from teams_dagster.instructions.seed_splits import HELD_OUT_FROM, seed_clusters
 from teams_dagster.instructions.seeds import Seed, load_seeds
-from teams_dagster.instructions.stored_seeds import read_clusters, read_seeds, seed_inputs
+from teams_dagster.instructions.stored_seeds import read_clusters, read_seeds, seed_inputs, seed_sources
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import existing_ledger
 from teams_dagster.policy.query_forecast import UNTRAINED, answering_later, last_pace, training_questions
 from teams_dagster.policy.stored import divide, load_policy
 from teams_dagster.pricing.forecast import Estimate, Expected, estimate
+from teams_dagster.pricing.paid_assets import BATCHED, UNIFORM_PAID
 from teams_dagster.pricing.prices import load_prices
 from teams_dagster.settings import Settings
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
-
-PAID = ("trained_policy", "policy_comparison", "generated_instructions", "expert_responses", "judged_win_rate")
-"""The assets that ask, in their order."""
-
-UNIFORM_PAID = ("uniform_instructions", "uniform_responses")
-"""Those of the uniform arm, which no other job asks for."""
-
-BATCHED = ("generated_instructions", "expert_responses", *UNIFORM_PAID)
-"""Those whose questions go through a provider's batches where a role's transport says so."""
+from teams_dagster.student.stored import ADAPTERS
 
 
 @dataclass(frozen=True)
@@ -126,7 +119,7 @@ class Walk:
         if "seed_instructions" not in self.wanted:
             return self._stored("seed_instructions")
         config = AssetConfig(**self.configs.get("seed_instructions", {}))
-        output = output_of(seed_instructions, config, seed_inputs(*seed_sources(self.models.settings())))
+        output = output_of(seed_instructions, config, seed_inputs(*_seed_sources(self.models)))
         return reusable(config, output.earlier(self.store))
 
     def _policy(self, seeds: Artefact | None, train: dict[str, Instruction]) -> tuple[Artefact | None, Step]:
@@ -270,6 +263,11 @@ def estimate_run(
 
 def _library(models: LanguageModels) -> tuple[list[Seed], dict[str, str]]:
     """The seeds that are configured, read anew, and the cluster of each."""
-    path, evaluation_texts = seed_sources(models.settings())
+    path, evaluation_texts = _seed_sources(models)
     seeds = list(load_seeds(path, evaluation_texts=evaluation_texts).seeds)
     return seeds, seed_clusters(seeds)
+
+
+def _seed_sources(models: LanguageModels) -> tuple[Path, list[str]]:
+    settings = models.settings()
+    return seed_sources(settings.seeds, settings.evaluation_sets)

@@ -4,7 +4,7 @@ from pathlib import PurePath
 
 import dagster as dg
 
-from assets.checks.verdicts import needs_output, verdict
+from assets.check_results import needs_output, verdict
 from teams_dagster.dataset.quality.tables import table_faults
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.store.tables import TABLES

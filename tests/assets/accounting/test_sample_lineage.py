@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from assets.accounting.sample_lineage import sample_lineage
 from assets.generation import generated_instructions
-from assets.lineage import sample_lineage
 from assets.responses import expert_responses
 from teams_dagster.policy.checkpoint import Checkpoint, FeaturesChanged
 from teams_dagster.policy.embedding import EmbeddingUnavailable
@@ -65,7 +65,9 @@ def test_a_changed_field_is_found(
 def test_rows_made_with_prompts_that_changed_since_are_counted_and_not_passed(
     generation: Project, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("assets.lineage.prompt_versions", lambda: {"respond": "a later version"})
+    monkeypatch.setattr(
+        "teams_dagster.lineage.replay_generation.prompt_versions", lambda: {"respond": "a later version"}
+    )
     assert generation.make(sample_lineage)
     facts = generation.store.current("sample_lineage").facts
     assert facts["rows_verified"] == 0

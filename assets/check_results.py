@@ -1,5 +1,7 @@
 """What a check says."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import wraps
 from typing import Any

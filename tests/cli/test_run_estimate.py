@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from assets.comparison.asset import policy_comparison
-from assets.estimates import PAID, RunEstimate, Walk, estimate_run
 from assets.generation import generated_instructions
 from assets.policy import trained_policy
 from assets.responses import expert_responses
 from resources.language_models.offline.model import OfflineModel
+from teams_dagster.cli.run_estimate import RunEstimate, Walk, estimate_run
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Purpose, Request
 from teams_dagster.dataset.generation import GenerationChanged, PolicyFromOtherModels
 from teams_dagster.ledger.costs import costs_by
+from teams_dagster.pricing.paid_assets import PAID
 from teams_dagster.settings import load_settings
 from tests.support.project import SMALL, Project
 

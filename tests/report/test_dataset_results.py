@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pyarrow.parquet as pq
 import pytest
 
-from assets.accounting import query_costs
+from assets.accounting.query_costs import query_costs
 from assets.dataset import instruction_dataset
 from assets.generation import generated_instructions
 from assets.policy import trained_policy
-from assets.report_dataset import MadeGeneration, dataset_results
 from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from teams_dagster.report.content import DatasetResults
+from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
 from teams_dagster.report.funnel import yield_funnel
 from teams_dagster.store.artefact_store import Artefact
 from tests.support.project import Project
@@ -118,12 +118,12 @@ def test_each_asset_shows_its_picture_in_the_ui(made: Project, monkeypatch: pyte
 
 
 def test_the_account_tells_generations_and_operations_of_roles_apart(made: Project) -> None:
-    from assets.accounting import read_costs
+    from teams_dagster.report.costs import read_costs
 
     costs = read_costs(made.store.current("query_costs"))
-    partitions = {row["group"]["partition_key"] for row in costs["asset_key, partition_key"]}
+    partitions = {cost.group["partition_key"] for cost in costs["asset_key, partition_key"]}
     assert partitions == {None, *WEEKS}
-    pairs = {(row["group"]["role"], row["group"]["operation"]) for row in costs["role, operation"]}
+    pairs = {(cost.group["role"], cost.group["operation"]) for cost in costs["role, operation"]}
     assert ("expert", None) in pairs
     assert any(role == "expert" and operation for role, operation in pairs)
 

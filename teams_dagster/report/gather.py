@@ -1,81 +1,29 @@
-"""The report: one self-contained page with the pictures."""
+"""Everything that the report shows, gathered from the artefacts."""
 
-import dagster as dg
+from __future__ import annotations
 
-from assets.accounting import query_costs, read_costs
-from assets.comparison.asset import policy_comparison, read_policy_scores
-from assets.evaluation import ADAPTERS, evaluation_scores, privacy_audit, read_evaluation_scores, read_privacy
-from assets.explorer import EXPLORER, write_samples_page
-from assets.judging import judged_win_rate, read_win_rates
-from assets.lineage import sample_lineage
-from assets.making import make_or_reuse
-from assets.materialize import OWNERS, AssetConfig
-from assets.paper import paper_table, read_paper_table
-from assets.report_dataset import MadeGeneration, dataset_results
-from resources.ledger import LedgerConnection
-from teams_dagster.core.files import write_atomically
-from teams_dagster.core.hashing import content_hash
+from teams_dagster.evaluation.stored import read_evaluation_scores, read_paper_table, read_privacy, read_win_rates
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.policy.baselines import UNIFORM
+from teams_dagster.policy.comparison.stored import read_policy_scores
 from teams_dagster.policy.stored import load_policy
 from teams_dagster.report import content
-from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
-from teams_dagster.student.stored import read_curve
-
-PAGE = "report.html"
+from teams_dagster.report.costs import read_costs
+from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.accounting import CostFacts
+from teams_dagster.store.facts.seeds import SeedFacts
+from teams_dagster.student.stored import ADAPTERS, read_curve
 
 _POLICY_ASSETS = ("trained_policy", "policy_comparison")
 
 
-@dg.asset(
-    group_name="accounting",
-    deps=[
-        policy_comparison,
-        evaluation_scores,
-        judged_win_rate,
-        privacy_audit,
-        paper_table,
-        query_costs,
-        sample_lineage,
-    ],
-    kinds={"html"},
-    owners=OWNERS,
-    code_version="4",
-    description="One self-contained HTML page: the policy, the dataset, the models, their scores, what it all cost.",
-)
-def report(
-    context: dg.AssetExecutionContext,
-    config: AssetConfig,
-    store: dg.ResourceParam[ArtefactStore],
-    ledger: LedgerConnection,
-) -> dg.MaterializeResult:
-    """Gather what every stage recorded, render the page, and publish the read model with the models and scores."""
-    inputs = {
+def report_inputs(store: ArtefactStore) -> dict[str, str]:
+    """What a report is made from: by its folder in the store, the version of each asset's current output."""
+    return {
         artefact.folder.parent.relative_to(store.root).as_posix(): artefact.data_version
         for artefact, current in store.everything()
         if current and artefact.manifest["asset_key"] != "report"
-    }
-
-    def make(draft: Draft) -> None:
-        from teams_dagster.report.page import render_report
-
-        page = render_report(gather(store))
-        (draft.folder / PAGE).write_text(page, encoding="utf-8")
-        draft.finish(content_hash("report", page), {"bytes": len(page.encode())})
-
-    result = make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show)
-    write_atomically(store.root / PAGE, store.current("report").path(PAGE).read_text(encoding="utf-8"))
-    sealed = ledger.refresh(context.instance)
-    told = write_samples_page(store, ledger, sealed)
-    context.log.info(f"{EXPLORER}: {told}")
-    return result._replace(metadata={**(result.metadata or {}), "explorer": told})
-
-
-def _show(artefact: Artefact) -> dict[str, dg.MetadataValue | int]:
-    page = artefact.path(PAGE)
-    return {
-        "page": dg.MetadataValue.url(page.as_uri()),
-        "size_bytes": artefact.facts["bytes"],
     }
 
 
@@ -97,7 +45,7 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.A
     base, policy = store.current("base_model"), _policy_in_use(store, generations)
     manifests = [generation.manifest for generation in generations]
     libraries = [
-        store.of_version("seed_instructions", version)
+        store.of_version("seed_instructions", version).read_facts(SeedFacts)
         for version in dict.fromkeys(manifest.seeds_version for manifest in manifests)
     ]
     models = [_role("instructor", policy.facts["instructor"])]
@@ -109,9 +57,7 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.A
         policy_version=policy.data_version,
         generations=tuple(generation.partition for generation in generations),
         seeds=len({seed_id for manifest in manifests for seed_id, _ in manifest.replicas}),
-        seeds_source=", ".join(
-            f"{library.facts['source']} ({library.facts['refused']} rows refused)" for library in libraries
-        ),
+        seeds_source=", ".join(f"{library.source} ({library.refused} rows refused)" for library in libraries),
         models=tuple(models),
         student=base.facts["student"],
         student_embedded=base.facts["embedded"],
@@ -168,8 +114,8 @@ def _adapter(kind: str, artefact: Artefact) -> content.Adapter:
 
 def _account(store: ArtefactStore, generations: list[MadeGeneration]) -> content.Account:
     artefact = store.current("query_costs")
-    groups = {column: tuple(Cost(**cost) for cost in costs) for column, costs in read_costs(artefact).items()}
-    total = {name: value for name, value in artefact.facts.items() if name in Cost.__dataclass_fields__}
+    groups = read_costs(artefact)
+    total = artefact.read_facts(CostFacts).model_dump(exclude={"expert"})
     asked_for = {(cost.group["asset_key"], cost.group["purpose"]): cost.asked for cost in groups["asset_key, purpose"]}
     return content.Account(
         total=Cost(**total),

@@ -1,35 +1,36 @@
-"""The page of samples: which of them it holds, and what it says about their verification."""
+"""The page of samples beside the report: which of them it holds, and what it says about their verification."""
+
+from __future__ import annotations
 
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from resources.ledger import LedgerConnection
+from teams_dagster.lineage.explorer.content import MOST_SAMPLES
+from teams_dagster.lineage.explorer.interning import ExplorerError
+from teams_dagster.lineage.explorer.page import ExplorerFacts, write_explorer
 from teams_dagster.store.artefact_store import ArtefactStore
-from teams_dagster.store.read_model import RefreshReport
+from teams_dagster.store.facts.accounting import LineageFacts
 
 EXPLORER = "explorer.html"
 
 
-def write_samples_page(store: ArtefactStore, ledger: LedgerConnection, sealed: RefreshReport) -> str:
+def write_samples_page(store: ArtefactStore, read_model: Path, chain_head: str | None) -> str:
     """Write `explorer.html` beside the report, from the read model; returns what became of it, for people.
 
-    The latest generations are on it, as many as a page holds.
+    The latest generations are on it, as many as a page holds. `chain_head` is the hash that seals what is stored.
     """
-    from teams_dagster.lineage.explorer.interning import ExplorerError
-    from teams_dagster.lineage.explorer.page import ExplorerFacts, write_explorer
-
-    facts = store.current("sample_lineage").facts
+    facts = store.current("sample_lineage").read_facts(LineageFacts)
     about = ExplorerFacts(
         data_folder=store.root.resolve().name,
-        rows_verified=facts["rows_verified"],
-        rows_not_verified=facts["not_verified"],
-        chain_head=sealed.head or None,
+        rows_verified=facts.rows_verified,
+        rows_not_verified=facts.not_verified,
+        chain_head=chain_head,
         sealed_at=None,
     )
     left_out, sample_ids = _choice(store)
     try:
-        page = write_explorer(ledger.read_model, store.root / EXPLORER, about=about, sample_ids=sample_ids)
+        page = write_explorer(read_model, store.root / EXPLORER, about=about, sample_ids=sample_ids)
     except ExplorerError as error:
         return f"not written: {error}"
     without = (
@@ -40,8 +41,6 @@ def write_samples_page(store: ArtefactStore, ledger: LedgerConnection, sealed: R
 
 def _choice(store: ArtefactStore) -> tuple[list[str], list[str] | None]:
     """The generations that do not fit, and the ids of the samples that do; None for all."""
-    from teams_dagster.lineage.explorer.content import MOST_SAMPLES
-
     room, chosen, left_out = MOST_SAMPLES, [], []
     for partition in reversed(store.partitions("expert_responses")):
         responses = store.current("expert_responses", partition)

@@ -1,16 +1,18 @@
 """What the report shows of the generations and the dataset, from their artefacts."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from assets.accounting import read_costs
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.report import content
+from teams_dagster.report.costs import read_costs
 from teams_dagster.report.funnel import yield_funnel
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
@@ -64,7 +66,7 @@ def dataset_results(store: ArtefactStore, generations: list[MadeGeneration]) -> 
 
 
 @contextmanager
-def _views(dataset: Artefact, generations: list[MadeGeneration]) -> Iterator["duckdb.DuckDBPyConnection"]:
+def _views(dataset: Artefact, generations: list[MadeGeneration]) -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB in memory, with views `transitions`, `instructions` and `samples` of all generations; `kept` are the
     samples in the dataset."""
     import duckdb
@@ -87,7 +89,7 @@ def _views(dataset: Artefact, generations: list[MadeGeneration]) -> Iterator["du
         yield connection
 
 
-def _operations(tables: "duckdb.DuckDBPyConnection") -> Iterator[content.OperationAtStep]:
+def _operations(tables: duckdb.DuckDBPyConnection) -> Iterator[content.OperationAtStep]:
     rows = tables.execute(
         "select step, operation, count(*), count(*) filter (accepted) from transitions group by all order by all"
     )
@@ -95,7 +97,7 @@ def _operations(tables: "duckdb.DuckDBPyConnection") -> Iterator[content.Operati
         yield content.OperationAtStep(step, operation, chosen, accepted)
 
 
-def _lengths(tables: "duckdb.DuckDBPyConnection") -> Iterator[content.LengthAtStep]:
+def _lengths(tables: duckdb.DuckDBPyConnection) -> Iterator[content.LengthAtStep]:
     rows = tables.execute(
         f"""
         with texts as (
@@ -114,7 +116,7 @@ def _lengths(tables: "duckdb.DuckDBPyConnection") -> Iterator[content.LengthAtSt
 
 
 def _generations(
-    store: ArtefactStore, tables: "duckdb.DuckDBPyConnection", generations: list[MadeGeneration]
+    store: ArtefactStore, tables: duckdb.DuckDBPyConnection, generations: list[MadeGeneration]
 ) -> Iterator[content.GenerationResults]:
     words = _WORDS.format(text="instruction")
     rows = tables.execute(
@@ -142,15 +144,14 @@ def _generations(
 def _costs(store: ArtefactStore) -> dict[str, tuple[int, int]]:
     """Nano-dollars of every generation of the main line, and its calls without a price."""
     costs: dict[str, tuple[int, int]] = {}
-    for row in read_costs(store.current("query_costs")).get("asset_key, partition_key", ()):
-        group = row["group"]
-        if (partition := group["partition_key"]) and group["asset_key"] in MAIN_LINE:
+    for cost in read_costs(store.current("query_costs")).get("asset_key, partition_key", ()):
+        if (partition := cost.group["partition_key"]) and cost.group["asset_key"] in MAIN_LINE:
             nano_usd, unpriced = costs.get(partition, (0, 0))
-            costs[partition] = nano_usd + row["cost_nano_usd"], unpriced + row["unpriced"]
+            costs[partition] = nano_usd + cost.cost_nano_usd, unpriced + cost.unpriced
     return costs
 
 
-def _texts_by_step(tables: "duckdb.DuckDBPyConnection") -> list[tuple[Any, ...]]:
+def _texts_by_step(tables: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
     return tables.execute(
         f"""
         with texts as (
@@ -164,9 +165,7 @@ def _texts_by_step(tables: "duckdb.DuckDBPyConnection") -> list[tuple[Any, ...]]
     ).fetchall()
 
 
-def _texts_by_generation(
-    tables: "duckdb.DuckDBPyConnection", generations: list[MadeGeneration]
-) -> list[tuple[Any, ...]]:
+def _texts_by_generation(tables: duckdb.DuckDBPyConnection, generations: list[MadeGeneration]) -> list[tuple[Any, ...]]:
     return tables.execute(
         f"""
         with drawn as (
@@ -179,7 +178,7 @@ def _texts_by_generation(
     ).fetchall()
 
 
-def _diversity(rows: Sequence[tuple[Any, ...]]) -> "tuple[Measure, ...]":
+def _diversity(rows: Sequence[tuple[Any, ...]]) -> tuple[Measure, ...]:
     """How distinct the texts of each set are; rows of (set, seed id, text, input)."""
     from teams_dagster.policy.comparison.distinctness import distinctness
 

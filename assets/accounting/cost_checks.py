@@ -6,7 +6,7 @@ import dagster as dg
 import duckdb
 import sqlalchemy as sa
 
-from assets.checks.verdicts import not_run, verdict, warning
+from assets.check_results import not_run, verdict, warning
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import ErrorKind, Outcome
@@ -14,6 +14,8 @@ from teams_dagster.ledger.budgets import dollars, recount, spent_by
 from teams_dagster.ledger.costs import outcomes_by, total_cost
 from teams_dagster.ledger.database import read_snapshot
 from teams_dagster.ledger.schema import attempts, batches, results
+from teams_dagster.store.comparing import SourcesMoved
+from teams_dagster.store.publishing import NotNow
 from teams_dagster.store.read_model import UP_TO_DATE
 
 KNOWN = {"kept", *(outcome.value for outcome in Outcome), *(f"failed: {kind.value}" for kind in ErrorKind)}
@@ -131,3 +133,28 @@ def spending_is_within_budget(ledger: LedgerConnection, models: LanguageModels) 
     over = any(most is not None and used > most for most, used in rooms)
     said = f"{spent.queries:,} queries, {spent.tokens:,} tokens, {dollars(spent.nano_usd)} may have been billed"
     return warning(not over, f"{said}; {'more than the budget of now' if over else 'no budget is overdrawn'}")
+
+
+@dg.asset_check(
+    asset="query_costs",
+    description="teams.duckdb holds what it would hold if it were made anew from its sources.",
+    metadata={"severity": "error", "remedy": "Delete `teams.duckdb`: it is made anew."},
+)
+def read_model_tells_what_is_stored(
+    context: dg.AssetCheckExecutionContext, ledger: LedgerConnection
+) -> dg.AssetCheckResult:
+    """People read it and can write to it: a row that somebody added, changed or took away is counted."""
+    report = ledger.refresh(context.instance)
+    if not report.published and report.reason != UP_TO_DATE:
+        return not_run(report.reason)
+    try:
+        differing = ledger.compare_read_model()
+    except (SourcesMoved, NotNow) as reason:
+        return not_run(str(reason))
+    said = "; ".join(
+        f"{found.name}: {found.added} rows that should not be there, {found.lacking} that are missing"
+        for found in differing
+    )
+    if said:
+        return verdict(False, f"{said}. Delete {ledger.read_model}: it is made anew")
+    return verdict(True, "every table is what its sources give")

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
-from assets.checks.accounting import calls_are_resolved, ledger_keeps_its_promises, questions_are_explained
+from assets.accounting.cost_checks import calls_are_resolved, ledger_keeps_its_promises, questions_are_explained
 from resources.ledger import LedgerConnection
 from teams_dagster.ledger.schema import attempts, batches, results
 from teams_dagster.ledger.writer import Ledger
@@ -22,7 +22,7 @@ from tests.support.workers import Crew, hold_open
 @pytest.fixture
 def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LedgerConnection:
     monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path))
-    root = str(Path(__file__).parent.parent.parent)
+    root = str(Path(__file__).parent.parent.parent.parent)
     return LedgerConnection(root=root, store=ArtefactStore(data_dir=str(tmp_path)))
 
 
@@ -86,10 +86,10 @@ def test_attempts_in_an_open_batch_are_counted_apart(ledger: Ledger, connection:
 def test_questions_that_are_asked_while_the_check_reads_are_no_hole(
     ledger: Ledger, connection: LedgerConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from assets.checks import accounting
+    from assets.accounting import cost_checks
 
     ask(ledger, "a")
-    read = accounting.outcomes_by
+    read = cost_checks.outcomes_by
 
     def beside_a_run(*arguments):
         ask(ledger, "asked meanwhile")
@@ -97,6 +97,6 @@ def test_questions_that_are_asked_while_the_check_reads_are_no_hole(
         ask(ledger, "and after")
         return found
 
-    monkeypatch.setattr(accounting, "outcomes_by", beside_a_run)
+    monkeypatch.setattr(cost_checks, "outcomes_by", beside_a_run)
     found = checked(questions_are_explained, connection)
     assert found.passed, found.description

@@ -1,0 +1,80 @@
+"""Lineage: everything that is stored is compared with its hashes, and every generation replayed from the ledger."""
+
+import asyncio
+
+import dagster as dg
+
+from assets.materialize import DATASET_FIRST, OWNERS, AssetConfig, materialization
+from resources.ledger import LedgerConnection
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.dataset.manifests import generated_for
+from teams_dagster.lineage.replay_generation import lineage_preview, replay_generation
+from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
+from teams_dagster.store.facts.accounting import LineageFacts
+from teams_dagster.store.verification import Verification
+
+LAST_GENERATION = dg.LastPartitionMapping()
+
+SHOWN = 20
+"""Differences in the metadata of a failure."""
+
+
+@dg.asset(
+    group_name="accounting",
+    deps=[
+        dg.AssetDep("generated_instructions", partition_mapping=LAST_GENERATION),
+        dg.AssetDep("expert_responses", partition_mapping=LAST_GENERATION),
+    ],
+    kinds={"python"},
+    owners=OWNERS,
+    op_tags=DATASET_FIRST,
+    code_version="2",
+    description="Every sample's chain, replayed from the ledger without a network: prompts, texts, rules, verdicts,"
+    " rewards and the policy's probabilities must come out as they were stored. Before that, everything stored is"
+    " compared with its hashes and with the chain that seals it.",
+)
+def sample_lineage(
+    context: dg.AssetExecutionContext,
+    config: AssetConfig,
+    store: dg.ResourceParam[ArtefactStore],
+    ledger: LedgerConnection,
+) -> dg.MaterializeResult:
+    """Compare everything, then replay every generation. Fails with the first difference."""
+    answered = [store.current("expert_responses", partition) for partition in store.partitions("expert_responses")]
+    pairs = [(generated_for(store, responses), responses) for responses in answered]
+    if not pairs:
+        raise ArtefactMissing(f"no generation has answers in {store.root}: materialise expert_responses first")
+    sealed = ledger.refresh(context.instance)
+    stored = ledger.verify(context.instance, progress=context.log.info)
+    _refuse(stored, "stored fields are not what was written")
+    context.log.info(f"{stored.verified:,} rows and files are as they were written")
+    inputs = {responses.manifest["partition_key"]: responses.data_version for responses in answered}
+    with materialization(context, store, config=config, inputs=inputs) as made:
+        if made.draft is not None:
+            found = Verification()
+            with ledger.open() as opened:
+                for generated, responses in pairs:
+                    asyncio.run(
+                        replay_generation(store, opened, generated, responses, found, progress=context.log.info)
+                    )
+            _refuse(found, "stored fields are not what the ledger's answers give")
+            facts = LineageFacts(
+                samples=sum(responses.facts["samples"] for responses in answered),
+                rows_verified=found.verified,
+                not_verified=found.not_verified,
+            )
+            made.finish(content_hash("lineage", [responses.data_version for responses in answered]), facts)
+    result = made.result(LineageFacts, lineage_preview)
+    beside = {"chain_head": sealed.head, "rows_and_files_as_written": stored.verified}
+    unsealed = {"not_compared": dg.MetadataValue.json(stored.not_verified)} if stored.not_verified else {}
+    return result._replace(metadata={**(result.metadata or {}), **beside, **unsealed})
+
+
+def _refuse(found: Verification, what: str) -> None:
+    """Raises dg.Failure, not to be retried, where something differs."""
+    if found.differing:
+        raise dg.Failure(
+            f"{found.differing} {what}; the first: {found.differences[0]}",
+            metadata={"differences": [str(difference) for difference in found.differences[:SHOWN]]},
+            allow_retries=False,
+        )

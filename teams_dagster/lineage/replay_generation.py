@@ -1,0 +1,91 @@
+"""Replaying what the store holds of a generation, with its own policy, seeds and models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from teams_dagster.core.metadata import Details
+from teams_dagster.dataset.answers import answer_transitions
+from teams_dagster.dataset.manifests import prompt_versions, read_manifest
+from teams_dagster.dataset.playing import episode_plans, generation_world
+from teams_dagster.dataset.stored import accepted_of
+from teams_dagster.environment.decisions import Actor, Decider
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.lineage.replay import LedgerAsker, StoredDecisions, replay_samples, replay_transitions
+from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated, FeaturesChanged
+from teams_dagster.policy.embedding import EmbeddingUnavailable
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.accounting import LineageFacts
+from teams_dagster.store.verification import Verification
+
+
+async def replay_generation(
+    store: ArtefactStore,
+    ledger: Ledger,
+    generated: Artefact,
+    responses: Artefact,
+    into: Verification,
+    *,
+    progress: Callable[[str], None],
+) -> None:
+    """Replay a generation from the ledger, and compare every row of it with the stored one.
+
+    Args:
+        generated: The artefact of its instructions.
+        responses: The artefact of its answers.
+        into: Where rows that agree, differ or cannot be replayed are counted.
+        progress: Called with a line for people, now and then.
+    """
+    manifest = read_manifest(generated)
+    rows = generated.facts["transitions"] + responses.facts["samples"]
+    if dict(manifest.prompt_versions) != prompt_versions():
+        into.skip("made with prompts that have changed since", rows)
+        return
+    asker = LedgerAsker(ledger, manifest.models)
+    try:
+        environment, checkpoint, seeds = generation_world(store, manifest, asker)
+    except CheckpointOutdated:
+        into.skip("made by a policy of an earlier version of this code", rows)
+        return
+    await replay_transitions(
+        environment,
+        _actor(checkpoint, generated, into),
+        episode_plans(manifest, seeds),
+        _rows(generated, "transitions"),
+        into,
+        progress=progress,
+    )
+    replayed = answer_transitions(
+        asker,
+        accepted_of(generated),
+        dict(manifest.replicas),
+        partition_key=manifest.partition_key,
+        width=100,
+    )
+    await replay_samples(replayed, _rows(responses, "samples"), into)
+    progress(f"generation {manifest.partition_key}: {into.verified} rows agree with the ledger")
+
+
+def lineage_preview(artefact: Artefact) -> Details:
+    """How many rows of a `sample_lineage` artefact could not be replayed."""
+    return {"rows_not_verified": artefact.read_facts(LineageFacts).rows_not_verified}
+
+
+def _actor(checkpoint: Checkpoint, generated: Artefact, into: Verification) -> Actor | Decider:
+    """The policy; where it cannot be run here, what it chose, and its probabilities count as not verified."""
+    try:
+        return checkpoint.actor()
+    except FeaturesChanged:
+        reason = "probabilities of a policy that reads features of another version"
+    except EmbeddingUnavailable:
+        reason = "probabilities of a policy whose embedding model is not here"
+    into.skip(reason, generated.facts["transitions"])
+    return StoredDecisions(_rows(generated, "transitions"))
+
+
+def _rows(artefact: Artefact, table: str) -> Iterator[dict[str, Any]]:
+    for batch in pq.ParquetFile(artefact.path(f"{table}.parquet")).iter_batches(10_000):
+        yield from batch.to_pylist()

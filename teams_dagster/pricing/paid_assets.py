@@ -1,0 +1,12 @@
+"""The assets that ask language models."""
+
+from __future__ import annotations
+
+PAID = ("trained_policy", "policy_comparison", "generated_instructions", "expert_responses", "judged_win_rate")
+"""In the order that they are materialised in."""
+
+UNIFORM_PAID = ("uniform_instructions", "uniform_responses")
+"""Those of the uniform arm, which no other job asks for."""
+
+BATCHED = ("generated_instructions", "expert_responses", *UNIFORM_PAID)
+"""Those whose queries go through a provider's batches where a role's transport says so."""

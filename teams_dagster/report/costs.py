@@ -1,0 +1,85 @@
+"""The whole account, as an artefact of `query_costs` holds it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.dataset.arms import TRAINED_ARM
+from teams_dagster.dataset.yields import expert_yield
+from teams_dagster.ledger.costs import Cost, costs_by, total_cost
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.policy.baselines import UNIFORM
+from teams_dagster.policy.comparison.contenders import TRAINED
+from teams_dagster.policy.comparison.stored import read_policy_scores
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.accounting import CostFacts, ExpertFacts
+
+COSTS = "costs.json"
+
+GROUPED_BY = (
+    "asset_key",
+    "role",
+    "operation",
+    "role, operation",
+    "provider, model",
+    "asset_key, purpose",
+    "asset_key, role",
+    "asset_key, partition_key",
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What was asked and paid."""
+
+    total: Cost
+    groups: Mapping[str, Sequence[Cost]]
+    """By the columns that it is grouped by, each of `GROUPED_BY`."""
+
+    def versions(self, expert: ExpertFacts) -> dict[str, str]:
+        """What an artefact of this account is made from."""
+        return {"ledger": content_hash(_plain(self.total)), "expert": content_hash(expert.model_dump())}
+
+
+def read_account(ledger: Ledger) -> Account:
+    """Add up the ledger."""
+    groups = {columns: costs_by(ledger, columns.split(", ")) for columns in GROUPED_BY}
+    return Account(total_cost(ledger), groups)
+
+
+def write_account(folder: Path, account: Account, expert: ExpertFacts) -> tuple[str, CostFacts]:
+    """Write the account into `folder`; returns the hash of its content and its facts."""
+    content = {columns: [_plain(cost) for cost in costs] for columns, costs in account.groups.items()}
+    (folder / COSTS).write_text(json.dumps(content, indent=1), encoding="utf-8")
+    facts = CostFacts(**_plain(account.total), expert=expert)
+    return content_hash("costs", content, expert.model_dump()), facts
+
+
+def read_costs(artefact: Artefact) -> dict[str, tuple[Cost, ...]]:
+    """The account in a `query_costs` artefact, by the columns it is grouped by."""
+    content = json.loads(artefact.path(COSTS).read_text(encoding="utf-8"))
+    return {columns: tuple(Cost(**cost) for cost in costs) for columns, costs in content.items()}
+
+
+def expert_facts(store: ArtefactStore) -> ExpertFacts:
+    """What became of the expert's answers in every generation of the trained policy's arm."""
+    key = TRAINED_ARM.responses
+    answered = [store.current(key, partition) for partition in store.partitions(key)]
+    return ExpertFacts(**asdict(expert_yield(store, answered)), accepted_per_rewrite=_per_rewrite(store))
+
+
+def _per_rewrite(store: ArtefactStore) -> dict[str, float]:
+    """The share of each policy's rewrites that were accepted on held-out seeds; of none where nothing was compared."""
+    if not store.exists("policy_comparison"):
+        return {}
+    scores = read_policy_scores(store.current("policy_comparison"))
+    return {s.policy: s.mean for s in scores if s.metric == "accepted_per_rewrite" and s.policy in (TRAINED, UNIFORM)}
+
+
+def _plain(cost: Cost) -> dict[str, Any]:
+    return asdict(cost) | {"group": dict(cost.group)}

@@ -1,0 +1,7 @@
+"""The project that the tests of the assets work on."""
+
+from __future__ import annotations
+
+from tests.assets.conftest import project
+
+__all__ = ["project"]
