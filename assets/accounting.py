@@ -8,11 +8,11 @@ from typing import Any
 import dagster as dg
 
 from assets.comparison.asset import policy_comparison, read_policy_scores
+from assets.dataset.expert_responses import expert_responses
 from assets.judging import judged_win_rate
 from assets.making import make_or_reuse
 from assets.materialize import OWNERS, AssetConfig
 from assets.policy import trained_policy
-from assets.responses import expert_responses
 from resources.ledger import LedgerConnection
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
@@ -27,6 +27,7 @@ from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.report import pictures
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
+from teams_dagster.store.facts.dataset import GenerationFacts, ResponseFacts
 
 LAST_GENERATION = dg.LastPartitionMapping()
 COSTS = "costs.json"
@@ -86,13 +87,14 @@ def expert_yield(store: ArtefactStore, answered: Iterable[Artefact]) -> Yield:
     """What became of the expert's answers in the generations that `answered` are the answers of."""
     total = Yield(0, 0, 0, 0)
     for responses in answered:
-        asked = generated_for(store, responses).facts["operations"]
+        asked = generated_for(store, responses).read_facts(GenerationFacts).operations
+        answers = responses.read_facts(ResponseFacts)
         rewrites = {name: counts for name, counts in asked.items() if name != Operation.NONE.value}
         total = Yield(
-            total.rewrites + sum(counts["chosen"] for counts in rewrites.values()),
-            total.accepted_rewrites + sum(counts["accepted"] for counts in rewrites.values()),
-            total.responses + responses.facts["samples"],
-            total.kept + responses.facts["kept"],
+            total.rewrites + sum(counts.chosen for counts in rewrites.values()),
+            total.accepted_rewrites + sum(counts.accepted for counts in rewrites.values()),
+            total.responses + answers.samples,
+            total.kept + answers.kept,
         )
     return total
 

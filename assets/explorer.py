@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 
 from resources.ledger import LedgerConnection
 from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.facts.dataset import ResponseFacts
 from teams_dagster.store.read_model import RefreshReport
 
 EXPLORER = "explorer.html"
@@ -45,7 +46,7 @@ def _choice(store: ArtefactStore) -> tuple[list[str], list[str] | None]:
     room, chosen, left_out = MOST_SAMPLES, [], []
     for partition in reversed(store.partitions("expert_responses")):
         responses = store.current("expert_responses", partition)
-        room -= responses.facts["samples"]
+        room -= responses.read_facts(ResponseFacts).samples
         (chosen if room >= 0 else left_out).append(responses)
     if not left_out:
         return [], None

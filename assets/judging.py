@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from assets.columns import WIN_RATES, table_columns
-from assets.dataset import instruction_dataset
+from assets.dataset.instruction_dataset import instruction_dataset
 from assets.evaluation import ADAPTERS, EvaluationConfig, evaluated_models, evaluated_versions
-from assets.making import NothingAnswered, make_or_reuse
+from assets.making import make_or_reuse
 from assets.materialize import OWNERS, output_of
 from assets.models import base_model, lora_model, qlora_model
 from assets.outcomes import outcome_facts, outcome_metadata
@@ -21,6 +21,7 @@ from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
 from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.core.text import interval, number
+from teams_dagster.dataset.failures import NothingAnswered
 from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.stored import read_examples
 from teams_dagster.evaluation.asking_judge import Contest, Judgement, judge_contests

@@ -7,10 +7,10 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.generation import generated_instructions
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
 from assets.making import make_or_reuse
 from assets.materialize import DATASET_FIRST, OWNERS, AssetConfig
-from assets.responses import expert_responses
 from resources.ledger import LedgerConnection
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import markdown_table
@@ -25,6 +25,7 @@ from teams_dagster.lineage.replay import LedgerAsker, StoredDecisions, replay_sa
 from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated, FeaturesChanged
 from teams_dagster.policy.embedding import EmbeddingUnavailable
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore, Draft
+from teams_dagster.store.facts.dataset import GenerationFacts, ResponseFacts
 from teams_dagster.store.verification import Verification
 
 LAST_GENERATION = dg.LastPartitionMapping()
@@ -69,7 +70,7 @@ def sample_lineage(
             for generated, responses in pairs:
                 asyncio.run(_replay(context, store, opened, generated, responses, found))
         _refuse(found, "stored fields are not what the ledger's answers give")
-        samples = sum(responses.facts["samples"] for _, responses in pairs)
+        samples = sum(responses.read_facts(ResponseFacts).samples for _, responses in pairs)
         draft.finish(
             content_hash("lineage", [r.data_version for _, r in pairs]),
             {"samples": samples, "rows_verified": found.verified, "not_verified": found.not_verified},
@@ -101,7 +102,7 @@ async def _replay(
     found: Verification,
 ) -> None:
     manifest = read_manifest(generated)
-    rows = generated.facts["transitions"] + responses.facts["samples"]
+    rows = generated.read_facts(GenerationFacts).transitions + responses.read_facts(ResponseFacts).samples
     if dict(manifest.prompt_versions) != prompt_versions():
         found.skip("made with prompts that have changed since", rows)
         return
@@ -138,7 +139,7 @@ def _actor(checkpoint: Checkpoint, generated: Artefact, found: Verification) -> 
         reason = "probabilities of a policy that reads features of another version"
     except EmbeddingUnavailable:
         reason = "probabilities of a policy whose embedding model is not here"
-    found.skip(reason, generated.facts["transitions"])
+    found.skip(reason, generated.read_facts(GenerationFacts).transitions)
     return StoredDecisions(_rows(generated, "transitions"))
 
 

@@ -16,6 +16,7 @@ from teams_dagster.ledger.database import LedgerError
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.store.comparing import SourcesMoved
+from teams_dagster.store.facts.dataset import ResponseFacts
 from teams_dagster.store.publishing import NotNow
 from teams_dagster.store.read_model import UP_TO_DATE
 
@@ -39,7 +40,7 @@ def every_chain_is_complete(store: dg.ResourceParam[ArtefactStore], ledger: Ledg
         for responses in generations_of(store, "expert_responses"):
             partition = responses.manifest["partition_key"]
             faults += [f"generation {partition}: {fault}" for fault in _faults(store, opened, responses)]
-            samples += responses.facts["samples"]
+            samples += responses.read_facts(ResponseFacts).samples
     if faults:
         finding = f"{'; '.join(faults[:SHOWN])}. Restore the folders and the ledger database from a backup, or make the"
         return verdict(False, f"{finding} generation again", faults=faults[:SHOWN])

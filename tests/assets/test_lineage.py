@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from assets.generation import generated_instructions
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
 from assets.lineage import sample_lineage
-from assets.responses import expert_responses
 from teams_dagster.policy.checkpoint import Checkpoint, FeaturesChanged
 from teams_dagster.policy.embedding import EmbeddingUnavailable
 from tests.support.parquet import change

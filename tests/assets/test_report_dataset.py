@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.accounting import query_costs
-from assets.dataset import instruction_dataset
-from assets.generation import generated_instructions
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
+from assets.dataset.instruction_dataset import instruction_dataset
 from assets.policy import trained_policy
 from assets.report_dataset import MadeGeneration, dataset_results
-from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from teams_dagster.report.content import DatasetResults
 from teams_dagster.report.funnel import yield_funnel

@@ -19,7 +19,7 @@ from matplotlib.text import Text
 
 import teams_dagster
 from assets.comparison.asset import policy_comparison, read_policy_scores
-from assets.generation import generated_instructions
+from assets.dataset.generated_instructions import generated_instructions
 from assets.policy import load_policy, trained_policy
 from assets.seeds import seed_instructions
 from resources.language_models.offline.guide import proposal

@@ -14,15 +14,15 @@ import pytest
 
 from assets.accounting import query_costs
 from assets.adapter_settings import AdapterSettings
-from assets.checks.uniform_arm import arms_are_apart, arms_ask_the_same
-from assets.dataset import instruction_dataset
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
+from assets.dataset.instruction_dataset import instruction_dataset
 from assets.estimates import UNIFORM_PAID, estimate_run
-from assets.generation import generated_instructions
 from assets.policy import trained_policy
 from assets.report_dataset import MadeGeneration, dataset_results
-from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from assets.uniform_arm.adapter import settings_of
+from assets.uniform_arm.checks import arms_are_apart, arms_ask_the_same
 from assets.uniform_arm.dataset import uniform_dataset
 from assets.uniform_arm.instructions import uniform_instructions
 from assets.uniform_arm.responses import uniform_responses
