@@ -12,7 +12,7 @@ from pydantic import Field
 
 from assets.benchmarks import BenchmarkSettings, run_benchmarks, show_benchmarks
 from assets.columns import EVALUATION_SCORES, table_columns
-from assets.dataset import instruction_dataset
+from assets.dataset.instruction_dataset import instruction_dataset
 from assets.making import make_or_reuse
 from assets.materialize import OWNERS, AssetConfig
 from assets.models import MODEL, base_model, lora_model, qlora_model

@@ -9,9 +9,9 @@ import dagster as dg
 from pydantic import Field
 
 from assets.columns import WIN_RATES, table_columns
-from assets.dataset import instruction_dataset
+from assets.dataset.instruction_dataset import instruction_dataset
 from assets.evaluation import EvaluationConfig, evaluated_models, evaluated_versions
-from assets.making import NothingAnswered, make_or_reuse
+from assets.making import make_or_reuse
 from assets.materialize import OWNERS, output_of
 from assets.models import base_model, lora_model, qlora_model
 from assets.outcomes import outcome_facts, outcome_metadata
@@ -20,6 +20,7 @@ from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
 from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.core.text import interval, number
+from teams_dagster.dataset.failures import NothingAnswered
 from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.stored import read_examples
 from teams_dagster.evaluation.asking_judge import Contest, Judgement, judge_contests
@@ -39,7 +40,8 @@ from teams_dagster.evaluation.student_answers import (
 from teams_dagster.evaluation.win_rate import Compared, WinRate, win_rate
 from teams_dagster.instructions.requests import VERDICT
 from teams_dagster.llm import loop
-from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.context import CallContext
+from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.ordered import AHEAD
 from teams_dagster.llm.progress import Progress
 from teams_dagster.policy.query_forecast import SAMPLED, mean_bytes

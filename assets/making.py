@@ -12,14 +12,6 @@ from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.facts.base import UNANSWERED
 
 
-class NothingToRetry(ValueError):
-    """An output that was never finished has no failed questions."""
-
-
-class NothingAnswered(RuntimeError):
-    """A step that asked, and got no answer at all."""
-
-
 def make_or_reuse(
     context: dg.AssetExecutionContext,
     store: ArtefactStore,
@@ -94,12 +86,3 @@ def _make(
             except Exception as error:
                 warn(f"the read model could not be brought up to date: {error}")
         raise
-
-
-def refuse_silence(facts: dict[str, Any], asked: str, unanswered: int) -> None:
-    """A step whose every question failed has made nothing. Raises NothingAnswered."""
-    if unanswered and unanswered >= facts[asked]:
-        raise NothingAnswered(
-            f"none of {unanswered} questions got an answer; the ledger (llm_calls.error_kind, error_detail) says why."
-            " Make the models reachable and run the same step again: what was answered is kept"
-        )

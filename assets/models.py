@@ -9,7 +9,7 @@ from pydantic import Field
 
 from assets.adapter_settings import AdapterSettings
 from assets.columns import ADAPTERS, table_columns
-from assets.dataset import instruction_dataset
+from assets.dataset.instruction_dataset import instruction_dataset
 from assets.making import make_or_reuse
 from assets.materialize import MODELS_NEXT, OWNERS, AssetConfig
 from assets.training import train_in_script

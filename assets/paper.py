@@ -6,12 +6,12 @@ from dataclasses import asdict
 import dagster as dg
 
 from assets.columns import table_columns
-from assets.dataset import instruction_dataset
+from assets.dataset.instruction_dataset import instruction_dataset
 from assets.evaluation import evaluation_scores, privacy_audit
 from assets.judging import judged_win_rate
 from assets.making import make_or_reuse
 from assets.materialize import OWNERS, AssetConfig
-from assets.uniform_arm.scores import AGAINST_LORA, OWN_SIDE, uniform_scores
+from assets.uniform_arm.scores import uniform_scores
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import markdown_table
 from teams_dagster.core.text import NANO
@@ -30,11 +30,9 @@ from teams_dagster.evaluation.paper import (
     PaperValue,
     paper_rows,
 )
-from teams_dagster.evaluation.paper import (
-    paper_table as with_the_papers,
-)
+from teams_dagster.evaluation.paper import paper_table as with_the_papers
 from teams_dagster.evaluation.privacy import LOSS
-from teams_dagster.evaluation.scores import CHOICE, HELD_OUT
+from teams_dagster.evaluation.scores import AGAINST_LORA, CHOICE, HELD_OUT, OWN_SIDE
 from teams_dagster.evaluation.statistics import normal_interval
 from teams_dagster.evaluation.stored import (
     PAPER_TABLE,
@@ -45,6 +43,7 @@ from teams_dagster.evaluation.stored import (
 )
 from teams_dagster.report.paper import paper_cell
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
+from teams_dagster.store.facts.dataset import DatasetFacts
 from teams_dagster.store.tables import write_table
 
 READ = (TRAINED_ARM.dataset, "evaluation_scores", "judged_win_rate", "privacy_audit")
@@ -126,7 +125,7 @@ def _of_dataset(store: ArtefactStore, dataset: Artefact, adapter: str) -> Iterat
     """What the dataset of an adapter holds, and what it took."""
     arm = arm_of(dataset.manifest["asset_key"])
     card = DataCard.from_json(dataset.path(CARD).read_text(encoding="utf-8"))
-    inputs, generations = dataset.manifest["inputs"], dataset.facts["generations"]
+    inputs, generations = dataset.manifest["inputs"], dataset.read_facts(DatasetFacts).generations
     answered = [store.of_version(arm.responses, inputs[f"{arm.responses} {week}"], week) for week in generations]
     asked = expert_yield(store, answered)
     expert = asked.rewrites + asked.responses

@@ -9,6 +9,7 @@ from teams_dagster.ledger.database import LedgerError
 from teams_dagster.lineage.completeness import generation_faults
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.accounting import LineageFacts
+from teams_dagster.store.facts.dataset import ResponseFacts
 
 SHOWN = 10
 
@@ -30,7 +31,7 @@ def every_chain_is_complete(store: dg.ResourceParam[ArtefactStore], ledger: Ledg
         for responses in generations_of(store, "expert_responses"):
             partition = responses.manifest["partition_key"]
             faults += [f"generation {partition}: {fault}" for fault in generation_faults(store, opened, responses)]
-            samples += responses.facts["samples"]
+            samples += responses.read_facts(ResponseFacts).samples
     if faults:
         finding = f"{'; '.join(faults[:SHOWN])}. Restore the folders and the ledger database from a backup, or make the"
         return verdict(False, f"{finding} generation again", faults=faults[:SHOWN])

@@ -11,6 +11,7 @@ from teams_dagster.dataset.manifests import generated_for
 from teams_dagster.lineage.replay_generation import lineage_preview, replay_generation
 from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
 from teams_dagster.store.facts.accounting import LineageFacts
+from teams_dagster.store.facts.dataset import ResponseFacts
 from teams_dagster.store.verification import Verification
 
 LAST_GENERATION = dg.LastPartitionMapping()
@@ -59,7 +60,7 @@ def sample_lineage(
                     )
             _refuse(found, "stored fields are not what the ledger's answers give")
             facts = LineageFacts(
-                samples=sum(responses.facts["samples"] for responses in answered),
+                samples=sum(responses.read_facts(ResponseFacts).samples for responses in answered),
                 rows_verified=found.verified,
                 not_verified=found.not_verified,
             )

@@ -5,15 +5,14 @@ import dagster as dg
 from assets.adapter_settings import AdapterSettings
 from assets.columns import UNIFORM_ADAPTER, table_columns
 from assets.materialize import OWNERS, AssetConfig
-from assets.models import base_model, lora_model, train_adapter
-from assets.uniform_arm.dataset import uniform_dataset
+from assets.models import train_adapter
 from teams_dagster.dataset.arms import UNIFORM_ARM
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 
 @dg.asset(
     group_name="uniform_arm",
-    deps=[base_model, lora_model, uniform_dataset],
+    deps=["base_model", "lora_model", "uniform_dataset"],
     kinds={"huggingface", "torch"},
     owners=OWNERS,
     metadata=table_columns("models", UNIFORM_ADAPTER),

@@ -1,42 +1,26 @@
 """A generation of the uniform arm: the seeds of the trained policy's generation, and as many questions."""
 
-import math
-from collections.abc import AsyncGenerator, Collection, Iterator
-from dataclasses import dataclass, replace
-from itertools import count
-
 import dagster as dg
 
 from assets.columns import UNIFORM_TRANSITIONS, table_columns
-from assets.generation import Playing, generated_instructions, play_generation
-from assets.materialize import OWNERS, AssetConfig, output_of
+from assets.materialize import OWNERS, AssetConfig, materialization, output_of
+from assets.outcomes import OUTCOMES, outcome_facts
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
-from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import Asker, Role
-from teams_dagster.dataset.arms import UNIFORM_ARM
-from teams_dagster.dataset.generation import GenerationManifest
-from teams_dagster.dataset.manifests import read_manifest
-from teams_dagster.dataset.playing import generation_seeds, generation_world
-from teams_dagster.dataset.query_forecast import paces_of_generations
-from teams_dagster.environment.episodes import EpisodePlan
-from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose
-from teams_dagster.policy.baselines import UNIFORM, Uniform, baseline_version
-from teams_dagster.policy.comparison.equal_questions import MOST_ASKED, play_until_asked
-from teams_dagster.policy.query_forecast import UNTRAINED, Pace, rewriting, still_open
-from teams_dagster.pricing.forecast import Expected
-from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore, Output
-
-ROUND_STRIDE = 1_000_000
-"""How far the replicas of a seed's further episodes lie from those of its first: beyond any generation's."""
-
-STEADY = replace(UNTRAINED, rewrites=float(HORIZON), new_rewrites=float(HORIZON))
-"""What an episode is expected to ask before one was played: `none` is never chosen."""
+from teams_dagster.dataset.manifests import ROLES, check_as_begun
+from teams_dagster.dataset.playing import generation_facts, play_generation
+from teams_dagster.dataset.uniform import generation_beside, uniform_playing, uniform_questions
+from teams_dagster.environment.episodes import OPEN_EPISODES
+from teams_dagster.environment.recording import content_of
+from teams_dagster.llm.engine import CallContext
+from teams_dagster.report.preview_dataset import generation_preview
+from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.facts.dataset import GenerationFacts
 
 
 @dg.asset(
     group_name="uniform_arm",
-    deps=[generated_instructions],
+    deps=["generated_instructions"],
     partitions_def=GENERATIONS,
     kinds={"openai", "parquet"},
     owners=OWNERS,
@@ -52,96 +36,19 @@ def uniform_instructions(
     models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Play uniform beside the trained policy's generation of the same week, which must exist."""
-    beside = generation_beside(store, context.partition_key)
-
-    def expected() -> list[Expected]:
-        earlier = uniform_output(context.assets_def, config, beside).earlier(store)
-        return uniform_questions(store, beside, list(generation_seeds(store, beside.trained).values()), earlier)
-
-    def episodes(asker: Asker, width: int) -> AsyncGenerator[Episode]:
-        environment, _, seeds = generation_world(store, beside.trained, asker)
-        plans = uniform_plans(beside.manifest, seeds)
-        return play_until_asked(environment, Uniform(), plans, beside.questions, open_episodes=width)
-
-    total = uniform_episodes(beside, paces_of_generations(store, UNIFORM_ARM.instructions))
-    playing = Playing(beside.manifest, beside.inputs, expected, episodes, total, "episodes")
-    made = play_generation(context, config, store, models, playing)
-    return made._replace(metadata={**(made.metadata or {}), "questions_of_trained": beside.questions})
-
-
-@dataclass(frozen=True)
-class Beside:
-    """The trained policy's generation that a uniform one is played beside."""
-
-    trained: GenerationManifest
-    questions: int
-    """How many it asked: queries of its operations, rewrites and reviews, paid or reused."""
-
-    @property
-    def manifest(self) -> GenerationManifest:
-        """The same but for the policy."""
-        return replace(self.trained, policy_version=baseline_version(UNIFORM))
-
-    @property
-    def inputs(self) -> dict[str, str]:
-        """What the uniform generation is made from."""
-        return {
-            "generation": self.trained.version,
-            "policy": self.manifest.policy_version,
-            "questions": str(self.questions),
-        }
-
-
-def generation_beside(store: ArtefactStore, partition: str) -> Beside:
-    """The trained policy's generation of a week. Raises ArtefactMissing where it was not made yet."""
-    if not store.exists("generated_instructions", partition):
-        raise ArtefactMissing(
-            f"generation {partition} of the trained policy does not exist in {store.root}, and the uniform arm asks as"
-            f" many questions as that asked: materialise generated_instructions for {partition} first (job regenerate)"
-        )
-    generated = store.current("generated_instructions", partition)
-    return Beside(read_manifest(generated), generated.facts["questions"])
-
-
-def uniform_output(asset: dg.AssetsDefinition, config: AssetConfig, beside: Beside) -> Output:
-    """The output of a uniform generation, whether it was made yet or not."""
-    return output_of(asset, config, beside.inputs, settings={}, partition_key=beside.trained.partition_key)
-
-
-def uniform_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -> Iterator[EpisodePlan]:
-    """Rounds of one episode from each seed, without end: a further one asks for other answers."""
-    for number in count():
-        for seed_id, replica in manifest.replicas:
-            key = EpisodeKey(
-                root_seed=manifest.root_seed,
-                purpose=EpisodePurpose.GENERATE,
-                policy=UNIFORM_ARM.policy,
-                policy_version=manifest.policy_version,
-                seed_id=seed_id,
-                episode=number,
-                partition_key=manifest.partition_key,
-                replica=replica + number * ROUND_STRIDE,
-            )
-            yield EpisodePlan(key, seeds[seed_id])
-
-
-def uniform_questions(
-    store: ArtefactStore, beside: Beside, seeds: Collection[Instruction], earlier: Artefact | None
-) -> list[Expected]:
-    """What a uniform generation will ask: no more than its allowance, and one episode's that is cut short."""
-    paces = paces_of_generations(store, UNIFORM_ARM.instructions)
-    episodes = still_open(earlier, uniform_episodes(beside, paces))
-    most = {Role.EXPERT: beside.questions + HORIZON, Role.REVIEWER: (beside.questions + MOST_ASKED) // 2}
-    found = rewriting(Role.EXPERT, episodes, seeds, paces, STEADY)
-    return [_at_most(expected, most[expected.role]) for expected in found]
-
-
-def uniform_episodes(beside: Beside, paces: list[Pace]) -> int:
-    """How many episodes use its questions up, likely."""
-    asked = [pace.rewrites + pace.reviews for pace in paces or [STEADY]]
-    return math.ceil(beside.questions * len(asked) / sum(asked))
-
-
-def _at_most(expected: Expected, most: int) -> Expected:
-    """With a generation's own bound: its episodes may be more than those expected, its questions not."""
-    return replace(expected, least=min(expected.least, most), likely=min(expected.likely, most), most=most)
+    partition, log = context.partition_key, context.log.info
+    beside = generation_beside(store, partition)
+    inputs = beside.inputs
+    with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
+        if made.draft is not None:
+            check_as_begun(beside.manifest, models.identities(*ROLES))
+            where = CallContext(context.run.run_id, "uniform_instructions", partition)
+            output = output_of(context.assets_def, config, inputs, settings={}, partition_key=partition)
+            expected = uniform_questions(store, beside, output.earlier(store))
+            asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)
+            width = models.at_once(*ROLES, direct=OPEN_EPISODES)
+            play_generation(made.folder, where.run_id, uniform_playing(store, beside), asking, width=width, log=log)
+            facts = generation_facts(made.folder, outcome_facts(models, where)[OUTCOMES])
+            made.finish(content_of(made.folder / "transitions.parquet"), facts)
+    asked = {"questions_of_trained": beside.questions}
+    return made.result(GenerationFacts, lambda artefact: {**generation_preview(artefact), **asked})

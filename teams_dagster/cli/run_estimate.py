@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,33 +11,36 @@ import dagster as dg
 from assets.comparison.asset import comparison_inputs, policy_comparison
 from assets.comparison.config import ComparisonSettings
 from assets.comparison.estimate import comparison_questions
-from assets.generation import generated_instructions, generation_output, refuse_unfinished
+from assets.dataset.config import GenerationConfig, ResponsesConfig
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
 from assets.judging import JudgeConfig, judging_questions, made_before
-from assets.manifests import GenerationConfig, check_retry, identities_of, kept_manifest, never_finished, new_manifest
 from assets.materialize import AssetConfig, output_of, reusable
 from assets.policy import policy_inputs, policy_output, trained_policy
 from assets.policy_config import PolicyConfig
-from assets.responses import ResponsesConfig, expert_responses, refuse_unanswered, responses_output
 from assets.seeds import seed_instructions
-from assets.uniform_arm.instructions import (
-    STEADY,
-    generation_beside,
-    uniform_episodes,
-    uniform_instructions,
-    uniform_output,
-    uniform_questions,
-)
+from assets.uniform_arm.instructions import uniform_instructions
 from assets.uniform_arm.responses import uniform_responses
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Role
-from teams_dagster.dataset.generation import check_continuable
-from teams_dagster.dataset.manifests import prompt_versions, read_manifest
-from teams_dagster.dataset.playing import generation_policy, generation_seeds
+from teams_dagster.dataset.manifests import (
+    ROLES,
+    check_as_begun,
+    check_retry,
+    kept_manifest,
+    never_finished,
+    new_manifest,
+    read_manifest,
+    refuse_unfinished,
+)
+from teams_dagster.dataset.playing import generation_inputs, generation_policy, generation_seeds
 from teams_dagster.dataset.query_forecast import generation_questions, paces_of_generations, response_questions
+from teams_dagster.dataset.responses import refuse_unanswered
 from teams_dagster.dataset.sample import Example
-from teams_dagster.dataset.stored import read_examples
+from teams_dagster.dataset.stored import read_examples, responses_inputs
+from teams_dagster.dataset.uniform import STEADY, generation_beside, uniform_episodes, uniform_questions
 from teams_dagster.instructions.seed_splits import HELD_OUT_FROM, seed_clusters
 from teams_dagster.instructions.seeds import Seed, load_seeds
 from teams_dagster.instructions.stored_seeds import read_clusters, read_seeds, seed_inputs, seed_sources
@@ -96,13 +100,14 @@ class Walk:
             return []
         config = AssetConfig(**self.configs.get("uniform_instructions", {}))
         beside = generation_beside(self.store, self.partition_key)
-        earlier = uniform_output(uniform_instructions, config, beside).earlier(self.store)
+        output = output_of(uniform_instructions, config, beside.inputs, settings={}, partition_key=self.partition_key)
+        earlier = output.earlier(self.store)
         made = reusable(config, earlier)
         wanted = "uniform_instructions" in self.wanted
         if wanted and made is None:
-            check_continuable(beside.trained, prompt_versions(), identities_of(self.models))
+            check_as_begun(beside.trained, self.models.identities(*ROLES))
         texts = list(generation_seeds(self.store, beside.trained).values())
-        expected = [] if made else uniform_questions(self.store, beside, texts, earlier)
+        expected = [] if made else uniform_questions(self.store, beside, earlier)
         playing = Step("uniform_instructions", tuple(expected), made is not None)
         generated = made if wanted else self._stored("uniform_instructions", self.partition_key)
         if generated is not None:
@@ -160,24 +165,27 @@ class Walk:
         """The generation's output where it is known, its step, and that of its answers where it is not."""
         config = GenerationConfig(**self.configs.get("generated_instructions", {}))
         wanted = "generated_instructions" in self.wanted
-        manifest = kept_manifest(self.partition_key, config, self.store, self.models)
+        settings, identities = config.settings(), partial(self.models.identities, *ROLES)
+        manifest = kept_manifest(self.store, self.partition_key, settings, identities)
         if wanted:
-            check_retry(config)
+            check_retry(settings)
             if config.only_failed and manifest is None:
                 raise never_finished(self.partition_key)
         if wanted and manifest is None and seeds is not None and policy is not None:
-            manifest = new_manifest(self.partition_key, config, self.store, self.models, seeds, policy)
+            manifest = new_manifest(self.store, self.partition_key, settings, identities, seeds, policy)
         earlier, episodes, texts = None, min(config.seeds, len(library)), library
         if manifest is not None:
-            earlier = generation_output(generated_instructions, config, manifest).earlier(self.store)
+            inputs, week = generation_inputs(manifest), self.partition_key
+            output = output_of(generated_instructions, config, inputs, settings={}, partition_key=week)
+            earlier = output.earlier(self.store)
             policy = generation_policy(self.store, manifest)
             texts = list(generation_seeds(self.store, manifest).values())
             episodes = len(texts)
         made = reusable(config, earlier)
         if wanted and manifest is not None:
-            refuse_unfinished(config, manifest, earlier)
+            refuse_unfinished(settings, manifest, earlier)
             if made is None:
-                check_continuable(manifest, prompt_versions(), identities_of(self.models))
+                check_as_begun(manifest, identities())
         expected = [] if made else generation_questions(self.store, episodes, texts, policy, earlier)
         stated = last_pace(policy) if policy else UNTRAINED
         later = answering_later(episodes, texts, paces_of_generations(self.store), stated)
@@ -189,12 +197,14 @@ class Walk:
     def _responses(self, generated: Artefact, asset: dg.AssetsDefinition = expert_responses) -> Step:
         key = asset.key.to_user_string()
         config = ResponsesConfig(**self.configs.get(key, {}))
-        earlier = responses_output(asset, config, generated).earlier(self.store)
+        inputs, week = responses_inputs(generated), generated.manifest["partition_key"]
+        earlier = output_of(asset, config, inputs, settings={}, partition_key=week).earlier(self.store)
         made = reusable(config, earlier)
         if key in self.wanted:
-            refuse_unanswered(config, self.store, generated)
+            if config.only_failed:
+                refuse_unanswered(self.store, generated)
             if made is None:
-                check_continuable(read_manifest(generated), prompt_versions(), identities_of(self.models))
+                check_as_begun(read_manifest(generated), self.models.identities(*ROLES))
         expected = [] if made else response_questions(generated, earlier)
         return Step(key, tuple(expected), made is not None)
 

@@ -1,31 +1,167 @@
-"""The manifests of generations, as the store holds them."""
+"""Generations' manifests: written before the first question, followed ever after."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from teams_dagster.core.files import write_atomically
 from teams_dagster.core.operations import TEXT_OPERATIONS
-from teams_dagster.core.protocol import Role
+from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.dataset.arms import arm_of
-from teams_dagster.dataset.generation import GenerationManifest
+from teams_dagster.dataset.failures import NothingToRetry
+from teams_dagster.dataset.generation import (
+    GenerationChanged,
+    GenerationManifest,
+    check_continuable,
+    check_trained_for,
+    choose_seeds,
+    replicas_for,
+)
 from teams_dagster.instructions.prompts import prompt
+from teams_dagster.instructions.stored_seeds import read_seeds
+from teams_dagster.policy.stored import load_policy
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.seeds import SeedFacts
 
 MANIFEST = "generation.json"
-
 
 ROLES = (Role.EXPERT, Role.REVIEWER)
 """Who is asked for a generation's rewrites."""
 
+Identities = Callable[[], Mapping[Role, ModelIdentity]]
+"""Tells which model serves each of `ROLES`. Called only where that matters: a generation that is kept needs none."""
 
-def _path(store: ArtefactStore, partition: str) -> Path:
-    return store.place("generated_instructions", partition) / MANIFEST
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """What a generation is begun with."""
+
+    seeds: int
+    """Seeds drawn for it, at most."""
+    root_seed: int
+    latest_policy: bool
+    """Begin it again with the policy of now."""
+    fresh: bool
+    """Begin it again and buy new answers."""
+    foreign_policy: bool
+    """Let a policy that was trained with other kinds of models steer it."""
+    only_failed: bool
+    """Only ask again what failed in it."""
 
 
-def _begun(store: ArtefactStore, partition: str) -> GenerationManifest | None:
-    path = _path(store, partition)
-    return GenerationManifest.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
+def begin_generation(
+    store: ArtefactStore,
+    partition: str,
+    settings: GenerationSettings,
+    identities: Identities,
+    *,
+    log: Callable[[str], None],
+) -> GenerationManifest:
+    """The generation's manifest: as it was written, or written now, before the first question.
+
+    Raises NothingToRetry where only failed questions are wanted, and the generation was not begun or begins again.
+    """
+    check_retry(settings)
+    manifest = kept_manifest(store, partition, settings, identities, log=log)
+    if manifest is None:
+        if settings.only_failed:
+            raise never_finished(partition)
+        seeds, policy = store.current("seed_instructions"), store.current("trained_policy")
+        manifest = new_manifest(store, partition, settings, identities, seeds, policy)
+        write_atomically(_path(store, partition), manifest.to_json())
+    return manifest
+
+
+def check_retry(settings: GenerationSettings) -> None:
+    """Raises NothingToRetry where failed questions are wanted of a generation that is to begin again."""
+    if settings.only_failed and (settings.fresh or settings.latest_policy):
+        raise NothingToRetry("`only_failed` begins no generation: leave out `fresh` and `policy: latest` with it")
+
+
+def refuse_unfinished(settings: GenerationSettings, manifest: GenerationManifest, earlier: Artefact | None) -> None:
+    """Raises NothingToRetry where only failed questions are wanted of a generation that was never finished."""
+    if settings.only_failed and earlier is None:
+        raise never_finished(manifest.partition_key)
+
+
+def never_finished(partition: str) -> NothingToRetry:
+    """What to say of a generation without an output, when its failed questions are asked for."""
+    return NothingToRetry(
+        f"generation {partition} was never finished, so it has no failed questions: launch the job regenerate for it,"
+        " or give the partition of a generation that has unanswered questions"
+    )
+
+
+def kept_manifest(
+    store: ArtefactStore,
+    partition: str,
+    settings: GenerationSettings,
+    identities: Identities,
+    *,
+    log: Callable[[str], None] = lambda _: None,
+) -> GenerationManifest | None:
+    """The manifest that a generation was begun with, where it goes on with that; None where it begins (again)."""
+    begun = _begun(store, partition)
+    if begun and not settings.fresh and not settings.latest_policy:
+        return begun
+    if begun and settings.fresh and begun.fresh and _can_go_on(begun, store, identities):
+        log("the fresh generation that was begun before goes on; it is not begun yet again")
+        return begun
+    return None
+
+
+def new_manifest(
+    store: ArtefactStore,
+    partition: str,
+    settings: GenerationSettings,
+    identities: Identities,
+    seeds: Artefact,
+    policy: Artefact,
+) -> GenerationManifest:
+    """The manifest of a generation that begins with these seeds and this policy. Raises PolicyFromOtherModels."""
+    begun = _begun(store, partition)
+    origin, served = load_policy(policy).origin, identities()
+    check_trained_for(
+        trained=(origin.instructor, origin.reviewer), used=tuple(served.values()), allowed=settings.foreign_policy
+    )
+    fresh = (begun.fresh if begun else 0) + settings.fresh
+    others = [other for other in _manifests(store) if other.partition_key != partition]
+    chosen = choose_seeds([s.seed_id for s in read_seeds(seeds)], settings.seeds, settings.root_seed, partition)
+    return GenerationManifest(
+        partition_key=partition,
+        policy_version=policy.data_version,
+        seeds_version=seeds.data_version,
+        replicas=replicas_for(chosen, others, fresh, own=dict(begun.replicas) if begun else {}),
+        prompt_versions=tuple(sorted(prompt_versions().items())),
+        models=tuple(_by_name(served).items()),
+        root_seed=settings.root_seed,
+        fresh=fresh,
+    )
+
+
+def check_as_begun(manifest: GenerationManifest, identities: Mapping[Role, ModelIdentity]) -> None:
+    """Refuse to finish a generation with other prompts or models than it was begun with. Raises GenerationChanged."""
+    check_continuable(manifest, prompt_versions(), _by_name(identities))
+
+
+def kept_from_before(store: ArtefactStore, manifest: GenerationManifest, settings: GenerationSettings) -> str:
+    """What a generation keeps from when it was begun though it is set otherwise now; empty when nothing is."""
+    seeds = store.current("seed_instructions")
+    kept = {
+        "seeds": (manifest.seeds_version, seeds.data_version),
+        "policy": (manifest.policy_version, store.current("trained_policy").data_version),
+        "number of seeds": (len(manifest.replicas), min(settings.seeds, seeds.read_facts(SeedFacts).seeds)),
+        "root seed": (manifest.root_seed, settings.root_seed),
+    }
+    changed = [name for name, (then, now) in kept.items() if then != now]
+    if not changed:
+        return ""
+    return (
+        f"generation {manifest.partition_key} keeps the {', '.join(changed)} it was begun with, not the present ones."
+        " To begin it again with those, run generated_instructions with `policy: latest` (teams demo --latest)"
+    )
 
 
 def read_manifest(generated: Artefact) -> GenerationManifest:
@@ -39,12 +175,38 @@ def generated_for(store: ArtefactStore, responses: Artefact) -> Artefact:
     return store.of_version(key, responses.manifest["inputs"][key], partition)
 
 
+def prompt_versions() -> dict[str, str]:
+    """The version of every prompt that a generation asks with, by its name."""
+    asked = [*(operation.value for operation in TEXT_OPERATIONS), "review", "respond"]
+    return {name: prompt(name).version for name in asked}
+
+
+def _path(store: ArtefactStore, partition: str) -> Path:
+    return store.place("generated_instructions", partition) / MANIFEST
+
+
+def _begun(store: ArtefactStore, partition: str) -> GenerationManifest | None:
+    path = _path(store, partition)
+    return GenerationManifest.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
 def _manifests(store: ArtefactStore) -> Iterator[GenerationManifest]:
     for path in sorted(store.place("generated_instructions").glob(f"*/{MANIFEST}")):
         yield GenerationManifest.from_json(path.read_text(encoding="utf-8"))
 
 
-def prompt_versions() -> dict[str, str]:
-    """The version of every prompt that a generation asks with, by its name."""
-    asked = [*(operation.value for operation in TEXT_OPERATIONS), "review", "respond"]
-    return {name: prompt(name).version for name in asked}
+def _can_go_on(begun: GenerationManifest, store: ArtefactStore, identities: Identities) -> bool:
+    """Whether a generation was interrupted, before its answers were bought, and can be finished as it was begun."""
+    answered = store.all_of("expert_responses", begun.partition_key)
+    if any(read_manifest(generated_for(store, responses)) == begun for responses in answered):
+        return False
+    try:
+        check_as_begun(begun, identities())
+    except GenerationChanged:
+        return False
+    return True
+
+
+def _by_name(identities: Mapping[Role, ModelIdentity]) -> dict[str, ModelIdentity]:
+    """As manifests write it: plain role names."""
+    return {role.value: identity for role, identity in identities.items()}

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -16,9 +15,11 @@ from teams_dagster.dataset.card import DataCard
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.dataset.provenance import LINEAGE, Generation, write_provenance
+from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.ledger.costs import cost_of_requests, costs_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts, ResponseFacts
 from teams_dagster.store.facts.seeds import SeedFacts
 
 BIASES = ("The texts are synthetic: they hold the errors and the views of the models that wrote them.",)
@@ -72,7 +73,7 @@ def write_lineage(folder: Path, members: Path, generations: Sequence[AnsweredGen
 def data_card(
     arm: Arm,
     version: str,
-    facts: dict[str, Any],
+    facts: DatasetFacts,
     generations: Sequence[AnsweredGeneration],
     ledger: Ledger,
     evaluation_sets: Sequence[str],
@@ -94,17 +95,23 @@ def data_card(
         seed_files=tuple((library.source, library.sha256) for library in seeds),
         seeds_used=len({seed_id for manifest in manifests for seed_id, _ in manifest.replicas}),
         seeds_refused=_refused(libraries),
-        generations=tuple(facts["generations"]),
-        examples=facts["examples"],
-        dropped=facts["dropped"],
+        generations=tuple(facts.generations),
+        examples={split: facts.examples[split] for split in SPLITS},
+        dropped=facts.dropped,
         models={role: tuple(found) for role, found in models.items()},
         policy_versions=tuple(dict.fromkeys(manifest.policy_version for manifest in manifests)),
-        queries=sum(g.generated.facts["questions"] + g.responses.facts["samples"] for g in generations),
+        queries=sum(_queries(generation) for generation in generations),
         cost_nano_usd=cost_of_requests(ledger, _requests(generations)),
         evaluation_sets=tuple(evaluation_sets),
         biases=BIASES,
         limits=arm.limits + LIMITS + (OFFLINE_LIMITS if any(i.provider == "offline" for _, i in identities) else ()),
     )
+
+
+def _queries(generation: AnsweredGeneration) -> int:
+    """Rewrites, reviews and answers of a generation, paid or reused."""
+    asked = generation.generated.read_facts(GenerationFacts).questions
+    return asked + generation.responses.read_facts(ResponseFacts).samples
 
 
 def _refused(libraries: Sequence[Artefact]) -> dict[str, int]:

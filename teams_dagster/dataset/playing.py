@@ -1,27 +1,39 @@
-"""A generation: its world, its episodes, and what came of them."""
+"""A generation: its world, its episodes, what is written down of them, and what came of them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from teams_dagster.core.files import write_atomically
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Asker, Role
 from teams_dagster.dataset.arms import TRAINED_ARM
+from teams_dagster.dataset.failures import refuse_silence
 from teams_dagster.dataset.generation import GenerationManifest
-from teams_dagster.environment.episodes import EpisodePlan
-from teams_dagster.environment.state import EpisodeKey, EpisodePurpose
+from teams_dagster.dataset.manifests import MANIFEST
+from teams_dagster.environment.episodes import EpisodePlan, stream_episodes
+from teams_dagster.environment.recording import EpisodeTables
+from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.novelty import Pool
+from teams_dagster.instructions.stored_prompts import write_prompts
 from teams_dagster.instructions.stored_seeds import read_seeds
+from teams_dagster.llm import loop
+from teams_dagster.llm.engine import Engine
+from teams_dagster.llm.progress import Progress
 from teams_dagster.policy.checkpoint import Checkpoint
-from teams_dagster.policy.query_forecast import ASKING, asking_of
+from teams_dagster.policy.query_forecast import asking_of
 from teams_dagster.policy.stored import load_policy, policy_seeds
-from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
-from teams_dagster.store.facts.base import UNANSWERED
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.dataset import GenerationFacts, OperationCounts
+from teams_dagster.store.tables import write_table
 
 FAILED = "failed"
 """The cause of a transition whose question got no answer."""
@@ -70,6 +82,103 @@ def episode_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -
         yield EpisodePlan(key, seeds[seed_id])
 
 
+@dataclass(frozen=True)
+class Playing:
+    """How a generation of either arm is played."""
+
+    manifest: GenerationManifest
+    episodes: Callable[[Asker, int], AsyncGenerator[Episode]]
+    """Its episodes in their order, given whom to ask and how many may be open at once."""
+    total: int
+    """How many there will be, likely."""
+    counted: str
+    """What its progress calls them."""
+
+
+def trained_playing(store: ArtefactStore, manifest: GenerationManifest) -> Playing:
+    """The trained policy's generation: one episode from each of its seeds."""
+
+    def episodes(asker: Asker, width: int) -> AsyncGenerator[Episode]:
+        environment, checkpoint, seeds = generation_world(store, manifest, asker)
+        return stream_episodes(environment, checkpoint.actor(), episode_plans(manifest, seeds), open_episodes=width)
+
+    return Playing(manifest, episodes, len(manifest.replicas), "seeds")
+
+
+def play_generation(
+    folder: Path,
+    run_id: str,
+    playing: Playing,
+    asking: AbstractAsyncContextManager[Engine],
+    *,
+    width: int,
+    log: Callable[[str], None],
+) -> None:
+    """Play a generation and write it into `folder`: its tables, the prompts and its manifest.
+
+    Args:
+        folder: Where the tables `transitions`, `instructions`, `generations` and `prompt_templates` are written.
+        run_id: The run that each row names.
+        playing: The generation.
+        asking: Opens whom it asks.
+        width: Episodes that may be open at once.
+        log: Told of the progress.
+    """
+    loop.run(_record(folder, run_id, playing, asking, width, log))
+    write_prompts(folder, run_id)
+    write_table(folder, "generations", [_generation_row(playing.manifest, run_id)])
+    write_atomically(folder / MANIFEST, playing.manifest.to_json())
+
+
+async def _record(
+    folder: Path,
+    run_id: str,
+    playing: Playing,
+    asking: AbstractAsyncContextManager[Engine],
+    width: int,
+    log: Callable[[str], None],
+) -> None:
+    async with (
+        asking as engine,
+        Progress(playing.total, playing.counted, engine.tallies, log, kept="instructions accepted") as progress,
+    ):
+        with EpisodeTables(folder, run_id) as tables:
+            async with aclosing(playing.episodes(engine, width)) as episodes:
+                async for episode in episodes:
+                    tables.record([episode])
+                    progress.done(episode.accepted)
+
+
+def generation_facts(folder: Path, outcomes: Mapping[str, dict[str, Any]]) -> GenerationFacts:
+    """What came of the generation in `folder`; `outcomes` are those of its queries on the ledger, by purpose.
+
+    Raises NothingAnswered where every query failed.
+    """
+    columns = ["operation", "accepted", "eliminated_by", "verdict", "failure", "queries"]
+    rows = pq.read_table(folder / "transitions.parquet", columns=columns)
+    chosen: Counter[str] = Counter()
+    accepted: Counter[str] = Counter()
+    causes: dict[str, int] = {}
+    for row in rows.to_pylist():
+        chosen[row["operation"]] += 1
+        accepted[row["operation"]] += row["accepted"]
+        if not row["accepted"]:
+            cause = _cause(row)
+            causes[cause] = causes.get(cause, 0) + 1
+    facts = GenerationFacts(
+        transitions=rows.num_rows,
+        accepted=accepted.total(),
+        questions=sum(rows["queries"].to_pylist()),
+        operations={name: OperationCounts(chosen=count, accepted=accepted[name]) for name, count in chosen.items()},
+        not_accepted=causes,
+        unanswered=causes.get(FAILED, 0),
+        asking=asking_of(folder / "transitions.parquet"),
+        outcomes=dict(outcomes),
+    )
+    refuse_silence(facts.questions, facts.unanswered)
+    return facts
+
+
 def _generation_row(manifest: GenerationManifest, run_id: str) -> dict[str, object]:
     return {
         "generation_version": manifest.version,
@@ -81,29 +190,6 @@ def _generation_row(manifest: GenerationManifest, run_id: str) -> dict[str, obje
         "fresh": manifest.fresh,
         "manifest": manifest.to_json(),
         "run_id": run_id,
-    }
-
-
-def _count(draft: Draft) -> dict[str, Any]:
-    columns = ["operation", "accepted", "eliminated_by", "verdict", "failure", "queries"]
-    rows = pq.read_table(draft.folder / "transitions.parquet", columns=columns)
-    operations: dict[str, dict[str, int]] = {}
-    causes: dict[str, int] = {}
-    for row in rows.to_pylist():
-        counts = operations.setdefault(row["operation"], {"chosen": 0, "accepted": 0})
-        counts["chosen"] += 1
-        counts["accepted"] += row["accepted"]
-        if not row["accepted"]:
-            cause = _cause(row)
-            causes[cause] = causes.get(cause, 0) + 1
-    return {
-        "transitions": rows.num_rows,
-        "accepted": sum(counts["accepted"] for counts in operations.values()),
-        "questions": sum(rows["queries"].to_pylist()),
-        "operations": operations,
-        "not_accepted": causes,
-        UNANSWERED: causes.get(FAILED, 0),
-        ASKING: asking_of(draft.folder / "transitions.parquet"),
     }
 
 

@@ -8,6 +8,8 @@ from itertools import islice
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.arms import TRAINED_ARM
+from teams_dagster.dataset.generation import GenerationManifest
+from teams_dagster.dataset.playing import generation_policy, generation_seeds
 from teams_dagster.dataset.stored import accepted_of
 from teams_dagster.policy.query_forecast import (
     SAMPLED,
@@ -21,6 +23,7 @@ from teams_dagster.policy.query_forecast import (
 )
 from teams_dagster.pricing.forecast import Expected
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.dataset import GenerationFacts
 
 
 def generation_questions(
@@ -35,6 +38,14 @@ def generation_questions(
     return rewriting(Role.EXPERT, still_open(earlier, episodes), seeds, paces_of_generations(store), stated)
 
 
+def begun_generation_questions(
+    store: ArtefactStore, manifest: GenerationManifest, earlier: Artefact | None
+) -> list[Expected]:
+    """What a generation that was begun will ask; where it was made `earlier`, what failed then."""
+    seeds, policy = generation_seeds(store, manifest), generation_policy(store, manifest)
+    return generation_questions(store, len(seeds), list(seeds.values()), policy, earlier)
+
+
 def paces_of_generations(store: ArtefactStore, key: str = TRAINED_ARM.instructions) -> list[Pace]:
     """What the episodes of an arm's generations so far asked."""
     return paces_of(store.current(key, partition) for partition in store.partitions(key))
@@ -42,6 +53,6 @@ def paces_of_generations(store: ArtefactStore, key: str = TRAINED_ARM.instructio
 
 def response_questions(generated: Artefact, earlier: Artefact | None) -> list[Expected]:
     """What answering a generation will ask: its accepted instructions, less those answered `earlier`."""
-    count = still_open(earlier, generated.facts["accepted"])
+    count = still_open(earlier, generated.read_facts(GenerationFacts).accepted)
     sample = [accepted.instruction for accepted in islice(accepted_of(generated), SAMPLED)]
     return answering(count, count, count, sample)

@@ -70,7 +70,7 @@ def read_steps(dataset: Artefact) -> dict[str, int]:
     return {row["sample_id"]: len(row["operations"]) for row in rows}
 
 
-def _all_seeds(store: ArtefactStore) -> list[Seed]:
+def all_seeds(store: ArtefactStore) -> list[Seed]:
     """The seeds of every seed file so far, earlier files first, so that an old seed keeps its side."""
     return [seed for library in store.all_of("seed_instructions") for seed in read_seeds(library)]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from teams_dagster.core.operations import Operation
 from teams_dagster.dataset.manifests import generated_for
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.dataset import GenerationFacts, ResponseFacts
 
 PAPER = 2.0
 
@@ -42,12 +43,15 @@ def expert_yield(store: ArtefactStore, answered: Iterable[Artefact]) -> Yield:
     """What became of the expert's answers in the generations that `answered` are the answers of."""
     total = Yield(0, 0, 0, 0)
     for responses in answered:
-        asked = generated_for(store, responses).facts["operations"]
+        asked, answers = (
+            generated_for(store, responses).read_facts(GenerationFacts).operations,
+            responses.read_facts(ResponseFacts),
+        )
         rewrites = {name: counts for name, counts in asked.items() if name != Operation.NONE.value}
         total = Yield(
-            total.rewrites + sum(counts["chosen"] for counts in rewrites.values()),
-            total.accepted_rewrites + sum(counts["accepted"] for counts in rewrites.values()),
-            total.responses + responses.facts["samples"],
-            total.kept + responses.facts["kept"],
+            total.rewrites + sum(counts.chosen for counts in rewrites.values()),
+            total.accepted_rewrites + sum(counts.accepted for counts in rewrites.values()),
+            total.responses + answers.samples,
+            total.kept + answers.kept,
         )
     return total

@@ -15,6 +15,7 @@ from teams_dagster.report import content
 from teams_dagster.report.costs import read_costs
 from teams_dagster.report.funnel import yield_funnel
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts, ResponseFacts
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,11 +52,11 @@ def dataset_results(store: ArtefactStore, generations: list[MadeGeneration]) -> 
     """The dataset, how it came about, and a few of its samples."""
     dataset = store.current("instruction_dataset")
     if not generations:
-        return content.DatasetResults(examples=dataset.facts["examples"])
+        return content.DatasetResults(examples=dataset.read_facts(DatasetFacts).examples)
     with _views(dataset, generations) as tables:
         return content.DatasetResults(
-            examples=dataset.facts["examples"],
-            funnel=yield_funnel(store, [g.responses for g in generations], dataset.facts["dropped"]),
+            examples=dataset.read_facts(DatasetFacts).examples,
+            funnel=yield_funnel(store, [g.responses for g in generations], dataset.read_facts(DatasetFacts).dropped),
             operations=tuple(_operations(tables)),
             lengths=tuple(_lengths(tables)),
             diversity_by_step=_diversity(_texts_by_step(tables)),
@@ -133,7 +134,8 @@ def _generations(
         nano_usd, unpriced = costs.get(generation.partition, (0, 0))
         yield content.GenerationResults(
             generation.partition,
-            generation.generated.facts["questions"] + generation.responses.facts["samples"],
+            generation.generated.read_facts(GenerationFacts).questions
+            + generation.responses.read_facts(ResponseFacts).samples,
             nano_usd,
             unpriced,
             count,

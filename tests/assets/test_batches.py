@@ -10,9 +10,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.generation import generated_instructions
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
 from assets.policy import trained_policy
-from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from assets.uniform_arm.instructions import uniform_instructions
 from teams_dagster.automation import AD_HOC, CONTINUES, PARTITION, collect_batches, regenerate, uniform_arm

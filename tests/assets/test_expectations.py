@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from assets.comparison.asset import policy_comparison
-from assets.generation import generated_instructions
+from assets.dataset.generated_instructions import generated_instructions
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.environment.state import HORIZON

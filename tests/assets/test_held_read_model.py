@@ -7,9 +7,9 @@ from pathlib import Path
 import duckdb
 
 from assets.accounting.query_costs import query_costs
-from assets.dataset import instruction_dataset
-from assets.generation import generated_instructions
-from assets.responses import expert_responses
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
+from assets.dataset.instruction_dataset import instruction_dataset
 from teams_dagster.definitions import definitions
 from teams_dagster.settings import find_root, load_settings
 from teams_dagster.store.read_model import UP_TO_DATE

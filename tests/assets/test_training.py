@@ -16,7 +16,7 @@ import dagster as dg
 import pytest
 
 from assets.adapter_settings import AdapterSettings, SettingsRefused
-from assets.dataset import instruction_dataset
+from assets.dataset.instruction_dataset import instruction_dataset
 from assets.model_jobs import merge_adapter, push_to_hub
 from assets.models import base_model, lora_model, qlora_model
 from resources.ledger import LedgerConnection

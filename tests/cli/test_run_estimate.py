@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from assets.comparison.asset import policy_comparison
-from assets.generation import generated_instructions
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
 from assets.policy import trained_policy
-from assets.responses import expert_responses
 from resources.language_models.offline.model import OfflineModel
 from teams_dagster.cli.run_estimate import RunEstimate, Walk, estimate_run
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Purpose, Request

@@ -8,11 +8,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from assets.dataset import instruction_dataset
-from assets.generation import generated_instructions
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
+from assets.dataset.instruction_dataset import instruction_dataset
 from assets.partitions import GENERATIONS
 from assets.policy import trained_policy
-from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from tests.support.project import Project
 

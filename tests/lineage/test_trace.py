@@ -12,9 +12,9 @@ import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
-from assets.dataset import instruction_dataset
-from assets.generation import generated_instructions
-from assets.responses import expert_responses
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
+from assets.dataset.instruction_dataset import instruction_dataset
 from teams_dagster.cli import main
 from teams_dagster.definitions import definitions
 from teams_dagster.lineage.forward import KINDS, touched_by

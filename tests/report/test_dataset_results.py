@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.accounting.query_costs import query_costs
-from assets.dataset import instruction_dataset
-from assets.generation import generated_instructions
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
+from assets.dataset.instruction_dataset import instruction_dataset
 from assets.policy import trained_policy
-from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from teams_dagster.report.content import DatasetResults
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results

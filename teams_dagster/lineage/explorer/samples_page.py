@@ -11,6 +11,7 @@ from teams_dagster.lineage.explorer.interning import ExplorerError
 from teams_dagster.lineage.explorer.page import ExplorerFacts, write_explorer
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.accounting import LineageFacts
+from teams_dagster.store.facts.dataset import ResponseFacts
 
 EXPLORER = "explorer.html"
 
@@ -44,7 +45,7 @@ def _choice(store: ArtefactStore) -> tuple[list[str], list[str] | None]:
     room, chosen, left_out = MOST_SAMPLES, [], []
     for partition in reversed(store.partitions("expert_responses")):
         responses = store.current("expert_responses", partition)
-        room -= responses.facts["samples"]
+        room -= responses.read_facts(ResponseFacts).samples
         (chosen if room >= 0 else left_out).append(responses)
     if not left_out:
         return [], None

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.accounting.sample_lineage import sample_lineage
-from assets.generation import generated_instructions
-from assets.responses import expert_responses
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
 from teams_dagster.policy.checkpoint import Checkpoint, FeaturesChanged
 from teams_dagster.policy.embedding import EmbeddingUnavailable
 from tests.support.parquet import change

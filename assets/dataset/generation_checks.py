@@ -11,6 +11,7 @@ from teams_dagster.dataset.manifests import generated_for
 from teams_dagster.dataset.stored import generations_of
 from teams_dagster.ledger.costs import answered_requests
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.dataset import GenerationFacts, ResponseFacts
 
 LEAST_ACCEPTED = 0.05
 """Below this share of accepted rewrites, a generation buys mostly nothing."""
@@ -19,10 +20,6 @@ LEAST_KEPT = 0.5
 """Below this share of kept answers, the expert or its instructions are broken."""
 
 AT_ONCE = 10_000
-
-
-def _named(artefacts: list[Artefact]) -> str:
-    return ", ".join(artefact.manifest["partition_key"] for artefact in artefacts)
 
 
 @dg.asset_check(
@@ -35,15 +32,16 @@ def _named(artefacts: list[Artefact]) -> str:
 def rewrites_are_accepted(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """Next to nothing accepted means a broken expert, reviewer or policy: stop before answers are bought."""
     generations = generations_of(store, "generated_instructions")
-    poor = [g for g in generations if g.facts["accepted"] < LEAST_ACCEPTED * max(1, g.facts["transitions"])]
+    facts = {g.manifest["partition_key"]: g.read_facts(GenerationFacts) for g in generations}
+    poor = {week: f for week, f in facts.items() if f.accepted < LEAST_ACCEPTED * max(1, f.transitions)}
     if poor:
         return verdict(
             False,
-            f"generations {_named(poor)}: fewer than {LEAST_ACCEPTED:.0%} of the transitions were accepted; the asset's"
-            " metadata says why not. Look at a few answers on the ledger before asking for more",
-            causes=[g.facts["not_accepted"] for g in poor],
+            f"generations {', '.join(poor)}: fewer than {LEAST_ACCEPTED:.0%} of the transitions were accepted; the"
+            " asset's metadata says why not. Look at a few answers on the ledger before asking for more",
+            causes=[each.not_accepted for each in poor.values()],
         )
-    return verdict(True, f"{len(generations)} generations, {sum(g.facts['accepted'] for g in generations)} accepted")
+    return verdict(True, f"{len(facts)} generations, {sum(each.accepted for each in facts.values())} accepted")
 
 
 @dg.asset_check(
@@ -81,10 +79,10 @@ def every_instruction_has_a_sample(store: dg.ResourceParam[ArtefactStore]) -> dg
     """Asked = kept + each named cause."""
     wrong = []
     for responses in generations_of(store, "expert_responses"):
-        partition, facts = responses.manifest["partition_key"], responses.facts
-        accepted = generated_for(store, responses).facts["accepted"]
-        if accepted != facts["samples"] or facts["samples"] != facts["kept"] + sum(facts["refused"].values()):
-            wrong.append(f"{partition}: {accepted} accepted, {facts['samples']} samples, {facts['kept']} kept")
+        partition, facts = responses.manifest["partition_key"], responses.read_facts(ResponseFacts)
+        accepted = generated_for(store, responses).read_facts(GenerationFacts).accepted
+        if accepted != facts.samples or facts.samples != facts.kept + sum(facts.refused.values()):
+            wrong.append(f"{partition}: {accepted} accepted, {facts.samples} samples, {facts.kept} kept")
     return verdict(not wrong, "; ".join(wrong) or "samples add up in every generation")
 
 
@@ -98,11 +96,12 @@ def every_instruction_has_a_sample(store: dg.ResourceParam[ArtefactStore]) -> dg
 def answers_are_kept(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A wrong template or an overcautious model shows itself as refusals."""
     generations = generations_of(store, "expert_responses")
-    poor = [g for g in generations if g.facts["kept"] < LEAST_KEPT * max(1, g.facts["samples"])]
+    facts = {g.manifest["partition_key"]: g.read_facts(ResponseFacts) for g in generations}
+    poor = {week: f for week, f in facts.items() if f.kept < LEAST_KEPT * max(1, f.samples)}
     return verdict(
         not poor,
-        f"generations {_named(poor)}: fewer than {LEAST_KEPT:.0%} of the answers were kept"
+        f"generations {', '.join(poor)}: fewer than {LEAST_KEPT:.0%} of the answers were kept"
         if poor
-        else f"{sum(g.facts['kept'] for g in generations)} answers kept",
-        refused=[g.facts["refused"] for g in poor or generations],
+        else f"{sum(each.kept for each in facts.values())} answers kept",
+        refused=[each.refused for each in (poor or facts).values()],
     )

@@ -8,6 +8,7 @@ from teams_dagster.dataset.arms import TRAINED_ARM, UNIFORM_ARM
 from teams_dagster.dataset.manifests import read_manifest
 from teams_dagster.dataset.stored import generations_of
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.dataset import GenerationFacts
 
 LEFT_UNASKED = 1
 """A rewrite and its review are not divided: the last question may stay unasked."""
@@ -28,7 +29,7 @@ def arms_ask_the_same(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckRe
     for uniform in generations_of(store, UNIFORM_ARM.instructions):
         partition = uniform.manifest["partition_key"]
         trained = store.current(TRAINED_ARM.instructions, partition)
-        asked = (trained.facts["questions"], uniform.facts["questions"])
+        asked = (trained.read_facts(GenerationFacts).questions, uniform.read_facts(GenerationFacts).questions)
         figures[partition] = {"trained": asked[0], "uniform": asked[1]}
         if not 0 <= asked[0] - asked[1] <= LEFT_UNASKED:
             said.append(f"{partition}: the trained policy asked {asked[0]} questions, uniform {asked[1]}")

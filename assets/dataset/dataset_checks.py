@@ -4,13 +4,14 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.check_results import needs_output, not_applicable, not_run, verdict, warning
-from assets.dataset import FILES
+from teams_dagster.dataset.folder import FILES
 from teams_dagster.dataset.quality.duplicates import find_repetition
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.dataset.stored import NOTHING_KEPT, examples_in, generations_of, read_examples, read_samples
 from teams_dagster.instructions.near_duplicates import same_text_key
 from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.facts.dataset import DatasetFacts
 
 MOST_REPEATED = 0.5
 """Above this share of kept samples that the dataset holds already, half of a generation's money bought nothing."""
@@ -75,7 +76,7 @@ def files_are_whole(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResu
     counts = {split: pq.read_metadata(dataset.path(f"{FILES}/{split}.parquet")).num_rows for split in SPLITS}
     changed = dataset.changed_files()
     return verdict(
-        not changed and counts == dataset.facts["examples"],
+        not changed and counts == dataset.read_facts(DatasetFacts).examples,
         f"changed since they were written: {', '.join(changed)}" if changed else f"{sum(counts.values())} examples",
     )
 

@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from assets.columns import LINEAGE as COLUMN_LINEAGE
-from assets.dataset import instruction_dataset
-from assets.generation import generated_instructions
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
+from assets.dataset.instruction_dataset import instruction_dataset
 from assets.policy import trained_policy
-from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from teams_dagster.cli import main
 from teams_dagster.dataset.card import CARD

@@ -1,4 +1,4 @@
-"""Checks that no sample of the dataset is taken from what models are scored on."""
+"""Checks that no sample is taken from what models are scored on."""
 
 from collections.abc import Iterator
 
@@ -9,8 +9,8 @@ from teams_dagster.instructions.ngrams import NGRAM_WORDS, PARAPHRASE_WORDS
 from teams_dagster.store.artefact_store import Artefact
 
 
-def _samples(artefact: Artefact) -> Iterator[StoredText]:
-    for example in examples_in(artefact):
+def _samples(dataset: Artefact) -> Iterator[StoredText]:
+    for example in examples_in(dataset):
         yield StoredText(example.sample_id, (example.instruction.text, example.instruction.input, example.response))
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from assets.checks.dataset import dataset_is_up_to_date
-from assets.dataset import instruction_dataset
-from assets.generation import generated_instructions
+from assets.dataset.dataset_checks import dataset_is_up_to_date
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
+from assets.dataset.instruction_dataset import instruction_dataset
 from assets.policy import trained_policy
-from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from resources.language_models.offline.model import OfflineModel
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Purpose, Request
@@ -180,7 +180,7 @@ def test_a_retry_does_not_finish_what_was_killed_early(project: Project, monkeyp
         raise RuntimeError("killed")
 
     with monkeypatch.context() as patched:
-        patched.setattr("assets.generation._generate", killed)
+        patched.setattr("assets.dataset.generated_instructions.play_generation", killed)
         assert not project.make(generated_instructions, week=WEEK)
     asked = project.calls
     assert not retry_failed(project)

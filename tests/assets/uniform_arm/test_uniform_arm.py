@@ -14,13 +14,13 @@ import pytest
 
 from assets.accounting.query_costs import query_costs
 from assets.adapter_settings import AdapterSettings
-from assets.checks.uniform_arm import arms_are_apart, arms_ask_the_same
-from assets.dataset import instruction_dataset
-from assets.generation import generated_instructions
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
+from assets.dataset.instruction_dataset import instruction_dataset
 from assets.policy import trained_policy
-from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from assets.uniform_arm.adapter import settings_of
+from assets.uniform_arm.checks import arms_are_apart, arms_ask_the_same
 from assets.uniform_arm.dataset import uniform_dataset
 from assets.uniform_arm.instructions import uniform_instructions
 from assets.uniform_arm.responses import uniform_responses

@@ -1,0 +1,49 @@
+"""Run configuration of generations and of the answers to them."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from assets.materialize import AssetConfig
+from teams_dagster.dataset.manifests import GenerationSettings
+
+
+class GenerationConfig(AssetConfig):
+    """What a generation is begun with. Once begun, its manifest rules."""
+
+    seeds: int = Field(
+        default=240, ge=1, description="Seeds of this generation, drawn for it; all when there are fewer."
+    )
+    root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
+    policy: Literal["manifest", "latest"] = Field(
+        default="manifest", description="`latest`: begin this generation again with the policy of now."
+    )
+    fresh: bool = Field(default=False, description="Begin this generation again and buy new answers, on purpose.")
+    foreign_policy: bool = Field(
+        default=False, description="Let a policy trained with other kinds of models steer this generation."
+    )
+    only_failed: bool = Field(
+        default=False,
+        description="Ask again what got no answer in this generation, once it was finished; never begin or finish one.",
+    )
+
+    def settings(self) -> GenerationSettings:
+        """The same as the method knows it."""
+        return GenerationSettings(
+            seeds=self.seeds,
+            root_seed=self.root_seed,
+            latest_policy=self.policy == "latest",
+            fresh=self.fresh,
+            foreign_policy=self.foreign_policy,
+            only_failed=self.only_failed,
+        )
+
+
+class ResponsesConfig(AssetConfig):
+    """Which answers are asked for."""
+
+    only_failed: bool = Field(
+        default=False,
+        description="Ask again what got no answer, once this generation was answered; never answer one for the first"
+        " time.",
+    )

@@ -1,0 +1,68 @@
+"""A generation: the policy steers the expert over this week's seeds."""
+
+from functools import partial
+
+import dagster as dg
+
+from assets.columns import TRANSITIONS, table_columns
+from assets.dataset.config import GenerationConfig
+from assets.materialize import DATASET_FIRST, OWNERS, materialization, output_of
+from assets.outcomes import OUTCOMES, outcome_facts
+from assets.partitions import GENERATIONS
+from resources.language_models.roles import LanguageModels
+from teams_dagster.dataset.manifests import (
+    ROLES,
+    begin_generation,
+    check_as_begun,
+    kept_from_before,
+    refuse_unfinished,
+)
+from teams_dagster.dataset.playing import generation_facts, generation_inputs, play_generation, trained_playing
+from teams_dagster.dataset.query_forecast import begun_generation_questions
+from teams_dagster.environment.episodes import OPEN_EPISODES
+from teams_dagster.environment.recording import content_of
+from teams_dagster.llm.engine import CallContext
+from teams_dagster.report.preview_dataset import generation_preview
+from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.facts.dataset import GenerationFacts
+
+
+@dg.asset(
+    group_name="dataset",
+    deps=["seed_instructions", "trained_policy"],
+    partitions_def=GENERATIONS,
+    kinds={"openai", "parquet"},
+    owners=OWNERS,
+    op_tags=DATASET_FIRST,
+    metadata=table_columns("transitions", TRANSITIONS),
+    code_version="1",
+    description="The policy steering the expert over this generation's seeds: every transition, accepted or not.",
+)
+def generated_instructions(
+    context: dg.AssetExecutionContext,
+    config: GenerationConfig,
+    store: dg.ResourceParam[ArtefactStore],
+    models: LanguageModels,
+) -> dg.MaterializeResult:
+    """Run one episode from each seed of the generation. Made again, it follows its manifest and asks nothing anew."""
+    partition, log, settings = context.partition_key, context.log.info, config.settings()
+    with store.turn("generated_instructions", waiting=log):
+        manifest = begin_generation(store, partition, settings, partial(models.identities, *ROLES), log=log)
+    inputs = generation_inputs(manifest)
+    output = output_of(context.assets_def, config, inputs, settings={}, partition_key=partition)
+    refuse_unfinished(settings, manifest, output.earlier(store))
+    note = kept_from_before(store, manifest, settings)
+    if note:
+        context.log.warning(note)
+    with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
+        if made.draft is not None:
+            check_as_begun(manifest, models.identities(*ROLES))
+            where = CallContext(context.run.run_id, "generated_instructions", partition)
+            expected = begun_generation_questions(store, manifest, output.earlier(store))
+            asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)
+            width = models.at_once(*ROLES, direct=OPEN_EPISODES)
+            play_generation(made.folder, where.run_id, trained_playing(store, manifest), asking, width=width, log=log)
+            facts = generation_facts(made.folder, outcome_facts(models, where)[OUTCOMES])
+            made.finish(content_of(made.folder / "transitions.parquet"), facts)
+    noted = {"note": note} if note else {}
+    return made.result(GenerationFacts, lambda artefact: {**generation_preview(artefact), **noted})

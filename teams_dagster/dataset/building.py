@@ -1,0 +1,129 @@
+"""An arm's dataset: what its generations answered, curated, split by seed and exported."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.dataset.arms import Arm
+from teams_dagster.dataset.card import CARD
+from teams_dagster.dataset.curation import Curated, curate
+from teams_dagster.dataset.export import export_dataset
+from teams_dagster.dataset.folder import FILES, describe_folder
+from teams_dagster.dataset.origin import data_card, generations_of, write_lineage
+from teams_dagster.dataset.sample import Example
+from teams_dagster.dataset.signatures import signatures_of
+from teams_dagster.dataset.splits import split_examples
+from teams_dagster.dataset.stored import all_seeds, read_samples
+from teams_dagster.instructions.seed_files import texts_in
+from teams_dagster.instructions.seed_splits import Split, dataset_sides, seed_clusters
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
+from teams_dagster.store.facts.dataset import DatasetFacts
+from teams_dagster.store.tables import write_table
+
+
+@dataclass(frozen=True)
+class DatasetSources:
+    """What an arm's dataset is made from."""
+
+    arm: Arm
+    answered: Sequence[Artefact]
+    """The answers to every generation of the arm."""
+    sides: Mapping[str, Split]
+    """The side of each seed, the same in every arm."""
+    evaluation_sets: Sequence[Path]
+    """Files that models are scored on."""
+    evaluation_texts: Sequence[str]
+    """Their texts: a sample that has words of these is dropped."""
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """By name, the version of each."""
+        return {
+            **{f"{self.arm.responses} {a.manifest['partition_key']}": a.data_version for a in self.answered},
+            "evaluation_sets": content_hash(self.evaluation_texts),
+            "sides": content_hash(self.sides),
+        }
+
+
+def dataset_sources(store: ArtefactStore, arm: Arm, evaluation_sets: Sequence[Path]) -> DatasetSources:
+    """What an arm's dataset would be made from now. Raises ArtefactMissing where no generation has answers."""
+    answered = [store.current(arm.responses, partition) for partition in store.partitions(arm.responses)]
+    if not answered:
+        raise ArtefactMissing(f"no generation has answers in {store.root}: materialise {arm.responses} first")
+    evaluation_texts = [text for file in evaluation_sets for text in texts_in(file)]
+    sides = dataset_sides(seed_clusters(all_seeds(store)))
+    return DatasetSources(arm, answered, sides, evaluation_sets, evaluation_texts)
+
+
+def build_dataset(
+    folder: Path,
+    run_id: str,
+    sources: DatasetSources,
+    store: ArtefactStore,
+    ledger: Ledger,
+    *,
+    log: Callable[[str], None],
+) -> tuple[str, DatasetFacts]:
+    """Curate and split `sources`, and export them into `folder` with lineage and data card.
+
+    Args:
+        folder: Where the files, the card and the tables `dataset_samples` and `lineage` are written.
+        run_id: The run that each row of `dataset_samples` names.
+        sources: What the dataset is made from.
+        store: Holds the generations that the answers belong to.
+        ledger: Knows what each sample cost.
+        log: Told what takes long.
+
+    Returns:
+        The dataset's version and its facts.
+    """
+    samples = [sample for artefact in sources.answered for sample in read_samples(artefact)]
+    signatures = signatures_of(sources.answered, log)
+    curated = curate(samples, evaluation_texts=sources.evaluation_texts, signatures=signatures)
+    splits = split_examples(curated.examples, sources.sides)
+    version = content_hash("dataset", {split: [_content(e) for e in rows] for split, rows in splits.items()})
+    export_dataset(folder / FILES, splits)
+    members = _write_members(folder, run_id, version, splits)
+    facts = _facts(curated, splits, sources.answered)
+    generations = generations_of(store, sources.answered)
+    names = [path.name for path in sources.evaluation_sets]
+    card = data_card(sources.arm, version, facts, generations, ledger, names)
+    write_lineage(folder, members, generations, ledger)
+    (folder / CARD).write_text(card.to_json(), encoding="utf-8")
+    describe_folder(folder / FILES, card)
+    return version, facts
+
+
+def _content(example: Example) -> str:
+    return content_hash(example.sample_id, example.instruction.text, example.instruction.input, example.response)
+
+
+def _write_members(folder: Path, run_id: str, version: str, splits: Mapping[Split, Sequence[Example]]) -> Path:
+    """Table `dataset_samples`: which sample is on which side."""
+    rows = (
+        {
+            "dataset_version": version,
+            "sample_id": example.sample_id,
+            "split": split,
+            "seed_id": example.seed_id,
+            "run_id": run_id,
+        }
+        for split, examples in splits.items()
+        for example in examples
+    )
+    return write_table(folder, "dataset_samples", rows)
+
+
+def _facts(curated: Curated, splits: Mapping[Split, Sequence[Example]], answered: Sequence[Artefact]) -> DatasetFacts:
+    return DatasetFacts(
+        samples=len(curated.examples) + len(curated.dropped),
+        examples={split: len(examples) for split, examples in splits.items()},
+        seeds={split: len({example.seed_id for example in examples}) for split, examples in splits.items()},
+        dropped=dict(Counter(str(drop.reason) for drop in curated.dropped)),
+        generations=[artefact.manifest["partition_key"] for artefact in answered],
+    )

@@ -1,0 +1,107 @@
+"""The answers to a generation: asked for, written down as samples, and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from teams_dagster.dataset.answers import NO_ANSWER, answer_transitions
+from teams_dagster.dataset.arms import arm_of
+from teams_dagster.dataset.failures import NothingToRetry, refuse_silence
+from teams_dagster.dataset.manifests import generated_for, read_manifest
+from teams_dagster.dataset.stored import accepted_of
+from teams_dagster.instructions.stored_prompts import write_prompts
+from teams_dagster.llm import loop
+from teams_dagster.llm.engine import Engine
+from teams_dagster.llm.progress import Progress
+from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
+from teams_dagster.store.facts.dataset import GenerationFacts, ResponseFacts
+from teams_dagster.store.tables import TableWriter
+
+
+def refuse_unanswered(store: ArtefactStore, generated: Artefact) -> None:
+    """Raises NothingToRetry where a generation was never answered, so that no answer failed.
+
+    Answers to the same generation before its own failed questions were asked again are enough: what those brought
+    is to be answered, too.
+    """
+    partition_key, manifest = generated.manifest["partition_key"], read_manifest(generated)
+    arm = arm_of(generated.manifest["asset_key"])
+    for responses in store.all_of(arm.responses, partition_key):
+        with suppress(ArtefactMissing):
+            if read_manifest(generated_for(store, responses)) == manifest:
+                return
+    raise NothingToRetry(
+        f"the answers of generation {partition_key} were never finished, so none of them failed: materialise"
+        f" {arm.responses} for it to ask for them"
+    )
+
+
+def answer_generation(
+    folder: Path,
+    run_id: str,
+    generated: Artefact,
+    asking: AbstractAsyncContextManager[Engine],
+    *,
+    width: int,
+    log: Callable[[str], None],
+) -> None:
+    """Have every accepted instruction of a generation answered; write the samples and the prompts into `folder`.
+
+    Args:
+        folder: Where the tables `samples` and `prompt_templates` are written.
+        run_id: The run that each row names.
+        generated: The generation's instructions, of either arm.
+        asking: Opens whom it asks.
+        width: Queries that may be under way at once.
+        log: Told of the progress.
+    """
+    loop.run(_record(folder, run_id, generated, asking, width, log))
+    write_prompts(folder, run_id)
+
+
+async def _record(
+    folder: Path,
+    run_id: str,
+    generated: Artefact,
+    asking: AbstractAsyncContextManager[Engine],
+    width: int,
+    log: Callable[[str], None],
+) -> None:
+    manifest, total = read_manifest(generated), generated.read_facts(GenerationFacts).accepted
+    async with asking as engine, Progress(total, "answers", engine.tallies, log) as progress:
+        with TableWriter(folder, "samples") as samples:
+            async for sample in answer_transitions(
+                engine,
+                accepted_of(generated),
+                dict(manifest.replicas),
+                partition_key=manifest.partition_key,
+                width=width,
+            ):
+                samples.write([sample.row() | {"run_id": run_id}])
+                progress.done(sample.accepted)
+
+
+def response_facts(folder: Path, outcomes: Mapping[str, dict[str, Any]]) -> ResponseFacts:
+    """What came of the answers in `folder`; `outcomes` are those of their queries on the ledger, by purpose.
+
+    Raises NothingAnswered where every query failed.
+    """
+    rows = pq.read_table(folder / "samples.parquet", columns=["accepted", "reason"]).to_pylist()
+    refused: dict[str, int] = {}
+    for row in rows:
+        if not row["accepted"]:
+            refused[row["reason"]] = refused.get(row["reason"], 0) + 1
+    unanswered = sum(count for reason, count in refused.items() if reason.startswith(NO_ANSWER))
+    refuse_silence(len(rows), unanswered)
+    return ResponseFacts(
+        samples=len(rows),
+        kept=len(rows) - sum(refused.values()),
+        refused=refused,
+        unanswered=unanswered,
+        outcomes=dict(outcomes),
+    )

@@ -1,0 +1,57 @@
+"""What is worth looking at in generations, in the answers to them, and in datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow.parquet as pq
+
+from teams_dagster.core.metadata import Details, Picture, Table
+from teams_dagster.dataset.folder import FILES
+from teams_dagster.report import pictures
+from teams_dagster.report.content import OperationAtStep
+from teams_dagster.report.funnel import yield_funnel
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.dataset import DatasetFacts
+
+EXAMPLES = 5
+"""Rows shown of each output."""
+
+_SAMPLE_COLUMNS = ("instruction", "input", "response")
+
+
+def generation_preview(generated: Artefact) -> Details:
+    """The operations chosen at each step of the episodes."""
+    picture = pictures.operation_mix_by_step(_operations_by_step(generated))
+    return {"operation_mix": Picture(picture, "Operations by step")}
+
+
+def responses_preview(responses: Artefact) -> Details:
+    """The first samples, kept or refused."""
+    file = pq.ParquetFile(responses.path("samples.parquet"))
+    first = next(file.iter_batches(EXAMPLES, columns=list(_SAMPLE_COLUMNS)), None)
+    rows = [tuple(row.values()) for row in first.to_pylist()] if first else []
+    return {"examples": Table(_SAMPLE_COLUMNS, rows)}
+
+
+def dataset_preview(dataset: Artefact, *, store: ArtefactStore, answered: Sequence[Artefact]) -> Details:
+    """Where samples of the `answered` generations were lost, the first training examples, and the files' folder."""
+    columns = ["instruction", "input", "output"]
+    train = pq.read_table(dataset.path(f"{FILES}/train.parquet"), columns=columns)
+    rows = [tuple(row.values()) for row in train.slice(0, EXAMPLES).to_pylist()]
+    funnel = yield_funnel(store, answered, dataset.read_facts(DatasetFacts).dropped)
+    return {
+        "funnel": Picture(pictures.yield_funnel(funnel), "From the edits asked for to the samples kept"),
+        "examples": Table(_SAMPLE_COLUMNS, rows),
+        "files": dataset.folder / FILES,
+    }
+
+
+def _operations_by_step(generated: Artefact) -> list[OperationAtStep]:
+    columns = ["step", "operation", "accepted"]
+    table = pq.read_table(generated.path("transitions.parquet"), columns=columns)
+    counted = table.group_by(["step", "operation"]).aggregate([([], "count_all"), ("accepted", "sum")])
+    return [
+        OperationAtStep(row["step"], row["operation"], row["count_all"], row["accepted_sum"])
+        for row in counted.to_pylist()
+    ]

@@ -1,0 +1,75 @@
+"""Facts of generations, of the answers to them, and of the datasets made of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from teams_dagster.core.metadata import Detail, Table
+from teams_dagster.store.facts.base import Facts, Hidden, QueryFacts, Shown
+
+ROW_COUNT = "dagster/row_count"
+
+
+class OperationCounts(BaseModel):
+    """How often a generation chose an operation."""
+
+    model_config = ConfigDict(frozen=True)
+
+    chosen: int
+    accepted: int
+    """Of those, the edits that were accepted."""
+
+
+def _operations_table(operations: dict[str, OperationCounts]) -> Table:
+    rows = [(name, counts.chosen, counts.accepted) for name, counts in sorted(operations.items())]
+    return Table(("operation", "chosen", "accepted"), rows)
+
+
+class GenerationFacts(QueryFacts):
+    """Facts of `generated_instructions` and `uniform_instructions`."""
+
+    transitions: Annotated[int, Shown(ROW_COUNT)]
+    accepted: int
+    """Accepted transitions."""
+    questions: int
+    """Queries of its operations, rewrites and reviews, paid or reused."""
+    operations: Annotated[dict[str, OperationCounts], Shown(form=_operations_table)]
+    not_accepted: dict[str, int]
+    """Transitions that were not accepted, by cause."""
+    asking: Annotated[dict[str, int], Hidden()] = Field(default_factory=dict)
+    """What its episodes asked in all: the forecast of the next generation reads it."""
+
+    def shown(self) -> dict[str, Detail]:
+        """With the share that is plotted over generations."""
+        return super().shown() | {"accepted_per_query": self.accepted / max(1, self.questions)}
+
+
+class ResponseFacts(QueryFacts):
+    """Facts of `expert_responses` and `uniform_responses`."""
+
+    samples: Annotated[int, Shown(ROW_COUNT)]
+    """Kept and refused ones."""
+    kept: int
+    refused: dict[str, int]
+    """Refused samples by reason."""
+
+
+class DatasetFacts(Facts):
+    """Facts of `instruction_dataset` and `uniform_dataset`."""
+
+    samples: Annotated[int, Hidden()]
+    """Samples that were read: those in the dataset and those dropped."""
+    examples: Annotated[dict[str, int], Hidden()]
+    """Examples on each side of the split."""
+    seeds: Annotated[dict[str, int], Hidden()]
+    """Seeds on each side of the split."""
+    dropped: dict[str, int]
+    """Samples that are not in the dataset, by reason."""
+    generations: Annotated[list[str], Shown(form=", ".join)]
+    """Partition keys of the generations that it holds."""
+
+    def shown(self) -> dict[str, Detail]:
+        """With the rows in all, and each side's as a number of its own."""
+        return super().shown() | {ROW_COUNT: sum(self.examples.values()), **self.examples}

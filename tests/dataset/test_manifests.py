@@ -1,0 +1,93 @@
+"""Manifests of generations: written when one begins, followed ever after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from teams_dagster.core.protocol import ModelIdentity, Role
+from teams_dagster.dataset.failures import NothingAnswered, NothingToRetry, refuse_silence
+from teams_dagster.dataset.generation import GenerationChanged, GenerationManifest
+from teams_dagster.dataset.manifests import (
+    MANIFEST,
+    GenerationSettings,
+    begin_generation,
+    check_as_begun,
+    prompt_versions,
+)
+from teams_dagster.store.artefact_store import ArtefactStore
+
+WEEK = "2026-11-02"
+RULES = ModelIdentity("offline", "rules")
+SETTINGS = GenerationSettings(
+    seeds=1, root_seed=0, latest_policy=False, fresh=False, foreign_policy=False, only_failed=False
+)
+BEGUN = GenerationManifest(
+    partition_key=WEEK,
+    policy_version="p1",
+    seeds_version="s1",
+    replicas=(("seed", 0),),
+    prompt_versions=tuple(sorted(prompt_versions().items())),
+    models=(("expert", RULES), ("reviewer", RULES)),
+    root_seed=0,
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtefactStore:
+    return ArtefactStore(data_dir=str(tmp_path))
+
+
+def not_configured() -> Mapping[Role, ModelIdentity]:
+    raise AssertionError("no model is configured")
+
+
+def begin(store: ArtefactStore, settings: GenerationSettings) -> GenerationManifest:
+    return begin_generation(store, WEEK, settings, not_configured, log=lambda _: None)
+
+
+def write_manifest(store: ArtefactStore) -> None:
+    place = store.place("generated_instructions", WEEK)
+    place.mkdir(parents=True)
+    (place / MANIFEST).write_text(BEGUN.to_json(), encoding="utf-8")
+
+
+def test_a_generation_that_was_begun_goes_on_without_its_models_being_configured(store: ArtefactStore) -> None:
+    write_manifest(store)
+    assert begin(store, replace(SETTINGS, seeds=500, root_seed=7)) == BEGUN
+
+
+def test_what_failed_is_not_asked_again_in_a_generation_that_was_never_begun(store: ArtefactStore) -> None:
+    with pytest.raises(NothingToRetry, match=f"generation {WEEK} was never finished"):
+        begin(store, replace(SETTINGS, only_failed=True))
+
+
+@pytest.mark.parametrize("anew", [{"fresh": True}, {"latest_policy": True}])
+def test_what_failed_is_not_asked_again_in_a_generation_that_is_to_begin_anew(
+    store: ArtefactStore, anew: dict[str, bool]
+) -> None:
+    write_manifest(store)
+    with pytest.raises(NothingToRetry, match="`only_failed` begins no generation"):
+        begin(store, replace(SETTINGS, only_failed=True, **anew))
+
+
+def test_a_generation_is_not_finished_by_another_model() -> None:
+    with pytest.raises(GenerationChanged, match="model of reviewer"):
+        check_as_begun(BEGUN, {Role.EXPERT: RULES, Role.REVIEWER: ModelIdentity("openai", "m")})
+
+
+def test_a_generation_is_finished_by_the_models_it_was_begun_with() -> None:
+    check_as_begun(BEGUN, {Role.EXPERT: RULES, Role.REVIEWER: RULES})
+
+
+def test_a_step_all_of_whose_queries_failed_is_refused() -> None:
+    with pytest.raises(NothingAnswered, match="none of 3 questions got an answer"):
+        refuse_silence(asked=3, unanswered=3)
+
+
+@pytest.mark.parametrize(("asked", "unanswered"), [(3, 2), (0, 0)])
+def test_a_step_with_an_answer_or_with_nothing_to_ask_goes_on(asked: int, unanswered: int) -> None:
+    refuse_silence(asked, unanswered)
