@@ -1,14 +1,13 @@
 """Accounting: what was asked and paid."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 
 from assets.comparison.asset import policy_comparison, read_policy_scores
-from assets.judging import judged_win_rate
+from assets.evaluation.judged_win_rate import judged_win_rate
 from assets.making import make_or_reuse
 from assets.materialize import OWNERS, AssetConfig
 from assets.policy import trained_policy
@@ -16,11 +15,9 @@ from assets.responses import expert_responses
 from resources.ledger import LedgerConnection
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
-from teams_dagster.core.operations import Operation
 from teams_dagster.core.text import NANO
 from teams_dagster.dataset.arms import TRAINED_ARM
-from teams_dagster.dataset.manifests import generated_for
-from teams_dagster.dataset.yields import PAPER, Yield
+from teams_dagster.dataset.yields import PAPER, Yield, expert_yield
 from teams_dagster.evaluation.paper import EVOL_INSTRUCT_QUERIES
 from teams_dagster.ledger.costs import Cost, costs_by, total_cost
 from teams_dagster.policy.baselines import UNIFORM
@@ -80,21 +77,6 @@ def query_costs(
     report = ledger.refresh(context.instance)
     context.log.info(f"teams.duckdb: {report.reason} ({report.seconds:.1f} s)")
     return result
-
-
-def expert_yield(store: ArtefactStore, answered: Iterable[Artefact]) -> Yield:
-    """What became of the expert's answers in the generations that `answered` are the answers of."""
-    total = Yield(0, 0, 0, 0)
-    for responses in answered:
-        asked = generated_for(store, responses).facts["operations"]
-        rewrites = {name: counts for name, counts in asked.items() if name != Operation.NONE.value}
-        total = Yield(
-            total.rewrites + sum(counts["chosen"] for counts in rewrites.values()),
-            total.accepted_rewrites + sum(counts["accepted"] for counts in rewrites.values()),
-            total.responses + responses.facts["samples"],
-            total.kept + responses.facts["kept"],
-        )
-    return total
 
 
 def _per_rewrite(store: ArtefactStore) -> dict[str, float]:

@@ -9,9 +9,9 @@ import dagster as dg
 from assets.comparison.asset import comparison_inputs, policy_comparison
 from assets.comparison.config import ComparisonSettings
 from assets.comparison.estimate import comparison_questions
-from assets.evaluation import ADAPTERS
+from assets.evaluation.config import JudgeConfig
+from assets.evaluation.judged_win_rate import judged_win_rate
 from assets.generation import generated_instructions, generation_output, refuse_unfinished
-from assets.judging import JudgeConfig, judging_questions, made_before
 from assets.manifests import GenerationConfig, check_retry, identities_of, kept_manifest, never_finished, new_manifest
 from assets.materialize import AssetConfig, output_of, reusable
 from assets.policy import policy_inputs, policy_output, trained_policy
@@ -37,6 +37,8 @@ from teams_dagster.dataset.playing import generation_policy, generation_seeds
 from teams_dagster.dataset.query_forecast import generation_questions, paces_of_generations, response_questions
 from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.stored import read_examples
+from teams_dagster.evaluation.judged_answers import judging_inputs
+from teams_dagster.evaluation.judging_forecast import judging_questions
 from teams_dagster.instructions.seed_splits import HELD_OUT_FROM, seed_clusters
 from teams_dagster.instructions.seeds import Seed, load_seeds
 from teams_dagster.instructions.stored_seeds import read_clusters, read_seeds, seed_inputs
@@ -48,6 +50,7 @@ from teams_dagster.pricing.forecast import Estimate, Expected, estimate
 from teams_dagster.pricing.prices import load_prices
 from teams_dagster.settings import Settings
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.student.stored import ADAPTERS
 
 PAID = ("trained_policy", "policy_comparison", "generated_instructions", "expert_responses", "judged_win_rate")
 """The assets that ask, in their order."""
@@ -215,7 +218,8 @@ class Walk:
         names = {name: f"{name}_model" for name in ("base", *ADAPTERS)}
         students = {name: stored for name, key in names.items() if (stored := self._stored(key)) is not None}
         if dataset is not None and students.keys() == names.keys() and not coming:
-            earlier = made_before(config, self.store, students, dataset, self.models)
+            inputs = judging_inputs(students, dataset, self.models.versions(Role.JUDGE))
+            earlier = output_of(judged_win_rate, config, inputs).earlier(self.store)
             if reusable(config, earlier) is not None:
                 return Step("judged_win_rate", (), True)
         held_out = read_examples(dataset, "held_out") if dataset is not None else []
@@ -225,7 +229,8 @@ class Walk:
             more = (int(share * kind.least), round(share * kind.likely), kind.most)
             counts = [count + new for count, new in zip(counts, more, strict=True)]
         like = held_out or [Example(seed.seed_id, seed.seed_id, seed.instruction, seed.response) for seed in library]
-        return Step("judged_win_rate", tuple(judging_questions(config, counts, like, earlier)), False)
+        expected = judging_questions(config.questions, config.max_new_tokens, counts, like, earlier)
+        return Step("judged_win_rate", tuple(expected), False)
 
 
 @dataclass(frozen=True)

@@ -4,23 +4,27 @@ import dagster as dg
 
 from assets.accounting import query_costs, read_costs
 from assets.comparison.asset import policy_comparison, read_policy_scores
-from assets.evaluation import ADAPTERS, evaluation_scores, privacy_audit, read_evaluation_scores, read_privacy
+from assets.evaluation.evaluation_scores import evaluation_scores
+from assets.evaluation.judged_win_rate import judged_win_rate
+from assets.evaluation.paper_table import paper_table
+from assets.evaluation.privacy_audit import privacy_audit
 from assets.explorer import EXPLORER, write_samples_page
-from assets.judging import judged_win_rate, read_win_rates
 from assets.lineage import sample_lineage
 from assets.making import make_or_reuse
 from assets.materialize import OWNERS, AssetConfig
-from assets.paper import paper_table, read_paper_table
 from assets.report_dataset import MadeGeneration, dataset_results
 from resources.ledger import LedgerConnection
 from teams_dagster.core.files import write_atomically
 from teams_dagster.core.hashing import content_hash
+from teams_dagster.evaluation.stored import read_evaluation_scores, read_paper_table, read_privacy, read_win_rates
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.stored import load_policy
 from teams_dagster.report import content
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
-from teams_dagster.student.stored import read_curve
+from teams_dagster.store.facts.evaluation import WinRateFacts
+from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
+from teams_dagster.student.stored import ADAPTERS, read_curve
 
 PAGE = "report.html"
 
@@ -94,7 +98,7 @@ def gather(store: ArtefactStore) -> content.Report:
 
 
 def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.About:
-    base, policy = store.current("base_model"), _policy_in_use(store, generations)
+    base, policy = store.current("base_model").read_facts(BaseFacts), _policy_in_use(store, generations)
     manifests = [generation.manifest for generation in generations]
     libraries = [
         store.of_version("seed_instructions", version)
@@ -103,7 +107,8 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.A
     models = [_role("instructor", policy.facts["instructor"])]
     if manifests:
         models += [content.RoleModel(role, model.provider, model.model) for role, model in manifests[-1].models]
-    models.append(_role("judge", store.current("judged_win_rate").facts["judge"]))
+    judge = store.current("judged_win_rate").read_facts(WinRateFacts).judge
+    models.append(content.RoleModel("judge", judge.provider, judge.model))
     return content.About(
         dataset_version=store.current("instruction_dataset").data_version,
         policy_version=policy.data_version,
@@ -113,8 +118,8 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.A
             f"{library.facts['source']} ({library.facts['refused']} rows refused)" for library in libraries
         ),
         models=tuple(models),
-        student=base.facts["student"],
-        student_embedded=base.facts["embedded"],
+        student=base.student,
+        student_embedded=base.embedded,
     )
 
 
@@ -156,13 +161,16 @@ def _models(store: ArtefactStore) -> content.ModelResults:
 
 
 def _adapter(kind: str, artefact: Artefact) -> content.Adapter:
-    facts = artefact.facts
-    plain = ("trainable_parameters", "examples", "updates", "device", "dtype")
+    facts = artefact.read_facts(AdapterFacts)
     return content.Adapter(
         kind=kind,
         model_version=artefact.data_version,
         curve=tuple(read_curve(artefact)),
-        **{name: facts[name] for name in plain},
+        trainable_parameters=facts.trainable_parameters,
+        examples=facts.examples,
+        updates=facts.updates,
+        device=facts.device,
+        dtype=facts.dtype,
     )
 
 

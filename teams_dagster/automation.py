@@ -13,7 +13,7 @@ from pydantic import Field
 from assets.comparison.config import STUDY
 from assets.estimates import PAID, UNIFORM_PAID
 from assets.lineage import lineage_metadata
-from assets.model_jobs import merge_adapter, push_to_hub
+from assets.models.jobs import merge_adapter, push_to_hub
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection

@@ -9,13 +9,13 @@ from typing import Any
 
 import dagster as dg
 
-from assets.benchmarks import run_benchmarks, show_benchmarks
 from assets.columns import UNIFORM_SCORES, table_columns
 from assets.dataset import instruction_dataset
-from assets.evaluation import PRIVACY, ScoresConfig, privacy_table, read_evaluation_scores, read_privacy
+from assets.evaluation.config import ScoresConfig
 from assets.making import make_or_reuse
-from assets.materialize import OWNERS
-from assets.models import MODEL, base_model, lora_model
+from assets.materialize import OWNERS, to_metadata
+from assets.models.adapters import lora_model
+from assets.models.base_model import base_model
 from assets.uniform_arm.adapter import lora_uniform
 from assets.uniform_arm.dataset import uniform_dataset
 from teams_dagster.core.hashing import content_hash
@@ -23,20 +23,20 @@ from teams_dagster.core.markdown import markdown_table
 from teams_dagster.dataset.arms import ARMS, UNIFORM_ARM
 from teams_dagster.dataset.export import examples_in
 from teams_dagster.dataset.stored import dataset_file, read_examples, read_steps
-from teams_dagster.evaluation.scores import ModelVersions, Score
+from teams_dagster.evaluation.harness.run import run_benchmarks
+from teams_dagster.evaluation.scores import AGAINST_LORA, OWN_SIDE, ModelVersions, Score
 from teams_dagster.evaluation.statistics import normal_interval
+from teams_dagster.evaluation.stored import PRIVACY, read_evaluation_scores, read_privacy
+from teams_dagster.report.preview_evaluation import benchmarks_preview, membership_table
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 from teams_dagster.store.tables import write_table
+from teams_dagster.student.request import MODEL
 from teams_dagster.student.stored import student_path
 
 MODELS = {"base": "base_model", "lora": "lora_model", "lora_uniform": "lora_uniform"}
 """The compared models, and the assets that hold them."""
 
 PAIR = ("lora", "lora_uniform")
-AGAINST_LORA = "_vs_lora"
-"""How the metrics end that are paired differences from `lora`."""
-OWN_SIDE = "_uniform_arm"
-"""How the tasks end that are asked of the held-out side of the uniform arm's dataset."""
 
 
 @dg.asset(
@@ -147,8 +147,7 @@ def _show(artefact: Artefact) -> dict[str, dg.MetadataValue | int | float | str]
         **{f"{score.task}_{score.metric}": score.value for score in differences(scores)},
         "differences": dg.MetadataValue.md(markdown_table(header, paired)),
         "scores": dg.MetadataValue.md(markdown_table(header, table)),
-        "membership": dg.MetadataValue.md(privacy_table(privacy)),
-        **show_benchmarks(artefact),
+        **to_metadata({"membership": membership_table(privacy), **benchmarks_preview(artefact)}),
     }
 
 

@@ -6,7 +6,12 @@ The paper's 2.0 (TeaMs-RL: 2 x 17,878 queries) keeps everything and never review
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from teams_dagster.core.operations import Operation
+from teams_dagster.dataset.manifests import generated_for
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 PAPER = 2.0
 
@@ -31,3 +36,18 @@ class Yield:
         if not (share and self.kept):
             return None
         return (1 / share + 1) * self.responses / self.kept
+
+
+def expert_yield(store: ArtefactStore, answered: Iterable[Artefact]) -> Yield:
+    """What became of the expert's answers in the generations that `answered` are the answers of."""
+    total = Yield(0, 0, 0, 0)
+    for responses in answered:
+        asked = generated_for(store, responses).facts["operations"]
+        rewrites = {name: counts for name, counts in asked.items() if name != Operation.NONE.value}
+        total = Yield(
+            total.rewrites + sum(counts["chosen"] for counts in rewrites.values()),
+            total.accepted_rewrites + sum(counts["accepted"] for counts in rewrites.values()),
+            total.responses + responses.facts["samples"],
+            total.kept + responses.facts["kept"],
+        )
+    return total
