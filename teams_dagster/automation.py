@@ -12,7 +12,7 @@ from pydantic import Field
 
 from assets.comparison.config import STUDY
 from assets.materialize import to_metadata
-from assets.model_jobs import merge_adapter, push_to_hub
+from assets.models.jobs import merge_adapter, push_to_hub
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection

@@ -12,6 +12,7 @@ from teams_dagster.instructions.near_duplicates import same_text_key
 from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.dataset import DatasetFacts
+from teams_dagster.store.facts.models import BaseFacts
 
 MOST_REPEATED = 0.5
 """Above this share of kept samples that the dataset holds already, half of a generation's money bought nothing."""
@@ -92,7 +93,7 @@ def student_has_not_seen_the_dataset(store: dg.ResourceParam[ArtefactStore]) -> 
     """A base that was pre-trained on the questions would be scored on its memory."""
     from teams_dagster.student.corpus import contaminated
 
-    if not store.current("base_model").facts["embedded"]:
+    if not store.current("base_model").read_facts(BaseFacts).embedded:
         return not_applicable("what a configured student was pre-trained on is not known here")
     seeds = [seed.instruction for seed in read_seeds(store.current("seed_instructions"))]
     examples = [e for split in SPLITS for e in read_examples(store.current("instruction_dataset"), split)]

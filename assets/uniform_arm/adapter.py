@@ -2,12 +2,13 @@
 
 import dagster as dg
 
-from assets.adapter_settings import AdapterSettings
 from assets.columns import UNIFORM_ADAPTER, table_columns
 from assets.materialize import OWNERS, AssetConfig
-from assets.models import train_adapter
+from assets.models.adapters import train_adapter
+from assets.models.config import AdapterSettings
 from teams_dagster.dataset.arms import UNIFORM_ARM
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.models import AdapterFacts
 
 
 @dg.asset(
@@ -35,11 +36,12 @@ def lora_uniform(
 
 def settings_of(lora: Artefact) -> AdapterSettings:
     """How `lora_model` was trained, its epochs replaced by the updates that it made."""
-    return AdapterSettings(**lora.manifest["config"] | {"max_steps": lora.facts["updates"]})
+    return AdapterSettings(**lora.manifest["config"] | {"max_steps": lora.read_facts(AdapterFacts).updates})
 
 
 def _sizes(lora: Artefact, uniform: Artefact) -> str:
     """What to say of training sides or trainings of different sizes; empty where they are the same."""
-    figures = [(name, lora.facts[name], uniform.facts[name]) for name in ("examples", "updates")]
-    said = [f"{theirs} {name} where lora_model had {own}" for name, own, theirs in figures if own != theirs]
+    own, theirs = lora.read_facts(AdapterFacts), uniform.read_facts(AdapterFacts)
+    figures = [("examples", own.examples, theirs.examples), ("updates", own.updates, theirs.updates)]
+    said = [f"{arm} {name} where lora_model had {main}" for name, main, arm in figures if main != arm]
     return f"lora_uniform was trained with {' and '.join(said)}: a part of any difference may be that" if said else ""

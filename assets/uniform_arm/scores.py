@@ -5,13 +5,13 @@ from functools import partial
 
 import dagster as dg
 
-from assets.benchmarks import run_benchmarks, show_benchmarks
 from assets.columns import UNIFORM_SCORES, table_columns
-from assets.evaluation import ScoresConfig, privacy_table
+from assets.evaluation.config import ScoresConfig
 from assets.materialize import OWNERS, materialization
 from teams_dagster.core.hashing import content_hash
-from teams_dagster.core.metadata import Details, Markdown
+from teams_dagster.core.metadata import Details
 from teams_dagster.dataset.arms import TRAINED_ARM, UNIFORM_ARM
+from teams_dagster.evaluation.harness.run import run_benchmarks
 from teams_dagster.evaluation.stored import PRIVACY, read_evaluation_scores, read_privacy
 from teams_dagster.evaluation.uniform_arm import (
     BASE,
@@ -25,6 +25,7 @@ from teams_dagster.evaluation.uniform_arm import (
     score_row,
     versions_of,
 )
+from teams_dagster.report.preview_evaluation import benchmarks_preview, membership_table
 from teams_dagster.report.preview_uniform_arm import uniform_scores_preview
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.uniform_arm import UniformScoreFacts
@@ -77,11 +78,12 @@ def uniform_scores(
             (made.folder / PRIVACY).write_text(json.dumps(results, indent=1), encoding="utf-8")
             write_table(made.folder, "evaluation_scores", (row | {"run_id": context.run.run_id} for row in rows))
             made.finish(content_hash("uniform_scores", rows, results), UniformScoreFacts(scores=len(rows)))
-    result = made.result(UniformScoreFacts, _preview)
-    benchmarked = show_benchmarks(store.current("uniform_scores"))
-    return result._replace(metadata={**(result.metadata or {}), **benchmarked})
+    return made.result(UniformScoreFacts, _preview)
 
 
 def _preview(artefact: Artefact) -> Details:
-    membership = Markdown(privacy_table(read_privacy(artefact)))
-    return {**uniform_scores_preview(read_evaluation_scores(artefact)), "membership": membership}
+    return {
+        **uniform_scores_preview(read_evaluation_scores(artefact)),
+        "membership": membership_table(read_privacy(artefact)),
+        **benchmarks_preview(artefact),
+    }

@@ -14,7 +14,8 @@ from assets.comparison.estimate import comparison_questions
 from assets.dataset.config import GenerationConfig, ResponsesConfig
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
-from assets.judging import JudgeConfig, judging_questions, made_before
+from assets.evaluation.config import JudgeConfig
+from assets.evaluation.judged_win_rate import judged_win_rate
 from assets.materialize import AssetConfig, output_of, reusable
 from assets.policy import policy_inputs, policy_output, trained_policy
 from assets.policy_config import PolicyConfig
@@ -41,6 +42,8 @@ from teams_dagster.dataset.responses import refuse_unanswered
 from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.stored import read_examples, responses_inputs
 from teams_dagster.dataset.uniform import STEADY, generation_beside, uniform_episodes, uniform_questions
+from teams_dagster.evaluation.judged_answers import judging_inputs
+from teams_dagster.evaluation.judging_forecast import judging_questions
 from teams_dagster.instructions.seed_splits import HELD_OUT_FROM, seed_clusters
 from teams_dagster.instructions.seeds import Seed, load_seeds
 from teams_dagster.instructions.stored_seeds import read_clusters, read_seeds, seed_inputs, seed_sources
@@ -218,7 +221,8 @@ class Walk:
         names = {name: f"{name}_model" for name in ("base", *ADAPTERS)}
         students = {name: stored for name, key in names.items() if (stored := self._stored(key)) is not None}
         if dataset is not None and students.keys() == names.keys() and not coming:
-            earlier = made_before(config, self.store, students, dataset, self.models)
+            inputs = judging_inputs(students, dataset, self.models.versions(Role.JUDGE))
+            earlier = output_of(judged_win_rate, config, inputs).earlier(self.store)
             if reusable(config, earlier) is not None:
                 return Step("judged_win_rate", (), True)
         held_out = read_examples(dataset, "held_out") if dataset is not None else []
@@ -228,7 +232,8 @@ class Walk:
             more = (int(share * kind.least), round(share * kind.likely), kind.most)
             counts = [count + new for count, new in zip(counts, more, strict=True)]
         like = held_out or [Example(seed.seed_id, seed.seed_id, seed.instruction, seed.response) for seed in library]
-        return Step("judged_win_rate", tuple(judging_questions(config, counts, like, earlier)), False)
+        expected = judging_questions(config.questions, config.max_new_tokens, counts, like, earlier)
+        return Step("judged_win_rate", tuple(expected), False)
 
 
 @dataclass(frozen=True)

@@ -144,3 +144,16 @@ def membership_scores(
             )
         )
     return results
+
+
+@dataclass(frozen=True)
+class CanaryAudit:
+    """What the canary adapter gives away, and what the base's own guess is."""
+
+    results: tuple[MembershipScore, ...]
+    exposure: float
+    """Mean over the canaries shown, in bits; 1.44 where nothing was learnt, `most_exposure` where all of it was."""
+    base_exposure: float
+    most_exposure: float
+    shown: int
+    times_shown: int

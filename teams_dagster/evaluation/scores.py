@@ -8,6 +8,12 @@ from teams_dagster.evaluation.statistics import Estimate
 
 HELD_OUT, CHOICE = "heldout_loss", "response_choice"
 
+AGAINST_LORA = "_vs_lora"
+"""How the metrics end that are paired differences from `lora`."""
+
+OWN_SIDE = "_uniform_arm"
+"""How the tasks end that are asked of the held-out side of the uniform arm's dataset."""
+
 
 @dataclass(frozen=True)
 class Score:

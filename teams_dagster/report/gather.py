@@ -12,6 +12,8 @@ from teams_dagster.report.costs import read_costs
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.accounting import CostFacts
+from teams_dagster.store.facts.evaluation import WinRateFacts
+from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
 from teams_dagster.store.facts.seeds import SeedFacts
 from teams_dagster.student.stored import ADAPTERS, read_curve
 
@@ -42,7 +44,7 @@ def gather(store: ArtefactStore) -> content.Report:
 
 
 def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.About:
-    base, policy = store.current("base_model"), _policy_in_use(store, generations)
+    base, policy = store.current("base_model").read_facts(BaseFacts), _policy_in_use(store, generations)
     manifests = [generation.manifest for generation in generations]
     libraries = [
         store.of_version("seed_instructions", version).read_facts(SeedFacts)
@@ -51,7 +53,8 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.A
     models = [_role("instructor", policy.facts["instructor"])]
     if manifests:
         models += [content.RoleModel(role, model.provider, model.model) for role, model in manifests[-1].models]
-    models.append(_role("judge", store.current("judged_win_rate").facts["judge"]))
+    judge = store.current("judged_win_rate").read_facts(WinRateFacts).judge
+    models.append(content.RoleModel("judge", judge.provider, judge.model))
     return content.About(
         dataset_version=store.current("instruction_dataset").data_version,
         policy_version=policy.data_version,
@@ -59,8 +62,8 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.A
         seeds=len({seed_id for manifest in manifests for seed_id, _ in manifest.replicas}),
         seeds_source=", ".join(f"{library.source} ({library.refused} rows refused)" for library in libraries),
         models=tuple(models),
-        student=base.facts["student"],
-        student_embedded=base.facts["embedded"],
+        student=base.student,
+        student_embedded=base.embedded,
     )
 
 
@@ -102,13 +105,16 @@ def _models(store: ArtefactStore) -> content.ModelResults:
 
 
 def _adapter(kind: str, artefact: Artefact) -> content.Adapter:
-    facts = artefact.facts
-    plain = ("trainable_parameters", "examples", "updates", "device", "dtype")
+    facts = artefact.read_facts(AdapterFacts)
     return content.Adapter(
         kind=kind,
         model_version=artefact.data_version,
         curve=tuple(read_curve(artefact)),
-        **{name: facts[name] for name in plain},
+        trainable_parameters=facts.trainable_parameters,
+        examples=facts.examples,
+        updates=facts.updates,
+        device=facts.device,
+        dtype=facts.dtype,
     )
 
 

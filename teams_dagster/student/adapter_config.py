@@ -94,6 +94,11 @@ def embedded_adapter_config(kind: AdapterKind, *, seed: int = 0) -> AdapterConfi
     )
 
 
+def student_config(kind: AdapterKind, *, embedded: bool) -> AdapterConfig:
+    """What suits the student: the embedded one, or one that was configured."""
+    return embedded_adapter_config(kind) if embedded else AdapterConfig(kind=kind)
+
+
 PAPER_LEARNING_RATE = 2e-5
 PAPER_ADAPTER_LEARNING_RATE = 2e-4
 

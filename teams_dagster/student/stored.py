@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from teams_dagster.core.files import file_sha256
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.store.artefact_store import Artefact, hash_of_folder
+from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
 from teams_dagster.student.adapter_config import AdapterConfig, departures_from_paper, too_few_updates
 from teams_dagster.student.model_card import ModelCard
 from teams_dagster.student.request import MODEL, REPORT
 
+if TYPE_CHECKING:
+    from teams_dagster.student.curves import TrainingPoint
+    from teams_dagster.student.loading import Student
+
 ADAPTERS = ("lora", "qlora")
-"""The kinds of adapter that the line trains."""
+"""The adapters that are trained and compared with the base; each is in the asset `<name>_model`."""
 
 
-def _student_version(student: str) -> str:
+def student_version(student: str) -> str:
     """What a configured student is: the content of its folder, or the commit of its hub repository.
 
     Raises OSError, by transformers, when there is no such model.
@@ -33,15 +41,59 @@ def _student_version(student: str) -> str:
 
 def student_path(base: Artefact) -> str:
     """What to load the student from: a folder or a hub id."""
-    return str(base.path(MODEL)) if base.facts["embedded"] else base.facts["student"]
+    facts = base.read_facts(BaseFacts)
+    return str(base.path(MODEL)) if facts.embedded else facts.student
 
 
-def adapter_facts(report: dict[str, Any], settings: AdapterConfig) -> dict[str, Any]:
+def student_loaders(models: Mapping[str, Artefact]) -> dict[str, Callable[[], Student]]:
+    """By name, what loads the base and each adapter on it: `models` holds their artefacts, the base as `base`."""
+    from teams_dagster.student.loading import load_adapter, load_student
+
+    base = student_path(models["base"])
+    adapters = {name: partial(load_adapter, base, folder) for name, folder in adapter_folders(models).items()}
+    return {"base": partial(load_student, base), **adapters}
+
+
+def adapter_folders(models: Mapping[str, Artefact]) -> dict[str, Path]:
+    """The folder of each adapter among `models`, by name."""
+    return {name: model.path(MODEL) for name, model in models.items() if name != "base"}
+
+
+def make_embedded_base(folder: Path, *, seed: int, steps: int, progress: Callable[[str], None]) -> BaseFacts:
+    """Pre-train the embedded student: its model and the report of its training are written into `folder`."""
+    from teams_dagster.student.base import build_embedded_base
+
+    report = build_embedded_base(folder / MODEL, seed=seed, steps=steps, progress=progress)
+    (folder / REPORT).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
+    return BaseFacts(
+        student="embedded",
+        embedded=True,
+        parameters=report.parameters,
+        vocabulary=report.vocabulary,
+        steps=report.steps,
+        final_loss=report.curve[-1].loss,
+    )
+
+
+def model_row(
+    kind: str, version: str, path: str, sha256: str | None, config: Mapping[str, Any], run_id: str
+) -> dict[str, Any]:
+    """The row of table `models` for a model; an adapter's has the versions that it was trained from beside."""
+    return {
+        "model_version": version,
+        "kind": kind,
+        "path": path,
+        "sha256": sha256,
+        "config": json.dumps(config, sort_keys=True),
+        "run_id": run_id,
+    }
+
+
+def adapter_facts(report: dict[str, Any], settings: AdapterConfig) -> AdapterFacts:
     """What is kept of a training's report, with its settings and what to be warned of."""
-    facts = {name: value for name, value in report.items() if name not in ("curve", "too_long")}
     few = too_few_updates(report["updates"])
     losses = {name: [p[name] for p in report["curve"] if p[name] is not None] for name in ("loss", "validation_loss")}
-    return facts | {
+    derived = {
         "too_long": len(report["too_long"]),
         "settings": settings.model_dump(mode="json"),
         "departures_from_paper": departures_from_paper(settings) if settings.template == "alpaca" else [],
@@ -49,19 +101,20 @@ def adapter_facts(report: dict[str, Any], settings: AdapterConfig) -> dict[str, 
         "final_loss": losses["loss"][-1] if losses["loss"] else None,
         "validation_loss": losses["validation_loss"][-1] if losses["validation_loss"] else None,
     }
+    return AdapterFacts.model_validate(report | derived)
 
 
 def card_of(
     base: Artefact, dataset: Artefact, version: str, settings: AdapterConfig, report: dict[str, Any]
 ) -> ModelCard:
     """The card of a model trained on `dataset`."""
-    embedded = base.facts["embedded"]
-    student = "the embedded student" if embedded else base.facts["student"]
+    facts = base.read_facts(BaseFacts)
+    student = "the embedded student" if facts.embedded else facts.student
     return ModelCard(
         model_version=version,
         base=student,
         base_version=base.data_version,
-        base_on_hub=not embedded and not Path(student).is_dir(),
+        base_on_hub=not facts.embedded and not Path(student).is_dir(),
         dataset=DataCard.from_json(dataset.path(CARD).read_text(encoding="utf-8")),
         lineage_sha256=dataset.manifest["files"][LINEAGE],
         config=settings,
@@ -69,10 +122,10 @@ def card_of(
     )
 
 
-def _adapter_version(folder: Path, base_version: str) -> str:
+def adapter_version(folder: Path, base_version: str) -> str:
     """Hash of the adapter's files, without the path of its base, which says where the data lies and not what it is."""
     others = {
-        path.name: _sha256(path)
+        path.name: file_sha256(path)
         for path in sorted(folder.iterdir())
         if path.name not in ("adapter_config.json", "README.md")
     }
@@ -82,18 +135,13 @@ def _adapter_version(folder: Path, base_version: str) -> str:
     return content_hash("adapter", config | {"base_model_name_or_path": base_version}, others)
 
 
-def _weights_sha256(folder: Path) -> str:
+def weights_sha256(folder: Path) -> str:
     """Hash of the weights: of the one file that holds them, or of the hashes of several."""
     files = sorted(folder.glob("*.safetensors"))
-    return _sha256(files[0]) if len(files) == 1 else content_hash(*map(_sha256, files))
+    return file_sha256(files[0]) if len(files) == 1 else content_hash(*map(file_sha256, files))
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_curve(adapter: Artefact) -> list:
+def read_curve(adapter: Artefact) -> list[TrainingPoint]:
     """The training curve of an adapter's artefact."""
     from teams_dagster.student.curves import TrainingPoint
 

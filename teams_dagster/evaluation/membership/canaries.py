@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.rng import generator
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.membership.audit import BASE, Progress, attack, signals_of
-from teams_dagster.evaluation.privacy import MembershipScore
+from teams_dagster.evaluation.privacy import CanaryAudit
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.adapters import train_adapter
 from teams_dagster.student.loading import load_adapter, load_student
@@ -27,19 +26,6 @@ from teams_dagster.student.loading import load_adapter, load_student
 CANARY_ADAPTER = "canary_adapter"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SECRET_LETTERS = 12
-
-
-@dataclass(frozen=True)
-class CanaryAudit:
-    """What the canary adapter gives away, and what the base's own guess is."""
-
-    results: tuple[MembershipScore, ...]
-    exposure: float
-    """Mean over the canaries shown, in bits; 1.44 where nothing was learnt, `most_exposure` where all of it was."""
-    base_exposure: float
-    most_exposure: float
-    shown: int
-    times_shown: int
 
 
 def audit_canaries(

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.accounting.query_costs import query_costs
-from assets.adapter_settings import AdapterSettings
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
+from assets.models.config import AdapterSettings
 from assets.policy import trained_policy
 from assets.seeds import seed_instructions
 from assets.uniform_arm.adapter import settings_of
@@ -36,6 +36,7 @@ from teams_dagster.report.content import DatasetResults
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
 from teams_dagster.settings import load_settings
 from teams_dagster.store.artefact_store import Artefact
+from teams_dagster.store.facts.models import AdapterFacts
 from tests.support.project import Project
 
 WEEK, UNBEGUN = "2026-01-05", "2026-01-12"
@@ -214,7 +215,21 @@ def test_what_failed_is_asked_again_and_the_budget_holds(project: Project, monke
 
 def test_the_adapter_is_trained_as_lora_was_with_as_many_updates(tmp_path: Path):
     config = AdapterSettings(rank=4, seed=3, epochs=2).model_dump(mode="json", exclude={"force"})
-    manifest = {"config": config, "facts": {"updates": 17}}
+    counted = ("planned_updates", "kept_update", "trainable_parameters", "examples", "validation_examples")
+    facts = AdapterFacts(
+        kind="lora",
+        updates=17,
+        **dict.fromkeys(counted, 17),
+        response_tokens=170,
+        too_long=0,
+        template="tokenizer",
+        device="cpu",
+        processes=1,
+        dtype="float32",
+        target_modules=["q_proj"],
+        settings={},
+    )
+    manifest = {"config": config, "facts": facts.model_dump(mode="json")}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     settings = settings_of(Artefact(tmp_path))
     assert (settings.rank, settings.seed, settings.max_steps) == (4, 3, 17)

@@ -15,10 +15,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.adapter_settings import AdapterSettings, SettingsRefused
 from assets.dataset.instruction_dataset import instruction_dataset
-from assets.model_jobs import merge_adapter, push_to_hub
-from assets.models import base_model, lora_model, qlora_model
+from assets.models.adapters import lora_model, qlora_model
+from assets.models.base_model import base_model
+from assets.models.jobs import merge_adapter, push_to_hub
 from resources.ledger import LedgerConnection
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.card import CARD, DataCard
@@ -31,7 +31,7 @@ from teams_dagster.store.tables import write_table
 from teams_dagster.student.hub import CannotPush
 from tests.support.layouts import tiny_layout
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 EXAMPLES = [
     Example(f"sample-{i}", f"seed-{i}", Instruction(f"Which colour is box {i}?"), f"Box {i} is <b>red</b>.")
     for i in range(16)
@@ -107,7 +107,7 @@ def _upstream(store: ArtefactStore, student: Path) -> None:
     about = {"inputs": {}, "made_at": "2026-11-02T00:00:00"}
     with store.writing("base_model", "one", about=about) as draft:
         shutil.copytree(student, draft.folder / "model")
-        draft.finish("the base", {"embedded": True})
+        draft.finish("the base", {"student": "embedded", "embedded": True})
     with store.writing("instruction_dataset", "one", about=about) as draft:
         sides = {"train": EXAMPLES, "validation": EXAMPLES[:4], "held_out": EXAMPLES[:1]}
         export_dataset(draft.folder / "files", sides)  # type: ignore[arg-type]
@@ -186,33 +186,3 @@ def test_nothing_is_pushed_without_a_token(trained: Trained, monkeypatch: pytest
     config = {"ops": {"send_to_hub": {"config": {"repo_id": "somebody/model"}}}}
     with pytest.raises(CannotPush, match="HF_TOKEN is not set"):
         push_to_hub.execute_in_process(config, resources=trained.resources)
-
-
-def test_the_papers_preset_keeps_the_paper_but_for_what_was_changed() -> None:
-    settings = AdapterSettings(preset="paper", epochs=1.0).resolved("lora", embedded=True)
-    assert (settings.template, settings.max_length, settings.epochs) == ("alpaca", 512, 1.0)
-    assert settings.learning_rate == 2e-4
-    assert AdapterSettings(preset="paper_full").resolved("lora", embedded=False).kind == "full"
-
-
-def test_what_is_left_out_is_the_students_default() -> None:
-    assert AdapterSettings().resolved("lora", embedded=True).learning_rate == 8e-3
-    assert AdapterSettings().resolved("lora", embedded=False).learning_rate == 2e-4
-    assert AdapterSettings(packing=True).resolved("qlora", embedded=False).packing is True
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"preset": "paper_full"}, "use lora_model"),
-        ({"launcher": "fsdp"}, "cannot spread a 4-bit base"),
-    ],
-)
-def test_settings_that_do_not_fit_a_four_bit_base_are_refused(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingsRefused, match=message):
-        AdapterSettings(**settings).resolved("qlora", embedded=False)
-
-
-def test_dropout_without_an_adapter_is_refused() -> None:
-    with pytest.raises(SettingsRefused, match=r"dropout 0\.1 is the adapter's"):
-        AdapterSettings(preset="paper_full", dropout=0.1).resolved("lora", embedded=False)

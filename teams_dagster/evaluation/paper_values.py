@@ -1,19 +1,9 @@
 """The paper's table with ours beside it, from what every stage recorded."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 
-import dagster as dg
-
-from assets.columns import table_columns
-from assets.dataset.instruction_dataset import instruction_dataset
-from assets.evaluation import evaluation_scores, privacy_audit
-from assets.judging import judged_win_rate
-from assets.making import make_or_reuse
-from assets.materialize import OWNERS, AssetConfig
-from assets.uniform_arm.scores import uniform_scores
-from teams_dagster.core.hashing import content_hash
-from teams_dagster.core.markdown import markdown_table
 from teams_dagster.core.text import NANO
 from teams_dagster.dataset.arms import TRAINED_ARM, UNIFORM_ARM, arm_of
 from teams_dagster.dataset.card import CARD, DataCard
@@ -26,28 +16,18 @@ from teams_dagster.evaluation.paper import (
     LORA,
     LORA_UNIFORM,
     QLORA,
-    PaperRow,
     PaperValue,
-    paper_rows,
 )
-from teams_dagster.evaluation.paper import paper_table as with_the_papers
 from teams_dagster.evaluation.privacy import LOSS
 from teams_dagster.evaluation.scores import AGAINST_LORA, CHOICE, HELD_OUT, OWN_SIDE
 from teams_dagster.evaluation.statistics import normal_interval
 from teams_dagster.evaluation.stored import (
-    PAPER_TABLE,
     read_evaluation_scores,
-    read_paper_table,
     read_privacy,
     read_win_rates,
 )
-from teams_dagster.report.paper import paper_cell
-from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import DatasetFacts
-from teams_dagster.store.tables import write_table
-
-READ = (TRAINED_ARM.dataset, "evaluation_scores", "judged_win_rate", "privacy_audit")
-"""The assets that the table always reads."""
 
 SCORED = {
     "heldout_loss": (HELD_OUT, "heldout_loss"),
@@ -63,51 +43,25 @@ SCORED = {
 """By quantity, the task and metric of `evaluation_scores`."""
 
 
-@dg.asset(
-    group_name="evaluation",
-    deps=[instruction_dataset, evaluation_scores, judged_win_rate, privacy_audit, uniform_scores],
-    kinds={"parquet"},
-    owners=OWNERS,
-    metadata=table_columns(PAPER_TABLE),
-    code_version="1",
-    description="What the paper reports, each number with its source, and beside it dataset size, queries, cost, scores"
-    " and membership inference of the base, the adapters and, where it was made, the uniform arm.",
-)
-def paper_table(
-    context: dg.AssetExecutionContext, config: AssetConfig, store: dg.ResourceParam[ArtefactStore]
-) -> dg.MaterializeResult:
-    """Read what is stored; ask and train nothing."""
-    read = {key: store.current(key) for key in READ}
-    arm = _arm(store, read["evaluation_scores"])
-    note = arm if isinstance(arm, str) else ""
-    if isinstance(arm, str):
-        context.log.info(note)
-    else:
-        read |= arm
+def uniform_arm(store: ArtefactStore, scored: Artefact) -> tuple[dict[str, Artefact], str]:
+    """The uniform arm's dataset and scores, by asset key; without any, why they are not in the table.
 
-    def make(draft: Draft) -> None:
-        values = with_the_papers(_ours(store, read))
-        rows = [asdict(value) for value in values]
-        write_table(draft.folder, PAPER_TABLE, (row | {"run_id": context.run.run_id} for row in rows))
-        draft.finish(content_hash(PAPER_TABLE, rows, note), {"values": len(rows), "note": note})
-
-    inputs = {key: artefact.data_version for key, artefact in read.items()} | ({"uniform arm": note} if note else {})
-    return make_or_reuse(context, store, config=config, inputs=inputs, make=make, show=_show)
-
-
-def _arm(store: ArtefactStore, scored: Artefact) -> dict[str, Artefact] | str:
-    """The uniform arm's dataset and scores; or why they are not in the table."""
+    Args:
+        scored: The scores of the main line, which those of the arm have to be beside.
+    """
     if not store.exists("uniform_scores"):
-        return "the uniform arm was not made: job uniform_arm makes it"
+        return {}, "the uniform arm was not made: job uniform_arm makes it"
     scores = store.current("uniform_scores")
     compared, ours = (artefact.manifest["inputs"]["lora_model"] for artefact in (scores, scored))
     if compared != ours:
-        return f"the uniform arm was compared with lora_model {compared}, and it is {ours} now: job uniform_arm again"
+        note = f"the uniform arm was compared with lora_model {compared}, and it is {ours} now: job uniform_arm again"
+        return {}, note
     version = scores.manifest["inputs"][UNIFORM_ARM.dataset]
-    return {UNIFORM_ARM.dataset: store.of_version(UNIFORM_ARM.dataset, version), "uniform_scores": scores}
+    return {UNIFORM_ARM.dataset: store.of_version(UNIFORM_ARM.dataset, version), "uniform_scores": scores}, ""
 
 
-def _ours(store: ArtefactStore, read: Mapping[str, Artefact]) -> Iterator[PaperValue]:
+def our_values(store: ArtefactStore, read: Mapping[str, Artefact]) -> Iterator[PaperValue]:
+    """Our numbers for the columns of the table, from the artefacts `read`, by asset key."""
     for adapter in (LORA, QLORA):
         yield from _of_dataset(store, read[TRAINED_ARM.dataset], adapter)
     yield from _of_scores(read["evaluation_scores"])
@@ -162,18 +116,3 @@ def _of_scores(scored: Artefact) -> Iterator[PaperValue]:
 
 def _named(artefact: Artefact) -> str:
     return f"{artefact.manifest['asset_key']} {artefact.data_version}"
-
-
-def _show(artefact: Artefact) -> dict[str, dg.MetadataValue | str]:
-    rows = paper_rows(read_paper_table(artefact))
-    header = ("", *COLUMNS.values(), "source of the paper's numbers")
-    note = artefact.facts["note"]
-    return {
-        PAPER_TABLE: dg.MetadataValue.md(markdown_table(header, list(map(_cells, rows)))),
-        **({"note": note} if note else {}),
-    }
-
-
-def _cells(row: PaperRow) -> tuple[str, ...]:
-    cells = (paper_cell(row.cells.get(column)) for column in COLUMNS)
-    return (f"{row.fact.quantity} ({row.fact.unit})", *cells, row.fact.source)

@@ -15,16 +15,17 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from assets import student_answers
-from assets.checks.models import judge_agrees_with_itself
-from assets.judging import judged_win_rate
+from assets.evaluation.checks import judge_agrees_with_itself
+from assets.evaluation.judged_win_rate import judged_win_rate
 from teams_dagster.cli.run_estimate import estimate_run
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.sample import Example
+from teams_dagster.evaluation import judged_answers, student_answers
 from teams_dagster.evaluation.stored import read_win_rates
 from teams_dagster.settings import load_settings
 from teams_dagster.store.artefact_store import Artefact
+from teams_dagster.store.facts.evaluation import WinRateFacts
 from teams_dagster.student import answering
 from teams_dagster.student.chat import template_version
 from teams_dagster.student.loading import Recipe, load_student
@@ -78,7 +79,7 @@ def put(project: Project, name: str, folder: Path, version: str) -> None:
     """A model as its asset would have left it."""
     with project.store.writing(f"{name}_model", version, about=about()) as draft:
         shutil.copytree(folder, draft.folder / "model")
-        draft.finish(version, {"embedded": True})
+        draft.finish(version, {"student": "embedded", "embedded": True})
 
 
 @dataclass
@@ -221,12 +222,12 @@ def test_answers_go_on_from_the_batch_in_which_they_were_interrupted(
 def test_questions_that_failed_are_counted_and_asked_again_alone(project: Project, judge: Judge) -> None:
     judge.server.faults.extend([Fault(status=400)] * 3)
     assert make(project)
-    assert made(project).facts["unanswered"] == 3
+    assert made(project).read_facts(WinRateFacts).unanswered == 3
     assert Counter(row["verdict"] for row in rows(project, "judgements"))["unanswered"] == 3
     assert sum(rate.pairs for rate in read_win_rates(made(project))) < QUESTIONS * len(ADAPTERS)
     asked = judge.server.count
     assert make(project)
-    assert made(project).facts["unanswered"] == 0
+    assert made(project).read_facts(WinRateFacts).unanswered == 0
     assert judge.server.count == asked + 3
 
 
@@ -280,7 +281,7 @@ def test_a_judge_at_a_provider_needs_a_budget_before_any_model_answers(
 ) -> None:
     for name, value in (("MODEL", "m"), ("BASE_URL", "https://llm.example.com/v1"), ("API_KEY", "sk-planted")):
         monkeypatch.setenv(f"TEAMS_JUDGE_{name}", value)
-    monkeypatch.setattr("assets.judging.answer_all", lambda *_: pytest.fail("answered before the judge may be asked"))
+    monkeypatch.setattr(judged_answers, "answer_all", lambda *_: pytest.fail("answered before the judge may be asked"))
     assert not make(project)
     failure = project.last.failure_data_for_node("judged_win_rate")
     assert failure is not None

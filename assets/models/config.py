@@ -1,7 +1,8 @@
-"""Run configuration of fine-tuning: the method's own settings, as the Launchpad shows them."""
+"""Run configuration of the models: the method's own settings, as the Launchpad shows them."""
 
 from typing import Any, Literal
 
+import dagster as dg
 from pydantic import Field, ValidationError
 
 from assets.materialize import AssetConfig
@@ -9,14 +10,21 @@ from teams_dagster.student.adapter_config import (
     AdapterConfig,
     AdapterKind,
     Launcher,
-    embedded_adapter_config,
     paper_config,
+    student_config,
 )
 
 Preset = Literal["student", "paper", "paper_full"]
 
 HOW_IT_RUNS = {"force", "preset", "launcher", "processes"}
 """Settings that are not the training's own."""
+
+
+class BaseConfig(AssetConfig):
+    """How the embedded student is made. A configured one is taken as it is."""
+
+    seed: int = Field(default=0, description="Seed of the first weights and of the order of the texts.")
+    steps: int = Field(default=280, ge=1, description="Pre-training updates of the embedded student.")
 
 
 class SettingsRefused(ValueError):
@@ -94,8 +102,29 @@ class AdapterSettings(AssetConfig):
     def _preset(self, kind: AdapterKind, embedded: bool) -> AdapterConfig:
         if self.preset != "student":
             return paper_config(kind)
-        return embedded_adapter_config(kind) if embedded else AdapterConfig(kind=kind)
+        return student_config(kind, embedded=embedded)
 
     def _given(self) -> dict[str, Any]:
         fields = self.model_dump(exclude=HOW_IT_RUNS).items()
         return {name: value for name, value in fields if value is not None and value != "preset"}
+
+
+Trained = Literal["lora", "qlora"]
+
+
+class MergeConfig(dg.Config):
+    """Which adapter, and where to."""
+
+    model: Trained = Field(default="lora", description="Whose current adapter.")
+    to: str = Field(
+        default="", description="A new or empty folder; left out: merged/<model>-<version> in the data folder."
+    )
+
+
+class PushConfig(dg.Config):
+    """What goes where."""
+
+    model: Trained = Field(default="lora", description="Whose current adapter.")
+    repo_id: str = Field(description="The hub's repository, `name/model`; made where it is missing.")
+    merged: bool = Field(default=False, description="The adapter merged into its base, instead of the adapter alone.")
+    private: bool = Field(default=True, description="Whether a repository that is made now is private.")

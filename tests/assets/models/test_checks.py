@@ -9,18 +9,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.checks.models import (
-    lora_chooses_as_well_as_base,
-    lora_is_asked_as_trained,
-    lora_is_better_than_unigram,
-)
+from assets.models.checks import lora_is_asked_as_trained
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.splits import SPLITS
-from teams_dagster.evaluation.scores import CHOICE, HELD_OUT, Score
 from teams_dagster.store.artefact_store import ArtefactStore
-from teams_dagster.store.tables import write_table
 from teams_dagster.student.chat import template_version
 from teams_dagster.student.loading import Recipe, load_tokenizer
 from tests.support.bare_base import bare_base
@@ -47,7 +41,7 @@ def trained(store: ArtefactStore, base: Path) -> ArtefactStore:
     """A base, a dataset and what training wrote down beside the adapter's weights."""
     with store.writing("base_model", "one", about=about()) as draft:
         shutil.copytree(base, draft.folder / "model")
-        draft.finish("the base", {"embedded": True})
+        draft.finish("the base", {"student": "embedded", "embedded": True})
     with store.writing("instruction_dataset", "one", about=about()) as draft:
         export_dataset(draft.folder / "files", {split: [EXAMPLE] for split in SPLITS})
         draft.finish("the dataset", {})
@@ -82,7 +76,7 @@ def test_another_base_than_that_of_training_is_compared_token_by_token(trained: 
         config = draft.folder / "model" / "tokenizer_config.json"
         settings = json.loads(config.read_text())
         config.write_text(json.dumps(settings | {"eos_token": "<|pad|>"}))
-        draft.finish("another base", {"embedded": True})
+        draft.finish("another base", {"student": "embedded", "embedded": True})
     result = checked(lora_is_asked_as_trained, trained)
     assert not result.passed
     assert "the end-of-sequence token is not that of training" in result.metadata["faults"].value
@@ -92,48 +86,3 @@ def test_an_adapter_without_its_recipe_is_an_error(trained: ArtefactStore) -> No
     trained.current("lora_model").path("model/recipe.json").unlink()
     result = checked(lora_is_asked_as_trained, trained)
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
-
-
-@pytest.mark.parametrize(
-    ("difference", "stderr", "passed"),
-    [(0.1, 0.02, True), (-0.03, 0.02, True), (-0.05, 0.02, False), (0.0, 0.0, True)],
-)
-def test_an_adapter_that_chooses_worse_beyond_two_errors_is_a_warning(
-    store: ArtefactStore, difference: float, stderr: float, passed: bool
-) -> None:
-    result = scored(store, difference, stderr)
-    assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
-    assert ("unlearnt" in (result.description or "")) is not passed
-
-
-def test_a_difference_without_an_error_says_nothing(store: ArtefactStore) -> None:
-    assert scored(store, -0.5, None).metadata["not_run"].value is True
-
-
-def scored(store: ArtefactStore, difference: float, stderr: float | None) -> dg.AssetCheckResult:
-    score = Score("lora", CHOICE, "choice_accuracy_vs_base", difference, stderr, 40, None, "the dataset")
-    keep(store, score)
-    return checked(lora_chooses_as_well_as_base, store)
-
-
-def keep(store: ArtefactStore, score: Score) -> None:
-    with store.writing("evaluation_scores", "one", about=about()) as draft:
-        write_table(draft.folder, "evaluation_scores", [vars(score)])
-        draft.finish("scores", {})
-
-
-@pytest.mark.parametrize(
-    ("difference", "stderr", "passed"), [(-0.3, 0.1, True), (-0.1, 0.1, False), (0.5, 0.1, False), (-0.3, None, False)]
-)
-def test_an_adapter_that_knows_no_more_than_token_frequencies_is_a_warning(
-    store: ArtefactStore, difference: float, stderr: float | None, passed: bool
-) -> None:
-    keep(store, Score("lora", HELD_OUT, "heldout_loss_vs_unigram", difference, stderr, 40, None, "the dataset"))
-    result = checked(lora_is_better_than_unigram, store)
-    assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
-    assert ("little more" in (result.description or "")) is not passed
-
-
-def test_scores_of_an_earlier_version_are_no_verdict(store: ArtefactStore) -> None:
-    keep(store, Score("lora", HELD_OUT, "heldout_loss", 2.0, 0.1, 40, None, "the dataset"))
-    assert checked(lora_is_better_than_unigram, store).metadata["not_run"].value is True

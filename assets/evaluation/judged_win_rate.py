@@ -1,0 +1,81 @@
+"""Asset `judged_win_rate`: whose answers does the judge prefer, the base's or an adapter's?"""
+
+import dagster as dg
+
+from assets.columns import WIN_RATES, table_columns
+from assets.evaluation.config import JudgeConfig
+from assets.making import NothingAnswered
+from assets.materialize import OWNERS, materialization, output_of
+from assets.outcomes import outcome_facts
+from resources.language_models.roles import LanguageModels
+from teams_dagster.core.protocol import Role
+from teams_dagster.dataset.stored import read_examples
+from teams_dagster.evaluation.judged_answers import (
+    judge_answers,
+    judged_version,
+    judging_inputs,
+    win_rates,
+    write_judged,
+)
+from teams_dagster.evaluation.judging_forecast import judging_questions
+from teams_dagster.evaluation.stored import evaluated_models
+from teams_dagster.evaluation.student_answers import ASKED_ALIKE, Answering, earlier_answers
+from teams_dagster.llm import loop
+from teams_dagster.llm.engine import CallContext
+from teams_dagster.llm.ordered import AHEAD
+from teams_dagster.report.preview_evaluation import win_rate_preview
+from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.facts.evaluation import JudgeModel, WinRateFacts
+
+
+@dg.asset(
+    group_name="evaluation",
+    deps=["base_model", "lora_model", "qlora_model", "instruction_dataset"],
+    kinds={"openai", "huggingface"},
+    owners=OWNERS,
+    metadata=table_columns("win_rates", WIN_RATES),
+    code_version="1",
+    description="How often the judge prefers an adapter's answers to the base's, on held-out instructions: each pair in"
+    " both orders, ties counted, length controlled, with 95% intervals that resample seeds.",
+)
+def judged_win_rate(
+    context: dg.AssetExecutionContext,
+    config: JudgeConfig,
+    store: dg.ResourceParam[ArtefactStore],
+    models: LanguageModels,
+) -> dg.MaterializeResult:
+    """Let every model answer, ask the judge, and score what it says."""
+    students, dataset = evaluated_models(store), store.current("instruction_dataset")
+    inputs = judging_inputs(students, dataset, models.versions(Role.JUDGE))
+    where = CallContext(context.run.run_id, "judged_win_rate")
+    with materialization(context, store, config=config, inputs=inputs, publish=models.publish, resume=True) as made:
+        if made.draft is not None:
+            held_out = read_examples(dataset, "held_out")
+            asked = {name: getattr(config, name) for name in ASKED_ALIKE}
+            answering = Answering(students, held_out, asked, made.folder, context.log.info)
+            known = {} if config.force else earlier_answers("judged_win_rate", store, students, dataset, asked)
+            earlier = output_of(context.assets_def, config, inputs).earlier(store)
+            counts = [len(held_out)] * 3
+            expected = judging_questions(config.questions, config.max_new_tokens, counts, held_out, earlier)
+            asking = models.asking(where, Role.JUDGE, expected=expected, log=context.log.info)
+            width = AHEAD * models.settings().max_in_flight
+            judged = loop.run(judge_answers(asking, answering, known, width=width))
+            if judged.nothing_judged:
+                raise NothingAnswered(
+                    f"no pair of answers was judged in both orders: {judged.unanswered} questions failed, and the"
+                    " ledger (llm_calls.error_kind, error_detail) says why. Make the judge reachable and run the same"
+                    " step again: what was answered is kept"
+                )
+            judge = models.identities(Role.JUDGE)[Role.JUDGE]
+            rates = win_rates(judged, students, dataset.data_version, str(judge), seed=config.seed)
+            write_judged(made.folder, context.run.run_id, judged, rates, students)
+            facts = WinRateFacts(
+                judge=JudgeModel(provider=judge.provider, model=judge.model),
+                questions=len(judged.answered.examples),
+                too_long=judged.answered.too_long,
+                cut_off=judged.cut_off,
+                unanswered=judged.unanswered,
+                outcomes=outcome_facts(models, where)["outcomes"],
+            )
+            made.finish(judged_version(judged, rates), facts)
+    return made.result(WinRateFacts, win_rate_preview)

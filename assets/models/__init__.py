@@ -1,0 +1,1 @@
+"""Group `models`: the student before training, and the adapters trained on the dataset."""

@@ -1,0 +1,133 @@
+"""Assets `lora_model` and `qlora_model`: adapters of the base, trained on the dataset."""
+
+import os
+import re
+import warnings
+from typing import Any
+
+import dagster as dg
+
+from assets.columns import ADAPTERS, table_columns
+from assets.materialize import MODELS_NEXT, OWNERS, materialization
+from assets.models.config import AdapterSettings
+from teams_dagster.dataset.arms import TRAINED_ARM, Arm
+from teams_dagster.dataset.stored import dataset_file
+from teams_dagster.report.preview_models import adapter_preview
+from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
+from teams_dagster.store.tables import write_table
+from teams_dagster.student.adapter_config import AdapterKind
+from teams_dagster.student.request import MODEL, TrainingRequest
+from teams_dagster.student.stored import (
+    adapter_facts,
+    adapter_version,
+    card_of,
+    model_row,
+    student_path,
+    weights_sha256,
+)
+from teams_dagster.student.training_run import (
+    failed_training,
+    finished_training,
+    training_command,
+    training_environment,
+)
+
+
+@dg.asset(
+    group_name="models",
+    deps=["base_model", "instruction_dataset"],
+    kinds={"huggingface", "torch"},
+    owners=OWNERS,
+    op_tags=MODELS_NEXT,
+    metadata=table_columns("models", ADAPTERS),
+    code_version="2",
+    description="A LoRA adapter of the base, trained on the dataset's training side with loss on the response only.",
+)
+def lora_model(
+    context: dg.AssetExecutionContext, config: AdapterSettings, store: dg.ResourceParam[ArtefactStore]
+) -> dg.MaterializeResult:
+    """Train the LoRA adapter."""
+    return train_adapter(context, config, store, "lora", TRAINED_ARM)
+
+
+@dg.asset(
+    group_name="models",
+    deps=["base_model", "instruction_dataset"],
+    kinds={"huggingface", "torch"},
+    owners=OWNERS,
+    op_tags=MODELS_NEXT,
+    metadata=table_columns("models", ADAPTERS),
+    code_version="2",
+    description="A QLoRA adapter: the same on the base's weights in 4 bits (NF4).",
+)
+def qlora_model(
+    context: dg.AssetExecutionContext, config: AdapterSettings, store: dg.ResourceParam[ArtefactStore]
+) -> dg.MaterializeResult:
+    """Train the QLoRA adapter."""
+    return train_adapter(context, config, store, "qlora", TRAINED_ARM)
+
+
+def train_adapter(
+    context: dg.AssetExecutionContext,
+    config: AdapterSettings,
+    store: ArtefactStore,
+    kind: AdapterKind,
+    arm: Arm,
+    *,
+    listed_as: str | None = None,
+) -> dg.MaterializeResult:
+    """Train an adapter on an arm's dataset; a training that was interrupted goes on from its last checkpoint.
+
+    Args:
+        listed_as: The adapter's kind in table `models`; by default that of its settings.
+
+    Raises:
+        SettingsRefused: The settings do not fit each other.
+        TrainingFailed: The training ended without a model.
+    """
+    base, dataset = store.current("base_model"), store.current(arm.dataset)
+    settings = config.resolved(kind, embedded=base.read_facts(BaseFacts).embedded)
+    inputs = {"base_model": base.data_version, arm.dataset: dataset.data_version}
+    with materialization(context, store, config=config, inputs=inputs, resume=True) as made:
+        if made.draft is not None:
+            request = TrainingRequest(
+                base=student_path(base),
+                train=dataset_file(dataset, "train"),
+                validation=dataset_file(dataset, "validation"),
+                folder=made.folder,
+                config=settings,
+                launcher=config.launcher,
+                processes=config.processes,
+                parent=os.getpid(),
+            )
+            report = _train_in_process(context, request)
+            facts, folder = adapter_facts(report, settings), made.folder / MODEL
+            for warning in facts.warnings:
+                context.log.warning(warning)
+            version = adapter_version(folder, base.data_version)
+            card_of(base, dataset, version, settings, report).write(folder)
+            configured = config.model_dump(mode="json", exclude={"force"})
+            row = model_row(
+                listed_as or settings.kind, version, MODEL, weights_sha256(folder), configured, context.run.run_id
+            )
+            trained_from = {"dataset_version": dataset.data_version, "base_version": base.data_version}
+            write_table(made.folder, "models", [row | trained_from])
+            made.finish(version, facts)
+    return made.result(AdapterFacts, adapter_preview)
+
+
+def _train_in_process(context: dg.AssetExecutionContext, request: TrainingRequest) -> dict[str, Any]:
+    """Train beside this process, whose log shows what the training says; returns its report. Raises TrainingFailed."""
+    command = training_command(request)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Dagster warns of its own use of its own parts
+            dg.PipesSubprocessClient().run(context=context, command=command, env=training_environment())
+    except Exception as error:  # its class is no part of what Dagster exports
+        ended = re.search(r"process failed with code (-?\d+)", str(error))  # Dagster tells it in words only
+        if ended is None:
+            raise
+    else:
+        return finished_training(request)
+    raise failed_training(request, int(ended[1]))  # outside the block: what it replaces says nothing more

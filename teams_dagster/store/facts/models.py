@@ -1,0 +1,61 @@
+"""Facts of the models: the base and its adapters."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from teams_dagster.store.facts.base import Facts, Hidden, Shown
+
+
+class BaseFacts(Facts):
+    """Facts of `base_model`. Those of the pre-training are None where a configured student is taken as it is."""
+
+    student: str
+    """The configured student, a folder or hub id; `embedded` for the one that is made on the spot."""
+    embedded: bool
+    parameters: int | None = None
+    vocabulary: int | None = None
+    steps: int | None = None
+    final_loss: float | None = None
+
+
+class FourBit(BaseModel):
+    """What shows that a base was in 4 bits."""
+
+    model_config = ConfigDict(frozen=True)
+
+    layers: int
+    weights: int
+    packed_bytes: int
+    logit_gap: float
+    """Largest absolute difference of logits from the float base's."""
+
+
+class AdapterFacts(Facts):
+    """Facts of an adapter: the training's report without its curve, its settings, and what to be warned of."""
+
+    kind: str
+    updates: int
+    planned_updates: Annotated[int, Hidden()]
+    kept_update: int
+    trainable_parameters: int
+    examples: int
+    validation_examples: Annotated[int, Hidden()]
+    response_tokens: int
+    too_long: int
+    """Examples left out because they exceed the longest length."""
+    template: str
+    device: str
+    processes: int
+    dtype: str
+    target_modules: Annotated[list[str], Hidden()]
+    four_bit: FourBit | None = None
+    """None where the base was not in 4 bits."""
+    settings: dict[str, Any]
+    """An `AdapterConfig`."""
+    departures_from_paper: Annotated[list[str], Shown(form=", ".join)] = Field(default_factory=list)
+    warnings: Annotated[list[str], Shown(form=". ".join)] = Field(default_factory=list)
+    final_loss: float | None = None
+    validation_loss: float | None = None

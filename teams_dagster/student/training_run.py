@@ -1,0 +1,61 @@
+"""A training in a process of its own: whatever happens to it, the process that asked for it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from teams_dagster.student.failures import why_it_ended
+from teams_dagster.student.request import CHECKPOINTS, FAILURE, MODEL, REPORT, WORKING_FILES, TrainingRequest
+
+SCRIPT = "teams_dagster.student.training_script"
+
+QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "WANDB_MODE": "disabled"}
+"""Environment of a training: no library reports to anybody."""
+
+_SOURCE = Path(__file__).parent.parent.parent
+
+
+class TrainingFailed(RuntimeError):
+    """A training that ended without a model."""
+
+
+def training_command(request: TrainingRequest) -> list[str]:
+    """The command that trains what `request` asks for, in its folder.
+
+    What an earlier attempt ended with there is removed. Its checkpoints stay: the training goes on from the last one.
+    """
+    for left in (REPORT, FAILURE):
+        (request.folder / left).unlink(missing_ok=True)
+    shutil.rmtree(request.folder / MODEL, ignore_errors=True)
+    return [sys.executable, "-m", SCRIPT, str(request.save())]
+
+
+def training_environment() -> dict[str, str]:
+    """Environment variables that the command needs beside those of this process."""
+    path = os.pathsep.join(filter(None, (str(_SOURCE), os.environ.get("PYTHONPATH"))))
+    return {**QUIET, "PYTHONPATH": path}
+
+
+def finished_training(request: TrainingRequest) -> dict[str, Any]:
+    """The report of a training that ended well; its working files and checkpoints are removed."""
+    for name in WORKING_FILES:
+        (request.folder / name).unlink(missing_ok=True)
+    shutil.rmtree(request.folder / CHECKPOINTS, ignore_errors=True)
+    return json.loads((request.folder / REPORT).read_text(encoding="utf-8"))
+
+
+def failed_training(request: TrainingRequest, exit_code: int) -> TrainingFailed:
+    """Why a training ended with `exit_code`: what it wrote down, or what the code means.
+
+    Where memory ran out, the error names the settings to change.
+    """
+    written = request.folder / FAILURE
+    if written.exists():
+        return TrainingFailed(written.read_text(encoding="utf-8"))
+    cause = why_it_ended(exit_code, request.config, launched=request.launcher != "none")
+    return TrainingFailed(f"the training {cause}")
