@@ -7,11 +7,11 @@ from typing import Any
 
 import dagster as dg
 
-from assets.comparison.asset import policy_comparison, read_policy_scores
 from assets.judging import judged_win_rate
 from assets.making import make_or_reuse
 from assets.materialize import OWNERS, AssetConfig
-from assets.policy import trained_policy
+from assets.policy.policy_comparison import policy_comparison
+from assets.policy.trained_policy import trained_policy
 from assets.responses import expert_responses
 from resources.ledger import LedgerConnection
 from teams_dagster.core.hashing import content_hash
@@ -25,6 +25,7 @@ from teams_dagster.evaluation.paper import EVOL_INSTRUCT_QUERIES
 from teams_dagster.ledger.costs import Cost, costs_by, total_cost
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.contenders import TRAINED
+from teams_dagster.policy.comparison.stored import read_policy_scores
 from teams_dagster.report import pictures
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
 

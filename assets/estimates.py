@@ -6,16 +6,14 @@ from typing import Any
 
 import dagster as dg
 
-from assets.comparison.asset import comparison_inputs, policy_comparison
-from assets.comparison.config import ComparisonSettings
-from assets.comparison.estimate import comparison_questions
 from assets.evaluation import ADAPTERS
 from assets.generation import generated_instructions, generation_output, refuse_unfinished
 from assets.judging import JudgeConfig, judging_questions, made_before
 from assets.manifests import GenerationConfig, check_retry, identities_of, kept_manifest, never_finished, new_manifest
 from assets.materialize import AssetConfig, output_of, reusable
-from assets.policy import policy_inputs, policy_output, trained_policy
-from assets.policy_config import PolicyConfig
+from assets.policy.config import ComparisonSettings, PolicyConfig
+from assets.policy.policy_comparison import policy_comparison
+from assets.policy.trained_policy import trained_policy
 from assets.responses import ResponsesConfig, expert_responses, refuse_unanswered, responses_output
 from assets.seeds import seed_instructions, seed_sources
 from assets.uniform_arm.instructions import (
@@ -42,8 +40,10 @@ from teams_dagster.instructions.seeds import Seed, load_seeds
 from teams_dagster.instructions.stored_seeds import read_clusters, read_seeds, seed_inputs
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import existing_ledger
+from teams_dagster.policy.comparison.forecast import comparison_questions
+from teams_dagster.policy.comparison.stored import comparison_inputs
 from teams_dagster.policy.query_forecast import UNTRAINED, answering_later, last_pace, training_questions
-from teams_dagster.policy.stored import divide, load_policy
+from teams_dagster.policy.stored import divide, load_policy, policy_inputs
 from teams_dagster.pricing.forecast import Estimate, Expected, estimate
 from teams_dagster.pricing.prices import load_prices
 from teams_dagster.settings import Settings
@@ -133,8 +133,9 @@ class Walk:
         config = PolicyConfig(**self.configs.get("trained_policy", {}))
         training, output = config.training(), None
         if seeds is not None:
-            inputs = policy_inputs(seeds, self.models, config, training)
-            output = policy_output(trained_policy, config, training, inputs)
+            versions = self.models.versions(*training.roles)
+            inputs = policy_inputs(seeds, training, versions, config.kl_reference.policy_version)
+            output = output_of(trained_policy, config, inputs, settings=training.model_dump(mode="json"))
         made = None if output is None else reusable(config, output.earlier(self.store))
         expected = [] if made else training_questions(self.store, train, training, output)
         known = made if "trained_policy" in self.wanted else self._stored("trained_policy")
@@ -153,9 +154,9 @@ class Walk:
         if policy is not None:
             checkpoint = load_policy(policy)
             training, reference = checkpoint.config, checkpoint.origin.reference_version is not None
-        plan, earlier = config.plan(self.models, training, referenced=reference), None
+        plan, earlier = config.plan(training, self.models.identities(*training.roles), referenced=reference), None
         if seeds is not None and policy is not None:
-            inputs = comparison_inputs(seeds, policy, self.models, plan.roles(training))
+            inputs = comparison_inputs(seeds, policy, self.models.versions(*plan.roles(training)))
             earlier = output_of(policy_comparison, config, inputs, settings=plan.settings()).earlier(self.store)
         made = reusable(config, earlier)
         expected = [] if made else comparison_questions(self.store, train, held_out, plan, training, policy, earlier)

@@ -13,7 +13,7 @@ from assets.manifests import GenerationConfig, begin_generation, drift, identiti
 from assets.materialize import DATASET_FIRST, OWNERS, AssetConfig, output_of
 from assets.outcomes import outcome_facts, outcome_metadata
 from assets.partitions import GENERATIONS
-from assets.policy import trained_policy
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.files import write_atomically

@@ -3,7 +3,6 @@
 import dagster as dg
 
 from assets.accounting import query_costs, read_costs
-from assets.comparison.asset import policy_comparison, read_policy_scores
 from assets.evaluation import ADAPTERS, evaluation_scores, privacy_audit, read_evaluation_scores, read_privacy
 from assets.explorer import EXPLORER, write_samples_page
 from assets.judging import judged_win_rate, read_win_rates
@@ -11,15 +10,18 @@ from assets.lineage import sample_lineage
 from assets.making import make_or_reuse
 from assets.materialize import OWNERS, AssetConfig
 from assets.paper import paper_table, read_paper_table
+from assets.policy.policy_comparison import policy_comparison
 from assets.report_dataset import MadeGeneration, dataset_results
 from resources.ledger import LedgerConnection
 from teams_dagster.core.files import write_atomically
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.policy.baselines import UNIFORM
+from teams_dagster.policy.comparison.stored import read_policy_scores
 from teams_dagster.policy.stored import load_policy
 from teams_dagster.report import content
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft
+from teams_dagster.store.facts.policy import ComparisonFacts, PolicyFacts
 from teams_dagster.student.stored import read_curve
 
 PAGE = "report.html"
@@ -100,7 +102,8 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.A
         store.of_version("seed_instructions", version)
         for version in dict.fromkeys(manifest.seeds_version for manifest in manifests)
     ]
-    models = [_role("instructor", policy.facts["instructor"])]
+    instructor = policy.read_facts(PolicyFacts).instructor
+    models = [content.RoleModel("instructor", instructor.provider, instructor.model)]
     if manifests:
         models += [content.RoleModel(role, model.provider, model.model) for role, model in manifests[-1].models]
     models.append(_role("judge", store.current("judged_win_rate").facts["judge"]))
@@ -131,18 +134,19 @@ def _role(role: str, identity: dict[str, str]) -> content.RoleModel:
 
 def _policy(store: ArtefactStore, generations: list[MadeGeneration]) -> content.PolicyResults:
     policy, comparison = _policy_in_use(store, generations), store.current("policy_comparison")
-    checkpoint, facts = load_policy(policy), policy.facts
+    checkpoint, facts = load_policy(policy), policy.read_facts(PolicyFacts)
+    compared = comparison.read_facts(ComparisonFacts)
     origin = checkpoint.origin
     asked = (("instructor", origin.instructor), ("reviewer", origin.reviewer), ("guide", origin.guide))
     return content.PolicyResults(
         algorithm=checkpoint.config.algorithm.name,
         curve=checkpoint.curve,
         scores=tuple(read_policy_scores(comparison)),
-        flat_reward=facts["flat_reward"] or comparison.facts["flat_reward"],
-        uniform_variance=comparison.facts.get("reward_variance", {}).get(UNIFORM),
+        flat_reward=facts.flat_reward or compared.flat_reward,
+        uniform_variance=compared.reward_variance.get(UNIFORM),
         trained_with=tuple(content.RoleModel(role, who.provider, who.model) for role, who in asked if who),
-        cost_nano_usd=facts["cost_nano_usd"],
-        unpriced=facts["unpriced"],
+        cost_nano_usd=facts.cost_nano_usd,
+        unpriced=facts.unpriced,
     )
 
 

@@ -10,7 +10,6 @@ import dagster as dg
 import duckdb
 from pydantic import Field
 
-from assets.comparison.config import STUDY
 from assets.estimates import PAID, UNIFORM_PAID
 from assets.lineage import lineage_metadata
 from assets.model_jobs import merge_adapter, push_to_hub
@@ -21,6 +20,7 @@ from teams_dagster.core.protocol import CompletionError, ErrorKind
 from teams_dagster.ledger.batches import Batch, unattended
 from teams_dagster.ledger.database import LedgerError
 from teams_dagster.lineage.trace import trace
+from teams_dagster.policy.comparison.plan import STUDY
 from teams_dagster.settings import SettingsError
 
 ONCE_AN_HOUR = 3_600

@@ -3,7 +3,6 @@
 import dagster as dg
 
 import assets
-from assets import checks
 from resources.console import console
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
@@ -18,7 +17,7 @@ def definitions(settings: Settings) -> dg.Definitions:
     ledger = LedgerConnection(root=str(settings.root), store=store)
     return dg.Definitions(
         assets=dg.load_assets_from_package_module(assets),
-        asset_checks=dg.load_asset_checks_from_package_module(checks),
+        asset_checks=dg.load_asset_checks_from_package_module(assets),
         jobs=JOBS,
         schedules=SCHEDULES,
         sensors=SENSORS,

@@ -172,9 +172,9 @@ def _notes(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult") -> list[
 
 def _outcome(settings: Settings) -> list[str]:
     """The account, the policy and the scores."""
-    from assets.comparison.asset import read_policy_scores
     from assets.evaluation import read_evaluation_scores
     from assets.judging import read_win_rates
+    from teams_dagster.policy.comparison.stored import read_policy_scores
     from teams_dagster.store.artefact_store import ArtefactStore
 
     store = ArtefactStore(data_dir=str(settings.data_dir))

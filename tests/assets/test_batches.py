@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from assets.generation import generated_instructions
-from assets.policy import trained_policy
+from assets.policy.trained_policy import trained_policy
 from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from assets.uniform_arm.instructions import uniform_instructions

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from assets.columns import LINEAGE as COLUMN_LINEAGE
 from assets.dataset import instruction_dataset
 from assets.generation import generated_instructions
-from assets.policy import trained_policy
+from assets.policy.trained_policy import trained_policy
 from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from teams_dagster.cli import main

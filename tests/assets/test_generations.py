@@ -11,7 +11,7 @@ import pytest
 from assets.checks.dataset import dataset_is_up_to_date
 from assets.dataset import instruction_dataset
 from assets.generation import generated_instructions
-from assets.policy import trained_policy
+from assets.policy.trained_policy import trained_policy
 from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from resources.language_models.offline.model import OfflineModel

@@ -22,7 +22,7 @@ from assets.checks.samples import kept_answers_answer, no_prompt_words_leaked
 from assets.checks.schema import schema_checks
 from assets.dataset import instruction_dataset
 from assets.generation import generated_instructions
-from assets.policy import trained_policy
+from assets.policy.trained_policy import trained_policy
 from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from teams_dagster.instructions.stored_seeds import read_seeds

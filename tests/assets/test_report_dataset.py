@@ -10,7 +10,7 @@ import pytest
 from assets.accounting import query_costs
 from assets.dataset import instruction_dataset
 from assets.generation import generated_instructions
-from assets.policy import trained_policy
+from assets.policy.trained_policy import trained_policy
 from assets.report_dataset import MadeGeneration, dataset_results
 from assets.responses import expert_responses
 from assets.seeds import seed_instructions

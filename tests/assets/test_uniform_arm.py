@@ -18,7 +18,7 @@ from assets.checks.uniform_arm import arms_are_apart, arms_ask_the_same
 from assets.dataset import instruction_dataset
 from assets.estimates import UNIFORM_PAID, estimate_run
 from assets.generation import generated_instructions
-from assets.policy import trained_policy
+from assets.policy.trained_policy import trained_policy
 from assets.report_dataset import MadeGeneration, dataset_results
 from assets.responses import expert_responses
 from assets.seeds import seed_instructions

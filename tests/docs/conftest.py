@@ -11,7 +11,7 @@ import pytest
 from assets.dataset import instruction_dataset
 from assets.generation import generated_instructions
 from assets.partitions import GENERATIONS
-from assets.policy import trained_policy
+from assets.policy.trained_policy import trained_policy
 from assets.responses import expert_responses
 from assets.seeds import seed_instructions
 from tests.support.project import Project

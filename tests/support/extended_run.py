@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import teams_dagster
-from assets.comparison.asset import policy_comparison, read_policy_scores
 from assets.generation import generated_instructions
-from assets.policy import load_policy, trained_policy
+from assets.policy.policy_comparison import policy_comparison
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from resources.language_models.offline.guide import proposal
 from teams_dagster.core.instruction import Instruction
@@ -28,6 +28,8 @@ from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.instructions.guidance import guide_question
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.policy.checkpoint import Checkpoint, FeaturesChanged
+from teams_dagster.policy.comparison.stored import read_policy_scores
+from teams_dagster.policy.stored import load_policy
 from teams_dagster.report.content import Account, DatasetResults, OperationAtStep, PolicyResults, Report
 from teams_dagster.report.page import render_report
 from tests.support.project import Project
