@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import teams_dagster.policy.comparison.trainings as trainings
+from assets.policy.config import ComparisonSettings
 from assets.policy.policy_comparison import policy_comparison
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
@@ -16,7 +17,7 @@ from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.policy.algorithms.config import PPOPlusPlusConfig
 from teams_dagster.policy.baselines import baselines
 from teams_dagster.policy.checkpoint import Checkpoint
-from teams_dagster.policy.comparison.plan import STUDY, ComparisonSettings
+from teams_dagster.policy.comparison.plan import STUDY
 from teams_dagster.policy.comparison.share import TRAININGS
 from teams_dagster.policy.comparison.stored import read_policy_scores
 from teams_dagster.policy.config import TrainingConfig
