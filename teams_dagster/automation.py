@@ -10,7 +10,6 @@ import dagster as dg
 import duckdb
 from pydantic import Field
 
-from assets.comparison.config import STUDY
 from assets.materialize import to_metadata
 from assets.models.jobs import merge_adapter, push_to_hub
 from assets.partitions import GENERATIONS
@@ -21,6 +20,7 @@ from teams_dagster.ledger.batches import Batch, unattended
 from teams_dagster.ledger.database import LedgerError
 from teams_dagster.lineage.details import lineage_details
 from teams_dagster.lineage.trace import trace
+from teams_dagster.policy.comparison.plan import STUDY
 from teams_dagster.pricing.paid_assets import PAID, UNIFORM_PAID
 from teams_dagster.settings import SettingsError
 

@@ -4,11 +4,11 @@ import dagster as dg
 
 from assets.columns import WIN_RATES, table_columns
 from assets.evaluation.config import JudgeConfig
-from assets.making import NothingAnswered
 from assets.materialize import OWNERS, materialization, output_of
 from assets.outcomes import outcome_facts
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
+from teams_dagster.dataset.failures import NothingAnswered
 from teams_dagster.dataset.stored import read_examples
 from teams_dagster.evaluation.judged_answers import (
     judge_answers,

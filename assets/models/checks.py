@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.checks.verdicts import needs_output, verdict
+from assets.check_results import needs_output, verdict
 from teams_dagster.dataset.stored import read_examples
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.models import AdapterFacts

@@ -8,17 +8,15 @@ from typing import Any
 
 import dagster as dg
 
-from assets.comparison.asset import comparison_inputs, policy_comparison
-from assets.comparison.config import ComparisonSettings
-from assets.comparison.estimate import comparison_questions
 from assets.dataset.config import GenerationConfig, ResponsesConfig
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.evaluation.config import JudgeConfig
 from assets.evaluation.judged_win_rate import judged_win_rate
 from assets.materialize import AssetConfig, output_of, reusable
-from assets.policy import policy_inputs, policy_output, trained_policy
-from assets.policy_config import PolicyConfig
+from assets.policy.config import ComparisonSettings, PolicyConfig
+from assets.policy.policy_comparison import policy_comparison
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from assets.uniform_arm.instructions import uniform_instructions
 from assets.uniform_arm.responses import uniform_responses
@@ -49,8 +47,10 @@ from teams_dagster.instructions.seeds import Seed, load_seeds
 from teams_dagster.instructions.stored_seeds import read_clusters, read_seeds, seed_inputs, seed_sources
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import existing_ledger
+from teams_dagster.policy.comparison.forecast import comparison_questions
+from teams_dagster.policy.comparison.stored import comparison_inputs
 from teams_dagster.policy.query_forecast import UNTRAINED, answering_later, last_pace, training_questions
-from teams_dagster.policy.stored import divide, load_policy
+from teams_dagster.policy.stored import divide, load_policy, policy_inputs
 from teams_dagster.pricing.forecast import Estimate, Expected, estimate
 from teams_dagster.pricing.paid_assets import BATCHED, UNIFORM_PAID
 from teams_dagster.pricing.prices import load_prices
@@ -134,8 +134,9 @@ class Walk:
         config = PolicyConfig(**self.configs.get("trained_policy", {}))
         training, output = config.training(), None
         if seeds is not None:
-            inputs = policy_inputs(seeds, self.models, config, training)
-            output = policy_output(trained_policy, config, training, inputs)
+            versions = self.models.versions(*training.roles)
+            inputs = policy_inputs(seeds, training, versions, config.kl_reference.policy_version)
+            output = output_of(trained_policy, config, inputs, settings=training.model_dump(mode="json"))
         made = None if output is None else reusable(config, output.earlier(self.store))
         expected = [] if made else training_questions(self.store, train, training, output)
         known = made if "trained_policy" in self.wanted else self._stored("trained_policy")
@@ -154,9 +155,9 @@ class Walk:
         if policy is not None:
             checkpoint = load_policy(policy)
             training, reference = checkpoint.config, checkpoint.origin.reference_version is not None
-        plan, earlier = config.plan(self.models, training, referenced=reference), None
+        plan, earlier = config.plan(training, self.models.identities(*training.roles), referenced=reference), None
         if seeds is not None and policy is not None:
-            inputs = comparison_inputs(seeds, policy, self.models, plan.roles(training))
+            inputs = comparison_inputs(seeds, policy, self.models.versions(*plan.roles(training)))
             earlier = output_of(policy_comparison, config, inputs, settings=plan.settings()).earlier(self.store)
         made = reusable(config, earlier)
         expected = [] if made else comparison_questions(self.store, train, held_out, plan, training, policy, earlier)

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from teams_dagster.core.operations import Operation
+from teams_dagster.core.protocol import Role
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import HORIZON
 from teams_dagster.policy.algorithms.config import (
@@ -77,6 +78,11 @@ class TrainingConfig(BaseModel):
     def asks_guide(self) -> bool:
         """Whether the algorithm needs the guide."""
         return self.algorithm.asks_guide
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Who is asked in a training."""
+        return (Role.INSTRUCTOR, Role.REVIEWER, *((Role.GUIDE,) if self.asks_guide else ()))
 
     @property
     def most_queries_an_episode(self) -> int:

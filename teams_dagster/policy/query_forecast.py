@@ -24,7 +24,8 @@ from teams_dagster.policy.config import TrainingConfig, most_branches
 from teams_dagster.policy.guide import ATTEMPTS
 from teams_dagster.pricing.forecast import Expected
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Output
-from teams_dagster.store.facts.base import UNANSWERED
+from teams_dagster.store.facts.base import QueryFacts
+from teams_dagster.store.facts.policy import EpisodeFacts, PolicyFacts
 
 SAMPLED = 200
 """Seeds whose prompts are measured."""
@@ -58,7 +59,7 @@ class Pace:
     @classmethod
     def of(cls, artefact: Artefact) -> Self | None:
         """The pace of the episodes in an output; None where it has none on record."""
-        asked = artefact.facts.get(ASKING)
+        asked = artefact.read_facts(EpisodeFacts).asking
         if not asked or not asked["episodes"]:
             return None
         return cls(**{name: count / asked["episodes"] for name, count in asked.items() if name != "episodes"})
@@ -76,12 +77,12 @@ UNTRAINED = Pace(
 
 def last_pace(policy: Artefact) -> Pace:
     """What the episodes of a policy's last iteration asked; where a guide acted in them, what an untrained one does."""
-    facts = policy.facts
-    if facts.get("guidance_queries"):
+    facts = policy.read_facts(PolicyFacts)
+    if facts.guidance_queries:
         return UNTRAINED
-    rewrites = HORIZON * (1 - facts["operation_mix"].get("none", 0.0))
-    accepted = facts["accepted_per_episode"]
-    questions = accepted / facts["accepted_per_query"] if accepted else 2 * rewrites
+    rewrites = HORIZON * (1 - facts.operation_mix.get("none", 0.0))
+    accepted = facts.accepted_per_episode
+    questions = accepted / facts.accepted_per_query if accepted else 2 * rewrites
     reviews = min(rewrites, max(0.0, questions - rewrites))
     return Pace(rewrites, reviews, rewrites, reviews, accepted)
 
@@ -124,7 +125,7 @@ def asking_of(transitions: Path, episodes: int | None = None) -> dict[str, int]:
 
 def still_open(earlier: Artefact | None, everything: int) -> int:
     """How many of `everything` (episodes, answers) an output asks anew: where it was made before, what failed then."""
-    return everything if earlier is None else min(everything, earlier.facts.get(UNANSWERED, 0))
+    return everything if earlier is None else min(everything, earlier.read_facts(QueryFacts).unanswered)
 
 
 def rewriting(
@@ -244,7 +245,7 @@ def training_questions(
     """What a training on `seeds` will still ask, by what earlier trainings asked; `output` is None where unknown."""
     episodes = training.iterations * training.episodes_per_iteration
     if output is not None:
-        episodes = still_open(output.earlier(store), _episodes_left(training, output.unfinished(store)))
+        episodes = still_open(output.earlier(store), episodes_left(training, output.unfinished(store)))
     seen = paces_of(artefact for artefact in store.all_of("trained_policy") if trained_alike(artefact, training))
     most = episodes * most_branches(training.algorithm, len(training.allowed_operations))
     asked = rewriting(Role.INSTRUCTOR, episodes, seeds.values(), seen, UNTRAINED, most=most)
@@ -253,10 +254,10 @@ def training_questions(
 
 def trained_alike(policy: Artefact, training: TrainingConfig) -> bool:
     """Whether a policy was trained by the same algorithm: what an episode asks depends on it."""
-    return policy.facts.get("algorithm", "trpo") == training.algorithm.name
+    return policy.read_facts(PolicyFacts).algorithm == training.algorithm.name
 
 
-def _episodes_left(training: TrainingConfig, folder: Path) -> int:
+def episodes_left(training: TrainingConfig, folder: Path) -> int:
     """Episodes that a training has yet to run, given what an interrupted one left in `folder`."""
     path = folder / CHECKPOINT
     done = Checkpoint.load(path).iteration if path.exists() else 0

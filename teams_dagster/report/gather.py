@@ -14,6 +14,7 @@ from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.accounting import CostFacts
 from teams_dagster.store.facts.evaluation import WinRateFacts
 from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
+from teams_dagster.store.facts.policy import ComparisonFacts, PolicyFacts
 from teams_dagster.store.facts.seeds import SeedFacts
 from teams_dagster.student.stored import ADAPTERS, read_curve
 
@@ -50,7 +51,8 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.A
         store.of_version("seed_instructions", version).read_facts(SeedFacts)
         for version in dict.fromkeys(manifest.seeds_version for manifest in manifests)
     ]
-    models = [_role("instructor", policy.facts["instructor"])]
+    instructor = policy.read_facts(PolicyFacts).instructor
+    models = [content.RoleModel("instructor", instructor.provider, instructor.model)]
     if manifests:
         models += [content.RoleModel(role, model.provider, model.model) for role, model in manifests[-1].models]
     judge = store.current("judged_win_rate").read_facts(WinRateFacts).judge
@@ -80,18 +82,19 @@ def _role(role: str, identity: dict[str, str]) -> content.RoleModel:
 
 def _policy(store: ArtefactStore, generations: list[MadeGeneration]) -> content.PolicyResults:
     policy, comparison = _policy_in_use(store, generations), store.current("policy_comparison")
-    checkpoint, facts = load_policy(policy), policy.facts
+    checkpoint, facts = load_policy(policy), policy.read_facts(PolicyFacts)
+    compared = comparison.read_facts(ComparisonFacts)
     origin = checkpoint.origin
     asked = (("instructor", origin.instructor), ("reviewer", origin.reviewer), ("guide", origin.guide))
     return content.PolicyResults(
         algorithm=checkpoint.config.algorithm.name,
         curve=checkpoint.curve,
         scores=tuple(read_policy_scores(comparison)),
-        flat_reward=facts["flat_reward"] or comparison.facts["flat_reward"],
-        uniform_variance=comparison.facts.get("reward_variance", {}).get(UNIFORM),
+        flat_reward=facts.flat_reward or compared.flat_reward,
+        uniform_variance=compared.reward_variance.get(UNIFORM),
         trained_with=tuple(content.RoleModel(role, who.provider, who.model) for role, who in asked if who),
-        cost_nano_usd=facts["cost_nano_usd"],
-        unpriced=facts["unpriced"],
+        cost_nano_usd=facts.cost_nano_usd,
+        unpriced=facts.unpriced,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.policy import trained_policy
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from tests.support.project import Project
 

@@ -12,7 +12,7 @@ import pytest
 
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
-from assets.policy import trained_policy
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from assets.uniform_arm.instructions import uniform_instructions
 from teams_dagster.automation import AD_HOC, CONTINUES, PARTITION, collect_batches, regenerate, uniform_arm

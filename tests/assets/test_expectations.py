@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from assets.comparison.asset import policy_comparison
 from assets.dataset.generated_instructions import generated_instructions
+from assets.policy.policy_comparison import policy_comparison
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import Purpose, Role
+from teams_dagster.core.protocol import ModelIdentity, Purpose, Role
 from teams_dagster.environment.state import HORIZON
 from teams_dagster.instructions.requests import respond_question
 from teams_dagster.policy.query_forecast import (
@@ -24,6 +24,7 @@ from teams_dagster.policy.query_forecast import (
     still_open,
 )
 from teams_dagster.store.artefact_store import Artefact
+from teams_dagster.store.facts.policy import PolicyFacts
 from tests.support.project import Project
 
 SEEDS = [Instruction(f"Name {number} rivers of Europe.") for number in range(1_000)]
@@ -34,6 +35,13 @@ def made(tmp_path: Path, **facts: Any) -> Artefact:
     artefact = Artefact(tmp_path)
     artefact.__dict__["manifest"] = {"facts": facts}
     return artefact
+
+
+def trained(tmp_path: Path, **facts: Any) -> Artefact:
+    rules = ModelIdentity("offline", "rules")
+    figures = {"mean_return": 0.0, "reward_variance": 0.1, "entropy": 1.0, "iterations": 1, "questions": 1}
+    recorded = PolicyFacts(**figures, **facts, flat_reward=False, instructor=rules, reviewer=rules)
+    return made(tmp_path, **recorded.model_dump(mode="json"))
 
 
 def test_no_episode_asks_more_than_a_rewrite_and_a_review_a_step():
@@ -71,10 +79,10 @@ def test_of_what_was_made_before_only_the_failed_questions_are_open(tmp_path: Pa
 
 def test_a_policys_last_iteration_tells_its_pace(tmp_path: Path):
     facts = {"operation_mix": {"none": 0.25, "breadth": 0.75}, "accepted_per_episode": 3.2, "accepted_per_query": 0.4}
-    pace = last_pace(made(tmp_path, **facts))
+    pace = last_pace(trained(tmp_path, **facts))
     assert (pace.rewrites, pace.reviews, pace.accepted) == pytest.approx((4.5, 3.5, 3.2))
     silent = {"operation_mix": {"none": 1.0}, "accepted_per_episode": 0.0, "accepted_per_query": 0.0}
-    assert last_pace(made(tmp_path, **silent)) == Pace(0, 0, 0, 0, 0)
+    assert last_pace(trained(tmp_path, **silent)) == Pace(0, 0, 0, 0, 0)
 
 
 def test_an_output_without_a_record_has_no_pace(tmp_path: Path):

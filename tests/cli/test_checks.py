@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 from junitparser import Failure, JUnitXml, Skipped, TestCase
 
-from assets.policy import trained_policy
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from teams_dagster.cli import main
 from teams_dagster.cli.runs import PROCESS_TAG

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from assets.comparison.asset import policy_comparison
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
-from assets.policy import trained_policy
+from assets.policy.policy_comparison import policy_comparison
+from assets.policy.trained_policy import trained_policy
 from resources.language_models.offline.model import OfflineModel
 from teams_dagster.cli.run_estimate import RunEstimate, Walk, estimate_run
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Purpose, Request
@@ -101,7 +101,7 @@ def test_iterations_that_an_interrupted_training_finished_are_not_counted_again(
     def killed(*_: object) -> None:
         raise RuntimeError("killed")
 
-    monkeypatch.setattr("assets.policy.merge_parts", killed)
+    monkeypatch.setattr("assets.policy.trained_policy.merge_parts", killed)
     assert not project.make(trained_policy, **longer)
     assert questions(**longer)["trained_policy"] == (0, 0, 0)
 

@@ -30,7 +30,7 @@ WEEK = "2026-11-02"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A generation with its dataset, made once."""
-    from assets.policy import trained_policy
+    from assets.policy.trained_policy import trained_policy
     from assets.seeds import seed_instructions
 
     folder = tmp_path_factory.mktemp("data")

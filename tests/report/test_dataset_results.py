@@ -11,7 +11,7 @@ from assets.accounting.query_costs import query_costs
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
-from assets.policy import trained_policy
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from teams_dagster.report.content import DatasetResults
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results

@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import teams_dagster
-from assets.comparison.asset import policy_comparison
 from assets.dataset.generated_instructions import generated_instructions
-from assets.policy import trained_policy
+from assets.policy.policy_comparison import policy_comparison
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from resources.language_models.offline.guide import proposal
 from teams_dagster.core.instruction import Instruction

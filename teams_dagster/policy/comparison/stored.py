@@ -2,10 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
 import pyarrow.parquet as pq
 
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.instructions.stored_prompts import prompts_version
+from teams_dagster.policy.comparison.compare import Comparison
+from teams_dagster.policy.comparison.plan import ComparisonPlan
 from teams_dagster.policy.comparison.scores import Score
 from teams_dagster.store.artefact_store import Artefact
+from teams_dagster.store.facts.policy import ComparisonFacts
+
+
+def comparison_inputs(seeds: Artefact, policy: Artefact, model_versions: Mapping[str, str]) -> dict[str, str]:
+    """What a comparison is made from, besides its configuration, by name to version.
+
+    `model_versions` are those of the models that are asked.
+    """
+    return {
+        "seed_instructions": seeds.data_version,
+        "trained_policy": policy.data_version,
+        "prompts": prompts_version(),
+        **model_versions,
+    }
+
+
+def scores_version(scores: Sequence[Score]) -> str:
+    """The hash of a comparison's content."""
+    return content_hash("policy_scores", [{k: repr(v) for k, v in asdict(score).items()} for score in scores])
+
+
+def comparison_facts(
+    comparison: Comparison,
+    plan: ComparisonPlan,
+    *,
+    asking: dict[str, int],
+    outcomes: dict[str, dict[str, Any]],
+) -> ComparisonFacts:
+    """The facts of a finished comparison; `asking` and `outcomes` are what its queries came to."""
+    return ComparisonFacts(
+        flat_reward=comparison.flat_reward,
+        reward_variance={name: tally.reward_variance for name, tally in comparison.tallies.items()},
+        seeds=len(comparison.seed_ids),
+        training_seeds=plan.training_seeds,
+        questions_per_seed=plan.config.questions_per_seed,
+        unanswered=sum(tally.truncated for tally in comparison.tallies.values()),
+        asking=asking,
+        outcomes=outcomes,
+    )
 
 
 def read_policy_scores(artefact: Artefact) -> list[Score]:

@@ -12,7 +12,7 @@ from assets.dataset.dataset_checks import dataset_is_up_to_date
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
-from assets.policy import trained_policy
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from resources.language_models.offline.model import OfflineModel
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Purpose, Request

@@ -14,7 +14,7 @@ from assets.columns import LINEAGE as COLUMN_LINEAGE
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
-from assets.policy import trained_policy
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from teams_dagster.cli import main
 from teams_dagster.dataset.card import CARD

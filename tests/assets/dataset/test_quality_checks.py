@@ -23,7 +23,7 @@ from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from assets.dataset.sample_checks import kept_answers_answer, no_prompt_words_leaked
-from assets.policy import trained_policy
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import contamination_of_seeds, seed_instructions
 from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.ledger.schema import results

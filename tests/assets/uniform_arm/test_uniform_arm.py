@@ -17,7 +17,7 @@ from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from assets.models.config import AdapterSettings
-from assets.policy import trained_policy
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from assets.uniform_arm.adapter import settings_of
 from assets.uniform_arm.checks import arms_are_apart, arms_ask_the_same

@@ -1,12 +1,11 @@
 """What is trained for the comparison: the deployed policy's other seeds, and the ablations."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from assets.comparison.config import ComparisonPlan
-from assets.comparison.share import Heard, Share, Training, train_elsewhere, train_share
-from resources.language_models.embedded import EmbeddedAsking
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.environment.recording import training_parts
@@ -14,6 +13,8 @@ from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.processes import cores, in_processes
 from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.policy.comparison.contenders import TRAINED, TRAINED_WITHOUT_NONE, Contender
+from teams_dagster.policy.comparison.plan import ComparisonPlan
+from teams_dagster.policy.comparison.share import EngineFactory, Heard, Share, Training, train_elsewhere, train_share
 
 PROCESSES = 4
 """Processes that train at once, at most: each takes a processor, and some 550 MB."""
@@ -34,7 +35,7 @@ class Trainings:
     plan: ComparisonPlan
     folder: Path
     run_id: str
-    elsewhere: EmbeddedAsking | None
+    elsewhere: EngineFactory | None
     """How other processes ask; None where only this one can."""
 
     async def contenders(

@@ -5,8 +5,11 @@ import numpy as np
 
 from assets.check_results import needs_output, verdict, warning
 from teams_dagster.environment.transition import start
+from teams_dagster.policy.comparison.contenders import TRAINED
+from teams_dagster.policy.comparison.stored import read_policy_scores
 from teams_dagster.policy.stored import load_policy, policy_seeds
 from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.facts.policy import PolicyFacts
 
 
 @dg.asset_check(
@@ -40,11 +43,11 @@ def policy_acts(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
 @needs_output
 def reward_is_not_flat(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """Where any edit is accepted, no policy can beat another."""
-    facts = store.current("trained_policy").facts
+    facts = store.current("trained_policy").read_facts(PolicyFacts)
     return warning(
-        not facts["flat_reward"],
-        f"the reward's variance under the untrained policy is {facts['reward_variance']:.4f}",
-        reward_variance=facts["reward_variance"],
+        not facts.flat_reward,
+        f"the reward's variance under the untrained policy is {facts.reward_variance:.4f}",
+        reward_variance=facts.reward_variance,
     )
 
 
@@ -59,13 +62,11 @@ def reward_is_not_flat(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckR
 @needs_output
 def policy_beats_uniform(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """Otherwise the same money is better spent on drawing operations at random."""
-    import pyarrow.parquet as pq
-
-    rows = pq.read_table(store.current("policy_comparison").path("policy_scores.parquet")).to_pylist()
-    score = next(r for r in rows if (r["policy"], r["metric"]) == ("trained", "accepted_per_query_minus_uniform"))
+    scores = read_policy_scores(store.current("policy_comparison"))
+    score = next(s for s in scores if (s.policy, s.metric) == (TRAINED, "accepted_per_query_minus_uniform"))
     return warning(
-        score["ci_low"] > 0,
-        f"accepted per query minus uniform's: {score['mean']:+.3f}, 95% interval {score['ci_low']:+.3f} to"
-        f" {score['ci_high']:+.3f}",
-        minus_uniform=score["mean"],
+        score.ci_low > 0,
+        f"accepted per query minus uniform's: {score.mean:+.3f}, 95% interval {score.ci_low:+.3f} to"
+        f" {score.ci_high:+.3f}",
+        minus_uniform=score.mean,
     )

@@ -14,11 +14,10 @@ import dagster as dg
 import pytest
 from dagster._utils.error import SerializableErrorInfo
 
-import assets.comparison.asset as stage
-import assets.comparison.trainings as trainings
-from assets.comparison.asset import policy_comparison
-from assets.comparison.share import TRAININGS
-from assets.policy import trained_policy
+import teams_dagster.policy.comparison.comparison_run as stage
+import teams_dagster.policy.comparison.trainings as trainings
+from assets.policy.policy_comparison import policy_comparison
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from resources.budget import RunBudget
 from resources.language_models.embedded import EmbeddedAsking
@@ -29,8 +28,9 @@ from teams_dagster.ledger.budgets import run_scope
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.llm.engine import CallContext
+from teams_dagster.llm.context import CallContext
 from teams_dagster.policy.checkpoint import CHECKPOINT
+from teams_dagster.policy.comparison.share import TRAININGS
 from teams_dagster.policy.comparison.stored import read_policy_scores
 from tests.support.processes import die, ends
 from tests.support.project import Project
@@ -43,13 +43,13 @@ WIDE = {
     "resamples": 200,
 }
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 
 ON_TWO_CORES = """
 import sys
 from pathlib import Path
 
-from tests.assets.test_comparison_processes import train_on
+from tests.assets.policy.test_comparison_processes import train_on
 
 train_on(2, Path(sys.argv[1]))
 """
@@ -183,7 +183,7 @@ def test_a_process_that_was_killed_ends_the_step(data: Path, monkeypatch: pytest
 
 
 def test_a_process_of_its_own_does_not_load_dagster():
-    code = "import sys, assets.comparison.share; sys.exit('dagster' in sys.modules)"
+    code = "import sys, teams_dagster.policy.comparison.share; sys.exit('dagster' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

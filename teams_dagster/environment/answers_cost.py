@@ -1,14 +1,15 @@
 """What the answers behind transitions cost, whoever paid for them first."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from resources.language_models.roles import LanguageModels
 from teams_dagster.environment.state import Transition
 from teams_dagster.ledger.costs import costs_of
+from teams_dagster.ledger.writer import Ledger
 
 ANSWERS = ("rewrite_request_id", "review_request_id", "guide_request_id", "unread_request_id")
 """The columns of a transition that name the answers it used."""
@@ -24,18 +25,12 @@ class AnswersCost:
     """Answers without a known price."""
 
 
-def answers_cost(models: LanguageModels, transitions: Path) -> AnswersCost:
+def answers_cost(ledger: Ledger, transitions: Path) -> AnswersCost:
     """The cost of the answers that a `transitions` table names, each counted once."""
     table = pq.read_table(transitions, columns=list(ANSWERS))
     ids = {name for column in ANSWERS for name in table[column].drop_null().unique().to_pylist()}
-    costs = price_list(models, ids).values()
+    costs = costs_of(ledger, sorted(ids)).values()
     return AnswersCost(sum(cost or 0 for cost in costs), sum(cost is None for cost in costs))
-
-
-def price_list(models: LanguageModels, request_ids: Iterable[str]) -> dict[str, int | None]:
-    """What each of these answers cost in nano-dollars; None where no price is known."""
-    with models.ledger.open() as ledger:
-        return costs_of(ledger, sorted(request_ids))
 
 
 def answers_of(transition: Transition) -> list[str]:

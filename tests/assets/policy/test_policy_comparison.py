@@ -7,17 +7,18 @@ from collections.abc import Iterator
 import pyarrow.parquet as pq
 import pytest
 
-import assets.comparison.trainings as trainings
-from assets.comparison.asset import policy_comparison
-from assets.comparison.config import STUDY, ComparisonSettings
-from assets.comparison.share import TRAININGS
-from assets.policy import trained_policy
+import teams_dagster.policy.comparison.trainings as trainings
+from assets.policy.config import ComparisonSettings
+from assets.policy.policy_comparison import policy_comparison
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from teams_dagster.core.operations import TEXT_OPERATIONS
-from teams_dagster.core.protocol import Role
+from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.policy.algorithms.config import PPOPlusPlusConfig
 from teams_dagster.policy.baselines import baselines
 from teams_dagster.policy.checkpoint import Checkpoint
+from teams_dagster.policy.comparison.plan import STUDY
+from teams_dagster.policy.comparison.share import TRAININGS
 from teams_dagster.policy.comparison.stored import read_policy_scores
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.stored import load_policy
@@ -35,6 +36,11 @@ WIDE = {
 def scores(project: Project) -> dict:
     found = read_policy_scores(project.store.current("policy_comparison"))
     return {(score.policy, score.metric): score for score in found}
+
+
+def asked(project: Project, training: TrainingConfig | None = None) -> dict[Role, ModelIdentity]:
+    """The models that a training asks."""
+    return project.models.identities(*(training or TrainingConfig()).roles)
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +94,7 @@ def test_the_same_comparison_again_asks_nothing_and_trains_nothing(compared: Pro
 
 
 def test_an_interrupted_comparison_keeps_the_trainings_that_were_finished(project: Project, monkeypatch):
-    import assets.comparison.asset as stage
+    import teams_dagster.policy.comparison.comparison_run as stage
 
     async def stopped(*args, **options):
         raise RuntimeError("stopped on purpose")
@@ -105,14 +111,19 @@ def test_an_interrupted_comparison_keeps_the_trainings_that_were_finished(projec
 
 
 def test_by_default_the_embedded_rules_have_five_trainings_and_the_quick_baselines(project: Project):
-    plan = ComparisonSettings().plan(project.models, TrainingConfig())
+    plan = ComparisonSettings().plan(TrainingConfig(), asked(project))
     assert plan.training_seeds == 5
-    assert plan.baselines == ("uniform", "uniform_with_none", "round_robin", *TEXT_OPERATIONS)
+    assert plan.baselines == (
+        "uniform",
+        "uniform_with_none",
+        "round_robin",
+        *(operation.value for operation in TEXT_OPERATIONS),
+    )
     assert plan.ablations == ()
 
 
 def test_the_study_has_five_trainings_every_baseline_and_every_ablation(project: Project):
-    plan = ComparisonSettings(**STUDY).plan(project.models, TrainingConfig())
+    plan = ComparisonSettings(**STUDY).plan(TrainingConfig(), asked(project))
     assert plan.training_seeds == 5
     assert plan.baselines == tuple(baselines())
     assert plan.ablations == ("text_blind", "no_history", "trained_without_none")
@@ -120,7 +131,7 @@ def test_the_study_has_five_trainings_every_baseline_and_every_ablation(project:
 
 def test_what_is_compared_by_default_asks_nothing_that_the_study_does_not(project: Project):
     settings = (ComparisonSettings(), ComparisonSettings(**STUDY))
-    quick, study = (found.plan(project.models, TrainingConfig()) for found in settings)
+    quick, study = (found.plan(TrainingConfig(), asked(project)) for found in settings)
     assert {training.part for training in quick.trainings(TrainingConfig())} < {
         training.part for training in study.trainings(TrainingConfig())
     }
@@ -132,7 +143,7 @@ def test_by_default_other_models_have_one_training_and_two_baselines(project: Pr
     for role in ("INSTRUCTOR", "REVIEWER"):
         monkeypatch.setenv(f"TEAMS_{role}_MODEL", "m")
         monkeypatch.setenv(f"TEAMS_{role}_BASE_URL", "http://127.0.0.1:9/v1")
-    plan = ComparisonSettings().plan(project.models, TrainingConfig())
+    plan = ComparisonSettings().plan(TrainingConfig(), asked(project))
     assert (plan.training_seeds, plan.baselines, plan.ablations) == (1, ("uniform", "round_robin"), ())
 
 
@@ -141,9 +152,9 @@ def test_a_guide_that_is_no_embedded_rule_is_asked_only_on_purpose(project: Proj
     monkeypatch.setenv("TEAMS_GUIDE_BASE_URL", "http://127.0.0.1:9/v1")
     for role in ("INSTRUCTOR", "REVIEWER", "EXPERT"):
         monkeypatch.setenv(f"TEAMS_{role}_PROVIDER", "offline")
-    assert "guide" not in ComparisonSettings().plan(project.models, TrainingConfig()).baselines
+    assert "guide" not in ComparisonSettings().plan(TrainingConfig(), asked(project)).baselines
     guided = TrainingConfig(algorithm=PPOPlusPlusConfig())
-    assert ComparisonSettings().plan(project.models, guided).training_seeds == 1
+    assert ComparisonSettings().plan(guided, asked(project, guided)).training_seeds == 1
 
 
 def test_a_guide_that_is_not_configured_is_missed_by_nobody(project: Project, monkeypatch):
@@ -151,7 +162,7 @@ def test_a_guide_that_is_not_configured_is_missed_by_nobody(project: Project, mo
         monkeypatch.setenv(f"TEAMS_{role}_PROVIDER", "offline")
     monkeypatch.setenv("TEAMS_EXPERT_MODEL", "m")
     monkeypatch.setenv("TEAMS_EXPERT_BASE_URL", "http://127.0.0.1:9/v1")
-    plan = ComparisonSettings().plan(project.models, TrainingConfig())
+    plan = ComparisonSettings().plan(TrainingConfig(), asked(project))
     assert plan.training_seeds == 5
     assert Role.GUIDE not in plan.roles(TrainingConfig())
 
@@ -164,9 +175,9 @@ def test_one_training_is_said_to_show_no_variance(project: Project):
 
 def test_an_unknown_baseline_is_named(project: Project):
     with pytest.raises(ValueError, match="unknown baselines clever"):
-        ComparisonSettings(baselines=["clever"]).plan(project.models, TrainingConfig())
+        ComparisonSettings(baselines=["clever"]).plan(TrainingConfig(), asked(project))
     with pytest.raises(ValueError, match="unknown ablations deaf"):
-        ComparisonSettings(ablations=["deaf"]).plan(project.models, TrainingConfig())
+        ComparisonSettings(ablations=["deaf"]).plan(TrainingConfig(), asked(project))
 
 
 def test_a_policy_that_was_kept_near_to_another_has_its_seeds_trained_so_and_no_ablation(project: Project):
@@ -178,7 +189,7 @@ def test_a_policy_that_was_kept_near_to_another_has_its_seeds_trained_so_and_no_
     deployed = load_policy(project.store.current("trained_policy"))
     assert Checkpoint.load(left).origin.reference_version == deployed.origin.reference_version == cloned
     with pytest.raises(ValueError, match="cannot be trained alike"):
-        ComparisonSettings(ablations=["text_blind"]).plan(project.models, deployed.config, referenced=True)
+        ComparisonSettings(ablations=["text_blind"]).plan(deployed.config, asked(project), referenced=True)
 
 
 def test_a_policy_by_another_algorithm_is_compared_with_others_trained_alike(project: Project):

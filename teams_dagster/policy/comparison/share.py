@@ -1,17 +1,19 @@
 """Trainings of the comparison that one process makes. Knows no Dagster, so that a process of its own is small."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Coroutine
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from resources.language_models.embedded import EmbeddedAsking
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Asker
 from teams_dagster.environment.recording import recording
 from teams_dagster.environment.state import Episode
 from teams_dagster.llm.context import Tallies
+from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.ordered import in_order
 from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint
 from teams_dagster.policy.comparison.contenders import TRAINED
@@ -35,7 +37,7 @@ class Training:
         """The name of the folder that holds it."""
         return f"{self.name}-{self.config.root_seed}"
 
-    def ablated(self) -> "Training":
+    def ablated(self) -> Training:
         """The same, reading only what its name says."""
         if self.name == TRAINED:
             return self
@@ -72,6 +74,14 @@ class Heard:
     """For the log."""
 
 
+class EngineFactory(Protocol):
+    """Opens an engine in whichever process it was sent to: it can be pickled."""
+
+    def engine(self) -> AbstractAsyncContextManager[Engine]:
+        """An engine with connections of its own, which the block closes."""
+        ...
+
+
 async def train_share(
     asker: Asker,
     share: Share,
@@ -94,7 +104,7 @@ async def train_share(
             )
 
 
-async def train_elsewhere(job: tuple[Share, EmbeddedAsking], tell: Callable[[Heard], None]) -> None:
+async def train_elsewhere(job: tuple[Share, EngineFactory], tell: Callable[[Heard], None]) -> None:
     """The same in a process of its own, with an engine of its own; tells what it did after each iteration."""
     share, asking = job
     accepted: list[int] = []

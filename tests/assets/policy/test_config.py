@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 from pydantic import ValidationError
 
-from assets.policy_config import PolicyConfig, roles_of
+from assets.policy.config import PolicyConfig
 from teams_dagster.core.protocol import Role
 from teams_dagster.policy.algorithms.config import (
     ALGORITHMS,
@@ -52,7 +52,7 @@ def test_every_algorithm_of_the_method_can_be_chosen(algorithm):
 def test_a_guided_algorithm_moves_its_policy_by_the_step_it_names():
     found = resolved(algorithm={"ppo_plus_plus": {"beta": 0.5, "step": {"trpo": {"max_kl": 0.1}}}})
     assert found.algorithm == PPOPlusPlusConfig(beta=0.5, step=TRPOConfig(max_kl=0.1))
-    assert roles_of(found) == (Role.INSTRUCTOR, Role.REVIEWER, Role.GUIDE)
+    assert found.roles == (Role.INSTRUCTOR, Role.REVIEWER, Role.GUIDE)
 
 
 @pytest.mark.parametrize("name", ["ppo_plus_plus", "aggrevated", "lols", "d2lols", "bc", "dagger"])

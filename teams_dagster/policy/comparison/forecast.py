@@ -1,16 +1,18 @@
 """What a comparison will ask: its trainings, then each policy's allowance."""
 
+from __future__ import annotations
+
 from math import ceil
 
-from assets.comparison.config import ComparisonPlan
-from resources.language_models.roles import LanguageModels
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.core.protocol import Role
 from teams_dagster.environment.state import HORIZON
 from teams_dagster.ledger.costs import costs_by
-from teams_dagster.llm.engine import CallContext
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.context import CallContext
 from teams_dagster.policy.baselines import CEILING, GUIDE, LOOK_AHEAD, baselines, is_deterministic
+from teams_dagster.policy.comparison.plan import ComparisonPlan
 from teams_dagster.policy.comparison.playing import Allowance
 from teams_dagster.policy.config import TrainingConfig, most_branches
 from teams_dagster.policy.query_forecast import UNTRAINED, guiding, last_pace, paces_of, rewriting, still_open
@@ -84,12 +86,11 @@ def _most(plan: ComparisonPlan) -> int:
 
 
 def comparison_asking(
-    models: LanguageModels, where: CallContext, plan: ComparisonPlan, training: TrainingConfig, seeds: int
+    ledger: Ledger, where: CallContext, plan: ComparisonPlan, training: TrainingConfig, seeds: int
 ) -> dict[str, int]:
-    """What the comparison asked in this run, for the facts of its artefact; nothing where all was answered."""
+    """What the comparison asked in the step `where`, for the facts of its artefact; nothing where all was answered."""
     rows = {"run_id": where.run_id, "asset_key": where.asset_key}
-    with models.ledger.open() as ledger:
-        asked = {cost.group["purpose"]: cost for cost in costs_by(ledger, ["purpose"], rows)}
+    asked = {cost.group["purpose"]: cost for cost in costs_by(ledger, ["purpose"], rows)}
     if "rewrite" not in asked or "review" not in asked:
         return {}
     rewrites, reviews = asked["rewrite"], asked["review"]

@@ -1,22 +1,26 @@
 """Every figure of a comparison: the bootstrap's, how distinct the texts are, and when training has paid for itself."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from assets.answers_cost import answers_of, price_list
-from assets.comparison.config import ComparisonPlan
-from resources.language_models.roles import LanguageModels
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.environment.answers_cost import answers_of
+from teams_dagster.ledger.costs import costs_of
+from teams_dagster.ledger.writer import Ledger
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.break_even import IN_DOLLARS, IN_QUESTIONS, samples_to_pay_off
 from teams_dagster.policy.comparison.compare import Comparison
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.policy.comparison.distinctness import METRICS, Measure, distinctness
+from teams_dagster.policy.comparison.plan import ComparisonPlan
 from teams_dagster.policy.comparison.playing import SeedPlay
 from teams_dagster.policy.comparison.scores import Score, interval
 from teams_dagster.store.artefact_store import Artefact
+from teams_dagster.store.facts.policy import PolicyFacts
 
 PRICED = (TRAINED, UNIFORM)
 
@@ -40,13 +44,13 @@ class Kept:
 
 
 def all_scores(
-    comparison: Comparison, kept: Kept, plan: ComparisonPlan, policy: Artefact, models: LanguageModels
+    comparison: Comparison, kept: Kept, plan: ComparisonPlan, policy: Artefact, ledger: Ledger
 ) -> list[Score]:
     """The rows of table `policy_scores`."""
     return [
         *comparison.scores,
         *_distinct(comparison, kept, plan),
-        *_paid_off(comparison, kept, plan, policy, models),
+        *_paid_off(comparison, kept, plan, policy, ledger),
     ]
 
 
@@ -86,21 +90,21 @@ def _score(comparison: Comparison, policy: str, metric: str, measure: Measure) -
 
 
 def _paid_off(
-    comparison: Comparison, kept: Kept, plan: ComparisonPlan, policy: Artefact, models: LanguageModels
+    comparison: Comparison, kept: Kept, plan: ComparisonPlan, policy: Artefact, ledger: Ledger
 ) -> list[Score]:
     """After how many samples the training has paid for itself, in questions, and in dollars where they cost any."""
-    results = comparison.results
+    results, facts = comparison.results, policy.read_facts(PolicyFacts)
     in_questions = samples_to_pay_off(
-        float(policy.facts["questions"]),
+        float(facts.questions),
         trained=(results[TRAINED].queries, results[TRAINED].accepted),
         uniform=(results[UNIFORM].queries, results[UNIFORM].accepted),
         resamples=comparison.resamples,
     )
     scores = [_interval(comparison, IN_QUESTIONS, in_questions, plan)]
-    spent = _spent(kept, models)
-    if spent is not None and policy.facts["cost_nano_usd"] and not policy.facts["unpriced"]:
+    spent = _spent(kept, ledger)
+    if spent is not None and facts.cost_nano_usd and not facts.unpriced:
         in_dollars = samples_to_pay_off(
-            float(policy.facts["cost_nano_usd"]),
+            float(facts.cost_nano_usd),
             trained=(spent[TRAINED], results[TRAINED].accepted),
             uniform=(spent[UNIFORM], results[UNIFORM].accepted),
             resamples=comparison.resamples,
@@ -109,10 +113,10 @@ def _paid_off(
     return scores
 
 
-def _spent(kept: Kept, models: LanguageModels) -> dict[str, np.ndarray] | None:
+def _spent(kept: Kept, ledger: Ledger) -> dict[str, np.ndarray] | None:
     """Nano-dollars of the answers used, whoever paid first, (T, N) by policy; None where a price is not known."""
     used = {name for runs in kept.answers.values() for run in runs for play in run for name in play}
-    prices = price_list(models, used)
+    prices = costs_of(ledger, sorted(used))
     if any(price is None for price in prices.values()):
         return None
     return {

@@ -1,4 +1,4 @@
-"""Run configuration of policy training: the method's own configuration, as the Launchpad shows it.
+"""Run configuration of group `policy`: the method's own configurations, as the Launchpad shows them.
 
 Each algorithm is one choice of `algorithm`, with its own parameters: `algorithm: {ppo: {clip: 0.1}}`.
 """
@@ -13,18 +13,22 @@ import dagster as dg
 from pydantic import BaseModel, Field, TypeAdapter, create_model
 
 from assets.materialize import AssetConfig
-from resources.language_models.roles import LanguageModels
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
-from teams_dagster.core.protocol import Role
+from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.policy.algorithms import config as method
+from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baselines
+from teams_dagster.policy.comparison.compare import ComparisonConfig
+from teams_dagster.policy.comparison.plan import EMBEDDED_TRAINING_SEEDS, STUDIED_APART, ComparisonPlan, comparison_plan
 from teams_dagster.policy.config import TrainingConfig, most_queries
 from teams_dagster.policy.encoder import FeatureConfig
 
 QUESTIONS = 10_000
 """Questions that a training asks at most by default."""
 
-_DEFAULT = TrainingConfig()
+_TRAINING = TrainingConfig()
+
+_COMPARISON = ComparisonConfig()
 
 
 @cache
@@ -86,18 +90,18 @@ class PolicyConfig(AssetConfig):
         description=f"Updates of the policy at most; by default as many as {QUESTIONS:,} questions are enough for.",
     )
     episodes_per_iteration: int = Field(
-        default=_DEFAULT.episodes_per_iteration, ge=32, description="Episodes a batch, from different seeds."
+        default=_TRAINING.episodes_per_iteration, ge=32, description="Episodes a batch, from different seeds."
     )
     patience: int = Field(
-        default=_DEFAULT.patience,
+        default=_TRAINING.patience,
         ge=0,
         description="Iterations without a better mean return after which training stops; 0: never.",
     )
-    gamma: float = Field(default=_DEFAULT.gamma, gt=0, le=1, description="Discount of future reward.")
-    gae_decay: float = Field(default=_DEFAULT.gae_decay, ge=0, le=1, description="GAE's lambda.")
+    gamma: float = Field(default=_TRAINING.gamma, gt=0, le=1, description="Discount of future reward.")
+    gae_decay: float = Field(default=_TRAINING.gae_decay, ge=0, le=1, description="GAE's lambda.")
     reward: Literal["graded", "paper"] = Field(default="graded", description="Reward preset.")
     price: float = Field(
-        default=_DEFAULT.reward.price, ge=0, lt=0.5, description="Price of one question in accepted edits (graded)."
+        default=_TRAINING.reward.price, ge=0, lt=0.5, description="Price of one question in accepted edits (graded)."
     )
     allow_none: bool = Field(default=True, description="Whether the policy may keep a text and ask nothing.")
     features: Features = Features()
@@ -139,12 +143,51 @@ def _dumped(**parts: dg.Config) -> dict[str, Any]:
     return {name: part.model_dump() for name, part in parts.items()}
 
 
-def roles_of(config: TrainingConfig) -> tuple[Role, ...]:
-    """Who is asked in a training."""
-    return (Role.INSTRUCTOR, Role.REVIEWER, *((Role.GUIDE,) if config.asks_guide else ()))
+class ComparisonSettings(AssetConfig):
+    """How the policy is compared."""
 
+    training_seeds: int | None = Field(
+        default=None,
+        ge=1,
+        description="Trainings that are compared, the deployed one first: the others differ from it by their random"
+        f" streams alone. By default {EMBEDDED_TRAINING_SEEDS} with the embedded rules, and 1 with other models, which"
+        " cannot show how much trainings vary.",
+    )
+    baselines: list[str] | None = Field(
+        default=None,
+        description=f"Of {', '.join(baselines())}. By default all but {', '.join(STUDIED_APART)} with the embedded"
+        f" rules; {UNIFORM} and {ROUND_ROBIN} with other models.",
+    )
+    ablations: list[str] | None = Field(
+        default=None,
+        description="Of text_blind and no_history, policies trained alike that do not see one thing, and"
+        " trained_without_none, the trained policy kept from resting. By default none; job policy_study has all.",
+    )
+    questions_per_seed: int = Field(
+        default=_COMPARISON.questions_per_seed, ge=12, description="Questions of each policy from each held-out seed."
+    )
+    resamples: int = Field(default=_COMPARISON.resamples, ge=200, description="Bootstrap resamples.")
+    root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
 
-def is_embedded(models: LanguageModels, *roles: Role) -> bool:
-    """Whether the embedded rules serve all of `roles`: questions cost nothing and no time."""
-    identities: Mapping[Role, Any] = models.identities(*roles)
-    return all(identity.provider == "offline" for identity in identities.values())
+    def plan(
+        self, training: TrainingConfig, models: Mapping[Role, ModelIdentity], *, referenced: bool = False
+    ) -> ComparisonPlan:
+        """What is compared.
+
+        Args:
+            training: The deployed policy's.
+            models: Those that answer in a training: what is not configured depends on them.
+            referenced: Whether the deployed policy was kept near to another one.
+
+        Raises ValueError for baselines and ablations that do not exist, or cannot be trained.
+        """
+        return comparison_plan(
+            ComparisonConfig(
+                root_seed=self.root_seed, questions_per_seed=self.questions_per_seed, resamples=self.resamples
+            ),
+            models,
+            training_seeds=self.training_seeds,
+            baselines=self.baselines,
+            ablations=self.ablations,
+            referenced=referenced,
+        )

@@ -1,0 +1,1 @@
+"""The policy: trained on a part of the seeds, compared on the rest, checked."""

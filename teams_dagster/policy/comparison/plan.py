@@ -1,0 +1,113 @@
+"""What is compared, given the deployed policy and the models that are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from teams_dagster.core.protocol import ModelIdentity, Role
+from teams_dagster.policy.baselines import CEILING, FORCED_SCHEDULE, GUIDE, LOOK_AHEAD, ROUND_ROBIN, UNIFORM
+from teams_dagster.policy.baselines import baselines as known_baselines
+from teams_dagster.policy.comparison.compare import ComparisonConfig
+from teams_dagster.policy.comparison.contenders import NO_HISTORY, TEXT_BLIND, TRAINED, TRAINED_WITHOUT_NONE
+from teams_dagster.policy.comparison.share import Training
+from teams_dagster.policy.config import TrainingConfig
+
+EMBEDDED_TRAINING_SEEDS = 5
+
+STUDIED_APART = (FORCED_SCHEDULE, GUIDE, LOOK_AHEAD, CEILING)
+"""Baselines that no comparison has by default, to be quick. Job `policy_study` has them, and the ablations."""
+
+Ablation = Literal["text_blind", "no_history", "trained_without_none"]
+
+ABLATIONS: tuple[Ablation, ...] = (TEXT_BLIND, NO_HISTORY, TRAINED_WITHOUT_NONE)
+
+TRAINED_ALIKE = (TEXT_BLIND, NO_HISTORY)
+"""Those that are trained; the other one is the trained policy, kept from resting."""
+
+
+@dataclass(frozen=True)
+class ComparisonPlan:
+    """What is compared."""
+
+    config: ComparisonConfig
+    training_seeds: int
+    baselines: tuple[str, ...]
+    ablations: tuple[Ablation, ...]
+
+    def roles(self, deployed: TrainingConfig) -> tuple[Role, ...]:
+        """Who is asked: by the policies themselves, and by those that are trained for the comparison."""
+        guided = GUIDE in self.baselines or (deployed.asks_guide and bool(self.trainings(deployed)))
+        return (Role.INSTRUCTOR, Role.REVIEWER, *((Role.GUIDE,) if guided else ()))
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the comparison's output."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "training_seeds": self.training_seeds,
+            "baselines": list(self.baselines),
+            "ablations": list(self.ablations),
+        }
+
+    def trainings(self, deployed: TrainingConfig) -> list[Training]:
+        """What has to be trained for the comparison: the deployed policy's other seeds, and each ablation's."""
+        alike = [
+            Training(name, deployed.model_copy(update={"root_seed": deployed.root_seed + number}))
+            for name in (TRAINED, *(name for name in self.ablations if name in TRAINED_ALIKE))
+            for number in range(self.training_seeds)
+        ]
+        return [training.ablated() for training in alike[1:]]
+
+
+STUDY = {"training_seeds": EMBEDDED_TRAINING_SEEDS, "baselines": [*known_baselines()], "ablations": [*ABLATIONS]}
+"""Run configuration of the whole study: every baseline, every ablation, and as many trainings of each."""
+
+
+def comparison_plan(
+    config: ComparisonConfig,
+    models: Mapping[Role, ModelIdentity],
+    *,
+    training_seeds: int | None,
+    baselines: Collection[str] | None,
+    ablations: Collection[str] | None,
+    referenced: bool,
+) -> ComparisonPlan:
+    """What is compared.
+
+    Args:
+        config: How each policy is compared.
+        models: Those that answer in a training: where the embedded rules do, more is compared by default.
+        training_seeds: Trainings that are compared; None: 1, or `EMBEDDED_TRAINING_SEEDS`.
+        baselines: Their names; None: `default_baselines`. `uniform` is always among them.
+        ablations: Their names; None: none.
+        referenced: Whether the deployed policy was kept near to another one.
+
+    Raises ValueError for baselines and ablations that do not exist, or cannot be trained.
+    """
+    embedded = all(model.provider == "offline" for model in models.values())
+    named = baselines if baselines is not None else default_baselines(embedded=embedded)
+    ablated = ablations or ()
+    _refuse_unknown("baselines", named, known_baselines())
+    _refuse_unknown("ablations", ablated, ABLATIONS)
+    if referenced and (blind := [name for name in ablated if name in TRAINED_ALIKE]):
+        raise ValueError(
+            f"the policy was kept near to another one, which reads all features: {', '.join(blind)} cannot be"
+            " trained alike; leave it out of `ablations`"
+        )
+    return ComparisonPlan(
+        config=config,
+        training_seeds=training_seeds or (EMBEDDED_TRAINING_SEEDS if embedded else 1),
+        baselines=tuple(name for name in known_baselines() if name in {UNIFORM, *named}),
+        ablations=tuple(name for name in ABLATIONS if name in ablated),
+    )
+
+
+def default_baselines(*, embedded: bool) -> list[str]:
+    """Uniform, in turn and each operation alone with the embedded rules; else `uniform` and `round_robin`."""
+    return [name for name in known_baselines() if name not in STUDIED_APART] if embedded else [ROUND_ROBIN]
+
+
+def _refuse_unknown(what: str, names: Collection[str], known: Collection[str]) -> None:
+    if unknown := sorted(set(names) - set(known)):
+        raise ValueError(f"unknown {what} {', '.join(unknown)}: choose from {', '.join(known)}")

@@ -1,0 +1,73 @@
+"""Facts of group `policy`: `trained_policy` and `policy_comparison`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from teams_dagster.core.metadata import Table
+from teams_dagster.core.protocol import ModelIdentity
+from teams_dagster.core.text import NANO
+from teams_dagster.store.facts.base import Hidden, QueryFacts, Shown
+
+
+class EpisodeFacts(QueryFacts):
+    """Facts of a step that runs episodes."""
+
+    asking: Annotated[dict[str, int], Hidden()] = Field(default_factory=dict)
+    """How many `episodes` there were, and what they asked; empty where it is not on record."""
+
+
+def _dollars(nano_usd: int) -> float:
+    return nano_usd / NANO
+
+
+def _mix_table(mix: dict[str, float]) -> Table:
+    return Table(("operation", "share, last iteration"), [(name, f"{share:.1%}") for name, share in mix.items()])
+
+
+class PolicyFacts(EpisodeFacts):
+    """What a training came to; figures of an iteration are of the last one where nothing else is said."""
+
+    model_config = ConfigDict(serialize_by_alias=True, populate_by_name=True)
+
+    algorithm: str = "trpo"
+    mean_return: Annotated[float, Field(alias="return"), Shown(name="return")]
+    accepted_per_query: float
+    accepted_per_episode: float
+    reward_variance: float
+    """Under the untrained policy."""
+    entropy: float
+    """In nats."""
+    kl: float | None = None
+    """Between the policies before and after the update."""
+    explained_variance: float | None = None
+    """Of the critic."""
+    iterations: int
+    questions: int
+    """Asked in the whole training, those to the guide apart."""
+    guidance_queries: Annotated[int, Shown(name="questions_to_the_guide")] = 0
+    fallbacks: Annotated[int, Shown(name="guide_could_not_be_read")] = 0
+    stopped_early: bool = False
+    cost_nano_usd: Annotated[int, Shown(name="cost_usd", form=_dollars)] = 0
+    """Of the answers whose price is known."""
+    unpriced: Annotated[int, Hidden()] = 0
+    """Answers without a known price."""
+    flat_reward: bool
+    operation_mix: Annotated[dict[str, float], Shown(form=_mix_table)]
+    """Each operation's share."""
+    instructor: Annotated[ModelIdentity, Hidden()]
+    reviewer: Annotated[ModelIdentity, Hidden()]
+
+
+class ComparisonFacts(EpisodeFacts):
+    """What was compared."""
+
+    flat_reward: bool
+    reward_variance: Annotated[dict[str, float], Hidden()] = Field(default_factory=dict)
+    """Of each policy."""
+    seeds: Annotated[int, Hidden()]
+    """Held-out seeds that were played."""
+    training_seeds: int
+    questions_per_seed: Annotated[int, Shown(name="questions_from_each_seed")]
