@@ -110,7 +110,7 @@ class Settings(BaseModel):
     """Queries that may be sent over this ledger's lifetime; by default no bound."""
     budget_tokens: int | None = Field(default=None, ge=0)
     """Tokens that may be billed over this ledger's lifetime; by default no bound."""
-    roles: dict[Role, RoleSettings] = Field(default_factory=dict)
+    roles: dict[Role, RoleSettings] = Field(default_factory=dict[Role, RoleSettings])
     """The roles that the environment configures."""
 
     @property
@@ -301,7 +301,7 @@ def _ledger_url(root: Path, url: str) -> str:
 
 def _explain(error: ValidationError, prefix: str = PREFIX) -> str:
     """Pydantic's findings with the variables' names and values, keys apart."""
-    found = []
+    found: list[str] = []
     for item in error.errors():
         name = f"{prefix}{str(item['loc'][0]).upper()}"  # what follows is a place within a list
         value = "" if name.endswith("_API_KEY") else f" (it is {item['input']!r})"

@@ -1,4 +1,4 @@
-"""The workflow that shows how the checks run in CI."""
+"""The workflows: what a pull request must pass, and how asset checks run in CI."""
 
 from __future__ import annotations
 
@@ -9,29 +9,44 @@ import yaml
 
 from tests.support.commands import ROOT, unknown_commands
 
-WORKFLOW: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "teams.yml").read_text(encoding="utf-8"))
-JOBS: dict[str, dict[str, Any]] = WORKFLOW["jobs"]
+WORKFLOWS: dict[str, dict[str, Any]] = {
+    path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+}
+EVERY_JOB = [(name, job) for name, workflow in WORKFLOWS.items() for job in workflow["jobs"]]
+JOBS: dict[str, dict[str, Any]] = WORKFLOWS["teams"]["jobs"]
 
 
-def commands(job: str) -> list[str]:
-    return [step["run"] for step in JOBS[job]["steps"] if "run" in step]
+def commands(job: str, workflow: str = "teams") -> list[str]:
+    return [step["run"] for step in WORKFLOWS[workflow]["jobs"][job]["steps"] if "run" in step]
 
 
 def action(job: str, name: str) -> list[dict[str, Any]]:
     return [step["with"] for step in JOBS[job]["steps"] if step.get("uses", "").startswith(f"actions/{name}@")]
 
 
-@pytest.mark.parametrize("job", JOBS)
-def test_every_command_exists(job: str) -> None:
-    assert commands(job)
-    assert unknown_commands("\n".join(commands(job))) == []
+@pytest.mark.parametrize(("workflow", "job"), EVERY_JOB)
+def test_every_command_exists(workflow: str, job: str) -> None:
+    assert commands(job, workflow)
+    assert unknown_commands("\n".join(commands(job, workflow))) == []
 
 
-@pytest.mark.parametrize("job", JOBS)
-def test_a_job_ends_in_time_and_may_write_nothing(job: str) -> None:
-    assert 0 < JOBS[job]["timeout-minutes"] <= 60
-    assert "permissions" not in JOBS[job]
-    assert set(WORKFLOW["permissions"].values()) == {"read"}
+@pytest.mark.parametrize(("workflow", "job"), EVERY_JOB)
+def test_a_job_ends_in_time_and_may_write_nothing(workflow: str, job: str) -> None:
+    assert 0 < WORKFLOWS[workflow]["jobs"][job]["timeout-minutes"] <= 60
+    assert "permissions" not in WORKFLOWS[workflow]["jobs"][job]
+    assert set(WORKFLOWS[workflow]["permissions"].values()) == {"read"}
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_a_workflow_runs_on_a_pull_request(workflow: str) -> None:
+    assert "pull_request" in WORKFLOWS[workflow][True]  # YAML 1.1 reads the key `on` as true
+
+
+def test_a_pull_request_is_linted_and_tested_and_no_test_is_skipped() -> None:
+    assert commands("lint", "ci") == ["make lint"]
+    assert commands("test", "ci")[-1] == "make test"
+    assert WORKFLOWS["ci"]["jobs"]["test"]["env"] == {"EVERY_TEST_RUNS": "1"}
 
 
 def test_the_checks_run_on_a_demo_and_on_a_store_that_is_downloaded() -> None:

@@ -1,18 +1,31 @@
-"""Pages: the Python API, a page for each package of the method and of the connections."""
+"""Pages: the public API, and a page for each package of the method and of the connections."""
 
 from __future__ import annotations
 
+import inspect
 import pkgutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import teams_dagster
 from docs.generate.markdown import table
 
 INTRODUCTION = """# Python
 
 The method in `teams_dagster` is plain Python: no Dagster, no connections, usable from a notebook. `resources` holds the
-connections that Dagster opens for it. Each page below has the public names of one package.
+connections that Dagster opens for it.
+
+## The public API
+
+What `from teams_dagster import ...` gives. It changes only with a line in the changelog, and each name is imported when
+it is first used. [Examples](../../examples.md) use it.
+
+{public}
+
+## All packages
+
+Each page has the documented names of one package. What is not in the public API may change with any version.
 
 {packages}
 """
@@ -30,8 +43,18 @@ def pages() -> dict[str, str]:
     """Markdown by the name of the package; `index` links to them."""
     packages = dict(_packages())
     rows = [(f"[{name}]({name}.md)", _first_line(name)) for name in packages]
-    index = INTRODUCTION.format(packages=table(("Package", "What it holds"), rows))
+    index = INTRODUCTION.format(public=_public_names(), packages=table(("Package", "What it holds"), rows))
     return {"index": index, **{name: _page(name, modules) for name, modules in packages.items()}}
+
+
+def _public_names() -> str:
+    """Each public name, linked to where it is documented."""
+    rows: list[tuple[str, str]] = []
+    for name in teams_dagster.__all__:
+        value = getattr(teams_dagster, name)
+        link = f"[`{name}`][{value.__module__}.{name}]"
+        rows.append((link, (inspect.getdoc(value) or "").splitlines()[0]))
+    return table(("Name", "What it is"), rows)
 
 
 def _packages() -> Iterator[tuple[str, list[str]]]:

@@ -107,7 +107,7 @@ class InstructionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if seed is not None:
             self._episodes.restart(seed)
         infos: dict[str, Any] = {}
-        observations = []
+        observations: list[np.ndarray] = []
         for slot in range(self.num_envs):
             observation, infos = self._begin(slot, infos)
             observations.append(observation)
@@ -124,7 +124,7 @@ class InstructionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         taken = self._episodes.advance(playing)
         rewards, ends = np.zeros(self.num_envs), np.zeros((2, self.num_envs), dtype=np.bool_)
         infos: dict[str, Any] = {}
-        observations = []
+        observations: list[np.ndarray] = []
         for slot in range(self.num_envs):
             step = taken.get(slot)
             if step is None:

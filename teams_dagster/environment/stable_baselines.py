@@ -46,7 +46,8 @@ class InstructionVecEnv(VecEnv):
     def step_wait(self) -> VecEnvStepReturn:
         """Apply them. Raises what `SideBySide.advance` raises."""
         taken = self._episodes.advance(dict(enumerate(self._actions)))
-        observations, infos = [], []
+        observations: list[np.ndarray] = []
+        infos: list[dict[str, Any]] = []
         for slot, step in sorted(taken.items()):
             observation, info = self._task.observation(step.state), step_info(self._task, step)
             if step.done:

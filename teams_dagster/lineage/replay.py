@@ -77,7 +77,7 @@ async def replay_transitions(
     `stored` are the rows of table `transitions` in their order, which is the order of `plans`.
     """
     rows = iter(stored)
-    episodes: AsyncIterator = stream_episodes(environment, actor, plans)
+    episodes = stream_episodes(environment, actor, plans)
     done = 0
     async for episode in episodes:
         for transition in episode.recorded:

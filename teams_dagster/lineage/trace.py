@@ -25,10 +25,10 @@ class NotFound(LookupError):
 class _Found:
     """What was looked up for a lineage."""
 
-    texts: dict[str, tuple[str, str]] = field(default_factory=dict)
-    calls: dict[str, list[Query]] = field(default_factory=dict)
+    texts: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    calls: dict[str, list[Query]] = field(default_factory=dict[str, list[Query]])
     """By the answering request."""
-    prompts: dict[str, str] = field(default_factory=dict)
+    prompts: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def trace(connection: duckdb.DuckDBPyConnection, given: str) -> Lineage:
     found = _look_up(connection, rows, sample)
     last = by_id[transition_id]
     steps = {row["transition_id"]: _step(row, found) for row in rows}
-    runs = {row["run_id"] for row in chain} | ({sample["run_id"]} if sample else set())
+    runs = {row["run_id"] for row in chain} | ({sample["run_id"]} if sample else set[str]())
     datasets = _datasets(connection, sample_id)
     return Lineage(
         transition_id=transition_id,
@@ -206,4 +206,5 @@ def _rows(connection: duckdb.DuckDBPyConnection, statement: str, values: Sequenc
 
 def _one(connection: duckdb.DuckDBPyConnection, statement: str, values: Sequence[Any]) -> dict[str, Any]:
     """The first row; empty where there is none."""
-    return next(iter(_rows(connection, statement, values)), {})
+    rows = _rows(connection, statement, values)
+    return rows[0] if rows else {}

@@ -21,7 +21,7 @@ from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind
 from teams_dagster.ledger import batches as ledger_batches
 from teams_dagster.ledger.batches import Batch, WaitingAttempt
 from teams_dagster.ledger.budgets import BudgetExhausted, Exhausted, Reservation
-from teams_dagster.ledger.entries import Begin, Claimed, Enrol, Look, Release
+from teams_dagster.ledger.entries import Begin, Enrol, Look, Release
 from teams_dagster.ledger.owners import batch_of
 from teams_dagster.ledger.records import Attempt, Question, StoredAnswer, Use
 from teams_dagster.ledger.writer import Ledger
@@ -281,7 +281,7 @@ class Batching:
             _give(waiting, begun)
         elif isinstance(begun, Exhausted):
             self._short.append((waiting, begun))
-        elif isinstance(begun, Claimed):
+        else:
             self._held(waiting, begun.owner)
         return begun is None
 

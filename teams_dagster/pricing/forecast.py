@@ -224,7 +224,7 @@ def _learnt(ledger: Ledger | None, identity: ModelIdentity, purpose: Purpose) ->
     return _Learnt(others=elsewhere) if len(elsewhere) >= ENOUGH else _Learnt()
 
 
-def _latest(purpose: Purpose, who: tuple[sa.ColumnElement[bool], ...]) -> sa.Select:
+def _latest(purpose: Purpose, who: tuple[sa.ColumnElement[bool], ...]) -> sa.Select[int, int, int, int, int]:
     """The tokens of the latest answers, read backwards: a long ledger is not read through."""
     latest = (
         sa.select(attempts.c.request_id)

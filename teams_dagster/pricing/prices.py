@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import tomllib
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -72,7 +72,10 @@ class PriceTable:
     clock: Callable[[], float] = field(default=time.time, compare=False)
     """Published prices change with time, some by the hour: each is looked up once a minute."""
     _resolved: dict[tuple[ModelIdentity, bool], tuple[int, tuple[Tariff, ...]]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
+        default_factory=dict[tuple[ModelIdentity, bool], tuple[int, tuple[Tariff, ...]]],
+        init=False,
+        repr=False,
+        compare=False,
     )
 
     @cached_property
@@ -153,4 +156,4 @@ def _parse(text: str, name: str) -> tuple[Price, ...]:
         raise PriceFileError(f"{name} is not TOML: {error}") from error
     except ValidationError as error:
         raise PriceFileError(f"{name}: {error}") from error
-    return tuple(Price(**{**entry.model_dump(), "base_url": entry.base_url.rstrip("/")}) for entry in entries)
+    return tuple(replace(Price(**entry.model_dump()), base_url=entry.base_url.rstrip("/")) for entry in entries)

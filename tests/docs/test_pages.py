@@ -15,7 +15,13 @@ from teams_dagster.policy.config import TrainingConfig
 from tests.support.commands import ROOT, code_in, unknown_commands
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")} | {"README.md": README}
+PAGES = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in [
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    ]
+}
 
 PYTHON = "\n".join(
     path.read_text(encoding="utf-8")
@@ -37,7 +43,9 @@ def test_every_link_of_the_readme_leads_to_a_file() -> None:
 def test_every_module_and_path_that_is_named_exists(name: str) -> None:
     for module in re.findall(r"`((?:teams_dagster|resources|assets)(?:\.\w+)*)`", PAGES[name]):
         assert find_spec(module), module
-    for path in re.findall(r"`((?:teams_dagster|resources|assets|tests|benchmarks|docs)/[\w./]*)`", PAGES[name]):
+    for path in re.findall(
+        r"`((?:teams_dagster|resources|assets|tests|benchmarks|docs|examples)/[\w./]*)`", PAGES[name]
+    ):
         assert (ROOT / path).exists(), path
 
 

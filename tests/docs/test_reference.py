@@ -110,5 +110,10 @@ def test_every_module_of_the_method_and_the_connections_is_on_one_page() -> None
     assert all(f"({name}.md)" in pages["index"] for name in pages if name != "index")
 
 
+@pytest.mark.parametrize("name", teams_dagster.__all__)
+def test_every_public_name_is_told(name: str) -> None:
+    assert f"| [`{name}`][teams_dagster." in python.pages()["index"]
+
+
 def test_the_picture_of_the_graph_is_that_of_the_definitions() -> None:
     assert graph.PICTURE.read_text(encoding="utf-8") == graph.draw(), "write it anew: python -m docs.generate.graph"

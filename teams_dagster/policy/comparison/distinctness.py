@@ -115,7 +115,7 @@ def distinctness(
         for by_seed in texts.values()
     ]
     values = np.full((subsamples, len(texts), len(METRICS)), np.nan)
-    sizes = []
+    sizes: list[tuple[int, int]] = []
     for number in range(subsamples):
         chosen = _chosen(encoded, seeds_of, len(seed_ids), root_seed, number)
         cuts, size = _equal(encoded, chosen)

@@ -163,7 +163,8 @@ def results_of(plays: Sequence[Mapping[str, SeedPlay]]) -> Results:
 
 def _counted(play: SeedPlay) -> tuple[tuple[float, ...], np.ndarray]:
     operations = np.zeros(len(Operation))
-    accepted, queries, rewrites, growth, texts = 0, 0, 0, 0.0, set()
+    accepted, queries, rewrites, growth = 0, 0, 0, 0.0
+    texts: set[str] = set()
     words = _words(play.seed)
     for transition in play.within():
         queries += transition.queries + transition.guidance_queries

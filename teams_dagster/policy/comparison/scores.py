@@ -104,7 +104,7 @@ def scored(
     confidence: float,
 ) -> list[Score]:
     """Point estimates with percentile intervals."""
-    scores = []
+    scores: list[Score] = []
     for figure in found:
         low, high = interval(figure.values, confidence)
         contender = contenders[figure.policy]

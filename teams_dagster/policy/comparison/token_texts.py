@@ -76,7 +76,8 @@ def encode(sets: Sequence[Sequence[Instruction]]) -> tuple[list[TokenTexts], Voc
     flat: list[np.ndarray] = []
     lengths: list[np.ndarray] = []
     for texts in sets:
-        numbers, counts = array("q"), []
+        numbers = array("q")
+        counts: list[int] = []
         for text in texts:
             tokens = _tokens(text)
             numbers.extend(map(ids.__getitem__, tokens))
@@ -101,8 +102,9 @@ def _vocabulary(known: list[str], pairs: np.ndarray) -> Vocabulary:
     """Buckets of `known` words, and of `pairs` given as first * len(known) + second."""
     spelled = [word.encode("utf-8", "surrogatepass") for word in known]
     begun = [zlib.crc32(word + b" ") for word in spelled]
-    firsts, seconds = (part.tolist() for part in np.divmod(pairs, max(1, len(known))))
-    hashes = [zlib.crc32(spelled[second], begun[first]) for first, second in zip(firsts, seconds, strict=True)]
+    firsts, seconds = np.divmod(pairs, max(1, len(known)))
+    pairs_of_words: list[tuple[int, int]] = list(zip(firsts.tolist(), seconds.tolist(), strict=True))
+    hashes = [zlib.crc32(spelled[second], begun[first]) for first, second in pairs_of_words]
     return Vocabulary(
         np.array([zlib.crc32(word) for word in spelled], dtype=np.int64) % DIMENSIONS,
         np.array(hashes, dtype=np.int64) % DIMENSIONS,
