@@ -7,7 +7,6 @@ import dagster as dg
 from assets.columns import TRANSITIONS, table_columns
 from assets.dataset.config import GenerationConfig
 from assets.materialize import DATASET_FIRST, OWNERS, materialization, output_of
-from assets.outcomes import OUTCOMES, outcome_facts
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.manifests import (
@@ -62,7 +61,7 @@ def generated_instructions(
             asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)
             width = models.at_once(*ROLES, direct=OPEN_EPISODES)
             play_generation(made.folder, where.run_id, trained_playing(store, manifest), asking, width=width, log=log)
-            facts = generation_facts(made.folder, outcome_facts(models, where)[OUTCOMES])
+            facts = generation_facts(made.folder, models.outcomes(where))
             made.finish(content_of(made.folder / "transitions.parquet"), facts)
     noted = {"note": note} if note else {}
     return made.result(GenerationFacts, lambda artefact: {**generation_preview(artefact), **noted})

@@ -5,7 +5,6 @@ import dagster as dg
 from assets.columns import WIN_RATES, table_columns
 from assets.evaluation.config import JudgeConfig
 from assets.materialize import OWNERS, materialization, output_of
-from assets.outcomes import outcome_facts
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.failures import NothingAnswered
@@ -75,7 +74,7 @@ def judged_win_rate(
                 too_long=judged.answered.too_long,
                 cut_off=judged.cut_off,
                 unanswered=judged.unanswered,
-                outcomes=outcome_facts(models, where)["outcomes"],
+                outcomes=models.outcomes(where),
             )
             made.finish(judged_version(judged, rates), facts)
     return made.result(WinRateFacts, win_rate_preview)

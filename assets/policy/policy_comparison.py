@@ -6,7 +6,6 @@ import dagster as dg
 
 from assets.columns import POLICY_SCORES, table_columns
 from assets.materialize import COMPARED_LAST, OWNERS, materialization, output_of
-from assets.outcomes import outcome_facts
 from assets.policy.config import ComparisonSettings
 from resources.language_models.roles import LanguageModels
 from teams_dagster.environment.recording import PARTS, merge_parts
@@ -68,6 +67,6 @@ def policy_comparison(
             merge_parts(made.folder, [*trainings.parts(), PLAYS])
             write_prompts(made.folder, run_id)
             write_table(made.folder, "policy_scores", [asdict(score) | {"run_id": run_id} for score in scores])
-            outcomes = outcome_facts(models, where)["outcomes"]
+            outcomes = models.outcomes(where)
             made.finish(scores_version(scores), comparison_facts(comparison, plan, asking=asked, outcomes=outcomes))
     return made.result(ComparisonFacts, comparison_preview)

@@ -4,7 +4,6 @@ import dagster as dg
 
 from assets.columns import POLICIES, table_columns
 from assets.materialize import DATASET_FIRST, OWNERS, materialization, output_of
-from assets.outcomes import outcome_facts
 from assets.policy.config import PolicyConfig
 from resources.language_models.roles import LanguageModels
 from teams_dagster.environment.answers_cost import answers_cost
@@ -68,6 +67,6 @@ def trained_policy(
                 cost = answers_cost(ledger, transitions)
             write_table(made.folder, "policies", [policy_row(checkpoint, seeds.data_version, cost, run_id)])
             asking = asking_of(transitions, checkpoint.iteration * training.episodes_per_iteration)
-            outcomes = outcome_facts(models, where)["outcomes"]
+            outcomes = models.outcomes(where)
             made.finish(checkpoint.policy_version, policy_facts(checkpoint, cost, asking=asking, outcomes=outcomes))
     return made.result(PolicyFacts, policy_preview)

@@ -4,7 +4,6 @@ import dagster as dg
 
 from assets.columns import UNIFORM_TRANSITIONS, table_columns
 from assets.materialize import OWNERS, AssetConfig, materialization, output_of
-from assets.outcomes import OUTCOMES, outcome_facts
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.manifests import ROLES, check_as_begun
@@ -48,7 +47,7 @@ def uniform_instructions(
             asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)
             width = models.at_once(*ROLES, direct=OPEN_EPISODES)
             play_generation(made.folder, where.run_id, uniform_playing(store, beside), asking, width=width, log=log)
-            facts = generation_facts(made.folder, outcome_facts(models, where)[OUTCOMES])
+            facts = generation_facts(made.folder, models.outcomes(where))
             made.finish(content_of(made.folder / "transitions.parquet"), facts)
     asked = {"questions_of_trained": beside.questions}
     return made.result(GenerationFacts, lambda artefact: {**generation_preview(artefact), **asked})

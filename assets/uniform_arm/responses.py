@@ -5,7 +5,6 @@ import dagster as dg
 from assets.columns import UNIFORM_SAMPLES, table_columns
 from assets.dataset.config import ResponsesConfig
 from assets.materialize import OWNERS, materialization, output_of
-from assets.outcomes import OUTCOMES, outcome_facts
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
@@ -52,6 +51,6 @@ def uniform_responses(
             asking = models.asking(where, Role.EXPERT, expected=expected, log=log, batches=True)
             width = models.at_once(Role.EXPERT, direct=AHEAD * models.settings().max_in_flight)
             answer_generation(made.folder, where.run_id, generated, asking, width=width, log=log)
-            facts = response_facts(made.folder, outcome_facts(models, where)[OUTCOMES])
+            facts = response_facts(made.folder, models.outcomes(where))
             made.finish(content_of(made.folder / "samples.parquet"), facts)
     return made.result(ResponseFacts, responses_preview)

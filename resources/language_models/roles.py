@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -14,6 +15,7 @@ from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import CompletionError, LanguageModel, ModelIdentity, Role
 from teams_dagster.ledger.batches import Batch, open_batches
 from teams_dagster.ledger.budgets import BudgetExhausted, Budgets
+from teams_dagster.ledger.costs import outcomes_of_step
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import MAX_REQUESTS, BatchEndpoint
 from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace, BatchRefused
@@ -77,6 +79,11 @@ class LanguageModels(dg.ConfigurableResource):
         if instance is None:
             raise RuntimeError("outside Dagster there is no event log to record the chain's head in")
         self.ledger.refresh(instance)
+
+    def outcomes(self, context: CallContext) -> dict[str, dict[str, Any]]:
+        """By purpose, what became of the queries that a step asked: `asked`, `kept`, and the `causes` of the others."""
+        with self.ledger.open() as ledger:
+            return outcomes_of_step(ledger, context.run_id, context.asset_key, context.partition_key)
 
     def at_once(self, *roles: Role, direct: int) -> int:
         """Questions worth having open at once: `direct`, or as many as a batch holds where a role goes there."""
