@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from teams_dagster.core.files import file_sha256
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.seeds import Seed
@@ -15,7 +15,10 @@ from teams_dagster.store.artefact_store import Artefact
 
 def seed_inputs(path: Path, evaluation_texts: list[str]) -> dict[str, str]:
     """What the seeds are made from."""
-    return {"file": _file_hash(path), "evaluation_sets": content_hash(evaluation_texts)}
+    return {
+        "file": file_sha256(path) if path.is_file() else "missing",
+        "evaluation_sets": content_hash(evaluation_texts),
+    }
 
 
 def read_seeds(artefact: Artefact) -> list[Seed]:
@@ -46,10 +49,3 @@ def _row(seed: Seed, cluster_id: str, sha256: str, run_id: str) -> dict[str, obj
         "cluster_id": cluster_id,
         "run_id": run_id,
     }
-
-
-def _file_hash(path: Path) -> str:
-    if not path.is_file():
-        return "missing"
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

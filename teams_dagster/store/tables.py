@@ -6,8 +6,8 @@ them carries `row_hash`.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from teams_dagster.core.files import replacing
 from teams_dagster.core.row_hash import ROW_HASH, batch_hashes
 
 ROWS_AT_ONCE = 20_000
@@ -323,14 +324,19 @@ class TableWriter:
             raise TableError(f"there is no table {table!r}; known: {', '.join(TABLES)}")
         self._table = TABLES[table]
         self._path = folder / f"{table}.parquet"
-        self._draft = folder / f".{table}.parquet.{os.getpid()}"
         self._waiting: list[Mapping[str, Any]] = []
         self._written = 0
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = pq.ParquetWriter(self._draft, self._table.schema, compression="zstd")
-        return self
+        self._opened = self._open()
+        return self._opened.__enter__()
+
+    @contextmanager
+    def _open(self) -> Iterator[Self]:
+        schema = self._table.schema
+        with replacing(self._path) as draft, pq.ParquetWriter(draft, schema, compression="zstd") as self._file:
+            yield self
+            self._flush()
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Add rows. A column that may be NULL can be left out of a row.
@@ -349,15 +355,8 @@ class TableWriter:
         self._file.write_batch(batch.cast(self._table.schema))
         self._written += batch.num_rows
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._flush()
-            self._file.close()
-            if kind is None:
-                os.replace(self._draft, self._path)
-        finally:
-            self._draft.unlink(missing_ok=True)
+    def __exit__(self, *error: Any) -> None:
+        self._opened.__exit__(*error)
 
     def _flush(self) -> None:
         if self._waiting:

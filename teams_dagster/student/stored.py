@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+from teams_dagster.core.files import file_sha256
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.provenance import LINEAGE
@@ -69,7 +69,7 @@ def card_of(
 def _adapter_version(folder: Path, base_version: str) -> str:
     """Hash of the adapter's files, without the path of its base, which says where the data lies and not what it is."""
     others = {
-        path.name: _sha256(path)
+        path.name: file_sha256(path)
         for path in sorted(folder.iterdir())
         if path.name not in ("adapter_config.json", "README.md")
     }
@@ -82,12 +82,7 @@ def _adapter_version(folder: Path, base_version: str) -> str:
 def _weights_sha256(folder: Path) -> str:
     """Hash of the weights: of the one file that holds them, or of the hashes of several."""
     files = sorted(folder.glob("*.safetensors"))
-    return _sha256(files[0]) if len(files) == 1 else content_hash(*map(_sha256, files))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(files[0]) if len(files) == 1 else content_hash(*map(file_sha256, files))
 
 
 def read_curve(adapter: Artefact) -> list:

@@ -6,7 +6,6 @@ import base64
 import gzip
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ import duckdb
 import jinja2
 from markupsafe import Markup
 
+from teams_dagster.core.files import replacing
 from teams_dagster.core.text import number, visible
 from teams_dagster.lineage.explorer.columns import Block, Reader
 from teams_dagster.lineage.explorer.content import MOST_SAMPLES, blocks, choose
@@ -82,20 +82,13 @@ def write_explorer(
     MOST_CHARACTERS of text, for an unknown sample, and for a chain that the read model does not hold;
     duckdb.IOException while someone has the read model open for writing.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with duckdb.connect(read_model, read_only=True) as connection:
-            connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
-            connection.execute("set enable_progress_bar = false")
-            samples = choose(connection, sample_ids, MOST_SAMPLES)
-            reader = Reader(connection, Texts())
-            _write(draft, about, samples, blocks(reader))
-        size = draft.stat().st_size
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
-    texts = reader.texts
+    with replacing(target) as draft, duckdb.connect(read_model, read_only=True) as connection:
+        connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+        connection.execute("set enable_progress_bar = false")
+        samples = choose(connection, sample_ids, MOST_SAMPLES)
+        reader = Reader(connection, Texts())
+        _write(draft, about, samples, blocks(reader))
+        texts, size = reader.texts, draft.stat().st_size
     return ExplorerReport(samples, reader.counts["transitions"], texts.count, texts.characters, size)
 
 
