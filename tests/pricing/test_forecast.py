@@ -17,7 +17,7 @@ from teams_dagster.ledger.schema import attempts, results
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.pricing.forecast import ENOUGH, RECENT, USUAL_SHARE, Expected, Range, about_usd, estimate, short
 from teams_dagster.pricing.prices import Price, PriceTable
-from teams_dagster.pricing.tariffs import GRAINS, Tariff, Tier
+from teams_dagster.pricing.tariffs import Tariff, Tier
 
 EXPERT = ModelIdentity("openai", "strong", "https://host/v1")
 REVIEWER = ModelIdentity("openai", "cheap", "https://host/v1")
@@ -118,7 +118,7 @@ def test_what_others_took_is_not_likely_where_it_cannot_be_taken(ledger: Ledger)
 
 
 def test_a_price_for_writing_to_a_cache_leaves_no_cost_unknown(ledger: Ledger):
-    input_, cached, cache_write, output = (price * GRAINS for price in (1_000, 100, 1_250, 4_000))
+    input_, cached, cache_write, output = map(Decimal, (1_000, 100, 1_250, 4_000))
     tariff = Tariff((Tier(-1, input_, cached, cache_write, output),))
 
     class CacheWritesCost(PriceTable):
