@@ -14,6 +14,7 @@ from assets.making import make_or_reuse
 from assets.materialize import MODELS_NEXT, OWNERS, AssetConfig
 from assets.training import train_in_script
 from resources.language_models.roles import LanguageModels
+from teams_dagster.core.files import file_sha256
 from teams_dagster.core.markdown import as_markdown_image
 from teams_dagster.dataset.arms import TRAINED_ARM, Arm
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Draft, hash_of_folder
@@ -22,7 +23,6 @@ from teams_dagster.student.adapter_config import AdapterKind
 from teams_dagster.student.request import MODEL, REPORT
 from teams_dagster.student.stored import (
     _adapter_version,
-    _sha256,
     _student_version,
     _weights_sha256,
     adapter_facts,
@@ -64,7 +64,7 @@ def base_model(
         else:
             facts = _embedded(context, config, draft)
             version = hash_of_folder(draft.folder / MODEL)
-            sha256 = _sha256(draft.folder / MODEL / "model.safetensors")
+            sha256 = file_sha256(draft.folder / MODEL / "model.safetensors")
         row = _model_row(context, "base", version, student or MODEL, config, sha256)
         write_table(draft.folder, "models", [row])
         draft.finish(version, facts)

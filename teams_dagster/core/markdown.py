@@ -1,11 +1,13 @@
-"""Markdown for the metadata that Dagster's UI shows."""
+"""Markdown of untrusted texts: for the metadata that Dagster's UI shows, and for cards that travel as files."""
 
 from __future__ import annotations
 
 import base64
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+import yaml
 
 from teams_dagster.core.text import shorten, visible
 
@@ -41,6 +43,31 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> 
             raise ValueError(f"a row of {len(row)} cells in a table of {len(columns)} columns: {row!r}")
         lines.append(_line(row))
     return "\n".join(lines)
+
+
+def front_matter(header: Mapping[str, object]) -> str:
+    """The YAML header of a card, in ASCII and without what is empty.
+
+    Not by huggingface_hub's card classes: they write a character that hides or reorders text as it is, and their
+    templates print nothing for what is missing and escape nothing.
+    """
+    return f"---\n{yaml.safe_dump({name: value for name, value in header.items() if value}, sort_keys=False)}---"
+
+
+def inline(text: str) -> str:
+    """`text` on one line of a file, with no mark-up of its own; people read its source too, so signs are escaped."""
+    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", html.escape(" ".join(visible(text).split()), quote=False))
+
+
+def code(text: str) -> str:
+    """`text` as code on one line of a file."""
+    return f"`{' '.join(visible(text).replace('`', chr(39)).split())}`"
+
+
+def card_table(header: tuple[str, str], rows: Iterable[tuple[str, object]]) -> str:
+    """A table of two columns in a file; empty where there are no rows."""
+    body = [f"| {inline(name)} | {inline(str(value))} |" for name, value in rows]
+    return "\n".join([f"| {header[0]} | {header[1]} |", "|---|---|", *body]) if body else ""
 
 
 def _line(cells: Sequence[object]) -> str:

@@ -6,8 +6,8 @@ process ends at once, as if it had been killed. What it tells goes back through 
 libraries print goes to standard error.
 
 This is not a `ProcessPoolExecutor` that spawns: that imports the program which started it again (under Dagster 12.9 s
-and 64 MB until the first word, here 1.5 s and 22 MB), becomes a BrokenProcessPool where an error cannot be made from its
-message alone, does not say which signal ended a process, and can neither report progress nor stop what has begun.
+and 64 MB until the first word, here 1.5 s and 22 MB), breaks where an error cannot be made from its message alone, does
+not say which signal ended a process, and can neither report progress nor stop what has begun.
 """
 
 from __future__ import annotations

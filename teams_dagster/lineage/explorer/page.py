@@ -18,7 +18,8 @@ import jinja2
 from markupsafe import Markup
 
 from teams_dagster.core.files import replacing
-from teams_dagster.core.text import number, visible
+from teams_dagster.core.html import text_only_templates
+from teams_dagster.core.text import number
 from teams_dagster.lineage.explorer.columns import Block, Reader
 from teams_dagster.lineage.explorer.content import MOST_SAMPLES, blocks, choose
 from teams_dagster.lineage.explorer.interning import Texts
@@ -116,21 +117,9 @@ def _packed(content: Iterable[Block]) -> Iterator[Markup]:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("teams_dagster.lineage.explorer", "web"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_inert,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = text_only_templates("teams_dagster.lineage.explorer", "web")
     environment.filters |= {"number": number, "moment": _moment}
     return environment.get_template("page.html.jinja")
-
-
-def _inert(value: object) -> object:
-    """What the template prints; characters that would reorder or hide text are named instead."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
 
 
 def _moment(when: datetime) -> str:
