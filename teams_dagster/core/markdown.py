@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-
-import yaml
 
 from teams_dagster.core.text import shorten, visible
 
@@ -46,12 +45,17 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> 
 
 
 def front_matter(header: Mapping[str, object]) -> str:
-    """The YAML header of a card, in ASCII and without what is empty.
+    """The YAML header of a card, a line a field, in ASCII and without what is empty.
 
-    Not by huggingface_hub's card classes: they write a character that hides or reorders text as it is, and their
-    templates print nothing for what is missing and escape nothing.
+    Values are JSON, which is YAML, with YAML's escapes. huggingface_hub's card classes write a soft hyphen as it is and
+    their templates escape nothing; PyYAML puts a `---` within a text on a line of its own, where the header then ends.
     """
-    return f"---\n{yaml.safe_dump({name: value for name, value in header.items() if value}, sort_keys=False)}---"
+    lines = (f"{name}: {_yaml(value)}" for name, value in header.items() if value)
+    return "\n".join(["---", *lines, "---"])
+
+
+def _yaml(value: object) -> str:
+    return re.sub(r"[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", json.dumps(value, ensure_ascii=False))
 
 
 def inline(text: str) -> str:
