@@ -11,6 +11,7 @@ import dagster as dg
 from teams_dagster.core.row_hash import ROW_HASH
 from teams_dagster.dataset.formats import COLUMNS as EXPORTED
 from teams_dagster.store.tables import TABLES
+from teams_dagster.store.transition_row import transition_columns
 
 SCHEMA = "dagster/column_schema"
 LINEAGE = "dagster/column_lineage"
@@ -152,7 +153,8 @@ def lineage_of(asset: dg.AssetsDefinition) -> dict[str, Any]:
 @cache
 def descriptions() -> dict[str, dict[str, str]]:
     """What each column of each table holds."""
-    return tomllib.loads(files("assets").joinpath("columns.toml").read_text("utf-8"))
+    told = tomllib.loads(files("assets").joinpath("columns.toml").read_text("utf-8"))
+    return told | {"transitions": transition_columns()}
 
 
 def _metadata(columns: list[dg.TableColumn], lineage: Lineage | None) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import dagster as dg
 from pydantic import Field
 
 from teams_dagster.core.protocol import Role
-from teams_dagster.ledger.budgets import NANO, Budget, Budgets
+from teams_dagster.core.text import NANO
+from teams_dagster.ledger.budgets import Budget, Budgets
 
 
 class RoleBudget(dg.Config):

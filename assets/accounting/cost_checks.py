@@ -10,7 +10,8 @@ from assets.check_results import not_run, verdict, warning
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import ErrorKind, Outcome
-from teams_dagster.ledger.budgets import dollars, recount, spent_by
+from teams_dagster.core.text import dollars
+from teams_dagster.ledger.budgets import recount, spent_by
 from teams_dagster.ledger.costs import outcomes_by, total_cost
 from teams_dagster.ledger.database import read_snapshot
 from teams_dagster.ledger.schema import attempts, batches, results

@@ -15,8 +15,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mappi
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
-
 from resources.language_models.openai_batch_replies import (
     MAX_LINE_BYTES,
     read_id,
@@ -29,6 +27,7 @@ from resources.language_models.openai_batch_replies import (
 from resources.language_models.openai_compatible import OpenAICompatibleModel
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request
 from teams_dagster.llm.batches import MAX_BYTES, MAX_REQUESTS, BatchState
+from teams_dagster.llm.retries import Patience
 
 if TYPE_CHECKING:
     import openai
@@ -38,7 +37,8 @@ METADATA_KEY = "teams_batch"
 
 _ENDPOINT = "/v1/chat/completions"
 _LARGEST_PAGE = 100
-_LONGEST_PAUSE_S = 60.0
+_TRIES = 3
+_FIRST_PAUSE_S = 0.25
 _NOT_SERVED = (404, 405)
 
 _log = logging.getLogger(__name__)
@@ -292,25 +292,13 @@ def _unknown_is_rejected() -> Iterator[None]:
 
 async def _retried(call: Callable[[], Awaitable[_T]]) -> _T:
     """Call what may be called again up to three times, while a failure may pass."""
-    attempts = AsyncRetrying(
-        stop=stop_after_attempt(3),
-        wait=_pause,
-        retry=retry_if_exception(lambda error: isinstance(error, CompletionError) and error.kind.retryable),
-        reraise=True,
-    )
-
-    async def once() -> _T:
-        return await call()
-
-    return await attempts(once)
-
-
-_backoff = wait_random_exponential(multiplier=0.25, max=5.0)
-
-
-def _pause(attempt: RetryCallState) -> float:
-    """Seconds until the next attempt: what the server asks for, within reason."""
-    error = attempt.outcome.exception() if attempt.outcome else None
-    if isinstance(error, CompletionError) and error.retry_after is not None:
-        return min(error.retry_after, _LONGEST_PAUSE_S)
-    return _backoff(attempt)
+    patience = Patience(_TRIES, _FIRST_PAUSE_S)
+    for _ in range(_TRIES - 1):
+        try:
+            return await call()
+        except CompletionError as error:
+            pause_s = patience.pause_s(error)
+            if pause_s is None:
+                raise
+        await asyncio.sleep(pause_s)
+    return await call()

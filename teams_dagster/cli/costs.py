@@ -11,7 +11,7 @@ from teams_dagster.cli.saying import say
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import COLUMNS, DAY, Cost, costs_by, existing_ledger, total_cost
 from teams_dagster.ledger.database import LedgerError
-from teams_dagster.report.terminal import account_lines, baseline_line, budget_lines, dollars
+from teams_dagster.report.terminal import account_lines, baseline_line, budget_lines, known_cost
 
 
 @click.command()
@@ -33,7 +33,7 @@ def costs(by: str, wanted: tuple[str, ...], as_json: bool) -> None:
         content = {"costs": [asdict(cost) for cost in found], "total": asdict(whole), "spent": asdict(spent)}
         click.echo(json.dumps(content | {"budget": asdict(settings.budget)}, indent=1))
         return
-    total = f"total: {whole.asked:,} questions, {whole.calls:,} calls, {dollars(whole)}"
+    total = f"total: {whole.asked:,} questions, {whole.calls:,} calls, {known_cost(whole)}"
     lines = [
         *account_lines(found, columns),
         "",

@@ -1,15 +1,15 @@
 """`teams demo`: the whole graph for one generation."""
 
-import fcntl
 import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from filelock import Timeout
 
 from teams_dagster.cli.checks import NOT_RUN
 from teams_dagster.cli.estimate import first_estimate
@@ -24,6 +24,7 @@ from teams_dagster.cli.project import (
 )
 from teams_dagster.cli.runs import close_dead_runs, process_tags
 from teams_dagster.cli.saying import say
+from teams_dagster.core.files import locked
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.processes import cores
@@ -67,10 +68,10 @@ def demo(partition: str | None, config: Path | None, latest: bool) -> None:
 @contextmanager
 def _one_at_a_time(data_dir: Path) -> Iterator[None]:
     """Refuse a second run over the same data. The kernel gives the lock back when a run dies."""
-    with (data_dir / "demo.lock").open("w") as file:
+    with ExitStack() as locks:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            locks.enter_context(locked(data_dir / "demo.lock", timeout_s=0))
+        except Timeout:
             raise click.ClickException(f"a demo is running over {data_dir} already: wait for it, or stop it") from None
         yield
 

@@ -16,17 +16,30 @@ from filelock import FileLock, Timeout
 def replacing(path: Path) -> Iterator[Path]:
     """A draft beside `path` that takes its place, whole, when the block ends without an error; else it is removed.
 
-    A reader sees the old file or the new one, also after a crash: the draft is durable before it is renamed.
+    A reader sees the old file or the new one, also after a crash: see `put_in_place`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
     try:
         yield draft
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        draft.replace(path)
+        put_in_place(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def put_in_place(draft: Path, path: Path) -> None:
+    """Rename a finished draft over `path`: the draft is durable before, the new name after."""
+    _sync(draft)
+    draft.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -51,11 +64,12 @@ def folder_sha256s(folder: Path) -> dict[str, str]:
 def locked(path: Path, *, timeout_s: float = -1, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold the lock file at `path` for the block; the kernel releases it when the process dies, however it dies.
 
-    `waiting` is called once where another process holds it. Raises filelock.Timeout after `timeout_s` seconds; below
-    0 there is no limit.
+    `waiting` is called once where another process holds it. What the file holds is the owner's. Raises
+    filelock.Timeout after `timeout_s` seconds (below 0 there is no limit), and OSError where the file system has no
+    such locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
+    lock = FileLock(path, fallback_to_soft=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -1,11 +1,12 @@
-"""Markdown for the metadata that Dagster's UI shows."""
+"""Markdown of untrusted texts: for the metadata that Dagster's UI shows, and for cards that travel as files."""
 
 from __future__ import annotations
 
 import base64
 import html
+import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from teams_dagster.core.text import shorten, visible
 
@@ -41,6 +42,36 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> 
             raise ValueError(f"a row of {len(row)} cells in a table of {len(columns)} columns: {row!r}")
         lines.append(_line(row))
     return "\n".join(lines)
+
+
+def front_matter(header: Mapping[str, object]) -> str:
+    """The YAML header of a card, a line a field, in ASCII and without what is empty.
+
+    Values are JSON, which is YAML, with YAML's escapes. huggingface_hub's card classes write a soft hyphen as it is and
+    their templates escape nothing; PyYAML puts a `---` within a text on a line of its own, where the header then ends.
+    """
+    lines = (f"{name}: {_yaml(value)}" for name, value in header.items() if value)
+    return "\n".join(["---", *lines, "---"])
+
+
+def _yaml(value: object) -> str:
+    return re.sub(r"[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", json.dumps(value, ensure_ascii=False))
+
+
+def inline(text: str) -> str:
+    """`text` on one line of a file, with no mark-up of its own; people read its source too, so signs are escaped."""
+    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", html.escape(" ".join(visible(text).split()), quote=False))
+
+
+def code(text: str) -> str:
+    """`text` as code on one line of a file."""
+    return f"`{' '.join(visible(text).replace('`', chr(39)).split())}`"
+
+
+def card_table(header: tuple[str, str], rows: Iterable[tuple[str, object]]) -> str:
+    """A table of two columns in a file; empty where there are no rows."""
+    body = [f"| {inline(name)} | {inline(str(value))} |" for name, value in rows]
+    return "\n".join([f"| {header[0]} | {header[1]} |", "|---|---|", *body]) if body else ""
 
 
 def _line(cells: Sequence[object]) -> str:

@@ -6,6 +6,7 @@ import math
 import unicodedata
 
 NANO = 1_000_000_000
+"""Nano-dollars of a dollar."""
 UNKNOWN = "unknown"
 NOT_A_NUMBER = "–"
 
@@ -67,11 +68,36 @@ def interval(low: float, high: float, digits: int = 3) -> str:
 
 
 def money(nano_usd: int, unpriced: int = 0) -> str:
-    """Dollars. Calls whose price is not known make it unknown, or a lower bound where others have one."""
-    dollars = f"${nano_usd / NANO:,.2f}" if nano_usd >= NANO else f"${nano_usd / NANO:.6f}".rstrip("0").rstrip(".")
+    """A page's figure. Calls whose price is not known make it unknown, or a lower bound where others have one."""
+    known = f"${nano_usd / NANO:,.2f}" if nano_usd >= NANO else f"${nano_usd / NANO:.6f}".rstrip("0").rstrip(".")
     if not unpriced:
-        return dollars
-    return f"at least {dollars}" if nano_usd else UNKNOWN
+        return known
+    return f"at least {known}" if nano_usd else UNKNOWN
+
+
+def dollars(nano_usd: int) -> str:
+    """An account's figure: `$1,234.5679`."""
+    return f"${nano_usd / NANO:,.4f}"
+
+
+def about_dollars(nano_usd: float) -> str:
+    """An estimate: to the cent, and small amounts to two digits that say something."""
+    usd = nano_usd / NANO
+    if usd == 0 or usd >= 0.1:
+        return f"${usd:,.2f}"
+    return f"${usd:.{min(9, 1 - math.floor(math.log10(usd)))}f}"
+
+
+def exact_dollars(nano_usd: int) -> str:
+    """Every digit, for what is kept: `1.234567890 US dollars`."""
+    return f"{nano_usd // NANO}.{nano_usd % NANO:09d} US dollars"
+
+
+def short_count(count: int) -> str:
+    """A count to two or three digits: 950, 12k, 1.9M."""
+    if count < 10_000:
+        return f"{count:,}"
+    return f"{count / 1_000:,.0f}k" if count < 1_000_000 else f"{count / 1_000_000:,.1f}M"
 
 
 def words(name: str) -> str:

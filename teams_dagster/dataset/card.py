@@ -5,19 +5,16 @@ Markdown with the YAML header that the Hugging Face Hub reads. The same facts gi
 
 from __future__ import annotations
 
-import html
 import json
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
-from teams_dagster.core.text import visible
+from teams_dagster.core.markdown import card_table, code, front_matter, inline
+from teams_dagster.core.text import exact_dollars
 from teams_dagster.dataset.formats import Format
 from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.instructions.seed_splits import Split
 from teams_dagster.policy.baselines import UNIFORM, baseline_version
-
-NANO = 1_000_000_000
 
 CARD = "card.json"
 """The facts of a dataset, stored beside its files: an export of some of them is described by the same."""
@@ -105,26 +102,26 @@ class DataCard:
 def render_card(card: DataCard, files: Collection[str]) -> str:
     """The text of the `README.md` beside `files`, which its header tells loaders to read."""
     sections = [
-        _front_matter(card, files),
+        front_matter(_header(card, files)),
         f"# {inline(card.name)}",
         card.summary,
         f"Dataset version `{card.dataset_version}`, policy version `{', '.join(card.policy_versions)}`.",
         "## Examples",
-        _table(("split", "examples"), card.examples.items()),
+        _counts(("split", "examples"), card.examples.items()),
         "The split follows the seed: near-duplicate seeds, and all that was made from one seed in any generation, are "
         "on one side.",
         "## Files",
         "\n".join(f"- `{name}`" for name in sorted(files)),
         "## Where it comes from",
-        "Seeds: " + ", ".join(f"`{_code(source)}`, SHA-256 `{digest}`" for source, digest in card.seed_files) + ". "
+        "Seeds: " + ", ".join(f"{code(source)}, SHA-256 `{digest}`" for source, digest in card.seed_files) + ". "
         f"Generations: {inline(', '.join(card.generations)) or 'none'}.",
-        _table(("role", "model"), ((role, "; ".join(models)) for role, models in sorted(card.models.items()))),
+        card_table(("role", "model"), ((role, "; ".join(models)) for role, models in sorted(card.models.items()))),
         "## What was left out",
-        _table(("seed rows refused", "rows"), sorted(card.seeds_refused.items())),
-        _table(("samples dropped", "samples"), sorted(card.dropped.items())),
+        _counts(("seed rows refused", "rows"), sorted(card.seeds_refused.items())),
+        _counts(("samples dropped", "samples"), sorted(card.dropped.items())),
         inline(card.contamination),
         "## What it cost",
-        f"{card.queries:,} queries, {dollars(card.cost_nano_usd)}.",
+        f"{card.queries:,} queries, {cost_in_words(card.cost_nano_usd)}.",
         "## Licence",
         inline(card.licence_note),
         "## Limits",
@@ -133,8 +130,8 @@ def render_card(card: DataCard, files: Collection[str]) -> str:
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _front_matter(card: DataCard, files: Collection[str]) -> str:
-    header = {
+def _header(card: DataCard, files: Collection[str]) -> dict[str, object]:
+    return {
         "pretty_name": card.name,
         "license": card.licence,
         "language": list(card.languages),
@@ -143,8 +140,6 @@ def _front_matter(card: DataCard, files: Collection[str]) -> str:
         "tags": ["instruction-tuning", "synthetic", "teams-rl"],
         "configs": list(_configs(card, files)),
     }
-    lines = (f"{key}: {yaml_value(value)}" for key, value in header.items() if value)
-    return "\n".join(["---", *lines, "---"])
 
 
 def _configs(card: DataCard, files: Collection[str]) -> Iterator[Mapping[str, object]]:
@@ -158,35 +153,18 @@ def _configs(card: DataCard, files: Collection[str]) -> Iterator[Mapping[str, ob
             return
 
 
-def yaml_value(value: object) -> str:
-    """`value` as JSON, which is YAML, with YAML's own escapes for what is not ASCII."""
-    return re.sub(r"[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", json.dumps(value, ensure_ascii=False))
-
-
 def _size_category(total: int) -> str:
     """The Hub's name for a number of rows."""
     bounds = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
     return next((name for bound, name in bounds if total < bound), "n>10M")
 
 
-def _table(header: tuple[str, str], rows: Iterable[tuple[str, object]]) -> str:
-    body = [
-        f"| {inline(name)} | {inline(f'{value:,}' if isinstance(value, int) else str(value))} |" for name, value in rows
-    ]
-    return "\n".join([f"| {header[0]} | {header[1]} |", "|---|---|", *body]) if body else ""
+def _counts(header: tuple[str, str], rows: Iterable[tuple[str, int]]) -> str:
+    return card_table(header, ((name, f"{count:,}") for name, count in rows))
 
 
-def dollars(nano_usd: int | None) -> str:
+def cost_in_words(nano_usd: int | None) -> str:
     """A cost in words; None where it is not known."""
     if nano_usd is None:
         return "at a cost that is not known, because a model has no price in the table"
-    return f"{nano_usd // NANO}.{nano_usd % NANO:09d} US dollars"
-
-
-def inline(text: str) -> str:
-    """`text` on one line, with no mark-up of its own."""
-    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", html.escape(" ".join(visible(text).split()), quote=False))
-
-
-def _code(text: str) -> str:
-    return " ".join(visible(text).replace("`", "'").split())
+    return exact_dollars(nano_usd)

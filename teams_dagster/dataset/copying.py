@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import uuid
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from teams_dagster.core.files import file_sha256, replacing
 from teams_dagster.dataset.card import DataCard
 from teams_dagster.dataset.croissant import CROISSANT
 from teams_dagster.dataset.folder import FILES, README, describe_folder
@@ -18,8 +18,6 @@ from teams_dagster.dataset.formats import Format
 from teams_dagster.dataset.provenance import LINEAGE, keep_splits
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.instructions.seed_splits import Split
-
-_CHUNK = 1 << 20
 
 
 class CopyRefused(ValueError):
@@ -88,20 +86,16 @@ def _draft_beside(target: Path) -> Iterator[Path]:
 
 
 def _copy(dataset: StoredDataset, name: str, folder: Path) -> None:
-    source, digest = dataset.folder / name, hashlib.sha256()
-    try:
-        with source.open("rb") as stored, (folder / source.name).open("wb") as copied:
-            while chunk := stored.read(_CHUNK):
-                digest.update(chunk)
-                copied.write(chunk)
-            copied.flush()
-            os.fsync(copied.fileno())
-    except FileNotFoundError:
-        raise CopyRefused(f"{source} is gone: materialise instruction_dataset again") from None
-    if digest.hexdigest() != dataset.digests.get(name):
-        raise CopyRefused(
-            f"{source} was changed after it was made: remove {dataset.folder} and materialise instruction_dataset again"
-        )
+    source = dataset.folder / name
+    if not source.is_file():
+        raise CopyRefused(f"{source} is gone: materialise instruction_dataset again")
+    with replacing(folder / source.name) as copy:
+        shutil.copyfile(source, copy)
+        if file_sha256(copy) != dataset.digests.get(name):
+            raise CopyRefused(
+                f"{source} was changed after it was made: remove {dataset.folder} and materialise instruction_dataset"
+                " again"
+            )
 
 
 def _exchange(draft: Path, target: Path, names: Collection[str]) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from teams_dagster.core.files import file_sha256, replacing
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.formats import Format
 from teams_dagster.dataset.sample import Example
@@ -31,7 +30,7 @@ def export_dataset(folder: Path, splits: Mapping[Split, Iterable[Example]]) -> d
     for split, examples in splits.items():
         names = {form.file_name(split): form for form in Format}
         _write(folder, names, examples)
-        digests |= {name: sha256_of(folder / name) for name in names}
+        digests |= {name: file_sha256(folder / name) for name in names}
     return digests
 
 
@@ -44,27 +43,14 @@ def examples_in(path: Path) -> Iterator[Example]:
                 yield Example(row["sample_id"], row["seed_id"], instruction, row["output"])
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 (hex) of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write(folder: Path, names: Mapping[str, Format], examples: Iterable[Example]) -> None:
-    files = {name: (folder / f"{name}.part").open("wb") for name in names}
     with ExitStack() as opened:
-        for file in files.values():
-            opened.enter_context(file)
-        with ExitStack() as writing:
-            writers = [writing.enter_context(form.writing(files[name])) for name, form in names.items()]
-            for rows in _groups(examples):
-                for write in writers:
-                    write(rows)
-        for file in files.values():
-            file.flush()
-            os.fsync(file.fileno())
-    for name in names:
-        os.replace(folder / f"{name}.part", folder / name)
+        drafts = {name: opened.enter_context(replacing(folder / name)) for name in names}
+        files = {name: opened.enter_context(draft.open("wb")) for name, draft in drafts.items()}
+        writers = [opened.enter_context(form.writing(files[name])) for name, form in names.items()]
+        for rows in _groups(examples):
+            for write in writers:
+                write(rows)
 
 
 def _groups(examples: Iterable[Example]) -> Iterator[list[Example]]:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from teams_dagster.core.files import replacing
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
@@ -213,20 +215,19 @@ def write_provenance(path: Path, members: Path, generations: Iterable[Generation
     import duckdb
 
     missing = pq.read_metadata(members).num_rows
-    with TemporaryDirectory(dir=path.parent, prefix=".lineage-") as scratch:
-        draft = Path(scratch) / LINEAGE
-        with (
-            duckdb.connect(Path(scratch) / "lineage.duckdb", config={"memory_limit": MEMORY}) as connection,
-            pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer,
-        ):
-            _load(connection, "members", members)
-            for generation in generations:
-                for batch in _rows(connection, generation, costs_of):
-                    writer.write_batch(batch)
-                    missing -= batch.num_rows
+    with (
+        replacing(path) as draft,
+        TemporaryDirectory(dir=path.parent, prefix=".lineage-") as scratch,
+        duckdb.connect(Path(scratch) / "lineage.duckdb", config={"memory_limit": MEMORY}) as connection,
+        pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer,
+    ):
+        _load(connection, "members", members)
+        for generation in generations:
+            for batch in _rows(connection, generation, costs_of):
+                writer.write_batch(batch)
+                missing -= batch.num_rows
         if missing:
             raise ProvenanceError(f"{missing} samples of {members} have no answer or seed in the generations given")
-        draft.replace(path)
 
 
 def _rows(connection: DuckDBPyConnection, generation: Generation, costs_of: CostsOf) -> Iterator[pa.RecordBatch]:
@@ -272,9 +273,11 @@ def _load_costs(connection: DuckDBPyConnection, costs_of: CostsOf) -> None:
 
 def keep_splits(path: Path, splits: Collection[str]) -> None:
     """Leave only the rows of `splits` in a `lineage.parquet`."""
-    kept = path.with_name(f"{path.name}.part")
-    with pq.ParquetFile(path) as file, pq.ParquetWriter(kept, SCHEMA, compression="zstd") as writer:
+    with (
+        replacing(path) as kept,
+        pq.ParquetFile(path) as file,
+        pq.ParquetWriter(kept, SCHEMA, compression="zstd") as writer,
+    ):
         for batch in file.iter_batches(ROWS_AT_ONCE):
             wanted = pa.array([split in splits for split in batch.column("split").to_pylist()], pa.bool_())
             writer.write_batch(batch.filter(wanted).cast(SCHEMA))
-    kept.replace(path)

@@ -16,6 +16,7 @@ from teams_dagster.core.operations import Operation
 from teams_dagster.core.rng import uniform
 from teams_dagster.instructions.elimination import Rule
 from teams_dagster.instructions.review import Verdict
+from teams_dagster.store.transition_row import TransitionRow
 
 HORIZON = 6
 """Transitions in an episode at most."""
@@ -175,8 +176,8 @@ class Transition:
         other.__dict__.update(values)
         return other
 
-    def row(self) -> dict[str, object]:
-        """The columns of table `transitions` that a run of the process knows (all but `sample_id` and `run_id`)."""
+    def row(self) -> TransitionRow:
+        """What a run of the process knows of its row: all but `sample_id` and `run_id`."""
         after = self.before if self.operation is Operation.NONE else self.after
         return {
             "transition_id": self.transition_id,

@@ -11,7 +11,6 @@ only control characters and what UTF-8 cannot say are refused.
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from teams_dagster.core.files import file_sha256
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.near_duplicates import same_text_key
@@ -144,9 +144,7 @@ def load_seeds(path: Path, *, evaluation_texts: Iterable[str] = ()) -> SeedLibra
             seeds.append(Seed(seed_id_of(instruction), instruction, response, path.name, file_row.row))
     if not seeds:
         raise SeedFileError(_no_usable_row(path.name, refused))
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return SeedLibrary(tuple(seeds), tuple(refused), path.name, sha256)
+    return SeedLibrary(tuple(seeds), tuple(refused), path.name, file_sha256(path))
 
 
 def scripts(seeds: Iterable[Seed]) -> dict[str, int]:

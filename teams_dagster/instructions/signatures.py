@@ -6,8 +6,6 @@ instruction, which is a hash of both: a text that is no longer what it was is no
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from teams_dagster.core.files import replacing
 from teams_dagster.core.hashing import ID_LENGTH, content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.ngrams import words
@@ -114,15 +113,8 @@ def store_signatures(path: Path, instructions: Callable[[], Iterable[Instruction
     `instructions` is called twice and must give the same both times. Memory holds the ids.
     """
     ids = np.unique(np.fromiter(_ids(instructions()), _ROW["instruction_id"]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
-    try:
+    with replacing(path) as draft:
         _write(draft, ids, instructions())
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _ids(instructions: Iterable[Instruction]) -> Iterator[bytes]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from teams_dagster.core.files import file_sha256
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.metadata import Details, Table
@@ -33,7 +33,10 @@ def seed_sources(seeds: Path | None, evaluation_sets: Sequence[Path]) -> tuple[P
 
 def seed_inputs(path: Path, evaluation_texts: list[str]) -> dict[str, str]:
     """What the seeds are made from."""
-    return {"file": _file_hash(path), "evaluation_sets": content_hash(evaluation_texts)}
+    return {
+        "file": file_sha256(path) if path.is_file() else "missing",
+        "evaluation_sets": content_hash(evaluation_texts),
+    }
 
 
 def write_seeds(folder: Path, library: SeedLibrary, run_id: str) -> tuple[str, SeedFacts]:
@@ -90,10 +93,3 @@ def _row(seed: Seed, cluster_id: str, sha256: str, run_id: str) -> dict[str, obj
         "cluster_id": cluster_id,
         "run_id": run_id,
     }
-
-
-def _file_hash(path: Path) -> str:
-    if not path.is_file():
-        return "missing"
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

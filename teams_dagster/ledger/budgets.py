@@ -13,10 +13,8 @@ from typing import Literal
 import sqlalchemy as sa
 
 from teams_dagster.core.protocol import ErrorKind
+from teams_dagster.core.text import dollars
 from teams_dagster.ledger.schema import attempts, results, spending
-
-NANO = 1_000_000_000
-"""Nano-dollars of a dollar."""
 
 PROJECT = "project"
 """The scope of everything that is ever asked over this ledger."""
@@ -154,11 +152,6 @@ class BudgetExhausted(Exception):
             f" may have been billed, and the next question may cost {show(exhausted.needed)}."
             f" What is paid is kept: raise {raising} and run the same step again, it goes on from here"
         )
-
-
-def dollars(nano_usd: int) -> str:
-    """An amount for people."""
-    return f"${nano_usd / NANO:,.4f}"
 
 
 def spent_by(connection: sa.Connection, scope: str = PROJECT) -> Spent:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from teams_dagster.pricing.forecast import about_usd
+from teams_dagster.core.text import about_dollars
 
 if TYPE_CHECKING:
     from teams_dagster.llm.engine import Tallies
@@ -106,7 +106,7 @@ def spent_so_far(tallies: Tallies) -> str:
     aside = [f"{count:,} {what}" for count, what in ((tallies.reused, "reused"), (tallies.failed, "failed")) if count]
     questions = f"{tallies.asked:,} questions" + (f" ({', '.join(aside)})" if aside else "")
     unpriced = f" + {tallies.unpriced:,} without a price" if tallies.unpriced else ""
-    return f"{questions}, {about_usd(tallies.cost_nano_usd)}{unpriced}"
+    return f"{questions}, {about_dollars(tallies.cost_nano_usd)}{unpriced}"
 
 
 def _duration(seconds: float) -> str:

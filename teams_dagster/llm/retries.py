@@ -24,6 +24,7 @@ class Patience:
 
     A failure may be followed by another attempt until there were `attempts` of them, a refusal for overload for
     `OVERLOAD_S`. Both are followed by pauses that grow, each for itself: a server that was overloaded is not broken.
+    Tenacity counts attempts of one kind: two counts and a deadline for one of them would be this class in its hooks.
     """
 
     def __init__(self, attempts: int, first_wait_s: float) -> None:

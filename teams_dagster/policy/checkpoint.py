@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from teams_dagster.core.files import write_atomically
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
@@ -136,7 +136,7 @@ class Checkpoint:
             "curve": [asdict(record) for record in self.curve],
         }
         metadata = {"state": json.dumps(state, sort_keys=True, allow_nan=False)}
-        _write_atomically(path, save(self.state, metadata=metadata))
+        write_atomically(path, save(self.state, metadata=metadata))
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -182,21 +182,6 @@ def weights_version(weights: Weights) -> str:
         digest.update(f"{name}{weights[name].shape}{weights[name].dtype.str}".encode())
         digest.update(np.ascontiguousarray(weights[name]).tobytes())
     return digest.hexdigest()
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 CHECKPOINT = "policy.safetensors"

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from teams_dagster.core.protocol import ModelIdentity, Purpose, Role, Usage
-from teams_dagster.ledger.budgets import NANO
+from teams_dagster.core.text import about_dollars, short_count
 from teams_dagster.ledger.schema import attempts, results
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.pricing.prices import PriceTable
@@ -133,30 +133,15 @@ class Estimate:
             return "estimate: nothing to ask"
         parts = [spread(self.queries, "{:,}".format, " question" if self.queries.most == 1 else " questions")]
         if self.tokens.most:
-            parts.append(spread(self.tokens, short, " tokens"))
+            parts.append(spread(self.tokens, short_count, " tokens"))
         if self.nano_usd is None:
             parts.append(f"dollars unknown: no price is known for {', '.join(self.unpriced)}")
         else:
-            parts.append(spread(self.nano_usd, about_usd))
+            parts.append(spread(self.nano_usd, about_dollars))
         line = f"estimate: {', '.join(parts)}"
         if not self.tokens.most:
             return line
         return f"{line}; {self.source or 'nothing learnt yet'}"
-
-
-def about_usd(nano_usd: float) -> str:
-    """Dollars to the cent, and small amounts to two digits that say something."""
-    usd = nano_usd / NANO
-    if usd == 0 or usd >= 0.1:
-        return f"${usd:,.2f}"
-    return f"${usd:.{min(9, 1 - math.floor(math.log10(usd)))}f}"
-
-
-def short(count: int) -> str:
-    """A count to two or three digits: 950, 12k, 1.9M."""
-    if count < 10_000:
-        return f"{count:,}"
-    return f"{count / 1_000:,.0f}k" if count < 1_000_000 else f"{count / 1_000_000:,.1f}M"
 
 
 def estimate(

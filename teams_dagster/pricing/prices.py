@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import ModelIdentity, Usage
 from teams_dagster.pricing.published_prices import NOT_BILLED_BY_LIST, published_tariffs, table_version
-from teams_dagster.pricing.tariffs import GRAINS, Tariff, Tier
+from teams_dagster.pricing.tariffs import Tariff, Tier
 
 ANY = "*"
 
@@ -56,7 +56,7 @@ class Price:
             if self.batch_share is None:
                 return None
             share = self.batch_share
-        fresh, cached, output = (int(price * GRAINS * share) for price in (self.input, cached, self.output))
+        fresh, cached, output = (price * share for price in (self.input, cached, self.output))
         return Tariff((Tier(-1, fresh, cached, fresh, output),))
 
 

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from teams_dagster.pricing.tariffs import GRAINS, Tariff, Tier
+from teams_dagster.pricing.tariffs import Tariff, Tier
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
@@ -149,19 +149,19 @@ def _read(price: ModelPrice, *, caches_only_on_request: bool) -> Tariff | None:
 
 
 def _tier(prices: dict[str, Decimal | TieredPrices], above: int) -> Tier:
-    fresh = _grains(prices[_INPUT], above)
+    fresh = _nano_usd(prices[_INPUT], above)
     return Tier(
         above=above,
         input=fresh,
-        cached=_grains(prices[_CACHED], above) if _CACHED in prices else fresh,
-        cache_write=_grains(prices[_CACHE_WRITE], above) if _CACHE_WRITE in prices else fresh,
-        output=_grains(prices[_OUTPUT], above),
+        cached=_nano_usd(prices[_CACHED], above) if _CACHED in prices else fresh,
+        cache_write=_nano_usd(prices[_CACHE_WRITE], above) if _CACHE_WRITE in prices else fresh,
+        output=_nano_usd(prices[_OUTPUT], above),
     )
 
 
-def _grains(price: Decimal | TieredPrices, above: int) -> int:
-    """Dollars per million tokens, for a prompt of just more than `above` tokens, in grains per token."""
+def _nano_usd(price: Decimal | TieredPrices, above: int) -> Decimal:
+    """Dollars per million tokens, for a prompt of just more than `above` tokens, in nano-dollars per token."""
     if not isinstance(price, Decimal):
         reached = [tier.price for tier in price.tiers if tier.start <= above]
         price = reached[-1] if reached else price.base
-    return int(price * 1_000 * GRAINS)
+    return price * 1_000

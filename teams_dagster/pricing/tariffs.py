@@ -1,32 +1,30 @@
-"""What tokens cost: one model's prices, as exact integers.
+"""What tokens cost: one model's prices, as exact decimals.
 
-Providers state dollars per million tokens, to fractions of a nano-dollar per token. So prices are counted in grains, a
-billion billion to a nano-dollar, and a call's sum is rounded once: half up to the nano-dollar.
+Providers state dollars per million tokens, to fractions of a nano-dollar per token. A call's sum is rounded once: half
+up to the nano-dollar.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from functools import cached_property
 
 from teams_dagster.core.protocol import Usage
 
-GRAINS = 10**18
-"""Grains in a nano-dollar."""
-
 
 @dataclass(frozen=True)
 class Tier:
-    """Grains per token, for every token of a call whose prompt has more than `above` of them."""
+    """Nano-dollars per token, for every token of a call whose prompt has more than `above` of them."""
 
     above: int
     """-1 for the tier that any prompt reaches."""
-    input: int
-    cached: int
+    input: Decimal
+    cached: Decimal
     """For prompt tokens that the provider read from its cache; `input` where it makes no difference."""
-    cache_write: int
+    cache_write: Decimal
     """For prompt tokens that the provider wrote to its cache; `input` where it makes no difference."""
-    output: int
+    output: Decimal
     """Reasoning is output: providers bill it so."""
 
 
@@ -61,22 +59,22 @@ class Tariff:
         written = self._reported(usage.cache_write_tokens, tier.cache_write == tier.input)
         if cached is None or written is None or cached + written > prompt:
             return None
-        grains = (
+        nano_usd = (
             (prompt - cached - written) * tier.input
             + cached * tier.cached
             + written * tier.cache_write
             + completion * tier.output
         )
-        return (grains + GRAINS // 2) // GRAINS
+        return int(nano_usd.to_integral_value(ROUND_HALF_UP))
 
     def bound(self, prompt_tokens: int, completion_tokens: int) -> int:
         """The most nano-dollars that a call of at most so many tokens can cost, rounded up."""
-        grains = max(
+        nano_usd = max(
             prompt_tokens * max(tier.input, tier.cached, tier.cache_write) + completion_tokens * tier.output
             for tier in self.tiers
             if tier.above < prompt_tokens
         )
-        return -(-grains // GRAINS)
+        return int(nano_usd.to_integral_value(ROUND_CEILING))
 
     def _reported(self, tokens: int | None, makes_no_difference: bool) -> int | None:
         """`tokens`, or 0 where they were not reported and 0 is right all the same."""

@@ -6,8 +6,9 @@ from functools import cache
 from urllib.parse import quote
 
 import jinja2
-from markupsafe import Markup, escape
+from markupsafe import escape
 
+from teams_dagster.core.html import text_only_templates
 from teams_dagster.core.text import NOT_A_NUMBER, interval, money, number, percent, shorten, visible, words
 from teams_dagster.evaluation.paper import COLUMNS, EVOL_INSTRUCT_QUERIES, PAPER_PAIRS, PAPER_QUERIES, paper_rows
 from teams_dagster.evaluation.scores import Score
@@ -57,14 +58,7 @@ def render_report(report: Report) -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("teams_dagster.report", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_inert,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = text_only_templates("teams_dagster.report", "", LONGEST_LABEL)
     environment.filters |= {
         "error": _error,
         "fragment": lambda value: quote(value, safe="", errors="replace"),
@@ -79,13 +73,6 @@ def _template() -> jinja2.Template:
     }
     environment.globals["money"] = money
     return environment.get_template("page.html.jinja")
-
-
-def _inert(value: object) -> object:
-    """What the template prints, cut where it is long; characters that would reorder or hide text are named instead."""
-    if isinstance(value, Markup) or not isinstance(value, str):
-        return value
-    return visible(shorten(value, LONGEST_LABEL))
 
 
 def _error(score: Score) -> str:

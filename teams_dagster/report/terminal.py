@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from teams_dagster.core.text import NANO, interval, number, percent, visible, words
+from teams_dagster.core.text import about_dollars, dollars, interval, number, percent, short_count, visible, words
 from teams_dagster.evaluation.paper import EVOL_INSTRUCT_QUERIES
 from teams_dagster.evaluation.scores import Score as EvaluationScore
 from teams_dagster.evaluation.win_rate import WinRate
 from teams_dagster.ledger.budgets import Budget, Spent
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.policy.comparison.scores import Score as PolicyScore
-from teams_dagster.pricing.forecast import Estimate, about_usd, short, spread
+from teams_dagster.pricing.forecast import Estimate, spread
 from teams_dagster.report.policy_scores import gap_shares, pay_off_lines, policies_table
 
 NO_BUDGET = "no budget is set: TEAMS_BUDGET_USD, TEAMS_BUDGET_QUERIES or TEAMS_BUDGET_TOKENS bounds what may be spent"
@@ -52,15 +52,15 @@ def cost_lines(by_role: Sequence[Cost]) -> list[str]:
     if not by_role:
         return ["Nothing was asked yet."]
     rows = [
-        (cost.group["role"] or "-", f"{cost.asked:,}", f"{cost.reused:,}", f"{cost.calls:,}", dollars(cost))
+        (cost.group["role"] or "-", f"{cost.asked:,}", f"{cost.reused:,}", f"{cost.calls:,}", known_cost(cost))
         for cost in by_role
     ]
     return table(("questions by role", "asked", "reused", "calls sent", "cost"), rows)
 
 
-def dollars(cost: Cost) -> str:
+def known_cost(cost: Cost) -> str:
     """What is known of a cost, and how many calls have no price."""
-    known = f"${cost.cost_nano_usd / NANO:,.4f}"
+    known = dollars(cost.cost_nano_usd)
     return f"{known} + {cost.unpriced} calls without a price" if cost.unpriced else known
 
 
@@ -75,7 +75,7 @@ def account_lines(costs: Sequence[Cost], columns: Sequence[str]) -> list[str]:
             ", ".join(cost.group[column] or "-" for column in columns) or "-",
             *(f"{getattr(cost, name):,}" for name in counts),
             f"{cost.prompt_tokens + cost.completion_tokens:,}",
-            dollars(cost),
+            known_cost(cost),
         )
         for cost in costs
     ]
@@ -94,8 +94,8 @@ def budget_lines(spent: Spent, budget: Budget, wanted: Estimate | None = None) -
         return [NO_BUDGET]
     amounts = (
         ("queries", "{:,}".format, spent.queries, budget.queries, wanted and wanted.sent),
-        ("tokens", short, spent.tokens, budget.tokens, wanted and wanted.tokens),
-        ("", about_usd, spent.nano_usd, budget.nano_usd, wanted and wanted.nano_usd),
+        ("tokens", short_count, spent.tokens, budget.tokens, wanted and wanted.tokens),
+        ("", about_dollars, spent.nano_usd, budget.nano_usd, wanted and wanted.nano_usd),
     )
     lines = []
     for unit, show, used, most, needed in amounts:
@@ -115,8 +115,8 @@ def run_budget_lines(run: Budget, roles: Mapping[str, Budget]) -> list[str]:
     for who, budget in (("this run", run), *((f"{role} in this run", bound) for role, bound in roles.items())):
         amounts = (
             (f"{budget.queries:,} queries" if budget.queries is not None else ""),
-            (f"{short(budget.tokens)} tokens" if budget.tokens is not None else ""),
-            (about_usd(budget.nano_usd) if budget.nano_usd is not None else ""),
+            (f"{short_count(budget.tokens)} tokens" if budget.tokens is not None else ""),
+            (about_dollars(budget.nano_usd) if budget.nano_usd is not None else ""),
         )
         if budget.bounded:
             lines.append(f"budget of {who}: {', '.join(filter(None, amounts))}")
@@ -137,8 +137,8 @@ def estimate_lines(estimates: Sequence[tuple[str, Estimate, bool]], total: Estim
 
 
 def _figures(found: Estimate) -> tuple[str, str, str]:
-    cost = "unknown" if found.nano_usd is None else spread(found.nano_usd, about_usd)
-    return spread(found.queries, "{:,}".format), spread(found.tokens, short), cost
+    cost = "unknown" if found.nano_usd is None else spread(found.nano_usd, about_dollars)
+    return spread(found.queries, "{:,}".format), spread(found.tokens, short_count), cost
 
 
 def policy_lines(scores: Sequence[PolicyScore]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import uuid
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from teams_dagster.core.files import file_sha256
 from teams_dagster.store.tables import MANIFEST
 
 CURRENT = "current"
@@ -108,6 +108,6 @@ def complete(artefacts: Iterable[ArtefactFiles]) -> tuple[CompleteArtefact, ...]
     for artefact in artefacts:
         manifest = artefact.folder / MANIFEST
         if manifest.exists():
-            digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+            digest = file_sha256(manifest)
             found.append(CompleteArtefact(artefact.folder.resolve(), digest, artefact.current))
     return tuple(found)

@@ -6,7 +6,6 @@ together is not found: keep a head where they cannot reach it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from teams_dagster.core.files import file_sha256
 from teams_dagster.core.row_hash import ROW_HASH, batch_hashes
 from teams_dagster.ledger.database import ledger_id, open_database, read_snapshot
 from teams_dagster.ledger.schema import HISTORY
@@ -159,7 +159,7 @@ def _verify_artefacts(
 def _verify_files(folder: Path, place: str, found: Verification) -> None:
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     for name, digest in manifest.get("files", {}).items():
-        actual = _sha256(folder / name)
+        actual = file_sha256(folder / name) if (folder / name).is_file() else None
         if actual == digest:
             found.verified += 1
             continue
@@ -184,11 +184,3 @@ def _changed_rows(path: Path) -> Iterator[tuple[str, str, str, str]]:
             first += batch.num_rows
     except (pa.ArrowException, OSError, TypeError, ValueError):
         return  # it is no Parquet file any more: the file's own hash says so
-
-
-def _sha256(path: Path) -> str | None:
-    """None where the file is gone."""
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

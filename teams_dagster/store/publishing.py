@@ -7,19 +7,18 @@ leaves the old file or the new one. A refresher that cannot proceed says so inst
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import duckdb
+from filelock import Timeout
 
-_POLL_S = 0.05
+from teams_dagster.core.files import locked, put_in_place
 
 
 class NotNow(Exception):
@@ -29,17 +28,11 @@ class NotNow(Exception):
 @contextmanager
 def turn(path: Path, wait_s: float) -> Iterator[None]:
     """One refresher at a time. The lock dies with its process. Raises NotNow after `wait_s`."""
-    lock = path.with_name(f".{path.name}.lock")
-    with lock.open("a") as handle:
-        deadline = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise NotNow(f"another process has been refreshing {path} for {wait_s:g} s") from None
-                time.sleep(_POLL_S)
+    with ExitStack() as locks:
+        try:
+            locks.enter_context(locked(path.with_name(f".{path.name}.lock"), timeout_s=wait_s))
+        except Timeout:
+            raise NotNow(f"another process has been refreshing {path} for {wait_s:g} s") from None
         for leftover in (*path.parent.glob(f".{path.name}.draft*"), *path.parent.glob(f".{path.name}.held*")):
             if leftover.is_dir():
                 shutil.rmtree(leftover)
@@ -112,9 +105,4 @@ def publish(place: Path, path: Path) -> None:
     """Put a draft, closed and checkpointed, in the place of `path`."""
     if place.with_name(f"{place.name}.wal").exists():
         raise RuntimeError(f"{place} was not checkpointed")
-    os.replace(place, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    put_in_place(place, path)

@@ -6,16 +6,19 @@ them carries `row_hash`.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from types import NoneType
+from typing import Any, Self, get_args, get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from teams_dagster.core.files import replacing
 from teams_dagster.core.row_hash import ROW_HASH, batch_hashes
+from teams_dagster.store.transition_row import TransitionRow
 
 ROWS_AT_ONCE = 20_000
 """Rows held in memory, and rows of one Parquet row group."""
@@ -51,6 +54,15 @@ def _schema(required: dict[str, pa.DataType], optional: dict[str, pa.DataType]) 
         + [pa.field(column, kind) for column, kind in optional.items()]
         + [pa.field(ROW_HASH, _TEXT)]
     )
+
+
+def _schema_of(row: type[TransitionRow]) -> pa.Schema:
+    """Columns as a row declares them: those that may be None are optional."""
+    kinds = {str: _TEXT, int: _INT, float: _REAL, bool: _BOOL}
+    declared = {column: get_args(hint) or (hint,) for column, hint in get_type_hints(row).items()}
+    required = {column: kinds[hints[0]] for column, hints in declared.items() if NoneType not in hints}
+    optional = {column: kinds[hints[0]] for column, hints in declared.items() if NoneType in hints}
+    return _schema(required, optional)
 
 
 SEEDS = Table(
@@ -104,53 +116,7 @@ POLICIES = Table(
 INSTRUCTIONS = Table(
     "instructions", _schema({"instruction_id": _TEXT, "text": _TEXT, "input": _TEXT}, {}), ("instruction_id",)
 )
-TRANSITIONS = Table(
-    "transitions",
-    _schema(
-        {
-            "transition_id": _TEXT,
-            "episode_id": _TEXT,
-            "seed_id": _TEXT,
-            "purpose": _TEXT,
-            "step": _INT,
-            "operation": _TEXT,
-            "probability": _REAL,
-            "policy": _TEXT,
-            "policy_version": _TEXT,
-            "parent_id": _TEXT,
-            "reward": _REAL,
-            "accepted": _BOOL,
-            "queries": _INT,
-        },
-        {
-            "parent_transition_id": _TEXT,
-            "iteration": _INT,
-            "partition_key": _TEXT,
-            "episode": _INT,
-            "replica": _INT,
-            "instruction_id": _TEXT,
-            "rewrite_request_id": _TEXT,
-            "review_request_id": _TEXT,
-            "prompt_version": _TEXT,
-            "review_prompt_version": _TEXT,
-            "pool_version": _TEXT,
-            "verdict": _TEXT,
-            "eliminated_by": _TEXT,
-            "failure": _TEXT,
-            "novelty": _REAL,
-            "sample_id": _TEXT,
-            "reward_preset": _TEXT,
-            "chosen_by": _TEXT,
-            "proposed": _TEXT,
-            "guide_request_id": _TEXT,
-            "unread_request_id": _TEXT,
-            "guidance_queries": _INT,
-            "run_id": _TEXT,
-        },
-    ),
-    ("transition_id",),
-    latest_wins=True,
-)
+TRANSITIONS = Table("transitions", _schema_of(TransitionRow), ("transition_id",), latest_wins=True)
 SAMPLES = Table(
     "samples",
     _schema(
@@ -323,14 +289,19 @@ class TableWriter:
             raise TableError(f"there is no table {table!r}; known: {', '.join(TABLES)}")
         self._table = TABLES[table]
         self._path = folder / f"{table}.parquet"
-        self._draft = folder / f".{table}.parquet.{os.getpid()}"
         self._waiting: list[Mapping[str, Any]] = []
         self._written = 0
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = pq.ParquetWriter(self._draft, self._table.schema, compression="zstd")
-        return self
+        self._opened = self._open()
+        return self._opened.__enter__()
+
+    @contextmanager
+    def _open(self) -> Iterator[Self]:
+        schema = self._table.schema
+        with replacing(self._path) as draft, pq.ParquetWriter(draft, schema, compression="zstd") as self._file:
+            yield self
+            self._flush()
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Add rows. A column that may be NULL can be left out of a row.
@@ -349,15 +320,8 @@ class TableWriter:
         self._file.write_batch(batch.cast(self._table.schema))
         self._written += batch.num_rows
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._flush()
-            self._file.close()
-            if kind is None:
-                os.replace(self._draft, self._path)
-        finally:
-            self._draft.unlink(missing_ok=True)
+    def __exit__(self, *error: Any) -> None:
+        self._opened.__exit__(*error)
 
     def _flush(self) -> None:
         if self._waiting:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from filelock import Timeout
+
+from teams_dagster.core.files import locked
 
 PR_SET_PDEATHSIG = 1
 PATIENCE_S = 5.0
@@ -52,24 +54,11 @@ def alone_in(lock: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
 
     Raises FolderInUse, with the owner's process id, when another process still holds it after `patience_s`.
     """
-    with lock.open("a+", encoding="ascii") as file:
-        deadline = time.monotonic() + patience_s
-        while not _locked(file.fileno()):
-            if time.monotonic() > deadline:
-                file.seek(0)
-                raise FolderInUse(
-                    f"process {file.read().strip() or '?'} trains in {lock.parent}: wait for its end, or end it"
-                )
-            time.sleep(0.05)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    with ExitStack() as locks:
+        try:
+            locks.enter_context(locked(lock, timeout_s=patience_s))
+        except Timeout:
+            owner = lock.read_text(encoding="ascii").strip() or "?"
+            raise FolderInUse(f"process {owner} trains in {lock.parent}: wait for its end, or end it") from None
+        lock.write_text(str(os.getpid()), encoding="ascii")
         yield
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -5,12 +5,13 @@ Markdown with the YAML header that the Hugging Face Hub reads. The same facts gi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from teams_dagster.dataset.card import DataCard, dollars, inline, yaml_value
+from teams_dagster.core.markdown import card_table, front_matter, inline
+from teams_dagster.dataset.card import DataCard, cost_in_words
 from teams_dagster.student.adapter_config import AdapterConfig, departures_from_paper, too_few_updates
 
 
@@ -54,13 +55,13 @@ def render_model_card(card: ModelCard) -> str:
     """The text of the `README.md` beside a model."""
     kind = {"lora": "A LoRA adapter", "qlora": "A QLoRA adapter", "full": "A fine-tuned model"}[card.config.kind]
     sections = [
-        _front_matter(card),
+        front_matter(_header(card)),
         f"# {kind} of {inline(card.base)}" + (", merged into it" if card.merged else ""),
         f"Fine-tuned on instructions that TeaMs-RL (teams-dagster) wrote and answered. Model version"
         f" `{card.model_version}`, base version `{card.base_version}`.",
         *_data(card),
         "## Training",
-        _table(("setting", "value"), _settings(card.config)),
+        card_table(("setting", "value"), _settings(card.config)),
         *_training(card),
         "## Scores",
         _scores(card),
@@ -73,15 +74,14 @@ def render_model_card(card: ModelCard) -> str:
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _front_matter(card: ModelCard) -> str:
-    header = {
+def _header(card: ModelCard) -> dict[str, object]:
+    return {
         "base_model": card.base if card.base_on_hub else None,
         "library_name": "transformers" if card.config.kind == "full" or card.merged else "peft",
         "license": card.dataset.licence,
         "pipeline_tag": "text-generation",
         "tags": ["teams-rl", card.config.kind, "sft", "trl"],
     }
-    return "\n".join(["---", *(f"{key}: {yaml_value(value)}" for key, value in header.items() if value), "---"])
 
 
 def _data(card: ModelCard) -> Iterator[str]:
@@ -94,7 +94,7 @@ def _data(card: ModelCard) -> Iterator[str]:
     )
     if card.chain_head:
         yield f"Head of the chain that seals ledger and artefacts: `{card.chain_head}`."
-    yield f"It took {dataset.queries:,} queries, {dollars(dataset.cost_nano_usd)}. {inline(dataset.licence_note)}"
+    yield f"It took {dataset.queries:,} queries, {cost_in_words(dataset.cost_nano_usd)}. {inline(dataset.licence_note)}"
 
 
 def _settings(config: AdapterConfig) -> Iterator[tuple[str, object]]:
@@ -124,9 +124,4 @@ def _scores(card: ModelCard) -> str:
     rows = [
         (f"{s.task}, {s.metric}", f"{s.value:.4f}" + (f" ± {s.stderr:.4f}" if s.stderr else "")) for s in card.scores
     ]
-    return _table(("task and metric", "value, standard error"), rows)
-
-
-def _table(header: tuple[str, str], rows: Iterable[tuple[str, object]]) -> str:
-    body = [f"| {inline(name)} | {inline(str(value))} |" for name, value in rows]
-    return "\n".join([f"| {header[0]} | {header[1]} |", "|---|---|", *body])
+    return card_table(("task and metric", "value, standard error"), rows)

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teams_dagster.core.text import money, number, percent, shorten, visible
+from teams_dagster.core.text import (
+    about_dollars,
+    dollars,
+    exact_dollars,
+    money,
+    number,
+    percent,
+    short_count,
+    shorten,
+    visible,
+)
 
 
 @given(st.text(alphabet=st.characters(blacklist_categories=())))
@@ -42,6 +52,20 @@ def test_a_long_text_says_how_much_is_missing() -> None:
 )
 def test_a_cost_without_a_price_is_never_guessed(nano: int, unpriced: int, text: str) -> None:
     assert money(nano, unpriced) == text
+
+
+def test_small_amounts_keep_two_digits_that_say_something() -> None:
+    shown = [about_dollars(nano) for nano in (0, 1, 12_345, 4_200_000, 123_456_789, 1_234_567_890_123)]
+    assert shown == ["$0.00", "$0.000000001", "$0.000012", "$0.0042", "$0.12", "$1,234.57"]
+
+
+def test_an_account_has_four_decimals_and_what_is_kept_has_all() -> None:
+    assert [dollars(nano) for nano in (0, 1_234_567_890_123)] == ["$0.0000", "$1,234.5679"]
+    assert [exact_dollars(nano) for nano in (0, 1_234_567_890)] == ["0.000000000 US dollars", "1.234567890 US dollars"]
+
+
+def test_large_counts_are_short() -> None:
+    assert [short_count(count) for count in (950, 12_345, 1_900_000)] == ["950", "12k", "1.9M"]
 
 
 def test_what_is_no_number_is_a_dash() -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from teams_dagster.core.files import file_sha256
 from teams_dagster.dataset import copying
 from teams_dagster.dataset.copying import CopyRefused, Part, StoredDataset, copy_dataset
 from teams_dagster.dataset.croissant import CROISSANT
-from teams_dagster.dataset.export import export_dataset, sha256_of
+from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.formats import Format
 from teams_dagster.dataset.provenance import LINEAGE, write_provenance
 from teams_dagster.dataset.splits import SPLITS
@@ -34,7 +35,7 @@ def stored(tmp_path: Path) -> StoredDataset:
     members = write_members(tmp_path, dict(zip(sample_ids(CHAINS), ("train", "held_out"), strict=True)))
     write_provenance(folder / LINEAGE, members, [write_generation(tmp_path, CHAINS)], free)
     files = [path for path in folder.rglob("*") if path.is_file()]
-    return StoredDataset(folder, {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}, CARD)
+    return StoredDataset(folder, {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}, CARD)
 
 
 def names(folder: Path) -> set[str]:

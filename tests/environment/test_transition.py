@@ -8,11 +8,13 @@ import pytest
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Outcome, Purpose, Role
+from teams_dagster.core.row_hash import ROW_HASH
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.state import EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import start, step
 from teams_dagster.instructions.elimination import Rule
 from teams_dagster.instructions.review import Verdict
+from teams_dagster.store.tables import TRANSITIONS
 from tests.support.toy_world import ToyWorld, appended, environment
 
 SEED = Instruction("Explain how a violin makes sound", "some material")
@@ -153,6 +155,11 @@ def test_a_row_holds_every_column_that_table_transitions_promises():
         "deepening",
         "not_equal",
     )
+
+
+def test_a_row_holds_what_its_table_declares_but_for_what_only_the_writer_knows():
+    known_to_the_writer = {"sample_id", "run_id", ROW_HASH}
+    assert set(take(ToyWorld())[0].row()) == set(TRANSITIONS.schema.names) - known_to_the_writer
 
 
 def test_a_transition_is_changed_as_any_dataclass_is_and_stays_as_it_was():

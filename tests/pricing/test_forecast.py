@@ -15,9 +15,9 @@ from teams_dagster.core.protocol import ModelIdentity, Purpose, Role, Usage
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.schema import attempts, results
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.pricing.forecast import ENOUGH, RECENT, USUAL_SHARE, Expected, Range, about_usd, estimate, short
+from teams_dagster.pricing.forecast import ENOUGH, RECENT, USUAL_SHARE, Expected, Range, estimate
 from teams_dagster.pricing.prices import Price, PriceTable
-from teams_dagster.pricing.tariffs import GRAINS, Tariff, Tier
+from teams_dagster.pricing.tariffs import Tariff, Tier
 
 EXPERT = ModelIdentity("openai", "strong", "https://host/v1")
 REVIEWER = ModelIdentity("openai", "cheap", "https://host/v1")
@@ -118,7 +118,7 @@ def test_what_others_took_is_not_likely_where_it_cannot_be_taken(ledger: Ledger)
 
 
 def test_a_price_for_writing_to_a_cache_leaves_no_cost_unknown(ledger: Ledger):
-    input_, cached, cache_write, output = (price * GRAINS for price in (1_000, 100, 1_250, 4_000))
+    input_, cached, cache_write, output = map(Decimal, (1_000, 100, 1_250, 4_000))
     tariff = Tariff((Tier(-1, input_, cached, cache_write, output),))
 
     class CacheWritesCost(PriceTable):
@@ -219,12 +219,6 @@ def test_batches_cost_what_the_provider_asks_for_batches():
 def test_what_is_expected_must_be_a_range():
     with pytest.raises(ValueError, match="5 to 3 questions with 4 likely is no range"):
         answers(4, least=5, most=3)
-
-
-def test_small_amounts_keep_two_digits_that_say_something():
-    shown = [about_usd(nano) for nano in (0, 1, 12_345, 4_200_000, 123_456_789, 1_234_567_890_123)]
-    assert shown == ["$0.00", "$0.000000001", "$0.000012", "$0.0042", "$0.12", "$1,234.57"]
-    assert [short(count) for count in (950, 12_345, 1_900_000)] == ["950", "12k", "1.9M"]
 
 
 def test_every_purpose_has_a_usual_length() -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
-from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 
 def programs() -> Path | None:
@@ -40,15 +39,16 @@ def cluster() -> Iterator[str]:
 
         call(str(folder / "initdb"), "-D", data, "-U", "teams", "--auth=trust", "--no-sync")
 
-        # Another process may take the port between its choice and its use.
-        @retry(stop=stop_after_attempt(3), retry=retry_if_exception_type(subprocess.CalledProcessError), reraise=True)
         def start() -> int:
             port = _free_port()
             options = f"-p {port} -k {place} -c listen_addresses=127.0.0.1"
             call(str(folder / "pg_ctl"), "-D", data, "-w", "-l", f"{place}/log", "-o", options, "start")
             return port
 
-        port = start()
+        try:
+            port = start()
+        except subprocess.CalledProcessError:  # another process took the port between its choice and its use
+            port = start()
         try:
             yield f"postgresql://teams@127.0.0.1:{port}/postgres"
         finally:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from teams_dagster.core.files import file_sha256
 from teams_dagster.core.hashing import content_hash
 
 
@@ -91,12 +91,7 @@ class BenchmarkPlan:
     def files_version(self) -> str:
         """Hash of the files' content."""
         given = {f"{kind} {name}": path for kind, files in self._kinds() for name, path in files.items()}
-        return content_hash("benchmark files", {name: _hash(path) for name, path in given.items()})
+        return content_hash("benchmark files", {name: file_sha256(path) for name, path in given.items()})
 
     def _kinds(self) -> tuple[tuple[str, Mapping[str, Path]], ...]:
         return ("questions", self.files), ("shots", self.shot_files)
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

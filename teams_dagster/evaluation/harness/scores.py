@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import random
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 from lm_eval.evaluator import evaluate
 from lm_eval.utils import set_torch_seed
 
+from teams_dagster.core.files import write_atomically
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.evaluation.harness.benchmarks import BenchmarkPlan
 from teams_dagster.evaluation.harness.loading import SEEDS, LoadedBenchmark, load_benchmarks
@@ -85,7 +84,7 @@ def benchmark_models(
             if result is None:
                 student = student or load()
                 result = _run(student, benchmark, plan, model, versions.models[model])
-                _keep(result, place)
+                write_atomically(place, json.dumps(asdict(result), indent=1, sort_keys=True))
             progress(_line(result))
             results.append(result)
         del student
@@ -174,14 +173,6 @@ def _cached(place: Path, model: str, benchmark: str) -> BenchmarkResult | None:
     kept = json.loads(place.read_text(encoding="utf-8"))
     measures = tuple(Measure(**measure) for measure in kept.pop("measures"))
     return BenchmarkResult(**kept | {"model": model, "benchmark": benchmark, "measures": measures, "cached": True})
-
-
-def _keep(result: BenchmarkResult, place: Path) -> None:
-    """A reader sees the whole file or none."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    draft = place.with_name(f".{place.name}-{uuid.uuid4().hex[:8]}")
-    draft.write_text(json.dumps(asdict(result), indent=1, sort_keys=True), encoding="utf-8")
-    os.replace(draft, place)
 
 
 def _line(result: BenchmarkResult) -> str:

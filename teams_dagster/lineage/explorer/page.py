@@ -6,7 +6,6 @@ import base64
 import gzip
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +17,9 @@ import duckdb
 import jinja2
 from markupsafe import Markup
 
-from teams_dagster.core.text import number, visible
+from teams_dagster.core.files import replacing
+from teams_dagster.core.html import text_only_templates
+from teams_dagster.core.text import number
 from teams_dagster.lineage.explorer.columns import Block, Reader
 from teams_dagster.lineage.explorer.content import MOST_SAMPLES, blocks, choose
 from teams_dagster.lineage.explorer.interning import Texts
@@ -82,20 +83,13 @@ def write_explorer(
     MOST_CHARACTERS of text, for an unknown sample, and for a chain that the read model does not hold;
     duckdb.IOException while someone has the read model open for writing.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with duckdb.connect(read_model, read_only=True) as connection:
-            connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
-            connection.execute("set enable_progress_bar = false")
-            samples = choose(connection, sample_ids, MOST_SAMPLES)
-            reader = Reader(connection, Texts())
-            _write(draft, about, samples, blocks(reader))
-        size = draft.stat().st_size
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
-    texts = reader.texts
+    with replacing(target) as draft, duckdb.connect(read_model, read_only=True) as connection:
+        connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+        connection.execute("set enable_progress_bar = false")
+        samples = choose(connection, sample_ids, MOST_SAMPLES)
+        reader = Reader(connection, Texts())
+        _write(draft, about, samples, blocks(reader))
+        texts, size = reader.texts, draft.stat().st_size
     return ExplorerReport(samples, reader.counts["transitions"], texts.count, texts.characters, size)
 
 
@@ -123,21 +117,9 @@ def _packed(content: Iterable[Block]) -> Iterator[Markup]:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("teams_dagster.lineage.explorer", "web"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_inert,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = text_only_templates("teams_dagster.lineage.explorer", "web")
     environment.filters |= {"number": number, "moment": _moment}
     return environment.get_template("page.html.jinja")
-
-
-def _inert(value: object) -> object:
-    """What the template prints; characters that would reorder or hide text are named instead."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
 
 
 def _moment(when: datetime) -> str:
