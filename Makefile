@@ -2,19 +2,32 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TOOLS := $(VENV)/.ready-tools
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test soak bench bench-policy bench-training lint docs
+.PHONY: help setup tools demo ui test soak bench bench-policy bench-training lint docs
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-setup: $(READY)  ## the virtual environment with everything in it
+setup: $(READY)  ## the virtual environment with what runs
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed; $(PYTHON) is {v[0]}.{v[1]}. Try: make PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@began=$$(date +%s); set -e; \
+	echo "setting up $(VENV), once"; \
+	$(PYTHON) -m venv $(VENV); \
+	$(PIP) .; \
+	echo "set up in $$(( $$(date +%s) - began )) s"
+	@touch $@
+
+tools: $(TOOLS)  # and what tests, lints, measures and documents it
+
+$(TOOLS): $(READY)
+	@began=$$(date +%s); set -e; \
+	$(PIP) '.[dev]'; \
+	echo "tools set up in $$(( $$(date +%s) - began )) s"
 	@touch $@
 
 demo: setup  ## seeds to scores on the embedded default; prints what was made and where to look
@@ -23,28 +36,28 @@ demo: setup  ## seeds to scores on the embedded default; prints what was made an
 ui: setup  ## the Dagster UI on http://127.0.0.1:3000 over the same data
 	@$(BIN)/teams ui
 
-test: setup  ## the specification
+test: tools  ## the specification
 	$(BIN)/pytest -n 2 --dist worksteal
 
-soak: setup  ## the long rounds: properties at random, kills on SQLite and PostgreSQL (SOAK_ROUNDS=40 each), lineage, the benchmarks once
+soak: tools  ## the long rounds: properties at random, kills on SQLite and PostgreSQL (SOAK_ROUNDS=40 each), lineage, the benchmarks once
 	$(BIN)/pytest -q -n 2 --dist worksteal --timeout 0 -m hypothesis --hypothesis-profile soak
 	$(BIN)/pytest -q -s --timeout 0 tests/soak/soak_*.py
 
-bench: setup  ## calls a second, CPU, waste and more beside Curator, DataDesigner and distilabel; about a quarter of an hour
+bench: tools  ## calls a second, CPU, waste and more beside Curator, DataDesigner and distilabel; about a quarter of an hour
 	$(BIN)/python -m benchmarks.llm.run
 
-bench-policy: setup  ## rollouts a second, updates beside sb3, growth; about five minutes
+bench-policy: tools  ## rollouts a second, updates beside sb3, growth; about five minutes
 	$(BIN)/python -m benchmarks.policy.run
 
-bench-training: setup  ## tokens a second and memory of fine-tuning beside a plain TRL script; about six minutes
+bench-training: tools  ## tokens a second and memory of fine-tuning beside a plain TRL script; about six minutes
 	$(BIN)/python -m benchmarks.training.run
 
-lint: setup  ## ruff, pyright, import-linter
+lint: tools  ## ruff, pyright, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-docs: setup  ## this project's documentation into site/, which works from disk; a warning fails
+docs: tools  ## this project's documentation into site/, which works from disk; a warning fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 	@echo "file://$(CURDIR)/site/index.html"

@@ -19,11 +19,13 @@ from teams_dagster.dataset.manifests import generated_for, prompt_versions, read
 from teams_dagster.dataset.playing import episode_plans, generation_world
 from teams_dagster.dataset.stored import accepted_of
 from teams_dagster.environment.decisions import Actor, Decider
+from teams_dagster.ledger.costs import total_cost
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.lineage.records import Lineage
 from teams_dagster.lineage.replay import LedgerAsker, StoredDecisions, replay_samples, replay_transitions
 from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated, FeaturesChanged
 from teams_dagster.policy.embedding import EmbeddingUnavailable
+from teams_dagster.report.terminal import dollars
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore, Draft
 from teams_dagster.store.verification import Verification
 
@@ -68,7 +70,9 @@ def sample_lineage(
         with ledger.open() as opened:
             for generated, responses in pairs:
                 asyncio.run(_replay(context, store, opened, generated, responses, found))
+            spent = total_cost(opened)
         _refuse(found, "stored fields are not what the ledger's answers give")
+        context.log.info(f"every sample leads back to its seed; {spent.asked:,} queries so far, {dollars(spent)}")
         samples = sum(responses.facts["samples"] for _, responses in pairs)
         draft.finish(
             content_hash("lineage", [r.data_version for _, r in pairs]),
