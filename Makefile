@@ -1,27 +1,33 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
-TOOLS := $(VENV)/.tools
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+READY := $(VENV)/.ready
+TOOLS := $(VENV)/.ready-tools
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo ui test test-fast soak bench bench-policy bench-training lint docs
+.PHONY: help setup tools demo ui test soak bench bench-policy bench-training lint docs
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-setup: $(INSTALLED)  ## the virtual environment with everything that runs
-tools: $(TOOLS)  ## what tests, lint, benchmarks and the site need besides
+setup: $(READY)  ## the virtual environment with what runs
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed; $(PYTHON) is {v[0]}.{v[1]}. Try: make PYTHON=python3.11")'
-	@echo "installing into $(VENV) ..."
-	@began=$$(date +%s) && $(PYTHON) -m venv $(VENV) && $(PIP) --editable . && echo "installed in $$(($$(date +%s) - began)) s"
+	@began=$$(date +%s); set -e; \
+	echo "setting up $(VENV), once"; \
+	$(PYTHON) -m venv $(VENV); \
+	$(PIP) .; \
+	echo "set up in $$(( $$(date +%s) - began )) s"
 	@touch $@
 
-$(TOOLS): $(INSTALLED)
-	@began=$$(date +%s) && $(PIP) --editable '.[dev]' && echo "tools installed in $$(($$(date +%s) - began)) s"
+tools: $(TOOLS)  ## and what tests, lints, measures and documents it
+
+$(TOOLS): $(READY)
+	@began=$$(date +%s); set -e; \
+	$(PIP) '.[dev]'; \
+	echo "tools set up in $$(( $$(date +%s) - began )) s"
 	@touch $@
 
 demo: setup  ## seeds to scores on the embedded default; prints what was made and where to look

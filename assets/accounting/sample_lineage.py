@@ -7,7 +7,9 @@ import dagster as dg
 from assets.materialize import DATASET_FIRST, OWNERS, AssetConfig, materialization
 from resources.ledger import LedgerConnection
 from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.text import money
 from teams_dagster.dataset.manifests import generated_for
+from teams_dagster.ledger.costs import total_cost
 from teams_dagster.lineage.replay_generation import lineage_preview, replay_generation
 from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
 from teams_dagster.store.facts.accounting import LineageFacts
@@ -58,7 +60,10 @@ def sample_lineage(
                     asyncio.run(
                         replay_generation(store, opened, generated, responses, found, progress=context.log.info)
                     )
+                spent = total_cost(opened)
             _refuse(found, "stored fields are not what the ledger's answers give")
+            cost = money(spent.cost_nano_usd, spent.unpriced)
+            context.log.info(f"every sample leads back to its seed; {spent.asked:,} queries so far, {cost}")
             facts = LineageFacts(
                 samples=sum(responses.read_facts(ResponseFacts).samples for responses in answered),
                 rows_verified=found.verified,

@@ -17,7 +17,8 @@ generation at fault.
 - **error**: something that must not be, found.
 - **warning**: for you to judge.
 
-A check with nothing to look at says `not run`, with `not_run` in its metadata, and never passes.
+A check that did not look says `not run`, with `not_run` in its metadata. Where its output is missing it does not pass;
+where a healthy project has nothing to look at, such as no generation to compare the first one with, it does.
 """
 
 

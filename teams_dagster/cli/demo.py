@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,7 +93,7 @@ def _materialise_everything(settings: Settings, partition: str | None, run_confi
     if not result.success:
         _say_why(result)
         return 1
-    say("\n" + "\n".join([*_notes(result), *_outcome(settings), *_check_lines(result)]))
+    say("\n" + "\n".join([*_notes(result), *_outcome(settings), *_check_lines(result.get_asset_check_evaluations())]))
     say(
         f"\nthe dataset was ready, with its lineage and its cost, after {ended[LINEAGE] - began:.0f} s"
         f"\ngeneration {partition} made in {time.time() - began:.0f} s. Where to look:"
@@ -106,12 +106,12 @@ def _materialise_everything(settings: Settings, partition: str | None, run_confi
 def _run(
     settings: Settings, instance: "dg.DagsterInstance", partition: str, run_config: dict[str, Any]
 ) -> "dg.ExecuteInProcessResult | dg.JobExecutionResult":
-    """Run the job `demo` where two steps may run at once, else `everything` in this process."""
+    """Run the job `demo` where steps may run side by side, else `everything` in this process."""
     import dagster as dg
 
     from teams_dagster.definitions import defs, demo_job
 
-    if _two_at_once(settings):
+    if _side_by_side(settings):
         return dg.execute_job(
             dg.reconstructable(demo_job),
             instance=instance,
@@ -127,16 +127,15 @@ def _run(
     )
 
 
-def _two_at_once(settings: Settings) -> bool:
+def _side_by_side(settings: Settings) -> bool:
     """Whether steps have nothing to share: everything that is asked or trained is embedded, and there are two cores."""
     asked = (settings.role(role) for role in ASKED)
     embedded = all(role.provider == "offline" and not role.rpm and not role.tpm for role in asked)
     return embedded and settings.student is None and cores() > 1
 
 
-def _check_lines(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult") -> list[str]:
+def _check_lines(found: "Sequence[dg.AssetCheckEvaluation]") -> list[str]:
     """The checks that did not pass, and how many had nothing to look at."""
-    found = result.get_asset_check_evaluations()
     lines = [
         f"check {check.check_name} of {check.asset_key.to_user_string()}: {check.description}"
         for check in found

@@ -13,7 +13,7 @@ from teams_dagster.student.generation import end_tokens, generate, text_of
 from teams_dagster.student.lengths import Lengths
 from teams_dagster.student.loading import Student
 
-TOKENS_AT_ONCE = {"cpu": 4_096, "cuda": 16_384}
+TOKENS_AT_ONCE = {"cpu": 8_192, "cuda": 16_384}
 """Tokens of a batch, prompts with room for their answers: on a GPU the keys and values of a 7B model take some 8 GB."""
 
 
