@@ -11,7 +11,7 @@ import dagster as dg
 
 from assets.check_results import needs_output, not_applicable, verdict, warning
 from resources.language_models.roles import LanguageModels
-from teams_dagster.dataset.quality.contamination import StoredText, overlaps
+from teams_dagster.dataset.quality.duplicates import StoredText, overlaps
 from teams_dagster.instructions.ngrams import NGRAM_WORDS
 from teams_dagster.instructions.seed_files import SeedFileError
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore

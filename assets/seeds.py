@@ -9,7 +9,7 @@ from assets.columns import table_columns
 from assets.contamination import contamination_check
 from assets.materialize import DATASET_FIRST, OWNERS, AssetConfig, materialization
 from resources.language_models.roles import LanguageModels
-from teams_dagster.dataset.quality.contamination import StoredText
+from teams_dagster.dataset.quality.duplicates import StoredText
 from teams_dagster.instructions.ngrams import NGRAM_WORDS, PARAPHRASE_WORDS
 from teams_dagster.instructions.seed_splits import EmptySplitError, dataset_sides
 from teams_dagster.instructions.seeds import load_seeds
@@ -21,7 +21,7 @@ from teams_dagster.instructions.stored_seeds import (
     seeds_preview,
     write_seeds,
 )
-from teams_dagster.policy.stored import policy_seeds
+from teams_dagster.policy.checkpoint import policy_seeds
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.seeds import SeedFacts
 

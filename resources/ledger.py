@@ -12,9 +12,8 @@ from teams_dagster.settings import load_settings
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.artefacts import stored_artefacts
 from teams_dagster.store.comparing import TableDifference, compare_read_model
-from teams_dagster.store.integrity import RecordedHead, verify_storage
+from teams_dagster.store.integrity import RecordedHead, Verification, verify_storage
 from teams_dagster.store.read_model import RefreshReport, refresh
-from teams_dagster.store.verification import Verification
 
 CHAIN_ASSET = dg.AssetKey("sample_lineage")
 """The asset whose observations record the chain's heads."""

@@ -14,7 +14,7 @@ from teams_dagster.lineage.replay_generation import lineage_preview, replay_gene
 from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
 from teams_dagster.store.facts.accounting import LineageFacts
 from teams_dagster.store.facts.dataset import ResponseFacts
-from teams_dagster.store.verification import Verification
+from teams_dagster.store.integrity import Verification
 
 LAST_GENERATION = dg.LastPartitionMapping()
 

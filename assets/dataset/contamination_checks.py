@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from assets.contamination import contamination_check
-from teams_dagster.dataset.quality.contamination import StoredText
+from teams_dagster.dataset.quality.duplicates import StoredText
 from teams_dagster.dataset.stored import examples_in
 from teams_dagster.instructions.ngrams import NGRAM_WORDS, PARAPHRASE_WORDS
 from teams_dagster.store.artefact_store import Artefact

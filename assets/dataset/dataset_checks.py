@@ -4,7 +4,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.check_results import needs_output, not_applicable, not_run, verdict, warning
-from teams_dagster.dataset.folder import FILES
+from teams_dagster.dataset.export import FILES
 from teams_dagster.dataset.quality.duplicates import find_repetition
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.dataset.stored import NOTHING_KEPT, examples_in, generations_of, read_examples, read_samples

@@ -7,8 +7,17 @@ import dagster as dg
 from assets.check_results import needs_output, not_applicable, warning
 from resources.ledger import LedgerConnection
 from teams_dagster.dataset.manifests import read_manifest
-from teams_dagster.dataset.quality.drift import ANSWERS, EDITS, Measure, TooFewSeeds, changed_inputs, drifts
-from teams_dagster.dataset.quality.totals import Totals, answer_totals, edit_totals
+from teams_dagster.dataset.quality.drift import (
+    ANSWERS,
+    EDITS,
+    Measure,
+    TooFewSeeds,
+    Totals,
+    answer_totals,
+    changed_inputs,
+    drifts,
+    edit_totals,
+)
 from teams_dagster.dataset.stored import answered_generations, generations_of
 from teams_dagster.ledger.costs import costs_of
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore

@@ -16,8 +16,7 @@ from teams_dagster.report.preview_models import adapter_preview
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
 from teams_dagster.store.tables import write_table
-from teams_dagster.student.adapter_config import AdapterKind
-from teams_dagster.student.request import MODEL, TrainingRequest
+from teams_dagster.student.adapter_config import MODEL, AdapterKind, TrainingRequest
 from teams_dagster.student.stored import (
     adapter_facts,
     adapter_version,

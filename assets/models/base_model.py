@@ -9,7 +9,7 @@ from resources.language_models.roles import LanguageModels
 from teams_dagster.store.artefact_store import ArtefactStore, hash_of_folder
 from teams_dagster.store.facts.models import BaseFacts
 from teams_dagster.store.tables import write_table
-from teams_dagster.student.request import MODEL
+from teams_dagster.student.adapter_config import MODEL
 from teams_dagster.student.stored import make_embedded_base, model_row, student_version, weights_sha256
 
 

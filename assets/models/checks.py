@@ -6,7 +6,7 @@ from assets.check_results import needs_output, verdict
 from teams_dagster.dataset.stored import read_examples
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.models import AdapterFacts
-from teams_dagster.student.request import MODEL
+from teams_dagster.student.adapter_config import MODEL
 from teams_dagster.student.stored import ADAPTERS, student_path
 
 
@@ -19,7 +19,7 @@ def _adapter_check(name: str) -> dg.AssetChecksDefinition:
     )
     @needs_output
     def adapter_answers(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
-        from teams_dagster.student.generation import respond
+        from teams_dagster.student.answering import respond
         from teams_dagster.student.loading import load_adapter
 
         base, adapter = store.current("base_model"), store.current(f"{name}_model")

@@ -9,8 +9,8 @@ from assets.models.config import MergeConfig, PushConfig
 from resources.ledger import LedgerConnection
 from teams_dagster.evaluation.release import write_adapter, write_merged
 from teams_dagster.store.artefact_store import ArtefactStore
-from teams_dagster.student.hub import push_folder
-from teams_dagster.student.request import MODEL
+from teams_dagster.student.adapter_config import MODEL
+from teams_dagster.student.merging import push_folder
 
 MERGED = "merged"
 """The folder of the data folder that merged models go to."""

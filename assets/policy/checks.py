@@ -5,9 +5,9 @@ import numpy as np
 
 from assets.check_results import needs_output, verdict, warning
 from teams_dagster.environment.transition import start
+from teams_dagster.policy.checkpoint import load_policy, policy_seeds
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.policy.comparison.stored import read_policy_scores
-from teams_dagster.policy.stored import load_policy, policy_seeds
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.policy import PolicyFacts
 

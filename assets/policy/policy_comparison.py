@@ -9,15 +9,15 @@ from assets.materialize import COMPARED_LAST, OWNERS, materialization, output_of
 from assets.policy.config import ComparisonSettings
 from resources.language_models.roles import LanguageModels
 from teams_dagster.environment.recording import PARTS, merge_parts
-from teams_dagster.instructions.stored_prompts import write_prompts
+from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext
+from teams_dagster.policy.checkpoint import load_policy, policy_seeds, reference_of
 from teams_dagster.policy.comparison.comparison_run import PLAYS, run_comparison
 from teams_dagster.policy.comparison.forecast import comparison_asking, comparison_questions
 from teams_dagster.policy.comparison.score_table import all_scores
 from teams_dagster.policy.comparison.stored import comparison_facts, comparison_inputs, scores_version
 from teams_dagster.policy.comparison.trainings import Trainings
-from teams_dagster.policy.stored import load_policy, policy_seeds, reference_of
 from teams_dagster.report.preview_policy import comparison_preview
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.policy import ComparisonFacts

@@ -8,11 +8,11 @@ from assets.policy.config import PolicyConfig
 from resources.language_models.roles import LanguageModels
 from teams_dagster.environment.answers_cost import answers_cost
 from teams_dagster.environment.recording import merge_parts, training_parts
-from teams_dagster.instructions.stored_prompts import write_prompts
+from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext
+from teams_dagster.policy.checkpoint import policy_facts, policy_inputs, policy_of_version, policy_row, policy_seeds
 from teams_dagster.policy.query_forecast import asking_of, training_questions
-from teams_dagster.policy.stored import policy_facts, policy_inputs, policy_of_version, policy_row, policy_seeds
 from teams_dagster.policy.training_run import train_policy
 from teams_dagster.report.preview_policy import policy_preview
 from teams_dagster.store.artefact_store import ArtefactStore

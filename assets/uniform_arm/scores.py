@@ -30,7 +30,7 @@ from teams_dagster.report.preview_uniform_arm import uniform_scores_preview
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.uniform_arm import UniformScoreFacts
 from teams_dagster.store.tables import write_table
-from teams_dagster.student.request import MODEL
+from teams_dagster.student.adapter_config import MODEL
 from teams_dagster.student.stored import student_path
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request, Usage
-from teams_dagster.llm.outcomes import classify
+from teams_dagster.llm.settling import classify
 
 if TYPE_CHECKING:
     import torch

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Headroom, Usage
-from teams_dagster.llm.outcomes import classify
+from teams_dagster.llm.settling import classify
 
 if TYPE_CHECKING:
     import httpx2

@@ -1,32 +1,64 @@
-"""Which model serves which role, and the engine that asks them on the ledger, within budgets."""
+"""Which model serves which role, and the engine that asks them on the ledger, within budgets.
+
+What one run may spend: run configuration, so that it can be given in the Launchpad.
+"""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from resources.budget import RunBudget
 from resources.language_models.embedded import EmbeddedAsking
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import CompletionError, LanguageModel, ModelIdentity, Role
+from teams_dagster.core.text import NANO
 from teams_dagster.ledger.batches import Batch, open_batches
-from teams_dagster.ledger.budgets import BudgetExhausted, Budgets
+from teams_dagster.ledger.budgets import Budget, BudgetExhausted, Budgets
 from teams_dagster.ledger.costs import outcomes_of_step
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import MAX_REQUESTS, BatchEndpoint
 from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace, BatchRefused
+from teams_dagster.llm.budget_gate import PriceUnknown
 from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.context import Tallies
 from teams_dagster.llm.endpoint import Pace
 from teams_dagster.llm.engine import CallContext, Engine
-from teams_dagster.llm.reservations import PriceUnknown
 from teams_dagster.pricing.forecast import Expected, estimate
 from teams_dagster.pricing.prices import PriceTable, load_prices
 from teams_dagster.settings import RoleSettings, Settings, load_settings
+
+
+class RoleBudget(dg.Config):
+    """The most that may be spent; empty is no bound."""
+
+    queries: int | None = Field(default=None, ge=0, description="Questions sent.")
+    tokens: int | None = Field(default=None, ge=0, description="Tokens, of prompts and completions together.")
+    usd: float | None = Field(default=None, ge=0, description="Dollars.")
+
+    def bounds(self) -> Budget:
+        """The same for the ledger."""
+        return Budget(self.queries, self.tokens, None if self.usd is None else int(Decimal(str(self.usd)) * NANO))
+
+
+class RunBudget(RoleBudget):
+    """What one run may spend, and each role in it. The project's own bounds (TEAMS_BUDGET_*) hold besides."""
+
+    expert: RoleBudget = RoleBudget()
+    reviewer: RoleBudget = RoleBudget()
+    instructor: RoleBudget = RoleBudget()
+    guide: RoleBudget = RoleBudget()
+    judge: RoleBudget = RoleBudget()
+
+    def beside(self, project: Budget, continues: str | None = None) -> Budgets:
+        """Everything that bounds a run, which may continue another."""
+        roles = {role.value: getattr(self, role.value).bounds() for role in Role}
+        return Budgets(project, self.bounds(), roles, continues)
+
 
 _log = logging.getLogger(__name__)
 

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from teams_dagster.cli.project import open_settings, prepare_home
-from teams_dagster.cli.runs import close_dead_runs, process_tags
-from teams_dagster.cli.saying import say
+from teams_dagster.cli.project import close_dead_runs, open_settings, prepare_home, process_tags, say
 from teams_dagster.report.checks import CheckOutcome, Result, check_lines, checks_json, summary_line
 from teams_dagster.settings import Settings
 
@@ -58,7 +56,7 @@ def checks(wanted: tuple[str, ...], junit: Path | None, as_json: bool, fail_on: 
     run_id, outcomes = _run_checks(settings, wanted)
     failing = {Result.FAILED, Result.WARNING} if fail_on == "warn" else {Result.FAILED}
     if junit is not None:
-        from teams_dagster.report.junit import junit_xml
+        from teams_dagster.report.checks import junit_xml
 
         junit.write_bytes(junit_xml(outcomes, failing))
     if as_json:

@@ -6,8 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from teams_dagster.cli.project import open_settings
-from teams_dagster.cli.saying import say
+from teams_dagster.cli.project import open_settings, say
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import COLUMNS, DAY, Cost, costs_by, existing_ledger, total_cost
 from teams_dagster.ledger.database import LedgerError

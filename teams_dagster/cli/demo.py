@@ -16,14 +16,15 @@ from teams_dagster.cli.estimate import first_estimate
 from teams_dagster.cli.project import (
     ASKED,
     check_ready,
+    close_dead_runs,
     generation_of,
     open_settings,
     prepare_home,
+    process_tags,
     read_run_config,
+    say,
     wrong_config,
 )
-from teams_dagster.cli.runs import close_dead_runs, process_tags
-from teams_dagster.cli.saying import say
 from teams_dagster.core.files import locked
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.writer import Ledger

@@ -10,10 +10,10 @@ from teams_dagster.cli.project import (
     generation_of,
     open_settings,
     read_run_config,
+    say,
     wrong_config,
     wrong_value,
 )
-from teams_dagster.cli.saying import say
 from teams_dagster.ledger.budgets import Budgets
 from teams_dagster.ledger.database import LedgerError
 from teams_dagster.pricing.paid_assets import PAID, UNIFORM_PAID
@@ -75,7 +75,7 @@ def _estimate_of(
     import dagster as dg
     import pydantic
 
-    from resources.budget import RunBudget
+    from resources.language_models.roles import RunBudget
     from teams_dagster.cli.run_estimate import estimate_run
     from teams_dagster.definitions import defs
     from teams_dagster.store.artefact_store import ArtefactMissing

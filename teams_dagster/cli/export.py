@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from teams_dagster.cli.project import open_settings
-from teams_dagster.cli.saying import say
+from teams_dagster.cli.project import open_settings, say
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.copying import CopyRefused, Part, StoredDataset, copy_dataset
-from teams_dagster.dataset.folder import FILES
+from teams_dagster.dataset.export import FILES
 from teams_dagster.dataset.formats import Format
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.instructions.seed_splits import Split

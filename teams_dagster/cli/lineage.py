@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from teams_dagster.cli.project import open_settings
-from teams_dagster.cli.saying import say
+from teams_dagster.cli.project import open_settings, say
 from teams_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def _record(settings: Settings, report: "RefreshReport") -> None:
 
 
 def _write_page(settings: Settings, target: Path, sample_ids: list[str], head: str) -> None:
-    from teams_dagster.lineage.explorer.interning import ExplorerError
+    from teams_dagster.lineage.explorer.columns import ExplorerError
     from teams_dagster.lineage.explorer.page import ExplorerFacts, write_explorer
     from teams_dagster.store.artefacts import read_manifest, stored_artefacts
 

@@ -1,4 +1,9 @@
-"""What several commands need: the settings, Dagster's home, the run configuration."""
+"""What several commands need: the settings, Dagster's home, the run configuration.
+
+What commands print: nothing in it controls the terminal, whatever data, files or providers put into it.
+
+Runs in a command's own process: how they are known, and closed when their process is gone.
+"""
 
 import os
 from pathlib import Path
@@ -8,7 +13,42 @@ import click
 import yaml
 
 from teams_dagster.core.protocol import Role
+from teams_dagster.core.text import visible
 from teams_dagster.settings import Settings, SettingsError, find_root, load_settings
+
+PROCESS_TAG = "teams/process"
+"""Run tag: the process that a run is made in."""
+
+
+def process_tags() -> dict[str, str]:
+    """The tags of a run in this process."""
+    return {PROCESS_TAG: str(os.getpid())}
+
+
+def close_dead_runs(instance: "dg.DagsterInstance") -> None:
+    """Mark runs as failed whose process was killed: nobody else would, without the daemon."""
+    import dagster as dg
+
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        process = run.tags.get(PROCESS_TAG)
+        if process and not _alive(int(process)):
+            instance.report_run_failed(run, f"its process {process} was killed; a later run continues its work")
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print `text` with every control and invisible character named; on standard error with `err`."""
+    click.echo(visible(text), err=err)
+
 
 if TYPE_CHECKING:
     import dagster as dg

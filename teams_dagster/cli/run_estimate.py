@@ -47,10 +47,10 @@ from teams_dagster.instructions.seeds import Seed, load_seeds
 from teams_dagster.instructions.stored_seeds import read_clusters, read_seeds, seed_inputs, seed_sources
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import existing_ledger
+from teams_dagster.policy.checkpoint import divide, load_policy, policy_inputs
 from teams_dagster.policy.comparison.forecast import comparison_questions
 from teams_dagster.policy.comparison.stored import comparison_inputs
 from teams_dagster.policy.query_forecast import UNTRAINED, answering_later, last_pace, training_questions
-from teams_dagster.policy.stored import divide, load_policy, policy_inputs
 from teams_dagster.pricing.forecast import Estimate, Expected, estimate
 from teams_dagster.pricing.paid_assets import BATCHED, UNIFORM_PAID
 from teams_dagster.pricing.prices import load_prices

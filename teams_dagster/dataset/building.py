@@ -10,12 +10,10 @@ from pathlib import Path
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.arms import Arm
 from teams_dagster.dataset.card import CARD
-from teams_dagster.dataset.curation import Curated, curate
-from teams_dagster.dataset.export import export_dataset
-from teams_dagster.dataset.folder import FILES, describe_folder
+from teams_dagster.dataset.curation import Curated, curate, signatures_of
+from teams_dagster.dataset.export import FILES, describe_folder, export_dataset
 from teams_dagster.dataset.origin import data_card, generations_of, write_lineage
 from teams_dagster.dataset.sample import Example
-from teams_dagster.dataset.signatures import signatures_of
 from teams_dagster.dataset.splits import split_examples
 from teams_dagster.dataset.stored import all_seeds, read_samples
 from teams_dagster.instructions.seed_files import texts_in

@@ -13,7 +13,7 @@ from pathlib import Path
 from teams_dagster.core.files import file_sha256, replacing
 from teams_dagster.dataset.card import DataCard
 from teams_dagster.dataset.croissant import CROISSANT
-from teams_dagster.dataset.folder import FILES, README, describe_folder
+from teams_dagster.dataset.export import FILES, README, describe_folder
 from teams_dagster.dataset.formats import Format
 from teams_dagster.dataset.provenance import LINEAGE, keep_splits
 from teams_dagster.dataset.splits import SPLITS

@@ -21,7 +21,7 @@ from teams_dagster.dataset.generation import (
 )
 from teams_dagster.instructions.prompts import prompt
 from teams_dagster.instructions.stored_seeds import read_seeds
-from teams_dagster.policy.stored import load_policy
+from teams_dagster.policy.checkpoint import load_policy
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.seeds import SeedFacts
 

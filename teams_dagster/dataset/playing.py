@@ -23,14 +23,13 @@ from teams_dagster.environment.recording import EpisodeTables
 from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.novelty import Pool
-from teams_dagster.instructions.stored_prompts import write_prompts
+from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.llm import loop
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.progress import Progress
-from teams_dagster.policy.checkpoint import Checkpoint
+from teams_dagster.policy.checkpoint import Checkpoint, load_policy, policy_seeds
 from teams_dagster.policy.query_forecast import asking_of
-from teams_dagster.policy.stored import load_policy, policy_seeds
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts, OperationCounts
 from teams_dagster.store.tables import write_table

@@ -14,7 +14,7 @@ from teams_dagster.dataset.arms import arm_of
 from teams_dagster.dataset.failures import NothingToRetry, refuse_silence
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.dataset.stored import accepted_of
-from teams_dagster.instructions.stored_prompts import write_prompts
+from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.llm import loop
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.progress import Progress

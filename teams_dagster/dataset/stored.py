@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.dataset.export import FILES
 from teams_dagster.dataset.export import examples_in as examples_in_file
-from teams_dagster.dataset.folder import FILES
 from teams_dagster.dataset.manifests import generated_for
 from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.dataset.sample import Accepted, Example, Sample

@@ -17,7 +17,7 @@ from teams_dagster.dataset.query_forecast import paces_of_generations
 from teams_dagster.environment.episodes import EpisodePlan
 from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.policy.baselines import UNIFORM, Uniform, baseline_version
-from teams_dagster.policy.comparison.equal_questions import MOST_ASKED, play_until_asked
+from teams_dagster.policy.comparison.playing import MOST_ASKED, play_until_asked
 from teams_dagster.policy.query_forecast import UNTRAINED, Pace, rewriting, still_open
 from teams_dagster.pricing.forecast import Expected
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore

@@ -13,8 +13,7 @@ from teams_dagster.environment.state import EpisodeKey, PastOperation, State, Tr
 from teams_dagster.instructions.elimination import Rule, eliminate_outcome, eliminate_rewrite
 from teams_dagster.instructions.novelty import Pool
 from teams_dagster.instructions.prompts import prompt
-from teams_dagster.instructions.replies import MalformedReply, parse_rewrite
-from teams_dagster.instructions.requests import review_question, rewrite_question
+from teams_dagster.instructions.requests import MalformedReply, parse_rewrite, review_question, rewrite_question
 from teams_dagster.instructions.review import Verdict, parse_verdict
 
 

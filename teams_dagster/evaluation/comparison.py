@@ -22,10 +22,9 @@ from teams_dagster.evaluation.choice import (
     draw_questions,
     shortest_answer,
 )
-from teams_dagster.evaluation.heldout import loss_difference, loss_per_token
+from teams_dagster.evaluation.heldout import fit_unigram, loss_difference, loss_per_token
 from teams_dagster.evaluation.scores import CHOICE, HELD_OUT, ModelVersions, Score
 from teams_dagster.evaluation.statistics import Estimate
-from teams_dagster.evaluation.unigram import fit_unigram
 from teams_dagster.student.chat import encode_example, encode_response
 from teams_dagster.student.lengths import Lengths, lengths_for
 from teams_dagster.student.loading import Student, load_adapter, load_student

@@ -12,9 +12,8 @@ from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.models import AdapterFacts
 from teams_dagster.store.hash_chain import head
-from teams_dagster.student.adapter_config import AdapterConfig
+from teams_dagster.student.adapter_config import MODEL, REPORT, AdapterConfig
 from teams_dagster.student.model_card import ModelCard, Scored
-from teams_dagster.student.request import MODEL, REPORT
 from teams_dagster.student.stored import card_of, student_path
 
 

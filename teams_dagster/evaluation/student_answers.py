@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from teams_dagster.dataset.sample import Example
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
-from teams_dagster.student.request import MODEL
+from teams_dagster.student.adapter_config import MODEL
 from teams_dagster.student.stored import student_path
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from teams_dagster.dataset.stored import dataset_file, read_examples, read_steps
 from teams_dagster.evaluation.scores import AGAINST_LORA, OWN_SIDE, ModelVersions, Score
 from teams_dagster.evaluation.statistics import normal_interval
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
-from teams_dagster.student.request import MODEL
+from teams_dagster.student.adapter_config import MODEL
 from teams_dagster.student.stored import student_path
 
 if TYPE_CHECKING:

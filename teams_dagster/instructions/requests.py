@@ -1,11 +1,109 @@
-"""The questions that the method asks: which prompt, which parameters, which intent."""
+"""The questions that the method asks: which prompt, which parameters, which intent.
+
+Reading a rewrite out of a model's reply.
+
+The guide's question and its answer: which operation next? (RLGF: a black-box model that proposes actions)
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Sequence
+
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import Operation
+from teams_dagster.core.operations import Operation, Returns
 from teams_dagster.core.protocol import Intent, Purpose, Request, Role, Sampling
 from teams_dagster.instructions.prompts import prompt
+
+NAMING = Sampling(temperature=0.7, top_p=0.95, max_tokens=32)
+"""A sample from the guide: only samples of it are used, never its probabilities."""
+
+
+NOTHING_YET = "none yet"
+
+
+_WORD = re.compile(r"[a-z]+")
+
+
+def guide_question(
+    instruction: Instruction,
+    history: Sequence[tuple[Operation, bool]],
+    steps_left: int,
+    *,
+    may_rest: bool,
+    replica: int = 0,
+) -> Request:
+    """Ask the guide for the next operation on `instruction`.
+
+    `history` holds each operation so far and whether its edit was accepted, oldest first; `may_rest` offers `none`.
+    """
+    template = prompt("guide")
+    return Request(
+        role=Role.GUIDE,
+        intent=Intent(Purpose.GUIDE, before=instruction),
+        messages=template.render(
+            instruction=instruction.text,
+            input=instruction.input,
+            history="\n".join(_line(operation, accepted) for operation, accepted in history) or NOTHING_YET,
+            steps_left=str(steps_left),
+            may_rest="yes" if may_rest else "",
+        ),
+        prompt_version=template.version,
+        sampling=NAMING,
+        replica=replica,
+    )
+
+
+def _line(operation: Operation, accepted: bool) -> str:
+    if operation is Operation.NONE:
+        return f"- {operation.value}"
+    return f"- {operation.value}: {'accepted' if accepted else 'refused'}"
+
+
+def parse_operation(reply: str, allowed: Collection[Operation]) -> Operation | None:
+    """The one operation of `allowed` that `reply` names; None when it names none of them, or several.
+
+    Case, punctuation, markup and words around the name do no harm; spaces and hyphens may stand for underscores.
+    """
+    words = f"_{'_'.join(_WORD.findall(reply.lower()))}_"
+    found = [operation for operation in allowed if f"_{operation.value}_" in words]
+    return found[0] if len(found) == 1 else None
+
+
+_BOTH = re.compile(r"\A\s*Instruction:[ \t]*(?P<text>.*?)\s*^Input:[ \t]*(?P<input>.*?)\s*\Z", re.DOTALL | re.MULTILINE)
+
+
+NO_INPUT = "None"
+"""What a reply writes after `Input:` when the new instruction has none."""
+
+
+class MalformedReply(ValueError):
+    """A reply that is not in the format its prompt states."""
+
+
+def parse_rewrite(operation: Operation, parent: Instruction, reply: str) -> Instruction:
+    """The instruction that `reply` holds.
+
+    An operation that returns the instruction alone keeps the parent's input verbatim; one that returns both states
+    them after `Instruction:` and `Input:`. Raises MalformedReply where a part is missing or empty.
+    """
+    if operation.returns is Returns.INSTRUCTION:
+        if not (text := reply.strip()):
+            raise MalformedReply("the reply is empty; a rewritten instruction was expected")
+        return Instruction(text, parent.input)
+    if operation.returns is Returns.NOTHING:
+        raise MalformedReply(f"operation {operation.value!r} asks nothing, so no reply belongs to it")
+    match = _BOTH.match(reply)
+    if match is None or not match["text"].strip():
+        raise MalformedReply(
+            f"the reply to {operation.value!r} must be 'Instruction: ...' and then 'Input: ...' on a new line;"
+            f" it begins with {reply[:60]!r}"
+        )
+    material = match["input"].strip()
+    return Instruction(
+        match["text"].strip(), "" if material.rstrip(".").casefold() == NO_INPUT.casefold() else material
+    )
+
 
 CREATIVE = Sampling(temperature=0.7, top_p=0.95, max_tokens=2048)
 """For rewrites and answers (the reference's expert: temperature 0.7, top_p 0.95, 2048 tokens)."""

@@ -19,7 +19,7 @@ from teams_dagster.environment.state import EpisodeKey, State
 from teams_dagster.environment.transition import Environment
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.keys import request_key
-from teams_dagster.store.verification import Difference, Verification
+from teams_dagster.store.integrity import Difference, Verification
 
 
 class ReplayImpossible(Exception):

@@ -16,10 +16,10 @@ from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.lineage.replay import LedgerAsker, StoredDecisions, replay_samples, replay_transitions
 from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated, FeaturesChanged
-from teams_dagster.policy.embedding import EmbeddingUnavailable
+from teams_dagster.policy.encoder import EmbeddingUnavailable
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.accounting import LineageFacts
-from teams_dagster.store.verification import Verification
+from teams_dagster.store.integrity import Verification
 
 
 async def replay_generation(

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, LanguageModel, ModelIdentity, Request
+from teams_dagster.llm.budget_gate import prompt_bound
 from teams_dagster.llm.circuit import Circuit
 from teams_dagster.llm.concurrency import AdaptiveLimit
 from teams_dagster.llm.rate_limits import RateLimit, TokenForecast
-from teams_dagster.llm.reservations import prompt_bound
 from teams_dagster.llm.retries import LONGEST_WAIT_S
 
 OVERLOADED_AFTER = 2

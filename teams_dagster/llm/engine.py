@@ -31,13 +31,12 @@ from teams_dagster.ledger.records import Attempt, Place, Question, StoredAnswer,
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import BatchEndpoint
 from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace
-from teams_dagster.llm.budget_gate import Room
+from teams_dagster.llm.budget_gate import Room, reserve
 from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.concurrency import AdaptiveLimit
 from teams_dagster.llm.context import CallContext, Tallies
 from teams_dagster.llm.endpoint import UNPACED, Endpoint, Pace, made_ready
 from teams_dagster.llm.keys import request_key, use_id
-from teams_dagster.llm.reservations import reserve
 from teams_dagster.llm.retries import Patience
 from teams_dagster.llm.settling import OpenAttempt, Settlement
 from teams_dagster.pricing.prices import PriceTable

@@ -20,7 +20,7 @@ from teams_dagster.environment.decisions import Decider, Decision
 from teams_dagster.environment.episodes import EpisodePlan, run_episodes
 from teams_dagster.environment.state import HORIZON, ChosenBy, Episode, EpisodeKey, EpisodePurpose, State
 from teams_dagster.environment.transition import Environment
-from teams_dagster.policy.algorithms.roll_in import RollIn, Who
+from teams_dagster.policy.algorithms.batch import RollIn, Who
 from teams_dagster.policy.encoder import Encoder
 from teams_dagster.policy.guide import Guide, Labelled
 

@@ -3,11 +3,20 @@
 - `text_blind`: the text's features are shuffled: every text shows those of another one, drawn by its hash from the
   training seeds. The policy is trained alike, on as many numbers of the same kind, that say nothing about the text.
 - `no_history`: what was tried in the episode is hidden; the text and the step are not.
+
+A trained policy that acts: NumPy only, one state at a time, so that generation needs no torch.
+
+One state at a time because a matrix product over a batch differs from one over a single row in the last bit, and an
+operation that sits on the border of a draw would flip with the batch it happened to be in.
+
+What a text is about, by a sentence-embedding model (sentence-transformers).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Literal, Protocol
 
 import numpy as np
@@ -29,6 +38,55 @@ from teams_dagster.policy.features import (
     progress,
     words,
 )
+
+
+class EmbeddingUnavailable(RuntimeError):
+    """The sentence-embedding model cannot be used here; the message says why and what to do."""
+
+
+class SentenceEmbedding:
+    """A `Meaning`: one text at a time, on the CPU, so that a vector does not depend on the batch it was made in."""
+
+    def __init__(self, model: str) -> None:
+        """`model` is a folder or a hub id. Raises EmbeddingUnavailable."""
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            raise EmbeddingUnavailable(
+                f"the embedding model {model!r} needs sentence-transformers: pip install '.[embedding]'"
+                " -c constraints.txt"
+            ) from error
+        try:
+            dtype = {"dtype": "float32"}  # as stored, some are in half precision, which NumPy cannot read
+            self._model = SentenceTransformer(model, device="cpu", model_kwargs=dtype).eval()
+        except (OSError, ValueError) as error:
+            raise EmbeddingUnavailable(
+                f"the embedding model {model!r} cannot be loaded ({error}): give a folder or a hub id that"
+                " sentence-transformers reads"
+            ) from error
+        digest = hashlib.sha256(f"{self._model}{sorted(self._model.tokenizer.get_vocab().items())}".encode())
+        for name, tensor in sorted(self._model.state_dict().items()):
+            digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        self.size = int(self._model.get_embedding_dimension() or 0)
+        self.version = content_hash("embedding", self.size, digest.hexdigest())
+        self._remembered = lru_cache(maxsize=8_192)(self._embed)
+
+    def __call__(self, instruction: Instruction) -> np.ndarray:
+        """The embedding of text and input together, length 1: shape (size,), float64, read-only."""
+        return self._remembered(instruction)
+
+    def _embed(self, instruction: Instruction) -> np.ndarray:
+        text = f"{instruction.text}\n\n{instruction.input}".strip()
+        vector = self._model.encode(text, normalize_embeddings=True, show_progress_bar=False).astype(np.float64)
+        vector.flags.writeable = False
+        return vector
+
+
+@cache
+def sentence_embedding(model: str) -> SentenceEmbedding:
+    """The model in the folder or of the hub id `model`, loaded once a process. Raises EmbeddingUnavailable."""
+    return SentenceEmbedding(model)
+
 
 Ablation = Literal["full", "text_blind", "no_history"]
 
@@ -103,6 +161,26 @@ def encoder(config: FeatureConfig, donors: Sequence[Instruction] = ()) -> Encode
     """
     if not config.embedding_model:
         return Encoder(config, HashedWords(), donors)
-    from teams_dagster.policy.embedding import sentence_embedding
 
     return Encoder(config, sentence_embedding(config.embedding_model), donors)
+
+
+class PolicyActor:
+    """The policy network's forward pass: tanh layers, then a softmax over the allowed operations."""
+
+    def __init__(self, weights: dict[str, np.ndarray], allowed: np.ndarray, encode: Encoder) -> None:
+        """`weights` as `PolicyNetwork.weights` gives them; `allowed` a bool mask of shape (operations,)."""
+        self._encode = encode
+        layers = len(weights) // 2
+        self._layers = [(weights[f"{index}.weight"], weights[f"{index}.bias"]) for index in range(layers)]
+        self._allowed = allowed
+
+    def probabilities(self, state: State) -> np.ndarray:
+        """pi(. | state), shape (operations,)."""
+        hidden = self._encode(state)
+        for weight, bias in self._layers[:-1]:
+            hidden = np.tanh(weight @ hidden + bias)
+        weight, bias = self._layers[-1]
+        logits = np.where(self._allowed, weight @ hidden + bias, -np.inf)
+        odds = np.exp(logits - logits.max())
+        return odds / odds.sum()

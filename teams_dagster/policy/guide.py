@@ -15,7 +15,7 @@ from teams_dagster.core.protocol import Answer, Outcome, QuestionFailed, Request
 from teams_dagster.environment.decisions import Decider, Decision
 from teams_dagster.environment.state import HORIZON, ChosenBy, EpisodeKey, State
 from teams_dagster.environment.transition import Environment
-from teams_dagster.instructions.guidance import guide_question, parse_operation
+from teams_dagster.instructions.requests import guide_question, parse_operation
 
 ATTEMPTS = 2
 """Times that the guide is asked for one state."""

@@ -17,8 +17,15 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.core.protocol import Purpose, Request, Role
 from teams_dagster.environment.state import HORIZON
-from teams_dagster.instructions.guidance import NAMING, guide_question
-from teams_dagster.instructions.requests import CREATIVE, VERDICT, respond_question, review_question, rewrite_question
+from teams_dagster.instructions.requests import (
+    CREATIVE,
+    NAMING,
+    VERDICT,
+    guide_question,
+    respond_question,
+    review_question,
+    rewrite_question,
+)
 from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint
 from teams_dagster.policy.config import TrainingConfig, most_branches
 from teams_dagster.policy.guide import ATTEMPTS

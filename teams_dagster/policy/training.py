@@ -23,16 +23,14 @@ from teams_dagster.environment.state import HORIZON, ChosenBy, Episode
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.novelty import Pool
 from teams_dagster.instructions.prompts import prompt
-from teams_dagster.policy.actor import PolicyActor
 from teams_dagster.policy.algorithms.algorithm import Algorithm, UpdateReport, algorithm_of
 from teams_dagster.policy.algorithms.learner import Learner
 from teams_dagster.policy.checkpoint import Checkpoint, TrainingOrigin, changed_operations
 from teams_dagster.policy.collecting import Collected, RollingIn, batch_of, collect, plan_batch
 from teams_dagster.policy.config import TrainingConfig
-from teams_dagster.policy.curve import IterationRecord
-from teams_dagster.policy.encoder import Encoder, encoder
+from teams_dagster.policy.curve import IterationRecord, is_flat, tally
+from teams_dagster.policy.encoder import Encoder, PolicyActor, encoder
 from teams_dagster.policy.guide import Guide
-from teams_dagster.policy.tally import is_flat, tally
 
 _log = logging.getLogger(__name__)
 

@@ -20,8 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import ModelIdentity, Usage
-from teams_dagster.pricing.published_prices import NOT_BILLED_BY_LIST, published_tariffs, table_version
-from teams_dagster.pricing.tariffs import Tariff, Tier
+from teams_dagster.pricing.published_prices import NOT_BILLED_BY_LIST, Tariff, Tier, published_tariffs, table_version
 
 ANY = "*"
 

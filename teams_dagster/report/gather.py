@@ -5,8 +5,8 @@ from __future__ import annotations
 from teams_dagster.evaluation.stored import read_evaluation_scores, read_paper_table, read_privacy, read_win_rates
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.policy.baselines import UNIFORM
+from teams_dagster.policy.checkpoint import load_policy
 from teams_dagster.policy.comparison.stored import read_policy_scores
-from teams_dagster.policy.stored import load_policy
 from teams_dagster.report import content
 from teams_dagster.report.costs import read_costs
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results

@@ -13,12 +13,11 @@ from teams_dagster.core.text import NOT_A_NUMBER, interval, money, number, perce
 from teams_dagster.evaluation.paper import COLUMNS, EVOL_INSTRUCT_QUERIES, PAPER_PAIRS, PAPER_QUERIES, paper_rows
 from teams_dagster.evaluation.scores import Score
 from teams_dagster.policy.comparison.distinctness import METRICS
-from teams_dagster.report.baseline import compare_queries
 from teams_dagster.report.caveats import cautions, limits
 from teams_dagster.report.content import DatasetResults, OperationAtStep, Report
 from teams_dagster.report.page_pictures import drawn
-from teams_dagster.report.paper import paper_interval, paper_number
-from teams_dagster.report.policy_section import policy_section
+from teams_dagster.report.paper import compare_queries, paper_interval, paper_number
+from teams_dagster.report.policy_scores import policy_section
 
 LONGEST_TEXT = 3_000
 """Characters of a sample's text that are shown."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pyarrow.parquet as pq
 
 from teams_dagster.core.metadata import Details, Picture, Table
-from teams_dagster.dataset.folder import FILES
+from teams_dagster.dataset.export import FILES
 from teams_dagster.report import pictures
 from teams_dagster.report.content import OperationAtStep
 from teams_dagster.report.funnel import yield_funnel

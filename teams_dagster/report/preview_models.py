@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from teams_dagster.core.metadata import Details, Picture
 from teams_dagster.store.artefact_store import Artefact
-from teams_dagster.student.request import MODEL
+from teams_dagster.student.adapter_config import MODEL
 from teams_dagster.student.stored import read_curve
 
 

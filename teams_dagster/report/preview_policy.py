@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from teams_dagster.core.metadata import Detail, Details, Markdown, Picture, Table
 from teams_dagster.policy.baselines import UNIFORM
+from teams_dagster.policy.checkpoint import load_policy
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.policy.comparison.stored import read_policy_scores
-from teams_dagster.policy.stored import load_policy
 from teams_dagster.report.policy_scores import differences_table, pay_off_lines, policies_table, raw_table
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.policy import ComparisonFacts

@@ -22,8 +22,15 @@ from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.chat import template_version
 from teams_dagster.student.checkpoints import checkpoint_to_resume
 from teams_dagster.student.curves import TrainingPoint
-from teams_dagster.student.loading import Recipe, Student, load_student, load_tokenizer
-from teams_dagster.student.quantisation import FourBitProof, logits_of, prove_four_bit
+from teams_dagster.student.loading import (
+    FourBitProof,
+    Recipe,
+    Student,
+    load_student,
+    load_tokenizer,
+    logits_of,
+    prove_four_bit,
+)
 from teams_dagster.student.rows import encode_rows
 from teams_dagster.student.threads import threads_for
 from teams_dagster.student.trainer import make_trainer, training_precision

@@ -15,9 +15,8 @@ from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.store.artefact_store import Artefact, hash_of_folder
 from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
-from teams_dagster.student.adapter_config import AdapterConfig, departures_from_paper, too_few_updates
+from teams_dagster.student.adapter_config import MODEL, REPORT, AdapterConfig, departures_from_paper, too_few_updates
 from teams_dagster.student.model_card import ModelCard
-from teams_dagster.student.request import MODEL, REPORT
 
 if TYPE_CHECKING:
     from teams_dagster.student.curves import TrainingPoint

@@ -20,8 +20,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.checkpoints import mark_complete, stalled, validation_losses
 from teams_dagster.student.loading import Student
-from teams_dagster.student.rows import Rows
-from teams_dagster.student.sampling import LengthGrouped
+from teams_dagster.student.rows import LengthGrouped, Rows
 
 POINTS = 25
 """Training losses recorded over a run."""

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from teams_dagster.student.adapter_config import CHECKPOINTS, FAILURE, MODEL, REPORT, WORKING_FILES, TrainingRequest
 from teams_dagster.student.failures import why_it_ended
-from teams_dagster.student.request import CHECKPOINTS, FAILURE, MODEL, REPORT, WORKING_FILES, TrainingRequest
 
 SCRIPT = "teams_dagster.student.training_script"
 

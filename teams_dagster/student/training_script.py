@@ -18,9 +18,9 @@ from pathlib import Path
 
 import dagster_pipes
 
+from teams_dagster.student.adapter_config import CHECKPOINTS, FAILURE, LOCK, MODEL, REPORT, TrainingRequest
 from teams_dagster.student.failures import why_it_failed
 from teams_dagster.student.isolation import alone_in, be_killed_first, die_with
-from teams_dagster.student.request import CHECKPOINTS, FAILURE, LOCK, MODEL, REPORT, TrainingRequest
 
 LAUNCHER = "TEAMS_TRAINING_LAUNCHER"
 """The process id of the launcher, in the environment of the processes that it starts."""

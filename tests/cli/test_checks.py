@@ -19,7 +19,7 @@ from junitparser import Failure, JUnitXml, Skipped, TestCase
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from teams_dagster.cli import main
-from teams_dagster.cli.runs import PROCESS_TAG
+from teams_dagster.cli.project import PROCESS_TAG
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.schema import results
 from teams_dagster.ledger.writer import Ledger

@@ -12,8 +12,7 @@ import pytest
 
 from teams_dagster.dataset.card import DataCard
 from teams_dagster.dataset.croissant import CROISSANT, ExportedFile, render_croissant
-from teams_dagster.dataset.export import export_dataset
-from teams_dagster.dataset.folder import describe_folder
+from teams_dagster.dataset.export import describe_folder, export_dataset
 from teams_dagster.dataset.provenance import LINEAGE, write_provenance
 from teams_dagster.dataset.sample import Example
 from tests.support.chains import Chain, sample_ids, write_generation, write_members

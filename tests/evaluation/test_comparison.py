@@ -12,9 +12,9 @@ from teams_dagster.evaluation.comparison import Evaluation, evaluate_models
 from teams_dagster.evaluation.scores import ModelVersions, Score
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.adapters import train_adapter
+from teams_dagster.student.base import VOCABULARY
 from teams_dagster.student.lengths import lengths_for
 from teams_dagster.student.loading import load_student
-from teams_dagster.student.tokenizer import VOCABULARY
 
 VERSIONS = ModelVersions({"base": "b1", "lora": "l1", "qlora": "q1"}, "d1")
 ANIMALS = ["owl", "cat", "dog", "bee", "fox", "cow", "hen", "rat", "ant", "elk", "emu", "pig"]

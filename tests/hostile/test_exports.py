@@ -9,8 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from teams_dagster.core.instruction import Instruction, user_message
-from teams_dagster.dataset.export import export_dataset
-from teams_dagster.dataset.folder import describe_folder
+from teams_dagster.dataset.export import describe_folder, export_dataset
 from teams_dagster.dataset.sample import Example
 from tests.support.datasets import CARD
 from tests.support.hostile import TEXTS

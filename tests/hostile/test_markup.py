@@ -15,8 +15,7 @@ from junitparser import JUnitXml
 from teams_dagster.core.markdown import as_markdown_image, markdown_table
 from teams_dagster.dataset.card import DataCard, render_card
 from teams_dagster.dataset.croissant import ExportedFile, render_croissant
-from teams_dagster.report.checks import CheckOutcome, Result, check_lines, checks_json
-from teams_dagster.report.junit import junit_xml
+from teams_dagster.report.checks import CheckOutcome, Result, check_lines, checks_json, junit_xml
 from tests.support.datasets import CARD
 from tests.support.hostile import TEXTS, controls, texts
 from tests.support.properties import example_count

@@ -17,7 +17,7 @@ from hypothesis import given
 from resources.console import console
 from teams_dagster.cli import demo as demo_module
 from teams_dagster.cli import main
-from teams_dagster.cli.saying import say
+from teams_dagster.cli.project import say
 from teams_dagster.dataset.card import CARD as CARD_FILE
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.ledger.database import sqlite_url

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Purpose, Role
-from teams_dagster.instructions.guidance import guide_question, parse_operation
+from teams_dagster.instructions.requests import guide_question, parse_operation
 
 RIVER = Instruction("Name a river", "Europe")
 ALL = tuple(Operation)

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation, Returns
-from teams_dagster.instructions.replies import MalformedReply, parse_rewrite
+from teams_dagster.instructions.requests import MalformedReply, parse_rewrite
 
 PARENT = Instruction("Add the numbers.", "1, 2, 3")
 words = st.text(alphabet="abc de,.|\n", min_size=1).filter(lambda text: text.strip() == text)

@@ -19,11 +19,11 @@ from teams_dagster.ledger.budgets import Budget, Budgets, recount
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.owners import batch_owner
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.budget_gate import PriceUnknown
 from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.endpoint import Pace
 from teams_dagster.llm.engine import CallContext, Engine
 from teams_dagster.llm.keys import request_key
-from teams_dagster.llm.reservations import PriceUnknown
 from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
 from tests.support.questions import question

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teams_dagster.core.protocol import Outcome
-from teams_dagster.llm.outcomes import classify, storable
+from teams_dagster.llm.settling import classify, storable
 
 
 @pytest.mark.parametrize(

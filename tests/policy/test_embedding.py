@@ -5,8 +5,7 @@ import pytest
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.environment.state import State
-from teams_dagster.policy.embedding import EmbeddingUnavailable, SentenceEmbedding
-from teams_dagster.policy.encoder import FeatureConfig, encoder
+from teams_dagster.policy.encoder import EmbeddingUnavailable, FeatureConfig, SentenceEmbedding, encoder
 from teams_dagster.policy.features import CUE_SIZE, GROWTH_SIZE, HISTORY_SIZE, PROGRESS_SIZE
 
 WIDTH = 16

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
 from teams_dagster.environment.state import PastOperation, State
-from teams_dagster.policy.actor import PolicyActor
-from teams_dagster.policy.encoder import FeatureConfig, encoder
+from teams_dagster.policy.encoder import FeatureConfig, PolicyActor, encoder
 from teams_dagster.policy.features import HISTORY_SIZE, PROGRESS_SIZE, cues, history, words
 from teams_dagster.policy.network import PolicyNetwork
 

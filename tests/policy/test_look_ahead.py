@@ -9,7 +9,7 @@ from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Purpose
 from teams_dagster.environment.episodes import EpisodePlan, run_episodes
 from teams_dagster.environment.state import HORIZON, ChosenBy, EpisodeKey, EpisodePurpose
-from teams_dagster.policy.look_ahead import LookAhead
+from teams_dagster.policy.baselines import LookAhead
 from tests.support.toy_world import TOPICS, ToyWorld, environment, topical, topical_seeds
 
 

@@ -17,7 +17,7 @@ from teams_dagster.ledger.schema import attempts, results
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.pricing.forecast import ENOUGH, RECENT, USUAL_SHARE, Expected, Range, estimate
 from teams_dagster.pricing.prices import Price, PriceTable
-from teams_dagster.pricing.tariffs import Tariff, Tier
+from teams_dagster.pricing.published_prices import Tariff, Tier
 
 EXPERT = ModelIdentity("openai", "strong", "https://host/v1")
 REVIEWER = ModelIdentity("openai", "cheap", "https://host/v1")

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teams_dagster.core.protocol import Usage
-from teams_dagster.pricing.published_prices import NOT_BILLED_BY_LIST, published_tariffs
-from teams_dagster.pricing.tariffs import Tariff
+from teams_dagster.pricing.published_prices import NOT_BILLED_BY_LIST, Tariff, published_tariffs
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from teams_dagster.report.baseline import compare_queries
 from teams_dagster.report.content import QuestionCounts
+from teams_dagster.report.paper import compare_queries
 
 
 def test_the_papers_claim_is_two_queries_a_pair() -> None:

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from junitparser import Failure, JUnitXml, Skipped, TestCase
 
-from teams_dagster.report.checks import CheckOutcome, Result
-from teams_dagster.report.junit import junit_xml
+from teams_dagster.report.checks import CheckOutcome, Result, junit_xml
 
 
 def parsed(*outcomes: CheckOutcome, failing: frozenset[Result] = frozenset({Result.FAILED})) -> list[TestCase]:

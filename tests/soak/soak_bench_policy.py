@@ -19,8 +19,7 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Request, Role
 from teams_dagster.instructions.elimination import eliminate_rewrite
-from teams_dagster.instructions.replies import parse_rewrite
-from teams_dagster.instructions.requests import review_question, rewrite_question
+from teams_dagster.instructions.requests import parse_rewrite, review_question, rewrite_question
 from teams_dagster.instructions.review import Verdict, parse_verdict
 from teams_dagster.llm import loop
 

@@ -22,11 +22,10 @@ from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.artefacts import stored_artefacts
 from teams_dagster.store.hash_chain import Link, content_of_rows, read_links
-from teams_dagster.store.integrity import GONE, NOT_SEALED, OF_ANOTHER, RecordedHead, verify_storage
+from teams_dagster.store.integrity import GONE, NOT_SEALED, OF_ANOTHER, RecordedHead, Verification, verify_storage
 from teams_dagster.store.read_model import RefreshReport, refresh
 from teams_dagster.store.source import hashed_rows
 from teams_dagster.store.tables import TABLES, write_table
-from teams_dagster.store.verification import Verification
 from tests.support.entries import ask, ask_in_vain, intend
 from tests.support.properties import example_count
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
 from teams_dagster.student import answering
-from teams_dagster.student.answering import StudentAnswer, answer_examples, draw_examples, with_room
-from teams_dagster.student.generation import respond
+from teams_dagster.student.answering import StudentAnswer, answer_examples, draw_examples, respond, with_room
 from teams_dagster.student.lengths import lengths_for
 from teams_dagster.student.loading import Student
 

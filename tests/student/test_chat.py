@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
+from teams_dagster.student.base import train_tokenizer
 from teams_dagster.student.chat import (
     ALPACA_TEMPLATE,
     MASKED,
@@ -19,7 +20,6 @@ from teams_dagster.student.chat import (
 )
 from teams_dagster.student.loading import Student
 from teams_dagster.student.rows import encode_rows
-from teams_dagster.student.tokenizer import train_tokenizer
 from tests.support.properties import example_count
 
 TOKENIZER = train_tokenizer(["a few words to learn the bytes from"], vocabulary=270)

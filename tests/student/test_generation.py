@@ -3,8 +3,8 @@ from __future__ import annotations
 import torch
 
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.student.answering import respond
 from teams_dagster.student.chat import encode_prompt
-from teams_dagster.student.generation import respond
 from teams_dagster.student.loading import Student
 
 

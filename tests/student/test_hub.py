@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from teams_dagster.student.hub import CannotPush, push_folder
+from teams_dagster.student.merging import CannotPush, push_folder
 from tests.support.secrets import planted
 
 TOKEN = planted("HUB")

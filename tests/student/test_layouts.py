@@ -9,8 +9,8 @@ import pytest
 from teams_dagster.dataset.sample import Example
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.adapters import train_adapter
+from teams_dagster.student.answering import respond
 from teams_dagster.student.chat import encode_prompt
-from teams_dagster.student.generation import respond
 from teams_dagster.student.loading import load_adapter, load_tokenizer
 from tests.support.layouts import LAYOUTS, tiny_layout
 

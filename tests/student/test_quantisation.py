@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from teams_dagster.student.loading import Student, load_student
-from teams_dagster.student.quantisation import logits_of, prove_four_bit
+from teams_dagster.student.loading import Student, load_student, logits_of, prove_four_bit
 
 
 def test_gradients_still_flow_after_an_evaluation_pass(base: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teams_dagster.student.sampling import LengthGrouped
+from teams_dagster.student.rows import LengthGrouped
 
 LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=300)
 

@@ -16,9 +16,8 @@ import pytest
 from teams_dagster.dataset.export import examples_in, export_dataset
 from teams_dagster.dataset.sample import Example
 from teams_dagster.student import training_script
-from teams_dagster.student.adapter_config import AdapterConfig
+from teams_dagster.student.adapter_config import FAILURE, LOCK, MODEL, REPORT, AdapterConfig, TrainingRequest
 from teams_dagster.student.adapters import train_adapter
-from teams_dagster.student.request import FAILURE, LOCK, MODEL, REPORT, TrainingRequest
 from teams_dagster.student.training_script import MODULE, main
 
 ROOT = Path(__file__).parent.parent.parent

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers import GenerationConfig, LlamaConfig
 
-from teams_dagster.student.tokenizer import train_tokenizer
+from teams_dagster.student.base import train_tokenizer
 
 
 def bare_base(folder: Path) -> Path:

@@ -15,7 +15,7 @@ import torch
 
 from teams_dagster.core.rng import generator, uniform
 from teams_dagster.policy.algorithms.algorithm import Algorithm, algorithm_of
-from teams_dagster.policy.algorithms.batch import Batch, Branches
+from teams_dagster.policy.algorithms.batch import Batch, Branches, RollIn, Who
 from teams_dagster.policy.algorithms.config import (
     AlgorithmConfig,
     CriticConfig,
@@ -23,7 +23,6 @@ from teams_dagster.policy.algorithms.config import (
     LBFGSCriticConfig,
 )
 from teams_dagster.policy.algorithms.learner import Learner
-from teams_dagster.policy.algorithms.roll_in import RollIn, Who
 from teams_dagster.policy.network import Weights
 
 HORIZON, PLACES, CHOICES = 4, 3, 3

@@ -25,11 +25,10 @@ from assets.seeds import seed_instructions
 from resources.language_models.offline.guide import proposal
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
-from teams_dagster.instructions.guidance import guide_question
+from teams_dagster.instructions.requests import guide_question
 from teams_dagster.ledger.costs import costs_by
-from teams_dagster.policy.checkpoint import Checkpoint, FeaturesChanged
+from teams_dagster.policy.checkpoint import Checkpoint, FeaturesChanged, load_policy
 from teams_dagster.policy.comparison.stored import read_policy_scores
-from teams_dagster.policy.stored import load_policy
 from teams_dagster.report.content import Account, DatasetResults, OperationAtStep, PolicyResults, Report
 from teams_dagster.report.page import render_report
 from tests.support.project import Project

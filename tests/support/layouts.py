@@ -17,7 +17,7 @@ from transformers import (
     Qwen3Config,
 )
 
-from teams_dagster.student.tokenizer import train_tokenizer
+from teams_dagster.student.base import train_tokenizer
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"

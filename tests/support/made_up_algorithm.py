@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from teams_dagster.policy.algorithms.base import AdamSettings, BaseAlgorithmConfig, CriticName
-from teams_dagster.policy.algorithms.roll_in import RollIn, Who
+from teams_dagster.policy.algorithms.batch import RollIn, Who
 
 if TYPE_CHECKING:
     from teams_dagster.policy.algorithms.batch import Batch

@@ -25,7 +25,7 @@ from teams_dagster.evaluation.harness.benchmarks import (
     BenchmarkPlan,
 )
 from teams_dagster.evaluation.harness.held_out import DATA, LOCAL_TASKS, read_documents
-from teams_dagster.evaluation.harness.quiet import quiet_harness
+from teams_dagster.evaluation.harness.student import quiet_harness
 
 SEEDS = {
     "random": DEFAULT_RANDOM_SEED,

@@ -18,8 +18,7 @@ from teams_dagster.core.files import write_atomically
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.evaluation.harness.benchmarks import BenchmarkPlan
 from teams_dagster.evaluation.harness.loading import SEEDS, LoadedBenchmark, load_benchmarks
-from teams_dagster.evaluation.harness.quiet import quiet_harness
-from teams_dagster.evaluation.harness.student import HarnessStudent, batch_size_for
+from teams_dagster.evaluation.harness.student import HarnessStudent, batch_size_for, quiet_harness
 from teams_dagster.evaluation.scores import ModelVersions, Score
 from teams_dagster.student.loading import Student, compute_dtype, device
 from teams_dagster.student.threads import threads_for

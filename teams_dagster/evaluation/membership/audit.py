@@ -1,21 +1,188 @@
-"""The privacy audit: three attacks on the base and each adapter, over the same matched examples."""
+"""The privacy audit: three attacks on the base and each adapter, over the same matched examples.
+
+Members and non-members that differ in nothing but membership, as far as can be seen: same step, like length.
+
+What an attack looks at: how a student takes the tokens of a response it is shown.
+"""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from teams_dagster.core.rng import generator
 from teams_dagster.dataset.sample import Example
-from teams_dagster.evaluation.membership.sampling import Candidate, matched_samples
-from teams_dagster.evaluation.membership.signals import Signals, response_signals
 from teams_dagster.evaluation.privacy import LOSS, MIN_K, REFERENCE, MembershipScore, membership_scores
-from teams_dagster.student.chat import encode_example
+from teams_dagster.student.chat import MASKED, Encoded, encode_example
 from teams_dagster.student.lengths import Lengths, lengths_for
 from teams_dagster.student.loading import Student, load_adapter, load_student
+from teams_dagster.student.scoring import BATCH_TOKENS, LOGITS_IN_MEMORY
+from teams_dagster.student.threads import threads_for
+
+LOWEST_SHARE = 0.2
+"""The k of Min-K%++: the share of a response's tokens, the least expected ones, that it averages."""
+
+
+REPORTS = 4
+
+
+@dataclass(frozen=True)
+class Signals:
+    """One response on one student; both are lower for what it knows."""
+
+    loss: float
+    """Mean negative log-probability per token, in nats."""
+    min_k: float
+    """Less the Min-K%++ score: the mean of the lowest normalised log-probabilities."""
+
+
+def response_signals(
+    student: Student, examples: Sequence[Encoded], *, progress: Callable[[str], None] = lambda _: None
+) -> list[Signals]:
+    """The signals of each example's response, its end token included, in the order given."""
+    vocabulary = student.model.config.get_text_config().vocab_size
+    signals: list[Signals | None] = [None] * len(examples)
+    done, report_every = 0, max(1, math.ceil(len(examples) / REPORTS))
+    for batch in _batches(examples, min(BATCH_TOKENS, max(1, LOGITS_IN_MEMORY // vocabulary))):
+        with threads_for(student.model):
+            found = _signals(student, [examples[i] for i in batch])
+        for index, signal in zip(batch, found, strict=True):
+            signals[index] = signal
+        before, done = done, done + len(batch)
+        if done // report_every > before // report_every or done == len(examples):
+            progress(f"took {done} of {len(examples)} responses")
+    return [signal for signal in signals if signal is not None]
+
+
+def _batches(examples: Sequence[Encoded], tokens: int) -> Iterator[list[int]]:
+    """Indices, longest first, at most `tokens` padded tokens a batch (one example at least)."""
+    order = sorted(range(len(examples)), key=lambda i: (-len(examples[i].input_ids), i))
+    start = 0
+    while start < len(order):
+        size = max(1, tokens // len(examples[order[start]].input_ids))
+        yield order[start : start + size]
+        start += size
+
+
+@torch.inference_mode()
+def _signals(student: Student, batch: Sequence[Encoded]) -> list[Signals]:
+    width = max(len(example.input_ids) for example in batch)
+    pad, place = student.tokenizer.pad_token_id, student.model.device
+    ids = torch.tensor([[*e.input_ids, *[pad] * (width - len(e.input_ids))] for e in batch], device=place)
+    labels = torch.tensor([[*e.labels, *[MASKED] * (width - len(e.labels))] for e in batch], device=place)[:, 1:]
+    mask = torch.tensor([[1] * len(e.input_ids) + [0] * (width - len(e.input_ids)) for e in batch], device=place)
+    logits = student.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
+    shown = labels != MASKED
+    given, normalised = token_signals(logits[shown], labels[shown])
+    sizes = shown.sum(dim=1).tolist()
+    return [
+        Signals(-float(own.double().mean()), -lowest_mean(normal))
+        for own, normal in zip(given.split(sizes), normalised.split(sizes), strict=True)
+    ]
+
+
+def token_signals(logits: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each token's log-probability, and the same in standard deviations from what the model expects there.
+
+    The expectation and the deviation are of the log-probability under the model's own prediction (Zhang et al. 2024,
+    arXiv 2404.02936, equation 3). `logits` are (tokens, vocabulary).
+    """
+    log_probabilities = torch.log_softmax(logits.float(), dim=-1)
+    probabilities = log_probabilities.exp()
+    given = log_probabilities.gather(1, tokens.unsqueeze(1)).squeeze(1)
+    # a probability of 0 has a logarithm of minus infinity, and adds nothing to either sum
+    finite = log_probabilities.masked_fill(probabilities == 0, 0.0)
+    mean = (probabilities * finite).sum(dim=-1)
+    variance = (probabilities * (finite - mean.unsqueeze(1)).square()).sum(dim=-1)
+    return given, (given - mean) / variance.clamp_min(torch.finfo(torch.float32).tiny).sqrt()
+
+
+def lowest_mean(normalised: torch.Tensor) -> float:
+    """The mean of the lowest k% of a response's tokens, one at least."""
+    count = max(1, int(LOWEST_SHARE * len(normalised)))
+    return float(normalised.topk(count, largest=False).values.mean())
+
+
+LENGTH_RATIO = 1.25
+"""Lengths within a bin differ by no more than this factor."""
+
+
+MOST = 2000
+"""Examples of a side at most: enough for half-widths of about 0.02."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An example with what it is matched on."""
+
+    example: Example
+    length: int
+    """Tokens of the response."""
+    step: int
+    """Edits between its seed and its instruction."""
+
+    @property
+    def stratum(self) -> tuple[int, int]:
+        """Examples of one stratum can stand for one another."""
+        return self.step, math.floor(math.log(self.length) / math.log(LENGTH_RATIO))
+
+
+def matched_samples(
+    members: Iterable[Candidate], others: Iterable[Candidate], *, seed: int, most: int = MOST
+) -> tuple[list[Example], list[Example]]:
+    """As many of each side from every stratum, `most` of a side at most, in order of sample id.
+
+    Within a stratum, a second example of a seed is drawn only when every seed has given its first, so that the samples
+    rest on as many seeds as can be. The draw is keyed by `seed` and does not depend on the order of either side.
+
+    Raises ValueError when no stratum has examples of both sides.
+    """
+    sides = [_by_stratum(side) for side in (members, others)]
+    pairs: list[tuple[Example, Example]] = []
+    for stratum in sorted(set(sides[0]) & set(sides[1])):
+        drawn = [_ordered(side[stratum], seed, *stratum) for side in sides]
+        pairs += zip(*drawn, strict=False)
+    if not pairs:
+        counts = [sum(map(len, side.values())) for side in sides]
+        raise ValueError(
+            f"no training example of {counts[0]} and held-out example of {counts[1]} are alike in step and length:"
+            " membership inference needs more samples on both sides"
+        )
+    kept = generator("membership pairs", seed).permutation(len(pairs))[:most]
+    chosen = [pairs[int(i)] for i in kept]
+    return _by_id(one for one, _ in chosen), _by_id(other for _, other in chosen)
+
+
+def _by_stratum(side: Iterable[Candidate]) -> dict[tuple[int, int], list[Candidate]]:
+    strata: dict[tuple[int, int], list[Candidate]] = defaultdict(list)
+    for candidate in side:
+        strata[candidate.stratum].append(candidate)
+    return strata
+
+
+def _ordered(candidates: Sequence[Candidate], seed: int, *stratum: int) -> list[Example]:
+    """One example of each seed before any second one, the seeds and their examples in a keyed order."""
+    examples = _by_id(candidate.example for candidate in candidates)
+    random = generator("membership draw", seed, *stratum)
+    shuffled = [examples[int(i)] for i in random.permutation(len(examples))]
+    turns: dict[Hashable, int] = defaultdict(int)
+    ranked = []
+    for place, example in enumerate(shuffled):
+        ranked.append((turns[example.seed_id], place, example))
+        turns[example.seed_id] += 1
+    return [example for _, _, example in sorted(ranked, key=lambda entry: entry[:2])]
+
+
+def _by_id(examples: Iterable[Example]) -> list[Example]:
+    return sorted(examples, key=lambda example: example.sample_id)
+
 
 Progress = Callable[[str], None]
 BASE = "base"

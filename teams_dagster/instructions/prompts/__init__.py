@@ -2,6 +2,8 @@
 
 A template is Markdown with two parts, the system message and the user message, divided by a line of `---`.
 `_name.md` files are parts that templates include; `_operations.md` is no file, but made from the operations.
+
+The prompts as an artefact holds them.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import jinja2
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Message
+from teams_dagster.store.tables import write_table
 
 FOLDER = Path(__file__).parent
 
@@ -82,3 +85,14 @@ def _rendered(source: str, values: tuple[tuple[str, str], ...]) -> tuple[Message
 @cache
 def _compiled(source: str) -> jinja2.Template:
     return _ENVIRONMENT.from_string(source)
+
+
+def write_prompts(folder: Path, run_id: str) -> None:
+    """Table `prompt_templates` of an artefact whose questions used the prompts."""
+    rows = [{"prompt_version": p.version, "name": p.name, "text": p.source, "run_id": run_id} for p in all_prompts()]
+    write_table(folder, "prompt_templates", rows)
+
+
+def prompts_version() -> str:
+    """One version for all prompts together."""
+    return content_hash("prompts", {p.name: p.version for p in all_prompts()})

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 
-from teams_dagster.lineage.explorer.columns import Block, Columns, Kind, Reader, Row, statement
-from teams_dagster.lineage.explorer.interning import ExplorerError
+from teams_dagster.lineage.explorer.columns import Block, Columns, ExplorerError, Kind, Reader, Row, statement
 
 MOST_SAMPLES = 100_000
 """Of one page."""

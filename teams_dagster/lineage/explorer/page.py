@@ -20,9 +20,8 @@ from markupsafe import Markup
 from teams_dagster.core.files import replacing
 from teams_dagster.core.html import text_only_templates
 from teams_dagster.core.text import number
-from teams_dagster.lineage.explorer.columns import Block, Reader
+from teams_dagster.lineage.explorer.columns import Block, Reader, Texts
 from teams_dagster.lineage.explorer.content import MOST_SAMPLES, blocks, choose
-from teams_dagster.lineage.explorer.interning import Texts
 
 MEMORY_LIMIT = "768MB"
 """What DuckDB may use while it reads; what does not fit waits in a folder beside its file."""

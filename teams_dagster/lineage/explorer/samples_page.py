@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from teams_dagster.lineage.explorer.columns import ExplorerError
 from teams_dagster.lineage.explorer.content import MOST_SAMPLES
-from teams_dagster.lineage.explorer.interning import ExplorerError
 from teams_dagster.lineage.explorer.page import ExplorerFacts, write_explorer
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.accounting import LineageFacts

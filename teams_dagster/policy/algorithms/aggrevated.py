@@ -19,14 +19,13 @@ from teams_dagster.policy.algorithms.actor_critic import (
     move_policy,
     normalises_batch,
 )
-from teams_dagster.policy.algorithms.batch import Batch, Branches
+from teams_dagster.policy.algorithms.batch import Batch, Branches, RollIn, Who
 from teams_dagster.policy.algorithms.config import AggreVaTeDForm, PPOConfig, TRPOConfig
 from teams_dagster.policy.algorithms.kl_reference import gap, mean_gap, next_kappa
 from teams_dagster.policy.algorithms.learner import Learner
 from teams_dagster.policy.algorithms.minibatches import Key
 from teams_dagster.policy.algorithms.objectives import enumerated
 from teams_dagster.policy.algorithms.report import PolicyStep, UpdateReport, UpdateStatus
-from teams_dagster.policy.algorithms.roll_in import RollIn, Who
 from teams_dagster.policy.estimators import normalised
 
 PHASE = "aggrevated"

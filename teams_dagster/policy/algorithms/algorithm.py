@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from teams_dagster.policy.algorithms.base import BaseAlgorithmConfig
-from teams_dagster.policy.algorithms.batch import Batch
+from teams_dagster.policy.algorithms.batch import Batch, RollIn
 from teams_dagster.policy.algorithms.learner import Learner
 from teams_dagster.policy.algorithms.report import UpdateReport
-from teams_dagster.policy.algorithms.roll_in import RollIn
 
 __all__ = ["Algorithm", "UpdateReport", "algorithm_of"]
 

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from teams_dagster.policy.algorithms.aggrevated import AggreVaTeD
-from teams_dagster.policy.algorithms.batch import Batch
+from teams_dagster.policy.algorithms.batch import Batch, RollIn
 from teams_dagster.policy.algorithms.learner import Learner
 from teams_dagster.policy.algorithms.ppo_plus_plus import PPOPlusPlus
 from teams_dagster.policy.algorithms.report import UpdateReport
-from teams_dagster.policy.algorithms.roll_in import RollIn
 
 
 @dataclass(frozen=True)

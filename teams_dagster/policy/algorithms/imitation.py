@@ -13,13 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from teams_dagster.policy.algorithms.batch import Batch
+from teams_dagster.policy.algorithms.batch import Batch, RollIn, Who
 from teams_dagster.policy.algorithms.config import BCConfig, DAggerConfig, PPOConfig
 from teams_dagster.policy.algorithms.learner import Learner
 from teams_dagster.policy.algorithms.minibatches import Index, Key, descend, minibatches, rows, shuffled, take
 from teams_dagster.policy.algorithms.objectives import imitation_loss, mean_entropy, mean_kl
 from teams_dagster.policy.algorithms.report import PolicyStep, UpdateReport, UpdateStatus
-from teams_dagster.policy.algorithms.roll_in import RollIn, Who
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from teams_dagster.policy.algorithms.actor_critic import Plan, actor_critic_update
-from teams_dagster.policy.algorithms.batch import Batch
+from teams_dagster.policy.algorithms.batch import Batch, RollIn, Who
 from teams_dagster.policy.algorithms.config import PPOConfig, TRPOConfig
 from teams_dagster.policy.algorithms.learner import Learner
 from teams_dagster.policy.algorithms.report import UpdateReport
-from teams_dagster.policy.algorithms.roll_in import RollIn, Who
 
 
 @dataclass(frozen=True)

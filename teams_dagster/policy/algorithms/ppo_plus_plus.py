@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from teams_dagster.policy.algorithms.batch import Batch
+from teams_dagster.policy.algorithms.batch import Batch, RollIn, Who
 from teams_dagster.policy.algorithms.config import PPOConfig, TRPOConfig
 from teams_dagster.policy.algorithms.learner import Learner
 from teams_dagster.policy.algorithms.on_policy import learn_own_steps
 from teams_dagster.policy.algorithms.report import UpdateReport
-from teams_dagster.policy.algorithms.roll_in import RollIn, Who
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from teams_dagster.policy.comparison.bootstrap import Resamples
 from teams_dagster.policy.comparison.contenders import Contender
 from teams_dagster.policy.comparison.playing import Allowance, Player, Results, SeedPlay, play, results_of
 from teams_dagster.policy.comparison.scores import Score, measured, scored
-from teams_dagster.policy.tally import Tally, is_flat, tally
+from teams_dagster.policy.curve import Tally, is_flat, tally
 
 _log = logging.getLogger(__name__)
 

@@ -3,13 +3,19 @@
 Episodes are begun while the allowance lasts, and run to their end. Figures per question count transitions up to the
 allowance; figures per episode count every episode that was begun. A question counts whether it is paid or reused, and
 so do those that a policy asks in order to choose.
+
+Episodes of a policy until it has asked as many questions as another: no more, and at most one fewer.
+
+A transition's rewrite and review are not divided: where one question is left and the next transition needs two, it
+stays unasked.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,7 +23,7 @@ import numpy as np
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
 from teams_dagster.environment.decisions import Actor, Decider
-from teams_dagster.environment.episodes import OPEN_EPISODES, EpisodePlan, run_episode
+from teams_dagster.environment.episodes import OPEN_EPISODES, EpisodePlan, run_episode, stream_episodes
 from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose, Transition
 from teams_dagster.environment.transition import Environment
 from teams_dagster.llm.ordered import in_order
@@ -182,3 +188,44 @@ def _counted(play: SeedPlay) -> tuple[tuple[float, ...], np.ndarray]:
 
 def _words(instruction: Instruction) -> int:
     return max(1, len(instruction.text.split()) + len(instruction.input.split()))
+
+
+MOST_ASKED = 2 * HORIZON
+"""Questions of one episode at most: a rewrite and a review at each step."""
+
+
+async def play_until_asked(
+    environment: Environment,
+    actor: Actor | Decider,
+    plans: Iterable[EpisodePlan],
+    questions: int,
+    *,
+    open_episodes: int = OPEN_EPISODES,
+) -> AsyncGenerator[Episode]:
+    """Episodes in the order of `plans`, the last one cut where the `questions` end. `plans` may be endless.
+
+    Never are more episodes begun than could be paid for with what is left, so that next to nothing is asked in vain.
+    Ends early where `plans` end, and where a round of episodes asks nothing.
+    """
+    left, waiting = questions, iter(plans)
+    while left > 0:
+        round_of = islice(waiting, max(1, left // MOST_ASKED))
+        before = left
+        async with aclosing(stream_episodes(environment, actor, round_of, open_episodes=open_episodes)) as stream:
+            async for episode in stream:
+                kept = first_questions(episode, left)
+                left -= kept.queries
+                if kept.recorded:
+                    yield kept
+                if kept is not episode:
+                    return
+        if left == before:
+            return
+
+
+def first_questions(episode: Episode, questions: int) -> Episode:
+    """`episode` up to its last transition within so many questions: itself where it asks no more."""
+    kept = tuple(within_allowance(episode.recorded, questions))
+    if len(kept) == len(episode.recorded):
+        return episode
+    return replace(episode, states=episode.states[: len(kept) + 1], transitions=kept, failed=None)

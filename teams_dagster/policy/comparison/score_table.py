@@ -12,7 +12,7 @@ from teams_dagster.environment.answers_cost import answers_of
 from teams_dagster.ledger.costs import costs_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.policy.baselines import UNIFORM
-from teams_dagster.policy.comparison.break_even import IN_DOLLARS, IN_QUESTIONS, samples_to_pay_off
+from teams_dagster.policy.comparison.bootstrap import IN_DOLLARS, IN_QUESTIONS, samples_to_pay_off
 from teams_dagster.policy.comparison.compare import Comparison
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.policy.comparison.distinctness import METRICS, Measure, distinctness

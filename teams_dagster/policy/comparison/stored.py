@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from teams_dagster.core.hashing import content_hash
-from teams_dagster.instructions.stored_prompts import prompts_version
+from teams_dagster.instructions.prompts import prompts_version
 from teams_dagster.policy.comparison.compare import Comparison
 from teams_dagster.policy.comparison.plan import ComparisonPlan
 from teams_dagster.policy.comparison.scores import Score

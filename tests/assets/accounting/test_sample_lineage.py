@@ -12,7 +12,7 @@ from assets.accounting.sample_lineage import sample_lineage
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from teams_dagster.policy.checkpoint import Checkpoint, FeaturesChanged
-from teams_dagster.policy.embedding import EmbeddingUnavailable
+from teams_dagster.policy.encoder import EmbeddingUnavailable
 from tests.support.parquet import change
 from tests.support.project import Project
 

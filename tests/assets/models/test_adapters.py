@@ -28,7 +28,7 @@ from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.scores import Score
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.tables import write_table
-from teams_dagster.student.hub import CannotPush
+from teams_dagster.student.merging import CannotPush
 from tests.support.layouts import tiny_layout
 
 ROOT = Path(__file__).parent.parent.parent.parent

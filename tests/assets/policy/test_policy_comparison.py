@@ -16,12 +16,11 @@ from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.policy.algorithms.config import PPOPlusPlusConfig
 from teams_dagster.policy.baselines import baselines
-from teams_dagster.policy.checkpoint import Checkpoint
+from teams_dagster.policy.checkpoint import Checkpoint, load_policy
 from teams_dagster.policy.comparison.plan import STUDY
 from teams_dagster.policy.comparison.share import TRAININGS
 from teams_dagster.policy.comparison.stored import read_policy_scores
 from teams_dagster.policy.config import TrainingConfig
-from teams_dagster.policy.stored import load_policy
 from tests.support.project import Project
 
 WIDE = {

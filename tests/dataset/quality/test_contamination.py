@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from teams_dagster.dataset.quality.contamination import StoredText, overlaps
+from teams_dagster.dataset.quality.duplicates import StoredText, overlaps
 from teams_dagster.instructions.ngrams import NGRAM_WORDS, PARAPHRASE_WORDS
 
 QUESTION = (

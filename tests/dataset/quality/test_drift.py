@@ -12,13 +12,15 @@ from teams_dagster.dataset.quality.drift import (
     CHANCE,
     EDITS,
     FEWEST_SEEDS,
+    OPERATIONS,
+    SEED,
     Drift,
     TooFewSeeds,
+    Totals,
     changed_inputs,
     drifts,
     mix_divergence,
 )
-from teams_dagster.dataset.quality.totals import OPERATIONS, SEED, Totals
 
 STEPS = 6
 EVEN = np.full(len(OPERATIONS), 1 / len(OPERATIONS))

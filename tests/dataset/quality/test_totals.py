@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from teams_dagster.dataset.quality.totals import Totals, answer_totals, edit_totals
+from teams_dagster.dataset.quality.drift import Totals, answer_totals, edit_totals
 from teams_dagster.store.tables import write_table
 
 PRICE = 7

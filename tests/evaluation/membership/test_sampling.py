@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
-from teams_dagster.evaluation.membership.sampling import LENGTH_RATIO, Candidate, matched_samples
+from teams_dagster.evaluation.membership.audit import LENGTH_RATIO, Candidate, matched_samples
 
 
 def candidate(sample_id: str, seed_id: str, length: int, step: int) -> Candidate:

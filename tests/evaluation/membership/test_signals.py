@@ -8,7 +8,7 @@ import torch
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
-from teams_dagster.evaluation.membership.signals import lowest_mean, response_signals, token_signals
+from teams_dagster.evaluation.membership.audit import lowest_mean, response_signals, token_signals
 from teams_dagster.student.chat import encode_example
 from teams_dagster.student.loading import load_student
 from teams_dagster.student.scoring import score_encoded

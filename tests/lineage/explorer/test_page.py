@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 from teams_dagster.lineage.explorer import content
-from teams_dagster.lineage.explorer.interning import ExplorerError, Texts
+from teams_dagster.lineage.explorer.columns import ExplorerError, Texts
 from teams_dagster.lineage.explorer.page import ExplorerFacts, write_explorer
 from tests.lineage.explorer.example_store import ABOUT, FIRST_WEEK, Store, example, hostile, write_many
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from teams_dagster.core.rng import uniform
 from teams_dagster.policy.algorithms.algorithm import algorithm_of
+from teams_dagster.policy.algorithms.batch import RollIn, Who
 from teams_dagster.policy.algorithms.config import (
     AggreVaTeDConfig,
     BCConfig,
@@ -18,7 +19,6 @@ from teams_dagster.policy.algorithms.config import (
     PPOPlusPlusConfig,
     TRPOConfig,
 )
-from teams_dagster.policy.algorithms.roll_in import RollIn, Who
 
 HORIZON = 6
 

@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from teams_dagster.policy.comparison.bootstrap import Resamples
-from teams_dagster.policy.comparison.break_even import samples_to_pay_off
+from teams_dagster.policy.comparison.bootstrap import Resamples, samples_to_pay_off
 
 RESAMPLES = Resamples.drawn(1, 4, 300, 0)
 

@@ -13,7 +13,7 @@ from teams_dagster.core.operations import Operation
 from teams_dagster.environment.episodes import EpisodePlan
 from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.policy.baselines import Fixed, Uniform
-from teams_dagster.policy.comparison.equal_questions import MOST_ASKED, first_questions, play_until_asked
+from teams_dagster.policy.comparison.playing import MOST_ASKED, first_questions, play_until_asked
 from tests.support.properties import example_count
 from tests.support.toy_world import ToyWorld, environment, topical_seeds
 

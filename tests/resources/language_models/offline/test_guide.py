@@ -6,7 +6,7 @@ from resources.language_models.offline.guide import proposal
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Message
-from teams_dagster.instructions.guidance import guide_question
+from teams_dagster.instructions.requests import guide_question
 
 PLAIN = Instruction("Describe the harbour of a small town and the people who work in it every day of the week")
 

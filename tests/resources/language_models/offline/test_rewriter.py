@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from resources.language_models.offline.concretizing import find_general_terms
 from resources.language_models.offline.kinds import read
 from resources.language_models.offline.lexicon import lexicon
+from resources.language_models.offline.model import rewrite
 from resources.language_models.offline.reviewer import same
 from resources.language_models.offline.rewording import reword
-from resources.language_models.offline.rewriter import rewrite
 from resources.language_models.offline.structuring import is_structured
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation, Returns
 from teams_dagster.instructions.elimination import Rule, eliminate_rewrite
-from teams_dagster.instructions.replies import parse_rewrite
+from teams_dagster.instructions.requests import parse_rewrite
 from tests.support.offline_texts import (
     ARITHMETIC,
     CLASSIFICATION,

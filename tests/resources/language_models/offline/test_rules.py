@@ -6,11 +6,11 @@ import pytest
 
 from resources.language_models.offline import rules
 from resources.language_models.offline.guide import proposal
-from resources.language_models.offline.rewriter import rewrite
+from resources.language_models.offline.model import rewrite
 from resources.language_models.offline.rules import RULES, Rule
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
-from teams_dagster.instructions.guidance import guide_question
+from teams_dagster.instructions.requests import guide_question
 
 RIVER = Instruction("Name a river.")
 

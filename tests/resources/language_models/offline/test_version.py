@@ -13,7 +13,7 @@ from resources.language_models.offline.model import OfflineModel
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Intent, Purpose, Request, Role
-from teams_dagster.instructions.guidance import guide_question
+from teams_dagster.instructions.requests import guide_question
 
 RELEASED_REPLIES = "10edd6ae44251ce0"
 """Hash of what the released rules answer to `requests`."""
