@@ -16,6 +16,10 @@ from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import visible
 from teams_dagster.settings import Settings, SettingsError, find_root, load_settings
 
+if TYPE_CHECKING:
+    import dagster as dg
+    import pydantic
+
 PROCESS_TAG = "teams/process"
 """Run tag: the process that a run is made in."""
 
@@ -49,10 +53,6 @@ def say(text: str, *, err: bool = False) -> None:
     """Print `text` with every control and invisible character named; on standard error with `err`."""
     click.echo(visible(text), err=err)
 
-
-if TYPE_CHECKING:
-    import dagster as dg
-    import pydantic
 
 ASKED = (Role.EXPERT, Role.REVIEWER, Role.INSTRUCTOR, Role.JUDGE)
 """The roles that every run of the whole graph asks."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,10 +32,6 @@ def fit_unigram(responses: Iterable[Sequence[int]], vocabulary: int) -> Unigram:
     for response in responses:
         np.add.at(counts, np.asarray(response, dtype=int), 1)
     return Unigram(np.log(counts / counts.sum()))
-
-
-if TYPE_CHECKING:
-    from teams_dagster.student.scoring import ResponseScore
 
 
 def loss_per_token(scores: Sequence[ResponseScore], seeds: Sequence[str]) -> Estimate:

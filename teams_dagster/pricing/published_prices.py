@@ -25,6 +25,9 @@ from urllib.parse import urlsplit
 
 from teams_dagster.core.protocol import Usage
 
+if TYPE_CHECKING:
+    from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
+
 
 @dataclass(frozen=True)
 class Tier:
@@ -93,9 +96,6 @@ class Tariff:
         """`tokens`, or 0 where they were not reported and 0 is right all the same."""
         return 0 if tokens is None and (makes_no_difference or self.caches_only_on_request) else tokens
 
-
-if TYPE_CHECKING:
-    from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 
 NOT_BILLED_BY_LIST = MappingProxyType(
     {

@@ -18,6 +18,9 @@ from teams_dagster.student.adapter_config import Template
 from teams_dagster.student.chat import ALPACA_TEMPLATE, template, template_version
 from teams_dagster.student.quiet import quieten_transformers
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 
 @dataclass(frozen=True)
 class FourBitProof:
@@ -86,9 +89,6 @@ def prove_four_bit(quantised: Any, full: torch.Tensor, probe: list[int]) -> Four
         logit_gap=(logits_of(quantised, probe) - full).abs().max().item(),
     )
 
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 RECIPE_FILE = "recipe.json"
 LONGEST_CONTEXT = 4096

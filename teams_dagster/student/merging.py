@@ -9,8 +9,6 @@ import os
 import shutil
 from pathlib import Path
 
-from teams_dagster.student.loading import RECIPE_FILE, Recipe, load_adapter
-
 TOKEN = "HF_TOKEN"
 
 
@@ -49,6 +47,8 @@ def merge_adapter(base: str | Path, adapter: Path, folder: Path) -> None:
     Raises FileExistsError when `folder` holds something, ValueError when the base renders prompts otherwise than at
     training.
     """
+    from teams_dagster.student.loading import RECIPE_FILE, Recipe, load_adapter
+
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} holds something already: name another folder, or empty it")
     recipe = Recipe.load(adapter)

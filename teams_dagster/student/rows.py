@@ -18,6 +18,9 @@ from teams_dagster.core.rng import generator
 from teams_dagster.dataset.sample import Example
 from teams_dagster.student.chat import MASKED, ExampleTooLong, encode_example
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 WINDOW = 50
 """Updates among which examples of like length are brought together."""
 
@@ -53,9 +56,6 @@ class LengthGrouped(Sampler[int]):
             for update in [*first, *(rest[k] for k in order), last]:
                 yield from update
 
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 AT_ONCE = 1_000
 """Examples that are Python objects at one time."""

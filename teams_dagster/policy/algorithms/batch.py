@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    import torch
+
 
 class Who(StrEnum):
     """One of the two that can act."""
@@ -33,10 +36,6 @@ class RollIn:
     def who(self, step: int) -> Who:
         """Who acts at `step`."""
         return self.first if step < self.switch else self.then
-
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)

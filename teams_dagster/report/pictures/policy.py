@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from teams_dagster.policy.comparison.scores import Score
+    from teams_dagster.policy.curve import IterationRecord
 
 
 DIFFERENCES = ("accepted_per_query", "accepted_per_episode")
@@ -143,12 +144,6 @@ def _references(found: Mapping[str, Score], metric: str) -> dict[str, float]:
     if metric.endswith("_over_uniform"):
         return {**places, UNIFORM: 1.0}
     return places
-
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from teams_dagster.policy.curve import IterationRecord
 
 
 def learning_curve(curve: Sequence[IterationRecord]) -> bytes:
