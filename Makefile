@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 	echo "set up in $$(( $$(date +%s) - began )) s"
 	@touch $@
 
-tools: $(TOOLS)  # and what tests, lints, measures and documents it
+tools: $(TOOLS)  ## and what tests, lints, measures and documents it
 
 $(TOOLS): $(READY)
 	@began=$$(date +%s); set -e; \

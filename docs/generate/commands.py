@@ -16,7 +16,7 @@ INTRODUCTION = """# Commands
 ## make
 
 {targets}
-`make setup` puts everything into `.venv`. The commands below are `.venv/bin/teams ...`, or `teams ...` once
+`make setup` puts what runs into `.venv`. The commands below are `.venv/bin/teams ...`, or `teams ...` once
 `. .venv/bin/activate` was typed.
 """
 
