@@ -19,6 +19,7 @@ from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated, Feat
 from teams_dagster.policy.encoder import EmbeddingUnavailable
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.accounting import LineageFacts
+from teams_dagster.store.facts.dataset import GenerationFacts, ResponseFacts
 from teams_dagster.store.integrity import Verification
 
 
@@ -40,7 +41,7 @@ async def replay_generation(
         progress: Called with a line for people, now and then.
     """
     manifest = read_manifest(generated)
-    rows = generated.facts["transitions"] + responses.facts["samples"]
+    rows = generated.read_facts(GenerationFacts).transitions + responses.read_facts(ResponseFacts).samples
     if dict(manifest.prompt_versions) != prompt_versions():
         into.skip("made with prompts that have changed since", rows)
         return
@@ -82,7 +83,7 @@ def _actor(checkpoint: Checkpoint, generated: Artefact, into: Verification) -> A
         reason = "probabilities of a policy that reads features of another version"
     except EmbeddingUnavailable:
         reason = "probabilities of a policy whose embedding model is not here"
-    into.skip(reason, generated.facts["transitions"])
+    into.skip(reason, generated.read_facts(GenerationFacts).transitions)
     return StoredDecisions(_rows(generated, "transitions"))
 
 
