@@ -9,12 +9,12 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pytest
-from assets.comparison.asset import policy_comparison
-from assets.generation import generated_instructions
-from assets.responses import expert_responses
 
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
 from assets.partitions import GENERATIONS
-from assets.policy import trained_policy
+from assets.policy.policy_comparison import policy_comparison
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from tests.support.commands import ROOT
 from tests.support.project import Project

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +23,7 @@ from teams_dagster.report.pictures.canvas import (
     operation_colour,
 )
 from tests.report.example_report import EXAMPLE, HOSTILE, Point, cost, evaluation_score, iteration, policy_score
+from tests.support.commands import ROOT
 
 NAN = float("nan")
 
@@ -175,8 +177,12 @@ def test_a_name_is_short_drawable_and_no_formula() -> None:
 
 
 def test_pyplot_is_never_touched() -> None:
-    FULL["costs"]()
-    assert "matplotlib.pyplot" not in sys.modules
+    code = (
+        "import sys; from tests.report.test_pictures import FULL\n"
+        "FULL['costs'](); print('matplotlib.pyplot' in sys.modules)"
+    )
+    drawn = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert drawn.stdout.strip() == "False"
 
 
 def test_no_two_operations_have_one_colour_however_many_there_are() -> None:

@@ -26,7 +26,7 @@ WEIGHTS = f"{MODEL}/adapter_model.safetensors"
 PARENT = f"""
 import os, subprocess, sys
 from pathlib import Path
-from teams_dagster.student.request import TrainingRequest
+from teams_dagster.student.adapter_config import TrainingRequest
 path = Path(sys.argv[1])
 TrainingRequest.load(path).model_copy(update={{"parent": os.getpid()}}).save()
 subprocess.run([sys.executable, "-m", "{MODULE}", str(path)])

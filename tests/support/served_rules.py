@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from resources.language_models.offline import expert, judge, reviewer, rewriter
+from resources.language_models.offline import expert, judge, reviewer
+from resources.language_models.offline.model import rewrite
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.instructions.prompts import prompt
@@ -28,7 +29,7 @@ def answer(body: dict[str, Any]) -> str:
         if prompt(operation.value).source.startswith(system[:200]):
             found = _BETWEEN_TAGS.search(user)
             assert found is not None, user
-            return rewriter.rewrite(operation, Instruction(found[1], found[2] or ""), replica)
+            return rewrite(operation, Instruction(found[1], found[2] or ""), replica)
     if reviewed := _REVIEWED.search(user):
         return reviewer.verdict(_with_input(reviewed[1]), _with_input(reviewed[2]))
     if judged := _JUDGED.search(user):

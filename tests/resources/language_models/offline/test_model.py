@@ -70,7 +70,7 @@ def test_its_identity_carries_the_hash_of_its_rules() -> None:
 
 def test_the_rules_are_the_sources_and_the_data() -> None:
     names = {entry.name for entry in package_files()}
-    assert {"reviewer.py", "rewriter.py", "expert.py", "clauses.toml", "domains.toml", "answers.toml"} <= names
+    assert {"reviewer.py", "rules.py", "expert.py", "clauses.toml", "domains.toml", "answers.toml"} <= names
 
 
 @pytest.mark.parametrize("purpose", [Purpose.REWRITE, Purpose.REVIEW, Purpose.JUDGE])
