@@ -19,6 +19,7 @@ from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Answer, ErrorKind, Outcome, QuestionFailed, Role
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm import engine as engine_module
 from teams_dagster.llm.endpoint import made_ready
 from teams_dagster.llm.engine import CallContext, Engine, RoleNotConfigured
 from teams_dagster.pricing.prices import load_prices
@@ -134,6 +135,21 @@ def test_the_same_question_is_paid_once_in_this_process_and_the_next(
         ("run-1", 50, 45),
         ("run-2", 50, 50),
     ]
+
+
+def test_a_question_is_paid_once_however_many_others_came_between(
+    openai_server: OpenAIServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "KEPT_ANSWERS", 2)
+
+    async def in_turn(engine: Engine) -> list[tuple[str, bool]]:
+        asked = [(text, await engine.ask(question(text), transition_id=f"t-{i}")) for i, text in enumerate("abbcdac")]
+        return [(text, answer.reused) for text, answer in asked]
+
+    reused = run(openai_server, ledger, in_turn)
+    assert "".join(text for text, again in reused if not again) == "abcd"
+    assert openai_server.count == 4
+    assert rows(ledger, "select count(*), sum(reused) from uses") == [(7, 3)]
 
 
 def test_another_replica_is_another_question(openai_server: OpenAIServer, ledger: Ledger) -> None:
