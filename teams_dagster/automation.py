@@ -80,9 +80,9 @@ demo = dg.define_asset_job(
     "demo",
     selection=_WHOLE_GRAPH,
     executor_def=dg.multiprocess_executor.configured(
-        {"max_concurrent": 3, "start_method": {"forkserver": {"preload_modules": IMPORTED_ONCE}}}
+        {"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": IMPORTED_ONCE}}}
     ),
-    description="The same as `everything`, three steps at a time, for the embedded rules and the embedded student. Run"
+    description="The same as `everything`, two steps at a time, for the embedded rules and the embedded student. Run"
     " `everything` with others: each step keeps a provider's limits a minute, and fills a GPU, as if it were alone.",
 )
 
