@@ -42,6 +42,8 @@ class Materialization:
     """An output on its way: reused, or a draft that is to be filled and finished."""
 
     context: dg.AssetExecutionContext
+    output: Output
+    """What is made, by what it is a function of."""
     draft: Draft | None
     """None where an earlier output is reused."""
     artefact: Artefact | None = None
@@ -102,7 +104,7 @@ def materialization(
         reused = reusable(config, earlier)
         if reused is not None:
             context.log.info(f"unchanged: the output of {reused.manifest['made_at'][:19]} is reused")
-            yield Materialization(context, None, store.select(reused))
+            yield Materialization(context, output, None, store.select(reused))
             return
         if earlier and not config.force:
             unanswered = earlier.read_facts(QueryFacts).unanswered
@@ -115,7 +117,7 @@ def materialization(
             "made_at": datetime.now(UTC).isoformat(timespec="microseconds"),
         }
         with store.writing(output.asset_key, output.name, partition_key, about=about, resume=resume) as draft:
-            made = Materialization(context, draft)
+            made = Materialization(context, output, draft)
             yield made
         made.artefact = store.current(output.asset_key, partition_key)
 
@@ -158,10 +160,10 @@ def reusable(config: AssetConfig, earlier: Artefact | None) -> Artefact | None:
 
 def to_metadata(details: Details) -> dict[str, Any]:
     """Details as Dagster shows them."""
-    return {name: _value(name, detail) for name, detail in details.items()}
+    return {name: _value(detail) for name, detail in details.items()}
 
 
-def _value(name: str, detail: Detail) -> Any:
+def _value(detail: Detail) -> Any:
     match detail:
         case float():
             return round(detail, DIGITS)

@@ -18,8 +18,8 @@ from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import CompletionError, ErrorKind
 from teams_dagster.ledger.batches import Batch, unattended
 from teams_dagster.ledger.database import LedgerError
-from teams_dagster.lineage.details import lineage_details
 from teams_dagster.lineage.trace import trace
+from teams_dagster.lineage.tree import lineage_details
 from teams_dagster.policy.comparison.plan import STUDY
 from teams_dagster.pricing.paid_assets import PAID, UNIFORM_PAID
 from teams_dagster.settings import SettingsError

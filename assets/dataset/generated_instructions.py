@@ -20,7 +20,7 @@ from teams_dagster.dataset.playing import generation_facts, generation_inputs, p
 from teams_dagster.dataset.query_forecast import begun_generation_questions
 from teams_dagster.environment.episodes import OPEN_EPISODES
 from teams_dagster.environment.recording import content_of
-from teams_dagster.llm.engine import CallContext
+from teams_dagster.llm.context import CallContext
 from teams_dagster.report.preview_dataset import generation_preview
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts

@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets.columns import WIN_RATES, table_columns
 from assets.evaluation.config import JudgeConfig
-from assets.materialize import OWNERS, materialization, output_of
+from assets.materialize import OWNERS, materialization
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.failures import NothingAnswered
@@ -20,7 +20,7 @@ from teams_dagster.evaluation.judging_forecast import judging_questions
 from teams_dagster.evaluation.stored import evaluated_models
 from teams_dagster.evaluation.student_answers import ASKED_ALIKE, Answering, earlier_answers
 from teams_dagster.llm import loop
-from teams_dagster.llm.engine import CallContext
+from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.ordered import AHEAD
 from teams_dagster.report.preview_evaluation import win_rate_preview
 from teams_dagster.store.artefact_store import ArtefactStore
@@ -53,7 +53,7 @@ def judged_win_rate(
             asked = {name: getattr(config, name) for name in ASKED_ALIKE}
             answering = Answering(students, held_out, asked, made.folder, context.log.info)
             known = {} if config.force else earlier_answers("judged_win_rate", store, students, dataset, asked)
-            earlier = output_of(context.assets_def, config, inputs).earlier(store)
+            earlier = made.output.earlier(store)
             counts = [len(held_out)] * 3
             expected = judging_questions(config.questions, config.max_new_tokens, counts, held_out, earlier)
             asking = models.asking(where, Role.JUDGE, expected=expected, log=context.log.info)

@@ -12,7 +12,7 @@ from assets.materialize import MODELS_NEXT, OWNERS, materialization
 from assets.models.config import AdapterSettings
 from teams_dagster.dataset.arms import TRAINED_ARM, Arm
 from teams_dagster.dataset.stored import dataset_file
-from teams_dagster.report.preview_models import adapter_preview
+from teams_dagster.report.preview_evaluation import adapter_preview
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
 from teams_dagster.store.tables import write_table

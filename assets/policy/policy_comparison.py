@@ -5,7 +5,7 @@ from dataclasses import asdict
 import dagster as dg
 
 from assets.columns import POLICY_SCORES, table_columns
-from assets.materialize import COMPARED_LAST, OWNERS, materialization, output_of
+from assets.materialize import COMPARED_LAST, OWNERS, materialization
 from assets.policy.config import ComparisonSettings
 from resources.language_models.roles import LanguageModels
 from teams_dagster.environment.recording import PARTS, merge_parts
@@ -54,7 +54,7 @@ def policy_comparison(
         if made.draft is not None:
             begun, where = (made.folder / PARTS).exists(), CallContext(run_id, "policy_comparison")
             training_seeds, held_out = policy_seeds(seeds)
-            earlier = output_of(context.assets_def, config, inputs, settings=settings).earlier(store)
+            earlier = made.output.earlier(store)
             expected = comparison_questions(store, training_seeds, held_out, plan, training, policy, earlier)
             asking = models.asking(where, *roles, expected=expected, log=context.log.info)
             elsewhere = models.elsewhere(where, *training.roles)

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.columns import POLICIES, table_columns
-from assets.materialize import DATASET_FIRST, OWNERS, materialization, output_of
+from assets.materialize import DATASET_FIRST, OWNERS, materialization
 from assets.policy.config import PolicyConfig
 from resources.language_models.roles import LanguageModels
 from teams_dagster.environment.answers_cost import answers_cost
@@ -46,8 +46,7 @@ def trained_policy(
     ) as made:
         if made.draft is not None:
             training_seeds, _ = policy_seeds(seeds)
-            output = output_of(context.assets_def, config, inputs, settings=settings)
-            expected = training_questions(store, training_seeds, training, output)
+            expected = training_questions(store, training_seeds, training, made.output)
             where = CallContext(run_id, "trained_policy")
             checkpoint = loop.run(
                 train_policy(

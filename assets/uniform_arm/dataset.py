@@ -1,18 +1,14 @@
 """The dataset of the uniform arm: nothing of it is in `instruction_dataset`, and nothing of that in it."""
 
-from functools import partial
-
 import dagster as dg
 
+from assets.arms import materialize_dataset
 from assets.columns import UNIFORM_DATASET, dataset_columns
-from assets.materialize import OWNERS, AssetConfig, materialization
+from assets.materialize import OWNERS, AssetConfig
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.dataset.arms import UNIFORM_ARM
-from teams_dagster.dataset.building import build_dataset, dataset_sources
-from teams_dagster.report.preview_dataset import dataset_preview
 from teams_dagster.store.artefact_store import ArtefactStore
-from teams_dagster.store.facts.dataset import DatasetFacts
 
 
 @dg.asset(
@@ -33,12 +29,4 @@ def uniform_dataset(
     ledger: LedgerConnection,
 ) -> dg.MaterializeResult:
     """Read every generation that the arm has."""
-    sources = dataset_sources(store, UNIFORM_ARM, models.settings().evaluation_sets)
-    with materialization(context, store, config=config, inputs=sources.inputs) as made:
-        if made.draft is not None:
-            with ledger.open() as opened:
-                version, facts = build_dataset(
-                    made.folder, context.run.run_id, sources, store, opened, log=context.log.info
-                )
-            made.finish(version, facts)
-    return made.result(DatasetFacts, partial(dataset_preview, store=store, answered=sources.answered))
+    return materialize_dataset(context, config, store, models, ledger, UNIFORM_ARM)

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.columns import UNIFORM_TRANSITIONS, table_columns
-from assets.materialize import OWNERS, AssetConfig, materialization, output_of
+from assets.materialize import OWNERS, AssetConfig, materialization
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.manifests import ROLES, check_as_begun
@@ -11,7 +11,7 @@ from teams_dagster.dataset.playing import generation_facts, play_generation
 from teams_dagster.dataset.uniform import generation_beside, uniform_playing, uniform_questions
 from teams_dagster.environment.episodes import OPEN_EPISODES
 from teams_dagster.environment.recording import content_of
-from teams_dagster.llm.engine import CallContext
+from teams_dagster.llm.context import CallContext
 from teams_dagster.report.preview_dataset import generation_preview
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts
@@ -42,8 +42,7 @@ def uniform_instructions(
         if made.draft is not None:
             check_as_begun(beside.manifest, models.identities(*ROLES))
             where = CallContext(context.run.run_id, "uniform_instructions", partition)
-            output = output_of(context.assets_def, config, inputs, settings={}, partition_key=partition)
-            expected = uniform_questions(store, beside, output.earlier(store))
+            expected = uniform_questions(store, beside, made.output.earlier(store))
             asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)
             width = models.at_once(*ROLES, direct=OPEN_EPISODES)
             play_generation(made.folder, where.run_id, uniform_playing(store, beside), asking, width=width, log=log)

@@ -25,10 +25,9 @@ from teams_dagster.evaluation.uniform_arm import (
     score_row,
     versions_of,
 )
-from teams_dagster.report.preview_evaluation import benchmarks_preview, membership_table
-from teams_dagster.report.preview_uniform_arm import uniform_scores_preview
+from teams_dagster.report.preview_evaluation import benchmarks_preview, membership_table, uniform_scores_preview
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
-from teams_dagster.store.facts.uniform_arm import UniformScoreFacts
+from teams_dagster.store.facts.evaluation import UniformScoreFacts
 from teams_dagster.store.tables import write_table
 from teams_dagster.student.adapter_config import MODEL
 from teams_dagster.student.stored import student_path

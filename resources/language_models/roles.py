@@ -1,7 +1,4 @@
-"""Which model serves which role, and the engine that asks them on the ledger, within budgets.
-
-What one run may spend: run configuration, so that it can be given in the Launchpad.
-"""
+"""Which model serves which role, and the engine that asks them on the ledger, within the budgets of project and run."""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -25,9 +22,9 @@ from teams_dagster.llm.batches import MAX_REQUESTS, BatchEndpoint
 from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace, BatchRefused
 from teams_dagster.llm.budget_gate import PriceUnknown
 from teams_dagster.llm.circuit import EndpointBroken
-from teams_dagster.llm.context import Tallies
+from teams_dagster.llm.context import CallContext, Tallies
 from teams_dagster.llm.endpoint import Pace
-from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.engine import Engine
 from teams_dagster.pricing.forecast import Expected, estimate
 from teams_dagster.pricing.prices import PriceTable, load_prices
 from teams_dagster.settings import RoleSettings, Settings, load_settings

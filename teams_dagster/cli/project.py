@@ -1,8 +1,7 @@
-"""What several commands need: the settings, Dagster's home, the run configuration.
+"""What several commands need: the settings, Dagster's home, run configuration, runs of this process, safe printing.
 
-What commands print: nothing in it controls the terminal, whatever data, files or providers put into it.
-
-Runs in a command's own process: how they are known, and closed when their process is gone.
+A run of a command ends with its process, and is closed when that is gone. Nothing that is printed controls the
+terminal, whatever data, files or providers put into it.
 """
 
 import os

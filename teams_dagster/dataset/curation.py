@@ -5,7 +5,7 @@ words in a row with an evaluation text; its instruction equals an earlier one bu
 instruction is a near duplicate of an earlier one that was kept. "Earlier" is the canonical order (partition, seed,
 episode, step), whatever order the samples come in, so that a new generation never drops a sample of an old one.
 
-Signatures of a generation's samples, kept beside its answers.
+Near duplicates are found by signatures, which are kept beside a generation's answers: a sample's is made once.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The dataset as files that other tools read, in each of the formats; the same bytes for the same rows.
+"""The dataset as a folder that can be published: its rows in each format, and what describes exactly these files.
 
-A dataset as a folder that can be published: its files, and what describes exactly these.
+The same rows give the same bytes.
 """
 
 from __future__ import annotations

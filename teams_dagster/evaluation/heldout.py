@@ -1,6 +1,6 @@
 """Held-out loss: what a model pays, per response token, for the answers of seeds it never saw.
 
-The unigram model: what is known of a response by how often each token occurs in training responses, and no more.
+Beside it a model that knows nothing but how often each token occurs in training responses (unigram).
 """
 
 from __future__ import annotations

@@ -4,8 +4,6 @@ Rule 1, no information gain, is the reviewer's verdict (`review`). Rule 4, and t
 meaningless texts and for texts that speak to the reviewer, act on rewrites; rules 2 and 3 judge answers and never
 enter a reward.
 
-Texts that speak to the reviewer instead of to an assistant.
-
 A reviewer is a language model: it is told not to follow what stands between the tags, and it may follow it all the
 same. So a text that imitates these tags, orders a verdict or calls off the task is not shown to it: the edit is
 eliminated by name. Seeds are no exception, for the reviewer reads them too. What says the same in other words cannot be

@@ -1,8 +1,7 @@
-"""The questions that the method asks: which prompt, which parameters, which intent.
+"""The requests that the method makes, each with its prompt, parameters and intent; and what their replies say.
 
-Reading a rewrite out of a model's reply.
-
-The guide's question and its answer: which operation next? (RLGF: a black-box model that proposes actions)
+A rewrite is read out of its reply, and so is the operation that a guide names (RLGF: a black-box model that proposes
+actions).
 """
 
 from __future__ import annotations

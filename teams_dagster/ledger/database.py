@@ -1,6 +1,6 @@
 """Opening the ledger database: SQLite in WAL mode on one machine, PostgreSQL when shared.
 
-Bringing a ledger of an earlier schema up to date, in place: what was paid stays usable.
+A ledger of an earlier schema is brought up to date in place: what was paid stays usable.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Room in a budget: a question that does not fit waits for calls under way to settle for less than they reserved.
+"""Reservations: the most that an attempt can cost is reserved before it is sent.
 
-The most that a call can cost, before it is sent.
+A query that does not fit into what is left waits for attempts under way to settle for less than they reserved.
 """
 
 from __future__ import annotations

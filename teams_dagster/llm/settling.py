@@ -1,6 +1,6 @@
-"""Settling an attempt: what came of it, and what it cost, on the ledger; the same for a call and for a batch's line.
+"""Settling an attempt: its outcome and its cost, on the ledger; the same for a single call and for a batch's line.
 
-What a billed completion turned out to be, from what the provider returned and nothing else.
+The outcome is told from what the provider returned and nothing else.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ That is the policy, its critics, the optimisers' moments and the price of the re
 normaliser to keep (features and advantages need none), and every random stream is keyed by the number of the iteration,
 so the number of finished ones is the streams' state. A resumed run continues bit for bit. Reading needs no torch.
 
-Trained policies as artefacts hold them: what one is made from, what is recorded of it, and how it is read.
+An artefact of `trained_policy` holds one, beside what it was made from and what is recorded of it.
 """
 
 from __future__ import annotations

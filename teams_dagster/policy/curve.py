@@ -1,7 +1,4 @@
-"""The learning curve: one record an iteration, and when it says that training is over.
-
-What episodes add up to.
-"""
+"""What a batch of episodes adds up to, and the learning curve: one record an iteration, and when training is over."""
 
 from __future__ import annotations
 

@@ -1,15 +1,14 @@
-"""From a state to the vector that a policy reads, with the ablations that show what of it matters.
+"""From a state to the vector that a policy reads, and a trained policy that acts on it.
+
+Texts are read by hashed words or by a sentence-embedding model. Ablations show what of the vector matters:
 
 - `text_blind`: the text's features are shuffled: every text shows those of another one, drawn by its hash from the
   training seeds. The policy is trained alike, on as many numbers of the same kind, that say nothing about the text.
 - `no_history`: what was tried in the episode is hidden; the text and the step are not.
 
-A trained policy that acts: NumPy only, one state at a time, so that generation needs no torch.
-
-One state at a time because a matrix product over a batch differs from one over a single row in the last bit, and an
-operation that sits on the border of a draw would flip with the batch it happened to be in.
-
-What a text is about, by a sentence-embedding model (sentence-transformers).
+Acting takes NumPy alone, so that generation needs no torch, and one state at a time: a matrix product over a batch
+differs from one over a single row in the last bit, and an operation that sits on the border of a draw would flip with
+the batch it happened to be in.
 """
 
 from __future__ import annotations

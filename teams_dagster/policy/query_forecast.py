@@ -46,10 +46,6 @@ LEAST_OF_STATED = 1 / 3
 """Least, of what is stated where nothing was seen."""
 
 
-ASKING = "asking"
-"""The fact that holds what the episodes of an output asked."""
-
-
 @dataclass(frozen=True)
 class Pace:
     """What one episode asks and gains, on average."""

@@ -4,10 +4,8 @@ The table is part of the package: nothing is fetched, ever. A provider is known 
 model's name: a server of your own that serves `gpt-4o-mini` has no published price. Importing the library takes a
 tenth of a second and 20 MiB, so it waits for the first question to an address that is not this machine's.
 
-What tokens cost: one model's prices, as exact decimals.
-
-Providers state dollars per million tokens, to fractions of a nano-dollar per token. A call's sum is rounded once: half
-up to the nano-dollar.
+A model's tariff is kept in exact decimals: providers state dollars per million tokens, to fractions of a nano-dollar
+per token. A call's sum is rounded once: half up to the nano-dollar.
 """
 
 from __future__ import annotations

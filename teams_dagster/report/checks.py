@@ -1,7 +1,4 @@
-"""What asset checks found: plain values in, a table or JSON out.
-
-Asset checks as JUnit XML, which every CI system reads.
-"""
+"""What asset checks found: plain values in, a table, JSON or JUnit XML (which every CI system reads) out."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Cells of the paper's table.
-
-The queries of this project against those of Evol-Instruct (WizardLM) and of the TeaMs-RL paper.
+"""This project beside the papers: cells of the table, and queries against Evol-Instruct (WizardLM) and TeaMs-RL.
 
 The paper claims 5.73% of WizardLM's queries (arXiv 2403.08694, abstract) and 17,878 pairs. The counts behind the share
 are derived here, not quoted: 2 x 17,878 = 35,756 queries, one to rewrite and one to answer, of 52,000 seeds x 4 rounds

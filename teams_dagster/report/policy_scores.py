@@ -1,7 +1,4 @@
-"""What a comparison of policies found, as tables and sentences. Whatever was not measured is left out.
-
-The policy's section of the page: what it shows besides its pictures, worked out from the values.
-"""
+"""What a comparison of policies found: tables, sentences, the page's section. What was not measured is left out."""
 
 from __future__ import annotations
 

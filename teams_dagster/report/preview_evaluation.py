@@ -1,4 +1,4 @@
-"""What is worth looking at in the files of the evaluation: scores, attacks, win rates and the paper's table."""
+"""What is worth looking at in the files of adapters and their evaluation: curves, scores, attacks, win rates."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from teams_dagster.core.metadata import Details, Picture, Table
 from teams_dagster.core.text import interval, number
 from teams_dagster.evaluation.paper import COLUMNS, PaperRow, paper_rows
 from teams_dagster.evaluation.privacy import LOSS, MembershipScore
+from teams_dagster.evaluation.scores import AGAINST_LORA, Score
+from teams_dagster.evaluation.statistics import normal_interval
 from teams_dagster.evaluation.stored import (
     PAPER_TABLE,
     read_benchmarks,
@@ -17,11 +19,43 @@ from teams_dagster.evaluation.stored import (
     read_privacy,
     read_win_rates,
 )
+from teams_dagster.evaluation.uniform_arm import differences
 from teams_dagster.evaluation.win_rate import WinRate
 from teams_dagster.report.paper import paper_cell
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.evaluation import PaperTableFacts
-from teams_dagster.student.stored import ADAPTERS
+from teams_dagster.student.adapter_config import MODEL
+from teams_dagster.student.stored import ADAPTERS, read_curve
+
+_COLUMNS = ("model", "task", "metric", "value", "95% interval", "seeds")
+
+
+def uniform_scores_preview(scores: Sequence[Score]) -> Details:
+    """Every score, and apart the paired differences lora_uniform minus lora, which are numbers of their own too."""
+    rows = [(s.model, s.task, s.metric, f"{s.value:.4f}", _interval(s), s.n) for s in scores]
+    return {
+        **{f"{score.task}_{score.metric}": score.value for score in differences(scores)},
+        "differences": Table(_COLUMNS, [row for row in rows if row[2].endswith(AGAINST_LORA)]),
+        "scores": Table(_COLUMNS, rows),
+    }
+
+
+def _interval(score: Score) -> str:
+    low, high = normal_interval(score.value, score.stderr)
+    return "-" if low is None else f"{low:+.4f} to {high:+.4f}"
+
+
+def adapter_preview(artefact: Artefact) -> Details:
+    """The training's curve, and where the adapter and its card are."""
+    from teams_dagster.report.pictures import training_curves
+
+    kind = artefact.manifest["asset_key"].removesuffix("_model")
+    return {
+        "training_curve": Picture(training_curves({kind: read_curve(artefact)}), f"Training of the {kind} adapter"),
+        "adapter": artefact.folder / MODEL,
+        "card": artefact.folder / MODEL / "README.md",
+    }
+
 
 PLOTTED = ("heldout_loss", "choice_accuracy", "choice_accuracy_calibrated")
 """Metrics whose values Dagster plots over time."""

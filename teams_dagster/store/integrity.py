@@ -3,7 +3,7 @@
 Heads of the chain that were recorded elsewhere must still be in it. Who rewrites the data, the chain and the record
 together is not found: keep a head where they cannot reach it.
 
-What a verification found: rows that agree, the first and further differences, and what could not be verified.
+A verification counts the rows that agree, names differences, and says what could not be verified.
 """
 
 from __future__ import annotations

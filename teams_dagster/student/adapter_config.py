@@ -1,6 +1,6 @@
-"""How a student is trained: settings only, so that reading them imports no torch.
+"""How a student is trained, and the file that asks a script to do so: settings and paths only.
 
-What a training script is asked to do, as a file: settings and paths only, so that reading it imports no torch.
+Reading them imports no torch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Students answer held-out instructions, as they were trained to: the same prompt, greedy, to the end token.
-
-A student's answers to instructions: greedy, several at a time.
-"""
+"""Students answer held-out instructions, as they were trained to: the same prompt, greedy, several at a time."""
 
 from __future__ import annotations
 

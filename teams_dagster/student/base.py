@@ -1,6 +1,6 @@
 """The embedded student before training: a tiny Llama, pre-trained on the spot on the texts the product ships.
 
-The embedded student's tokenizer: a small byte-level BPE, so that any text can be encoded.
+Its tokenizer is a small byte-level BPE, so that any text can be encoded.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Loading a student: the base (embedded, a folder or a hub id), in float or in 4 bits, with or without an adapter.
 
-NF4, the 4-bit base of QLoRA (Dettmers et al. 2023, arXiv 2305.14314), and the proof that a base is in it.
+Four bits are NF4, the base of QLoRA (Dettmers et al. 2023, arXiv 2305.14314), with the proof that a base is in it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A model that stands alone: an adapter added into its base's weights, or a fine-tuned one as it is.
-
-Sending a model's folder to the Hugging Face Hub, when somebody asks for it.
-"""
+"""A model that stands alone (an adapter added into its base, or a fine-tuned one as it is), and its way to the hub."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Examples as the tokens a training reads, in Arrow: four bytes a token, however many examples there are.
+"""Examples as the tokens a training reads, in Arrow, four bytes a token; and the order in which it meets them.
 
-The order in which a training meets its examples: a function of seed and epoch, whatever ran before.
+The order is a function of seed and epoch, whatever ran before.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
@@ -16,6 +17,8 @@ LOGITS_IN_MEMORY = 2**27
 BATCH_TOKENS = 4096
 REPORTS = 4
 """How often progress is told while a list is scored."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,23 +38,34 @@ class ResponseScore:
 def score_encoded(
     student: Student, examples: Sequence[Encoded], *, progress: Callable[[str], None] = lambda _: None
 ) -> list[ResponseScore]:
-    """One score per example, in the order given.
+    """One score per example, in the order given."""
+    totals = by_batches(student, examples, _log_probabilities, told="scored", progress=progress)
+    return [ResponseScore(total, example.response_tokens) for total, example in zip(totals, examples, strict=True)]
 
-    Examples of like length share a batch, padded on the right: under a causal mask this changes a score by no more
-    than float noise.
+
+def by_batches(
+    student: Student,
+    examples: Sequence[Encoded],
+    compute: Callable[[Student, Sequence[Encoded]], Sequence[T]],
+    *,
+    told: str,
+    progress: Callable[[str], None],
+) -> list[T]:
+    """What `compute` finds for each example of a batch, for all of `examples`, in the order given.
+
+    Examples of like length share a batch, padded on the right: under a causal mask this changes what is found by no
+    more than float noise. `told` is the verb of the progress.
     """
-    scores: list[ResponseScore | None] = [None] * len(examples)
+    found: dict[int, T] = {}
     vocabulary = student.model.config.get_text_config().vocab_size
-    done, report_every = 0, max(1, -(-len(examples) // REPORTS))
+    report_every = max(1, -(-len(examples) // REPORTS))
     for batch in _batches(examples, min(BATCH_TOKENS, max(1, LOGITS_IN_MEMORY // vocabulary))):
+        reported = len(found) // report_every
         with threads_for(student.model):
-            sums = _log_probabilities(student, [examples[i] for i in batch])
-        for index, total in zip(batch, sums, strict=True):
-            scores[index] = ResponseScore(total, examples[index].response_tokens)
-        reported, done = done // report_every, done + len(batch)
-        if done // report_every > reported or done == len(examples):
-            progress(f"scored {done} of {len(examples)} responses")
-    return [score for score in scores if score is not None]
+            found.update(zip(batch, compute(student, [examples[i] for i in batch]), strict=True))
+        if len(found) // report_every > reported or len(found) == len(examples):
+            progress(f"{told} {len(found)} of {len(examples)} responses")
+    return [found[index] for index in range(len(examples))]
 
 
 def _batches(examples: Sequence[Encoded], tokens: int) -> Iterator[list[int]]:
@@ -67,14 +81,22 @@ def _batches(examples: Sequence[Encoded], tokens: int) -> Iterator[list[int]]:
 @torch.inference_mode()
 def _log_probabilities(student: Student, batch: Sequence[Encoded]) -> list[float]:
     """Sums of log-probabilities over each example's labelled tokens."""
+    logits, tokens, sizes = response_logits(student, batch)
+    losses = torch.nn.functional.cross_entropy(logits.float(), tokens, reduction="none")
+    return [-float(own.double().sum()) for own in losses.split(sizes)]
+
+
+def response_logits(student: Student, batch: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
+    """What a student expects at each labelled token of a batch, the examples one after another.
+
+    Returns:
+        The logits, (tokens, vocabulary); the tokens, (tokens,); and how many of them each example has.
+    """
     width = max(len(example.input_ids) for example in batch)
-    pad = student.tokenizer.pad_token_id
-    ids = torch.tensor([[*e.input_ids, *[pad] * (width - len(e.input_ids))] for e in batch])
-    labels = torch.tensor([[*e.labels, *[MASKED] * (width - len(e.labels))] for e in batch])
-    mask = torch.tensor([[1] * len(e.input_ids) + [0] * (width - len(e.input_ids)) for e in batch])
-    place = student.model.device
-    logits = student.model(input_ids=ids.to(place), attention_mask=mask.to(place), use_cache=False).logits
-    labels = labels[:, 1:].to(place)
+    pad, place = student.tokenizer.pad_token_id, student.model.device
+    ids = torch.tensor([[*e.input_ids, *[pad] * (width - len(e.input_ids))] for e in batch], device=place)
+    labels = torch.tensor([[*e.labels, *[MASKED] * (width - len(e.labels))] for e in batch], device=place)[:, 1:]
+    mask = torch.tensor([[1] * len(e.input_ids) + [0] * (width - len(e.input_ids)) for e in batch], device=place)
+    logits = student.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
     shown = labels != MASKED
-    losses = torch.nn.functional.cross_entropy(logits[:, :-1][shown].float(), labels[shown], reduction="none")
-    return [-float(own.double().sum()) for own in losses.split(shown.sum(dim=1).tolist())]
+    return logits[shown], labels[shown], shown.sum(dim=1).tolist()

@@ -14,7 +14,6 @@ from teams_dagster.core.protocol import ModelIdentity, Purpose, Role
 from teams_dagster.environment.state import HORIZON
 from teams_dagster.instructions.requests import respond_question
 from teams_dagster.policy.query_forecast import (
-    ASKING,
     UNTRAINED,
     Pace,
     answering_later,
@@ -88,20 +87,20 @@ def test_a_policys_last_iteration_tells_its_pace(tmp_path: Path):
 def test_an_output_without_a_record_has_no_pace(tmp_path: Path):
     assert Pace.of(made(tmp_path)) is None
     nothing = dict.fromkeys(("episodes", "rewrites", "reviews", "new_rewrites", "new_reviews", "accepted"), 0)
-    assert Pace.of(made(tmp_path, **{ASKING: nothing})) is None
+    assert Pace.of(made(tmp_path, asking=nothing)) is None
 
 
 def test_what_the_steps_record_is_what_they_did(project: Project):
     assert project.make(policy_comparison, policy_comparison={})
     assert project.make(generated_instructions, week=WEEK)
     compared = project.store.current("policy_comparison").facts
-    assert compared[ASKING]["episodes"] >= compared["seeds"]
+    assert compared["asking"]["episodes"] >= compared["seeds"]
     generated = project.store.current("generated_instructions", WEEK).facts
-    asked = generated[ASKING]
+    asked = generated["asking"]
     assert asked["rewrites"] + asked["reviews"] == generated["questions"]
     assert (asked["episodes"], asked["accepted"]) == (12, generated["accepted"])
     for facts in (compared, generated):
         outcomes = facts["outcomes"]
         for purpose in ("rewrite", "review"):
-            assert outcomes[purpose]["asked"] == facts[ASKING][f"{purpose}s"]
-            assert 0 < facts[ASKING][f"new_{purpose}s"] <= facts[ASKING][f"{purpose}s"]
+            assert outcomes[purpose]["asked"] == facts["asking"][f"{purpose}s"]
+            assert 0 < facts["asking"][f"new_{purpose}s"] <= facts["asking"][f"{purpose}s"]

@@ -24,7 +24,8 @@ from teams_dagster.instructions.elimination import Rule
 from teams_dagster.instructions.novelty import Pool
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.context import CallContext
+from teams_dagster.llm.engine import Engine
 from teams_dagster.pricing.prices import load_prices
 from tests.support import served_rules
 from tests.support.openai_server import Fault, OpenAIServer

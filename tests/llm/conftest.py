@@ -1,12 +1,14 @@
-"""Ledgers on both databases."""
+"""Ledgers, on one database or on both, and a price list."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from teams_dagster.ledger.database import sqlite_url
+from teams_dagster.ledger.writer import Ledger
 from tests.support import postgres
 
 POSTGRES = pytest.param(
@@ -26,3 +28,27 @@ def new_ledger(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         return
     with postgres.cluster() as address:
         yield lambda: postgres.new_database(address)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(sqlite_url(tmp_path / "ledger.sqlite")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def prices(tmp_path: Path) -> Path:
+    """A price list with one model: 100 dollars a million tokens of the prompt, 1,000 of the answer, batches at half."""
+    path = tmp_path / "prices.toml"
+    path.write_text(
+        """
+[[price]]
+provider = "openai"
+base_url = "*"
+model = "m"
+input = 100
+output = 1000
+batch_share = 0.5
+"""
+    )
+    return path

@@ -22,21 +22,12 @@ from teams_dagster.ledger.database import LedgerError, sqlite_url
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import split
 from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace, BatchRefused
-from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.context import CallContext
+from teams_dagster.llm.engine import Engine
 from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_batches import BatchFault, OpenAIBatchServer
 from tests.support.openai_server import Fault, Reply
 from tests.support.questions import question
-
-PRICED = """
-[[price]]
-provider = "openai"
-base_url = "*"
-model = "m"
-input = 100
-output = 1000
-batch_share = 0.5
-"""
 
 TEXTS = [f"question {i}" for i in range(12)]
 
@@ -48,19 +39,6 @@ NOT_WAITING = BatchPace(wait_s=0, poll_s=0.02)
 def server() -> Iterator[OpenAIBatchServer]:
     with OpenAIBatchServer(lambda body: Reply("fine", prompt_tokens=20, completion_tokens=10)) as served:
         yield served
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(sqlite_url(tmp_path / "ledger.sqlite")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def prices(tmp_path: Path) -> Path:
-    path = tmp_path / "prices.toml"
-    path.write_text(PRICED)
-    return path
 
 
 @pytest.fixture(autouse=True)

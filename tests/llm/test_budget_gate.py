@@ -10,7 +10,8 @@ from teams_dagster.core.protocol import Answer, Role, Sampling
 from teams_dagster.ledger.budgets import Budget, BudgetExhausted, Budgets
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.context import CallContext
+from teams_dagster.llm.engine import Engine
 from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_server import OpenAIServer
 from tests.support.questions import question

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,14 @@ from teams_dagster.core.protocol import Answer, ErrorKind, Outcome, QuestionFail
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm import engine as engine_module
+from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.endpoint import made_ready
-from teams_dagster.llm.engine import CallContext, Engine, RoleNotConfigured
+from teams_dagster.llm.engine import Engine, RoleNotConfigured
 from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_server import Fault, OpenAIServer, Reply
 from tests.support.questions import question, rewrite
 
 RUN = CallContext("run-1", "expert_responses", "2026-11-16")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(sqlite_url(tmp_path / "ledger.sqlite")) as opened:
-        yield opened
 
 
 def run(
@@ -310,7 +305,8 @@ KILLED = """
 import asyncio, sys
 from resources.language_models.openai_compatible import OpenAICompatibleModel
 from teams_dagster.llm.endpoint import made_ready
-from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.context import CallContext
+from teams_dagster.llm.engine import Engine
 from teams_dagster.core.protocol import Role
 from teams_dagster.pricing.prices import load_prices
 from teams_dagster.ledger.writer import Ledger

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,35 +21,14 @@ from teams_dagster.ledger.owners import batch_owner
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.budget_gate import PriceUnknown
 from teams_dagster.llm.circuit import EndpointBroken
+from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.endpoint import Pace
-from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.keys import request_key
 from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
 from tests.support.questions import question
 from tests.support.rounds import until
-
-PRICED = """
-[[price]]
-provider = "openai"
-base_url = "*"
-model = "m"
-input = 100
-output = 1000
-"""
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(sqlite_url(tmp_path / "ledger.sqlite")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def prices(tmp_path: Path) -> Path:
-    path = tmp_path / "prices.toml"
-    path.write_text(PRICED)
-    return path
 
 
 async def ask_all(

@@ -14,21 +14,12 @@ from resources.language_models.openai_compatible import OpenAICompatibleModel
 from teams_dagster.core.protocol import Answer, Outcome, Role
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batching import BatchPace
-from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.context import CallContext
+from teams_dagster.llm.engine import Engine
 from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_batches import OpenAIBatchServer
 from tests.support.openai_server import Fault, Reply
 from tests.support.questions import question
-
-PRICED = """
-[[price]]
-provider = "openai"
-base_url = "*"
-model = "m"
-input = 100
-output = 1000
-batch_share = 0.5
-"""
 
 WAYS = ["directly", "through a batch"]
 UNSTORABLE = [pytest.param("\x00", id="NUL"), pytest.param("\ud800", id="lone surrogate")]
@@ -45,13 +36,6 @@ def server() -> Iterator[OpenAIBatchServer]:
     with OpenAIBatchServer() as served:
         served.ends_after_polls = 1
         yield served
-
-
-@pytest.fixture
-def prices(tmp_path: Path) -> Path:
-    path = tmp_path / "prices.toml"
-    path.write_text(PRICED)
-    return path
 
 
 @pytest.fixture(autouse=True)

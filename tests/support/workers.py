@@ -23,7 +23,8 @@ from resources.language_models.openai_compatible import OpenAICompatibleModel
 from teams_dagster.core.protocol import Role, Sampling
 from teams_dagster.ledger.budgets import Budget, Budgets
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.context import CallContext
+from teams_dagster.llm.engine import Engine
 from teams_dagster.pricing.prices import load_prices
 from teams_dagster.store.read_model import refresh
 from tests.support.questions import question

@@ -24,7 +24,8 @@ from teams_dagster.ledger.costs import total_cost
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm import loop
-from teams_dagster.llm.engine import CallContext, Engine
+from teams_dagster.llm.context import CallContext
+from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.ordered import AHEAD, in_order
 from teams_dagster.pricing.prices import load_prices
 

@@ -2,9 +2,8 @@
 
 An answer uses the instruction's own topic words in sentences of `data/answers.toml`, so its vocabulary is bounded
 apart from copied words. It honours what it can of the requirements: bullets, numbers of items, word limits, steps,
-and the aspects a text asks for. What it cannot know it refuses with an apology.
-
-Short programs for common requests; a plan for the others.
+and the aspects a text asks for. What it cannot know it refuses with an apology. Common requests for code get a
+short program, others a plan.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The offline model: every purpose served by rule from a request's intent, in process, at price 0.
-
-The operations, performed on the text by rule.
-"""
+"""The offline model: every purpose served by rule from a request's intent, in process, at price 0."""
 
 from __future__ import annotations
 

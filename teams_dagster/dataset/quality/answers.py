@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.dataset.quality.tables import scratch
+from teams_dagster.dataset.quality.scratch import scratch
 from teams_dagster.instructions.elimination import answer_leaks_prompt_words, eliminate_answer, leaks_prompt_words
 from teams_dagster.instructions.ngrams import words
 

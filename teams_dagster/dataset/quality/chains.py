@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from teams_dagster.dataset.quality.tables import scratch
+from teams_dagster.dataset.quality.scratch import scratch
 
 IDS_AT_ONCE = 10_000
 

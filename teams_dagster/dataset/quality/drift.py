@@ -1,11 +1,10 @@
 """Whether the latest generation differs from the earlier ones by more than chance, and by enough to matter.
 
-The unit is the seed: samples of one seed are rewrites of one another. Of the earlier generations each seed has one row,
-its mean, so that a seed that was used every week counts once. Chance is measured by permutation: the rows of both sides
-are dealt out again, many times, and a difference is real when next to none of these is as large. With few seeds chance
-alone makes large ones, so the test is as careful as the data is small; no shape is assumed.
-
-What the seeds of a generation brought, summed by seed: all that a comparison of generations needs.
+The unit is the seed: samples of one seed are rewrites of one another. Of the earlier generations each seed has one
+row, its mean, so that a seed that was used every week counts once. Chance is measured by permutation: the rows of
+both sides are dealt out again, many times, and a difference is real when next to none of these is as large. With few
+seeds chance alone makes large ones, so the test is as careful as the data is small; no shape is assumed. All that is
+read of a generation are sums by seed.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import numpy as np
 
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.rng import generator
-from teams_dagster.dataset.quality.tables import scratch
+from teams_dagster.dataset.quality.scratch import scratch
 
 SEED = "seed_id"
 

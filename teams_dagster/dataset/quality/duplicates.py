@@ -1,7 +1,4 @@
-"""Whether a dataset repeats itself, and how much of each generation repeats what was there already.
-
-Which stored texts share words in a row with the texts that models are scored on.
-"""
+"""Whether a dataset repeats itself, its earlier generations, or the texts that models are scored on."""
 
 from __future__ import annotations
 

@@ -1,13 +1,8 @@
-"""Whether a stored file is what its table says: columns, types, required values, ids.
-
-A DuckDB that reads Parquet files in bounded memory and leaves nothing behind.
-"""
+"""Whether a stored file is what its table says: columns, types, required values, ids."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -15,30 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from teams_dagster.core.hashing import ID_LENGTH
+from teams_dagster.dataset.quality.scratch import scratch
 from teams_dagster.store.tables import Table
-
-MEMORY_LIMIT = "512MB"
-"""What does not fit waits in a temporary folder."""
-
-
-THREADS = 2
-"""A check runs beside other work: it does not take the machine."""
-
-
-@contextmanager
-def scratch() -> Iterator[duckdb.DuckDBPyConnection]:
-    """An empty database in memory, closed when the block ends."""
-    with tempfile.TemporaryDirectory(prefix="teams-checks-") as folder:
-        config = {
-            "memory_limit": MEMORY_LIMIT,
-            "temp_directory": folder,
-            "threads": THREADS,
-            "preserve_insertion_order": False,
-        }
-        with duckdb.connect(":memory:", config=config) as connection:
-            connection.execute("set enable_progress_bar = false")  # it would write to the step's output
-            yield connection
-
 
 FOREIGN_IDS = frozenset({"run_id", "model_version", "base_version"})
 """Columns named like ids that this product does not make: Dagster's runs, and commits of models from the Hub."""

@@ -1,7 +1,4 @@
-"""A loaded student as the harness asks it.
-
-Keeps the harness off the terminal and off the network for anything but task data.
-"""
+"""A loaded student as the harness asks it, and the harness kept off the terminal and off the network."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """The privacy audit: three attacks on the base and each adapter, over the same matched examples.
 
-Members and non-members that differ in nothing but membership, as far as can be seen: same step, like length.
-
-What an attack looks at: how a student takes the tokens of a response it is shown.
+Members and non-members are matched by step and length, so that they differ in nothing but membership, as far as can
+be seen. An attack looks at how a student takes the tokens of a response that it is shown.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import gc
 import math
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,17 +19,13 @@ import torch
 from teams_dagster.core.rng import generator
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.privacy import LOSS, MIN_K, REFERENCE, MembershipScore, membership_scores
-from teams_dagster.student.chat import MASKED, Encoded, encode_example
+from teams_dagster.student.chat import Encoded, encode_example
 from teams_dagster.student.lengths import Lengths, lengths_for
 from teams_dagster.student.loading import Student, load_adapter, load_student
-from teams_dagster.student.scoring import BATCH_TOKENS, LOGITS_IN_MEMORY
-from teams_dagster.student.threads import threads_for
+from teams_dagster.student.scoring import by_batches, response_logits
 
 LOWEST_SHARE = 0.2
 """The k of Min-K%++: the share of a response's tokens, the least expected ones, that it averages."""
-
-
-REPORTS = 4
 
 
 @dataclass(frozen=True)
@@ -47,41 +42,13 @@ def response_signals(
     student: Student, examples: Sequence[Encoded], *, progress: Callable[[str], None] = lambda _: None
 ) -> list[Signals]:
     """The signals of each example's response, its end token included, in the order given."""
-    vocabulary = student.model.config.get_text_config().vocab_size
-    signals: list[Signals | None] = [None] * len(examples)
-    done, report_every = 0, max(1, math.ceil(len(examples) / REPORTS))
-    for batch in _batches(examples, min(BATCH_TOKENS, max(1, LOGITS_IN_MEMORY // vocabulary))):
-        with threads_for(student.model):
-            found = _signals(student, [examples[i] for i in batch])
-        for index, signal in zip(batch, found, strict=True):
-            signals[index] = signal
-        before, done = done, done + len(batch)
-        if done // report_every > before // report_every or done == len(examples):
-            progress(f"took {done} of {len(examples)} responses")
-    return [signal for signal in signals if signal is not None]
-
-
-def _batches(examples: Sequence[Encoded], tokens: int) -> Iterator[list[int]]:
-    """Indices, longest first, at most `tokens` padded tokens a batch (one example at least)."""
-    order = sorted(range(len(examples)), key=lambda i: (-len(examples[i].input_ids), i))
-    start = 0
-    while start < len(order):
-        size = max(1, tokens // len(examples[order[start]].input_ids))
-        yield order[start : start + size]
-        start += size
+    return by_batches(student, examples, _signals, told="took", progress=progress)
 
 
 @torch.inference_mode()
 def _signals(student: Student, batch: Sequence[Encoded]) -> list[Signals]:
-    width = max(len(example.input_ids) for example in batch)
-    pad, place = student.tokenizer.pad_token_id, student.model.device
-    ids = torch.tensor([[*e.input_ids, *[pad] * (width - len(e.input_ids))] for e in batch], device=place)
-    labels = torch.tensor([[*e.labels, *[MASKED] * (width - len(e.labels))] for e in batch], device=place)[:, 1:]
-    mask = torch.tensor([[1] * len(e.input_ids) + [0] * (width - len(e.input_ids)) for e in batch], device=place)
-    logits = student.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
-    shown = labels != MASKED
-    given, normalised = token_signals(logits[shown], labels[shown])
-    sizes = shown.sum(dim=1).tolist()
+    logits, tokens, sizes = response_logits(student, batch)
+    given, normalised = token_signals(logits, tokens)
     return [
         Signals(-float(own.double().mean()), -lowest_mean(normal))
         for own, normal in zip(given.split(sizes), normalised.split(sizes), strict=True)

@@ -1,9 +1,8 @@
 """The prompts, as readable template files beside this one.
 
 A template is Markdown with two parts, the system message and the user message, divided by a line of `---`.
-`_name.md` files are parts that templates include; `_operations.md` is no file, but made from the operations.
-
-The prompts as an artefact holds them.
+`_name.md` files are parts that templates include; `_operations.md` is no file, but made from the operations. An
+artefact whose queries used the prompts holds them in table `prompt_templates`.
 """
 
 from __future__ import annotations

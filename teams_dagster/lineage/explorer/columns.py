@@ -1,6 +1,6 @@
 """Rows of the read model as columns of plain numbers and short strings, a block at a time.
 
-Texts and names of the page, each held once and told apart by number.
+Texts and names are held once, and told apart by number.
 """
 
 from __future__ import annotations

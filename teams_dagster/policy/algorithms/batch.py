@@ -1,7 +1,4 @@
-"""What algorithms learn from: episodes side by side, as tensors.
-
-Who acts at which step of an episode.
-"""
+"""What algorithms ask for and learn from: who acts at which step of an episode, and the episodes as tensors."""
 
 from __future__ import annotations
 

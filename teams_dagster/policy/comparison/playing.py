@@ -4,10 +4,8 @@ Episodes are begun while the allowance lasts, and run to their end. Figures per 
 allowance; figures per episode count every episode that was begun. A question counts whether it is paid or reused, and
 so do those that a policy asks in order to choose.
 
-Episodes of a policy until it has asked as many questions as another: no more, and at most one fewer.
-
-A transition's rewrite and review are not divided: where one question is left and the next transition needs two, it
-stays unasked.
+The uniform arm plays until it has asked as many as another policy, no more, and at most one fewer. A transition's
+rewrite and review are not divided: where one question is left and the next transition needs two, it stays unasked.
 """
 
 from __future__ import annotations

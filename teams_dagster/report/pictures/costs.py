@@ -1,7 +1,4 @@
-"""Pictures of the account: who was asked how much, for what, and what it cost.
-
-Pictures over generations and steps: what a kept sample took, how long and how distinct the texts are.
-"""
+"""Pictures of the account (who was asked how much, at what cost), and of what generations and steps brought for it."""
 
 from __future__ import annotations
 

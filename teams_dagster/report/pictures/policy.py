@@ -1,7 +1,4 @@
-"""Pictures of the policy: how it learnt, and what it chooses.
-
-Pictures of policies beside each other: what each scores, and by how much the trained one exceeds each other.
-"""
+"""Pictures of policies: how one learnt, what it chooses, and what it scores beside the others."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -55,20 +55,23 @@ class Facts(BaseModel):
         return shown.name or name, _plain(value)
 
 
+def outcomes_table(outcomes: dict[str, dict[str, Any]]) -> Table:
+    """By purpose: asked, kept, and each cause that occurred."""
+    causes = sorted({cause for counts in outcomes.values() for cause in counts["causes"]})
+    rows = [
+        (purpose, counts["asked"], counts["kept"], *(counts["causes"].get(cause, 0) for cause in causes))
+        for purpose, counts in outcomes.items()
+    ]
+    return Table(("question", "asked", "kept", *causes), rows)
+
+
 class QueryFacts(Facts):
     """Facts of a step that asks language models."""
 
-    unanswered: int = 0
+    unanswered: Annotated[int, Hidden()] = 0
     """Queries that failed for good: an output that has some is made again when asked for."""
-    outcomes: dict[str, dict[str, Any]] = {}
+    outcomes: Annotated[dict[str, dict[str, Any]], Shown(form=outcomes_table)] = {}
     """By purpose, how many queries were `asked` and `kept`, and the `causes` of the others."""
-
-    def _entry(self, name: str, markers: list[Any]) -> tuple[str, Detail] | None:
-        if name == "unanswered":
-            return None
-        if name == "outcomes":
-            return ("outcomes", outcomes_table(self.outcomes)) if self.outcomes else None
-        return super()._entry(name, markers)
 
 
 F = TypeVar("F", bound=Facts)
@@ -87,16 +90,6 @@ def read_facts(folder: Path, facts: dict[str, Any], kind: type[F]) -> F:
         ) from error
 
 
-def outcomes_table(outcomes: dict[str, dict[str, Any]]) -> Table:
-    """By purpose: asked, kept, and each cause that occurred."""
-    causes = sorted({cause for counts in outcomes.values() for cause in counts["causes"]})
-    rows = [
-        (purpose, counts["asked"], counts["kept"], *(counts["causes"].get(cause, 0) for cause in causes))
-        for purpose, counts in outcomes.items()
-    ]
-    return Table(("question", "asked", "kept", *causes), rows)
-
-
 def _plain(value: Any) -> Detail:
     if isinstance(value, bool):
         return str(value)
@@ -105,7 +98,3 @@ def _plain(value: Any) -> Detail:
     if isinstance(value, dict | list | tuple):
         return Json(value)
     return value
-
-
-UNANSWERED = "unanswered"
-"""The fact that counts questions that failed for good: an output that has some is made again when asked for."""

@@ -1,4 +1,4 @@
-"""Facts of the evaluation: scores, attacks, win rates and the paper's table."""
+"""Facts of the evaluation, the uniform arm's scores among them: scores, attacks, win rates and the paper's table."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict
 
 from teams_dagster.store.facts.base import Facts, Hidden, QueryFacts, Shown
+
+
+class UniformScoreFacts(Facts):
+    """Facts of `uniform_scores`."""
+
+    scores: Annotated[int, Hidden()]
+    """Rows of its table `evaluation_scores`."""
 
 
 class ScoresFacts(Facts):

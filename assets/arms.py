@@ -1,0 +1,65 @@
+"""What the assets of both arms do alike: each arm's own module has the definition, and hands over its arm."""
+
+from functools import partial
+
+import dagster as dg
+
+from assets.dataset.config import ResponsesConfig
+from assets.materialize import AssetConfig, materialization
+from resources.language_models.roles import LanguageModels
+from resources.ledger import LedgerConnection
+from teams_dagster.core.protocol import Role
+from teams_dagster.dataset.arms import Arm
+from teams_dagster.dataset.building import build_dataset, dataset_sources
+from teams_dagster.dataset.manifests import ROLES, check_as_begun, read_manifest
+from teams_dagster.dataset.query_forecast import response_questions
+from teams_dagster.dataset.responses import answer_generation, refuse_unanswered, response_facts
+from teams_dagster.dataset.stored import responses_inputs
+from teams_dagster.environment.recording import content_of
+from teams_dagster.llm.engine import CallContext
+from teams_dagster.llm.ordered import AHEAD
+from teams_dagster.report.preview_dataset import dataset_preview, responses_preview
+from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.facts.dataset import DatasetFacts, ResponseFacts
+
+
+def materialize_responses(
+    context: dg.AssetExecutionContext, config: ResponsesConfig, store: ArtefactStore, models: LanguageModels, arm: Arm
+) -> dg.MaterializeResult:
+    """Have the expert answer each accepted instruction of the arm's generation in the partition of `context`."""
+    partition, log = context.partition_key, context.log.info
+    generated = store.current(arm.instructions, partition)
+    if config.only_failed:
+        refuse_unanswered(store, generated)
+    inputs = responses_inputs(generated)
+    with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
+        if made.draft is not None:
+            check_as_begun(read_manifest(generated), models.identities(*ROLES))
+            where = CallContext(context.run.run_id, arm.responses, partition)
+            expected = response_questions(generated, made.output.earlier(store))
+            asking = models.asking(where, Role.EXPERT, expected=expected, log=log, batches=True)
+            width = models.at_once(Role.EXPERT, direct=AHEAD * models.settings().max_in_flight)
+            answer_generation(made.folder, where.run_id, generated, asking, width=width, log=log)
+            facts = response_facts(made.folder, models.outcomes(where))
+            made.finish(content_of(made.folder / "samples.parquet"), facts)
+    return made.result(ResponseFacts, responses_preview)
+
+
+def materialize_dataset(
+    context: dg.AssetExecutionContext,
+    config: AssetConfig,
+    store: ArtefactStore,
+    models: LanguageModels,
+    ledger: LedgerConnection,
+    arm: Arm,
+) -> dg.MaterializeResult:
+    """Curate and split every generation of the arm that has answers, whatever the partition of the run."""
+    sources = dataset_sources(store, arm, models.settings().evaluation_sets)
+    with materialization(context, store, config=config, inputs=sources.inputs) as made:
+        if made.draft is not None:
+            with ledger.open() as opened:
+                version, facts = build_dataset(
+                    made.folder, context.run.run_id, sources, store, opened, log=context.log.info
+                )
+            made.finish(version, facts)
+    return made.result(DatasetFacts, partial(dataset_preview, store=store, answered=sources.answered))
