@@ -25,7 +25,7 @@ from benchmarks.policy.process import ROOT, load
 from benchmarks.policy.server import Served, serving
 from benchmarks.policy.world import seeds
 from resources.language_models.openai_compatible import OpenAICompatibleModel
-from teams_dagster.core.protocol import Answer, Asker, ModelIdentity, Purpose, Request, Role
+from teams_dagster.core.protocol import Answer, LLMClient, ModelIdentity, Purpose, Request, Role
 from teams_dagster.environment.state import Episode
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
@@ -67,23 +67,23 @@ class RolloutFigures:
 
 
 class Stopwatch:
-    """The asker of a training, which takes the times of transitions, batches and updates."""
+    """The client of a training, which takes the times of transitions, batches and updates."""
 
-    def __init__(self, asker: Asker, tallies: Tallies) -> None:
+    def __init__(self, client: LLMClient, tallies: Tallies) -> None:
         self.batches: list[BatchFigures] = []
-        self._asker, self._tallies = asker, tallies
+        self._client, self._tallies = client, tallies
         self._sent = 0
         self._ends: list[float] = []
         self._rolled_out: BatchFigures | None = None
         self._began, self._began_cpu = time.perf_counter(), time.process_time()
 
     def identity(self, role: Role) -> ModelIdentity:
-        """The asker's."""
-        return self._asker.identity(role)
+        """The client's."""
+        return self._client.identity(role)
 
     async def ask(self, request: Request, *, transition_id: str | None = None, sample_id: str | None = None) -> Answer:
-        """The asker's; a verdict ends a transition."""
-        answer = await self._asker.ask(request, transition_id=transition_id, sample_id=sample_id)
+        """The client's; a verdict ends a transition."""
+        answer = await self._client.ask(request, transition_id=transition_id, sample_id=sample_id)
         if request.intent.purpose is Purpose.REVIEW:
             self._ends.append(time.perf_counter())
         return answer

@@ -49,7 +49,7 @@ def answer(body: dict[str, Any]) -> str:
 
 
 class InstantModel:
-    """An `Asker` whose answers take no time and are kept nowhere."""
+    """An `LLMClient` whose answers take no time and are kept nowhere."""
 
     def identity(self, role: Role) -> ModelIdentity:
         """The same model for every role."""

@@ -27,7 +27,7 @@ from resources.language_models.openai_batch_replies import (
 from resources.language_models.openai_compatible import OpenAICompatibleModel
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request
 from teams_dagster.llm.batches import MAX_BYTES, MAX_REQUESTS, BatchState
-from teams_dagster.llm.retries import Patience
+from teams_dagster.llm.retries import RetryPolicy
 
 if TYPE_CHECKING:
     import openai
@@ -292,7 +292,7 @@ def _unknown_is_rejected() -> Iterator[None]:
 
 async def _retried(call: Callable[[], Awaitable[_T]]) -> _T:
     """Call what may be called again up to three times, while a failure may pass."""
-    patience = Patience(_TRIES, _FIRST_PAUSE_S)
+    patience = RetryPolicy(_TRIES, _FIRST_PAUSE_S)
     for _ in range(_TRIES - 1):
         try:
             return await call()

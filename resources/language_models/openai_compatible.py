@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from resources.language_models.openai_replies import OMITTABLE, read_completion, read_failure, read_headroom
+from resources.language_models.openai_replies import OMITTABLE, read_completion, read_failure, read_rate_limit_headers
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request
 from teams_dagster.settings import is_loopback
 
@@ -103,7 +103,7 @@ class OpenAICompatibleModel:
             if not whole:
                 detail = f"the answer is longer than {MAX_BODY_BYTES:,} bytes"
                 raise CompletionError(ErrorKind.TOO_LARGE, detail, http_status=response.status_code)
-            return read_completion(self.hide(content), response.status_code, read_headroom(response.headers))
+            return read_completion(self.hide(content), response.status_code, read_rate_limit_headers(response.headers))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -193,7 +193,7 @@ class OpenAICompatibleModel:
             detail,
             http_status=error.http_status,
             retry_after=error.retry_after,
-            headroom=error.headroom,
+            rate_limit_headers=error.rate_limit_headers,
         )
 
     def hide(self, content: bytes) -> bytes:

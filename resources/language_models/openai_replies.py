@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Headroom, Usage
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, RateLimitHeaders, Usage
 from teams_dagster.llm.settling import classify
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _MOST_TOKENS = 10**12
 """A larger count is a server's mistake; neither it nor what it would cost fits into 64 bits for sure."""
 
 
-def read_completion(content: bytes, http_status: int, headroom: Headroom | None = None) -> Completion:
+def read_completion(content: bytes, http_status: int, rate_limit_headers: RateLimitHeaders | None = None) -> Completion:
     """The completion in a 2xx response body.
 
     Raises CompletionError when it holds none: BAD_ENCODING, NOT_JSON, or BAD_REPLY for JSON of another form.
@@ -49,7 +49,7 @@ def read_completion(content: bytes, http_status: int, headroom: Headroom | None 
     except (LookupError, TypeError, AttributeError) as error:
         raise _unusable(ErrorKind.BAD_REPLY, "JSON that is no chat completion", content, http_status) from error
     outcome = classify(text, finish_reason, refusal)
-    return Completion(text or refusal or "", finish_reason, outcome, usage, headroom)
+    return Completion(text or refusal or "", finish_reason, outcome, usage, rate_limit_headers)
 
 
 def _unusable(kind: ErrorKind, what: str, content: bytes, http_status: int) -> CompletionError:
@@ -152,7 +152,7 @@ def read_failure(
         f"HTTP {http_status}: {said.message[:1_000]}{_hint(http_status, said, omitted)}",
         http_status=http_status,
         retry_after=None if headers is None else _retry_after(headers),
-        headroom=None if headers is None else read_headroom(headers),
+        rate_limit_headers=None if headers is None else read_rate_limit_headers(headers),
     )
 
 
@@ -187,13 +187,13 @@ _EPOCH = 1e9
 """A number of seconds that is larger is a moment: no limit takes thirty years to reset."""
 
 
-def read_headroom(headers: httpx2.Headers) -> Headroom | None:
+def read_rate_limit_headers(headers: httpx2.Headers) -> RateLimitHeaders | None:
     """What `x-ratelimit-*` headers say; None where there are none."""
     found = {name.lower(): value for name, value in headers.raw if name[:14].lower() == _LIMITS}
     if not found:
         return None
     said = {name.decode("latin-1"): value.decode("latin-1").strip() for name, value in found.items()}
-    return Headroom(
+    return RateLimitHeaders(
         requests=_remaining(said.get("x-ratelimit-remaining-requests")),
         requests_reset_s=_until(said.get("x-ratelimit-reset-requests")),
         tokens=_remaining(said.get("x-ratelimit-remaining-tokens")),

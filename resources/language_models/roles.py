@@ -23,9 +23,9 @@ from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace, Bat
 from teams_dagster.llm.budget_gate import PriceUnknown
 from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.context import CallContext, Tallies
-from teams_dagster.llm.endpoint import Pace
+from teams_dagster.llm.endpoint import RateCeiling
 from teams_dagster.llm.engine import Engine
-from teams_dagster.pricing.forecast import Expected, estimate
+from teams_dagster.pricing.forecast import QueryForecast, estimate
 from teams_dagster.pricing.prices import PriceTable, load_prices
 from teams_dagster.settings import RoleSettings, Settings, load_settings
 
@@ -160,7 +160,7 @@ class LanguageModels(dg.ConfigurableResource):
         self,
         context: CallContext,
         *roles: Role,
-        expected: Sequence[Expected],
+        expected: Sequence[QueryForecast],
         log: Callable[[str], None],
         batches: bool = False,
     ) -> AsyncIterator[Engine]:
@@ -187,7 +187,7 @@ class LanguageModels(dg.ConfigurableResource):
                     load_prices(settings.prices),
                     max_in_flight=settings.max_in_flight,
                     budgets=budgets,
-                    paces={role: Pace(settings.role(role).rpm, settings.role(role).tpm) for role in roles},
+                    ceilings={role: RateCeiling(settings.role(role).rpm, settings.role(role).tpm) for role in roles},
                     batches={role: batches_of(models[role]) for role in batched},
                     batch_pace=BatchPace(settings.batch_wait_s, settings.batch_poll_s),
                 )
@@ -212,7 +212,7 @@ class LanguageModels(dg.ConfigurableResource):
         models: dict[Role, LanguageModel],
         batched: Collection[Role],
         budgets: Budgets,
-        expected: Sequence[Expected],
+        expected: Sequence[QueryForecast],
         log: Callable[[str], None],
     ) -> None:
         """Say what is to be expected, and refuse to go to a provider without any bound."""

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 @click.option("--whole", is_flag=True, help="Texts in full.")
 def lineage(sample: str | None, start: str | None, as_json: bool, html: Path | None, limit: int, whole: bool) -> None:
     """Which actions made SAMPLE (the beginning of its id is enough), or what something touched (--from)."""
-    from teams_dagster.lineage.forward import touched_by
+    from teams_dagster.lineage.forward import forward_lineage
     from teams_dagster.lineage.trace import NotFound, trace
-    from teams_dagster.lineage.tree import lineage_lines, touched_lines
+    from teams_dagster.lineage.tree import forward_lines, lineage_lines
 
     if (sample is None) == (start is None):
         raise click.UsageError("give the id of a sample, or --from KIND=VALUE")
@@ -52,8 +52,8 @@ def lineage(sample: str | None, start: str | None, as_json: bool, html: Path | N
                 kind, equals, value = (start or "").partition("=")
                 if not equals or not value:
                     raise click.UsageError(f"--from {start!r} must be KIND=VALUE, such as operation=deepening")
-                found = touched_by(connection, kind, value, most=None if as_json or html else limit)
-                ids, lines = [each.sample_id for each in found.shown if each.accepted is not None], touched_lines(found)
+                found = forward_lineage(connection, kind, value, most=None if as_json or html else limit)
+                ids, lines = [each.sample_id for each in found.shown if each.accepted is not None], forward_lines(found)
     except NotFound as error:
         raise click.ClickException(str(error)) from None
     if html is not None:

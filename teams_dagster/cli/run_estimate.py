@@ -35,7 +35,7 @@ from teams_dagster.dataset.manifests import (
     refuse_unfinished,
 )
 from teams_dagster.dataset.playing import generation_inputs, generation_policy, generation_seeds
-from teams_dagster.dataset.query_forecast import generation_questions, paces_of_generations, response_questions
+from teams_dagster.dataset.query_forecast import generation_questions, response_questions, stats_of_generations
 from teams_dagster.dataset.responses import refuse_unanswered
 from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.stored import read_examples, responses_inputs
@@ -50,8 +50,8 @@ from teams_dagster.ledger.costs import existing_ledger
 from teams_dagster.policy.checkpoint import divide, load_policy, policy_inputs
 from teams_dagster.policy.comparison.forecast import comparison_questions
 from teams_dagster.policy.comparison.stored import comparison_inputs
-from teams_dagster.policy.query_forecast import UNTRAINED, answering_later, last_pace, training_questions
-from teams_dagster.pricing.forecast import Estimate, Expected, estimate
+from teams_dagster.policy.query_forecast import UNTRAINED, answering_later, last_stats, training_questions
+from teams_dagster.pricing.forecast import Estimate, QueryForecast, estimate
 from teams_dagster.pricing.paid_assets import BATCHED, UNIFORM_PAID
 from teams_dagster.pricing.prices import load_prices
 from teams_dagster.settings import Settings
@@ -64,7 +64,7 @@ class Step:
     """What materialising one paid asset would ask."""
 
     asset_key: str
-    expected: tuple[Expected, ...]
+    expected: tuple[QueryForecast, ...]
     reused: bool
     """Its output exists already."""
 
@@ -115,8 +115,8 @@ class Walk:
         generated = made if wanted else self._stored("uniform_instructions", self.partition_key)
         if generated is not None:
             return [playing, self._responses(generated, uniform_responses)]
-        paces = paces_of_generations(self.store, "uniform_instructions")
-        later = answering_later(uniform_episodes(beside, paces), texts, paces, STEADY)
+        stats = stats_of_generations(self.store, "uniform_instructions")
+        later = answering_later(uniform_episodes(beside, stats), texts, stats, STEADY)
         return [playing, Step("uniform_responses", tuple(later), False)]
 
     def _stored(self, asset_key: str, partition_key: str | None = None) -> Artefact | None:
@@ -191,8 +191,8 @@ class Walk:
             if made is None:
                 check_as_begun(manifest, identities())
         expected = [] if made else generation_questions(self.store, episodes, texts, policy, earlier)
-        stated = last_pace(policy) if policy else UNTRAINED
-        later = answering_later(episodes, texts, paces_of_generations(self.store), stated)
+        stated = last_stats(policy) if policy else UNTRAINED
+        later = answering_later(episodes, texts, stats_of_generations(self.store), stated)
         step = Step("generated_instructions", tuple(expected), made is not None)
         if not wanted:
             made = self._stored("generated_instructions", self.partition_key)

@@ -153,7 +153,7 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Headroom:
+class RateLimitHeaders:
     """What a provider's headers say is left of its rate limits, and in how many seconds they are full again."""
 
     requests: int | None = None
@@ -170,7 +170,7 @@ class Completion:
     finish_reason: str
     outcome: Outcome
     usage: Usage = field(default_factory=Usage)
-    headroom: Headroom | None = field(default=None, compare=False)
+    rate_limit_headers: RateLimitHeaders | None = field(default=None, compare=False)
     """Of the moment; never stored."""
 
 
@@ -200,7 +200,7 @@ class CompletionError(Exception):
         *,
         http_status: int | None = None,
         retry_after: float | None = None,
-        headroom: Headroom | None = None,
+        rate_limit_headers: RateLimitHeaders | None = None,
     ) -> None:
         """`retry_after` is how many seconds the server wants to be left alone."""
         super().__init__(f"{kind.value}: {detail}")
@@ -208,7 +208,7 @@ class CompletionError(Exception):
         self.detail = detail
         self.http_status = http_status
         self.retry_after = retry_after
-        self.headroom = headroom
+        self.rate_limit_headers = rate_limit_headers
 
 
 class LanguageModel(Protocol):
@@ -237,7 +237,7 @@ class Answer:
     reused: bool
 
 
-class QuestionFailed(Exception):
+class QueryFailed(Exception):
     """A question that got no answer after every attempt it was allowed."""
 
     def __init__(self, kind: ErrorKind, detail: str, attempts: int) -> None:
@@ -247,11 +247,11 @@ class QuestionFailed(Exception):
         self.attempts = attempts
 
 
-class Asker(Protocol):
+class LLMClient(Protocol):
     """What the method needs of the engine: ask, and get a durable answer."""
 
     async def ask(self, request: Request, *, transition_id: str | None = None, sample_id: str | None = None) -> Answer:
-        """The answer to `request`, reused where the ledger has it. Raises QuestionFailed."""
+        """The answer to `request`, reused where the ledger has it. Raises QueryFailed."""
         ...
 
     def identity(self, role: Role) -> ModelIdentity:

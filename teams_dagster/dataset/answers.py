@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 
-from teams_dagster.core.protocol import Asker, QuestionFailed
+from teams_dagster.core.protocol import LLMClient, QueryFailed
 from teams_dagster.dataset.sample import Accepted, Sample
 from teams_dagster.environment.state import sample_id_of
 from teams_dagster.instructions.elimination import eliminate_answer, eliminate_outcome
@@ -16,7 +16,7 @@ NO_ANSWER = "no_answer_"
 
 
 async def answer_transitions(
-    asker: Asker, accepted: Iterable[Accepted], replicas: Mapping[str, int], *, partition_key: str, width: int
+    client: LLMClient, accepted: Iterable[Accepted], replicas: Mapping[str, int], *, partition_key: str, width: int
 ) -> AsyncIterator[Sample]:
     """One sample for each accepted transition, in their order; refused ones carry the rule they break.
 
@@ -24,22 +24,22 @@ async def answer_transitions(
     """
 
     async def sample(transition: Accepted) -> Sample:
-        return await _answer(asker, transition, replicas[transition.seed_id], partition_key)
+        return await _answer(client, transition, replicas[transition.seed_id], partition_key)
 
     async for made in in_order(sample, accepted, width):
         yield made
 
 
-async def _answer(asker: Asker, transition: Accepted, replica: int, partition_key: str) -> Sample:
+async def _answer(client: LLMClient, transition: Accepted, replica: int, partition_key: str) -> Sample:
     sample_id = sample_id_of(transition.transition_id)
     response = request_id = None
     try:
-        answer = await asker.ask(
+        answer = await client.ask(
             respond_question(transition.instruction, replica),
             transition_id=transition.transition_id,
             sample_id=sample_id,
         )
-    except QuestionFailed as failed:
+    except QueryFailed as failed:
         reason = f"{NO_ANSWER}{failed.kind.value}"
     else:
         request_id = answer.request_id

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from teams_dagster.core.files import write_atomically
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import Asker, Role
+from teams_dagster.core.protocol import LLMClient, Role
 from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.failures import refuse_silence
 from teams_dagster.dataset.generation import GenerationManifest
@@ -56,13 +56,13 @@ def generation_seeds(store: ArtefactStore, manifest: GenerationManifest) -> dict
 
 
 def generation_world(
-    store: ArtefactStore, manifest: GenerationManifest, asker: Asker
+    store: ArtefactStore, manifest: GenerationManifest, client: LLMClient
 ) -> tuple[Environment, Checkpoint, dict[str, Instruction]]:
-    """What a generation happens in: its environment with `asker`, its policy, and its seeds' texts by id."""
+    """What a generation happens in: its environment with `client`, its policy, and its seeds' texts by id."""
     policy = generation_policy(store, manifest)
     checkpoint = load_policy(policy)
     pool, _ = policy_seeds(store.of_version("seed_instructions", policy.manifest["inputs"]["seed_instructions"]))
-    environment = Environment(asker, Pool(pool.values()), checkpoint.config.reward, Role.EXPERT)
+    environment = Environment(client, Pool(pool.values()), checkpoint.config.reward, Role.EXPERT)
     return environment, checkpoint, generation_seeds(store, manifest)
 
 
@@ -86,7 +86,7 @@ class Playing:
     """How a generation of either arm is played."""
 
     manifest: GenerationManifest
-    episodes: Callable[[Asker, int], AsyncGenerator[Episode]]
+    episodes: Callable[[LLMClient, int], AsyncGenerator[Episode]]
     """Its episodes in their order, given whom to ask and how many may be open at once."""
     total: int
     """How many there will be, likely."""
@@ -97,8 +97,8 @@ class Playing:
 def trained_playing(store: ArtefactStore, manifest: GenerationManifest) -> Playing:
     """The trained policy's generation: one episode from each of its seeds."""
 
-    def episodes(asker: Asker, width: int) -> AsyncGenerator[Episode]:
-        environment, checkpoint, seeds = generation_world(store, manifest, asker)
+    def episodes(client: LLMClient, width: int) -> AsyncGenerator[Episode]:
+        environment, checkpoint, seeds = generation_world(store, manifest, client)
         return stream_episodes(environment, checkpoint.actor(), episode_plans(manifest, seeds), open_episodes=width)
 
     return Playing(manifest, episodes, len(manifest.replicas), "seeds")

@@ -14,14 +14,14 @@ from teams_dagster.dataset.stored import accepted_of
 from teams_dagster.policy.query_forecast import (
     SAMPLED,
     UNTRAINED,
-    Pace,
+    EpisodeStats,
     answering,
-    last_pace,
-    paces_of,
+    last_stats,
     rewriting,
+    stats_of,
     still_open,
 )
-from teams_dagster.pricing.forecast import Expected
+from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts
 
@@ -32,26 +32,26 @@ def generation_questions(
     seeds: Collection[Instruction],
     policy: Artefact | None,
     earlier: Artefact | None,
-) -> list[Expected]:
+) -> list[QueryForecast]:
     """What a generation of so many `episodes` from `seeds` will ask; `policy` is None before it is trained."""
-    stated = last_pace(policy) if policy else UNTRAINED
-    return rewriting(Role.EXPERT, still_open(earlier, episodes), seeds, paces_of_generations(store), stated)
+    stated = last_stats(policy) if policy else UNTRAINED
+    return rewriting(Role.EXPERT, still_open(earlier, episodes), seeds, stats_of_generations(store), stated)
 
 
 def begun_generation_questions(
     store: ArtefactStore, manifest: GenerationManifest, earlier: Artefact | None
-) -> list[Expected]:
+) -> list[QueryForecast]:
     """What a generation that was begun will ask; where it was made `earlier`, what failed then."""
     seeds, policy = generation_seeds(store, manifest), generation_policy(store, manifest)
     return generation_questions(store, len(seeds), list(seeds.values()), policy, earlier)
 
 
-def paces_of_generations(store: ArtefactStore, key: str = TRAINED_ARM.instructions) -> list[Pace]:
+def stats_of_generations(store: ArtefactStore, key: str = TRAINED_ARM.instructions) -> list[EpisodeStats]:
     """What the episodes of an arm's generations so far asked."""
-    return paces_of(store.current(key, partition) for partition in store.partitions(key))
+    return stats_of(store.current(key, partition) for partition in store.partitions(key))
 
 
-def response_questions(generated: Artefact, earlier: Artefact | None) -> list[Expected]:
+def response_questions(generated: Artefact, earlier: Artefact | None) -> list[QueryForecast]:
     """What answering a generation will ask: its accepted instructions, less those answered `earlier`."""
     count = still_open(earlier, generated.read_facts(GenerationFacts).accepted)
     sample = [accepted.instruction for accepted in islice(accepted_of(generated), SAMPLED)]

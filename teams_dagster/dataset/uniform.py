@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import Asker, Role
+from teams_dagster.core.protocol import LLMClient, Role
 from teams_dagster.dataset.arms import UNIFORM_ARM
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import read_manifest
 from teams_dagster.dataset.playing import Playing, generation_seeds, generation_world
-from teams_dagster.dataset.query_forecast import paces_of_generations
+from teams_dagster.dataset.query_forecast import stats_of_generations
 from teams_dagster.environment.episodes import EpisodePlan
 from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.policy.baselines import UNIFORM, Uniform, baseline_version
 from teams_dagster.policy.comparison.playing import MOST_ASKED, play_until_asked
-from teams_dagster.policy.query_forecast import UNTRAINED, Pace, rewriting, still_open
-from teams_dagster.pricing.forecast import Expected
+from teams_dagster.policy.query_forecast import UNTRAINED, EpisodeStats, rewriting, still_open
+from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts
 
@@ -67,12 +67,12 @@ def generation_beside(store: ArtefactStore, partition: str) -> Beside:
 def uniform_playing(store: ArtefactStore, beside: Beside) -> Playing:
     """The uniform arm's generation: rounds over the same seeds, until as many questions are asked."""
 
-    def episodes(asker: Asker, width: int) -> AsyncGenerator[Episode]:
-        environment, _, seeds = generation_world(store, beside.trained, asker)
+    def episodes(client: LLMClient, width: int) -> AsyncGenerator[Episode]:
+        environment, _, seeds = generation_world(store, beside.trained, client)
         plans = uniform_plans(beside.manifest, seeds)
         return play_until_asked(environment, Uniform(), plans, beside.questions, open_episodes=width)
 
-    total = uniform_episodes(beside, paces_of_generations(store, UNIFORM_ARM.instructions))
+    total = uniform_episodes(beside, stats_of_generations(store, UNIFORM_ARM.instructions))
     return Playing(beside.manifest, episodes, total, "episodes")
 
 
@@ -93,21 +93,21 @@ def uniform_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -
             yield EpisodePlan(key, seeds[seed_id])
 
 
-def uniform_questions(store: ArtefactStore, beside: Beside, earlier: Artefact | None) -> list[Expected]:
+def uniform_questions(store: ArtefactStore, beside: Beside, earlier: Artefact | None) -> list[QueryForecast]:
     """What a uniform generation will ask: no more than its allowance, and one episode's that is cut short."""
-    seeds, paces = generation_seeds(store, beside.trained), paces_of_generations(store, UNIFORM_ARM.instructions)
-    episodes = still_open(earlier, uniform_episodes(beside, paces))
+    seeds, stats = generation_seeds(store, beside.trained), stats_of_generations(store, UNIFORM_ARM.instructions)
+    episodes = still_open(earlier, uniform_episodes(beside, stats))
     most = {Role.EXPERT: beside.questions + HORIZON, Role.REVIEWER: (beside.questions + MOST_ASKED) // 2}
-    found = rewriting(Role.EXPERT, episodes, seeds.values(), paces, STEADY)
+    found = rewriting(Role.EXPERT, episodes, seeds.values(), stats, STEADY)
     return [_at_most(expected, most[expected.role]) for expected in found]
 
 
-def uniform_episodes(beside: Beside, paces: list[Pace]) -> int:
+def uniform_episodes(beside: Beside, stats: list[EpisodeStats]) -> int:
     """How many episodes use its questions up, likely."""
-    asked = [pace.rewrites + pace.reviews for pace in paces or [STEADY]]
+    asked = [one.rewrites + one.reviews for one in stats or [STEADY]]
     return math.ceil(beside.questions * len(asked) / sum(asked))
 
 
-def _at_most(expected: Expected, most: int) -> Expected:
+def _at_most(expected: QueryForecast, most: int) -> QueryForecast:
     """With a generation's own bound: its episodes may be more than those expected, its questions not."""
     return replace(expected, least=min(expected.least, most), likely=min(expected.likely, most), most=most)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
-from teams_dagster.core.protocol import Asker, QuestionFailed, Role
+from teams_dagster.core.protocol import LLMClient, QueryFailed, Role
 from teams_dagster.environment.reward import RewardConfig, RewardPreset, novelty, reward
 from teams_dagster.environment.state import EpisodeKey, PastOperation, State, Transition, episode_id, transition_id
 from teams_dagster.instructions.elimination import Rule, eliminate_outcome, eliminate_rewrite
@@ -21,7 +21,7 @@ from teams_dagster.instructions.review import Verdict, parse_verdict
 class Environment:
     """What an episode runs in: who is asked, and what is rewarded."""
 
-    asker: Asker
+    client: LLMClient
     pool: Pool
     """Frozen texts that novelty is measured against: constant in training, the same for every compared policy."""
     reward: RewardConfig
@@ -31,7 +31,7 @@ class Environment:
     @property
     def setting(self) -> str:
         """Content hash of all that decides an episode besides its key: models, prompts, reward and pool."""
-        models = (self.asker.identity(role) for role in (self.rewriter, Role.REVIEWER))
+        models = (self.client.identity(role) for role in (self.rewriter, Role.REVIEWER))
         return content_hash(
             self.rewriter.value,
             [[model.provider, model.base_url, model.model, model.rules_version] for model in models],
@@ -102,8 +102,8 @@ async def _rewrite(environment: Environment, asked: Transition, state: State) ->
     question = rewrite_question(environment.rewriter, asked.operation, asked.before, asked.key.replica)
     asked = asked.changed(prompt_version=question.prompt_version, queries=1)
     try:
-        answer = await environment.asker.ask(question, transition_id=asked.transition_id)
-    except QuestionFailed as failed:
+        answer = await environment.client.ask(question, transition_id=asked.transition_id)
+    except QueryFailed as failed:
         return asked.changed(failure=f"rewrite: {failed.kind.value}: {failed.detail}")
     asked = asked.changed(rewrite_request_id=answer.request_id)
     if (rule := eliminate_outcome(answer.completion.outcome)) is not None:
@@ -122,8 +122,8 @@ async def _review(environment: Environment, asked: Transition) -> Transition:
     question = review_question(asked.before, asked.after)
     asked = asked.changed(review_prompt_version=question.prompt_version, queries=2)
     try:
-        answer = await environment.asker.ask(question, transition_id=asked.transition_id)
-    except QuestionFailed as failed:
+        answer = await environment.client.ask(question, transition_id=asked.transition_id)
+    except QueryFailed as failed:
         return asked.changed(failure=f"review: {failed.kind.value}: {failed.detail}")
     return asked.changed(review_request_id=answer.request_id, verdict=parse_verdict(answer.completion.text))
 

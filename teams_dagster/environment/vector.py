@@ -18,7 +18,7 @@ from teams_dagster.core.operations import Operation
 from teams_dagster.core.rng import uniform
 from teams_dagster.environment.state import HORIZON, EpisodeKey, EpisodePurpose, State, Transition, episode_id
 from teams_dagster.environment.transition import Environment, start, step
-from teams_dagster.llm.background_loop import Hosted
+from teams_dagster.llm.background_loop import BackgroundEventLoop
 from teams_dagster.llm.ordered import in_order
 
 OPERATIONS = tuple(Operation)
@@ -112,7 +112,7 @@ class SideBySide:
             raise ValueError(f"cannot run {count} episodes side by side from {len(task.seeds)} seeds; both must be > 0")
         self.task = task
         self.count = count
-        self._hosted = Hosted(task.opened())
+        self._hosted = BackgroundEventLoop(task.opened())
         self._setting = self._hosted.resource.setting
         self._root_seed = task.root_seed
         self._begun = [0] * count

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import Asker, Outcome, QuestionFailed
+from teams_dagster.core.protocol import LLMClient, Outcome, QueryFailed
 from teams_dagster.evaluation.judging import Preference, judge_question, parse_preference
 from teams_dagster.evaluation.win_rate import JudgedPair
 from teams_dagster.llm.ordered import in_order
@@ -88,24 +88,24 @@ def _named(preference: Preference | None, first: str, second: str) -> str:
     return {Preference.FIRST: first, Preference.SECOND: second}.get(preference, preference.value)
 
 
-async def judge_contests(asker: Asker, contests: Iterable[Contest], *, width: int) -> AsyncIterator[Judgement]:
+async def judge_contests(client: LLMClient, contests: Iterable[Contest], *, width: int) -> AsyncIterator[Judgement]:
     """The judgement of each contest, in their order; `width` bounds the contests under way."""
 
     async def judge(contest: Contest) -> Judgement:
         answers = contest.answer, contest.other_answer
-        first = await _ask(asker, contest, *answers)
-        return Judgement(contest, first, await _ask(asker, contest, *reversed(answers)))
+        first = await _ask(client, contest, *answers)
+        return Judgement(contest, first, await _ask(client, contest, *reversed(answers)))
 
     async for judgement in in_order(judge, contests, width):
         yield judgement
 
 
-async def _ask(asker: Asker, contest: Contest, first: str, second: str) -> Judged:
+async def _ask(client: LLMClient, contest: Contest, first: str, second: str) -> Judged:
     """One question. A reply that is no usable answer (refused, cut off, empty) is an unclear verdict."""
     question = judge_question(contest.instruction, first, second)
     try:
-        answer = await asker.ask(question, sample_id=contest.sample_id)
-    except QuestionFailed:
+        answer = await client.ask(question, sample_id=contest.sample_id)
+    except QueryFailed:
         return Judged(None, None, question.prompt_version)
     usable = answer.completion.outcome is Outcome.USABLE
     preference = parse_preference(answer.completion.text) if usable else Preference.UNCLEAR

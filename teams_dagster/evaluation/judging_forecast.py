@@ -9,7 +9,7 @@ from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.judging import judge_question
 from teams_dagster.instructions.requests import VERDICT
 from teams_dagster.policy.query_forecast import SAMPLED, mean_bytes
-from teams_dagster.pricing.forecast import Expected
+from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.base import QueryFacts
 from teams_dagster.student.stored import ADAPTERS
@@ -23,7 +23,7 @@ BYTES_PER_TOKEN = 4
 
 def judging_questions(
     questions: int, max_new_tokens: int, held_out: Sequence[int], like: Sequence[Example], earlier: Artefact | None
-) -> list[Expected]:
+) -> list[QueryForecast]:
     """The queries to the judge that a win rate takes.
 
     Args:
@@ -41,4 +41,4 @@ def judging_questions(
     answers = [(each.instruction, each.response or answer) for each in like[:SAMPLED]]
     prompts = [judge_question(instruction, answer, answer) for instruction, answer in answers]
     least, likely, most = counts
-    return [Expected(Role.JUDGE, Purpose.JUDGE, least, likely, most, mean_bytes(prompts), VERDICT.max_tokens)]
+    return [QueryForecast(Role.JUDGE, Purpose.JUDGE, least, likely, most, mean_bytes(prompts), VERDICT.max_tokens)]

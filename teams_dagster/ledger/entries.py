@@ -44,7 +44,7 @@ class Entry(Protocol[Given]):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LookUp:
     """A question that is answered already is used; None comes back for one that is not."""
 
     use: Use
@@ -65,7 +65,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class BeginAttempt:
     """The intent to ask a question (again), its claim and its reservation: then None comes back.
 
     Or what stands in the way: a stored answer (which is used), somebody else's claim, a budget; then nothing is held.
@@ -104,7 +104,7 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
-class Enrol:
+class KeepLease:
     """This process is about to hold something that its lease must keep."""
 
     @property
@@ -139,7 +139,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
+class SettleAttempt:
     """A paid answer and its uses. Gives back the answer everybody uses: an earlier one, if there is one after all."""
 
     result: Result

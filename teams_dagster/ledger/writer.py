@@ -27,7 +27,7 @@ from teams_dagster.core.protocol import Message
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.budgets import PROJECT, Spent, spent_by
 from teams_dagster.ledger.database import PRIMARY_CODE, LedgerError, now, open_database, reason, write_transaction
-from teams_dagster.ledger.entries import AttemptFailed, Begin, Entry, Settle, scopes_of
+from teams_dagster.ledger.entries import AttemptFailed, BeginAttempt, Entry, SettleAttempt, scopes_of
 from teams_dagster.ledger.owners import LEASE_S, RENEW_EVERY_S, holder_of, is_dead, new_owner
 from teams_dagster.ledger.records import StoredAnswer
 from teams_dagster.ledger.rows import Rows, known_ids, live_claims, spending_of, stored_answers, upsert
@@ -170,8 +170,8 @@ class Ledger:
 
     def _transact(self, entries: Sequence[Entry[Any]]) -> list[Any]:
         keys = {entry.looks_up for entry in entries if entry.looks_up is not None}
-        wanted = {entry.looks_up for entry in entries if isinstance(entry, Begin)}
-        ended = {entry.result.request_id for entry in entries if isinstance(entry, Settle | AttemptFailed)}
+        wanted = {entry.looks_up for entry in entries if isinstance(entry, BeginAttempt)}
+        ended = {entry.result.request_id for entry in entries if isinstance(entry, SettleAttempt | AttemptFailed)}
         scopes = scopes_of(entries)
         began = time.monotonic()
         with write_transaction(self.engine) as connection:
@@ -200,7 +200,8 @@ class Ledger:
         return {
             entry.attempt.request_id
             for entry in entries
-            if isinstance(entry, Begin) and claimed.get(entry.looks_up) == holder_of(self.owner, entry.attempt.batch_id)
+            if isinstance(entry, BeginAttempt)
+            and claimed.get(entry.looks_up) == holder_of(self.owner, entry.attempt.batch_id)
         }
 
     @property

@@ -54,7 +54,7 @@ class TouchedSample:
 
 
 @dataclass(frozen=True)
-class Touched:
+class ForwardLineage:
     """Everything that was touched."""
 
     kind: str
@@ -71,7 +71,9 @@ class Touched:
     """(kind, model version, dataset version)."""
 
 
-def touched_by(connection: duckdb.DuckDBPyConnection, kind: str, value: str, *, most: int | None = None) -> Touched:
+def forward_lineage(
+    connection: duckdb.DuckDBPyConnection, kind: str, value: str, *, most: int | None = None
+) -> ForwardLineage:
     """What `kind` (one of KINDS) with this id, version or name touched; with the first `most` samples, or with all.
 
     Raises NotFound for another kind, and where no transition of a generation has the value.
@@ -96,7 +98,7 @@ def touched_by(connection: duckdb.DuckDBPyConnection, kind: str, value: str, *, 
         f" from (from touched order by sample_id{limit}) as touched"
         " left join samples using (sample_id) order by partition_key, sample_id"
     ).fetchall()
-    return Touched(
+    return ForwardLineage(
         kind=kind,
         value=value,
         transitions=transitions,

@@ -1,7 +1,7 @@
 """Replaying generations from the ledger, without a network: verification, not trust.
 
 A generation is a function of its manifest, its seeds, its policy and the answers on the ledger. So it is run again
-with an asker that only reads the ledger, and what comes out must be what was stored: every prompt (an altered one has
+with an client that only reads the ledger, and what comes out must be what was stored: every prompt (an altered one has
 another key and no answer), parsed text, rule, verdict, reward, probability and id.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 from teams_dagster.core.operations import Operation
-from teams_dagster.core.protocol import Answer, ErrorKind, ModelIdentity, QuestionFailed, Request, Role
+from teams_dagster.core.protocol import Answer, ErrorKind, ModelIdentity, QueryFailed, Request, Role
 from teams_dagster.dataset.sample import Sample
 from teams_dagster.environment.decisions import Actor, Decider, Decision
 from teams_dagster.environment.episodes import EpisodePlan, stream_episodes
@@ -39,11 +39,11 @@ class LedgerAsker:
         return self._models[role]
 
     async def ask(self, request: Request, *, transition_id: str | None = None, sample_id: str | None = None) -> Answer:
-        """The stored answer. Raises QuestionFailed when the ledger has none."""
+        """The stored answer. Raises QueryFailed when the ledger has none."""
         key = request_key(self._models[request.role], request)
         stored = self._ledger.answer(key)
         if stored is None:
-            raise QuestionFailed(ErrorKind.REJECTED, f"the ledger has no answer to {key}", attempts=0)
+            raise QueryFailed(ErrorKind.REJECTED, f"the ledger has no answer to {key}", attempts=0)
         return Answer(stored.completion, stored.request_id, key, reused=True)
 
 

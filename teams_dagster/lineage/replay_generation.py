@@ -45,9 +45,9 @@ async def replay_generation(
     if dict(manifest.prompt_versions) != prompt_versions():
         into.skip("made with prompts that have changed since", rows)
         return
-    asker = LedgerAsker(ledger, manifest.models)
+    client = LedgerAsker(ledger, manifest.models)
     try:
-        environment, checkpoint, seeds = generation_world(store, manifest, asker)
+        environment, checkpoint, seeds = generation_world(store, manifest, client)
     except CheckpointOutdated:
         into.skip("made by a policy of an earlier version of this code", rows)
         return
@@ -60,7 +60,7 @@ async def replay_generation(
         progress=progress,
     )
     replayed = answer_transitions(
-        asker,
+        client,
         accepted_of(generated),
         dict(manifest.replicas),
         partition_key=manifest.partition_key,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from teams_dagster.core.metadata import Details, Table
 from teams_dagster.core.text import money, number, shorten, visible
-from teams_dagster.lineage.forward import Touched
+from teams_dagster.lineage.forward import ForwardLineage
 from teams_dagster.lineage.records import Answer, Lineage, Query, Step
 
 
@@ -54,7 +54,7 @@ def lineage_lines(lineage: Lineage, *, whole: bool = False) -> list[str]:
     return [*_head(lineage), *_seed(lineage, limit), *_steps(lineage, limit), *_answer(lineage, limit), *_end(lineage)]
 
 
-def touched_lines(found: Touched) -> list[str]:
+def forward_lines(found: ForwardLineage) -> list[str]:
     """What something touched, in short."""
     lines = [
         f"{found.kind} {_plain(found.value)} touched {found.samples:,} samples ({found.kept:,} kept),"

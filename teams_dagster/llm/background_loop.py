@@ -13,7 +13,7 @@ Resource = TypeVar("Resource")
 Result = TypeVar("Result")
 
 
-class Hosted(Generic[Resource]):
+class BackgroundEventLoop(Generic[Resource]):
     """A resource that is open until `close`. Its loop runs all the while, also where the caller's thread has a loop
     (a notebook), so what the resource does in the background goes on between two calls of `run`.
     """

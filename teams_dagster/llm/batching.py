@@ -21,7 +21,7 @@ from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind
 from teams_dagster.ledger import batches as ledger_batches
 from teams_dagster.ledger.batches import Batch, WaitingAttempt
 from teams_dagster.ledger.budgets import BudgetExhausted, Exhausted, Reservation
-from teams_dagster.ledger.entries import Begin, Enrol, Look, Release
+from teams_dagster.ledger.entries import BeginAttempt, KeepLease, LookUp, Release
 from teams_dagster.ledger.owners import batch_of
 from teams_dagster.ledger.records import Attempt, Question, StoredAnswer, Use
 from teams_dagster.ledger.writer import Ledger
@@ -76,7 +76,7 @@ class BatchRefused(Exception):
 
 @dataclass(frozen=True, eq=False)
 class _Waiting:
-    """A question whose asker waits. The future gives the answer, or None to ask directly."""
+    """A question whose client waits. The future gives the answer, or None to ask directly."""
 
     question: Question
     use: Use
@@ -194,7 +194,7 @@ class Batching:
         keys = [waiting.use.request_key for waiting in gathered]
         failed = await asyncio.to_thread(ledger_batches.failures_in_batches, self._ledger, keys)
         claimed = await asyncio.to_thread(ledger_batches.claimants, self._ledger, keys)
-        stored = await _all([self._ledger.write(Look(waiting.use)) for waiting in gathered])
+        stored = await _all([self._ledger.write(LookUp(waiting.use)) for waiting in gathered])
         new: dict[str, _Waiting] = {}
         refused: list[BatchRefused] = []
         for waiting, answer in zip(gathered, stored, strict=True):
@@ -273,7 +273,7 @@ class Batching:
     async def _begin(self, batch_id: str, request_id: str, waiting: _Waiting) -> bool:
         """Write the intent; False when the question need not, or cannot, be handed in now."""
         attempt = Attempt(request_id, waiting.use.request_key, 1, waiting.use.place, _now(), batch_id)
-        begun = await self._ledger.write(Begin(waiting.question, attempt, waiting.use, waiting.reservation))
+        begun = await self._ledger.write(BeginAttempt(waiting.question, attempt, waiting.use, waiting.reservation))
         if begun is None:
             self._paid.add(request_id)
             self._in[batch_id].append(waiting)
@@ -298,7 +298,7 @@ class Batching:
 
         Raises CompletionError when the provider cannot be asked.
         """
-        await self._ledger.write(Enrol())
+        await self._ledger.write(KeepLease())
         for found in await asyncio.to_thread(ledger_batches.open_batches, self._ledger):
             if not found.is_of(self._endpoint.identity):
                 continue

@@ -44,7 +44,7 @@ def reserve(
     return Reservation(limits, prompt + completion, nano_usd)
 
 
-class Room:
+class BudgetGate:
     """The reservations that an engine holds, and the questions for which there was none."""
 
     def __init__(self) -> None:

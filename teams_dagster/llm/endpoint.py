@@ -21,14 +21,14 @@ _UNAVAILABLE = 503
 
 
 @dataclass(frozen=True)
-class Pace:
+class RateCeiling:
     """What a role may send in a minute at most; None is no limit of our own."""
 
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
 
 
-UNPACED = Pace()
+UNPACED = RateCeiling()
 
 
 def made_ready(max_in_flight: int) -> int:
@@ -39,7 +39,7 @@ def made_ready(max_in_flight: int) -> int:
 class Endpoint:
     """A role's model behind its limits. Roles that the same model serves share how many calls may be under way."""
 
-    def __init__(self, model: LanguageModel, limit: AdaptiveLimit, ahead: int, pace: Pace) -> None:
+    def __init__(self, model: LanguageModel, limit: AdaptiveLimit, ahead: int, pace: RateCeiling) -> None:
         """At most `ahead` calls are made ready to follow those under way."""
         self.model = model
         self._limit = limit
@@ -99,13 +99,13 @@ class Endpoint:
         self._refused_in_a_row = 0
         self._circuit.succeeded()
         self._limit.succeeded(purpose, latency_s)
-        self._provider.heard(completion.headroom, self._sent)
+        self._provider.update(completion.rate_limit_headers, self._sent)
         self._forecast.learn(purpose, prompt_bound(request), completion.usage)
 
     def failed(self, request: Request, error: CompletionError, latency_s: float) -> None:
         """Learn from an attempt that brought nothing."""
         self._circuit.failed(error)
-        self._provider.heard(error.headroom, self._sent)
+        self._provider.update(error.rate_limit_headers, self._sent)
         if error.kind is ErrorKind.TIMEOUT:
             self._limit.succeeded(request.intent.purpose.value, latency_s)  # it takes at least so long
         overload = error.kind is ErrorKind.RATE_LIMITED or error.http_status == _UNAVAILABLE

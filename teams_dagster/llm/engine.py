@@ -20,24 +20,24 @@ from teams_dagster.core.protocol import (
     LanguageModel,
     ModelIdentity,
     Outcome,
-    QuestionFailed,
+    QueryFailed,
     Request,
     Role,
 )
 from teams_dagster.ledger.budgets import Budgets, Exhausted, Limit, Reservation
-from teams_dagster.ledger.entries import Begin, Claimed, Look, Release, Reuse, Unanswered
+from teams_dagster.ledger.entries import BeginAttempt, Claimed, LookUp, Release, Reuse, Unanswered
 from teams_dagster.ledger.owners import batch_of
 from teams_dagster.ledger.records import Attempt, Place, Question, StoredAnswer, Use
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import BatchEndpoint
 from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace
-from teams_dagster.llm.budget_gate import Room, reserve
+from teams_dagster.llm.budget_gate import BudgetGate, reserve
 from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.concurrency import AdaptiveLimit
 from teams_dagster.llm.context import CallContext, Tallies
-from teams_dagster.llm.endpoint import UNPACED, Endpoint, Pace, made_ready
+from teams_dagster.llm.endpoint import UNPACED, Endpoint, RateCeiling, made_ready
 from teams_dagster.llm.keys import request_key, use_id
-from teams_dagster.llm.retries import Patience
+from teams_dagster.llm.retries import RetryPolicy
 from teams_dagster.llm.settling import OpenAttempt, Settlement
 from teams_dagster.pricing.prices import PriceTable
 
@@ -76,7 +76,7 @@ class _Asking:
 
 
 class Engine:
-    """Asks the models of a step's roles and accounts for it. Implements `protocol.Asker`; one event loop at a time."""
+    """Asks the models of a step's roles and accounts for it. Implements `protocol.LLMClient`, on one event loop."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Engine:
         attempts: int = 6,
         first_wait_s: float = 0.5,
         budgets: Budgets | None = None,
-        paces: Mapping[Role, Pace] | None = None,
+        ceilings: Mapping[Role, RateCeiling] | None = None,
         batches: Mapping[Role, BatchEndpoint] | None = None,
         batch_pace: BatchPace | None = None,
     ) -> None:
@@ -101,7 +101,9 @@ class Engine:
         self.tallies = Tallies()
         limits = {model.identity: AdaptiveLimit(max_in_flight) for model in models.values()}
         self._endpoints = {
-            role: Endpoint(model, limits[model.identity], made_ready(max_in_flight), (paces or {}).get(role, UNPACED))
+            role: Endpoint(
+                model, limits[model.identity], made_ready(max_in_flight), (ceilings or {}).get(role, UNPACED)
+            )
             for role, model in models.items()
         }
         self._ledger = ledger
@@ -115,7 +117,7 @@ class Engine:
         self._in_flight: dict[str, asyncio.Task[tuple[StoredAnswer, bool]]] = {}
         self._paying: set[asyncio.Task[object]] = set()
         self._claimed: set[str] = set()
-        self._room = Room()
+        self._budget_gate = BudgetGate()
         self._closing = False
         pace = batch_pace or BatchPace()
         gathered: dict[ModelIdentity, Batching] = {}
@@ -135,7 +137,7 @@ class Engine:
         """The answer to `request`, reused where the ledger has it, durable when this returns.
 
         Whatever a completion says, it is an answer: look at its outcome. A caller that is cancelled leaves the
-        paid call running, so that its answer is kept. Raises QuestionFailed for this question's own trouble;
+        paid call running, so that its answer is kept. Raises QueryFailed for this question's own trouble;
         RoleNotConfigured, BudgetExhausted, PriceUnknown, EndpointBroken or LedgerError for what ends the step.
         """
         endpoint = self._endpoint(request.role)
@@ -171,15 +173,15 @@ class Engine:
         """The answer of a question that is being asked already, as a further use of it."""
         try:
             answer, _ = await asyncio.shield(running)
-        except QuestionFailed as failure:
+        except QueryFailed as failure:
             await self._give_up(use, failure.kind.value)
-            raise QuestionFailed(failure.kind, failure.detail, failure.attempts) from failure
+            raise QueryFailed(failure.kind, failure.detail, failure.attempts) from failure
         await self._ledger.write(Reuse(answer, use))
         return answer
 
     async def _answer(self, endpoint: Endpoint, request: Request, use: Use) -> tuple[StoredAnswer, bool]:
         """The answer from the ledger or from the model, and whether it was on the ledger already."""
-        stored = await self._ledger.write(Look(use))
+        stored = await self._ledger.write(LookUp(use))
         if stored is not None:
             return stored, True
         question = Question(use.request_key, endpoint.identity, request)
@@ -188,7 +190,7 @@ class Engine:
         reservation = reserve(request, endpoint.identity, self._prices, self._limits(request.role))
         try:
             return await self._persist(_Asking(endpoint, question, reservation, use))
-        except QuestionFailed as failure:
+        except QueryFailed as failure:
             await self._give_up(use, failure.kind.value)
             raise
         except (EndpointBroken, BatchesUnderWay, asyncio.CancelledError):
@@ -199,8 +201,8 @@ class Engine:
             self._claimed.discard(use.request_key)
 
     async def _persist(self, asking: _Asking) -> tuple[StoredAnswer, bool]:
-        """Attempts until one brings an answer. Raises QuestionFailed for the last of them, and what `_try` raises."""
-        patience = Patience(self._attempts, self._first_wait_s)
+        """Attempts until one brings an answer. Raises QueryFailed for the last of them, and what `_try` raises."""
+        patience = RetryPolicy(self._attempts, self._first_wait_s)
         number = 0
         while True:
             number += 1
@@ -209,7 +211,7 @@ class Engine:
             except CompletionError as error:
                 pause_s = patience.pause_s(error)
                 if pause_s is None:
-                    raise QuestionFailed(error.kind, error.detail, number) from error
+                    raise QueryFailed(error.kind, error.detail, number) from error
             await asyncio.sleep(pause_s)
 
     async def _through_batch(self, question: Question, use: Use) -> tuple[StoredAnswer, bool] | None:
@@ -244,10 +246,10 @@ class Engine:
                 found = await self._attempt(asking, number)
             finally:
                 if woken and not isinstance(found, Exhausted):
-                    self._room.pass_on()
+                    self._budget_gate.pass_on()
             woken = isinstance(found, Exhausted)
             if isinstance(found, Exhausted):
-                await self._room.wait(found)
+                await self._budget_gate.wait(found)
             elif isinstance(found, tuple):
                 return found
             elif (batch_id := batch_of(found.owner)) is not None:
@@ -259,7 +261,7 @@ class Engine:
         """The answer to a question that somebody else is asking; None when it takes longer: it may have failed."""
         for pause in CLAIM_POLLS_S:
             await asyncio.sleep(pause)
-            stored = await self._ledger.write(Look(use))
+            stored = await self._ledger.write(LookUp(use))
             if stored is not None:
                 return stored
         return None
@@ -270,11 +272,11 @@ class Engine:
             tokens = await front.enter_async_context(asking.endpoint.turn(asking.request))
             with self._not_cancelled():
                 attempt = Attempt(uuid.uuid4().hex, asking.use.request_key, number, asking.use.place, _now())
-                begun = await self._ledger.write(Begin(asking.question, attempt, asking.use, asking.reservation))
+                begun = await self._ledger.write(BeginAttempt(asking.question, attempt, asking.use, asking.reservation))
             if begun is not None:
                 return (begun, True) if isinstance(begun, StoredAnswer) else begun
             self._claimed.add(asking.use.request_key)
-            with self._room.reserved():
+            with self._budget_gate.reserved():
                 opened = OpenAttempt(attempt.request_id, asking.endpoint.identity, asking.use, asking.reservation)
                 stored = await self._send(asking, opened, tokens, front)
             return stored, stored.request_id != attempt.request_id

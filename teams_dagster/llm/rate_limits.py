@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
 
-from teams_dagster.core.protocol import Headroom, Usage
+from teams_dagster.core.protocol import RateLimitHeaders, Usage
 
 MINUTE_S = 60.0
 
@@ -104,19 +104,19 @@ class RateLimit:
             while (left := self._paused_until - self._clock()) > 0:  # noqa: ASYNC110 - pauses grow meanwhile
                 await asyncio.sleep(left)
 
-    def heard(self, headroom: Headroom | None, under_way: int = 1) -> None:
+    def update(self, rate_limit_headers: RateLimitHeaders | None, under_way: int = 1) -> None:
         """What the headers of an answer, or of a refusal, said.
 
         Less left than what the `under_way` calls may still take: nobody sends before the reset, for a minute at most.
         A limit without a reset is not acted on.
         """
-        if headroom is None:
+        if rate_limit_headers is None:
             return
         calls = max(1, under_way)
-        if headroom.requests is not None and headroom.requests < calls:
-            self.pause(min(headroom.requests_reset_s or 0.0, LONGEST_HEADER_PAUSE_S))
-        if headroom.tokens is not None and headroom.tokens < max(1.0, calls * self._usual_tokens):
-            self.pause(min(headroom.tokens_reset_s or 0.0, LONGEST_HEADER_PAUSE_S))
+        if rate_limit_headers.requests is not None and rate_limit_headers.requests < calls:
+            self.pause(min(rate_limit_headers.requests_reset_s or 0.0, LONGEST_HEADER_PAUSE_S))
+        if rate_limit_headers.tokens is not None and rate_limit_headers.tokens < max(1.0, calls * self._usual_tokens):
+            self.pause(min(rate_limit_headers.tokens_reset_s or 0.0, LONGEST_HEADER_PAUSE_S))
 
     def pause(self, seconds: float) -> None:
         """Nobody sends for `seconds` (`Retry-After`). A shorter pause does not end a longer one."""

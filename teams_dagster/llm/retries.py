@@ -19,7 +19,7 @@ _JITTER = (0.75, 1.25)
 """A pause is drawn from between these shares of it, so that what failed together is not sent together again."""
 
 
-class Patience:
+class RetryPolicy:
     """Whether and when one question is asked again.
 
     A failure may be followed by another attempt until there were `attempts` of them, a refusal for overload for

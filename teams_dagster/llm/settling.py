@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from teams_dagster.core.protocol import Completion, CompletionError, ModelIdentity, Outcome, Usage
 from teams_dagster.ledger.budgets import Reservation
-from teams_dagster.ledger.entries import AttemptFailed, Settle
+from teams_dagster.ledger.entries import AttemptFailed, SettleAttempt
 from teams_dagster.ledger.records import Result, StoredAnswer, Use
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.context import Tallies
@@ -81,7 +81,7 @@ class Settlement:
         result = self._result(attempt, latency_ms, completion=completion)
         self._tallies.cost_nano_usd += result.cost_nano_usd or 0
         self._tallies.unpriced += result.cost_nano_usd is None
-        return await self._ledger.write(Settle(result, attempt.use, attempt.reservation, attempt.batch_id))
+        return await self._ledger.write(SettleAttempt(result, attempt.use, attempt.reservation, attempt.batch_id))
 
     async def failed(self, attempt: OpenAttempt, error: CompletionError, latency_ms: float) -> None:
         """Put a failure on the ledger. The claim stays, for another attempt. Raises LedgerError."""

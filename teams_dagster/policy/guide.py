@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from teams_dagster.core.operations import Operation
-from teams_dagster.core.protocol import Answer, Outcome, QuestionFailed, Request
+from teams_dagster.core.protocol import Answer, Outcome, QueryFailed, Request
 from teams_dagster.environment.decisions import Decider, Decision
 from teams_dagster.environment.state import HORIZON, ChosenBy, EpisodeKey, State
 from teams_dagster.environment.transition import Environment
@@ -47,10 +47,10 @@ class Guide:
         for attempt in range(ATTEMPTS):
             said = replace(said, queries=said.queries + 1)
             try:
-                answer = await environment.asker.ask(
+                answer = await environment.client.ask(
                     self._question(state, key.replica * ATTEMPTS + attempt), transition_id=transition
                 )
-            except QuestionFailed as failed:
+            except QueryFailed as failed:
                 return replace(said, failure=f"guide: {failed.kind.value}: {failed.detail}")
             said = replace(said, guide_request_id=answer.request_id, unread_request_id=said.guide_request_id)
             if (operation := _named(answer, self.allowed)) is not None:

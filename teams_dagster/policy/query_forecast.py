@@ -29,7 +29,7 @@ from teams_dagster.instructions.requests import (
 from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint
 from teams_dagster.policy.config import TrainingConfig, most_branches
 from teams_dagster.policy.guide import ATTEMPTS
-from teams_dagster.pricing.forecast import Expected
+from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Output
 from teams_dagster.store.facts.base import QueryFacts
 from teams_dagster.store.facts.policy import EpisodeFacts, PolicyFacts
@@ -47,7 +47,7 @@ LEAST_OF_STATED = 1 / 3
 
 
 @dataclass(frozen=True)
-class Pace:
+class EpisodeStats:
     """What one episode asks and gains, on average."""
 
     rewrites: float
@@ -61,14 +61,14 @@ class Pace:
 
     @classmethod
     def of(cls, artefact: Artefact) -> Self | None:
-        """The pace of the episodes in an output; None where it has none on record."""
+        """The stats of the episodes in an output; None where it has none on record."""
         asked = artefact.read_facts(EpisodeFacts).asking
         if not asked or not asked["episodes"]:
             return None
         return cls(**{name: count / asked["episodes"] for name, count in asked.items() if name != "episodes"})
 
 
-UNTRAINED = Pace(
+UNTRAINED = EpisodeStats(
     rewrites=HORIZON * len(TEXT_OPERATIONS) / (len(TEXT_OPERATIONS) + 1),
     reviews=HORIZON * 0.75,
     new_rewrites=HORIZON * len(TEXT_OPERATIONS) / (len(TEXT_OPERATIONS) + 1),
@@ -78,7 +78,7 @@ UNTRAINED = Pace(
 """An untrained policy: `none` is one choice of seven, some edits are eliminated unseen, half are accepted."""
 
 
-def last_pace(policy: Artefact) -> Pace:
+def last_stats(policy: Artefact) -> EpisodeStats:
     """What the episodes of a policy's last iteration asked; where a guide acted in them, what an untrained one does."""
     facts = policy.read_facts(PolicyFacts)
     if facts.guidance_queries:
@@ -87,12 +87,12 @@ def last_pace(policy: Artefact) -> Pace:
     accepted = facts.accepted_per_episode
     questions = accepted / facts.accepted_per_query if accepted else 2 * rewrites
     reviews = min(rewrites, max(0.0, questions - rewrites))
-    return Pace(rewrites, reviews, rewrites, reviews, accepted)
+    return EpisodeStats(rewrites, reviews, rewrites, reviews, accepted)
 
 
-def paces_of(artefacts: Iterable[Artefact]) -> list[Pace]:
-    """The paces on record."""
-    return [pace for artefact in artefacts if (pace := Pace.of(artefact)) is not None]
+def stats_of(artefacts: Iterable[Artefact]) -> list[EpisodeStats]:
+    """The stats on record."""
+    return [stats for artefact in artefacts if (stats := EpisodeStats.of(artefact)) is not None]
 
 
 def asking_of(transitions: Path, episodes: int | None = None) -> dict[str, int]:
@@ -135,11 +135,11 @@ def rewriting(
     rewriter: Role,
     episodes: int,
     seeds: Collection[Instruction],
-    seen: Sequence[Pace],
-    stated: Pace,
+    seen: Sequence[EpisodeStats],
+    stated: EpisodeStats,
     *,
     most: int | None = None,
-) -> list[Expected]:
+) -> list[QueryForecast]:
     """The rewrites and reviews of `episodes` from `seeds`, likely as many as `seen` before, or as `stated`.
 
     There may be `most` episodes: more than `episodes` where some can have branches, or ask nothing.
@@ -160,16 +160,16 @@ def rewriting(
 
 
 def guiding(
-    episodes: int, seeds: Collection[Instruction], seen: Sequence[Pace], *, most: int | None = None
-) -> list[Expected]:
+    episodes: int, seeds: Collection[Instruction], seen: Sequence[EpisodeStats], *, most: int | None = None
+) -> list[QueryForecast]:
     """The guide's questions in `episodes` (`most` at most, by default as many): one a step, or two."""
     sample = [guide_question(seed, [], HORIZON, may_rest=True) for seed in _sample(seeds)]
-    guided = [pace for pace in seen if pace.guidance]
+    guided = [stats for stats in seen if stats.guidance]
     stated = replace(UNTRAINED, guidance=HORIZON / 2)
     low, usual = _rates("guidance", guided, stated)
     bound = (episodes if most is None else most) * HORIZON * ATTEMPTS
     return [
-        Expected(
+        QueryForecast(
             Role.GUIDE,
             Purpose.GUIDE,
             least=min(bound, int(episodes * low)),
@@ -181,15 +181,15 @@ def guiding(
     ]
 
 
-def answering(least: int, likely: int, most: int, instructions: Collection[Instruction]) -> list[Expected]:
+def answering(least: int, likely: int, most: int, instructions: Collection[Instruction]) -> list[QueryForecast]:
     """The expert's answers to so many instructions, such as `instructions`."""
     size = mean_bytes([respond_question(instruction) for instruction in _sample(instructions)])
-    return [Expected(Role.EXPERT, Purpose.RESPOND, least, likely, most, size, CREATIVE.max_tokens)]
+    return [QueryForecast(Role.EXPERT, Purpose.RESPOND, least, likely, most, size, CREATIVE.max_tokens)]
 
 
 def answering_later(
-    episodes: int, seeds: Collection[Instruction], seen: Sequence[Pace], stated: Pace
-) -> list[Expected]:
+    episodes: int, seeds: Collection[Instruction], seen: Sequence[EpisodeStats], stated: EpisodeStats
+) -> list[QueryForecast]:
     """The answers to what `episodes` that are still to be run will accept."""
     low, usual = _rates("accepted", seen, stated)
     most = episodes * HORIZON
@@ -213,15 +213,15 @@ def _of_kind(
     episodes: int,
     most_episodes: int,
     name: str,
-    seen: Sequence[Pace],
-    stated: Pace,
+    seen: Sequence[EpisodeStats],
+    stated: EpisodeStats,
     prompt_bytes: int,
     max_tokens: int,
-) -> Expected:
+) -> QueryForecast:
     low, usual = _rates(name, seen, stated)
     _, new = _rates(f"new_{name}", seen, stated)
     most = most_episodes * HORIZON
-    return Expected(
+    return QueryForecast(
         role,
         purpose,
         least=min(most, int(episodes * low)),
@@ -233,9 +233,9 @@ def _of_kind(
     )
 
 
-def _rates(name: str, seen: Sequence[Pace], stated: Pace) -> tuple[float, float]:
+def _rates(name: str, seen: Sequence[EpisodeStats], stated: EpisodeStats) -> tuple[float, float]:
     """Least and likely per episode."""
-    rates: list[float] = [getattr(pace, name) for pace in seen]
+    rates: list[float] = [getattr(stats, name) for stats in seen]
     if not rates:
         usual: float = getattr(stated, name)
         return LEAST_OF_STATED * usual, usual
@@ -244,12 +244,12 @@ def _rates(name: str, seen: Sequence[Pace], stated: Pace) -> tuple[float, float]
 
 def training_questions(
     store: ArtefactStore, seeds: dict[str, Instruction], training: TrainingConfig, output: Output | None
-) -> list[Expected]:
+) -> list[QueryForecast]:
     """What a training on `seeds` will still ask, by what earlier trainings asked; `output` is None where unknown."""
     episodes = training.iterations * training.episodes_per_iteration
     if output is not None:
         episodes = still_open(output.earlier(store), episodes_left(training, output.unfinished(store)))
-    seen = paces_of(artefact for artefact in store.all_of("trained_policy") if trained_alike(artefact, training))
+    seen = stats_of(artefact for artefact in store.all_of("trained_policy") if trained_alike(artefact, training))
     most = episodes * most_branches(training.algorithm, len(training.allowed_operations))
     asked = rewriting(Role.INSTRUCTOR, episodes, seeds.values(), seen, UNTRAINED, most=most)
     return asked + (guiding(episodes, seeds.values(), seen, most=most) if training.asks_guide else [])

@@ -17,7 +17,7 @@ import torch
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
-from teams_dagster.core.protocol import Asker, Role
+from teams_dagster.core.protocol import LLMClient, Role
 from teams_dagster.environment.decisions import Drawing
 from teams_dagster.environment.state import HORIZON, ChosenBy, Episode
 from teams_dagster.environment.transition import Environment
@@ -46,7 +46,7 @@ class TrainingFailed(RuntimeError):
 
 
 async def train(
-    asker: Asker,
+    client: LLMClient,
     seeds: Mapping[str, Instruction],
     config: TrainingConfig,
     path: Path,
@@ -68,7 +68,7 @@ async def train(
     if not seeds:
         raise TrainingFailed("there are no training seeds; give the policy at least one")
     encode = encoder(config.features, tuple(seeds.values()))
-    environment = Environment(asker, Pool(seeds.values()), config.reward, Role.INSTRUCTOR)
+    environment = Environment(client, Pool(seeds.values()), config.reward, Role.INSTRUCTOR)
     algorithm = algorithm_of(config.algorithm, config.root_seed)
     learner = _new_learner(config, encode, reference)
     checkpoint = _begin(_origin(environment, seeds, encode, config, reference), config, learner, path)
@@ -137,9 +137,9 @@ def _origin(
         pool_version=environment.pool.version,
         feature_version=encode.version,
         prompt_versions={name: prompt(name).version for name in asked},
-        instructor=environment.asker.identity(Role.INSTRUCTOR),
-        reviewer=environment.asker.identity(Role.REVIEWER),
-        guide=environment.asker.identity(Role.GUIDE) if config.asks_guide else None,
+        instructor=environment.client.identity(Role.INSTRUCTOR),
+        reviewer=environment.client.identity(Role.REVIEWER),
+        guide=environment.client.identity(Role.GUIDE) if config.asks_guide else None,
         reference_version=reference.policy_version if reference else None,
     )
 

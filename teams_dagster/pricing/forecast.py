@@ -1,6 +1,6 @@
 """What a step will ask and what that may cost, said before its first question: a likely figure and a range.
 
-How many questions there will be is the caller's to say (`Expected`). What one question takes comes from the ledger:
+How many queries there will be is the caller's to say (`QueryForecast`). What one takes comes from the ledger:
 
 - learnt, from the `RECENT` latest answers of the same model to questions of the same purpose. The likely figure is n
   times their mean; least and most are the 95% prediction interval of the sum of n further answers,
@@ -57,7 +57,7 @@ _WITHOUT_TOKENS = "offline"
 
 
 @dataclass(frozen=True)
-class Expected:
+class QueryForecast:
     """Questions of one kind that a step will ask."""
 
     role: Role
@@ -146,7 +146,7 @@ class Estimate:
 
 def estimate(
     ledger: Ledger | None,
-    expected: Sequence[Expected],
+    expected: Sequence[QueryForecast],
     identities: Mapping[Role, ModelIdentity],
     prices: PriceTable,
     *,
@@ -231,7 +231,7 @@ def _latest(purpose: Purpose, who: tuple[sa.ColumnElement[bool], ...]) -> sa.Sel
     )
 
 
-def _guessed(identity: ModelIdentity, kind: Expected, others: Sequence[Usage]) -> tuple[Usage, Usage, Usage]:
+def _guessed(identity: ModelIdentity, kind: QueryForecast, others: Sequence[Usage]) -> tuple[Usage, Usage, Usage]:
     """Least, likely and most tokens of one question, from its size; the likely ones by what other models took."""
     if identity.provider == _WITHOUT_TOKENS:
         nothing = Usage(0, 0, 0, 0, 0)
@@ -256,7 +256,7 @@ def _tokens(usage: Usage) -> int:
     return (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
 
 
-def _of_all(kind: Expected, amounts: Sequence[int], *, learnt: bool) -> Range:
+def _of_all(kind: QueryForecast, amounts: Sequence[int], *, learnt: bool) -> Range:
     """What all questions of a kind take, from the amounts of answers learnt from or (least, likely, most) of one."""
     few, usual = kind.least * (1 - kind.repeated), kind.likely * (1 - kind.repeated)
     if not learnt:

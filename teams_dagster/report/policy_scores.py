@@ -145,7 +145,7 @@ def gap_shares(scores: Iterable[Score], metrics: Sequence[str] = OF_GAP) -> list
     return [(words(metric), _share(score)) for metric, score in shares if score]
 
 
-def pay_off_lines(scores: Iterable[Score]) -> list[str]:
+def break_even_lines(scores: Iterable[Score]) -> list[str]:
     """After how many generated samples training has paid for itself: in questions, and in dollars where it cost any."""
     found = _of_trained(scores)
     return [f"in {unit}: {_pays_off(found[metric])}" for metric, unit in PAY_OFF.items() if metric in found]
@@ -205,7 +205,7 @@ class PolicySection:
     """Policies that were compared, and what each is."""
     differences: ScoreTable
     gap: tuple[tuple[str, Cell], ...]
-    pay_off: tuple[str, ...]
+    break_even: tuple[str, ...]
     mix: ScoreTable
     one_training: bool
     """Only one training was compared, which cannot show how much trainings vary."""
@@ -225,7 +225,7 @@ def policy_section(policy: PolicyResults) -> PolicySection:
         explained=tuple((name, EXPLAINED[name]) for name in names if name in EXPLAINED),
         differences=differences_table(scores),
         gap=tuple(gap_shares(scores)),
-        pay_off=tuple(pay_off_lines(scores)),
+        break_even=tuple(break_even_lines(scores)),
         mix=mix_table(scores),
         one_training=training_seeds(scores) == 1,
         scores=tuple(raw_table(scores)),

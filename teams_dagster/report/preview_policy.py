@@ -7,7 +7,7 @@ from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.checkpoint import load_policy
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.policy.comparison.stored import read_policy_scores
-from teams_dagster.report.policy_scores import differences_table, pay_off_lines, policies_table, raw_table
+from teams_dagster.report.policy_scores import break_even_lines, differences_table, policies_table, raw_table
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.policy import ComparisonFacts
 
@@ -48,7 +48,7 @@ def comparison_preview(artefact: Artefact) -> Details:
         "reward_variance_of_uniform": facts.reward_variance[UNIFORM],
         "policies": Markdown(policies_table(scores).markdown("policy")),
         "trained_minus_others": Markdown(differences_table(scores).markdown("trained minus")),
-        "pays_for_itself": "; ".join(pay_off_lines(scores)),
+        "pays_for_itself": "; ".join(break_even_lines(scores)),
         **_pictures(drawn),
         "scores": Table(("metric", "policy", "mean", "95% interval", "episodes", "questions"), raw_table(scores)),
     }

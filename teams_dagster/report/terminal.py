@@ -13,7 +13,7 @@ from teams_dagster.ledger.budgets import Budget, Spent
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.pricing.forecast import Estimate, spread
-from teams_dagster.report.policy_scores import gap_shares, pay_off_lines, policies_table
+from teams_dagster.report.policy_scores import break_even_lines, gap_shares, policies_table
 
 NO_BUDGET = "no budget is set: TEAMS_BUDGET_USD, TEAMS_BUDGET_QUERIES or TEAMS_BUDGET_TOKENS bounds what may be spent"
 
@@ -154,7 +154,7 @@ def policy_lines(scores: Sequence[PolicyScore]) -> list[str]:
     if shares := gap_shares(scores, metrics):
         told = ", ".join(f"{metric} {share}" for metric, share in shares)
         lines.append(f"of the way from uniform to the free look-ahead, trained goes: {told}")
-    if pays := pay_off_lines(scores):
+    if pays := break_even_lines(scores):
         lines.append(f"training has paid for itself, {'; '.join(pays)}")
     return lines
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from teams_dagster.store.artefacts import ArtefactFiles
-from teams_dagster.store.publishing import held
+from teams_dagster.store.publishing import read_lock
 from teams_dagster.store.read_model import MEMORY_LIMIT, refresh
 
 OWN = "read_model_state"
@@ -42,7 +42,7 @@ def compare_read_model(ledger_url: str, artefacts: Iterable[ArtefactFiles], path
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
         anew = Path(scratch) / path.name
         refresh(ledger_url, artefacts, anew, sealing=False)
-        with held(path), duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": scratch}) as both:
+        with read_lock(path), duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": scratch}) as both:
             both.execute("set enable_progress_bar = false")
             for name, file in (("published", path), ("anew", anew)):
                 both.execute(f"attach '{str(file).replace(chr(39), chr(39) * 2)}' as {name} (read_only)")

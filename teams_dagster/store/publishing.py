@@ -26,7 +26,7 @@ class NotNow(Exception):
 
 
 @contextmanager
-def turn(path: Path, wait_s: float) -> Iterator[None]:
+def lock(path: Path, wait_s: float) -> Iterator[None]:
     """One refresher at a time. The lock dies with its process. Raises NotNow after `wait_s`."""
     with ExitStack() as locks:
         try:
@@ -42,7 +42,7 @@ def turn(path: Path, wait_s: float) -> Iterator[None]:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
+def read_lock(path: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
     """A read-only connection that keeps writers out while it is open; None when there is no file.
 
     Raises NotNow when someone has the file open for writing, or it is no DuckDB file.
@@ -96,7 +96,7 @@ def _copy(source: BinaryIO, target: BinaryIO) -> None:
     shutil.copyfileobj(source, target, 1 << 20)  # what the kernel left
 
 
-def spill(place: Path) -> Path:
+def temp_dir(place: Path) -> Path:
     """Where DuckDB puts what does not fit into memory while it writes the draft at `place`."""
     return place.with_name(f"{place.name}.spill")
 

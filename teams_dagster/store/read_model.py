@@ -21,7 +21,7 @@ from teams_dagster.ledger.database import ledger_id, open_database, read_snapsho
 from teams_dagster.store import source, views
 from teams_dagster.store.artefacts import ArtefactFiles, CompleteArtefact, complete, sealed_name, store_id
 from teams_dagster.store.hash_chain import Sealed, seal
-from teams_dagster.store.publishing import NotNow, draft, held, publish, spill, turn
+from teams_dagster.store.publishing import NotNow, draft, lock, publish, read_lock, temp_dir
 from teams_dagster.store.source import Position
 from teams_dagster.store.tables import TABLES, Table
 
@@ -114,7 +114,7 @@ def _bring_up_to_date(
     engine: sa.Engine, artefacts: tuple[CompleteArtefact, ...], path: Path, wait_s: float
 ) -> dict[str, int] | None:
     """Publish what is new; returns the rows of each table, None where nothing is new. Raises NotNow."""
-    with turn(path, wait_s), held(path) as reader, read_snapshot(engine) as ledger:
+    with lock(path, wait_s), read_lock(path) as reader, read_snapshot(engine) as ledger:
         wanted = _State(views.version(), ledger_id(ledger), source.end(ledger), artefacts)
         known = None if reader is None else _read_state(reader)
         if known is not None and known == wanted:
@@ -139,7 +139,7 @@ def _config(place: Path) -> dict[str, str | bool | int | float | list[str]]:
     """How DuckDB writes a draft: in bounded memory at any size. The order of rows means nothing, keeping it costs."""
     return {
         "memory_limit": MEMORY_LIMIT,
-        "temp_directory": str(spill(place)),
+        "temp_directory": str(temp_dir(place)),
         "threads": min(THREADS, os.cpu_count() or 1),
         "preserve_insertion_order": False,
     }

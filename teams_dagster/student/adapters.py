@@ -93,8 +93,8 @@ def train_adapter(
     student, proof = _load(base, config, probe=rows.table["input_ids"][0].as_py())
     scratch = tempfile.TemporaryDirectory(prefix="teams-trainer-") if checkpoints is None else nullcontext(checkpoints)
     with threads_for(student.model), scratch as place:
-        trainer, rhythm = make_trainer(student, rows, held, config, Path(place), progress)
-        last = checkpoint_to_resume(Path(place), rhythm.updates, config.patience)
+        trainer, cadence = make_trainer(student, rows, held, config, Path(place), progress)
+        last = checkpoint_to_resume(Path(place), cadence.updates, config.patience)
         if last is not None:
             progress(f"going on from {last.name} of an interrupted training")
             trainer.args.eval_on_start = False  # the base was measured when the training began
@@ -104,7 +104,7 @@ def train_adapter(
     return AdapterReport(
         kind=config.kind,
         updates=trainer.state.global_step,
-        planned_updates=rhythm.updates,
+        planned_updates=cadence.updates,
         kept_update=best or trainer.state.global_step,
         trainable_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         examples=len(rows),

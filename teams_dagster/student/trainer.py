@@ -31,7 +31,7 @@ KEPT = 2
 
 
 @dataclass(frozen=True)
-class Rhythm:
+class Cadence:
     """When a training logs, measures and saves, in updates."""
 
     updates: int
@@ -40,7 +40,7 @@ class Rhythm:
     saving: int
 
     @classmethod
-    def of(cls, config: AdapterConfig, rows: int, processes: int) -> Rhythm:
+    def of(cls, config: AdapterConfig, rows: int, processes: int) -> Cadence:
         """For `rows` a pass, shared by `processes`.
 
         Losses are logged when a checkpoint is written: a mean over updates on both sides of it would be lost. Where
@@ -77,8 +77,8 @@ def make_trainer(
     config: AdapterConfig,
     checkpoints: Path,
     progress: Callable[[str], None],
-) -> tuple[Any, Rhythm]:
-    """A trainer ready to run, and its rhythm: no reports, no usage ping."""
+) -> tuple[Any, Cadence]:
+    """A trainer ready to run, and its cadence: no reports, no usage ping."""
     _silence_usage_ping()
     set_seed(config.seed)  # the adapter's first weights are drawn when the trainer is made
     held = _dataset(validation) if len(validation) else None
@@ -91,15 +91,15 @@ def make_trainer(
         processing_class=student.tokenizer,
         peft_config=None if config.kind == "full" else _lora(config),
     )
-    rhythm = Rhythm.of(config, len(trainer.train_dataset), arguments.world_size)
-    _follow(trainer.args, rhythm, config)
-    trainer.add_callback(_Discipline(trainer, config, rhythm, checkpoints, progress))
+    cadence = Cadence.of(config, len(trainer.train_dataset), arguments.world_size)
+    _follow(trainer.args, cadence, config)
+    trainer.add_callback(_Discipline(trainer, config, cadence, checkpoints, progress))
     trainer.remove_callback(PrinterCallback)
     if not torch.cuda.is_available():  # QLoRA's adapter is made bfloat16: on a CPU slower, and it loses small updates
         for parameter in trainer.model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
-    return trainer, rhythm
+    return trainer, cadence
 
 
 def _arguments(config: AdapterConfig, checkpoints: Path, validated: bool) -> SFTConfig:
@@ -132,13 +132,13 @@ def _arguments(config: AdapterConfig, checkpoints: Path, validated: bool) -> SFT
     )
 
 
-def _follow(arguments: SFTConfig, rhythm: Rhythm, config: AdapterConfig) -> None:
-    arguments.max_steps = rhythm.updates
-    arguments.logging_steps = rhythm.logging
-    arguments.eval_steps = rhythm.evaluation
-    arguments.save_steps = rhythm.saving
+def _follow(arguments: SFTConfig, cadence: Cadence, config: AdapterConfig) -> None:
+    arguments.max_steps = cadence.updates
+    arguments.logging_steps = cadence.logging
+    arguments.eval_steps = cadence.evaluation
+    arguments.save_steps = cadence.saving
     warmup = config.warmup_updates
-    arguments.warmup_steps = max(1, rhythm.updates // 20) if warmup is None else warmup
+    arguments.warmup_steps = max(1, cadence.updates // 20) if warmup is None else warmup
 
 
 def _lora(config: AdapterConfig) -> LoraConfig:
@@ -177,11 +177,11 @@ class _Discipline(TrainerCallback):
     """Ties order and dropout to the seed, tells of losses, stops early, measures at the end, marks checkpoints."""
 
     def __init__(
-        self, trainer: Any, config: AdapterConfig, rhythm: Rhythm, checkpoints: Path, progress: Callable[[str], None]
+        self, trainer: Any, config: AdapterConfig, cadence: Cadence, checkpoints: Path, progress: Callable[[str], None]
     ) -> None:
         self._trainer = trainer
         self._config = config
-        self._rhythm = rhythm
+        self._cadence = cadence
         self._checkpoints = checkpoints
         self._progress = progress
 

@@ -15,9 +15,9 @@ from teams_dagster.environment.state import HORIZON
 from teams_dagster.instructions.requests import respond_question
 from teams_dagster.policy.query_forecast import (
     UNTRAINED,
-    Pace,
+    EpisodeStats,
     answering_later,
-    last_pace,
+    last_stats,
     mean_bytes,
     rewriting,
     still_open,
@@ -53,7 +53,7 @@ def test_no_episode_asks_more_than_a_rewrite_and_a_review_a_step():
 
 
 def test_what_earlier_episodes_asked_is_likely_to_be_asked_again():
-    seen = [Pace(5, 4, 3, 2, 2), Pace(4, 4, 3, 2, 3)]
+    seen = [EpisodeStats(5, 4, 3, 2, 2), EpisodeStats(4, 4, 3, 2, 3)]
     rewrites, reviews = rewriting(Role.INSTRUCTOR, 100, SEEDS, seen, UNTRAINED)
     assert (rewrites.least, rewrites.likely) == (320, 450)
     assert rewrites.repeated == pytest.approx(1 - 3 / 4.5)
@@ -78,16 +78,16 @@ def test_of_what_was_made_before_only_the_failed_questions_are_open(tmp_path: Pa
 
 def test_a_policys_last_iteration_tells_its_pace(tmp_path: Path):
     facts = {"operation_mix": {"none": 0.25, "breadth": 0.75}, "accepted_per_episode": 3.2, "accepted_per_query": 0.4}
-    pace = last_pace(trained(tmp_path, **facts))
-    assert (pace.rewrites, pace.reviews, pace.accepted) == pytest.approx((4.5, 3.5, 3.2))
+    stats = last_stats(trained(tmp_path, **facts))
+    assert (stats.rewrites, stats.reviews, stats.accepted) == pytest.approx((4.5, 3.5, 3.2))
     silent = {"operation_mix": {"none": 1.0}, "accepted_per_episode": 0.0, "accepted_per_query": 0.0}
-    assert last_pace(trained(tmp_path, **silent)) == Pace(0, 0, 0, 0, 0)
+    assert last_stats(trained(tmp_path, **silent)) == EpisodeStats(0, 0, 0, 0, 0)
 
 
 def test_an_output_without_a_record_has_no_pace(tmp_path: Path):
-    assert Pace.of(made(tmp_path)) is None
+    assert EpisodeStats.of(made(tmp_path)) is None
     nothing = dict.fromkeys(("episodes", "rewrites", "reviews", "new_rewrites", "new_reviews", "accepted"), 0)
-    assert Pace.of(made(tmp_path, asking=nothing)) is None
+    assert EpisodeStats.of(made(tmp_path, asking=nothing)) is None
 
 
 def test_what_the_steps_record_is_what_they_did(project: Project):

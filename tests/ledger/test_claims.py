@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from teams_dagster.ledger import owners, schema
 from teams_dagster.ledger.database import now, sqlite_url, write_transaction
-from teams_dagster.ledger.entries import Begin, Claimed, Release
+from teams_dagster.ledger.entries import BeginAttempt, Claimed, Release
 from teams_dagster.ledger.records import StoredAnswer
 from teams_dagster.ledger.writer import Ledger
 from tests.support.entries import begin, failure, settle
@@ -152,7 +152,7 @@ def test_a_process_that_comes_does_not_end_the_claims_of_one_that_lives(ours: Le
         assert count(ours, schema.owners) == 2
 
 
-def _second_attempt(text: str) -> Begin:
+def _second_attempt(text: str) -> BeginAttempt:
     first = begin(text)
     return replace(first, attempt=replace(first.attempt, attempt=2))
 

@@ -17,10 +17,10 @@ from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from teams_dagster.cli import main
 from teams_dagster.definitions import definitions
-from teams_dagster.lineage.forward import KINDS, touched_by
+from teams_dagster.lineage.forward import KINDS, forward_lineage
 from teams_dagster.lineage.records import Lineage
 from teams_dagster.lineage.trace import NotFound, trace
-from teams_dagster.lineage.tree import lineage_lines, touched_lines
+from teams_dagster.lineage.tree import forward_lines, lineage_lines
 from teams_dagster.settings import find_root, load_settings
 from tests.support.project import Project
 
@@ -147,7 +147,7 @@ def test_forward_finds_the_samples_whose_lineage_names_it(model: duckdb.DuckDBPy
         "model": ("rules", lambda of: {query.model for query in of.queries}),
         "query": (last.queries[0].request_id, lambda of: {query.request_id for query in of.queries}),
     }[kind]
-    found = touched_by(model, kind, str(value))
+    found = forward_lineage(model, kind, str(value))
     expected = {of.sample_id for of in lineages if value in names(of)}
     assert expected
     assert {sample.sample_id for sample in found.shown} == expected
@@ -158,13 +158,13 @@ def test_forward_finds_the_samples_whose_lineage_names_it(model: duckdb.DuckDBPy
 
 
 def test_the_template_of_answers_touches_samples_by_name(model: duckdb.DuckDBPyConnection):
-    assert touched_by(model, "prompt", "respond").samples == rows(model, "select count(*) from samples")[0][0]
+    assert forward_lineage(model, "prompt", "respond").samples == rows(model, "select count(*) from samples")[0][0]
 
 
 def test_what_touched_nothing_is_an_error(model: duckdb.DuckDBPyConnection):
     for kind, value, message in (("operation", "flattery", "touched nothing"), ("colour", "red", "starts from")):
         with pytest.raises(NotFound, match=message):
-            touched_by(model, kind, value)
+            forward_lineage(model, kind, value)
 
 
 def test_the_tree_shows_the_chain_and_nothing_that_a_terminal_obeys(model: duckdb.DuckDBPyConnection):
@@ -185,7 +185,7 @@ def test_the_command_prints_a_tree_json_or_a_page(model: duckdb.DuckDBPyConnecti
     assert teams("lineage", sample, "--html", str(tmp_path / "one.html")).exit_code == 0
     assert sample in (tmp_path / "one.html").read_text() or (tmp_path / "one.html").stat().st_size > 10_000
     forward = teams("lineage", "--from", "operation=deepening", "--limit", "2")
-    assert forward.output.splitlines() == touched_lines(touched_by(model, "operation", "deepening", most=2))
+    assert forward.output.splitlines() == forward_lines(forward_lineage(model, "operation", "deepening", most=2))
     everything = json.loads(teams("lineage", "--from", "operation=deepening", "--json").output)
     assert len(everything["shown"]) == everything["samples"] > 2
 

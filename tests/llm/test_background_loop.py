@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from teams_dagster.llm.background_loop import Hosted
+from teams_dagster.llm.background_loop import BackgroundEventLoop
 from tests.support.rounds import until
 
 
@@ -39,7 +39,7 @@ def test_work_runs_in_the_loop_of_the_resource_and_background_work_goes_on_betwe
         threads.add(threading.current_thread().name)
         return value
 
-    hosted = Hosted(opening(log))
+    hosted = BackgroundEventLoop(opening(log))
     assert hosted.resource == "resource"
     assert [hosted.run(work(1)), hosted.run(work(2))] == [1, 2]
     assert threads == {"hosted-loop"}
@@ -52,7 +52,7 @@ def test_work_runs_in_the_loop_of_the_resource_and_background_work_goes_on_betwe
 
 def test_it_may_be_used_where_a_loop_is_running():
     async def notebook():
-        hosted = Hosted(opening([]))
+        hosted = BackgroundEventLoop(opening([]))
         try:
             return hosted.run(asyncio.sleep(0, "done"))
         finally:
@@ -63,12 +63,12 @@ def test_it_may_be_used_where_a_loop_is_running():
 
 def test_what_fails_is_raised_where_it_is_waited_for():
     with pytest.raises(OSError, match="no door"):
-        Hosted(opening([], entering=OSError("no door")))
+        BackgroundEventLoop(opening([], entering=OSError("no door")))
 
     async def fail():
         raise LookupError("not here")
 
-    hosted = Hosted(opening([], leaving=OSError("stuck")))
+    hosted = BackgroundEventLoop(opening([], leaving=OSError("stuck")))
     with pytest.raises(LookupError, match="not here"):
         hosted.run(fail())
     with pytest.raises(OSError, match="stuck"):
@@ -91,7 +91,7 @@ def test_a_caller_that_is_interrupted_cancels_its_work(monkeypatch):
         begun.wait(10)
         raise KeyboardInterrupt
 
-    hosted = Hosted(opening([]))
+    hosted = BackgroundEventLoop(opening([]))
     with monkeypatch.context() as patched:
         patched.setattr("concurrent.futures.Future.result", interrupted)
         with pytest.raises(KeyboardInterrupt):

@@ -16,7 +16,7 @@ import pytest
 
 from resources.language_models.openai_compatible import OpenAICompatibleModel
 from teams_dagster.core.operations import Operation
-from teams_dagster.core.protocol import Answer, ErrorKind, Outcome, QuestionFailed, Role
+from teams_dagster.core.protocol import Answer, ErrorKind, Outcome, QueryFailed, Role
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm import engine as engine_module
@@ -189,14 +189,14 @@ def test_the_pause_a_server_asks_for_is_kept(openai_server: OpenAIServer, ledger
 
 def test_a_pause_beyond_patience_ends_the_question(openai_server: OpenAIServer, ledger: Ledger) -> None:
     openai_server.faults.append(Fault(status=429, headers={"Retry-After": "86400"}))
-    with pytest.raises(QuestionFailed):
+    with pytest.raises(QueryFailed):
         run(openai_server, ledger, lambda engine: engine.ask(question()))
     assert openai_server.count == 1
 
 
 def test_a_rejected_request_is_not_repeated(openai_server: OpenAIServer, ledger: Ledger) -> None:
     openai_server.faults.append(Fault(status=400))
-    with pytest.raises(QuestionFailed) as failure:
+    with pytest.raises(QueryFailed) as failure:
         run(openai_server, ledger, lambda engine: engine.ask(question()))
     assert (failure.value.kind, failure.value.attempts, openai_server.count) == (ErrorKind.REJECTED, 1, 1)
 
@@ -211,7 +211,7 @@ def test_a_failure_is_on_the_ledger_and_never_an_answer(openai_server: OpenAISer
         return failures
 
     failures = run(openai_server, ledger, crowd)
-    assert [type(failure) for failure in failures] == [QuestionFailed] * 3
+    assert [type(failure) for failure in failures] == [QueryFailed] * 3
     assert openai_server.count == 6
     assert rows(ledger, "select outcome, error_kind, request_id from uses") == [("failed", "server", None)] * 3
     assert rows(ledger, "select * from answers") == []
@@ -219,7 +219,7 @@ def test_a_failure_is_on_the_ledger_and_never_an_answer(openai_server: OpenAISer
 
 
 def test_an_attempt_that_never_arrived_says_so(ledger: Ledger) -> None:
-    with pytest.raises(QuestionFailed):
+    with pytest.raises(QueryFailed):
         run("http://127.0.0.1:9/v1", ledger, lambda engine: engine.ask(question()), attempts=2)
     assert rows(ledger, "select status, error_kind from results") == [("failed", "unreachable")] * 2
 

@@ -1,4 +1,4 @@
-"""What holds an engine back: budgets, other processes' claims, paces, and an endpoint that is broken."""
+"""What holds an engine back: budgets, other processes' claims, ceilings, and an endpoint that is broken."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.budget_gate import PriceUnknown
 from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.context import CallContext
-from teams_dagster.llm.endpoint import Pace
+from teams_dagster.llm.endpoint import RateCeiling
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.keys import request_key
 from teams_dagster.pricing.prices import load_prices
@@ -182,15 +182,15 @@ def test_what_was_not_sent_when_a_step_ends_is_never_sent(ledger: Ledger) -> Non
 
 def test_a_role_keeps_to_its_requests_per_minute(openai_server: OpenAIServer, ledger: Ledger) -> None:
     began = time.monotonic()
-    paces = {Role.EXPERT: Pace(requests_per_minute=600)}
-    assert kinds(asyncio.run(ask_all(openai_server, ledger, TEXTS[:20], paces=paces))) == {"Answer": 20}
+    ceilings = {Role.EXPERT: RateCeiling(requests_per_minute=600)}
+    assert kinds(asyncio.run(ask_all(openai_server, ledger, TEXTS[:20], ceilings=ceilings))) == {"Answer": 20}
     assert time.monotonic() - began >= 0.9
 
 
 def test_answers_that_are_reused_wait_for_no_pace(openai_server: OpenAIServer, ledger: Ledger) -> None:
     asyncio.run(ask_all(openai_server, ledger, TEXTS[:20]))
-    paces = {Role.EXPERT: Pace(requests_per_minute=1)}
-    again = asyncio.wait_for(ask_all(openai_server, ledger, TEXTS[:20], paces=paces), timeout=60)
+    ceilings = {Role.EXPERT: RateCeiling(requests_per_minute=1)}
+    again = asyncio.wait_for(ask_all(openai_server, ledger, TEXTS[:20], ceilings=ceilings), timeout=60)
     assert kinds(asyncio.run(again)) == {"Answer": 20}
 
 
@@ -240,14 +240,14 @@ def test_rows_that_the_server_rejects_fail_alone_once_it_answered_others(
 
     openai_server.respond = rejecting
     results = asyncio.run(ask_all(openai_server, ledger, TEXTS, max_in_flight=1))
-    assert kinds(results) == {"Answer": 35, "QuestionFailed": 15}
+    assert kinds(results) == {"Answer": 35, "QueryFailed": 15}
 
 
 def test_an_endpoint_that_asks_for_a_day_stops_the_step_at_once(openai_server: OpenAIServer, ledger: Ledger) -> None:
     openai_server.faults.extend([Fault(status=429, headers={"Retry-After": "86400"})] * 60)
     began = time.monotonic()
     found = kinds(asyncio.run(ask_all(openai_server, ledger, TEXTS, max_in_flight=4)))
-    assert found["EndpointBroken"] + found["QuestionFailed"] == 50
+    assert found["EndpointBroken"] + found["QueryFailed"] == 50
     assert found["EndpointBroken"] > 30
     assert time.monotonic() - began < 20
     assert claims(ledger) == 0
@@ -266,8 +266,8 @@ def test_refusals_for_overload_are_waited_out_however_long_the_queue_was(
         return "fine"
 
     openai_server.respond = then_refuse
-    paces = {Role.EXPERT: Pace(requests_per_minute=600)}
-    assert kinds(asyncio.run(ask_all(openai_server, ledger, TEXTS[:20], paces=paces))) == {"Answer": 20}
+    ceilings = {Role.EXPERT: RateCeiling(requests_per_minute=600)}
+    assert kinds(asyncio.run(ask_all(openai_server, ledger, TEXTS[:20], ceilings=ceilings))) == {"Answer": 20}
 
 
 def test_a_question_that_a_batch_holds_ends_a_step_that_asks_directly(

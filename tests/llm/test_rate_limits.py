@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from teams_dagster.core.protocol import Headroom, Usage
+from teams_dagster.core.protocol import RateLimitHeaders, Usage
 from teams_dagster.llm.rate_limits import LONGEST_HEADER_PAUSE_S, RateLimit, TokenForecast
 from tests.support.virtual_time import run_in_virtual_time
 
@@ -120,20 +120,22 @@ def test_a_pause_holds_back_those_who_wait_already():
 
 
 @pytest.mark.parametrize(
-    "headroom",
+    "headers",
     [
-        Headroom(requests=0, requests_reset_s=20),
-        Headroom(tokens=0, tokens_reset_s=20),
-        Headroom(requests=0, requests_reset_s=20, tokens=0, tokens_reset_s=3),
-        Headroom(requests=9, requests_reset_s=20),
-        Headroom(tokens=999, tokens_reset_s=20),
+        RateLimitHeaders(requests=0, requests_reset_s=20),
+        RateLimitHeaders(tokens=0, tokens_reset_s=20),
+        RateLimitHeaders(requests=0, requests_reset_s=20, tokens=0, tokens_reset_s=3),
+        RateLimitHeaders(requests=9, requests_reset_s=20),
+        RateLimitHeaders(tokens=999, tokens_reset_s=20),
     ],
     ids=["no request left", "no token left", "the later reset", "fewer requests than under way", "fewer tokens"],
 )
-def test_when_the_provider_has_less_left_than_is_under_way_nobody_sends_before_the_reset(headroom: Headroom):
+def test_when_the_provider_has_less_left_than_is_under_way_nobody_sends_before_the_reset(
+    headers: RateLimitHeaders,
+):
     async def main(rates: RateLimit, clock: Clock) -> None:
         await rates.wait(100)
-        rates.heard(headroom, under_way=10)
+        rates.update(headers, under_way=10)
         await rates.wait(100)
         assert clock() == pytest.approx(20, abs=0.01)
 
@@ -141,19 +143,19 @@ def test_when_the_provider_has_less_left_than_is_under_way_nobody_sends_before_t
 
 
 @pytest.mark.parametrize(
-    "headroom",
+    "headers",
     [
         None,
-        Headroom(),
-        Headroom(requests=0),
-        Headroom(requests=10, requests_reset_s=20, tokens=1_000, tokens_reset_s=20),
+        RateLimitHeaders(),
+        RateLimitHeaders(requests=0),
+        RateLimitHeaders(requests=10, requests_reset_s=20, tokens=1_000, tokens_reset_s=20),
     ],
     ids=["no headers", "empty", "no reset", "enough for all"],
 )
-def test_headers_that_ask_for_nothing_stop_nobody(headroom: Headroom | None):
+def test_headers_that_ask_for_nothing_stop_nobody(headers: RateLimitHeaders | None):
     async def main(rates: RateLimit, clock: Clock) -> None:
         await rates.wait(100)
-        rates.heard(headroom, under_way=10)
+        rates.update(headers, under_way=10)
         await rates.wait(100)
         assert clock() < 0.01
 
@@ -162,7 +164,7 @@ def test_headers_that_ask_for_nothing_stop_nobody(headroom: Headroom | None):
 
 def test_a_quota_by_the_day_does_not_stop_a_run_for_the_day():
     async def main(rates: RateLimit, clock: Clock) -> None:
-        rates.heard(Headroom(requests=0, requests_reset_s=20 * 3600.0))
+        rates.update(RateLimitHeaders(requests=0, requests_reset_s=20 * 3600.0))
         await rates.wait(1)
         assert clock() == pytest.approx(LONGEST_HEADER_PAUSE_S, abs=0.01)
 

@@ -13,7 +13,7 @@ import pytest
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
-from teams_dagster.core.protocol import Asker, Role
+from teams_dagster.core.protocol import LLMClient, Role
 from teams_dagster.core.rng import uniform
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.state import State
@@ -32,7 +32,7 @@ TRAINING = {seed_id: seed for seed_id, seed in ALL.items() if seed_id not in HEL
 CONFIG = TrainingConfig(iterations=16, episodes_per_iteration=64, allow_none=False)
 
 
-def learn(world: Asker, folder: Path, config: TrainingConfig = CONFIG, *, also=(), told=None) -> Comparison:
+def learn(world: LLMClient, folder: Path, config: TrainingConfig = CONFIG, *, also=(), told=None) -> Comparison:
     """Train in `world` and compare with uniform (and `also`) on held-out seeds; progress goes to `told`."""
     tell = (told if told is not None else []).append
 

@@ -15,7 +15,7 @@ from teams_dagster.core.protocol import ModelIdentity, Purpose, Role, Usage
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.schema import attempts, results
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.pricing.forecast import ENOUGH, RECENT, USUAL_SHARE, Expected, Range, estimate
+from teams_dagster.pricing.forecast import ENOUGH, RECENT, USUAL_SHARE, QueryForecast, Range, estimate
 from teams_dagster.pricing.prices import Price, PriceTable
 from teams_dagster.pricing.published_prices import Tariff, Tier
 
@@ -27,9 +27,9 @@ PRICES = PriceTable((Price("openai", "*", "strong", 1_000, 4_000), Price("openai
 """A dollar and four dollars for a million tokens; a tenth of that."""
 
 
-def answers(count: int, **changes: int) -> Expected:
+def answers(count: int, **changes: int) -> QueryForecast:
     fields = {"least": count, "likely": count, "most": count, "prompt_bytes": 1_200, "max_tokens": 2_048} | changes
-    return Expected(Role.EXPERT, Purpose.RESPOND, **fields)
+    return QueryForecast(Role.EXPERT, Purpose.RESPOND, **fields)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_model_that_was_never_asked_is_likely_to_take_what_others_took_within_
     assert found.tokens == Range(guessed.tokens.least, 6_000, guessed.tokens.most)
     assert (found.learnt_from, found.learnt_elsewhere) == (0, ENOUGH)
     assert str(found).endswith("; learnt from other models")
-    both = found + estimate(ledger, [Expected(Role.REVIEWER, Purpose.RESPOND, 1, 1, 1, 9, 9)], IDENTITIES, PRICES)
+    both = found + estimate(ledger, [QueryForecast(Role.REVIEWER, Purpose.RESPOND, 1, 1, 1, 9, 9)], IDENTITIES, PRICES)
     assert both.source == "learnt from 20 answers and from other models"
 
 
@@ -161,7 +161,10 @@ def test_the_range_holds_what_further_questions_take(tmp_path: Path):
 def test_questions_that_repeat_others_take_nothing():
     alone = estimate(None, [answers(100)], IDENTITIES, PRICES)
     repeating = estimate(
-        None, [Expected(Role.EXPERT, Purpose.RESPOND, 100, 100, 100, 1_200, 2_048, repeated=0.5)], IDENTITIES, PRICES
+        None,
+        [QueryForecast(Role.EXPERT, Purpose.RESPOND, 100, 100, 100, 1_200, 2_048, repeated=0.5)],
+        IDENTITIES,
+        PRICES,
     )
     assert repeating.queries == alone.queries == alone.sent
     assert repeating.sent == Range(50, 50, 100)
@@ -169,7 +172,7 @@ def test_questions_that_repeat_others_take_nothing():
 
 
 def test_rules_take_no_tokens_and_cost_nothing():
-    asked = Expected(Role.INSTRUCTOR, Purpose.REWRITE, 10, 20, 30, 1_200, 2_048)
+    asked = QueryForecast(Role.INSTRUCTOR, Purpose.REWRITE, 10, 20, 30, 1_200, 2_048)
     found = estimate(None, [asked], IDENTITIES, PriceTable((Price("offline", "*", "*", 0, 0),)))
     assert (found.queries, found.tokens, found.nano_usd) == (Range(10, 20, 30), Range(), Range())
     assert str(found) == "estimate: 20 questions (10 to 30), $0.00"

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from teams_dagster.report.policy_scores import (
     Cell,
+    break_even_lines,
     differences_table,
     gap_shares,
     mix_table,
-    pay_off_lines,
     policies_table,
     raw_table,
     training_seeds,
@@ -55,7 +55,7 @@ def test_the_operation_mix_stands_side_by_side() -> None:
 def test_without_scores_there_is_no_table_and_no_sentence() -> None:
     for table in (policies_table([]), differences_table([]), mix_table([])):
         assert (table.columns, table.rows) == ((), ())
-    assert gap_shares([]) == pay_off_lines([]) == raw_table([]) == []
+    assert gap_shares([]) == break_even_lines([]) == raw_table([]) == []
     assert training_seeds([]) is None
 
 
@@ -66,7 +66,7 @@ def test_how_far_the_trained_policy_gets_is_a_share() -> None:
 def test_what_never_happens_is_never_and_not_a_number() -> None:
     half = replace(policy_score("trained", PAYS, 4_000, 1_000), ci_high=math.inf)
     never = policy_score("trained", f"{PAYS}_in_dollars", math.inf, 0)
-    assert pay_off_lines([half, never]) == [
+    assert break_even_lines([half, never]) == [
         "in questions: after 4,000 accepted edits (95%: 3,000 to never)",
         "in dollars: never",
     ]

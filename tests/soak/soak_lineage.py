@@ -15,7 +15,7 @@ import pytest
 
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.lineage.forward import touched_by
+from teams_dagster.lineage.forward import forward_lineage
 from teams_dagster.lineage.trace import trace
 from teams_dagster.store.artefacts import stored_artefacts
 from teams_dagster.store.read_model import refresh
@@ -112,7 +112,7 @@ def test_a_million_transitions(store: Path):
         assert found.sample_id == sample
         back = seconds(lambda: trace(connection, sample))
         forward = {
-            kind: seconds(lambda kind=kind, value=value: touched_by(connection, kind, value, most=20), 3)
+            kind: seconds(lambda kind=kind, value=value: forward_lineage(connection, kind, value, most=20), 3)
             for kind, value in (("operation", "deepening"), ("seed", found.seed["seed_id"]), ("policy", "p"))
         }
     print(f"\n{count}; file {path.stat().st_size / 1e6:.0f} MB")

@@ -254,9 +254,9 @@ def test_postgresql_and_sqlite_bring_the_same(tmp_path: Path, monkeypatch: pytes
 
 
 def test_what_killed_refreshers_left_is_cleared_away(ledger: Ledger, model: Path) -> None:
-    spill = model.with_name(".teams.duckdb.draft.spill")
-    spill.mkdir()
-    (spill / "duckdb_temp_storage-0.tmp").write_bytes(b"half")
+    temp_dir = model.with_name(".teams.duckdb.draft.spill")
+    temp_dir.mkdir()
+    (temp_dir / "duckdb_temp_storage-0.tmp").write_bytes(b"half")
     model.with_name(".teams.duckdb.draft").write_bytes(b"half")
     assert renew(model).published
     assert sorted(path.name for path in model.parent.glob(".teams.duckdb.*")) == [".teams.duckdb.lock"]

@@ -1,4 +1,4 @@
-"""The embedded offline model behind an in-memory asker: no ledger, every answer remembered."""
+"""The embedded offline model behind an in-memory client: no ledger, every answer remembered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from teams_dagster.core.protocol import Answer, ModelIdentity, Request, Role
 
 
 class OfflineWorld:
-    """An `Asker` over the offline model. `names` says which operation is performed for the one that is asked."""
+    """An `LLMClient` over the offline model. `names` says which operation is performed for the one that is asked."""
 
     def __init__(self, names: Callable[[Operation], Operation] = lambda operation: operation) -> None:
         self.model, self.names = OfflineModel(), names

@@ -136,7 +136,7 @@ class _Round:
     crew: Crew
     chance: random.Random
     prices: Path | None
-    askers: list[Worker] = field(default_factory=list)
+    clients: list[Worker] = field(default_factory=list)
     """All of them, the dead ones too."""
     asking: list[Worker | None] = field(default_factory=list)
     """Those at work now."""
@@ -160,10 +160,10 @@ class _Round:
             if worker is None:
                 texts = self.texts
                 self.chance.shuffle(texts)
-                run_id = f"run-{len(self.askers)}"
+                run_id = f"run-{len(self.clients)}"
                 work = Work(self.server.base_url, self.ledger_url, run_id, tuple(texts), budget, self.prices)
                 self.asking[place] = started = self.crew.start(ask_everything, work)
-                self.askers.append(started)
+                self.clients.append(started)
         if self.refresher is None:
             self.refresher = self.crew.start(refresh_forever, self.ledger_url, self.model)
             self.refreshers.append(self.refresher)
@@ -266,7 +266,7 @@ def _compare(game: _Round, left: int) -> Figures:
     refreshes = [line for worker in game.refreshers for line in worker.lines]
     with Ledger(game.ledger_url) as ledger:
         calls, stored = _calls(ledger), _stored(ledger)
-        seen = [line.split(" ", 1) for worker in game.askers for line in worker.lines]
+        seen = [line.split(" ", 1) for worker in game.clients for line in worker.lines]
         account = total_cost(ledger)
         with ledger.engine.connect() as connection:
             miscalculated = spent_by(connection) != recount(connection)

@@ -1,4 +1,4 @@
-"""An in-memory asker with simple rules, for tests of the environment and the policy.
+"""An in-memory client with simple rules, for tests of the environment and the policy.
 
 A rewrite appends ten words that occur nowhere else; the verdict is a function of the text before and the operation.
 """
@@ -19,7 +19,7 @@ from teams_dagster.core.protocol import (
     ModelIdentity,
     Outcome,
     Purpose,
-    QuestionFailed,
+    QueryFailed,
     Request,
     Role,
 )
@@ -46,7 +46,7 @@ def appended(before: Instruction, operation: Operation) -> str:
 
 
 class ToyWorld:
-    """An `Asker`. Counts what it is asked; can fail on purpose, and answer late in a scrambled order."""
+    """An `LLMClient`. Counts what it is asked; can fail on purpose, and answer late in a scrambled order."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class ToyWorld:
             await asyncio.sleep(self.delay * uniform(key, "delay", sum(self.asked.values())))
             self.in_flight -= 1
         if self.fails(request):
-            raise QuestionFailed(ErrorKind.SERVER, "toy failure", attempts=3)
+            raise QueryFailed(ErrorKind.SERVER, "toy failure", attempts=3)
         if intent.purpose is Purpose.REWRITE:
             assert intent.operation is not None
             text = self.reply(intent.before, intent.operation)

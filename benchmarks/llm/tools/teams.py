@@ -18,7 +18,7 @@ from benchmarks.llm.tools.harness import API_KEY, Account, Job, Question, measur
 from resources.language_models.openai_compatible import OpenAICompatibleModel
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
-from teams_dagster.core.protocol import Answer, Outcome, QuestionFailed, Role
+from teams_dagster.core.protocol import Answer, Outcome, QueryFailed, Role
 from teams_dagster.instructions.requests import rewrite_question
 from teams_dagster.ledger.costs import total_cost
 from teams_dagster.ledger.database import sqlite_url
@@ -54,7 +54,7 @@ async def _ask_all(job: Job) -> int:
             request = rewrite_question(Role.EXPERT, OPERATION, Instruction(question.instruction))
             try:
                 return await engine.ask(request)
-            except QuestionFailed:
+            except QueryFailed:
                 return None
 
         usable, rows = 0, []

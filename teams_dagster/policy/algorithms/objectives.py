@@ -16,7 +16,7 @@ from teams_dagster.policy.estimators import EPSILON
 
 
 @dataclass(frozen=True)
-class Judged:
+class AdvantageBatch:
     """K choices of each state and what they are worth; all of shape (states, K).
 
     The surrogate is the mean over states of the sum over the K of weight x likelihood ratio x advantage. A choice that
@@ -34,18 +34,20 @@ class Judged:
     def __len__(self) -> int:
         return len(self.choices)
 
-    def rows(self, index: Index) -> Judged:
+    def rows(self, index: Index) -> AdvantageBatch:
         """The states at `index`."""
-        return Judged(
+        return AdvantageBatch(
             take(self.choices, index), take(self.old, index), take(self.weights, index), take(self.advantages, index)
         )
 
-    def normalised(self) -> Judged:
+    def normalised(self) -> AdvantageBatch:
         """With advantages of mean 0 and sample deviation 1, as sb3 does to a minibatch; one alone stays as it is."""
         known = self.advantages[self.weights > 0]
         if len(known) < 2:
             return self
-        return Judged(self.choices, self.old, self.weights, (self.advantages - known.mean()) / (known.std() + EPSILON))
+        return AdvantageBatch(
+            self.choices, self.old, self.weights, (self.advantages - known.mean()) / (known.std() + EPSILON)
+        )
 
     def log_ratio(self, new: torch.Tensor) -> torch.Tensor:
         """log pi_new / pi_old of the choices: (states, K)."""
@@ -74,16 +76,16 @@ class Judged:
         return (self.weights * values).sum() / len(self)
 
 
-Judge = Callable[[torch.Tensor], Judged]
+Judge = Callable[[torch.Tensor], AdvantageBatch]
 """Log-probabilities of the acting policy, (states, choices), to what its choices are worth."""
 
 
 def sampled(actions: torch.Tensor, advantages: torch.Tensor) -> Judge:
     """The judge of one sampled choice a state; both of shape (states,)."""
 
-    def judge(old: torch.Tensor) -> Judged:
+    def judge(old: torch.Tensor) -> AdvantageBatch:
         choices = actions.unsqueeze(-1)
-        return Judged(choices, old.gather(-1, choices), torch.ones_like(old[:, :1]), advantages.unsqueeze(-1))
+        return AdvantageBatch(choices, old.gather(-1, choices), torch.ones_like(old[:, :1]), advantages.unsqueeze(-1))
 
     return judge
 
@@ -91,9 +93,9 @@ def sampled(actions: torch.Tensor, advantages: torch.Tensor) -> Judge:
 def enumerated(advantages: torch.Tensor, tried: torch.Tensor) -> Judge:
     """The judge of every choice of a state, where `tried`; both of shape (states, choices)."""
 
-    def judge(old: torch.Tensor) -> Judged:
+    def judge(old: torch.Tensor) -> AdvantageBatch:
         choices = torch.arange(old.shape[1]).expand_as(old)
-        return Judged(choices, old, torch.where(tried, old.exp(), 0.0), advantages)
+        return AdvantageBatch(choices, old, torch.where(tried, old.exp(), 0.0), advantages)
 
     return judge
 

@@ -8,7 +8,7 @@ from torch import nn
 from teams_dagster.policy.algorithms.config import PPOConfig
 from teams_dagster.policy.algorithms.imitation import Labelled
 from teams_dagster.policy.algorithms.minibatches import Index, Key, descend, minibatches, take
-from teams_dagster.policy.algorithms.objectives import Judge, Judged, mean_entropy, mean_kl
+from teams_dagster.policy.algorithms.objectives import AdvantageBatch, Judge, mean_entropy, mean_kl
 from teams_dagster.policy.algorithms.report import PolicyStep, UpdateStatus
 
 
@@ -28,16 +28,16 @@ def ppo_step(
     """
     with torch.no_grad():
         old = policy(features)
-        judged = judge(old)
+        batch = judge(old)
         imitated = float(labelled.loss(policy)) if labelled else None
-    if not bool(torch.isfinite(judged.advantages).all()):
+    if not bool(torch.isfinite(batch.advantages).all()):
         raise ValueError("an advantage is not finite; check the rewards and the critic's values")
     status, taken, planned = UpdateStatus.MOVED, 0, 0
     for epoch in range(config.epochs):
-        passes = _passes(len(judged), labelled, config.minibatch, (*key, epoch))
+        passes = _passes(len(batch), labelled, config.minibatch, (*key, epoch))
         planned += len(passes)
         for index, guided in passes if status is UpdateStatus.MOVED else ():
-            part, new = judged.rows(index), policy(take(features, index))
+            part, new = batch.rows(index), policy(take(features, index))
             if config.target_kl and float(part.divergence(new.detach())) > 1.5 * config.target_kl:
                 status = UpdateStatus.STOPPED_EARLY
                 break
@@ -52,18 +52,18 @@ def ppo_step(
         status,
         entropy=float(mean_entropy(old)),
         kl=float(mean_kl(old, new)),
-        improvement=float(judged.surrogate(new) - judged.surrogate(old)),
+        improvement=float(batch.surrogate(new) - batch.surrogate(old)),
         step_size=taken / planned,
-        clip_fraction=float(judged.clip_fraction(new, config.clip)),
+        clip_fraction=float(batch.clip_fraction(new, config.clip)),
         imitation_loss=imitated,
     )
 
 
-def ppo_loss(judged: Judged, new: torch.Tensor, config: PPOConfig) -> torch.Tensor:
+def ppo_loss(batch: AdvantageBatch, new: torch.Tensor, config: PPOConfig) -> torch.Tensor:
     """Minus the clipped surrogate, minus `entropy_weight` times the entropy."""
     if config.normalise == "minibatch":
-        judged = judged.normalised()
-    loss = -judged.clipped(new, config.clip)
+        batch = batch.normalised()
+    loss = -batch.clipped(new, config.clip)
     return loss - config.entropy_weight * mean_entropy(new) if config.entropy_weight else loss
 
 

@@ -35,10 +35,10 @@ def trpo_step(
     """
     here = log_probabilities()
     old = here.detach()
-    judged = judge(old)
-    if not bool(torch.isfinite(judged.advantages).all()):
+    batch = judge(old)
+    if not bool(torch.isfinite(batch.advantages).all()):
         raise ValueError("an advantage is not finite; check the rewards and the critic's values")
-    entropy, value = float(mean_entropy(old)), judged.surrogate(here)
+    entropy, value = float(mean_entropy(old)), batch.surrogate(here)
     gradient = _flat(torch.autograd.grad(value, parameters, retain_graph=True))
     if float(gradient.norm()) < 1e-12:
         return PolicyStep(UpdateStatus.NO_GRADIENT, entropy)
@@ -56,7 +56,7 @@ def trpo_step(
         _assign(parameters, start + size * full_step)
         with torch.no_grad():
             new = log_probabilities()
-        improvement, kl = float(judged.surrogate(new)) - before, float(mean_kl(old, new))
+        improvement, kl = float(batch.surrogate(new)) - before, float(mean_kl(old, new))
         bounded = kl if config.line_search_kl == "old_new" else float(mean_kl(new, old))
         if bounded <= config.max_kl and improvement > 0 and improvement >= config.accept_ratio * size * promised:
             return PolicyStep(UpdateStatus.MOVED, entropy, kl, improvement, size)

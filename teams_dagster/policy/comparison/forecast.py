@@ -15,8 +15,8 @@ from teams_dagster.policy.baselines import CEILING, GUIDE, LOOK_AHEAD, baselines
 from teams_dagster.policy.comparison.plan import ComparisonPlan
 from teams_dagster.policy.comparison.playing import Allowance
 from teams_dagster.policy.config import TrainingConfig, most_branches
-from teams_dagster.policy.query_forecast import UNTRAINED, guiding, last_pace, paces_of, rewriting, still_open
-from teams_dagster.pricing.forecast import Expected
+from teams_dagster.policy.query_forecast import UNTRAINED, guiding, last_stats, rewriting, stats_of, still_open
+from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 
@@ -28,7 +28,7 @@ def comparison_questions(
     training: TrainingConfig,
     policy: Artefact | None,
     earlier: Artefact | None,
-) -> list[Expected]:
+) -> list[QueryForecast]:
     """What a comparison will ask, by what earlier ones asked; `policy` is None before it is trained.
 
     Where some questions of it failed `earlier`, they alone are open, but answers that trainings then get can change
@@ -38,9 +38,9 @@ def comparison_questions(
     episodes = still_open(earlier, trained + played_episodes(plan, seeds))
     branches = most_branches(training.algorithm, len(training.allowed_operations))
     most = trained * branches + played_episodes(plan, seeds, each=_most(plan))
-    seen = paces_of(store.all_of("policy_comparison"))
+    seen = stats_of(store.all_of("policy_comparison"))
     texts = [*training_seeds.values(), *held_out.values()]
-    stated = last_pace(policy) if policy else UNTRAINED
+    stated = last_stats(policy) if policy else UNTRAINED
     asked = rewriting(Role.INSTRUCTOR, episodes, texts, seen, stated, most=most)
     guided = (trained * branches if training.asks_guide else 0) + _episodes_of(GUIDE, plan, seeds, _most(plan))
     return asked + (guiding(min(episodes, guided), texts, [], most=guided) if guided else [])

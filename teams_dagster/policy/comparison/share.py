@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import Asker
+from teams_dagster.core.protocol import LLMClient
 from teams_dagster.environment.recording import recording
 from teams_dagster.environment.state import Episode
 from teams_dagster.llm.context import Tallies
@@ -83,7 +83,7 @@ class EngineFactory(Protocol):
 
 
 async def train_share(
-    asker: Asker,
+    client: LLMClient,
     share: Share,
     on_episode: Callable[[Episode], object],
     say: Callable[[str], None],
@@ -92,7 +92,7 @@ async def train_share(
     """Train everything in `share`. Raises what `policy.training.train` does."""
 
     def begun(training: Training) -> Coroutine[Any, Any, Checkpoint]:
-        return _train(asker, share, training, on_episode, on_iteration)
+        return _train(client, share, training, on_episode, on_iteration)
 
     async with aclosing(in_order(begun, share.trainings, AT_ONCE)) as checkpoints:
         for training in share.trainings:
@@ -121,7 +121,7 @@ async def train_elsewhere(job: tuple[Share, EngineFactory], tell: Callable[[Hear
 
 
 async def _train(
-    asker: Asker,
+    client: LLMClient,
     share: Share,
     training: Training,
     on_episode: Callable[[Episode], object],
@@ -130,7 +130,7 @@ async def _train(
     from teams_dagster.policy.training import train
 
     return await train(
-        asker,
+        client,
         share.seeds,
         training.config,
         training.checkpoint(share.folder),

@@ -44,15 +44,15 @@ def finite_differences(function, point):
 
 def policy_losses():
     example = Example()
-    for name, judged in (("sampled", example.sampled), ("enumerated", example.enumerated)):
-        yield f"surrogate, {name}", judged.surrogate
-        yield f"clipped surrogate, {name}", lambda new, judged=judged: judged.clipped(new, 0.2)
-        yield f"divergence, {name}", judged.divergence
+    for name, batch in (("sampled", example.sampled), ("enumerated", example.enumerated)):
+        yield f"surrogate, {name}", batch.surrogate
+        yield f"clipped surrogate, {name}", lambda new, batch=batch: batch.clipped(new, 0.2)
+        yield f"divergence, {name}", batch.divergence
         for normalise in ("batch", "minibatch"):
             config = PPOConfig(entropy_weight=0.3, normalise=normalise)
             yield (
                 f"PPO's loss, {name}, {normalise}",
-                lambda new, judged=judged, config=config: ppo_loss(judged, new, config),
+                lambda new, batch=batch, config=config: ppo_loss(batch, new, config),
             )
     yield "entropy", mean_entropy
     yield "KL", lambda new: mean_kl(example.old, new)
@@ -106,17 +106,17 @@ def test_trying_every_choice_gives_the_expected_advantage_under_the_new_policy()
 def test_clipping_never_promises_more(seed, clip):
     example = Example(seed)
     new = torch.log_softmax(example.logits, -1)
-    for judged in (example.sampled, example.enumerated):
-        assert float(judged.clipped(new, clip)) <= float(judged.surrogate(new)) + 1e-12
+    for batch in (example.sampled, example.enumerated):
+        assert float(batch.clipped(new, clip)) <= float(batch.surrogate(new)) + 1e-12
 
 
 @given(st.integers(0, 50))
 def test_at_the_acting_policy_clipped_and_plain_surrogate_are_one(seed):
     example = Example(seed)
-    for judged in (example.sampled, example.enumerated):
-        assert float(judged.clipped(example.old, 0.2)) == pytest.approx(float(judged.surrogate(example.old)))
-        assert float(judged.clip_fraction(example.old, 0.2)) == 0
-        assert float(judged.divergence(example.old)) == pytest.approx(0)
+    for batch in (example.sampled, example.enumerated):
+        assert float(batch.clipped(example.old, 0.2)) == pytest.approx(float(batch.surrogate(example.old)))
+        assert float(batch.clip_fraction(example.old, 0.2)) == 0
+        assert float(batch.divergence(example.old)) == pytest.approx(0)
 
 
 @given(st.integers(0, 50))
@@ -130,14 +130,14 @@ def test_divergences_are_never_negative(seed):
 def test_with_every_choice_the_divergence_is_the_kl():
     example = Example()
     new = torch.log_softmax(example.logits, -1)
-    judged = enumerated(example.all_gains, torch.ones_like(example.tried))(example.old)
-    assert float(judged.divergence(new)) == pytest.approx(float(mean_kl(example.old, new)))
+    batch = enumerated(example.all_gains, torch.ones_like(example.tried))(example.old)
+    assert float(batch.divergence(new)) == pytest.approx(float(mean_kl(example.old, new)))
 
 
 def test_a_minibatch_is_normalised_by_its_own_sample_deviation():
-    judged = Example().sampled.normalised()
-    assert float(judged.advantages.mean()) == pytest.approx(0, abs=1e-12)
-    assert float(judged.advantages.std()) == pytest.approx(1, abs=1e-6)
+    batch = Example().sampled.normalised()
+    assert float(batch.advantages.mean()) == pytest.approx(0, abs=1e-12)
+    assert float(batch.advantages.std()) == pytest.approx(1, abs=1e-6)
 
 
 def test_a_minibatch_of_one_step_is_left_as_it_is():

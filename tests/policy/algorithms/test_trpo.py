@@ -118,12 +118,12 @@ def test_a_step_improves_the_surrogate_inside_the_trust_region(seed, max_kl):
     old = problem.log_probabilities().detach()
     step = problem.step(max_kl=max_kl, damping=0.0, cg_iterations=40)
     new = problem.log_probabilities().detach()
-    judged = problem.judge(old)
+    batch = problem.judge(old)
     assert step.status is UpdateStatus.MOVED
     assert 0 < step.kl <= max_kl
     assert step.kl == pytest.approx(float(mean_kl(old, new)))
     assert step.improvement > 0
-    assert step.improvement == pytest.approx(float(judged.surrogate(new) - judged.surrogate(old)))
+    assert step.improvement == pytest.approx(float(batch.surrogate(new) - batch.surrogate(old)))
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -21,8 +21,8 @@ from teams_dagster.core.protocol import (
     Completion,
     CompletionError,
     ErrorKind,
-    Headroom,
     Outcome,
+    RateLimitHeaders,
     Request,
     Sampling,
     Usage,
@@ -306,17 +306,17 @@ def test_headroom_is_read_in_each_form_of_its_times(
     openai_server: OpenAIServer, value: str, seconds: float | None
 ) -> None:
     openai_server.respond = lambda body: Reply(headers={"x-ratelimit-reset-tokens": value})
-    headroom = ask(openai_server).headroom
-    assert headroom is not None
-    assert headroom.tokens_reset_s == pytest.approx(seconds) if seconds else headroom.tokens_reset_s == seconds
+    headers = ask(openai_server).rate_limit_headers
+    assert headers is not None
+    assert headers.tokens_reset_s == pytest.approx(seconds) if seconds else headers.tokens_reset_s == seconds
 
 
 def test_a_date_that_lies_ahead_is_so_many_seconds(openai_server: OpenAIServer) -> None:
     soon = (datetime.now(UTC) + timedelta(seconds=90)).isoformat().replace("+00:00", "Z")
     openai_server.respond = lambda body: Reply(headers={"x-ratelimit-reset-requests": soon})
-    headroom = ask(openai_server).headroom
-    assert headroom is not None
-    assert headroom.requests_reset_s == pytest.approx(90, abs=10)
+    headers = ask(openai_server).rate_limit_headers
+    assert headers is not None
+    assert headers.requests_reset_s == pytest.approx(90, abs=10)
 
 
 def test_headroom_comes_with_answers_and_with_failures(openai_server: OpenAIServer) -> None:
@@ -327,15 +327,15 @@ def test_headroom_comes_with_answers_and_with_failures(openai_server: OpenAIServ
         "X-RateLimit-Remaining-Tokens": "149984",
         "X-RateLimit-Reset-Tokens": "6m0s",
     }
-    expected = Headroom(requests=59, requests_reset_s=1.0, tokens=149_984, tokens_reset_s=360.0)
+    expected = RateLimitHeaders(requests=59, requests_reset_s=1.0, tokens=149_984, tokens_reset_s=360.0)
     openai_server.respond = lambda body: Reply(headers=headers)
-    assert ask(openai_server).headroom == expected
+    assert ask(openai_server).rate_limit_headers == expected
     openai_server.faults.append(Fault(status=429, headers=headers))
     with pytest.raises(CompletionError) as failure:
         ask(openai_server)
-    assert failure.value.headroom == expected
+    assert failure.value.rate_limit_headers == expected
     openai_server.respond = echo
-    assert ask(openai_server).headroom is None
+    assert ask(openai_server).rate_limit_headers is None
 
 
 def test_parameters_that_are_omitted_are_not_sent(openai_server: OpenAIServer) -> None:
