@@ -41,6 +41,8 @@ class Outcome(StrEnum):
     EMPTY = "empty"
     REFUSAL = "refusal"
     TRUNCATED = "truncated"
+    REASONING_ONLY = "reasoning_only"
+    """All of it was thinking: the limit on its tokens left no room for an answer."""
     MALFORMED = "malformed"
 
 
@@ -65,6 +67,8 @@ class ErrorKind(StrEnum):
     """The server answered 2xx with something else than JSON: an HTML page, say."""
     BAD_ENCODING = "bad_encoding"
     """The server answered 2xx with bytes that are not UTF-8, or that cannot be unpacked."""
+    INCOMPLETE = "incomplete"
+    """The server answered 2xx and says that it broke its answer off."""
     TOO_LARGE = "too_large"
     """The answer was longer than any answer may be."""
 
@@ -86,6 +90,7 @@ _PERHAPS_BILLED = frozenset(
         ErrorKind.BAD_REPLY,
         ErrorKind.NOT_JSON,
         ErrorKind.BAD_ENCODING,
+        ErrorKind.INCOMPLETE,
         ErrorKind.TOO_LARGE,
     }
 )
@@ -172,6 +177,8 @@ class Completion:
     usage: Usage = field(default_factory=Usage)
     rate_limit_headers: RateLimitHeaders | None = field(default=None, compare=False)
     """Of the moment; never stored."""
+    reasoning: str = ""
+    """What the model thought before it answered, as far as the provider shows it; never part of `text`."""
 
 
 @dataclass(frozen=True)

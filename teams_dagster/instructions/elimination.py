@@ -88,6 +88,8 @@ class Rule(StrEnum):
     """The model declined: the provider said so."""
     TRUNCATED = "truncated"
     """The token limit cut it off."""
+    REASONING_ONLY = "reasoning_only"
+    """The model thought until its token limit and wrote no answer."""
     MALFORMED_REPLY = "malformed_reply"
     """It is not in the reply format that the prompt states."""
     MEANINGLESS = "meaningless"
@@ -112,6 +114,7 @@ _OF_OUTCOME = {
     Outcome.EMPTY: Rule.EMPTY,
     Outcome.REFUSAL: Rule.REFUSED,
     Outcome.TRUNCATED: Rule.TRUNCATED,
+    Outcome.REASONING_ONLY: Rule.REASONING_ONLY,
     Outcome.MALFORMED: Rule.MALFORMED_REPLY,
 }
 
