@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request, Usage
-from teams_dagster.llm.settling import classify
+from teams_dagster.llm.settling import completion_of
 
 if TYPE_CHECKING:
     import torch
@@ -177,7 +177,7 @@ class _Generator:
         finish_reason = "length" if end is None else "stop"
         text = self._tokenizer.decode(tokens[:end], skip_special_tokens=True).strip()
         usage = Usage(len(prompt.tokens), 0, len(tokens) if end is None else end + 1)
-        return Completion(text, finish_reason, classify(text, finish_reason), usage)
+        return completion_of(text, finish_reason, usage=usage)
 
 
 class _Sampler:

@@ -44,6 +44,8 @@ class Outcome(StrEnum):
     TRUNCATED = "truncated"
     REASONING_ONLY = "reasoning_only"
     """All of it was thinking: the limit on its tokens left no room for an answer."""
+    UNFINISHED = "unfinished"
+    """No finish reason came, or one that does not say that the text is whole."""
     MALFORMED = "malformed"
 
 
@@ -156,6 +158,8 @@ class Usage:
     """The part of the completion that nobody sees."""
     cache_write_tokens: int | None = None
     """The part of the prompt that the provider put into its cache, where it charges for that."""
+    impossible: bool = field(default=False, compare=False)
+    """Whether a count was reported that no call can have, and is None for it. Of the moment; never stored."""
 
 
 @dataclass(frozen=True)
@@ -182,8 +186,6 @@ class Completion:
     """How likely each allowed reply was, where log-probabilities came back."""
     rate_limit_headers: RateLimitHeaders | None = field(default=None, compare=False)
     """Of the moment; never stored."""
-    reasoning: str = ""
-    """What the model thought before it answered, as far as the provider shows it; never part of `text`."""
 
 
 @dataclass(frozen=True)

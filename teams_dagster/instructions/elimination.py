@@ -90,6 +90,8 @@ class Rule(StrEnum):
     """The token limit cut it off."""
     REASONING_ONLY = "reasoning_only"
     """The model thought until its token limit and wrote no answer."""
+    UNFINISHED = "unfinished"
+    """The provider did not say that the text is whole: no finish reason, or one that is not known."""
     MALFORMED_REPLY = "malformed_reply"
     """It is not in the reply format that the prompt states."""
     MEANINGLESS = "meaningless"
@@ -115,6 +117,7 @@ _OF_OUTCOME = {
     Outcome.REFUSAL: Rule.REFUSED,
     Outcome.TRUNCATED: Rule.TRUNCATED,
     Outcome.REASONING_ONLY: Rule.REASONING_ONLY,
+    Outcome.UNFINISHED: Rule.UNFINISHED,
     Outcome.MALFORMED: Rule.MALFORMED_REPLY,
 }
 

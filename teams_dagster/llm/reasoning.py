@@ -32,7 +32,9 @@ _FIRST_BLOCK = re.compile(
     rf"\A\s*<(?P<tag>{'|'.join(_WORDS)})>(?P<thought>.*?)(?:</(?P=tag)>|\Z)", re.IGNORECASE | re.DOTALL
 )
 
-_CHANNEL = re.compile(r"(?:<\|start\|>\s*\w*\s*)?<\|channel\|>\s*(?P<name>\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>")
+_CHANNEL = re.compile(
+    r"(?:<\|start\|>\s*\w*\s*)?<\|channel\|>\s*(?P<name>\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>"
+)
 
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start)\|>.*\Z", re.DOTALL)
 
@@ -100,7 +102,9 @@ def _unquoted(text: str) -> Iterator[re.Match[str]]:
     for mark in _MARK.finditer(text):
         closing = mark["close"] is not None
         in_code = (
-            text[mark.start() - 1 : mark.start()] == "`" if closing and not seen_opening else _in_code(text, mark.start())
+            text[mark.start() - 1 : mark.start()] == "`"
+            if closing and not seen_opening
+            else _in_code(text, mark.start())
         )
         seen_opening = seen_opening or not closing
         if thinking and closing or not in_code:
