@@ -64,7 +64,7 @@ def split_reasoning(text: str) -> tuple[str, str]:
 
 def _split_channels(text: str, first: int) -> tuple[str, str]:
     """Harmony's channels: `final` is the answer, the others (analysis, commentary) are thought."""
-    thoughts, answers = [_CHANNEL_END.sub("", text[:first])], []
+    thoughts, answers = [_CHANNEL_END.sub("", text[:first])], list[str]()
     marks = list(_CHANNEL.finditer(text))
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     for mark, end in zip(marks, ends, strict=True):
@@ -75,7 +75,8 @@ def _split_channels(text: str, first: int) -> tuple[str, str]:
 
 def _split_blocks(text: str) -> tuple[str, str]:
     """Blocks between opening and closing marks."""
-    thoughts, answers = [], []
+    thoughts: list[str] = []
+    answers: list[str] = []
     begins, opened = 0, False
     for mark in _unquoted(text):
         if mark["close"] is None:
@@ -107,7 +108,7 @@ def _unquoted(text: str) -> Iterator[re.Match[str]]:
             else _in_code(text, mark.start())
         )
         seen_opening = seen_opening or not closing
-        if thinking and closing or not in_code:
+        if (thinking and closing) or not in_code:
             thinking = not closing
             yield mark
 
