@@ -14,7 +14,15 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, RateLimitHeaders, Usage
+from resources.language_models.openai_dialect import NOT_TAKEN
+from teams_dagster.core.protocol import (
+    ROLE_VARIABLES,
+    Completion,
+    CompletionError,
+    ErrorKind,
+    RateLimitHeaders,
+    Usage,
+)
 from teams_dagster.llm.settling import completion_of
 
 if TYPE_CHECKING:
@@ -185,9 +193,12 @@ _OF_THE_DAY = re.compile(
 )
 """Limits that no run waits for: what a provider that says so without `Retry-After` refuses today is used up."""
 
-_NOT_TAKEN = re.compile(
-    "unsupported|not support|unknown|unrecogni[sz]ed|unexpected|not permitted|not allowed|cannot both", re.IGNORECASE
+_TOO_LONG = re.compile(
+    r"context.{0,20}\b(?:length|window|size)|maximum context|context of this model|\bn_ctx\b|exceed.{0,40}\bcontext"
+    r"|max_(?:completion_)?tokens.{0,40}too (?:large|high|long)|at most \d+ (?:completion )?tokens",
+    re.IGNORECASE,
 )
+"""What a refusal says of a prompt and an answer that do not fit together."""
 
 
 @dataclass(frozen=True)
@@ -215,18 +226,31 @@ class _Said:
 
 
 def read_failure(
-    content: bytes, http_status: int, headers: httpx2.Headers | None = None, omitted: Collection[str] = ()
+    content: bytes,
+    http_status: int,
+    headers: httpx2.Headers | None = None,
+    omitted: Collection[str] = (),
+    extra: Collection[str] = (),
 ) -> CompletionError:
-    """The failure that a 3xx, 4xx or 5xx response stands for; `omitted` parameters were not sent."""
+    """The failure that a 3xx, 4xx or 5xx response stands for.
+
+    `omitted` parameters were not sent, `extra` ones were added by the role's settings.
+    """
     if http_status < 400:
         target = "?" if headers is None else headers.get("location", "?")
         detail = f"HTTP {http_status}: the server redirects to {target}; correct the base URL"
         return CompletionError(ErrorKind.DENIED, detail, http_status=http_status)
     said = _Said.of(content.decode("utf-8", "replace"))
     retry_after = None if headers is None else _retry_after(headers)
+    kind, hint = _kind(http_status, said, has_end=retry_after is not None), ""
+    if kind is ErrorKind.REJECTED:
+        if hint := _hint_on_parameters(said, omitted, extra):
+            kind = ErrorKind.UNSUPPORTED
+        elif _TOO_LONG.search(said.text):
+            hint = f" (tokens of an answer are bounded by {ROLE_VARIABLES}MAX_TOKENS)"
     return CompletionError(
-        _kind(http_status, said, has_end=retry_after is not None),
-        f"HTTP {http_status}: {said.message[:1_000]}{_hint(http_status, said, omitted)}",
+        kind,
+        f"HTTP {http_status}: {said.message[:1_000]}{hint}",
         http_status=http_status,
         retry_after=retry_after,
         rate_limit_headers=None if headers is None else read_rate_limit_headers(headers),
@@ -245,12 +269,15 @@ def _kind(status: int, said: _Said, *, has_end: bool = False) -> ErrorKind:
     return _OTHER_STATUS.get(status, ErrorKind.REJECTED)
 
 
-def _hint(status: int, said: _Said, omitted: Collection[str]) -> str:
-    """What to do about a parameter that the endpoint does not take."""
-    if status not in (400, 422) or not _NOT_TAKEN.search(said.text):
+def _hint_on_parameters(said: _Said, omitted: Collection[str], extra: Collection[str]) -> str:
+    """What to do about a parameter that the endpoint does not take; nothing where none is named."""
+    if not NOT_TAKEN.search(said.text):
         return ""
+    added = [name for name in extra if re.search(rf"\b{re.escape(name)}\b", said.text)]
+    if added:
+        return f" (set {ROLE_VARIABLES}EXTRA without {', '.join(added)})"
     named = [name for name in OMITTABLE if name not in omitted and re.search(rf"\b{name}\b", said.text)]
-    return f" (to ask this endpoint without: set the role's _OMIT={','.join(named)})" if named else ""
+    return f" (to ask this endpoint without: set {ROLE_VARIABLES}OMIT={','.join(named)})" if named else ""
 
 
 # -- headers ----------------------------------------------------------------------------------------------------------

@@ -441,17 +441,17 @@ def test_parameters_that_are_omitted_are_not_sent(openai_server: OpenAIServer) -
         (
             400,
             said("unsupported_value", "Unsupported value: 'temperature' does not support 0.7 with this model."),
-            "set the role's _OMIT=temperature)",
+            "set TEAMS_<ROLE>_OMIT=temperature)",
         ),
         (
             422,
             '{"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}',
-            "set the role's _OMIT=seed)",
+            "set TEAMS_<ROLE>_OMIT=seed)",
         ),
         (
             400,
             said("x", "`temperature` and `top_p` cannot both be specified for this model. " + "Long. " * 500),
-            "set the role's _OMIT=temperature,top_p)",
+            "set TEAMS_<ROLE>_OMIT=temperature,top_p)",
         ),
     ],
 )
@@ -461,8 +461,23 @@ def test_a_refused_parameter_ends_with_what_to_do(
     openai_server.faults.append(Fault(status, body))
     with pytest.raises(CompletionError) as failure:
         ask(openai_server)
-    assert failure.value.kind is ErrorKind.REJECTED
+    assert failure.value.kind is ErrorKind.UNSUPPORTED
     assert failure.value.detail.endswith(hint)
+
+
+def test_a_parameter_of_the_settings_that_is_refused_is_named(openai_server: OpenAIServer) -> None:
+    openai_server.faults.append(Fault(400, said("x", "Unrecognized request argument supplied: top_k")))
+    with pytest.raises(CompletionError, match=r"set TEAMS_<ROLE>_EXTRA without top_k") as failure:
+        ask(openai_server, extra={"top_k": 40})
+    assert failure.value.kind is ErrorKind.UNSUPPORTED
+
+
+def test_an_answer_that_does_not_fit_names_what_bounds_it(openai_server: OpenAIServer) -> None:
+    said_of_context = "This model's maximum context length is 2048 tokens. However, you requested 2500 tokens."
+    openai_server.faults.append(Fault(400, said("x", said_of_context)))
+    with pytest.raises(CompletionError, match=r"bounded by TEAMS_<ROLE>_MAX_TOKENS") as failure:
+        ask(openai_server)
+    assert failure.value.kind is ErrorKind.REJECTED
 
 
 def test_another_rejection_gets_no_such_advice(openai_server: OpenAIServer) -> None:
