@@ -62,7 +62,7 @@ class LocalTransformersModel:
 
     @property
     def identity(self) -> ModelIdentity:
-        """Provider `transformers`, the path, and (as rules version) a digest of a local folder's weights and a limit."""
+        """Provider `transformers`, the path, and (as rules version) a digest of a folder's weights and a limit."""
         return self._identity
 
     async def complete(self, request: Request) -> Completion:
