@@ -238,12 +238,13 @@ def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> R
 
 
 def is_loopback(url: str) -> bool:
-    """Whether `url` names this machine."""
+    """Whether `url` names this machine. `0.0.0.0`, which servers print as their address, is reached here too."""
     host = urlsplit(url).hostname or ""
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return host == "localhost"
+    return address.is_loopback or address.is_unspecified
 
 
 def _check_url(name: str, url: str, allow_http: bool) -> None:

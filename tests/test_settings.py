@@ -143,7 +143,10 @@ def test_a_base_url_with_a_secret_is_refused_and_not_repeated(root: Path, monkey
 
 
 def test_this_machine_has_many_names():
-    assert all(is_loopback(url) for url in ("http://localhost:1/v1", "http://127.0.0.9", "http://[::1]:80/"))
+    assert all(
+        is_loopback(url)
+        for url in ("http://localhost:1/v1", "http://127.0.0.9", "http://[::1]:80/", "http://0.0.0.0:8000")
+    )
     assert not any(is_loopback(url) for url in ("https://localhost.example", "http://10.0.0.1", "nonsense"))
 
 
