@@ -67,7 +67,8 @@ def our_values(store: ArtefactStore, read: Mapping[str, Artefact]) -> Iterator[P
     yield from _of_scores(read["evaluation_scores"])
     judged = read["judged_win_rate"]
     for rate in read_win_rates(judged):
-        yield PaperValue("win_rate", rate.model, rate.length_controlled, rate.lc_low, rate.lc_high, _named(judged))
+        if rate.length_controlled is not None:
+            yield PaperValue("win_rate", rate.model, rate.length_controlled, rate.lc_low, rate.lc_high, _named(judged))
     yield from _of_audit(read["privacy_audit"])
     if "uniform_scores" in read:
         yield from _of_dataset(store, read[UNIFORM_ARM.dataset], LORA_UNIFORM)
