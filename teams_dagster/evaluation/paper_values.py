@@ -85,10 +85,12 @@ def _of_dataset(store: ArtefactStore, dataset: Artefact, adapter: str) -> Iterat
     asked = expert_yield(store, answered)
     expert = asked.rewrites + asked.responses
     counts = {
-        "pairs": card.total,
+        "pairs": card.examples["train"],
         "expert_queries": expert,
-        "expert_queries_share": expert / EVOL_INSTRUCT_QUERIES,
+        "review_queries": card.queries - expert,
         "queries": card.queries,
+        "expert_queries_share": expert / EVOL_INSTRUCT_QUERIES,
+        "queries_share": card.queries / EVOL_INSTRUCT_QUERIES,
     }
     if card.cost_nano_usd is not None:
         counts["cost"] = card.cost_nano_usd / NANO

@@ -195,4 +195,4 @@ def paper_table_preview(artefact: Artefact) -> Details:
 
 def _paper_cells(row: PaperRow) -> tuple[str, ...]:
     cells = (paper_cell(row.cells.get(column)) for column in COLUMNS)
-    return (f"{row.fact.quantity} ({row.fact.unit})", *cells, row.fact.source)
+    return (f"{row.fact.quantity} ({row.fact.unit})", *cells, row.fact.note)
