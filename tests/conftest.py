@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from teams_dagster.instructions.prompts import use_prompts
 from tests.support.openai_server import OpenAIServer
 from tests.support.properties import load_profiles
 
@@ -45,10 +46,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests do not depend on what the person who runs them has configured."""
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Tests do not depend on what the person who runs them has configured, nor on prompts of an earlier test."""
     for name in [name for name in os.environ if name.startswith("TEAMS_")]:
         monkeypatch.delenv(name)
+    yield
+    use_prompts(None)
 
 
 @pytest.fixture
