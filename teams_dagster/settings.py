@@ -26,6 +26,7 @@ from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import NANO
 from teams_dagster.instructions.prompts.own import PromptInvalid, use_own_prompts
 from teams_dagster.ledger.budgets import Budget
+from teams_dagster.weights import NAMES, WeightsMissing, small_model
 
 PREFIX = "TEAMS_"
 
@@ -51,7 +52,7 @@ class RoleSettings(BaseModel):
     """Who answers: the embedded rules, any endpoint that speaks the OpenAI protocol, or local weights. `openai` where
     only a model is named."""
     model: str = "rules"
-    """Model name at the endpoint; a folder or hub id for `transformers`."""
+    """Model name at the endpoint; for `transformers` a folder, a hub id or `smollm2` (`make models`)."""
     base_url: str = ""
     """The endpoint; for provider `openai` by default `https://api.openai.com/v1`."""
     api_key: SecretStr | None = None
@@ -94,7 +95,7 @@ class Settings(BaseModel):
     seeds: Path | None = None
     """Your seed file (JSON, JSONL, CSV or Parquet); by default the seeds that ship."""
     student: str | None = None
-    """Folder or hub id of the model to fine-tune; by default the embedded tiny one."""
+    """Folder or hub id of the model to fine-tune, or `smollm2` (`make models`); by default the embedded tiny one."""
     evaluation_sets: tuple[Path, ...] = ()
     """Files, separated by commas, whose texts must not appear in seeds or samples."""
     prices: Path | None = None
@@ -175,7 +176,7 @@ def load_settings(root: Path | None = None) -> Settings:
     arguments["ledger_url"] = _ledger_url(root, plain.get("ledger_url") or f"sqlite:///{data_dir / 'ledger.sqlite'}")
     arguments["dagster_home"] = _absolute(root, merged.get("DAGSTER_HOME") or str(data_dir / "dagster"))
     if "student" in plain:
-        arguments["student"] = _folder_or_name(root, plain["student"])
+        arguments["student"] = _folder_or_name(root, f"{PREFIX}STUDENT", plain["student"])
     arguments |= {name: _absolute(root, plain[name]) for name in ("seeds", "prices", "prompts") if name in plain}
     if "evaluation_sets" in plain:
         arguments["evaluation_sets"] = [_absolute(root, part) for part in _parts(plain["evaluation_sets"])]
@@ -229,7 +230,7 @@ def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> R
     if given.get("transport") == "batch" and provider != "openai":
         raise SettingsError(f"{name}_TRANSPORT=batch needs a provider with a batch endpoint, and {provider!r} has none")
     if provider == "transformers":
-        given["model"] = _folder_or_name(root, given["model"])
+        given["model"] = _folder_or_name(root, f"{name}_MODEL", given["model"])
     if provider == "openai":
         given.setdefault("base_url", OPENAI_URL)
         _check_url(f"{name}_BASE_URL", given["base_url"], allow_http)
@@ -279,11 +280,16 @@ def _absolute(root: Path, value: str) -> Path:
     return Path(os.path.normpath(root / Path(value).expanduser()))
 
 
-def _folder_or_name(root: Path, value: str) -> str:
-    """A model's folder as an absolute path, or its hub id as it is.
+def _folder_or_name(root: Path, variable: str, value: str) -> str:
+    """A model's folder as an absolute path, that of a small model for its name, or a hub id as it is.
 
-    Raises SettingsError for what is plainly meant as a path and does not exist.
+    Raises SettingsError for a small model that is not made and for what is plainly a path and does not exist.
     """
+    if value in NAMES:
+        try:
+            return str(small_model(root, value))
+        except WeightsMissing as error:
+            raise SettingsError(f"{variable}: {error}") from None
     path = _absolute(root, value)
     if path.is_dir():
         return str(path)

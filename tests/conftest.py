@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from teams_dagster.instructions.prompts import use_prompts
+from teams_dagster.weights import models_folder
+from tests.support.commands import ROOT
+from tests.support.llama_server import LlamaServer
 from tests.support.openai_server import OpenAIServer
 from tests.support.properties import load_profiles
 
@@ -74,6 +77,22 @@ def base_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BaseRep
 def base(base_report: tuple[Path, BaseReport]) -> Path:
     """Its folder."""
     return base_report[0]
+
+
+@pytest.fixture(scope="session")
+def small_models() -> Path:
+    """The folder of the small real models; without them tests are skipped."""
+    folder = models_folder(ROOT)
+    if not folder.is_dir():
+        pytest.skip("the small models are not made (make models)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smollm2_server(small_models: Path) -> Iterator[LlamaServer]:
+    """SmolLM2 behind llama.cpp's OpenAI server."""
+    with LlamaServer(small_models / "smollm2.gguf") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
