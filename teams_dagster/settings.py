@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import NANO
 from teams_dagster.env_file import PREFIX, SettingsError, check_data_dir, check_key, own_variables, read_environment
+from teams_dagster.instructions.prompts.own import PromptInvalid, use_own_prompts
 from teams_dagster.ledger.budgets import Budget
 from teams_dagster.weights import NAMES, WeightsMissing, small_model
 
@@ -91,6 +92,8 @@ class Settings(BaseModel):
     """Files, separated by commas, whose texts must not appear in seeds or samples."""
     prices: Path | None = None
     """Price file (TOML) for models without a published price, or with another; its entries come first."""
+    prompts: Path | None = None
+    """Folder whose files replace or add prompt templates by name; by default the templates that ship."""
     first_generation: date = date(2026, 1, 5)
     """The Monday of the first weekly generation."""
     max_in_flight: int = Field(default=64, ge=1, le=4096)
@@ -154,7 +157,7 @@ def find_root(start: Path | None = None) -> Path:
 def load_settings(root: Path | None = None) -> Settings:
     """Read `.env` in the root and the environment, whose variables win unless they are empty.
 
-    Raises SettingsError naming the variable.
+    The process asks with the prompts that they name from then on. Raises SettingsError naming the variable.
     """
     root = root or find_root()
     merged, known = read_environment(root), _known_variables()
@@ -167,15 +170,19 @@ def load_settings(root: Path | None = None) -> Settings:
     arguments["dagster_home"] = _absolute(root, merged.get("DAGSTER_HOME") or str(data_dir / "dagster"))
     if "student" in plain:
         arguments["student"] = _folder_or_name(root, f"{PREFIX}STUDENT", plain["student"])
-    arguments |= {name: _absolute(root, plain[name]) for name in ("seeds", "prices") if name in plain}
+    arguments |= {name: _absolute(root, plain[name]) for name in ("seeds", "prices", "prompts") if name in plain}
     if "evaluation_sets" in plain:
         arguments["evaluation_sets"] = [_absolute(root, part) for part in _parts(plain["evaluation_sets"])]
     try:
         allow_http = Settings.model_validate(arguments).allow_http
         roles = {role: found for role in Role if (found := _role(root, role, values, allow_http)) is not None}
-        return Settings.model_validate({**arguments, "roles": roles})
+        settings = Settings.model_validate({**arguments, "roles": roles})
+        use_own_prompts(settings.prompts)
     except ValidationError as error:
         raise SettingsError(_explain(error)) from None
+    except PromptInvalid as error:
+        raise SettingsError(f"{PREFIX}PROMPTS: {error}") from None
+    return settings
 
 
 _NOT_OURS_TO_NAME = {"root", "dagster_home", "roles"}
