@@ -43,6 +43,9 @@ _MAX_CONNECTIONS = 4096
 _API_VERSION = "api-version"
 """The one parameter that a base URL may hold: Azure's deployments want it on every request."""
 
+_NO_PROXY: dict[str, None] = {"all://": None, "http://": None, "https://": None}
+"""A server on this machine is asked directly, whatever HTTP_PROXY says: a proxy would see its key in clear text."""
+
 _NO_KEY = "none"
 """Sent to servers that want no key: the client insists on one, and would take OPENAI_API_KEY otherwise."""
 
@@ -149,6 +152,7 @@ class OpenAICompatibleModel:
             limits=httpx2.Limits(max_connections=_MAX_CONNECTIONS),
             # A redirect would send the question a second time, under one ledger row, and the key elsewhere.
             follow_redirects=False,
+            mounts=_NO_PROXY if is_loopback(self._identity.base_url) else None,
             event_hooks={"response": [self._refuse_failures]},
         )
         client = openai.AsyncOpenAI(
