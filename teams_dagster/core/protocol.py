@@ -207,8 +207,8 @@ class ModelIdentity:
     model: str
     base_url: str = ""
     rules_version: str = ""
-    """What else decides its answers: a hash of the offline model's rules, a digest of local weights, what settings add to
-    each request (a limit of its own, further parameters); empty where nothing does."""
+    """What else decides its answers: a hash of the offline model's rules, a digest of local weights, what settings
+    add to each request (a limit of its own, further parameters); empty where nothing does."""
 
     def __str__(self) -> str:
         """In one line: provider/model, where it is served, the version of its rules."""
