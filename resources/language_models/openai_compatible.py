@@ -305,6 +305,8 @@ def _transport_error(error: Exception, timeout_s: float) -> CompletionError:
     said = str(causes[-1]) or type(causes[-1]).__name__
     if any(isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for cause in causes):
         return CompletionError(ErrorKind.UNREACHABLE, f"cannot connect: {said}")
+    if any(isinstance(cause, aiohttp.ClientConnectionResetError) for cause in causes):  # raised by writing, not reading
+        return CompletionError(ErrorKind.UNREACHABLE, f"not sent, the server had closed the connection: {said}")
     if any(isinstance(cause, httpx2.DecodingError | aiohttp.ClientResponseError) for cause in causes):
         return CompletionError(ErrorKind.BAD_ENCODING, f"the response cannot be read: {said}")
     if any(isinstance(cause, aiohttp.ServerTimeoutError | TimeoutError) for cause in causes):
