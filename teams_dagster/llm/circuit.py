@@ -125,6 +125,11 @@ class Circuit:
         if self._open is not None:
             raise EndpointBroken(self._endpoint, self._role, *self._open)
 
+    @property
+    def stalled_s(self) -> float:
+        """For how many seconds nothing came of what was sent; 0 when the last attempt was answered."""
+        return 0.0 if self._stalled_since is None else self._clock() - self._stalled_since
+
     def succeeded(self) -> None:
         """The endpoint answered: whatever failed before was not for good."""
         self._ever_succeeded = True
