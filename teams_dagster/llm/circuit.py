@@ -89,7 +89,7 @@ class EndpointBroken(Exception):
 
 
 def advice(last: CompletionError, role: Role) -> str:
-    """What to check after a failure, by the names of the role's variables; and when a pause ends that is longer than a run waits."""
+    """What to check after a failure, by the names of the role's variables; and when a pause ends that it asks for."""
     denied = last.kind is ErrorKind.DENIED
     template = (_OF_STATUS.get(last.http_status or 0) if denied else None) or _ADVICE[last.kind]
     named = template.replace("{}", f"TEAMS_{role.name}_")

@@ -50,9 +50,16 @@ KEPT_ANSWERS = 8_192
 """Answers that an engine remembers, the latest ones: some 16 MB. What it asks again is not looked up again."""
 
 _OF_SETTINGS = frozenset(
-    {ErrorKind.DENIED, ErrorKind.UNREACHABLE, ErrorKind.NOT_JSON, ErrorKind.BAD_REPLY, ErrorKind.BAD_ENCODING}
+    {
+        ErrorKind.DENIED,
+        ErrorKind.RATE_LIMITED,
+        ErrorKind.UNREACHABLE,
+        ErrorKind.NOT_JSON,
+        ErrorKind.BAD_REPLY,
+        ErrorKind.BAD_ENCODING,
+    }
 )
-"""Failures that a wrong key, model or address brings."""
+"""Failures that a key, a model or an address brings: a wrong one, or one whose limits are used up."""
 
 _NOT_SENT = CompletionError(ErrorKind.UNREACHABLE, "not sent: the step ended before its turn came")
 
