@@ -103,7 +103,9 @@ class Endpoint:
         self._forecast.learn(purpose, prompt_bound(request), completion.usage)
 
     def failed(self, request: Request, error: CompletionError, latency_s: float) -> None:
-        """Learn from an attempt that brought nothing."""
+        """Learn from an attempt that brought nothing. A refusal that the connection adapts to says nothing."""
+        if error.adapted:
+            return
         self._circuit.failed(error)
         self._provider.update(error.rate_limit_headers, self._sent)
         if error.kind is ErrorKind.TIMEOUT:

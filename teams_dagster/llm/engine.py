@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from teams_dagster.core.protocol import (
     Answer,
@@ -92,11 +92,13 @@ class Engine:
         ceilings: Mapping[Role, RateCeiling] | None = None,
         batches: Mapping[Role, BatchEndpoint] | None = None,
         batch_pace: BatchPace | None = None,
+        reply_limits: Mapping[Role, Callable[[Request], int]] | None = None,
     ) -> None:
         """`max_in_flight` bounds the calls to one model; `attempts` those for one question.
 
         Refusals for overload are no attempts. `first_wait_s` doubles after each failure, with jitter. The roles in
-        `batches` are asked through them.
+        `batches` are asked through them. `reply_limits` gives the tokens that a reply may take where a role's model
+        reads a limit; it is no part of a query's key, so that a stored answer is reused whatever the limit was.
         """
         self.tallies = Tallies()
         limits = {model.identity: AdaptiveLimit(max_in_flight) for model in models.values()}
@@ -128,6 +130,7 @@ class Engine:
             for role, endpoint in (batches or {}).items()
         }
         self._handed_over = 0
+        self._reply_limits = reply_limits or {}
 
     def identity(self, role: Role) -> ModelIdentity:
         """Which model serves `role`. Raises RoleNotConfigured."""
@@ -150,7 +153,7 @@ class Engine:
         elif running is not None:
             answer = await self._share(running, use)
         else:
-            running = asyncio.create_task(self._answer(endpoint, request, use))
+            running = asyncio.create_task(self._answer(endpoint, self._limited(request), use))
             self._in_flight[key] = running
             running.add_done_callback(lambda task: self._forget(key, task))
             answer, reused = await asyncio.shield(running)
@@ -168,6 +171,13 @@ class Engine:
         await asyncio.gather(*tasks, return_exceptions=True)
         for batching in self._batching.values():
             await batching.close()
+
+    def _limited(self, request: Request) -> Request:
+        """`request` as it is sent: with the limit on its reply that holds for its role."""
+        limit = self._reply_limits.get(request.role)
+        if limit is None:
+            return request
+        return replace(request, sampling=replace(request.sampling, max_tokens=limit(request)))
 
     async def _share(self, running: asyncio.Task[tuple[StoredAnswer, bool]], use: Use) -> StoredAnswer:
         """The answer of a question that is being asked already, as a further use of it."""
@@ -301,11 +311,12 @@ class Engine:
         endpoint, request, began = asking.endpoint, asking.request, time.perf_counter()
         try:
             completion = await endpoint.model.complete(request)
-        except CompletionError as error:
+        except CompletionError as failure:
             latency_s = time.perf_counter() - began
+            error = failure.for_role(request.role)
             endpoint.failed(request, error, latency_s)
             await self._settlement.failed(attempt, error, latency_s * 1_000)
-            raise
+            raise error from None
         latency_s = time.perf_counter() - began
         endpoint.answered(request, completion, latency_s)
         return await self._settlement.answered(attempt, completion, latency_s * 1_000)
