@@ -73,8 +73,8 @@ class RoleSettings(BaseModel):
     omit: tuple[Parameter, ...] = ()
     """Request parameters that the endpoint does not take, separated by commas."""
     max_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
-    """Tokens that any reply of this role may take, thinking included. By default an answer may take 2,048, a rewrite what
-    its text can need, a verdict 16, an operation's name 32: too few for a model that thinks first."""
+    """Tokens that any reply of this role may take, thinking included. By default an answer may take 2,048, a rewrite
+    what its text can need, a verdict 16, an operation's name 32: too few for a model that thinks first."""
     extra: dict[str, Any] = Field(default_factory=dict[str, Any])
     """A JSON object of further request parameters, such as `{"reasoning_effort": "low"}`; written to the ledger."""
     transport: Transport = "direct"

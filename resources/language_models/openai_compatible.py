@@ -40,10 +40,11 @@ _SHORTEST_HIDDEN = 4
 
 _MAX_CONNECTIONS = 4096
 
-_NO_PROXY: dict[str, None] = {"all://": None, "http://": None, "https://": None}
-"""A server on this machine is asked directly, whatever HTTP_PROXY says: a proxy would see its key in clear text."""
 _API_VERSION = "api-version"
 """The one parameter that a base URL may hold: Azure's deployments want it on every request."""
+
+_NO_PROXY: dict[str, None] = {"all://": None, "http://": None, "https://": None}
+"""A server on this machine is asked directly, whatever HTTP_PROXY says: a proxy would see its key in clear text."""
 
 _NO_KEY = "none"
 """Sent to servers that want no key: the client insists on one, and would take OPENAI_API_KEY otherwise."""

@@ -48,7 +48,7 @@ class Dialect:
         self._record: Callable[[str, str], object] | None = None
 
     def keep(self, traits: Mapping[str, str], record: Callable[[str, str], object]) -> None:
-        """Go on from `traits` learnt before; `record` is called with each trait and value that is learnt from now on."""
+        """Go on from `traits` learnt before; `record` is called with what is learnt from now on."""
         self._limit = traits.get(LIMIT_PARAMETER, self._limit)
         self._folds = self._folds or traits.get(SYSTEM_ROLE) == FOLDED
         self._record = record

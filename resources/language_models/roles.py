@@ -13,6 +13,7 @@ import dagster as dg
 from pydantic import Field
 
 from resources.language_models.embedded import EmbeddedAsking
+from resources.language_models.readable import readable
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import CompletionError, LanguageModel, ModelIdentity, Request, Role
 from teams_dagster.core.text import NANO
@@ -29,6 +30,7 @@ from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.context import CallContext, Tallies
 from teams_dagster.llm.endpoint import RateCeiling
 from teams_dagster.llm.engine import Engine
+from teams_dagster.llm.trial import NothingUsable
 from teams_dagster.pricing.forecast import QueryForecast, estimate
 from teams_dagster.pricing.prices import PriceTable, load_prices
 from teams_dagster.settings import RoleSettings, Settings, load_settings
@@ -79,7 +81,7 @@ class BudgetMissing(Exception):
 CONTINUES = "teams/continues"
 """The tag of a run that continues another one, with that run's id."""
 
-STOPS = (BudgetMissing, BudgetExhausted, PriceUnknown, EndpointBroken, BatchesUnderWay, BatchRefused)
+STOPS = (BudgetMissing, BudgetExhausted, PriceUnknown, EndpointBroken, NothingUsable, BatchesUnderWay, BatchRefused)
 """What ends a step for a reason that trying again at once does not change."""
 
 
@@ -201,6 +203,8 @@ class LanguageModels(dg.ConfigurableResource):
                         for role, model in models.items()
                         if model.identity.provider != "offline"
                     },
+                    readable=readable,
+                    say=log,
                 )
                 try:
                     yield engine

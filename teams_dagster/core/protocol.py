@@ -207,8 +207,8 @@ class ModelIdentity:
     model: str
     base_url: str = ""
     rules_version: str = ""
-    """What else decides its answers: a hash of the offline model's rules, a digest of local weights, what the environment
-    adds to each request (a limit of its own, further parameters); empty where nothing does."""
+    """What else decides its answers: a hash of the offline model's rules, a digest of local weights, what settings
+    add to each request (a limit of its own, further parameters); empty where nothing does."""
 
     def __str__(self) -> str:
         """In one line: provider/model, where it is served, the version of its rules."""
@@ -232,8 +232,9 @@ class CompletionError(Exception):
         rate_limit_headers: RateLimitHeaders | None = None,
         adapted: bool = False,
     ) -> None:
-        """`retry_after` is how many seconds the server wants to be left alone; `adapted` says that the connection learnt
-        from the refusal, and writes the request otherwise when it is asked again.
+        """`retry_after` is how many seconds the server wants to be left alone.
+
+        `adapted` says that the connection learnt from the refusal, and writes the request otherwise from now on.
         """
         super().__init__(f"{kind.value}: {detail}")
         self.kind = kind

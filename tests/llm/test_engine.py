@@ -251,9 +251,10 @@ def test_a_role_without_a_model_names_the_variable_to_set(ledger: Ledger, openai
 
 def test_no_more_calls_are_in_flight_than_allowed(ledger: Ledger) -> None:
     with OpenAIServer(latency_s=0.1) as server:
-        server.holds_until = 20
 
         async def crowd(engine: Engine) -> None:
+            await engine.ask(question("until one is usable, fewer are under way"))
+            server.holds_until = 20
             await asyncio.gather(*[engine.ask(question(str(i))) for i in range(60)])
 
         run(server, ledger, crowd, max_in_flight=20)

@@ -84,7 +84,7 @@ def test_what_was_learnt_before_is_not_found_out_again(openai_server: OpenAIServ
 @pytest.mark.parametrize(
     "message",
     [
-        "'max_tokens' or 'max_completion_tokens' is too large: 2048. This model's maximum context length is 2048 tokens.",
+        "'max_tokens' is too large: 2048. This model's maximum context length is 2048 tokens.",
         "The system is overloaded.",
     ],
 )
