@@ -34,6 +34,8 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 Provider = Literal["offline", "openai", "transformers"]
 
+Preflight = Literal["required", "warn", "off"]
+
 Transport = Literal["direct", "batch"]
 
 Parameter = Literal["temperature", "top_p", "seed"]
@@ -118,6 +120,9 @@ class Settings(BaseModel):
     """Queries that may be sent over this ledger's lifetime; by default no bound."""
     budget_tokens: int | None = Field(default=None, ge=0)
     """Tokens that may be billed over this ledger's lifetime; by default no bound."""
+    preflight: Preflight = "required"
+    """Whether a role that did not pass its preflight stops what would be trained or bought with it: `required` tries a
+    role that was not tried yet, and stops; `warn` tries it, and goes on; `off` does not try it. Reports say so."""
     roles: dict[Role, RoleSettings] = Field(default_factory=dict[Role, RoleSettings])
     """The roles that the environment configures."""
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import CompletionError, LanguageModel, ModelIdentity, Role
 from teams_dagster.core.text import NANO
 from teams_dagster.ledger.batches import Batch, open_batches
-from teams_dagster.ledger.budgets import Budget, BudgetExhausted, Budgets
+from teams_dagster.ledger.budgets import Budget, BudgetExhausted, Budgets, Limit
 from teams_dagster.ledger.costs import outcomes_of_step
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import MAX_REQUESTS, BatchEndpoint
@@ -164,17 +165,19 @@ class LanguageModels(dg.ConfigurableResource):
         expected: Sequence[QueryForecast],
         log: Callable[[str], None],
         batches: bool = False,
+        named: Sequence[Limit] = (),
     ) -> AsyncIterator[Engine]:
         """An engine for `roles`. What the questions `expected` will cost is said first.
 
         `batches` lets roles whose transport is `batch` go there; training asks too many questions in a row for that.
+        `named` are budgets that hold besides those of project and run.
 
         When the block fails, the read model is refreshed: what was paid is shown. Raises dagster.Failure, not to be
         retried, when a budget is missing or used up, or when a model plainly cannot be asked.
         """
         settings = self.settings()
         models = {role: open_model(settings.role(role), settings) for role in roles}
-        budgets = self.budget.beside(settings.budget, self._first_run())
+        budgets = replace(self.budget.beside(settings.budget, self._first_run()), named=tuple(named))
         batched = [role for role in roles if batches and settings.role(role).transport == "batch"]
         try:
             with self.ledger.open() as ledger:
