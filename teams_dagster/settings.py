@@ -9,26 +9,22 @@ in any case, so that only the one line that merges the environment and `.env` co
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import os
-from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import NANO
+from teams_dagster.env_file import PREFIX, SettingsError, check_data_dir, check_key, own_variables, read_environment
 from teams_dagster.instructions.prompts.own import PromptInvalid, use_own_prompts
 from teams_dagster.ledger.budgets import Budget
 from teams_dagster.weights import NAMES, WeightsMissing, small_model
-
-PREFIX = "TEAMS_"
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -39,10 +35,6 @@ Preflight = Literal["required", "warn", "off"]
 Transport = Literal["direct", "batch"]
 
 Parameter = Literal["temperature", "top_p", "seed"]
-
-
-class SettingsError(ValueError):
-    """A setting that cannot be used, named by its variable."""
 
 
 class RoleSettings(BaseModel):
@@ -137,6 +129,8 @@ class Settings(BaseModel):
     def _on_a_monday(cls, value: date) -> date:
         if value.weekday() != 0:
             raise ValueError(f"generations begin on a Monday and {value} is a {value:%A}")
+        if value > datetime.now(UTC).date():
+            raise ValueError(f"{value} has not come yet, so there would be no generation: give a Monday of the past")
         return value
 
     def role(self, role: Role) -> RoleSettings:
@@ -171,12 +165,11 @@ def load_settings(root: Path | None = None) -> Settings:
     The process asks with the prompts that they name from then on. Raises SettingsError naming the variable.
     """
     root = root or find_root()
-    merged = {**dotenv_values(root / ".env"), **{name: value for name, value in os.environ.items() if value}}
-    values = {name: value for name, value in merged.items() if name.startswith(PREFIX) and value}
-    known = _known_variables()
-    _refuse_unknown(values, known)
+    merged, known = read_environment(root), _known_variables()
+    values = own_variables(merged, known)
     plain = {field: values[name] for name, field in known.items() if name in values and isinstance(field, str)}
     data_dir = _absolute(root, plain.pop("data_dir", "data"))
+    check_data_dir(data_dir)
     arguments: dict[str, object] = {"root": root, "data_dir": data_dir, **plain}
     arguments["ledger_url"] = _ledger_url(root, plain.get("ledger_url") or f"sqlite:///{data_dir / 'ledger.sqlite'}")
     arguments["dagster_home"] = _absolute(root, merged.get("DAGSTER_HOME") or str(data_dir / "dagster"))
@@ -211,13 +204,6 @@ def _known_variables() -> dict[str, str | tuple[Role, str]]:
     return known
 
 
-def _refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
-    for name in sorted(set(names) - set(known)):
-        nearest = difflib.get_close_matches(name, list(known), n=1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        raise SettingsError(f"{name} is no setting of this project{hint}")
-
-
 def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> RoleSettings | None:
     name = f"{PREFIX}{role.name}"
     given = {
@@ -236,6 +222,8 @@ def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> R
         raise SettingsError(f"{name}_TRANSPORT=batch needs a provider with a batch endpoint, and {provider!r} has none")
     if provider == "transformers":
         given["model"] = _folder_or_name(root, f"{name}_MODEL", given["model"])
+    if "api_key" in given:
+        check_key(f"{name}_API_KEY", given["api_key"])
     if provider == "openai":
         given.setdefault("base_url", OPENAI_URL)
         _check_url(f"{name}_BASE_URL", given["base_url"], allow_http)
@@ -251,12 +239,13 @@ def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> R
 
 
 def is_loopback(url: str) -> bool:
-    """Whether `url` names this machine."""
+    """Whether `url` names this machine. `0.0.0.0`, which servers print as their address, is reached here too."""
     host = urlsplit(url).hostname or ""
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return host == "localhost"
+    return address.is_loopback or address.is_unspecified
 
 
 def _check_url(name: str, url: str, allow_http: bool) -> None:
@@ -304,9 +293,14 @@ def _folder_or_name(root: Path, variable: str, value: str) -> str:
 
 
 def _ledger_url(root: Path, url: str) -> str:
-    """The ledger's address, with the path of an SQLite file made absolute."""
+    """The ledger's address, with the path of an SQLite file made absolute. Raises SettingsError for one with a `?`."""
     scheme, separator, path = url.partition(":///")
-    return f"{scheme}:///{_absolute(root, path)}" if separator and scheme == "sqlite" else url
+    if not separator or scheme != "sqlite":
+        return url
+    place = _absolute(root, path)
+    if "?" in str(place):
+        raise SettingsError(f"TEAMS_LEDGER_URL: an address of SQLite ends at its ?: rename {place}")
+    return f"{scheme}:///{place}"
 
 
 def _explain(error: ValidationError, prefix: str = PREFIX) -> str:

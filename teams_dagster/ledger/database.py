@@ -189,7 +189,11 @@ def read_address(url: str) -> sa.URL:
 def _sqlite_engine(address: sa.URL) -> sa.Engine:
     if not address.database or address.database == ":memory:":
         raise LedgerError("TEAMS_LEDGER_URL: the ledger must be a file, so that it outlives the process")
-    Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(address.database).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(f"the ledger's folder {folder} cannot be made ({error}): set TEAMS_DATA_DIR") from error
     engine = sa.create_engine(address)
 
     @event.listens_for(engine, "connect")
