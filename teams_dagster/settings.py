@@ -113,8 +113,7 @@ class Settings(BaseModel):
     budget_tokens: int | None = Field(default=None, ge=0)
     """Tokens that may be billed over this ledger's lifetime; by default no bound."""
     preflight: Preflight = "required"
-    """Whether a role that did not pass its preflight stops what would be trained or bought with it: `required` tries a
-    role that was not tried yet, and stops; `warn` tries it, and goes on; `off` does not try it. Reports say so."""
+    """What a step does with a role that was not tried: try it and stop if it fails, try it and go on, or neither."""
     roles: dict[Role, RoleSettings] = Field(default_factory=dict[Role, RoleSettings])
     """The roles that the environment configures."""
 

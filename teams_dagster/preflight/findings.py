@@ -74,6 +74,6 @@ def seed_faults(role: Role, model: str, seed: SeedUse | None) -> tuple[list[str]
     if seed is not SeedUse.WITHOUT_EFFECT:
         return [], []
     return [], [
-        f"the {role.value} {model} answers the same whatever the seed: a query that is asked anew, in a later generation"
-        " say, brings the same text"
+        f"the {role.value} {model} answers the same whatever the seed: a query that is asked anew, in a later"
+        " generation say, brings the same text"
     ]
