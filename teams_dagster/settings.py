@@ -34,6 +34,8 @@ _ENDPOINTS = ("/chat/completions", "/completions", "/responses", "/messages")
 
 Provider = Literal["offline", "openai", "transformers"]
 
+Preflight = Literal["required", "warn", "off"]
+
 Transport = Literal["direct", "batch"]
 
 Parameter = Literal["temperature", "top_p", "seed"]
@@ -150,6 +152,8 @@ class Settings(BaseModel):
     """Queries that may be sent over this ledger's lifetime; by default no bound."""
     budget_tokens: int | None = Field(default=None, ge=0)
     """Tokens that may be billed over this ledger's lifetime; by default no bound."""
+    preflight: Preflight = "required"
+    """What a step does with a role that was not tried: try it and stop if it fails, try it and go on, or neither."""
     roles: dict[Role, RoleSettings] = Field(default_factory=dict[Role, RoleSettings])
     """The roles that the environment configures."""
 

@@ -44,7 +44,11 @@ def limits(report: Report) -> tuple[str, ...]:
 
 def cautions(report: Report) -> tuple[str, ...]:
     """Every reason to doubt a figure, in the order of the page."""
-    return (*_of_policy(report), *_of_models(report), *_of_costs(report))
+    return (*_of_preflight(report), *_of_policy(report), *_of_models(report), *_of_costs(report))
+
+
+def _of_preflight(report: Report) -> Iterator[str]:
+    yield from (f"Preflight: {sentence}." for sentence in report.about.preflight)
 
 
 def _of_policy(report: Report) -> Iterator[str]:

@@ -31,6 +31,12 @@ def test_a_report_without_doubts_has_no_cautions() -> None:
     assert cautions(Report(about=About(models=MODELS), policy=PolicyResults(trained_with=TRAINED))) == ()
 
 
+def test_a_preflight_that_was_overridden_is_told() -> None:
+    assert "Preflight: the reviewer is at chance." in told(
+        Report(about=About(preflight=("the reviewer is at chance",)))
+    )
+
+
 def test_a_flat_reward_is_told() -> None:
     assert "reward is flat" in told(Report(policy=PolicyResults(flat_reward=True)))
 
