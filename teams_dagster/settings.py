@@ -31,7 +31,7 @@ PREFIX = "TEAMS_"
 
 OPENAI_URL = "https://api.openai.com/v1"
 
-Provider = Literal["offline", "openai", "transformers"]
+Provider = Literal["offline", "openai", "transformers", "embedding"]
 
 Transport = Literal["direct", "batch"]
 
@@ -48,10 +48,11 @@ class RoleSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     provider: Provider = "offline"
-    """Who answers: the embedded rules, any endpoint that speaks the OpenAI protocol, or local weights. `openai` where
-    only a model is named."""
+    """Who answers: the embedded rules, any endpoint that speaks the OpenAI protocol, or local weights; for the reviewer
+    also a sentence-embedding model. `openai` where only a model is named."""
     model: str = "rules"
-    """Model name at the endpoint; for `transformers` a folder, a hub id or `smollm2` (`make models`)."""
+    """Model name at the endpoint; for `transformers` a folder, a hub id or `smollm2`, for `embedding` a folder, a hub id
+    or `minilm` (`make models`)."""
     base_url: str = ""
     """The endpoint; for provider `openai` by default `https://api.openai.com/v1`."""
     api_key: SecretStr | None = None
@@ -222,7 +223,9 @@ def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> R
         raise SettingsError(f"{name}_MODEL is not set, and provider {provider!r} needs a model")
     if given.get("transport") == "batch" and provider != "openai":
         raise SettingsError(f"{name}_TRANSPORT=batch needs a provider with a batch endpoint, and {provider!r} has none")
-    if provider == "transformers":
+    if provider == "embedding" and role is not Role.REVIEWER:
+        raise SettingsError(f"{name}_PROVIDER=embedding compares two texts and serves TEAMS_REVIEWER alone")
+    if provider in ("transformers", "embedding"):
         given["model"] = _folder_or_name(root, f"{name}_MODEL", given["model"])
     if provider == "openai":
         given.setdefault("base_url", OPENAI_URL)
