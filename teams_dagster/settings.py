@@ -32,7 +32,7 @@ OPENAI_URL = "https://api.openai.com/v1"
 _ENDPOINTS = ("/chat/completions", "/completions", "/responses", "/messages")
 """Addresses that people copy whole where the base URL is wanted."""
 
-Provider = Literal["offline", "openai", "transformers"]
+Provider = Literal["offline", "openai", "transformers", "embedding"]
 
 Preflight = Literal["required", "warn", "off"]
 
@@ -58,10 +58,11 @@ class RoleSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     provider: Provider = "offline"
-    """Who answers: the embedded rules, any endpoint that speaks the OpenAI protocol, or local weights. `openai` where
-    only a model is named."""
+    """Who answers: the embedded rules, any endpoint that speaks the OpenAI protocol, or local weights; for the reviewer
+    also a sentence-embedding model. `openai` where only a model is named."""
     model: str = "rules"
-    """Model name at the endpoint; for `transformers` a folder, a hub id or `smollm2` (`make models`)."""
+    """Model name at the endpoint; for `transformers` a folder, a hub id or `smollm2`, for `embedding` a folder, a hub id
+    or `minilm` (`make models`)."""
     base_url: str = ""
     """The endpoint; for provider `openai` by default `https://api.openai.com/v1`."""
     api_key: SecretStr | None = None
@@ -263,7 +264,9 @@ def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> R
         raise SettingsError(f"{name}_EXTRA adds to requests of provider 'openai', and {provider!r} makes none")
     if provider == "offline" and "max_tokens" in given:
         raise SettingsError(f"{name}_MAX_TOKENS bounds a model's tokens, and the rules of provider 'offline' have none")
-    if provider == "transformers":
+    if provider == "embedding" and role is not Role.REVIEWER:
+        raise SettingsError(f"{name}_PROVIDER=embedding compares two texts and serves TEAMS_REVIEWER alone")
+    if provider in ("transformers", "embedding"):
         given["model"] = _folder_or_name(root, f"{name}_MODEL", given["model"])
     if "api_key" in given:
         check_key(f"{name}_API_KEY", given["api_key"])

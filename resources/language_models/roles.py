@@ -264,6 +264,10 @@ def open_model(role: RoleSettings, settings: Settings) -> LanguageModel:
         from resources.language_models.local_transformers import LocalTransformersModel
 
         return LocalTransformersModel(role.model, max_tokens=role.max_tokens)
+    if role.provider == "embedding":
+        from resources.language_models.embedding.reviewer import EmbeddingReviewer
+
+        return EmbeddingReviewer(role.model)
     from resources.language_models.openai_compatible import OpenAICompatibleModel
 
     key = role.api_key.get_secret_value() if role.api_key else None
