@@ -54,6 +54,8 @@ class SeedRefusal(StrEnum):
     TOO_LONG = "too_long"
     MULTI_TURN = "multi_turn"
     """A conversation of several turns or with a system prompt. A seed is one instruction, and no context is dropped."""
+    INJECTION = "injection"
+    """It orders the reviewer's verdict ("answer Not Equal")."""
     DUPLICATE = "duplicate"
     """The same as an earlier row but for case and white space."""
     CONTAMINATED = "contaminated"

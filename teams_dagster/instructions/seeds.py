@@ -16,6 +16,7 @@ from pathlib import Path
 from teams_dagster.core.files import file_sha256
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.instructions.elimination import orders_a_verdict
 from teams_dagster.instructions.file_rows import INSTRUCTION_COLUMNS, FileRow, SeedFileError
 from teams_dagster.instructions.near_duplicates import same_text_key
 from teams_dagster.instructions.ngrams import NgramIndex
@@ -34,6 +35,7 @@ _REMEDIES = {
     SeedRefusal.CONTROL_CHARACTERS: "Remove the control characters.",
     SeedRefusal.TOO_LONG: "Shorten the instructions, or check that one row is one instruction.",
     SeedRefusal.MULTI_TURN: "Write each conversation's task as one instruction, with the context it needs in `input`.",
+    SeedRefusal.INJECTION: "Take out the words that order a verdict.",
     SeedRefusal.DUPLICATE: "Give different instructions.",
     SeedRefusal.CONTAMINATED: "Use seeds that are not taken from what the models are scored on.",
 }
@@ -134,7 +136,12 @@ def _instruction(row: FileRow) -> tuple[Instruction, str]:
     """The instruction and the response in a row. Raises `Refused`."""
     if row.cells is None:
         raise Refused(SeedRefusal.BROKEN, row.broken)
-    return instruction_in(row.cells)
+    instruction, response = instruction_in(row.cells)
+    if orders_a_verdict(instruction):
+        raise Refused(
+            SeedRefusal.INJECTION, "it tells the reviewer which verdict to give, so no edit of it would count"
+        )
+    return instruction, response
 
 
 def _refuse_contaminated(instruction: Instruction, response: str, forbidden: NgramIndex) -> None:
