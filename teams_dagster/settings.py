@@ -9,24 +9,22 @@ in any case, so that only the one line that merges the environment and `.env` co
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import os
-from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import NANO
+from teams_dagster.env_file import PREFIX, SettingsError, check_data_dir, check_key, own_variables, read_environment
+from teams_dagster.instructions.prompts.own import PromptInvalid, use_own_prompts
 from teams_dagster.ledger.budgets import Budget
-
-PREFIX = "TEAMS_"
+from teams_dagster.weights import NAMES, WeightsMissing, small_model
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -35,10 +33,6 @@ Provider = Literal["offline", "openai", "transformers"]
 Transport = Literal["direct", "batch"]
 
 Parameter = Literal["temperature", "top_p", "seed"]
-
-
-class SettingsError(ValueError):
-    """A setting that cannot be used, named by its variable."""
 
 
 class RoleSettings(BaseModel):
@@ -50,7 +44,7 @@ class RoleSettings(BaseModel):
     """Who answers: the embedded rules, any endpoint that speaks the OpenAI protocol, or local weights. `openai` where
     only a model is named."""
     model: str = "rules"
-    """Model name at the endpoint; a folder or hub id for `transformers`."""
+    """Model name at the endpoint; for `transformers` a folder, a hub id or `smollm2` (`make models`)."""
     base_url: str = ""
     """The endpoint; for provider `openai` by default `https://api.openai.com/v1`."""
     api_key: SecretStr | None = None
@@ -93,11 +87,13 @@ class Settings(BaseModel):
     seeds: Path | None = None
     """Your seed file (JSON, JSONL, CSV or Parquet); by default the seeds that ship."""
     student: str | None = None
-    """Folder or hub id of the model to fine-tune; by default the embedded tiny one."""
+    """Folder or hub id of the model to fine-tune, or `smollm2` (`make models`); by default the embedded tiny one."""
     evaluation_sets: tuple[Path, ...] = ()
     """Files, separated by commas, whose texts must not appear in seeds or samples."""
     prices: Path | None = None
     """Price file (TOML) for models without a published price, or with another; its entries come first."""
+    prompts: Path | None = None
+    """Folder whose files replace or add prompt templates by name; by default the templates that ship."""
     first_generation: date = date(2026, 1, 5)
     """The Monday of the first weekly generation."""
     max_in_flight: int = Field(default=64, ge=1, le=4096)
@@ -128,6 +124,8 @@ class Settings(BaseModel):
     def _on_a_monday(cls, value: date) -> date:
         if value.weekday() != 0:
             raise ValueError(f"generations begin on a Monday and {value} is a {value:%A}")
+        if value > datetime.now(UTC).date():
+            raise ValueError(f"{value} has not come yet, so there would be no generation: give a Monday of the past")
         return value
 
     def role(self, role: Role) -> RoleSettings:
@@ -159,29 +157,32 @@ def find_root(start: Path | None = None) -> Path:
 def load_settings(root: Path | None = None) -> Settings:
     """Read `.env` in the root and the environment, whose variables win unless they are empty.
 
-    Raises SettingsError naming the variable.
+    The process asks with the prompts that they name from then on. Raises SettingsError naming the variable.
     """
     root = root or find_root()
-    merged = {**dotenv_values(root / ".env"), **{name: value for name, value in os.environ.items() if value}}
-    values = {name: value for name, value in merged.items() if name.startswith(PREFIX) and value}
-    known = _known_variables()
-    _refuse_unknown(values, known)
+    merged, known = read_environment(root), _known_variables()
+    values = own_variables(merged, known)
     plain = {field: values[name] for name, field in known.items() if name in values and isinstance(field, str)}
     data_dir = _absolute(root, plain.pop("data_dir", "data"))
+    check_data_dir(data_dir)
     arguments: dict[str, object] = {"root": root, "data_dir": data_dir, **plain}
     arguments["ledger_url"] = _ledger_url(root, plain.get("ledger_url") or f"sqlite:///{data_dir / 'ledger.sqlite'}")
     arguments["dagster_home"] = _absolute(root, merged.get("DAGSTER_HOME") or str(data_dir / "dagster"))
     if "student" in plain:
-        arguments["student"] = _folder_or_name(root, plain["student"])
-    arguments |= {name: _absolute(root, plain[name]) for name in ("seeds", "prices") if name in plain}
+        arguments["student"] = _folder_or_name(root, f"{PREFIX}STUDENT", plain["student"])
+    arguments |= {name: _absolute(root, plain[name]) for name in ("seeds", "prices", "prompts") if name in plain}
     if "evaluation_sets" in plain:
         arguments["evaluation_sets"] = [_absolute(root, part) for part in _parts(plain["evaluation_sets"])]
     try:
         allow_http = Settings.model_validate(arguments).allow_http
         roles = {role: found for role in Role if (found := _role(root, role, values, allow_http)) is not None}
-        return Settings.model_validate({**arguments, "roles": roles})
+        settings = Settings.model_validate({**arguments, "roles": roles})
+        use_own_prompts(settings.prompts)
     except ValidationError as error:
         raise SettingsError(_explain(error)) from None
+    except PromptInvalid as error:
+        raise SettingsError(f"{PREFIX}PROMPTS: {error}") from None
+    return settings
 
 
 _NOT_OURS_TO_NAME = {"root", "dagster_home", "roles"}
@@ -196,13 +197,6 @@ def _known_variables() -> dict[str, str | tuple[Role, str]]:
     for role in Role:
         known |= {f"{PREFIX}{role.name}_{field.upper()}": (role, field) for field in RoleSettings.model_fields}
     return known
-
-
-def _refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
-    for name in sorted(set(names) - set(known)):
-        nearest = difflib.get_close_matches(name, list(known), n=1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        raise SettingsError(f"{name} is no setting of this project{hint}")
 
 
 def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> RoleSettings | None:
@@ -222,7 +216,9 @@ def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> R
     if given.get("transport") == "batch" and provider != "openai":
         raise SettingsError(f"{name}_TRANSPORT=batch needs a provider with a batch endpoint, and {provider!r} has none")
     if provider == "transformers":
-        given["model"] = _folder_or_name(root, given["model"])
+        given["model"] = _folder_or_name(root, f"{name}_MODEL", given["model"])
+    if "api_key" in given:
+        check_key(f"{name}_API_KEY", given["api_key"])
     if provider == "openai":
         given.setdefault("base_url", OPENAI_URL)
         _check_url(f"{name}_BASE_URL", given["base_url"], allow_http)
@@ -238,12 +234,13 @@ def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> R
 
 
 def is_loopback(url: str) -> bool:
-    """Whether `url` names this machine."""
+    """Whether `url` names this machine. `0.0.0.0`, which servers print as their address, is reached here too."""
     host = urlsplit(url).hostname or ""
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return host == "localhost"
+    return address.is_loopback or address.is_unspecified
 
 
 def _check_url(name: str, url: str, allow_http: bool) -> None:
@@ -272,11 +269,16 @@ def _absolute(root: Path, value: str) -> Path:
     return Path(os.path.normpath(root / Path(value).expanduser()))
 
 
-def _folder_or_name(root: Path, value: str) -> str:
-    """A model's folder as an absolute path, or its hub id as it is.
+def _folder_or_name(root: Path, variable: str, value: str) -> str:
+    """A model's folder as an absolute path, that of a small model for its name, or a hub id as it is.
 
-    Raises SettingsError for what is plainly meant as a path and does not exist.
+    Raises SettingsError for a small model that is not made and for what is plainly a path and does not exist.
     """
+    if value in NAMES:
+        try:
+            return str(small_model(root, value))
+        except WeightsMissing as error:
+            raise SettingsError(f"{variable}: {error}") from None
     path = _absolute(root, value)
     if path.is_dir():
         return str(path)
@@ -286,9 +288,14 @@ def _folder_or_name(root: Path, value: str) -> str:
 
 
 def _ledger_url(root: Path, url: str) -> str:
-    """The ledger's address, with the path of an SQLite file made absolute."""
+    """The ledger's address, with the path of an SQLite file made absolute. Raises SettingsError for one with a `?`."""
     scheme, separator, path = url.partition(":///")
-    return f"{scheme}:///{_absolute(root, path)}" if separator and scheme == "sqlite" else url
+    if not separator or scheme != "sqlite":
+        return url
+    place = _absolute(root, path)
+    if "?" in str(place):
+        raise SettingsError(f"TEAMS_LEDGER_URL: an address of SQLite ends at its ?: rename {place}")
+    return f"{scheme}:///{place}"
 
 
 def _explain(error: ValidationError, prefix: str = PREFIX) -> str:

@@ -54,6 +54,34 @@ def test_an_empty_variable_does_not_hide_what_the_env_file_says(root: Path, monk
     assert settings.dagster_home == root / "elsewhere"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_the_env_file_may_be_saved_by_any_editor(root: Path, encoding: str):
+    (root / ".env").write_text("TEAMS_DATA_DIR=größer\n", encoding=encoding)
+    assert load_settings(root).data_dir == root / "größer"
+
+
+def test_an_env_file_that_is_no_text_is_named(root: Path):
+    (root / ".env").write_bytes(b"TEAMS_DATA_DIR=gr\xf6\xdfer\n")
+    with pytest.raises(SettingsError, match=r"\.env cannot be read.*save it as UTF-8"):
+        load_settings(root)
+
+
+@pytest.mark.parametrize(
+    "name", ["TEAM_EXPERT_MODEL", "teams_expert_model", "Teams_Expert_Model", "TEAMS EXPERT_MODEL"]
+)
+def test_a_name_that_is_plainly_meant_as_a_setting_is_not_ignored(
+    root: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    monkeypatch.setenv(name, "m")
+    with pytest.raises(SettingsError, match=f"{name} is no setting of this project; did you mean TEAMS_EXPERT_MODEL"):
+        load_settings(root)
+
+
+def test_the_variables_of_other_software_are_left_alone(root: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TEAM_ID", "blue")
+    assert load_settings(root).roles == {}
+
+
 def test_a_list_may_end_with_a_comma(root: Path, monkeypatch: pytest.MonkeyPatch):
     configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY, EXPERT_OMIT="seed, ", EVALUATION_SETS="a.jsonl,")
     settings = load_settings(root)
@@ -96,6 +124,20 @@ def test_a_role_can_be_offline_on_purpose(root: Path, monkeypatch: pytest.Monkey
         ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_OMIT": "seed,top_k"}, "TEAMS_EXPERT_OMIT:.*top_k"),
         ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_BASE_URL": KEY}, "TEAMS_EXPERT_BASE_URL"),
         ({"EXPERT_MODEL": "m", "EXPERT_BASE_URL": f"https://[{KEY}"}, "TEAMS_EXPERT_BASE_URL"),
+        (
+            {"EXPERT_MODEL": "m", "EXPERT_API_KEY": f"{KEY}\n"},
+            r"TEAMS_EXPERT_API_KEY holds U\+000A .* at place 18 of 18",
+        ),
+        ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": f"“{KEY}"}, "TEAMS_EXPERT_API_KEY .*LEFT DOUBLE QUOTATION MARK"),
+        ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": f"{KEY}\u200b"}, "TEAMS_EXPERT_API_KEY .*ZERO WIDTH SPACE"),
+        ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": f"{KEY}\u0430"}, "TEAMS_EXPERT_API_KEY .*CYRILLIC SMALL LETTER A"),
+        ({"FIRST_GENERATION": "2999-12-30"}, "TEAMS_FIRST_GENERATION.*has not come yet"),
+        ({"DATA_DIR": "/etc/passwd"}, "TEAMS_DATA_DIR: /etc/passwd cannot be a folder"),
+        ({"DATA_DIR": "/etc/passwd/data"}, "TEAMS_DATA_DIR: .*/etc/passwd is a file"),
+        ({"DATA_DIR": "what?"}, r"TEAMS_DATA_DIR: .*what\? holds \?"),
+        ({"DATA_DIR": "all*"}, r"TEAMS_DATA_DIR: .*all\* holds \*"),
+        ({"DATA_DIR": "a\\b"}, r"TEAMS_DATA_DIR: .* holds \\"),
+        ({"LEDGER_URL": "sqlite:///what?/l.sqlite"}, "TEAMS_LEDGER_URL: an address of SQLite ends"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(
@@ -143,7 +185,10 @@ def test_a_base_url_with_a_secret_is_refused_and_not_repeated(root: Path, monkey
 
 
 def test_this_machine_has_many_names():
-    assert all(is_loopback(url) for url in ("http://localhost:1/v1", "http://127.0.0.9", "http://[::1]:80/"))
+    assert all(
+        is_loopback(url)
+        for url in ("http://localhost:1/v1", "http://127.0.0.9", "http://[::1]:80/", "http://0.0.0.0:8000")
+    )
     assert not any(is_loopback(url) for url in ("https://localhost.example", "http://10.0.0.1", "nonsense"))
 
 
@@ -166,6 +211,28 @@ def test_a_hub_id_stays_as_it_is_and_a_missing_folder_is_named(root: Path, monke
     assert load_settings(root).student == "meta-llama/Llama-3.2-1B"
     configure(monkeypatch, STUDENT="./student")
     with pytest.raises(SettingsError, match="student does not exist"):
+        load_settings(root)
+
+
+def test_a_small_model_is_named_by_its_name_once_it_is_made(root: Path, monkeypatch: pytest.MonkeyPatch):
+    (root / "models" / "smollm2").mkdir(parents=True)
+    configure(monkeypatch, STUDENT="smollm2", EXPERT_PROVIDER="transformers", EXPERT_MODEL="smollm2")
+    settings = load_settings(root)
+    assert settings.student == settings.role(Role.EXPERT).model == str(root / "models" / "smollm2")
+
+
+@pytest.mark.parametrize(
+    ("variable", "values"),
+    [
+        ("TEAMS_STUDENT", {"STUDENT": "smollm2"}),
+        ("TEAMS_EXPERT_MODEL", {"EXPERT_PROVIDER": "transformers", "EXPERT_MODEL": "smollm2"}),
+    ],
+)
+def test_a_small_model_that_is_not_made_says_what_to_type(
+    root: Path, monkeypatch: pytest.MonkeyPatch, variable: str, values: dict[str, str]
+):
+    configure(monkeypatch, **values)
+    with pytest.raises(SettingsError, match=f"^{variable}: 'smollm2'.*run make models"):
         load_settings(root)
 
 

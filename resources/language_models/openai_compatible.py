@@ -39,6 +39,9 @@ _SHORTEST_HIDDEN = 4
 
 _MAX_CONNECTIONS = 4096
 
+_NO_PROXY: dict[str, None] = {"all://": None, "http://": None, "https://": None}
+"""A server on this machine is asked directly, whatever HTTP_PROXY says: a proxy would see its key in clear text."""
+
 _NO_KEY = "none"
 """Sent to servers that want no key: the client insists on one, and would take OPENAI_API_KEY otherwise."""
 
@@ -134,6 +137,7 @@ class OpenAICompatibleModel:
             limits=httpx2.Limits(max_connections=_MAX_CONNECTIONS),
             # A redirect would send the question a second time, under one ledger row, and the key elsewhere.
             follow_redirects=False,
+            mounts=_NO_PROXY if is_loopback(self._identity.base_url) else None,
             event_hooks={"response": [self._refuse_failures]},
         )
         client = openai.AsyncOpenAI(

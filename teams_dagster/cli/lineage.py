@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from teams_dagster.cli.project import open_settings, say
+from teams_dagster.cli.project import naming_folder, open_settings, say
 from teams_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def _read_model(settings: Settings) -> Iterator[tuple["duckdb.DuckDBPyConnection
         with existing_ledger(settings.ledger_url) as ledger:
             if ledger is None:
                 raise click.ClickException(f"nothing was asked yet in {settings.data_dir}: run `make demo` first")
-        report = refresh(settings.ledger_url, stored_artefacts(settings.data_dir), path)
+        with naming_folder("TEAMS_DATA_DIR", settings.data_dir):
+            report = refresh(settings.ledger_url, stored_artefacts(settings.data_dir), path)
         if report.links:
             _record(settings, report)
         if not report.published and report.reason != UP_TO_DATE:

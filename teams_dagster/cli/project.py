@@ -5,12 +5,15 @@ terminal, whatever data, files or providers put into it.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import yaml
 
+from teams_dagster.core.files import read_text
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import visible
 from teams_dagster.settings import Settings, SettingsError, find_root, load_settings
@@ -58,14 +61,30 @@ ASKED = (Role.EXPERT, Role.REVIEWER, Role.INSTRUCTOR, Role.JUDGE)
 
 
 def prepare_home(settings: Settings) -> None:
-    """Create DAGSTER_HOME, with the project's dagster.yaml unless it has one, and point Dagster at it."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    """Create DAGSTER_HOME, with the project's dagster.yaml unless it has one, and point Dagster at it.
+
+    Raises ClickException where a folder cannot be made or written.
+    """
+    with naming_folder("TEAMS_DATA_DIR", settings.data_dir):
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
     home = settings.dagster_home
-    home.mkdir(parents=True, exist_ok=True)
-    config = home / "dagster.yaml"
-    if not config.exists():
-        config.write_text((settings.root / "dagster.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    with naming_folder("DAGSTER_HOME", home):
+        home.mkdir(parents=True, exist_ok=True)
+        config = home / "dagster.yaml"
+        if not config.exists():
+            config.write_text((settings.root / "dagster.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     os.environ["DAGSTER_HOME"] = str(home)
+
+
+@contextmanager
+def naming_folder(variable: str, folder: Path) -> Iterator[None]:
+    """What the system refuses in the block, as a ClickException that names the folder and its variable."""
+    try:
+        yield
+    except OSError as error:
+        raise click.ClickException(
+            f"{variable}: {folder} cannot be used ({error}): set it to a folder that can be written"
+        ) from None
 
 
 def open_settings() -> Settings:
@@ -115,20 +134,33 @@ def wrong_value(error: "pydantic.ValidationError") -> str:
 
 
 def read_run_config(path: Path | None, latest: bool) -> dict[str, Any]:
-    """The run configuration in a file, if any, with the choice of beginning the generation again."""
-    config = _read_config(path) if path else {}
+    """The run configuration in a file, if any, with the choice of beginning the generation again.
+
+    Raises ClickException for a file that holds no mapping, or none where assets are configured.
+    """
+    config = _mapping(_parsed(path), str(path), "{ops: {trained_policy: {config: ...}}}") if path else {}
+    if "ops" in config:
+        config["ops"] = _mapping(config["ops"], f"{path}, ops", "{trained_policy: {config: ...}}")
     if latest:
-        generation = config.setdefault("ops", {}).setdefault("generated_instructions", {}).setdefault("config", {})
-        generation["policy"] = "latest"
+        steps = config.setdefault("ops", {})
+        step = _mapping(steps.get("generated_instructions"), "ops, generated_instructions", "{config: ...}")
+        chosen = _mapping(step.get("config"), "ops, generated_instructions, config", "{seeds: 40}")
+        steps["generated_instructions"] = {**step, "config": {**chosen, "policy": "latest"}}
     return config
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    """Raises ClickException for a file that holds no mapping."""
+def _parsed(path: Path) -> Any:
+    """What a YAML or JSON file holds. Raises ClickException."""
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(read_text(path))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{path} is no YAML or JSON: {error}") from None
+
+
+def _mapping(found: Any, place: str, example: str) -> dict[str, Any]:
+    """`found`, where nothing at all stands for an empty one. Raises ClickException for what is no mapping."""
+    if found is None:
+        return {}
     if not isinstance(found, dict):
-        raise click.ClickException(f"{path} must hold a mapping such as {{ops: {{trained_policy: {{config: ...}}}}}}")
+        raise click.ClickException(f"{place} must hold a mapping such as {example}, and holds a {type(found).__name__}")
     return found

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.instruction import Instruction, from_user_message
 from teams_dagster.instructions.file_rows import (
     CONTEXT_COLUMNS,
     CONVERSATION_COLUMNS,
@@ -91,8 +91,8 @@ def instruction_in(cells: Mapping[str, Any]) -> tuple[Instruction, str]:
         raise Refused(SeedRefusal.MULTI_TURN, f"`{column}` is not empty; a seed is one instruction with its input")
     conversation = _conversation(cells)
     if conversation is not None:
-        text, response = conversation
-        material = ""
+        asked, response = conversation
+        text, material = asked.text, asked.input
     else:
         cells = {**cells, **_first_instance(cells)}
         text, material, response = _asked(cells), _material(cells), _answer(cells)
@@ -171,7 +171,7 @@ def _first_instance(cells: Mapping[str, Any]) -> Mapping[str, Any]:
     return instances[0]
 
 
-def _conversation(cells: Mapping[str, Any]) -> tuple[str, str] | None:
+def _conversation(cells: Mapping[str, Any]) -> tuple[Instruction, str] | None:
     """What the user says and what is answered, where a row is a conversation. Raises `Refused`."""
     if any(isinstance(cells.get(column), str) and cells[column].strip() for column in INSTRUCTION_COLUMNS):
         return None
@@ -182,9 +182,9 @@ def _conversation(cells: Mapping[str, Any]) -> tuple[str, str] | None:
     said = [(_said_by(turn), _content(column, turn)) for turn in turns]
     said = [(role, content) for role, content in said if content or role != "system"]
     if len(said) == 1 and said[0][0] in _USERS:
-        return said[0][1], _answer(cells) if column == "prompt" else ""
+        return from_user_message(said[0][1]), _answer(cells) if column == "prompt" else ""
     if len(said) == 2 and said[0][0] in _USERS and said[1][0] in _ASSISTANTS:
-        return said[0][1], said[1][1]
+        return from_user_message(said[0][1]), said[1][1]
     roles = ", ".join(role for role, _ in said[:6])
     raise Refused(
         SeedRefusal.MULTI_TURN, f"`{column}` has the turns {roles}; a seed is one user's turn, with an answer or none"

@@ -216,7 +216,7 @@ def _read_state(connection: duckdb.DuckDBPyConnection) -> _State | None:
         artefacts = connection.execute(
             "select folder, manifest_sha256, current from artefacts order by position"
         ).fetchall()
-    except (duckdb.CatalogException, duckdb.BinderException):
+    except duckdb.Error:
         return None
     if row is None:
         return None

@@ -135,7 +135,7 @@ def test_a_conversation_with_more_than_one_task_is_refused_by_name_and_never_fla
 
 @pytest.mark.parametrize("exported", list(Format))
 def test_what_the_product_exports_can_be_seeds(tmp_path: Path, exported: Format) -> None:
-    example = Example("sample", "seed", Instruction("Add."), "2")
+    example = Example("sample", "seed", Instruction("Add these.", "1\n\n1"), "2")
     path = tmp_path / exported.file_name("train")
     with path.open("wb") as file, exported.writing(file) as write:
         write([example])

@@ -64,6 +64,17 @@ def test_sends_the_messages_the_sampling_and_the_replica_as_seed(openai_server: 
     assert openai_server.headers[0]["Authorization"] == f"Bearer {KEY}"
 
 
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_what_is_asked_of_this_machine_goes_through_no_proxy(
+    openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    with OpenAIServer() as proxy:
+        monkeypatch.setenv(variable, proxy.base_url.removesuffix("/v1"))
+        ask(openai_server)
+        assert proxy.headers == []
+    assert openai_server.headers[0]["Authorization"] == f"Bearer {KEY}"
+
+
 def test_a_question_is_the_request_that_the_client_would_send(openai_server: OpenAIServer) -> None:
     async def both_ways() -> None:
         model = OpenAICompatibleModel("some-model", base_url=openai_server.base_url, api_key=KEY)
