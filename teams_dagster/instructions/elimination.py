@@ -23,7 +23,7 @@ import regex
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Outcome
-from teams_dagster.core.words import only_whole, word_count, words
+from teams_dagster.core.words import length_in_words, words
 from teams_dagster.instructions.lookalikes import imitates_tags, plainly
 from teams_dagster.instructions.novelty import similarity
 
@@ -202,7 +202,7 @@ def eliminate_answer(response: str) -> Rule | None:
         return Rule.EMPTY
     if is_meaningless(response) and not _says_it_all(response):
         return Rule.MEANINGLESS
-    if _APOLOGY.search(unicodedata.normalize("NFKC", response)) and _length(response) < APOLOGY_WORDS:
+    if _APOLOGY.search(unicodedata.normalize("NFKC", response)) and length_in_words(response) < APOLOGY_WORDS:
         return Rule.SHORT_APOLOGY
     return None
 
@@ -219,12 +219,6 @@ def _says_it_all(response: str) -> bool:
 
 def _words(text: str) -> list[str]:
     return words(text.replace("_", " "))
-
-
-def _length(text: str) -> float:
-    """In words: what stands between spaces, and in scripts without them what makes as many."""
-    found = words(text)
-    return len(text.split()) if only_whole(found) else word_count(found)
 
 
 def _joined(instruction: Instruction) -> str:
