@@ -135,7 +135,7 @@ def rewrite_question(role: Role, operation: Operation, instruction: Instruction,
     return Request(
         role=role,
         intent=Intent(Purpose.REWRITE, before=instruction, operation=operation),
-        messages=template.render(instruction=instruction.text, input=instruction.input),
+        messages=template.render_marked(instruction=instruction.text, input=instruction.input),
         prompt_version=template.version,
         sampling=CREATIVE,
         replica=replica,
@@ -148,7 +148,7 @@ def review_question(before: Instruction, after: Instruction, replica: int = 0) -
     return Request(
         role=Role.REVIEWER,
         intent=Intent(Purpose.REVIEW, before=before, after=after),
-        messages=template.render(
+        messages=template.render_marked(
             instruction=before.text, input=before.input, new_instruction=after.text, new_input=after.input
         ),
         prompt_version=template.version,
