@@ -93,7 +93,7 @@ class Settings(BaseModel):
     seeds: Path | None = None
     """Your seed file (JSON, JSONL, CSV or Parquet); by default the seeds that ship."""
     student: str | None = None
-    """Folder or hub id of the model to fine-tune; by default the embedded tiny one."""
+    """Folder, GGUF file or hub id of the model to fine-tune; by default the embedded tiny one."""
     evaluation_sets: tuple[Path, ...] = ()
     """Files, separated by commas, whose texts must not appear in seeds or samples."""
     prices: Path | None = None
@@ -172,7 +172,8 @@ def load_settings(root: Path | None = None) -> Settings:
     arguments["ledger_url"] = _ledger_url(root, plain.get("ledger_url") or f"sqlite:///{data_dir / 'ledger.sqlite'}")
     arguments["dagster_home"] = _absolute(root, merged.get("DAGSTER_HOME") or str(data_dir / "dagster"))
     if "student" in plain:
-        arguments["student"] = _folder_or_name(root, plain["student"])
+        file = _absolute(root, plain["student"])
+        arguments["student"] = str(file) if file.is_file() else _folder_or_name(root, plain["student"])
     arguments |= {name: _absolute(root, plain[name]) for name in ("seeds", "prices") if name in plain}
     if "evaluation_sets" in plain:
         arguments["evaluation_sets"] = [_absolute(root, part) for part in _parts(plain["evaluation_sets"])]
