@@ -61,8 +61,8 @@ class RoleSettings(BaseModel):
     """Who answers: the embedded rules, any endpoint that speaks the OpenAI protocol, or local weights; for the reviewer
     also a sentence-embedding model. `openai` where only a model is named."""
     model: str = "rules"
-    """Model name at the endpoint; for `transformers` a folder, a hub id or `smollm2`, for `embedding` a folder, a hub id
-    or `minilm` (`make models`)."""
+    """Model name at the endpoint; for `transformers` a folder, a hub id or `smollm2`, for `embedding` a folder, a hub
+    id or `minilm` (`make models`)."""
     base_url: str = ""
     """The endpoint; for provider `openai` by default `https://api.openai.com/v1`."""
     api_key: SecretStr | None = None
@@ -130,7 +130,8 @@ class Settings(BaseModel):
     seeds: Path | None = None
     """Your seed file (JSON, JSONL, CSV or Parquet); by default the seeds that ship."""
     student: str | None = None
-    """Folder or hub id of the model to fine-tune, or `smollm2` (`make models`); by default the embedded tiny one."""
+    """Folder, GGUF file or hub id of the model to fine-tune, or `smollm2` (`make models`); by default the embedded tiny
+    one."""
     evaluation_sets: tuple[Path, ...] = ()
     """Files, separated by commas, whose texts must not appear in seeds or samples."""
     prices: Path | None = None
@@ -214,7 +215,9 @@ def load_settings(root: Path | None = None) -> Settings:
     arguments["ledger_url"] = _ledger_url(root, plain.get("ledger_url") or f"sqlite:///{data_dir / 'ledger.sqlite'}")
     arguments["dagster_home"] = _absolute(root, merged.get("DAGSTER_HOME") or str(data_dir / "dagster"))
     if "student" in plain:
-        arguments["student"] = _folder_or_name(root, f"{PREFIX}STUDENT", plain["student"])
+        file = _absolute(root, plain["student"])
+        named = str(file) if file.is_file() else _folder_or_name(root, f"{PREFIX}STUDENT", plain["student"])
+        arguments["student"] = named
     arguments |= {name: _absolute(root, plain[name]) for name in ("seeds", "prices", "prompts") if name in plain}
     if "evaluation_sets" in plain:
         arguments["evaluation_sets"] = [_absolute(root, part) for part in _parts(plain["evaluation_sets"])]
