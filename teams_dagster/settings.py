@@ -22,7 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import NANO
 from teams_dagster.env_file import PREFIX, SettingsError, check_data_dir, check_key, own_variables, read_environment
+from teams_dagster.instructions.prompts.own import PromptInvalid, use_own_prompts
 from teams_dagster.ledger.budgets import Budget
+from teams_dagster.weights import NAMES, WeightsMissing, small_model
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -42,7 +44,7 @@ class RoleSettings(BaseModel):
     """Who answers: the embedded rules, any endpoint that speaks the OpenAI protocol, or local weights. `openai` where
     only a model is named."""
     model: str = "rules"
-    """Model name at the endpoint; a folder or hub id for `transformers`."""
+    """Model name at the endpoint; for `transformers` a folder, a hub id or `smollm2` (`make models`)."""
     base_url: str = ""
     """The endpoint; for provider `openai` by default `https://api.openai.com/v1`."""
     api_key: SecretStr | None = None
@@ -85,11 +87,13 @@ class Settings(BaseModel):
     seeds: Path | None = None
     """Your seed file (JSON, JSONL, CSV or Parquet); by default the seeds that ship."""
     student: str | None = None
-    """Folder or hub id of the model to fine-tune; by default the embedded tiny one."""
+    """Folder or hub id of the model to fine-tune, or `smollm2` (`make models`); by default the embedded tiny one."""
     evaluation_sets: tuple[Path, ...] = ()
     """Files, separated by commas, whose texts must not appear in seeds or samples."""
     prices: Path | None = None
     """Price file (TOML) for models without a published price, or with another; its entries come first."""
+    prompts: Path | None = None
+    """Folder whose files replace or add prompt templates by name; by default the templates that ship."""
     first_generation: date = date(2026, 1, 5)
     """The Monday of the first weekly generation."""
     max_in_flight: int = Field(default=64, ge=1, le=4096)
@@ -153,7 +157,7 @@ def find_root(start: Path | None = None) -> Path:
 def load_settings(root: Path | None = None) -> Settings:
     """Read `.env` in the root and the environment, whose variables win unless they are empty.
 
-    Raises SettingsError naming the variable.
+    The process asks with the prompts that they name from then on. Raises SettingsError naming the variable.
     """
     root = root or find_root()
     merged, known = read_environment(root), _known_variables()
@@ -165,16 +169,20 @@ def load_settings(root: Path | None = None) -> Settings:
     arguments["ledger_url"] = _ledger_url(root, plain.get("ledger_url") or f"sqlite:///{data_dir / 'ledger.sqlite'}")
     arguments["dagster_home"] = _absolute(root, merged.get("DAGSTER_HOME") or str(data_dir / "dagster"))
     if "student" in plain:
-        arguments["student"] = _folder_or_name(root, plain["student"])
-    arguments |= {name: _absolute(root, plain[name]) for name in ("seeds", "prices") if name in plain}
+        arguments["student"] = _folder_or_name(root, f"{PREFIX}STUDENT", plain["student"])
+    arguments |= {name: _absolute(root, plain[name]) for name in ("seeds", "prices", "prompts") if name in plain}
     if "evaluation_sets" in plain:
         arguments["evaluation_sets"] = [_absolute(root, part) for part in _parts(plain["evaluation_sets"])]
     try:
         allow_http = Settings.model_validate(arguments).allow_http
         roles = {role: found for role in Role if (found := _role(root, role, values, allow_http)) is not None}
-        return Settings.model_validate({**arguments, "roles": roles})
+        settings = Settings.model_validate({**arguments, "roles": roles})
+        use_own_prompts(settings.prompts)
     except ValidationError as error:
         raise SettingsError(_explain(error)) from None
+    except PromptInvalid as error:
+        raise SettingsError(f"{PREFIX}PROMPTS: {error}") from None
+    return settings
 
 
 _NOT_OURS_TO_NAME = {"root", "dagster_home", "roles"}
@@ -208,7 +216,7 @@ def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> R
     if given.get("transport") == "batch" and provider != "openai":
         raise SettingsError(f"{name}_TRANSPORT=batch needs a provider with a batch endpoint, and {provider!r} has none")
     if provider == "transformers":
-        given["model"] = _folder_or_name(root, given["model"])
+        given["model"] = _folder_or_name(root, f"{name}_MODEL", given["model"])
     if "api_key" in given:
         check_key(f"{name}_API_KEY", given["api_key"])
     if provider == "openai":
@@ -261,11 +269,16 @@ def _absolute(root: Path, value: str) -> Path:
     return Path(os.path.normpath(root / Path(value).expanduser()))
 
 
-def _folder_or_name(root: Path, value: str) -> str:
-    """A model's folder as an absolute path, or its hub id as it is.
+def _folder_or_name(root: Path, variable: str, value: str) -> str:
+    """A model's folder as an absolute path, that of a small model for its name, or a hub id as it is.
 
-    Raises SettingsError for what is plainly meant as a path and does not exist.
+    Raises SettingsError for a small model that is not made and for what is plainly a path and does not exist.
     """
+    if value in NAMES:
+        try:
+            return str(small_model(root, value))
+        except WeightsMissing as error:
+            raise SettingsError(f"{variable}: {error}") from None
     path = _absolute(root, value)
     if path.is_dir():
         return str(path)

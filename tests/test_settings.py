@@ -214,6 +214,28 @@ def test_a_hub_id_stays_as_it_is_and_a_missing_folder_is_named(root: Path, monke
         load_settings(root)
 
 
+def test_a_small_model_is_named_by_its_name_once_it_is_made(root: Path, monkeypatch: pytest.MonkeyPatch):
+    (root / "models" / "smollm2").mkdir(parents=True)
+    configure(monkeypatch, STUDENT="smollm2", EXPERT_PROVIDER="transformers", EXPERT_MODEL="smollm2")
+    settings = load_settings(root)
+    assert settings.student == settings.role(Role.EXPERT).model == str(root / "models" / "smollm2")
+
+
+@pytest.mark.parametrize(
+    ("variable", "values"),
+    [
+        ("TEAMS_STUDENT", {"STUDENT": "smollm2"}),
+        ("TEAMS_EXPERT_MODEL", {"EXPERT_PROVIDER": "transformers", "EXPERT_MODEL": "smollm2"}),
+    ],
+)
+def test_a_small_model_that_is_not_made_says_what_to_type(
+    root: Path, monkeypatch: pytest.MonkeyPatch, variable: str, values: dict[str, str]
+):
+    configure(monkeypatch, **values)
+    with pytest.raises(SettingsError, match=f"^{variable}: 'smollm2'.*run make models"):
+        load_settings(root)
+
+
 def test_dagsters_home_can_be_in_the_env_file(root: Path):
     (root / ".env").write_text("DAGSTER_HOME=elsewhere\n")
     assert load_settings(root).dagster_home == root / "elsewhere"

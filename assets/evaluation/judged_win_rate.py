@@ -33,7 +33,7 @@ from teams_dagster.store.facts.evaluation import JudgeModel, WinRateFacts
     kinds={"openai", "huggingface"},
     owners=OWNERS,
     metadata=table_columns("win_rates", WIN_RATES),
-    code_version="1",
+    code_version="2",
     description="How often the judge prefers an adapter's answers to the base's, on held-out instructions: each pair in"
     " both orders, ties counted, length controlled, with 95% intervals that resample seeds.",
 )

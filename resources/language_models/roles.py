@@ -138,6 +138,7 @@ class LanguageModels(dg.ConfigurableResource):
             budgets=self.budget.beside(settings.budget, self._first_run()),
             prices=settings.prices,
             max_in_flight=settings.max_in_flight,
+            own_prompts=settings.prompts,
         )
 
     async def has_ended(self, batch: Batch) -> bool:

@@ -6,6 +6,7 @@ model. The method depends on these values; `resources.language_models` implement
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -170,6 +171,10 @@ class Completion:
     finish_reason: str
     outcome: Outcome
     usage: Usage = field(default_factory=Usage)
+    reasoning: str | None = None
+    """What the model thought before it answered: no part of `text`. None where it gave none."""
+    probabilities: Mapping[str, float] | None = field(default=None, hash=False)
+    """How likely each allowed reply was, where log-probabilities came back."""
     rate_limit_headers: RateLimitHeaders | None = field(default=None, compare=False)
     """Of the moment; never stored."""
 

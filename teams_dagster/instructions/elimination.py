@@ -19,8 +19,11 @@ from collections.abc import Sequence
 from enum import StrEnum
 from functools import lru_cache
 
+import regex
+
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Outcome
+from teams_dagster.core.words import only_whole, word_count, words
 from teams_dagster.instructions.novelty import similarity
 
 _TAG = r"<\s*/?\s*(?:first|second)\b"
@@ -91,7 +94,7 @@ class Rule(StrEnum):
     MALFORMED_REPLY = "malformed_reply"
     """It is not in the reply format that the prompt states."""
     MEANINGLESS = "meaningless"
-    """Only punctuation and stop words (rule 3)."""
+    """Only punctuation and stop words (rule 3); as an answer, one word alone or a symbol has meaning."""
     LEAKED_PROMPT_WORDS = "leaked_prompt_words"
     """It copies words of the operation's prompt (rule 4)."""
     INJECTION = "injection"
@@ -99,7 +102,10 @@ class Rule(StrEnum):
     RETURNED = "returned"
     """It is equal or near-equal to an earlier text of its chain."""
     SHORT_APOLOGY = "short_apology"
-    """It says sorry in fewer than 80 words: the instruction is hard to answer (rule 2)."""
+    """It says sorry or declines in fewer than 80 words: the instruction is hard to answer (rule 2).
+
+    Apologies are known in English, Chinese, Japanese, Spanish, German and French; in others none is judged.
+    """
 
 
 APOLOGY_WORDS = 80
@@ -121,9 +127,21 @@ _PROMPT_PHRASES = re.compile(_PHRASES, re.IGNORECASE)
 
 _PROMPT_WORDS = re.compile(rf"{_PHRASES}|</?(?:instruction|input|first|second)>", re.IGNORECASE)
 
-_APOLOGY = re.compile(r"\bsorry\b", re.IGNORECASE)
+_APOLOGY = re.compile(
+    r"\bsorry\b"
+    r"|抱歉|对不起|對不起|我(?:无法|無法|不能)(?:回答|提供|协助|協助|帮助|幫助|满足|滿足)"
+    r"|申し訳(?:あり|ござい|ない)|すみません|ごめんなさい|お(?:答え|手伝い)(?:することは|することが)?でき(?:ません|かね)"
+    r"|\blo siento\b|\blamento (?:no|que|mucho|decir)|\b(?:disculpa|disculpe|perdón)\b|\bno puedo (?:ayudar|responder)"
+    r"|\btut mir (?:sehr |wirklich )?leid\b|\bentschuldigung\b|\bleider kann ich\b"
+    r"|\b(?:kann ich|ich kann)\b[^.!?\n]{0,20}\bleider (?:nicht|kein)"
+    r"|\bdésolée?s?\b|\bje regrette\b|\bje ne (?:peux|puis) (?:pas|malheureusement)\b",
+    re.IGNORECASE,
+)
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_SIGN = regex.compile(r"[\p{S}--[\x00-\x7F\p{Sk}\p{Block=Box_Drawing}\p{Block=Block_Elements}]]", regex.V1)
+"""What says something without a word, as `∞` and emoji do; lines and marks of layout do not."""
+
+_LONE_SIGNS = frozenset("<>=+")
 
 _STOP_WORDS = frozenset(
     "a an and are as at be been but by for from had has have he her his i in is it its me my nor not of on or our she"
@@ -178,16 +196,31 @@ def eliminate_answer(response: str) -> Rule | None:
     """The first rule that an answer's text breaks, or None (rules 2 and 3)."""
     if not response.strip():
         return Rule.EMPTY
-    if is_meaningless(response):
+    if is_meaningless(response) and not _says_it_all(response):
         return Rule.MEANINGLESS
-    if _APOLOGY.search(response) and len(response.split()) < APOLOGY_WORDS:
+    if _APOLOGY.search(unicodedata.normalize("NFKC", response)) and _length(response) < APOLOGY_WORDS:
         return Rule.SHORT_APOLOGY
     return None
 
 
 def is_meaningless(text: str) -> bool:
     """Whether nothing but punctuation and English stop words is left of `text`. Digits and code have meaning."""
-    return all(word[0].lower() in _STOP_WORDS for word in _WORD.finditer(text))
+    return all(word in _STOP_WORDS for word in _words(text))
+
+
+def _says_it_all(response: str) -> bool:
+    """Whether a stop word or a sign answers by itself: `A`, `(A)`, `He`, `∞`, an emoji."""
+    return len(_words(response)) == 1 or response.strip() in _LONE_SIGNS or _SIGN.search(response) is not None
+
+
+def _words(text: str) -> list[str]:
+    return words(text.replace("_", " "))
+
+
+def _length(text: str) -> float:
+    """In words: what stands between spaces, and in scripts without them what makes as many."""
+    found = words(text)
+    return len(text.split()) if only_whole(found) else word_count(found)
 
 
 def _joined(instruction: Instruction) -> str:

@@ -26,8 +26,11 @@ from teams_dagster.instructions.near_duplicates import same_text_key
 from teams_dagster.instructions.ngrams import NgramIndex
 from teams_dagster.instructions.seed_files import FileRow, SeedFileError, read_rows
 
-MAX_CHARACTERS = 20_000
-"""The longest instruction and input together: about 5,000 tokens, which leaves a rewrite room in an 8k context."""
+MAX_TOKENS = 5_000
+"""The longest instruction and input together, by `about_tokens`: it leaves a rewrite room in an 8k context."""
+
+MAX_CHARACTERS = 4 * MAX_TOKENS
+"""What that is in English."""
 
 INSTRUCTION_COLUMNS = ("instruction", "prompt", "question")
 INPUT_COLUMNS = ("input", "context")
@@ -117,6 +120,17 @@ def seed_id_of(instruction: Instruction) -> str:
     return content_hash("seed", instruction.text, instruction.input)
 
 
+def about_tokens(text: str) -> float:
+    """About how many tokens a text takes, whatever its script: four ASCII characters are one, or three other bytes.
+
+    So a Chinese character is one, a Cyrillic letter two thirds. Tokenizers of many languages need fewer.
+    """
+    characters = len(text)
+    beyond_ascii = 0 if text.isascii() else sum(not character.isascii() for character in text)
+    ascii_characters = characters - beyond_ascii
+    return ascii_characters / 4 + (len(text.encode("utf-8", "surrogatepass")) - ascii_characters) / 3
+
+
 def shipped_seeds_path() -> Path:
     """The seeds that come with the product."""
     return Path(__file__).parent / "data" / "seeds.jsonl"
@@ -180,9 +194,9 @@ def _instruction(row: FileRow) -> tuple[Instruction, str]:
     cells = {**row.cells, **_first_instance(row.cells)}
     material = _cell(cells, INPUT_COLUMNS) or ""
     response = _cell(cells, OUTPUT_COLUMNS) or ""
-    if len(text) + len(material) > MAX_CHARACTERS:
-        found = f"{len(text) + len(material):,} characters of instruction and input; at most {MAX_CHARACTERS:,}"
-        raise _Refused(SeedRefusal.TOO_LONG, found)
+    if (tokens := about_tokens(text) + about_tokens(material)) > MAX_TOKENS:
+        found = f"about {tokens:,.0f} tokens of instruction and input ({len(text) + len(material):,} characters)"
+        raise _Refused(SeedRefusal.TOO_LONG, f"{found}; at most {MAX_TOKENS:,}, {MAX_CHARACTERS:,} letters in English")
     if not any(character.isalnum() for character in text):
         raise _Refused(SeedRefusal.EMPTY, f"no letter or digit in the instruction {text!r}")
     if not material.strip() or material.strip().lower() == NO_INPUT:

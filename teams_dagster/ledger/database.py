@@ -35,6 +35,8 @@ def migrate(connection: sa.Connection, version: int) -> None:
         _to_2(connection)
     if version < 3:
         _to_3(connection)
+    if version < 4:
+        _to_4(connection)
     connection.execute(sa.update(schema.ledger_identity).values(schema_version=schema.SCHEMA_VERSION))
 
 
@@ -72,9 +74,20 @@ def _to_3(connection: sa.Connection) -> None:
             connection.execute(marked, hashes)
 
 
+def _to_4(connection: sa.Connection) -> None:
+    """Constrained replies, reasoning, probabilities, endpoints' traits. Hashes leave NULLs out, so they stay."""
+    added = {"questions": ("structured", "allowed_replies"), "answers": ("reasoning", "probabilities")}
+    for table, columns in added.items():
+        for column in columns:
+            connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {column} TEXT")
+    schema.endpoint_traits.create(connection, checkfirst=True)
+
+
 def _rows_after(connection: sa.Connection, table: sa.Table, seq: int) -> list[dict[str, Any]]:
-    """The next rows of a table, in their order."""
-    wanted = sa.select(table).where(table.c.seq > seq).order_by(table.c.seq).limit(ROWS_AT_ONCE)
+    """The next rows of a table, in their order, with the columns that the database has by now."""
+    there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+    columns = [column for column in table.c if column.name in there]
+    wanted = sa.select(*columns).where(table.c.seq > seq).order_by(table.c.seq).limit(ROWS_AT_ONCE)
     return [dict(row) for row in connection.execute(wanted).mappings()]
 
 

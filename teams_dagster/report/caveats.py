@@ -130,7 +130,12 @@ def _of_models(report: Report) -> Iterator[str]:
             metric = words(score.metric.removesuffix("_vs_base"))
             yield f"{score.model} cannot be told from base in {metric}: the difference is within two standard errors."
     for rate in report.models.win_rates:
-        if rate.lc_low <= 0.5 <= rate.lc_high:
+        if rate.lc_low is None or rate.lc_high is None:
+            yield (
+                f"The judge's win rate of {rate.model} at equal length is not identifiable: one side's answers are"
+                " always the longer, so a preference for length cannot be told from one for the answers."
+            )
+        elif rate.lc_low <= 0.5 <= rate.lc_high:
             yield (
                 f"The judge cannot tell {rate.model} from {rate.against} at equal length: the win rate's 95% interval,"
                 f" {interval(rate.lc_low, rate.lc_high)}, contains one half."

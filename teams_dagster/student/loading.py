@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from teams_dagster.student.adapter_config import Template
 from teams_dagster.student.chat import ALPACA_TEMPLATE, template, template_version
+from teams_dagster.student.clock import with_frozen_clock
 from teams_dagster.student.quiet import quieten_transformers
 
 if TYPE_CHECKING:
@@ -120,10 +121,13 @@ class Recipe:
     template: str
     template_version: str
     max_length: int
+    clock: str | None = None
+    """The time that the chat template was told, where it asks."""
 
     def save(self, folder: Path) -> None:
         """Writes it into an adapter's folder."""
-        (folder / RECIPE_FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        (folder / RECIPE_FILE).write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Recipe:
@@ -158,6 +162,8 @@ def load_tokenizer(path: str | Path, wanted: Template = "auto") -> tuple[PreTrai
     if tokenizer.chat_template is None and wanted == "tokenizer":
         raise ValueError(f"template: the tokenizer of {path} brings no chat template; choose alpaca or auto")
     if tokenizer.chat_template is not None and wanted != ALPACA_TEMPLATE:
+        # Here, and not only where prompts are written: the harness asks it, and a merged model takes it along
+        tokenizer.chat_template = with_frozen_clock(tokenizer.chat_template)
         return tokenizer, "tokenizer"
     begins = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
     tokenizer.chat_template = ("{{- bos_token -}}" if begins else "") + template(ALPACA_TEMPLATE)

@@ -94,6 +94,7 @@ def adapter_facts(report: dict[str, Any], settings: AdapterConfig) -> AdapterFac
     losses = {name: [p[name] for p in report["curve"] if p[name] is not None] for name in ("loss", "validation_loss")}
     derived = {
         "too_long": len(report["too_long"]),
+        "unwritable": len(report["unwritable"]),
         "settings": settings.model_dump(mode="json"),
         "departures_from_paper": departures_from_paper(settings) if settings.template == "alpaca" else [],
         "warnings": [few] if few else [],

@@ -71,6 +71,13 @@ def test_a_blank_input_is_no_input(tmp_path: Path, blank: str | None) -> None:
     assert load(tmp_path, {**GOOD, "input": blank}).seeds[0].instruction.input == ""
 
 
+@pytest.mark.parametrize(("letter", "fits"), [("x", 20_000), ("字", 5_000), ("ж", 7_500)])
+def test_the_limit_is_about_5000_tokens_in_any_script(tmp_path: Path, letter: str, fits: int) -> None:
+    library = load(tmp_path, GOOD, {"instruction": letter * fits}, {"instruction": letter * (fits + 4)})
+    assert [len(seed.instruction.text) for seed in library.seeds[1:]] == [fits]
+    assert [row.reason for row in library.refused] == [SeedRefusal.TOO_LONG]
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [

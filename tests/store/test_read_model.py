@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,19 @@ def test_every_attempt_and_every_question_is_a_row(ledger: Ledger, model: Path) 
     assert read(model, "select asked, reused, calls, ok, failed, unresolved, cost_nano_usd from cost_by_asset") == [
         (4, 1, 4, 2, 1, 1, 14)
     ]
+
+
+def test_an_answer_shows_what_was_thought_and_how_likely_each_reply_was(ledger: Ledger, model: Path) -> None:
+    begun = intend(ledger, "constrained")
+    settled = settle(begun)
+    assert settled.result.completion is not None
+    completion = replace(settled.result.completion, reasoning="hm", probabilities={"Not Equal": 0.75, "Equal": 0.25})
+    asyncio.run(ledger.write(replace(settled, result=replace(settled.result, completion=completion))))
+    renew(model)
+    assert read(model, "select reasoning, probabilities::json->'Not Equal' from answers") == [("hm", "0.75")]
+    stored = ledger.answer(begun.use.request_key)
+    assert stored is not None
+    assert stored.completion == completion
 
 
 def test_the_columns_others_rely_on_are_there(ledger: Ledger, model: Path) -> None:

@@ -46,6 +46,8 @@ class AdapterFacts(Facts):
     response_tokens: int
     too_long: int
     """Examples left out because they exceed the longest length."""
+    unwritable: int = 0
+    """Examples left out because the student's tokenizer cannot write their response."""
     template: str
     device: str
     processes: int
