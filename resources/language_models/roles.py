@@ -21,6 +21,7 @@ from teams_dagster.instructions.requests import reply_limit
 from teams_dagster.ledger.batches import Batch, open_batches
 from teams_dagster.ledger.budgets import Budget, BudgetExhausted, Budgets, Limit
 from teams_dagster.ledger.costs import outcomes_of_step
+from teams_dagster.ledger.database import LedgerLost
 from teams_dagster.ledger.traits import record_trait, traits_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import MAX_REQUESTS, BatchEndpoint
@@ -212,6 +213,8 @@ class LanguageModels(dg.ConfigurableResource):
                     yield engine
                 finally:
                     await engine.close()
+        except LedgerLost as lost:
+            raise dg.Failure(str(lost), allow_retries=False) from lost
         except STOPS as stopped:
             self._publish_after_failure()
             raise dg.Failure(str(stopped), allow_retries=False) from stopped
