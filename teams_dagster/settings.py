@@ -32,7 +32,9 @@ OPENAI_URL = "https://api.openai.com/v1"
 _ENDPOINTS = ("/chat/completions", "/completions", "/responses", "/messages")
 """Addresses that people copy whole where the base URL is wanted."""
 
-Provider = Literal["offline", "openai", "transformers"]
+Provider = Literal["offline", "openai", "transformers", "embedding"]
+
+Preflight = Literal["required", "warn", "off"]
 
 Transport = Literal["direct", "batch"]
 
@@ -56,10 +58,11 @@ class RoleSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     provider: Provider = "offline"
-    """Who answers: the embedded rules, any endpoint that speaks the OpenAI protocol, or local weights. `openai` where
-    only a model is named."""
+    """Who answers: the embedded rules, any endpoint that speaks the OpenAI protocol, or local weights; for the reviewer
+    also a sentence-embedding model. `openai` where only a model is named."""
     model: str = "rules"
-    """Model name at the endpoint; for `transformers` a folder, a hub id or `smollm2` (`make models`)."""
+    """Model name at the endpoint; for `transformers` a folder, a hub id or `smollm2`, for `embedding` a folder, a hub
+    id or `minilm` (`make models`)."""
     base_url: str = ""
     """The endpoint; for provider `openai` by default `https://api.openai.com/v1`."""
     api_key: SecretStr | None = None
@@ -127,7 +130,8 @@ class Settings(BaseModel):
     seeds: Path | None = None
     """Your seed file (JSON, JSONL, CSV or Parquet); by default the seeds that ship."""
     student: str | None = None
-    """Folder or hub id of the model to fine-tune, or `smollm2` (`make models`); by default the embedded tiny one."""
+    """Folder, GGUF file or hub id of the model to fine-tune, or `smollm2` (`make models`); by default the embedded tiny
+    one."""
     evaluation_sets: tuple[Path, ...] = ()
     """Files, separated by commas, whose texts must not appear in seeds or samples."""
     prices: Path | None = None
@@ -150,6 +154,8 @@ class Settings(BaseModel):
     """Queries that may be sent over this ledger's lifetime; by default no bound."""
     budget_tokens: int | None = Field(default=None, ge=0)
     """Tokens that may be billed over this ledger's lifetime; by default no bound."""
+    preflight: Preflight = "required"
+    """What a step does with a role that was not tried: try it and stop if it fails, try it and go on, or neither."""
     roles: dict[Role, RoleSettings] = Field(default_factory=dict[Role, RoleSettings])
     """The roles that the environment configures."""
 
@@ -209,7 +215,9 @@ def load_settings(root: Path | None = None) -> Settings:
     arguments["ledger_url"] = _ledger_url(root, plain.get("ledger_url") or f"sqlite:///{data_dir / 'ledger.sqlite'}")
     arguments["dagster_home"] = _absolute(root, merged.get("DAGSTER_HOME") or str(data_dir / "dagster"))
     if "student" in plain:
-        arguments["student"] = _folder_or_name(root, f"{PREFIX}STUDENT", plain["student"])
+        file = _absolute(root, plain["student"])
+        named = str(file) if file.is_file() else _folder_or_name(root, f"{PREFIX}STUDENT", plain["student"])
+        arguments["student"] = named
     arguments |= {name: _absolute(root, plain[name]) for name in ("seeds", "prices", "prompts") if name in plain}
     if "evaluation_sets" in plain:
         arguments["evaluation_sets"] = [_absolute(root, part) for part in _parts(plain["evaluation_sets"])]
@@ -259,7 +267,9 @@ def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> R
         raise SettingsError(f"{name}_EXTRA adds to requests of provider 'openai', and {provider!r} makes none")
     if provider == "offline" and "max_tokens" in given:
         raise SettingsError(f"{name}_MAX_TOKENS bounds a model's tokens, and the rules of provider 'offline' have none")
-    if provider == "transformers":
+    if provider == "embedding" and role is not Role.REVIEWER:
+        raise SettingsError(f"{name}_PROVIDER=embedding compares two texts and serves TEAMS_REVIEWER alone")
+    if provider in ("transformers", "embedding"):
         given["model"] = _folder_or_name(root, f"{name}_MODEL", given["model"])
     if "api_key" in given:
         check_key(f"{name}_API_KEY", given["api_key"])

@@ -123,6 +123,7 @@ def test_a_role_can_be_offline_on_purpose(root: Path, monkeypatch: pytest.Monkey
         ({"FIRST_GENERATION": "2026-01-06"}, "TEAMS_FIRST_GENERATION.*Monday"),
         ({"EXPERT_PROVIDER": "anthropic", "EXPERT_MODEL": "m"}, "TEAMS_EXPERT_PROVIDER"),
         ({"EXPERT_PROVIDER": "transformers"}, "TEAMS_EXPERT_MODEL"),
+        ({"EXPERT_PROVIDER": "embedding", "EXPERT_MODEL": "m"}, "TEAMS_EXPERT_PROVIDER=.*REVIEWER alone"),
         ({"EXPERT_MODEL": "m"}, "TEAMS_EXPERT_API_KEY"),
         ({"EXPERT_MODEL": "m", "EXPERT_BASE_URL": "api.example.com", "EXPERT_API_KEY": KEY}, "TEAMS_EXPERT_BASE_URL"),
         ({"EXPERT_MODEL": "m", "EXPERT_BASE_URL": "http://h.example/v1", "EXPERT_API_KEY": KEY}, "TEAMS_ALLOW_HTTP"),
@@ -248,6 +249,12 @@ def test_a_small_model_is_named_by_its_name_once_it_is_made(root: Path, monkeypa
     configure(monkeypatch, STUDENT="smollm2", EXPERT_PROVIDER="transformers", EXPERT_MODEL="smollm2")
     settings = load_settings(root)
     assert settings.student == settings.role(Role.EXPERT).model == str(root / "models" / "smollm2")
+
+
+def test_the_reviewer_can_be_a_sentence_embedding_model(root: Path, monkeypatch: pytest.MonkeyPatch):
+    (root / "models" / "minilm").mkdir(parents=True)
+    configure(monkeypatch, REVIEWER_PROVIDER="embedding", REVIEWER_MODEL="minilm")
+    assert load_settings(root).role(Role.REVIEWER).model == str(root / "models" / "minilm")
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,9 @@ from teams_dagster.core.protocol import CompletionError, LanguageModel, ModelIde
 from teams_dagster.core.text import NANO
 from teams_dagster.instructions.requests import reply_limit
 from teams_dagster.ledger.batches import Batch, open_batches
-from teams_dagster.ledger.budgets import Budget, BudgetExhausted, Budgets
+from teams_dagster.ledger.budgets import Budget, BudgetExhausted, Budgets, Limit
 from teams_dagster.ledger.costs import outcomes_of_step
+from teams_dagster.ledger.database import LedgerLost
 from teams_dagster.ledger.traits import record_trait, traits_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import MAX_REQUESTS, BatchEndpoint
@@ -170,17 +171,19 @@ class LanguageModels(dg.ConfigurableResource):
         expected: Sequence[QueryForecast],
         log: Callable[[str], None],
         batches: bool = False,
+        named: Sequence[Limit] = (),
     ) -> AsyncIterator[Engine]:
         """An engine for `roles`. What the questions `expected` will cost is said first.
 
         `batches` lets roles whose transport is `batch` go there; training asks too many questions in a row for that.
+        `named` are budgets that hold besides those of project and run.
 
         When the block fails, the read model is refreshed: what was paid is shown. Raises dagster.Failure, not to be
         retried, when a budget is missing or used up, or when a model plainly cannot be asked.
         """
         settings = self.settings()
         models = {role: open_model(settings.role(role), settings) for role in roles}
-        budgets = self.budget.beside(settings.budget, self._first_run())
+        budgets = replace(self.budget.beside(settings.budget, self._first_run()), named=tuple(named))
         batched = [role for role in roles if batches and settings.role(role).transport == "batch"]
         try:
             with self.ledger.open() as ledger:
@@ -210,6 +213,8 @@ class LanguageModels(dg.ConfigurableResource):
                     yield engine
                 finally:
                     await engine.close()
+        except LedgerLost as lost:
+            raise dg.Failure(str(lost), allow_retries=False) from lost
         except STOPS as stopped:
             self._publish_after_failure()
             raise dg.Failure(str(stopped), allow_retries=False) from stopped
@@ -262,6 +267,10 @@ def open_model(role: RoleSettings, settings: Settings) -> LanguageModel:
         from resources.language_models.local_transformers import LocalTransformersModel
 
         return LocalTransformersModel(role.model, max_tokens=role.max_tokens)
+    if role.provider == "embedding":
+        from resources.language_models.embedding.reviewer import EmbeddingReviewer
+
+        return EmbeddingReviewer(role.model)
     from resources.language_models.openai_compatible import OpenAICompatibleModel
 
     key = role.api_key.get_secret_value() if role.api_key else None

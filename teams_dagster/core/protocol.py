@@ -203,7 +203,7 @@ class ModelIdentity:
     """Which model answers: part of every request's content key and of the ledger's rows."""
 
     provider: str
-    """`offline`, `openai` or `transformers`."""
+    """`offline`, `openai`, `transformers` or `embedding`."""
     model: str
     base_url: str = ""
     rules_version: str = ""

@@ -124,6 +124,7 @@ def reply_limit(request: Request) -> int:
     returned = intent.before.text + (intent.before.input if returns is Returns.INSTRUCTION_AND_INPUT else "")
     return min(limit, REWRITE_ROOM.get(returns, limit) + len(returned.encode()))
 
+
 VERDICT = Sampling(temperature=0.0, top_p=1.0, max_tokens=16)
 """For verdicts: the reviewer says two words, and the same two words each time."""
 
@@ -134,7 +135,7 @@ def rewrite_question(role: Role, operation: Operation, instruction: Instruction,
     return Request(
         role=role,
         intent=Intent(Purpose.REWRITE, before=instruction, operation=operation),
-        messages=template.render(instruction=instruction.text, input=instruction.input),
+        messages=template.render_marked(instruction=instruction.text, input=instruction.input),
         prompt_version=template.version,
         sampling=CREATIVE,
         replica=replica,
@@ -147,7 +148,7 @@ def review_question(before: Instruction, after: Instruction, replica: int = 0) -
     return Request(
         role=Role.REVIEWER,
         intent=Intent(Purpose.REVIEW, before=before, after=after),
-        messages=template.render(
+        messages=template.render_marked(
             instruction=before.text, input=before.input, new_instruction=after.text, new_input=after.input
         ),
         prompt_version=template.version,
