@@ -77,8 +77,9 @@ class EndpointBroken(Exception):
         """`attempts` is how many in a row brought nothing, `last` what the last of them met."""
         detail = " ".join(last.detail.split()).rstrip(". ")
         detail = detail if len(detail) <= _DETAIL_LIMIT else detail[:_DETAIL_LIMIT] + " ..."
+        failed = f"{attempts} attempts in a row failed, the last with" if attempts > 1 else "an attempt failed with"
         super().__init__(
-            f"{endpoint} is broken: {attempts} attempts in a row failed, the last with {last.kind.value}: {detail}. "
+            f"{endpoint} is broken: {failed} {last.kind.value}: {detail}. "
             f"{advice(last, role)} What is paid is kept: once this is mended, run the same step again and it goes on "
             f"from there."
         )

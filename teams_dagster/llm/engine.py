@@ -441,7 +441,7 @@ def _given_up(error: CompletionError, role: Role, attempts: int) -> QueryFailed:
     """The failure of a query. One that the endpoint's settings cause says which to check: it may be the only one."""
     if error.kind not in _OF_SETTINGS:
         return QueryFailed(error.kind, error.detail, attempts)
-    return QueryFailed(error.kind, f"{error.detail.rstrip('. ')}. {advice(error, role)}", attempts)
+    return QueryFailed(error.kind, f"{error.detail.rstrip('. ')}. {advice(error, role).rstrip('.')}", attempts)
 
 
 def _now() -> int:
