@@ -82,6 +82,7 @@ def test_a_block_says_what_it_is(block: Block) -> None:
 def test_commands_run(block: Block, store: Store, project_folder: Path) -> None:
     for other in BLOCKS:
         if other.title:
+            (project_folder / other.title).parent.mkdir(exist_ok=True)
             (project_folder / other.title).write_text(other.text, encoding="utf-8")
     assert subprocess.run(["sh", "-n"], input=block.text, text=True, capture_output=True).stderr == ""
     assert unknown_commands(block.text) == []
