@@ -22,6 +22,7 @@ from teams_dagster.cli import main
 from teams_dagster.definitions import defs
 from teams_dagster.pricing.prices import load_prices
 from teams_dagster.settings import load_settings
+from teams_dagster.weights import NAMES, models_folder
 from tests.docs.conftest import Store
 from tests.support.commands import ROOT, Block, blocks_in, unknown_commands
 
@@ -97,6 +98,8 @@ def test_commands_run(block: Block, store: Store, project_folder: Path) -> None:
 @of("dotenv")
 def test_settings_are_valid(block: Block, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(block.text, encoding="utf-8")
+    for name in NAMES:
+        (models_folder(tmp_path) / name).mkdir(parents=True)
     assert load_settings(tmp_path).root == tmp_path
 
 
