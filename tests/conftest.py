@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from teams_dagster.instructions.prompts import use_prompts
 from teams_dagster.weights import models_folder
 from tests.support.commands import ROOT
 from tests.support.llama_server import LlamaServer
@@ -48,10 +49,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests do not depend on what the person who runs them has configured."""
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Tests do not depend on what the person who runs them has configured, nor on prompts of an earlier test."""
     for name in [name for name in os.environ if name.startswith("TEAMS_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("TEAMS_PREFLIGHT", "off")  # servers count what is asked of them: tests of the preflight set it
+    yield
+    use_prompts(None)
 
 
 @pytest.fixture

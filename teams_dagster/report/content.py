@@ -57,6 +57,10 @@ class About:
     seeds_source: str = ""
     models: tuple[RoleModel, ...] = ()
     """The models of the latest generation, and of the roles that other stages ask."""
+    own_prompts: tuple[tuple[str, str], ...] = ()
+    """(name, version) of the prompts in use that are not those that ship."""
+    preflight: tuple[str, ...] = ()
+    """What the preflights of the roles warned of, or failed on where a setting let it go on."""
     student: str = ""
     """Its name, path or hub id."""
     student_embedded: bool = False
