@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import dagster as dg
     import pydantic
 
+    from teams_dagster.ledger.writer import Ledger
+
 PROCESS_TAG = "teams/process"
 """Run tag: the process that a run is made in."""
 
@@ -87,6 +89,16 @@ def naming_folder(variable: str, folder: Path) -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def project_ledger(settings: Settings) -> Iterator["Ledger | None"]:
+    """The project's ledger; None before anything was asked. Raises LedgerError, also when it was lost."""
+    from teams_dagster.ledger.costs import existing_ledger
+    from teams_dagster.store.artefacts import was_sealed
+
+    with existing_ledger(settings.ledger_url, must_exist=was_sealed(settings.data_dir)) as ledger:
+        yield ledger
+
+
 def open_settings() -> Settings:
     """The settings. Raises ClickException naming the variable that is wrong."""
     try:
@@ -96,11 +108,16 @@ def open_settings() -> Settings:
 
 
 def check_ready(settings: Settings) -> None:
-    """Say before anything is made what would stop the run later."""
+    """Say before anything is made what would stop the run later. Raises ClickException."""
+    from teams_dagster.ledger.database import LedgerError, require_ledger
+    from teams_dagster.store.artefacts import was_sealed
+
     try:
         for role in ASKED:
             settings.role(role)
-    except SettingsError as error:
+        if was_sealed(settings.data_dir):
+            require_ledger(settings.ledger_url)
+    except (SettingsError, LedgerError) as error:
         raise click.ClickException(str(error)) from None
     for name, files in (("TEAMS_SEEDS", [settings.seeds]), ("TEAMS_EVALUATION_SETS", settings.evaluation_sets)):
         for file in files:

@@ -92,6 +92,10 @@ class Rule(StrEnum):
     """The model declined: the provider said so."""
     TRUNCATED = "truncated"
     """The token limit cut it off."""
+    REASONING_ONLY = "reasoning_only"
+    """The model thought until its token limit and wrote no answer."""
+    UNFINISHED = "unfinished"
+    """The provider did not say that the text is whole: no finish reason, or one that is not known."""
     MALFORMED_REPLY = "malformed_reply"
     """It is not in the reply format that the prompt states."""
     MEANINGLESS = "meaningless"
@@ -119,6 +123,8 @@ _OF_OUTCOME = {
     Outcome.EMPTY: Rule.EMPTY,
     Outcome.REFUSAL: Rule.REFUSED,
     Outcome.TRUNCATED: Rule.TRUNCATED,
+    Outcome.REASONING_ONLY: Rule.REASONING_ONLY,
+    Outcome.UNFINISHED: Rule.UNFINISHED,
     Outcome.MALFORMED: Rule.MALFORMED_REPLY,
 }
 
