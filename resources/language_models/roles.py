@@ -223,6 +223,8 @@ class LanguageModels(dg.ConfigurableResource):
         identities = {role: model.identity for role, model in models.items()}
         line = str(estimate(ledger, expected, identities, load_prices(settings.prices), batched=batched))
         log(line)
+        if (shared := settings.shared_line(models)) is not None:
+            log(shared)
         unbounded = [role for role in models if settings.role(role).leaves_machine and not budgets.cover(role.value)]
         if unbounded:
             raise BudgetMissing(unbounded, line)
