@@ -10,13 +10,14 @@ in any case, so that only the one line that merges the environment and `.env` co
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, get_args
-from urllib.parse import urlsplit
+from typing import Any, Literal, cast, get_args
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -29,11 +30,27 @@ from teams_dagster.weights import NAMES, WeightsMissing, small_model
 
 OPENAI_URL = "https://api.openai.com/v1"
 
-Provider = Literal["offline", "openai", "transformers"]
+_ENDPOINTS = ("/chat/completions", "/completions", "/responses", "/messages")
+"""Addresses that people copy whole where the base URL is wanted."""
+
+Provider = Literal["offline", "openai", "transformers", "embedding"]
+
+Preflight = Literal["required", "warn", "off"]
 
 Transport = Literal["direct", "batch"]
 
 Parameter = Literal["temperature", "top_p", "seed"]
+
+_OUR_OWN = {
+    "messages": "what is asked",
+    "model": "set by the role's _MODEL",
+    "max_tokens": "set by the role's _MAX_TOKENS",
+    "max_completion_tokens": "set by the role's _MAX_TOKENS",
+    "seed": "what tells one query from its repetition",
+    "n": "1: one query has one answer",
+    "stream": "off: an answer is read as a whole",
+}
+"""Request parameters that `_EXTRA` may not hold, each with what it is."""
 
 
 class RoleSettings(BaseModel):
@@ -42,10 +59,11 @@ class RoleSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     provider: Provider = "offline"
-    """Who answers: the embedded rules, any endpoint that speaks the OpenAI protocol, or local weights. `openai` where
-    only a model is named."""
+    """Who answers: the embedded rules, any endpoint that speaks the OpenAI protocol, or local weights; for the reviewer
+    also a sentence-embedding model. `openai` where only a model is named."""
     model: str = "rules"
-    """Model name at the endpoint; for `transformers` a folder, a hub id or `smollm2` (`make models`)."""
+    """Model name at the endpoint; for `transformers` a folder, a hub id or `smollm2`, for `embedding` a folder, a hub
+    id or `minilm` (`make models`)."""
     base_url: str = ""
     """The endpoint; for provider `openai` by default `https://api.openai.com/v1`."""
     api_key: SecretStr | None = None
@@ -58,6 +76,11 @@ class RoleSettings(BaseModel):
     """Seconds that one attempt may take."""
     omit: tuple[Parameter, ...] = ()
     """Request parameters that the endpoint does not take, separated by commas."""
+    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Tokens that any reply of this role may take, thinking included. By default an answer may take 2,048, a rewrite
+    what its text can need, a verdict 16, an operation's name 32: too few for a model that thinks first."""
+    extra: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """A JSON object of further request parameters, such as `{"reasoning_effort": "low"}`; written to the ledger."""
     transport: Transport = "direct"
     """`batch`: generations ask through the provider's batch endpoint, cheaper and within a day; training and judging
     ask directly."""
@@ -66,6 +89,26 @@ class RoleSettings(BaseModel):
     @classmethod
     def _listed(cls, value: object) -> object:
         return _parts(value) if isinstance(value, str) else value
+
+    @field_validator("extra", mode="before")
+    @classmethod
+    def _object(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            found = json.loads(value)
+        except ValueError as error:
+            raise ValueError(f'it must be a JSON object such as {{"top_k": 40}}: {error}') from None
+        if not isinstance(found, dict):
+            raise ValueError('it must be a JSON object such as {"top_k": 40}')
+        return cast(dict[str, Any], found)
+
+    @field_validator("extra")
+    @classmethod
+    def _beside_our_own(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(set(value) & _OUR_OWN.keys()):
+            raise ValueError("; ".join(f"{name} is {_OUR_OWN[name]}" for name in taken))
+        return value
 
     @property
     def leaves_machine(self) -> bool:
@@ -88,7 +131,8 @@ class Settings(BaseModel):
     seeds: Path | None = None
     """Your seed file (JSON, JSONL, CSV or Parquet); by default the seeds that ship."""
     student: str | None = None
-    """Folder or hub id of the model to fine-tune, or `smollm2` (`make models`); by default the embedded tiny one."""
+    """Folder, GGUF file or hub id of the model to fine-tune, or `smollm2` (`make models`); by default the embedded tiny
+    one."""
     evaluation_sets: tuple[Path, ...] = ()
     """Files, separated by commas, whose texts must not appear in seeds or samples."""
     prices: Path | None = None
@@ -117,6 +161,8 @@ class Settings(BaseModel):
     """The endpoint of `TEAMS_MODEL`; by default `https://api.openai.com/v1`."""
     api_key: SecretStr | None = None
     """The key of `TEAMS_MODEL`; not needed for an address of this machine."""
+    preflight: Preflight = "required"
+    """What a step does with a role that was not tried: try it and stop if it fails, try it and go on, or neither."""
     roles: dict[Role, RoleSettings] = Field(default_factory=dict[Role, RoleSettings])
     """The roles that the environment configures by themselves."""
     shared: RoleSettings | None = None
@@ -186,7 +232,9 @@ def load_settings(root: Path | None = None) -> Settings:
     arguments["ledger_url"] = _ledger_url(root, plain.get("ledger_url") or f"sqlite:///{data_dir / 'ledger.sqlite'}")
     arguments["dagster_home"] = _absolute(root, merged.get("DAGSTER_HOME") or str(data_dir / "dagster"))
     if "student" in plain:
-        arguments["student"] = _folder_or_name(root, f"{PREFIX}STUDENT", plain["student"])
+        file = _absolute(root, plain["student"])
+        named = str(file) if file.is_file() else _folder_or_name(root, f"{PREFIX}STUDENT", plain["student"])
+        arguments["student"] = named
     arguments |= {name: _absolute(root, plain[name]) for name in ("seeds", "prices", "prompts") if name in plain}
     if "evaluation_sets" in plain:
         arguments["evaluation_sets"] = [_absolute(root, part) for part in _parts(plain["evaluation_sets"])]
@@ -255,7 +303,13 @@ def _checked(root: Path, name: str, given: dict[str, str], allow_http: bool) -> 
         raise SettingsError(f"{name}_MODEL is not set, and provider {provider!r} needs a model")
     if given.get("transport") == "batch" and provider != "openai":
         raise SettingsError(f"{name}_TRANSPORT=batch needs a provider with a batch endpoint, and {provider!r} has none")
-    if provider == "transformers":
+    if provider != "openai" and "extra" in given:
+        raise SettingsError(f"{name}_EXTRA adds to requests of provider 'openai', and {provider!r} makes none")
+    if provider == "offline" and "max_tokens" in given:
+        raise SettingsError(f"{name}_MAX_TOKENS bounds a model's tokens, and the rules of provider 'offline' have none")
+    if provider == "embedding" and name != f"{PREFIX}{Role.REVIEWER.name}":
+        raise SettingsError(f"{name}_PROVIDER=embedding compares two texts and serves TEAMS_REVIEWER alone")
+    if provider in ("transformers", "embedding"):
         given["model"] = _folder_or_name(root, f"{name}_MODEL", given["model"])
     if "api_key" in given:
         check_key(f"{name}_API_KEY", given["api_key"])
@@ -289,11 +343,16 @@ def _check_url(name: str, url: str, allow_http: bool) -> None:
         parts = urlsplit(url)
     except ValueError:
         parts = urlsplit("")
-    if "@" in url or parts.query:
+    if "@" in url or any(parameter != "api-version" for parameter, _ in parse_qsl(parts.query, keep_blank_values=True)):
         raise SettingsError(
-            f"{name} must hold neither credentials nor parameters: put the key in"
+            f"{name} must hold neither credentials nor parameters other than api-version: put the key in"
             f" {name.removesuffix('BASE_URL')}API_KEY"
         )
+    for endpoint in _ENDPOINTS:
+        if parts.path.rstrip("/").endswith(endpoint):
+            raise SettingsError(
+                f"{name} ends in {endpoint}, which is added to it: set it to what comes before, such as {OPENAI_URL}"
+            )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise SettingsError(f"{name} must be an http(s) URL such as {OPENAI_URL}, and what it is set to is none")
     if parts.scheme == "http" and not is_loopback(url) and not allow_http:

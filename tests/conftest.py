@@ -53,6 +53,7 @@ def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     """Tests do not depend on what the person who runs them has configured, nor on prompts of an earlier test."""
     for name in [name for name in os.environ if name.startswith("TEAMS_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("TEAMS_PREFLIGHT", "off")  # servers count what is asked of them: tests of the preflight set it
     yield
     use_prompts(None)
 

@@ -89,6 +89,18 @@ def test_a_list_may_end_with_a_comma(root: Path, monkeypatch: pytest.MonkeyPatch
     assert settings.evaluation_sets == (root / "a.jsonl",)
 
 
+def test_a_role_may_be_asked_with_further_parameters(root: Path, monkeypatch: pytest.MonkeyPatch):
+    configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY, EXPERT_EXTRA='{"top_k": 40}', EXPERT_MAX_TOKENS="900")
+    role = load_settings(root).role(Role.EXPERT)
+    assert (role.extra, role.max_tokens) == ({"top_k": 40}, 900)
+
+
+def test_a_base_url_may_name_its_api_version(root: Path, monkeypatch: pytest.MonkeyPatch):
+    url = "https://h.openai.azure.com/openai/deployments/d?api-version=2024-10-21"
+    configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY, EXPERT_BASE_URL=url)
+    assert load_settings(root).role(Role.EXPERT).base_url == url
+
+
 def test_once_a_role_is_configured_the_others_must_be_too(root: Path, monkeypatch: pytest.MonkeyPatch):
     configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY)
     settings = load_settings(root)
@@ -136,6 +148,7 @@ def test_a_role_can_be_offline_on_purpose(root: Path, monkeypatch: pytest.Monkey
         ({"FIRST_GENERATION": "2026-01-06"}, "TEAMS_FIRST_GENERATION.*Monday"),
         ({"EXPERT_PROVIDER": "anthropic", "EXPERT_MODEL": "m"}, "TEAMS_EXPERT_PROVIDER"),
         ({"EXPERT_PROVIDER": "transformers"}, "TEAMS_EXPERT_MODEL"),
+        ({"EXPERT_PROVIDER": "embedding", "EXPERT_MODEL": "m"}, "TEAMS_EXPERT_PROVIDER=.*REVIEWER alone"),
         ({"EXPERT_MODEL": "m"}, "TEAMS_EXPERT_API_KEY"),
         ({"EXPERT_MODEL": "m", "EXPERT_BASE_URL": "api.example.com", "EXPERT_API_KEY": KEY}, "TEAMS_EXPERT_BASE_URL"),
         ({"EXPERT_MODEL": "m", "EXPERT_BASE_URL": "http://h.example/v1", "EXPERT_API_KEY": KEY}, "TEAMS_ALLOW_HTTP"),
@@ -143,6 +156,23 @@ def test_a_role_can_be_offline_on_purpose(root: Path, monkeypatch: pytest.Monkey
             {"EXPERT_MODEL": "m", "EXPERT_BASE_URL": "https://u:p@h.example", "EXPERT_API_KEY": KEY},
             "TEAMS_EXPERT_API_KEY",
         ),
+        (
+            {"EXPERT_MODEL": "m", "EXPERT_BASE_URL": "https://h.example/v1?key=1", "EXPERT_API_KEY": KEY},
+            "TEAMS_EXPERT_BASE_URL must hold neither",
+        ),
+        (
+            {"EXPERT_MODEL": "m", "EXPERT_BASE_URL": "https://h.example/v1/chat/completions", "EXPERT_API_KEY": KEY},
+            "TEAMS_EXPERT_BASE_URL ends in /chat/completions",
+        ),
+        ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_EXTRA": "top_k=40"}, "TEAMS_EXPERT_EXTRA:.*JSON object"),
+        ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_EXTRA": "[40]"}, "TEAMS_EXPERT_EXTRA:.*JSON object"),
+        (
+            {"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_EXTRA": '{"model": "n"}'},
+            "TEAMS_EXPERT_EXTRA:.*model is set by the role's _MODEL",
+        ),
+        ({"EXPERT_PROVIDER": "offline", "EXPERT_EXTRA": "{}"}, "TEAMS_EXPERT_EXTRA"),
+        ({"EXPERT_PROVIDER": "offline", "EXPERT_MAX_TOKENS": "9"}, "TEAMS_EXPERT_MAX_TOKENS"),
+        ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_MAX_TOKENS": "0"}, "TEAMS_EXPERT_MAX_TOKENS:"),
         ({"BUDGET_USD": "-5"}, "TEAMS_BUDGET_USD"),
         ({"API_KEY": KEY}, "TEAMS_MODEL is not set, and TEAMS_API_KEY is of no use"),
         ({"MODEL": "m"}, "TEAMS_API_KEY is not set"),
@@ -247,6 +277,12 @@ def test_a_small_model_is_named_by_its_name_once_it_is_made(root: Path, monkeypa
     configure(monkeypatch, STUDENT="smollm2", EXPERT_PROVIDER="transformers", EXPERT_MODEL="smollm2")
     settings = load_settings(root)
     assert settings.student == settings.role(Role.EXPERT).model == str(root / "models" / "smollm2")
+
+
+def test_the_reviewer_can_be_a_sentence_embedding_model(root: Path, monkeypatch: pytest.MonkeyPatch):
+    (root / "models" / "minilm").mkdir(parents=True)
+    configure(monkeypatch, REVIEWER_PROVIDER="embedding", REVIEWER_MODEL="minilm")
+    assert load_settings(root).role(Role.REVIEWER).model == str(root / "models" / "minilm")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from assets.uniform_arm.instructions import uniform_instructions
 from assets.uniform_arm.responses import uniform_responses
-from resources.language_models.roles import LanguageModels
+from resources.language_models.roles import LanguageModels, as_configured
 from resources.ledger import LedgerConnection
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Role
@@ -265,7 +265,7 @@ def estimate_run(
     with existing_ledger(settings.ledger_url, must_exist=was_sealed(settings.data_dir)) as ledger:
 
         def estimated(steps: Sequence[Step], *, batches: bool) -> Estimate:
-            expected = [kind for step in steps for kind in step.expected]
+            expected = as_configured([kind for step in steps for kind in step.expected], settings)
             return estimate(ledger, expected, identities, prices, batched=batched if batches else ())
 
         at_once, in_batches = ([s for s in steps if (s.asset_key in BATCHED) is batches] for batches in (False, True))

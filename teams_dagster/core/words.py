@@ -83,3 +83,11 @@ def share(word: str) -> int:
 def word_count(found: Iterable[str]) -> float:
     """How many words these of `words` are: what a length in words means in any script."""
     return sum(map(share, found)) / WHOLE
+
+
+def length_in_words(text: str) -> float:
+    """How long a text is: what stands between its spaces, and in scripts without spaces what makes as many words."""
+    spaced = text.split()
+    if text.isascii() or only_whole(found := words(text)):
+        return len(spaced)
+    return word_count(found)

@@ -11,8 +11,15 @@ INPUT_COLUMNS = ("input", "context")
 OUTPUT_COLUMNS = ("output", "response", "answer", "completion")
 INSTANCES_COLUMN = "instances"
 CONVERSATION_COLUMNS = ("messages", "conversations")
+CONTEXT_COLUMNS = ("system", "system_prompt", "history")
+"""What some files keep of a conversation beside the instruction."""
 
-COLUMNS = frozenset((*INSTRUCTION_COLUMNS, *INPUT_COLUMNS, *OUTPUT_COLUMNS, *CONVERSATION_COLUMNS, INSTANCES_COLUMN))
+COLUMNS = frozenset(
+    (
+        *(*INSTRUCTION_COLUMNS, *INPUT_COLUMNS, *OUTPUT_COLUMNS, INSTANCES_COLUMN),
+        *(*CONVERSATION_COLUMNS, *CONTEXT_COLUMNS),
+    )
+)
 """Every column that is understood; others are ignored, and may be named as they like."""
 
 ASKING_COLUMNS = frozenset((*INSTRUCTION_COLUMNS, *CONVERSATION_COLUMNS))

@@ -34,7 +34,7 @@ import numpy as np
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
-from teams_dagster.core.words import word_count
+from teams_dagster.core.words import length_in_words, word_count
 from teams_dagster.core.words import words as words_of
 from teams_dagster.environment.state import HORIZON, State
 
@@ -192,7 +192,7 @@ def _cues(text: str, words: list[str], material: str) -> np.ndarray:
             1.0 - len(set(words)) / len(words) if words else 0.0,
             sum(len(word) > 8 for word in words) / len(words) if words else 0.0,
             float(bool(material.strip())),
-            _log(len(material.split())) / 2,
+            _log(length_in_words(material)) / 2,
             _log(material.count("\n")),
             _log(sum(character.isdigit() for character in material)) / 2,
             _log(len(_CODE_SIGN.findall(material)) + len(_TABLE_SIGN.findall(material)) + material.count('"')) / 2,

@@ -11,7 +11,7 @@ from teams_dagster.policy.baselines import ROUND_ROBIN
 from teams_dagster.policy.comparison.contenders import TEXT_BLIND, TRAINED
 from teams_dagster.report.content import PolicyResults, Report, RoleModel
 from teams_dagster.report.policies import FIXED
-from teams_dagster.report.policy_scores import PAY_OFF, minus, training_seeds
+from teams_dagster.report.policy_scores import PAY_OFF, few_trainings, minus
 
 FEW_SEEDS = 30
 """Below this many seeds a standard error is itself a guess."""
@@ -44,7 +44,11 @@ def limits(report: Report) -> tuple[str, ...]:
 
 def cautions(report: Report) -> tuple[str, ...]:
     """Every reason to doubt a figure, in the order of the page."""
-    return (*_of_policy(report), *_of_models(report), *_of_costs(report))
+    return (*_of_preflight(report), *_of_policy(report), *_of_models(report), *_of_costs(report))
+
+
+def _of_preflight(report: Report) -> Iterator[str]:
+    yield from (f"Preflight: {sentence}." for sentence in report.about.preflight)
 
 
 def _of_policy(report: Report) -> Iterator[str]:
@@ -64,11 +68,8 @@ def _of_policy(report: Report) -> Iterator[str]:
         yield "The trained policy is worse than uniform in accepted per query: do not generate with it."
     yield from _of_rivals(policy)
     yield from _of_pay_off(policy)
-    if training_seeds(policy.scores) == 1:
-        yield (
-            "Only one training of the policy was compared: the intervals hold for this one, and cannot show how much"
-            " trainings vary."
-        )
+    if few := few_trainings(policy.scores):
+        yield few
     yield from _of_one_model(report.about.models)
     yield from _of_other_models(policy.trained_with, report.about.models)
 

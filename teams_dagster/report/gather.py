@@ -14,6 +14,7 @@ from teams_dagster.report.costs import read_costs
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.accounting import CostFacts
+from teams_dagster.store.facts.base import QueryFacts
 from teams_dagster.store.facts.evaluation import WinRateFacts
 from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
 from teams_dagster.store.facts.policy import ComparisonFacts, PolicyFacts
@@ -67,6 +68,7 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.A
         seeds_source=", ".join(f"{library.source} ({library.refused} rows refused)" for library in libraries),
         models=tuple(models),
         own_prompts=_own_prompts(store, policy, generations),
+        preflight=_preflight(store, policy, generations),
         student=base.student,
         student_embedded=base.embedded,
     )
@@ -84,6 +86,13 @@ def _own_prompts(
     used["judge"] = store.current("judged_win_rate").manifest["inputs"]["prompt of judge"]
     shipped = {prompt.name: prompt.version for prompt in (*shipped_prompts(), load_prompt(JUDGE_FILE))}
     return tuple((name, version) for name, version in sorted(used.items()) if shipped.get(name) != version)
+
+
+def _preflight(store: ArtefactStore, policy: Artefact, generations: list[MadeGeneration]) -> tuple[str, ...]:
+    """What preflights said of the roles that the policy, the generations and the judge asked, each sentence once."""
+    asked = [policy, store.current("policy_comparison"), store.current("judged_win_rate")]
+    asked += [artefact for made in generations for artefact in (made.generated, made.responses)]
+    return tuple(dict.fromkeys(sentence for each in asked for sentence in each.read_facts(QueryFacts).preflight))
 
 
 def _policy_in_use(store: ArtefactStore, generations: list[MadeGeneration]) -> Artefact:

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from teams_dagster.student.adapter_config import Template
 from teams_dagster.student.chat import ALPACA_TEMPLATE, template, template_version
 from teams_dagster.student.clock import with_frozen_clock
+from teams_dagster.student.conversation import TemplateFault
 from teams_dagster.student.quiet import quieten_transformers
 
 if TYPE_CHECKING:
@@ -150,12 +151,15 @@ def compute_dtype() -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float32
 
 
-def load_tokenizer(path: str | Path, wanted: Template = "auto") -> tuple[PreTrainedTokenizerBase, str]:
+def load_tokenizer(
+    path: str | Path, wanted: Template = "auto", *, gguf: str | None = None
+) -> tuple[PreTrainedTokenizerBase, str]:
     """The tokenizer at `path` and the name of its template: by default its own, or Alpaca's where it brings none.
 
-    Raises ValueError where its own is `wanted` and there is none.
+    `gguf` names the file in the folder `path` that the tokenizer is in, where it is in one. Raises ValueError where its
+    own is `wanted` and there is none.
     """
-    tokenizer = AutoTokenizer.from_pretrained(str(path))
+    tokenizer = AutoTokenizer.from_pretrained(str(path), **({"gguf_file": gguf} if gguf else {}))
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
@@ -218,7 +222,10 @@ def load_adapter(base: str | Path, folder: Path, *, four_bit: bool | None = None
     where = folder if recipe.kind == "full" else base
     packed = recipe.kind == "qlora" if four_bit is None else four_bit
     student = load_student(where, four_bit=packed, template=wanted_template(recipe))
-    found = template_version(student.tokenizer)
+    try:
+        found = template_version(student.tokenizer)
+    except TemplateFault as fault:
+        found = f"none that can be used ({fault})"
     if found != recipe.template_version:
         raise ValueError(
             f"the adapter in {folder} was trained with chat template and tokens {recipe.template_version}, but "

@@ -40,7 +40,7 @@ def parity_faults(trained_on: str | Path, used: str | Path, recipe: Recipe, exam
     return [
         *_recorded(then, now, name, recipe),
         *_rendered(then, now, example),
-        *_ended(now, used),
+        *stop_faults(now, used),
     ]
 
 
@@ -100,7 +100,7 @@ def _first_difference(
     yield f"token {at} is {said[0]} in {one} and {said[1]} in {other}"
 
 
-def _ended(tokenizer: PreTrainedTokenizerBase, path: str | Path) -> Iterator[str]:
+def stop_faults(tokenizer: PreTrainedTokenizerBase, path: str | Path) -> Iterator[str]:
     """Answers are trained to end with the tokenizer's end token: generation must stop there."""
     try:
         ends = GenerationConfig.from_pretrained(str(path)).eos_token_id

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from teams_dagster.core.words import segmentation, word_count, words
+from teams_dagster.core.words import length_in_words, segmentation, word_count, words
 
 NINE = {
     "Hindi": "कृपया निम्नलिखित प्रश्नों के उत्तर हिन्दी में विस्तार से",
@@ -56,6 +56,11 @@ def test_an_emoji_is_a_word_whatever_it_is_made_of() -> None:
 def test_a_word_of_latin_letters_is_what_it_was() -> None:
     assert words("It’s  3.5 km; naïve snake_case—ŒUVRE") == ["it", "s", "3", "5", "km", "naïve", "snake_case", "œuvre"]
     assert segmentation(["It’s  3.5 km; naïve snake_case—ŒUVRE"]) == ()
+
+
+def test_a_length_counts_what_stands_between_spaces_and_characters_where_there_are_none() -> None:
+    assert length_in_words("It's 3.5 km — naïve.") == 5
+    assert length_in_words("潮汐是如何形成的") == 4
 
 
 def test_versions_tell_texts_whose_words_are_others_than_before() -> None:

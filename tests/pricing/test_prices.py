@@ -28,7 +28,7 @@ def at(moment: datetime) -> Callable[[], float]:
     return moment.timestamp
 
 
-@pytest.mark.parametrize("provider", ["offline", "transformers"])
+@pytest.mark.parametrize("provider", ["offline", "transformers", "embedding"])
 @pytest.mark.parametrize("batch", [False, True])
 def test_what_runs_here_costs_nothing_whatever_it_reports(provider: str, batch: bool) -> None:
     identity = ModelIdentity(provider, "any")

@@ -8,6 +8,7 @@ artefact whose queries used the prompts holds them in table `prompt_templates`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,11 +20,17 @@ import jinja2
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Message
+from teams_dagster.instructions.lookalikes import imitates_tags
 from teams_dagster.store.tables import write_table
 
 FOLDER = Path(__file__).parent
 
 _DIVIDER = "\n---\n"
+
+_TAG = re.compile(r"^</?(\w+)>$", re.MULTILINE)
+"""A line of a template that opens or closes a text."""
+
+MARK_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,18 @@ class Prompt:
     def render(self, **values: str) -> tuple[Message, ...]:
         """The messages. Raises jinja2.UndefinedError for a value that the template needs and did not get."""
         return _rendered(self.source, tuple(values.items()))
+
+    def render_marked(self, **values: str) -> tuple[Message, ...]:
+        """`render`, with tags that no value can close where one of them looks as if it did.
+
+        The tags then carry a mark that is a hash of all values. Other messages, and so the answers that are stored for
+        them, stay the same whatever this does.
+        """
+        names = set(_TAG.findall(self.source))
+        if not names or not any(imitates_tags(value, names) for value in values.values()):
+            return self.render(**values)
+        mark = content_hash("marked", values)[:MARK_DIGITS]
+        return _rendered(_TAG.sub(lambda tag: f"{tag[0][:-1]}-{mark}>", self.source), tuple(values.items()))
 
 
 @dataclass
