@@ -19,6 +19,7 @@ from teams_dagster.instructions.requests import (
 )
 from teams_dagster.instructions.review import Verdict, parse_verdict
 from teams_dagster.llm.circuit import EndpointBroken
+from teams_dagster.llm.trial import NothingUsable
 from teams_dagster.preflight.accuracy import UNCLEAR, Said, accuracy_of, wilson
 from teams_dagster.preflight.asking import Reply, WidthRate, ask_one, ask_rising
 from teams_dagster.preflight.findings import (
@@ -68,8 +69,8 @@ async def try_role(client: LLMClient, plan: Planned, *, most: int, priced: bool)
     )
     try:
         record = await _tried(client, plan, record, found, most)
-    except EndpointBroken as broken:
-        found.failures.append(f"the {plan.role.value} {record.model} cannot be asked: {broken}")
+    except (EndpointBroken, NothingUsable) as ended:
+        found.failures.append(f"the {plan.role.value} {record.model} cannot be asked: {ended}")
     found.add(seed_faults(plan.role, record.model, record.seed))
     said = [reply.completion for reply in found.replies if reply.completion is not None]
     return record.model_copy(
@@ -219,7 +220,7 @@ async def _ask_reviewer(client: LLMClient, reviews: Sequence[Request], most: int
         return []
     try:
         replies, _ = await ask_rising(client, reviews, most)
-    except EndpointBroken:
+    except (EndpointBroken, NothingUsable):
         replies = []
     said = [reply.completion for reply in replies]
     return [*said, *[None] * (len(reviews) - len(said))]
