@@ -92,3 +92,29 @@ def test_without_the_policy_all_but_its_probabilities_is_verified(
     path = generation.store.current("expert_responses", WEEK).path("samples.parquet")
     change(path, "response", lambda value: value + "!")
     assert not generation.make(sample_lineage, sample_lineage={"force": True})
+
+
+@pytest.mark.parametrize(
+    ("asset", "table", "column", "before"),
+    [
+        ("generated_instructions", "transitions", "eliminated_by", "injection"),
+        ("expert_responses", "samples", "reason", "meaningless"),
+    ],
+)
+def test_what_the_rules_of_an_earlier_version_refused_is_counted_and_no_tampering(
+    generation: Project, asset: str, table: str, column: str, before: str
+):
+    change(generation.store.current(asset, WEEK).path(f"{table}.parquet"), column, lambda _: before, row=0)
+    assert generation.make(sample_lineage)
+    facts = generation.store.current("sample_lineage").facts
+    assert any("earlier version of this code" in reason for reason in facts["not_verified"])
+
+
+def test_a_generation_whose_words_were_told_apart_otherwise_is_counted_and_no_tampering(
+    generation: Project, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("teams_dagster.instructions.novelty.segmentation", lambda texts: ("another",))
+    assert generation.make(sample_lineage)
+    facts = generation.store.current("sample_lineage").facts
+    transitions = generation.store.current("generated_instructions", WEEK).facts["transitions"]
+    assert list(facts["not_verified"].values()) == [transitions + facts["samples"]]
