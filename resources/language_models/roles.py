@@ -240,6 +240,8 @@ class LanguageModels(dg.ConfigurableResource):
         forecasts = as_configured(expected, settings)
         line = str(estimate(ledger, forecasts, identities, load_prices(settings.prices), batched=batched))
         log(line)
+        if (shared := settings.shared_line(models)) is not None:
+            log(shared)
         unbounded = [role for role in models if settings.role(role).leaves_machine and not budgets.cover(role.value)]
         if unbounded:
             raise BudgetMissing(unbounded, line)

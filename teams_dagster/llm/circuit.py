@@ -79,7 +79,7 @@ class EndpointBroken(Exception):
         detail = detail if len(detail) <= _DETAIL_LIMIT else detail[:_DETAIL_LIMIT] + " ..."
         super().__init__(
             f"{endpoint} is broken: {attempts} attempts in a row failed, the last with {last.kind.value}: {detail}. "
-            f"{_advice(last, role)} What is paid is kept: once this is mended, run the same step again and it goes on "
+            f"{advice(last, role)} What is paid is kept: once this is mended, run the same step again and it goes on "
             f"from there."
         )
         self.endpoint = endpoint
@@ -88,11 +88,11 @@ class EndpointBroken(Exception):
         self.http_status = last.http_status
 
 
-def _advice(last: CompletionError, role: Role) -> str:
-    """What to check, by the names of the role's variables; and when a pause ends that is longer than a run waits."""
+def advice(last: CompletionError, role: Role) -> str:
+    """What to check after a failure, by the names of the role's variables; and when a pause ends that it asks for."""
     denied = last.kind is ErrorKind.DENIED
-    advice = (_OF_STATUS.get(last.http_status or 0) if denied else None) or _ADVICE[last.kind]
-    named = advice.replace("{}", f"TEAMS_{role.name}_")
+    template = (_OF_STATUS.get(last.http_status or 0) if denied else None) or _ADVICE[last.kind]
+    named = template.replace("{}", f"TEAMS_{role.name}_")
     if last.retry_after is None or last.kind is not ErrorKind.RATE_LIMITED:
         return named
     ends = datetime.now().astimezone() + timedelta(seconds=last.retry_after)
@@ -124,6 +124,11 @@ class Circuit:
         """Raises EndpointBroken when the endpoint is."""
         if self._open is not None:
             raise EndpointBroken(self._endpoint, self._role, *self._open)
+
+    @property
+    def stalled_s(self) -> float:
+        """For how many seconds nothing came of what was sent; 0 when the last attempt was answered."""
+        return 0.0 if self._stalled_since is None else self._clock() - self._stalled_since
 
     def succeeded(self) -> None:
         """The endpoint answered: whatever failed before was not for good."""

@@ -33,7 +33,7 @@ from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import BatchEndpoint
 from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace
 from teams_dagster.llm.budget_gate import BudgetGate, reserve
-from teams_dagster.llm.circuit import EndpointBroken
+from teams_dagster.llm.circuit import EndpointBroken, advice
 from teams_dagster.llm.concurrency import AdaptiveLimit
 from teams_dagster.llm.context import CallContext, Tallies
 from teams_dagster.llm.endpoint import UNPACED, Endpoint, RateCeiling, made_ready
@@ -48,6 +48,18 @@ CLAIM_POLLS_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 KEPT_ANSWERS = 8_192
 """Answers that an engine remembers, the latest ones: some 16 MB. What it asks again is not looked up again."""
+
+_OF_SETTINGS = frozenset(
+    {
+        ErrorKind.DENIED,
+        ErrorKind.RATE_LIMITED,
+        ErrorKind.UNREACHABLE,
+        ErrorKind.NOT_JSON,
+        ErrorKind.BAD_REPLY,
+        ErrorKind.BAD_ENCODING,
+    }
+)
+"""Failures that a key, a model or an address brings: a wrong one, or one whose limits are used up."""
 
 _NOT_SENT = CompletionError(ErrorKind.UNREACHABLE, "not sent: the step ended before its turn came")
 
@@ -269,7 +281,7 @@ class Engine:
                 pause_s = patience.pause_s(error)
                 if pause_s is None:
                     asking.endpoint.check()
-                    raise QueryFailed(error.kind, error.detail, number) from error
+                    raise _given_up(error, asking.request.role, number) from error
             await asyncio.sleep(pause_s)
 
     async def _through_batch(self, question: Question, use: Use) -> tuple[StoredAnswer, bool] | None:
@@ -423,6 +435,13 @@ class Engine:
         self._answered[key], _ = task.result()
         if len(self._answered) > KEPT_ANSWERS:
             del self._answered[next(iter(self._answered))]
+
+
+def _given_up(error: CompletionError, role: Role, attempts: int) -> QueryFailed:
+    """The failure of a query. One that the endpoint's settings cause says which to check: it may be the only one."""
+    if error.kind not in _OF_SETTINGS:
+        return QueryFailed(error.kind, error.detail, attempts)
+    return QueryFailed(error.kind, f"{error.detail.rstrip('. ')}. {advice(error, role)}", attempts)
 
 
 def _now() -> int:

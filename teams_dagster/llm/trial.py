@@ -30,13 +30,14 @@ _NAMES = {
     Purpose.GUIDE: "choices of an operation",
     Purpose.JUDGE: "judgements",
 }
+"""What the replies to each purpose's queries are called, where that is not its name."""
 
 _CAUSES = {
     Outcome.EMPTY: ("were empty", "Check {}MODEL, and that its chat template suits it."),
     Outcome.REFUSAL: ("were refused by the provider", "Check {}MODEL and the seeds that are asked about."),
     Outcome.TRUNCATED: ("were cut off at {limit:,} tokens", "Raise {}MAX_TOKENS."),
     Outcome.REASONING_ONLY: (
-        "were all thinking, cut off at {limit:,} tokens before any answer",
+        "were all thinking (in {limit:,} tokens at most) and no answer",
         "Raise {}MAX_TOKENS, or let the model think less with {}EXTRA.",
     ),
     Outcome.UNFINISHED: (
@@ -63,7 +64,7 @@ class NothingUsable(Exception):
         became, advice = _CAUSES.get(cause, _FAILED)
         shown = f" The last: {' '.join(detail.split())[:200]!r}." if detail.strip() else ""
         super().__init__(
-            f"none of the first {found.total()} {_NAMES[purpose]} of {role.value} can be used: {times}"
+            f"none of the first {found.total()} {_NAMES.get(purpose, purpose)} of {role.value} can be used: {times}"
             f" {became.format(limit=limit, cause=cause)}. {advice.replace('{}', f'TEAMS_{role.name}_')}{shown}"
             " What is paid is kept: once this is mended, run the same step again and it goes on from there."
         )

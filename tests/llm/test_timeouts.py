@@ -10,7 +10,7 @@ import pytest
 from resources.language_models.openai_compatible import OpenAICompatibleModel
 from teams_dagster.core.protocol import ErrorKind, Role
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.llm import circuit
+from teams_dagster.llm import circuit, endpoint
 from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.concurrency import AdaptiveLimit
 from teams_dagster.llm.context import CallContext
@@ -68,6 +68,15 @@ def test_a_server_from_which_nothing_comes_ends_the_step_with_the_reason(
     assert ended.kind is ErrorKind.TIMEOUT
     assert "no complete answer within 0.2 s" in str(ended)
     assert "TEAMS_EXPERT_TIMEOUT_S" in str(ended)
+
+
+def test_while_nothing_comes_the_log_is_told_the_last_reason(
+    openai_server: OpenAIServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "TOLD_EVERY_S", 3 * TIMEOUT_S)
+    _, said = ask_all(openai_server, ledger, 1, hung=4)
+    (told,) = [line for line in said if "no answer for" in line]
+    assert told.endswith("the last attempt: timeout: no complete answer within 0.2 s")
 
 
 class Clock:
