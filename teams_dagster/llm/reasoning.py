@@ -33,7 +33,7 @@ _FIRST_BLOCK = re.compile(
 )
 
 _CHANNEL = re.compile(
-    r"(?:<\|start\|>\s*\w*\s*)?<\|channel\|>\s*(?P<name>\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>"
+    r"(?:<\|start\|>(?:\s*\w+\b)?\s*)?<\|channel\|>\s*(?P<name>\w+)\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>"
 )
 
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start)\|>.*\Z", re.DOTALL)
@@ -98,26 +98,27 @@ def _split_blocks(text: str) -> tuple[str, str]:
 
 def _unquoted(text: str) -> Iterator[re.Match[str]]:
     """The marks that are not in code. A closing mark without any opening one before it counts, unless in backticks."""
-    seen_opening = False
-    thinking = False
-    for mark in _MARK.finditer(text):
+    seen_opening = thinking = False
+    for mark, in_code in _marks(text):
         closing = mark["close"] is not None
-        in_code = (
-            text[mark.start() - 1 : mark.start()] == "`"
-            if closing and not seen_opening
-            else _in_code(text, mark.start())
-        )
+        if closing and not seen_opening:
+            in_code = text[mark.start() - 1 : mark.start()] == "`"
         seen_opening = seen_opening or not closing
         if (thinking and closing) or not in_code:
             thinking = not closing
             yield mark
 
 
-def _in_code(text: str, place: int) -> bool:
-    """Whether `place` is in a fenced block or between backticks on its line."""
-    before = text[:place]
-    line = before[before.rfind("\n") + 1 :]
-    return before.count(_FENCE) % 2 == 1 or line.count("`") % 2 == 1
+def _marks(text: str) -> Iterator[tuple[re.Match[str], bool]]:
+    """Every mark, and whether it is in a fenced block or between backticks on its line. Reads the text once."""
+    fences = ticks = at = 0
+    for mark in _MARK.finditer(text):
+        before = text[at : mark.start()]
+        line_begins = before.rfind("\n") + 1
+        fences += before.count(_FENCE)
+        ticks = before.count("`", line_begins) + (0 if line_begins else ticks)
+        at = mark.end()
+        yield mark, fences % 2 == 1 or ticks % 2 == 1
 
 
 def _joined(parts: list[str]) -> str:
