@@ -13,6 +13,7 @@ from teams_dagster.dataset.playing import generation_policy, generation_seeds
 from teams_dagster.dataset.stored import accepted_of
 from teams_dagster.policy.query_forecast import (
     SAMPLED,
+    STEADY,
     UNTRAINED,
     EpisodeStats,
     answering,
@@ -32,9 +33,13 @@ def generation_questions(
     seeds: Collection[Instruction],
     policy: Artefact | None,
     earlier: Artefact | None,
+    unknown: EpisodeStats = UNTRAINED,
 ) -> list[QueryForecast]:
-    """What a generation of so many `episodes` from `seeds` will ask; `policy` is None before it is trained."""
-    stated = last_stats(policy) if policy else UNTRAINED
+    """What a generation of so many `episodes` from `seeds` will ask.
+
+    `policy` is None before it is trained, or where none is; then an episode is taken to ask what `unknown` says.
+    """
+    stated = last_stats(policy) if policy else unknown
     return rewriting(Role.EXPERT, still_open(earlier, episodes), seeds, stats_of_generations(store), stated)
 
 
@@ -43,7 +48,7 @@ def begun_generation_questions(
 ) -> list[QueryForecast]:
     """What a generation that was begun will ask; where it was made `earlier`, what failed then."""
     seeds, policy = generation_seeds(store, manifest), generation_policy(store, manifest)
-    return generation_questions(store, len(seeds), list(seeds.values()), policy, earlier)
+    return generation_questions(store, len(seeds), list(seeds.values()), policy, earlier, STEADY)
 
 
 def stats_of_generations(store: ArtefactStore, key: str = TRAINED_ARM.instructions) -> list[EpisodeStats]:
