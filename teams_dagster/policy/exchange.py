@@ -74,9 +74,7 @@ def import_policy(store: ArtefactStore, folder: Path) -> Artefact:
         if not (folder / name).is_file() or file_sha256(folder / name) != digest:
             raise PolicyFolderDamaged(f"{folder / name} is not the file that was exported: copy the folder again")
     if Checkpoint.load(folder / CHECKPOINT).policy_version != version:
-        raise PolicyFolderDamaged(
-            f"{folder / CHECKPOINT} is not the policy of {ABOUT}: copy the folder again"
-        )
+        raise PolicyFolderDamaged(f"{folder / CHECKPOINT} is not the policy of {ABOUT}: copy the folder again")
     made = {
         "code_version": about["code_version"],
         "config": {},
