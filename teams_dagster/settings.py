@@ -158,6 +158,8 @@ class Settings(BaseModel):
     """Queries that may be sent over this ledger's lifetime; by default no bound."""
     budget_tokens: int | None = Field(default=None, ge=0)
     """Tokens that may be billed over this ledger's lifetime; by default no bound."""
+    budget_policy_share: Decimal = Field(default=Decimal("0.5"), ge=0, le=1)
+    """The part of these that training and comparing the policy may spend, 0 to 1: the rest is kept for a dataset."""
     model: str | None = None
     """The model of every role that names none itself, at `TEAMS_BASE_URL` with `TEAMS_API_KEY`."""
     base_url: str | None = None
