@@ -136,8 +136,7 @@ class Settings(BaseModel):
     seeds: Path | None = None
     """Your seed file (JSON, JSONL, CSV or Parquet); by default the seeds that ship."""
     student: str | None = None
-    """Folder, GGUF file or hub id of the model to fine-tune, or `smollm2` (`make models`); by default the embedded tiny
-    one."""
+    """Folder, GGUF file, hub id or `smollm2` (`make models`): what is fine-tuned; by default the embedded tiny model."""
     pairs: Path | None = None
     """A file of instructions with answers that people wrote, read as a seed file is, to be trained and scored on."""
     pairs_mode: PairsMode = "beside"
