@@ -136,7 +136,7 @@ class Settings(BaseModel):
     seeds: Path | None = None
     """Your seed file (JSON, JSONL, CSV or Parquet); by default the seeds that ship."""
     student: str | None = None
-    """Folder, GGUF file, hub id or `smollm2` (`make models`): what is fine-tuned; by default the embedded tiny model."""
+    """Folder, GGUF file, hub id or `smollm2` (`make models`): what is fine-tuned; by default the embedded tiny one."""
     pairs: Path | None = None
     """A file of instructions with answers that people wrote, read as a seed file is, to be trained and scored on."""
     pairs_mode: PairsMode = "beside"
