@@ -47,7 +47,10 @@ def splits_are_apart(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckRes
 @needs_output
 def dataset_is_up_to_date(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A generation that was made again changes the dataset only when the dataset is made again too."""
-    inputs = store.current("instruction_dataset").manifest["inputs"]
+    dataset = store.current("instruction_dataset")
+    facts, inputs = dataset.read_facts(DatasetFacts), dataset.manifest["inputs"]
+    if facts.pairs and not facts.generations:
+        return warning(True, "people's pairs take the place of the generations (TEAMS_PAIRS_MODE)")
     stale = [
         partition
         for partition in store.partitions("expert_responses")

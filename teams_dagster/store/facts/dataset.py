@@ -69,6 +69,10 @@ class DatasetFacts(Facts):
     """Samples that are not in the dataset, by reason."""
     generations: Annotated[list[str], Shown(form=", ".join)]
     """Partition keys of the generations that it holds."""
+    pairs: dict[str, int] = Field(default_factory=dict)
+    """Examples on each side that people wrote (`TEAMS_PAIRS`)."""
+    pairs_refused: dict[str, int] = Field(default_factory=dict)
+    """Rows of the file of pairs that are not used, by reason."""
 
     def shown(self) -> dict[str, Detail]:
         """With the rows in all, and each side's as a number of its own."""
