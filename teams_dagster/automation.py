@@ -13,6 +13,7 @@ from pydantic import Field
 from assets.materialize import to_metadata
 from assets.models.jobs import merge_adapter, push_to_hub
 from assets.partitions import GENERATIONS
+from assets.preflight import preflight
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import CompletionError, ErrorKind
@@ -116,6 +117,15 @@ regenerate = dg.define_asset_job(
     description="One generation: the policy steers the expert, the expert answers, the dataset takes the samples in.",
 )
 
+dataset = dg.define_asset_job(
+    "dataset",
+    selection=dg.AssetSelection.groups("seeds", "dataset") | dg.AssetSelection.assets("query_costs", "sample_lineage"),
+    executor_def=dg.in_process_executor,
+    config={"ops": {"generated_instructions": {"config": {"policy": "uniform"}}}},
+    description="A dataset of one generation without training a policy: seeds to export. `policy` in its configuration"
+    " is uniform; round_robin, or the version or folder of a policy that was trained before, do as well.",
+)
+
 retry_failed = dg.define_asset_job(
     "retry_failed",
     selection=dg.AssetSelection.groups("dataset") | dg.AssetSelection.assets("query_costs", "sample_lineage"),
@@ -194,8 +204,10 @@ JOBS = [
     train_policy,
     policy_study,
     regenerate,
+    dataset,
     retry_failed,
     fine_tune_and_evaluate,
+    preflight,
     merge_adapter,
     push_to_hub,
     checks,
@@ -203,7 +215,7 @@ JOBS = [
 ]
 
 
-GO_ON = [everything, regenerate, retry_failed, uniform_arm]
+GO_ON = [everything, regenerate, dataset, retry_failed, uniform_arm]
 """The jobs that may hand batches in."""
 
 

@@ -8,7 +8,9 @@ from assets.columns import TRANSITIONS, table_columns
 from assets.dataset.config import GenerationConfig
 from assets.materialize import DATASET_FIRST, OWNERS, materialization, output_of
 from assets.partitions import GENERATIONS
+from assets.preflight import preflight_of, tried_episodes
 from resources.language_models.roles import LanguageModels
+from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.manifests import (
     ROLES,
     begin_generation,
@@ -18,6 +20,7 @@ from teams_dagster.dataset.manifests import (
 )
 from teams_dagster.dataset.playing import generation_facts, generation_inputs, play_generation, trained_playing
 from teams_dagster.dataset.query_forecast import begun_generation_questions
+from teams_dagster.dataset.steering import policy_title
 from teams_dagster.environment.episodes import OPEN_EPISODES
 from teams_dagster.environment.recording import content_of
 from teams_dagster.llm.context import CallContext
@@ -56,12 +59,14 @@ def generated_instructions(
     with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
         if made.draft is not None:
             check_as_begun(manifest, models.identities(*ROLES))
+            made.preflight = preflight_of(context, models, *ROLES)
             where = CallContext(context.run.run_id, "generated_instructions", partition)
-            expected = begun_generation_questions(store, manifest, output.earlier(store))
+            tried = tried_episodes(models, Role.EXPERT)
+            expected = begun_generation_questions(store, manifest, output.earlier(store), tried)
             asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)
             width = models.at_once(*ROLES, direct=OPEN_EPISODES)
             play_generation(made.folder, where.run_id, trained_playing(store, manifest), asking, width=width, log=log)
             facts = generation_facts(made.folder, models.outcomes(where))
             made.finish(content_of(made.folder / "transitions.parquet"), facts)
-    noted = {"note": note} if note else {}
+    noted = {"policy": policy_title(manifest.policy_version), **({"note": note} if note else {})}
     return made.result(GenerationFacts, lambda artefact: {**generation_preview(artefact), **noted})

@@ -7,6 +7,7 @@ import dagster as dg
 from assets.columns import POLICY_SCORES, table_columns
 from assets.materialize import COMPARED_LAST, OWNERS, materialization
 from assets.policy.config import ComparisonSettings
+from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.environment.recording import PARTS, merge_parts
 from teams_dagster.instructions.prompts import write_prompts
@@ -52,6 +53,7 @@ def policy_comparison(
         context, store, config=config, settings=settings, inputs=inputs, resume=True, publish=models.publish
     ) as made:
         if made.draft is not None:
+            made.preflight = preflight_of(context, models, *roles)
             begun, where = (made.folder / PARTS).exists(), CallContext(run_id, "policy_comparison")
             training_seeds, held_out = policy_seeds(seeds)
             earlier = made.output.earlier(store)

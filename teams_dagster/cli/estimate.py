@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from teams_dagster.cli.project import (
+    ASKED,
     check_ready,
     generation_of,
+    naming_folder,
     open_settings,
     read_run_config,
     say,
@@ -39,6 +41,8 @@ def estimate(partition: str | None, config: Path | None, latest: bool, keys: tup
     settings = open_settings()
     check_ready(settings)
     say("\n".join(_estimated(settings, partition, read_run_config(config, latest), keys)))
+    if (shared := settings.shared_line(ASKED)) is not None:
+        say(shared)
 
 
 def _estimated(
@@ -85,7 +89,8 @@ def _estimate_of(
         valid = dg.validate_run_config(defs.resolve_job_def(job), run_config)
         configs = {name: step.get("config", {}) for name, step in valid["ops"].items()}
         budgets = RunBudget(**valid["resources"]["models"]["config"].get("budget", {})).beside(settings.budget)
-        return estimate_run(settings, partition, configs, wanted), budgets
+        with naming_folder("TEAMS_DATA_DIR", settings.data_dir):
+            return estimate_run(settings, partition, configs, wanted), budgets
     except dg.DagsterInvalidConfigError as error:
         raise click.ClickException(wrong_config(error)) from None
     except pydantic.ValidationError as error:

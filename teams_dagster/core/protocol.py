@@ -6,6 +6,7 @@ model. The method depends on these values; `resources.language_models` implement
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -41,6 +42,10 @@ class Outcome(StrEnum):
     EMPTY = "empty"
     REFUSAL = "refusal"
     TRUNCATED = "truncated"
+    REASONING_ONLY = "reasoning_only"
+    """All of it was thinking: the limit on its tokens left no room for an answer."""
+    UNFINISHED = "unfinished"
+    """No finish reason came, or one that does not say that the text is whole."""
     MALFORMED = "malformed"
 
 
@@ -55,6 +60,8 @@ class ErrorKind(StrEnum):
     RATE_LIMITED = "rate_limited"
     SERVER = "server"
     """The server answered 5xx."""
+    UNSUPPORTED = "unsupported"
+    """The server does not take a parameter of the request: it will refuse every one that has it."""
     REJECTED = "rejected"
     """The server will not answer this request (400, 413, 422, ...). Asking again cannot help."""
     DENIED = "denied"
@@ -65,13 +72,15 @@ class ErrorKind(StrEnum):
     """The server answered 2xx with something else than JSON: an HTML page, say."""
     BAD_ENCODING = "bad_encoding"
     """The server answered 2xx with bytes that are not UTF-8, or that cannot be unpacked."""
+    INCOMPLETE = "incomplete"
+    """The server answered 2xx and says that it broke its answer off."""
     TOO_LARGE = "too_large"
     """The answer was longer than any answer may be."""
 
     @property
     def retryable(self) -> bool:
         """Whether the same request may succeed later."""
-        return self not in (ErrorKind.REJECTED, ErrorKind.DENIED, ErrorKind.TOO_LARGE)
+        return self not in (ErrorKind.UNSUPPORTED, ErrorKind.REJECTED, ErrorKind.DENIED, ErrorKind.TOO_LARGE)
 
     @property
     def perhaps_billed(self) -> bool:
@@ -86,6 +95,7 @@ _PERHAPS_BILLED = frozenset(
         ErrorKind.BAD_REPLY,
         ErrorKind.NOT_JSON,
         ErrorKind.BAD_ENCODING,
+        ErrorKind.INCOMPLETE,
         ErrorKind.TOO_LARGE,
     }
 )
@@ -97,6 +107,14 @@ class Message:
 
     role: str
     content: str
+
+
+def fold_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """`messages` for a model without a system role: what the system says stands at the head of what the user says."""
+    if len(messages) < 2 or messages[0].role != "system":
+        return messages
+    system, first, *others = messages
+    return (Message(first.role, f"{system.content}\n\n{first.content}"), *others)
 
 
 @dataclass(frozen=True)
@@ -150,6 +168,8 @@ class Usage:
     """The part of the completion that nobody sees."""
     cache_write_tokens: int | None = None
     """The part of the prompt that the provider put into its cache, where it charges for that."""
+    impossible: bool = field(default=False, compare=False)
+    """Whether a count was reported that no call can have, and is None for it. Of the moment; never stored."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +190,10 @@ class Completion:
     finish_reason: str
     outcome: Outcome
     usage: Usage = field(default_factory=Usage)
+    reasoning: str | None = None
+    """What the model thought before it answered: no part of `text`. None where it gave none."""
+    probabilities: Mapping[str, float] | None = field(default=None, hash=False)
+    """How likely each allowed reply was, where log-probabilities came back."""
     rate_limit_headers: RateLimitHeaders | None = field(default=None, compare=False)
     """Of the moment; never stored."""
 
@@ -179,15 +203,20 @@ class ModelIdentity:
     """Which model answers: part of every request's content key and of the ledger's rows."""
 
     provider: str
-    """`offline`, `openai` or `transformers`."""
+    """`offline`, `openai`, `transformers` or `embedding`."""
     model: str
     base_url: str = ""
     rules_version: str = ""
-    """Hash of the rules, for the offline model; empty otherwise."""
+    """What else decides its answers: a hash of the offline model's rules, a digest of local weights, what settings
+    add to each request (a limit of its own, further parameters); empty where nothing does."""
 
     def __str__(self) -> str:
         """In one line: provider/model, where it is served, the version of its rules."""
         return " ".join(part for part in (f"{self.provider}/{self.model}", self.base_url, self.rules_version) if part)
+
+
+ROLE_VARIABLES = "TEAMS_<ROLE>_"
+"""How the variables of whichever role asks begin, in advice given by a connection that does not know the role."""
 
 
 class CompletionError(Exception):
@@ -201,14 +230,32 @@ class CompletionError(Exception):
         http_status: int | None = None,
         retry_after: float | None = None,
         rate_limit_headers: RateLimitHeaders | None = None,
+        adapted: bool = False,
     ) -> None:
-        """`retry_after` is how many seconds the server wants to be left alone."""
+        """`retry_after` is how many seconds the server wants to be left alone.
+
+        `adapted` says that the connection learnt from the refusal, and writes the request otherwise from now on.
+        """
         super().__init__(f"{kind.value}: {detail}")
         self.kind = kind
         self.detail = detail
         self.http_status = http_status
         self.retry_after = retry_after
         self.rate_limit_headers = rate_limit_headers
+        self.adapted = adapted
+
+    def for_role(self, role: Role) -> CompletionError:
+        """The same, with the role's own variables named where the detail advises on `TEAMS_<ROLE>_...`."""
+        if ROLE_VARIABLES not in self.detail:
+            return self
+        return CompletionError(
+            self.kind,
+            self.detail.replace(ROLE_VARIABLES, f"TEAMS_{role.name}_"),
+            http_status=self.http_status,
+            retry_after=self.retry_after,
+            rate_limit_headers=self.rate_limit_headers,
+            adapted=self.adapted,
+        )
 
 
 class LanguageModel(Protocol):

@@ -44,8 +44,8 @@ def shorten(text: str, limit: int) -> str:
 
 
 def folded(text: str) -> str:
-    """Equal for texts that differ in case and white space only."""
-    return " ".join(text.casefold().split())
+    """Equal for texts that differ in case and white space only, or in how an accent is composed."""
+    return " ".join(unicodedata.normalize("NFC", text.casefold()).split())
 
 
 def number(value: float | None, digits: int = 3) -> str:

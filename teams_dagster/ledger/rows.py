@@ -171,6 +171,8 @@ class Rows:
                 "finish_reason": completion.finish_reason,
                 "outcome": completion.outcome.value,
                 **_usage(completion.usage),
+                "reasoning": completion.reasoning,
+                "probabilities": _probabilities(completion),
                 "created_at": created_at,
             }
         )
@@ -201,9 +203,12 @@ def stored_answers(connection: sa.Connection, request_keys: Iterable[str]) -> di
     """The answers on the ledger to the questions `request_keys`, by key."""
     found: dict[str, StoredAnswer] = {}
     for row in _of_keys(connection, _ANSWERS, request_keys):
-        key, request_id, text, finish_reason, outcome, prompt, cached, completion, reasoning, cache_write = row
-        usage = Usage(prompt, cached, completion, reasoning, cache_write)
-        found[key] = StoredAnswer(request_id, Completion(text, finish_reason, Outcome(outcome), usage))
+        key, request_id, text, finish_reason, outcome, reasoning, probabilities, *tokens = row
+        known = None if probabilities is None else json.loads(probabilities)
+        completion = Completion(
+            text, finish_reason, Outcome(outcome), Usage(*tokens), reasoning=reasoning, probabilities=known
+        )
+        found[key] = StoredAnswer(request_id, completion)
     return found
 
 
@@ -236,6 +241,8 @@ _ANSWERS = sa.select(
     schema.answers.c.text,
     schema.answers.c.finish_reason,
     schema.answers.c.outcome,
+    schema.answers.c.reasoning,
+    schema.answers.c.probabilities,
     *(schema.answers.c[name] for name in schema.USAGE),
 ).where(schema.answers.c.request_key.in_(sa.bindparam("wanted", expanding=True)))
 
@@ -273,6 +280,12 @@ def upsert(table: sa.Table, dialect: str) -> sa.Insert:
 
 
 @cache
+def insert_new(table: sa.Table, dialect: str) -> sa.Insert:
+    """An insert that leaves a row of the same primary key as it is."""
+    return _dialect(dialect).insert(table).on_conflict_do_nothing()
+
+
+@cache
 def _insert(table: sa.Table, dialect: str) -> sa.Insert:
     insert = _dialect(dialect).insert(table)
     unique = _KEPT_WHEN_REPEATED.get(table.name)
@@ -305,6 +318,11 @@ def _place(place: Place) -> dict[str, str | None]:
         "transition_id": place.transition_id,
         "sample_id": place.sample_id,
     }
+
+
+def _probabilities(completion: Completion) -> str | None:
+    """As the ledger keeps them: the same JSON for the same values."""
+    return None if completion.probabilities is None else json.dumps(dict(completion.probabilities), sort_keys=True)
 
 
 def _usage(usage: Usage) -> dict[str, int | None]:

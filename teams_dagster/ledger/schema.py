@@ -2,8 +2,8 @@
 
 What happened is append-only (questions, attempts, results, answers, uses; each row carries its hash): `seq` rises with
 commit order (writers are serialised), so a reader that remembers the highest one it saw misses nothing, and what was
-written up to a `seq` can be sealed (seals). What is under way is not (owners, claims, spending, batches). Times are
-microseconds since the epoch, UTC. Money is nano-dollars.
+written up to a `seq` can be sealed (seals). What is under way is not (owners, claims, spending, batches), nor what was
+found out about endpoints (endpoint_traits). Times are microseconds since the epoch, UTC. Money is nano-dollars.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from teams_dagster.core.row_hash import ROW_HASH
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised with every change of these tables."""
 
 USAGE = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "cache_write_tokens")
@@ -80,9 +80,13 @@ questions = sa.Table(
     sa.Column("top_p", sa.Double, nullable=False),
     sa.Column("max_tokens", sa.Integer, nullable=False),
     sa.Column("replica", sa.BigInteger, nullable=False),
+    sa.Column("structured", sa.Text),
+    sa.Column("allowed_replies", sa.Text),
     _row_hash(),
 )
-"""What was sent, once per request key; `messages` is a JSON list of {role, content}, for a replay to compare with."""
+"""What was sent, once per request key; `messages` is a JSON list of {role, content}, for a replay to compare with.
+
+`structured` is the way in which the model was held to `allowed_replies` (JSON); both are NULL where it was not."""
 
 attempts = sa.Table(
     "attempts",
@@ -137,10 +141,15 @@ answers = sa.Table(
     _required("finish_reason"),
     _required("outcome"),
     *_usage(),
+    sa.Column("reasoning", sa.Text),
+    sa.Column("probabilities", sa.Text),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     _row_hash(),
 )
-"""The answer of each question, for reuse. The first one stays."""
+"""The answer of each question, for reuse. The first one stays.
+
+`reasoning` is what the model thought before it answered, no part of `text`; `probabilities` is a JSON object of the
+allowed replies' probabilities. NULL where the model gave none."""
 
 uses = sa.Table(
     "uses",
@@ -206,6 +215,18 @@ spending = sa.Table(
     sa.Column("nano_usd", sa.BigInteger, nullable=False),
 )
 """What may have been billed so far: paid, reserved for calls under way, or of unknown fate. One row per scope."""
+
+endpoint_traits = sa.Table(
+    "endpoint_traits",
+    metadata,
+    sa.Column("provider", sa.Text, primary_key=True),
+    sa.Column("base_url", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("trait", sa.Text, primary_key=True),
+    _required("value"),
+    sa.Column("found_at", sa.BigInteger, nullable=False),
+)
+"""What was found out about an endpoint, once, for every process: which constraints it honours, say. The first stays."""
 
 batches = sa.Table(
     "batches",

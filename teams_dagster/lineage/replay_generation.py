@@ -9,10 +9,12 @@ import pyarrow.parquet as pq
 
 from teams_dagster.core.metadata import Details
 from teams_dagster.dataset.answers import answer_transitions
-from teams_dagster.dataset.manifests import prompt_versions, read_manifest
-from teams_dagster.dataset.playing import episode_plans, generation_world
+from teams_dagster.dataset.generation import GenerationManifest
+from teams_dagster.dataset.manifests import read_manifest
+from teams_dagster.dataset.playing import episode_plans, generation_actor, generation_world
 from teams_dagster.dataset.stored import accepted_of
 from teams_dagster.environment.decisions import Actor, Decider
+from teams_dagster.instructions.prompts import Prompt, stored_prompts
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.lineage.replay import LedgerAsker, StoredDecisions, replay_samples, replay_transitions
 from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated, FeaturesChanged
@@ -40,20 +42,34 @@ async def replay_generation(
         into: Where rows that agree, differ or cannot be replayed are counted.
         progress: Called with a line for people, now and then.
     """
+    with stored_prompts(_prompts(generated, responses)):
+        await _replay(store, ledger, generated, responses, into, progress=progress)
+
+
+async def _replay(
+    store: ArtefactStore,
+    ledger: Ledger,
+    generated: Artefact,
+    responses: Artefact,
+    into: Verification,
+    *,
+    progress: Callable[[str], None],
+) -> None:
+    """The same, with the prompts in use."""
     manifest = read_manifest(generated)
-    rows = generated.read_facts(GenerationFacts).transitions + responses.read_facts(ResponseFacts).samples
-    if dict(manifest.prompt_versions) != prompt_versions():
-        into.skip("made with prompts that have changed since", rows)
-        return
     client = LedgerAsker(ledger, manifest.models)
     try:
         environment, checkpoint, seeds = generation_world(store, manifest, client)
     except CheckpointOutdated:
-        into.skip("made by a policy of an earlier version of this code", rows)
+        into.skip("made by a policy of an earlier version of this code", _rows_of(generated, responses))
+        return
+    first = next(_rows(generated, "transitions"), None)
+    if first is not None and environment.pool.version != first["pool_version"]:
+        into.skip("its words were told apart by an earlier version of this code", _rows_of(generated, responses))
         return
     await replay_transitions(
         environment,
-        _actor(checkpoint, generated, into),
+        _actor(manifest, checkpoint, generated, into),
         episode_plans(manifest, seeds),
         _rows(generated, "transitions"),
         into,
@@ -75,16 +91,30 @@ def lineage_preview(artefact: Artefact) -> Details:
     return {"rows_not_verified": artefact.read_facts(LineageFacts).rows_not_verified}
 
 
-def _actor(checkpoint: Checkpoint, generated: Artefact, into: Verification) -> Actor | Decider:
+def _prompts(generated: Artefact, responses: Artefact) -> dict[str, Prompt]:
+    """The prompts that a generation was made with, by name."""
+    versions = set(read_manifest(generated).prompt_versions)
+    stored = [row for artefact in (generated, responses) for row in _rows(artefact, "prompt_templates")]
+    prompts = [Prompt(row["name"], row["prompt_version"], row["text"]) for row in stored]
+    return {prompt.name: prompt for prompt in prompts if (prompt.name, prompt.version) in versions}
+
+
+def _actor(
+    manifest: GenerationManifest, checkpoint: Checkpoint | None, generated: Artefact, into: Verification
+) -> Actor | Decider:
     """The policy; where it cannot be run here, what it chose, and its probabilities count as not verified."""
     try:
-        return checkpoint.actor()
+        return generation_actor(manifest, checkpoint)
     except FeaturesChanged:
         reason = "probabilities of a policy that reads features of another version"
     except EmbeddingUnavailable:
         reason = "probabilities of a policy whose embedding model is not here"
     into.skip(reason, generated.read_facts(GenerationFacts).transitions)
     return StoredDecisions(_rows(generated, "transitions"))
+
+
+def _rows_of(generated: Artefact, responses: Artefact) -> int:
+    return generated.read_facts(GenerationFacts).transitions + responses.read_facts(ResponseFacts).samples
 
 
 def _rows(artefact: Artefact, table: str) -> Iterator[dict[str, Any]]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from teams_dagster.core.protocol import (
     Answer,
@@ -32,13 +32,14 @@ from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import BatchEndpoint
 from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace
 from teams_dagster.llm.budget_gate import BudgetGate, reserve
-from teams_dagster.llm.circuit import EndpointBroken
+from teams_dagster.llm.circuit import EndpointBroken, given_up
 from teams_dagster.llm.concurrency import AdaptiveLimit
 from teams_dagster.llm.context import CallContext, Tallies
 from teams_dagster.llm.endpoint import UNPACED, Endpoint, RateCeiling, made_ready
 from teams_dagster.llm.keys import request_key, use_id
 from teams_dagster.llm.retries import RetryPolicy
 from teams_dagster.llm.settling import OpenAttempt, Settlement
+from teams_dagster.llm.trial import Trials
 from teams_dagster.pricing.prices import PriceTable
 
 CLAIM_POLLS_S = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -92,17 +93,27 @@ class Engine:
         ceilings: Mapping[Role, RateCeiling] | None = None,
         batches: Mapping[Role, BatchEndpoint] | None = None,
         batch_pace: BatchPace | None = None,
+        reply_limits: Mapping[Role, Callable[[Request], int]] | None = None,
+        readable: Callable[[Request, str], bool] = lambda request, text: True,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         """`max_in_flight` bounds the calls to one model; `attempts` those for one question.
 
         Refusals for overload are no attempts. `first_wait_s` doubles after each failure, with jitter. The roles in
-        `batches` are asked through them.
+        `batches` are asked through them. `reply_limits` gives the tokens that a reply may take where a role's model
+        reads a limit; it is no part of a query's key, so that a stored answer is reused whatever the limit was.
+        `readable` says whether a reply is in the form its request asks for; `say` is told what slows the step down.
         """
         self.tallies = Tallies()
         limits = {model.identity: AdaptiveLimit(max_in_flight) for model in models.values()}
         self._endpoints = {
             role: Endpoint(
-                model, limits[model.identity], made_ready(max_in_flight), (ceilings or {}).get(role, UNPACED)
+                model,
+                role,
+                limits[model.identity],
+                made_ready(max_in_flight),
+                (ceilings or {}).get(role, UNPACED),
+                say,
             )
             for role, model in models.items()
         }
@@ -128,6 +139,8 @@ class Engine:
             for role, endpoint in (batches or {}).items()
         }
         self._handed_over = 0
+        self._reply_limits = reply_limits or {}
+        self._trials = Trials(readable)
 
     def identity(self, role: Role) -> ModelIdentity:
         """Which model serves `role`. Raises RoleNotConfigured."""
@@ -138,7 +151,8 @@ class Engine:
 
         Whatever a completion says, it is an answer: look at its outcome. A caller that is cancelled leaves the
         paid call running, so that its answer is kept. Raises QueryFailed for this question's own trouble;
-        RoleNotConfigured, BudgetExhausted, PriceUnknown, EndpointBroken or LedgerError for what ends the step.
+        RoleNotConfigured, BudgetExhausted, PriceUnknown, EndpointBroken, NothingUsable or LedgerError for what ends
+        the step.
         """
         endpoint = self._endpoint(request.role)
         key = request_key(endpoint.identity, request)
@@ -150,7 +164,7 @@ class Engine:
         elif running is not None:
             answer = await self._share(running, use)
         else:
-            running = asyncio.create_task(self._answer(endpoint, request, use))
+            running = asyncio.create_task(self._answer(endpoint, self._limited(request), use))
             self._in_flight[key] = running
             running.add_done_callback(lambda task: self._forget(key, task))
             answer, reused = await asyncio.shield(running)
@@ -169,6 +183,13 @@ class Engine:
         for batching in self._batching.values():
             await batching.close()
 
+    def _limited(self, request: Request) -> Request:
+        """`request` as it is sent: with the limit on its reply that holds for its role."""
+        limit = self._reply_limits.get(request.role)
+        if limit is None:
+            return request
+        return replace(request, sampling=replace(request.sampling, max_tokens=limit(request)))
+
     async def _share(self, running: asyncio.Task[tuple[StoredAnswer, bool]], use: Use) -> StoredAnswer:
         """The answer of a question that is being asked already, as a further use of it."""
         try:
@@ -183,16 +204,27 @@ class Engine:
         """The answer from the ledger or from the model, and whether it was on the ledger already."""
         stored = await self._ledger.write(LookUp(use))
         if stored is not None:
+            self._trials.reused(request, stored.completion)
             return stored, True
         question = Question(use.request_key, endpoint.identity, request)
         if (found := await self._through_batch(question, use)) is not None:
             return found
         reservation = reserve(request, endpoint.identity, self._prices, self._limits(request.role))
+        async with self._trials.turn(request):
+            try:
+                found = await self._persist(_Asking(endpoint, question, reservation, use))
+            except QueryFailed as failure:
+                await self._give_up(use, failure.kind.value)
+                self._trials.failed(request, failure)
+                raise
+            self._trials.answered(request, found[0].completion)
+            return found
+
+    async def _persist(self, asking: _Asking) -> tuple[StoredAnswer, bool]:
+        """What `_attempts_at` brings, with nothing left claimed where it brings nothing."""
+        use = asking.use
         try:
-            return await self._persist(_Asking(endpoint, question, reservation, use))
-        except QueryFailed as failure:
-            await self._give_up(use, failure.kind.value)
-            raise
+            return await self._attempts_at(asking)
         except (EndpointBroken, BatchesUnderWay, asyncio.CancelledError):
             if use.request_key in self._claimed:
                 await self._ledger.write(Release(use.request_key))
@@ -200,7 +232,7 @@ class Engine:
         finally:
             self._claimed.discard(use.request_key)
 
-    async def _persist(self, asking: _Asking) -> tuple[StoredAnswer, bool]:
+    async def _attempts_at(self, asking: _Asking) -> tuple[StoredAnswer, bool]:
         """Attempts until one brings an answer. Raises QueryFailed for the last of them, and what `_try` raises."""
         patience = RetryPolicy(self._attempts, self._first_wait_s)
         number = 0
@@ -211,7 +243,8 @@ class Engine:
             except CompletionError as error:
                 pause_s = patience.pause_s(error)
                 if pause_s is None:
-                    raise QueryFailed(error.kind, error.detail, number) from error
+                    asking.endpoint.check()
+                    raise given_up(error, asking.request.role, number) from error
             await asyncio.sleep(pause_s)
 
     async def _through_batch(self, question: Question, use: Use) -> tuple[StoredAnswer, bool] | None:
@@ -301,11 +334,12 @@ class Engine:
         endpoint, request, began = asking.endpoint, asking.request, time.perf_counter()
         try:
             completion = await endpoint.model.complete(request)
-        except CompletionError as error:
+        except CompletionError as failure:
             latency_s = time.perf_counter() - began
+            error = failure.for_role(request.role)
             endpoint.failed(request, error, latency_s)
             await self._settlement.failed(attempt, error, latency_s * 1_000)
-            raise
+            raise error from None
         latency_s = time.perf_counter() - began
         endpoint.answered(request, completion, latency_s)
         return await self._settlement.answered(attempt, completion, latency_s * 1_000)

@@ -7,7 +7,7 @@ stated share of the lowest that was seen."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +22,7 @@ from teams_dagster.instructions.requests import (
     NAMING,
     VERDICT,
     guide_question,
+    reply_limit,
     respond_question,
     review_question,
     rewrite_question,
@@ -59,6 +60,11 @@ class EpisodeStats:
     guidance: float = 0.0
     """Questions asked to choose operations."""
 
+    def at(self, rewrites: float) -> Self:
+        """The same for an episode of so many rewrites."""
+        scale = rewrites / self.rewrites
+        return replace(self, **{field.name: getattr(self, field.name) * scale for field in fields(self)})
+
     @classmethod
     def of(cls, artefact: Artefact) -> Self | None:
         """The stats of the episodes in an output; None where it has none on record."""
@@ -76,6 +82,9 @@ UNTRAINED = EpisodeStats(
     accepted=HORIZON / 2,
 )
 """An untrained policy: `none` is one choice of seven, some edits are eliminated unseen, half are accepted."""
+
+STEADY = replace(UNTRAINED, rewrites=float(HORIZON), new_rewrites=float(HORIZON))
+"""One that never chooses `none`, before an episode of it was played."""
 
 
 def last_stats(policy: Artefact) -> EpisodeStats:
@@ -148,14 +157,12 @@ def rewriting(
     rewrites = [rewrite_question(rewriter, operation, seed) for seed in sample for operation in TEXT_OPERATIONS]
     reviews = [review_question(seed, seed) for seed in sample]
     kinds = (
-        (rewriter, Purpose.REWRITE, "rewrites", rewrites, CREATIVE),
-        (Role.REVIEWER, Purpose.REVIEW, "reviews", reviews, VERDICT),
+        (rewriter, Purpose.REWRITE, "rewrites", rewrites, max(map(reply_limit, rewrites), default=CREATIVE.max_tokens)),
+        (Role.REVIEWER, Purpose.REVIEW, "reviews", reviews, VERDICT.max_tokens),
     )
     return [
-        _of_kind(
-            role, purpose, episodes, most or episodes, name, seen, stated, mean_bytes(requests), sampling.max_tokens
-        )
-        for role, purpose, name, requests, sampling in kinds
+        _of_kind(role, purpose, episodes, most or episodes, name, seen, stated, mean_bytes(requests), max_tokens)
+        for role, purpose, name, requests, max_tokens in kinds
     ]
 
 
@@ -243,13 +250,22 @@ def _rates(name: str, seen: Sequence[EpisodeStats], stated: EpisodeStats) -> tup
 
 
 def training_questions(
-    store: ArtefactStore, seeds: dict[str, Instruction], training: TrainingConfig, output: Output | None
+    store: ArtefactStore,
+    seeds: dict[str, Instruction],
+    training: TrainingConfig,
+    output: Output | None,
+    tried: EpisodeStats | None = None,
 ) -> list[QueryForecast]:
-    """What a training on `seeds` will still ask, by what earlier trainings asked; `output` is None where unknown."""
+    """What a training on `seeds` will still ask, by what earlier trainings asked, or the preflight of its instructor.
+
+    `output` is None where it is unknown, `tried` where nothing was tried.
+    """
     episodes = training.iterations * training.episodes_per_iteration
     if output is not None:
         episodes = still_open(output.earlier(store), episodes_left(training, output.unfinished(store)))
     seen = stats_of(artefact for artefact in store.all_of("trained_policy") if trained_alike(artefact, training))
+    if tried is not None and not seen:
+        seen = [tried]
     most = episodes * most_branches(training.algorithm, len(training.allowed_operations))
     asked = rewriting(Role.INSTRUCTOR, episodes, seeds.values(), seen, UNTRAINED, most=most)
     return asked + (guiding(episodes, seeds.values(), seen, most=most) if training.asks_guide else [])

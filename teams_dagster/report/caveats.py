@@ -42,7 +42,11 @@ def limits(report: Report) -> tuple[str, ...]:
 
 def cautions(report: Report) -> tuple[str, ...]:
     """Every reason to doubt a figure, in the order of the page."""
-    return (*_of_policy(report), *_of_models(report), *_of_costs(report))
+    return (*_of_preflight(report), *_of_policy(report), *_of_models(report), *_of_costs(report))
+
+
+def _of_preflight(report: Report) -> Iterator[str]:
+    yield from (f"Preflight: {sentence}." for sentence in report.about.preflight)
 
 
 def _of_policy(report: Report) -> Iterator[str]:
@@ -66,6 +70,12 @@ def _of_policy(report: Report) -> Iterator[str]:
     yield from _of_pay_off(policy)
     if few := few_trainings(policy.scores):
         yield few
+    if steered := report.about.steered_by:
+        yield (
+            f"The latest generation was steered by {words(steered)}, which needs no training: the figures of the"
+            " trained policy do not say how its samples came about."
+        )
+    yield from _of_one_model(report.about.models)
     yield from _of_other_models(policy.trained_with, report.about.models)
 
 
@@ -102,6 +112,19 @@ def _of_pay_off(policy: PolicyResults) -> Iterator[str]:
             )
         elif samples and math.isinf(samples.ci_high):
             yield f"Training may never pay for itself in {unit}: the 95% interval does not rule it out."
+
+
+def _of_one_model(used: tuple[RoleModel, ...]) -> Iterator[str]:
+    """Where a model judges what it wrote itself."""
+    by_role = {model.role: model for model in used}
+    judges, expert = ("reviewer", "judge"), by_role.get("expert")
+    same = [role for role in judges if expert and not expert.offline and _same(by_role.get(role), expert)]
+    if expert and same:
+        yield f"One model, {_named(expert)}, is the expert and the {' and the '.join(same)}: it judges what it wrote."
+
+
+def _same(model: RoleModel | None, other: RoleModel) -> bool:
+    return model is not None and _named(model) == _named(other)
 
 
 def _of_other_models(trained: tuple[RoleModel, ...], used: tuple[RoleModel, ...]) -> Iterator[str]:

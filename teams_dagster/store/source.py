@@ -118,7 +118,7 @@ _ASKED = attempts.join(questions, attempts.c.request_key == questions.c.request_
 
 _CALL = [
     *(column for column in attempts.c if column.name not in _OWN),
-    *(questions.c[name] for name in ("base_url", "prompt_version", "replica")),
+    *(questions.c[name] for name in ("base_url", "prompt_version", "replica", "structured", "allowed_replies")),
     sa.func.coalesce(results.c.status, "unresolved").label("status"),
     *(column for column in results.c if column.name not in (*_OWN, "request_id", "status")),
 ]

@@ -14,9 +14,10 @@ from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import existing_ledger
 from teams_dagster.ledger.database import LedgerError, open_database, read_snapshot, sqlite_url, write_transaction
 from teams_dagster.ledger.schema import HISTORY, SCHEMA_VERSION, attempts, ledger_identity
+from teams_dagster.ledger.traits import traits_of
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.store.source import hashed_rows
-from tests.support.entries import ask, begin, intend
+from teams_dagster.store.source import HashedRow, hashed_rows
+from tests.support.entries import IDENTITY, ask, begin, intend
 
 
 def test_sqlite_is_durable_and_lets_readers_and_writers_work_together(tmp_path: Path) -> None:
@@ -116,11 +117,11 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_with_all_it_holds(t
     with write_transaction(open_database(url)) as connection:
         for index in attempts.indexes:
             index.drop(connection)
-        for table, column in _ADDED_BY_2:
+        for table, column in (*_ADDED_BY_2, *_ADDED_BY_4):
             connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
         for table in HISTORY:
             connection.exec_driver_sql(f"ALTER TABLE {table.name} DROP COLUMN row_hash")
-        for table in ("owners", "claims", "spending", "batches", "seals"):
+        for table in ("owners", "claims", "spending", "batches", "seals", "endpoint_traits"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.execute(sa.update(ledger_identity).values(schema_version=1))
     with Ledger(url) as ledger:
@@ -136,6 +137,30 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_with_all_it_holds(t
         hashed = [row for table in HISTORY for row in hashed_rows(connection, table)]
         assert len(hashed) == 12
         assert all(row.stored == row.computed for row in hashed)
+
+
+def test_a_ledger_of_the_third_version_keeps_its_answers_and_every_rows_hash(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "ledger.sqlite")
+    with Ledger(url) as ledger:
+        ask(ledger, "paid")
+        before = ledger.answer(begin("paid").use.request_key)
+        stored = _hashes(ledger)
+    with write_transaction(open_database(url)) as connection:
+        for table, column in _ADDED_BY_4:
+            connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.exec_driver_sql("DROP TABLE endpoint_traits")
+        connection.execute(sa.update(ledger_identity).values(schema_version=3))
+    with Ledger(url) as ledger:
+        assert ledger.answer(begin("paid").use.request_key) == before
+        hashed = _hashes(ledger)
+        assert [row.stored for row in hashed] == [row.stored for row in stored]
+        assert all(row.stored == row.computed for row in hashed)
+        assert traits_of(ledger.engine, IDENTITY) == {}
+
+
+def _hashes(ledger: Ledger) -> list[HashedRow]:
+    with ledger.engine.connect() as connection:
+        return [row for table in HISTORY for row in hashed_rows(connection, table)]
 
 
 @pytest.mark.parametrize(
@@ -157,4 +182,11 @@ _ADDED_BY_2 = [
     ("answers", "reasoning_tokens"),
     ("results", "cache_write_tokens"),
     ("answers", "cache_write_tokens"),
+]
+
+_ADDED_BY_4 = [
+    ("questions", "structured"),
+    ("questions", "allowed_replies"),
+    ("answers", "reasoning"),
+    ("answers", "probabilities"),
 ]

@@ -31,6 +31,12 @@ def test_a_report_without_doubts_has_no_cautions() -> None:
     assert cautions(Report(about=About(models=MODELS), policy=PolicyResults(trained_with=TRAINED))) == ()
 
 
+def test_a_preflight_that_was_overridden_is_told() -> None:
+    assert "Preflight: the reviewer is at chance." in told(
+        Report(about=About(preflight=("the reviewer is at chance",)))
+    )
+
+
 def test_a_flat_reward_is_told() -> None:
     assert "reward is flat" in told(Report(policy=PolicyResults(flat_reward=True)))
 
@@ -127,3 +133,10 @@ def test_a_win_rate_whose_interval_at_equal_length_contains_one_half_is_told() -
     found = told(Report(models=ModelResults(win_rates=(lora, qlora))))
     assert "The judge cannot tell qlora from base at equal length" in found
     assert "lora from base" not in found.replace("qlora from base", "")
+
+
+def test_a_model_that_judges_what_it_wrote_is_named() -> None:
+    same = tuple(RoleModel(role, "openai", "large") for role in ("expert", "reviewer", "judge"))
+    line = "One model, openai/large, is the expert and the reviewer and the judge: it judges what it wrote."
+    assert line in cautions(Report(about=About(models=same)))
+    assert line not in cautions(Report(about=About(models=MODELS)))

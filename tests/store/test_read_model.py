@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,19 @@ def test_every_attempt_and_every_question_is_a_row(ledger: Ledger, model: Path) 
     assert read(model, "select asked, reused, calls, ok, failed, unresolved, cost_nano_usd from cost_by_asset") == [
         (4, 1, 4, 2, 1, 1, 14)
     ]
+
+
+def test_an_answer_shows_what_was_thought_and_how_likely_each_reply_was(ledger: Ledger, model: Path) -> None:
+    begun = intend(ledger, "constrained")
+    settled = settle(begun)
+    assert settled.result.completion is not None
+    completion = replace(settled.result.completion, reasoning="hm", probabilities={"Not Equal": 0.75, "Equal": 0.25})
+    asyncio.run(ledger.write(replace(settled, result=replace(settled.result, completion=completion))))
+    renew(model)
+    assert read(model, "select reasoning, probabilities::json->'Not Equal' from answers") == [("hm", "0.75")]
+    stored = ledger.answer(begun.use.request_key)
+    assert stored is not None
+    assert stored.completion == completion
 
 
 def test_the_columns_others_rely_on_are_there(ledger: Ledger, model: Path) -> None:
@@ -432,12 +446,27 @@ def test_an_artefact_that_was_removed_is_gone_from_the_file(ledger: Ledger, mode
     assert renew(model, two).rows["transitions"] == 1
 
 
-def test_a_file_that_is_no_duckdb_is_left_alone(ledger: Ledger, model: Path) -> None:
-    model.write_text("my notes " * 1_000)
-    report = renew(model)
-    assert not report.published
-    assert str(model) in report.reason
-    assert model.read_text().startswith("my notes")
+@pytest.mark.parametrize("content", ["", "my notes " * 1_000])
+def test_a_file_that_is_no_duckdb_is_moved_aside_and_made_again(
+    ledger: Ledger, model: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask(ledger, "a question")
+    model.write_text(content)
+    assert renew(model).published
+    assert read(model, "select count(*) from llm_requests") == [(1,)]
+    (kept,) = model.parent.glob(f"{model.name}.unreadable-*")
+    assert kept.read_text() == content
+    (line,) = caplog.messages
+    assert str(model) in line
+    assert kept.name in line
+
+
+def test_a_database_that_lost_its_end_is_made_again(ledger: Ledger, model: Path) -> None:
+    ask(ledger, "a question")
+    renew(model)
+    os.truncate(model, model.stat().st_size // 2)
+    assert renew(model).published
+    assert read(model, "select count(*) from llm_requests") == [(1,)]
 
 
 def test_refreshers_take_turns(ledger: Ledger, model: Path) -> None:

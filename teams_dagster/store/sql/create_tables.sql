@@ -16,6 +16,8 @@ create table llm_calls (
     base_url varchar not null,
     prompt_version varchar not null,
     replica bigint not null,
+    structured varchar,
+    allowed_replies varchar,
     run_id varchar not null,
     asset_key varchar not null,
     partition_key varchar,
@@ -67,6 +69,8 @@ create table answers (
         prompt_tokens bigint, cached_tokens bigint, completion_tokens bigint, reasoning_tokens bigint,
         cache_write_tokens bigint
     ) not null,
+    reasoning varchar,
+    probabilities varchar,
     created_at timestamp not null
 );
 

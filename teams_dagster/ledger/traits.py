@@ -1,0 +1,37 @@
+"""What was found out about an endpoint, once, and is read by every process: which constraints it honours, say.
+
+A trait belongs to a provider, an address and a model. The first value stays: two processes that find out at the same
+time go on with the same one.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from teams_dagster.core.protocol import ModelIdentity
+from teams_dagster.ledger import schema
+from teams_dagster.ledger.database import now, write_transaction
+from teams_dagster.ledger.rows import insert_new
+
+
+def traits_of(engine: sa.Engine, identity: ModelIdentity) -> dict[str, str]:
+    """What is known of the endpoint that serves `identity`: the value of each trait."""
+    with engine.connect() as connection:
+        return _read(connection, identity)
+
+
+def record_trait(engine: sa.Engine, identity: ModelIdentity, trait: str, value: str) -> str:
+    """Write down what was found out; returns the value that stands, which is another process's if it was first."""
+    row = {"provider": identity.provider, "base_url": identity.base_url, "model": identity.model, "trait": trait}
+    with write_transaction(engine) as connection:
+        statement = insert_new(schema.endpoint_traits, connection.dialect.name)
+        connection.execute(statement, {**row, "value": value, "found_at": now(connection)})
+        return _read(connection, identity)[trait]
+
+
+def _read(connection: sa.Connection, identity: ModelIdentity) -> dict[str, str]:
+    traits = schema.endpoint_traits.c
+    of_endpoint = sa.select(traits.trait, traits.value).where(
+        traits.provider == identity.provider, traits.base_url == identity.base_url, traits.model == identity.model
+    )
+    return {row.trait: row.value for row in connection.execute(of_endpoint)}

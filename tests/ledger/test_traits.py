@@ -1,0 +1,34 @@
+"""What was found out about an endpoint."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from teams_dagster.ledger.database import open_database, sqlite_url
+from teams_dagster.ledger.traits import record_trait, traits_of
+from tests.support.entries import IDENTITY
+
+
+def _opened(folder: Path) -> sa.Engine:
+    return open_database(sqlite_url(folder / "ledger.sqlite"))
+
+
+def test_another_process_reads_what_one_found_out(tmp_path: Path) -> None:
+    record_trait(_opened(tmp_path), IDENTITY, "structured", "json_schema")
+    assert traits_of(_opened(tmp_path), IDENTITY) == {"structured": "json_schema"}
+
+
+def test_what_was_found_out_first_stands(tmp_path: Path) -> None:
+    engine = _opened(tmp_path)
+    assert record_trait(engine, IDENTITY, "structured", "json_schema") == "json_schema"
+    assert record_trait(engine, IDENTITY, "structured", "off") == "json_schema"
+
+
+def test_a_trait_is_of_one_model_at_one_address(tmp_path: Path) -> None:
+    engine = _opened(tmp_path)
+    record_trait(engine, IDENTITY, "structured", "json_schema")
+    assert traits_of(engine, replace(IDENTITY, model="another")) == {}
+    assert traits_of(engine, replace(IDENTITY, base_url="https://another/v1")) == {}
