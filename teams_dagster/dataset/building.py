@@ -10,11 +10,12 @@ from pathlib import Path
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.arms import TRAINED_ARM, Arm
 from teams_dagster.dataset.card import CARD
-from teams_dagster.dataset.curation import Curated, curate, signatures_of
+from teams_dagster.dataset.curation import DroppedSample, curate, signatures_of
 from teams_dagster.dataset.export import FILES, describe_folder, export_dataset
 from teams_dagster.dataset.origin import data_card, generations_of, write_lineage
 from teams_dagster.dataset.pairs import Pairs
 from teams_dagster.dataset.sample import Example
+from teams_dagster.dataset.separation import remaining_overlap, separate
 from teams_dagster.dataset.splits import split_examples
 from teams_dagster.dataset.stored import all_seeds, read_samples
 from teams_dagster.instructions.seed_files import texts_in
@@ -95,11 +96,12 @@ def build_dataset(
     samples += sources.pairs.samples if sources.pairs else []
     signatures = signatures_of(sources.answered, log)
     curated = curate(samples, evaluation_texts=sources.evaluation_texts, signatures=signatures)
-    splits = split_examples(curated.examples, sources.sides)
+    separated = separate(split_examples(curated.examples, sources.sides), signatures)
+    splits = separated.splits
     version = content_hash("dataset", {split: [_content(e) for e in rows] for split, rows in splits.items()})
     export_dataset(folder / FILES, splits)
     members = _write_members(folder, run_id, version, splits)
-    facts = _facts(curated, splits, sources)
+    facts = _facts((*curated.dropped, *separated.dropped), splits, sources)
     generations = generations_of(store, sources.answered)
     names = [path.name for path in sources.evaluation_sets]
     card = data_card(sources.arm, version, facts, generations, ledger, names, sources.pairs)
@@ -129,14 +131,17 @@ def _write_members(folder: Path, run_id: str, version: str, splits: Mapping[Spli
     return write_table(folder, "dataset_samples", rows)
 
 
-def _facts(curated: Curated, splits: Mapping[Split, Sequence[Example]], sources: DatasetSources) -> DatasetFacts:
+def _facts(
+    dropped: Sequence[DroppedSample], splits: Mapping[Split, Sequence[Example]], sources: DatasetSources
+) -> DatasetFacts:
     pairs = {sample.sample_id for sample in sources.pairs.samples} if sources.pairs else set[str]()
     written = {split: sum(e.sample_id in pairs for e in examples) for split, examples in splits.items()}
     return DatasetFacts(
-        samples=len(curated.examples) + len(curated.dropped),
+        samples=sum(map(len, splits.values())) + len(dropped),
         examples={split: len(examples) for split, examples in splits.items()},
         seeds={split: len({example.seed_id for example in examples}) for split, examples in splits.items()},
-        dropped=dict(Counter(str(drop.reason) for drop in curated.dropped)),
+        dropped=dict(Counter(str(drop.reason) for drop in dropped)),
+        overlap=remaining_overlap(splits),
         generations=[artefact.manifest["partition_key"] for artefact in sources.answered],
         pairs=written if pairs else {},
         pairs_refused=dict(sources.pairs.refused) if sources.pairs else {},
