@@ -36,12 +36,7 @@ from teams_dagster.dataset.manifests import (
     refuse_unfinished,
 )
 from teams_dagster.dataset.playing import generation_inputs, generation_policy, generation_seeds
-from teams_dagster.dataset.query_forecast import (
-    episodes_of,
-    generation_questions,
-    response_questions,
-    stats_of_generations,
-)
+from teams_dagster.dataset.query_forecast import generation_questions, response_questions, stats_of_generations
 from teams_dagster.dataset.responses import refuse_unanswered
 from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.stored import read_examples, responses_inputs
@@ -56,7 +51,14 @@ from teams_dagster.ledger.costs import existing_ledger
 from teams_dagster.policy.checkpoint import divide, load_policy, policy_inputs
 from teams_dagster.policy.comparison.forecast import comparison_questions
 from teams_dagster.policy.comparison.stored import comparison_inputs
-from teams_dagster.policy.query_forecast import UNTRAINED, EpisodeStats, answering_later, last_stats, training_questions
+from teams_dagster.policy.query_forecast import (
+    UNTRAINED,
+    EpisodeStats,
+    answering_later,
+    episodes_of,
+    last_stats,
+    training_questions,
+)
 from teams_dagster.pricing.forecast import Estimate, QueryForecast, estimate
 from teams_dagster.pricing.paid_assets import BATCHED, UNIFORM_PAID
 from teams_dagster.pricing.prices import load_prices
@@ -172,7 +174,9 @@ class Walk:
             inputs = comparison_inputs(seeds, policy, self.models.versions(*plan.roles(training)))
             earlier = output_of(policy_comparison, config, inputs, settings=plan.settings()).earlier(self.store)
         made = reusable(config, earlier)
-        expected = [] if made else comparison_questions(self.store, train, held_out, plan, training, policy, earlier)
+        tried = self._tried("policy_comparison", Role.INSTRUCTOR)
+        asked = comparison_questions(self.store, train, held_out, plan, training, policy, earlier, tried)
+        expected = [] if made else asked
         return Step("policy_comparison", tuple(expected), made is not None)
 
     def _generation(
