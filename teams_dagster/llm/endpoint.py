@@ -166,6 +166,6 @@ class Endpoint:
         self._timeouts_in_a_row += 1
         if self._timeouts_in_a_row >= OVERLOADED_AFTER and self._limit.timed_out(latency_s):
             self._say(
-                f"{self.identity}: {self._timeouts_in_a_row} attempts in a row had no answer within {latency_s:.0f} s;"
+                f"{self.identity}: {self._timeouts_in_a_row} attempts in a row had no answer within {latency_s:.3g} s;"
                 f" from now on {self._limit.limit} at a time (TEAMS_{self._role.name}_TIMEOUT_S, TEAMS_MAX_IN_FLIGHT)"
             )
