@@ -16,6 +16,7 @@ from teams_dagster.dataset.manifests import (
     begin_generation,
     check_as_begun,
     kept_from_before,
+    kept_manifest,
     refuse_unfinished,
 )
 from teams_dagster.dataset.playing import generation_facts, generation_inputs, play_generation, trained_playing
@@ -47,8 +48,11 @@ def generated_instructions(
 ) -> dg.MaterializeResult:
     """Run one episode from each seed of the generation. Made again, it follows its manifest and asks nothing anew."""
     partition, log, settings = context.partition_key, context.log.info, config.settings()
+    identities = partial(models.identities, *ROLES)
+    if not settings.only_failed and kept_manifest(store, partition, settings, identities) is None:
+        preflight_of(context, models, *ROLES)  # a generation that has begun keeps its models
     with store.turn("generated_instructions", waiting=log):
-        manifest = begin_generation(store, partition, settings, partial(models.identities, *ROLES), log=log)
+        manifest = begin_generation(store, partition, settings, identities, log=log)
     inputs = generation_inputs(manifest)
     output = output_of(context.assets_def, config, inputs, settings={}, partition_key=partition)
     refuse_unfinished(settings, manifest, output.earlier(store))

@@ -139,6 +139,9 @@ def test_a_generation_buys_nothing_from_an_expert_that_writes_nothing(
     assert not project.make(generated_instructions, week=WEEK, generated_instructions={"foreign_policy": True})
     assert "none of the first 20 rewrites of expert can be used" in why(project)
     assert "generated_instructions" not in asked_by_asset(project)
+    monkeypatch.setenv("TEAMS_EXPERT_PROVIDER", "offline")
+    monkeypatch.delenv("TEAMS_EXPERT_BASE_URL")
+    assert project.make(generated_instructions, week=WEEK), "it had not begun: another model may take its place"
 
 
 def test_after_a_preflight_the_whole_runs_most_is_at_most_three_times_its_least(
