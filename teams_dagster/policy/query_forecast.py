@@ -83,6 +83,9 @@ UNTRAINED = EpisodeStats(
 )
 """An untrained policy: `none` is one choice of seven, some edits are eliminated unseen, half are accepted."""
 
+STEADY = replace(UNTRAINED, rewrites=float(HORIZON), new_rewrites=float(HORIZON))
+"""One that never chooses `none`, before an episode of it was played."""
+
 
 def last_stats(policy: Artefact) -> EpisodeStats:
     """What the episodes of a policy's last iteration asked; where a guide acted in them, what an untrained one does."""
@@ -244,6 +247,11 @@ def _rates(name: str, seen: Sequence[EpisodeStats], stated: EpisodeStats) -> tup
         usual: float = getattr(stated, name)
         return LEAST_OF_STATED * usual, usual
     return LEAST_OF_SEEN * min(rates), sum(rates) / len(rates)
+
+
+def episodes_of(stated: EpisodeStats, tried: EpisodeStats | None) -> list[EpisodeStats]:
+    """Episodes of as many rewrites as `stated`, with what was `tried` of each; none where nothing was."""
+    return [] if tried is None else [tried.at(stated.rewrites)]
 
 
 def training_questions(

@@ -51,6 +51,8 @@ class About:
 
     dataset_version: str | None = None
     policy_version: str | None = None
+    steered_by: str | None = None
+    """Which policy without training steered the latest generation; None: the trained one."""
     generations: tuple[str, ...] = ()
     """Partition keys, the latest last."""
     seeds: int = 0
@@ -186,6 +188,8 @@ class DatasetResults:
 
     examples: Mapping[str, int] = field(default_factory=dict)
     """Samples kept, by split."""
+    overlap: str = ""
+    """What held-out examples still share with training; empty where it was not measured."""
     funnel: tuple[Stage, ...] = ()
     operations: tuple[OperationAtStep, ...] = ()
     lengths: tuple[LengthAtStep, ...] = ()

@@ -93,7 +93,10 @@ async def _simulated(
     tried = episode_stats(records[0])
     after = estimated([] if tried is None else [tried])
     spent = total_cost(ledger)
-    plans = [EpisodePlan(EpisodeKey(0, EpisodePurpose.TRAIN, UNIFORM_WITH_NONE, "baseline", name), seed) for name, seed in seeds.items()]
+    plans = [
+        EpisodePlan(EpisodeKey(0, EpisodePurpose.TRAIN, UNIFORM_WITH_NONE, "baseline", name), seed)
+        for name, seed in seeds.items()
+    ]
     world = Environment(engine, Pool([]), RewardConfig(), Role.INSTRUCTOR)
     await run_episodes(world, baselines()[UNIFORM_WITH_NONE], plans)
     await engine.close()
