@@ -37,6 +37,9 @@ Provider = Literal["offline", "openai", "transformers", "embedding"]
 
 Preflight = Literal["required", "warn", "off"]
 
+WRITING_PROVIDERS = ("openai", "transformers")
+"""Those whose models write their replies token by token."""
+
 Transport = Literal["direct", "batch"]
 
 Parameter = Literal["temperature", "top_p", "seed"]
@@ -307,8 +310,8 @@ def _checked(root: Path, name: str, given: dict[str, str], allow_http: bool) -> 
         raise SettingsError(f"{name}_TRANSPORT=batch needs a provider with a batch endpoint, and {provider!r} has none")
     if provider != "openai" and "extra" in given:
         raise SettingsError(f"{name}_EXTRA adds to requests of provider 'openai', and {provider!r} makes none")
-    if provider == "offline" and "max_tokens" in given:
-        raise SettingsError(f"{name}_MAX_TOKENS bounds a model's tokens, and the rules of provider 'offline' have none")
+    if provider not in WRITING_PROVIDERS and "max_tokens" in given:
+        raise SettingsError(f"{name}_MAX_TOKENS bounds the tokens of replies, and provider {provider!r} writes none")
     if provider == "embedding" and name != f"{PREFIX}{Role.REVIEWER.name}":
         raise SettingsError(f"{name}_PROVIDER=embedding compares two texts and serves TEAMS_REVIEWER alone")
     if provider in ("transformers", "embedding"):

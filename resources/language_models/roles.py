@@ -42,7 +42,7 @@ from teams_dagster.pricing.budget_parts import (
 )
 from teams_dagster.pricing.forecast import Estimate, QueryForecast, estimate
 from teams_dagster.pricing.prices import PriceTable, load_prices
-from teams_dagster.settings import RoleSettings, Settings, load_settings
+from teams_dagster.settings import WRITING_PROVIDERS, RoleSettings, Settings, load_settings
 
 
 class RoleBudget(dg.Config):
@@ -223,7 +223,7 @@ class LanguageModels(dg.ConfigurableResource):
                     reply_limits={
                         role: reply_limit_of(settings.role(role))
                         for role, model in models.items()
-                        if model.identity.provider != "offline"
+                        if model.identity.provider in WRITING_PROVIDERS
                     },
                     readable=readable,
                     say=log,

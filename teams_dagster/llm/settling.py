@@ -15,6 +15,7 @@ from teams_dagster.core.protocol import (
     ModelIdentity,
     Outcome,
     RateLimitHeaders,
+    Role,
     Usage,
 )
 from teams_dagster.ledger.budgets import Reservation
@@ -142,7 +143,7 @@ class Settlement:
 
     async def failed(self, attempt: OpenAttempt, error: CompletionError, latency_ms: float) -> None:
         """Put a failure on the ledger. The claim stays, for another attempt. Raises LedgerError."""
-        result = self._result(attempt, latency_ms, error=error)
+        result = self._result(attempt, latency_ms, error=error.for_role(Role(attempt.use.place.role)))
         await self._ledger.write(AttemptFailed(result, attempt.reservation))
 
     def _result(
