@@ -77,9 +77,9 @@ class DataCard:
 
     @property
     def policies(self) -> str:
-        """The policies' versions, those that need no training with their names."""
-        named = ((version, untrained_name(version)) for version in self.policy_versions)
-        return ", ".join(f"`{version}` ({name})" if name else f"`{version}`" for version, name in named)
+        """The policies' versions, and the names of those that need no training."""
+        names = [name for version in self.policy_versions if (name := untrained_name(version))]
+        return f"`{', '.join(self.policy_versions)}`" + (f" ({', '.join(names)})" if names else "")
 
     @property
     def contamination(self) -> str:
