@@ -1,7 +1,6 @@
 """The preflight: a role is tried before anything is trained or bought with it, by a job or by whoever asks first."""
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager
 
 import dagster as dg
 from pydantic import Field
@@ -15,7 +14,6 @@ from teams_dagster.ledger.budgets import Budget, Limit, run_scope
 from teams_dagster.ledger.traits import traits_of
 from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext
-from teams_dagster.llm.engine import Engine
 from teams_dagster.policy.query_forecast import EpisodeStats
 from teams_dagster.preflight.lines import role_line
 from teams_dagster.preflight.measured import episode_stats
@@ -36,25 +34,18 @@ def preflight_of(context: dg.AssetExecutionContext, models: LanguageModels, *rol
 
     Raises dagster.Failure where a role does not pass and `TEAMS_PREFLIGHT` is `required`.
     """
-    identities, mode = _asked(models, roles), models.settings().preflight
-    if not identities:
-        return []
-    if mode == "off":
-        return [f"{role.value} was not tried before it was asked: TEAMS_PREFLIGHT=off" for role in identities]
-    data_dir, found = models.settings().data_dir, dict[Role, RoleRecord]()
-    with locked(data_dir / FOLDER / ".lock", waiting=lambda: context.log.info("another step tries the roles")):
-        for role, identity in identities.items():
-            if (record := usable_record(data_dir, role, record_key(role, identity))) is not None:
-                found[role] = record
-        missing = [role for role in identities if role not in found]
-        if missing:
-            tried = try_roles(models, context.run.run_id, missing, FULL, log=context.log.info)
-            found |= {record.role: record for record in tried}
-    failures = [sentence for record in found.values() for sentence in record.failures]
-    if failures and mode == "required":
+    settings, served = models.settings(), _served(models, roles)
+    if settings.preflight == "off":
+        return [f"{role.value} was not tried before it was asked: TEAMS_PREFLIGHT=off" for role in served]
+    deciding = _deciding(models, served)
+    records = [record for record in deciding.values() if record is not None]
+    if untried := [role for role, record in deciding.items() if record is None]:
+        records += try_roles(models, context.run.run_id, untried, FULL, log=context.log.info)
+    failures = [sentence for record in records for sentence in record.failures]
+    if failures and settings.preflight == "required":
         raise failed(failures)
     sentences = [f"{sentence} (TEAMS_PREFLIGHT=warn: it went on all the same)" for sentence in failures]
-    sentences += [sentence for record in found.values() for sentence in record.warnings]
+    sentences += [sentence for record in records for sentence in record.warnings]
     for sentence in sentences:
         context.log.warning(sentence)
     return sentences
@@ -76,66 +67,103 @@ def try_roles(
     A role that was tried alike already is not tried again. The queries count in the project's budget and in one of
     their own. Raises dagster.Failure, as `LanguageModels.asking` does.
     """
-    settings, identities = models.settings(), _asked(models, roles)
-    data_dir, quick = settings.data_dir, size != FULL
-    known = {
-        role: record
-        for role, identity in identities.items()
-        if (record := read_record(data_dir, role, record_key(role, identity), quick=quick)) is not None
-        and record.settled
-    }
-    for record in known.values():
-        log(f"{role_line(record)}; as tried before")
-    if known.keys() == identities.keys():
-        return list(known.values())
+    data_dir, records = models.settings().data_dir, list[RoleRecord]()
+
+    def keep(record: RoleRecord) -> None:
+        with models.ledger.open() as ledger:
+            traits = traits_of(ledger.engine, _identities(models, [record.role])[record.role])
+        records.append(record.model_copy(update={"traits": traits}))
+        write_record(data_dir, records[-1])
+        log(role_line(records[-1]))
+
+    with locked(data_dir / FOLDER / ".lock", waiting=lambda: log("waits while another process tries the roles")):
+        records += [record for record in _recorded(models, roles, size) if record.settled]
+        for record in records:
+            log(f"{role_line(record)}; as tried before")
+        tried = {record.role for record in records}
+        plans = plans_of(models, [role for role in roles if role not in tried], size)
+        if plans:
+            loop.run(_try_each(models, run_id, plans, keep, log))
+    return records
+
+
+def plans_of(models: LanguageModels, roles: Collection[Role], size: Size) -> list[Planned]:
+    """What would be asked of those of `roles` that language models serve."""
+    settings, identities = models.settings(), _identities(models, roles)
+    if not identities:
+        return []
     path, evaluation_texts = seed_sources(settings.seeds, settings.evaluation_sets)
     texts = [seed.instruction for seed in load_seeds(path, evaluation_texts=evaluation_texts).seeds]
-    plans = [planned(role, who, texts, size) for role, who in identities.items() if role not in known]
-    asked = {plan.role for plan in plans} | (
-        {Role.REVIEWER} if any(plan.role in REWRITERS for plan in plans) else set()
-    )
+    return [planned(role, who, texts, size) for role, who in identities.items()]
+
+
+async def _try_each(
+    models: LanguageModels,
+    run_id: str,
+    plans: Sequence[Planned],
+    keep: Callable[[RoleRecord], None],
+    log: Callable[[str], None],
+) -> None:
+    """One role after another: side by side they would slow each other down, and be measured so."""
+    settings = models.settings()
+    prices, most = load_prices(settings.prices), settings.max_in_flight
+    asked = {plan.role for plan in plans}
+    if asked.intersection(REWRITERS):
+        asked.add(Role.REVIEWER)
     bound = Limit(run_scope(run_id, PREFLIGHT), Budget(queries=most_queries(plans)))
     expected = [kind for plan in plans for kind in plan.forecasts()]
-    asking = models.asking(CallContext(run_id, PREFLIGHT), *asked, expected=expected, log=log, named=[bound])
-    tried = loop.run(_tried(asking, plans, load_prices(settings.prices), settings.max_in_flight))
-    with models.ledger.open() as ledger:
-        tried = [
-            record.model_copy(update={"traits": traits_of(ledger.engine, identities[record.role])}) for record in tried
-        ]
-    for record in tried:
-        write_record(data_dir, record)
-        log(role_line(record))
-    return [*known.values(), *tried]
-
-
-async def _tried(
-    asking: AbstractAsyncContextManager[Engine], plans: Sequence[Planned], prices: PriceTable, most: int
-) -> list[RoleRecord]:
-    """One role after another: side by side they would slow each other down, and be measured so."""
-    async with asking as engine:
-        return [
-            await try_role(engine, plan, most=most, priced=_priced(prices, engine.identity(plan.role)))
-            for plan in plans
-        ]
+    async with models.asking(
+        CallContext(run_id, PREFLIGHT), *asked, expected=expected, log=log, named=[bound]
+    ) as engine:
+        for plan in plans:
+            keep(await try_role(engine, plan, most=most, priced=_priced(prices, engine.identity(plan.role))))
 
 
 def _priced(prices: PriceTable, identity: ModelIdentity) -> bool:
     return prices.cost(identity, Usage(1, 0, 1, 0, 0)) is not None
 
 
-def _asked(models: LanguageModels, roles: Collection[Role]) -> dict[Role, ModelIdentity]:
+def _served(models: LanguageModels, roles: Collection[Role]) -> list[Role]:
     """Those of `roles` that language models serve."""
-    return {role: who for role, who in models.identities(*roles).items() if who.provider != RULES}
+    settings = models.settings()
+    return [role for role in roles if settings.role(role).provider != RULES]
+
+
+def _identities(models: LanguageModels, roles: Collection[Role]) -> dict[Role, ModelIdentity]:
+    """The models that serve those of `roles` that language models serve."""
+    return models.identities(*_served(models, roles))
+
+
+def _deciding(models: LanguageModels, roles: Collection[Role]) -> dict[Role, RoleRecord | None]:
+    """By role that a language model serves, the record that decides; None where it has to be tried."""
+    data_dir = models.settings().data_dir
+    return {
+        role: usable_record(data_dir, role, record_key(role, who)) for role, who in _identities(models, roles).items()
+    }
+
+
+def tried_first(models: LanguageModels, roles: Collection[Role]) -> list[Planned]:
+    """What a run that asks `roles` would ask before anything else, to try those that were not tried yet."""
+    if models.settings().preflight == "off":
+        return []
+    untried = [role for role, record in _deciding(models, roles).items() if record is None]
+    return plans_of(models, untried, FULL)
+
+
+def _recorded(models: LanguageModels, roles: Collection[Role], size: Size) -> list[RoleRecord]:
+    """What is on record of a preflight of this size."""
+    data_dir, quick = models.settings().data_dir, size != FULL
+    found = [
+        read_record(data_dir, role, record_key(role, who), quick=quick)
+        for role, who in _identities(models, roles).items()
+    ]
+    return [record for record in found if record is not None]
 
 
 def records_of(models: LanguageModels, *, quick: bool) -> list[RoleRecord]:
     """What is on record of the configured roles' preflight."""
     settings = models.settings()
-    return [
-        record
-        for role, who in _asked(models, [role for role in Role if role in settings.roles]).items()
-        if (record := read_record(settings.data_dir, role, record_key(role, who), quick=quick)) is not None
-    ]
+    return _recorded(models, [role for role in Role if role in settings.roles], QUICK if quick else FULL)
 
 
 def tried_episodes(models: LanguageModels, rewriter: Role) -> EpisodeStats | None:
@@ -155,7 +183,7 @@ def try_configured_roles(context: dg.OpExecutionContext, config: PreflightConfig
     """Raises dagster.Failure where a role does not pass."""
     settings = models.settings()
     roles = [role for role in Role if role in settings.roles]
-    if not _asked(models, roles):
+    if not _served(models, roles):
         context.log.info("every role is served by the embedded rules: nothing to try")
         return
     records = try_roles(models, context.run_id, roles, QUICK if config.quick else FULL, log=context.log.info)

@@ -17,6 +17,7 @@ from teams_dagster.dataset.manifests import (
     begin_generation,
     check_as_begun,
     kept_from_before,
+    kept_manifest,
     refuse_unfinished,
 )
 from teams_dagster.dataset.playing import generation_facts, generation_inputs, play_generation, trained_playing
@@ -50,13 +51,16 @@ def generated_instructions(
     """Run one episode from each seed of the generation. Made again, it follows its manifest and asks nothing anew."""
     partition, log, settings = context.partition_key, context.log.info, config.settings()
     where = CallContext(context.run.run_id, "generated_instructions", partition)
+    identities = partial(models.identities, *ROLES)
 
     def check_budget(begun: GenerationManifest) -> None:
-        expected = [*begun_generation_questions(store, begun, None), *answers_to_come(store, begun)]
+        tried = tried_episodes(models, Role.EXPERT)
+        expected = [*begun_generation_questions(store, begun, None, tried), *answers_to_come(store, begun)]
         models.check_budget(where, *ROLES, expected=expected)
 
+    if not settings.only_failed and kept_manifest(store, partition, settings, identities) is None:
+        preflight_of(context, models, *ROLES)  # a generation that has begun keeps its models
     with store.turn("generated_instructions", waiting=log):
-        identities = partial(models.identities, *ROLES)
         manifest = begin_generation(store, partition, settings, identities, log=log, check=check_budget)
     inputs = generation_inputs(manifest)
     output = output_of(context.assets_def, config, inputs, settings={}, partition_key=partition)

@@ -7,8 +7,9 @@ import dagster as dg
 from assets.columns import POLICY_SCORES, table_columns
 from assets.materialize import COMPARED_LAST, OWNERS, materialization
 from assets.policy.config import ComparisonSettings
-from assets.preflight import preflight_of
+from assets.preflight import preflight_of, tried_episodes
 from resources.language_models.roles import LanguageModels
+from teams_dagster.core.protocol import Role
 from teams_dagster.environment.recording import PARTS, merge_parts
 from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.llm import loop
@@ -57,7 +58,8 @@ def policy_comparison(
             begun, where = (made.folder / PARTS).exists(), CallContext(run_id, "policy_comparison")
             training_seeds, held_out = policy_seeds(seeds)
             earlier = made.output.earlier(store)
-            expected = comparison_questions(store, training_seeds, held_out, plan, training, policy, earlier)
+            tried = tried_episodes(models, Role.INSTRUCTOR)
+            expected = comparison_questions(store, training_seeds, held_out, plan, training, policy, earlier, tried)
             asking = models.asking(where, *roles, expected=expected, log=context.log.info)
             elsewhere = models.elsewhere(where, *training.roles)
             reference = reference_of(store, policy)

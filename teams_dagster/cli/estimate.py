@@ -60,6 +60,8 @@ def _estimated(
         *budget_lines(found.spent, settings.budget, found.total),
         *run_budget_lines(run.run, run.roles),
     ]
+    if found.preflight is not None:
+        lines.append(f"before it the roles are tried, as teams preflight does: {found.preflight}")
     paid = [role for role in found.roles if settings.role(role).leaves_machine and not run.cover(role.value)]
     if paid:
         lines.append(f"{', '.join(paid)} would be asked at a provider: without a budget the run is refused")

@@ -1,4 +1,4 @@
-"""`teams preflight`: every role is tried before money."""
+"""`teams preflight`: every role, and the student, is tried before money."""
 
 import sys
 from contextlib import redirect_stdout
@@ -14,13 +14,15 @@ from teams_dagster.core.protocol import Role
 def preflight(quick: bool) -> None:
     """Try every configured role before money: reachable, readable, better than chance. The cost is told first.
 
-    Prints a line a role. Exit code 0: all passed. 1: one failed, and the line says why.
+    A configured student is looked at, too: its files, tokenizer, chat template and end token. Prints a line a role.
+    Exit code 0: all passed. 1: one failed, and the line says why.
     """
     settings = open_settings()
     roles = [role for role in Role if role in settings.roles and settings.roles[role].provider != "offline"]
+    trainable = _look_at_student(settings.student) if settings.student else True
     if not roles:
         say("every role is served by the embedded rules: nothing to try")
-        return
+        sys.exit(0 if trainable else 1)
     import dagster as dg
 
     from assets.preflight import records_of
@@ -43,4 +45,19 @@ def preflight(quick: bool) -> None:
     root, store = str(settings.root), ArtefactStore(data_dir=str(settings.data_dir))
     models = LanguageModels(root=root, ledger=LedgerConnection(root=root, store=store))
     say("\n".join(preflight_lines(records_of(models, quick=quick))))
-    sys.exit(0 if result.success else 1)
+    sys.exit(0 if result.success and trainable else 1)
+
+
+def _look_at_student(student: str) -> bool:
+    """Say whether it can be trained, and why not."""
+    from teams_dagster.student.admission import examine_student
+    from teams_dagster.student.weights import StudentFault
+
+    try:
+        found = examine_student(student)
+    except StudentFault as fault:
+        say(f"student: FAILED: {fault}")
+        return False
+    notes = "".join(f"; {note}" for note in found.notes)
+    say(f"student: passed: {found.vocabulary:,} tokens, answers end with {found.end_token}{notes}")
+    return True

@@ -17,7 +17,7 @@ from assets.materialize import AssetConfig, output_of, reusable
 from assets.policy.config import ComparisonSettings, PolicyConfig
 from assets.policy.policy_comparison import policy_comparison
 from assets.policy.trained_policy import trained_policy
-from assets.preflight import tried_episodes
+from assets.preflight import tried_episodes, tried_first
 from assets.seeds import seed_instructions
 from assets.uniform_arm.instructions import uniform_instructions
 from assets.uniform_arm.responses import uniform_responses
@@ -36,12 +36,7 @@ from teams_dagster.dataset.manifests import (
     refuse_unfinished,
 )
 from teams_dagster.dataset.playing import generation_inputs, generation_policy, generation_seeds
-from teams_dagster.dataset.query_forecast import (
-    episodes_of,
-    generation_questions,
-    response_questions,
-    stats_of_generations,
-)
+from teams_dagster.dataset.query_forecast import generation_questions, response_questions, stats_of_generations
 from teams_dagster.dataset.responses import refuse_unanswered
 from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.steering import policy_known
@@ -54,6 +49,7 @@ from teams_dagster.instructions.seeds import Seed, load_seeds
 from teams_dagster.instructions.stored_seeds import read_clusters, read_seeds, seed_inputs, seed_sources
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import existing_ledger
+from teams_dagster.ledger.writer import Ledger
 from teams_dagster.policy.checkpoint import divide, load_policy, policy_inputs
 from teams_dagster.policy.comparison.forecast import comparison_questions
 from teams_dagster.policy.comparison.stored import comparison_inputs
@@ -62,12 +58,13 @@ from teams_dagster.policy.query_forecast import (
     UNTRAINED,
     EpisodeStats,
     answering_later,
+    episodes_of,
     last_stats,
     training_questions,
 )
 from teams_dagster.pricing.forecast import Estimate, QueryForecast, estimate
 from teams_dagster.pricing.paid_assets import BATCHED, UNIFORM_PAID
-from teams_dagster.pricing.prices import load_prices
+from teams_dagster.pricing.prices import PriceTable, load_prices
 from teams_dagster.settings import Settings
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.artefacts import was_sealed
@@ -180,7 +177,9 @@ class Walk:
             inputs = comparison_inputs(seeds, policy, self.models.versions(*plan.roles(training)))
             earlier = output_of(policy_comparison, config, inputs, settings=plan.settings()).earlier(self.store)
         made = reusable(config, earlier)
-        expected = [] if made else comparison_questions(self.store, train, held_out, plan, training, policy, earlier)
+        tried = self._tried("policy_comparison", Role.INSTRUCTOR)
+        asked = comparison_questions(self.store, train, held_out, plan, training, policy, earlier, tried)
+        expected = [] if made else asked
         return Step("policy_comparison", tuple(expected), made is not None)
 
     def _generation(
@@ -272,6 +271,8 @@ class RunEstimate:
     """Who would be asked."""
     spent: Spent
     """What this project may have been billed for so far."""
+    preflight: Estimate | None = None
+    """What is asked before all that, to try the roles that were not tried yet; None where none has to be."""
 
 
 def estimate_run(
@@ -298,7 +299,17 @@ def estimate_run(
             if batched
             else estimated(steps, batches=False)
         )
-        return RunEstimate(found, total, roles, ledger.spent() if ledger else Spent())
+        preflight = _preflight(ledger, models, roles, prices)
+        return RunEstimate(found, total, roles, ledger.spent() if ledger else Spent(), preflight)
+
+
+def _preflight(
+    ledger: Ledger | None, models: LanguageModels, roles: Sequence[Role], prices: PriceTable
+) -> Estimate | None:
+    expected = [kind for plan in tried_first(models, roles) for kind in plan.forecasts()]
+    if not expected:
+        return None
+    return estimate(ledger, expected, models.identities(*{kind.role for kind in expected}), prices)
 
 
 def _library(models: LanguageModels) -> tuple[list[Seed], dict[str, str]]:

@@ -18,6 +18,7 @@ from teams_dagster.policy.query_forecast import (
     EpisodeStats,
     answering,
     answering_later,
+    episodes_of,
     last_stats,
     rewriting,
     stats_of,
@@ -45,11 +46,6 @@ def generation_questions(
     stated = last_stats(policy) if policy else unknown
     seen = stats_of_generations(store) or episodes_of(stated, tried)
     return rewriting(Role.EXPERT, still_open(earlier, episodes), seeds, seen, stated)
-
-
-def episodes_of(stated: EpisodeStats, tried: EpisodeStats | None) -> list[EpisodeStats]:
-    """Episodes of as many rewrites as `stated`, with what was `tried` of each; none where nothing was."""
-    return [] if tried is None else [tried.at(stated.rewrites)]
 
 
 def begun_generation_questions(

@@ -249,6 +249,11 @@ def _rates(name: str, seen: Sequence[EpisodeStats], stated: EpisodeStats) -> tup
     return LEAST_OF_SEEN * min(rates), sum(rates) / len(rates)
 
 
+def episodes_of(stated: EpisodeStats, tried: EpisodeStats | None) -> list[EpisodeStats]:
+    """Episodes of as many rewrites as `stated`, with what was `tried` of each; none where nothing was."""
+    return [] if tried is None else [tried.at(stated.rewrites)]
+
+
 def training_questions(
     store: ArtefactStore,
     seeds: dict[str, Instruction],

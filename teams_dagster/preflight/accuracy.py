@@ -126,7 +126,7 @@ def _right(said: Sequence[Said]) -> Share:
 
 
 def _kinds(said: Sequence[Said]) -> Iterable[KindCount]:
-    for kind, label in dict.fromkeys((one.kind, one.label) for one in said):
+    for label, kind in sorted({(one.label, one.kind) for one in said}):
         alike = [one for one in said if (one.kind, one.label) == (kind, label)]
         yield KindCount(
             kind=kind,

@@ -35,6 +35,8 @@ def _facts(record: RoleRecord) -> Iterator[str]:
     yield f"{record.queries} queries"
     if record.accuracy is not None:
         yield from _accuracy(record.accuracy)
+        if record.quick:
+            yield f"quick: that interval is {number(record.accuracy.high - record.accuracy.low)} wide"
     if record.readable is not None:
         yield f"{record.readable.count} of {record.readable.of} replies readable"
     if record.operations:

@@ -71,7 +71,7 @@ class RoleRecord(BaseModel):
     tokens: float | None = None
     """Of prompt and completion together, a reply; None where the provider reports none."""
     seconds: float | None = None
-    """A reply, one at a time; None where nothing was sent."""
+    """A reply, one at a time; the first apart, for which weights may have to be loaded. None where none was sent."""
     widths: tuple[WidthRate, ...] = ()
     traits: dict[str, str] = {}
     """What is known of the endpoint: how it can be held to allowed replies, which parameters it takes."""

@@ -86,7 +86,7 @@ async def try_role(client: LLMClient, plan: Planned, *, most: int, priced: bool)
             "reached": bool(said) or bool(found.unusable),
             "unanswered": len(found.replies) - len(said),
             "tokens": _tokens(said),
-            "seconds": found.replies[0].seconds if found.replies else None,
+            "seconds": next((rate.seconds / rate.queries for rate in found.rates if rate.width == 1), None),
             "widths": tuple(found.rates),
             "log_probabilities": any(completion.probabilities for completion in said),
         }

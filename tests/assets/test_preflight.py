@@ -7,13 +7,19 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from assets.dataset.generated_instructions import generated_instructions
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from teams_dagster.cli import main
+from teams_dagster.cli.run_estimate import estimate_run
 from teams_dagster.ledger.costs import costs_by
-from tests.support.openai_server import OpenAIServer
+from teams_dagster.pricing.paid_assets import PAID
+from teams_dagster.settings import load_settings
+from tests.support.openai_server import Body, OpenAIServer, Reply
 from tests.support.project import Project
-from tests.support.scripted_roles import answering, coin, perfect_reviewer
+from tests.support.scripted_roles import answering, coin, perfect_judge, perfect_reviewer
+
+WEEK = "2026-11-02"
 
 
 @pytest.fixture
@@ -50,7 +56,9 @@ def test_a_reviewer_at_chance_stops_the_training_before_its_first_query(project:
     assert not project.make(trained_policy)
     assert "lower bound is below 0.700: nothing is trained on its verdicts" in why(project)
     assert "TEAMS_PREFLIGHT=warn" in why(project)
-    assert asked_by_asset(project) == {"preflight": 184}
+    asked = asked_by_asset(project)
+    assert asked["preflight"] == 184
+    assert "trained_policy" not in asked
     assert not project.store.exists("trained_policy")
 
 
@@ -118,6 +126,52 @@ def test_the_command_prints_a_line_a_role_and_the_second_time_sends_nothing(
     second = CliRunner().invoke(main, ["preflight", "--quick"])
     assert (second.exit_code, openai_server.count) == (1, sent)
     assert line in second.stdout
+
+
+def test_a_generation_buys_nothing_from_an_expert_that_writes_nothing(
+    project: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TEAMS_REVIEWER_PROVIDER", "offline")
+    monkeypatch.delenv("TEAMS_REVIEWER_BASE_URL")
+    monkeypatch.setenv("TEAMS_REVIEWER_MODEL", "rules")
+    monkeypatch.setenv("TEAMS_EXPERT_MODEL", "m")
+    monkeypatch.setenv("TEAMS_EXPERT_BASE_URL", openai_server.base_url)
+    assert project.make(trained_policy)
+    openai_server.respond = lambda _: " "
+    assert not project.make(generated_instructions, week=WEEK, generated_instructions={"foreign_policy": True})
+    assert "none of the first 20 rewrites of expert can be used" in why(project)
+    assert "generated_instructions" not in asked_by_asset(project)
+    monkeypatch.setenv("TEAMS_EXPERT_PROVIDER", "offline")
+    monkeypatch.delenv("TEAMS_EXPERT_BASE_URL")
+    assert project.make(generated_instructions, week=WEEK), "it had not begun: another model may take its place"
+
+
+def test_after_a_preflight_the_whole_runs_most_is_at_most_three_times_its_least(
+    project: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    for role in ("EXPERT", "INSTRUCTOR", "JUDGE"):
+        monkeypatch.delenv(f"TEAMS_{role}_PROVIDER", raising=False)
+        monkeypatch.setenv(f"TEAMS_{role}_MODEL", "m")
+        monkeypatch.setenv(f"TEAMS_{role}_BASE_URL", openai_server.base_url)
+    answer = answering(review=perfect_reviewer(), judge=perfect_judge())
+
+    def counted(body: Body) -> Reply:
+        text = answer(body)
+        words = sum(len(message["content"].split()) for message in body["messages"])
+        return Reply(text, prompt_tokens=words, completion_tokens=len(text.split()))
+
+    openai_server.respond = counted
+    untried = estimate_run(load_settings(), WEEK, {}, PAID)
+    assert untried.preflight is not None
+    before = untried.total.tokens
+    assert before.most > 10 * before.least
+    ran = CliRunner().invoke(main, ["preflight"])
+    assert ran.exit_code == 0, ran.output
+    assert openai_server.count < 600
+    tried = estimate_run(load_settings(), WEEK, {}, PAID)
+    assert tried.preflight is None
+    assert tried.total.tokens.most <= 3 * tried.total.tokens.least
 
 
 def test_a_provider_is_not_even_tried_without_a_budget(project: Project, monkeypatch: pytest.MonkeyPatch):

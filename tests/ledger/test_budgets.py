@@ -121,6 +121,14 @@ def test_every_scope_of_a_run_is_bounded_by_itself(ledger: Ledger) -> None:
     assert write(ledger, begin("d", reserves=Reservation(budgets.limits("run-2", "expert"), 1, 0))) == [None]
 
 
+def test_a_budget_of_a_name_of_its_own_bounds_and_stands_in_for_no_other() -> None:
+    own = Limit("run r, preflight", Budget(queries=600))
+    budgets = Budgets(named=(own,))
+    assert own in budgets.limits("r", "expert")
+    assert not budgets.cover("expert")
+    assert Budgets(project=Budget(queries=1), named=(own,)).cover("expert")
+
+
 def test_processes_share_a_budget(tmp_path: Path) -> None:
     url = sqlite_url(tmp_path / "ledger.sqlite")
     with Ledger(url) as ours, Ledger(url) as theirs:

@@ -15,7 +15,16 @@ from teams_dagster.policy.baselines import CEILING, GUIDE, LOOK_AHEAD, baselines
 from teams_dagster.policy.comparison.plan import ComparisonPlan
 from teams_dagster.policy.comparison.playing import Allowance
 from teams_dagster.policy.config import TrainingConfig, most_branches
-from teams_dagster.policy.query_forecast import UNTRAINED, guiding, last_stats, rewriting, stats_of, still_open
+from teams_dagster.policy.query_forecast import (
+    UNTRAINED,
+    EpisodeStats,
+    episodes_of,
+    guiding,
+    last_stats,
+    rewriting,
+    stats_of,
+    still_open,
+)
 from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
@@ -28,8 +37,11 @@ def comparison_questions(
     training: TrainingConfig,
     policy: Artefact | None,
     earlier: Artefact | None,
+    tried: EpisodeStats | None = None,
 ) -> list[QueryForecast]:
-    """What a comparison will ask, by what earlier ones asked; `policy` is None before it is trained.
+    """What a comparison will ask, by what earlier ones asked, or the preflight of its instructor (`tried`).
+
+    `policy` is None before it is trained.
 
     Where some questions of it failed `earlier`, they alone are open, but answers that trainings then get can change
     what they ask next: the most is everything.
@@ -38,9 +50,9 @@ def comparison_questions(
     episodes = still_open(earlier, trained + played_episodes(plan, seeds))
     branches = most_branches(training.algorithm, len(training.allowed_operations))
     most = trained * branches + played_episodes(plan, seeds, each=_most(plan))
-    seen = stats_of(store.all_of("policy_comparison"))
     texts = [*training_seeds.values(), *held_out.values()]
     stated = last_stats(policy) if policy else UNTRAINED
+    seen = stats_of(store.all_of("policy_comparison")) or episodes_of(stated, tried)
     asked = rewriting(Role.INSTRUCTOR, episodes, texts, seen, stated, most=most)
     guided = (trained * branches if training.asks_guide else 0) + _episodes_of(GUIDE, plan, seeds, _most(plan))
     return asked + (guiding(min(episodes, guided), texts, [], most=guided) if guided else [])
