@@ -41,4 +41,8 @@ def preflight(quick: bool) -> None:
     root, store = str(settings.root), ArtefactStore(data_dir=str(settings.data_dir))
     models = LanguageModels(root=root, ledger=LedgerConnection(root=root, store=store))
     say("\n".join(preflight_lines(records_of(models, quick=quick))))
+    for event in result.get_step_failure_events():
+        error = event.step_failure_data.error
+        cause = error.cause if error and error.cause else error
+        say(f"\n{cause.message.strip() if cause else 'no reason was recorded'}", err=True)
     sys.exit(0 if result.success else 1)
