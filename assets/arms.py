@@ -13,6 +13,7 @@ from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.arms import Arm
 from teams_dagster.dataset.building import build_dataset, dataset_sources
 from teams_dagster.dataset.manifests import ROLES, check_as_begun, read_manifest
+from teams_dagster.dataset.pairs import load_pairs
 from teams_dagster.dataset.query_forecast import response_questions
 from teams_dagster.dataset.responses import answer_generation, refuse_unanswered, response_facts
 from teams_dagster.dataset.stored import responses_inputs
@@ -55,8 +56,13 @@ def materialize_dataset(
     ledger: LedgerConnection,
     arm: Arm,
 ) -> dg.MaterializeResult:
-    """Curate and split every generation of the arm that has answers, whatever the partition of the run."""
-    sources = dataset_sources(store, arm, models.settings().evaluation_sets)
+    """Curate and split every generation of the arm that has answers, whatever the partition of the run.
+
+    With TEAMS_PAIRS the trained arm's has what people wrote beside them, or instead.
+    """
+    settings = models.settings()
+    pairs = load_pairs(settings.pairs, instead=settings.pairs_mode == "instead") if settings.pairs else None
+    sources = dataset_sources(store, arm, settings.evaluation_sets, pairs)
     with materialization(context, store, config=config, inputs=sources.inputs) as made:
         if made.draft is not None:
             with ledger.open() as opened:

@@ -146,6 +146,14 @@ fine_tune_and_evaluate = dg.define_asset_job(
     description="Train the adapters on the current dataset, score them, and write the report.",
 )
 
+train_on_pairs = dg.define_asset_job(
+    "train_on_pairs",
+    selection=dg.AssetSelection.assets("instruction_dataset", "evaluation_scores", "privacy_audit")
+    | dg.AssetSelection.groups("models"),
+    executor_def=dg.in_process_executor,
+    description="People's own pairs (TEAMS_PAIRS, TEAMS_PAIRS_MODE=instead) to scored adapters: no query is sent.",
+)
+
 checks = dg.define_asset_job(
     "checks",
     selection=dg.AssetSelection.all_asset_checks(),
@@ -207,6 +215,7 @@ JOBS = [
     dataset,
     retry_failed,
     fine_tune_and_evaluate,
+    train_on_pairs,
     preflight,
     merge_adapter,
     push_to_hub,

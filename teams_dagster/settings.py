@@ -37,6 +37,8 @@ Provider = Literal["offline", "openai", "transformers", "embedding"]
 
 Preflight = Literal["required", "warn", "off"]
 
+PairsMode = Literal["beside", "instead"]
+
 WRITING_PROVIDERS = ("openai", "transformers")
 """Those whose models write their replies token by token."""
 
@@ -134,8 +136,11 @@ class Settings(BaseModel):
     seeds: Path | None = None
     """Your seed file (JSON, JSONL, CSV or Parquet); by default the seeds that ship."""
     student: str | None = None
-    """Folder, GGUF file or hub id of the model to fine-tune, or `smollm2` (`make models`); by default the embedded tiny
-    one."""
+    """Folder, GGUF file, hub id or `smollm2` (`make models`): what is fine-tuned; by default the embedded tiny one."""
+    pairs: Path | None = None
+    """A file of instructions with answers that people wrote, read as a seed file is, to be trained and scored on."""
+    pairs_mode: PairsMode = "beside"
+    """`beside`: the pairs join the generations in `instruction_dataset`; `instead`: they are all of it."""
     evaluation_sets: tuple[Path, ...] = ()
     """Files, separated by commas, whose texts must not appear in seeds or samples."""
     prices: Path | None = None
@@ -158,6 +163,8 @@ class Settings(BaseModel):
     """Queries that may be sent over this ledger's lifetime; by default no bound."""
     budget_tokens: int | None = Field(default=None, ge=0)
     """Tokens that may be billed over this ledger's lifetime; by default no bound."""
+    budget_policy_share: Decimal = Field(default=Decimal("0.5"), ge=0, le=1)
+    """The part of these that training and comparing the policy may spend, 0 to 1: the rest is kept for a dataset."""
     model: str | None = None
     """The model of every role that names none itself, at `TEAMS_BASE_URL` with `TEAMS_API_KEY`."""
     base_url: str | None = None

@@ -93,6 +93,7 @@ def test_nothing_paid_depends_on_the_comparison():
         ("train_policy", GROUPS["seeds"] | GROUPS["policy"]),
         ("regenerate", GROUPS["dataset"] | {"query_costs", "sample_lineage"}),
         ("fine_tune_and_evaluate", GROUPS["models"] | GROUPS["evaluation"] | {"report"}),
+        ("train_on_pairs", GROUPS["models"] | {"instruction_dataset", "evaluation_scores", "privacy_audit"}),
     ],
 )
 def test_each_natural_piece_has_its_job(job: str, assets: set[str]):

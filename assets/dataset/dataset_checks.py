@@ -6,9 +6,11 @@ import pyarrow.parquet as pq
 from assets.check_results import needs_output, not_applicable, not_run, verdict, warning
 from teams_dagster.dataset.export import FILES
 from teams_dagster.dataset.quality.duplicates import find_repetition
+from teams_dagster.dataset.sample import Example
+from teams_dagster.dataset.separation import shared_with_training
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.dataset.stored import NOTHING_KEPT, examples_in, generations_of, read_examples, read_samples
-from teams_dagster.instructions.near_duplicates import same_text_key
+from teams_dagster.instructions.seed_splits import Split
 from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.dataset import DatasetFacts
@@ -21,22 +23,27 @@ MOST_REPEATED = 0.5
 @dg.asset_check(
     asset="instruction_dataset",
     blocking=True,
-    description="No seed and no text is on two sides of the split.",
+    description="No seed is on two sides of the split, and no validation or held-out example has a near duplicate, or"
+    " its response, in training.",
     metadata={"severity": "error", "remedy": "Materialise `instruction_dataset` again with `force: true`."},
 )
 @needs_output
 def splits_are_apart(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A held-out score means nothing where the student has seen the question."""
     dataset = store.current("instruction_dataset")
-    seeds: dict[str, str] = {}
-    texts: dict[tuple[str, str], str] = {}
-    shared = []
-    for split in SPLITS:
-        for example in read_examples(dataset, split):
-            for key, seen in ((example.seed_id, seeds), (same_text_key(example.instruction), texts)):
-                if seen.setdefault(key, split) != split:  # pyright: ignore[reportArgumentType, reportCallIssue]
-                    shared.append(f"{example.sample_id} in {split} and {seen[key]}")  # pyright: ignore
-    return verdict(not shared, f"{len(shared)} seeds or texts are on two sides", examples=shared[:5])
+    splits: dict[Split, list[Example]] = {split: read_examples(dataset, split) for split in SPLITS}
+    sides: dict[str, str] = {}
+    shared = [
+        f"{example.sample_id} in {split} and {sides[example.seed_id]}"
+        for split, examples in splits.items()
+        for example in examples
+        if sides.setdefault(example.seed_id, split) != split
+    ]
+    shared += [f"{drop.sample_id} is like {drop.duplicate_of} in train" for drop in shared_with_training(splits)]
+    told = f"{len(shared)} seeds, texts or responses are on two sides"
+    if overlap := dataset.read_facts(DatasetFacts).overlap:
+        told += f"; {overlap['responses']:.1%} of held-out responses share 13 words in a row with training"
+    return verdict(not shared, told, examples=shared[:5])
 
 
 @dg.asset_check(
@@ -47,7 +54,10 @@ def splits_are_apart(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckRes
 @needs_output
 def dataset_is_up_to_date(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A generation that was made again changes the dataset only when the dataset is made again too."""
-    inputs = store.current("instruction_dataset").manifest["inputs"]
+    dataset = store.current("instruction_dataset")
+    facts, inputs = dataset.read_facts(DatasetFacts), dataset.manifest["inputs"]
+    if facts.pairs and not facts.generations:
+        return warning(True, "people's pairs take the place of the generations (TEAMS_PAIRS_MODE)")
     stale = [
         partition
         for partition in store.partitions("expert_responses")

@@ -11,6 +11,7 @@ from assets.partitions import GENERATIONS
 from assets.preflight import preflight_of, tried_episodes
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
+from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import (
     ROLES,
     begin_generation,
@@ -20,7 +21,7 @@ from teams_dagster.dataset.manifests import (
     refuse_unfinished,
 )
 from teams_dagster.dataset.playing import generation_facts, generation_inputs, play_generation, trained_playing
-from teams_dagster.dataset.query_forecast import begun_generation_questions
+from teams_dagster.dataset.query_forecast import answers_to_come, begun_generation_questions
 from teams_dagster.dataset.steering import policy_title
 from teams_dagster.environment.episodes import OPEN_EPISODES
 from teams_dagster.environment.recording import content_of
@@ -49,11 +50,18 @@ def generated_instructions(
 ) -> dg.MaterializeResult:
     """Run one episode from each seed of the generation. Made again, it follows its manifest and asks nothing anew."""
     partition, log, settings = context.partition_key, context.log.info, config.settings()
+    where = CallContext(context.run.run_id, "generated_instructions", partition)
     identities = partial(models.identities, *ROLES)
+
+    def check_budget(begun: GenerationManifest) -> None:
+        tried = tried_episodes(models, Role.EXPERT)
+        expected = [*begun_generation_questions(store, begun, None, tried), *answers_to_come(store, begun)]
+        models.check_budget(where, *ROLES, expected=expected)
+
     if not settings.only_failed and kept_manifest(store, partition, settings, identities) is None:
         preflight_of(context, models, *ROLES)  # a generation that has begun keeps its models
     with store.turn("generated_instructions", waiting=log):
-        manifest = begin_generation(store, partition, settings, identities, log=log)
+        manifest = begin_generation(store, partition, settings, identities, log=log, check=check_budget)
     inputs = generation_inputs(manifest)
     output = output_of(context.assets_def, config, inputs, settings={}, partition_key=partition)
     refuse_unfinished(settings, manifest, output.earlier(store))
@@ -64,7 +72,6 @@ def generated_instructions(
         if made.draft is not None:
             check_as_begun(manifest, models.identities(*ROLES))
             made.preflight = preflight_of(context, models, *ROLES)
-            where = CallContext(context.run.run_id, "generated_instructions", partition)
             tried = tried_episodes(models, Role.EXPERT)
             expected = begun_generation_questions(store, manifest, output.earlier(store), tried)
             asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)

@@ -15,6 +15,7 @@ from teams_dagster.evaluation.scores import ModelVersions
 from teams_dagster.evaluation.stored import evaluated_models, evaluated_versions
 from teams_dagster.report.preview_evaluation import scores_preview
 from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.facts.dataset import DatasetFacts
 from teams_dagster.store.facts.evaluation import ScoresFacts
 from teams_dagster.store.tables import write_table
 from teams_dagster.student.stored import adapter_folders, student_loaders, student_path
@@ -66,6 +67,10 @@ def evaluation_scores(
                 )
             rows = [asdict(score) for score in scores]
             write_table(made.folder, "evaluation_scores", (row | {"run_id": context.run.run_id} for row in rows))
-            facts = ScoresFacts(questions=len(evaluation.questions), too_long=len(evaluation.too_long))
+            facts = ScoresFacts(
+                questions=len(evaluation.questions),
+                too_long=len(evaluation.too_long),
+                overlap=dataset.read_facts(DatasetFacts).overlap,
+            )
             made.finish(content_hash("evaluation_scores", rows), facts)
     return made.result(ScoresFacts, scores_preview)

@@ -25,6 +25,7 @@ from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.ordered import AHEAD
 from teams_dagster.report.preview_evaluation import win_rate_preview
 from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.facts.dataset import DatasetFacts
 from teams_dagster.store.facts.evaluation import JudgeModel, WinRateFacts
 
 
@@ -75,6 +76,7 @@ def judged_win_rate(
                 questions=len(judged.answered.examples),
                 too_long=judged.answered.too_long,
                 cut_off=judged.cut_off,
+                overlap=dataset.read_facts(DatasetFacts).overlap,
                 unanswered=judged.unanswered,
                 outcomes=models.outcomes(where),
             )

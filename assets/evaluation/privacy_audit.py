@@ -13,6 +13,7 @@ from teams_dagster.dataset.stored import read_examples, read_steps
 from teams_dagster.evaluation.stored import CANARIES, PRIVACY, evaluated_models, evaluated_versions
 from teams_dagster.report.preview_evaluation import privacy_preview
 from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.facts.dataset import DatasetFacts
 from teams_dagster.store.facts.evaluation import PrivacyFacts
 from teams_dagster.store.facts.models import BaseFacts
 from teams_dagster.student.adapter_config import student_config
@@ -65,6 +66,10 @@ def privacy_audit(
                 canaries = asdict(found)
                 (made.folder / CANARIES).write_text(json.dumps(canaries, indent=1), encoding="utf-8")
             unsure = any(result.too_small_to_tell for result in audit.results)
-            facts = PrivacyFacts(too_long=len(audit.too_long), too_small_to_tell=unsure)
+            facts = PrivacyFacts(
+                too_long=len(audit.too_long),
+                too_small_to_tell=unsure,
+                overlap=dataset.read_facts(DatasetFacts).overlap,
+            )
             made.finish(content_hash("privacy_audit", results, canaries), facts)
     return made.result(PrivacyFacts, privacy_preview)

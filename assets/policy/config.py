@@ -160,7 +160,7 @@ class ComparisonSettings(AssetConfig):
     )
     ablations: list[str] | None = Field(
         default=None,
-        description="Of text_blind and no_history, policies trained alike that do not see one thing, and"
+        description="Of text_zeroed, text_noise and no_history, policies trained alike that do not see one thing, and"
         " trained_without_none, the trained policy kept from resting. By default none; job policy_study has all.",
     )
     questions_per_seed: int = Field(

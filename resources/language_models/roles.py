@@ -1,10 +1,11 @@
 """Which model serves which role, and the engine that asks them on the ledger, within the budgets of project and run."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from teams_dagster.core.protocol import CompletionError, LanguageModel, ModelIde
 from teams_dagster.core.text import NANO
 from teams_dagster.instructions.requests import reply_limit
 from teams_dagster.ledger.batches import Batch, open_batches
-from teams_dagster.ledger.budgets import Budget, BudgetExhausted, Budgets, Limit
+from teams_dagster.ledger.budgets import POLICY_SCOPE, Budget, BudgetExhausted, Budgets, Limit
 from teams_dagster.ledger.costs import outcomes_of_step
 from teams_dagster.ledger.database import LedgerLost
 from teams_dagster.ledger.traits import record_trait, traits_of
@@ -32,7 +33,14 @@ from teams_dagster.llm.context import CallContext, Tallies
 from teams_dagster.llm.endpoint import RateCeiling
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.trial import NothingUsable
-from teams_dagster.pricing.forecast import QueryForecast, estimate
+from teams_dagster.pricing.budget_parts import (
+    POLICY_ASSETS,
+    BudgetTooSmall,
+    Room,
+    policy_limit,
+    refuse_too_small,
+)
+from teams_dagster.pricing.forecast import Estimate, QueryForecast, estimate
 from teams_dagster.pricing.prices import PriceTable, load_prices
 from teams_dagster.settings import WRITING_PROVIDERS, RoleSettings, Settings, load_settings
 
@@ -82,7 +90,16 @@ class BudgetMissing(Exception):
 CONTINUES = "teams/continues"
 """The tag of a run that continues another one, with that run's id."""
 
-STOPS = (BudgetMissing, BudgetExhausted, PriceUnknown, EndpointBroken, NothingUsable, BatchesUnderWay, BatchRefused)
+STOPS = (
+    BudgetMissing,
+    BudgetTooSmall,
+    BudgetExhausted,
+    PriceUnknown,
+    EndpointBroken,
+    NothingUsable,
+    BatchesUnderWay,
+    BatchRefused,
+)
 """What ends a step for a reason that trying again at once does not change."""
 
 
@@ -141,7 +158,7 @@ class LanguageModels(dg.ConfigurableResource):
             models={role: named.model for role, named in served.items()},
             ledger_url=settings.ledger_url,
             context=context,
-            budgets=self.budget.beside(settings.budget, self._first_run()),
+            budgets=self._budgets(settings, context),
             prices=settings.prices,
             max_in_flight=settings.max_in_flight,
             own_prompts=settings.prompts,
@@ -183,11 +200,13 @@ class LanguageModels(dg.ConfigurableResource):
         """
         settings = self.settings()
         models = {role: open_model(settings.role(role), settings) for role in roles}
-        budgets = replace(self.budget.beside(settings.budget, self._first_run()), named=tuple(named))
+        budgets = self._budgets(settings, context, named)
         batched = [role for role in roles if batches and settings.role(role).transport == "batch"]
         try:
             with self.ledger.open() as ledger:
                 self._announce(ledger, settings, models, batched, budgets, expected, log)
+                if context.asset_key in POLICY_ASSETS and settings.budget.bounded:
+                    _refuse_too_small(ledger, context, self._needed(ledger, settings, models, expected), settings)
                 _go_on_from_traits(ledger, models.values())
                 direct = [model for role, model in models.items() if role not in batched]
                 await _collect_batches(ledger, direct, context, load_prices(settings.prices))
@@ -246,6 +265,34 @@ class LanguageModels(dg.ConfigurableResource):
         if unbounded:
             raise BudgetMissing(unbounded, line)
 
+    def check_budget(self, context: CallContext, *roles: Role, expected: Sequence[QueryForecast]) -> None:
+        """Raises dagster.Failure, not to be retried, where the project's budget likely cannot pay the `expected`."""
+        settings = self.settings()
+        if not settings.budget.bounded:
+            return
+        models = {role: open_model(settings.role(role), settings) for role in roles}
+        try:
+            with self.ledger.open() as ledger:
+                _refuse_too_small(ledger, context, self._needed(ledger, settings, models, expected), settings)
+        except (BudgetTooSmall, LedgerLost) as refused:
+            raise dg.Failure(str(refused), allow_retries=False) from refused
+
+    def _needed(
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        models: Mapping[Role, LanguageModel],
+        expected: Sequence[QueryForecast],
+    ) -> Estimate:
+        identities = {role: model.identity for role, model in models.items()}
+        return estimate(ledger, as_configured(expected, settings), identities, load_prices(settings.prices))
+
+    def _budgets(self, settings: Settings, context: CallContext, named: Sequence[Limit] = ()) -> Budgets:
+        """Everything that bounds a step: its part of the project's budget too, where it is one of the policy's."""
+        if context.asset_key in POLICY_ASSETS and settings.budget.bounded:
+            named = [*named, policy_limit(settings.budget, Fraction(settings.budget_policy_share))]
+        return replace(self.budget.beside(settings.budget, self._first_run()), named=tuple(named))
+
     def _first_run(self) -> str | None:
         """The run that this one continues, if it does."""
         run = self.get_resource_context().run
@@ -257,6 +304,17 @@ class LanguageModels(dg.ConfigurableResource):
             self.publish()
         except Exception:
             _log.exception("the read model could not be refreshed; the next step does it")
+
+
+def _refuse_too_small(ledger: Ledger, context: CallContext, needed: Estimate, settings: Settings) -> None:
+    """Raises BudgetTooSmall for a step of the policy or of a generation that the project's budget likely cannot pay."""
+    project, share = settings.budget, Fraction(settings.budget_policy_share)
+    if context.asset_key in POLICY_ASSETS:
+        room = Room(policy_limit(project, share).budget, ledger.spent(POLICY_SCOPE), share)
+        advice = "train less (`iterations` of trained_policy), or make the dataset without training (job dataset)"
+        refuse_too_small(needed, room, advice)
+    else:
+        refuse_too_small(needed, Room(project, ledger.spent()), "begin the generation with fewer `seeds`")
 
 
 def open_model(role: RoleSettings, settings: Settings) -> LanguageModel:

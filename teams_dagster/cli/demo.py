@@ -25,6 +25,7 @@ from teams_dagster.cli.project import (
     say,
     wrong_config,
 )
+from teams_dagster.cli.real_demo import SIZES, choose_real_models
 from teams_dagster.core.files import locked
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.writer import Ledger
@@ -54,18 +55,27 @@ _CLASS_PATH = re.compile(r"\A[\w.]+\.\w+: ")
     help="Dagster run configuration (YAML or JSON), for example other numbers of seeds or iterations.",
 )
 @click.option("--latest", is_flag=True, help="Begin the generation again with the seeds and the policy of now.")
-def demo(partition: str | None, config: Path | None, latest: bool) -> None:
+@click.option(
+    "--real",
+    is_flag=True,
+    help="With the two real models of `make models` for student and reviewer, in the folder `real` of the data folder:"
+    " about forty minutes on two cores.",
+)
+def demo(partition: str | None, config: Path | None, latest: bool, real: bool) -> None:
     """Materialise the whole graph for one generation, and say what was made."""
     settings = open_settings()
+    if real:
+        choose_real_models(settings)
+        settings = open_settings()
     check_ready(settings)
     prepare_home(settings)
     with _one_at_a_time(settings.data_dir):
-        wanted = read_run_config(config, latest)
+        wanted = read_run_config(config or (SIZES if real else None), latest)
         if (line := first_estimate(settings, partition, wanted)) is not None:
             say(line)
         if (shared := settings.shared_line(ASKED)) is not None:
             say(shared)
-        sys.exit(_materialise_everything(settings, partition, wanted))
+        sys.exit(_materialise_everything(settings, partition, wanted, ui=_ui(settings, real)))
 
 
 @contextmanager
@@ -79,7 +89,12 @@ def _one_at_a_time(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def _materialise_everything(settings: Settings, partition: str | None, run_config: dict[str, Any]) -> int:
+def _ui(settings: Settings, real: bool) -> str:
+    """What opens the UI over this data."""
+    return f"TEAMS_DATA_DIR={settings.data_dir} make ui" if real else "make ui"
+
+
+def _materialise_everything(settings: Settings, partition: str | None, run_config: dict[str, Any], *, ui: str) -> int:
     """Run the whole graph, and print what came of it; the exit code."""
     import dagster as dg
 
@@ -94,14 +109,14 @@ def _materialise_everything(settings: Settings, partition: str | None, run_confi
         ended = {step.step_key: step.end_time or began for step in instance.get_run_step_stats(result.run_id)}
     say("\n" + "\n".join(made_lines(_made(result))))
     if not result.success:
-        _say_why(result)
+        _say_why(result, ui)
         return 1
     say("\n" + "\n".join([*_notes(result), *_outcome(settings), *_check_lines(result.get_asset_check_evaluations())]))
     say(
         f"\nthe dataset was ready, with its lineage and its cost, after {ended[LINEAGE] - began:.0f} s"
         f"\ngeneration {partition} made in {time.time() - began:.0f} s. Where to look:"
     )
-    say(f"  make ui{'':<16} the graph, the plots, the checks, this run\n  {settings.data_dir / 'report.html'}")
+    say(f"  {ui:<22} the graph, the plots, the checks, this run\n  {settings.data_dir / 'report.html'}")
     say(f"  {settings.data_dir / 'teams.duckdb'}  every query, transition and sample, in SQL{_behind(settings)}")
     return 0
 
@@ -201,7 +216,7 @@ def _behind(settings: Settings) -> str:
     return "" if report.published or report.reason == UP_TO_DATE else f" (behind: {report.reason})"
 
 
-def _say_why(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult") -> None:
+def _say_why(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult", ui: str) -> None:
     """Name what failed, and how to go on."""
     for event in result.get_step_failure_events():
         error = event.step_failure_data.error
@@ -212,7 +227,7 @@ def _say_why(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult") -> Non
         if not check.passed and check.blocking:
             say(f"\ncheck {check.check_name} stops the run: {check.description}", err=True)
     say(
-        f"\nWhat was paid is kept, and the same command goes on from here. Run {result.run_id} in the UI (make ui)"
+        f"\nWhat was paid is kept, and the same command goes on from here. Run {result.run_id} in the UI ({ui})"
         " has the details.",
         err=True,
     )

@@ -1,4 +1,4 @@
-"""`teams preflight`: every role is tried before money."""
+"""`teams preflight`: every role, and the student, is tried before money."""
 
 import sys
 from contextlib import redirect_stdout
@@ -13,12 +13,14 @@ from teams_dagster.cli.project import close_dead_runs, open_settings, prepare_ho
 def preflight(quick: bool) -> None:
     """Try every configured role before money: reachable, readable, better than chance. The cost is told first.
 
-    Prints a line a role. Exit code 0: all passed. 1: one failed, and the line says why.
+    A configured student is looked at, too: its files, tokenizer, chat template and end token. Prints a line a role.
+    Exit code 0: all passed. 1: one failed, and the line says why.
     """
     settings = open_settings()
+    trainable = _look_at_student(settings.student) if settings.student else True
     if all(settings.role(role).provider == "offline" for role in settings.configured):
         say("every role is served by the embedded rules: nothing to try")
-        return
+        sys.exit(0 if trainable else 1)
     import dagster as dg
 
     from assets.preflight import records_of
@@ -45,4 +47,19 @@ def preflight(quick: bool) -> None:
         error = event.step_failure_data.error
         cause = error.cause if error and error.cause else error
         say(f"\n{cause.message.strip() if cause else 'no reason was recorded'}", err=True)
-    sys.exit(0 if result.success else 1)
+    sys.exit(0 if result.success and trainable else 1)
+
+
+def _look_at_student(student: str) -> bool:
+    """Say whether it can be trained, and why not."""
+    from teams_dagster.student.admission import examine_student
+    from teams_dagster.student.weights import StudentFault
+
+    try:
+        found = examine_student(student)
+    except StudentFault as fault:
+        say(f"student: FAILED: {fault}")
+        return False
+    notes = "".join(f"; {note}" for note in found.notes)
+    say(f"student: passed: {found.vocabulary:,} tokens, answers end with {found.end_token}{notes}")
+    return True

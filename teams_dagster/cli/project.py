@@ -119,7 +119,11 @@ def check_ready(settings: Settings) -> None:
             require_ledger(settings.ledger_url)
     except (SettingsError, LedgerError) as error:
         raise click.ClickException(str(error)) from None
-    for name, files in (("TEAMS_SEEDS", [settings.seeds]), ("TEAMS_EVALUATION_SETS", settings.evaluation_sets)):
+    for name, files in (
+        ("TEAMS_SEEDS", [settings.seeds]),
+        ("TEAMS_PAIRS", [settings.pairs]),
+        ("TEAMS_EVALUATION_SETS", settings.evaluation_sets),
+    ):
         for file in files:
             if file is not None and not file.is_file():
                 raise click.ClickException(f"{name} names {file}, and there is no such file")

@@ -43,6 +43,11 @@ def shorten(text: str, limit: int) -> str:
     return f"{text[:limit].rstrip()} [... {len(text) - limit:,} more characters]"
 
 
+def folded(text: str) -> str:
+    """Equal for texts that differ in case and white space only, or in how an accent is composed."""
+    return " ".join(unicodedata.normalize("NFC", text.casefold()).split())
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """`value` with thousands separators: integers whole, others with `digits` decimals, a dash where there is none."""
     if value is None or not math.isfinite(value):

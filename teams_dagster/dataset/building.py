@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from teams_dagster.core.hashing import content_hash
-from teams_dagster.dataset.arms import Arm
+from teams_dagster.dataset.arms import TRAINED_ARM, Arm
 from teams_dagster.dataset.card import CARD
-from teams_dagster.dataset.curation import Curated, curate, signatures_of
+from teams_dagster.dataset.curation import DroppedSample, curate, signatures_of
 from teams_dagster.dataset.export import FILES, describe_folder, export_dataset
 from teams_dagster.dataset.origin import data_card, generations_of, write_lineage
+from teams_dagster.dataset.pairs import Pairs
 from teams_dagster.dataset.sample import Example
+from teams_dagster.dataset.separation import remaining_overlap, separate
 from teams_dagster.dataset.splits import split_examples
 from teams_dagster.dataset.stored import all_seeds, read_samples
 from teams_dagster.instructions.seed_files import texts_in
@@ -37,25 +39,35 @@ class DatasetSources:
     """Files that models are scored on."""
     evaluation_texts: Sequence[str]
     """Their texts: a sample that has words of these is dropped."""
+    pairs: Pairs | None = None
+    """What people wrote, where it is in this dataset."""
 
     @property
     def inputs(self) -> dict[str, str]:
         """By name, the version of each."""
         return {
+            **({"pairs": self.pairs.version} if self.pairs else {}),
             **{f"{self.arm.responses} {a.manifest['partition_key']}": a.data_version for a in self.answered},
             "evaluation_sets": content_hash(self.evaluation_texts),
             "sides": content_hash(self.sides),
         }
 
 
-def dataset_sources(store: ArtefactStore, arm: Arm, evaluation_sets: Sequence[Path]) -> DatasetSources:
-    """What an arm's dataset would be made from now. Raises ArtefactMissing where no generation has answers."""
-    answered = [store.current(arm.responses, partition) for partition in store.partitions(arm.responses)]
-    if not answered:
+def dataset_sources(
+    store: ArtefactStore, arm: Arm, evaluation_sets: Sequence[Path], pairs: Pairs | None = None
+) -> DatasetSources:
+    """What an arm's dataset would be made from now; `pairs` are the trained arm's alone, and have their sides in both.
+
+    Raises ArtefactMissing where no generation has answers and no pairs take their place.
+    """
+    own = pairs if arm == TRAINED_ARM else None
+    partitions = [] if own and own.instead else store.partitions(arm.responses)
+    answered = [store.current(arm.responses, partition) for partition in partitions]
+    if not answered and not (own and own.instead):
         raise ArtefactMissing(f"no generation has answers in {store.root}: materialise {arm.responses} first")
     evaluation_texts = [text for file in evaluation_sets for text in texts_in(file)]
-    sides = dataset_sides(seed_clusters(all_seeds(store)))
-    return DatasetSources(arm, answered, sides, evaluation_sets, evaluation_texts)
+    sides = dataset_sides(seed_clusters([*all_seeds(store), *(pairs.seeds if pairs else ())]))
+    return DatasetSources(arm, answered, sides, evaluation_sets, evaluation_texts, own)
 
 
 def build_dataset(
@@ -81,17 +93,19 @@ def build_dataset(
         The dataset's version and its facts.
     """
     samples = [sample for artefact in sources.answered for sample in read_samples(artefact)]
+    samples += sources.pairs.samples if sources.pairs else []
     signatures = signatures_of(sources.answered, log)
     curated = curate(samples, evaluation_texts=sources.evaluation_texts, signatures=signatures)
-    splits = split_examples(curated.examples, sources.sides)
+    separated = separate(split_examples(curated.examples, sources.sides), signatures)
+    splits = separated.splits
     version = content_hash("dataset", {split: [_content(e) for e in rows] for split, rows in splits.items()})
     export_dataset(folder / FILES, splits)
     members = _write_members(folder, run_id, version, splits)
-    facts = _facts(curated, splits, sources.answered)
+    facts = _facts((*curated.dropped, *separated.dropped), splits, sources)
     generations = generations_of(store, sources.answered)
     names = [path.name for path in sources.evaluation_sets]
-    card = data_card(sources.arm, version, facts, generations, ledger, names)
-    write_lineage(folder, members, generations, ledger)
+    card = data_card(sources.arm, version, facts, generations, ledger, names, sources.pairs)
+    write_lineage(folder, members, generations, ledger, sources.pairs)
     (folder / CARD).write_text(card.to_json(), encoding="utf-8")
     describe_folder(folder / FILES, card)
     return version, facts
@@ -117,11 +131,18 @@ def _write_members(folder: Path, run_id: str, version: str, splits: Mapping[Spli
     return write_table(folder, "dataset_samples", rows)
 
 
-def _facts(curated: Curated, splits: Mapping[Split, Sequence[Example]], answered: Sequence[Artefact]) -> DatasetFacts:
+def _facts(
+    dropped: Sequence[DroppedSample], splits: Mapping[Split, Sequence[Example]], sources: DatasetSources
+) -> DatasetFacts:
+    pairs = {sample.sample_id for sample in sources.pairs.samples} if sources.pairs else set[str]()
+    written = {split: sum(e.sample_id in pairs for e in examples) for split, examples in splits.items()}
     return DatasetFacts(
-        samples=len(curated.examples) + len(curated.dropped),
+        samples=sum(map(len, splits.values())) + len(dropped),
         examples={split: len(examples) for split, examples in splits.items()},
         seeds={split: len({example.seed_id for example in examples}) for split, examples in splits.items()},
-        dropped=dict(Counter(str(drop.reason) for drop in curated.dropped)),
-        generations=[artefact.manifest["partition_key"] for artefact in answered],
+        dropped=dict(Counter(str(drop.reason) for drop in dropped)),
+        overlap=remaining_overlap(splits),
+        generations=[artefact.manifest["partition_key"] for artefact in sources.answered],
+        pairs=written if pairs else {},
+        pairs_refused=dict(sources.pairs.refused) if sources.pairs else {},
     )

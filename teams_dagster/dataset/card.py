@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from teams_dagster.core.markdown import card_table, code, front_matter, inline
 from teams_dagster.core.text import exact_dollars
@@ -53,6 +53,12 @@ class DataCard:
     """What the dataset was checked against for contamination."""
     biases: tuple[str, ...]
     limits: tuple[str, ...]
+    pairs: Mapping[Split, int] = field(default_factory=dict[Split, int])
+    """Examples on each side that people wrote, answers included."""
+    pair_files: tuple[tuple[str, str], ...] = ()
+    """Name and SHA-256 of each file that such pairs came from."""
+    pairs_refused: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Rows of those files that are not used, by reason."""
 
     @property
     def total(self) -> int:
@@ -60,13 +66,26 @@ class DataCard:
         return sum(self.examples.values())
 
     @property
+    def pairs_used(self) -> int:
+        """How many of them people wrote."""
+        return sum(self.pairs.values())
+
+    @property
     def summary(self) -> str:
         """What the dataset is, in a few sentences."""
-        return (
-            f"{self.total:,} instructions with answers, made by TeaMs-RL (teams-dagster) from {self.seeds_used:,} seeds"
-            f" that people wrote: {self.chooser} how each instruction was rewritten, a language model rewrote"
-            " and answered it. The texts are synthetic."
-        )
+        written = self.pairs_used
+        made = self.total - written
+        said: list[str] = []
+        if made:
+            said.append(
+                f"{made:,} instructions with answers, made by TeaMs-RL (teams-dagster) from {self.seeds_used:,} seeds"
+                f" that people wrote: {self.chooser} how each instruction was rewritten, a language model rewrote"
+                " and answered it. The texts are synthetic."
+            )
+        if written:
+            files = ", ".join(name for name, _ in self.pair_files)
+            said.append(f"{written:,} pairs of an instruction and its answer that people wrote, from {files}.")
+        return " ".join(said)
 
     @property
     def chooser(self) -> str:
@@ -79,7 +98,7 @@ class DataCard:
     def policies(self) -> str:
         """The policies' versions, those that need no training with their names."""
         named = ((version, untrained_name(version)) for version in self.policy_versions)
-        return ", ".join(f"`{version}` ({name})" if name else f"`{version}`" for version, name in named)
+        return ", ".join(f"`{version}` ({name})" if name else f"`{version}`" for version, name in named) or "none"
 
     @property
     def contamination(self) -> str:
@@ -90,7 +109,11 @@ class DataCard:
 
     def of_splits(self, splits: Collection[str]) -> DataCard:
         """The card of an export that holds only these splits."""
-        return replace(self, examples={split: rows for split, rows in self.examples.items() if split in splits})
+        return replace(
+            self,
+            examples={split: rows for split, rows in self.examples.items() if split in splits},
+            pairs={split: rows for split, rows in self.pairs.items() if split in splits},
+        )
 
     def to_json(self) -> str:
         """Readable JSON, the same bytes for the same facts."""
@@ -103,6 +126,7 @@ class DataCard:
         for name in ("languages", "generations", "policy_versions", "evaluation_sets", "biases", "limits"):
             values[name] = tuple(values[name])
         values["seed_files"] = tuple((source, digest) for source, digest in values["seed_files"])
+        values["pair_files"] = tuple((source, digest) for source, digest in values.get("pair_files", ()))
         values["models"] = {role: tuple(models) for role, models in values["models"].items()}
         return cls(**values)
 
@@ -121,11 +145,13 @@ def render_card(card: DataCard, files: Collection[str]) -> str:
         "## Files",
         "\n".join(f"- `{name}`" for name in sorted(files)),
         "## Where it comes from",
-        "Seeds: " + ", ".join(f"{code(source)}, SHA-256 `{digest}`" for source, digest in card.seed_files) + ". "
-        f"Generations: {inline(', '.join(card.generations)) or 'none'}.",
+        f"Seeds: {_files(card.seed_files)}. Generations: {inline(', '.join(card.generations)) or 'none'}.",
+        f"Pairs that people wrote: {_files(card.pair_files)}." if card.pair_files else "",
+        _counts(("people's pairs", "examples"), card.pairs.items()) if card.pairs else "",
         card_table(("role", "model"), ((role, "; ".join(models)) for role, models in sorted(card.models.items()))),
         "## What was left out",
         _counts(("seed rows refused", "rows"), sorted(card.seeds_refused.items())),
+        _counts(("rows of pairs refused", "rows"), sorted(card.pairs_refused.items())) if card.pair_files else "",
         _counts(("samples dropped", "samples"), sorted(card.dropped.items())),
         inline(card.contamination),
         "## What it cost",
@@ -138,6 +164,11 @@ def render_card(card: DataCard, files: Collection[str]) -> str:
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
+def _files(files: Iterable[tuple[str, str]]) -> str:
+    """Names and hashes of files."""
+    return ", ".join(f"{code(source)}, SHA-256 `{digest}`" for source, digest in files) or "none"
+
+
 def _header(card: DataCard, files: Collection[str]) -> dict[str, object]:
     return {
         "pretty_name": card.name,
@@ -145,7 +176,7 @@ def _header(card: DataCard, files: Collection[str]) -> dict[str, object]:
         "language": list(card.languages),
         "task_categories": ["text-generation"],
         "size_categories": [_size_category(card.total)],
-        "tags": ["instruction-tuning", "synthetic", "teams-rl"],
+        "tags": ["instruction-tuning", *(["synthetic"] if card.generations else []), "teams-rl"],
         "configs": list(_configs(card, files)),
     }
 

@@ -15,7 +15,7 @@ version is 1.0.0 with the content hash as the build.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,11 +134,11 @@ def _about(card: DataCard) -> Mapping[str, Any]:
         "description": card.summary,
         "url": f"urn:teams-dagster:dataset:{card.dataset_version}",
         "version": f"1.0.0+{card.dataset_version}",
-        "datePublished": max(card.generations),
+        **({"datePublished": max(card.generations)} if card.generations else {}),
         "license": {"@type": "sc:CreativeWork", "name": card.licence, "description": card.licence_note},
         "creator": {"@type": "sc:Organization", "name": "a user of teams-dagster"},
         "citeAs": CITATION,
-        "keywords": ["instruction-tuning", "synthetic", "teams-rl"],
+        "keywords": ["instruction-tuning", *(["synthetic"] if card.generations else []), "teams-rl"],
         "isLiveDataset": False,
         **languages,
     }
@@ -148,8 +148,7 @@ def _responsible(card: DataCard) -> Mapping[str, Any]:
     dropped = ", ".join(f"{reason} {count:,}" for reason, count in sorted(card.dropped.items()))
     return {
         "rai:dataCollection": card.summary,
-        "rai:dataCollectionRawData": f"{card.seeds_used:,} seed instructions that people wrote, from "
-        + ", ".join(f"{source} (SHA-256 {digest})" for source, digest in card.seed_files),
+        "rai:dataCollectionRawData": "; ".join(_raw_data(card)),
         "rai:dataPreprocessingProtocol": [
             "Exact and near duplicates are left out, and what a rule refuses; the split follows the seed.",
             card.contamination,
@@ -161,7 +160,17 @@ def _responsible(card: DataCard) -> Mapping[str, Any]:
     }
 
 
+def _raw_data(card: DataCard) -> Iterator[str]:
+    counted = ((card.seeds_used, "seed instructions", card.seed_files), (card.pairs_used, "pairs", card.pair_files))
+    for count, what, files in counted:
+        if files:
+            listed = ", ".join(f"{source} (SHA-256 {digest})" for source, digest in files)
+            yield f"{count:,} {what} that people wrote, from {listed}"
+
+
 def _provenance(card: DataCard) -> Mapping[str, Any]:
+    if not card.generations:
+        return {"prov:wasDerivedFrom": _seed_files(card)}
     policies = [_agent(f"policy {version}") for version in card.policy_versions]
     models = [_agent(f"{role}: {model}") for role, models in sorted(card.models.items()) for model in models]
     return {
@@ -182,7 +191,8 @@ def _agent(label: str) -> Mapping[str, str]:
 
 
 def _seed_files(card: DataCard) -> list[Mapping[str, str]]:
-    return [{"@type": "prov:Entity", "prov:label": source, "sha256": digest} for source, digest in card.seed_files]
+    files = (*card.seed_files, *card.pair_files)
+    return [{"@type": "prov:Entity", "prov:label": source, "sha256": digest} for source, digest in files]
 
 
 def _file(file: ExportedFile, card: DataCard) -> Mapping[str, Any]:

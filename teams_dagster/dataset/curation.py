@@ -68,6 +68,10 @@ class DropReason(StrEnum):
     CONTAMINATED = "contaminated"
     EXACT_DUPLICATE = "exact_duplicate"
     NEAR_DUPLICATE = "near_duplicate"
+    NEAR_TRAINING = "near_training"
+    """Of validation or held-out: a chain of near duplicates joins its instruction to one in training."""
+    RESPONSE_IN_TRAINING = "response_in_training"
+    """Of validation or held-out: its response is one of training's."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class DroppedSample:
     reason: str
     """A `DropReason`, or for a refused sample the reason it was refused for."""
     duplicate_of: str | None = None
-    """The sample kept in its place, for duplicates."""
+    """The sample kept in its place, for duplicates; the one in training, for what reaches it."""
 
 
 @dataclass(frozen=True)

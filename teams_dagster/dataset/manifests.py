@@ -62,8 +62,11 @@ def begin_generation(
     identities: Identities,
     *,
     log: Callable[[str], None],
+    check: Callable[[GenerationManifest], None] = lambda _: None,
 ) -> GenerationManifest:
     """The generation's manifest: as it was written, or written now, before the first question.
+
+    `check` is shown one that is to be written: a generation that it refuses is not begun.
 
     Raises NothingToRetry where only failed questions are wanted, and the generation was not begun or begins again.
     """
@@ -75,6 +78,7 @@ def begin_generation(
         seeds = store.current("seed_instructions")
         policy = trained_policy_named(store, settings.policy or TRAINED)
         manifest = new_manifest(store, partition, settings, identities, seeds, policy)
+        check(manifest)
         write_atomically(_path(store, partition), manifest.to_json())
     return manifest
 

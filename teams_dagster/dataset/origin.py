@@ -14,6 +14,7 @@ from teams_dagster.dataset.arms import Arm
 from teams_dagster.dataset.card import DataCard
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import generated_for, read_manifest
+from teams_dagster.dataset.pairs import Pairs, pair_id
 from teams_dagster.dataset.provenance import LINEAGE, Generation, write_provenance
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.ledger.costs import cost_of_requests, costs_of
@@ -26,6 +27,9 @@ BIASES = ("The texts are synthetic: they hold the errors and the views of the mo
 
 
 LIMITS = ("A reviewer model judged each rewrite; no person read the samples.",)
+
+
+PAIRS_LIMITS = ("What people wrote is taken as it is: neither its answers nor its licence were looked at.",)
 
 
 OFFLINE_LIMITS = (
@@ -54,8 +58,14 @@ def generations_of(store: ArtefactStore, answered: Sequence[Artefact]) -> list[A
     return found
 
 
-def write_lineage(folder: Path, members: Path, generations: Sequence[AnsweredGeneration], ledger: Ledger) -> None:
-    """Write the origin of each sample in `members` into `folder`."""
+def write_lineage(
+    folder: Path,
+    members: Path,
+    generations: Sequence[AnsweredGeneration],
+    ledger: Ledger,
+    pairs: Pairs | None = None,
+) -> None:
+    """Write the origin of each sample in `members` into `folder`: of generated ones, and of people's pairs."""
     sources = [
         Generation(
             seeds=generation.seeds.path("seeds.parquet"),
@@ -67,7 +77,8 @@ def write_lineage(folder: Path, members: Path, generations: Sequence[AnsweredGen
         )
         for generation in generations
     ]
-    write_provenance(folder / LINEAGE, members, sources, partial(costs_of, ledger))
+    written = {pair_id(seed): (seed, pairs.sha256) for seed in pairs.seeds} if pairs else {}
+    write_provenance(folder / LINEAGE, members, sources, partial(costs_of, ledger), written)
 
 
 def data_card(
@@ -77,6 +88,7 @@ def data_card(
     generations: Sequence[AnsweredGeneration],
     ledger: Ledger,
     evaluation_sets: Sequence[str],
+    pairs: Pairs | None = None,
 ) -> DataCard:
     """The facts of the card of an arm's dataset."""
     manifests = [generation.manifest for generation in generations]
@@ -103,8 +115,14 @@ def data_card(
         queries=sum(_queries(generation) for generation in generations),
         cost_nano_usd=cost_of_requests(ledger, _requests(generations)),
         evaluation_sets=tuple(evaluation_sets),
-        biases=BIASES,
-        limits=arm.limits + LIMITS + (OFFLINE_LIMITS if any(i.provider == "offline" for _, i in identities) else ()),
+        biases=BIASES if generations else (),
+        limits=arm.limits
+        + (LIMITS if generations else ())
+        + (OFFLINE_LIMITS if any(i.provider == "offline" for _, i in identities) else ())
+        + (PAIRS_LIMITS if pairs else ()),
+        pairs={split: facts.pairs[split] for split in SPLITS} if facts.pairs else {},
+        pair_files=((pairs.source, pairs.sha256),) if pairs else (),
+        pairs_refused=facts.pairs_refused,
     )
 
 

@@ -20,6 +20,8 @@ from teams_dagster.core.files import replacing
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from teams_dagster.instructions.seeds import Seed
+
 LINEAGE = "lineage.parquet"
 
 ROWS_AT_ONCE = 20_000
@@ -68,7 +70,11 @@ COLUMNS = (
     Column("sample_id", _TEXT, "The sample: a row of the dataset."),
     Column("split", _TEXT, "Its side of the split."),
     Column(
-        "transition_id", _TEXT, "The rewriting that made its instruction, the last of its chain.", "prov:wasGeneratedBy"
+        "transition_id",
+        _TEXT,
+        "The rewriting that made its instruction, the last of its chain; NULL for a pair that people wrote.",
+        "prov:wasGeneratedBy",
+        nullable=True,
     ),
     Column(
         "seed_id", _TEXT, "The seed at the root of its chain, an instruction that people wrote.", "prov:wasDerivedFrom"
@@ -77,16 +83,16 @@ COLUMNS = (
     Column("seed_row", _INT, "The seed's row in that file, counted from 1."),
     Column("seed_sha256", _TEXT, "SHA-256 of that file."),
     Column("operations", _TEXTS, "The operations of its chain, the first edited the seed."),
-    Column("policy_version", _TEXT, "The policy that chose the operations.", "prov:wasAttributedTo"),
-    Column("expert", _TEXT, "The model that rewrote and answered.", "prov:wasAttributedTo"),
-    Column("reviewer", _TEXT, "The model that judged each rewriting.", "prov:wasInfluencedBy"),
+    Column("policy_version", _TEXT, "The policy that chose the operations.", "prov:wasAttributedTo", nullable=True),
+    Column("expert", _TEXT, "The model that rewrote and answered.", "prov:wasAttributedTo", nullable=True),
+    Column("reviewer", _TEXT, "The model that judged each rewriting.", "prov:wasInfluencedBy", nullable=True),
     Column("prompt_versions", _TEXTS, "The rewriting prompt of each operation.", "prov:wasInfluencedBy"),
     Column("review_prompt_versions", _TEXTS, "The reviewing prompt of each operation.", "prov:wasInfluencedBy"),
-    Column("respond_prompt_version", _TEXT, "The prompt of the answer.", "prov:wasInfluencedBy"),
+    Column("respond_prompt_version", _TEXT, "The prompt of the answer.", "prov:wasInfluencedBy", nullable=True),
     Column("rewrite_request_ids", _TEXTS, "The call that rewrote, of each operation.", "prov:wasGeneratedBy"),
     Column("review_request_ids", _TEXTS, "The call that judged, of each operation.", "prov:wasInfluencedBy"),
     Column("respond_request_id", _TEXT, "The call that answered.", "prov:wasGeneratedBy", nullable=True),
-    Column("partition_key", _TEXT, "The generation, by the week it began.", "prov:wasGeneratedBy"),
+    Column("partition_key", _TEXT, "The generation, by the week it began.", "prov:wasGeneratedBy", nullable=True),
     Column("run_id", _TEXT, "The Dagster run that wrote the answer down.", "prov:wasGeneratedBy", nullable=True),
     Column("dataset_version", _TEXT, "The dataset that the sample is in.", "sc:isPartOf"),
     Column(
@@ -206,10 +212,17 @@ order by seed_id, episode_id, step, sample_id
 """
 
 
-def write_provenance(path: Path, members: Path, generations: Iterable[Generation], costs_of: CostsOf) -> None:
+def write_provenance(
+    path: Path,
+    members: Path,
+    generations: Iterable[Generation],
+    costs_of: CostsOf,
+    pairs: Mapping[str, tuple[Seed, str]] | None = None,
+) -> None:
     """Write the origin of each sample in `members` (a file of table `dataset_samples`) to `path`, whole or not at all.
 
-    Rows are in the order of `generations`, then of seed, episode and step. Raises ProvenanceError when a sample's
+    Rows are in the order of `generations`, then of seed, episode and step; then those of `pairs` that people wrote, by
+    sample id, each with the hash of its file. Raises ProvenanceError when a sample's
     seed, transition or generation is in none of the files.
     """
     import duckdb
@@ -226,8 +239,28 @@ def write_provenance(path: Path, members: Path, generations: Iterable[Generation
             for batch in _rows(connection, generation, costs_of):
                 writer.write_batch(batch)
                 missing -= batch.num_rows
+        for batch in _pair_rows(members, pairs or {}):
+            writer.write_batch(batch)
+            missing -= batch.num_rows
         if missing:
             raise ProvenanceError(f"{missing} samples of {members} have no answer or seed in the generations given")
+
+
+def _pair_rows(members: Path, pairs: Mapping[str, tuple[Seed, str]]) -> Iterator[pa.RecordBatch]:
+    """The rows of the members that people wrote: what names a generation, a policy or a query is NULL."""
+    known = pq.read_table(members, columns=["sample_id", "split", "dataset_version"]) if pairs else None
+    rows = [
+        dict.fromkeys(SCHEMA.names)
+        | {name: [] for name in SCHEMA.names if SCHEMA.field(name).type == _TEXTS}
+        | member
+        | {"seed_id": seed.seed_id, "seed_source": seed.source, "seed_row": seed.row, "seed_sha256": sha256}
+        | {"cost_nano_usd": 0}
+        for member in (known.to_pylist() if known else ())
+        if (origin := pairs.get(member["sample_id"]))
+        for seed, sha256 in [origin]
+    ]
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        yield pa.RecordBatch.from_pylist(rows[start : start + ROWS_AT_ONCE], SCHEMA)
 
 
 def _rows(connection: DuckDBPyConnection, generation: Generation, costs_of: CostsOf) -> Iterator[pa.RecordBatch]:

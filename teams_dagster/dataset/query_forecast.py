@@ -17,6 +17,7 @@ from teams_dagster.policy.query_forecast import (
     UNTRAINED,
     EpisodeStats,
     answering,
+    answering_later,
     episodes_of,
     last_stats,
     rewriting,
@@ -53,6 +54,13 @@ def begun_generation_questions(
     """What a generation that was begun will ask; where it was made `earlier`, what failed then."""
     seeds, policy = generation_seeds(store, manifest), generation_policy(store, manifest)
     return generation_questions(store, len(seeds), list(seeds.values()), policy, earlier, tried, STEADY)
+
+
+def answers_to_come(store: ArtefactStore, manifest: GenerationManifest) -> list[QueryForecast]:
+    """What answering a generation will likely ask when it was played."""
+    seeds, policy = generation_seeds(store, manifest), generation_policy(store, manifest)
+    stated = last_stats(policy) if policy else STEADY
+    return answering_later(len(seeds), list(seeds.values()), stats_of_generations(store), stated)
 
 
 def stats_of_generations(store: ArtefactStore, key: str = TRAINED_ARM.instructions) -> list[EpisodeStats]:

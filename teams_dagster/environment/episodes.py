@@ -39,7 +39,7 @@ class EpisodePlan:
     @property
     def first(self) -> State:
         """The state that the episode starts from."""
-        return self.begin or start(self.key.seed_id, self.seed)
+        return self.begin or start(self.key.seed_id, self.seed, self.key.stream)
 
 
 async def run_episode(environment: Environment, actor: Actor | Decider, plan: EpisodePlan) -> Episode:

@@ -6,7 +6,7 @@ replayed episode has the same ids.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -64,6 +64,8 @@ class State:
     """Every operation tried so far, in order."""
     produced_by: str | None = None
     """Id of the transition that produced the current text; None for the seed."""
+    stream: str = field(default="", compare=False, repr=False)
+    """Names the episode's random stream, for what is drawn anew at each state; no part of what the state is."""
 
     @property
     def instruction(self) -> Instruction:
@@ -109,10 +111,18 @@ class EpisodeKey:
         """Canonical order of episodes: by seed, then by episode."""
         return (self.seed_id, self.episode)
 
+    @property
+    def stream(self) -> str:
+        """A name of the episode's random stream."""
+        return f"{self.root_seed} {self.purpose.value} {self._period} {self.seed_id} {self.episode}"
+
     def draw(self, step: int, what: str) -> float:
         """A uniform draw from [0, 1) that belongs to this episode's `step` and to `what`."""
-        period = self.partition_key if self.partition_key is not None else self.iteration
-        return uniform(self.root_seed, self.purpose.value, str(period), self.seed_id, self.episode, step, what)
+        return uniform(self.root_seed, self.purpose.value, self._period, self.seed_id, self.episode, step, what)
+
+    @property
+    def _period(self) -> str:
+        return str(self.partition_key if self.partition_key is not None else self.iteration)
 
 
 @dataclass(frozen=True)

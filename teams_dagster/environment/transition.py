@@ -145,9 +145,9 @@ def _next(preset: RewardPreset, state: State, transition: Transition) -> State:
     moves = transition.accepted or (preset is RewardPreset.PAPER and transition.verdict is not None)
     if not moves or transition.after is None:
         return replace(state, past=past)
-    return State(state.seed_id, (*state.chain, transition.after), past, transition.transition_id)
+    return State(state.seed_id, (*state.chain, transition.after), past, transition.transition_id, state.stream)
 
 
-def start(seed_id: str, seed: Instruction) -> State:
-    """The first state of an episode."""
-    return State(seed_id, (seed,))
+def start(seed_id: str, seed: Instruction, stream: str = "") -> State:
+    """The first state of an episode; `stream` is the name of its random stream."""
+    return State(seed_id, (seed,), stream=stream)

@@ -152,8 +152,13 @@ class CanaryAudit:
 
     results: tuple[MembershipScore, ...]
     exposure: float
-    """Mean over the canaries shown, in bits; 1.44 where nothing was learnt, `most_exposure` where all of it was."""
+    """Mean over the canaries shown, in bits: `guessed_exposure` where nothing was learnt, at most `most_exposure`."""
     base_exposure: float
     most_exposure: float
     shown: int
     times_shown: int
+
+    @property
+    def guessed_exposure(self) -> float:
+        """Bits by guessing: every rank among those never shown is equally likely; 1.36 with 50, 1.44 with very many."""
+        return float(np.log2(self.shown + 1) - np.log2(np.arange(1, self.shown + 2)).mean())

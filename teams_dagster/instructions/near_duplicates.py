@@ -8,12 +8,12 @@ The hashes are fixed, so the same texts in the same order give the same pairs on
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.text import folded
 from teams_dagster.core.words import word_count
 from teams_dagster.instructions.ngrams import words
 from teams_dagster.instructions.signatures import (
@@ -40,11 +40,7 @@ Jaccard similarity with it is above any useful threshold, is never taken for a d
 
 def same_text_key(instruction: Instruction) -> tuple[str, str]:
     """Equal for instructions that differ in case and white space only, or in how an accent is composed."""
-    return _folded(instruction.text), _folded(instruction.input)
-
-
-def _folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text.casefold()).split())
+    return folded(instruction.text), folded(instruction.input)
 
 
 def clustered(a: Instruction, b: Instruction) -> bool:
@@ -106,9 +102,9 @@ class NearIndex:
         self._members.append((key, instruction))
 
 
-def cluster_index() -> NearIndex:
-    """An index that finds `clustered` instructions."""
-    return NearIndex(clustered, bands=32, rows=4)
+def cluster_index(stored: StoredSignatures | None = None) -> NearIndex:
+    """An index that finds `clustered` instructions; signatures that are `stored` are not computed again."""
+    return NearIndex(clustered, bands=32, rows=4, sign=signature if stored is None else stored.of)
 
 
 def duplicate_index(stored: StoredSignatures | None = None) -> NearIndex:

@@ -19,6 +19,9 @@ from teams_dagster.ledger.schema import attempts, results, spending
 PROJECT = "project"
 """The scope of everything that is ever asked over this ledger."""
 
+POLICY_SCOPE = "policy"
+"""The scope of what training and comparing the policy ask: a part of the project's budget bounds it."""
+
 Unit = Literal["queries", "tokens", "nano_usd"]
 
 
@@ -149,6 +152,8 @@ class BudgetExhausted(Exception):
         project = exhausted.scope == PROJECT
         variable = {"queries": "TEAMS_BUDGET_QUERIES", "tokens": "TEAMS_BUDGET_TOKENS", "nano_usd": "TEAMS_BUDGET_USD"}
         raising = variable[exhausted.unit] if project else "the budget in the run's configuration"
+        if exhausted.scope == POLICY_SCOPE:
+            raising = f"{variable[exhausted.unit]} or TEAMS_BUDGET_POLICY_SHARE (the part of it that is not kept)"
         super().__init__(
             f"the budget of the {exhausted.scope} is used up: {show(exhausted.spent)} of {show(exhausted.limit)}{unit}"
             f" may have been billed, and the next question may cost {show(exhausted.needed)}."

@@ -57,6 +57,8 @@ UNIFORM_WITH_NONE = "uniform_with_none"
 ROUND_ROBIN = "round_robin"
 FORCED_SCHEDULE = "forced_schedule"
 GUIDE = "guide"
+LAZY_ONE_EDIT = "lazy_one_edit"
+LAZY_TWO_EDITS = "lazy_two_edits"
 LOOK_AHEAD = "look_ahead"
 CEILING = "look_ahead_free"
 
@@ -113,6 +115,17 @@ class Fixed:
         return _certain(self.operation)
 
 
+@dataclass(frozen=True)
+class Lazy:
+    """The same few operations at the start, then none: asks little, so what it asks pays well."""
+
+    operations: tuple[Operation, ...]
+
+    def probabilities(self, state: State) -> np.ndarray:
+        """1 for the operation whose turn it is, or for none."""
+        return _certain(self.operations[state.step] if state.step < len(self.operations) else Operation.NONE)
+
+
 def _certain(operation: Operation) -> np.ndarray:
     return np.array([candidate is operation for candidate in _ORDER], dtype=np.float64)
 
@@ -125,6 +138,8 @@ def baselines() -> dict[str, Actor | Decider]:
         UNIFORM_WITH_NONE: Uniform(_ORDER),
         ROUND_ROBIN: RoundRobin(),
         **fixed,
+        LAZY_ONE_EDIT: Lazy((Operation.ADD_CONSTRAINTS,)),
+        LAZY_TWO_EDITS: Lazy((Operation.BREADTH, Operation.ADD_CONSTRAINTS)),
         FORCED_SCHEDULE: ForcedSchedule(),
         GUIDE: Guide(TEXT_OPERATIONS),
         LOOK_AHEAD: LookAhead(free=False),
@@ -134,7 +149,7 @@ def baselines() -> dict[str, Actor | Decider]:
 
 def is_deterministic(baseline: Actor | Decider) -> bool:
     """Whether all episodes of `baseline` from one seed are alike (the answers being the same)."""
-    return isinstance(baseline, RoundRobin | Fixed)
+    return isinstance(baseline, RoundRobin | Fixed | Lazy)
 
 
 def baseline_version(name: str) -> str:

@@ -2,8 +2,10 @@
 
 Texts are read by hashed words or by a sentence-embedding model. Ablations show what of the vector matters:
 
-- `text_blind`: the text's features are shuffled: every text shows those of another one, drawn by its hash from the
-  training seeds. The policy is trained alike, on as many numbers of the same kind, that say nothing about the text.
+- `text_zeroed`: all features of the text are zero.
+- `text_noise`: every state shows the features of a training seed's text, drawn anew: as many numbers of the same kind,
+  that say nothing about the text. Drawn once for each text instead, they could be learnt by heart on the training
+  seeds, and would mislead on others: a handicap, not a blindfold.
 - `no_history`: what was tried in the episode is hidden; the text and the step are not.
 
 Acting takes NumPy alone, so that generation needs no torch, and one state at a time: a matrix product over a batch
@@ -23,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.rng import uniform
 from teams_dagster.environment.state import State
 from teams_dagster.policy.features import (
     CUE_SIZE,
@@ -87,7 +90,7 @@ def sentence_embedding(model: str) -> SentenceEmbedding:
     return SentenceEmbedding(model)
 
 
-Ablation = Literal["full", "text_blind", "no_history"]
+Ablation = Literal["full", "text_zeroed", "text_noise", "no_history"]
 
 
 class FeatureConfig(BaseModel):
@@ -129,12 +132,12 @@ class Encoder:
     """States to vectors: meaning, cues, growth, history, progress, in this order."""
 
     def __init__(self, config: FeatureConfig, meaning: Meaning, donors: Sequence[Instruction] = ()) -> None:
-        """`donors` are the training seeds, which `text_blind` needs. Raises ValueError when it has none."""
-        if config.ablation == "text_blind" and not donors:
-            raise ValueError("text_blind shows every text the features of another one: give it the training seeds")
+        """`donors` are the training seeds, which `text_noise` needs. Raises ValueError when it has none."""
+        if config.ablation == "text_noise" and not donors:
+            raise ValueError("text_noise shows every state the features of another text: give it the training seeds")
         self._meaning = meaning
         self._ablation = config.ablation
-        self._donors = sorted(donors, key=lambda donor: donor.instruction_id) if self._ablation == "text_blind" else []
+        self._donors = sorted(donors, key=lambda donor: donor.instruction_id) if self._ablation == "text_noise" else []
         self.size = meaning.size + CUE_SIZE + GROWTH_SIZE + HISTORY_SIZE + PROGRESS_SIZE
         self.version = content_hash(
             "encoder",
@@ -146,11 +149,18 @@ class Encoder:
 
     def __call__(self, state: State) -> np.ndarray:
         """The feature vector of `state`: shape (size,), float64."""
-        shown, grown = state.instruction, growth(state)
-        if self._donors:
-            shown, grown = self._donors[int(shown.instruction_id, 16) % len(self._donors)], np.zeros(GROWTH_SIZE)
         past = np.zeros(HISTORY_SIZE) if self._ablation == "no_history" else history(state)
-        return np.concatenate([self._meaning(shown), cues(shown), grown, past, progress(state)])
+        return np.concatenate([*self._text(state), past, progress(state)])
+
+    def _text(self, state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Meaning, cues and growth, or what stands in their place."""
+        if self._ablation == "text_zeroed":
+            return np.zeros(self._meaning.size), np.zeros(CUE_SIZE), np.zeros(GROWTH_SIZE)
+        if self._donors:
+            drawn = uniform("text_noise", state.stream, state.step, len(state.chain))
+            shown = self._donors[int(drawn * len(self._donors))]
+            return self._meaning(shown), cues(shown), np.zeros(GROWTH_SIZE)
+        return self._meaning(state.instruction), cues(state.instruction), growth(state)
 
 
 def encoder(config: FeatureConfig, donors: Sequence[Instruction] = ()) -> Encoder:

@@ -7,17 +7,15 @@ from collections.abc import Iterator
 
 from teams_dagster.core.text import interval, signed, words
 from teams_dagster.evaluation.scores import CHOICE, HELD_OUT
-from teams_dagster.policy.baselines import ROUND_ROBIN
-from teams_dagster.policy.comparison.contenders import TEXT_BLIND, TRAINED
+from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM
+from teams_dagster.policy.comparison.contenders import TRAINED, UNREADING
+from teams_dagster.policy.comparison.scores import ALLOWANCE_USED, HEADLINE, left_unused
 from teams_dagster.report.content import PolicyResults, Report, RoleModel
 from teams_dagster.report.policies import FIXED
 from teams_dagster.report.policy_scores import PAY_OFF, few_trainings, minus
 
 FEW_SEEDS = 30
 """Below this many seeds a standard error is itself a guess."""
-
-
-_HEADLINE = "accepted_per_query"
 
 
 def limits(report: Report) -> tuple[str, ...]:
@@ -58,14 +56,16 @@ def _of_policy(report: Report) -> Iterator[str]:
             "The reward is flat: nearly every edit earns the same, so no policy can show a gain. Look at the reviewer"
             " before training again."
         )
-    gain = policy.score("trained", "accepted_per_query_minus_uniform")
+    gain = policy.score(TRAINED, minus(HEADLINE, UNIFORM))
     if gain and gain.ci_low <= 0 <= gain.ci_high:
         yield (
-            f"Too small to tell: the trained policy's gain over uniform in accepted per query is {gain.mean:.3f}, with"
+            f"Too small to tell: the trained policy's gain over uniform in {words(HEADLINE)} is {gain.mean:.3f}, with"
             f" a 95% interval from {interval(gain.ci_low, gain.ci_high)} that contains zero."
         )
     if gain and gain.ci_high < 0:
-        yield "The trained policy is worse than uniform in accepted per query: do not generate with it."
+        yield f"The trained policy is worse than uniform in {words(HEADLINE)}: do not generate with it."
+    if unused := left_unused(policy.score(TRAINED, ALLOWANCE_USED)):
+        yield f"The trained policy leaves its allowance unused: {unused}."
     yield from _of_rivals(policy)
     yield from _of_pay_off(policy)
     if few := few_trainings(policy.scores):
@@ -81,20 +81,22 @@ def _of_policy(report: Report) -> Iterator[str]:
 
 def _of_rivals(policy: PolicyResults) -> Iterator[str]:
     """Policies that know less than the trained one, where it is not above them."""
-    fixed = [score for name in FIXED if (score := policy.score(name, _HEADLINE))]
+    fixed = [score for name in FIXED if (score := policy.score(name, HEADLINE))]
     rivals = {
-        TEXT_BLIND: "was trained alike without reading: nothing shows that what was learnt comes from the text",
+        **dict.fromkeys(
+            UNREADING, "was trained alike without reading: nothing shows that what was learnt comes from the text"
+        ),
         ROUND_ROBIN: "takes the operations in turn, which needs no training",
     }
     if fixed:
         best = max(fixed, key=lambda score: score.mean).policy
         rivals[best] = "always chooses this one operation, which needs no training"
     for name, meaning in rivals.items():
-        gain = policy.score(TRAINED, minus(_HEADLINE, name))
+        gain = policy.score(TRAINED, minus(HEADLINE, name))
         if gain and gain.ci_low <= 0:
             verb = "is below" if gain.ci_high < 0 else "cannot be told from"
             yield (
-                f"The trained policy {verb} {words(name)} in accepted per query (difference {signed(gain.mean)}, 95%:"
+                f"The trained policy {verb} {words(name)} in {words(HEADLINE)} (difference {signed(gain.mean)}, 95%:"
                 f" {signed(gain.ci_low)} to {signed(gain.ci_high)}). The latter {meaning}."
             )
 

@@ -188,6 +188,8 @@ class DatasetResults:
 
     examples: Mapping[str, int] = field(default_factory=dict)
     """Samples kept, by split."""
+    overlap: str = ""
+    """What held-out examples still share with training; empty where it was not measured."""
     funnel: tuple[Stage, ...] = ()
     operations: tuple[OperationAtStep, ...] = ()
     lengths: tuple[LengthAtStep, ...] = ()

@@ -15,7 +15,7 @@ from teams_dagster.report import content
 from teams_dagster.report.costs import read_costs
 from teams_dagster.report.funnel import yield_funnel
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
-from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts, ResponseFacts
+from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts, ResponseFacts, overlap_line
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,12 +51,15 @@ class MadeGeneration:
 def dataset_results(store: ArtefactStore, generations: list[MadeGeneration]) -> content.DatasetResults:
     """The dataset, how it came about, and a few of its samples."""
     dataset = store.current("instruction_dataset")
+    facts = dataset.read_facts(DatasetFacts)
+    overlap = overlap_line(facts.overlap) if facts.overlap else ""
     if not generations:
-        return content.DatasetResults(examples=dataset.read_facts(DatasetFacts).examples)
+        return content.DatasetResults(examples=facts.examples, overlap=overlap)
     with _views(dataset, generations) as tables:
         return content.DatasetResults(
-            examples=dataset.read_facts(DatasetFacts).examples,
-            funnel=yield_funnel(store, [g.responses for g in generations], dataset.read_facts(DatasetFacts).dropped),
+            examples=facts.examples,
+            overlap=overlap,
+            funnel=yield_funnel(store, [g.responses for g in generations], facts.dropped),
             operations=tuple(_operations(tables)),
             lengths=tuple(_lengths(tables)),
             diversity_by_step=_diversity(_texts_by_step(tables)),

@@ -13,6 +13,7 @@ from teams_dagster.core.text import NOT_A_NUMBER, interval, money, number, perce
 from teams_dagster.evaluation.paper import COLUMNS, EVOL_INSTRUCT_QUERIES, PAPER_PAIRS, PAPER_QUERIES, paper_rows
 from teams_dagster.evaluation.scores import Score
 from teams_dagster.policy.comparison.distinctness import METRICS
+from teams_dagster.policy.comparison.scores import HEADLINE
 from teams_dagster.report.caveats import cautions, limits
 from teams_dagster.report.content import DatasetResults, OperationAtStep, Report
 from teams_dagster.report.page_pictures import drawn
@@ -90,10 +91,10 @@ def _headline(report: Report) -> list[tuple[str, str, str]]:
         (money(account.total.cost_nano_usd, account.total.unpriced), "cost", "by the price table; never guessed"),
     ]
     for name in ("trained", "uniform"):
-        score = policy.score(name, "accepted_per_query")
+        score = policy.score(name, HEADLINE)
         if score:
             figures.append(
-                (f"{score.mean:.3f}", f"accepted per query, {name}", f"95%: {interval(score.ci_low, score.ci_high)}")
+                (f"{score.mean:.3f}", f"{words(HEADLINE)}, {name}", f"95%: {interval(score.ci_low, score.ci_high)}")
             )
     return figures
 

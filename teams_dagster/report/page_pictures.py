@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from teams_dagster.core.markdown import data_uri
+from teams_dagster.policy.comparison.scores import HEADLINE
 from teams_dagster.report import pictures
 from teams_dagster.report.content import Account, DatasetResults, ModelResults, PolicyResults, Report
 from teams_dagster.report.policy_scores import differences_table
@@ -58,8 +59,9 @@ def _of_policy(policy: PolicyResults) -> Iterator[_Planned]:
     yield (
         "policies_compared",
         policy.scores,
-        lambda: pictures.policies_compared(policy.scores, "accepted_per_query"),
-        "Dots with error bars: accepted per query of each policy in groups, with uniform and the ceiling marked.",
+        lambda: pictures.policies_compared(policy.scores, HEADLINE),
+        "Dots with error bars: distinct accepted per query of each policy in groups, with uniform and the ceiling"
+        " marked.",
         "Policies on seeds that none was trained on. The hollow dot and its line are uniform, which is what"
         " Evol-Instruct does; the green line is the ceiling, a look-ahead whose questions are free.",
     )
@@ -67,8 +69,8 @@ def _of_policy(policy: PolicyResults) -> Iterator[_Planned]:
         "differences",
         differences_table(policy.scores).rows,
         lambda: pictures.differences(policy.scores),
-        "Dots with error bars around a line at zero: trained minus each other policy, in accepted per query and per"
-        " episode.",
+        "Dots with error bars around a line at zero: trained minus each other policy, in distinct accepted per query"
+        " and in accepted per episode.",
         "By how much the trained policy exceeds each other one: blue is above zero, red below, grey cannot be told"
         " from it.",
     )

@@ -11,12 +11,20 @@ from teams_dagster.policy.baselines import (
     CEILING,
     FORCED_SCHEDULE,
     GUIDE,
+    LAZY_ONE_EDIT,
+    LAZY_TWO_EDITS,
     LOOK_AHEAD,
     ROUND_ROBIN,
     UNIFORM,
     UNIFORM_WITH_NONE,
 )
-from teams_dagster.policy.comparison.contenders import NO_HISTORY, TEXT_BLIND, TRAINED, TRAINED_WITHOUT_NONE
+from teams_dagster.policy.comparison.contenders import (
+    NO_HISTORY,
+    TEXT_NOISE,
+    TEXT_ZEROED,
+    TRAINED,
+    TRAINED_WITHOUT_NONE,
+)
 
 FIXED = tuple(operation.value for operation in TEXT_OPERATIONS)
 """Policies that always choose one operation, which they are named after."""
@@ -24,8 +32,11 @@ FIXED = tuple(operation.value for operation in TEXT_OPERATIONS)
 _BASELINES = "Baselines"
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Trained": (TRAINED, TRAINED_WITHOUT_NONE, TEXT_BLIND, NO_HISTORY),
-    _BASELINES: (UNIFORM, UNIFORM_WITH_NONE, ROUND_ROBIN, FORCED_SCHEDULE, GUIDE, LOOK_AHEAD),
+    "Trained": (TRAINED, TRAINED_WITHOUT_NONE, TEXT_ZEROED, TEXT_NOISE, NO_HISTORY),
+    _BASELINES: (
+        *(UNIFORM, UNIFORM_WITH_NONE, ROUND_ROBIN, LAZY_ONE_EDIT, LAZY_TWO_EDITS),
+        *(FORCED_SCHEDULE, GUIDE, LOOK_AHEAD),
+    ),
     "One operation always": FIXED,
     "Ceiling": (CEILING,),
 }
@@ -36,12 +47,16 @@ EXPLAINED = {
     " seeds.",
     TRAINED_WITHOUT_NONE: "the trained policy kept from resting: it may not choose none, which asks nothing and leaves"
     " the text alone.",
-    TEXT_BLIND: "trained alike, but shown another text's features instead of those of the text at hand. What the"
-    " trained policy gains over it, it gains by reading.",
+    TEXT_ZEROED: "trained alike, with zeros in the place of the text's features. What the trained policy gains over the"
+    " better of it and text noise, it gains by reading.",
+    TEXT_NOISE: "trained alike, but shown the features of another text, drawn anew at each state.",
     NO_HISTORY: "trained alike, but not shown what was tried before in the episode and what became of it.",
     UNIFORM: "every operation with the same probability, as Evol-Instruct does. Everything is measured against it.",
     UNIFORM_WITH_NONE: "uniform over the operations and none: what resting at random brings by itself.",
     ROUND_ROBIN: "the operations in their order, one a step.",
+    LAZY_ONE_EDIT: "add constraints, then none: asks little, so what it asks pays well. It shows what stopping early"
+    " does to figures per query.",
+    LAZY_TWO_EDITS: "the same with two edits: breadth, add constraints, then none.",
     FORCED_SCHEDULE: "what the paper's reference code forces on its policy, without a policy: breadth at the second"
     " and the fifth step, uniform elsewhere, add constraints taking breadth's place.",
     GUIDE: "no training: a language model is shown the text and asked at each step which operation to apply. Its"

@@ -11,17 +11,18 @@ from teams_dagster.core.operations import Operation
 from teams_dagster.core.text import NOT_A_NUMBER, interval, money, number, percent, signed, words
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.bootstrap import ENOUGH_TRAININGS, IN_DOLLARS, IN_QUESTIONS
-from teams_dagster.policy.comparison.contenders import TRAINED
-from teams_dagster.policy.comparison.scores import HEADLINES, OF_GAP, Score
+from teams_dagster.policy.comparison.contenders import TRAINED, UNREADING
+from teams_dagster.policy.comparison.scores import ALLOWANCE_USED, HEADLINE, HEADLINES, OF_GAP, Score
 from teams_dagster.policy.curve import FLAT_VARIANCE, is_flat
 from teams_dagster.report.content import PolicyResults
 from teams_dagster.report.policies import EXPLAINED, algorithm_name, in_order
 
 SHOWN = (
-    "accepted_per_query",
+    HEADLINE,
     "accepted_per_episode",
+    ALLOWANCE_USED,
+    "accepted_per_query",
     "return",
-    "distinct_accepted_per_query",
     "distinct_2",
     "nearest_similarity",
     "vendi_score",
@@ -187,6 +188,32 @@ def training_seeds(scores: Iterable[Score]) -> int | None:
     return max((score.training_seeds for score in scores if score.policy == TRAINED), default=None)
 
 
+def learnt(scores: Sequence[Score]) -> str:
+    """Whether the trained policy learnt to read, by the better of those that were trained without the text."""
+    if not scores:
+        return ""
+    gain = gain_by_reading(scores)
+    if gain is None:
+        return (
+            "Whether it learnt to read, or an order of operations, was not measured: job policy_study compares it with"
+            " policies that were trained without the text."
+        )
+    told = (
+        f"{signed(gain.mean)} {words(HEADLINE)} (95%: {signed(gain.ci_low)} to {signed(gain.ci_high)}) over"
+        f" {words(gain.metric.removeprefix(minus(HEADLINE, '')))}, trained alike without the text"
+    )
+    if gain.ci_low > 0:
+        return f"It learnt to read: {told}."
+    return f"It learnt an order of operations, not to read, as far as can be told: {told}."
+
+
+def gain_by_reading(scores: Iterable[Score]) -> Score | None:
+    """The trained policy's gain over the stricter control: that of `UNREADING` which it exceeds least; None without."""
+    found = _of_trained(scores)
+    gains = [gain for name in UNREADING if (gain := found.get(minus(HEADLINE, name)))]
+    return min(gains, key=lambda gain: gain.mean, default=None)
+
+
 def few_trainings(scores: Iterable[Score]) -> str:
     """What the intervals cannot say, where fewer trainings were compared than say how much trainings vary."""
     count = training_seeds(scores)
@@ -213,6 +240,8 @@ class PolicySection:
 
     trained: str
     """How the policy was trained, as a sentence."""
+    learnt: str
+    """Whether it learnt to read, or an order of operations; empty where nothing was compared."""
     variances: tuple[tuple[str, str, bool], ...]
     """Of the reward: where, how large, whether it is flat there."""
     flat_below: float
@@ -235,6 +264,7 @@ def policy_section(policy: PolicyResults) -> PolicySection:
     names = in_order(score.policy for score in scores)
     return PolicySection(
         trained=_training(policy),
+        learnt=learnt(scores),
         variances=tuple(_variances(policy)),
         flat_below=FLAT_VARIANCE,
         policies=policies_table(scores),

@@ -39,12 +39,11 @@ def dataset_preview(dataset: Artefact, *, store: ArtefactStore, answered: Sequen
     columns = ["instruction", "input", "output"]
     train = pq.read_table(dataset.path(f"{FILES}/train.parquet"), columns=columns)
     rows = [tuple(row.values()) for row in train.slice(0, EXAMPLES).to_pylist()]
+    shown: Details = {"examples": Table(_SAMPLE_COLUMNS, rows), "files": dataset.folder / FILES}
+    if not answered:
+        return shown
     funnel = yield_funnel(store, answered, dataset.read_facts(DatasetFacts).dropped)
-    return {
-        "funnel": Picture(pictures.yield_funnel(funnel), "From the edits asked for to the samples kept"),
-        "examples": Table(_SAMPLE_COLUMNS, rows),
-        "files": dataset.folder / FILES,
-    }
+    return {"funnel": Picture(pictures.yield_funnel(funnel), "From the edits asked for to the samples kept"), **shown}
 
 
 def _operations_by_step(generated: Artefact) -> list[OperationAtStep]:

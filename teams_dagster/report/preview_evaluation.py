@@ -144,6 +144,7 @@ def _canaries(artefact: Artefact) -> Details:
     return {
         "canary_exposure": audit.exposure,
         "canary_exposure_of_base": audit.base_exposure,
+        "canary_exposure_by_guessing": audit.guessed_exposure,
         "canary_exposure_at_most": audit.most_exposure,
         "canaries": membership_table(audit.results),
     }

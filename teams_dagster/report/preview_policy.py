@@ -11,6 +11,7 @@ from teams_dagster.report.policy_scores import (
     break_even_lines,
     differences_table,
     few_trainings,
+    learnt,
     policies_table,
     raw_table,
 )
@@ -18,6 +19,9 @@ from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.policy import ComparisonFacts
 
 PLOTTED = (
+    "distinct_accepted_per_query",
+    "distinct_accepted_per_query_over_uniform",
+    "allowance_used",
     "accepted_per_query",
     "accepted_per_query_over_uniform",
     "accepted_per_query_share_of_gap",
@@ -26,7 +30,7 @@ PLOTTED = (
 )
 """Metrics of the trained policy that plot over time."""
 
-PICTURED = ("accepted_per_query", "accepted_per_episode", "distinct_accepted_per_query", "vendi_score")
+PICTURED = ("distinct_accepted_per_query", "accepted_per_query", "accepted_per_episode", "vendi_score")
 
 
 def policy_preview(artefact: Artefact) -> Details:
@@ -54,6 +58,7 @@ def comparison_preview(artefact: Artefact) -> Details:
         "reward_variance_of_uniform": facts.reward_variance[UNIFORM],
         "policies": Markdown(policies_table(scores).markdown("policy")),
         "trained_minus_others": Markdown(differences_table(scores).markdown("trained minus")),
+        "learnt": learnt(scores),
         "pays_for_itself": "; ".join(break_even_lines(scores)),
         **_pictures(drawn),
         "scores": Table(("metric", "policy", "mean", "95% interval", "episodes", "questions"), raw_table(scores)),

@@ -11,6 +11,7 @@ from teams_dagster.evaluation.scores import Score as EvaluationScore
 from teams_dagster.evaluation.win_rate import WinRate
 from teams_dagster.ledger.budgets import Budget, Spent
 from teams_dagster.ledger.costs import Cost
+from teams_dagster.policy.comparison.scores import ALLOWANCE_USED, HEADLINE
 from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.pricing.forecast import Estimate, spread
 from teams_dagster.report.policy_scores import break_even_lines, gap_shares, policies_table
@@ -144,7 +145,7 @@ def _figures(found: Estimate) -> tuple[str, str, str]:
 
 def policy_lines(scores: Sequence[PolicyScore]) -> list[str]:
     """Every policy with intervals, then how far the trained one gets, and when its training has paid for itself."""
-    metrics = ("accepted_per_query", "accepted_per_episode")
+    metrics = (HEADLINE, "accepted_per_episode", ALLOWANCE_USED)
     found = policies_table(scores, metrics)
     header = [text for metric in found.columns for text in (words(metric), "95% interval")]
     rows = [

@@ -34,7 +34,7 @@ def test_the_body_tells_counts_sources_models_policy_cost_licence_and_limits() -
         "6 instructions",
         "from 4 seeds",
         "`0123abcd`",
-        "`beef, cafe`",
+        "`beef`, `cafe`",
         "| train | 4 |",
         "`seeds.jsonl`, SHA-256 `ffff",
         "`more.csv`, SHA-256 `eeee",

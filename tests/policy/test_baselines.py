@@ -23,8 +23,10 @@ def test_every_baseline_that_asks_nobody_is_a_distribution(name):
         assert ACTORS[name].probabilities(state).sum() == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("name", [name for name in ACTORS if name != "uniform_with_none"])
-def test_none_of_them_rests_but_the_one_that_is_named_for_it(name):
+@pytest.mark.parametrize(
+    "name", [name for name in ACTORS if name != "uniform_with_none" and not name.startswith("lazy")]
+)
+def test_none_of_them_rests_but_those_that_are_named_for_it(name):
     for state in STATES:
         assert ACTORS[name].probabilities(state)[list(Operation).index(Operation.NONE)] == 0
 
@@ -51,9 +53,18 @@ def test_a_fixed_baseline_bears_its_operations_name(operation):
     assert is_deterministic(baseline)
 
 
-def test_round_robin_and_the_fixed_ones_do_the_same_every_time():
+@pytest.mark.parametrize(
+    ("name", "first"), [("lazy_one_edit", ["add_constraints"]), ("lazy_two_edits", ["breadth", "add_constraints"])]
+)
+def test_a_lazy_baseline_rests_after_its_first_edits(name, first):
+    taken = [list(Operation)[int(ACTORS[name].probabilities(state).argmax())].value for state in STATES]
+    assert taken == [*first, *["none"] * (6 - len(first))]
+
+
+def test_what_never_draws_does_the_same_every_time():
     alike = {name for name, actor in baselines().items() if is_deterministic(actor)}
-    assert alike == {"round_robin", *(operation.value for operation in TEXT_OPERATIONS)}
+    lazy = {"lazy_one_edit", "lazy_two_edits"}
+    assert alike == {"round_robin", *lazy, *(operation.value for operation in TEXT_OPERATIONS)}
 
 
 def test_every_baseline_has_a_version_of_its_own():

@@ -90,11 +90,14 @@ def policy_score(policy: str, metric: str, mean: float, half: float, training_se
 ACCEPTED = {
     "trained": 0.381,
     "trained_without_none": 0.376,
-    "text_blind": 0.341,
+    "text_zeroed": 0.341,
+    "text_noise": 0.336,
     "no_history": 0.362,
     "uniform": 0.302,
     "uniform_with_none": 0.309,
     "round_robin": 0.352,
+    "lazy_one_edit": 0.41,
+    "lazy_two_edits": 0.4,
     "breadth": 0.204,
     "add_constraints": 0.262,
     "deepening": 0.188,
@@ -116,6 +119,7 @@ def compared() -> tuple[PolicyScore, ...]:
         "accepted_per_query": (1, 0.018),
         "accepted_per_episode": (11, 0.2),
         "distinct_accepted_per_query": (0.9, 0.02),
+        "allowance_used": (2.4, 0.02),
         "distinct_1": (0.6, 0.01),
         "distinct_2": (1.7, 0.03),
         "nearest_similarity": (0.9, 0.03),
@@ -140,7 +144,8 @@ def compared() -> tuple[PolicyScore, ...]:
         for share in [first if operation is Operation.ADD_CONSTRAINTS else (1 - first) / 6]
     ]
     rows += [
-        policy_score("trained", f"{metric}_share_of_gap", 0.47, 0.09) for metric in ("return", "accepted_per_query")
+        policy_score("trained", f"{metric}_share_of_gap", 0.47, 0.09)
+        for metric in ("return", "accepted_per_query", "distinct_accepted_per_query")
     ]
     rows.append(policy_score("trained", "accepted_per_query_over_uniform", 1.261, 0.06))
     rows.append(replace(policy_score("trained", "samples_to_pay_for_training", 41_250, 9_000), ci_high=math.inf))

@@ -43,7 +43,7 @@ def test_a_flat_reward_is_told() -> None:
 
 def test_a_gain_whose_interval_contains_zero_is_too_small_to_tell() -> None:
     def gain(mean: float) -> str:
-        score = policy_score("trained", "accepted_per_query_minus_uniform", mean, 0.02)
+        score = policy_score("trained", "distinct_accepted_per_query_minus_uniform", mean, 0.02)
         return told(Report(policy=PolicyResults(scores=(score,))))
 
     assert "Too small to tell" in gain(0.01)
@@ -56,24 +56,29 @@ def compared(*scores: PolicyScore) -> str:
 
 
 def above(rival: str, mean: float) -> PolicyScore:
-    return policy_score("trained", f"accepted_per_query_minus_{rival}", mean, 0.02)
+    return policy_score("trained", f"distinct_accepted_per_query_minus_{rival}", mean, 0.02)
 
 
 def test_a_policy_that_is_not_above_one_that_cannot_read_has_not_learnt_from_the_text() -> None:
-    assert "cannot be told from text blind" in compared(above("text_blind", 0.01))
-    assert "nothing shows that what was learnt comes from the text" in compared(above("text_blind", 0.01))
-    assert "is below text blind" in compared(above("text_blind", -0.05))
-    assert compared(above("text_blind", 0.05)) == ""
+    assert "cannot be told from text zeroed" in compared(above("text_zeroed", 0.01))
+    assert "nothing shows that what was learnt comes from the text" in compared(above("text_zeroed", 0.01))
+    assert "is below text zeroed" in compared(above("text_zeroed", -0.05))
+    assert compared(above("text_zeroed", 0.05)) == ""
 
 
 def test_a_policy_that_is_not_above_one_without_training_needed_none() -> None:
     assert "cannot be told from round robin" in compared(above("round_robin", 0.0))
     fixed = (
-        policy_score("breadth", "accepted_per_query", 0.2, 0),
-        policy_score("deepening", "accepted_per_query", 0.3, 0),
+        policy_score("breadth", "distinct_accepted_per_query", 0.2, 0),
+        policy_score("deepening", "distinct_accepted_per_query", 0.3, 0),
     )
     assert "is below deepening" in compared(*fixed, above("deepening", -0.1), above("breadth", 0.1))
     assert compared(*fixed, above("deepening", 0.1), above("breadth", 0.0)) == "", "breadth is not the best of them"
+
+
+def test_a_policy_that_leaves_its_allowance_unused_is_told() -> None:
+    assert "leaves its allowance unused: it asked 33%" in compared(policy_score("trained", "allowance_used", 0.33, 0))
+    assert compared(policy_score("trained", "allowance_used", 0.9, 0)) == ""
 
 
 def test_a_training_that_does_not_pay_is_told() -> None:

@@ -10,7 +10,7 @@ import pytest
 from teams_dagster.report.content import DatasetResults, GenerationResults, PolicyResults, Report
 from teams_dagster.report.page import MOST_CHAINS, MOST_ROWS, render_report
 from teams_dagster.report.policies import EXPLAINED
-from tests.report.example_report import CHAIN, EXAMPLE, HOSTILE, hostile
+from tests.report.example_report import ACCEPTED, CHAIN, EXAMPLE, HOSTILE, hostile
 
 SECTIONS = ["about", "policy", "dataset", "samples", "models", "privacy", "paper", "costs"]
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -80,8 +80,8 @@ def test_the_headline_tells_samples_questions_calls_cost_and_the_policys_gain(ex
         "36,911 questions asked",
         "2,363 paid calls",
         "at least $0.8124 cost",
-        "0.381 accepted per query, trained 95%: 0.363 to 0.399",
-        "0.302 accepted per query, uniform 95%: 0.284 to 0.320",
+        "0.343 distinct accepted per query, trained 95%: 0.323 to 0.363",
+        "0.272 distinct accepted per query, uniform 95%: 0.252 to 0.292",
     ):
         assert figure in text
 
@@ -124,9 +124,10 @@ def test_a_flat_reward_is_marked_where_it_is_flat() -> None:
 def test_policies_are_compared_with_words_for_each(example: str) -> None:
     text = Page(example).text
     for words in (
-        "policy accepted per query accepted per episode return distinct accepted per query distinct 2 nearest"
-        " similarity vendi score length growth trained 0.381 0.363 to 0.399 4.191",
-        "trained minus return accepted per query accepted per episode distinct accepted per query trained without none",
+        "policy distinct accepted per query accepted per episode allowance used accepted per query return distinct 2"
+        " nearest similarity vendi score length growth trained 0.343 0.323 to 0.363 4.191",
+        "trained minus distinct accepted per query accepted per episode accepted per query return trained without none",
+        "It learnt to read:",
         "In accepted per query the trained policy goes 47.0% of the way from uniform to the free look-ahead",
         "counted in questions: after 41,250 accepted edits (95%: 32,250 to never)",
         "counted in dollars: never.",
@@ -269,7 +270,7 @@ def test_the_page_is_bounded_however_much_there_is_to_show() -> None:
     assert len(html) < 1_500_000
     assert len(page.of("article")) == MOST_CHAINS
     assert len(page.of("tr")) < 10 * MOST_ROWS
-    assert "8,460 more" in page.text
+    assert f"{500 * len(ACCEPTED) - MOST_ROWS:,} more" in page.text
 
 
 def test_a_realistic_page_is_small_and_always_the_same(example: str) -> None:

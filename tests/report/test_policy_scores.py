@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import pytest
 
+from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.report.policy_scores import (
     Cell,
     break_even_lines,
     differences_table,
     few_trainings,
     gap_shares,
+    learnt,
     mix_table,
     policies_table,
     raw_table,
@@ -92,3 +94,19 @@ def test_intervals_of_fewer_than_five_trainings_say_so(trainings: int, said: str
     found = few_trainings([policy_score("trained", "return", 2, 0.1, training_seeds=trainings)])
     assert found.startswith(said)
     assert bool(found) is bool(said)
+
+
+def above_control(name: str, mean: float) -> PolicyScore:
+    return policy_score("trained", f"distinct_accepted_per_query_minus_{name}", mean, 0.02)
+
+
+def test_a_policy_learnt_to_read_only_where_it_exceeds_the_stricter_control() -> None:
+    clear, unclear = above_control("text_noise", 0.05), above_control("text_zeroed", 0.01)
+    assert learnt([clear]).startswith("It learnt to read: +0.050")
+    assert learnt([clear, unclear]).startswith("It learnt an order of operations, not to read")
+    assert "over text zeroed" in learnt([clear, unclear])
+
+
+def test_what_was_not_measured_of_reading_is_said() -> None:
+    assert "was not measured" in learnt([policy_score("trained", "return", 2, 0.1)])
+    assert learnt([]) == ""

@@ -96,6 +96,7 @@ def measures(results: Results, resamples: Resamples) -> dict[str, np.ndarray]:
         "accepted_per_rewrite": ratio(accepted, resamples.total(results.rewrites)),
         "accepted_per_episode": resamples.mean(results.accepted_an_episode),
         "distinct_accepted_per_query": ratio(resamples.total(results.distinct), queries),
+        "allowance_used": ratio(queries, resamples.total(results.allowed)),
         "length_growth": ratio(resamples.total(results.growth), accepted),
     }
 

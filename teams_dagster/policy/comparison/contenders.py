@@ -11,7 +11,10 @@ from teams_dagster.policy.baselines import UNIFORM, baseline_version, baselines,
 
 TRAINED = "trained"
 TRAINED_WITHOUT_NONE: Literal["trained_without_none"] = "trained_without_none"
-TEXT_BLIND: Literal["text_blind"] = "text_blind"
+TEXT_ZEROED: Literal["text_zeroed"] = "text_zeroed"
+TEXT_NOISE: Literal["text_noise"] = "text_noise"
+UNREADING = (TEXT_ZEROED, TEXT_NOISE)
+"""Trained alike without the text: what the trained policy gains over the better of them, it gains by reading."""
 NO_HISTORY: Literal["no_history"] = "no_history"
 
 

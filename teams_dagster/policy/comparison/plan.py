@@ -10,7 +10,13 @@ from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.policy.baselines import CEILING, FORCED_SCHEDULE, GUIDE, LOOK_AHEAD, ROUND_ROBIN, UNIFORM
 from teams_dagster.policy.baselines import baselines as known_baselines
 from teams_dagster.policy.comparison.compare import ComparisonConfig
-from teams_dagster.policy.comparison.contenders import NO_HISTORY, TEXT_BLIND, TRAINED, TRAINED_WITHOUT_NONE
+from teams_dagster.policy.comparison.contenders import (
+    NO_HISTORY,
+    TEXT_NOISE,
+    TEXT_ZEROED,
+    TRAINED,
+    TRAINED_WITHOUT_NONE,
+)
 from teams_dagster.policy.comparison.share import Training
 from teams_dagster.policy.config import TrainingConfig
 
@@ -19,11 +25,11 @@ EMBEDDED_TRAINING_SEEDS = 5
 STUDIED_APART = (FORCED_SCHEDULE, GUIDE, LOOK_AHEAD, CEILING)
 """Baselines that no comparison has by default, to be quick. Job `policy_study` has them, and the ablations."""
 
-Ablation = Literal["text_blind", "no_history", "trained_without_none"]
+Ablation = Literal["text_zeroed", "text_noise", "no_history", "trained_without_none"]
 
-ABLATIONS: tuple[Ablation, ...] = (TEXT_BLIND, NO_HISTORY, TRAINED_WITHOUT_NONE)
+ABLATIONS: tuple[Ablation, ...] = (TEXT_ZEROED, TEXT_NOISE, NO_HISTORY, TRAINED_WITHOUT_NONE)
 
-TRAINED_ALIKE = (TEXT_BLIND, NO_HISTORY)
+TRAINED_ALIKE = (TEXT_ZEROED, TEXT_NOISE, NO_HISTORY)
 """Those that are trained; the other one is the trained policy, kept from resting."""
 
 
@@ -104,7 +110,7 @@ def comparison_plan(
 
 
 def default_baselines(*, embedded: bool) -> list[str]:
-    """Uniform, in turn and each operation alone with the embedded rules; else `uniform` and `round_robin`."""
+    """All that are quick to play with the embedded rules; else `uniform` and `round_robin`."""
     return [name for name in known_baselines() if name not in STUDIED_APART] if embedded else [ROUND_ROBIN]
 
 

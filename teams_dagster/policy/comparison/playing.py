@@ -141,6 +141,8 @@ class Results:
     distinct: np.ndarray
     """Accepted texts that differ."""
     queries: np.ndarray
+    allowed: np.ndarray
+    """Questions that it might have asked."""
     rewrites: np.ndarray
     """Edits asked for."""
     growth: np.ndarray
@@ -153,13 +155,14 @@ def results_of(plays: Sequence[Mapping[str, SeedPlay]]) -> Results:
     """Add up what a contender did: one mapping from seed id to play for each training seed."""
     rows = [[_counted(play) for _, play in sorted(by_seed.items())] for by_seed in plays]
     numbers = np.array([[row[0] for row in line] for line in rows], dtype=np.float64)
-    returns, accepted_an_episode, accepted, distinct, queries, rewrites, growth = np.moveaxis(numbers, -1, 0)
+    returns, accepted_an_episode, accepted, distinct, queries, allowed, rewrites, growth = np.moveaxis(numbers, -1, 0)
     return Results(
         returns=returns,
         accepted_an_episode=accepted_an_episode,
         accepted=accepted,
         distinct=distinct,
         queries=queries,
+        allowed=allowed,
         rewrites=rewrites,
         growth=growth,
         operations=np.array([[row[1] for row in line] for line in rows], dtype=np.float64),
@@ -182,7 +185,8 @@ def _counted(play: SeedPlay) -> tuple[tuple[float, ...], np.ndarray]:
     episodes = len(play.episodes)
     mean_return = sum(episode.total_reward for episode in play.episodes) / episodes
     mean_accepted = sum(episode.accepted for episode in play.episodes) / episodes
-    return (mean_return, mean_accepted, accepted, len(texts), queries, rewrites, growth), operations
+    counted = (accepted, len(texts), queries, play.questions, rewrites, growth)
+    return (mean_return, mean_accepted, *counted), operations
 
 
 def _words(instruction: Instruction) -> float:

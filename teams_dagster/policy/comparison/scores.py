@@ -13,20 +13,28 @@ from teams_dagster.policy.comparison.bootstrap import Resamples, measures, ratio
 from teams_dagster.policy.comparison.contenders import TRAINED, Contender
 from teams_dagster.policy.comparison.playing import Results
 
+ALLOWANCE_USED = "allowance_used"
+MOSTLY_USED = 0.8
+"""Share of its allowance below which a policy counts as leaving it unused."""
+
 METRICS = (
     "return",
     "accepted_per_query",
     "accepted_per_rewrite",
     "accepted_per_episode",
     "distinct_accepted_per_query",
+    ALLOWANCE_USED,
     "length_growth",
 )
 """Measured for every policy, then against uniform as `<metric>_minus_uniform` and `<metric>_over_uniform`."""
 
-HEADLINES = ("return", "accepted_per_query", "accepted_per_episode", "distinct_accepted_per_query")
+HEADLINE = "distinct_accepted_per_query"
+"""A text reached again from its seed counts once, so a policy that repeats itself gains nothing."""
+
+HEADLINES = (HEADLINE, "accepted_per_episode", "accepted_per_query", "return")
 """Measured for the trained policy against every other one, as `<metric>_minus_<policy>`."""
 
-OF_GAP = ("return", "accepted_per_query", "accepted_per_episode")
+OF_GAP = ("return", "accepted_per_query", "accepted_per_episode", HEADLINE)
 """How much of the way from uniform to the ceiling the trained policy goes: `<metric>_share_of_gap`."""
 
 
@@ -43,6 +51,13 @@ class Score:
     queries: int
     training_seeds: int
     policy_version: str
+
+
+def left_unused(used: Score | None) -> str:
+    """What is to be said of a policy that asks less than it may; empty where it does not, or was not measured."""
+    if used is None or used.mean >= MOSTLY_USED:
+        return ""
+    return f"it asked {used.mean:.0%} of what it might: figures per query flatter a policy that stops early"
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from teams_dagster.policy.curve import IterationRecord
 
 
-DIFFERENCES = ("accepted_per_query", "accepted_per_episode")
+DIFFERENCES = ("distinct_accepted_per_query", "accepted_per_episode")
 
 
 _COLOURS = {TRAINED: BLUE, UNIFORM: VERMILION, CEILING: GREEN}

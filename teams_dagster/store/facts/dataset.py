@@ -56,6 +56,15 @@ class ResponseFacts(QueryFacts):
     """Refused samples by reason."""
 
 
+def overlap_line(overlap: dict[str, float]) -> str:
+    """What held-out examples still share with training, as a sentence."""
+    return (
+        f"No held-out instruction has a near duplicate in training, and no response is one of training's; 13 words in a"
+        f" row are shared with training by {overlap['instructions']:.1%} of held-out instructions and"
+        f" {overlap['responses']:.1%} of responses."
+    )
+
+
 class DatasetFacts(Facts):
     """Facts of `instruction_dataset` and `uniform_dataset`."""
 
@@ -69,6 +78,13 @@ class DatasetFacts(Facts):
     """Samples that are not in the dataset, by reason."""
     generations: Annotated[list[str], Shown(form=", ".join)]
     """Partition keys of the generations that it holds."""
+    pairs: dict[str, int] = Field(default_factory=dict)
+    """Examples on each side that people wrote (`TEAMS_PAIRS`)."""
+    pairs_refused: dict[str, int] = Field(default_factory=dict)
+    """Rows of the file of pairs that are not used, by reason."""
+    overlap: Annotated[dict[str, float], Shown("held_out_overlap", form=overlap_line)] = Field(default_factory=dict)
+    """Of held-out `instructions` and `responses`, the share with 13 words in a row of training's; nothing where an
+    earlier version did not measure it."""
 
     def shown(self) -> dict[str, Detail]:
         """With the rows in all, and each side's as a number of its own."""

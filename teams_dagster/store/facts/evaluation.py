@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from teams_dagster.store.facts.base import Facts, Hidden, QueryFacts, Shown
+from teams_dagster.store.facts.dataset import overlap_line
 
 
 class UniformScoreFacts(Facts):
@@ -23,6 +24,8 @@ class ScoresFacts(Facts):
     """Held-out instructions with a choice of responses."""
     too_long: int
     """Held-out examples left out because no model takes them whole."""
+    overlap: Annotated[dict[str, float], Shown("held_out_overlap", form=overlap_line)] = Field(default_factory=dict)
+    """What the dataset's held-out examples still share with training (`DatasetFacts.overlap`)."""
 
 
 class PrivacyFacts(Facts):
@@ -31,6 +34,8 @@ class PrivacyFacts(Facts):
     too_long: Annotated[int, Hidden()]
     too_small_to_tell: Annotated[bool, Hidden()]
     """Some interval is too wide to say whether anything leaks."""
+    overlap: Annotated[dict[str, float], Shown("held_out_overlap", form=overlap_line)] = Field(default_factory=dict)
+    """What the dataset's held-out examples still share with training (`DatasetFacts.overlap`)."""
 
 
 class JudgeModel(BaseModel):
@@ -55,6 +60,8 @@ class WinRateFacts(QueryFacts):
     """Held-out instructions left out: their prompt leaves no room for an answer."""
     cut_off: dict[str, int]
     """By model, the answers that reached the longest length."""
+    overlap: Annotated[dict[str, float], Shown("held_out_overlap", form=overlap_line)] = Field(default_factory=dict)
+    """What the dataset's held-out examples still share with training (`DatasetFacts.overlap`)."""
 
 
 class PaperTableFacts(Facts):

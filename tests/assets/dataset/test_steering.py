@@ -12,7 +12,9 @@ from assets.accounting.sample_lineage import sample_lineage
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
+from resources.language_models import roles
 from teams_dagster.automation import dataset
 from teams_dagster.cli import main
 from teams_dagster.dataset.manifests import read_manifest
@@ -21,6 +23,7 @@ from teams_dagster.ledger.costs import costs_by
 from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baseline_version
 from teams_dagster.policy.checkpoint import CHECKPOINT
 from teams_dagster.store.facts.accounting import LineageFacts
+from teams_dagster.store.facts.dataset import DatasetFacts
 from tests.support.project import Project
 
 WEEK = "2026-11-02"
@@ -108,3 +111,28 @@ def test_the_job_dataset_trains_nothing() -> None:
     steps = defs.resolve_job_def(dataset.name).graph.node_dict
     assert {"seed_instructions", "generated_instructions", "instruction_dataset"} <= steps.keys()
     assert "trained_policy" not in steps
+
+
+def test_a_small_budget_ends_in_a_dataset_whose_bill_agrees(
+    untrained: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAMS_BUDGET_QUERIES", "800")
+    assert not untrained.make(trained_policy, trained_policy={"iterations": None})
+    assert not generate(untrained, policy=UNIFORM, seeds=240)
+    assert untrained.calls == 0
+    (refused,) = untrained.last.get_step_failure_events()
+    assert "TEAMS_BUDGET_QUERIES is too small for this step" in str(refused.step_failure_data.error)
+    assert generate(untrained, policy=UNIFORM, seeds=45)
+    assert untrained.make(instruction_dataset)
+    facts = untrained.store.current("instruction_dataset").read_facts(DatasetFacts)
+    assert sum(facts.examples.values()) > 0
+    with untrained.ledger.open() as ledger:
+        assert ledger.spent().queries == untrained.calls <= 800
+
+
+def test_training_cannot_spend_what_is_kept_for_a_dataset(untrained: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAMS_BUDGET_QUERIES", "1000")
+    monkeypatch.setenv("TEAMS_BUDGET_POLICY_SHARE", "0.3")
+    monkeypatch.setattr(roles, "_refuse_too_small", lambda *_: None)  # as where the estimate was too low
+    assert not untrained.make(trained_policy, trained_policy={"iterations": 2})
+    assert untrained.calls == 300

@@ -20,7 +20,8 @@ from tests.support.project import SMALL, Project
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / "data"))
     return Project(tmp_path / "data")
 
 

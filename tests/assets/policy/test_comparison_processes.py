@@ -37,7 +37,7 @@ from tests.support.project import Project
 WIDE = {
     "training_seeds": 2,
     "baselines": [],
-    "ablations": ["text_blind"],
+    "ablations": ["text_noise"],
     "questions_per_seed": 12,
     "resamples": 200,
 }
@@ -143,7 +143,7 @@ def test_several_processes_find_the_same_and_ask_each_question_once(
     assert compare_on(3, data).last.success
     assert found(data) == alone
     said = capfd.readouterr().err
-    assert all(f"trained {name} with root seed 1" in said for name in ("trained", "text_blind"))
+    assert all(f"trained {name} with root seed 1" in said for name in ("trained", "text_noise"))
 
 
 def test_a_killed_comparison_takes_its_processes_along_and_goes_on_from_there(alone: dict[str, Any], data: Path):

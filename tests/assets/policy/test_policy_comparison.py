@@ -26,7 +26,7 @@ from tests.support.project import Project
 WIDE = {
     "training_seeds": 2,
     "baselines": ["round_robin", "guide", "look_ahead_free"],
-    "ablations": ["text_blind"],
+    "ablations": ["text_noise"],
     "questions_per_seed": 12,
     "resamples": 200,
 }
@@ -65,21 +65,21 @@ def test_everything_that_is_compared_is_scored_and_every_episode_is_kept(compare
     policies = {policy for policy, _ in found}
     assert policies == {
         "trained",
-        "text_blind",
+        "text_noise",
         "uniform",
         "round_robin",
         "guide",
         "look_ahead_free",
     }
     assert found["trained", "accepted_per_query"].training_seeds == 2
-    assert ("trained", "accepted_per_query_minus_text_blind") in found
+    assert ("trained", "accepted_per_query_minus_text_noise") in found
     assert ("trained", "accepted_per_query_share_of_gap") in found
     assert ("trained", "samples_to_pay_for_training") in found
     assert ("uniform", "vendi_score") in found
     folder = compared.store.current("policy_comparison").folder
     rows = pq.read_table(folder / "transitions.parquet").to_pylist()
     assert {row["policy"] for row in rows if row["purpose"] == "compare"} == policies
-    assert {row["policy"] for row in rows if row["purpose"] == "train"} == {"trained", "text_blind"}
+    assert {row["policy"] for row in rows if row["purpose"] == "train"} == {"trained", "text_noise"}
     assert len({row["transition_id"] for row in rows}) == len(rows)
     assert {row["chosen_by"] for row in rows if row["policy"] == "guide"} <= {"guide", "fallback"}
 
@@ -103,7 +103,7 @@ def test_an_interrupted_comparison_keeps_the_trainings_that_were_finished(projec
         assert not project.make(policy_comparison, policy_comparison=WIDE)
     [left] = project.store.root.rglob(TRAININGS)
     before = {path.parent.name: path.stat().st_mtime_ns for path in left.rglob("policy.safetensors")}
-    assert set(before) == {"trained-1", "text_blind-0", "text_blind-1"}
+    assert set(before) == {"trained-1", "text_noise-0", "text_noise-1"}
     assert project.make(policy_comparison, policy_comparison=WIDE)
     after = project.store.current("policy_comparison").folder / TRAININGS
     assert {path.parent.name: path.stat().st_mtime_ns for path in after.rglob("policy.safetensors")} == before
@@ -113,7 +113,7 @@ def test_by_default_the_embedded_rules_have_five_trainings_and_the_quick_baselin
     plan = ComparisonSettings().plan(TrainingConfig(), asked(project))
     assert plan.training_seeds == 5
     alone = [operation.value for operation in TEXT_OPERATIONS]
-    assert plan.baselines == ("uniform", "uniform_with_none", "round_robin", *alone)
+    assert plan.baselines == ("uniform", "uniform_with_none", "round_robin", *alone, "lazy_one_edit", "lazy_two_edits")
     assert plan.ablations == ()
 
 
@@ -121,7 +121,7 @@ def test_the_study_has_five_trainings_every_baseline_and_every_ablation(project:
     plan = ComparisonSettings(**STUDY).plan(TrainingConfig(), asked(project))
     assert plan.training_seeds == 5
     assert plan.baselines == tuple(baselines())
-    assert plan.ablations == ("text_blind", "no_history", "trained_without_none")
+    assert plan.ablations == ("text_zeroed", "text_noise", "no_history", "trained_without_none")
 
 
 def test_what_is_compared_by_default_asks_nothing_that_the_study_does_not(project: Project):
@@ -184,7 +184,7 @@ def test_a_policy_that_was_kept_near_to_another_has_its_seeds_trained_so_and_no_
     deployed = load_policy(project.store.current("trained_policy"))
     assert Checkpoint.load(left).origin.reference_version == deployed.origin.reference_version == cloned
     with pytest.raises(ValueError, match="cannot be trained alike"):
-        ComparisonSettings(ablations=["text_blind"]).plan(deployed.config, asked(project), referenced=True)
+        ComparisonSettings(ablations=["text_noise"]).plan(deployed.config, asked(project), referenced=True)
 
 
 def test_a_policy_by_another_algorithm_is_compared_with_others_trained_alike(project: Project):

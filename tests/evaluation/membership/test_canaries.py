@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from teams_dagster.evaluation.membership.canaries import exposure, make_canaries
+from teams_dagster.evaluation.privacy import CanaryAudit
 
 
 def test_canaries_belong_to_their_seed_and_side() -> None:
@@ -24,3 +25,11 @@ def test_exposure_is_of_the_rank_among_those_never_shown() -> None:
 def test_exposure_of_what_was_not_learnt_is_about_one_and_a_half_bits() -> None:
     random = np.random.default_rng(0)
     assert exposure(random.normal(size=4000), random.normal(size=4000)) == pytest.approx(1 / np.log(2), abs=0.1)
+
+
+def test_guessing_gives_the_exposure_of_a_rank_drawn_among_those_never_shown() -> None:
+    draw = np.random.default_rng(0)
+    drawn = [exposure(draw.normal(size=50), draw.normal(size=50)) for _ in range(400)]
+    guessed = CanaryAudit((), 0.0, 0.0, 0.0, shown=50, times_shown=1).guessed_exposure
+    assert guessed == pytest.approx(1.36, abs=0.005)
+    assert np.mean(drawn) == pytest.approx(guessed, abs=0.02)

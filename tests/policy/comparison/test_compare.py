@@ -92,10 +92,17 @@ def test_a_mean_is_the_total_accepted_over_the_total_queries():
 
 
 def test_every_policy_asks_the_same_number_of_questions():
-    result = run([Knowing()])
-    assert {name: found.queries.sum() for name, found in result.results.items() if name != "uniform_with_none"} == {
-        name: 24 * 36 for name in result.results if name != "uniform_with_none"
+    result, resting = run([Knowing()]), {"uniform_with_none", "lazy_one_edit", "lazy_two_edits"}
+    assert {name: found.queries.sum() for name, found in result.results.items() if name not in resting} == {
+        name: 24 * 36 for name in result.results if name not in resting
     }
+
+
+def test_a_policy_that_stops_early_shows_it_by_the_share_of_its_allowance():
+    result = run([Knowing()])
+    assert result.score("round_robin", "allowance_used").mean == 1
+    assert result.score("lazy_one_edit", "allowance_used").mean == pytest.approx(1 / 3)
+    assert result.score("lazy_two_edits", "allowance_used").mean == pytest.approx(2 / 3)
 
 
 def test_what_a_policy_asks_in_order_to_choose_is_on_its_account():
@@ -219,7 +226,7 @@ def test_the_sink_receives_every_episode_of_every_policy():
 
 
 def test_policies_with_other_numbers_of_training_seeds_cannot_be_paired():
-    blind = Contender("text_blind", (Uniform(),) * 3, ("a", "b", "c"))
+    blind = Contender("text_noise", (Uniform(),) * 3, ("a", "b", "c"))
     trained = Contender("trained", (Uniform(),) * 2, ("a", "b"))
     with pytest.raises(ValueError, match=r"\[2, 3\] training seeds"):
         asyncio.run(
