@@ -162,8 +162,7 @@ def _recorded(models: LanguageModels, roles: Collection[Role], size: Size) -> li
 
 def records_of(models: LanguageModels, *, quick: bool) -> list[RoleRecord]:
     """What is on record of the configured roles' preflight."""
-    settings = models.settings()
-    return _recorded(models, [role for role in Role if role in settings.roles], QUICK if quick else FULL)
+    return _recorded(models, models.settings().configured, QUICK if quick else FULL)
 
 
 def tried_episodes(models: LanguageModels, rewriter: Role) -> EpisodeStats | None:
@@ -181,8 +180,7 @@ class PreflightConfig(dg.Config):
 @dg.op(name="try_roles", description="Try every role that the environment configures, before money is spent on them.")
 def try_configured_roles(context: dg.OpExecutionContext, config: PreflightConfig, models: LanguageModels) -> None:
     """Raises dagster.Failure where a role does not pass."""
-    settings = models.settings()
-    roles = [role for role in Role if role in settings.roles]
+    roles = models.settings().configured
     if not _served(models, roles):
         context.log.info("every role is served by the embedded rules: nothing to try")
         return

@@ -209,6 +209,11 @@ class Settings(BaseModel):
             f" role that is not configured, or {name}_PROVIDER=offline to use the rule-based model for it"
         )
 
+    @property
+    def configured(self) -> tuple[Role, ...]:
+        """The roles that a model is named for: by themselves, or by `TEAMS_MODEL`."""
+        return tuple(role for role in Role if role in self.roles or self.shared is not None)
+
     def shared_line(self, roles: Iterable[Role]) -> str | None:
         """Which of `roles` ask `TEAMS_MODEL`, for people; None where none does."""
         if self.shared is None:

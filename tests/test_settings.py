@@ -82,6 +82,14 @@ def test_the_variables_of_other_software_are_left_alone(root: Path, monkeypatch:
     assert load_settings(root).roles == {}
 
 
+def test_the_roles_that_a_model_is_named_for_are_known(root: Path, monkeypatch: pytest.MonkeyPatch):
+    assert load_settings(root).configured == ()
+    configure(monkeypatch, REVIEWER_MODEL="m", REVIEWER_BASE_URL="http://127.0.0.1:1/v1")
+    assert load_settings(root).configured == (Role.REVIEWER,)
+    configure(monkeypatch, MODEL="m", BASE_URL="http://127.0.0.1:1/v1")
+    assert load_settings(root).configured == tuple(Role)
+
+
 def test_a_list_may_end_with_a_comma(root: Path, monkeypatch: pytest.MonkeyPatch):
     configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY, EXPERT_OMIT="seed, ", EVALUATION_SETS="a.jsonl,")
     settings = load_settings(root)

@@ -128,6 +128,15 @@ def test_the_command_prints_a_line_a_role_and_the_second_time_sends_nothing(
     assert line in second.stdout
 
 
+def test_the_command_says_why_nothing_could_be_tried(project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    monkeypatch.setenv("TEAMS_REVIEWER_BASE_URL", "https://models.example.invalid/v1")
+    monkeypatch.setenv("TEAMS_REVIEWER_API_KEY", "sk-planted")
+    ran = CliRunner().invoke(main, ["preflight"])
+    assert ran.exit_code == 1
+    assert "Set TEAMS_BUDGET_USD" in ran.stderr.splitlines()[-1]
+
+
 def test_a_generation_buys_nothing_from_an_expert_that_writes_nothing(
     project: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ):
