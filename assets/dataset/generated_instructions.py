@@ -46,7 +46,7 @@ def generated_instructions(
     """Run one episode from each seed of the generation. Made again, it follows its manifest and asks nothing anew."""
     partition, log, settings = context.partition_key, context.log.info, config.settings()
     with store.turn("generated_instructions", waiting=log):
-        manifest = begin_generation(store, partition, settings, partial(models.identities, *ROLES), log=log)
+        manifest = begin_generation(store, partition, settings, partial(models.found_out, *ROLES), log=log)
     inputs = generation_inputs(manifest)
     output = output_of(context.assets_def, config, inputs, settings={}, partition_key=partition)
     refuse_unfinished(settings, manifest, output.earlier(store))
@@ -55,7 +55,7 @@ def generated_instructions(
         context.log.warning(note)
     with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
         if made.draft is not None:
-            check_as_begun(manifest, models.identities(*ROLES))
+            check_as_begun(manifest, models.found_out(*ROLES))
             where = CallContext(context.run.run_id, "generated_instructions", partition)
             expected = begun_generation_questions(store, manifest, output.earlier(store))
             asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)

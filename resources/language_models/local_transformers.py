@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resources.language_models.local_scoring import reply_logprobs, shares, taken
 from teams_dagster.core.hashing import content_hash
-from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request, Usage
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Outcome, Request, Usage
+from teams_dagster.core.replies import Choice, Way
 from teams_dagster.llm.settling import classify
 
 if TYPE_CHECKING:
@@ -35,11 +37,16 @@ class _Waiting:
 class LocalTransformersModel:
     """A causal language model from a folder or the hub. Implements `LanguageModel`; loaded at the first question."""
 
-    def __init__(self, model_path: str, *, max_batch: int = MAX_BATCH) -> None:
-        """`model_path` is a folder in Hugging Face form, or a hub id."""
+    def __init__(self, model_path: str, *, max_batch: int = MAX_BATCH, structured: Way | None = None) -> None:
+        """`model_path` is a folder in Hugging Face form, or a hub id.
+
+        `structured` is how the model is held to a few replies: by their log-probabilities, or not.
+        """
         self._path = model_path
         self._max_batch = max_batch
-        self._identity = ModelIdentity("transformers", model_path, rules_version=weights_digest(Path(model_path)))
+        self._identity = ModelIdentity(
+            "transformers", model_path, rules_version=weights_digest(Path(model_path)), structured=structured
+        )
         self._generator: _Generator | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="local-model")
         self._waiting: list[_Waiting] = []
@@ -104,6 +111,12 @@ class _Prompt:
     limit: int
     """Tokens it may generate: what was asked for, or what the window leaves."""
 
+    @property
+    def choice(self) -> Choice | None:
+        """The few replies that the model is held to; None where it writes freely."""
+        allowed = self.request.allowed
+        return allowed if self.request.structured is Way.LOGPROBS and isinstance(allowed, Choice) else None
+
 
 class _Generator:
     """The loaded model."""
@@ -123,9 +136,28 @@ class _Generator:
     def answer(self, requests: list[Request]) -> list[Completion | CompletionError]:
         """Answers in the order of `requests`; one that cannot be put to the model fails alone."""
         prompts = [self._prompt(request) for request in requests]
-        good = [prompt for prompt in prompts if isinstance(prompt, _Prompt)]
+        good = [prompt for prompt in prompts if isinstance(prompt, _Prompt) and prompt.choice is None]
         generated = iter(self._generate(good) if good else [])
-        return [next(generated) if isinstance(prompt, _Prompt) else prompt for prompt in prompts]
+        return [
+            prompt
+            if isinstance(prompt, CompletionError)
+            else next(generated)
+            if prompt.choice is None
+            else self._chosen(prompt, prompt.choice)
+            for prompt in prompts
+        ]
+
+    def _chosen(self, prompt: _Prompt, choice: Choice) -> Completion:
+        """The one of a few replies that the weights prefer, with the probability of each."""
+        tokens = {
+            reply: [*self._tokenizer(reply, add_special_tokens=False)["input_ids"], self._ends[0]]
+            for reply in choice.replies
+        }
+        scores = reply_logprobs(self._model, prompt.tokens, list(tokens.values()), self._ends[0])
+        probabilities = shares(dict(zip(tokens, scores, strict=True)))
+        reply = taken(probabilities, prompt.request.sampling.temperature, _seed(prompt.request))
+        usage = Usage(len(prompt.tokens), 0, len(tokens[reply]))
+        return Completion(reply, "stop", Outcome.USABLE, usage, probabilities=probabilities)
 
     def _prompt(self, request: Request) -> _Prompt | CompletionError:
         messages = [{"role": message.role, "content": message.content} for message in request.messages]

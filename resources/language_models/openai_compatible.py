@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from resources.language_models.openai_constraints import constraint_parameters
 from resources.language_models.openai_replies import OMITTABLE, read_completion, read_failure, read_rate_limit_headers
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request
+from teams_dagster.core.replies import Way
 from teams_dagster.settings import is_loopback
 
 if TYPE_CHECKING:
@@ -56,8 +58,13 @@ class OpenAICompatibleModel:
         connect_timeout_s: float = 10.0,
         omit: Collection[str] = (),
         allow_http: bool = False,
+        structured: Way | None = None,
+        logprobs: bool = False,
     ) -> None:
         """`timeout_s` bounds a whole attempt; `omit` names parameters (of OMITTABLE) that are not sent.
+
+        `structured` is how the model is held to the replies that a request allows; `logprobs` asks how likely each of
+        a few was.
 
         Raises ValueError for a base URL that carries a secret, or that leaves this machine over plain http (unless
         `allow_http`), and for a parameter that cannot be left out.
@@ -78,7 +85,8 @@ class OpenAICompatibleModel:
         if unknown := sorted(set(omit) - set(OMITTABLE)):
             raise ValueError(f"{', '.join(unknown)} cannot be left out of a request, only {', '.join(OMITTABLE)}")
         self.timeout_s = timeout_s
-        self._identity = ModelIdentity("openai", model, base_url.rstrip("/"))
+        self._identity = ModelIdentity("openai", model, base_url.rstrip("/"), structured=structured)
+        self._logprobs = logprobs
         self._limit = "max_completion_tokens" if address.hostname == "api.openai.com" else "max_tokens"
         self._omit = frozenset(omit)
         self._api_key = api_key
@@ -162,7 +170,7 @@ class OpenAICompatibleModel:
         }
         for name in self._omit:
             del body[name]
-        return body
+        return body | constraint_parameters(request, with_logprobs=self._logprobs)
 
     @contextmanager
     def failures(self) -> Generator[None]:

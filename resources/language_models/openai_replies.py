@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, RateLimitHeaders, Usage
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, RateLimitHeaders, ReplyToken, Usage
 from teams_dagster.llm.settling import classify
 
 if TYPE_CHECKING:
@@ -46,10 +46,13 @@ def read_completion(content: bytes, http_status: int, rate_limit_headers: RateLi
         finish_reason = str(choice.get("finish_reason") or "")
         refusal = message.get("refusal")
         usage = _usage(body.get("usage"))
+        tokens = _tokens(choice.get("logprobs"))
     except (LookupError, TypeError, AttributeError) as error:
         raise _unusable(ErrorKind.BAD_REPLY, "JSON that is no chat completion", content, http_status) from error
     outcome = classify(text, finish_reason, refusal)
-    return Completion(text or refusal or "", finish_reason, outcome, usage, rate_limit_headers)
+    return Completion(
+        text or refusal or "", finish_reason, outcome, usage, tokens=tokens, rate_limit_headers=rate_limit_headers
+    )
 
 
 def _unusable(kind: ErrorKind, what: str, content: bytes, http_status: int) -> CompletionError:
@@ -81,6 +84,21 @@ def _usage(reported: Any) -> Usage:
     return Usage(
         prompt, _count(read.get("cached_tokens")), completion, reasoning, _count(read.get("cache_write_tokens"))
     )
+
+
+def _tokens(reported: Any) -> tuple[ReplyToken, ...]:
+    """The reply's tokens with what could have stood in their places; empty where that is not reported whole."""
+    listed = _details(reported).get("content")
+    try:
+        return tuple(
+            ReplyToken(
+                str(token["token"]),
+                {str(other["token"]): float(other["logprob"]) for other in (*token["top_logprobs"], token)},
+            )
+            for token in listed or ()
+        )
+    except (LookupError, TypeError, ValueError):
+        return ()
 
 
 def _details(reported: Any) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
 """Which model serves which role, and the engine that asks them on the ledger, within the budgets of project and run."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,25 @@ import dagster as dg
 from pydantic import Field
 
 from resources.language_models.embedded import EmbeddedAsking
+from resources.language_models.probing import (
+    MOST_QUERIES,
+    NOT_HELD,
+    Held,
+    NotHonoured,
+    candidates,
+    find_out,
+    known,
+)
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import CompletionError, LanguageModel, ModelIdentity, Role
+from teams_dagster.core.replies import STRUCTURED
 from teams_dagster.core.text import NANO
 from teams_dagster.ledger.batches import Batch, open_batches
 from teams_dagster.ledger.budgets import Budget, BudgetExhausted, Budgets
-from teams_dagster.ledger.costs import outcomes_of_step
+from teams_dagster.ledger.costs import existing_ledger, outcomes_of_step
+from teams_dagster.ledger.traits import record_trait, traits_of
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm import loop
 from teams_dagster.llm.batches import MAX_REQUESTS, BatchEndpoint
 from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace, BatchRefused
 from teams_dagster.llm.budget_gate import PriceUnknown
@@ -75,8 +87,23 @@ class BudgetMissing(Exception):
 CONTINUES = "teams/continues"
 """The tag of a run that continues another one, with that run's id."""
 
-STOPS = (BudgetMissing, BudgetExhausted, PriceUnknown, EndpointBroken, BatchesUnderWay, BatchRefused)
+STOPS = (BudgetMissing, BudgetExhausted, PriceUnknown, EndpointBroken, BatchesUnderWay, BatchRefused, NotHonoured)
 """What ends a step for a reason that trying again at once does not change."""
+
+PROBED = "endpoint_traits"
+"""The asset that queries which find out what an endpoint honours are counted for: the table they fill."""
+
+NO_RUN = "none"
+"""The run of those that no run asks."""
+
+
+@contextmanager
+def _stops() -> Iterator[None]:
+    """What ends a step, as a failure that Dagster does not retry."""
+    try:
+        yield
+    except STOPS as stopped:
+        raise dg.Failure(str(stopped), allow_retries=False) from stopped
 
 
 class LanguageModels(dg.ConfigurableResource):
@@ -96,7 +123,19 @@ class LanguageModels(dg.ConfigurableResource):
     def identities(self, *roles: Role) -> dict[Role, ModelIdentity]:
         """Which model serves each role. Raises SettingsError for a role that needs configuring."""
         settings = self.settings()
-        return {role: open_model(settings.role(role), settings).identity for role in roles}
+        held = self._known(settings, roles)
+        return {role: open_model(settings.role(role), settings, held[role] or NOT_HELD).identity for role in roles}
+
+    def found_out(self, *roles: Role) -> dict[Role, ModelIdentity]:
+        """`identities`, once it is known how each model is held to its replies: an endpoint that is new is asked.
+
+        Raises SettingsError; dagster.Failure, not to be retried, where it cannot be found out.
+        """
+        settings = self.settings()
+        if None in self._known(settings, roles).values():
+            with _stops():
+                loop.run(self._find_out(settings, roles))
+        return self.identities(*roles)
 
     def versions(self, *roles: Role) -> dict[str, str]:
         """What an asset's output depends on, of the models that it asks: by role, the model that answers."""
@@ -172,10 +211,12 @@ class LanguageModels(dg.ConfigurableResource):
         retried, when a budget is missing or used up, or when a model plainly cannot be asked.
         """
         settings = self.settings()
-        models = {role: open_model(settings.role(role), settings) for role in roles}
+        models: dict[Role, LanguageModel] = {}
         budgets = self.budget.beside(settings.budget, self._first_run())
         batched = [role for role in roles if batches and settings.role(role).transport == "batch"]
         try:
+            held = await self._find_out(settings, roles)
+            models = {role: open_model(settings.role(role), settings, held[role]) for role in roles}
             with self.ledger.open() as ledger:
                 self._announce(ledger, settings, models, batched, budgets, expected, log)
                 direct = [model for role, model in models.items() if role not in batched]
@@ -219,9 +260,56 @@ class LanguageModels(dg.ConfigurableResource):
         identities = {role: model.identity for role, model in models.items()}
         line = str(estimate(ledger, expected, identities, load_prices(settings.prices), batched=batched))
         log(line)
-        unbounded = [role for role in models if settings.role(role).leaves_machine and not budgets.cover(role.value)]
-        if unbounded:
-            raise BudgetMissing(unbounded, line)
+        _refuse_unbounded(settings, models, budgets, line)
+
+    def _known(self, settings: Settings, roles: Collection[Role]) -> dict[Role, Held | None]:
+        """How each role's model is held to its replies, as far as settings and ledger tell."""
+        served = {role: settings.role(role) for role in roles}
+        if all(named.provider == "offline" for named in served.values()):
+            return dict.fromkeys(roles, NOT_HELD)
+        with existing_ledger(settings.ledger_url) as ledger:
+            return {
+                role: known(named, traits_of(ledger.engine, open_model(named, settings).identity) if ledger else {})
+                for role, named in served.items()
+            }
+
+    async def _find_out(self, settings: Settings, roles: Collection[Role]) -> dict[Role, Held]:
+        """How each role's model is held; what nobody knows is found out, on the ledger and within the budgets.
+
+        Raises BudgetMissing, BudgetExhausted, PriceUnknown, EndpointBroken, QueryFailed, NotHonoured.
+        """
+        held = self._known(settings, roles)
+        for role in [role for role, found in held.items() if found is None]:
+            again = self._known(settings, [role])[role]  # roles of one model are found out together
+            held[role] = again or await self._probe(settings, role)
+        return {role: found or NOT_HELD for role, found in held.items()}
+
+    async def _probe(self, settings: Settings, role: Role) -> Held:
+        named, budgets = settings.role(role), self.budget.beside(settings.budget, self._first_run())
+        _refuse_unbounded(settings, [role], budgets, f"estimate: at most {MOST_QUERIES} short queries to begin with")
+        run, prices = self.get_resource_context().run, load_prices(settings.prices)
+        where = CallContext(run.run_id if run else NO_RUN, PROBED)
+        with self.ledger.open() as ledger:
+
+            @asynccontextmanager
+            async def client(held: Held) -> AsyncIterator[Engine]:
+                model = open_model(named, settings, held)
+                engine = Engine({role: model}, ledger, where, prices, budgets=budgets)
+                try:
+                    yield engine
+                finally:
+                    await engine.close()
+                    await model.close()
+
+            found = await find_out(client, role, candidates(named))
+            identity = open_model(named, settings).identity
+            if found == NOT_HELD and named.structured != "auto":
+                raise NotHonoured(role, named.structured, identity)
+            for trait, value in found.traits.items():
+                if trait != STRUCTURED or named.structured == "auto":
+                    record_trait(ledger.engine, identity, trait, value)
+        _log.info("%s: replies are held by %s", identity, found.structured or "nothing: it is only told")
+        return found
 
     def _first_run(self) -> str | None:
         """The run that this one continues, if it does."""
@@ -236,8 +324,18 @@ class LanguageModels(dg.ConfigurableResource):
             _log.exception("the read model could not be refreshed; the next step does it")
 
 
-def open_model(role: RoleSettings, settings: Settings) -> LanguageModel:
-    """The connection that `role` names. Nothing is sent, and no weights are loaded, before the first question."""
+def _refuse_unbounded(settings: Settings, roles: Iterable[Role], budgets: Budgets, line: str) -> None:
+    """Raises BudgetMissing where nothing bounds what asking these roles may cost."""
+    unbounded = [role for role in roles if settings.role(role).leaves_machine and not budgets.cover(role.value)]
+    if unbounded:
+        raise BudgetMissing(unbounded, line)
+
+
+def open_model(role: RoleSettings, settings: Settings, held: Held = NOT_HELD) -> LanguageModel:
+    """The connection that `role` names, its model held to its replies as `held` says.
+
+    Nothing is sent, and no weights are loaded, before the first question.
+    """
     if role.provider == "offline":
         from resources.language_models.offline.model import OfflineModel
 
@@ -245,7 +343,7 @@ def open_model(role: RoleSettings, settings: Settings) -> LanguageModel:
     if role.provider == "transformers":
         from resources.language_models.local_transformers import LocalTransformersModel
 
-        return LocalTransformersModel(role.model)
+        return LocalTransformersModel(role.model, structured=held.structured)
     from resources.language_models.openai_compatible import OpenAICompatibleModel
 
     key = role.api_key.get_secret_value() if role.api_key else None
@@ -256,6 +354,8 @@ def open_model(role: RoleSettings, settings: Settings) -> LanguageModel:
         timeout_s=role.timeout_s,
         omit=role.omit,
         allow_http=settings.allow_http,
+        structured=held.structured,
+        logprobs=held.logprobs,
     )
 
 
