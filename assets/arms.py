@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets.dataset.config import ResponsesConfig
 from assets.materialize import AssetConfig, materialization
+from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import Role
@@ -35,6 +36,7 @@ def materialize_responses(
     with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
         if made.draft is not None:
             check_as_begun(read_manifest(generated), models.found_out(*ROLES))
+            made.preflight = preflight_of(context, models, Role.EXPERT)
             where = CallContext(context.run.run_id, arm.responses, partition)
             expected = response_questions(generated, made.output.earlier(store))
             asking = models.asking(where, Role.EXPERT, expected=expected, log=log, batches=True)

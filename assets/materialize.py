@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,8 @@ class Materialization:
     """None where an earlier output is reused."""
     artefact: Artefact | None = None
     """The output, once the block has ended (from the beginning where it is reused)."""
+    preflight: list[str] = field(default_factory=list)
+    """What the preflight of the roles that the draft asks warned of."""
 
     @property
     def folder(self) -> Path:
@@ -60,6 +62,8 @@ class Materialization:
         """State what the draft holds, by the hash of its content, and the figures worth keeping."""
         if self.draft is None:
             raise RuntimeError("an output that is reused is finished: ask for `draft` first")
+        if self.preflight:
+            facts = facts.model_copy(update={"preflight": self.preflight})
         self.draft.finish(data_version, facts)
 
     def result(self, facts: type[Facts], details: Callable[[Artefact], Details] | None = None) -> dg.MaterializeResult:

@@ -10,7 +10,7 @@ import dagster as dg
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.settings import load_settings
 from teams_dagster.store.artefact_store import ArtefactStore
-from teams_dagster.store.artefacts import stored_artefacts
+from teams_dagster.store.artefacts import stored_artefacts, was_sealed
 from teams_dagster.store.comparing import TableDifference, compare_read_model
 from teams_dagster.store.integrity import RecordedHead, Verification, verify_storage
 from teams_dagster.store.read_model import RefreshReport, refresh
@@ -39,8 +39,8 @@ class LedgerConnection(dg.ConfigurableResource):
 
     @contextmanager
     def open(self) -> Iterator[Ledger]:
-        """The ledger, closed when the block ends. Raises LedgerError when it cannot be opened."""
-        with Ledger(self._url) as ledger:
+        """The ledger, closed when the block ends. Raises LedgerError when it cannot be opened, or was lost."""
+        with Ledger(self._url, must_exist=was_sealed(self.store.root)) as ledger:
             yield ledger
 
     @property

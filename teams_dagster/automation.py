@@ -13,6 +13,7 @@ from pydantic import Field
 from assets.materialize import to_metadata
 from assets.models.jobs import merge_adapter, push_to_hub
 from assets.partitions import GENERATIONS
+from assets.preflight import preflight
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import CompletionError, ErrorKind
@@ -196,6 +197,7 @@ JOBS = [
     regenerate,
     retry_failed,
     fine_tune_and_evaluate,
+    preflight,
     merge_adapter,
     push_to_hub,
     checks,

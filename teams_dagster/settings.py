@@ -9,28 +9,32 @@ in any case, so that only the one line that merges the environment and `.env` co
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
+import json
 import os
-from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, get_args
-from urllib.parse import urlsplit
+from typing import Any, Literal, cast, get_args
+from urllib.parse import parse_qsl, urlsplit
 
-from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import NANO
+from teams_dagster.env_file import PREFIX, SettingsError, check_data_dir, check_key, own_variables, read_environment
+from teams_dagster.instructions.prompts.own import PromptInvalid, use_own_prompts
 from teams_dagster.ledger.budgets import Budget
-
-PREFIX = "TEAMS_"
+from teams_dagster.weights import NAMES, WeightsMissing, small_model
 
 OPENAI_URL = "https://api.openai.com/v1"
 
-Provider = Literal["offline", "openai", "transformers"]
+_ENDPOINTS = ("/chat/completions", "/completions", "/responses", "/messages")
+"""Addresses that people copy whole where the base URL is wanted."""
+
+Provider = Literal["offline", "openai", "transformers", "embedding"]
+
+Preflight = Literal["required", "warn", "off"]
 
 Transport = Literal["direct", "batch"]
 
@@ -41,13 +45,22 @@ Structured = Literal["auto", "json_schema", "choice", "grammar", "logprobs", "of
 _STRUCTURED: dict[Provider, tuple[Structured, ...]] = {
     "offline": ("auto", "off"),
     "openai": ("auto", "json_schema", "choice", "grammar", "off"),
+    "embedding": ("auto", "off"),
     "transformers": ("auto", "logprobs", "off"),
 }
 """How a model of each provider can be held to its replies."""
 
 
-class SettingsError(ValueError):
-    """A setting that cannot be used, named by its variable."""
+_OUR_OWN = {
+    "messages": "what is asked",
+    "model": "set by the role's _MODEL",
+    "max_tokens": "set by the role's _MAX_TOKENS",
+    "max_completion_tokens": "set by the role's _MAX_TOKENS",
+    "seed": "what tells one query from its repetition",
+    "n": "1: one query has one answer",
+    "stream": "off: an answer is read as a whole",
+}
+"""Request parameters that `_EXTRA` may not hold, each with what it is."""
 
 
 class RoleSettings(BaseModel):
@@ -56,10 +69,11 @@ class RoleSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     provider: Provider = "offline"
-    """Who answers: the embedded rules, any endpoint that speaks the OpenAI protocol, or local weights. `openai` where
-    only a model is named."""
+    """Who answers: the embedded rules, any endpoint that speaks the OpenAI protocol, or local weights; for the reviewer
+    also a sentence-embedding model. `openai` where only a model is named."""
     model: str = "rules"
-    """Model name at the endpoint; a folder or hub id for `transformers`."""
+    """Model name at the endpoint; for `transformers` a folder, a hub id or `smollm2`, for `embedding` a folder, a hub
+    id or `minilm` (`make models`)."""
     base_url: str = ""
     """The endpoint; for provider `openai` by default `https://api.openai.com/v1`."""
     api_key: SecretStr | None = None
@@ -72,6 +86,11 @@ class RoleSettings(BaseModel):
     """Seconds that one attempt may take."""
     omit: tuple[Parameter, ...] = ()
     """Request parameters that the endpoint does not take, separated by commas."""
+    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Tokens that any reply of this role may take, thinking included. By default an answer may take 2,048, a rewrite
+    what its text can need, a verdict 16, an operation's name 32: too few for a model that thinks first."""
+    extra: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """A JSON object of further request parameters, such as `{"reasoning_effort": "low"}`; written to the ledger."""
     transport: Transport = "direct"
     """`batch`: generations ask through the provider's batch endpoint, cheaper and within a day; training and judging
     ask directly."""
@@ -86,6 +105,26 @@ class RoleSettings(BaseModel):
     @classmethod
     def _listed(cls, value: object) -> object:
         return _parts(value) if isinstance(value, str) else value
+
+    @field_validator("extra", mode="before")
+    @classmethod
+    def _object(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            found = json.loads(value)
+        except ValueError as error:
+            raise ValueError(f'it must be a JSON object such as {{"top_k": 40}}: {error}') from None
+        if not isinstance(found, dict):
+            raise ValueError('it must be a JSON object such as {"top_k": 40}')
+        return cast(dict[str, Any], found)
+
+    @field_validator("extra")
+    @classmethod
+    def _beside_our_own(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(set(value) & _OUR_OWN.keys()):
+            raise ValueError("; ".join(f"{name} is {_OUR_OWN[name]}" for name in taken))
+        return value
 
     @property
     def leaves_machine(self) -> bool:
@@ -108,11 +147,14 @@ class Settings(BaseModel):
     seeds: Path | None = None
     """Your seed file (JSON, JSONL, CSV or Parquet); by default the seeds that ship."""
     student: str | None = None
-    """Folder or hub id of the model to fine-tune; by default the embedded tiny one."""
+    """Folder, GGUF file or hub id of the model to fine-tune, or `smollm2` (`make models`); by default the embedded tiny
+    one."""
     evaluation_sets: tuple[Path, ...] = ()
     """Files, separated by commas, whose texts must not appear in seeds or samples."""
     prices: Path | None = None
     """Price file (TOML) for models without a published price, or with another; its entries come first."""
+    prompts: Path | None = None
+    """Folder whose files replace or add prompt templates by name; by default the templates that ship."""
     first_generation: date = date(2026, 1, 5)
     """The Monday of the first weekly generation."""
     max_in_flight: int = Field(default=64, ge=1, le=4096)
@@ -129,6 +171,8 @@ class Settings(BaseModel):
     """Queries that may be sent over this ledger's lifetime; by default no bound."""
     budget_tokens: int | None = Field(default=None, ge=0)
     """Tokens that may be billed over this ledger's lifetime; by default no bound."""
+    preflight: Preflight = "required"
+    """What a step does with a role that was not tried: try it and stop if it fails, try it and go on, or neither."""
     roles: dict[Role, RoleSettings] = Field(default_factory=dict[Role, RoleSettings])
     """The roles that the environment configures."""
 
@@ -143,6 +187,8 @@ class Settings(BaseModel):
     def _on_a_monday(cls, value: date) -> date:
         if value.weekday() != 0:
             raise ValueError(f"generations begin on a Monday and {value} is a {value:%A}")
+        if value > datetime.now(UTC).date():
+            raise ValueError(f"{value} has not come yet, so there would be no generation: give a Monday of the past")
         return value
 
     def role(self, role: Role) -> RoleSettings:
@@ -174,29 +220,34 @@ def find_root(start: Path | None = None) -> Path:
 def load_settings(root: Path | None = None) -> Settings:
     """Read `.env` in the root and the environment, whose variables win unless they are empty.
 
-    Raises SettingsError naming the variable.
+    The process asks with the prompts that they name from then on. Raises SettingsError naming the variable.
     """
     root = root or find_root()
-    merged = {**dotenv_values(root / ".env"), **{name: value for name, value in os.environ.items() if value}}
-    values = {name: value for name, value in merged.items() if name.startswith(PREFIX) and value}
-    known = _known_variables()
-    _refuse_unknown(values, known)
+    merged, known = read_environment(root), _known_variables()
+    values = own_variables(merged, known)
     plain = {field: values[name] for name, field in known.items() if name in values and isinstance(field, str)}
     data_dir = _absolute(root, plain.pop("data_dir", "data"))
+    check_data_dir(data_dir)
     arguments: dict[str, object] = {"root": root, "data_dir": data_dir, **plain}
     arguments["ledger_url"] = _ledger_url(root, plain.get("ledger_url") or f"sqlite:///{data_dir / 'ledger.sqlite'}")
     arguments["dagster_home"] = _absolute(root, merged.get("DAGSTER_HOME") or str(data_dir / "dagster"))
     if "student" in plain:
-        arguments["student"] = _folder_or_name(root, plain["student"])
-    arguments |= {name: _absolute(root, plain[name]) for name in ("seeds", "prices") if name in plain}
+        file = _absolute(root, plain["student"])
+        named = str(file) if file.is_file() else _folder_or_name(root, f"{PREFIX}STUDENT", plain["student"])
+        arguments["student"] = named
+    arguments |= {name: _absolute(root, plain[name]) for name in ("seeds", "prices", "prompts") if name in plain}
     if "evaluation_sets" in plain:
         arguments["evaluation_sets"] = [_absolute(root, part) for part in _parts(plain["evaluation_sets"])]
     try:
         allow_http = Settings.model_validate(arguments).allow_http
         roles = {role: found for role in Role if (found := _role(root, role, values, allow_http)) is not None}
-        return Settings.model_validate({**arguments, "roles": roles})
+        settings = Settings.model_validate({**arguments, "roles": roles})
+        use_own_prompts(settings.prompts)
     except ValidationError as error:
         raise SettingsError(_explain(error)) from None
+    except PromptInvalid as error:
+        raise SettingsError(f"{PREFIX}PROMPTS: {error}") from None
+    return settings
 
 
 _NOT_OURS_TO_NAME = {"root", "dagster_home", "roles"}
@@ -211,13 +262,6 @@ def _known_variables() -> dict[str, str | tuple[Role, str]]:
     for role in Role:
         known |= {f"{PREFIX}{role.name}_{field.upper()}": (role, field) for field in RoleSettings.model_fields}
     return known
-
-
-def _refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
-    for name in sorted(set(names) - set(known)):
-        nearest = difflib.get_close_matches(name, list(known), n=1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        raise SettingsError(f"{name} is no setting of this project{hint}")
 
 
 def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> RoleSettings | None:
@@ -237,8 +281,16 @@ def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> R
     if given.get("transport") == "batch" and provider != "openai":
         raise SettingsError(f"{name}_TRANSPORT=batch needs a provider with a batch endpoint, and {provider!r} has none")
     _check_structured(name, provider, given.get("structured", "auto"))
-    if provider == "transformers":
-        given["model"] = _folder_or_name(root, given["model"])
+    if provider != "openai" and "extra" in given:
+        raise SettingsError(f"{name}_EXTRA adds to requests of provider 'openai', and {provider!r} makes none")
+    if provider == "offline" and "max_tokens" in given:
+        raise SettingsError(f"{name}_MAX_TOKENS bounds a model's tokens, and the rules of provider 'offline' have none")
+    if provider == "embedding" and role is not Role.REVIEWER:
+        raise SettingsError(f"{name}_PROVIDER=embedding compares two texts and serves TEAMS_REVIEWER alone")
+    if provider in ("transformers", "embedding"):
+        given["model"] = _folder_or_name(root, f"{name}_MODEL", given["model"])
+    if "api_key" in given:
+        check_key(f"{name}_API_KEY", given["api_key"])
     if provider == "openai":
         given.setdefault("base_url", OPENAI_URL)
         _check_url(f"{name}_BASE_URL", given["base_url"], allow_http)
@@ -262,12 +314,13 @@ def _check_structured(name: str, provider: str, structured: str) -> None:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether `url` names this machine."""
+    """Whether `url` names this machine. `0.0.0.0`, which servers print as their address, is reached here too."""
     host = urlsplit(url).hostname or ""
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return host == "localhost"
+    return address.is_loopback or address.is_unspecified
 
 
 def _check_url(name: str, url: str, allow_http: bool) -> None:
@@ -276,11 +329,16 @@ def _check_url(name: str, url: str, allow_http: bool) -> None:
         parts = urlsplit(url)
     except ValueError:
         parts = urlsplit("")
-    if "@" in url or parts.query:
+    if "@" in url or any(parameter != "api-version" for parameter, _ in parse_qsl(parts.query, keep_blank_values=True)):
         raise SettingsError(
-            f"{name} must hold neither credentials nor parameters: put the key in"
+            f"{name} must hold neither credentials nor parameters other than api-version: put the key in"
             f" {name.removesuffix('BASE_URL')}API_KEY"
         )
+    for endpoint in _ENDPOINTS:
+        if parts.path.rstrip("/").endswith(endpoint):
+            raise SettingsError(
+                f"{name} ends in {endpoint}, which is added to it: set it to what comes before, such as {OPENAI_URL}"
+            )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise SettingsError(f"{name} must be an http(s) URL such as {OPENAI_URL}, and what it is set to is none")
     if parts.scheme == "http" and not is_loopback(url) and not allow_http:
@@ -296,11 +354,16 @@ def _absolute(root: Path, value: str) -> Path:
     return Path(os.path.normpath(root / Path(value).expanduser()))
 
 
-def _folder_or_name(root: Path, value: str) -> str:
-    """A model's folder as an absolute path, or its hub id as it is.
+def _folder_or_name(root: Path, variable: str, value: str) -> str:
+    """A model's folder as an absolute path, that of a small model for its name, or a hub id as it is.
 
-    Raises SettingsError for what is plainly meant as a path and does not exist.
+    Raises SettingsError for a small model that is not made and for what is plainly a path and does not exist.
     """
+    if value in NAMES:
+        try:
+            return str(small_model(root, value))
+        except WeightsMissing as error:
+            raise SettingsError(f"{variable}: {error}") from None
     path = _absolute(root, value)
     if path.is_dir():
         return str(path)
@@ -310,9 +373,14 @@ def _folder_or_name(root: Path, value: str) -> str:
 
 
 def _ledger_url(root: Path, url: str) -> str:
-    """The ledger's address, with the path of an SQLite file made absolute."""
+    """The ledger's address, with the path of an SQLite file made absolute. Raises SettingsError for one with a `?`."""
     scheme, separator, path = url.partition(":///")
-    return f"{scheme}:///{_absolute(root, path)}" if separator and scheme == "sqlite" else url
+    if not separator or scheme != "sqlite":
+        return url
+    place = _absolute(root, path)
+    if "?" in str(place):
+        raise SettingsError(f"TEAMS_LEDGER_URL: an address of SQLite ends at its ?: rename {place}")
+    return f"{scheme}:///{place}"
 
 
 def _explain(error: ValidationError, prefix: str = PREFIX) -> str:

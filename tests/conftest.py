@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from teams_dagster.instructions.prompts import use_prompts
+from teams_dagster.weights import models_folder
+from tests.support.commands import ROOT
+from tests.support.llama_server import LlamaServer
 from tests.support.openai_server import OpenAIServer
 from tests.support.properties import load_profiles
 
@@ -45,10 +49,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests do not depend on what the person who runs them has configured."""
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Tests do not depend on what the person who runs them has configured, nor on prompts of an earlier test."""
     for name in [name for name in os.environ if name.startswith("TEAMS_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("TEAMS_PREFLIGHT", "off")  # servers count what is asked of them: tests of the preflight set it
+    yield
+    use_prompts(None)
 
 
 @pytest.fixture
@@ -71,6 +78,22 @@ def base_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BaseRep
 def base(base_report: tuple[Path, BaseReport]) -> Path:
     """Its folder."""
     return base_report[0]
+
+
+@pytest.fixture(scope="session")
+def small_models() -> Path:
+    """The folder of the small real models; without them tests are skipped."""
+    folder = models_folder(ROOT)
+    if not folder.is_dir():
+        pytest.skip("the small models are not made (make models)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smollm2_server(small_models: Path) -> Iterator[LlamaServer]:
+    """SmolLM2 behind llama.cpp's OpenAI server."""
+    with LlamaServer(small_models / "smollm2.gguf") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

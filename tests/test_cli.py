@@ -75,6 +75,7 @@ def test_a_mistake_in_the_settings_stops_before_anything_is_made(
         ("ops: {generated_instructions: {config: {sedes: 40}}}", 'unexpected config entry "sedes"'),
         ("ops: {trained_policy: {config: {iterations: many}}}", "not valid for expected type"),
         ("[1, 2]", "must hold a mapping"),
+        ("ops: [1, 2]", "ops must hold a mapping such as {trained_policy: {config: ...}}, and holds a list"),
         ("{", "is no YAML or JSON"),
     ],
 )
@@ -83,6 +84,47 @@ def test_a_mistake_in_the_run_configuration_is_named(config: str, message: str, 
     result = demo("--config", str(tmp_path / "config.yaml"))
     assert result.exit_code == 1
     assert message in result.output
+
+
+@pytest.mark.parametrize(
+    "text", ["ops:", "ops: {generated_instructions:}", "{ops: {generated_instructions: {config: }}}"]
+)
+def test_an_empty_place_in_a_run_configuration_configures_nothing(text: str, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text(text, encoding="utf-16")
+    result = teams("estimate", "--config", str(tmp_path / "run.yaml"), "--latest", "--asset", "generated_instructions")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("command", ["demo", "costs", "estimate", "lineage"])
+def test_a_data_folder_that_is_a_file_is_named(command: str, tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    result = teams(command, *(["0123456789"] if command == "lineage" else []))
+    assert result.exit_code == 1
+    assert f"TEAMS_DATA_DIR: {tmp_path / 'data'} cannot be a folder" in result.output
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAMS_DATA_DIR", "/sys/teams")  # where root may make no folder either
+    result = demo()
+    assert result.exit_code == 1
+    assert "TEAMS_DATA_DIR: /sys/teams cannot be used" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_data_folder_that_cannot_be_written_is_named(ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "data" / ".teams.duckdb.lock").mkdir()
+    result = teams("lineage", "0123456789")
+    assert result.exit_code == 1
+    assert f"TEAMS_DATA_DIR: {tmp_path / 'data'} cannot be used" in result.output
+
+
+def test_what_the_terminals_encoding_lacks_is_shown_by_its_number(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with Ledger(sqlite_url(tmp_path / "data" / "ledger.sqlite")) as ledger:
+        ask(ledger, "a", run_id="ラン")
+    shown = CliRunner(charset="cp1252").invoke(main, ["costs", "--by", "run_id"])
+    assert shown.exit_code == 0, shown.exception
+    assert "\\u30e9\\u30f3" in shown.output
 
 
 def test_a_day_that_begins_no_generation_is_refused_with_the_range() -> None:

@@ -54,11 +54,51 @@ def test_an_empty_variable_does_not_hide_what_the_env_file_says(root: Path, monk
     assert settings.dagster_home == root / "elsewhere"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_the_env_file_may_be_saved_by_any_editor(root: Path, encoding: str):
+    (root / ".env").write_text("TEAMS_DATA_DIR=größer\n", encoding=encoding)
+    assert load_settings(root).data_dir == root / "größer"
+
+
+def test_an_env_file_that_is_no_text_is_named(root: Path):
+    (root / ".env").write_bytes(b"TEAMS_DATA_DIR=gr\xf6\xdfer\n")
+    with pytest.raises(SettingsError, match=r"\.env cannot be read.*save it as UTF-8"):
+        load_settings(root)
+
+
+@pytest.mark.parametrize(
+    "name", ["TEAM_EXPERT_MODEL", "teams_expert_model", "Teams_Expert_Model", "TEAMS EXPERT_MODEL"]
+)
+def test_a_name_that_is_plainly_meant_as_a_setting_is_not_ignored(
+    root: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    monkeypatch.setenv(name, "m")
+    with pytest.raises(SettingsError, match=f"{name} is no setting of this project; did you mean TEAMS_EXPERT_MODEL"):
+        load_settings(root)
+
+
+def test_the_variables_of_other_software_are_left_alone(root: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TEAM_ID", "blue")
+    assert load_settings(root).roles == {}
+
+
 def test_a_list_may_end_with_a_comma(root: Path, monkeypatch: pytest.MonkeyPatch):
     configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY, EXPERT_OMIT="seed, ", EVALUATION_SETS="a.jsonl,")
     settings = load_settings(root)
     assert settings.role(Role.EXPERT).omit == ("seed",)
     assert settings.evaluation_sets == (root / "a.jsonl",)
+
+
+def test_a_role_may_be_asked_with_further_parameters(root: Path, monkeypatch: pytest.MonkeyPatch):
+    configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY, EXPERT_EXTRA='{"top_k": 40}', EXPERT_MAX_TOKENS="900")
+    role = load_settings(root).role(Role.EXPERT)
+    assert (role.extra, role.max_tokens) == ({"top_k": 40}, 900)
+
+
+def test_a_base_url_may_name_its_api_version(root: Path, monkeypatch: pytest.MonkeyPatch):
+    url = "https://h.openai.azure.com/openai/deployments/d?api-version=2024-10-21"
+    configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY, EXPERT_BASE_URL=url)
+    assert load_settings(root).role(Role.EXPERT).base_url == url
 
 
 def test_once_a_role_is_configured_the_others_must_be_too(root: Path, monkeypatch: pytest.MonkeyPatch):
@@ -83,6 +123,7 @@ def test_a_role_can_be_offline_on_purpose(root: Path, monkeypatch: pytest.Monkey
         ({"FIRST_GENERATION": "2026-01-06"}, "TEAMS_FIRST_GENERATION.*Monday"),
         ({"EXPERT_PROVIDER": "anthropic", "EXPERT_MODEL": "m"}, "TEAMS_EXPERT_PROVIDER"),
         ({"EXPERT_PROVIDER": "transformers"}, "TEAMS_EXPERT_MODEL"),
+        ({"EXPERT_PROVIDER": "embedding", "EXPERT_MODEL": "m"}, "TEAMS_EXPERT_PROVIDER=.*REVIEWER alone"),
         ({"EXPERT_MODEL": "m"}, "TEAMS_EXPERT_API_KEY"),
         ({"EXPERT_MODEL": "m", "EXPERT_BASE_URL": "api.example.com", "EXPERT_API_KEY": KEY}, "TEAMS_EXPERT_BASE_URL"),
         ({"EXPERT_MODEL": "m", "EXPERT_BASE_URL": "http://h.example/v1", "EXPERT_API_KEY": KEY}, "TEAMS_ALLOW_HTTP"),
@@ -90,12 +131,43 @@ def test_a_role_can_be_offline_on_purpose(root: Path, monkeypatch: pytest.Monkey
             {"EXPERT_MODEL": "m", "EXPERT_BASE_URL": "https://u:p@h.example", "EXPERT_API_KEY": KEY},
             "TEAMS_EXPERT_API_KEY",
         ),
+        (
+            {"EXPERT_MODEL": "m", "EXPERT_BASE_URL": "https://h.example/v1?key=1", "EXPERT_API_KEY": KEY},
+            "TEAMS_EXPERT_BASE_URL must hold neither",
+        ),
+        (
+            {"EXPERT_MODEL": "m", "EXPERT_BASE_URL": "https://h.example/v1/chat/completions", "EXPERT_API_KEY": KEY},
+            "TEAMS_EXPERT_BASE_URL ends in /chat/completions",
+        ),
+        ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_EXTRA": "top_k=40"}, "TEAMS_EXPERT_EXTRA:.*JSON object"),
+        ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_EXTRA": "[40]"}, "TEAMS_EXPERT_EXTRA:.*JSON object"),
+        (
+            {"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_EXTRA": '{"model": "n"}'},
+            "TEAMS_EXPERT_EXTRA:.*model is set by the role's _MODEL",
+        ),
+        ({"EXPERT_PROVIDER": "offline", "EXPERT_EXTRA": "{}"}, "TEAMS_EXPERT_EXTRA"),
+        ({"EXPERT_PROVIDER": "offline", "EXPERT_MAX_TOKENS": "9"}, "TEAMS_EXPERT_MAX_TOKENS"),
+        ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_MAX_TOKENS": "0"}, "TEAMS_EXPERT_MAX_TOKENS:"),
         ({"BUDGET_USD": "-5"}, "TEAMS_BUDGET_USD"),
         ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_RPM": "inf"}, "TEAMS_EXPERT_RPM:"),
         ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_TPM": "nan"}, "TEAMS_EXPERT_TPM:"),
         ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_OMIT": "seed,top_k"}, "TEAMS_EXPERT_OMIT:.*top_k"),
         ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_BASE_URL": KEY}, "TEAMS_EXPERT_BASE_URL"),
         ({"EXPERT_MODEL": "m", "EXPERT_BASE_URL": f"https://[{KEY}"}, "TEAMS_EXPERT_BASE_URL"),
+        (
+            {"EXPERT_MODEL": "m", "EXPERT_API_KEY": f"{KEY}\n"},
+            r"TEAMS_EXPERT_API_KEY holds U\+000A .* at place 18 of 18",
+        ),
+        ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": f"“{KEY}"}, "TEAMS_EXPERT_API_KEY .*LEFT DOUBLE QUOTATION MARK"),
+        ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": f"{KEY}\u200b"}, "TEAMS_EXPERT_API_KEY .*ZERO WIDTH SPACE"),
+        ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": f"{KEY}\u0430"}, "TEAMS_EXPERT_API_KEY .*CYRILLIC SMALL LETTER A"),
+        ({"FIRST_GENERATION": "2999-12-30"}, "TEAMS_FIRST_GENERATION.*has not come yet"),
+        ({"DATA_DIR": "/etc/passwd"}, "TEAMS_DATA_DIR: /etc/passwd cannot be a folder"),
+        ({"DATA_DIR": "/etc/passwd/data"}, "TEAMS_DATA_DIR: .*/etc/passwd is a file"),
+        ({"DATA_DIR": "what?"}, r"TEAMS_DATA_DIR: .*what\? holds \?"),
+        ({"DATA_DIR": "all*"}, r"TEAMS_DATA_DIR: .*all\* holds \*"),
+        ({"DATA_DIR": "a\\b"}, r"TEAMS_DATA_DIR: .* holds \\"),
+        ({"LEDGER_URL": "sqlite:///what?/l.sqlite"}, "TEAMS_LEDGER_URL: an address of SQLite ends"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(
@@ -143,7 +215,10 @@ def test_a_base_url_with_a_secret_is_refused_and_not_repeated(root: Path, monkey
 
 
 def test_this_machine_has_many_names():
-    assert all(is_loopback(url) for url in ("http://localhost:1/v1", "http://127.0.0.9", "http://[::1]:80/"))
+    assert all(
+        is_loopback(url)
+        for url in ("http://localhost:1/v1", "http://127.0.0.9", "http://[::1]:80/", "http://0.0.0.0:8000")
+    )
     assert not any(is_loopback(url) for url in ("https://localhost.example", "http://10.0.0.1", "nonsense"))
 
 
@@ -166,6 +241,34 @@ def test_a_hub_id_stays_as_it_is_and_a_missing_folder_is_named(root: Path, monke
     assert load_settings(root).student == "meta-llama/Llama-3.2-1B"
     configure(monkeypatch, STUDENT="./student")
     with pytest.raises(SettingsError, match="student does not exist"):
+        load_settings(root)
+
+
+def test_a_small_model_is_named_by_its_name_once_it_is_made(root: Path, monkeypatch: pytest.MonkeyPatch):
+    (root / "models" / "smollm2").mkdir(parents=True)
+    configure(monkeypatch, STUDENT="smollm2", EXPERT_PROVIDER="transformers", EXPERT_MODEL="smollm2")
+    settings = load_settings(root)
+    assert settings.student == settings.role(Role.EXPERT).model == str(root / "models" / "smollm2")
+
+
+def test_the_reviewer_can_be_a_sentence_embedding_model(root: Path, monkeypatch: pytest.MonkeyPatch):
+    (root / "models" / "minilm").mkdir(parents=True)
+    configure(monkeypatch, REVIEWER_PROVIDER="embedding", REVIEWER_MODEL="minilm")
+    assert load_settings(root).role(Role.REVIEWER).model == str(root / "models" / "minilm")
+
+
+@pytest.mark.parametrize(
+    ("variable", "values"),
+    [
+        ("TEAMS_STUDENT", {"STUDENT": "smollm2"}),
+        ("TEAMS_EXPERT_MODEL", {"EXPERT_PROVIDER": "transformers", "EXPERT_MODEL": "smollm2"}),
+    ],
+)
+def test_a_small_model_that_is_not_made_says_what_to_type(
+    root: Path, monkeypatch: pytest.MonkeyPatch, variable: str, values: dict[str, str]
+):
+    configure(monkeypatch, **values)
+    with pytest.raises(SettingsError, match=f"^{variable}: 'smollm2'.*run make models"):
         load_settings(root)
 
 

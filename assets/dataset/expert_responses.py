@@ -20,7 +20,7 @@ from teams_dagster.store.artefact_store import ArtefactStore
     owners=OWNERS,
     op_tags=DATASET_FIRST,
     metadata=table_columns("samples", SAMPLES),
-    code_version="1",
+    code_version="2",
     description="The expert's answer to every accepted instruction; rejected answers are kept with their reason.",
 )
 def expert_responses(

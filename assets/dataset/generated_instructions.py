@@ -8,6 +8,7 @@ from assets.columns import TRANSITIONS, table_columns
 from assets.dataset.config import GenerationConfig
 from assets.materialize import DATASET_FIRST, OWNERS, materialization, output_of
 from assets.partitions import GENERATIONS
+from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.manifests import (
     ROLES,
@@ -56,6 +57,7 @@ def generated_instructions(
     with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
         if made.draft is not None:
             check_as_begun(manifest, models.found_out(*ROLES))
+            made.preflight = preflight_of(context, models, *ROLES)
             where = CallContext(context.run.run_id, "generated_instructions", partition)
             expected = begun_generation_questions(store, manifest, output.earlier(store))
             asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)

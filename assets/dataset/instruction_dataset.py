@@ -18,7 +18,7 @@ from teams_dagster.store.artefact_store import ArtefactStore
     owners=OWNERS,
     op_tags=DATASET_FIRST,
     metadata=dataset_columns(),
-    code_version="2",
+    code_version="3",
     description="The samples of all generations, curated, de-duplicated, decontaminated and split by seed; exported as"
     " Alpaca and ShareGPT JSON, chat JSONL and Parquet, with each row's lineage, a data card and Croissant metadata.",
 )

@@ -5,6 +5,7 @@ import dagster as dg
 from assets.columns import WIN_RATES, table_columns
 from assets.evaluation.config import JudgeConfig
 from assets.materialize import OWNERS, materialization
+from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.failures import NothingAnswered
@@ -33,7 +34,7 @@ from teams_dagster.store.facts.evaluation import JudgeModel, WinRateFacts
     kinds={"openai", "huggingface"},
     owners=OWNERS,
     metadata=table_columns("win_rates", WIN_RATES),
-    code_version="1",
+    code_version="2",
     description="How often the judge prefers an adapter's answers to the base's, on held-out instructions: each pair in"
     " both orders, ties counted, length controlled, with 95% intervals that resample seeds.",
 )
@@ -50,6 +51,7 @@ def judged_win_rate(
     where = CallContext(context.run.run_id, "judged_win_rate")
     with materialization(context, store, config=config, inputs=inputs, publish=models.publish, resume=True) as made:
         if made.draft is not None:
+            made.preflight = preflight_of(context, models, Role.JUDGE)
             held_out = read_examples(dataset, "held_out")
             asked = {name: getattr(config, name) for name in ASKED_ALIKE}
             answering = Answering(students, held_out, asked, made.folder, context.log.info)

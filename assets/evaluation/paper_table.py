@@ -26,9 +26,10 @@ READ = (TRAINED_ARM.dataset, "evaluation_scores", "judged_win_rate", "privacy_au
     kinds={"parquet"},
     owners=OWNERS,
     metadata=table_columns(PAPER_TABLE),
-    code_version="1",
-    description="What the paper reports, each number with its source, and beside it dataset size, queries, cost, scores"
-    " and membership inference of the base, the adapters and, where it was made, the uniform arm.",
+    code_version="2",
+    description="What is known of the paper's numbers, each with its source and its doubt, and beside it training set,"
+    " queries, cost, scores and membership inference of the base, the adapters and, where it was made, the uniform"
+    " arm.",
 )
 def paper_table(
     context: dg.AssetExecutionContext, config: AssetConfig, store: dg.ResourceParam[ArtefactStore]

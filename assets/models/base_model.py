@@ -10,7 +10,16 @@ from teams_dagster.store.artefact_store import ArtefactStore, hash_of_folder
 from teams_dagster.store.facts.models import BaseFacts
 from teams_dagster.store.tables import write_table
 from teams_dagster.student.adapter_config import MODEL
-from teams_dagster.student.stored import make_embedded_base, model_row, student_version, weights_sha256
+from teams_dagster.student.stored import (
+    configured_version,
+    make_embedded_base,
+    model_row,
+    take_configured_base,
+    weights_sha256,
+)
+
+EXAMINED = "1"
+"""Version of what a configured student is examined for: another one examines again, and leaves the embedded one be."""
 
 
 @dg.asset(
@@ -28,16 +37,18 @@ def base_model(
     store: dg.ResourceParam[ArtefactStore],
     models: LanguageModels,
 ) -> dg.MaterializeResult:
-    """Point at the configured student, or pre-train the embedded one."""
+    """Look at the configured student, or pre-train the embedded one. Raises StudentFault for one that is no use."""
     from teams_dagster.student.corpus import corpus_version
 
     student = models.settings().student
-    given = student_version(student) if student else None
-    inputs = {"student": given or f"embedded {corpus_version()}"}
+    given = configured_version(student) if student else None
+    inputs = {"student": given, "examined": EXAMINED} if given else {"student": f"embedded {corpus_version()}"}
     with materialization(context, store, config=config, inputs=inputs) as made:
         if made.draft is not None:
             if student is not None and given is not None:
-                facts, version, sha256 = BaseFacts(student=student, embedded=False), given, None
+                facts, version, sha256 = take_configured_base(made.folder, student), given, None
+                for note in facts.notes:
+                    context.log.info(f"the student: {note}")
             else:
                 facts = make_embedded_base(made.folder, seed=config.seed, steps=config.steps, progress=context.log.info)
                 version, sha256 = hash_of_folder(made.folder / MODEL), weights_sha256(made.folder / MODEL)

@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from assets.check_results import needs_output, verdict
+from assets.check_results import needs_output, not_applicable, verdict
+from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.stored import read_examples
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.models import AdapterFacts
@@ -90,4 +91,30 @@ def qlora_base_is_in_four_bits(store: dg.ResourceParam[ArtefactStore]) -> dg.Ass
         bits <= 4 and proof.logit_gap > 0,
         f"{bits:.2f} bits a weight in {proof.layers} layers; logits differ from the float base's by up to"
         f" {proof.logit_gap:.3f}",
+    )
+
+
+@dg.asset_check(
+    asset="seed_instructions",
+    blocking=True,
+    description="The student that TEAMS_STUDENT names can be trained: files, tokenizer, chat template, end token.",
+    metadata={"severity": "error", "remedy": "Do what the finding says, or set TEAMS_STUDENT to another model."},
+)
+def student_can_be_trained(models: LanguageModels) -> dg.AssetCheckResult:
+    """Beside the seeds, because everything that is paid for comes after them and long before the training."""
+    student = models.settings().student
+    if student is None:
+        return not_applicable("the embedded student is made on the spot")
+    from teams_dagster.student.admission import examine_student
+    from teams_dagster.student.weights import StudentFault
+
+    try:
+        found = examine_student(student)
+    except StudentFault as fault:
+        return verdict(False, str(fault))
+    return verdict(
+        True,
+        f"it writes a training example with {found.vocabulary} tokens, and ends it with {found.end_token}",
+        template=found.template,
+        notes=list(found.notes),
     )

@@ -7,6 +7,7 @@ import dagster as dg
 from assets.columns import POLICY_SCORES, table_columns
 from assets.materialize import COMPARED_LAST, OWNERS, materialization
 from assets.policy.config import ComparisonSettings
+from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.environment.recording import PARTS, merge_parts
 from teams_dagster.instructions.prompts import write_prompts
@@ -31,7 +32,7 @@ from teams_dagster.store.tables import write_table
     owners=OWNERS,
     op_tags=COMPARED_LAST,
     metadata=table_columns("policy_scores", POLICY_SCORES),
-    code_version="2",
+    code_version="3",
     description="The trained policy against uniform (what Evol-Instruct does) and other baselines on seeds it was never"
     " trained on, at an equal number of questions, with paired 95% intervals. Nothing paid depends on it.",
 )
@@ -52,6 +53,7 @@ def policy_comparison(
         context, store, config=config, settings=settings, inputs=inputs, resume=True, publish=models.publish
     ) as made:
         if made.draft is not None:
+            made.preflight = preflight_of(context, models, *roles)
             begun, where = (made.folder / PARTS).exists(), CallContext(run_id, "policy_comparison")
             training_seeds, held_out = policy_seeds(seeds)
             earlier = made.output.earlier(store)

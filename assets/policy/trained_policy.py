@@ -5,6 +5,7 @@ import dagster as dg
 from assets.columns import POLICIES, table_columns
 from assets.materialize import DATASET_FIRST, OWNERS, materialization
 from assets.policy.config import PolicyConfig
+from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.environment.answers_cost import answers_cost
 from teams_dagster.environment.recording import merge_parts, training_parts
@@ -46,6 +47,7 @@ def trained_policy(
         context, store, config=config, settings=settings, inputs=inputs, resume=True, publish=models.publish
     ) as made:
         if made.draft is not None:
+            made.preflight = preflight_of(context, models, *training.roles)
             training_seeds, _ = policy_seeds(seeds)
             expected = training_questions(store, training_seeds, training, made.output)
             where = CallContext(run_id, "trained_policy")

@@ -5,6 +5,7 @@ import dagster as dg
 from assets.columns import UNIFORM_TRANSITIONS, table_columns
 from assets.materialize import OWNERS, AssetConfig, materialization
 from assets.partitions import GENERATIONS
+from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.manifests import ROLES, check_as_begun
 from teams_dagster.dataset.playing import generation_facts, play_generation
@@ -41,6 +42,7 @@ def uniform_instructions(
     with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
         if made.draft is not None:
             check_as_begun(beside.manifest, models.found_out(*ROLES))
+            made.preflight = preflight_of(context, models, *ROLES)
             where = CallContext(context.run.run_id, "uniform_instructions", partition)
             expected = uniform_questions(store, beside, made.output.earlier(store))
             asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)

@@ -19,7 +19,7 @@ from teams_dagster.store.artefact_store import ArtefactStore
     kinds={"openai", "parquet"},
     owners=OWNERS,
     metadata=table_columns("samples", UNIFORM_SAMPLES),
-    code_version="1",
+    code_version="2",
     description="The expert's answer to every accepted instruction of the uniform arm.",
 )
 def uniform_responses(

@@ -84,11 +84,13 @@ def _values(kind: Any) -> str:
         return _values(next(part for part in get_args(kind) if part is not NoneType))
     if get_origin(kind) is tuple:
         return f"list of {_values(get_args(kind)[0])}"
+    if get_origin(kind) is dict:
+        return "JSON object"
     return NAMES[kind]
 
 
 def _default(field: FieldInfo) -> str:
-    if field.is_required():
+    if field.is_required() or field.default_factory is not None:
         return ""
     match field.default:
         case None | () | "":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from resources.language_models.offline.model import OfflineModel
 from teams_dagster.core.protocol import Role
+from teams_dagster.instructions.prompts import use_prompts
 from teams_dagster.ledger.budgets import Budgets
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.context import CallContext
@@ -26,10 +27,13 @@ class EmbeddedAsking:
     budgets: Budgets
     prices: Path | None
     max_in_flight: int
+    own_prompts: Path | None
+    """Folder of the project's own prompts, whose versions transitions carry."""
 
     @asynccontextmanager
     async def engine(self) -> AsyncIterator[Engine]:
         """An engine with a connection of its own to the ledger: what it asks is claimed and reserved there."""
+        use_prompts(self.own_prompts)
         models = {role: OfflineModel(name) for role, name in self.models.items()}
         with Ledger(self.ledger_url) as ledger:
             engine = Engine(

@@ -9,15 +9,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resources.language_models.local_scoring import reply_logprobs, shares, taken
 from teams_dagster.core.hashing import content_hash
-from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Outcome, Request, Usage
+from teams_dagster.core.protocol import (
+    Completion,
+    CompletionError,
+    ErrorKind,
+    Message,
+    ModelIdentity,
+    Outcome,
+    Request,
+    Usage,
+    fold_system,
+)
 from teams_dagster.core.replies import Choice, Way
-from teams_dagster.llm.settling import classify
+from teams_dagster.llm.settling import completion_of
 
 if TYPE_CHECKING:
     import torch
@@ -37,16 +47,25 @@ class _Waiting:
 class LocalTransformersModel:
     """A causal language model from a folder or the hub. Implements `LanguageModel`; loaded at the first question."""
 
-    def __init__(self, model_path: str, *, max_batch: int = MAX_BATCH, structured: Way | None = None) -> None:
+    def __init__(
+        self,
+        model_path: str,
+        *,
+        max_tokens: int | None = None,
+        max_batch: int = MAX_BATCH,
+        structured: Way | None = None,
+    ) -> None:
         """`model_path` is a folder in Hugging Face form, or a hub id.
 
+        `max_tokens`, where given, bounds every answer in place of what its request says: part of the identity.
         `structured` is how the model is held to a few replies: by their log-probabilities, or not.
         """
         self._path = model_path
+        self._max_tokens = max_tokens
         self._max_batch = max_batch
-        self._identity = ModelIdentity(
-            "transformers", model_path, rules_version=weights_digest(Path(model_path)), structured=structured
-        )
+        bound = [] if max_tokens is None else [f"max_tokens={max_tokens}"]
+        version = " ".join([weights_digest(Path(model_path)), *bound]).strip()
+        self._identity = ModelIdentity("transformers", model_path, rules_version=version, structured=structured)
         self._generator: _Generator | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="local-model")
         self._waiting: list[_Waiting] = []
@@ -54,11 +73,13 @@ class LocalTransformersModel:
 
     @property
     def identity(self) -> ModelIdentity:
-        """Provider `transformers`, the path, and (as rules version) a digest of a local folder's weights."""
+        """Provider `transformers`, the path, and (as rules version) a digest of a folder's weights and a limit."""
         return self._identity
 
     async def complete(self, request: Request) -> Completion:
         """Generate an answer. Raises CompletionError when the prompt does not fit or generation fails."""
+        if self._max_tokens is not None:
+            request = replace(request, sampling=replace(request.sampling, max_tokens=self._max_tokens))
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(request, future))
         if self._serving is None or self._serving.done():
@@ -131,6 +152,7 @@ class _Generator:
         model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
         self._model = model.to("cuda" if on_gpu else "cpu").eval()
         self._ends = _end_tokens(self._model, self._tokenizer)
+        self._folds_system = False
         self._window: int | None = getattr(model.config, "max_position_embeddings", None)
 
     def answer(self, requests: list[Request]) -> list[Completion | CompletionError]:
@@ -160,15 +182,14 @@ class _Generator:
         return Completion(reply, "stop", Outcome.USABLE, usage, probabilities=probabilities)
 
     def _prompt(self, request: Request) -> _Prompt | CompletionError:
-        messages = [{"role": message.role, "content": message.content} for message in request.messages]
         if self._tokenizer.chat_template:
             try:
-                text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+                text = self._templated(request.messages)
             except Exception as error:
                 return CompletionError(ErrorKind.REJECTED, f"the chat template refuses the messages: {error}")
             tokens = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         else:
-            text = "\n\n".join(message["content"] for message in messages) + "\n\n"
+            text = "\n\n".join(message.content for message in request.messages) + "\n\n"
             tokens = self._tokenizer(text)["input_ids"]
         limit = request.sampling.max_tokens
         if self._window is not None:
@@ -177,6 +198,22 @@ class _Generator:
             detail = f"the prompt has {len(tokens)} tokens, the model's window {self._window}"
             return CompletionError(ErrorKind.REJECTED, detail)
         return _Prompt(request, tokens, limit)
+
+    def _templated(self, messages: tuple[Message, ...]) -> str:
+        """The prompt; a template without a system role (Gemma, older Mistrals) has it as part of the user's message."""
+        if not self._folds_system:
+            try:
+                return self._render(messages)
+            except Exception:
+                if fold_system(messages) == messages:
+                    raise
+        text = self._render(fold_system(messages))
+        self._folds_system = True
+        return text
+
+    def _render(self, messages: tuple[Message, ...]) -> str:
+        shown = [{"role": message.role, "content": message.content} for message in messages]
+        return self._tokenizer.apply_chat_template(shown, tokenize=False, add_generation_prompt=True)
 
     def _generate(self, prompts: list[_Prompt]) -> list[Completion]:
         """Generate for all prompts in one left-padded batch."""
@@ -209,7 +246,7 @@ class _Generator:
         finish_reason = "length" if end is None else "stop"
         text = self._tokenizer.decode(tokens[:end], skip_special_tokens=True).strip()
         usage = Usage(len(prompt.tokens), 0, len(tokens) if end is None else end + 1)
-        return Completion(text, finish_reason, classify(text, finish_reason), usage)
+        return completion_of(text, finish_reason, usage=usage)
 
 
 class _Sampler:

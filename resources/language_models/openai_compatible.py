@@ -12,9 +12,10 @@ from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from resources.language_models.openai_constraints import constraint_parameters
+from resources.language_models.openai_dialect import Dialect
 from resources.language_models.openai_replies import OMITTABLE, read_completion, read_failure, read_rate_limit_headers
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request
 from teams_dagster.core.replies import Way
@@ -41,6 +42,12 @@ _SHORTEST_HIDDEN = 4
 
 _MAX_CONNECTIONS = 4096
 
+_API_VERSION = "api-version"
+"""The one parameter that a base URL may hold: Azure's deployments want it on every request."""
+
+_NO_PROXY: dict[str, None] = {"all://": None, "http://": None, "https://": None}
+"""A server on this machine is asked directly, whatever HTTP_PROXY says: a proxy would see its key in clear text."""
+
 _NO_KEY = "none"
 """Sent to servers that want no key: the client insists on one, and would take OPENAI_API_KEY otherwise."""
 
@@ -57,12 +64,16 @@ class OpenAICompatibleModel:
         timeout_s: float = 120.0,
         connect_timeout_s: float = 10.0,
         omit: Collection[str] = (),
+        max_tokens: int | None = None,
+        extra: Mapping[str, Any] | None = None,
         allow_http: bool = False,
         structured: Way | None = None,
         logprobs: bool = False,
     ) -> None:
         """`timeout_s` bounds a whole attempt; `omit` names parameters (of OMITTABLE) that are not sent.
 
+        `max_tokens`, where given, bounds every answer in place of what its request says; `extra` is added to each
+        request. Both are part of the identity: they decide answers. A base URL may end in `?api-version=...` (Azure).
         `structured` is how the model is held to the replies that a request allows; `logprobs` asks how likely each of
         a few was.
 
@@ -72,7 +83,8 @@ class OpenAICompatibleModel:
         address = urlsplit(base_url)
         if address.scheme not in ("http", "https") or not address.hostname:
             raise ValueError("the base URL must look like https://host/v1")
-        if address.username or address.password or address.query:
+        parameters = dict(parse_qsl(address.query, keep_blank_values=True))
+        if address.username or address.password or parameters.keys() - {_API_VERSION}:
             raise ValueError(
                 f"the base URL of {address.hostname} carries credentials or parameters, and base URLs are written "
                 "to the ledger: put the key into the role's _API_KEY"
@@ -85,9 +97,16 @@ class OpenAICompatibleModel:
         if unknown := sorted(set(omit) - set(OMITTABLE)):
             raise ValueError(f"{', '.join(unknown)} cannot be left out of a request, only {', '.join(OMITTABLE)}")
         self.timeout_s = timeout_s
-        self._identity = ModelIdentity("openai", model, base_url.rstrip("/"), structured=structured)
+        self._identity = ModelIdentity(
+            "openai", model, base_url.rstrip("/"), _added(max_tokens, extra or {}), structured
+        )
         self._logprobs = logprobs
-        self._limit = "max_completion_tokens" if address.hostname == "api.openai.com" else "max_tokens"
+        self._base_url = urlunsplit(address._replace(query="")).rstrip("/")
+        self._query = parameters
+        self._max_tokens = max_tokens
+        self._extra = dict(extra or {})
+        self.dialect = Dialect(base_url)
+        """How this endpoint wants its requests written."""
         self._omit = frozenset(omit)
         self._api_key = api_key
         self._connect_timeout_s = min(connect_timeout_s, timeout_s)
@@ -103,10 +122,10 @@ class OpenAICompatibleModel:
 
     async def complete(self, request: Request) -> Completion:
         """One HTTP request. Raises CompletionError."""
-        connections = self._connections()
-        with self.failures():
+        connections, body = self._connections(), self.parameters(request)
+        with self.failures(), self._adapting(body):
             async with asyncio.timeout(self.timeout_s):
-                response = await connections.http.send(connections.question(self.parameters(request)), stream=True)
+                response = await connections.http.send(connections.question(body), stream=True)
                 content, whole = await _read(response, MAX_BODY_BYTES)
             if not whole:
                 detail = f"the answer is longer than {MAX_BODY_BYTES:,} bytes"
@@ -142,11 +161,14 @@ class OpenAICompatibleModel:
             limits=httpx2.Limits(max_connections=_MAX_CONNECTIONS),
             # A redirect would send the question a second time, under one ledger row, and the key elsewhere.
             follow_redirects=False,
+            mounts=_NO_PROXY if is_loopback(self._identity.base_url) else None,
             event_hooks={"response": [self._refuse_failures]},
         )
         client = openai.AsyncOpenAI(
             api_key=self._api_key or _NO_KEY,
-            base_url=self._identity.base_url,
+            base_url=self._base_url,
+            default_query=self._query,
+            default_headers={"api-key": self._api_key} if self._query and self._api_key else None,
             max_retries=0,
             timeout=timeout,
             http_client=http,
@@ -155,22 +177,30 @@ class OpenAICompatibleModel:
         for name, value in {**client.default_headers, **client.auth_headers}.items():
             if isinstance(value, str):  # otherwise it is not to be sent
                 headers[name] = value
-        return _Connections(loop, client, http, httpx2.URL(f"{self._identity.base_url}/chat/completions"), headers)
+        url = httpx2.URL(f"{self._base_url}/chat/completions", params=self._query or None)
+        return _Connections(loop, client, http, url, headers)
 
     def parameters(self, request: Request) -> dict[str, Any]:
         """The body of the request."""
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self._identity.model,
-            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            self._limit: sampling.max_tokens,
             "seed": request.replica,
+            **self.dialect.written(request.messages, self._max_tokens or sampling.max_tokens),
         }
         for name in self._omit:
             del body[name]
-        return body | constraint_parameters(request, with_logprobs=self._logprobs)
+        return body | self._extra | constraint_parameters(request, with_logprobs=self._logprobs)
+
+    @contextmanager
+    def _adapting(self, body: Mapping[str, Any]) -> Generator[None]:
+        """A refusal of `body` that tells how this endpoint wants its requests is learnt from."""
+        try:
+            yield
+        except CompletionError as error:
+            raise self.dialect.adapted(error, body) from None
 
     @contextmanager
     def failures(self) -> Generator[None]:
@@ -202,6 +232,7 @@ class OpenAICompatibleModel:
             http_status=error.http_status,
             retry_after=error.retry_after,
             rate_limit_headers=error.rate_limit_headers,
+            adapted=error.adapted,
         )
 
     def hide(self, content: bytes) -> bytes:
@@ -225,7 +256,7 @@ class OpenAICompatibleModel:
         content = b""
         with suppress(httpx2.HTTPError, aiohttp.ClientError, OSError):  # the status says enough
             content, _ = await _read(response, _MAX_ERROR_BYTES)
-        raise read_failure(self.hide(content), response.status_code, response.headers, self._omit)
+        raise read_failure(self.hide(content), response.status_code, response.headers, self._omit, self._extra)
 
 
 @dataclass(frozen=True)
@@ -247,6 +278,12 @@ class _Connections:
 
         content = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         return httpx2.Request("POST", self.url, headers=self.headers, content=content)
+
+
+def _added(max_tokens: int | None, extra: Mapping[str, Any]) -> str:
+    """What settings add to each request, as part of a model's identity; empty for nothing."""
+    added = ({} if max_tokens is None else {"max_tokens": max_tokens}) | ({"extra": extra} if extra else {})
+    return json.dumps(added, sort_keys=True, ensure_ascii=False) if added else ""
 
 
 async def _read(response: httpx2.Response, limit: int) -> tuple[bytes, bool]:

@@ -1,5 +1,7 @@
-"""What an endpoint honours, found out once by short queries: how a model is held to its replies, and whether it says how
-likely each was."""
+"""What an endpoint honours, found out once by short queries.
+
+That is how a model there is held to its replies, and whether the endpoint says how likely each was.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -67,7 +69,7 @@ class NotHonoured(Exception):
 
 def known(role: RoleSettings, traits: Mapping[str, str]) -> Held | None:
     """How a role's model is held, from its settings and its endpoint's traits; None where that is to be found out."""
-    if role.provider == "offline" or role.structured == OFF:
+    if role.provider in ("offline", "embedding") or role.structured == OFF:
         return NOT_HELD
     found = traits.get(STRUCTURED)
     if role.provider == "transformers":

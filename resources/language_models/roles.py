@@ -3,7 +3,9 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,16 @@ from resources.language_models.probing import (
     find_out,
     known,
 )
+from resources.language_models.readable import readable
 from resources.ledger import LedgerConnection
-from teams_dagster.core.protocol import CompletionError, LanguageModel, ModelIdentity, Role
+from teams_dagster.core.protocol import CompletionError, LanguageModel, ModelIdentity, Request, Role
 from teams_dagster.core.replies import STRUCTURED
 from teams_dagster.core.text import NANO
+from teams_dagster.instructions.requests import reply_limit
 from teams_dagster.ledger.batches import Batch, open_batches
-from teams_dagster.ledger.budgets import Budget, BudgetExhausted, Budgets
+from teams_dagster.ledger.budgets import Budget, BudgetExhausted, Budgets, Limit
 from teams_dagster.ledger.costs import existing_ledger, outcomes_of_step
+from teams_dagster.ledger.database import LedgerLost
 from teams_dagster.ledger.traits import record_trait, traits_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm import loop
@@ -37,6 +42,7 @@ from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.context import CallContext, Tallies
 from teams_dagster.llm.endpoint import RateCeiling
 from teams_dagster.llm.engine import Engine
+from teams_dagster.llm.trial import NothingUsable
 from teams_dagster.pricing.forecast import QueryForecast, estimate
 from teams_dagster.pricing.prices import PriceTable, load_prices
 from teams_dagster.settings import RoleSettings, Settings, load_settings
@@ -87,7 +93,16 @@ class BudgetMissing(Exception):
 CONTINUES = "teams/continues"
 """The tag of a run that continues another one, with that run's id."""
 
-STOPS = (BudgetMissing, BudgetExhausted, PriceUnknown, EndpointBroken, BatchesUnderWay, BatchRefused, NotHonoured)
+STOPS = (
+    BudgetMissing,
+    BudgetExhausted,
+    PriceUnknown,
+    EndpointBroken,
+    NothingUsable,
+    BatchesUnderWay,
+    BatchRefused,
+    NotHonoured,
+)
 """What ends a step for a reason that trying again at once does not change."""
 
 PROBED = "endpoint_traits"
@@ -176,6 +191,7 @@ class LanguageModels(dg.ConfigurableResource):
             budgets=self.budget.beside(settings.budget, self._first_run()),
             prices=settings.prices,
             max_in_flight=settings.max_in_flight,
+            own_prompts=settings.prompts,
         )
 
     async def has_ended(self, batch: Batch) -> bool:
@@ -202,23 +218,26 @@ class LanguageModels(dg.ConfigurableResource):
         expected: Sequence[QueryForecast],
         log: Callable[[str], None],
         batches: bool = False,
+        named: Sequence[Limit] = (),
     ) -> AsyncIterator[Engine]:
         """An engine for `roles`. What the questions `expected` will cost is said first.
 
         `batches` lets roles whose transport is `batch` go there; training asks too many questions in a row for that.
+        `named` are budgets that hold besides those of project and run.
 
         When the block fails, the read model is refreshed: what was paid is shown. Raises dagster.Failure, not to be
         retried, when a budget is missing or used up, or when a model plainly cannot be asked.
         """
         settings = self.settings()
         models: dict[Role, LanguageModel] = {}
-        budgets = self.budget.beside(settings.budget, self._first_run())
+        budgets = replace(self.budget.beside(settings.budget, self._first_run()), named=tuple(named))
         batched = [role for role in roles if batches and settings.role(role).transport == "batch"]
         try:
             held = await self._find_out(settings, roles)
             models = {role: open_model(settings.role(role), settings, held[role]) for role in roles}
             with self.ledger.open() as ledger:
                 self._announce(ledger, settings, models, batched, budgets, expected, log)
+                _go_on_from_traits(ledger, models.values())
                 direct = [model for role, model in models.items() if role not in batched]
                 await _collect_batches(ledger, direct, context, load_prices(settings.prices))
                 engine = Engine(
@@ -231,11 +250,20 @@ class LanguageModels(dg.ConfigurableResource):
                     ceilings={role: RateCeiling(settings.role(role).rpm, settings.role(role).tpm) for role in roles},
                     batches={role: batches_of(models[role]) for role in batched},
                     batch_pace=BatchPace(settings.batch_wait_s, settings.batch_poll_s),
+                    reply_limits={
+                        role: reply_limit_of(settings.role(role))
+                        for role, model in models.items()
+                        if model.identity.provider != "offline"
+                    },
+                    readable=readable,
+                    say=log,
                 )
                 try:
                     yield engine
                 finally:
                     await engine.close()
+        except LedgerLost as lost:
+            raise dg.Failure(str(lost), allow_retries=False) from lost
         except STOPS as stopped:
             self._publish_after_failure()
             raise dg.Failure(str(stopped), allow_retries=False) from stopped
@@ -258,7 +286,8 @@ class LanguageModels(dg.ConfigurableResource):
     ) -> None:
         """Say what is to be expected, and refuse to go to a provider without any bound."""
         identities = {role: model.identity for role, model in models.items()}
-        line = str(estimate(ledger, expected, identities, load_prices(settings.prices), batched=batched))
+        forecasts = as_configured(expected, settings)
+        line = str(estimate(ledger, forecasts, identities, load_prices(settings.prices), batched=batched))
         log(line)
         _refuse_unbounded(settings, models, budgets, line)
 
@@ -343,7 +372,11 @@ def open_model(role: RoleSettings, settings: Settings, held: Held = NOT_HELD) ->
     if role.provider == "transformers":
         from resources.language_models.local_transformers import LocalTransformersModel
 
-        return LocalTransformersModel(role.model, structured=held.structured)
+        return LocalTransformersModel(role.model, max_tokens=role.max_tokens, structured=held.structured)
+    if role.provider == "embedding":
+        from resources.language_models.embedding.reviewer import EmbeddingReviewer
+
+        return EmbeddingReviewer(role.model)
     from resources.language_models.openai_compatible import OpenAICompatibleModel
 
     key = role.api_key.get_secret_value() if role.api_key else None
@@ -353,10 +386,33 @@ def open_model(role: RoleSettings, settings: Settings, held: Held = NOT_HELD) ->
         api_key=key,
         timeout_s=role.timeout_s,
         omit=role.omit,
+        max_tokens=role.max_tokens,
+        extra=role.extra,
         allow_http=settings.allow_http,
         structured=held.structured,
         logprobs=held.logprobs,
     )
+
+
+def reply_limit_of(role: RoleSettings) -> Callable[[Request], int]:
+    """How many tokens a reply of `role` may take: what is configured, or what each query can need."""
+    configured = role.max_tokens
+    return reply_limit if configured is None else lambda _: configured
+
+
+def as_configured(expected: Sequence[QueryForecast], settings: Settings) -> list[QueryForecast]:
+    """Forecasts with the limits on replies that roles' settings state."""
+    return [replace(kind, max_tokens=settings.role(kind.role).max_tokens or kind.max_tokens) for kind in expected]
+
+
+def _go_on_from_traits(ledger: Ledger, models: Collection[LanguageModel]) -> None:
+    """Let each endpoint's connection know what was found out about it before, and write down what it finds out."""
+    from resources.language_models.openai_compatible import OpenAICompatibleModel
+
+    for model in models:
+        if isinstance(model, OpenAICompatibleModel):
+            identity = model.identity
+            model.dialect.keep(traits_of(ledger.engine, identity), partial(record_trait, ledger.engine, identity))
 
 
 async def _collect_batches(

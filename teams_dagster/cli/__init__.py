@@ -1,13 +1,15 @@
 """Door: the `teams` command. A command is a module of this folder, imported when it is called."""
 
+import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import click
 
 from teams_dagster.core.text import visible
 
-COMMANDS = ("demo", "ui", "estimate", "costs", "lineage", "export", "checks")
+COMMANDS = ("demo", "ui", "preflight", "estimate", "costs", "lineage", "export", "checks", "backup", "restore")
 
 
 class _Commands(click.Group):
@@ -20,7 +22,13 @@ class _Commands(click.Group):
         return getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name) if cmd_name in COMMANDS else None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. What an error's message quotes of data does not control the terminal."""
+        """Run the command. What an error's message quotes of data does not control the terminal.
+
+        A character that the terminal's encoding does not have is shown by its number.
+        """
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except click.UsageError as error:

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import click
 
-from teams_dagster.cli.project import open_settings, say
+from teams_dagster.cli.project import naming_folder, open_settings, project_ledger, say
 from teams_dagster.ledger.budgets import Spent
-from teams_dagster.ledger.costs import COLUMNS, DAY, Cost, costs_by, existing_ledger, total_cost
+from teams_dagster.ledger.costs import COLUMNS, DAY, Cost, costs_by, total_cost
 from teams_dagster.ledger.database import LedgerError
 from teams_dagster.report.terminal import account_lines, baseline_line, budget_lines, known_cost
 
@@ -22,7 +22,7 @@ def costs(by: str, wanted: tuple[str, ...], as_json: bool) -> None:
     settings = open_settings()
     columns = list(dict.fromkeys(column.strip() for column in by.split(",") if column.strip()))
     try:
-        with existing_ledger(settings.ledger_url) as ledger:
+        with naming_folder("TEAMS_DATA_DIR", settings.data_dir), project_ledger(settings) as ledger:
             found = costs_by(ledger, columns, _conditions(wanted)) if ledger else []
             whole = total_cost(ledger) if ledger else Cost({})
             spent = ledger.spent() if ledger else Spent()

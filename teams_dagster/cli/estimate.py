@@ -8,6 +8,7 @@ import click
 from teams_dagster.cli.project import (
     check_ready,
     generation_of,
+    naming_folder,
     open_settings,
     read_run_config,
     say,
@@ -85,7 +86,8 @@ def _estimate_of(
         valid = dg.validate_run_config(defs.resolve_job_def(job), run_config)
         configs = {name: step.get("config", {}) for name, step in valid["ops"].items()}
         budgets = RunBudget(**valid["resources"]["models"]["config"].get("budget", {})).beside(settings.budget)
-        return estimate_run(settings, partition, configs, wanted), budgets
+        with naming_folder("TEAMS_DATA_DIR", settings.data_dir):
+            return estimate_run(settings, partition, configs, wanted), budgets
     except dg.DagsterInvalidConfigError as error:
         raise click.ClickException(wrong_config(error)) from None
     except pydantic.ValidationError as error:

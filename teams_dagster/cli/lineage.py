@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from teams_dagster.cli.project import open_settings, say
+from teams_dagster.cli.project import naming_folder, open_settings, project_ledger, say
 from teams_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,17 +69,17 @@ def _read_model(settings: Settings) -> Iterator[tuple["duckdb.DuckDBPyConnection
     """teams.duckdb, brought up to date first, and the chain's head. Raises ClickException for nothing to read."""
     import duckdb
 
-    from teams_dagster.ledger.costs import existing_ledger
     from teams_dagster.ledger.database import LedgerError
     from teams_dagster.store.artefacts import stored_artefacts
     from teams_dagster.store.read_model import UP_TO_DATE, refresh
 
     path = settings.data_dir / "teams.duckdb"
     try:
-        with existing_ledger(settings.ledger_url) as ledger:
+        with project_ledger(settings) as ledger:
             if ledger is None:
                 raise click.ClickException(f"nothing was asked yet in {settings.data_dir}: run `make demo` first")
-        report = refresh(settings.ledger_url, stored_artefacts(settings.data_dir), path)
+        with naming_folder("TEAMS_DATA_DIR", settings.data_dir):
+            report = refresh(settings.ledger_url, stored_artefacts(settings.data_dir), path)
         if report.links:
             _record(settings, report)
         if not report.published and report.reason != UP_TO_DATE:

@@ -5,12 +5,15 @@ terminal, whatever data, files or providers put into it.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import yaml
 
+from teams_dagster.core.files import read_text
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import visible
 from teams_dagster.settings import Settings, SettingsError, find_root, load_settings
@@ -18,6 +21,8 @@ from teams_dagster.settings import Settings, SettingsError, find_root, load_sett
 if TYPE_CHECKING:
     import dagster as dg
     import pydantic
+
+    from teams_dagster.ledger.writer import Ledger
 
 PROCESS_TAG = "teams/process"
 """Run tag: the process that a run is made in."""
@@ -58,14 +63,40 @@ ASKED = (Role.EXPERT, Role.REVIEWER, Role.INSTRUCTOR, Role.JUDGE)
 
 
 def prepare_home(settings: Settings) -> None:
-    """Create DAGSTER_HOME, with the project's dagster.yaml unless it has one, and point Dagster at it."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    """Create DAGSTER_HOME, with the project's dagster.yaml unless it has one, and point Dagster at it.
+
+    Raises ClickException where a folder cannot be made or written.
+    """
+    with naming_folder("TEAMS_DATA_DIR", settings.data_dir):
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
     home = settings.dagster_home
-    home.mkdir(parents=True, exist_ok=True)
-    config = home / "dagster.yaml"
-    if not config.exists():
-        config.write_text((settings.root / "dagster.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    with naming_folder("DAGSTER_HOME", home):
+        home.mkdir(parents=True, exist_ok=True)
+        config = home / "dagster.yaml"
+        if not config.exists():
+            config.write_text((settings.root / "dagster.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     os.environ["DAGSTER_HOME"] = str(home)
+
+
+@contextmanager
+def naming_folder(variable: str, folder: Path) -> Iterator[None]:
+    """What the system refuses in the block, as a ClickException that names the folder and its variable."""
+    try:
+        yield
+    except OSError as error:
+        raise click.ClickException(
+            f"{variable}: {folder} cannot be used ({error}): set it to a folder that can be written"
+        ) from None
+
+
+@contextmanager
+def project_ledger(settings: Settings) -> Iterator["Ledger | None"]:
+    """The project's ledger; None before anything was asked. Raises LedgerError, also when it was lost."""
+    from teams_dagster.ledger.costs import existing_ledger
+    from teams_dagster.store.artefacts import was_sealed
+
+    with existing_ledger(settings.ledger_url, must_exist=was_sealed(settings.data_dir)) as ledger:
+        yield ledger
 
 
 def open_settings() -> Settings:
@@ -77,11 +108,16 @@ def open_settings() -> Settings:
 
 
 def check_ready(settings: Settings) -> None:
-    """Say before anything is made what would stop the run later."""
+    """Say before anything is made what would stop the run later. Raises ClickException."""
+    from teams_dagster.ledger.database import LedgerError, require_ledger
+    from teams_dagster.store.artefacts import was_sealed
+
     try:
         for role in ASKED:
             settings.role(role)
-    except SettingsError as error:
+        if was_sealed(settings.data_dir):
+            require_ledger(settings.ledger_url)
+    except (SettingsError, LedgerError) as error:
         raise click.ClickException(str(error)) from None
     for name, files in (("TEAMS_SEEDS", [settings.seeds]), ("TEAMS_EVALUATION_SETS", settings.evaluation_sets)):
         for file in files:
@@ -115,20 +151,33 @@ def wrong_value(error: "pydantic.ValidationError") -> str:
 
 
 def read_run_config(path: Path | None, latest: bool) -> dict[str, Any]:
-    """The run configuration in a file, if any, with the choice of beginning the generation again."""
-    config = _read_config(path) if path else {}
+    """The run configuration in a file, if any, with the choice of beginning the generation again.
+
+    Raises ClickException for a file that holds no mapping, or none where assets are configured.
+    """
+    config = _mapping(_parsed(path), str(path), "{ops: {trained_policy: {config: ...}}}") if path else {}
+    if "ops" in config:
+        config["ops"] = _mapping(config["ops"], f"{path}, ops", "{trained_policy: {config: ...}}")
     if latest:
-        generation = config.setdefault("ops", {}).setdefault("generated_instructions", {}).setdefault("config", {})
-        generation["policy"] = "latest"
+        steps = config.setdefault("ops", {})
+        step = _mapping(steps.get("generated_instructions"), "ops, generated_instructions", "{config: ...}")
+        chosen = _mapping(step.get("config"), "ops, generated_instructions, config", "{seeds: 40}")
+        steps["generated_instructions"] = {**step, "config": {**chosen, "policy": "latest"}}
     return config
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    """Raises ClickException for a file that holds no mapping."""
+def _parsed(path: Path) -> Any:
+    """What a YAML or JSON file holds. Raises ClickException."""
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(read_text(path))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{path} is no YAML or JSON: {error}") from None
+
+
+def _mapping(found: Any, place: str, example: str) -> dict[str, Any]:
+    """`found`, where nothing at all stands for an empty one. Raises ClickException for what is no mapping."""
+    if found is None:
+        return {}
     if not isinstance(found, dict):
-        raise click.ClickException(f"{path} must hold a mapping such as {{ops: {{trained_policy: {{config: ...}}}}}}")
+        raise click.ClickException(f"{place} must hold a mapping such as {example}, and holds a {type(found).__name__}")
     return found

@@ -20,7 +20,7 @@ from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from assets.uniform_arm.instructions import uniform_instructions
 from assets.uniform_arm.responses import uniform_responses
-from resources.language_models.roles import LanguageModels
+from resources.language_models.roles import LanguageModels, as_configured
 from resources.ledger import LedgerConnection
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Role
@@ -56,6 +56,7 @@ from teams_dagster.pricing.paid_assets import BATCHED, UNIFORM_PAID
 from teams_dagster.pricing.prices import load_prices
 from teams_dagster.settings import Settings
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.artefacts import was_sealed
 from teams_dagster.student.stored import ADAPTERS
 
 
@@ -261,10 +262,10 @@ def estimate_run(
     roles = tuple(role for role in Role if any(kind.role is role and kind.most for kind in everything))
     identities, prices = models.identities(*roles), load_prices(settings.prices)
     batched = [role for role in roles if settings.role(role).transport == "batch"]
-    with existing_ledger(settings.ledger_url) as ledger:
+    with existing_ledger(settings.ledger_url, must_exist=was_sealed(settings.data_dir)) as ledger:
 
         def estimated(steps: Sequence[Step], *, batches: bool) -> Estimate:
-            expected = [kind for step in steps for kind in step.expected]
+            expected = as_configured([kind for step in steps for kind in step.expected], settings)
             return estimate(ledger, expected, identities, prices, batched=batched if batches else ())
 
         at_once, in_batches = ([s for s in steps if (s.asset_key in BATCHED) is batches] for batches in (False, True))

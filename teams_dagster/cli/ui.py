@@ -1,12 +1,20 @@
 """`teams ui`: the Dagster UI over the project's data."""
 
 import os
+import signal
+import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 
 import click
 
 from teams_dagster.cli.project import open_settings, prepare_home
+
+PATIENCE_S = 30.0
+"""How long Dagster's services may take to end by themselves."""
 
 
 @click.command()
@@ -18,4 +26,28 @@ def ui(port: int) -> None:
     os.chdir(settings.root)
     click.echo(f"The UI comes up on http://127.0.0.1:{port} (Ctrl-C ends it)", err=True)
     dagster = Path(sys.executable).with_name("dagster")
-    os.execv(dagster, [str(dagster), "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)])
+    sys.exit(run_until_asked([str(dagster), "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]))
+
+
+def run_until_asked(command: Sequence[str]) -> int:
+    """Run `command` until it ends or this process is asked to end; what it started ends with it. Its exit code.
+
+    `dagster dev` ends its services on an interrupt alone: another signal would leave them running.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)  # before: what a shell's `&` has ignored would be ignored by the command too
+    process = subprocess.Popen(command, start_new_session=True)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(PATIENCE_S)
+        return 1
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

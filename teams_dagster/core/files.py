@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import uuid
@@ -10,6 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that somebody wrote with any editor: UTF-8 or UTF-16, with a byte order mark or without.
+
+    Raises OSError, and UnicodeDecodeError for what is neither.
+    """
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    if b"\0" in content[:2]:  # the first character is ASCII in every file that this project reads as text
+        return content.decode("utf-16-be" if content.startswith(b"\0") else "utf-16-le")
+    return content.decode("utf-8-sig")
 
 
 @contextmanager

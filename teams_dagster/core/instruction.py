@@ -21,8 +21,17 @@ class Instruction:
         return content_hash("instruction", self.text, self.input)
 
 
+_INPUT_HEADING = "\n\n### Input:\n"
+
+
 def user_message(instruction: Instruction) -> str:
     """The user's turn: the text, and the input under its own heading (Alpaca's) when there is one."""
     if not instruction.input:
         return instruction.text
-    return f"{instruction.text}\n\n### Input:\n{instruction.input}"
+    return f"{instruction.text}{_INPUT_HEADING}{instruction.input}"
+
+
+def from_user_message(message: str) -> Instruction:
+    """The instruction of a user's turn, as `user_message` writes it."""
+    text, _, material = message.partition(_INPUT_HEADING)
+    return Instruction(text, material)

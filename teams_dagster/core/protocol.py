@@ -45,6 +45,10 @@ class Outcome(StrEnum):
     EMPTY = "empty"
     REFUSAL = "refusal"
     TRUNCATED = "truncated"
+    REASONING_ONLY = "reasoning_only"
+    """All of it was thinking: the limit on its tokens left no room for an answer."""
+    UNFINISHED = "unfinished"
+    """No finish reason came, or one that does not say that the text is whole."""
     MALFORMED = "malformed"
 
 
@@ -59,6 +63,8 @@ class ErrorKind(StrEnum):
     RATE_LIMITED = "rate_limited"
     SERVER = "server"
     """The server answered 5xx."""
+    UNSUPPORTED = "unsupported"
+    """The server does not take a parameter of the request: it will refuse every one that has it."""
     REJECTED = "rejected"
     """The server will not answer this request (400, 413, 422, ...). Asking again cannot help."""
     DENIED = "denied"
@@ -69,13 +75,15 @@ class ErrorKind(StrEnum):
     """The server answered 2xx with something else than JSON: an HTML page, say."""
     BAD_ENCODING = "bad_encoding"
     """The server answered 2xx with bytes that are not UTF-8, or that cannot be unpacked."""
+    INCOMPLETE = "incomplete"
+    """The server answered 2xx and says that it broke its answer off."""
     TOO_LARGE = "too_large"
     """The answer was longer than any answer may be."""
 
     @property
     def retryable(self) -> bool:
         """Whether the same request may succeed later."""
-        return self not in (ErrorKind.REJECTED, ErrorKind.DENIED, ErrorKind.TOO_LARGE)
+        return self not in (ErrorKind.UNSUPPORTED, ErrorKind.REJECTED, ErrorKind.DENIED, ErrorKind.TOO_LARGE)
 
     @property
     def perhaps_billed(self) -> bool:
@@ -90,6 +98,7 @@ _PERHAPS_BILLED = frozenset(
         ErrorKind.BAD_REPLY,
         ErrorKind.NOT_JSON,
         ErrorKind.BAD_ENCODING,
+        ErrorKind.INCOMPLETE,
         ErrorKind.TOO_LARGE,
     }
 )
@@ -101,6 +110,14 @@ class Message:
 
     role: str
     content: str
+
+
+def fold_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """`messages` for a model without a system role: what the system says stands at the head of what the user says."""
+    if len(messages) < 2 or messages[0].role != "system":
+        return messages
+    system, first, *others = messages
+    return (Message(first.role, f"{system.content}\n\n{first.content}"), *others)
 
 
 @dataclass(frozen=True)
@@ -165,6 +182,8 @@ class Usage:
     """The part of the completion that nobody sees."""
     cache_write_tokens: int | None = None
     """The part of the prompt that the provider put into its cache, where it charges for that."""
+    impossible: bool = field(default=False, compare=False)
+    """Whether a count was reported that no call can have, and is None for it. Of the moment; never stored."""
 
 
 @dataclass(frozen=True)
@@ -209,11 +228,12 @@ class ModelIdentity:
     """Which model answers: part of every request's content key and of the ledger's rows."""
 
     provider: str
-    """`offline`, `openai` or `transformers`."""
+    """`offline`, `openai`, `transformers` or `embedding`."""
     model: str
     base_url: str = ""
     rules_version: str = ""
-    """Hash of the rules, for the offline model; empty otherwise."""
+    """What else decides its answers: a hash of the offline model's rules, a digest of local weights, what settings
+     add to each request (a limit of its own, further parameters); empty where nothing does."""
     structured: Way | None = None
     """How it is held to the replies that a question allows; None: it is only told."""
 
@@ -234,6 +254,10 @@ def identity_of(values: Mapping[str, str | None]) -> ModelIdentity:
     return ModelIdentity(**{**values, "structured": None if held is None else Way(held)})  # pyright: ignore
 
 
+ROLE_VARIABLES = "TEAMS_<ROLE>_"
+"""How the variables of whichever role asks begin, in advice given by a connection that does not know the role."""
+
+
 class CompletionError(Exception):
     """An attempt that brought no completion."""
 
@@ -245,14 +269,32 @@ class CompletionError(Exception):
         http_status: int | None = None,
         retry_after: float | None = None,
         rate_limit_headers: RateLimitHeaders | None = None,
+        adapted: bool = False,
     ) -> None:
-        """`retry_after` is how many seconds the server wants to be left alone."""
+        """`retry_after` is how many seconds the server wants to be left alone.
+
+        `adapted` says that the connection learnt from the refusal, and writes the request otherwise from now on.
+        """
         super().__init__(f"{kind.value}: {detail}")
         self.kind = kind
         self.detail = detail
         self.http_status = http_status
         self.retry_after = retry_after
         self.rate_limit_headers = rate_limit_headers
+        self.adapted = adapted
+
+    def for_role(self, role: Role) -> CompletionError:
+        """The same, with the role's own variables named where the detail advises on `TEAMS_<ROLE>_...`."""
+        if ROLE_VARIABLES not in self.detail:
+            return self
+        return CompletionError(
+            self.kind,
+            self.detail.replace(ROLE_VARIABLES, f"TEAMS_{role.name}_"),
+            http_status=self.http_status,
+            retry_after=self.retry_after,
+            rate_limit_headers=self.rate_limit_headers,
+            adapted=self.adapted,
+        )
 
 
 class LanguageModel(Protocol):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Intent, Purpose, Request, Role
 from teams_dagster.core.replies import Choice
-from teams_dagster.instructions.prompts import Prompt, load_prompt
+from teams_dagster.instructions.prompts import Prompt, prompt
 from teams_dagster.instructions.requests import VERDICT
+
+JUDGE_FILE = Path(__file__).with_name("judge.md")
 
 MARK_DIGITS = 12
 
@@ -30,10 +31,9 @@ class Preference(StrEnum):
     """It said none of these, or more than one of them."""
 
 
-@cache
 def judge_prompt() -> Prompt:
     """The judge's prompt. No prompt of the dataset: what is in it changes no policy and no generation."""
-    return load_prompt(Path(__file__).with_name("judge.md"))
+    return prompt("judge", shipped=JUDGE_FILE.parent)
 
 
 def judge_question(instruction: Instruction, first: str, second: str) -> Request:

@@ -67,7 +67,8 @@ def our_values(store: ArtefactStore, read: Mapping[str, Artefact]) -> Iterator[P
     yield from _of_scores(read["evaluation_scores"])
     judged = read["judged_win_rate"]
     for rate in read_win_rates(judged):
-        yield PaperValue("win_rate", rate.model, rate.length_controlled, rate.lc_low, rate.lc_high, _named(judged))
+        if rate.length_controlled is not None:
+            yield PaperValue("win_rate", rate.model, rate.length_controlled, rate.lc_low, rate.lc_high, _named(judged))
     yield from _of_audit(read["privacy_audit"])
     if "uniform_scores" in read:
         yield from _of_dataset(store, read[UNIFORM_ARM.dataset], LORA_UNIFORM)
@@ -84,10 +85,12 @@ def _of_dataset(store: ArtefactStore, dataset: Artefact, adapter: str) -> Iterat
     asked = expert_yield(store, answered)
     expert = asked.rewrites + asked.responses
     counts = {
-        "pairs": card.total,
+        "pairs": card.examples["train"],
         "expert_queries": expert,
-        "expert_queries_share": expert / EVOL_INSTRUCT_QUERIES,
+        "review_queries": card.queries - expert,
         "queries": card.queries,
+        "expert_queries_share": expert / EVOL_INSTRUCT_QUERIES,
+        "queries_share": card.queries / EVOL_INSTRUCT_QUERIES,
     }
     if card.cost_nano_usd is not None:
         counts["cost"] = card.cost_nano_usd / NANO

@@ -5,10 +5,8 @@ where it prefers neither. A judge that names the same place both times has told 
 1/2, as in MT-Bench (Zheng et al. 2023, 2306.05685). A verdict that cannot be read names nobody, so it is worth 1/2 too,
 and is counted: to leave it out would let the judge choose its questions.
 
-Judges prefer longer answers. The length-controlled rate is the one at equal length (after AlpacaEval 2, Dubois et al.
-2024, 2404.04475): scores are regressed, by logistic regression, on an intercept and tanh(difference of lengths / its
-standard deviation), and predicted at difference 0. A small ridge on the second coefficient keeps it finite where length
-alone tells wins from losses. AlpacaEval's term for how hard an instruction is, fitted over many models, is left out.
+Judges prefer longer answers. The length-controlled rate is the one at equal length (module `length_control`); there is
+none where one side's answers are always the longer.
 
 Intervals are 95%, by resampling seeds.
 """
@@ -19,17 +17,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from teams_dagster.evaluation.judging import Preference
+from teams_dagster.evaluation.length_control import identifiable, length_controlled
 from teams_dagster.evaluation.statistics import REPLICATES, percentile_interval, resampled_clusters
-
-RIDGE = 0.1
-"""Weight of the squared length coefficient: that of about one pair in which length says little."""
-NEWTON_STEPS = 30
-LARGEST_STEP = 4.0
-"""In log-odds: a step from far away overshoots."""
-SMALLEST_STEP = 1e-10
 
 _CREDIT = {Preference.FIRST: 1.0, Preference.SECOND: 0.0}
 
@@ -90,9 +81,10 @@ class WinRate:
     win_rate: float
     ci_low: float
     ci_high: float
-    length_controlled: float
-    lc_low: float
-    lc_high: float
+    length_controlled: float | None
+    """At equal length; None, as its interval, where it is not identifiable: one side's answers are always longer."""
+    lc_low: float | None
+    lc_high: float | None
     mean_length: float
     """Characters."""
     mean_length_base: float
@@ -115,7 +107,7 @@ def win_rate(pairs: Sequence[JudgedPair], compared: Compared, *key: str | int, r
     weights = np.stack([np.ones(len(pairs)), *(np.bincount(index, minlength=len(pairs)) for index in drawn)])
     unanimous = len(set(seeds)) if np.ptp(scores) == 0 else None
     raw, low, high = _with_interval(weights @ scores / weights.sum(axis=1), unanimous)
-    controlled, lc_low, lc_high = _with_interval(length_controlled(scores, lengths - others, weights), unanimous)
+    controlled, lc_low, lc_high = _at_equal_length(scores, lengths - others, weights, seeds)
     verdicts = [verdict for pair in pairs for verdict in (pair.shown_first, pair.shown_second)]
     preferring = [verdict for verdict in verdicts if verdict in _CREDIT]
     return WinRate(
@@ -138,6 +130,26 @@ def win_rate(pairs: Sequence[JudgedPair], compared: Compared, *key: str | int, r
     )
 
 
+def _at_equal_length(
+    scores: np.ndarray, differences: np.ndarray, weights: np.ndarray, seeds: Sequence[str]
+) -> tuple[float, float, float] | tuple[None, None, None]:
+    """The length-controlled rate with its interval; nothing where it is not identifiable.
+
+    Where all scores are the same, only pairs in which length did not help the winner tell what equal length would
+    give, so their seeds are the trials of the interval.
+    """
+    if not identifiable(differences):
+        return None, None, None
+    unanimous = None
+    if np.ptp(scores) == 0:
+        shorter, longer = (
+            len({seed for seed, counted in zip(seeds, side, strict=True) if counted})
+            for side in (differences <= 0, differences >= 0)
+        )
+        unanimous = min(shorter, longer) if scores[0] == 0.5 else shorter if scores[0] > 0.5 else longer
+    return _with_interval(length_controlled(scores, differences, weights), unanimous)
+
+
 def _with_interval(values: np.ndarray, unanimous: int | None) -> tuple[float, float, float]:
     """The first of `values` with the interval that the others give.
 
@@ -149,41 +161,3 @@ def _with_interval(values: np.ndarray, unanimous: int | None) -> tuple[float, fl
         return value, *percentile_interval(values[1:])
     unmet = 1 - 0.025 ** (1 / unanimous)
     return value, value * (1 - unmet), value * (1 - unmet) + unmet
-
-
-def length_controlled(scores: ArrayLike, differences: ArrayLike, weights: ArrayLike) -> np.ndarray:
-    """The score to be expected at equal length, under each row of `weights` (rows, pairs).
-
-    `differences` are a pair's lengths, the model's less the other's. Where all are the same, or all scores are, nothing
-    can be told of length, and the rate is the plain one.
-    """
-    y, x, w = np.asarray(scores, float), np.asarray(differences, float), np.asarray(weights, float)
-    total = w.sum(axis=1)
-    plain = w @ y / total
-    variance = np.maximum(w @ x**2 / total - (w @ x / total) ** 2, 0)
-    fitted = (variance > 1e-9 * (1 + w @ x**2 / total)) & (plain > 0) & (plain < 1)
-    if not fitted.any():
-        return plain
-    leaning = np.tanh(x / np.sqrt(variance[fitted])[:, None])
-    plain[fitted] = 1 / (1 + np.exp(-_intercepts(y, leaning, w[fitted])))
-    return plain
-
-
-def _intercepts(y: np.ndarray, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """The intercept of each row's logistic regression of `y` (pairs) on `x` (rows, pairs), by Newton's method.
-
-    Scores between 0 and 1 are shares of a win. Raises RuntimeError when it does not converge.
-    """
-    intercept, slope = np.zeros(len(w)), np.zeros(len(w))
-    for _ in range(NEWTON_STEPS):
-        p = 1 / (1 + np.exp(-(intercept[:, None] + slope[:, None] * x)))
-        error, spread = w * (y - p), w * p * (1 - p)
-        g0, g1 = error.sum(axis=1), (error * x).sum(axis=1) - RIDGE * slope
-        h00, h01, h11 = spread.sum(axis=1), (spread * x).sum(axis=1), (spread * x**2).sum(axis=1) + RIDGE
-        determinant = h00 * h11 - h01**2
-        steps = np.stack([h11 * g0 - h01 * g1, h00 * g1 - h01 * g0]) / determinant
-        steps *= np.minimum(1, LARGEST_STEP / np.maximum(np.abs(steps).max(axis=0), SMALLEST_STEP))
-        intercept, slope = intercept + steps[0], slope + steps[1]
-        if np.abs(steps).max() < SMALLEST_STEP:
-            return intercept
-    raise RuntimeError("the length-controlled regression did not converge: report the pairs that it was given")

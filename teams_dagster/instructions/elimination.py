@@ -5,79 +5,83 @@ meaningless texts and for texts that speak to the reviewer, act on rewrites; rul
 enter a reward.
 
 A reviewer is a language model: it is told not to follow what stands between the tags, and it may follow it all the
-same. So a text that imitates these tags, orders a verdict or calls off the task is not shown to it: the edit is
-eliminated by name. Seeds are no exception, for the reviewer reads them too. What says the same in other words cannot be
+same. So a text that orders a verdict is not shown to it: a seed is refused when it is read, an edit is eliminated by
+name. So is an edit that imitates the tags or calls off the task where its parent did not; what people wrote may, for
+the tags around it then carry a mark that no text can hold (`prompts`). What orders a verdict in other words cannot be
 told from an instruction by any pattern.
 """
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import lru_cache
 
+import regex
+
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Outcome
+from teams_dagster.core.words import length_in_words, words
+from teams_dagster.instructions.lookalikes import imitates_tags, plainly
 from teams_dagster.instructions.novelty import similarity
 
-_TAG = r"<\s*/?\s*(?:first|second)\b"
+_REVIEW_TAGS = ("first", "second")
 
+_GAP = r"[\W_]{1,4}"
 
 _VERDICT = (
-    r"[\W_]{0,4}(?:not[\s_-]+)?equal\b(?=[\W_]*(?:$|[.!,;:)\]}\"'*_`]|\n|\b(?:and|or|whatever|no matter|only)\b))"
+    r"[\W_]{0,4}(?:not[\s_-]+)?equal\b"
+    r"(?![\W_]{0,4}?(?:\bor\b|/)[\W_]{0,4}(?:not|un|different|equal))"  # a choice of both is no order
+    r"(?=[\W_]*(?:$|[.!,;:)\]}\"'*_`]|\n|\b(?:and|or|whatever|no matter|only)\b))"
 )
-
 
 _ORDER = (
     r"\b(?:answer|reply|respond|say|output|print|return|write|state|conclude|verdict)(?:ing|ed|s)?\b"
-    rf"(?:[\W_]{{1,4}}(?:is|are|it|must|should|be|with|by|the|words?|only|just|always|that|they|as|following)\b){{0,5}}{_VERDICT}"
+    rf"(?:{_GAP}(?:is|are|it|must|should|be|with|by|the|words?|only|just|always|that|they|as|following|both|two|texts"
+    rf"|instructions|prompts)\b){{0,8}}{_VERDICT}"
 )
-
 
 _STATED = (
-    rf"\b(?:instructions|prompts|texts)[\W_]{{1,4}}(?:above[\W_]{{1,4}}|below[\W_]{{1,4}})?(?:are|is|as|were){_VERDICT}"
+    rf"(?<!\b(?:that|whether|if|when|why|how|where|unless|assume|suppose|show|prove){_GAP}"
+    rf"(?:(?:the|these|those|both|all|any|two|your|our){_GAP}){{0,3}})"
+    rf"\b(?:instructions|prompts|texts){_GAP}(?:above{_GAP}|below{_GAP})?(?:are|is|as|were){_VERDICT}"
 )
 
+_ORDERED_VERDICT = regex.compile(f"{_ORDER}|{_STATED}")
 
-_CALLED_OFF = (
-    r"\b(?:ignore|disregard|forget|override)[\W_]{1,4}(?:(?:all|any|every|the|of|my|your|these|those)[\W_]{1,4}){0,4}"
-    r"(?:previous|prior|above|preceding|earlier|foregoing|system)[\W_]{1,4}"
+_CALLED_OFF = re.compile(
+    rf"\b(?:ignore|disregard|forget|override){_GAP}(?:(?:all|any|every|the|of|my|your|these|those){_GAP}){{0,4}}"
+    rf"(?:previous|prior|above|preceding|earlier|foregoing|system){_GAP}"
     r"(?:instructions?|prompts?|rules?|messages?|texts?|directions?)\b"
 )
 
 
-_TO_THE_REVIEWER = re.compile("|".join((_TAG, _ORDER, _STATED, _CALLED_OFF)))
+def orders_a_verdict(instruction: Instruction) -> bool:
+    """Whether a text, or its input, tells the reviewer which verdict to give.
 
-
-_SIGNS = ("equal", "<", "ignor", "disregard", "forget", "overrid")
-"""Each of the patterns holds one of these, and few texts do."""
-
-
-def speaks_to_the_reviewer(instruction: Instruction) -> bool:
-    """Whether a text, or its input, imitates the marks of the review's prompt, orders a verdict or calls off the task.
-
-    Look-alikes count: full-width letters, invisible characters between letters, HTML character references.
+    Look-alikes count: full-width letters, invisible characters between letters, HTML character references. A text
+    that asks which of two verdicts holds, or has one proved, orders none.
     """
-    return any(map(_speaks, (instruction.text, instruction.input)))
+    return any(map(_orders, (instruction.text, instruction.input)))
 
 
 @lru_cache(maxsize=4_096)
-def _speaks(text: str) -> bool:
+def _orders(text: str) -> bool:
     """Kept for a while: a text is read again with each edit of it."""
-    plain = _plainly(text).lower()
-    return any(sign in plain for sign in _SIGNS) and _TO_THE_REVIEWER.search(plain) is not None
+    plain = plainly(text)
+    return "equal" in plain and _ORDERED_VERDICT.search(plain) is not None
 
 
-def _plainly(text: str) -> str:
-    """`text` as a reader takes it: compatible letters alike, nothing invisible, character references resolved."""
-    unescaped = html.unescape(text) if "&" in text else text
-    if unescaped.isascii():
-        return unescaped
-    seen = (c for c in unicodedata.normalize("NFKC", unescaped) if unicodedata.category(c) != "Cf")
-    return "".join(seen)
+def _breaks_out(instruction: Instruction) -> bool:
+    """Whether a text, or its input, imitates the tags of the review's prompt, or calls off the task."""
+    return any(map(_breaks_out_of_tags, (instruction.text, instruction.input)))
+
+
+@lru_cache(maxsize=4_096)
+def _breaks_out_of_tags(text: str) -> bool:
+    return imitates_tags(text, _REVIEW_TAGS) or _CALLED_OFF.search(plainly(text)) is not None
 
 
 class Rule(StrEnum):
@@ -88,18 +92,25 @@ class Rule(StrEnum):
     """The model declined: the provider said so."""
     TRUNCATED = "truncated"
     """The token limit cut it off."""
+    REASONING_ONLY = "reasoning_only"
+    """The model thought until its token limit and wrote no answer."""
+    UNFINISHED = "unfinished"
+    """The provider did not say that the text is whole: no finish reason, or one that is not known."""
     MALFORMED_REPLY = "malformed_reply"
     """It is not in the reply format that the prompt states."""
     MEANINGLESS = "meaningless"
-    """Only punctuation and stop words (rule 3)."""
+    """Only punctuation and stop words (rule 3); as an answer, one word alone or a symbol has meaning."""
     LEAKED_PROMPT_WORDS = "leaked_prompt_words"
     """It copies words of the operation's prompt (rule 4)."""
     INJECTION = "injection"
-    """It, or the text it was made from, speaks to the reviewer: imitates its prompt's marks, or orders a verdict."""
+    """It, or the text it was made from, orders a verdict; or it imitates the prompt's tags, as its parent did not."""
     RETURNED = "returned"
     """It is equal or near-equal to an earlier text of its chain."""
     SHORT_APOLOGY = "short_apology"
-    """It says sorry in fewer than 80 words: the instruction is hard to answer (rule 2)."""
+    """It says sorry or declines in fewer than 80 words: the instruction is hard to answer (rule 2).
+
+    Apologies are known in English, Chinese, Japanese, Spanish, German and French; in others none is judged.
+    """
 
 
 APOLOGY_WORDS = 80
@@ -112,6 +123,8 @@ _OF_OUTCOME = {
     Outcome.EMPTY: Rule.EMPTY,
     Outcome.REFUSAL: Rule.REFUSED,
     Outcome.TRUNCATED: Rule.TRUNCATED,
+    Outcome.REASONING_ONLY: Rule.REASONING_ONLY,
+    Outcome.UNFINISHED: Rule.UNFINISHED,
     Outcome.MALFORMED: Rule.MALFORMED_REPLY,
 }
 
@@ -119,11 +132,23 @@ _PHRASES = r"#?\s*\b(?:given|rewritten|created)[ _]+(?:prompt|instruction)\b\s*#
 
 _PROMPT_PHRASES = re.compile(_PHRASES, re.IGNORECASE)
 
-_PROMPT_WORDS = re.compile(rf"{_PHRASES}|</?(?:instruction|input|first|second)>", re.IGNORECASE)
+_PROMPT_WORDS = re.compile(rf"{_PHRASES}|</?(?:instruction|input|first|second)(?:-[0-9a-f]+)?>", re.IGNORECASE)
 
-_APOLOGY = re.compile(r"\bsorry\b", re.IGNORECASE)
+_APOLOGY = re.compile(
+    r"\bsorry\b"
+    r"|抱歉|对不起|對不起|我(?:无法|無法|不能)(?:回答|提供|协助|協助|帮助|幫助|满足|滿足)"
+    r"|申し訳(?:あり|ござい|ない)|すみません|ごめんなさい|お(?:答え|手伝い)(?:することは|することが)?でき(?:ません|かね)"
+    r"|\blo siento\b|\blamento (?:no|que|mucho|decir)|\b(?:disculpa|disculpe|perdón)\b|\bno puedo (?:ayudar|responder)"
+    r"|\btut mir (?:sehr |wirklich )?leid\b|\bentschuldigung\b|\bleider kann ich\b"
+    r"|\b(?:kann ich|ich kann)\b[^.!?\n]{0,20}\bleider (?:nicht|kein)"
+    r"|\bdésolée?s?\b|\bje regrette\b|\bje ne (?:peux|puis) (?:pas|malheureusement)\b",
+    re.IGNORECASE,
+)
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_SIGN = regex.compile(r"[\p{S}--[\x00-\x7F\p{Sk}\p{Block=Box_Drawing}\p{Block=Block_Elements}]]", regex.V1)
+"""What says something without a word, as `∞` and emoji do; lines and marks of layout do not."""
+
+_LONE_SIGNS = frozenset("<>=+")
 
 _STOP_WORDS = frozenset(
     "a an and are as at be been but by for from had has have he her his i in is it its me my nor not of on or our she"
@@ -140,15 +165,18 @@ def eliminate_rewrite(rewritten: Instruction, chain: Sequence[Instruction]) -> R
     """The first rule that a rewrite breaks, or None.
 
     `chain` holds the earlier texts of its chain, the seed first and the parent last. Words that the parent already
-    had are not leaked; what it says to the reviewer counts, for the reviewer is shown both.
+    had are not leaked; a verdict that either orders counts, for the reviewer is shown both.
     """
+    parent = chain[-1] if chain else None
     if not rewritten.text.strip():
         return Rule.EMPTY
     if is_meaningless(rewritten.text):
         return Rule.MEANINGLESS
-    if leaks_prompt_words(rewritten, chain[-1] if chain else None):
+    if leaks_prompt_words(rewritten, parent):
         return Rule.LEAKED_PROMPT_WORDS
-    if any(map(speaks_to_the_reviewer, (rewritten, *chain[-1:]))):
+    if any(map(orders_a_verdict, (rewritten, *chain[-1:]))):
+        return Rule.INJECTION
+    if _breaks_out(rewritten) and not (parent is not None and _breaks_out(parent)):
         return Rule.INJECTION
     if any(similarity(rewritten, earlier) >= RETURNED_SIMILARITY for earlier in chain):
         return Rule.RETURNED
@@ -178,16 +206,25 @@ def eliminate_answer(response: str) -> Rule | None:
     """The first rule that an answer's text breaks, or None (rules 2 and 3)."""
     if not response.strip():
         return Rule.EMPTY
-    if is_meaningless(response):
+    if is_meaningless(response) and not _says_it_all(response):
         return Rule.MEANINGLESS
-    if _APOLOGY.search(response) and len(response.split()) < APOLOGY_WORDS:
+    if _APOLOGY.search(unicodedata.normalize("NFKC", response)) and length_in_words(response) < APOLOGY_WORDS:
         return Rule.SHORT_APOLOGY
     return None
 
 
 def is_meaningless(text: str) -> bool:
     """Whether nothing but punctuation and English stop words is left of `text`. Digits and code have meaning."""
-    return all(word[0].lower() in _STOP_WORDS for word in _WORD.finditer(text))
+    return all(word in _STOP_WORDS for word in _words(text))
+
+
+def _says_it_all(response: str) -> bool:
+    """Whether a stop word or a sign answers by itself: `A`, `(A)`, `He`, `∞`, an emoji."""
+    return len(_words(response)) == 1 or response.strip() in _LONE_SIGNS or _SIGN.search(response) is not None
+
+
+def _words(text: str) -> list[str]:
+    return words(text.replace("_", " "))
 
 
 def _joined(instruction: Instruction) -> str:

@@ -8,11 +8,13 @@ The hashes are fixed, so the same texts in the same order give the same pairs on
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.words import word_count
 from teams_dagster.instructions.ngrams import words
 from teams_dagster.instructions.signatures import (
     PERMUTATIONS,
@@ -37,12 +39,12 @@ Jaccard similarity with it is above any useful threshold, is never taken for a d
 
 
 def same_text_key(instruction: Instruction) -> tuple[str, str]:
-    """Equal for instructions that differ in case and white space only."""
+    """Equal for instructions that differ in case and white space only, or in how an accent is composed."""
     return _folded(instruction.text), _folded(instruction.input)
 
 
 def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
+    return " ".join(unicodedata.normalize("NFC", text.casefold()).split())
 
 
 def clustered(a: Instruction, b: Instruction) -> bool:
@@ -62,12 +64,12 @@ def near_duplicate(a: Instruction, b: Instruction) -> bool:
     )
 
 
-def _changed_words(a: Instruction, b: Instruction) -> int:
+def _changed_words(a: Instruction, b: Instruction) -> float:
     """Words to add to and to take from `a` to have those of `b`, as bags, texts and inputs apart."""
-    changed = 0
+    changed = 0.0
     for one, other in ((a.text, b.text), (a.input, b.input)):
         mine, theirs = Counter(words(one)), Counter(words(other))
-        changed += ((mine - theirs) + (theirs - mine)).total()
+        changed += word_count(((mine - theirs) + (theirs - mine)).elements())
     return changed
 
 

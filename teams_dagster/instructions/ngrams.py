@@ -6,28 +6,45 @@ finds paraphrases that kept a clause, and phrases that everybody writes: it is w
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+from teams_dagster.core import words as segmentation
 
 NGRAM_WORDS = 13
 
 PARAPHRASE_WORDS = 8
 
-_UNSPACED = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
-"""A run of letters and digits; in Chinese and Japanese, written without spaces, each character by itself."""
-
 
 def words(text: str) -> list[str]:
-    """The words of `text`, case-folded, without punctuation and compatibility forms (full-width letters, ligatures)."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    """The words of `text`, case-folded. Underscores are no letters here: they fill the gaps of a cloze question."""
+    found = segmentation.words(text.replace("_", " "))
+    return found if text.isascii() else [word.casefold() for word in found]
 
 
 def ngrams(text: str, size: int = NGRAM_WORDS) -> set[str]:
-    """The n-grams of `size` words in `text`, each joined by single spaces; none where the text is shorter."""
+    """The n-grams of `size` words in `text`, each joined by single spaces; none where the text is shorter.
+
+    In scripts without spaces as many characters as make `size` words (`word_count`), so that everyday phrases such as
+    "answer the following question" are as short there as elsewhere.
+    """
     found = words(text)
-    return {" ".join(found[at : at + size]) for at in range(len(found) - size + 1)}
+    if segmentation.only_whole(found):
+        return {" ".join(found[at : at + size]) for at in range(len(found) - size + 1)}
+    return {" ".join(found[start:end]) for start, end in _windows(found, size * segmentation.WHOLE)}
+
+
+def _windows(found: list[str], wanted: int) -> Iterator[tuple[int, int]]:
+    """From each word the shortest run whose `share`s come to `wanted`."""
+    shares = list(map(segmentation.share, found))
+    end = have = 0
+    for start, first in enumerate(shares):
+        while have < wanted:
+            if end == len(found):
+                return
+            have += shares[end]
+            end += 1
+        yield start, end
+        have -= first
 
 
 class NgramIndex:

@@ -1,12 +1,12 @@
 """How new a text is: one named, deterministic, lexical measure.
 
-The measure is `dice_words_bigrams`: Dice's coefficient on the sets of a text's words and word pairs, lower-cased.
+The measure is `dice_words_bigrams`: Dice's coefficient on the sets of a text's words and word pairs, lower-cased
+(what a word is in which script: `teams_dagster.core.words`).
 It needs no model, gives the same figure on every machine, and a reward computed with it can be replayed.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable
 from functools import lru_cache
@@ -16,18 +16,17 @@ import numpy as np
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.words import segmentation, words
 
 MEASURE = "dice_words_bigrams"
-
-_WORD = re.compile(r"\w+")
 
 
 @lru_cache(maxsize=8_192)
 def _terms(text: str) -> frozenset[str]:
     """Interned: the texts of a chain share most of their terms, and memory then holds each once."""
-    words = _WORD.findall(text.lower())
-    pairs = (f"{a} {b}" for a, b in pairwise(words))
-    return frozenset(map(sys.intern, chain(words, pairs)))
+    found = words(text)
+    pairs = (f"{a} {b}" for a, b in pairwise(found))
+    return frozenset(map(sys.intern, chain(found, pairs)))
 
 
 def _dice(a: str, b: str) -> float:
@@ -54,7 +53,7 @@ class Pool:
 
     def __init__(self, instructions: Iterable[Instruction]) -> None:
         members = sorted({(i.text, i.input) for i in instructions})
-        self.version = content_hash("pool", MEASURE, members)
+        self.version = content_hash("pool", MEASURE, *segmentation(chain.from_iterable(members)), members)
         self._size = len(members)
         self._texts = _Postings([text for text, _ in members])
         self._inputs = _Postings([material for _, material in members])

@@ -117,6 +117,24 @@ VERDICTS = Choice("verdict", ("Equal", "Not Equal"))
 CREATIVE = Sampling(temperature=0.7, top_p=0.95, max_tokens=2048)
 """For rewrites and answers (the reference's expert: temperature 0.7, top_p 0.95, 2048 tokens)."""
 
+REWRITE_ROOM = {Returns.INSTRUCTION: 256, Returns.INSTRUCTION_AND_INPUT: 768}
+"""Tokens that a rewrite may add to what it returns: a constraint or a question; or a new text with a table or code."""
+
+
+def reply_limit(request: Request) -> int:
+    """Tokens that the reply to `request` can need, at most what the request says.
+
+    A rewrite: `REWRITE_ROOM` and one token for each byte (UTF-8) of what its operation returns, which is four times
+    an English text and twice a Chinese one. Any other reply: what the request says.
+    """
+    intent, limit = request.intent, request.sampling.max_tokens
+    if intent.purpose is not Purpose.REWRITE or intent.operation is None:
+        return limit
+    returns = intent.operation.returns
+    returned = intent.before.text + (intent.before.input if returns is Returns.INSTRUCTION_AND_INPUT else "")
+    return min(limit, REWRITE_ROOM.get(returns, limit) + len(returned.encode()))
+
+
 VERDICT = Sampling(temperature=0.0, top_p=1.0, max_tokens=16)
 """For verdicts: the reviewer says two words, and the same two words each time."""
 
@@ -127,7 +145,7 @@ def rewrite_question(role: Role, operation: Operation, instruction: Instruction,
     return Request(
         role=role,
         intent=Intent(Purpose.REWRITE, before=instruction, operation=operation),
-        messages=template.render(instruction=instruction.text, input=instruction.input),
+        messages=template.render_marked(instruction=instruction.text, input=instruction.input),
         prompt_version=template.version,
         sampling=CREATIVE,
         replica=replica,
@@ -141,7 +159,7 @@ def review_question(before: Instruction, after: Instruction, replica: int = 0) -
     return Request(
         role=Role.REVIEWER,
         intent=Intent(Purpose.REVIEW, before=before, after=after),
-        messages=template.render(
+        messages=template.render_marked(
             instruction=before.text, input=before.input, new_instruction=after.text, new_input=after.input
         ),
         prompt_version=template.version,

@@ -1,9 +1,5 @@
 """Seeds: the instructions people wrote, read from a file and checked row by row.
 
-Columns understood (case does not matter): Alpaca (`instruction`, `input`, `output`) and self-instruct (`instruction`,
-`instances[].input`, `instances[].output`, of which the first instance is taken). `prompt` or `question` stand for
-`instruction`, `context` for `input`, `response` or `answer` for `output`. Other columns are ignored.
-
 Seeds may be in any language: a language model rewrites what it can read. The offline rules read English only, so
 `scripts` counts the writing systems for whoever wants to warn. Texts are plain data here, whatever they contain;
 only control characters and what UTF-8 cannot say are refused.
@@ -13,49 +9,21 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from teams_dagster.core.files import file_sha256
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.instructions.elimination import orders_a_verdict
+from teams_dagster.instructions.file_rows import INSTRUCTION_COLUMNS, FileRow, SeedFileError
 from teams_dagster.instructions.near_duplicates import same_text_key
 from teams_dagster.instructions.ngrams import NgramIndex
-from teams_dagster.instructions.seed_files import FileRow, SeedFileError, read_rows
-
-MAX_CHARACTERS = 20_000
-"""The longest instruction and input together: about 5,000 tokens, which leaves a rewrite room in an 8k context."""
-
-INSTRUCTION_COLUMNS = ("instruction", "prompt", "question")
-INPUT_COLUMNS = ("input", "context")
-OUTPUT_COLUMNS = ("output", "response", "answer")
-NO_INPUT = "<noinput>"
-"""What self-instruct files write for "no input"."""
+from teams_dagster.instructions.seed_files import read_rows
+from teams_dagster.instructions.seed_rows import Refused, SeedRefusal, instruction_in
 
 _DETAIL_CHARACTERS = 200
-
-
-class SeedRefusal(StrEnum):
-    """Why a row of a seed file is not used."""
-
-    BROKEN = "broken"
-    """The row cannot be parsed."""
-    NO_INSTRUCTION_COLUMN = "no_instruction_column"
-    EMPTY = "empty"
-    """No letter or digit in the instruction."""
-    NOT_TEXT = "not_text"
-    """A cell holds a number, a list or an object."""
-    NOT_UTF8 = "not_utf8"
-    CONTROL_CHARACTERS = "control_characters"
-    """NUL and its kin; tabs and line ends are text."""
-    TOO_LONG = "too_long"
-    DUPLICATE = "duplicate"
-    """The same as an earlier row but for case and white space."""
-    CONTAMINATED = "contaminated"
-    """Shares 13 words in a row with an evaluation text."""
 
 
 _REMEDIES = {
@@ -66,6 +34,8 @@ _REMEDIES = {
     SeedRefusal.NOT_UTF8: "Save the file as UTF-8.",
     SeedRefusal.CONTROL_CHARACTERS: "Remove the control characters.",
     SeedRefusal.TOO_LONG: "Shorten the instructions, or check that one row is one instruction.",
+    SeedRefusal.MULTI_TURN: "Write each conversation's task as one instruction, with the context it needs in `input`.",
+    SeedRefusal.INJECTION: "Take out the words that order a verdict.",
     SeedRefusal.DUPLICATE: "Give different instructions.",
     SeedRefusal.CONTAMINATED: "Use seeds that are not taken from what the models are scored on.",
 }
@@ -106,12 +76,6 @@ class SeedLibrary:
     """Of the file's bytes."""
 
 
-class _Refused(Exception):
-    def __init__(self, reason: SeedRefusal, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-
-
 def seed_id_of(instruction: Instruction) -> str:
     """The id of a seed: a hash of its text and input, whatever file and row it stands in."""
     return content_hash("seed", instruction.text, instruction.input)
@@ -137,8 +101,8 @@ def load_seeds(path: Path, *, evaluation_texts: Iterable[str] = ()) -> SeedLibra
             _refuse_contaminated(instruction, response, forbidden)
             first = first_rows.setdefault(same_text_key(instruction), file_row.row)
             if first != file_row.row:
-                raise _Refused(SeedRefusal.DUPLICATE, f"the same as row {first}, but for case and white space")
-        except _Refused as refusal:
+                raise Refused(SeedRefusal.DUPLICATE, f"the same as row {first}, but for case and white space")
+        except Refused as refusal:
             refused.append(RefusedSeed(path.name, file_row.row, refusal.reason, _shown(str(refusal))))
         else:
             seeds.append(Seed(seed_id_of(instruction), instruction, response, path.name, file_row.row))
@@ -169,58 +133,21 @@ def _no_usable_row(name: str, refused: list[RefusedSeed]) -> str:
 
 
 def _instruction(row: FileRow) -> tuple[Instruction, str]:
-    """The instruction and the response in a row. Raises `_Refused`."""
+    """The instruction and the response in a row. Raises `Refused`."""
     if row.cells is None:
-        raise _Refused(SeedRefusal.BROKEN, row.broken)
-    if not any(row.cells.values()):
-        raise _Refused(SeedRefusal.EMPTY, "the row is empty")
-    text = _cell(row.cells, INSTRUCTION_COLUMNS)
-    if text is None:
-        raise _Refused(SeedRefusal.NO_INSTRUCTION_COLUMN, f"columns found: {', '.join(row.cells)}")
-    cells = {**row.cells, **_first_instance(row.cells)}
-    material = _cell(cells, INPUT_COLUMNS) or ""
-    response = _cell(cells, OUTPUT_COLUMNS) or ""
-    if len(text) + len(material) > MAX_CHARACTERS:
-        found = f"{len(text) + len(material):,} characters of instruction and input; at most {MAX_CHARACTERS:,}"
-        raise _Refused(SeedRefusal.TOO_LONG, found)
-    if not any(character.isalnum() for character in text):
-        raise _Refused(SeedRefusal.EMPTY, f"no letter or digit in the instruction {text!r}")
-    if not material.strip() or material.strip().lower() == NO_INPUT:
-        material = ""
-    return Instruction(text.strip(), material), response.strip()
-
-
-def _first_instance(cells: Mapping[str, Any]) -> Mapping[str, Any]:
-    instances = cells.get("instances") or [{}]
-    if not isinstance(instances, list) or not isinstance(instances[0], Mapping):
-        raise _Refused(SeedRefusal.NOT_TEXT, "`instances` must be a list of objects with `input` and `output`")
-    return instances[0]
-
-
-def _cell(cells: Mapping[str, Any], columns: tuple[str, ...]) -> str | None:
-    """The text under the first of `columns` that there is, its line ends as `\\n`; "" for null. Raises `_Refused`."""
-    column = next((column for column in columns if column in cells), None)
-    if column is None:
-        return None
-    value = cells[column]
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise _Refused(SeedRefusal.NOT_TEXT, f"`{column}` holds a {type(value).__name__}; write it as text")
-    text = value.replace("\r\n", "\n").replace("\r", "\n")
-    for character in text:
-        category = unicodedata.category(character)
-        if category == "Cs":
-            raise _Refused(SeedRefusal.NOT_UTF8, f"`{column}` has bytes that are not UTF-8; save the file as UTF-8")
-        if category == "Cc" and character not in "\t\n":
-            raise _Refused(SeedRefusal.CONTROL_CHARACTERS, f"`{column}` holds U+{ord(character):04X}; remove it")
-    return text
+        raise Refused(SeedRefusal.BROKEN, row.broken)
+    instruction, response = instruction_in(row.cells)
+    if orders_a_verdict(instruction):
+        raise Refused(
+            SeedRefusal.INJECTION, "it tells the reviewer which verdict to give, so no edit of it would count"
+        )
+    return instruction, response
 
 
 def _refuse_contaminated(instruction: Instruction, response: str, forbidden: NgramIndex) -> None:
     shared = forbidden.overlap(instruction.text, instruction.input, response)
     if shared is not None:
-        raise _Refused(SeedRefusal.CONTAMINATED, f"shared with an evaluation text: {shared}")
+        raise Refused(SeedRefusal.CONTAMINATED, f"shared with an evaluation text: {shared}")
 
 
 def _shown(text: str) -> str:

@@ -27,7 +27,9 @@ PERMUTATIONS = 128
 
 _ROW = np.dtype([("instruction_id", f"S{ID_LENGTH}"), ("signature", "<u4", (PERMUTATIONS,))])
 
-_PROBE = Instruction("It's  ＦＵＬＬ-width; snake_case, 3.5! 写一首abc诗 Add one more.", "one two three\nfour")
+_PROBE = Instruction(
+    "It's  ＦＵＬＬ-width; snake_case, 3.5! 写一首abc诗 एक और जोड़ो อีกหนึ่งข้อ 👍🏽", "one two three\nfour"
+)
 
 
 def part_shingles(tag: str, text: str) -> frozenset[tuple[str, ...]]:

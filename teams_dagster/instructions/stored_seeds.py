@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from teams_dagster.core.files import file_sha256
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.metadata import Details, Table
+from teams_dagster.core.words import segmentation
 from teams_dagster.instructions.seed_files import texts_in
 from teams_dagster.instructions.seed_splits import seed_clusters
 from teams_dagster.instructions.seeds import Seed, SeedLibrary, scripts, shipped_seeds_path
@@ -53,9 +54,14 @@ def write_seeds(folder: Path, library: SeedLibrary, run_id: str) -> tuple[str, S
         with_input=sum(bool(seed.instruction.input) for seed in library.seeds),
         scripts=scripts(library.seeds),
     )
-    return content_hash(
-        "seeds", [(seed.seed_id, seed.response, clusters[seed.seed_id]) for seed in library.seeds]
-    ), facts
+    return _version(library.seeds, clusters), facts
+
+
+def _version(seeds: Sequence[Seed], clusters: Mapping[str, str]) -> str:
+    """Of seeds whose words are read otherwise it is another one, so that a policy whose features these are is too."""
+    texts = (text for seed in seeds for text in (seed.instruction.text, seed.instruction.input))
+    rows = [(seed.seed_id, seed.response, clusters[seed.seed_id]) for seed in seeds]
+    return content_hash("seeds", *segmentation(texts), rows)
 
 
 def seeds_preview(artefact: Artefact) -> Details:

@@ -59,10 +59,12 @@ class Budgets:
     """Of one role in this run."""
     continues: str | None = None
     """The run that this one continues, if it does: they share what bounds a run."""
+    named: tuple[Limit, ...] = ()
+    """Budgets of a name of their own, a preflight's say: they bound beside the others, and stand in for none."""
 
     def cover(self, role: str) -> bool:
         """Whether anything bounds what `role` may spend."""
-        return any(limit.budget.bounded for limit in self.limits("", role))
+        return any(limit.budget.bounded for limit in self.limits("", role) if limit not in self.named)
 
     def limits(self, run_id: str, role: str) -> tuple[Limit, ...]:
         """What a question of `role` in `run_id` counts in: the project always, and every scope that is bounded."""
@@ -72,7 +74,7 @@ class Budgets:
             limits.append(Limit(run_scope(run_id), self.run))
         if role in self.roles and self.roles[role].bounded:
             limits.append(Limit(run_scope(run_id, role), self.roles[role]))
-        return tuple(limits)
+        return (*limits, *self.named)
 
 
 @dataclass(frozen=True, slots=True)

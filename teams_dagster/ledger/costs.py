@@ -82,13 +82,16 @@ class Questions:
 
 
 @contextmanager
-def existing_ledger(url: str) -> Iterator[Ledger | None]:
-    """The ledger at `url`; None where there is none yet, so that looking makes no file. Raises LedgerError."""
+def existing_ledger(url: str, *, must_exist: bool = False) -> Iterator[Ledger | None]:
+    """The ledger at `url`; None where there is none yet, so that looking makes no file.
+
+    Raises LedgerError, also where there is none and there `must_exist` one.
+    """
     address = read_address(url)
-    if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
+    if not must_exist and address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
         yield None
         return
-    with Ledger(url) as ledger:
+    with Ledger(url, must_exist=must_exist) as ledger:
         yield ledger
 
 

@@ -123,34 +123,80 @@ class LedgerError(Exception):
     """The ledger database cannot be opened, read or written."""
 
 
+class LedgerLost(LedgerError):
+    """There is no ledger where the outputs say that there was one."""
+
+    def __init__(self, shown: str) -> None:
+        super().__init__(
+            f"the ledger {shown} is gone or empty, and the outputs in the data folder were made with one: a new ledger"
+            " would pay again for what was answered, and count the budget from 0. Put the file back, or run"
+            " `teams restore BACKUP`; to begin anew on purpose, set TEAMS_DATA_DIR to a new folder"
+        )
+
+
 def sqlite_url(path: Path) -> str:
     """The address of a ledger kept in a file."""
     return f"sqlite:///{path}"
 
 
-def open_database(url: str) -> sa.Engine:
+def open_database(url: str, *, must_exist: bool = False) -> sa.Engine:
     """Connect to the ledger at `url`, creating its tables when there are none and bringing older ones up to date.
 
-    Raises LedgerError when it cannot be reached, or was written by a newer version of this software.
+    Raises LedgerError when it cannot be reached, or was written by a newer version of this software, and LedgerLost
+    where there is none and there `must_exist` one.
     """
+    if must_exist:
+        require_ledger(url)
     address = read_address(url)
-    if address.drivername in ("postgresql", "postgres"):
-        address = address.set(drivername="postgresql+psycopg")
-    backend = address.get_backend_name()
-    if backend not in ("sqlite", "postgresql"):
-        raise LedgerError(f"TEAMS_LEDGER_URL: {backend} is not supported; use sqlite:///<path> or postgresql://...")
-    engine = _sqlite_engine(address) if backend == "sqlite" else sa.create_engine(address, pool_pre_ping=True)
+    engine = _connected(address)
     event.listen(engine, "begin", _begin)
     try:
         _prepare(engine)
     except SQLAlchemyError as error:
         engine.dispose()
-        shown = address.render_as_string(hide_password=True)
-        raise LedgerError(f"cannot open the ledger database {shown}: {reason(error)}") from error
+        raise _cannot_open(address, error) from error
     except LedgerError:
         engine.dispose()
         raise
     return engine
+
+
+def require_ledger(url: str) -> None:
+    """Raises LedgerLost where there is no ledger at `url`."""
+    if not holds_ledger(url):
+        raise LedgerLost(read_address(url).render_as_string(hide_password=True))
+
+
+def holds_ledger(url: str) -> bool:
+    """Whether there is a ledger at `url`; looking makes none. Raises LedgerError when that cannot be told."""
+    address = read_address(url)
+    if address.get_backend_name() == "sqlite":
+        place = Path(address.database or "")
+        if not place.is_file() or not place.stat().st_size:
+            return False
+    engine = _connected(address)
+    try:
+        with engine.connect() as connection:
+            return sa.inspect(connection).has_table(schema.ledger_identity.name)
+    except SQLAlchemyError as error:
+        raise _cannot_open(address, error) from error
+    finally:
+        engine.dispose()
+
+
+def _connected(address: sa.URL) -> sa.Engine:
+    """An engine that has not connected yet. Raises LedgerError for a kind of database that is not supported."""
+    if address.drivername in ("postgresql", "postgres"):
+        address = address.set(drivername="postgresql+psycopg")
+    backend = address.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise LedgerError(f"TEAMS_LEDGER_URL: {backend} is not supported; use sqlite:///<path> or postgresql://...")
+    return _sqlite_engine(address) if backend == "sqlite" else sa.create_engine(address, pool_pre_ping=True)
+
+
+def _cannot_open(address: sa.URL, error: SQLAlchemyError) -> LedgerError:
+    shown = address.render_as_string(hide_password=True)
+    return LedgerError(f"cannot open the ledger database {shown}: {reason(error)}")
 
 
 @contextmanager
@@ -205,7 +251,11 @@ def read_address(url: str) -> sa.URL:
 def _sqlite_engine(address: sa.URL) -> sa.Engine:
     if not address.database or address.database == ":memory:":
         raise LedgerError("TEAMS_LEDGER_URL: the ledger must be a file, so that it outlives the process")
-    Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(address.database).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(f"the ledger's folder {folder} cannot be made ({error}): set TEAMS_DATA_DIR") from error
     engine = sa.create_engine(address)
 
     @event.listens_for(engine, "connect")

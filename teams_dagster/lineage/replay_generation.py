@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 
 from teams_dagster.core.metadata import Details
 from teams_dagster.dataset.answers import answer_transitions
-from teams_dagster.dataset.manifests import prompt_versions, read_manifest
+from teams_dagster.dataset.manifests import read_manifest
 from teams_dagster.dataset.playing import episode_plans, generation_world
 from teams_dagster.dataset.stored import accepted_of
 from teams_dagster.environment.decisions import Actor, Decider
+from teams_dagster.instructions.prompts import Prompt, stored_prompts
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.lineage.replay import LedgerAsker, StoredDecisions, replay_samples, replay_transitions
 from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated, FeaturesChanged
@@ -40,15 +41,26 @@ async def replay_generation(
         into: Where rows that agree, differ or cannot be replayed are counted.
         progress: Called with a line for people, now and then.
     """
+    with stored_prompts(_prompts(generated, responses)):
+        await _replay(store, ledger, generated, responses, into, progress=progress)
+
+
+async def _replay(
+    store: ArtefactStore,
+    ledger: Ledger,
+    generated: Artefact,
+    responses: Artefact,
+    into: Verification,
+    *,
+    progress: Callable[[str], None],
+) -> None:
+    """The same, with the prompts in use."""
     manifest = read_manifest(generated)
-    rows = generated.read_facts(GenerationFacts).transitions + responses.read_facts(ResponseFacts).samples
-    if dict(manifest.prompt_versions) != prompt_versions():
-        into.skip("made with prompts that have changed since", rows)
-        return
     client = LedgerAsker(ledger, manifest.models)
     try:
         environment, checkpoint, seeds = generation_world(store, manifest, client)
     except CheckpointOutdated:
+        rows = generated.read_facts(GenerationFacts).transitions + responses.read_facts(ResponseFacts).samples
         into.skip("made by a policy of an earlier version of this code", rows)
         return
     await replay_transitions(
@@ -73,6 +85,14 @@ async def replay_generation(
 def lineage_preview(artefact: Artefact) -> Details:
     """How many rows of a `sample_lineage` artefact could not be replayed."""
     return {"rows_not_verified": artefact.read_facts(LineageFacts).rows_not_verified}
+
+
+def _prompts(generated: Artefact, responses: Artefact) -> dict[str, Prompt]:
+    """The prompts that a generation was made with, by name."""
+    versions = set(read_manifest(generated).prompt_versions)
+    stored = [row for artefact in (generated, responses) for row in _rows(artefact, "prompt_templates")]
+    prompts = [Prompt(row["name"], row["prompt_version"], row["text"]) for row in stored]
+    return {prompt.name: prompt for prompt in prompts if (prompt.name, prompt.version) in versions}
 
 
 def _actor(checkpoint: Checkpoint, generated: Artefact, into: Verification) -> Actor | Decider:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
-from teams_dagster.core.protocol import CompletionError, ErrorKind
+from teams_dagster.core.protocol import CompletionError, ErrorKind, Role
 
 DENIED_AT_FIRST = 3
 """Refusals of key, model or URL before any success: they are wrong."""
@@ -29,38 +30,57 @@ OUTAGE = 100
 OUTAGE_S = 20.0
 """An outage lasts at least so many seconds."""
 
+STALLED_S = 480.0
+"""An endpoint from which nothing came for so long, though it was asked all the time, ends the step."""
+
+STALLED_CALLS = 3.0
+"""That is at least as long as so many calls take, one after another, the last of which had the endpoint to itself."""
+
 _FOREIGN = frozenset({ErrorKind.UNREACHABLE, ErrorKind.NOT_JSON, ErrorKind.BAD_ENCODING, ErrorKind.BAD_REPLY})
-_OUTAGE = _FOREIGN | {ErrorKind.CONNECTION, ErrorKind.TIMEOUT, ErrorKind.SERVER}
+_OUTAGE = _FOREIGN | {ErrorKind.CONNECTION, ErrorKind.TIMEOUT, ErrorKind.SERVER, ErrorKind.INCOMPLETE}
+_STALL = _OUTAGE | {ErrorKind.RATE_LIMITED}
 _DETAIL_LIMIT = 300
 
-_WRONG_URL = "Check the base URL: what answers there is no chat completions API (is a path like /v1 missing?)."
+_WRONG_URL = "Check {}BASE_URL: what answers there is no chat completions API (is a path like /v1 missing?)."
+_OF_STATUS = {
+    401: "Check {}API_KEY: it is wrong, or has expired.",
+    402: "Check the credit of the account behind {}API_KEY.",
+    403: "Check that {}API_KEY may use {}MODEL.",
+    404: "Check {}BASE_URL (is a path like /v1 missing?) and {}MODEL: there is no such address, or no such model.",
+    405: _WRONG_URL,
+    429: "Check the quota of the account behind {}API_KEY: go on when it is there again.",
+}
+"""What to check when an endpoint answers nothing to a key, a model or an address."""
+
 _ADVICE = {
-    ErrorKind.DENIED: "Check the role's key, model and base URL, and the account's quota.",
-    ErrorKind.REJECTED: "Check that this model takes the parameters it is asked with (temperature, max_tokens, seed).",
-    ErrorKind.UNREACHABLE: "Check the base URL, and that the server runs and can be reached from here.",
+    ErrorKind.DENIED: "Check {}API_KEY, {}MODEL and {}BASE_URL, and the account's quota.",
+    ErrorKind.UNSUPPORTED: "Check what this model takes: {}OMIT leaves parameters out, {}EXTRA adds some.",
+    ErrorKind.REJECTED: "Check what this model takes: {}OMIT leaves parameters out, {}MAX_TOKENS bounds its answers.",
+    ErrorKind.UNREACHABLE: "Check {}BASE_URL, and that the server runs and can be reached from here.",
     ErrorKind.RATE_LIMITED: "Its limits let nothing through for longer than a run waits: go on later, or raise them.",
-    ErrorKind.TOO_LARGE: "Check the base URL, and the longest answer that is asked for.",
+    ErrorKind.TOO_LARGE: "Check {}BASE_URL, and {}MAX_TOKENS.",
     ErrorKind.CONNECTION: "Check the server's log, and proxies on the way to it.",
-    ErrorKind.TIMEOUT: "Check the server's load, the number of calls in flight and the request timeout.",
+    ErrorKind.TIMEOUT: "Check the server's load, {}TIMEOUT_S and TEAMS_MAX_IN_FLIGHT, and {}MAX_TOKENS.",
     ErrorKind.SERVER: "Check the server's log or the provider's status page.",
     ErrorKind.BAD_REPLY: _WRONG_URL,
     ErrorKind.NOT_JSON: _WRONG_URL,
-    ErrorKind.BAD_ENCODING: "Check the base URL, and proxies on the way to it.",
+    ErrorKind.BAD_ENCODING: "Check {}BASE_URL, and proxies on the way to it.",
+    ErrorKind.INCOMPLETE: "Check the server's log or the provider's status page.",
 }
+"""What to check; `{}` stands for the role's prefix, `TEAMS_EXPERT_` for one."""
 
 
 class EndpointBroken(Exception):
     """Stops a step early, with the reason. What is paid is kept, and the same step goes on from there."""
 
-    def __init__(self, endpoint: str, attempts: int, last: CompletionError) -> None:
+    def __init__(self, endpoint: str, role: Role, attempts: int, last: CompletionError) -> None:
         """`attempts` is how many in a row brought nothing, `last` what the last of them met."""
-        status = "" if last.http_status is None else f" (HTTP {last.http_status})"
-        detail = last.detail.rstrip(". ")
+        detail = " ".join(last.detail.split()).rstrip(". ")
         detail = detail if len(detail) <= _DETAIL_LIMIT else detail[:_DETAIL_LIMIT] + " ..."
         super().__init__(
-            f"{endpoint} is broken: {attempts} attempts in a row failed, the last with {last.kind.value}{status}: "
-            f"{detail}. {_ADVICE[last.kind]} What is paid is kept: once this is mended, run the same step again and "
-            f"it goes on from there."
+            f"{endpoint} is broken: {attempts} attempts in a row failed, the last with {last.kind.value}: {detail}. "
+            f"{_advice(last, role)} What is paid is kept: once this is mended, run the same step again and it goes on "
+            f"from there."
         )
         self.endpoint = endpoint
         self.attempts = attempts
@@ -68,45 +88,65 @@ class EndpointBroken(Exception):
         self.http_status = last.http_status
 
 
+def _advice(last: CompletionError, role: Role) -> str:
+    """What to check, by the names of the role's variables; and when a pause ends that is longer than a run waits."""
+    denied = last.kind is ErrorKind.DENIED
+    advice = (_OF_STATUS.get(last.http_status or 0) if denied else None) or _ADVICE[last.kind]
+    named = advice.replace("{}", f"TEAMS_{role.name}_")
+    if last.retry_after is None or last.kind is not ErrorKind.RATE_LIMITED:
+        return named
+    ends = datetime.now().astimezone() + timedelta(seconds=last.retry_after)
+    return f"It asks to be left alone until {ends:%Y-%m-%d %H:%M %Z}. {named}"
+
+
 class Circuit:
     """Whether one endpoint is plainly broken. Once open it stays open.
 
-    Kinds of failure are counted apart, each since the last success. Overload (429) never opens it, an answer that is
-    too large is a question's own trouble, and so is a rejected request once the endpoint has answered others.
+    Kinds of failure are counted apart, each since the last success. Overload (429) opens it only where nothing comes
+    through for long, an answer that is too large is a question's own trouble, and so is a rejected request once the
+    endpoint has answered others.
     """
 
-    def __init__(self, endpoint: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`endpoint` names base URL and model in messages; `clock` gives seconds."""
+    def __init__(self, endpoint: str, role: Role, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """`endpoint` names base URL and model in messages, `role` the variables to check; `clock` gives seconds."""
         self._endpoint = endpoint
+        self._role = role
         self._clock = clock
         self._ever_succeeded = False
         self._failures: Counter[ErrorKind] = Counter()
         self._first_at: float | None = None
         """When the first failure of `_OUTAGE` since the last success came."""
+        self._stalled_since: float | None = None
+        """When the first attempt was sent that failed since the last success."""
         self._open: tuple[int, CompletionError] | None = None
 
     def check(self) -> None:
         """Raises EndpointBroken when the endpoint is."""
         if self._open is not None:
-            raise EndpointBroken(self._endpoint, *self._open)
+            raise EndpointBroken(self._endpoint, self._role, *self._open)
 
     def succeeded(self) -> None:
         """The endpoint answered: whatever failed before was not for good."""
         self._ever_succeeded = True
         if self._failures:
             self._failures.clear()
-            self._first_at = None
+            self._first_at = self._stalled_since = None
 
     def open(self, error: CompletionError) -> None:
         """The endpoint will not answer for longer than a run may wait."""
         self._open = self._open or (1 + sum(self._failures.values()), error)
 
-    def failed(self, error: CompletionError) -> None:
-        """An attempt brought nothing. Opens the circuit when it was one too many."""
+    def failed(self, error: CompletionError, latency_s: float = 0.0) -> None:
+        """An attempt brought nothing, after `latency_s`. Opens the circuit when it was one too many."""
         if self._open is not None:
             return
         kind, now = error.kind, self._clock()
         self._failures[kind] += 1
+        if self._stalled_since is None:
+            self._stalled_since = now - latency_s
+        if kind in _STALL and now - self._stalled_since >= max(STALLED_S, STALLED_CALLS * latency_s):
+            self._open = (self._at_least(1, _STALL), error)
+            return
         if self._first_at is None and kind in _OUTAGE:
             self._first_at = now
         attempts = self._attempts_that_broke_it(kind, now - (now if self._first_at is None else self._first_at))
@@ -118,6 +158,8 @@ class Circuit:
         first = not self._ever_succeeded
         if kind is ErrorKind.DENIED:
             return self._at_least(DENIED_AT_FIRST if first else DENIED_LATER, frozenset({kind}))
+        if kind is ErrorKind.UNSUPPORTED:
+            return self._at_least(1 if first else DENIED_LATER, frozenset({kind}))
         if kind is ErrorKind.REJECTED and first:
             return self._at_least(REJECTED_AT_FIRST, frozenset({kind}))
         if kind in _FOREIGN and first and lasted_s >= FOREIGN_AT_FIRST_S:

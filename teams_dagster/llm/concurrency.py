@@ -16,6 +16,9 @@ TOLERANCE = 2.0
 CUT = 0.7
 """What an overload, or a queue, leaves of the limit."""
 
+CUT_FOR_TIMEOUTS = 0.25
+"""What calls that nothing came of in time leave of the limit."""
+
 KEPT = 0.9
 """A cut for a queue stands when at least this share of the throughput is left; otherwise it was no queue."""
 
@@ -38,6 +41,7 @@ _SMALL = 3
 """A limit that is near one this small grows by a whole call per window: a part of it would take ages to be one."""
 
 _NEAR, _PAST = 0.9, 1.15
+_SAME_ROUND = 0.9
 _BASELINE_CALLS = 20
 _SHORTEST_DOUBT, _LONGEST_DOUBT = 8, 128
 _SHORTEST_BURST_S, _LONGEST_BURST_S = 0.1, 2.0
@@ -126,7 +130,7 @@ class AdaptiveLimit:
         self._baselines: dict[str, _Baseline] = {}
         self._latency = 0.0
         self._refused_at = math.inf
-        self._burst_over = -math.inf
+        self._burst_over = self._timeouts_over = -math.inf
         self._phase = _Phase.OPEN
         self._window = _Window(clock())
         self._drained_at = -math.inf
@@ -211,6 +215,22 @@ class AdaptiveLimit:
             self._refused_at = self._limit
         self._reference = None
         self._cut(now)
+
+    def timed_out(self, latency_s: float) -> bool:
+        """Calls to the endpoint brought nothing within `latency_s`. Says whether the limit fell for it.
+
+        It falls once for all calls that were sent under it, and by more than for a refusal: each such round takes as
+        long as a call may.
+        """
+        now = self._clock()
+        if now < self._timeouts_over or self.limit == 1:
+            return False
+        self._timeouts_over = now + _SAME_ROUND * latency_s
+        self._refused_at = self._limit
+        self._reference = None
+        self._phase, self._drained_at = _Phase.DRAINING, now
+        self._set(max(1.0, self._limit * CUT_FOR_TIMEOUTS))
+        return True
 
     def _conclude(self, window: _Window, now: float) -> None:
         """What a full window, with the limit in use, says about the limit."""

@@ -31,6 +31,8 @@ class Tallies:
     """Of the completions paid here whose price is known."""
     unpriced: int = 0
     """Completions paid here whose price is not known."""
+    impossible_usage: int = 0
+    """Completions paid here with a number of tokens that no call can have, which is not counted."""
 
     def add(self, other: Tallies) -> None:
         """Count what another engine did."""

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, LanguageModel, ModelIdentity, Request
+from teams_dagster.core.protocol import (
+    Completion,
+    CompletionError,
+    ErrorKind,
+    LanguageModel,
+    ModelIdentity,
+    Request,
+    Role,
+)
 from teams_dagster.llm.budget_gate import prompt_bound
 from teams_dagster.llm.circuit import Circuit
 from teams_dagster.llm.concurrency import AdaptiveLimit
@@ -39,16 +47,27 @@ def made_ready(max_in_flight: int) -> int:
 class Endpoint:
     """A role's model behind its limits. Roles that the same model serves share how many calls may be under way."""
 
-    def __init__(self, model: LanguageModel, limit: AdaptiveLimit, ahead: int, pace: RateCeiling) -> None:
-        """At most `ahead` calls are made ready to follow those under way."""
+    def __init__(
+        self,
+        model: LanguageModel,
+        role: Role,
+        limit: AdaptiveLimit,
+        ahead: int,
+        pace: RateCeiling,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """At most `ahead` calls are made ready to follow those under way. `say` is told what slows `role` down."""
         self.model = model
+        self._role = role
+        self._say = say
         self._limit = limit
         self._own = RateLimit(pace.requests_per_minute, pace.tokens_per_minute)
         self._provider = RateLimit()
-        self._circuit = Circuit(str(model.identity))
+        self._circuit = Circuit(str(model.identity), role)
         self._forecast = TokenForecast()
         self._sent = 0
         self._refused_in_a_row = 0
+        self._timeouts_in_a_row = 0
         self._ahead = ahead
         self._front: asyncio.Semaphore | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -57,6 +76,10 @@ class Endpoint:
     def identity(self) -> ModelIdentity:
         """Which model it is."""
         return self.model.identity
+
+    def check(self) -> None:
+        """Raises EndpointBroken when it is not worth asking any more."""
+        self._circuit.check()
 
     @asynccontextmanager
     async def turn(self, request: Request) -> AsyncGenerator[int]:
@@ -96,18 +119,20 @@ class Endpoint:
     def answered(self, request: Request, completion: Completion, latency_s: float) -> None:
         """Learn from a completion."""
         purpose = request.intent.purpose.value
-        self._refused_in_a_row = 0
+        self._refused_in_a_row = self._timeouts_in_a_row = 0
         self._circuit.succeeded()
         self._limit.succeeded(purpose, latency_s)
         self._provider.update(completion.rate_limit_headers, self._sent)
         self._forecast.learn(purpose, prompt_bound(request), completion.usage)
 
     def failed(self, request: Request, error: CompletionError, latency_s: float) -> None:
-        """Learn from an attempt that brought nothing."""
-        self._circuit.failed(error)
+        """Learn from an attempt that brought nothing. A refusal that the connection adapts to says nothing."""
+        if error.adapted:
+            return
+        self._circuit.failed(error, latency_s)
         self._provider.update(error.rate_limit_headers, self._sent)
         if error.kind is ErrorKind.TIMEOUT:
-            self._limit.succeeded(request.intent.purpose.value, latency_s)  # it takes at least so long
+            self._timed_out(request, latency_s)
         overload = error.kind is ErrorKind.RATE_LIMITED or error.http_status == _UNAVAILABLE
         if not overload and error.retry_after is None:  # a failure of its own, of which refusals say nothing
             return
@@ -120,3 +145,13 @@ class Endpoint:
             self._provider.pause(pause)
         if overload:
             self._limit.overloaded()
+
+    def _timed_out(self, request: Request, latency_s: float) -> None:
+        """Several timeouts in a row are a server that is asked too much at once: the next calls are fewer."""
+        self._limit.succeeded(request.intent.purpose.value, latency_s)  # it takes at least so long
+        self._timeouts_in_a_row += 1
+        if self._timeouts_in_a_row >= OVERLOADED_AFTER and self._limit.timed_out(latency_s):
+            self._say(
+                f"{self.identity}: {self._timeouts_in_a_row} attempts in a row had no answer within {latency_s:.0f} s;"
+                f" from now on {self._limit.limit} at a time (TEAMS_{self._role.name}_TIMEOUT_S, TEAMS_MAX_IN_FLIGHT)"
+            )

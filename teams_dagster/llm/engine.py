@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from teams_dagster.core.protocol import (
     Answer,
@@ -20,6 +20,7 @@ from teams_dagster.core.protocol import (
     LanguageModel,
     ModelIdentity,
     Outcome,
+    Purpose,
     QueryFailed,
     Request,
     Role,
@@ -40,6 +41,7 @@ from teams_dagster.llm.endpoint import UNPACED, Endpoint, RateCeiling, made_read
 from teams_dagster.llm.keys import request_key, use_id
 from teams_dagster.llm.retries import RetryPolicy
 from teams_dagster.llm.settling import OpenAttempt, Settlement
+from teams_dagster.llm.trial import UNREADABLE, Trial
 from teams_dagster.pricing.prices import PriceTable
 
 CLAIM_POLLS_S = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -93,17 +95,27 @@ class Engine:
         ceilings: Mapping[Role, RateCeiling] | None = None,
         batches: Mapping[Role, BatchEndpoint] | None = None,
         batch_pace: BatchPace | None = None,
+        reply_limits: Mapping[Role, Callable[[Request], int]] | None = None,
+        readable: Callable[[Request, str], bool] = lambda request, text: True,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         """`max_in_flight` bounds the calls to one model; `attempts` those for one question.
 
         Refusals for overload are no attempts. `first_wait_s` doubles after each failure, with jitter. The roles in
-        `batches` are asked through them.
+        `batches` are asked through them. `reply_limits` gives the tokens that a reply may take where a role's model
+        reads a limit; it is no part of a query's key, so that a stored answer is reused whatever the limit was.
+        `readable` says whether a reply is in the form its request asks for; `say` is told what slows the step down.
         """
         self.tallies = Tallies()
         limits = {model.identity.place: AdaptiveLimit(max_in_flight) for model in models.values()}
         self._endpoints = {
             role: Endpoint(
-                model, limits[model.identity.place], made_ready(max_in_flight), (ceilings or {}).get(role, UNPACED)
+                model,
+                role,
+                limits[model.identity.place],
+                made_ready(max_in_flight),
+                (ceilings or {}).get(role, UNPACED),
+                say,
             )
             for role, model in models.items()
         }
@@ -129,6 +141,9 @@ class Engine:
             for role, endpoint in (batches or {}).items()
         }
         self._handed_over = 0
+        self._reply_limits = reply_limits or {}
+        self._readable = readable
+        self._trials: dict[tuple[Role, Purpose], Trial] = {}
 
     def identity(self, role: Role) -> ModelIdentity:
         """Which model serves `role`. Raises RoleNotConfigured."""
@@ -139,7 +154,8 @@ class Engine:
 
         Whatever a completion says, it is an answer: look at its outcome. A caller that is cancelled leaves the
         paid call running, so that its answer is kept. Raises QueryFailed for this question's own trouble;
-        RoleNotConfigured, BudgetExhausted, PriceUnknown, EndpointBroken or LedgerError for what ends the step.
+        RoleNotConfigured, BudgetExhausted, PriceUnknown, EndpointBroken, NothingUsable or LedgerError for what ends
+        the step.
         """
         endpoint = self._endpoint(request.role)
         request = as_sent(request, endpoint.identity)
@@ -152,7 +168,7 @@ class Engine:
         elif running is not None:
             answer = await self._share(running, use)
         else:
-            running = asyncio.create_task(self._answer(endpoint, request, use))
+            running = asyncio.create_task(self._answer(endpoint, self._limited(request), use))
             self._in_flight[key] = running
             running.add_done_callback(lambda task: self._forget(key, task))
             answer, reused = await asyncio.shield(running)
@@ -171,6 +187,13 @@ class Engine:
         for batching in self._batching.values():
             await batching.close()
 
+    def _limited(self, request: Request) -> Request:
+        """`request` as it is sent: with the limit on its reply that holds for its role."""
+        limit = self._reply_limits.get(request.role)
+        if limit is None:
+            return request
+        return replace(request, sampling=replace(request.sampling, max_tokens=limit(request)))
+
     async def _share(self, running: asyncio.Task[tuple[StoredAnswer, bool]], use: Use) -> StoredAnswer:
         """The answer of a question that is being asked already, as a further use of it."""
         try:
@@ -184,17 +207,51 @@ class Engine:
     async def _answer(self, endpoint: Endpoint, request: Request, use: Use) -> tuple[StoredAnswer, bool]:
         """The answer from the ledger or from the model, and whether it was on the ledger already."""
         stored = await self._ledger.write(LookUp(use))
+        trial = self._trial(request)
         if stored is not None:
+            if not trial.passed and self._cause(request, stored) is None:
+                trial.usable()
             return stored, True
         question = Question(use.request_key, endpoint.identity, request)
         if (found := await self._through_batch(question, use)) is not None:
             return found
         reservation = reserve(request, endpoint.identity, self._prices, self._limits(request.role))
+        async with trial.turn():
+            try:
+                found = await self._persist(_Asking(endpoint, question, reservation, use))
+            except QueryFailed as failure:
+                await self._give_up(use, failure.kind.value)
+                trial.unusable(failure.kind, request.sampling.max_tokens, failure.detail)
+                raise
+            self._judge(trial, request, found[0])
+            return found
+
+    def _trial(self, request: Request) -> Trial:
+        kind = request.role, request.intent.purpose
+        return self._trials.setdefault(kind, Trial(*kind))
+
+    def _judge(self, trial: Trial, request: Request, stored: StoredAnswer) -> None:
+        """Tell a kind's trial what came of a query. Raises NothingUsable."""
+        if trial.passed:
+            return
+        cause = self._cause(request, stored)
+        if cause is None:
+            trial.usable()
+        else:
+            trial.unusable(cause, request.sampling.max_tokens, stored.completion.text)
+
+    def _cause(self, request: Request, stored: StoredAnswer) -> str | None:
+        """Why an answer cannot be used; None where it can."""
+        completion = stored.completion
+        if completion.outcome is not Outcome.USABLE:
+            return completion.outcome
+        return None if self._readable(request, as_asked_for(request, completion).text) else UNREADABLE
+
+    async def _persist(self, asking: _Asking) -> tuple[StoredAnswer, bool]:
+        """What `_attempts_at` brings, with nothing left claimed where it brings nothing."""
+        use = asking.use
         try:
-            return await self._persist(_Asking(endpoint, question, reservation, use))
-        except QueryFailed as failure:
-            await self._give_up(use, failure.kind.value)
-            raise
+            return await self._attempts_at(asking)
         except (EndpointBroken, BatchesUnderWay, asyncio.CancelledError):
             if use.request_key in self._claimed:
                 await self._ledger.write(Release(use.request_key))
@@ -202,7 +259,7 @@ class Engine:
         finally:
             self._claimed.discard(use.request_key)
 
-    async def _persist(self, asking: _Asking) -> tuple[StoredAnswer, bool]:
+    async def _attempts_at(self, asking: _Asking) -> tuple[StoredAnswer, bool]:
         """Attempts until one brings an answer. Raises QueryFailed for the last of them, and what `_try` raises."""
         patience = RetryPolicy(self._attempts, self._first_wait_s)
         number = 0
@@ -213,6 +270,7 @@ class Engine:
             except CompletionError as error:
                 pause_s = patience.pause_s(error)
                 if pause_s is None:
+                    asking.endpoint.check()
                     raise QueryFailed(error.kind, error.detail, number) from error
             await asyncio.sleep(pause_s)
 
@@ -303,11 +361,12 @@ class Engine:
         endpoint, request, began = asking.endpoint, asking.request, time.perf_counter()
         try:
             completion = await endpoint.model.complete(request)
-        except CompletionError as error:
+        except CompletionError as failure:
             latency_s = time.perf_counter() - began
+            error = failure.for_role(request.role)
             endpoint.failed(request, error, latency_s)
             await self._settlement.failed(attempt, error, latency_s * 1_000)
-            raise
+            raise error from None
         latency_s = time.perf_counter() - began
         endpoint.answered(request, completion, latency_s)
         completion = judged_by(request.structured, request.allowed, completion)

@@ -102,11 +102,12 @@ class Progress:
 
 
 def spent_so_far(tallies: Tallies) -> str:
-    """`3,400 questions (210 reused, 2 failed), $0.42 + 3 without a price`."""
+    """`3,400 questions (210 reused, 2 failed), $0.42 + 3 without a price, 3 with impossible token counts`."""
     aside = [f"{count:,} {what}" for count, what in ((tallies.reused, "reused"), (tallies.failed, "failed")) if count]
     questions = f"{tallies.asked:,} questions" + (f" ({', '.join(aside)})" if aside else "")
     unpriced = f" + {tallies.unpriced:,} without a price" if tallies.unpriced else ""
-    return f"{questions}, {about_dollars(tallies.cost_nano_usd)}{unpriced}"
+    impossible = f", {tallies.impossible_usage:,} with impossible token counts" if tallies.impossible_usage else ""
+    return f"{questions}, {about_dollars(tallies.cost_nano_usd)}{unpriced}{impossible}"
 
 
 def _duration(seconds: float) -> str:

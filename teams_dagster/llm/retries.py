@@ -39,6 +39,8 @@ class RetryPolicy:
 
         None when there is no further one. To be called once for each attempt.
         """
+        if error.adapted:  # the same refusal cannot come again
+            return 0.0
         asked = error.retry_after or 0.0
         if not error.kind.retryable or asked > LONGEST_WAIT_S:
             return None

@@ -9,30 +9,88 @@ import re
 import time
 from dataclasses import dataclass, replace
 
-from teams_dagster.core.protocol import Completion, CompletionError, ModelIdentity, Outcome, Usage
+from teams_dagster.core.protocol import (
+    Completion,
+    CompletionError,
+    ModelIdentity,
+    Outcome,
+    RateLimitHeaders,
+    ReplyToken,
+    Usage,
+)
 from teams_dagster.ledger.budgets import Reservation
 from teams_dagster.ledger.entries import AttemptFailed, SettleAttempt
 from teams_dagster.ledger.records import Result, StoredAnswer, Use
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.context import Tallies
+from teams_dagster.llm.reasoning import split_reasoning
 from teams_dagster.pricing.prices import PriceTable
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """NUL and lone surrogates: no text column and no UTF-8 file takes them."""
 
 
-def classify(text: str | None, finish_reason: str, refusal: str | None = None) -> Outcome:
-    """The outcome of a completion.
+_FINISHED = frozenset(
+    {"stop", "stop_sequence", "eos", "eos_token", "end_turn", "end", "end_of_text", "complete", "completed", "finished"}
+)
+_CUT_OFF = frozenset(
+    {"length", "max_tokens", "max_output_tokens", "max_length", "model_length", "model_context_window_exceeded"}
+)
+_WITHHELD = frozenset(
+    {"content_filter", "safety", "refusal", "prohibited_content", "recitation", "blocklist", "spii", "error_toxic"}
+)
+"""Finish reasons of OpenAI, Anthropic, Cohere, Google, Mistral and Text Generation Inference, in any case of letters.
 
-    `text` is None when the message holds no text (a tool call, a list of parts). A refusal is one only where the
-    provider says so; refusals in words are the elimination rules' business.
+Anything else, nothing at all among it, does not say that a text is whole."""
+
+
+def completion_of(
+    text: str | None,
+    finish_reason: str,
+    *,
+    refusal: str | None = None,
+    reasoning: str | None = None,
+    usage: Usage | None = None,
+    tokens: tuple[ReplyToken, ...] = (),
+    rate_limit_headers: RateLimitHeaders | None = None,
+) -> Completion:
+    """A completion with its outcome, what the model thought told from what it answered.
+
+    `text` is None when the message holds no text (a tool call, a list of parts); `reasoning` is what the provider
+    itself sets apart, to which thoughts found in `text` are added.
     """
-    if refusal or finish_reason == "content_filter":
+    usage = usage or Usage()
+    thought, answer = ("", text) if text is None else split_reasoning(text)
+    thoughts = "\n\n".join(part for part in ((reasoning or "").strip(), thought) if part)
+    thinks = bool(thoughts or usage.reasoning_tokens)
+    outcome = classify(answer, finish_reason, refusal, thinks=thinks)
+    return Completion(
+        answer or refusal or "",
+        finish_reason,
+        outcome,
+        usage,
+        reasoning=thoughts or None,
+        tokens=tokens,
+        rate_limit_headers=rate_limit_headers,
+    )
+
+
+def classify(text: str | None, finish_reason: str, refusal: str | None = None, *, thinks: bool = False) -> Outcome:
+    """The outcome of a completion whose answer is `text`; `thinks` says whether the model thought before it.
+
+    A refusal is one only where the provider says so; refusals in words are the elimination rules' business.
+    """
+    reason = finish_reason.lower()
+    if refusal or reason in _WITHHELD:
         return Outcome.REFUSAL
-    if finish_reason == "length":
+    if thinks and text is not None and not text.strip():
+        return Outcome.REASONING_ONLY
+    if reason in _CUT_OFF:
         return Outcome.TRUNCATED
     if text is None or _UNSTORABLE.search(text):
         return Outcome.MALFORMED
+    if reason not in _FINISHED:
+        return Outcome.UNFINISHED
     return Outcome.USABLE if text.strip() else Outcome.EMPTY
 
 
@@ -44,8 +102,9 @@ def storable(text: str) -> str:
 def storable_completion(completion: Completion) -> Completion:
     """`completion` as a database takes it; a text that had to be changed for it is malformed."""
     text, finish_reason = storable(completion.text), storable(completion.finish_reason)
+    reasoning = None if completion.reasoning is None else storable(completion.reasoning)
     outcome = completion.outcome if text == completion.text else Outcome.MALFORMED
-    return replace(completion, text=text, finish_reason=finish_reason, outcome=outcome)
+    return replace(completion, text=text, finish_reason=finish_reason, outcome=outcome, reasoning=reasoning)
 
 
 DETAIL_LIMIT = 2_000
@@ -81,6 +140,7 @@ class Settlement:
         result = self._result(attempt, latency_ms, completion=completion)
         self._tallies.cost_nano_usd += result.cost_nano_usd or 0
         self._tallies.unpriced += result.cost_nano_usd is None
+        self._tallies.impossible_usage += completion.usage.impossible
         return await self._ledger.write(SettleAttempt(result, attempt.use, attempt.reservation, attempt.batch_id))
 
     async def failed(self, attempt: OpenAttempt, error: CompletionError, latency_ms: float) -> None:

@@ -16,7 +16,8 @@ five conditions. The features are cheap, need no model and no training, and know
 A sentence embedding takes the place of `words`, `pairs` and `material` where a model is configured (see `encoder`):
 it says what a text is about in words that no training seed used.
 
-Sizes and hashing are frozen under `FEATURE_VERSION`, which every checkpoint carries. No running normaliser: every
+Sizes and hashing are frozen under `FEATURE_VERSION`, which every checkpoint carries; what is a word in which script is
+part of the version of the seeds that a policy is trained on (`core.words.segmentation`). No running normaliser: every
 feature is scaled to order 1 by a fixed rule, so a resumed or loaded policy sees what it was trained on.
 """
 
@@ -33,6 +34,8 @@ import numpy as np
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
+from teams_dagster.core.words import length_in_words, word_count
+from teams_dagster.core.words import words as words_of
 from teams_dagster.environment.state import HORIZON, State
 
 WORD_BUCKETS = 256
@@ -74,7 +77,6 @@ GROWTH_SIZE = 2
 HISTORY_SIZE = 4 * len(Operation) + 1
 PROGRESS_SIZE = HORIZON + 1
 
-_WORD = re.compile(r"\w+")
 _SENTENCE = re.compile(r"[.!?;:]+(?=\s|$)")
 _NUMBER = re.compile(r"\d+")
 _CAPITALISED = re.compile(r"\b[A-Z]")
@@ -127,12 +129,12 @@ def growth(state: State) -> np.ndarray:
 def words(instruction: Instruction) -> np.ndarray:
     """What the text is about: shape (LEXICAL_SIZE,), read-only."""
     text, material = _bounded(instruction)
-    terms = _WORD.findall(text.lower())
+    terms = words_of(text)
     pairs = [f"{first} {second}" for first, second in pairwise(terms)]
     return _frozen(
         _hashed(terms, WORD_BUCKETS),
         _hashed(pairs, PAIR_BUCKETS),
-        _hashed(_WORD.findall(material.lower()), MATERIAL_BUCKETS),
+        _hashed(words_of(material), MATERIAL_BUCKETS),
     )
 
 
@@ -140,7 +142,7 @@ def words(instruction: Instruction) -> np.ndarray:
 def cues(instruction: Instruction) -> np.ndarray:
     """The features named in `CUES`: shape (CUE_SIZE,), read-only."""
     text, material = _bounded(instruction)
-    return _frozen(_cues(text, _WORD.findall(text.lower()), material))
+    return _frozen(_cues(text, words_of(text), material))
 
 
 def _bounded(instruction: Instruction) -> tuple[str, str]:
@@ -167,7 +169,7 @@ def _hashed(terms: list[str], buckets: int) -> np.ndarray:
 
 def _cues(text: str, words: list[str], material: str) -> np.ndarray:
     """The features named in `CUES`."""
-    count = len(words)
+    count = word_count(words)
     sentences = len(_SENTENCE.findall(text)) or 1
     return np.array(
         [
@@ -187,10 +189,10 @@ def _cues(text: str, words: list[str], material: str) -> np.ndarray:
             _log(len(_LIST_MARKER.findall(text))),
             _log(len(_CODE_SIGN.findall(text))),
             _log(len(_TABLE_SIGN.findall(text))),
-            1.0 - len(set(words)) / count if count else 0.0,
-            sum(len(word) > 8 for word in words) / count if count else 0.0,
+            1.0 - len(set(words)) / len(words) if words else 0.0,
+            sum(len(word) > 8 for word in words) / len(words) if words else 0.0,
             float(bool(material.strip())),
-            _log(len(material.split())) / 2,
+            _log(length_in_words(material)) / 2,
             _log(material.count("\n")),
             _log(sum(character.isdigit() for character in material)) / 2,
             _log(len(_CODE_SIGN.findall(material)) + len(_TABLE_SIGN.findall(material)) + material.count('"')) / 2,

@@ -22,6 +22,7 @@ from teams_dagster.instructions.requests import (
     NAMING,
     VERDICT,
     guide_question,
+    reply_limit,
     respond_question,
     review_question,
     rewrite_question,
@@ -148,14 +149,12 @@ def rewriting(
     rewrites = [rewrite_question(rewriter, operation, seed) for seed in sample for operation in TEXT_OPERATIONS]
     reviews = [review_question(seed, seed) for seed in sample]
     kinds = (
-        (rewriter, Purpose.REWRITE, "rewrites", rewrites, CREATIVE),
-        (Role.REVIEWER, Purpose.REVIEW, "reviews", reviews, VERDICT),
+        (rewriter, Purpose.REWRITE, "rewrites", rewrites, max(map(reply_limit, rewrites), default=CREATIVE.max_tokens)),
+        (Role.REVIEWER, Purpose.REVIEW, "reviews", reviews, VERDICT.max_tokens),
     )
     return [
-        _of_kind(
-            role, purpose, episodes, most or episodes, name, seen, stated, mean_bytes(requests), sampling.max_tokens
-        )
-        for role, purpose, name, requests, sampling in kinds
+        _of_kind(role, purpose, episodes, most or episodes, name, seen, stated, mean_bytes(requests), max_tokens)
+        for role, purpose, name, requests, max_tokens in kinds
     ]
 
 

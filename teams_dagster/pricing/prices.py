@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from teams_dagster.core.files import read_text
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import ModelIdentity, Usage
 from teams_dagster.pricing.published_prices import NOT_BILLED_BY_LIST, Tariff, Tier, published_tariffs, table_version
@@ -125,7 +126,7 @@ def load_prices(overrides: Path | None = None) -> PriceTable:
     prices = _parse(shipped, "prices.toml")
     if overrides is not None:
         try:
-            text = overrides.read_text("utf-8")
+            text = read_text(overrides)
         except (OSError, UnicodeDecodeError) as error:
             raise PriceFileError(f"cannot read the price file {overrides}: {error}") from error
         prices = (*_parse(text, str(overrides)), *prices)

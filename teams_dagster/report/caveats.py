@@ -11,7 +11,7 @@ from teams_dagster.policy.baselines import ROUND_ROBIN
 from teams_dagster.policy.comparison.contenders import TEXT_BLIND, TRAINED
 from teams_dagster.report.content import PolicyResults, Report, RoleModel
 from teams_dagster.report.policies import FIXED
-from teams_dagster.report.policy_scores import PAY_OFF, minus, training_seeds
+from teams_dagster.report.policy_scores import PAY_OFF, few_trainings, minus
 
 FEW_SEEDS = 30
 """Below this many seeds a standard error is itself a guess."""
@@ -44,7 +44,11 @@ def limits(report: Report) -> tuple[str, ...]:
 
 def cautions(report: Report) -> tuple[str, ...]:
     """Every reason to doubt a figure, in the order of the page."""
-    return (*_of_policy(report), *_of_models(report), *_of_costs(report))
+    return (*_of_preflight(report), *_of_policy(report), *_of_models(report), *_of_costs(report))
+
+
+def _of_preflight(report: Report) -> Iterator[str]:
+    yield from (f"Preflight: {sentence}." for sentence in report.about.preflight)
 
 
 def _of_policy(report: Report) -> Iterator[str]:
@@ -64,11 +68,8 @@ def _of_policy(report: Report) -> Iterator[str]:
         yield "The trained policy is worse than uniform in accepted per query: do not generate with it."
     yield from _of_rivals(policy)
     yield from _of_pay_off(policy)
-    if training_seeds(policy.scores) == 1:
-        yield (
-            "Only one training of the policy was compared: the intervals hold for this one, and cannot show how much"
-            " trainings vary."
-        )
+    if few := few_trainings(policy.scores):
+        yield few
     yield from _of_other_models(policy.trained_with, report.about.models)
 
 
@@ -130,7 +131,12 @@ def _of_models(report: Report) -> Iterator[str]:
             metric = words(score.metric.removesuffix("_vs_base"))
             yield f"{score.model} cannot be told from base in {metric}: the difference is within two standard errors."
     for rate in report.models.win_rates:
-        if rate.lc_low <= 0.5 <= rate.lc_high:
+        if rate.lc_low is None or rate.lc_high is None:
+            yield (
+                f"The judge's win rate of {rate.model} at equal length is not identifiable: one side's answers are"
+                " always the longer, so a preference for length cannot be told from one for the answers."
+            )
+        elif rate.lc_low <= 0.5 <= rate.lc_high:
             yield (
                 f"The judge cannot tell {rate.model} from {rate.against} at equal length: the win rate's 95% interval,"
                 f" {interval(rate.lc_low, rate.lc_high)}, contains one half."

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 OFFLINE = "offline"
 
+SERVED_HERE = (OFFLINE, "transformers", "embedding")
+"""Providers that answer in the process that asks."""
+
 
 @dataclass(frozen=True)
 class RoleModel:
@@ -54,6 +57,10 @@ class About:
     seeds_source: str = ""
     models: tuple[RoleModel, ...] = ()
     """The models of the latest generation, and of the roles that other stages ask."""
+    own_prompts: tuple[tuple[str, str], ...] = ()
+    """(name, version) of the prompts in use that are not those that ship."""
+    preflight: tuple[str, ...] = ()
+    """What the preflights of the roles warned of, or failed on where a setting let it go on."""
     student: str = ""
     """Its name, path or hub id."""
     student_embedded: bool = False
@@ -250,7 +257,7 @@ class Account:
     @property
     def calls_to_endpoints(self) -> int:
         """Calls that a server answered, paid by its price; the others were served in this process."""
-        return sum(row.ok for row in self.by_model if row.group.get("provider") not in (OFFLINE, "transformers"))
+        return sum(row.ok for row in self.by_model if row.group.get("provider") not in SERVED_HERE)
 
 
 @dataclass(frozen=True)

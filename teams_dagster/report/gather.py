@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from teams_dagster.evaluation.judging import JUDGE_FILE
 from teams_dagster.evaluation.stored import read_evaluation_scores, read_paper_table, read_privacy, read_win_rates
+from teams_dagster.instructions.prompts import load_prompt, shipped_prompts
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.checkpoint import load_policy
@@ -12,6 +14,7 @@ from teams_dagster.report.costs import read_costs
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.accounting import CostFacts
+from teams_dagster.store.facts.base import QueryFacts
 from teams_dagster.store.facts.evaluation import WinRateFacts
 from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
 from teams_dagster.store.facts.policy import ComparisonFacts, PolicyFacts
@@ -64,9 +67,32 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.A
         seeds=len({seed_id for manifest in manifests for seed_id, _ in manifest.replicas}),
         seeds_source=", ".join(f"{library.source} ({library.refused} rows refused)" for library in libraries),
         models=tuple(models),
+        own_prompts=_own_prompts(store, policy, generations),
+        preflight=_preflight(store, policy, generations),
         student=base.student,
         student_embedded=base.embedded,
     )
+
+
+def _own_prompts(
+    store: ArtefactStore, policy: Artefact, generations: list[MadeGeneration]
+) -> tuple[tuple[str, str], ...]:
+    """Name and version of every prompt that the policy, the latest generation or the judge used and that does not ship.
+
+    Where two of them used different ones, the generation's counts.
+    """
+    used = dict(load_policy(policy).origin.prompt_versions)
+    used |= dict(generations[-1].manifest.prompt_versions) if generations else {}
+    used["judge"] = store.current("judged_win_rate").manifest["inputs"]["prompt of judge"]
+    shipped = {prompt.name: prompt.version for prompt in (*shipped_prompts(), load_prompt(JUDGE_FILE))}
+    return tuple((name, version) for name, version in sorted(used.items()) if shipped.get(name) != version)
+
+
+def _preflight(store: ArtefactStore, policy: Artefact, generations: list[MadeGeneration]) -> tuple[str, ...]:
+    """What preflights said of the roles that the policy, the generations and the judge asked, each sentence once."""
+    asked = [policy, store.current("policy_comparison"), store.current("judged_win_rate")]
+    asked += [artefact for made in generations for artefact in (made.generated, made.responses)]
+    return tuple(dict.fromkeys(sentence for each in asked for sentence in each.read_facts(QueryFacts).preflight))
 
 
 def _policy_in_use(store: ArtefactStore, generations: list[MadeGeneration]) -> Artefact:

@@ -1,9 +1,9 @@
 """This project beside the papers: cells of the table, and queries against Evol-Instruct (WizardLM) and TeaMs-RL.
 
-The paper claims 5.73% of WizardLM's queries (arXiv 2403.08694, abstract) and 17,878 pairs. The counts behind the share
-are derived here, not quoted: 2 x 17,878 = 35,756 queries, one to rewrite and one to answer, of 52,000 seeds x 4 rounds
-x 3 calls = 624,000 are 5.73%. So counted, the reviewer, the training of the policy and everything refused are left out;
-this project's queries are given both ways.
+The paper claims 5.73% of WizardLM's queries (arXiv 2403.08694, abstract); a third party's summary has its 17,878 pairs.
+The counts behind the share are derived here, not quoted: 2 x 17,878 = 35,756 queries, one to rewrite and one to answer,
+of 52,000 seeds x 4 rounds x 3 calls = 624,000 are 5.73%. So counted, the reviewer, the training of the policy and
+everything refused are left out; this project's queries are given both ways.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from teams_dagster.core.markdown import markdown_table
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.text import NOT_A_NUMBER, interval, money, number, percent, signed, words
 from teams_dagster.policy.baselines import UNIFORM
-from teams_dagster.policy.comparison.bootstrap import IN_DOLLARS, IN_QUESTIONS
+from teams_dagster.policy.comparison.bootstrap import ENOUGH_TRAININGS, IN_DOLLARS, IN_QUESTIONS
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.policy.comparison.scores import HEADLINES, OF_GAP, Score
 from teams_dagster.policy.curve import FLAT_VARIANCE, is_flat
@@ -187,6 +187,22 @@ def training_seeds(scores: Iterable[Score]) -> int | None:
     return max((score.training_seeds for score in scores if score.policy == TRAINED), default=None)
 
 
+def few_trainings(scores: Iterable[Score]) -> str:
+    """What the intervals cannot say, where fewer trainings were compared than say how much trainings vary."""
+    count = training_seeds(scores)
+    if count is None or count >= ENOUGH_TRAININGS:
+        return ""
+    if count == 1:
+        return (
+            "Only one training of the policy was compared: the intervals hold for this one, and cannot show how much"
+            " trainings vary."
+        )
+    return (
+        f"Only {count} trainings of the policy were compared: the intervals are rough, and may be too narrow, where"
+        f" trainings vary much; {ENOUGH_TRAININGS} are enough."
+    )
+
+
 def _of_trained(scores: Iterable[Score]) -> dict[str, Score]:
     return {score.metric: score for score in scores if score.policy == TRAINED}
 
@@ -207,8 +223,8 @@ class PolicySection:
     gap: tuple[tuple[str, Cell], ...]
     break_even: tuple[str, ...]
     mix: ScoreTable
-    one_training: bool
-    """Only one training was compared, which cannot show how much trainings vary."""
+    few_trainings: str
+    """What intervals of so few trainings cannot say; empty where there were enough."""
     scores: tuple[tuple[str, str, str, str, int, int], ...]
     """Metric, policy, mean, interval, episodes, questions."""
 
@@ -227,7 +243,7 @@ def policy_section(policy: PolicyResults) -> PolicySection:
         gap=tuple(gap_shares(scores)),
         break_even=tuple(break_even_lines(scores)),
         mix=mix_table(scores),
-        one_training=training_seeds(scores) == 1,
+        few_trainings=few_trainings(scores),
         scores=tuple(raw_table(scores)),
     )
 

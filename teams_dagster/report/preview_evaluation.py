@@ -22,6 +22,7 @@ from teams_dagster.evaluation.stored import (
 from teams_dagster.evaluation.uniform_arm import differences
 from teams_dagster.evaluation.win_rate import WinRate
 from teams_dagster.report.paper import paper_cell
+from teams_dagster.report.win_rates import NOT_IDENTIFIABLE, at_equal_length
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.evaluation import PaperTableFacts
 from teams_dagster.student.adapter_config import MODEL
@@ -155,7 +156,12 @@ def win_rate_preview(artefact: Artefact) -> Details:
     rates = read_win_rates(artefact)
     return {
         **{f"{rate.model}_win_rate": rate.win_rate for rate in rates},
-        **{f"{rate.model}_length_controlled": rate.length_controlled for rate in rates},
+        **{
+            f"{rate.model}_length_controlled": NOT_IDENTIFIABLE
+            if rate.length_controlled is None
+            else rate.length_controlled
+            for rate in rates
+        },
         **{f"{rate.model}_contradictory": rate.contradictory / rate.pairs for rate in rates},
         "picture": Picture(win_rates(rates), "Win rates"),
         "win_rates": _win_rate_table(rates),
@@ -169,7 +175,7 @@ def _win_rate_table(rates: Sequence[WinRate]) -> Table:
         (
             *(rate.model, rate.against, rate.pairs, rate.wins, rate.ties, rate.losses, rate.unclear),
             *(number(rate.win_rate), interval(rate.ci_low, rate.ci_high)),
-            *(number(rate.length_controlled), interval(rate.lc_low, rate.lc_high)),
+            *at_equal_length(rate),
             *(number(rate.first_place_share), f"{rate.mean_length:.0f} / {rate.mean_length_base:.0f}"),
         )
         for rate in rates
@@ -189,4 +195,4 @@ def paper_table_preview(artefact: Artefact) -> Details:
 
 def _paper_cells(row: PaperRow) -> tuple[str, ...]:
     cells = (paper_cell(row.cells.get(column)) for column in COLUMNS)
-    return (f"{row.fact.quantity} ({row.fact.unit})", *cells, row.fact.source)
+    return (f"{row.fact.quantity} ({row.fact.unit})", *cells, row.fact.note)

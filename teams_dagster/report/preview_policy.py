@@ -7,7 +7,13 @@ from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.checkpoint import load_policy
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.policy.comparison.stored import read_policy_scores
-from teams_dagster.report.policy_scores import break_even_lines, differences_table, policies_table, raw_table
+from teams_dagster.report.policy_scores import (
+    break_even_lines,
+    differences_table,
+    few_trainings,
+    policies_table,
+    raw_table,
+)
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.policy import ComparisonFacts
 
@@ -52,8 +58,8 @@ def comparison_preview(artefact: Artefact) -> Details:
         **_pictures(drawn),
         "scores": Table(("metric", "policy", "mean", "95% interval", "episodes", "questions"), raw_table(scores)),
     }
-    if facts.training_seeds == 1:
-        details["note"] = "one training seed was compared: it cannot show how much trainings vary"
+    if few := few_trainings(scores):
+        details["note"] = few
     return details
 
 

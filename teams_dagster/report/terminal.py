@@ -14,6 +14,7 @@ from teams_dagster.ledger.costs import Cost
 from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.pricing.forecast import Estimate, spread
 from teams_dagster.report.policy_scores import break_even_lines, gap_shares, policies_table
+from teams_dagster.report.win_rates import at_equal_length
 
 NO_BUDGET = "no budget is set: TEAMS_BUDGET_USD, TEAMS_BUDGET_QUERIES or TEAMS_BUDGET_TOKENS bounds what may be spent"
 
@@ -174,7 +175,7 @@ def win_rate_lines(rates: Iterable[WinRate]) -> list[str]:
         (
             f"{rate.model} against {rate.against}",
             *(number(rate.win_rate), interval(rate.ci_low, rate.ci_high)),
-            *(number(rate.length_controlled), interval(rate.lc_low, rate.lc_high)),
+            *at_equal_length(rate),
             str(rate.pairs),
         )
         for rate in rates

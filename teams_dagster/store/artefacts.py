@@ -17,6 +17,9 @@ from teams_dagster.store.tables import MANIFEST
 CURRENT = "current"
 """The file beside an asset's outputs that names the one which downstream reads."""
 
+STORE_ID = ".store-id"
+"""The file beside the assets that tells one data folder's artefacts from another's."""
+
 _PLAIN = ("asset_key", "partition_key", "data_version", "code_version", "fingerprint", "run_id", "made_at")
 _AS_JSON = ("inputs", "config")
 
@@ -84,9 +87,14 @@ def stored_artefacts(data_dir: Path) -> list[ArtefactFiles]:
     return [files for _, files in sorted(found, key=lambda made: made[0])]
 
 
+def was_sealed(data_dir: Path) -> bool:
+    """Whether what is stored below a data folder was ever sealed on a ledger, which there has to be then."""
+    return (data_dir / "assets" / STORE_ID).exists()
+
+
 def store_id(data_dir: Path) -> str:
     """The id of the artefacts below a data folder, drawn when it is first asked for: several can share a ledger."""
-    place = data_dir / "assets" / ".store-id"
+    place = data_dir / "assets" / STORE_ID
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = place.with_name(f".store-id-{uuid.uuid4().hex}")
     if not place.exists():

@@ -25,7 +25,14 @@ from teams_dagster.core.files import file_sha256
 from teams_dagster.core.row_hash import ROW_HASH, batch_hashes
 from teams_dagster.ledger.database import ledger_id, open_database, read_snapshot
 from teams_dagster.ledger.schema import HISTORY
-from teams_dagster.store.artefacts import CompleteArtefact, complete, sealed_name, store_id, stored_artefacts
+from teams_dagster.store.artefacts import (
+    CompleteArtefact,
+    complete,
+    sealed_name,
+    store_id,
+    stored_artefacts,
+    was_sealed,
+)
 from teams_dagster.store.hash_chain import ARTEFACT, BEGINNING, ROWS, Link, content_of_rows, read_links
 from teams_dagster.store.source import HashedRow, hashed_rows
 from teams_dagster.store.tables import MANIFEST, ROWS_AT_ONCE
@@ -128,7 +135,7 @@ def verify_storage(
     """
     found = Verification()
     artefacts = complete(stored_artefacts(data_dir))
-    engine = open_database(ledger_url)
+    engine = open_database(ledger_url, must_exist=was_sealed(data_dir))
     try:
         with read_snapshot(engine) as ledger:
             chain = read_links(ledger)

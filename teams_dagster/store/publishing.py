@@ -7,11 +7,13 @@ leaves the old file or the new one. A refresher that cannot proceed says so inst
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +21,8 @@ import duckdb
 from filelock import Timeout
 
 from teams_dagster.core.files import locked, put_in_place
+
+_log = logging.getLogger(__name__)
 
 
 class NotNow(Exception):
@@ -45,7 +49,8 @@ def lock(path: Path, wait_s: float) -> Iterator[None]:
 def read_lock(path: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
     """A read-only connection that keeps writers out while it is open; None when there is no file.
 
-    Raises NotNow when someone has the file open for writing, or it is no DuckDB file.
+    A file that is no DuckDB database, or a damaged one, is moved aside: then there is none. Raises NotNow when someone
+    has it open for writing.
     """
     wal = path.with_name(f"{path.name}.wal")
     if not path.exists():
@@ -65,8 +70,24 @@ def read_lock(path: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
             opened.callback(alias.unlink)
             reader = opened.enter_context(duckdb.connect(alias, read_only=True))
         except (duckdb.Error, OSError) as error:
-            raise NotNow(f"{path} is open elsewhere, or is no DuckDB file of this version: {error}") from error
+            if isinstance(error, duckdb.ConnectionException | OSError) or _LOCKED in str(error):
+                raise NotNow(f"{path} is open elsewhere: {error}") from error
+            _set_aside(path, error)
+            reader = None
         yield reader
+
+
+_LOCKED = "Could not set lock"
+"""How DuckDB begins to say that another process has a file open; its exception's class tells too little."""
+
+
+def _set_aside(path: Path, error: duckdb.Error) -> None:
+    """Keep a file that cannot be read under another name, with what its last writer left beside it."""
+    aside = path.with_name(f"{path.name}.unreadable-{time.time_ns()}")
+    _log.warning("%s cannot be read (%s): it is kept as %s, and made again", path, str(error).strip(), aside.name)
+    for end in (".wal", ""):
+        with suppress(FileNotFoundError):
+            path.with_name(f"{path.name}{end}").rename(aside.with_name(f"{aside.name}{end}"))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from teams_dagster.ledger.database import ledger_id, open_database, read_snapshot
 from teams_dagster.store import source, views
-from teams_dagster.store.artefacts import ArtefactFiles, CompleteArtefact, complete, sealed_name, store_id
+from teams_dagster.store.artefacts import ArtefactFiles, CompleteArtefact, complete, sealed_name, store_id, was_sealed
 from teams_dagster.store.hash_chain import Sealed, seal
 from teams_dagster.store.publishing import NotNow, draft, lock, publish, read_lock, temp_dir
 from teams_dagster.store.source import Position
@@ -84,7 +84,7 @@ def refresh(
     """
     began = time.perf_counter()
     path.parent.mkdir(parents=True, exist_ok=True)
-    engine = open_database(ledger_url)
+    engine = open_database(ledger_url, must_exist=was_sealed(path.parent))
     try:
         found = complete(artefacts)
         sealed = seal(engine, _sealable(path.parent, found)) if sealing else Sealed("", 0)
@@ -216,7 +216,7 @@ def _read_state(connection: duckdb.DuckDBPyConnection) -> _State | None:
         artefacts = connection.execute(
             "select folder, manifest_sha256, current from artefacts order by position"
         ).fetchall()
-    except (duckdb.CatalogException, duckdb.BinderException):
+    except duckdb.Error:
         return None
     if row is None:
         return None

@@ -21,6 +21,7 @@ from teams_dagster.dataset.sample import Example
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.chat import template_version
 from teams_dagster.student.checkpoints import checkpoint_to_resume
+from teams_dagster.student.conversation import dialect_of
 from teams_dagster.student.curves import TrainingPoint
 from teams_dagster.student.loading import (
     FourBitProof,
@@ -53,6 +54,8 @@ class AdapterReport:
     """Tokens that carry loss in one pass over the training examples."""
     too_long: tuple[str, ...]
     """Sample ids left out, of training and validation, because they exceed `max_length`."""
+    unwritable: tuple[str, ...]
+    """Sample ids left out, of training and validation, because their tokens do not decode to their response."""
     template: str
     device: str
     processes: int
@@ -111,6 +114,7 @@ def train_adapter(
         validation_examples=len(held),
         response_tokens=rows.response_tokens,
         too_long=(*rows.too_long, *held.too_long),
+        unwritable=(*rows.unwritable, *held.unwritable),
         template=student.template,
         device=str(trainer.model.device),
         processes=trainer.args.world_size,
@@ -135,7 +139,14 @@ def _save(trainer: Any, student: Student, folder: Path, config: AdapterConfig) -
             adapter.target_modules = sorted(adapter.target_modules)
         trainer.model.save_pretrained(str(folder), state_dict=weights, save_embedding_layers=False)
         (folder / "README.md").unlink()  # PEFT's model card: a form with nothing filled in
-    Recipe(config.kind, student.template, template_version(student.tokenizer), config.max_length).save(folder)
+    recipe = Recipe(
+        kind=config.kind,
+        template=student.template,
+        template_version=template_version(student.tokenizer),
+        max_length=config.max_length,
+        clock=dialect_of(student.tokenizer).clock,
+    )
+    recipe.save(folder)
 
 
 def _load(base: str | Path, config: AdapterConfig, probe: list[int]) -> tuple[Student, FourBitProof | None]:

@@ -6,6 +6,8 @@ look useless.
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction, user_message
 from teams_dagster.dataset.sample import Example
+from teams_dagster.student.conversation import conversation_text, dialect_of, prompt_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -47,45 +50,52 @@ def template(name: str) -> str:
 def template_version(tokenizer: PreTrainedTokenizerBase) -> str:
     """Hash of everything that decides how text becomes tokens here: chat template, end token, special tokens."""
     return content_hash(
-        "chat", tokenizer.chat_template, tokenizer.eos_token, tokenizer.special_tokens_map, len(tokenizer)
+        "chat",
+        tokenizer.chat_template,
+        tokenizer.eos_token,
+        tokenizer.special_tokens_map,
+        len(tokenizer),
+        *dialect_of(tokenizer).version,
     )
 
 
 def render_prompt(tokenizer: PreTrainedTokenizerBase, instruction: Instruction) -> str:
     """The text a student sees before it answers, as the tokenizer's chat template writes it."""
-    messages = [{"role": "user", "content": user_message(instruction)}]
-    return _render(tokenizer, messages, add_generation_prompt=True)
+    return prompt_text(tokenizer, user_message(instruction))
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, instruction: Instruction) -> list[int]:
     """The prompt as tokens; special tokens are the template's business, none are added."""
-    return _tokens(tokenizer, render_prompt(tokenizer, instruction))
+    return tokens_of(tokenizer, render_prompt(tokenizer, instruction))
 
 
 def encode_response(tokenizer: PreTrainedTokenizerBase, instruction: Instruction, response: str) -> list[int]:
     """The response as the template ends it, closed by exactly one end-of-sequence token.
 
-    Raises ValueError where the template changes the prompt once an answer follows it: what the student is trained
-    on would then differ from what it is asked.
+    Raises ValueError where the template changes the prompt once an answer follows it, or does not write the response
+    as it is: what the student is trained on would then differ from what it is asked.
     """
-    prompt = render_prompt(tokenizer, instruction)
-    messages = [
-        {"role": "user", "content": user_message(instruction)},
-        {"role": "assistant", "content": response},
-    ]
-    whole = _render(tokenizer, messages, add_generation_prompt=False)
-    if not whole.startswith(prompt):
-        raise ValueError(
-            "the chat template writes a conversation that does not begin with its own prompt "
-            f"({prompt[-60:]!r} is not followed by the response); give the student a template that does"
-        )
-    tokens = _tokens(tokenizer, whole[len(prompt) :])
+    _, said = conversation_text(tokenizer, user_message(instruction), response)
+    tokens = tokens_of(tokenizer, said)
     end = tokenizer.eos_token_id
     if not isinstance(end, int):
         raise ValueError("the tokenizer has no end-of-sequence token: set `eos_token` in its configuration")
     while tokens and tokens[-1] != end and not str(tokenizer.decode(tokens[-1:])).strip() and end in tokens:
         tokens.pop()  # white space that the template writes after the end token is never generated
     return tokens if tokens and tokens[-1] == end else [*tokens, end]
+
+
+def labels_say(tokenizer: PreTrainedTokenizerBase, labels: Sequence[int], response: str) -> bool:
+    """Whether the tokens that carry loss decode to `response`, white space and Unicode's spellings apart.
+
+    They do not where a tokenizer has no tokens for a text, or takes a part of it for a special token.
+    """
+    shown = [label for label in labels if label != MASKED]
+    return _letters(str(tokenizer.decode(shown, skip_special_tokens=True))).startswith(_letters(response))
+
+
+def _letters(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", text).split())
 
 
 def encode_example(tokenizer: PreTrainedTokenizerBase, example: Example, max_length: int) -> Encoded:
@@ -101,11 +111,6 @@ def encode_example(tokenizer: PreTrainedTokenizerBase, example: Example, max_len
     return Encoded(tuple(prompt + response), tuple([MASKED] * len(prompt) + response))
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt)
-    assert isinstance(text, str)
-    return text
-
-
-def _tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+def tokens_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """`text` as tokens, none of them added."""
     return tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -16,6 +16,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from teams_dagster.student.adapter_config import Template
 from teams_dagster.student.chat import ALPACA_TEMPLATE, template, template_version
+from teams_dagster.student.clock import with_frozen_clock
+from teams_dagster.student.conversation import TemplateFault
 from teams_dagster.student.quiet import quieten_transformers
 
 if TYPE_CHECKING:
@@ -120,10 +122,13 @@ class Recipe:
     template: str
     template_version: str
     max_length: int
+    clock: str | None = None
+    """The time that the chat template was told, where it asks."""
 
     def save(self, folder: Path) -> None:
         """Writes it into an adapter's folder."""
-        (folder / RECIPE_FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        (folder / RECIPE_FILE).write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Recipe:
@@ -146,18 +151,23 @@ def compute_dtype() -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float32
 
 
-def load_tokenizer(path: str | Path, wanted: Template = "auto") -> tuple[PreTrainedTokenizerBase, str]:
+def load_tokenizer(
+    path: str | Path, wanted: Template = "auto", *, gguf: str | None = None
+) -> tuple[PreTrainedTokenizerBase, str]:
     """The tokenizer at `path` and the name of its template: by default its own, or Alpaca's where it brings none.
 
-    Raises ValueError where its own is `wanted` and there is none.
+    `gguf` names the file in the folder `path` that the tokenizer is in, where it is in one. Raises ValueError where its
+    own is `wanted` and there is none.
     """
-    tokenizer = AutoTokenizer.from_pretrained(str(path))
+    tokenizer = AutoTokenizer.from_pretrained(str(path), **({"gguf_file": gguf} if gguf else {}))
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
     if tokenizer.chat_template is None and wanted == "tokenizer":
         raise ValueError(f"template: the tokenizer of {path} brings no chat template; choose alpaca or auto")
     if tokenizer.chat_template is not None and wanted != ALPACA_TEMPLATE:
+        # Here, and not only where prompts are written: the harness asks it, and a merged model takes it along
+        tokenizer.chat_template = with_frozen_clock(tokenizer.chat_template)
         return tokenizer, "tokenizer"
     begins = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
     tokenizer.chat_template = ("{{- bos_token -}}" if begins else "") + template(ALPACA_TEMPLATE)
@@ -212,7 +222,10 @@ def load_adapter(base: str | Path, folder: Path, *, four_bit: bool | None = None
     where = folder if recipe.kind == "full" else base
     packed = recipe.kind == "qlora" if four_bit is None else four_bit
     student = load_student(where, four_bit=packed, template=wanted_template(recipe))
-    found = template_version(student.tokenizer)
+    try:
+        found = template_version(student.tokenizer)
+    except TemplateFault as fault:
+        found = f"none that can be used ({fault})"
     if found != recipe.template_version:
         raise ValueError(
             f"the adapter in {folder} was trained with chat template and tokens {recipe.template_version}, but "

@@ -89,7 +89,8 @@ def _data(card: ModelCard) -> Iterator[str]:
     yield "## Data"
     yield (
         f"Dataset version `{dataset.dataset_version}`: {report['examples']:,} examples trained it,"
-        f" {report['validation_examples']:,} were only measured, {len(report['too_long']):,} were too long. Each"
+        f" {report['validation_examples']:,} were only measured, {len(report['too_long']):,} were too long,"
+        f" {len(report.get('unwritable', ())):,} could not be written by its tokenizer. Each"
         f" example's lineage is in `lineage.parquet` of that dataset, SHA-256 `{card.lineage_sha256}`."
     )
     if card.chain_head:

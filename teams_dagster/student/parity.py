@@ -15,8 +15,12 @@ from teams_dagster.student.chat import (
     encode_example,
     encode_prompt,
     encode_response,
+    labels_say,
     template_version,
+    tokens_of,
 )
+from teams_dagster.student.clock import with_frozen_clock
+from teams_dagster.student.conversation import chat_messages, dialect_of
 from teams_dagster.student.loading import Recipe, load_tokenizer, wanted_template
 
 if TYPE_CHECKING:
@@ -36,7 +40,7 @@ def parity_faults(trained_on: str | Path, used: str | Path, recipe: Recipe, exam
     return [
         *_recorded(then, now, name, recipe),
         *_rendered(then, now, example),
-        *_ended(now, used),
+        *stop_faults(now, used),
     ]
 
 
@@ -68,9 +72,19 @@ def _rendered(then: PreTrainedTokenizerBase, now: PreTrainedTokenizerBase, examp
     masked = sum(label == MASKED for label in trained.labels)
     if masked != len(prompt):
         yield f"training took no loss on the first {masked} tokens, and the prompt has {len(prompt)}"
-    messages = [{"role": "user", "content": user_message(example.instruction)}]
-    served: Any = now.apply_chat_template(messages, tokenize=True, add_generation_prompt=True, return_dict=False)
-    yield from _first_difference("generation", prompt, "the chat template of other tools", served, now)
+    if not labels_say(then, trained.labels, example.response):
+        learnt = then.decode([label for label in trained.labels if label != MASKED])
+        yield f"training learns {learnt!r} instead of the response"
+    dialect = dialect_of(now)
+    served: Any = now.apply_chat_template(
+        chat_messages(dialect, user_message(example.instruction)),
+        tokenize=True,
+        add_generation_prompt=True,
+        return_dict=False,
+        chat_template=with_frozen_clock(str(now.chat_template)),
+    )
+    tools = [*served, *tokens_of(now, dialect.lead)]
+    yield from _first_difference("generation", prompt, "the chat template of other tools", tools, now)
 
 
 def _first_difference(
@@ -86,7 +100,7 @@ def _first_difference(
     yield f"token {at} is {said[0]} in {one} and {said[1]} in {other}"
 
 
-def _ended(tokenizer: PreTrainedTokenizerBase, path: str | Path) -> Iterator[str]:
+def stop_faults(tokenizer: PreTrainedTokenizerBase, path: str | Path) -> Iterator[str]:
     """Answers are trained to end with the tokenizer's end token: generation must stop there."""
     try:
         ends = GenerationConfig.from_pretrained(str(path)).eos_token_id

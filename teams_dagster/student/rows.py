@@ -16,7 +16,7 @@ from torch.utils.data import Sampler
 
 from teams_dagster.core.rng import generator
 from teams_dagster.dataset.sample import Example
-from teams_dagster.student.chat import MASKED, ExampleTooLong, encode_example
+from teams_dagster.student.chat import MASKED, ExampleTooLong, encode_example, labels_say
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -69,6 +69,8 @@ class Rows:
     table: pa.Table
     too_long: tuple[str, ...]
     """Sample ids left out, because they exceed the length asked for."""
+    unwritable: tuple[str, ...]
+    """Sample ids left out, because their tokens do not decode to their response."""
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -81,24 +83,36 @@ class Rows:
 
 
 def encode_rows(tokenizer: PreTrainedTokenizerBase, examples: Iterable[Example], max_length: int) -> Rows:
-    """Encodes what fits into `max_length` tokens, in order. Raises ValueError when there are some and none fits."""
+    """Encodes what fits into `max_length` tokens, in order. Raises ValueError when there are some and none is left."""
     too_long: list[str] = []
-    batches = list(_batches(tokenizer, iter(examples), max_length, too_long))
-    rows = Rows(pa.Table.from_batches(batches, SCHEMA), tuple(too_long))
+    unwritable: list[str] = []
+    batches = list(_batches(tokenizer, iter(examples), max_length, too_long, unwritable))
+    rows = Rows(pa.Table.from_batches(batches, SCHEMA), tuple(too_long), tuple(unwritable))
+    if unwritable and not len(rows):
+        raise ValueError(f"the tokenizer has no tokens for the responses of {len(unwritable)} examples: none is left")
     if too_long and not len(rows):
         raise ValueError(f"none of {len(too_long)} examples fits in max_length {max_length} tokens: raise it")
     return rows
 
 
 def _batches(
-    tokenizer: PreTrainedTokenizerBase, examples: Iterator[Example], max_length: int, too_long: list[str]
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Iterator[Example],
+    max_length: int,
+    too_long: list[str],
+    unwritable: list[str],
 ) -> Iterator[pa.RecordBatch]:
     while group := list(islice(examples, AT_ONCE)):
         encoded = []
         for example in group:
             try:
-                encoded.append(encode_example(tokenizer, example, max_length))
+                tokens = encode_example(tokenizer, example, max_length)
             except ExampleTooLong:
                 too_long.append(example.sample_id)
+                continue
+            if labels_say(tokenizer, tokens.labels, example.response):
+                encoded.append(tokens)
+            else:
+                unwritable.append(example.sample_id)
         columns = {"input_ids": [e.input_ids for e in encoded], "labels": [e.labels for e in encoded]}
         yield pa.RecordBatch.from_pydict(columns, SCHEMA)

@@ -27,21 +27,34 @@ ADAPTERS = ("lora", "qlora")
 
 
 def student_version(student: str) -> str:
-    """What a configured student is: the content of its folder, or the commit of its hub repository.
+    """What a configured student is: the content of its folder or GGUF file, or the commit of its hub repository.
 
     Raises OSError, by transformers, when there is no such model.
     """
     if Path(student).is_dir():
         return hash_of_folder(Path(student))
+    if Path(student).is_file():
+        return file_sha256(Path(student))
     from transformers import AutoConfig
 
     return f"{student}@{AutoConfig.from_pretrained(student)._commit_hash}"
 
 
+def configured_version(student: str) -> str:
+    """The same, of what TEAMS_STUDENT names. Raises StudentFault when there is no such model."""
+    from teams_dagster.student.weights import StudentFault, check_weights
+
+    check_weights(student)
+    try:
+        return student_version(student)
+    except OSError as error:
+        raise StudentFault(student, f"and no such model was found: {error}") from error
+
+
 def student_path(base: Artefact) -> str:
     """What to load the student from: a folder or a hub id."""
     facts = base.read_facts(BaseFacts)
-    return str(base.path(MODEL)) if facts.embedded else facts.student
+    return str(base.path(MODEL)) if facts.embedded or facts.unpacked else facts.student
 
 
 def student_loaders(models: Mapping[str, Artefact]) -> dict[str, Callable[[], Student]]:
@@ -74,6 +87,30 @@ def make_embedded_base(folder: Path, *, seed: int, steps: int, progress: Callabl
     )
 
 
+def take_configured_base(folder: Path, student: str) -> BaseFacts:
+    """Look at the student that TEAMS_STUDENT names, and unpack it into `folder` where it is in a GGUF file.
+
+    Raises StudentFault, which says what was wrong and which setting helps.
+    """
+    from teams_dagster.student.admission import examine_student
+    from teams_dagster.student.gguf import unpack_gguf
+    from teams_dagster.student.weights import gguf_file
+
+    found, packed = examine_student(student), gguf_file(student)
+    if packed is not None:
+        unpack_gguf(packed, folder / MODEL)
+    return BaseFacts(
+        student=student,
+        embedded=False,
+        unpacked=packed is not None,
+        vocabulary=found.vocabulary,
+        template=found.template,
+        end_token=found.end_token,
+        template_clock=found.clock,
+        notes=list(found.notes),
+    )
+
+
 def model_row(
     kind: str, version: str, path: str, sha256: str | None, config: Mapping[str, Any], run_id: str
 ) -> dict[str, Any]:
@@ -94,6 +131,7 @@ def adapter_facts(report: dict[str, Any], settings: AdapterConfig) -> AdapterFac
     losses = {name: [p[name] for p in report["curve"] if p[name] is not None] for name in ("loss", "validation_loss")}
     derived = {
         "too_long": len(report["too_long"]),
+        "unwritable": len(report["unwritable"]),
         "settings": settings.model_dump(mode="json"),
         "departures_from_paper": departures_from_paper(settings) if settings.template == "alpaca" else [],
         "warnings": [few] if few else [],
@@ -113,7 +151,7 @@ def card_of(
         model_version=version,
         base=student,
         base_version=base.data_version,
-        base_on_hub=not facts.embedded and not Path(student).is_dir(),
+        base_on_hub=not facts.embedded and not Path(student).exists(),
         dataset=DataCard.from_json(dataset.path(CARD).read_text(encoding="utf-8")),
         lineage_sha256=dataset.manifest["files"][LINEAGE],
         config=settings,

@@ -19,7 +19,12 @@ from docs.generate import commands, run_configuration
 from docs.generate.run_configuration import schema
 from teams_dagster.automation import JOBS
 from teams_dagster.cli import main
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.protocol import Role
 from teams_dagster.definitions import defs
+from teams_dagster.instructions.prompts import prompt
+from teams_dagster.instructions.requests import rewrite_question
 from teams_dagster.pricing.prices import load_prices
 from teams_dagster.settings import load_settings
 from tests.docs.conftest import Store
@@ -70,7 +75,7 @@ def config_class(job: str, op: str) -> type[dg.Config]:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_a_block_says_what_it_is(block: Block) -> None:
-    assert block.language in ("sh", "dotenv", "yaml", "toml", "sql", "python", "text", "bibtex")
+    assert block.language in ("sh", "dotenv", "yaml", "toml", "sql", "python", "text", "bibtex", "markdown")
 
 
 @of("sh")
@@ -97,7 +102,24 @@ def test_commands_run(block: Block, store: Store, project_folder: Path) -> None:
 @of("dotenv")
 def test_settings_are_valid(block: Block, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(block.text, encoding="utf-8")
+    for titled in BLOCKS:
+        if titled.language == "markdown":
+            (tmp_path / titled.title).parent.mkdir(exist_ok=True)
+            (tmp_path / titled.title).write_text(titled.text, encoding="utf-8")
     assert load_settings(tmp_path).root == tmp_path
+
+
+@of("markdown")
+def test_a_prompt_can_be_asked_with(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / Path(block.title).parent
+    folder.mkdir()
+    (tmp_path / block.title).write_text(block.text, encoding="utf-8")
+    monkeypatch.setenv("TEAMS_PROMPTS", str(folder))
+    load_settings(tmp_path)
+    name = Path(block.title).stem
+    asked = rewrite_question(Role.INSTRUCTOR, Operation(name), Instruction("Name a lake."))
+    assert asked.prompt_version == prompt(name).version
+    assert asked.messages[0].content in block.text
 
 
 @of("yaml")

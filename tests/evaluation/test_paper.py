@@ -11,7 +11,6 @@ from teams_dagster.evaluation.paper import (
     LORA,
     PAPER_QUERIES,
     TEAMS_RL,
-    WIZARDLM,
     PaperValue,
     paper_rows,
     paper_table,
@@ -35,10 +34,30 @@ def test_the_abstracts_share_of_queries_is_that_of_the_counts_derived_from_it() 
     assert derived == pytest.approx(FACTS["expert_queries_share"].teams_rl, abs=5e-5)
 
 
+def test_no_number_of_a_summary_is_given_to_the_authors() -> None:
+    summarised = {key: fact.teams_rl for key, fact in FACTS.items() if "third party" in fact.source}
+    assert summarised == {"pairs": 17_878, "pairs_share": 0.0675, "membership_auc_unknown_attack": 0.47}
+
+
+def test_a_figure_whose_model_and_shots_are_not_known_is_in_no_column() -> None:
+    assert (FACTS["arc"].wizardlm, FACTS["arc"].teams_rl) == (None, None)
+    assert "54.35" in FACTS["arc"].doubt
+
+
+def test_an_attack_that_is_not_known_is_not_beside_ours() -> None:
+    assert (FACTS["membership_auc"].wizardlm, FACTS["membership_auc"].teams_rl) == (None, None)
+
+
+def test_queries_that_rewrite_and_answer_and_reviews_are_all_the_queries() -> None:
+    rewritten, reviewed, asked = (FACTS[key] for key in ("expert_queries", "review_queries", "queries"))
+    assert (rewritten.wizardlm or 0) + (reviewed.wizardlm or 0) == asked.wizardlm == EVOL_INSTRUCT_QUERIES
+    assert (rewritten.teams_rl or 0) + (reviewed.teams_rl or 0) == asked.teams_rl == PAPER_QUERIES
+
+
 def test_ours_stand_beside_the_papers_in_the_tables_order() -> None:
     values = paper_table(OURS)
     assert set(OURS) <= set(values)
-    assert [v.whose for v in values if v.quantity == "membership_auc"] == [WIZARDLM, TEAMS_RL, BASE]
+    assert [v.whose for v in values if v.quantity == "pairs"] == [TEAMS_RL, LORA]
     quantities = list(dict.fromkeys(v.quantity for v in values))
     assert quantities == [key for key in FACTS if key in quantities]
 

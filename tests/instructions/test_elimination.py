@@ -56,6 +56,66 @@ def test_a_short_apology_is_no_answer_and_a_long_text_that_says_sorry_is():
     assert eliminate_answer("Sorry to hear that. " + "Here is a full answer. " * 20) is None
 
 
+@pytest.mark.parametrize(
+    "answer", ["A", "(A)", "a.", "I", "He", "It", "B", "No", "∞", "√2", "→", "👍", "✊🏽", "Ω", "<", "+"]
+)
+def test_a_word_or_a_sign_alone_is_an_answer(answer: str):
+    assert eliminate_answer(answer) is None
+
+
+@pytest.mark.parametrize(
+    "answer", ["...", "---", "and of the", "It is.", "* * *", "```\n```", "| | |", "────", "⁂ — !"]
+)
+def test_signs_of_layout_and_several_stop_words_are_no_answer(answer: str):
+    assert eliminate_answer(answer) is Rule.MEANINGLESS
+
+
+def test_a_stop_word_alone_is_no_instruction():
+    assert eliminate_rewrite(Instruction("He"), [SEED]) is Rule.MEANINGLESS
+
+
+REFUSALS = {
+    "Chinese": ("抱歉，我无法回答这个问题。", "对不起，我不能提供帮助。", "很抱歉，無法協助。", "我无法提供这类信息。"),
+    "Japanese": (
+        "申し訳ありませんが、お答えできません。",
+        "すみません、わかりません。",
+        "ごめんなさい。",
+        "その質問にはお答えできません。",
+    ),
+    "Spanish": ("Lo siento, pero no puedo ayudar con eso.", "Lamento no poder ayudarte.", "No puedo ayudarte con eso."),
+    "German": (
+        "Es tut mir leid, das kann ich nicht.",
+        "Entschuldigung, das weiß ich nicht.",
+        "Dabei kann ich leider nicht helfen.",
+    ),
+    "French": ("Je suis désolée, mais je ne peux pas.", "Désolé.", "Malheureusement, je ne peux pas vous aider."),
+}
+
+
+@pytest.mark.parametrize("language", REFUSALS)
+def test_a_short_apology_or_refusal_is_no_answer_in_these_languages(language: str):
+    assert {eliminate_answer(said) for said in REFUSALS[language]} == {Rule.SHORT_APOLOGY}
+
+
+def test_a_long_answer_that_says_sorry_is_one_in_scripts_without_spaces_too():
+    assert eliminate_answer("很抱歉听到这个消息。" + "潮汐是由月球和太阳的引力引起的海水周期性涨落现象。" * 10) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "东京是日本的首都。",
+        "水は摂氏百度で沸騰します。",
+        "El siglo XX fue muy largo.",
+        "Das Leid der Welt ist groß.",
+        "Le désert est vaste.",
+        "Wir können nicht nur rechnen, sondern auch schreiben.",
+    ],
+)
+def test_a_short_answer_in_these_languages_is_no_apology(answer: str):
+    assert eliminate_answer(answer) is None
+
+
 def test_numbers_and_code_have_meaning():
     assert not is_meaningless("42")
     assert not is_meaningless("x = y[0]")

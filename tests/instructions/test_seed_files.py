@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from pathlib import Path
 
@@ -24,6 +25,52 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
 
 def cells(path: Path) -> list:
     return [row.cells if row.cells is not None else row.broken for row in read_rows(path)]
+
+
+TEA = [{"instruction": "How is tea, or mate, made?", "output": "a"}, {"instruction": "How is ink made?", "output": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", 'instruction;output\r\n"How is tea, or mate, made?";a\r\nHow is ink made?;b\r\n'),
+        ("a.csv", "instruction;output\nHow is tea, or mate, made?;a\nHow is ink made?;b\n"),
+        ("a.csv", "sep=;\r\ninstruction;output\r\nHow is tea, or mate, made?;a\r\nHow is ink made?;b\r\n"),
+        ("a.csv", "instruction\toutput\nHow is tea, or mate, made?\ta\nHow is ink made?\tb\n"),
+        ("a.tsv", "instruction\toutput\nHow is tea, or mate, made?\ta\nHow is ink made?\tb\n"),
+        ("a.csv", 'instruction,output\n"How is tea, or mate, made?",a,\nHow is ink made?,b,\n'),
+        ("a.csv", 'instruction,output\n"How is tea, or mate, made?",a\nHow is ink made?,b\n'.encode("utf-16")),
+        ("a.csv", 'instruction,output\n"How is tea, or mate, made?",a\nHow is ink made?,b\n'.encode("utf-16-le")),
+        ("a.csv", 'instruction,output\n"How is tea, or mate, made?",a\nHow is ink made?,b\n'.encode("utf-16-be")),
+        ("a.ndjson", "\n".join(map(json.dumps, TEA))),
+        ("a.jsonl", "\r".join(map(json.dumps, TEA))),
+        ("a.jsonl.gz", gzip.compress("\n".join(map(json.dumps, TEA)).encode())),
+        ("a.json.zst", pa.compress(json.dumps(TEA).encode(), "zstd", asbytes=True)),
+        ("a.json", json.dumps({"version": 1, "data": TEA})),
+        ("a.json", "\n".join(json.dumps(row, indent=2) for row in TEA)),
+    ],
+    ids=[
+        *("semicolons", "semicolons and commas", "sep", "tabs", "tsv", "comma at the end", "utf-16", "utf-16-le"),
+        *("utf-16-be", "ndjson", "carriage returns", "gzip", "zstd", "list under a key", "stacked objects"),
+    ],
+)
+def test_files_are_read_as_people_have_them(tmp_path: Path, name: str, content: str | bytes) -> None:
+    assert cells(write(tmp_path, name, content)) == TEA
+
+
+def test_one_object_is_a_row(tmp_path: Path) -> None:
+    assert cells(write(tmp_path, "a.json", json.dumps(TEA[0], indent=2))) == TEA[:1]
+
+
+def test_of_names_that_differ_in_case_the_lower_case_one_counts(tmp_path: Path) -> None:
+    row = {"Instruction": "wrong", "instruction": "right", "INPUT": "x"}
+    assert cells(write(tmp_path, "a.jsonl", json.dumps(row))) == [{"instruction": "right", "input": "x"}]
+
+
+def test_columns_that_nobody_reads_may_have_one_name(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"ID": [1], "id": [2], "instruction": ["How?"]}), tmp_path / "a.parquet")
+    assert cells(tmp_path / "a.parquet")[0]["instruction"] == "How?"
+    assert cells(write(tmp_path, "a.csv", "ID,id,instruction\n1,2,How?\n"))[0]["instruction"] == "How?"
 
 
 ROWS = [{"instruction": "Name a tree.", "input": ""}, {"instruction": "Count these.", "input": 'a, b\nc "d"'}]
@@ -113,9 +160,15 @@ def test_a_parquet_cell_that_is_not_utf8_is_one_broken_row(tmp_path: Path) -> No
         ("a.json", '[{"instruction": "x"},\n {"instruction": }]', "line 2"),
         ("a.json", '"text"', "not a list"),
         ("a.json", '{\n "data": []\n}', "holds a dict, not a list"),
-        ("a.csv", "text,text\n1,2\n", "'text' appears twice"),
+        ("a.csv", "input,instruction,Input\na,b,c\n", "'input' appears twice"),
+        ("a.csv", "How is tea made?,a\nHow is ink made?,b\n", "'how is tea made?' is no name of a column"),
+        ("a.csv.gz", b"instruction", "cannot be unpacked as gzip"),
+        ("a.parquet.gz", b"", "Parquet compresses by itself"),
+        ("a.gz", b"", "suffix '.gz'"),
+        ("a.json", '{"instruction": ["x", "y"], "input": ["", ""]}', "columns, not rows"),
+        ("a.jsonl", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "git lfs pull"),
         ("a.csv", '"text\n', "header"),
-        ("a.jsonl", "text".encode("utf-16"), "UTF-16"),
+        ("a.jsonl", "text".encode("utf-16") + b"\0", "damaged UTF-16"),
         ("a.parquet", b"PAR1 but no more", "not a readable Parquet file"),
     ],
 )
@@ -131,6 +184,20 @@ def test_a_missing_file_and_a_folder_are_errors_that_name_the_path(tmp_path: Pat
         read_rows(tmp_path / "nowhere.json")
     with pytest.raises(SeedFileError, match="is a folder"):
         read_rows(tmp_path)
+
+
+MMLU = '"Which gas do plants take in, by day?",Oxygen,Helium,Neon,Carbon dioxide,D\n"What is 2+2?",4,4,3,5,A\n'
+
+
+def test_the_first_row_of_an_evaluation_set_without_a_header_is_not_lost(tmp_path: Path) -> None:
+    found = list(texts_in(write(tmp_path, "mmlu.csv", MMLU)))
+    assert "Which gas do plants take in, by day?" in found
+    assert "What is 2+2?" in found
+    assert list(texts_in(write(tmp_path, "sums.csv", "2+2,4\n3+3,6\n")))[:2] == ["2+2", "4"]
+
+
+def test_the_names_of_columns_are_no_evaluation_texts(tmp_path: Path) -> None:
+    assert list(texts_in(write(tmp_path, "a.csv", "question,A,B,answer\nWho?,x,y,B\n"))) == ["Who?", "x", "y", "B"]
 
 
 def test_evaluation_texts_are_all_texts_of_all_columns(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.dataset.formats import Format
+from teams_dagster.dataset.sample import Example
 from teams_dagster.instructions.ngrams import ngrams
 from teams_dagster.instructions.seed_files import SeedFileError
+from teams_dagster.instructions.seed_rows import MAX_CHARACTERS
 from teams_dagster.instructions.seeds import (
-    MAX_CHARACTERS,
     SeedLibrary,
     SeedRefusal,
     load_seeds,
@@ -69,6 +72,82 @@ def test_other_names_of_the_columns_are_understood(tmp_path: Path, row: dict) ->
 @pytest.mark.parametrize("blank", [None, "", "  \n", "<noinput>", "<noInput>"])
 def test_a_blank_input_is_no_input(tmp_path: Path, blank: str | None) -> None:
     assert load(tmp_path, {**GOOD, "input": blank}).seeds[0].instruction.input == ""
+
+
+USABLE = Instruction("Add.")
+
+
+@pytest.mark.parametrize(
+    ("row", "response"),
+    [
+        ({"instruction": "Add.", "input": math.nan, "output": "2"}, "2"),
+        ({"instruction": "Add.", "input": "nan"}, ""),
+        ({"question": "Add.", "choices": ["1", "2"], "answer": 1}, ""),
+        ({"instruction": "Add.", "output": ["one", "two"]}, ""),
+        ({"question": "Add.", "answer": {"text": ["x"]}}, ""),
+        ({"question": "Add.", "output": {"text": ["x"]}, "answer": "2"}, "2"),
+        ({"instruction": "Add.", "output": None, "response": "2"}, "2"),
+        ({"instruction": "Add.", "output": "a\u0000b", "answer": "2"}, "2"),
+        ({"instruction": None, "prompt": "Add."}, ""),
+        ({"instruction": math.nan, "question": "Add."}, ""),
+        ({"instruction": 42, "prompt": "Add."}, ""),
+        ({"instruction": " ", "prompt": "Add."}, ""),
+        ({"messages": [{"role": "user", "content": "Add."}]}, ""),
+        ({"messages": [{"role": "user", "content": "Add."}, {"role": "assistant", "content": "2"}]}, "2"),
+        ({"conversations": [{"from": "human", "value": "Add."}, {"from": "gpt", "value": "2"}]}, "2"),
+        ({"prompt": [{"role": "user", "content": "Add."}], "completion": [{"role": "assistant", "content": "2"}]}, "2"),
+        ({"prompt": [{"role": "user", "content": "Add."}], "completion": "2"}, "2"),
+        ({"prompt": "Add.", "completion": "2"}, "2"),
+        ({"instruction": "Add.", "messages": [{"role": "user", "content": "Other."}], "output": "2"}, "2"),
+        ({"instruction": "Add.", "system": "", "history": [], "output": "2"}, "2"),
+        ({"messages": [{"role": "system", "content": ""}, {"role": "user", "content": "Add."}]}, ""),
+    ],
+)
+def test_what_is_no_text_costs_neither_the_instruction_nor_the_next_column(
+    tmp_path: Path, row: dict, response: str
+) -> None:
+    (seed,) = load(tmp_path, row).seeds
+    assert (seed.instruction, seed.response) == (USABLE, response)
+
+
+SYSTEM, USER = {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Add."}
+ASSISTANT = {"role": "assistant", "content": "2"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [SYSTEM, USER, ASSISTANT]},
+        {"messages": [USER, ASSISTANT, USER]},
+        {"messages": [ASSISTANT, USER]},
+        {"prompt": [SYSTEM, USER], "completion": [ASSISTANT]},
+        {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}] * 2},
+        {"question": "Add.", "system_prompt": "Be brief."},
+        {"instruction": "Add.", "history": [["Count.", "1, 2"]]},
+    ],
+)
+def test_a_conversation_with_more_than_one_task_is_refused_by_name_and_never_flattened(
+    tmp_path: Path, row: dict
+) -> None:
+    (refused,) = load(tmp_path, GOOD, row).refused
+    assert refused.reason is SeedRefusal.MULTI_TURN
+
+
+@pytest.mark.parametrize("exported", list(Format))
+def test_what_the_product_exports_can_be_seeds(tmp_path: Path, exported: Format) -> None:
+    example = Example("sample", "seed", Instruction("Add these.", "1\n\n1"), "2")
+    path = tmp_path / exported.file_name("train")
+    with path.open("wb") as file, exported.writing(file) as write:
+        write([example])
+    (seed,) = load_seeds(path).seeds
+    assert (seed.instruction, seed.response) == (example.instruction, example.response)
+
+
+@pytest.mark.parametrize(("letter", "fits"), [("x", 20_000), ("字", 5_000), ("ж", 7_500)])
+def test_the_limit_is_about_5000_tokens_in_any_script(tmp_path: Path, letter: str, fits: int) -> None:
+    library = load(tmp_path, GOOD, {"instruction": letter * fits}, {"instruction": letter * (fits + 4)})
+    assert [len(seed.instruction.text) for seed in library.seeds[1:]] == [fits]
+    assert [row.reason for row in library.refused] == [SeedRefusal.TOO_LONG]
 
 
 @pytest.mark.parametrize(

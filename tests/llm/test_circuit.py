@@ -1,8 +1,10 @@
 import asyncio
+import re
+from datetime import datetime, timedelta
 
 import pytest
 
-from teams_dagster.core.protocol import CompletionError, ErrorKind
+from teams_dagster.core.protocol import CompletionError, ErrorKind, Role
 from teams_dagster.llm.circuit import (
     DENIED_AT_FIRST,
     DENIED_LATER,
@@ -11,6 +13,7 @@ from teams_dagster.llm.circuit import (
     OUTAGE,
     OUTAGE_S,
     REJECTED_AT_FIRST,
+    STALLED_S,
     Circuit,
     EndpointBroken,
 )
@@ -26,11 +29,19 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.circuit = Circuit(ENDPOINT, clock=lambda: self.now)
+        self.circuit = Circuit(ENDPOINT, Role.EXPERT, clock=lambda: self.now)
 
-    def fails(self, kind: ErrorKind, times: int = 1, *, every_s: float = 0.0, status: int | None = None) -> None:
+    def fails(
+        self,
+        kind: ErrorKind,
+        times: int = 1,
+        *,
+        every_s: float = 0.0,
+        status: int | None = None,
+        latency_s: float = 0.0,
+    ) -> None:
         for _ in range(times):
-            self.circuit.failed(CompletionError(kind, "no luck", http_status=status))
+            self.circuit.failed(CompletionError(kind, "no luck", http_status=status), latency_s)
             self.now += every_s
 
     def succeeds(self) -> None:
@@ -156,10 +167,60 @@ def test_a_restarting_server_is_no_outage_before_twenty_seconds(endpoint: Endpoi
     assert endpoint.broken
 
 
-@pytest.mark.parametrize("kind", [ErrorKind.RATE_LIMITED, ErrorKind.TOO_LARGE])
-def test_neither_overload_nor_a_huge_answer_is_ever_a_broken_endpoint(endpoint: Endpoint, kind: ErrorKind):
-    endpoint.fails(kind, 10_000, every_s=1)
+def test_a_huge_answer_is_never_a_broken_endpoint(endpoint: Endpoint):
+    endpoint.fails(ErrorKind.TOO_LARGE, 10_000, every_s=1)
     assert not endpoint.broken
+
+
+def test_a_parameter_that_the_endpoint_names_as_not_taken_costs_one_call(endpoint: Endpoint):
+    endpoint.fails(ErrorKind.UNSUPPORTED)
+    assert endpoint.broken
+
+
+@pytest.mark.parametrize("kind", [ErrorKind.RATE_LIMITED, ErrorKind.TIMEOUT, ErrorKind.SERVER])
+def test_an_endpoint_from_which_nothing_comes_for_eight_minutes_ends_the_step(endpoint: Endpoint, kind: ErrorKind):
+    endpoint.succeeds()
+    endpoint.now = 10_000.0
+    endpoint.fails(kind, every_s=STALLED_S - 1)
+    endpoint.fails(kind, every_s=1)
+    assert not endpoint.broken
+    endpoint.succeeds()
+    endpoint.fails(kind, every_s=STALLED_S)
+    assert not endpoint.broken
+    endpoint.fails(kind)
+    assert endpoint.broken
+
+
+def test_that_begins_when_the_first_call_was_sent_and_lasts_at_least_three_calls(endpoint: Endpoint):
+    endpoint.now = 200.0
+    endpoint.fails(ErrorKind.TIMEOUT, latency_s=200.0, every_s=399.0)
+    endpoint.fails(ErrorKind.TIMEOUT, latency_s=200.0)
+    assert not endpoint.broken
+    endpoint.now = 600.0
+    endpoint.fails(ErrorKind.TIMEOUT, latency_s=200.0)
+    assert endpoint.broken
+
+
+@pytest.mark.parametrize(
+    ("status", "named"),
+    [
+        (401, "TEAMS_EXPERT_API_KEY"),
+        (403, "TEAMS_EXPERT_MODEL"),
+        (404, "TEAMS_EXPERT_BASE_URL (is a path like /v1 missing?)"),
+        (429, "quota of the account behind TEAMS_EXPERT_API_KEY"),
+    ],
+)
+def test_the_reason_names_the_settings_to_check(endpoint: Endpoint, status: int, named: str):
+    endpoint.fails(ErrorKind.DENIED, DENIED_AT_FIRST, status=status)
+    with pytest.raises(EndpointBroken, match=re.escape(named)):
+        endpoint.circuit.check()
+
+
+def test_a_pause_of_a_day_names_the_hour_it_ends(endpoint: Endpoint):
+    endpoint.circuit.open(CompletionError(ErrorKind.RATE_LIMITED, "enough for today", retry_after=86_400.0))
+    ends = datetime.now().astimezone() + timedelta(days=1)
+    with pytest.raises(EndpointBroken, match=f"left alone until {ends:%Y-%m-%d %H}"):
+        endpoint.circuit.check()
 
 
 def test_once_broken_it_stays_so(endpoint: Endpoint):
@@ -174,15 +235,16 @@ def test_the_reason_names_endpoint_status_and_what_to_check(endpoint: Endpoint):
     with pytest.raises(EndpointBroken) as raised:
         endpoint.circuit.check()
     assert (raised.value.kind, raised.value.http_status, raised.value.attempts) == (ErrorKind.DENIED, 401, 3)
-    for part in (ENDPOINT, "3 attempts", "denied", "HTTP 401", "no luck", "key, model and base URL", "is kept"):
+    for part in (ENDPOINT, "3 attempts", "denied", "no luck", "TEAMS_EXPERT_API_KEY", "is kept"):
         assert part in str(raised.value)
 
 
 @pytest.mark.parametrize("kind", sorted(set(ErrorKind) - {ErrorKind.RATE_LIMITED, ErrorKind.TOO_LARGE}))
 def test_every_reason_says_what_to_check_in_a_message_of_bounded_length(kind: ErrorKind):
-    message = str(EndpointBroken(ENDPOINT, 100, CompletionError(kind, "<html>" * 10_000)))
+    message = str(EndpointBroken(ENDPOINT, Role.EXPERT, 100, CompletionError(kind, "<html>" * 10_000)))
     assert "Check" in message
     assert len(message) < 1_000
+    assert "\n" not in message
 
 
 def test_sixty_four_waiting_calls_end_with_the_reason_when_the_endpoint_breaks():
@@ -190,7 +252,11 @@ def test_sixty_four_waiting_calls_end_with_the_reason_when_the_endpoint_breaks()
     sent = 0
 
     async def main(clock):
-        limit, rates, circuit = AdaptiveLimit(4, clock=clock), RateLimit(600, clock=clock), Circuit(ENDPOINT)
+        limit, rates, circuit = (
+            AdaptiveLimit(4, clock=clock),
+            RateLimit(600, clock=clock),
+            Circuit(ENDPOINT, Role.EXPERT),
+        )
 
         async def ask() -> None:
             nonlocal sent

@@ -251,9 +251,10 @@ def test_a_role_without_a_model_names_the_variable_to_set(ledger: Ledger, openai
 
 def test_no_more_calls_are_in_flight_than_allowed(ledger: Ledger) -> None:
     with OpenAIServer(latency_s=0.1) as server:
-        server.holds_until = 20
 
         async def crowd(engine: Engine) -> None:
+            await engine.ask(question("until one is usable, fewer are under way"))
+            server.holds_until = 20
             await asyncio.gather(*[engine.ask(question(str(i))) for i in range(60)])
 
         run(server, ledger, crowd, max_in_flight=20)
@@ -352,3 +353,27 @@ def test_a_killed_process_loses_at_most_its_calls_in_flight(tmp_path: Path) -> N
         rest = start(server, "run-2")
         assert len(set(rest.communicate()[0].split())) == 400
         assert server.count - received == 400 - len(stored)
+
+
+def test_a_reply_may_take_what_its_role_allows_and_the_querys_key_stays(
+    openai_server: OpenAIServer, ledger: Ledger
+) -> None:
+    first = run(openai_server, ledger, lambda engine: engine.ask(question()))
+    again = run(openai_server, ledger, lambda engine: engine.ask(question()), reply_limits={Role.EXPERT: lambda _: 99})
+    assert (again.request_key, again.reused) == (first.request_key, True)
+    run(openai_server, ledger, lambda engine: engine.ask(question("new")), reply_limits={Role.EXPERT: lambda _: 99})
+    assert [body["max_tokens"] for body in openai_server.received] == [2048, 99]
+    assert rows(ledger, "select max_tokens from questions order by seq") == [(2048,), (99,)]
+    assert rows(ledger, "select reserved_tokens from attempts order by seq")[1][0] < 2048
+
+
+def test_a_refusal_that_the_connection_adapts_to_is_an_attempt_that_is_tried_again_at_once(
+    openai_server: OpenAIServer, ledger: Ledger
+) -> None:
+    openai_server.faults.append(Fault(400, '{"error": {"message": "Unsupported parameter: max_tokens"}}'))
+    answer = run(openai_server, ledger, lambda engine: engine.ask(question()), attempts=1)
+    assert answer.completion.outcome is Outcome.USABLE
+    assert rows(ledger, "select status, error_kind from results order by seq") == [
+        ("failed", "rejected"),
+        ("ok", None),
+    ]

@@ -28,7 +28,7 @@ def at(moment: datetime) -> Callable[[], float]:
     return moment.timestamp
 
 
-@pytest.mark.parametrize("provider", ["offline", "transformers"])
+@pytest.mark.parametrize("provider", ["offline", "transformers", "embedding"])
 @pytest.mark.parametrize("batch", [False, True])
 def test_what_runs_here_costs_nothing_whatever_it_reports(provider: str, batch: bool) -> None:
     identity = ModelIdentity(provider, "any")
@@ -165,3 +165,11 @@ def test_a_price_file_that_cannot_be_used_is_named(tmp_path: Path, entry: str) -
         load_prices(file)
     with pytest.raises(PriceFileError, match=r"absent\.toml"):
         load_prices(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_price_file_may_be_saved_by_any_editor(tmp_path: Path, encoding: str) -> None:
+    own = tmp_path / "prices.toml"
+    own.write_text('[[price]]\nprovider = "openai"\nmodel = "größer"\ninput = 1\noutput = 2\n', encoding=encoding)
+    identity = ModelIdentity("openai", "größer", "https://host/v1")
+    assert load_prices(own).cost(identity, Usage(prompt_tokens=3, completion_tokens=5)) == 13

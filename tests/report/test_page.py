@@ -145,8 +145,8 @@ def test_the_table_of_all_scores_is_collapsed(example: str) -> None:
 def test_one_training_cannot_show_how_much_trainings_vary(example: str) -> None:
     alone = tuple(replace(score, training_seeds=1) for score in EXAMPLE.policy.scores)
     page = render_report(Report(policy=PolicyResults(scores=alone)))
-    assert "Only one training was compared." in Page(page).text
-    assert "Only one training was compared." not in Page(example).text
+    assert "Only one training of the policy was compared" in Page(page).text
+    assert "Only one training of the policy was compared" not in Page(example).text
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import pytest
+
 from teams_dagster.report.policy_scores import (
     Cell,
     break_even_lines,
     differences_table,
+    few_trainings,
     gap_shares,
     mix_table,
     policies_table,
@@ -82,3 +85,10 @@ def test_a_table_in_markdown_holds_text_only() -> None:
     table = policies_table([policy_score("<b>|`x`", "return", 2.0, 0.1)])
     assert "<b>" not in table.markdown("policy")
     assert table.markdown("policy").splitlines()[0] == "| policy | return |"
+
+
+@pytest.mark.parametrize(("trainings", "said"), [(1, "Only one training"), (4, "Only 4 trainings"), (5, "")])
+def test_intervals_of_fewer_than_five_trainings_say_so(trainings: int, said: str) -> None:
+    found = few_trainings([policy_score("trained", "return", 2, 0.1, training_seeds=trainings)])
+    assert found.startswith(said)
+    assert bool(found) is bool(said)

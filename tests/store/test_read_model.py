@@ -446,12 +446,27 @@ def test_an_artefact_that_was_removed_is_gone_from_the_file(ledger: Ledger, mode
     assert renew(model, two).rows["transitions"] == 1
 
 
-def test_a_file_that_is_no_duckdb_is_left_alone(ledger: Ledger, model: Path) -> None:
-    model.write_text("my notes " * 1_000)
-    report = renew(model)
-    assert not report.published
-    assert str(model) in report.reason
-    assert model.read_text().startswith("my notes")
+@pytest.mark.parametrize("content", ["", "my notes " * 1_000])
+def test_a_file_that_is_no_duckdb_is_moved_aside_and_made_again(
+    ledger: Ledger, model: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask(ledger, "a question")
+    model.write_text(content)
+    assert renew(model).published
+    assert read(model, "select count(*) from llm_requests") == [(1,)]
+    (kept,) = model.parent.glob(f"{model.name}.unreadable-*")
+    assert kept.read_text() == content
+    (line,) = caplog.messages
+    assert str(model) in line
+    assert kept.name in line
+
+
+def test_a_database_that_lost_its_end_is_made_again(ledger: Ledger, model: Path) -> None:
+    ask(ledger, "a question")
+    renew(model)
+    os.truncate(model, model.stat().st_size // 2)
+    assert renew(model).published
+    assert read(model, "select count(*) from llm_requests") == [(1,)]
 
 
 def test_refreshers_take_turns(ledger: Ledger, model: Path) -> None:

@@ -34,6 +34,7 @@ REPORT: dict[str, Any] = {
     "examples": 16,
     "validation_examples": 4,
     "too_long": ["one"],
+    "unwritable": ["two"],
     "updates": 120,
     "planned_updates": 120,
     "processes": 1,

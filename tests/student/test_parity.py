@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
 from teams_dagster.student.chat import template_version
 from teams_dagster.student.loading import Recipe, load_tokenizer
@@ -91,3 +92,19 @@ def test_a_template_that_was_chosen_at_training_is_the_one_that_is_compared(
     tokenizer, name = load_tokenizer(base, "alpaca")
     recipe = Recipe("lora", name, template_version(tokenizer), 512)
     assert parity_faults(base, base, recipe, examples[0]) == []
+
+
+def test_a_template_that_asks_the_time_is_the_same_tokens_whenever_it_is_asked(
+    other: Path, examples: list[Example]
+) -> None:
+    template = other / "chat_template.jinja"
+    template.write_text("{{ strftime_now('%H:%M:%S.%f') }}" + template.read_text())
+    trained_with, name = load_tokenizer(other)
+    recipe = Recipe("lora", name, template_version(trained_with), 512)
+    assert parity_faults(other, other, recipe, examples[0]) == []
+
+
+def test_labels_that_are_not_the_response_are_told(other: Path, recipe: Recipe) -> None:
+    example = Example("strange", "seed", Instruction("Name a colour."), "It is <|end|> blue.")
+    [fault] = parity_faults(other, other, recipe, example)
+    assert fault == "training learns 'It is <|end|> blue.<|end|>' instead of the response"

@@ -64,7 +64,7 @@ def declines(response: str) -> bool:
 
 
 def too_short(response: str) -> bool:
-    """Whether an answer has fewer than `FEWEST_WORDS` words; in Chinese and Japanese each character is one."""
+    """Whether an answer has fewer than `FEWEST_WORDS` words; in scripts without spaces each character is one."""
     return len(response) < _LONGEST_OF_FEW_WORDS and len(words(response)) < FEWEST_WORDS
 
 

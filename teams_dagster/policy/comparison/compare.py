@@ -100,7 +100,7 @@ async def compare(
     if flat:
         progress(f"the reward is flat: its variance under uniform is {tallies[UNIFORM].reward_variance:.4f}")
     training_seeds = max(len(contender.deciders) for contender in compared)
-    resamples = Resamples.drawn(training_seeds, len(seeds), config.resamples, config.root_seed)
+    resamples = Resamples.drawn(training_seeds, len(seeds), config.resamples, config.root_seed, config.confidence)
     scores = scored(
         list(measured(results, resamples)),
         {contender.name: contender for contender in compared},

@@ -18,9 +18,11 @@ smallest total of tokens, every policy's texts are cut to B tokens together: to 
 and the first ones to L + 1 for what is left. Length gains nothing; what an edit adds at the end of a long text is the
 first to be lost, though.
 
-Intervals are percentiles over the subsamples. A bootstrap draws with replacement: it would put the same text into a
-set twice and so make each set look less distinct than any real one. Halves drawn without replacement repeat nothing,
-and the mean of a half varies as much as the mean of the whole does over other seeds: s^2 / (N/2) x (1 - 1/2) = s^2 / N.
+Intervals are Student's t over the subsamples, R - 1 degrees of freedom: mean -/+ t times their standard deviation.
+Their percentiles would need 200 subsamples to cover as well. A bootstrap draws with replacement: it would put the same
+text into a set twice and so make each set look less distinct than any real one. Halves drawn without replacement repeat
+nothing, and the mean of a half varies as much as the mean of the whole does over other seeds: s^2 / (N/2) x (1 - 1/2)
+= s^2 / N.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ import numpy as np
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.rng import generator
+from teams_dagster.policy.comparison.bootstrap import student
 from teams_dagster.policy.comparison.token_texts import (
     DIMENSIONS,
     CutTexts,
@@ -44,6 +47,9 @@ from teams_dagster.policy.comparison.token_texts import (
 )
 
 METRICS = ("distinct_1", "distinct_2", "nearest_similarity", "vendi_score")
+
+SUBSAMPLES = 20
+"""With Student's t, 95% intervals of as many cover 94% to 97% (`benchmarks/evaluation`)."""
 
 MAX_TEXTS = DIMENSIONS
 """Texts of a set that is measured, at most. More vectors than dimensions cannot all be orthogonal, so a Vendi score
@@ -67,7 +73,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Distinctness:
-    """What was found. A metric that could not be measured is absent."""
+    """What was found. A metric that could not be measured at least twice is absent."""
 
     measures: tuple[Measure, ...]
     set_sizes: tuple[int, ...]
@@ -96,16 +102,16 @@ def distinctness(
     texts: Mapping[str, Mapping[str, Sequence[Instruction]]],
     *,
     root_seed: int = 0,
-    subsamples: int = 20,
+    subsamples: int = SUBSAMPLES,
     confidence: float = 0.95,
 ) -> Distinctness:
     """How distinct the accepted `texts` of each policy are: policy -> seed id -> texts, in canonical order.
 
     The set size is the smallest over the policies that have any text; texts without a single word do not count. Raises
-    ValueError for less than one subsample or a confidence outside (0, 1).
+    ValueError for fewer than two subsamples or a confidence outside (0, 1).
     """
-    if subsamples < 1 or not 0 < confidence < 1:
-        raise ValueError(f"cannot take {subsamples} subsamples with confidence {confidence}; ask for 1 and (0, 1)")
+    if subsamples < 2 or not 0 < confidence < 1:
+        raise ValueError(f"cannot take {subsamples} subsamples with confidence {confidence}; ask for 2 and (0, 1)")
     seed_ids = sorted({seed_id for by_seed in texts.values() for seed_id in by_seed})
     encoded, vocabulary = encode(
         [[text for seed_id in seed_ids for text in by_seed.get(seed_id, ())] for by_seed in texts.values()]
@@ -205,10 +211,9 @@ def vendi_score(kernel: np.ndarray) -> float:
 
 
 def _summary(policy: str, metric: str, values: np.ndarray, confidence: float) -> Measure | None:
-    """Mean and percentile interval of the values that are there; None without any."""
+    """Mean and Student's interval of the values that are there; None below two, which tell of no spread."""
     there = values[~np.isnan(values)]
-    if not len(there):
+    if len(there) < 2:
         return None
-    tail = 100 * (1 - confidence) / 2
-    low, high = np.percentile(there, [tail, 100 - tail])
-    return Measure(policy, metric, float(there.mean()), float(low), float(high), len(there))
+    mean, reach = float(there.mean()), student(len(there) - 1, confidence) * float(there.std(ddof=1))
+    return Measure(policy, metric, mean, mean - reach, mean + reach, len(there))

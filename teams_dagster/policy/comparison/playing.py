@@ -20,6 +20,7 @@ import numpy as np
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
+from teams_dagster.core.words import length_in_words
 from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.environment.episodes import OPEN_EPISODES, EpisodePlan, run_episode, stream_episodes
 from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose, Transition
@@ -184,8 +185,8 @@ def _counted(play: SeedPlay) -> tuple[tuple[float, ...], np.ndarray]:
     return (mean_return, mean_accepted, accepted, len(texts), queries, rewrites, growth), operations
 
 
-def _words(instruction: Instruction) -> int:
-    return max(1, len(instruction.text.split()) + len(instruction.input.split()))
+def _words(instruction: Instruction) -> float:
+    return max(1, length_in_words(instruction.text) + length_in_words(instruction.input))
 
 
 MOST_ASKED = 2 * HORIZON

@@ -117,6 +117,8 @@ def win_rates(rates: Sequence[WinRate]) -> bytes:
             (rate.length_controlled, rate.lc_low, rate.lc_high, 0.2, "white", "at equal length"),
         )
         for value, low, high, shift, fill, name in estimates:
+            if value is None or low is None or high is None:
+                continue
             axes.hlines(y + shift, low, high, color=colour, linewidth=2)
             (dot,) = axes.plot([value], [y + shift], marker="o", markersize=7, color=colour, linestyle="")
             dot.set_markerfacecolor(fill)

@@ -65,6 +65,10 @@ def outcomes_table(outcomes: dict[str, dict[str, Any]]) -> Table:
     return Table(("question", "asked", "kept", *causes), rows)
 
 
+def _sentences(sentences: list[str]) -> str:
+    return "; ".join(sentences)
+
+
 class QueryFacts(Facts):
     """Facts of a step that asks language models."""
 
@@ -72,6 +76,8 @@ class QueryFacts(Facts):
     """Queries that failed for good: an output that has some is made again when asked for."""
     outcomes: Annotated[dict[str, dict[str, Any]], Shown(form=outcomes_table)] = {}
     """By purpose, how many queries were `asked` and `kept`, and the `causes` of the others."""
+    preflight: Annotated[list[str], Shown(form=_sentences)] = []
+    """What the preflight of the roles that were asked warned of, or failed on where a setting let it go on."""
 
 
 F = TypeVar("F", bound=Facts)

@@ -10,7 +10,7 @@ from teams_dagster.store.facts.base import Facts, Hidden, Shown
 
 
 class BaseFacts(Facts):
-    """Facts of `base_model`. Those of the pre-training are None where a configured student is taken as it is."""
+    """Facts of `base_model`: those of the pre-training are None where a student is configured, and the other way."""
 
     student: str
     """The configured student, a folder or hub id; `embedded` for the one that is made on the spot."""
@@ -19,6 +19,16 @@ class BaseFacts(Facts):
     vocabulary: int | None = None
     steps: int | None = None
     final_loss: float | None = None
+    unpacked: Annotated[bool, Hidden()] = False
+    """Whether the configured student was in a GGUF file: its weights are then in the artefact, as safetensors."""
+    template: str | None = None
+    """The chat template of a configured student: `tokenizer` (its own) or `alpaca` (it brings none)."""
+    end_token: str | None = None
+    """What ends each answer of a configured student."""
+    template_clock: str | None = None
+    """The time that a configured student's chat template is told, where it asks."""
+    notes: Annotated[list[str], Shown(form="; ".join)] = Field(default_factory=list)
+    """What somebody should know who asks a configured student with other tools."""
 
 
 class FourBit(BaseModel):
@@ -46,6 +56,8 @@ class AdapterFacts(Facts):
     response_tokens: int
     too_long: int
     """Examples left out because they exceed the longest length."""
+    unwritable: int = 0
+    """Examples left out because the student's tokenizer cannot write their response."""
     template: str
     device: str
     processes: int

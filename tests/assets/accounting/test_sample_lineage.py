@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -62,16 +63,17 @@ def test_a_changed_field_is_found(
     assert not generation.store.exists("sample_lineage")
 
 
-def test_rows_made_with_prompts_that_changed_since_are_counted_and_not_passed(
-    generation: Project, monkeypatch: pytest.MonkeyPatch
+def test_a_generation_is_replayed_with_the_prompts_it_was_made_with(
+    generation: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(
-        "teams_dagster.lineage.replay_generation.prompt_versions", lambda: {"respond": "a later version"}
-    )
+    own = tmp_path / "prompts"
+    own.mkdir()
+    (own / "_rules.md").write_text("Rules of the house: be brief.", encoding="utf-8")
+    monkeypatch.setenv("TEAMS_PROMPTS", str(own))
     assert generation.make(sample_lineage)
     facts = generation.store.current("sample_lineage").facts
-    assert facts["rows_verified"] == 0
-    assert sum(facts["not_verified"].values()) > 0
+    transitions = generation.store.current("generated_instructions", WEEK).facts["transitions"]
+    assert facts["rows_verified"] == transitions + facts["samples"]
 
 
 @pytest.mark.parametrize("cause", [FeaturesChanged("other features"), EmbeddingUnavailable("no such model")])

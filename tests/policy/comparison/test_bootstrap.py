@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from teams_dagster.policy.comparison.bootstrap import Resamples, ratio
+from teams_dagster.policy.comparison.scores import interval
 
 VALUES = np.arange(12.0).reshape(3, 4)
 
@@ -16,7 +17,7 @@ def test_the_first_row_is_the_sample_itself():
 
 def test_each_resample_draws_as_many_seeds_as_there_are():
     resamples = Resamples.drawn(3, 4, 200, 0)
-    assert (resamples.training.sum(axis=1) == 3).all()
+    np.testing.assert_allclose(resamples.training.sum(axis=1), 3)
     assert (resamples.evaluation.sum(axis=1) == 4).all()
 
 
@@ -35,11 +36,22 @@ def test_a_policy_with_one_training_has_it_under_every_training_seed():
 
 
 def test_the_spread_is_that_of_both_kinds_of_seeds():
+    """Student's t with 39 degrees of freedom is 1.032 times as wide as a normal variable."""
     stream = np.random.default_rng(0)
-    training, evaluation = stream.normal(size=(8, 1)), stream.normal(size=(1, 60))
-    resamples = Resamples.drawn(8, 60, 4000, 0)
+    training, evaluation = stream.normal(size=(40, 1)), stream.normal(size=(1, 60))
+    resamples = Resamples.drawn(40, 60, 4000, 0)
     spread = resamples.mean(training + evaluation)[1:].std()
-    assert spread == pytest.approx(np.sqrt(training.var() / 8 + evaluation.var() / 60), rel=0.1)
+    assert spread == pytest.approx(np.sqrt(1.032**2 * training.var(ddof=1) / 40 + evaluation.var() / 60), rel=0.05)
+
+
+@pytest.mark.parametrize("trainings", [3, 5])
+def test_a_few_trainings_that_vary_much_are_covered(trainings: int):
+    stream, covered, times = np.random.default_rng(0), 0, 300
+    for trial in range(times):
+        values = stream.normal(0, 0.3, (trainings, 1)) + stream.normal(0, 0.1, (1, 40)) + 1
+        low, high = interval(Resamples.drawn(trainings, 40, 400, trial).mean(values), 0.95)
+        covered += low <= 1 <= high
+    assert 0.92 <= covered / times <= 0.99
 
 
 def test_a_ratio_with_nothing_below_is_nothing():

@@ -110,6 +110,14 @@ def test_every_policy_meets_the_same_subsamples():
         assert (found.values["one", metric] == found.values["other", metric]).all()
 
 
+def test_the_interval_is_students_over_the_subsamples():
+    found = distinctness({"some": by_seed([f"shared words and then {text}" for text in different(60)], seeds=12)})
+    values, measure = found.values["some", "vendi_score"], found.measure("some", "vendi_score")
+    assert measure is not None
+    assert measure.ci_high - measure.mean == pytest.approx(2.093 * values.std(ddof=1), rel=1e-3)
+    assert measure.mean - measure.ci_low == pytest.approx(measure.ci_high - measure.mean)
+
+
 def test_the_same_root_seed_gives_the_same_figures_and_another_gives_others():
     texts = {"a": by_seed(different(40)), "b": by_seed(different(20) * 2)}
     first, second = distinctness(texts), distinctness(dict(reversed(texts.items())))
@@ -142,11 +150,11 @@ def test_a_policy_is_measured_in_the_subsamples_in_which_it_has_texts():
 
 
 def test_sets_are_bounded():
-    found = distinctness({"many": by_seed(different(2 * MAX_TEXTS + 50))}, subsamples=1)
-    assert found.set_sizes == (MAX_TEXTS,)
+    found = distinctness({"many": by_seed(different(2 * MAX_TEXTS + 50))}, subsamples=2)
+    assert found.set_sizes == (MAX_TEXTS, MAX_TEXTS)
 
 
-@pytest.mark.parametrize("options", [{"subsamples": 0}, {"confidence": 1.0}, {"confidence": 0.0}])
+@pytest.mark.parametrize("options", [{"subsamples": 1}, {"confidence": 1.0}, {"confidence": 0.0}])
 def test_what_gives_no_interval_is_an_error(options):
     with pytest.raises(ValueError, match="subsamples"):
         distinctness({"a": by_seed(different(4))}, **options)

@@ -153,6 +153,21 @@ def test_a_model_without_a_chat_template_reads_plain_text(tmp_path: Path) -> Non
     assert answer.usage.prompt_tokens == 7
 
 
+def test_a_template_without_a_system_role_has_it_in_the_users_message(tmp_path: Path) -> None:
+    refusing = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    (answer,) = ask(
+        save_tiny_llama(tmp_path, template=refusing + TEMPLATE), question("sky", sampling=Sampling(1.0, 1.0, 2))
+    )
+    assert answer.usage.prompt_tokens == len("user Be brief. sky </s> assistant".split())
+
+
+def test_a_limit_of_the_roles_own_bounds_its_replies_and_is_part_of_the_identity(folder: Path) -> None:
+    (answer,) = ask(folder, question("two", sampling=Sampling(1.0, 1.0, 12)), max_tokens=1)
+    assert answer.usage.completion_tokens == 1
+    bounded, plain = LocalTransformersModel(str(folder), max_tokens=1), LocalTransformersModel(str(folder))
+    assert bounded.identity.rules_version == f"{plain.identity.rules_version} max_tokens=1"
+
+
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(CompletionError, match=str(tmp_path)) as failure:
         ask(tmp_path, question())

@@ -64,6 +64,17 @@ def test_sends_the_messages_the_sampling_and_the_replica_as_seed(openai_server: 
     assert openai_server.headers[0]["Authorization"] == f"Bearer {KEY}"
 
 
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_what_is_asked_of_this_machine_goes_through_no_proxy(
+    openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    with OpenAIServer() as proxy:
+        monkeypatch.setenv(variable, proxy.base_url.removesuffix("/v1"))
+        ask(openai_server)
+        assert proxy.headers == []
+    assert openai_server.headers[0]["Authorization"] == f"Bearer {KEY}"
+
+
 def test_a_question_is_the_request_that_the_client_would_send(openai_server: OpenAIServer) -> None:
     async def both_ways() -> None:
         model = OpenAICompatibleModel("some-model", base_url=openai_server.base_url, api_key=KEY)
@@ -107,6 +118,96 @@ def test_a_billed_completion_has_the_outcome_it_turned_out_to_be(
 ) -> None:
     openai_server.respond = lambda body: reply
     assert ask(openai_server).outcome is outcome
+
+
+def body_with(message: dict[str, Any], finish_reason: str | None = "stop", **more: Any) -> Fault:
+    """A chat completion whose message holds `message`."""
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish_reason, **more}
+    return Fault(status=200, body=json.dumps({"choices": [choice]}))
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "reasoning"),
+    [
+        ({"content": "Green.", "reasoning_content": "Hm."}, "Green.", "Hm."),
+        ({"content": "Green.", "reasoning": "Hm."}, "Green.", "Hm."),
+        ({"content": "<think>Hm.</think>Green."}, "Green.", "Hm."),
+        (
+            {
+                "content": [
+                    {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]},
+                    {"type": "text", "text": "Green."},
+                ]
+            },
+            "Green.",
+            "Hm.",
+        ),
+        ({"content": [{"type": "output_text", "text": "Green."}]}, "Green.", None),
+        ({"content": ["Gre", "en."]}, "Green.", None),
+        ({"content": {"type": "text", "text": "Green."}}, "Green.", None),
+    ],
+)
+def test_an_answer_is_read_from_every_form_that_servers_give_it(
+    openai_server: OpenAIServer, message: dict[str, Any], text: str, reasoning: str | None
+) -> None:
+    openai_server.faults.append(body_with(message))
+    said = ask(openai_server)
+    assert (said.text, said.reasoning, said.outcome) == (text, reasoning, Outcome.USABLE)
+
+
+@pytest.mark.parametrize("message", [{"content": None, "reasoning_content": "Hm."}, {"reasoning": "Hm."}])
+def test_what_a_server_calls_reasoning_is_never_the_answer(
+    openai_server: OpenAIServer, message: dict[str, Any]
+) -> None:
+    openai_server.faults.append(body_with(message))
+    said = ask(openai_server)
+    assert (said.text, said.reasoning, said.outcome) == ("", "Hm.", Outcome.REASONING_ONLY)
+
+
+def test_a_text_whose_finish_reason_is_missing_is_not_taken_for_a_whole_one(openai_server: OpenAIServer) -> None:
+    openai_server.faults.append(body_with({"content": "Once upon a"}, None))
+    assert ask(openai_server).outcome is Outcome.UNFINISHED
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        body_with({"content": "Once upon a"}, "error"),
+        body_with({"content": "Once upon a"}, None, error={"code": 502, "message": "upstream went away"}),
+    ],
+)
+def test_an_answer_that_the_server_broke_off_is_a_failed_attempt(openai_server: OpenAIServer, fault: Fault) -> None:
+    openai_server.faults.append(fault)
+    with pytest.raises(CompletionError, match="broke its answer off") as failure:
+        ask(openai_server)
+    assert (failure.value.kind, failure.value.kind.retryable) == (ErrorKind.INCOMPLETE, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "status"),
+    [
+        ({"code": 429, "message": "slow down"}, ErrorKind.RATE_LIMITED, 429),
+        ({"code": "429", "message": "the limit of the day is reached"}, ErrorKind.DENIED, 429),
+        ({"code": "rate_limit_exceeded", "message": "slow down"}, ErrorKind.RATE_LIMITED, 429),
+        ({"code": 503, "message": "busy"}, ErrorKind.SERVER, 503),
+        ({"code": 401, "message": "who are you"}, ErrorKind.DENIED, 401),
+        ({"message": "no code at all"}, ErrorKind.BAD_REPLY, 200),
+    ],
+)
+def test_an_error_in_a_response_of_status_200_is_what_its_code_says(
+    openai_server: OpenAIServer, error: dict[str, Any], kind: ErrorKind, status: int
+) -> None:
+    openai_server.faults.append(Fault(status=200, body=json.dumps({"error": error})))
+    with pytest.raises(CompletionError) as failure:
+        ask(openai_server)
+    assert (failure.value.kind, failure.value.http_status) == (kind, status)
+
+
+@pytest.mark.parametrize("count", [2**62, 2**64 - 1, -1, 7.5])
+def test_a_count_that_no_call_can_have_is_unknown_and_said_so(openai_server: OpenAIServer, count: float) -> None:
+    openai_server.respond = lambda body: Reply("Hello.", completion_tokens=count, total_tokens=10)  # type: ignore[arg-type]
+    usage = ask(openai_server).usage
+    assert (usage, usage.impossible) == (Usage(10, 0, None), True)
 
 
 HTML = Fault(status=200, body="<html>hello</html>", content_type="text/html")
@@ -351,17 +452,17 @@ def test_parameters_that_are_omitted_are_not_sent(openai_server: OpenAIServer) -
         (
             400,
             said("unsupported_value", "Unsupported value: 'temperature' does not support 0.7 with this model."),
-            "set the role's _OMIT=temperature)",
+            "set TEAMS_<ROLE>_OMIT=temperature)",
         ),
         (
             422,
             '{"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}',
-            "set the role's _OMIT=seed)",
+            "set TEAMS_<ROLE>_OMIT=seed)",
         ),
         (
             400,
             said("x", "`temperature` and `top_p` cannot both be specified for this model. " + "Long. " * 500),
-            "set the role's _OMIT=temperature,top_p)",
+            "set TEAMS_<ROLE>_OMIT=temperature,top_p)",
         ),
     ],
 )
@@ -371,8 +472,23 @@ def test_a_refused_parameter_ends_with_what_to_do(
     openai_server.faults.append(Fault(status, body))
     with pytest.raises(CompletionError) as failure:
         ask(openai_server)
-    assert failure.value.kind is ErrorKind.REJECTED
+    assert failure.value.kind is ErrorKind.UNSUPPORTED
     assert failure.value.detail.endswith(hint)
+
+
+def test_a_parameter_of_the_settings_that_is_refused_is_named(openai_server: OpenAIServer) -> None:
+    openai_server.faults.append(Fault(400, said("x", "Unrecognized request argument supplied: top_k")))
+    with pytest.raises(CompletionError, match=r"set TEAMS_<ROLE>_EXTRA without top_k") as failure:
+        ask(openai_server, extra={"top_k": 40})
+    assert failure.value.kind is ErrorKind.UNSUPPORTED
+
+
+def test_an_answer_that_does_not_fit_names_what_bounds_it(openai_server: OpenAIServer) -> None:
+    said_of_context = "This model's maximum context length is 2048 tokens. However, you requested 2500 tokens."
+    openai_server.faults.append(Fault(400, said("x", said_of_context)))
+    with pytest.raises(CompletionError, match=r"bounded by TEAMS_<ROLE>_MAX_TOKENS") as failure:
+        ask(openai_server)
+    assert failure.value.kind is ErrorKind.REJECTED
 
 
 def test_another_rejection_gets_no_such_advice(openai_server: OpenAIServer) -> None:

@@ -1,0 +1,34 @@
+"""Whether a model's reply can be read, for every purpose: known after the first few, before all are paid."""
+
+from __future__ import annotations
+
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.protocol import Purpose, Request
+from teams_dagster.evaluation.judging import Preference, parse_preference
+from teams_dagster.instructions.requests import MalformedReply, parse_operation, parse_rewrite
+from teams_dagster.instructions.review import Verdict, parse_verdict
+
+
+def readable(request: Request, reply: str) -> bool:
+    """Whether a reply is in the form that `request` asks for: any text is an answer, few are a verdict."""
+    intent = request.intent
+    match intent.purpose:
+        case Purpose.RESPOND | Purpose.PROBE:
+            return True
+        case Purpose.REVIEW:
+            return parse_verdict(reply) is not Verdict.UNCLEAR
+        case Purpose.JUDGE:
+            return parse_preference(reply) is not Preference.UNCLEAR
+        case Purpose.GUIDE:
+            return parse_operation(reply, Operation) is not None
+        case Purpose.REWRITE:
+            return intent.operation is not None and _holds_a_rewrite(intent.operation, intent.before, reply)
+
+
+def _holds_a_rewrite(operation: Operation, before: Instruction, reply: str) -> bool:
+    try:
+        parse_rewrite(operation, before, reply)
+    except MalformedReply:
+        return False
+    return True

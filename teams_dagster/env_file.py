@@ -1,0 +1,82 @@
+"""The environment and `.env` as one mapping: any editor's encoding, and no name that is misspelt without a word."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import unicodedata
+from collections.abc import Collection, Mapping
+from io import StringIO
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from teams_dagster.core.files import read_text
+
+PREFIX = "TEAMS_"
+
+_ALIKE = 0.8
+"""How near a name without the prefix must be to a setting's to be taken for that setting, misspelt."""
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used, named by its variable."""
+
+
+def read_environment(root: Path) -> dict[str, str]:
+    """`.env` in the root and the environment, whose variables win unless they are empty.
+
+    Raises SettingsError for a file that cannot be read as text.
+    """
+    place = root / ".env"
+    try:
+        text = read_text(place) if place.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{place} cannot be read ({error}): save it as UTF-8 text") from None
+    written = dotenv_values(stream=StringIO(text))
+    given = {name: value for name, value in os.environ.items() if value}
+    return {**{name: value for name, value in written.items() if value}, **given}
+
+
+def own_variables(merged: Mapping[str, str], known: Collection[str]) -> dict[str, str]:
+    """The variables of this project. Raises SettingsError for one that is none of `known`, or plainly meant as one."""
+    for name in sorted(merged):
+        if name in known or not name.upper().startswith("TEAM"):
+            continue
+        ours = name.startswith(PREFIX)
+        nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.6 if ours else _ALIKE)
+        if ours or nearest:
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise SettingsError(f"{name} is no setting of this project{hint}")
+    return {name: value for name, value in merged.items() if name in known}
+
+
+def check_key(name: str, key: str) -> None:
+    """Refuse a key that no HTTP header can carry, as it comes of copying from a page or a mail.
+
+    Raises SettingsError, which tells the character and its place and nothing else of the key.
+    """
+    for place, character in enumerate(key, 1):
+        if not "!" <= character <= "~":
+            shown = unicodedata.name(character, "a control character")
+            raise SettingsError(
+                f"{name} holds U+{ord(character):04X} ({shown}) at place {place} of {len(key)}, which no key has: copy"
+                " the key again, as plain text"
+            )
+
+
+def check_data_dir(data_dir: Path) -> None:
+    """Refuse a data folder that is a file, or whose path a database would not read as it is written.
+
+    SQLite's address ends at `?`, DuckDB takes `*` and `?` for patterns and a backslash for a folder. Raises
+    SettingsError.
+    """
+    there = next(place for place in (data_dir, *data_dir.parents) if place.exists())
+    if not there.is_dir():
+        raise SettingsError(f"TEAMS_DATA_DIR: {data_dir} cannot be a folder, for {there} is a file: name another place")
+    pattern = "?*" + ("\\" if os.sep == "/" else "")
+    if wrong := sorted(set(str(data_dir)) & set(pattern)):
+        raise SettingsError(
+            f"TEAMS_DATA_DIR: {data_dir} holds {' and '.join(wrong)}, which databases do not take as a plain character"
+            " in a path: rename the folder, or name another place"
+        )

@@ -1,0 +1,60 @@
+"""What the readers of seed files and evaluation sets share: a row, and the error that names file and remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+INSTRUCTION_COLUMNS = ("instruction", "prompt", "question")
+INPUT_COLUMNS = ("input", "context")
+OUTPUT_COLUMNS = ("output", "response", "answer", "completion")
+INSTANCES_COLUMN = "instances"
+CONVERSATION_COLUMNS = ("messages", "conversations")
+CONTEXT_COLUMNS = ("system", "system_prompt", "history")
+"""What some files keep of a conversation beside the instruction."""
+
+COLUMNS = frozenset(
+    (
+        *(*INSTRUCTION_COLUMNS, *INPUT_COLUMNS, *OUTPUT_COLUMNS, INSTANCES_COLUMN),
+        *(*CONVERSATION_COLUMNS, *CONTEXT_COLUMNS),
+    )
+)
+"""Every column that is understood; others are ignored, and may be named as they like."""
+
+ASKING_COLUMNS = frozenset((*INSTRUCTION_COLUMNS, *CONVERSATION_COLUMNS))
+"""Those of which a file of seeds has at least one."""
+
+
+class SeedFileError(ValueError):
+    """A seed file that cannot be used at all: the message names file, place and remedy."""
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """One row of a file: its cells by lower-case column name, or `broken`, what is wrong with its form."""
+
+    row: int
+    """Counted from 1; a line of a JSONL file, an element of a JSON list, a row after the header of a CSV file."""
+    cells: Mapping[str, Any] | None
+    broken: str = ""
+
+
+def column_name(name: str) -> str:
+    """A column's name as it is looked up: case and white space around it do not matter."""
+    return name.strip().lower()
+
+
+def named(cells: Mapping[str, Any]) -> dict[str, Any]:
+    """The cells of an object by `column_name`; of names that differ in case alone, the lower-case one counts."""
+    by_name = {column_name(name): cell for name, cell in cells.items()}
+    return by_name | {name: cells[name] for name in by_name if name in cells}
+
+
+def refuse_twins(file: str, columns: Iterable[str]) -> None:
+    """Raises SeedFileError where two columns of a table have one name that is understood."""
+    seen: set[str] = set()
+    for column in columns:
+        if column in seen and column in COLUMNS:
+            raise SeedFileError(f"{file}: the column {column!r} appears twice. Rename one.")
+        seen.add(column)

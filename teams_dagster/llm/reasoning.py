@@ -1,0 +1,125 @@
+"""What a reasoning model thought, told from what it answered.
+
+Servers with a reasoning parser send the two apart; others leave the model's own marks in the text. What is between
+marks is never an answer, and neither is what was cut off before its closing mark.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_MARKS = (
+    ("<think>", "</think>"),
+    ("<seed:think>", "</seed:think>"),
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|channel>thought", "<channel|>"),
+)
+"""Opening and closing marks that stand for nothing else, wherever they are."""
+
+_WORDS = ("thinking", "thought", "reasoning")
+"""Tags that are also plain XML: they mark a thought where the text begins with one."""
+
+_MARK = re.compile(
+    f"(?P<open>{'|'.join(re.escape(opening) for opening, _ in _MARKS)})"
+    f"|(?P<close>{'|'.join(re.escape(closing) for _, closing in _MARKS)})",
+    re.IGNORECASE,
+)
+
+_FIRST_BLOCK = re.compile(
+    rf"\A\s*<(?P<tag>{'|'.join(_WORDS)})>(?P<thought>.*?)(?:</(?P=tag)>|\Z)", re.IGNORECASE | re.DOTALL
+)
+
+_CHANNEL = re.compile(
+    r"(?:<\|start\|>\s*\w*\s*)?<\|channel\|>\s*(?P<name>\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>"
+)
+
+_CHANNEL_END = re.compile(r"<\|(?:end|return|call|start)\|>.*\Z", re.DOTALL)
+
+_BARE_CHANNELS = re.compile(r"\Aanalysis(?P<thought>.*?)assistantfinal(?P<answer>.*)\Z", re.DOTALL)
+"""Channels whose marks a server left out as special tokens."""
+
+_FENCE = "```"
+
+
+def split_reasoning(text: str) -> tuple[str, str]:
+    """What `text` holds of thought, and what of an answer: (thought, answer), each possibly empty.
+
+    Marks are `<think>` and its kin (`_MARKS`), also a closing one whose opening the chat template wrote, and channels
+    (`<|channel|>analysis<|message|>...`), whose `final` one is the answer. An answer that breaks off into a thought is
+    none. Marks in code (between backticks) are what a text is about and stay; without any mark `text` is the answer
+    as it is.
+    """
+    if (channels := _CHANNEL.search(text)) is not None:
+        return _split_channels(text, channels.start())
+    if (bare := _BARE_CHANNELS.match(text)) is not None:
+        return bare["thought"].strip(), bare["answer"].strip()
+    if (first := _FIRST_BLOCK.match(text)) is not None:
+        thought, answer = _split_blocks(text[first.end() :])
+        return _joined([first["thought"], thought]), answer.strip()
+    return _split_blocks(text)
+
+
+def _split_channels(text: str, first: int) -> tuple[str, str]:
+    """Harmony's channels: `final` is the answer, the others (analysis, commentary) are thought."""
+    thoughts, answers = [_CHANNEL_END.sub("", text[:first])], list[str]()
+    marks = list(_CHANNEL.finditer(text))
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    for mark, end in zip(marks, ends, strict=True):
+        content = _CHANNEL_END.sub("", text[mark.end() : end])
+        (answers if mark["name"] == "final" else thoughts).append(content)
+    return _joined(thoughts), _joined(answers)
+
+
+def _split_blocks(text: str) -> tuple[str, str]:
+    """Blocks between opening and closing marks."""
+    thoughts: list[str] = []
+    answers: list[str] = []
+    begins, opened = 0, False
+    for mark in _unquoted(text):
+        if mark["close"] is None:
+            if not opened:
+                answers.append(text[begins : mark.start()])
+                begins, opened = mark.end(), True
+            continue
+        if opened:
+            thoughts.append(text[begins : mark.start()])
+        elif not thoughts:  # what came before it is thought, its opening mark being in the prompt
+            thoughts.append(text[: mark.start()])
+            answers.clear()
+        begins, opened = mark.end(), False
+    if opened:
+        return (text.strip() if "".join(answers).strip() else _joined([*thoughts, text[begins:]])), ""
+    answers.append(text[begins:])
+    return (_joined(thoughts), "".join(answers).strip()) if thoughts else ("", text)
+
+
+def _unquoted(text: str) -> Iterator[re.Match[str]]:
+    """The marks that are not in code. A closing mark without any opening one before it counts, unless in backticks."""
+    seen_opening = False
+    thinking = False
+    for mark in _MARK.finditer(text):
+        closing = mark["close"] is not None
+        in_code = (
+            text[mark.start() - 1 : mark.start()] == "`"
+            if closing and not seen_opening
+            else _in_code(text, mark.start())
+        )
+        seen_opening = seen_opening or not closing
+        if (thinking and closing) or not in_code:
+            thinking = not closing
+            yield mark
+
+
+def _in_code(text: str, place: int) -> bool:
+    """Whether `place` is in a fenced block or between backticks on its line."""
+    before = text[:place]
+    line = before[before.rfind("\n") + 1 :]
+    return before.count(_FENCE) % 2 == 1 or line.count("`") % 2 == 1
+
+
+def _joined(parts: list[str]) -> str:
+    """The parts that say something, as paragraphs."""
+    return "\n\n".join(stripped for part in parts if (stripped := part.strip()))

@@ -1,0 +1,125 @@
+"""Queries of one kind are tried on a few before many are paid: a step whose replies are all unusable ends early.
+
+A kind is a role and a purpose: the expert's rewrites, the reviewer's verdicts. Until the first usable reply a few are
+under way at a time, and after `TRIED` without any the step ends with the reason. One usable reply, and the kind is
+never looked at again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from teams_dagster.core.protocol import ErrorKind, Outcome, Purpose, Role
+
+TRIED = 20
+"""Queries of one kind that may bring nothing usable before the step ends."""
+
+AT_FIRST = 8
+"""Queries of one kind under way until one has brought something usable."""
+
+UNREADABLE = "unreadable"
+"""A whole text that is not in the form its prompt asks for."""
+
+_NAMES = {
+    Purpose.REWRITE: "rewrites",
+    Purpose.REVIEW: "verdicts",
+    Purpose.RESPOND: "answers",
+    Purpose.GUIDE: "choices of an operation",
+    Purpose.JUDGE: "judgements",
+}
+
+_CAUSES = {
+    Outcome.EMPTY: ("were empty", "Check {}MODEL, and that its chat template suits it."),
+    Outcome.REFUSAL: ("were refused by the provider", "Check {}MODEL and the seeds that are asked about."),
+    Outcome.TRUNCATED: ("were cut off at {limit:,} tokens", "Raise {}MAX_TOKENS."),
+    Outcome.REASONING_ONLY: (
+        "were all thinking, cut off at {limit:,} tokens before any answer",
+        "Raise {}MAX_TOKENS, or let the model think less with {}EXTRA.",
+    ),
+    Outcome.UNFINISHED: (
+        "have no finish reason that says they are whole",
+        "Check the server behind {}BASE_URL: it must say `stop`, or its like, where a text is whole.",
+    ),
+    Outcome.MALFORMED: ("hold no text that can be kept", "Check {}MODEL."),
+    UNREADABLE: (
+        "were not in the form that the prompt asks for",
+        "Check that {}MODEL can follow it; one that thinks aloud needs a reasoning parser.",
+    ),
+}
+"""What became of the replies, and what to do; `{}` stands for the role's prefix, `TEAMS_EXPERT_` for one."""
+
+_FAILED = ("failed ({cause})", "Check {}BASE_URL, {}MODEL and {}MAX_TOKENS.")
+
+
+class NothingUsable(Exception):
+    """Ends a step whose queries of one kind brought nothing that it can use. What is paid is kept."""
+
+    def __init__(self, role: Role, purpose: Purpose, found: Counter[str], limit: int, detail: str) -> None:
+        """`found` counts causes, `limit` is the tokens that the last reply might take, `detail` what it said."""
+        cause, times = found.most_common(1)[0]
+        became, advice = _CAUSES.get(cause, _FAILED)
+        shown = f" The last: {' '.join(detail.split())[:200]!r}." if detail.strip() else ""
+        super().__init__(
+            f"none of the first {found.total()} {_NAMES[purpose]} of {role.value} can be used: {times}"
+            f" {became.format(limit=limit, cause=cause)}. {advice.replace('{}', f'TEAMS_{role.name}_')}{shown}"
+            " What is paid is kept: once this is mended, run the same step again and it goes on from there."
+        )
+        self.role, self.purpose, self.cause = role, purpose, cause
+
+
+class Trial:
+    """One kind of query, until its first usable reply. Used in one event loop."""
+
+    def __init__(self, role: Role, purpose: Purpose) -> None:
+        self._role, self._purpose = role, purpose
+        self.passed = False
+        """Whether a reply could be used."""
+        self._under_way = 0
+        self._found: Counter[str] = Counter()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._ended: NothingUsable | None = None
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """Wait until one more query of the kind may be under way; it is, for the block. Raises NothingUsable."""
+        while not self.passed and not self._has_room():
+            if self._ended is not None:
+                raise self._ended
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            self._wake()
+
+    def usable(self) -> None:
+        """A reply can be used: the kind works."""
+        self.passed = True
+
+    def unusable(self, cause: Outcome | ErrorKind | str, limit: int, detail: str) -> None:
+        """A reply cannot be used (its outcome, or `UNREADABLE`), or none came (the kind of failure).
+
+        `limit` is the tokens it might take, `detail` what it said. Raises NothingUsable when it was one too many.
+        """
+        if self.passed:
+            return
+        self._found[str(cause)] += 1
+        if self._found.total() >= TRIED:
+            self._ended = self._ended or NothingUsable(self._role, self._purpose, self._found, limit, detail)
+            raise self._ended
+
+    def _has_room(self) -> bool:
+        return self._under_way < min(AT_FIRST, TRIED - self._found.total())
+
+    def _wake(self) -> None:
+        """Whoever waits looks again: a few at first, everybody once the kind works or has failed."""
+        waiting, self._waiting = self._waiting, deque()
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)

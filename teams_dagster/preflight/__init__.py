@@ -1,0 +1,1 @@
+"""What is found out about the models of a project before money is spent on them."""

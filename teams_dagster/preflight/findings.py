@@ -1,0 +1,79 @@
+"""What is good enough, and what is said of what is not: the sentences by which a preflight fails or warns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from teams_dagster.core.protocol import Role
+from teams_dagster.core.text import number
+from teams_dagster.preflight.accuracy import Accuracy, Share, wilson
+from teams_dagster.preflight.record import OperationCount, SeedUse
+
+STOPS_BELOW = 0.70
+"""A reviewer whose balanced accuracy may be lower than this, at 95%, trains nothing."""
+
+WARNS_BELOW = 0.85
+
+READABLE_STOPS, READABLE_WARNS = 0.5, 0.9
+"""Shares of replies that can be read: below the first a role is of no use, below the second it is told."""
+
+UNANSWERED_STOPS = 0.1
+"""The share of queries that may stay unanswered."""
+
+
+def accuracy_faults(role: Role, model: str, accuracy: Accuracy, *, quick: bool) -> tuple[list[str], list[str]]:
+    """Failures and warnings of a reviewer's, or a judge's, accuracy."""
+    setting = f"TEAMS_{role.name}_MODEL"
+    measured = (
+        f"the {role.value} {model} has a balanced accuracy of {number(accuracy.balanced)} on {accuracy.pairs} labelled"
+        f" pairs (95%: {number(accuracy.low)} to {number(accuracy.high)})"
+    )
+    if quick:
+        measured += ", by a quick preflight, whose interval is wide: run teams preflight without --quick to narrow it"
+    stops = STOPS_BELOW if role is Role.REVIEWER else 1 / accuracy.labels
+    consequence = "nothing is trained on its verdicts" if role is Role.REVIEWER else "it cannot be told from chance"
+    if accuracy.low < stops:
+        return [
+            f"{measured}. Its lower bound is below {number(stops)}: {consequence}. Set {setting} to another model"
+        ], []
+    if accuracy.low < WARNS_BELOW:
+        return [], [
+            f"{measured}. Its lower bound is below {number(WARNS_BELOW)}: what rests on its verdicts is uncertain"
+        ]
+    return [], []
+
+
+def readable_faults(role: Role, model: str, readable: Share) -> tuple[list[str], list[str]]:
+    """Failures and warnings of replies that cannot be read."""
+    said = f"{readable.count} of {readable.of} replies of the {role.value} {model} could be read"
+    if readable.value < READABLE_STOPS:
+        return [f"{said}. Set TEAMS_{role.name}_MODEL to another model, or give it examples (TEAMS_PROMPTS)"], []
+    return [], [said] if readable.value < READABLE_WARNS else []
+
+
+def rewrite_faults(role: Role, model: str, operations: Sequence[OperationCount]) -> tuple[list[str], list[str]]:
+    """Failures and warnings of an instructor's, or an expert's, rewrites."""
+    asked = sum(one.asked for one in operations)
+    read = asked - sum(one.malformed + one.eliminated for one in operations)
+    failures, warnings = readable_faults(role, model, wilson(read, asked))
+    if not failures and sum(one.reviewed for one in operations) and not sum(one.accepted for one in operations):
+        warnings.append(f"none of {asked} rewrites of the {role.value} {model} was accepted by the reviewer")
+    return failures, warnings
+
+
+def answering_faults(role: Role, model: str, failures: Sequence[str], asked: int) -> tuple[list[str], list[str]]:
+    """Failures and warnings of queries that got no answer; `failures` says why, once for each."""
+    if not failures:
+        return [], []
+    said = f"{len(failures)} of {asked} queries to the {role.value} {model} got no answer: {failures[0]}"
+    return ([said], []) if len(failures) > UNANSWERED_STOPS * asked else ([], [said])
+
+
+def seed_faults(role: Role, model: str, seed: SeedUse | None) -> tuple[list[str], list[str]]:
+    """Failures and warnings of what a model does with the seed."""
+    if seed is not SeedUse.WITHOUT_EFFECT:
+        return [], []
+    return [], [
+        f"the {role.value} {model} answers the same whatever the seed: a query that is asked anew, in a later"
+        " generation say, brings the same text"
+    ]

@@ -1,0 +1,164 @@
+"""What a chat template asks of its messages, found out by rendering one exchange: every path writes prompts by it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import TemplateSyntaxError
+
+from teams_dagster.student.clock import CLOCK, asks_the_time, with_frozen_clock
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SYSTEM = "You are a helpful assistant."
+"""The system turn, where a template does not do without one."""
+
+_QUESTION, _ANSWER = "Which colour is the box?", "The box is blue."
+NEWLINE = "\n"
+_THINKING_BEGINS = re.compile(r"<(think|thinking|thought|reasoning)>\s*\Z")
+
+
+class TemplateFault(ValueError):
+    """A chat template that no training example can be written with."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a chat template is spoken to, and what it writes around an answer."""
+
+    parts: bool = False
+    """Content is a list of parts, each with a type; text alone would be left out."""
+    system: bool = False
+    """A conversation begins with a system turn."""
+    lead: str = ""
+    """What stands between the prompt that the template writes and an answer: the head of the assistant's turn, or an
+    empty thought. It is part of every prompt here, and carries no loss."""
+    thinks: bool = False
+    """The prompt opens a thought: `lead` closes it, and conversations do not repeat it."""
+    clock: str | None = None
+    """The time that the template is told, where it asks; else None."""
+
+    @property
+    def version(self) -> tuple[dict[str, Any], ...]:
+        """What of it decides tokens; empty for a template that asks for nothing in particular."""
+        return () if self == Dialect() else (asdict(self),)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What somebody should know who asks the model with other tools."""
+        said: list[str] = []
+        if self.system:
+            said.append(f"its chat template needs a system turn, and is given {SYSTEM!r}")
+        if self.thinks:
+            said.append(f"its chat template ends the prompt in a thought, which is closed at once by {self.lead!r}")
+        elif self.lead:
+            said.append(f"its prompts end with {self.lead!r}, which its chat template writes only before an answer")
+        if self.clock is not None:
+            said.append(f"its chat template asks for the time, and is always told {self.clock}")
+        return tuple(said)
+
+
+def dialect_of(tokenizer: PreTrainedTokenizerBase) -> Dialect:
+    """How the chat template of `tokenizer` is spoken to.
+
+    Raises TemplateFault when it cannot be parsed, or no way of speaking to it brings a question and its answer back.
+    """
+    return _dialect(tokenizer, str(tokenizer.chat_template))
+
+
+def prompt_text(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
+    """The prompt that asks `question`, up to where the answer begins."""
+    dialect = dialect_of(tokenizer)
+    return _apply(tokenizer, dialect, question) + dialect.lead
+
+
+def conversation_text(tokenizer: PreTrainedTokenizerBase, question: str, answer: str) -> tuple[str, str]:
+    """The prompt that asks `question`, and what the template writes after it: `answer`, and how it ends.
+
+    Raises TemplateFault where the template does not write this very answer after this very prompt.
+    """
+    dialect = dialect_of(tokenizer)
+    prompt = _apply(tokenizer, dialect, question) + dialect.lead
+    whole = _apply(tokenizer, dialect, question, answer)
+    if dialect.thinks:
+        written = whole.rfind(answer.strip())
+        said = whole[written:] if written >= 0 else ""
+    elif whole.startswith(prompt):
+        said = whole[len(prompt) :]
+    else:
+        raise _own_prompt_fault(prompt)
+    if not said.lstrip().startswith(answer.strip()):
+        raise TemplateFault(
+            f"the chat template does not write the response as it is: {answer.strip()[:60]!r} became"
+            f" {said.strip()[:60]!r}; give the student a template that does"
+        )
+    return prompt, said
+
+
+def chat_messages(dialect: Dialect, question: str, answer: str | None = None) -> list[dict[str, Any]]:
+    """The turns as a chat template takes them."""
+    turns = [("system", SYSTEM)] if dialect.system else []
+    turns.append(("user", question))
+    if answer is not None:
+        turns.append(("assistant", answer))
+    return [
+        {"role": role, "content": [{"type": "text", "text": text}] if dialect.parts else text} for role, text in turns
+    ]
+
+
+@lru_cache(maxsize=16)
+def _dialect(tokenizer: PreTrainedTokenizerBase, chat_template: str) -> Dialect:
+    clock = CLOCK.isoformat() if asks_the_time(chat_template) else None
+    faults: list[str] = []
+    for system, parts in product((False, True), repeat=2):
+        try:
+            return _answered(tokenizer, Dialect(parts=parts, system=system, clock=clock))
+        except TemplateSyntaxError as error:
+            raise TemplateFault(f"the chat template cannot be parsed, line {error.lineno}: {error.message}") from None
+        except TemplateFault as fault:
+            faults.append(str(fault))
+        except Exception as error:  # a template is a program: it may raise anything
+            faults.append(f"the chat template does not take an instruction and its response: {error}")
+    raise TemplateFault(faults[0])
+
+
+def _answered(tokenizer: PreTrainedTokenizerBase, dialect: Dialect) -> Dialect:
+    """`dialect` with what stands before an answer. Raises TemplateFault where question or answer do not come back."""
+    prompt = _apply(tokenizer, dialect, _QUESTION)
+    if _QUESTION not in prompt or "'type'" in prompt:  # a list of parts written as such is not read
+        raise TemplateFault("the chat template leaves the instruction out of its prompt")
+    head, found, _ = _apply(tokenizer, dialect, _QUESTION, _ANSWER).rpartition(_ANSWER)
+    if not found:
+        raise TemplateFault("the chat template leaves the response out of a conversation")
+    if head.startswith(prompt):
+        between = head[len(prompt) :]
+        # White space there is trained on, as it always was: it would be split from the answer's first token
+        return replace(dialect, lead=between if between.strip() else "")
+    opened = _THINKING_BEGINS.search(prompt)
+    if opened is None or not head.startswith(prompt[: opened.start()].rstrip()):
+        raise _own_prompt_fault(prompt)
+    closed = f"{'' if prompt[-1].isspace() else NEWLINE}{NEWLINE}</{opened[1]}>{NEWLINE * 2}"
+    return replace(dialect, lead=closed, thinks=True)
+
+
+def _own_prompt_fault(prompt: str) -> TemplateFault:
+    return TemplateFault(
+        "the chat template writes a conversation that does not begin with its own prompt "
+        f"({prompt[-60:]!r} is not followed by the response); give the student a template that does"
+    )
+
+
+def _apply(tokenizer: PreTrainedTokenizerBase, dialect: Dialect, question: str, answer: str | None = None) -> str:
+    text = tokenizer.apply_chat_template(
+        chat_messages(dialect, question, answer),
+        tokenize=False,
+        add_generation_prompt=answer is None,
+        chat_template=with_frozen_clock(str(tokenizer.chat_template)),
+    )
+    assert isinstance(text, str)
+    return text

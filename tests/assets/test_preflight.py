@@ -1,0 +1,118 @@
+"""Before anything is trained or bought: the roles that language models serve are tried, or it does not begin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from assets.policy.trained_policy import trained_policy
+from assets.seeds import seed_instructions
+from teams_dagster.cli import main
+from teams_dagster.ledger.costs import costs_by
+from tests.support.openai_server import OpenAIServer
+from tests.support.project import Project
+from tests.support.scripted_roles import answering, coin, perfect_reviewer
+
+
+@pytest.fixture
+def project(tmp_path: Path, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose reviewer is a model at the server, nothing being tried or trained yet."""
+    settings = {
+        "REVIEWER_MODEL": "m",
+        "REVIEWER_BASE_URL": openai_server.base_url,
+        "INSTRUCTOR_PROVIDER": "offline",
+        "DATA_DIR": str(tmp_path),
+        "PREFLIGHT": "required",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"TEAMS_{name}", value)
+    project = Project(tmp_path)
+    assert project.make(seed_instructions)
+    return project
+
+
+def asked_by_asset(project: Project) -> dict[str | None, int]:
+    with project.ledger.open() as ledger:
+        return {cost.group["asset_key"]: cost.asked for cost in costs_by(ledger, ["asset_key"])}
+
+
+def why(project: Project) -> str:
+    (failure,) = project.last.get_step_failure_events()
+    error = failure.step_failure_data.error
+    assert error is not None
+    return (error.cause or error).message
+
+
+def test_a_reviewer_at_chance_stops_the_training_before_its_first_query(project: Project, openai_server: OpenAIServer):
+    openai_server.respond = answering(review=coin)
+    assert not project.make(trained_policy)
+    assert "lower bound is below 0.700: nothing is trained on its verdicts" in why(project)
+    assert "TEAMS_PREFLIGHT=warn" in why(project)
+    assert asked_by_asset(project) == {"preflight": 184}
+    assert not project.store.exists("trained_policy")
+
+
+def test_a_reviewer_that_passes_is_tried_once_and_trained_on(project: Project, openai_server: OpenAIServer):
+    openai_server.respond = answering(review=perfect_reviewer())
+    assert project.make(trained_policy)
+    assert asked_by_asset(project)["preflight"] == 184
+    assert project.store.current("trained_policy").facts.get("preflight", []) == []
+    assert project.make(trained_policy, trained_policy={"force": True})
+    assert asked_by_asset(project)["preflight"] == 184
+
+
+def test_a_setting_trains_all_the_same_and_the_output_says_so(
+    project: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TEAMS_PREFLIGHT", "warn")
+    openai_server.respond = answering(review=coin)
+    assert project.make(trained_policy)
+    (sentence, *_) = project.store.current("trained_policy").facts["preflight"]
+    assert "balanced accuracy" in sentence
+    assert "TEAMS_PREFLIGHT=warn" in sentence
+
+
+def test_switched_off_nothing_is_tried_and_the_output_says_so(
+    project: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TEAMS_PREFLIGHT", "off")
+    openai_server.respond = answering(review=coin)
+    assert project.make(trained_policy)
+    assert project.store.current("trained_policy").facts["preflight"] == [
+        "reviewer was not tried before it was asked: TEAMS_PREFLIGHT=off"
+    ]
+    assert "preflight" not in asked_by_asset(project)
+
+
+def test_the_embedded_rules_pass_without_a_query(project: Project, monkeypatch: pytest.MonkeyPatch):
+    for name in ("MODEL", "BASE_URL"):
+        monkeypatch.delenv(f"TEAMS_REVIEWER_{name}")
+    monkeypatch.setenv("TEAMS_REVIEWER_PROVIDER", "offline")
+    assert project.make(trained_policy)
+    assert asked_by_asset(project).keys() == {"trained_policy"}
+
+
+def test_the_command_prints_a_line_a_role_and_the_second_time_sends_nothing(
+    project: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    openai_server.respond = answering(review=coin)
+    first = CliRunner().invoke(main, ["preflight", "--quick"])
+    assert first.exit_code == 1, first.output
+    (line,) = [line for line in first.stdout.splitlines() if line.startswith("reviewer openai/m: failed, 36 queries")]
+    assert "position bias" in line
+    assert "estimate: 36 questions" in first.stderr
+    sent = openai_server.count
+    second = CliRunner().invoke(main, ["preflight", "--quick"])
+    assert (second.exit_code, openai_server.count) == (1, sent)
+    assert line in second.stdout
+
+
+def test_a_provider_is_not_even_tried_without_a_budget(project: Project, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TEAMS_REVIEWER_BASE_URL", "https://models.example.invalid/v1")
+    monkeypatch.setenv("TEAMS_REVIEWER_API_KEY", "sk-planted")
+    assert not project.make(trained_policy)
+    assert "TEAMS_BUDGET_USD" in why(project)
+    assert asked_by_asset(project) == {}

@@ -1,0 +1,100 @@
+"""A text is worth the same in every script: a comma earns nothing, ten more words may."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.environment.reward import RewardConfig, novelty, reward
+from teams_dagster.instructions.elimination import Rule, eliminate_rewrite
+from teams_dagster.instructions.ngrams import NgramIndex
+from teams_dagster.instructions.novelty import Pool
+
+VOCABULARIES = {
+    "Latin": "tide coast moon water explain simple short list three causes daily height rock sand wind".split(),
+    "Devanagari": "ज्वार समुद्र चाँद पानी समझाइए सरल छोटा सूची तीन कारण दैनिक ऊँचाई चट्टान रेत हवा".split(),
+    "Tamil": "அலை கடல் நிலவு தண்ணீர் விளக்கு எளிய குறுகிய பட்டியல் மூன்று காரணம் தினமும் உயரம் பாறை மணல் காற்று".split(),
+    "Thai": "น้ำขึ้น ทะเล จันทร์ น้ำ อธิบาย ง่าย สั้น รายการ สาม สาเหตุ ทุกวัน ความสูง หิน ทราย ลม".split(),
+    "Khmer": "ជំនោរ សមុទ្រ ព្រះចន្ទ ទឹក ពន្យល់ ងាយ ខ្លី បញ្ជី បី មូលហេតុ រាល់ថ្ងៃ កម្ពស់ ថ្ម ខ្សាច់ ខ្យល់".split(),
+    "Arabic": "مَدٌّ بَحْرٌ قَمَرٌ مَاءٌ اِشْرَحْ سَهْلٌ قَصِيرٌ قَائِمَةٌ ثَلَاثَةٌ سَبَبٌ يَوْمِيٌّ اِرْتِفَاعٌ صَخْرٌ رَمْلٌ رِيحٌ".split(),
+    "Han": "潮汐 海洋 月亮 水流 解释 简单 短小 列表 三个 原因 每天 高度 岩石 沙滩 风力".split(),
+    "Kana": "しお うみ つき みず せつめい かんたん みじか みっつ りゆう まいにち たかさ いわ すな ノート かぜ".split(),
+    "Hangul": "조수 바다 달빛 물결 설명 간단한 짧은 목록 셋째 원인 매일 높이 바위 모래 바람".split(),
+    "emoji": "🌊 🏖️ 🌙 💧 📣 👍🏽 ✂️ 📋 3️⃣ ❓ 📅 📏 🪨 🏜️ 🇯🇵".split(),
+}
+UNSPACED = ("Thai", "Khmer", "Han", "Kana", "emoji")
+COMMAS = ",，、،"
+
+
+def between(script: str) -> str:
+    return "" if script in UNSPACED else " "
+
+
+@st.composite
+def drawn(draw: st.DrawFn, words: st.SearchStrategy[int]) -> tuple[str, list[str]]:
+    script = draw(st.sampled_from(sorted(VOCABULARIES)))
+    return script, draw(
+        st.lists(st.sampled_from(VOCABULARIES[script]), min_size=(size := draw(words)), max_size=size, unique=True)
+    )
+
+
+def earned(after: str, before: str) -> float:
+    """The reward of an edit that costs nothing and that the reviewer accepts."""
+    edit, seed = Instruction(after), Instruction(before)
+    if eliminate_rewrite(edit, [seed]) is not None:
+        return 0.0
+    d = novelty(edit, [seed], Pool([seed]))
+    return reward(RewardConfig(price=0), accepted=True, novelty=d, queries=2)
+
+
+@given(drawn(st.integers(2, 10)), st.sampled_from(COMMAS), st.data())
+def test_a_comma_never_earns(text: tuple[str, list[str]], comma: str, data: st.DataObject) -> None:
+    script, found = text
+    at = data.draw(st.integers(1, len(found)))
+    gap = between(script)
+    seed, edit = gap.join(found), gap.join(found[:at]) + comma + gap + gap.join(found[at:])
+    assert earned(edit, seed) == 0
+
+
+@given(drawn(st.just(15)), st.integers(2, 5))
+def test_a_constraint_of_ten_words_may_always_earn_the_full_reward(text: tuple[str, list[str]], size: int) -> None:
+    script, found = text
+    gap = between(script)
+    seed, edit = gap.join(found[:size]), gap.join(found[: size + 10])
+    assert earned(edit, seed) == 1
+
+
+@pytest.mark.parametrize(
+    ("seed", "edit"),
+    [
+        ("Was macht ein Bäcker?", "Was macht ein Ba\u0308cker?"),
+        ("How is tea made?", "Ｈｏｗ ｉｓ ｔｅａ ｍａｄｅ？"),
+        ("ラーメンの作り方", "ﾗｰﾒﾝの作り方"),
+        ("می‌خواهم شعر بنویسم", "میخواهم شعر بنویسم"),
+    ],
+    ids=["decomposed", "full width", "half width", "without joiners"],
+)
+def test_another_form_of_the_same_letters_returns_to_the_text(seed: str, edit: str) -> None:
+    assert eliminate_rewrite(Instruction(edit), [Instruction(seed)]) is Rule.RETURNED
+
+
+QUESTIONS = {
+    "English": ("Answer the following question: ", "Why do tides rise?", "Who paints walls?"),
+    "Hindi": ("निम्नलिखित प्रश्न का उत्तर दीजिए: ", "ज्वार क्यों आता है?", "दीवार कौन रंगता है?"),
+    "Tamil": ("பின்வரும் கேள்விக்கு பதிலளிக்கவும்: ", "அலை ஏன் எழுகிறது?", "சுவரை யார் வரைகிறார்?"),
+    "Bengali": ("নিম্নলিখিত প্রশ্নের উত্তর দাও: ", "জোয়ার কেন আসে?", "দেয়াল কে রং করে?"),
+    "Thai": ("โปรดตอบคำถามต่อไปนี้: ", "ทำไมน้ำขึ้น", "ใครทาสีกำแพง"),
+    "Khmer": ("សូមឆ្លើយសំណួរខាងក្រោមនេះ៖ ", "ហេតុអ្វីទឹកឡើង", "អ្នកណាលាបជញ្ជាំង"),
+    "Arabic": ("أَجِبْ عَنِ السُّؤَالِ التَّالِي: ", "لِمَاذَا يَرْتَفِعُ الْمَدُّ؟", "مَنْ يَدْهُنُ الْجِدَارَ؟"),
+    "Chinese": ("请根据以下内容回答下面的问题：", "潮水为什么上涨？", "谁在刷墙？"),
+    "Japanese": ("以下の質問に答えてください：", "なぜ潮は満ちるのか。", "誰が壁を塗るのか。"),
+}
+
+
+@pytest.mark.parametrize("parts", QUESTIONS.values(), ids=QUESTIONS)
+def test_a_phrase_that_everybody_writes_contaminates_no_seed(parts: tuple[str, str, str]) -> None:
+    phrase, evaluated, own = parts
+    assert NgramIndex([phrase + evaluated]).overlap(phrase + own) is None
+    assert NgramIndex([phrase + evaluated]).overlap(phrase + evaluated) is not None

@@ -1,0 +1,82 @@
+"""What a model thought is told from what it answered."""
+
+from __future__ import annotations
+
+import pytest
+
+from teams_dagster.llm.reasoning import split_reasoning
+
+THOUGHT = "The user wants a colour.\n\nGreen will do."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f"<think>\n{THOUGHT}\n</think>\n\nGreen.", id="think (DeepSeek, Qwen)"),
+        pytest.param(f"\n <think>{THOUGHT}</think>Green.", id="think, after blanks"),
+        pytest.param(f"{THOUGHT}\n</think>\n\nGreen.", id="the template wrote the opening tag"),
+        pytest.param(f"{THOUGHT}</think> Green.", id="the template wrote the opening tag, on one line"),
+        pytest.param(f"<THINK>{THOUGHT}</THINK>Green.", id="capitals"),
+        pytest.param(f"<thinking>{THOUGHT}</thinking>\nGreen.", id="thinking"),
+        pytest.param(f"<thought>{THOUGHT}</thought>Green.", id="thought (Gemini)"),
+        pytest.param(f"<reasoning>{THOUGHT}</reasoning>Green.", id="reasoning"),
+        pytest.param(f"<seed:think>{THOUGHT}</seed:think>Green.", id="Seed"),
+        pytest.param(f"[THINK]{THOUGHT}[/THINK]Green.", id="Magistral"),
+        pytest.param(f"◁think▷{THOUGHT}◁/think▷Green.", id="Kimi"),
+        pytest.param(f"<|START_THINKING|>{THOUGHT}<|END_THINKING|>Green.", id="Command"),
+        pytest.param(f"<|channel>thought\n{THOUGHT}<channel|>Green.", id="Gemma"),
+        pytest.param(
+            f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>Green.<|return|>",
+            id="channels",
+        ),
+        pytest.param(
+            f"{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>Green.", id="channels, the first is open"
+        ),
+        pytest.param(f"analysis{THOUGHT}assistantfinalGreen.", id="channels whose marks were left out"),
+    ],
+)
+def test_the_thought_is_split_from_the_answer(text: str) -> None:
+    thought, answer = split_reasoning(text)
+    assert (thought, answer) == (THOUGHT, "Green.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f"<think>\n{THOUGHT}", id="think"),
+        pytest.param(f"<think>{THOUGHT}</think>\n", id="nothing after it"),
+        pytest.param(f"<|channel|>analysis<|message|>{THOUGHT}", id="channels"),
+        pytest.param(f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant", id="channels, closed"),
+    ],
+)
+def test_thinking_that_reached_no_answer_leaves_none(text: str) -> None:
+    assert split_reasoning(text) == (THOUGHT, "")
+
+
+def test_every_block_of_thought_is_taken_out() -> None:
+    assert split_reasoning("<think>one</think>Red, <think>two</think>green.") == ("one\n\ntwo", "Red, green.")
+
+
+def test_an_answer_that_breaks_off_into_thinking_is_none() -> None:
+    assert split_reasoning("Red, or <think>is it green?") == ("Red, or <think>is it green?", "")
+
+
+def test_an_empty_block_leaves_the_answer_alone() -> None:
+    assert split_reasoning("<think>\n\n</think>\n\nGreen.") == ("", "Green.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Green.",
+        "  kept as it is \n",
+        "",
+        "Models such as R1 write `<think>` and `</think>` around what they think.",
+        "Its format:\n\n```\n<think>\nwhy\n</think>\nanswer\n```\n",
+        "Wrap it: `<reasoning>why</reasoning>`.",
+        "As XML: <step><reasoning>why</reasoning></step>",
+        "analysis of variance compares means",
+    ],
+)
+def test_an_answer_about_such_marks_is_left_as_it_is(text: str) -> None:
+    assert split_reasoning(text) == ("", text)

@@ -1,0 +1,139 @@
+"""A step whose replies of one kind are all unusable ends early, over a real ledger and a real HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from resources.language_models.openai_compatible import OpenAICompatibleModel
+from teams_dagster.core.protocol import Outcome, QueryFailed, Role
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.circuit import EndpointBroken
+from teams_dagster.llm.context import CallContext
+from teams_dagster.llm.engine import Engine
+from teams_dagster.llm.trial import AT_FIRST, TRIED, NothingUsable
+from teams_dagster.pricing.prices import load_prices
+from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
+from tests.support.questions import question
+
+
+def ask_all(server: OpenAIServer, ledger: Ledger, texts: list[str], **options: Any) -> list[Any]:
+    """Answers or exceptions, in order."""
+
+    async def asking() -> list[Any]:
+        model = OpenAICompatibleModel("m", base_url=server.base_url)
+        engine = Engine(
+            {Role.EXPERT: model}, ledger, CallContext("run-1", "asset"), load_prices(), first_wait_s=0.01, **options
+        )
+        try:
+            return await asyncio.gather(*[engine.ask(question(text)) for text in texts], return_exceptions=True)
+        finally:
+            await engine.close()
+            await model.close()
+
+    return asyncio.run(asking())
+
+
+TEXTS = [f"text {number}" for number in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("reply", "cause", "told"),
+    [
+        (
+            Reply("half", finish_reason="length"),
+            "truncated",
+            r"cut off at 2,048 tokens\. Raise TEAMS_EXPERT_MAX_TOKENS",
+        ),
+        (Reply("<think>hm", finish_reason="length"), "reasoning_only", r"all thinking.*Raise TEAMS_EXPERT_MAX_TOKENS"),
+        (Reply("half", finish_reason="other"), "unfinished", "no finish reason.*TEAMS_EXPERT_BASE_URL"),
+        (Reply("", finish_reason="stop"), "empty", "were empty.*TEAMS_EXPERT_MODEL"),
+        (Reply(None, refusal="No."), "refusal", "refused by the provider"),
+    ],
+)
+def test_a_step_ends_after_twenty_replies_that_cannot_be_used(
+    openai_server: OpenAIServer, ledger: Ledger, reply: Reply, cause: str, told: str
+) -> None:
+    openai_server.respond = lambda body: reply
+    results = ask_all(openai_server, ledger, TEXTS)
+    assert openai_server.count == TRIED
+    ends = [result for result in results if isinstance(result, NothingUsable)]
+    assert len(ends) == len(TEXTS) - TRIED + 1
+    assert ends[0].cause == cause
+    with pytest.raises(NothingUsable, match=told):
+        raise ends[0]
+    assert "\n" not in str(ends[0])
+
+
+def test_a_text_that_is_not_in_the_form_asked_for_counts_likewise(openai_server: OpenAIServer, ledger: Ledger) -> None:
+    openai_server.respond = lambda body: "The two equal are indeed."
+    results = ask_all(openai_server, ledger, TEXTS, readable=lambda request, text: False)
+    assert openai_server.count == TRIED
+    assert "not in the form that the prompt asks for" in str(results[-1])
+    assert "The two equal are indeed." in str(results[-1])
+
+
+def test_one_usable_reply_is_enough(openai_server: OpenAIServer, ledger: Ledger) -> None:
+    def first_alone(body: Body) -> Reply:
+        return Reply("fine") if body["messages"][-1]["content"] == TEXTS[0] else Reply("half", "length")
+
+    openai_server.respond = first_alone
+    results = ask_all(openai_server, ledger, TEXTS)
+    assert [result.completion.outcome for result in results] == [Outcome.USABLE] + [Outcome.TRUNCATED] * 199
+
+
+def test_a_usable_reply_of_an_earlier_run_is_enough(openai_server: OpenAIServer, ledger: Ledger) -> None:
+    ask_all(openai_server, ledger, TEXTS[:1])
+    openai_server.respond = lambda body: Reply("half", "length")
+    results = ask_all(openai_server, ledger, TEXTS[:40])
+    assert not [result for result in results if isinstance(result, BaseException)]
+
+
+def test_what_an_earlier_run_paid_in_vain_does_not_end_this_one(openai_server: OpenAIServer, ledger: Ledger) -> None:
+    openai_server.respond = lambda body: Reply("half", "length")
+    ask_all(openai_server, ledger, TEXTS)
+    openai_server.respond = lambda body: "fine"
+    results = ask_all(openai_server, ledger, TEXTS)
+    assert not [result for result in results if isinstance(result, BaseException)]
+
+
+def test_few_are_under_way_until_one_is_usable_and_then_all_that_are_allowed(ledger: Ledger) -> None:
+    with OpenAIServer(latency_s=0.3) as server:
+        under_way: list[int] = []
+
+        def counting(body: Body) -> str:
+            under_way.append(server.in_flight)
+            return "fine"
+
+        server.respond = counting
+        ask_all(server, ledger, TEXTS[:40])
+        assert under_way[0] == AT_FIRST
+        server.holds_until = 50
+        ask_all(server, ledger, TEXTS[:100], max_in_flight=50)
+        assert server.most_in_flight == 50
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (Fault(401, '{"error": {"message": "no such key"}}'), "no such key.*TEAMS_EXPERT_API_KEY"),
+        (Fault(404, '{"detail": "Not Found"}'), r"Not Found.*TEAMS_EXPERT_BASE_URL \(is a path like /v1 missing"),
+        (Fault(404, '{"error": {"message": "no model m", "code": "model_not_found"}}'), "TEAMS_EXPERT_MODEL"),
+        (Fault(400, '{"error": {"message": "I do not like this"}}'), "I do not like this.*TEAMS_EXPERT_OMIT"),
+        (Fault(400, '{"error": {"message": "temperature is not supported"}}'), "TEAMS_EXPERT_OMIT=temperature"),
+        (Fault(429, '{"error": {"message": "enough"}}', headers={"Retry-After": "86400"}), "left alone until"),
+        (Fault(429, '{"error": {"message": "the requests of the day are used up"}}'), "quota of the account"),
+        (Fault(200, '{"error": {"code": 401, "message": "no such key"}}'), "no such key.*TEAMS_EXPERT_API_KEY"),
+    ],
+)
+def test_an_endpoint_that_answers_nobody_is_found_out_by_the_first_few(
+    openai_server: OpenAIServer, ledger: Ledger, fault: Fault, told: str
+) -> None:
+    openai_server.faults.extend([fault] * 1_000)
+    results = ask_all(openai_server, ledger, TEXTS[:64], attempts=2)
+    assert openai_server.count <= 18
+    assert {type(result) for result in results} <= {EndpointBroken, QueryFailed}
+    with pytest.raises(EndpointBroken, match=told):
+        raise results[-1]

@@ -1,0 +1,141 @@
+"""Roles behind a real server, by script: what a preflight says of each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+
+from teams_dagster.core.protocol import Role
+from teams_dagster.preflight.plan import QUICK
+from teams_dagster.preflight.record import SeedUse, Status
+from tests.preflight.conftest import Try
+from tests.support.openai_server import Fault, OpenAIServer, Reply
+from tests.support.scripted_roles import Script, answering, by_position, coin, perfect_judge, perfect_reviewer
+
+
+def test_a_reviewer_that_is_right_passes(openai_server: OpenAIServer, tried: Try):
+    openai_server.respond = answering(review=perfect_reviewer())
+    record = tried(Role.REVIEWER)
+    assert record.accuracy is not None
+    assert (record.accuracy.balanced, record.accuracy.position.changed.count) == (1.0, 0)
+    assert record.failures == ()
+    assert record.queries == openai_server.count == 184
+
+
+@pytest.mark.parametrize("script", [coin, lambda _: "Not Equal", by_position, lambda _: "The two equal are indeed."])
+def test_a_reviewer_that_is_no_better_than_chance_fails_with_its_lower_bound(
+    openai_server: OpenAIServer, tried: Try, script: Script
+):
+    openai_server.respond = answering(review=script)
+    record = tried(Role.REVIEWER)
+    assert record.status is Status.FAILED
+    (sentence,) = record.failures
+    assert "the reviewer openai/m has a balanced accuracy of" in sentence
+    assert "lower bound is below 0.700: nothing is trained on its verdicts" in sentence
+    assert "TEAMS_REVIEWER_MODEL" in sentence
+
+
+def test_a_reviewer_that_goes_by_the_order_is_shown_to(openai_server: OpenAIServer, tried: Try):
+    openai_server.respond = answering(review=by_position)
+    accuracy = tried(Role.REVIEWER, QUICK).accuracy
+    assert accuracy is not None
+    assert accuracy.position.changed.value == 1.0
+
+
+def test_replies_that_cannot_be_read_are_counted_by_kind(openai_server: OpenAIServer, tried: Try):
+    openai_server.respond = answering(review=lambda _: "Well.")
+    accuracy = tried(Role.REVIEWER, QUICK).accuracy
+    assert accuracy is not None
+    assert accuracy.unclear == accuracy.pairs == sum(kind.unclear for kind in accuracy.kinds)
+
+
+def test_a_quick_preflight_says_that_its_interval_is_wide(openai_server: OpenAIServer, tried: Try):
+    openai_server.respond = answering(review=coin)
+    (sentence,) = tried(Role.REVIEWER, QUICK).failures
+    assert "whose interval is wide: run teams preflight without --quick" in sentence
+
+
+def test_a_judge_that_takes_the_first_answer_fails_and_is_shown_to(openai_server: OpenAIServer, tried: Try):
+    openai_server.respond = answering(judge=lambda _: "A")
+    record = tried(Role.JUDGE, QUICK)
+    assert record.failures
+    assert record.accuracy is not None
+    assert record.accuracy.position.first_preferred == record.accuracy.position.changed.of
+
+
+def test_a_right_judge_passes(openai_server: OpenAIServer, tried: Try):
+    openai_server.respond = answering(judge=perfect_judge())
+    assert tried(Role.JUDGE).failures == ()
+
+
+def test_an_instructors_rewrites_are_counted_by_operation(openai_server: OpenAIServer, tried: Try):
+    openai_server.respond = answering(review=perfect_reviewer())
+    record = tried(Role.INSTRUCTOR)
+    assert [one.asked for one in record.operations] == [4] * 6
+    assert sum(one.malformed for one in record.operations) == 0
+    assert sum(one.accepted for one in record.operations) == sum(one.reviewed for one in record.operations) > 12
+    assert record.failures == ()
+
+
+def test_rewrites_that_break_the_format_fail_an_instructor(openai_server: OpenAIServer, tried: Try):
+    openai_server.respond = lambda body: Reply("", finish_reason="length")
+    record = tried(Role.INSTRUCTOR, QUICK)
+    assert record.failures == (
+        "0 of 6 replies of the instructor openai/m could be read. Set TEAMS_INSTRUCTOR_MODEL to another model, or give"
+        " it examples (TEAMS_PROMPTS)",
+    )
+
+
+def test_an_expert_answers_too_so_that_an_estimate_can_learn_from_it(openai_server: OpenAIServer, tried: Try):
+    openai_server.respond = answering(review=perfect_reviewer())
+    assert tried(Role.EXPERT).queries == 24 + 20 + 2
+
+
+def test_a_guide_is_read(openai_server: OpenAIServer, tried: Try):
+    openai_server.respond = answering()
+    readable = tried(Role.GUIDE).readable
+    assert readable is not None
+    assert (readable.count, readable.of) == (20, 20)
+
+
+@pytest.mark.parametrize(
+    ("part", "use"),
+    [("seed", SeedUse.HONOURED), ("max_tokens", SeedUse.NOT_HONOURED), ("model", SeedUse.WITHOUT_EFFECT)],
+)
+def test_what_a_model_does_with_the_seed_is_found_out(openai_server: OpenAIServer, tried: Try, part: str, use: SeedUse):
+    names = {"max_tokens": ("max_tokens", "max_completion_tokens")}.get(part, (part,))
+    openai_server.respond = lambda body: (
+        "breadth " + hashlib.sha256(json.dumps([body.get(name) for name in names]).encode()).hexdigest()
+    )
+    assert tried(Role.GUIDE, QUICK).seed is use
+
+
+def test_the_second_time_nothing_is_sent(openai_server: OpenAIServer, tried: Try):
+    openai_server.respond = answering(review=coin)
+    first = tried(Role.REVIEWER, QUICK)
+    sent = openai_server.count
+    second = tried(Role.REVIEWER, QUICK)
+    assert openai_server.count == sent
+    assert second.accuracy == first.accuracy
+    assert second.widths == ()
+
+
+def test_more_and_more_are_under_way_at_once(openai_server: OpenAIServer, tried: Try):
+    openai_server.respond = answering(review=perfect_reviewer())
+    openai_server.latency_s = 0.005
+    record = tried(Role.REVIEWER)
+    assert [rate.width for rate in record.widths] == [1, 2, 4, 8]
+    assert record.width in (1, 2, 4, 8)
+    assert openai_server.most_in_flight <= 8
+
+
+def test_an_endpoint_that_refuses_the_key_fails_with_its_words_after_a_few_queries(
+    openai_server: OpenAIServer, tried: Try
+):
+    openai_server.faults.extend([Fault(status=401, body='{"error": {"message": "no such key"}}')] * 300)
+    record = tried(Role.REVIEWER)
+    assert (record.status, record.reached) == (Status.FAILED, False)
+    assert "no such key" in record.failures[0]
+    assert openai_server.count <= 10

@@ -1,0 +1,120 @@
+"""What an endpoint's refusals teach about how it wants its requests, against a real HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from resources.language_models.openai_compatible import OpenAICompatibleModel
+from resources.language_models.openai_dialect import FOLDED, LIMIT_PARAMETER, SYSTEM_ROLE
+from teams_dagster.core.protocol import Completion, CompletionError
+from tests.support.openai_server import Fault, OpenAIServer
+from tests.support.questions import question
+
+
+def refusal(message: str, status: int = 400) -> Fault:
+    return Fault(status, json.dumps({"error": {"message": message}}))
+
+
+def ask_until_answered(
+    server: OpenAIServer, record: Callable[[str, str], object] = lambda trait, value: None, **traits: str
+) -> Completion:
+    async def asking() -> Completion:
+        model = OpenAICompatibleModel("m", base_url=server.base_url)
+        model.dialect.keep(traits, record)
+        try:
+            while True:
+                try:
+                    return await model.complete(question())
+                except CompletionError as error:
+                    if not error.adapted:
+                        raise
+        finally:
+            await model.close()
+
+    return asyncio.run(asking())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+        "Unrecognized request argument supplied: max_tokens",
+    ],
+)
+def test_an_endpoint_that_refuses_max_tokens_is_given_max_completion_tokens(
+    openai_server: OpenAIServer, message: str
+) -> None:
+    openai_server.faults.append(refusal(message))
+    learnt: list[tuple[str, str]] = []
+    ask_until_answered(openai_server, lambda trait, value: learnt.append((trait, value)))
+    refused, answered = openai_server.received
+    assert "max_tokens" not in answered
+    assert answered["max_completion_tokens"] == refused["max_tokens"]
+    assert learnt == [(LIMIT_PARAMETER, "max_completion_tokens")]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        refusal("System role not supported"),
+        refusal("Conversation roles must alternate user/assistant/user/assistant/..."),
+        refusal("Error in template: Only user and assistant roles are supported!", 500),
+    ],
+)
+def test_without_a_system_role_the_user_says_what_the_system_said(openai_server: OpenAIServer, fault: Fault) -> None:
+    openai_server.faults.append(fault)
+    learnt: list[tuple[str, str]] = []
+    ask_until_answered(openai_server, lambda trait, value: learnt.append((trait, value)))
+    assert openai_server.received[1]["messages"] == [{"role": "user", "content": "Be brief.\n\nSay something."}]
+    assert learnt == [(SYSTEM_ROLE, FOLDED)]
+
+
+def test_what_was_learnt_before_is_not_found_out_again(openai_server: OpenAIServer) -> None:
+    ask_until_answered(openai_server, **{LIMIT_PARAMETER: "max_completion_tokens", SYSTEM_ROLE: FOLDED})
+    (asked,) = openai_server.received
+    assert "max_completion_tokens" in asked
+    assert [message["role"] for message in asked["messages"]] == ["user"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "'max_tokens' is too large: 2048. This model's maximum context length is 2048 tokens.",
+        "The system is overloaded.",
+    ],
+)
+def test_any_other_refusal_teaches_nothing(openai_server: OpenAIServer, message: str) -> None:
+    openai_server.faults.append(refusal(message))
+    with pytest.raises(CompletionError):
+        ask_until_answered(openai_server)
+    assert openai_server.count == 1
+
+
+def received_by(server: OpenAIServer, **options: Any) -> dict[str, Any]:
+    async def once() -> None:
+        model = OpenAICompatibleModel("m", base_url=server.base_url, **options)
+        await model.complete(question())
+        await model.close()
+
+    asyncio.run(once())
+    return server.received[-1]
+
+
+def test_further_parameters_and_a_limit_of_ones_own_are_sent(openai_server: OpenAIServer) -> None:
+    sent = received_by(openai_server, max_tokens=900, extra={"top_k": 40, "chat_template_kwargs": {"think": False}})
+    assert (sent["max_tokens"], sent["top_k"], sent["chat_template_kwargs"]) == (900, 40, {"think": False})
+
+
+def test_they_are_part_of_the_models_identity_and_an_endpoint_without_any_keeps_its_own() -> None:
+    plain = OpenAICompatibleModel("m").identity
+    assert plain.rules_version == ""
+    assert OpenAICompatibleModel("m", max_tokens=900).identity != plain
+    assert (
+        OpenAICompatibleModel("m", extra={"a": 1, "b": 2}).identity
+        == OpenAICompatibleModel("m", extra={"b": 2, "a": 1}).identity
+    )

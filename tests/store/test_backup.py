@@ -1,0 +1,146 @@
+"""A project is copied whole while it is written to, and put back where its ledger is gone."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from teams_dagster.core.files import write_atomically
+from teams_dagster.ledger.database import LedgerLost, sqlite_url
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.artefacts import stored_artefacts
+from teams_dagster.store.backup import BackupRefused, back_up, heads_after, restore, verify_backup
+from teams_dagster.store.integrity import RecordedHead, verify_storage
+from teams_dagster.store.read_model import RefreshReport, refresh
+from teams_dagster.store.tables import write_table
+from tests.support import postgres
+from tests.support.entries import ask
+
+ABOUT = {"code_version": "1", "config": {}, "inputs": {}, "run_id": "r", "made_at": "2026-11-02T03:00:00.000000+00:00"}
+
+
+class Store:
+    """A data folder with a ledger of two questions and an output, sealed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.home = folder, folder / "dagster"
+        self.url = sqlite_url(folder / "ledger.sqlite")
+        with Ledger(self.url) as ledger:
+            ask(ledger, "a", "b")
+        self.write("seed_instructions", "f" * 16)
+        write_atomically(self.home / "dagster.yaml", "telemetry: {enabled: false}\n")
+        self.report = self.refresh()
+
+    def write(self, asset_key: str, fingerprint: str) -> None:
+        with ArtefactStore(data_dir=str(self.folder)).writing(asset_key, fingerprint, about=ABOUT) as draft:
+            write_table(draft.folder, "seeds", [])
+            draft.finish("v1", {})
+
+    def refresh(self) -> RefreshReport:
+        return refresh(self.url, stored_artefacts(self.folder), self.folder / "teams.duckdb")
+
+    def back_up(self, target: Path) -> Path:
+        back_up(self.url, self.folder, self.home, target)
+        return target
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "data")
+
+
+def rows_of(url: str) -> int:
+    with Ledger(url, must_exist=True) as ledger:
+        return ledger.spent().queries
+
+
+@pytest.mark.parametrize("gone", ["deleted", "emptied"])
+def test_no_ledger_begins_silently_where_outputs_were_made_with_one(store: Store, gone: str) -> None:
+    path = store.folder / "ledger.sqlite"
+    path.unlink() if gone == "deleted" else path.write_bytes(b"")
+    with pytest.raises(LedgerLost, match=r"ledger.sqlite is gone or empty.*teams restore"):
+        store.refresh()
+    assert not path.exists() or path.stat().st_size == 0
+
+
+def test_a_restored_project_goes_on_with_its_chain_its_budget_and_its_outputs(store: Store, tmp_path: Path) -> None:
+    backup = store.back_up(tmp_path / "backup")
+    moved = tmp_path / "elsewhere"
+    restore(backup, sqlite_url(moved / "ledger.sqlite"), moved, moved / "dagster")
+    assert rows_of(sqlite_url(moved / "ledger.sqlite")) == rows_of(store.url)
+    with Ledger(sqlite_url(moved / "ledger.sqlite")) as ledger:
+        ask(ledger, "c")
+    url, report = sqlite_url(moved / "ledger.sqlite"), store.report
+    refresh(url, stored_artefacts(moved), moved / "teams.duckdb")
+    found = verify_storage(url, moved, [RecordedHead(report.head, report.ledger_id, "before")])
+    assert (found.differing, found.not_verified) == (0, {})
+    assert ArtefactStore(data_dir=str(moved)).current("seed_instructions").data_version == "v1"
+    assert (moved / "dagster" / "dagster.yaml").is_file()
+
+
+def test_a_backup_made_while_others_write_is_whole(store: Store, tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            with Ledger(store.url) as ledger:
+                ask(ledger, f"question {number}")
+            store.write("trained_policy", f"{number:016x}")
+            store.refresh()
+            number += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        found = [verify_backup(store.back_up(tmp_path / f"backup-{number}")) for number in range(3)]
+    finally:
+        stop.set()
+        writer.join()
+    assert [(each.differing, each.not_verified.get("artefacts that were sealed and are gone")) for each in found] == [
+        (0, None)
+    ] * 3
+
+
+def test_a_changed_backup_is_told(store: Store, tmp_path: Path) -> None:
+    backup = store.back_up(tmp_path / "backup")
+    (table,) = backup.rglob("seeds.parquet")
+    table.write_bytes(table.read_bytes()[:-1] + b"x")
+    assert verify_backup(backup).differing == 1
+
+
+def test_a_ledger_that_is_there_is_not_replaced(store: Store, tmp_path: Path) -> None:
+    backup = store.back_up(tmp_path / "backup")
+    with pytest.raises(BackupRefused, match="a restore replaces none"):
+        restore(backup, store.url, store.folder, store.home)
+
+
+def test_a_folder_that_is_no_backup_is_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(BackupRefused, match="is no backup"):
+        restore(store.folder, sqlite_url(tmp_path / "l.sqlite"), tmp_path / "new", tmp_path / "home")
+
+
+def test_records_of_the_chain_after_the_backup_are_counted(store: Store, tmp_path: Path) -> None:
+    backup = store.back_up(tmp_path / "backup")
+    with Ledger(store.url) as ledger:
+        ask(ledger, "c")
+    heads = [RecordedHead(report.head, report.ledger_id, "log") for report in (store.refresh(), store.report)]
+    assert heads_after(backup, heads) == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(postgres.programs() is None, reason="no PostgreSQL server (Debian: apt install postgresql)")
+def test_a_ledger_moves_to_postgresql_and_goes_on(store: Store, tmp_path: Path) -> None:
+    backup = store.back_up(tmp_path / "backup")
+    (store.folder / "ledger.sqlite").unlink()
+    with postgres.cluster() as url:
+        restore(backup, url, store.folder, store.home)
+        with Ledger(url) as ledger:
+            ask(ledger, "c")
+        assert rows_of(url) == 3
+        refresh(url, stored_artefacts(store.folder), store.folder / "teams.duckdb")
+        head = RecordedHead(store.report.head, store.report.ledger_id, "before")
+        assert verify_storage(url, store.folder, [head]).differing == 0

@@ -1,0 +1,104 @@
+"""Chat templates as models bring them: each is spoken to so that the labels are the response, or refused by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.dataset.sample import Example
+from teams_dagster.student.base import train_tokenizer
+from teams_dagster.student.chat import (
+    MASKED,
+    encode_example,
+    encode_prompt,
+    encode_response,
+    render_prompt,
+    template_version,
+)
+from teams_dagster.student.rows import encode_rows
+
+ASK = Instruction("Name a colour.")
+EXAMPLE = Example("one", "seed", ASK, "Blue, as the sea.")
+TURN = "<|user|>\n{{ m['content'] }}<|end|>\n"
+CHAT = (
+    "{% for m in messages %}{% if m['role'] == 'assistant' %}<|assistant|>\n{{ m['content'] }}<|end|>\n"
+    "{% else %}" + TURN + "{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
+DATED = "Today is {{ strftime_now('%Y-%m-%d %H:%M:%S.%f') }}." + CHAT
+PARTS = CHAT.replace(
+    "{{ m['content'] }}",
+    "{% for p in m['content'] %}{% if p['type'] == 'text' %}{{ p['text'] }}{% endif %}{% endfor %}",
+)
+NEEDS_SYSTEM = (
+    "{% if messages[0]['role'] != 'system' %}{{ raise_exception('a system turn comes first') }}{% endif %}" + CHAT
+)
+THINKING = CHAT.replace("%}<|assistant|>\n{% endif %}", "%}<|assistant|>\n<think>\n{% endif %}")
+EMPTY_THOUGHT = CHAT.replace(
+    "<|assistant|>\n{{ m['content'] }}", "<|assistant|>\n<think>\n\n</think>\n\n{{ m['content'] }}"
+)
+NO_HEAD = CHAT.split("{% if add_generation_prompt")[0]
+TEMPLATES = {
+    "asks for the time": DATED,
+    "reads parts": PARTS,
+    "needs a system turn": NEEDS_SYSTEM,
+    "ends its prompt in a thought": THINKING,
+    "writes an empty thought before answers": EMPTY_THOUGHT,
+    "writes no head of the answer": NO_HEAD,
+}
+
+
+def tokenizer_with(template: str) -> Any:
+    tokenizer = train_tokenizer(["a few words to learn the bytes from"], vocabulary=270)
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_the_labels_are_the_response_and_the_end_whatever_the_template_asks_for(name: str) -> None:
+    tokenizer = tokenizer_with(TEMPLATES[name])
+    learnt = [label for label in encode_example(tokenizer, EXAMPLE, 1000).labels if label != MASKED]
+    assert tokenizer.decode(learnt) == "Blue, as the sea.<|end|>"
+    assert "Name a colour." in tokenizer.decode(encode_prompt(tokenizer, ASK))
+
+
+def test_a_template_that_asks_for_the_time_writes_the_same_prompt_later() -> None:
+    tokenizer = tokenizer_with(DATED)
+    assert render_prompt(tokenizer, ASK).startswith("Today is 2026-01-01 00:00:00.000000.")
+
+
+def test_a_prompt_that_ends_in_a_thought_is_closed_by_an_empty_one() -> None:
+    assert render_prompt(tokenizer_with(THINKING), ASK).endswith("<|assistant|>\n<think>\n\n</think>\n\n")
+
+
+def test_a_template_that_asks_for_nothing_in_particular_has_the_version_that_earlier_adapters_recorded() -> None:
+    assert template_version(tokenizer_with(CHAT)) == "67b03518258397632475314c96112913"
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{% for m in messages %}", "cannot be parsed, line 1"),
+        ("{{ messages | length }}", "leaves the instruction out"),
+        ("{{ messages[0]['content'] }}", "leaves the response out"),
+        (CHAT.replace("m['content'] }}<|end|>", "m['content'][:1] }}<|end|>"), "leaves the"),
+        ("{{ raise_exception('only on Sundays') }}", "only on Sundays"),
+    ],
+)
+def test_a_template_that_no_example_can_be_written_with_is_refused_with_what_is_wrong(template: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        encode_prompt(tokenizer_with(template), ASK)
+
+
+def test_a_response_that_the_template_changes_is_refused() -> None:
+    cut = CHAT.replace("<|assistant|>\n{{ m['content'] }}", "<|assistant|>\n{{ m['content'].split('</think>')[-1] }}")
+    with pytest.raises(ValueError, match="does not write the response as it is"):
+        encode_response(tokenizer_with(cut), ASK, "<think>two</think>Four.")
+
+
+def test_an_example_whose_response_the_tokenizer_cannot_write_is_left_out_and_named() -> None:
+    strange = Example("strange", "seed", ASK, "It is <|end|> blue.")
+    rows = encode_rows(tokenizer_with(CHAT), [EXAMPLE, strange], 1000)
+    assert rows.unwritable == ("strange",)
+    assert len(rows) == 1

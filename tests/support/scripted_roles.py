@@ -1,0 +1,71 @@
+"""Reviewers and judges that answer by a script, behind a real HTTP server; the other roles are the embedded rules."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from teams_dagster.core.protocol import Message
+from teams_dagster.evaluation.judging import judge_prompt, judge_question
+from teams_dagster.instructions.prompts import prompt
+from teams_dagster.instructions.requests import review_question
+from teams_dagster.preflight.labelled_pairs import judge_pairs, review_pairs
+from tests.support import served_rules
+
+Script = Callable[[str], str]
+"""What is said to a user message."""
+
+WORDS = {"equal": "Equal", "not_equal": "Not Equal", "first": "A", "second": "B", "tie": "tie"}
+_OTHER = {"first": "second", "second": "first", "tie": "tie"}
+
+
+def answering(*, review: Script | None = None, judge: Script | None = None) -> Callable[[dict[str, Any]], str]:
+    """A server's answers: reviews and judgements by script, the rest, and what has none, by the embedded rules."""
+    scripts = {_opening(prompt("review").source): review, _opening(judge_prompt().source): judge}
+
+    def answer(body: dict[str, Any]) -> str:
+        system, user = body["messages"][0]["content"], body["messages"][-1]["content"]
+        if _opening(system) == _opening(prompt("guide").source):
+            return "deepening"
+        script = scripts.get(_opening(system))
+        return served_rules.answer(body) if script is None else script(user)
+
+    return answer
+
+
+def perfect_reviewer() -> Script:
+    """Says the label of every labelled pair in both orders, and Not Equal to everything else."""
+    said: dict[str, str] = {}
+    for pair in review_pairs():
+        said[_user(review_question(pair.before, pair.after).messages)] = WORDS[pair.label]
+        said[_user(review_question(pair.after, pair.before).messages)] = WORDS[pair.label]
+    return lambda user: said.get(user, "Not Equal")
+
+
+def perfect_judge() -> Script:
+    """Says the label of every labelled pair in both orders."""
+    said: dict[str, str] = {}
+    for pair in judge_pairs():
+        said[_user(judge_question(pair.asked, pair.first, pair.second).messages)] = WORDS[pair.label]
+        said[_user(judge_question(pair.asked, pair.second, pair.first).messages)] = WORDS[_OTHER[pair.label]]
+    return lambda user: said[user]
+
+
+def coin(user: str) -> str:
+    """Says one or the other, whatever is right."""
+    return "Equal" if hashlib.sha256(user.encode()).digest()[0] % 2 else "Not Equal"
+
+
+def by_position(user: str) -> str:
+    """Says Equal where the first text is the greater one: the other way round, once they have changed places."""
+    first, second = user.split("</first>")
+    return "Equal" if first.removeprefix("<first>") > second.split("<second>")[1] else "Not Equal"
+
+
+def _opening(text: str) -> str:
+    return text[:60]
+
+
+def _user(messages: tuple[Message, ...]) -> str:
+    return messages[-1].content
