@@ -123,7 +123,7 @@ def _priced(prices: PriceTable, identity: ModelIdentity) -> bool:
 
 def _asked(models: LanguageModels, roles: Collection[Role]) -> dict[Role, ModelIdentity]:
     """Those of `roles` that language models serve."""
-    return {role: who for role, who in models.identities(*roles).items() if who.provider != RULES}
+    return {role: who for role, who in models.found_out(*roles).items() if who.provider != RULES}
 
 
 def records_of(models: LanguageModels, *, quick: bool) -> list[RoleRecord]:
