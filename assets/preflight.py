@@ -16,7 +16,9 @@ from teams_dagster.ledger.traits import traits_of
 from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.engine import Engine
+from teams_dagster.policy.query_forecast import EpisodeStats
 from teams_dagster.preflight.lines import role_line
+from teams_dagster.preflight.measured import episode_stats
 from teams_dagster.preflight.plan import FULL, QUICK, REWRITERS, Planned, Size, most_queries, planned, record_key
 from teams_dagster.preflight.record import FOLDER, RoleRecord, read_record, usable_record, write_record
 from teams_dagster.preflight.trying import try_role
@@ -134,6 +136,12 @@ def records_of(models: LanguageModels, *, quick: bool) -> list[RoleRecord]:
         for role, who in _asked(models, [role for role in Role if role in settings.roles]).items()
         if (record := read_record(settings.data_dir, role, record_key(role, who), quick=quick)) is not None
     ]
+
+
+def tried_episodes(models: LanguageModels, rewriter: Role) -> EpisodeStats | None:
+    """What the preflight of `rewriter` says of the episodes to come; None where it was not tried."""
+    identity = models.identities(rewriter)[rewriter]
+    return episode_stats(usable_record(models.settings().data_dir, rewriter, record_key(rewriter, identity)))
 
 
 class PreflightConfig(dg.Config):

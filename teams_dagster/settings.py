@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -35,6 +36,9 @@ _ENDPOINTS = ("/chat/completions", "/completions", "/responses", "/messages")
 Provider = Literal["offline", "openai", "transformers", "embedding"]
 
 Preflight = Literal["required", "warn", "off"]
+
+WRITING_PROVIDERS = ("openai", "transformers")
+"""Those whose models write their replies token by token."""
 
 Transport = Literal["direct", "batch"]
 
@@ -171,10 +175,18 @@ class Settings(BaseModel):
     """Queries that may be sent over this ledger's lifetime; by default no bound."""
     budget_tokens: int | None = Field(default=None, ge=0)
     """Tokens that may be billed over this ledger's lifetime; by default no bound."""
+    model: str | None = None
+    """The model of every role that names none itself, at `TEAMS_BASE_URL` with `TEAMS_API_KEY`."""
+    base_url: str | None = None
+    """The endpoint of `TEAMS_MODEL`; by default `https://api.openai.com/v1`."""
+    api_key: SecretStr | None = None
+    """The key of `TEAMS_MODEL`; not needed for an address of this machine."""
     preflight: Preflight = "required"
     """What a step does with a role that was not tried: try it and stop if it fails, try it and go on, or neither."""
     roles: dict[Role, RoleSettings] = Field(default_factory=dict[Role, RoleSettings])
-    """The roles that the environment configures."""
+    """The roles that the environment configures by themselves."""
+    shared: RoleSettings | None = None
+    """What `TEAMS_MODEL` and the variables beside it name."""
 
     @property
     def budget(self) -> Budget:
@@ -192,20 +204,28 @@ class Settings(BaseModel):
         return value
 
     def role(self, role: Role) -> RoleSettings:
-        """Who serves `role`: offline when nothing is configured at all.
+        """Who serves `role`: what it names itself, else `TEAMS_MODEL`; offline when nothing is configured at all.
 
         Raises SettingsError when other roles are configured and this one is not: no role ever stands in for another.
         """
-        if found := self.roles.get(role):
+        if found := self.roles.get(role) or self.shared:
             return found
         if not self.roles:
             return RoleSettings()
         name = f"{PREFIX}{role.name}"
         others = ", ".join(sorted(f"{PREFIX}{other.name}" for other in self.roles))
         raise SettingsError(
-            f"{others} is configured but {name} is not: set {name}_MODEL and {name}_BASE_URL,"
-            f" or {name}_PROVIDER=offline to use the rule-based model for it"
+            f"{others} is configured but {name} is not: set {name}_MODEL and {name}_BASE_URL, TEAMS_MODEL for every"
+            f" role that is not configured, or {name}_PROVIDER=offline to use the rule-based model for it"
         )
+
+    def shared_line(self, roles: Iterable[Role]) -> str | None:
+        """Which of `roles` ask `TEAMS_MODEL`, for people; None where none does."""
+        if self.shared is None:
+            return None
+        place = (self.shared.model, self.shared.base_url)
+        served = [role.value for role in roles if (self.role(role).model, self.role(role).base_url) == place]
+        return f"TEAMS_MODEL, {self.shared.model} at {place[1]}, serves {', '.join(served)}" if served else None
 
 
 def find_root(start: Path | None = None) -> Path:
@@ -240,8 +260,9 @@ def load_settings(root: Path | None = None) -> Settings:
         arguments["evaluation_sets"] = [_absolute(root, part) for part in _parts(plain["evaluation_sets"])]
     try:
         allow_http = Settings.model_validate(arguments).allow_http
+        shared = _shared(values, allow_http)
         roles = {role: found for role in Role if (found := _role(root, role, values, allow_http)) is not None}
-        settings = Settings.model_validate({**arguments, "roles": roles})
+        settings = Settings.model_validate({**arguments, "roles": roles, "shared": shared})
         use_own_prompts(settings.prompts)
     except ValidationError as error:
         raise SettingsError(_explain(error)) from None
@@ -250,7 +271,7 @@ def load_settings(root: Path | None = None) -> Settings:
     return settings
 
 
-_NOT_OURS_TO_NAME = {"root", "dagster_home", "roles"}
+_NOT_OURS_TO_NAME = {"root", "dagster_home", "roles", "shared"}
 """Fields that are found, that Dagster names, or that several variables make up."""
 
 
@@ -273,6 +294,28 @@ def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> R
     }
     if not given:
         return None
+    if not given.keys() & {"provider", "base_url", "api_key"}:  # a key goes to no other address than its own
+        given = {**_shared_values(values), **given}
+    return _checked(root, name, given, allow_http)
+
+
+def _shared(values: dict[str, str], allow_http: bool) -> RoleSettings | None:
+    """What serves every role that names nothing itself."""
+    given = _shared_values(values)
+    if given and "model" not in given:
+        raise SettingsError(
+            f"{PREFIX}MODEL is not set, and {PREFIX}{next(iter(given)).upper()} is of no use without it"
+        )
+    return _checked(Path(), PREFIX.removesuffix("_"), given, allow_http) if given else None
+
+
+def _shared_values(values: dict[str, str]) -> dict[str, str]:
+    named = {field: f"{PREFIX}{field.upper()}" for field in ("model", "base_url", "api_key")}
+    return {field: values[name] for field, name in named.items() if name in values}
+
+
+def _checked(root: Path, name: str, given: dict[str, str], allow_http: bool) -> RoleSettings:
+    """Settings of the variables that begin with `name`. Raises SettingsError."""
     provider = given.setdefault("provider", "openai")
     if provider not in get_args(Provider):
         raise SettingsError(f"{name}_PROVIDER must be one of {', '.join(get_args(Provider))}, not {provider!r}")
@@ -283,9 +326,9 @@ def _role(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> R
     _check_structured(name, provider, given.get("structured", "auto"))
     if provider != "openai" and "extra" in given:
         raise SettingsError(f"{name}_EXTRA adds to requests of provider 'openai', and {provider!r} makes none")
-    if provider == "offline" and "max_tokens" in given:
-        raise SettingsError(f"{name}_MAX_TOKENS bounds a model's tokens, and the rules of provider 'offline' have none")
-    if provider == "embedding" and role is not Role.REVIEWER:
+    if provider not in WRITING_PROVIDERS and "max_tokens" in given:
+        raise SettingsError(f"{name}_MAX_TOKENS bounds the tokens of replies, and provider {provider!r} writes none")
+    if provider == "embedding" and name != f"{PREFIX}{Role.REVIEWER.name}":
         raise SettingsError(f"{name}_PROVIDER=embedding compares two texts and serves TEAMS_REVIEWER alone")
     if provider in ("transformers", "embedding"):
         given["model"] = _folder_or_name(root, f"{name}_MODEL", given["model"])

@@ -109,6 +109,31 @@ def test_once_a_role_is_configured_the_others_must_be_too(root: Path, monkeypatc
         settings.role(Role.INSTRUCTOR)
 
 
+def test_three_lines_serve_every_role_that_is_not_named_itself(root: Path, monkeypatch: pytest.MonkeyPatch):
+    configure(monkeypatch, MODEL="m", BASE_URL="https://h.example/v1", API_KEY=KEY, JUDGE_PROVIDER="offline")
+    configure(monkeypatch, EXPERT_MODEL="large", REVIEWER_RPM="60")
+    settings = load_settings(root)
+    served = {role: (settings.role(role).model, settings.role(role).base_url) for role in Role}
+    assert served == {
+        Role.EXPERT: ("large", "https://h.example/v1"),
+        Role.REVIEWER: ("m", "https://h.example/v1"),
+        Role.INSTRUCTOR: ("m", "https://h.example/v1"),
+        Role.GUIDE: ("m", "https://h.example/v1"),
+        Role.JUDGE: ("rules", ""),
+    }
+    assert settings.role(Role.REVIEWER).rpm == 60
+    assert settings.shared_line(Role) == ("TEAMS_MODEL, m at https://h.example/v1, serves reviewer, instructor, guide")
+
+
+def test_the_common_key_goes_to_no_other_address(root: Path, monkeypatch: pytest.MonkeyPatch):
+    configure(monkeypatch, MODEL="m", BASE_URL="https://h.example/v1", API_KEY=KEY)
+    configure(monkeypatch, EXPERT_MODEL="large", EXPERT_BASE_URL="http://127.0.0.1:8000/v1")
+    configure(monkeypatch, JUDGE_MODEL="large", JUDGE_API_KEY="sk-of-the-judge")
+    settings = load_settings(root)
+    assert settings.role(Role.EXPERT).api_key is None
+    assert settings.role(Role.JUDGE).base_url == OPENAI_URL
+
+
 def test_a_role_can_be_offline_on_purpose(root: Path, monkeypatch: pytest.MonkeyPatch):
     configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY, INSTRUCTOR_PROVIDER="offline")
     assert load_settings(root).role(Role.INSTRUCTOR).provider == "offline"
@@ -149,6 +174,9 @@ def test_a_role_can_be_offline_on_purpose(root: Path, monkeypatch: pytest.Monkey
         ({"EXPERT_PROVIDER": "offline", "EXPERT_MAX_TOKENS": "9"}, "TEAMS_EXPERT_MAX_TOKENS"),
         ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_MAX_TOKENS": "0"}, "TEAMS_EXPERT_MAX_TOKENS:"),
         ({"BUDGET_USD": "-5"}, "TEAMS_BUDGET_USD"),
+        ({"API_KEY": KEY}, "TEAMS_MODEL is not set, and TEAMS_API_KEY is of no use"),
+        ({"MODEL": "m"}, "TEAMS_API_KEY is not set"),
+        ({"MODEL": "m", "API_KEY": f"{KEY}\n"}, "TEAMS_API_KEY holds"),
         ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_RPM": "inf"}, "TEAMS_EXPERT_RPM:"),
         ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_TPM": "nan"}, "TEAMS_EXPERT_TPM:"),
         ({"EXPERT_MODEL": "m", "EXPERT_API_KEY": KEY, "EXPERT_OMIT": "seed,top_k"}, "TEAMS_EXPERT_OMIT:.*top_k"),

@@ -8,8 +8,9 @@ from assets.columns import TRANSITIONS, table_columns
 from assets.dataset.config import GenerationConfig
 from assets.materialize import DATASET_FIRST, OWNERS, materialization, output_of
 from assets.partitions import GENERATIONS
-from assets.preflight import preflight_of
+from assets.preflight import preflight_of, tried_episodes
 from resources.language_models.roles import LanguageModels
+from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.manifests import (
     ROLES,
     begin_generation,
@@ -59,7 +60,8 @@ def generated_instructions(
             check_as_begun(manifest, models.found_out(*ROLES))
             made.preflight = preflight_of(context, models, *ROLES)
             where = CallContext(context.run.run_id, "generated_instructions", partition)
-            expected = begun_generation_questions(store, manifest, output.earlier(store))
+            tried = tried_episodes(models, Role.EXPERT)
+            expected = begun_generation_questions(store, manifest, output.earlier(store), tried)
             asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)
             width = models.at_once(*ROLES, direct=OPEN_EPISODES)
             play_generation(made.folder, where.run_id, trained_playing(store, manifest), asking, width=width, log=log)

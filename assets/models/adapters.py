@@ -3,6 +3,7 @@
 import os
 import re
 import warnings
+from contextlib import nullcontext
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,7 @@ from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
 from teams_dagster.store.tables import write_table
 from teams_dagster.student.adapter_config import MODEL, AdapterKind, TrainingRequest
+from teams_dagster.student.isolation import one_training_at_a_time
 from teams_dagster.student.stored import (
     adapter_facts,
     adapter_version,
@@ -100,7 +102,9 @@ def train_adapter(
                 processes=config.processes,
                 parent=os.getpid(),
             )
-            report = _train_in_process(context, request)
+            embedded = base.read_facts(BaseFacts).embedded  # takes one processor and little memory
+            with nullcontext() if embedded else one_training_at_a_time(store.root, context.log.info):
+                report = _train_in_process(context, request)
             facts, folder = adapter_facts(report, settings), made.folder / MODEL
             for warning in facts.warnings:
                 context.log.warning(warning)

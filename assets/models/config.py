@@ -67,7 +67,7 @@ class AdapterSettings(AssetConfig):
         default=None, description="Several examples share a row, each attending to itself alone."
     )
     precision: Literal["preset", "auto", "bf16", "fp32"] = Field(
-        default="preset", description="`auto`: bf16 where a GPU has it, else fp32."
+        default="preset", description="`auto`: bf16 where a GPU has it, or a CPU was measured to be faster in it."
     )
     gradient_checkpointing: bool | None = Field(
         default=None, description="Activations are computed twice instead of kept; left out: on a GPU."

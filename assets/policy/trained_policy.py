@@ -5,8 +5,9 @@ import dagster as dg
 from assets.columns import POLICIES, table_columns
 from assets.materialize import DATASET_FIRST, OWNERS, materialization
 from assets.policy.config import PolicyConfig
-from assets.preflight import preflight_of
+from assets.preflight import preflight_of, tried_episodes
 from resources.language_models.roles import LanguageModels
+from teams_dagster.core.protocol import Role
 from teams_dagster.environment.answers_cost import answers_cost
 from teams_dagster.environment.recording import merge_parts, training_parts
 from teams_dagster.instructions.prompts import write_prompts
@@ -49,7 +50,8 @@ def trained_policy(
         if made.draft is not None:
             made.preflight = preflight_of(context, models, *training.roles)
             training_seeds, _ = policy_seeds(seeds)
-            expected = training_questions(store, training_seeds, training, made.output)
+            tried = tried_episodes(models, Role.INSTRUCTOR)
+            expected = training_questions(store, training_seeds, training, made.output, tried)
             where = CallContext(run_id, "trained_policy")
             checkpoint = loop.run(
                 train_policy(

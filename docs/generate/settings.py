@@ -25,8 +25,9 @@ the variable's name.
 
 ROLES = """## Roles
 
-Each role can be another model: {roles}. Once one role is configured, every role that a run asks must be: no role
-stands in for another. Keys are read when a model is asked and are never written anywhere.
+Each role can be another model: {roles}. Once one role is configured, every role that a run asks must be, or be served
+by `TEAMS_MODEL`: no role stands in for another. A role that names neither a provider, an address nor a key has those
+of `TEAMS_MODEL`. Keys are read when a model is asked and are never written anywhere.
 """
 
 OTHERS = """## Read by others
@@ -34,7 +35,7 @@ OTHERS = """## Read by others
 Job `push_to_hub` takes the hub's token from `HF_TOKEN`, and the hub's address from `HF_ENDPOINT` where it is set.
 """
 
-NOT_SET_BY_PEOPLE = ("root", "roles")
+NOT_SET_BY_PEOPLE = ("root", "roles", "shared")
 """Fields that are found, or that other variables make up."""
 
 NAMES: dict[type, str] = {

@@ -42,6 +42,9 @@ _SHORTEST_HIDDEN = 4
 
 _MAX_CONNECTIONS = 4096
 
+_UNSENT = "closing transport"
+"""What the transport says of a connection that was closed before the first byte of a request was written to it."""
+
 _API_VERSION = "api-version"
 """The one parameter that a base URL may hold: Azure's deployments want it on every request."""
 
@@ -314,6 +317,8 @@ def _transport_error(error: Exception, timeout_s: float) -> CompletionError:
     said = str(causes[-1]) or type(causes[-1]).__name__
     if any(isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for cause in causes):
         return CompletionError(ErrorKind.UNREACHABLE, f"cannot connect: {said}")
+    if any(isinstance(cause, aiohttp.ClientConnectionResetError) and _UNSENT in str(cause) for cause in causes):
+        return CompletionError(ErrorKind.UNREACHABLE, f"not sent, the server had closed the connection: {said}")
     if any(isinstance(cause, httpx2.DecodingError | aiohttp.ClientResponseError) for cause in causes):
         return CompletionError(ErrorKind.BAD_ENCODING, f"the response cannot be read: {said}")
     if any(isinstance(cause, aiohttp.ServerTimeoutError | TimeoutError) for cause in causes):

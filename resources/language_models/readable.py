@@ -14,8 +14,6 @@ def readable(request: Request, reply: str) -> bool:
     """Whether a reply is in the form that `request` asks for: any text is an answer, few are a verdict."""
     intent = request.intent
     match intent.purpose:
-        case Purpose.RESPOND | Purpose.PROBE:
-            return True
         case Purpose.REVIEW:
             return parse_verdict(reply) is not Verdict.UNCLEAR
         case Purpose.JUDGE:
@@ -24,6 +22,8 @@ def readable(request: Request, reply: str) -> bool:
             return parse_operation(reply, Operation) is not None
         case Purpose.REWRITE:
             return intent.operation is not None and _holds_a_rewrite(intent.operation, intent.before, reply)
+        case _:
+            return True
 
 
 def _holds_a_rewrite(operation: Operation, before: Instruction, reply: str) -> bool:

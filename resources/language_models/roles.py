@@ -45,7 +45,7 @@ from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.trial import NothingUsable
 from teams_dagster.pricing.forecast import QueryForecast, estimate
 from teams_dagster.pricing.prices import PriceTable, load_prices
-from teams_dagster.settings import RoleSettings, Settings, load_settings
+from teams_dagster.settings import WRITING_PROVIDERS, RoleSettings, Settings, load_settings
 
 
 class RoleBudget(dg.Config):
@@ -253,7 +253,7 @@ class LanguageModels(dg.ConfigurableResource):
                     reply_limits={
                         role: reply_limit_of(settings.role(role))
                         for role, model in models.items()
-                        if model.identity.provider != "offline"
+                        if model.identity.provider in WRITING_PROVIDERS
                     },
                     readable=readable,
                     say=log,
@@ -289,6 +289,8 @@ class LanguageModels(dg.ConfigurableResource):
         forecasts = as_configured(expected, settings)
         line = str(estimate(ledger, forecasts, identities, load_prices(settings.prices), batched=batched))
         log(line)
+        if (shared := settings.shared_line(models)) is not None:
+            log(shared)
         _refuse_unbounded(settings, models, budgets, line)
 
     def _known(self, settings: Settings, roles: Collection[Role]) -> dict[Role, Held | None]:

@@ -9,7 +9,7 @@ import click
 
 from teams_dagster.core.text import visible
 
-COMMANDS = ("demo", "ui", "preflight", "estimate", "costs", "lineage", "export", "checks", "backup", "restore")
+COMMANDS = ("init", "demo", "ui", "preflight", "estimate", "costs", "lineage", "export", "checks", "backup", "restore")
 
 
 class _Commands(click.Group):

@@ -63,6 +63,8 @@ def demo(partition: str | None, config: Path | None, latest: bool) -> None:
         wanted = read_run_config(config, latest)
         if (line := first_estimate(settings, partition, wanted)) is not None:
             say(line)
+        if (shared := settings.shared_line(ASKED)) is not None:
+            say(shared)
         sys.exit(_materialise_everything(settings, partition, wanted))
 
 

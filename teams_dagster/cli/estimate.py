@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from teams_dagster.cli.project import (
+    ASKED,
     check_ready,
     generation_of,
     naming_folder,
@@ -40,6 +41,8 @@ def estimate(partition: str | None, config: Path | None, latest: bool, keys: tup
     settings = open_settings()
     check_ready(settings)
     say("\n".join(_estimated(settings, partition, read_run_config(config, latest), keys)))
+    if (shared := settings.shared_line(ASKED)) is not None:
+        say(shared)
 
 
 def _estimated(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("source", metavar="BACKUP", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("source", metavar="BACKUP", type=click.Path(path_type=Path))
 def restore(source: Path) -> None:
     """Put back what is missing of a project from the folder BACKUP that `teams backup` made.
 

@@ -17,6 +17,7 @@ from assets.materialize import AssetConfig, output_of, reusable
 from assets.policy.config import ComparisonSettings, PolicyConfig
 from assets.policy.policy_comparison import policy_comparison
 from assets.policy.trained_policy import trained_policy
+from assets.preflight import tried_episodes
 from assets.seeds import seed_instructions
 from assets.uniform_arm.instructions import uniform_instructions
 from assets.uniform_arm.responses import uniform_responses
@@ -35,7 +36,12 @@ from teams_dagster.dataset.manifests import (
     refuse_unfinished,
 )
 from teams_dagster.dataset.playing import generation_inputs, generation_policy, generation_seeds
-from teams_dagster.dataset.query_forecast import generation_questions, response_questions, stats_of_generations
+from teams_dagster.dataset.query_forecast import (
+    episodes_of,
+    generation_questions,
+    response_questions,
+    stats_of_generations,
+)
 from teams_dagster.dataset.responses import refuse_unanswered
 from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.stored import read_examples, responses_inputs
@@ -50,7 +56,7 @@ from teams_dagster.ledger.costs import existing_ledger
 from teams_dagster.policy.checkpoint import divide, load_policy, policy_inputs
 from teams_dagster.policy.comparison.forecast import comparison_questions
 from teams_dagster.policy.comparison.stored import comparison_inputs
-from teams_dagster.policy.query_forecast import UNTRAINED, answering_later, last_stats, training_questions
+from teams_dagster.policy.query_forecast import UNTRAINED, EpisodeStats, answering_later, last_stats, training_questions
 from teams_dagster.pricing.forecast import Estimate, QueryForecast, estimate
 from teams_dagster.pricing.paid_assets import BATCHED, UNIFORM_PAID
 from teams_dagster.pricing.prices import load_prices
@@ -120,6 +126,10 @@ class Walk:
         later = answering_later(uniform_episodes(beside, stats), texts, stats, STEADY)
         return [playing, Step("uniform_responses", tuple(later), False)]
 
+    def _tried(self, asset_key: str, rewriter: Role) -> EpisodeStats | None:
+        """What a preflight says of the episodes of an asset that is wanted."""
+        return tried_episodes(self.models, rewriter) if asset_key in self.wanted else None
+
     def _stored(self, asset_key: str, partition_key: str | None = None) -> Artefact | None:
         exists = self.store.exists(asset_key, partition_key)
         return self.store.current(asset_key, partition_key) if exists else None
@@ -139,7 +149,8 @@ class Walk:
             inputs = policy_inputs(seeds, training, versions, config.kl_reference.policy_version)
             output = output_of(trained_policy, config, inputs, settings=training.model_dump(mode="json"))
         made = None if output is None else reusable(config, output.earlier(self.store))
-        expected = [] if made else training_questions(self.store, train, training, output)
+        tried = self._tried("trained_policy", Role.INSTRUCTOR)
+        expected = [] if made else training_questions(self.store, train, training, output, tried)
         known = made if "trained_policy" in self.wanted else self._stored("trained_policy")
         return known, Step("trained_policy", tuple(expected), made is not None)
 
@@ -191,9 +202,11 @@ class Walk:
             refuse_unfinished(settings, manifest, earlier)
             if made is None:
                 check_as_begun(manifest, identities())
-        expected = [] if made else generation_questions(self.store, episodes, texts, policy, earlier)
+        tried = self._tried("generated_instructions", Role.EXPERT)
+        expected = [] if made else generation_questions(self.store, episodes, texts, policy, earlier, tried)
         stated = last_stats(policy) if policy else UNTRAINED
-        later = answering_later(episodes, texts, stats_of_generations(self.store), stated)
+        seen = stats_of_generations(self.store) or episodes_of(stated, tried)
+        later = answering_later(episodes, texts, seen, stated)
         step = Step("generated_instructions", tuple(expected), made is not None)
         if not wanted:
             made = self._stored("generated_instructions", self.partition_key)

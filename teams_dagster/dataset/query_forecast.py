@@ -32,18 +32,28 @@ def generation_questions(
     seeds: Collection[Instruction],
     policy: Artefact | None,
     earlier: Artefact | None,
+    tried: EpisodeStats | None = None,
 ) -> list[QueryForecast]:
-    """What a generation of so many `episodes` from `seeds` will ask; `policy` is None before it is trained."""
+    """What a generation of so many `episodes` from `seeds` will ask.
+
+    `policy` is None before it is trained, `tried` is what the preflight of the expert found out, if it was tried.
+    """
     stated = last_stats(policy) if policy else UNTRAINED
-    return rewriting(Role.EXPERT, still_open(earlier, episodes), seeds, stats_of_generations(store), stated)
+    seen = stats_of_generations(store) or episodes_of(stated, tried)
+    return rewriting(Role.EXPERT, still_open(earlier, episodes), seeds, seen, stated)
+
+
+def episodes_of(stated: EpisodeStats, tried: EpisodeStats | None) -> list[EpisodeStats]:
+    """Episodes of as many rewrites as `stated`, with what was `tried` of each; none where nothing was."""
+    return [] if tried is None else [tried.at(stated.rewrites)]
 
 
 def begun_generation_questions(
-    store: ArtefactStore, manifest: GenerationManifest, earlier: Artefact | None
+    store: ArtefactStore, manifest: GenerationManifest, earlier: Artefact | None, tried: EpisodeStats | None = None
 ) -> list[QueryForecast]:
     """What a generation that was begun will ask; where it was made `earlier`, what failed then."""
     seeds, policy = generation_seeds(store, manifest), generation_policy(store, manifest)
-    return generation_questions(store, len(seeds), list(seeds.values()), policy, earlier)
+    return generation_questions(store, len(seeds), list(seeds.values()), policy, earlier, tried)
 
 
 def stats_of_generations(store: ArtefactStore, key: str = TRAINED_ARM.instructions) -> list[EpisodeStats]:

@@ -208,14 +208,16 @@ def eliminate_answer(response: str) -> Rule | None:
         return Rule.EMPTY
     if is_meaningless(response) and not _says_it_all(response):
         return Rule.MEANINGLESS
-    if _APOLOGY.search(unicodedata.normalize("NFKC", response)) and length_in_words(response) < APOLOGY_WORDS:
+    if length_in_words(response) < APOLOGY_WORDS and _APOLOGY.search(unicodedata.normalize("NFKC", response)):
         return Rule.SHORT_APOLOGY
     return None
 
 
 def is_meaningless(text: str) -> bool:
     """Whether nothing but punctuation and English stop words is left of `text`. Digits and code have meaning."""
-    return all(word in _STOP_WORDS for word in _words(text))
+    return all(
+        word in _STOP_WORDS for line in text.splitlines() for word in _words(line)
+    )  # mostly the first line ends it
 
 
 def _says_it_all(response: str) -> bool:

@@ -21,7 +21,7 @@ from teams_dagster.instructions.file_rows import INSTRUCTION_COLUMNS, FileRow, S
 from teams_dagster.instructions.near_duplicates import same_text_key
 from teams_dagster.instructions.ngrams import NgramIndex
 from teams_dagster.instructions.seed_files import read_rows
-from teams_dagster.instructions.seed_rows import Refused, SeedRefusal, instruction_in
+from teams_dagster.instructions.seed_rows import MAX_CHARACTERS, Refused, SeedRefusal, instruction_in
 
 _DETAIL_CHARACTERS = 200
 
@@ -33,7 +33,8 @@ _REMEDIES = {
     SeedRefusal.NOT_TEXT: "Write every cell as text.",
     SeedRefusal.NOT_UTF8: "Save the file as UTF-8.",
     SeedRefusal.CONTROL_CHARACTERS: "Remove the control characters.",
-    SeedRefusal.TOO_LONG: "Shorten the instructions, or check that one row is one instruction.",
+    SeedRefusal.TOO_LONG: f"Shorten the instructions, in English to {MAX_CHARACTERS:,} letters, or check that one"
+    " row is one instruction.",
     SeedRefusal.MULTI_TURN: "Write each conversation's task as one instruction, with the context it needs in `input`.",
     SeedRefusal.INJECTION: "Take out the words that order a verdict.",
     SeedRefusal.DUPLICATE: "Give different instructions.",

@@ -60,8 +60,10 @@ async def _replay(
     try:
         environment, checkpoint, seeds = generation_world(store, manifest, client)
     except CheckpointOutdated:
-        rows = generated.read_facts(GenerationFacts).transitions + responses.read_facts(ResponseFacts).samples
-        into.skip("made by a policy of an earlier version of this code", rows)
+        into.skip("made by a policy of an earlier version of this code", _rows_of(generated, responses))
+        return
+    if environment.pool.version != checkpoint.origin.pool_version:
+        into.skip("its words were told apart by an earlier version of this code", _rows_of(generated, responses))
         return
     await replay_transitions(
         environment,
@@ -105,6 +107,10 @@ def _actor(checkpoint: Checkpoint, generated: Artefact, into: Verification) -> A
         reason = "probabilities of a policy whose embedding model is not here"
     into.skip(reason, generated.read_facts(GenerationFacts).transitions)
     return StoredDecisions(_rows(generated, "transitions"))
+
+
+def _rows_of(generated: Artefact, responses: Artefact) -> int:
+    return generated.read_facts(GenerationFacts).transitions + responses.read_facts(ResponseFacts).samples
 
 
 def _rows(artefact: Artefact, table: str) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from teams_dagster.core.protocol import CompletionError, ErrorKind, Role
+from teams_dagster.core.protocol import CompletionError, ErrorKind, QueryFailed, Role
 
 DENIED_AT_FIRST = 3
 """Refusals of key, model or URL before any success: they are wrong."""
@@ -39,6 +39,18 @@ STALLED_CALLS = 3.0
 _FOREIGN = frozenset({ErrorKind.UNREACHABLE, ErrorKind.NOT_JSON, ErrorKind.BAD_ENCODING, ErrorKind.BAD_REPLY})
 _OUTAGE = _FOREIGN | {ErrorKind.CONNECTION, ErrorKind.TIMEOUT, ErrorKind.SERVER, ErrorKind.INCOMPLETE}
 _STALL = _OUTAGE | {ErrorKind.RATE_LIMITED}
+_OF_SETTINGS = frozenset(
+    {
+        ErrorKind.DENIED,
+        ErrorKind.RATE_LIMITED,
+        ErrorKind.UNREACHABLE,
+        ErrorKind.NOT_JSON,
+        ErrorKind.BAD_REPLY,
+        ErrorKind.BAD_ENCODING,
+    }
+)
+"""Failures that a key, a model or an address brings: a wrong one, or one whose limits are used up."""
+
 _DETAIL_LIMIT = 300
 
 _WRONG_URL = "Check {}BASE_URL: what answers there is no chat completions API (is a path like /v1 missing?)."
@@ -77,9 +89,10 @@ class EndpointBroken(Exception):
         """`attempts` is how many in a row brought nothing, `last` what the last of them met."""
         detail = " ".join(last.detail.split()).rstrip(". ")
         detail = detail if len(detail) <= _DETAIL_LIMIT else detail[:_DETAIL_LIMIT] + " ..."
+        failed = f"{attempts} attempts in a row failed, the last with" if attempts > 1 else "an attempt failed with"
         super().__init__(
-            f"{endpoint} is broken: {attempts} attempts in a row failed, the last with {last.kind.value}: {detail}. "
-            f"{_advice(last, role)} What is paid is kept: once this is mended, run the same step again and it goes on "
+            f"{endpoint} is broken: {failed} {last.kind.value}: {detail}. "
+            f"{advice(last, role)} What is paid is kept: once this is mended, run the same step again and it goes on "
             f"from there."
         )
         self.endpoint = endpoint
@@ -88,15 +101,22 @@ class EndpointBroken(Exception):
         self.http_status = last.http_status
 
 
-def _advice(last: CompletionError, role: Role) -> str:
-    """What to check, by the names of the role's variables; and when a pause ends that is longer than a run waits."""
+def advice(last: CompletionError, role: Role) -> str:
+    """What to check after a failure, by the names of the role's variables; and when a pause ends that it asks for."""
     denied = last.kind is ErrorKind.DENIED
-    advice = (_OF_STATUS.get(last.http_status or 0) if denied else None) or _ADVICE[last.kind]
-    named = advice.replace("{}", f"TEAMS_{role.name}_")
+    template = (_OF_STATUS.get(last.http_status or 0) if denied else None) or _ADVICE[last.kind]
+    named = template.replace("{}", f"TEAMS_{role.name}_")
     if last.retry_after is None or last.kind is not ErrorKind.RATE_LIMITED:
         return named
     ends = datetime.now().astimezone() + timedelta(seconds=last.retry_after)
     return f"It asks to be left alone until {ends:%Y-%m-%d %H:%M %Z}. {named}"
+
+
+def given_up(error: CompletionError, role: Role, attempts: int) -> QueryFailed:
+    """The failure of a query. One that the endpoint's settings cause says which to check: it may be the only one."""
+    if error.kind not in _OF_SETTINGS:
+        return QueryFailed(error.kind, error.detail, attempts)
+    return QueryFailed(error.kind, f"{error.detail.rstrip('. ')}. {advice(error, role).rstrip('.')}", attempts)
 
 
 class Circuit:
@@ -124,6 +144,11 @@ class Circuit:
         """Raises EndpointBroken when the endpoint is."""
         if self._open is not None:
             raise EndpointBroken(self._endpoint, self._role, *self._open)
+
+    @property
+    def stalled_s(self) -> float:
+        """For how many seconds nothing came of what was sent; 0 when the last attempt was answered."""
+        return 0.0 if self._stalled_since is None else self._clock() - self._stalled_since
 
     def succeeded(self) -> None:
         """The endpoint answered: whatever failed before was not for good."""

@@ -219,8 +219,8 @@ class AdaptiveLimit:
     def timed_out(self, latency_s: float) -> bool:
         """Calls to the endpoint brought nothing within `latency_s`. Says whether the limit fell for it.
 
-        It falls once for all calls that were sent under it, and by more than for a refusal: each such round takes as
-        long as a call may.
+        It falls once for all calls that were sent under it, from what was under way, and by more than for a refusal:
+        each such round takes as long as a call may.
         """
         now = self._clock()
         if now < self._timeouts_over or self.limit == 1:
@@ -229,7 +229,7 @@ class AdaptiveLimit:
         self._refused_at = self._limit
         self._reference = None
         self._phase, self._drained_at = _Phase.DRAINING, now
-        self._set(max(1.0, self._limit * CUT_FOR_TIMEOUTS))
+        self._set(max(1.0, min(self._limit, self._in_flight) * CUT_FOR_TIMEOUTS))
         return True
 
     def _conclude(self, window: _Window, now: float) -> None:

@@ -25,6 +25,9 @@ from teams_dagster.llm.retries import LONGEST_WAIT_S
 OVERLOADED_AFTER = 2
 """A refusal, and the pause it asks for, concerns every question once so many came in a row; before, the one."""
 
+TOLD_EVERY_S = 60.0
+"""While no answer comes, the log is told so about this often."""
+
 _UNAVAILABLE = 503
 
 
@@ -68,6 +71,8 @@ class Endpoint:
         self._sent = 0
         self._refused_in_a_row = 0
         self._timeouts_in_a_row = 0
+        self._told_s = 0.0
+        """The stall of which the log was told last."""
         self._ahead = ahead
         self._front: asyncio.Semaphore | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -120,6 +125,7 @@ class Endpoint:
         """Learn from a completion."""
         purpose = request.intent.purpose.value
         self._refused_in_a_row = self._timeouts_in_a_row = 0
+        self._told_s = 0.0
         self._circuit.succeeded()
         self._limit.succeeded(purpose, latency_s)
         self._provider.update(completion.rate_limit_headers, self._sent)
@@ -130,6 +136,7 @@ class Endpoint:
         if error.adapted:
             return
         self._circuit.failed(error, latency_s)
+        self._tell_stall(error)
         self._provider.update(error.rate_limit_headers, self._sent)
         if error.kind is ErrorKind.TIMEOUT:
             self._timed_out(request, latency_s)
@@ -146,12 +153,19 @@ class Endpoint:
         if overload:
             self._limit.overloaded()
 
+    def _tell_stall(self, error: CompletionError) -> None:
+        """Nothing for minutes is told once a minute, with the last reason."""
+        stalled_s = self._circuit.stalled_s
+        if stalled_s - self._told_s >= TOLD_EVERY_S:
+            self._told_s = stalled_s
+            self._say(f"{self.identity}: no answer for {stalled_s / 60:.0f} min; the last attempt: {error}")
+
     def _timed_out(self, request: Request, latency_s: float) -> None:
         """Several timeouts in a row are a server that is asked too much at once: the next calls are fewer."""
         self._limit.succeeded(request.intent.purpose.value, latency_s)  # it takes at least so long
         self._timeouts_in_a_row += 1
         if self._timeouts_in_a_row >= OVERLOADED_AFTER and self._limit.timed_out(latency_s):
             self._say(
-                f"{self.identity}: {self._timeouts_in_a_row} attempts in a row had no answer within {latency_s:.0f} s;"
+                f"{self.identity}: {self._timeouts_in_a_row} attempts in a row had no answer within {latency_s:.3g} s;"
                 f" from now on {self._limit.limit} at a time (TEAMS_{self._role.name}_TIMEOUT_S, TEAMS_MAX_IN_FLIGHT)"
             )

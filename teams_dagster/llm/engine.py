@@ -20,7 +20,6 @@ from teams_dagster.core.protocol import (
     LanguageModel,
     ModelIdentity,
     Outcome,
-    Purpose,
     QueryFailed,
     Request,
     Role,
@@ -33,7 +32,7 @@ from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import BatchEndpoint
 from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace
 from teams_dagster.llm.budget_gate import BudgetGate, reserve
-from teams_dagster.llm.circuit import EndpointBroken
+from teams_dagster.llm.circuit import EndpointBroken, given_up
 from teams_dagster.llm.concurrency import AdaptiveLimit
 from teams_dagster.llm.constraints import as_asked_for, as_sent, judged_by
 from teams_dagster.llm.context import CallContext, Tallies
@@ -41,7 +40,7 @@ from teams_dagster.llm.endpoint import UNPACED, Endpoint, RateCeiling, made_read
 from teams_dagster.llm.keys import request_key, use_id
 from teams_dagster.llm.retries import RetryPolicy
 from teams_dagster.llm.settling import OpenAttempt, Settlement
-from teams_dagster.llm.trial import UNREADABLE, Trial
+from teams_dagster.llm.trial import Trials
 from teams_dagster.pricing.prices import PriceTable
 
 CLAIM_POLLS_S = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -142,8 +141,7 @@ class Engine:
         }
         self._handed_over = 0
         self._reply_limits = reply_limits or {}
-        self._readable = readable
-        self._trials: dict[tuple[Role, Purpose], Trial] = {}
+        self._trials = Trials(readable)
 
     def identity(self, role: Role) -> ModelIdentity:
         """Which model serves `role`. Raises RoleNotConfigured."""
@@ -207,45 +205,22 @@ class Engine:
     async def _answer(self, endpoint: Endpoint, request: Request, use: Use) -> tuple[StoredAnswer, bool]:
         """The answer from the ledger or from the model, and whether it was on the ledger already."""
         stored = await self._ledger.write(LookUp(use))
-        trial = self._trial(request)
         if stored is not None:
-            if not trial.passed and self._cause(request, stored) is None:
-                trial.usable()
+            self._trials.reused(request, stored.completion)
             return stored, True
         question = Question(use.request_key, endpoint.identity, request)
         if (found := await self._through_batch(question, use)) is not None:
             return found
         reservation = reserve(request, endpoint.identity, self._prices, self._limits(request.role))
-        async with trial.turn():
+        async with self._trials.turn(request):
             try:
                 found = await self._persist(_Asking(endpoint, question, reservation, use))
             except QueryFailed as failure:
                 await self._give_up(use, failure.kind.value)
-                trial.unusable(failure.kind, request.sampling.max_tokens, failure.detail)
+                self._trials.failed(request, failure)
                 raise
-            self._judge(trial, request, found[0])
+            self._trials.answered(request, found[0].completion)
             return found
-
-    def _trial(self, request: Request) -> Trial:
-        kind = request.role, request.intent.purpose
-        return self._trials.setdefault(kind, Trial(*kind))
-
-    def _judge(self, trial: Trial, request: Request, stored: StoredAnswer) -> None:
-        """Tell a kind's trial what came of a query. Raises NothingUsable."""
-        if trial.passed:
-            return
-        cause = self._cause(request, stored)
-        if cause is None:
-            trial.usable()
-        else:
-            trial.unusable(cause, request.sampling.max_tokens, stored.completion.text)
-
-    def _cause(self, request: Request, stored: StoredAnswer) -> str | None:
-        """Why an answer cannot be used; None where it can."""
-        completion = stored.completion
-        if completion.outcome is not Outcome.USABLE:
-            return completion.outcome
-        return None if self._readable(request, as_asked_for(request, completion).text) else UNREADABLE
 
     async def _persist(self, asking: _Asking) -> tuple[StoredAnswer, bool]:
         """What `_attempts_at` brings, with nothing left claimed where it brings nothing."""
@@ -271,7 +246,7 @@ class Engine:
                 pause_s = patience.pause_s(error)
                 if pause_s is None:
                     asking.endpoint.check()
-                    raise QueryFailed(error.kind, error.detail, number) from error
+                    raise given_up(error, asking.request.role, number) from error
             await asyncio.sleep(pause_s)
 
     async def _through_batch(self, question: Question, use: Use) -> tuple[StoredAnswer, bool] | None:

@@ -16,6 +16,7 @@ from teams_dagster.core.protocol import (
     Outcome,
     RateLimitHeaders,
     ReplyToken,
+    Role,
     Usage,
 )
 from teams_dagster.ledger.budgets import Reservation
@@ -145,7 +146,7 @@ class Settlement:
 
     async def failed(self, attempt: OpenAttempt, error: CompletionError, latency_ms: float) -> None:
         """Put a failure on the ledger. The claim stays, for another attempt. Raises LedgerError."""
-        result = self._result(attempt, latency_ms, error=error)
+        result = self._result(attempt, latency_ms, error=error.for_role(Role(attempt.use.place.role)))
         await self._ledger.write(AttemptFailed(result, attempt.reservation))
 
     def _result(

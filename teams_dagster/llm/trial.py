@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from teams_dagster.core.protocol import ErrorKind, Outcome, Purpose, Role
+from teams_dagster.core.protocol import Completion, Outcome, Purpose, QueryFailed, Request, Role
+from teams_dagster.llm.constraints import as_asked_for
 
 TRIED = 20
 """Queries of one kind that may bring nothing usable before the step ends."""
@@ -30,13 +31,14 @@ _NAMES = {
     Purpose.GUIDE: "choices of an operation",
     Purpose.JUDGE: "judgements",
 }
+"""What the replies to each purpose's queries are called, where that is not its name."""
 
 _CAUSES = {
     Outcome.EMPTY: ("were empty", "Check {}MODEL, and that its chat template suits it."),
     Outcome.REFUSAL: ("were refused by the provider", "Check {}MODEL and the seeds that are asked about."),
     Outcome.TRUNCATED: ("were cut off at {limit:,} tokens", "Raise {}MAX_TOKENS."),
     Outcome.REASONING_ONLY: (
-        "were all thinking, cut off at {limit:,} tokens before any answer",
+        "were all thinking (in {limit:,} tokens at most) and no answer",
         "Raise {}MAX_TOKENS, or let the model think less with {}EXTRA.",
     ),
     Outcome.UNFINISHED: (
@@ -63,11 +65,54 @@ class NothingUsable(Exception):
         became, advice = _CAUSES.get(cause, _FAILED)
         shown = f" The last: {' '.join(detail.split())[:200]!r}." if detail.strip() else ""
         super().__init__(
-            f"none of the first {found.total()} {_NAMES[purpose]} of {role.value} can be used: {times}"
+            f"none of the first {found.total()} {_NAMES.get(purpose, purpose)} of {role.value} can be used: {times}"
             f" {became.format(limit=limit, cause=cause)}. {advice.replace('{}', f'TEAMS_{role.name}_')}{shown}"
             " What is paid is kept: once this is mended, run the same step again and it goes on from there."
         )
         self.role, self.purpose, self.cause = role, purpose, cause
+
+
+class Trials:
+    """The trials of an engine's kinds of query."""
+
+    def __init__(self, readable: Callable[[Request, str], bool]) -> None:
+        """`readable` says whether a reply is in the form its request asks for."""
+        self._readable = readable
+        self._trials: dict[tuple[Role, Purpose], Trial] = {}
+
+    def turn(self, request: Request) -> AbstractAsyncContextManager[None]:
+        """Wait until one more query of the kind may be under way; it is, for the block. Raises NothingUsable."""
+        return self._of(request).turn()
+
+    def reused(self, request: Request, completion: Completion) -> None:
+        """A stored answer: one that can be used shows that the kind works, others say nothing of what comes now."""
+        trial = self._of(request)
+        if not trial.passed and self._cause(request, completion) is None:
+            trial.passed = True
+
+    def answered(self, request: Request, completion: Completion) -> None:
+        """What a query brought. Raises NothingUsable when it is one too many that cannot be used."""
+        trial = self._of(request)
+        if trial.passed:
+            return
+        cause = self._cause(request, completion)
+        trial.passed = cause is None
+        if cause is not None:
+            trial.unusable(cause, request.sampling.max_tokens, completion.text)
+
+    def failed(self, request: Request, failure: QueryFailed) -> None:
+        """A query brought nothing, after every attempt. Raises NothingUsable when it is one too many."""
+        self._of(request).unusable(failure.kind, request.sampling.max_tokens, failure.detail)
+
+    def _of(self, request: Request) -> Trial:
+        kind = request.role, request.intent.purpose
+        return self._trials.setdefault(kind, Trial(*kind))
+
+    def _cause(self, request: Request, completion: Completion) -> str | None:
+        """Why an answer cannot be used; None where it can."""
+        if completion.outcome is not Outcome.USABLE:
+            return completion.outcome
+        return None if self._readable(request, as_asked_for(request, completion).text) else UNREADABLE
 
 
 class Trial:
@@ -98,11 +143,7 @@ class Trial:
             self._under_way -= 1
             self._wake()
 
-    def usable(self) -> None:
-        """A reply can be used: the kind works."""
-        self.passed = True
-
-    def unusable(self, cause: Outcome | ErrorKind | str, limit: int, detail: str) -> None:
+    def unusable(self, cause: str, limit: int, detail: str) -> None:
         """A reply cannot be used (its outcome, or `UNREADABLE`), or none came (the kind of failure).
 
         `limit` is the tokens it might take, `detail` what it said. Raises NothingUsable when it was one too many.

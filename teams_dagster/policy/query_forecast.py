@@ -7,7 +7,7 @@ stated share of the lowest that was seen."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Self
 
@@ -59,6 +59,11 @@ class EpisodeStats:
     accepted: float
     guidance: float = 0.0
     """Questions asked to choose operations."""
+
+    def at(self, rewrites: float) -> Self:
+        """The same for an episode of so many rewrites."""
+        scale = rewrites / self.rewrites
+        return replace(self, **{field.name: getattr(self, field.name) * scale for field in fields(self)})
 
     @classmethod
     def of(cls, artefact: Artefact) -> Self | None:
@@ -242,13 +247,22 @@ def _rates(name: str, seen: Sequence[EpisodeStats], stated: EpisodeStats) -> tup
 
 
 def training_questions(
-    store: ArtefactStore, seeds: dict[str, Instruction], training: TrainingConfig, output: Output | None
+    store: ArtefactStore,
+    seeds: dict[str, Instruction],
+    training: TrainingConfig,
+    output: Output | None,
+    tried: EpisodeStats | None = None,
 ) -> list[QueryForecast]:
-    """What a training on `seeds` will still ask, by what earlier trainings asked; `output` is None where unknown."""
+    """What a training on `seeds` will still ask, by what earlier trainings asked, or the preflight of its instructor.
+
+    `output` is None where it is unknown, `tried` where nothing was tried.
+    """
     episodes = training.iterations * training.episodes_per_iteration
     if output is not None:
         episodes = still_open(output.earlier(store), episodes_left(training, output.unfinished(store)))
     seen = stats_of(artefact for artefact in store.all_of("trained_policy") if trained_alike(artefact, training))
+    if tried is not None and not seen:
+        seen = [tried]
     most = episodes * most_branches(training.algorithm, len(training.allowed_operations))
     asked = rewriting(Role.INSTRUCTOR, episodes, seeds.values(), seen, UNTRAINED, most=most)
     return asked + (guiding(episodes, seeds.values(), seen, most=most) if training.asks_guide else [])

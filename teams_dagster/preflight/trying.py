@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from teams_dagster.core.operations import Operation
-from teams_dagster.core.protocol import Completion, LLMClient, Outcome, Request, Role
+from teams_dagster.core.protocol import Completion, ErrorKind, LLMClient, Outcome, Request, Role
 from teams_dagster.evaluation.judging import Preference, parse_preference
 from teams_dagster.instructions.elimination import eliminate_outcome, eliminate_rewrite
 from teams_dagster.instructions.requests import (
@@ -19,6 +19,7 @@ from teams_dagster.instructions.requests import (
 )
 from teams_dagster.instructions.review import Verdict, parse_verdict
 from teams_dagster.llm.circuit import EndpointBroken
+from teams_dagster.llm.trial import TRIED, NothingUsable
 from teams_dagster.preflight.accuracy import UNCLEAR, Said, accuracy_of, wilson
 from teams_dagster.preflight.asking import Reply, WidthRate, ask_one, ask_rising
 from teams_dagster.preflight.findings import (
@@ -40,6 +41,8 @@ class _Found:
     rates: list[WidthRate] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    unusable: int = 0
+    """Replies after which the engine gave up, because none of them could be used."""
 
     def add(self, faults: tuple[list[str], list[str]]) -> None:
         """Failures and warnings."""
@@ -70,14 +73,17 @@ async def try_role(client: LLMClient, plan: Planned, *, most: int, priced: bool)
         record = await _tried(client, plan, record, found, most)
     except EndpointBroken as broken:
         found.failures.append(f"the {plan.role.value} {record.model} cannot be asked: {broken}")
+    except NothingUsable as ended:
+        found.failures.append(f"the {plan.role.value} {record.model} is of no use: {ended}")
+        found.unusable = 0 if ended.cause in set(ErrorKind) else TRIED
     found.add(seed_faults(plan.role, record.model, record.seed))
     said = [reply.completion for reply in found.replies if reply.completion is not None]
     return record.model_copy(
         update={
-            "queries": len(found.replies),
+            "queries": len(found.replies) + found.unusable,
             "failures": tuple(found.failures),
             "warnings": tuple(found.warnings),
-            "reached": bool(said),
+            "reached": bool(said) or bool(found.unusable),
             "unanswered": len(found.replies) - len(said),
             "tokens": _tokens(said),
             "seconds": found.replies[0].seconds if found.replies else None,
@@ -219,7 +225,7 @@ async def _ask_reviewer(client: LLMClient, reviews: Sequence[Request], most: int
         return []
     try:
         replies, _ = await ask_rising(client, reviews, most)
-    except EndpointBroken:
+    except (EndpointBroken, NothingUsable):
         replies = []
     said = [reply.completion for reply in replies]
     return [*said, *[None] * (len(reviews) - len(said))]

@@ -70,6 +70,7 @@ def _of_policy(report: Report) -> Iterator[str]:
     yield from _of_pay_off(policy)
     if few := few_trainings(policy.scores):
         yield few
+    yield from _of_one_model(report.about.models)
     yield from _of_other_models(policy.trained_with, report.about.models)
 
 
@@ -104,6 +105,19 @@ def _of_pay_off(policy: PolicyResults) -> Iterator[str]:
             )
         elif samples and math.isinf(samples.ci_high):
             yield f"Training may never pay for itself in {unit}: the 95% interval does not rule it out."
+
+
+def _of_one_model(used: tuple[RoleModel, ...]) -> Iterator[str]:
+    """Where a model judges what it wrote itself."""
+    by_role = {model.role: model for model in used}
+    judges, expert = ("reviewer", "judge"), by_role.get("expert")
+    same = [role for role in judges if expert and not expert.offline and _same(by_role.get(role), expert)]
+    if expert and same:
+        yield f"One model, {_named(expert)}, is the expert and the {' and the '.join(same)}: it judges what it wrote."
+
+
+def _same(model: RoleModel | None, other: RoleModel) -> bool:
+    return model is not None and _named(model) == _named(other)
 
 
 def _of_other_models(trained: tuple[RoleModel, ...], used: tuple[RoleModel, ...]) -> Iterator[str]:

@@ -60,7 +60,8 @@ class AdapterConfig(BaseModel):
         default=False, description="Several examples share a row, each attending to itself alone, positions from 0."
     )
     precision: Precision = Field(
-        default="auto", description="`bf16`, `fp32`, or `auto`: bf16 where a GPU has it, else fp32."
+        default="auto",
+        description="`bf16`, `fp32`, or `auto`: bf16 where a GPU has it, or a CPU was measured to be faster in it.",
     )
     gradient_checkpointing: bool | None = Field(
         default=None, description="Activations are computed twice instead of kept; None: on a GPU."

@@ -19,6 +19,7 @@ import torch
 
 from teams_dagster.dataset.sample import Example
 from teams_dagster.student.adapter_config import AdapterConfig
+from teams_dagster.student.answering import draw_examples
 from teams_dagster.student.chat import template_version
 from teams_dagster.student.checkpoints import checkpoint_to_resume
 from teams_dagster.student.conversation import dialect_of
@@ -32,9 +33,17 @@ from teams_dagster.student.loading import (
     logits_of,
     prove_four_bit,
 )
+from teams_dagster.student.precision import Precision, decided_precision
 from teams_dagster.student.rows import encode_rows
 from teams_dagster.student.threads import threads_for
-from teams_dagster.student.trainer import make_trainer, training_precision
+from teams_dagster.student.trainer import make_trainer
+
+VALIDATION_SHARE = 0.5
+"""Of the time that a training's updates take, what measuring validation examples may take beside."""
+PASSES_OF_AN_UPDATE = 3
+"""A forward and a backward pass, in forward passes."""
+FEWEST_MEASURED = 16
+"""Validation examples that are measured in any case."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,8 @@ class AdapterReport:
     trainable_parameters: int
     examples: int
     validation_examples: int
+    validation_unmeasured: int
+    """Validation examples that were not measured, so that measuring does not outlast the training."""
     response_tokens: int
     """Tokens that carry loss in one pass over the training examples."""
     too_long: tuple[str, ...]
@@ -60,6 +71,8 @@ class AdapterReport:
     device: str
     processes: int
     dtype: str
+    precision: str
+    """Why it was computed in that."""
     target_modules: tuple[str, ...]
     """Kinds of layers that carry an adapter."""
     four_bit: FourBitProof | None
@@ -88,20 +101,23 @@ def train_adapter(
     """
     tokenizer, _ = load_tokenizer(base, config.template)
     rows = encode_rows(tokenizer, train, config.max_length)
-    held = encode_rows(tokenizer, validation, config.max_length)
     if not len(rows):
         raise ValueError("no training examples: make the instruction dataset first")
+    measured, unmeasured = bounded_validation(list(validation), len(rows), config)
+    held = encode_rows(tokenizer, measured, config.max_length)
     if config.patience is not None and not len(held):
         raise ValueError(f"patience {config.patience} needs validation examples, and there are none: leave it out")
-    student, proof = _load(base, config, probe=rows.table["input_ids"][0].as_py())
     scratch = tempfile.TemporaryDirectory(prefix="teams-trainer-") if checkpoints is None else nullcontext(checkpoints)
-    with threads_for(student.model), scratch as place:
-        trainer, cadence = make_trainer(student, rows, held, config, Path(place), progress)
+    with scratch as place:
+        precision = decided_precision(config, base, Path(place))
+        student, proof = _load(base, config, precision, probe=rows.table["input_ids"][0].as_py())
+        trainer, cadence = make_trainer(student, rows, held, config, Path(place), progress, precision.torch_dtype)
         last = checkpoint_to_resume(Path(place), cadence.updates, config.patience)
         if last is not None:
             progress(f"going on from {last.name} of an interrupted training")
             trainer.args.eval_on_start = False  # the base was measured when the training began
-        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        with threads_for(student.model):
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
     _save(trainer, student, folder, config)
     best = trainer.state.best_global_step if config.patience is not None else None
     return AdapterReport(
@@ -112,6 +128,7 @@ def train_adapter(
         trainable_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         examples=len(rows),
         validation_examples=len(held),
+        validation_unmeasured=len(unmeasured),
         response_tokens=rows.response_tokens,
         too_long=(*rows.too_long, *held.too_long),
         unwritable=(*rows.unwritable, *held.unwritable),
@@ -119,6 +136,7 @@ def train_adapter(
         device=str(trainer.model.device),
         processes=trainer.args.world_size,
         dtype=str(student.model.dtype).removeprefix("torch."),
+        precision=precision.reason,
         target_modules=_targets(trainer.model),
         four_bit=proof,
         curve=_curve(trainer.state.log_history),
@@ -149,9 +167,27 @@ def _save(trainer: Any, student: Student, folder: Path, config: AdapterConfig) -
     recipe.save(folder)
 
 
-def _load(base: str | Path, config: AdapterConfig, probe: list[int]) -> tuple[Student, FourBitProof | None]:
+def bounded_validation(
+    examples: list[Example], trained: int, config: AdapterConfig
+) -> tuple[list[Example], tuple[str, ...]]:
+    """The validation examples that are measured, and the sample ids of the others.
+
+    All of them, unless measuring them `evaluations` times and once before would take more than VALIDATION_SHARE of what
+    `trained` examples take: then as many as that, one of each seed before any second one of a seed.
+    """
+    updates = config.max_steps or max(1, round(config.epochs * -(-trained // config.examples_per_update)))
+    forward_passes = PASSES_OF_AN_UPDATE * updates * config.examples_per_update
+    most = max(FEWEST_MEASURED, int(VALIDATION_SHARE * forward_passes / (config.evaluations + 1)))
+    drawn = {example.sample_id for example in draw_examples(examples, most, seed=config.seed)}
+    kept = [example for example in examples if example.sample_id in drawn]
+    return kept, tuple(example.sample_id for example in examples if example.sample_id not in drawn)
+
+
+def _load(
+    base: str | Path, config: AdapterConfig, precision: Precision, probe: list[int]
+) -> tuple[Student, FourBitProof | None]:
     """The base as it is trained, and for QLoRA the proof that it is in 4 bits."""
-    dtype = torch.float32 if config.kind == "full" else training_precision(config)
+    dtype = torch.float32 if config.kind == "full" else precision.torch_dtype
     load = partial(load_student, base, dtype=dtype, template=config.template)
     if config.kind != "qlora":
         return load(), None

@@ -6,7 +6,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from filelock import Timeout
 
 from teams_dagster.core.files import locked
 
+TRAINING_LOCK = "training.lock"
+"""A file of the data folder: who holds it trains a student that takes the whole machine."""
 PR_SET_PDEATHSIG = 1
 PATIENCE_S = 5.0
 """How long a folder's former owner, killed a moment ago, may take to be gone: a GPU's memory is given back slowly."""
@@ -61,4 +63,17 @@ def alone_in(lock: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
             owner = lock.read_text(encoding="ascii").strip() or "?"
             raise FolderInUse(f"process {owner} trains in {lock.parent}: wait for its end, or end it") from None
         lock.write_text(str(os.getpid()), encoding="ascii")
+        yield
+
+
+@contextmanager
+def one_training_at_a_time(folder: Path, waiting: Callable[[str], None]) -> Iterator[None]:
+    """Waits until no other training over the data folder `folder` is in this block; `waiting` is told.
+
+    Not a pool of Dagster's: the place of a run that was killed would stay taken where no daemon runs.
+    """
+    with locked(
+        folder / TRAINING_LOCK,
+        waiting=lambda: waiting("another model is being trained over this data folder: waiting for it"),
+    ):
         yield

@@ -76,6 +76,12 @@ class Rows:
         return self.table.num_rows
 
     @property
+    def longest(self) -> int:
+        """Tokens of the longest example."""
+        lengths = pc.call_function("list_value_length", [self.table["input_ids"]])
+        return pc.call_function("max", [lengths]).as_py() or 0
+
+    @property
     def response_tokens(self) -> int:
         """Tokens that carry loss, the end-of-sequence tokens included."""
         labels = pc.call_function("list_flatten", [self.table["labels"]])

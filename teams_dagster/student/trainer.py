@@ -21,6 +21,7 @@ from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.checkpoints import mark_complete, stalled, validation_losses
 from teams_dagster.student.loading import Student
 from teams_dagster.student.rows import LengthGrouped, Rows
+from teams_dagster.student.threads import SMALL
 
 POINTS = 25
 """Training losses recorded over a run."""
@@ -61,13 +62,18 @@ def _multiple(number: int, of: int) -> int:
     return -(-number // of) * of
 
 
-def training_precision(config: AdapterConfig) -> torch.dtype:
-    """What products are computed in. Raises ValueError where bf16 is asked for on a GPU that has none."""
-    gpu = torch.cuda.is_available()
-    has_bf16 = gpu and torch.cuda.is_bf16_supported()
-    if config.precision == "bf16" and gpu and not has_bf16:
-        raise ValueError("precision bf16: this GPU does not have it; choose fp32 or auto")
-    return torch.bfloat16 if config.precision == "bf16" or (config.precision == "auto" and has_bf16) else torch.float32
+TOKENS_AT_ONCE = 1_024
+"""Tokens that a large student computes at once on a CPU, of one or more rows: activations grow with them."""
+
+
+def rows_at_once(config: AdapterConfig, longest: int) -> int:
+    """How many rows of a batch a large student computes at once on a CPU, where the longest has `longest` tokens.
+
+    A divisor of the batch, so that the rest of it is accumulated: the same update in less memory.
+    """
+    size = config.batch_size
+    fitting = (rows for rows in range(1, size + 1) if size % rows == 0 and rows * longest <= TOKENS_AT_ONCE)
+    return max(fitting, default=1)
 
 
 def make_trainer(
@@ -77,12 +83,17 @@ def make_trainer(
     config: AdapterConfig,
     checkpoints: Path,
     progress: Callable[[str], None],
+    precision: torch.dtype,
 ) -> tuple[Any, Cadence]:
-    """A trainer ready to run, and its cadence: no reports, no usage ping."""
+    """A trainer ready to run in `precision`, and its cadence: no reports, no usage ping."""
     _silence_usage_ping()
     set_seed(config.seed)  # the adapter's first weights are drawn when the trainer is made
     held = _dataset(validation) if len(validation) else None
-    arguments = _arguments(config, checkpoints, held is not None)
+    whole = torch.cuda.is_available() or student.model.num_parameters() < SMALL
+    at_once = (
+        config.batch_size if whole else rows_at_once(config, config.max_length if config.packing else train.longest)
+    )
+    arguments = _arguments(config, checkpoints, at_once, precision, validated=held is not None)
     trainer: Any = _Trainer(
         model=student.model,
         args=arguments,
@@ -102,15 +113,17 @@ def make_trainer(
     return trainer, cadence
 
 
-def _arguments(config: AdapterConfig, checkpoints: Path, validated: bool) -> SFTConfig:
+def _arguments(
+    config: AdapterConfig, checkpoints: Path, at_once: int, precision: torch.dtype, *, validated: bool
+) -> SFTConfig:
     gpu = torch.cuda.is_available()
     best = config.patience is not None and validated
     return SFTConfig(
         output_dir=str(checkpoints),
         max_steps=1,  # set once the packed rows are counted
-        per_device_train_batch_size=config.batch_size,
-        per_device_eval_batch_size=config.batch_size,
-        gradient_accumulation_steps=config.gradient_accumulation,
+        per_device_train_batch_size=at_once,
+        per_device_eval_batch_size=at_once,
+        gradient_accumulation_steps=config.examples_per_update // at_once,
         activation_checkpointing=gpu if config.gradient_checkpointing is None else config.gradient_checkpointing,
         learning_rate=config.learning_rate,
         lr_scheduler_type=config.scheduler,
@@ -122,7 +135,7 @@ def _arguments(config: AdapterConfig, checkpoints: Path, validated: bool) -> SFT
         save_total_limit=KEPT,
         report_to="none",
         disable_tqdm=True,
-        bf16=training_precision(config) is torch.bfloat16,
+        bf16=precision is torch.bfloat16,
         use_cpu=not gpu,
         packing=config.packing,
         max_length=config.max_length if config.packing else None,

@@ -27,6 +27,7 @@ from teams_dagster.instructions.prompts import prompt
 from teams_dagster.instructions.requests import rewrite_question
 from teams_dagster.pricing.prices import load_prices
 from teams_dagster.settings import load_settings
+from teams_dagster.weights import NAMES, models_folder
 from tests.docs.conftest import Store
 from tests.support.commands import ROOT, Block, blocks_in, unknown_commands
 
@@ -82,6 +83,7 @@ def test_a_block_says_what_it_is(block: Block) -> None:
 def test_commands_run(block: Block, store: Store, project_folder: Path) -> None:
     for other in BLOCKS:
         if other.title:
+            (project_folder / other.title).parent.mkdir(exist_ok=True)
             (project_folder / other.title).write_text(other.text, encoding="utf-8")
     assert subprocess.run(["sh", "-n"], input=block.text, text=True, capture_output=True).stderr == ""
     assert unknown_commands(block.text) == []
@@ -102,6 +104,8 @@ def test_commands_run(block: Block, store: Store, project_folder: Path) -> None:
 @of("dotenv")
 def test_settings_are_valid(block: Block, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(block.text, encoding="utf-8")
+    for name in NAMES:
+        (models_folder(tmp_path) / name).mkdir(parents=True)
     for titled in BLOCKS:
         if titled.language == "markdown":
             (tmp_path / titled.title).parent.mkdir(exist_ok=True)

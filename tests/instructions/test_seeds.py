@@ -19,8 +19,8 @@ from teams_dagster.dataset.formats import Format
 from teams_dagster.dataset.sample import Example
 from teams_dagster.instructions.ngrams import ngrams
 from teams_dagster.instructions.seed_files import SeedFileError
-from teams_dagster.instructions.seed_rows import MAX_CHARACTERS
 from teams_dagster.instructions.seeds import (
+    MAX_CHARACTERS,
     SeedLibrary,
     SeedRefusal,
     load_seeds,

@@ -96,7 +96,7 @@ def test_a_reason_to_finish_that_no_database_holds_does_not_cost_the_answer(
 ) -> None:
     server.respond = lambda body: Reply("an answer", finish_reason=f"st{character}op")
     (answer,) = ask(way, server, ledger, "q")
-    assert (answer.completion.text, answer.completion.outcome) == ("an answer", Outcome.USABLE)
+    assert (answer.completion.text, answer.completion.outcome) == ("an answer", Outcome.UNFINISHED)
     assert rows(ledger, "select text, finish_reason from answers") == [("an answer", "st\ufffdop")]
 
 

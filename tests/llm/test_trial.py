@@ -137,3 +137,15 @@ def test_an_endpoint_that_answers_nobody_is_found_out_by_the_first_few(
     assert {type(result) for result in results} <= {EndpointBroken, QueryFailed}
     with pytest.raises(EndpointBroken, match=told):
         raise results[-1]
+
+
+def test_a_single_query_that_is_denied_names_the_settings_to_check(openai_server: OpenAIServer, ledger: Ledger) -> None:
+    openai_server.faults.append(Fault(401, '{"error": {"message": "no such key."}}'))
+    (failed,) = ask_all(openai_server, ledger, TEXTS[:1])
+    assert failed.detail == "HTTP 401: no such key. Check TEAMS_EXPERT_API_KEY: it is wrong, or has expired"
+
+
+def test_a_single_query_that_is_put_off_for_a_day_names_the_hour(openai_server: OpenAIServer, ledger: Ledger) -> None:
+    openai_server.faults.append(Fault(429, headers={"Retry-After": "86400"}))
+    (failed,) = ask_all(openai_server, ledger, TEXTS[:1])
+    assert "left alone until" in failed.detail

@@ -128,3 +128,10 @@ def test_a_win_rate_whose_interval_at_equal_length_contains_one_half_is_told() -
     found = told(Report(models=ModelResults(win_rates=(lora, qlora))))
     assert "The judge cannot tell qlora from base at equal length" in found
     assert "lora from base" not in found.replace("qlora from base", "")
+
+
+def test_a_model_that_judges_what_it_wrote_is_named() -> None:
+    same = tuple(RoleModel(role, "openai", "large") for role in ("expert", "reviewer", "judge"))
+    line = "One model, openai/large, is the expert and the reviewer and the judge: it judges what it wrote."
+    assert line in cautions(Report(about=About(models=same)))
+    assert line not in cautions(Report(about=About(models=MODELS)))

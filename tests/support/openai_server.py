@@ -108,6 +108,8 @@ class OpenAIServer:
         self.received: list[Body] = []
         """Every request body that arrived, answered or not, in order of arrival."""
         self.headers: list[dict[str, str]] = []
+        self.queries: list[str] = []
+        """What stood after the address's question mark."""
         self.in_flight = 0
         self.most_in_flight = 0
         self.sent_bytes = 0
@@ -144,6 +146,19 @@ class OpenAIServer:
         host, port = self._runner.addresses[0][:2]
         self.base_url = f"http://{host}:{port}/v1"
 
+    def drop_connections(self) -> None:
+        """Close the connections that are open, as a server does with idle ones. Returns when they are closed."""
+
+        async def drop() -> None:
+            assert self._runner is not None
+            assert self._runner.server is not None
+            for connection in self._runner.server.connections:
+                if connection.transport is not None:
+                    connection.transport.close()
+
+        asyncio.run_coroutine_threadsafe(drop(), self._loop).result()
+        time.sleep(0.05)  # until the other side's kernel has heard of it
+
     def _routes(self) -> list[web.RouteDef]:
         """What is served; a server that speaks more of the protocol adds to it."""
         return [web.post("/v1/chat/completions", self._complete)]
@@ -152,6 +167,7 @@ class OpenAIServer:
         body = await request.json()
         self.received.append(body)
         self.headers.append(dict(request.headers))
+        self.queries.append(request.query_string)
         fault = self.faults.popleft() if self.faults else None
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)

@@ -53,6 +53,8 @@ class AdapterFacts(Facts):
     trainable_parameters: int
     examples: int
     validation_examples: Annotated[int, Hidden()]
+    validation_unmeasured: Annotated[int, Hidden()] = 0
+    """Validation examples that were not measured, so that measuring does not outlast the training."""
     response_tokens: int
     too_long: int
     """Examples left out because they exceed the longest length."""
@@ -62,6 +64,8 @@ class AdapterFacts(Facts):
     device: str
     processes: int
     dtype: str
+    precision: Annotated[str | None, Hidden()] = None
+    """Why it was computed in `dtype`; None for one made before that was recorded."""
     target_modules: Annotated[list[str], Hidden()]
     four_bit: FourBit | None = None
     """None where the base was not in 4 bits."""

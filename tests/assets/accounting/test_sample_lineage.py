@@ -12,6 +12,7 @@ import pytest
 from assets.accounting.sample_lineage import sample_lineage
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
+from teams_dagster.instructions import elimination
 from teams_dagster.policy.checkpoint import Checkpoint, FeaturesChanged
 from teams_dagster.policy.encoder import EmbeddingUnavailable
 from tests.support.parquet import change
@@ -92,3 +93,31 @@ def test_without_the_policy_all_but_its_probabilities_is_verified(
     path = generation.store.current("expert_responses", WEEK).path("samples.parquet")
     change(path, "response", lambda value: value + "!")
     assert not generation.make(sample_lineage, sample_lineage={"force": True})
+
+
+def test_what_the_rules_of_an_earlier_version_refused_is_counted_and_no_tampering(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+):
+    def some(text: str) -> bool:
+        return len(text) % 3 == 0
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(elimination, "orders_a_verdict", lambda instruction: some(instruction.text))
+        assert project.make(generated_instructions, week=WEEK)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(elimination, "is_meaningless", some)
+        earlier.setattr(elimination, "_says_it_all", lambda response: False)
+        assert project.make(expert_responses, week=WEEK)
+    assert project.make(sample_lineage)
+    facts = project.store.current("sample_lineage").facts
+    assert sum("earlier version of this code" in reason for reason in facts["not_verified"]) == 2
+
+
+def test_a_generation_whose_words_were_told_apart_otherwise_is_counted_and_no_tampering(
+    generation: Project, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("teams_dagster.instructions.novelty.segmentation", lambda texts: ("another",))
+    assert generation.make(sample_lineage)
+    facts = generation.store.current("sample_lineage").facts
+    transitions = generation.store.current("generated_instructions", WEEK).facts["transitions"]
+    assert list(facts["not_verified"].values()) == [transitions + facts["samples"]]

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import uvloop
 
 from resources.language_models.openai_compatible import MAX_BODY_BYTES, OpenAICompatibleModel
 from teams_dagster.core.protocol import (
@@ -604,3 +605,28 @@ def test_two_hundred_requests_are_in_flight_together() -> None:
         answers = asyncio.run(many())
     assert len({answer.text for answer in answers}) == 200
     assert server.most_in_flight == 200
+
+
+def test_an_idle_connection_that_the_server_dropped_is_an_attempt_that_was_not_sent(
+    openai_server: OpenAIServer,
+) -> None:
+    async def twice() -> Completion:
+        model = OpenAICompatibleModel("some-model", base_url=openai_server.base_url)
+        try:
+            await model.complete(question())
+            openai_server.drop_connections()  # while this loop does not run, and so cannot notice
+            return await model.complete(question())
+        finally:
+            await model.close()
+
+    with pytest.raises(CompletionError) as failure:
+        uvloop.run(twice())
+    assert failure.value.kind is ErrorKind.UNREACHABLE
+    assert not failure.value.kind.perhaps_billed
+    assert openai_server.count == 1
+
+
+def test_the_api_version_of_a_base_url_is_sent_with_each_query(openai_server: OpenAIServer) -> None:
+    ask(f"{openai_server.base_url}?api-version=2024-10-21")
+    assert openai_server.queries == ["api-version=2024-10-21"]
+    assert openai_server.headers[0]["api-key"] == KEY
