@@ -3,8 +3,9 @@
 That is how a model there is held to its replies, and whether the endpoint says how likely each was.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+import logging
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from teams_dagster.core.hashing import content_hash
@@ -12,6 +13,7 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import (
     ErrorKind,
     Intent,
+    LanguageModel,
     LLMClient,
     Message,
     ModelIdentity,
@@ -23,13 +25,28 @@ from teams_dagster.core.protocol import (
     Sampling,
 )
 from teams_dagster.core.replies import OFF, STRUCTURED, Choice, Way
-from teams_dagster.settings import RoleSettings
+from teams_dagster.ledger.budgets import Budgets
+from teams_dagster.ledger.costs import existing_ledger
+from teams_dagster.ledger.traits import record_trait, traits_of
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.context import CallContext
+from teams_dagster.llm.engine import Engine
+from teams_dagster.pricing.prices import load_prices
+from teams_dagster.settings import RoleSettings, Settings
+
+_log = logging.getLogger(__name__)
 
 LOGPROBS = "logprobs"
 """The trait of an endpoint that says whether it gives log-probabilities: `yes` or `no`."""
 
 WAYS = (Way.JSON_SCHEMA, Way.CHOICE, Way.GRAMMAR)
 """What `auto` tries, in this order."""
+
+PROBED = "endpoint_traits"
+"""What these queries are counted for, in the ledger's column `asset_key`: the table that they fill."""
+
+NO_RUN = "none"
+"""The run of those that no run asks."""
 
 MOST_QUERIES = 2 * len(WAYS)
 """Of one finding out: each way with log-probabilities and, where that is refused, without."""
@@ -82,9 +99,58 @@ def known(role: RoleSettings, traits: Mapping[str, str]) -> Held | None:
     return Held(Way(named), traits[LOGPROBS] == "yes")
 
 
-def candidates(role: RoleSettings) -> Sequence[Way]:
-    """The ways that are tried for a role."""
-    return WAYS if role.structured == "auto" else (Way(role.structured),)
+def known_ways(settings: Settings, roles: Collection[Role]) -> dict[Role, Held | None]:
+    """`known` of each role, by settings and ledger. Raises SettingsError for a role that needs configuring."""
+    served = {role: settings.role(role) for role in roles}
+    if all(known(named, {}) == NOT_HELD for named in served.values()):
+        return dict.fromkeys(roles, NOT_HELD)
+    with existing_ledger(settings.ledger_url) as ledger:
+        return {
+            role: known(named, traits_of(ledger.engine, _place(named)) if ledger else {})
+            for role, named in served.items()
+        }
+
+
+async def probe(
+    role: Role,
+    settings: Settings,
+    opened: Callable[[Held], LanguageModel],
+    ledger: Ledger,
+    where: CallContext,
+    budgets: Budgets,
+) -> None:
+    """Find out how the model of `role` is held to its replies, and write it down for every process.
+
+    Args:
+        opened: Connects to the role's model, held so.
+        where: The step that the queries are counted for.
+
+    Raises NotHonoured for a named way that the endpoint does not honour, and what `Engine.ask` raises.
+    """
+    named = settings.role(role)
+
+    @asynccontextmanager
+    async def client(held: Held) -> AsyncIterator[Engine]:
+        model = opened(held)
+        engine = Engine({role: model}, ledger, where, load_prices(settings.prices), budgets=budgets)
+        try:
+            yield engine
+        finally:
+            await engine.close()
+            await model.close()
+
+    found = await find_out(client, role, WAYS if named.structured == "auto" else (Way(named.structured),))
+    if found == NOT_HELD and named.structured != "auto":
+        raise NotHonoured(role, named.structured, _place(named))
+    for trait, value in found.traits.items():
+        if trait != STRUCTURED or named.structured == "auto":
+            record_trait(ledger.engine, _place(named), trait, value)
+    _log.info("%s: replies are held by %s", _place(named), found.structured or "nothing: it is only told")
+
+
+def _place(named: RoleSettings) -> ModelIdentity:
+    """Whose traits a role's model has."""
+    return ModelIdentity(named.provider, named.model, named.base_url.rstrip("/"))
 
 
 async def find_out(

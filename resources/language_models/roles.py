@@ -15,22 +15,22 @@ from pydantic import Field
 from resources.language_models.embedded import EmbeddedAsking
 from resources.language_models.probing import (
     MOST_QUERIES,
+    NO_RUN,
     NOT_HELD,
+    PROBED,
     Held,
     NotHonoured,
-    candidates,
-    find_out,
-    known,
+    known_ways,
+    probe,
 )
 from resources.language_models.readable import readable
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import CompletionError, LanguageModel, ModelIdentity, Request, Role
-from teams_dagster.core.replies import STRUCTURED
 from teams_dagster.core.text import NANO
 from teams_dagster.instructions.requests import reply_limit
 from teams_dagster.ledger.batches import Batch, open_batches
 from teams_dagster.ledger.budgets import Budget, BudgetExhausted, Budgets, Limit
-from teams_dagster.ledger.costs import existing_ledger, outcomes_of_step
+from teams_dagster.ledger.costs import outcomes_of_step
 from teams_dagster.ledger.database import LedgerLost
 from teams_dagster.ledger.traits import record_trait, traits_of
 from teams_dagster.ledger.writer import Ledger
@@ -105,12 +105,6 @@ STOPS = (
 )
 """What ends a step for a reason that trying again at once does not change."""
 
-PROBED = "endpoint_traits"
-"""The asset that queries which find out what an endpoint honours are counted for: the table they fill."""
-
-NO_RUN = "none"
-"""The run of those that no run asks."""
-
 
 @contextmanager
 def _stops() -> Iterator[None]:
@@ -138,7 +132,7 @@ class LanguageModels(dg.ConfigurableResource):
     def identities(self, *roles: Role) -> dict[Role, ModelIdentity]:
         """Which model serves each role. Raises SettingsError for a role that needs configuring."""
         settings = self.settings()
-        held = self._known(settings, roles)
+        held = known_ways(settings, roles)
         return {role: open_model(settings.role(role), settings, held[role] or NOT_HELD).identity for role in roles}
 
     def found_out(self, *roles: Role) -> dict[Role, ModelIdentity]:
@@ -147,7 +141,7 @@ class LanguageModels(dg.ConfigurableResource):
         Raises SettingsError; dagster.Failure, not to be retried, where it cannot be found out.
         """
         settings = self.settings()
-        if None in self._known(settings, roles).values():
+        if None in known_ways(settings, roles).values():
             with _stops():
                 loop.run(self._find_out(settings, roles))
         return self.identities(*roles)
@@ -293,54 +287,23 @@ class LanguageModels(dg.ConfigurableResource):
             log(shared)
         _refuse_unbounded(settings, models, budgets, line)
 
-    def _known(self, settings: Settings, roles: Collection[Role]) -> dict[Role, Held | None]:
-        """How each role's model is held to its replies, as far as settings and ledger tell."""
-        served = {role: settings.role(role) for role in roles}
-        if all(named.provider == "offline" for named in served.values()):
-            return dict.fromkeys(roles, NOT_HELD)
-        with existing_ledger(settings.ledger_url) as ledger:
-            return {
-                role: known(named, traits_of(ledger.engine, open_model(named, settings).identity) if ledger else {})
-                for role, named in served.items()
-            }
-
     async def _find_out(self, settings: Settings, roles: Collection[Role]) -> dict[Role, Held]:
         """How each role's model is held; what nobody knows is found out, on the ledger and within the budgets.
 
         Raises BudgetMissing, BudgetExhausted, PriceUnknown, EndpointBroken, QueryFailed, NotHonoured.
         """
-        held = self._known(settings, roles)
-        for role in [role for role, found in held.items() if found is None]:
-            again = self._known(settings, [role])[role]  # roles of one model are found out together
-            held[role] = again or await self._probe(settings, role)
-        return {role: found or NOT_HELD for role, found in held.items()}
-
-    async def _probe(self, settings: Settings, role: Role) -> Held:
-        named, budgets = settings.role(role), self.budget.beside(settings.budget, self._first_run())
-        _refuse_unbounded(settings, [role], budgets, f"estimate: at most {MOST_QUERIES} short queries to begin with")
-        run, prices = self.get_resource_context().run, load_prices(settings.prices)
-        where = CallContext(run.run_id if run else NO_RUN, PROBED)
-        with self.ledger.open() as ledger:
-
-            @asynccontextmanager
-            async def client(held: Held) -> AsyncIterator[Engine]:
-                model = open_model(named, settings, held)
-                engine = Engine({role: model}, ledger, where, prices, budgets=budgets)
-                try:
-                    yield engine
-                finally:
-                    await engine.close()
-                    await model.close()
-
-            found = await find_out(client, role, candidates(named))
-            identity = open_model(named, settings).identity
-            if found == NOT_HELD and named.structured != "auto":
-                raise NotHonoured(role, named.structured, identity)
-            for trait, value in found.traits.items():
-                if trait != STRUCTURED or named.structured == "auto":
-                    record_trait(ledger.engine, identity, trait, value)
-        _log.info("%s: replies are held by %s", identity, found.structured or "nothing: it is only told")
-        return found
+        for role in [role for role, held in known_ways(settings, roles).items() if held is None]:
+            if known_ways(settings, [role])[role] is not None:
+                continue  # another role's model at the same endpoint
+            budgets = self.budget.beside(settings.budget, self._first_run())
+            line = f"estimate: at most {MOST_QUERIES} short queries to begin with"
+            _refuse_unbounded(settings, [role], budgets, line)
+            run = self.get_resource_context().run
+            where = CallContext(run.run_id if run else NO_RUN, PROBED)
+            with self.ledger.open() as ledger:
+                opened = partial(open_model, settings.role(role), settings)
+                await probe(role, settings, opened, ledger, where, budgets)
+        return {role: held or NOT_HELD for role, held in known_ways(settings, roles).items()}
 
     def _first_run(self) -> str | None:
         """The run that this one continues, if it does."""
