@@ -117,6 +117,15 @@ regenerate = dg.define_asset_job(
     description="One generation: the policy steers the expert, the expert answers, the dataset takes the samples in.",
 )
 
+dataset = dg.define_asset_job(
+    "dataset",
+    selection=dg.AssetSelection.groups("seeds", "dataset") | dg.AssetSelection.assets("query_costs", "sample_lineage"),
+    executor_def=dg.in_process_executor,
+    config={"ops": {"generated_instructions": {"config": {"policy": "uniform"}}}},
+    description="A dataset of one generation without training a policy: seeds to export. `policy` in its configuration"
+    " is uniform; round_robin, or the version or folder of a policy that was trained before, do as well.",
+)
+
 retry_failed = dg.define_asset_job(
     "retry_failed",
     selection=dg.AssetSelection.groups("dataset") | dg.AssetSelection.assets("query_costs", "sample_lineage"),
@@ -195,6 +204,7 @@ JOBS = [
     train_policy,
     policy_study,
     regenerate,
+    dataset,
     retry_failed,
     fine_tune_and_evaluate,
     preflight,
@@ -205,7 +215,7 @@ JOBS = [
 ]
 
 
-GO_ON = [everything, regenerate, retry_failed, uniform_arm]
+GO_ON = [everything, regenerate, dataset, retry_failed, uniform_arm]
 """The jobs that may hand batches in."""
 
 

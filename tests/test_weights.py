@@ -7,6 +7,7 @@ import pytest
 
 from teams_dagster.weights import MINILM, SMOLLM2, WeightsMissing, small_model
 from tests.support.commands import ROOT
+from tests.support.llama_server import LlamaServer
 
 
 def test_a_model_that_is_not_made_says_what_to_type(tmp_path: Path):
@@ -20,7 +21,7 @@ def test_smollm2_is_saved_as_weights_that_anything_can_train(small_models: Path)
     assert "quantization_config" not in config
 
 
-def test_smollm2s_tokenizer_reads_text_as_llama_cpp_does(smollm2_server, small_models: Path):
+def test_smollm2s_tokenizer_reads_text_as_llama_cpp_does(smollm2_server: LlamaServer, small_models: Path):
     from openai import OpenAI
     from transformers import AutoTokenizer
 

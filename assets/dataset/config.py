@@ -1,7 +1,5 @@
 """Run configuration of generations and of the answers to them."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from assets.materialize import AssetConfig
@@ -15,8 +13,13 @@ class GenerationConfig(AssetConfig):
         default=240, ge=1, description="Seeds of this generation, drawn for it; all when there are fewer."
     )
     root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
-    policy: Literal["manifest", "latest"] = Field(
-        default="manifest", description="`latest`: begin this generation again with the policy of now."
+    policy: str = Field(
+        default="manifest",
+        min_length=1,
+        description="Who steers: `manifest`, who it was begun with, by default the trained policy; `latest`: begin this"
+        " generation again with the trained policy of now; `trained`; `uniform` or `round_robin`, which need no"
+        " training; the version of a policy trained before, six characters or more; or the folder that one was exported"
+        " to. A generation that was begun with another than the one named begins again.",
     )
     fresh: bool = Field(default=False, description="Begin this generation again and buy new answers, on purpose.")
     foreign_policy: bool = Field(
@@ -36,6 +39,7 @@ class GenerationConfig(AssetConfig):
             fresh=self.fresh,
             foreign_policy=self.foreign_policy,
             only_failed=self.only_failed,
+            policy=None if self.policy in ("manifest", "latest") else self.policy,
         )
 
 

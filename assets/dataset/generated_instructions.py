@@ -20,6 +20,7 @@ from teams_dagster.dataset.manifests import (
 )
 from teams_dagster.dataset.playing import generation_facts, generation_inputs, play_generation, trained_playing
 from teams_dagster.dataset.query_forecast import begun_generation_questions
+from teams_dagster.dataset.steering import policy_title
 from teams_dagster.environment.episodes import OPEN_EPISODES
 from teams_dagster.environment.recording import content_of
 from teams_dagster.llm.context import CallContext
@@ -67,5 +68,5 @@ def generated_instructions(
             play_generation(made.folder, where.run_id, trained_playing(store, manifest), asking, width=width, log=log)
             facts = generation_facts(made.folder, models.outcomes(where))
             made.finish(content_of(made.folder / "transitions.parquet"), facts)
-    noted = {"note": note} if note else {}
+    noted = {"policy": policy_title(manifest.policy_version), **({"note": note} if note else {})}
     return made.result(GenerationFacts, lambda artefact: {**generation_preview(artefact), **noted})

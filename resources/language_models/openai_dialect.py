@@ -30,6 +30,11 @@ NOT_TAKEN = re.compile(
 )
 """What a refusal says whose parameter, or whose value, the endpoint does not take."""
 
+_OF_SIZE = re.compile(
+    r"too (?:large|high|long|small)|at (?:most|least)|(?:less|greater|more) than|exceed|maximum", re.IGNORECASE
+)
+"""What it says where the parameter is taken and its value is not."""
+
 NO_SYSTEM = re.compile(
     r"system.{0,20}\brole.{0,40}not supported|system (?:messages?|role|prompts?)\b.{0,40}\bnot (?:supported|allowed)"
     r"|\bnot support.{0,40}\bsystem\b|unsupported.{0,20}\bsystem\b|only user and assistant roles|roles must alternate",
@@ -79,7 +84,8 @@ class Dialect:
 
 def _learnt(said: str, body: Mapping[str, Any]) -> tuple[str, str] | None:
     """The trait that a refusal of `body` tells, with its value; None where it tells none."""
-    if OLD_LIMIT in body and NOT_TAKEN.search(said) and re.search(rf"\b{OLD_LIMIT}\b", said):
+    refused = re.search(rf"\b{OLD_LIMIT}\b", said) and NOT_TAKEN.search(said) and not _OF_SIZE.search(said)
+    if OLD_LIMIT in body and refused:
         return LIMIT_PARAMETER, NEW_LIMIT
     messages = body["messages"]
     if len(messages) > 1 and messages[0]["role"] == "system" and NO_SYSTEM.search(said):

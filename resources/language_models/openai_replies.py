@@ -213,7 +213,7 @@ _OF_THE_DAY = re.compile(
 
 _TOO_LONG = re.compile(
     r"context.{0,20}\b(?:length|window|size)|maximum context|context of this model|\bn_ctx\b|exceed.{0,40}\bcontext"
-    r"|max_(?:completion_)?tokens.{0,40}too (?:large|high|long)|at most \d+ (?:completion )?tokens",
+    r"|max_(?:completion_)?tokens.{0,40}(?:too (?:large|high|long)|must be)|at most \d+ (?:completion )?tokens",
     re.IGNORECASE,
 )
 """What a refusal says of a prompt and an answer that do not fit together."""

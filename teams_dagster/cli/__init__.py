@@ -9,7 +9,20 @@ import click
 
 from teams_dagster.core.text import visible
 
-COMMANDS = ("init", "demo", "ui", "preflight", "estimate", "costs", "lineage", "export", "checks", "backup", "restore")
+COMMANDS = (
+    "init",
+    "demo",
+    "ui",
+    "preflight",
+    "estimate",
+    "costs",
+    "lineage",
+    "export",
+    "policy",
+    "checks",
+    "backup",
+    "restore",
+)
 
 
 class _Commands(click.Group):

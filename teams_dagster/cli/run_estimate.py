@@ -44,8 +44,9 @@ from teams_dagster.dataset.query_forecast import (
 )
 from teams_dagster.dataset.responses import refuse_unanswered
 from teams_dagster.dataset.sample import Example
+from teams_dagster.dataset.steering import policy_known
 from teams_dagster.dataset.stored import read_examples, responses_inputs
-from teams_dagster.dataset.uniform import STEADY, generation_beside, uniform_episodes, uniform_questions
+from teams_dagster.dataset.uniform import generation_beside, uniform_episodes, uniform_questions
 from teams_dagster.evaluation.judged_answers import judging_inputs
 from teams_dagster.evaluation.judging_forecast import judging_questions
 from teams_dagster.instructions.seed_splits import HELD_OUT_FROM, seed_clusters
@@ -56,7 +57,14 @@ from teams_dagster.ledger.costs import existing_ledger
 from teams_dagster.policy.checkpoint import divide, load_policy, policy_inputs
 from teams_dagster.policy.comparison.forecast import comparison_questions
 from teams_dagster.policy.comparison.stored import comparison_inputs
-from teams_dagster.policy.query_forecast import UNTRAINED, EpisodeStats, answering_later, last_stats, training_questions
+from teams_dagster.policy.query_forecast import (
+    STEADY,
+    UNTRAINED,
+    EpisodeStats,
+    answering_later,
+    last_stats,
+    training_questions,
+)
 from teams_dagster.pricing.forecast import Estimate, QueryForecast, estimate
 from teams_dagster.pricing.paid_assets import BATCHED, UNIFORM_PAID
 from teams_dagster.pricing.prices import load_prices
@@ -187,7 +195,8 @@ class Walk:
             check_retry(settings)
             if config.only_failed and manifest is None:
                 raise never_finished(self.partition_key)
-        if wanted and manifest is None and seeds is not None and policy is not None:
+        known, policy = policy_known(self.store, settings.policy, policy)
+        if wanted and manifest is None and seeds is not None and known:
             manifest = new_manifest(self.store, self.partition_key, settings, identities, seeds, policy)
         earlier, episodes, texts = None, min(config.seeds, len(library)), library
         if manifest is not None:
@@ -203,8 +212,9 @@ class Walk:
             if made is None:
                 check_as_begun(manifest, identities())
         tried = self._tried("generated_instructions", Role.EXPERT)
-        expected = [] if made else generation_questions(self.store, episodes, texts, policy, earlier, tried)
-        stated = last_stats(policy) if policy else UNTRAINED
+        unknown = STEADY if known else UNTRAINED
+        expected = [] if made else generation_questions(self.store, episodes, texts, policy, earlier, tried, unknown)
+        stated = last_stats(policy) if policy else unknown
         seen = stats_of_generations(self.store) or episodes_of(stated, tried)
         later = answering_later(episodes, texts, seen, stated)
         step = Step("generated_instructions", tuple(expected), made is not None)

@@ -25,7 +25,10 @@ _EMOJI = r"[\p{Emoji_Presentation}\p{Regional_Indicator}]|\p{Extended_Pictograph
 _RUN = rf"[[\p{{Alphabetic}}\p{{N}}_]--[\p{{M}}{_UNSPACED}]][[\p{{Alphabetic}}\p{{N}}\p{{M}}_]--[{_UNSPACED}]]*"
 _CLUSTER = rf"(?=[[{_UNSPACED}]--\p{{M}}]|{_EMOJI})\X\p{{M}}*"
 _WORD = regex.compile(f"{_RUN}|{_CLUSTER}", regex.V1)
-_INVISIBLE = regex.compile(r"[\p{WB=Format}\u200C\u200D]+")
+_INVISIBLE = regex.compile(
+    r"[\p{WB=Format}\u200B-\u200D\uFE00-\uFE0E\U000E0100-\U000E01EF]|(?<!\p{Extended_Pictographic})\uFE0F"
+)
+"""Format characters, spaces of no width and variation selectors, less the one that makes a sign an emoji."""
 _UNSPACED_START = regex.compile(f"[{_UNSPACED}]", regex.V1)
 _BY_DICTIONARY_START = regex.compile(_BY_DICTIONARY)
 

@@ -13,8 +13,9 @@ from teams_dagster.core.markdown import card_table, code, front_matter, inline
 from teams_dagster.core.text import exact_dollars
 from teams_dagster.dataset.formats import Format
 from teams_dagster.dataset.provenance import LINEAGE
+from teams_dagster.dataset.steering import untrained_name
 from teams_dagster.instructions.seed_splits import Split
-from teams_dagster.policy.baselines import UNIFORM, baseline_version
+from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM
 
 CARD = "card.json"
 """The facts of a dataset, stored beside its files: an export of some of them is described by the same."""
@@ -70,8 +71,15 @@ class DataCard:
     @property
     def chooser(self) -> str:
         """Who chose the operations."""
-        uniform = set(self.policy_versions) == {baseline_version(UNIFORM)}
-        return "a uniform draw decided" if uniform else "a learned policy chose"
+        found = {untrained_name(version) for version in self.policy_versions}
+        said = {UNIFORM: "a uniform draw decided", ROUND_ROBIN: "the operations took turns, which decided"}
+        return ", or ".join(said.get(name or "", "a learned policy chose") for name in sorted(found, key=str))
+
+    @property
+    def policies(self) -> str:
+        """The policies' versions, those that need no training with their names."""
+        named = ((version, untrained_name(version)) for version in self.policy_versions)
+        return ", ".join(f"`{version}` ({name})" if name else f"`{version}`" for version, name in named)
 
     @property
     def contamination(self) -> str:
@@ -105,7 +113,7 @@ def render_card(card: DataCard, files: Collection[str]) -> str:
         front_matter(_header(card, files)),
         f"# {inline(card.name)}",
         card.summary,
-        f"Dataset version `{card.dataset_version}`, policy version `{', '.join(card.policy_versions)}`.",
+        f"Dataset version `{card.dataset_version}`, policy version {card.policies}.",
         "## Examples",
         _counts(("split", "examples"), card.examples.items()),
         "The split follows the seed: near-duplicate seeds, and all that was made from one seed in any generation, are "

@@ -19,8 +19,10 @@ from teams_dagster.dataset.generation import (
     choose_seeds,
     replicas_for,
 )
+from teams_dagster.dataset.steering import TRAINED, steers, trained_policy_named, untrained_name
 from teams_dagster.instructions.prompts import prompt
 from teams_dagster.instructions.stored_seeds import read_seeds
+from teams_dagster.policy.baselines import baseline_version
 from teams_dagster.policy.checkpoint import load_policy
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.seeds import SeedFacts
@@ -49,6 +51,8 @@ class GenerationSettings:
     """Let a policy that was trained with other kinds of models steer it."""
     only_failed: bool
     """Only ask again what failed in it."""
+    policy: str | None = None
+    """Who steers it, by name, version or folder, also where it was begun with another; None: the trained policy."""
 
 
 def begin_generation(
@@ -68,7 +72,8 @@ def begin_generation(
     if manifest is None:
         if settings.only_failed:
             raise never_finished(partition)
-        seeds, policy = store.current("seed_instructions"), store.current("trained_policy")
+        seeds = store.current("seed_instructions")
+        policy = trained_policy_named(store, settings.policy or TRAINED)
         manifest = new_manifest(store, partition, settings, identities, seeds, policy)
         write_atomically(_path(store, partition), manifest.to_json())
     return manifest
@@ -104,6 +109,8 @@ def kept_manifest(
 ) -> GenerationManifest | None:
     """The manifest that a generation was begun with, where it goes on with that; None where it begins (again)."""
     begun = _begun(store, partition)
+    if begun and settings.policy and not steers(begun.policy_version, settings.policy):
+        return None
     if begun and not settings.fresh and not settings.latest_policy:
         return begun
     if begun and settings.fresh and begun.fresh and _can_go_on(begun, store, identities):
@@ -118,20 +125,24 @@ def new_manifest(
     settings: GenerationSettings,
     identities: Identities,
     seeds: Artefact,
-    policy: Artefact,
+    policy: Artefact | None,
 ) -> GenerationManifest:
-    """The manifest of a generation that begins with these seeds and this policy. Raises PolicyFromOtherModels."""
-    begun = _begun(store, partition)
-    origin, served = load_policy(policy).origin, identities()
-    check_trained_for(
-        trained=(origin.instructor, origin.reviewer), used=tuple(served.values()), allowed=settings.foreign_policy
-    )
+    """The manifest of a generation that begins with these seeds and this policy, or with one that needs no training.
+
+    Raises PolicyFromOtherModels.
+    """
+    begun, served = _begun(store, partition), identities()
+    if policy is not None:
+        origin = load_policy(policy).origin
+        check_trained_for(
+            trained=(origin.instructor, origin.reviewer), used=tuple(served.values()), allowed=settings.foreign_policy
+        )
     fresh = (begun.fresh if begun else 0) + settings.fresh
     others = [other for other in _manifests(store) if other.partition_key != partition]
     chosen = choose_seeds([s.seed_id for s in read_seeds(seeds)], settings.seeds, settings.root_seed, partition)
     return GenerationManifest(
         partition_key=partition,
-        policy_version=policy.data_version,
+        policy_version=policy.data_version if policy else baseline_version(settings.policy or TRAINED),
         seeds_version=seeds.data_version,
         replicas=replicas_for(chosen, others, fresh, own=dict(begun.replicas) if begun else {}),
         prompt_versions=tuple(sorted(prompt_versions().items())),
@@ -148,10 +159,11 @@ def check_as_begun(manifest: GenerationManifest, identities: Mapping[Role, Model
 
 def kept_from_before(store: ArtefactStore, manifest: GenerationManifest, settings: GenerationSettings) -> str:
     """What a generation keeps from when it was begun though it is set otherwise now; empty when nothing is."""
-    seeds = store.current("seed_instructions")
+    seeds, chosen = store.current("seed_instructions"), settings.policy or untrained_name(manifest.policy_version)
+    present = manifest.policy_version if chosen else store.current("trained_policy").data_version
     kept = {
         "seeds": (manifest.seeds_version, seeds.data_version),
-        "policy": (manifest.policy_version, store.current("trained_policy").data_version),
+        "policy": (manifest.policy_version, present),
         "number of seeds": (len(manifest.replicas), min(settings.seeds, seeds.read_facts(SeedFacts).seeds)),
         "root seed": (manifest.root_seed, settings.root_seed),
     }

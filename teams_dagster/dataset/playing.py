@@ -14,12 +14,14 @@ import pyarrow.parquet as pq
 from teams_dagster.core.files import write_atomically
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LLMClient, Role
-from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.failures import refuse_silence
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import MANIFEST
+from teams_dagster.dataset.steering import UNTRAINED_POLICIES, policy_title, transition_policy, untrained_name
+from teams_dagster.environment.decisions import Actor
 from teams_dagster.environment.episodes import EpisodePlan, stream_episodes
 from teams_dagster.environment.recording import EpisodeTables
+from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.novelty import Pool
@@ -43,8 +45,10 @@ def generation_inputs(manifest: GenerationManifest) -> dict[str, str]:
     return {"generation": manifest.version}
 
 
-def generation_policy(store: ArtefactStore, manifest: GenerationManifest) -> Artefact:
-    """The policy that steers a generation."""
+def generation_policy(store: ArtefactStore, manifest: GenerationManifest) -> Artefact | None:
+    """The trained policy that steers a generation; None where one that needs no training does."""
+    if untrained_name(manifest.policy_version):
+        return None
     return store.of_version("trained_policy", manifest.policy_version)
 
 
@@ -57,13 +61,24 @@ def generation_seeds(store: ArtefactStore, manifest: GenerationManifest) -> dict
 
 def generation_world(
     store: ArtefactStore, manifest: GenerationManifest, client: LLMClient
-) -> tuple[Environment, Checkpoint, dict[str, Instruction]]:
-    """What a generation happens in: its environment with `client`, its policy, and its seeds' texts by id."""
+) -> tuple[Environment, Checkpoint | None, dict[str, Instruction]]:
+    """What a generation happens in: its environment with `client`, its trained policy, and its seeds' texts by id.
+
+    The pool of a policy that was not trained on seeds of this store is drawn from the generation's own.
+    """
     policy = generation_policy(store, manifest)
-    checkpoint = load_policy(policy)
-    pool, _ = policy_seeds(store.of_version("seed_instructions", policy.manifest["inputs"]["seed_instructions"]))
-    environment = Environment(client, Pool(pool.values()), checkpoint.config.reward, Role.EXPERT)
-    return environment, checkpoint, generation_seeds(store, manifest)
+    checkpoint = load_policy(policy) if policy else None
+    trained_on = policy.manifest["inputs"].get("seed_instructions") if policy else None
+    pool, _ = policy_seeds(store.of_version("seed_instructions", trained_on or manifest.seeds_version))
+    reward = checkpoint.config.reward if checkpoint else RewardConfig()
+    return Environment(client, Pool(pool.values()), reward, Role.EXPERT), checkpoint, generation_seeds(store, manifest)
+
+
+def generation_actor(manifest: GenerationManifest, checkpoint: Checkpoint | None) -> Actor:
+    """Who chooses the operations of a generation, given its trained policy, if it has one."""
+    if checkpoint is not None:
+        return checkpoint.actor()
+    return UNTRAINED_POLICIES[policy_title(manifest.policy_version)]
 
 
 def episode_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -> Iterator[EpisodePlan]:
@@ -72,7 +87,7 @@ def episode_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -
         key = EpisodeKey(
             root_seed=manifest.root_seed,
             purpose=EpisodePurpose.GENERATE,
-            policy=TRAINED_ARM.policy,
+            policy=transition_policy(manifest.policy_version),
             policy_version=manifest.policy_version,
             seed_id=seed_id,
             partition_key=manifest.partition_key,
@@ -95,11 +110,12 @@ class Playing:
 
 
 def trained_playing(store: ArtefactStore, manifest: GenerationManifest) -> Playing:
-    """The trained policy's generation: one episode from each of its seeds."""
+    """A generation of the main line: one episode from each of its seeds."""
 
     def episodes(client: LLMClient, width: int) -> AsyncGenerator[Episode]:
         environment, checkpoint, seeds = generation_world(store, manifest, client)
-        return stream_episodes(environment, checkpoint.actor(), episode_plans(manifest, seeds), open_episodes=width)
+        actor = generation_actor(manifest, checkpoint)
+        return stream_episodes(environment, actor, episode_plans(manifest, seeds), open_episodes=width)
 
     return Playing(manifest, episodes, len(manifest.replicas), "seeds")
 

@@ -13,6 +13,7 @@ from teams_dagster.dataset.playing import generation_policy, generation_seeds
 from teams_dagster.dataset.stored import accepted_of
 from teams_dagster.policy.query_forecast import (
     SAMPLED,
+    STEADY,
     UNTRAINED,
     EpisodeStats,
     answering,
@@ -33,12 +34,14 @@ def generation_questions(
     policy: Artefact | None,
     earlier: Artefact | None,
     tried: EpisodeStats | None = None,
+    unknown: EpisodeStats = UNTRAINED,
 ) -> list[QueryForecast]:
     """What a generation of so many `episodes` from `seeds` will ask.
 
-    `policy` is None before it is trained, `tried` is what the preflight of the expert found out, if it was tried.
+    `policy` is None before it is trained, or where none is; then an episode is taken to ask what `unknown` says.
+    `tried` is what the preflight of the expert found out, if it was tried.
     """
-    stated = last_stats(policy) if policy else UNTRAINED
+    stated = last_stats(policy) if policy else unknown
     seen = stats_of_generations(store) or episodes_of(stated, tried)
     return rewriting(Role.EXPERT, still_open(earlier, episodes), seeds, seen, stated)
 
@@ -53,7 +56,7 @@ def begun_generation_questions(
 ) -> list[QueryForecast]:
     """What a generation that was begun will ask; where it was made `earlier`, what failed then."""
     seeds, policy = generation_seeds(store, manifest), generation_policy(store, manifest)
-    return generation_questions(store, len(seeds), list(seeds.values()), policy, earlier, tried)
+    return generation_questions(store, len(seeds), list(seeds.values()), policy, earlier, tried, STEADY)
 
 
 def stats_of_generations(store: ArtefactStore, key: str = TRAINED_ARM.instructions) -> list[EpisodeStats]:

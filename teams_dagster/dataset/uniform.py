@@ -18,16 +18,13 @@ from teams_dagster.environment.episodes import EpisodePlan
 from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.policy.baselines import UNIFORM, Uniform, baseline_version
 from teams_dagster.policy.comparison.playing import MOST_ASKED, play_until_asked
-from teams_dagster.policy.query_forecast import UNTRAINED, EpisodeStats, rewriting, still_open
+from teams_dagster.policy.query_forecast import STEADY, EpisodeStats, rewriting, still_open
 from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts
 
 ROUND_STRIDE = 1_000_000
 """How far the replicas of a seed's further episodes lie from those of its first: beyond any generation's."""
-
-STEADY = replace(UNTRAINED, rewrites=float(HORIZON), new_rewrites=float(HORIZON))
-"""What an episode is expected to ask before one was played: `none` is never chosen."""
 
 
 @dataclass(frozen=True)

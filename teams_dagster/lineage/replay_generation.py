@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 
 from teams_dagster.core.metadata import Details
 from teams_dagster.dataset.answers import answer_transitions
+from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import read_manifest
-from teams_dagster.dataset.playing import episode_plans, generation_world
+from teams_dagster.dataset.playing import episode_plans, generation_actor, generation_world
 from teams_dagster.dataset.stored import accepted_of
 from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.instructions.prompts import Prompt, stored_prompts
@@ -62,12 +63,13 @@ async def _replay(
     except CheckpointOutdated:
         into.skip("made by a policy of an earlier version of this code", _rows_of(generated, responses))
         return
-    if environment.pool.version != checkpoint.origin.pool_version:
+    first = next(_rows(generated, "transitions"), None)
+    if first is not None and environment.pool.version != first["pool_version"]:
         into.skip("its words were told apart by an earlier version of this code", _rows_of(generated, responses))
         return
     await replay_transitions(
         environment,
-        _actor(checkpoint, generated, into),
+        _actor(manifest, checkpoint, generated, into),
         episode_plans(manifest, seeds),
         _rows(generated, "transitions"),
         into,
@@ -97,10 +99,12 @@ def _prompts(generated: Artefact, responses: Artefact) -> dict[str, Prompt]:
     return {prompt.name: prompt for prompt in prompts if (prompt.name, prompt.version) in versions}
 
 
-def _actor(checkpoint: Checkpoint, generated: Artefact, into: Verification) -> Actor | Decider:
+def _actor(
+    manifest: GenerationManifest, checkpoint: Checkpoint | None, generated: Artefact, into: Verification
+) -> Actor | Decider:
     """The policy; where it cannot be run here, what it chose, and its probabilities count as not verified."""
     try:
-        return checkpoint.actor()
+        return generation_actor(manifest, checkpoint)
     except FeaturesChanged:
         reason = "probabilities of a policy that reads features of another version"
     except EmbeddingUnavailable:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from teams_dagster.core.metadata import Details, Table
 from teams_dagster.core.text import money, number, shorten, visible
+from teams_dagster.dataset.steering import untrained_name
 from teams_dagster.lineage.forward import ForwardLineage
 from teams_dagster.lineage.records import Answer, Lineage, Query, Step
 
@@ -126,7 +127,10 @@ def _end(lineage: Lineage) -> Iterator[str]:
         yield f"├─ {_plain(kind)} adapter {model} was trained on dataset {dataset[:SHORT]}"
     policy = lineage.chain[-1].policy_version
     by = lineage.policy.get("algorithm")
-    yield f"└─ policy {policy}" + (f", trained by {_plain(by)}" if by else "")
+    if untrained := untrained_name(policy):
+        yield f"└─ policy {policy}: {untrained}, which needs no training"
+    else:
+        yield f"└─ policy {policy}" + (f", trained by {_plain(by)}" if by else "")
 
 
 def _said(step: Step) -> str:

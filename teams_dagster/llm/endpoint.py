@@ -103,10 +103,14 @@ class Endpoint:
 
     @asynccontextmanager
     async def sending(self, tokens: int) -> AsyncGenerator[None]:
-        """Wait until one more call, of about so many tokens, may be under way; it is, for the block."""
+        """Wait until one more call, of about so many tokens, may be under way; it is, for the block.
+
+        Raises EndpointBroken when it is not worth sending any more.
+        """
         await self._limit.acquire()
         try:
             await self._provider.wait(tokens)
+            self._circuit.check()
             self._sent += 1
             try:
                 yield

@@ -325,7 +325,7 @@ class Engine:
                 with self._not_cancelled():
                     sent = True
                     return await self._call(asking, attempt)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, EndpointBroken):
             if not sent:
                 await self._settlement.failed(attempt, _NOT_SENT, latency_ms=0.0)
             raise

@@ -83,6 +83,9 @@ UNTRAINED = EpisodeStats(
 )
 """An untrained policy: `none` is one choice of seven, some edits are eliminated unseen, half are accepted."""
 
+STEADY = replace(UNTRAINED, rewrites=float(HORIZON), new_rewrites=float(HORIZON))
+"""One that never chooses `none`, before an episode of it was played."""
+
 
 def last_stats(policy: Artefact) -> EpisodeStats:
     """What the episodes of a policy's last iteration asked; where a guide acted in them, what an untrained one does."""

@@ -70,6 +70,11 @@ def _of_policy(report: Report) -> Iterator[str]:
     yield from _of_pay_off(policy)
     if few := few_trainings(policy.scores):
         yield few
+    if steered := report.about.steered_by:
+        yield (
+            f"The latest generation was steered by {words(steered)}, which needs no training: the figures of the"
+            " trained policy do not say how its samples came about."
+        )
     yield from _of_one_model(report.about.models)
     yield from _of_other_models(policy.trained_with, report.about.models)
 

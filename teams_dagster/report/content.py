@@ -51,6 +51,8 @@ class About:
 
     dataset_version: str | None = None
     policy_version: str | None = None
+    steered_by: str | None = None
+    """Which policy without training steered the latest generation; None: the trained one."""
     generations: tuple[str, ...] = ()
     """Partition keys, the latest last."""
     seeds: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from teams_dagster.dataset.steering import untrained_name
 from teams_dagster.evaluation.judging import JUDGE_FILE
 from teams_dagster.evaluation.stored import read_evaluation_scores, read_paper_table, read_privacy, read_win_rates
 from teams_dagster.instructions.prompts import load_prompt, shipped_prompts
@@ -63,6 +64,7 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.A
     return content.About(
         dataset_version=store.current("instruction_dataset").data_version,
         policy_version=policy.data_version,
+        steered_by=untrained_name(manifests[-1].policy_version) if manifests else None,
         generations=tuple(generation.partition for generation in generations),
         seeds=len({seed_id for manifest in manifests for seed_id, _ in manifest.replicas}),
         seeds_source=", ".join(f"{library.source} ({library.refused} rows refused)" for library in libraries),
@@ -96,8 +98,8 @@ def _preflight(store: ArtefactStore, policy: Artefact, generations: list[MadeGen
 
 
 def _policy_in_use(store: ArtefactStore, generations: list[MadeGeneration]) -> Artefact:
-    """The policy that steered the latest generation."""
-    if not generations:
+    """The policy that steered the latest generation; the current one where one that needs no training did."""
+    if not generations or untrained_name(generations[-1].manifest.policy_version):
         return store.current("trained_policy")
     return store.of_version("trained_policy", generations[-1].manifest.policy_version)
 

@@ -182,12 +182,13 @@ class ArtefactStore:
         *,
         about: Mapping[str, Any],
         resume: bool = False,
+        select: bool = True,
     ) -> Iterator[Draft]:
         """Write a new artefact: the block fills the folder and calls `finish`; leaving it publishes the whole.
 
         Whatever fails inside leaves no artefact. With `resume` the folder keeps what an interrupted run left in it,
         so long work continues; without, it starts empty. `about` goes into the manifest (inputs, config, run, code
-        version). Hold the asset's `turn` meanwhile.
+        version). With `select` it becomes the one that downstream reads. Hold the asset's `turn` meanwhile.
         """
         place = self.place(asset_key, partition_key)
         draft = Draft(self.unfinished(asset_key, fingerprint, partition_key))
@@ -207,7 +208,9 @@ class ArtefactStore:
             "files": folder_sha256s(draft.folder),
         }
         write_atomically(draft.folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False))
-        self.select(Artefact(_publish(draft.folder, place, fingerprint)))
+        made = Artefact(_publish(draft.folder, place, fingerprint))
+        if select:
+            self.select(made)
 
 
 @dataclass(frozen=True)

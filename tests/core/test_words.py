@@ -42,8 +42,8 @@ def test_scripts_without_spaces_are_read_by_characters_with_their_marks() -> Non
 
 @pytest.mark.parametrize(
     "other",
-    ["Ｂäcker", "Ba\u0308cker", "bäc\u00adker", "Bä\u200dcker"],
-    ids=["full width", "decomposed", "soft hyphen", "joiner"],
+    ["Ｂäcker", "Ba\u0308cker", "bäc\u00adker", "Bä\u200dcker", "Bä\u200bcker", "B\ufe0fäcker"],
+    ids=["full width", "decomposed", "soft hyphen", "joiner", "no width", "selector"],
 )
 def test_forms_that_look_the_same_are_the_same_words(other: str) -> None:
     assert words(other) == words("Bäcker")

@@ -71,6 +71,20 @@ def test_a_server_from_which_nothing_comes_ends_the_step_with_the_reason(
     assert "TEAMS_EXPERT_TIMEOUT_S" in str(ended)
 
 
+def test_calls_that_are_ready_when_a_step_ends_so_are_not_sent(
+    openai_server: OpenAIServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(circuit, "STALLED_S", 4 * TIMEOUT_S)
+    ask_all(openai_server, ledger, 200, hung=1_000)
+    with ledger.engine.connect() as connection:
+        unsent = connection.exec_driver_sql(
+            "select count(*) from results where error_kind = 'unreachable'"
+        ).scalar_one()
+        attempts = connection.exec_driver_sql("select count(*) from attempts").scalar_one()
+    assert unsent > 0
+    assert openai_server.count == attempts - unsent
+
+
 def test_while_nothing_comes_the_log_is_told_the_last_reason(
     openai_server: OpenAIServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

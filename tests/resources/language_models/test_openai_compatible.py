@@ -484,9 +484,15 @@ def test_a_parameter_of_the_settings_that_is_refused_is_named(openai_server: Ope
     assert failure.value.kind is ErrorKind.UNSUPPORTED
 
 
-def test_an_answer_that_does_not_fit_names_what_bounds_it(openai_server: OpenAIServer) -> None:
-    said_of_context = "This model's maximum context length is 2048 tokens. However, you requested 2500 tokens."
-    openai_server.faults.append(Fault(400, said("x", said_of_context)))
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 2048 tokens. However, you requested 2500 tokens.",
+        "`max_tokens` must be less than or equal to 1024.",
+    ],
+)
+def test_an_answer_that_does_not_fit_names_what_bounds_it(openai_server: OpenAIServer, message: str) -> None:
+    openai_server.faults.append(Fault(400, said("x", message)))
     with pytest.raises(CompletionError, match=r"bounded by TEAMS_<ROLE>_MAX_TOKENS") as failure:
         ask(openai_server)
     assert failure.value.kind is ErrorKind.REJECTED

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from resources.language_models.embedding.reviewer import AN_ANSWER, EditReader, EmbeddingReviewer
+from resources.language_models.roles import open_model
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Completion, CompletionError, Request
 from teams_dagster.instructions.requests import review_question
 from teams_dagster.instructions.review import Verdict, parse_verdict
 from teams_dagster.preflight.labelled_pairs import ReviewPair, Split, review_pairs
+from teams_dagster.settings import RoleSettings, Settings
 from teams_dagster.weights import MINILM
 from tests.support.questions import question
 
@@ -101,6 +103,15 @@ def test_an_answer_has_no_probability(reader: EditReader):
     (reply,) = reader.review([(SOUP, Instruction("Chop the onions and boil them with salt."))])
 
     assert (reply.text, reply.probabilities) == (AN_ANSWER, None)
+
+
+def test_the_provider_is_named_in_the_settings(tmp_path: Path):
+    role = RoleSettings(provider="embedding", model="sentence-transformers/all-MiniLM-L6-v2")
+    settings = Settings(root=tmp_path, data_dir=tmp_path, ledger_url="sqlite://", dagster_home=tmp_path)
+
+    identity = open_model(role, settings).identity
+
+    assert (identity.provider, identity.model) == ("embedding", "sentence-transformers/all-MiniLM-L6-v2")
 
 
 def test_anything_but_a_review_is_refused(tmp_path: Path):

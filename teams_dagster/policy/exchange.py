@@ -1,0 +1,97 @@
+"""A trained policy as one folder, to be taken to another project.
+
+<folder>/policy.json           what it is: version, models of its training, features, prompts, facts, hashes
+<folder>/policy.safetensors    the policy itself, with its configuration and its learning curve
+<folder>/policies.parquet      its row of table `policies`
+<folder>/policy_scores.parquet how it compared with others, where it was compared
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from teams_dagster.core.files import file_sha256, replacing, write_atomically
+from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint, load_policy
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+
+ABOUT = "policy.json"
+
+_TABLES = ("policies.parquet",)
+_SCORES = "policy_scores.parquet"
+
+
+class PolicyFolderDamaged(ValueError):
+    """A folder that holds no policy as it was exported."""
+
+
+def export_policy(store: ArtefactStore, policy: Artefact, target: Path) -> list[str]:
+    """Write a trained policy into the folder `target`; the names of its files. Raises OSError."""
+    checkpoint = load_policy(policy)
+    sources = [policy.folder / name for name in (CHECKPOINT, *_TABLES)]
+    for comparison in store.all_of("policy_comparison"):
+        if comparison.manifest["inputs"].get("trained_policy") == policy.data_version:
+            sources = [source for source in sources if source.name != _SCORES] + [comparison.folder / _SCORES]
+    target.mkdir(parents=True, exist_ok=True)
+    for source in sources:
+        with replacing(target / source.name) as draft:
+            shutil.copyfile(source, draft)
+    origin = asdict(checkpoint.origin)
+    about = {
+        "policy_version": checkpoint.policy_version,
+        "rewriter": str(checkpoint.origin.instructor),
+        "reviewer": str(checkpoint.origin.reviewer),
+        "features": origin["feature_version"],
+        "prompts": origin["prompt_versions"],
+        "code_version": policy.manifest["code_version"],
+        "facts": policy.manifest["facts"],
+        "files": {source.name: file_sha256(target / source.name) for source in sources},
+    }
+    write_atomically(target / ABOUT, json.dumps(about, indent=1, sort_keys=True) + "\n")
+    return [ABOUT, *about["files"]]
+
+
+def exported_version(folder: Path) -> str:
+    """The version of the policy in a folder. Raises PolicyFolderDamaged."""
+    return _about(folder)["policy_version"]
+
+
+def import_policy(store: ArtefactStore, folder: Path) -> Artefact:
+    """The policy of a folder as an output of `trained_policy`: the current one only where there was none.
+
+    Raises PolicyFolderDamaged for files that are not those that were exported.
+    """
+    about = _about(folder)
+    version = about["policy_version"]
+    for known in store.all_of("trained_policy"):
+        if known.data_version == version:
+            return known
+    for name, digest in about["files"].items():
+        if not (folder / name).is_file() or file_sha256(folder / name) != digest:
+            raise PolicyFolderDamaged(f"{folder / name} is not the file that was exported: copy the folder again")
+    if Checkpoint.load(folder / CHECKPOINT).policy_version != version:
+        raise PolicyFolderDamaged(f"{folder / CHECKPOINT} is not the policy of {ABOUT}: copy the folder again")
+    made = {
+        "code_version": about["code_version"],
+        "config": {},
+        "inputs": {"imported_policy": version},
+        "run_id": "",
+        "made_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+    }
+    select = not store.exists("trained_policy")
+    with store.writing("trained_policy", f"imported-{version[:16]}", about=made, select=select) as draft:
+        for name in (CHECKPOINT, *_TABLES):
+            shutil.copyfile(folder / name, draft.folder / name)
+        draft.finish(version, about["facts"])
+    return store.of_version("trained_policy", version)
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PolicyFolderDamaged(f"{folder} holds no exported policy ({error}): `teams policy` makes one") from None

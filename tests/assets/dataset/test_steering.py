@@ -1,0 +1,110 @@
+"""Who steers a generation: no training where none is wanted, and a policy that somebody trained before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from assets.accounting.sample_lineage import sample_lineage
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
+from assets.dataset.instruction_dataset import instruction_dataset
+from assets.seeds import seed_instructions
+from teams_dagster.automation import dataset
+from teams_dagster.cli import main
+from teams_dagster.dataset.manifests import read_manifest
+from teams_dagster.definitions import defs
+from teams_dagster.ledger.costs import costs_by
+from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baseline_version
+from teams_dagster.policy.checkpoint import CHECKPOINT
+from teams_dagster.store.facts.accounting import LineageFacts
+from tests.support.project import Project
+
+WEEK = "2026-11-02"
+
+
+@pytest.fixture
+def untrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project with seeds and no policy."""
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / "untrained"))
+    project = Project(tmp_path / "untrained")
+    assert project.make(seed_instructions)
+    return project
+
+
+def generate(project: Project, **config: Any) -> bool:
+    made = project.make(generated_instructions, week=WEEK, generated_instructions=config)
+    return made and project.make(expert_responses, week=WEEK)
+
+
+def steered_by(project: Project) -> str:
+    return read_manifest(project.store.current("generated_instructions", WEEK)).policy_version
+
+
+@pytest.mark.parametrize("policy", [UNIFORM, ROUND_ROBIN])
+def test_a_dataset_is_made_without_training_and_says_who_steered(untrained: Project, policy: str) -> None:
+    assert generate(untrained, policy=policy, seeds=60)
+    assert untrained.make(instruction_dataset, sample_lineage)
+    with untrained.ledger.open() as ledger:
+        asked = {cost.group["role"] for cost in costs_by(ledger, ["role"])}
+    assert asked == {"expert", "reviewer"}
+    assert steered_by(untrained) == baseline_version(policy)
+    (card,) = untrained.store.current("instruction_dataset").folder.rglob("README.md")
+    assert f"`{baseline_version(policy)}` ({policy})" in card.read_text(encoding="utf-8")
+    lineage = untrained.store.current("sample_lineage").read_facts(LineageFacts)
+    assert lineage.rows_verified > 0
+    assert lineage.rows_not_verified == 0
+
+
+def test_a_generation_without_training_goes_on_with_its_policy(untrained: Project) -> None:
+    assert generate(untrained, policy=UNIFORM)
+    asked = untrained.calls
+    assert generate(untrained)
+    assert untrained.calls == asked
+
+
+def test_naming_another_policy_begins_the_generation_again(project: Project) -> None:
+    assert generate(project)
+    assert generate(project, policy=UNIFORM)
+    assert steered_by(project) == baseline_version(UNIFORM)
+    assert generate(project, policy=project.version("trained_policy")[:8])
+    assert steered_by(project) == project.version("trained_policy")
+
+
+def test_a_policy_is_taken_to_another_project_in_one_folder(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "policy"
+    exported = CliRunner().invoke(main, ["policy", "--to", str(folder)])
+    assert exported.exit_code == 0, exported.output
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / "elsewhere"))
+    elsewhere = Project(tmp_path / "elsewhere")
+    assert elsewhere.make(seed_instructions)
+    assert generate(elsewhere, policy=str(folder), seeds=60)
+    assert steered_by(elsewhere) == project.version("trained_policy")
+    assert elsewhere.make(instruction_dataset, sample_lineage)
+    assert elsewhere.store.current("sample_lineage").read_facts(LineageFacts).rows_not_verified == 0
+
+
+def test_a_folder_that_was_changed_is_refused(project: Project, tmp_path: Path) -> None:
+    CliRunner().invoke(main, ["policy", "--to", str(tmp_path / "policy")])
+    file = tmp_path / "policy" / CHECKPOINT
+    file.write_bytes(file.read_bytes() + b"x")
+    for artefact in project.store.all_of("trained_policy"):
+        artefact.folder.rename(tmp_path / "gone")
+    assert not generate(project, policy=str(tmp_path / "policy"))
+
+
+def test_a_policy_that_nobody_has_is_named(untrained: Project) -> None:
+    assert not generate(untrained, policy="0123456789")
+    (failure,) = untrained.last.get_step_failure_events()
+    assert "'0123456789' is the version of no policy" in str(failure.step_failure_data.error)
+
+
+def test_the_job_dataset_trains_nothing() -> None:
+    steps = defs.resolve_job_def(dataset.name).graph.node_dict
+    assert {"seed_instructions", "generated_instructions", "instruction_dataset"} <= steps.keys()
+    assert "trained_policy" not in steps
