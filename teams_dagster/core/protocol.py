@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
@@ -248,10 +248,10 @@ class ModelIdentity:
         return " ".join(part for part in parts if part)
 
 
-def identity_of(values: Mapping[str, str | None]) -> ModelIdentity:
+def identity_of(values: Mapping[str, Any]) -> ModelIdentity:
     """The identity whose fields were written as plain values, `structured` perhaps not among them."""
     held = values.get("structured")
-    return ModelIdentity(**{**values, "structured": None if held is None else Way(held)})  # pyright: ignore
+    return ModelIdentity(**{**values, "structured": None if held is None else Way(held)})
 
 
 ROLE_VARIABLES = "TEAMS_<ROLE>_"
