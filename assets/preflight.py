@@ -37,6 +37,7 @@ def preflight_of(context: dg.AssetExecutionContext, models: LanguageModels, *rol
     settings, served = models.settings(), _served(models, roles)
     if settings.preflight == "off":
         return [f"{role.value} was not tried before it was asked: TEAMS_PREFLIGHT=off" for role in served]
+    models.found_out(*served)
     deciding = _deciding(models, served)
     records = [record for record in deciding.values() if record is not None]
     if untried := [role for role, record in deciding.items() if record is None]:
@@ -67,6 +68,7 @@ def try_roles(
     A role that was tried alike already is not tried again. The queries count in the project's budget and in one of
     their own. Raises dagster.Failure, as `LanguageModels.asking` does.
     """
+    models.found_out(*_served(models, roles))
     data_dir, records = models.settings().data_dir, list[RoleRecord]()
 
     def keep(record: RoleRecord) -> None:

@@ -311,3 +311,15 @@ def test_a_small_model_that_is_not_made_says_what_to_type(
 def test_dagsters_home_can_be_in_the_env_file(root: Path):
     (root / ".env").write_text("DAGSTER_HOME=elsewhere\n")
     assert load_settings(root).dagster_home == root / "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("provider", "way"),
+    [("offline", "json_schema"), ("openai", "logprobs"), ("transformers", "grammar"), ("openai", "sometimes")],
+)
+def test_a_way_of_holding_a_model_that_its_provider_does_not_have_is_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch, provider: str, way: str
+):
+    configure(monkeypatch, REVIEWER_PROVIDER=provider, REVIEWER_MODEL="m", REVIEWER_STRUCTURED=way)
+    with pytest.raises(SettingsError, match=f"^TEAMS_REVIEWER_STRUCTURED must be one of auto,.*not '{way}'"):
+        load_settings(root)

@@ -28,6 +28,7 @@ def project(tmp_path: Path, openai_server: OpenAIServer, monkeypatch: pytest.Mon
     settings = {
         "REVIEWER_MODEL": "m",
         "REVIEWER_BASE_URL": openai_server.base_url,
+        "REVIEWER_STRUCTURED": "off",
         "INSTRUCTOR_PROVIDER": "offline",
         "DATA_DIR": str(tmp_path),
         "PREFLIGHT": "required",
