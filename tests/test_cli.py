@@ -232,7 +232,7 @@ def test_a_value_out_of_its_bounds_is_named(command: str, config: str, message: 
 
 
 def test_a_run_says_first_what_all_of_it_is_estimated_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("teams_dagster.cli.demo._materialise_everything", lambda *_: 0)
+    monkeypatch.setattr("teams_dagster.cli.demo._materialise_everything", lambda *_, **__: 0)
     result = demo()
     assert result.exit_code == 0, result.output
     total = next(line for line in teams("estimate").output.splitlines() if line.startswith("all "))

@@ -236,10 +236,12 @@ class LanguageModels(dg.ConfigurableResource):
         budgets = self._budgets(settings, context, named)
         batched = [role for role in roles if batches and settings.role(role).transport == "batch"]
         try:
+            with self.ledger.open() as ledger:
+                identities = {role: open_model(settings.role(role), settings).identity for role in roles}
+                self._announce(ledger, settings, identities, batched, budgets, expected, log)
             held = await self._find_out(settings, roles)
             models = {role: open_model(settings.role(role), settings, held[role]) for role in roles}
             with self.ledger.open() as ledger:
-                self._announce(ledger, settings, models, batched, budgets, expected, log)
                 if context.asset_key in POLICY_ASSETS and settings.budget.bounded:
                     _refuse_too_small(ledger, context, self._needed(ledger, settings, models, expected), settings)
                 _go_on_from_traits(ledger, models.values())
@@ -283,20 +285,19 @@ class LanguageModels(dg.ConfigurableResource):
         self,
         ledger: Ledger,
         settings: Settings,
-        models: dict[Role, LanguageModel],
+        identities: dict[Role, ModelIdentity],
         batched: Collection[Role],
         budgets: Budgets,
         expected: Sequence[QueryForecast],
         log: Callable[[str], None],
     ) -> None:
         """Say what is to be expected, and refuse to go to a provider without any bound."""
-        identities = {role: model.identity for role, model in models.items()}
         forecasts = as_configured(expected, settings)
         line = str(estimate(ledger, forecasts, identities, load_prices(settings.prices), batched=batched))
         log(line)
-        if (shared := settings.shared_line(models)) is not None:
+        if (shared := settings.shared_line(identities)) is not None:
             log(shared)
-        _refuse_unbounded(settings, models, budgets, line)
+        _refuse_unbounded(settings, identities, budgets, line)
 
     async def _find_out(self, settings: Settings, roles: Collection[Role]) -> dict[Role, Held]:
         """How each role's model is held; what nobody knows is found out, on the ledger and within the budgets.

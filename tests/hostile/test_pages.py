@@ -80,7 +80,7 @@ def spoilt(names: list[str]) -> Report:
     )
     first = TEXTS[names[0]]
     models = (RoleModel(first, first, first),)
-    about = About(first, first, (first,), seeds_source=first, models=models, student=first)
+    about = About(first, first, generations=(first,), seeds_source=first, models=models, student=first)
     return Report(title=first, about=about, dataset=DatasetResults(chains=chains))
 
 

@@ -221,6 +221,6 @@ def test_a_demo_that_fails_says_why_and_obeys_no_provider() -> None:
 
     @click.command()
     def fail() -> None:
-        demo_module._say_why(result())
+        demo_module._say_why(result(), "teams ui")
 
     assert_inert(CliRunner().invoke(fail))

@@ -42,6 +42,14 @@ EXAMPLES = [
     for i in range(8)
 ]
 
+FACTS: dict[str, Any] = {
+    "samples": 17,
+    "examples": {"train": 8, "validation": 1, "held_out": 8},
+    "seeds": {"train": 5, "validation": 1, "held_out": 5},
+    "dropped": {},
+    "generations": ["2026-11-02"],
+}
+
 
 @pytest.fixture(scope="module")
 def adapters(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -67,7 +75,7 @@ def project(base: Path, adapters: dict[str, Path], tmp_path: Path, monkeypatch: 
         put(made, name, folder, name)
     with made.store.writing("instruction_dataset", "one", about=about()) as draft:
         export_dataset(draft.folder / "files", {"train": EXAMPLES, "validation": EXAMPLES[:1], "held_out": EXAMPLES})
-        draft.finish("the dataset", {})
+        draft.finish("the dataset", FACTS)
     return made
 
 
@@ -262,19 +270,29 @@ def test_another_judge_reads_the_same_answers(project: Project, judge: Judge, mo
     assert {body["model"] for body in judge.server.received} == {"served-judge", "another"}
 
 
-@pytest.mark.parametrize(
-    ("reply", "unclear", "contradictory"), [("A", 0, QUESTIONS), ("both are fine", 2 * QUESTIONS, 0), ("tie", 0, 0)]
-)
+@pytest.mark.parametrize(("reply", "contradictory"), [("A", QUESTIONS), ("tie", 0)])
 def test_a_judge_without_an_opinion_leaves_a_tie_and_a_warning(
-    project: Project, judge: Judge, reply: str, unclear: int, contradictory: int
+    project: Project, judge: Judge, reply: str, contradictory: int
 ) -> None:
     judge.server.respond = lambda _: reply
     assert make(project)
     for rate in read_win_rates(made(project)):
         assert (rate.win_rate, rate.ties) == (0.5, QUESTIONS)
-        assert (rate.unclear, rate.contradictory) == (unclear, contradictory)
+        assert (rate.unclear, rate.contradictory) == (0, contradictory)
     result = check(project)
     assert (result.passed, result.severity) == (reply == "tie", dg.AssetCheckSeverity.WARN)
+
+
+def test_a_judge_whose_judgements_cannot_be_read_ends_the_step_before_all_are_paid(
+    project: Project, judge: Judge
+) -> None:
+    judge.server.respond = lambda _: "both are fine"
+    assert not make(project)
+    assert sum(judge.asked.values()) < EVERY_QUESTION
+    failure = project.last.failure_data_for_node("judged_win_rate")
+    assert failure is not None
+    assert failure.error is not None
+    assert "were not in the form that the prompt asks for. Check that TEAMS_JUDGE_MODEL" in failure.error.to_string()
 
 
 def test_a_judge_at_a_provider_needs_a_budget_before_any_model_answers(

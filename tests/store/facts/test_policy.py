@@ -9,7 +9,7 @@ import pytest
 from teams_dagster.core.metadata import Table
 from teams_dagster.store.facts.policy import ComparisonFacts, PolicyFacts
 
-RULES = {"provider": "offline", "model": "rules", "base_url": "", "rules_version": "1"}
+RULES = {"provider": "offline", "model": "rules", "base_url": "", "rules_version": "1", "structured": None}
 
 
 @pytest.fixture
@@ -36,6 +36,7 @@ def recorded() -> dict[str, Any]:
         "reviewer": RULES,
         "asking": {"episodes": 832},
         "outcomes": {},
+        "preflight": [],
         "unanswered": 0,
     }
 
