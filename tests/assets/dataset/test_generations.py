@@ -233,7 +233,7 @@ def test_what_a_step_asked_in_vain_can_be_read_in_the_read_model(project: Projec
 
     outage(lambda _: True)
     assert not project.make(generated_instructions, week=WEEK)
-    assert "llm_calls" in why(project)
+    assert "the model is out" in why(project)
     with duckdb.connect(str(project.ledger.read_model), read_only=True) as model:
         failed = "select count(*) from llm_calls where error_detail = 'the model is out'"
         assert model.execute(failed).fetchall()[0][0] > 0
