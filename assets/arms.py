@@ -36,7 +36,7 @@ def materialize_responses(
     inputs = responses_inputs(generated)
     with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
         if made.draft is not None:
-            check_as_begun(read_manifest(generated), models.identities(*ROLES))
+            check_as_begun(read_manifest(generated), models.found_out(*ROLES))
             made.preflight = preflight_of(context, models, Role.EXPERT)
             where = CallContext(context.run.run_id, arm.responses, partition)
             expected = response_questions(generated, made.output.earlier(store))

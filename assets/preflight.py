@@ -37,6 +37,7 @@ def preflight_of(context: dg.AssetExecutionContext, models: LanguageModels, *rol
     settings, served = models.settings(), _served(models, roles)
     if settings.preflight == "off":
         return [f"{role.value} was not tried before it was asked: TEAMS_PREFLIGHT=off" for role in served]
+    models.found_out(*served)
     deciding = _deciding(models, served)
     records = [record for record in deciding.values() if record is not None]
     if untried := [role for role, record in deciding.items() if record is None]:
@@ -67,6 +68,7 @@ def try_roles(
     A role that was tried alike already is not tried again. The queries count in the project's budget and in one of
     their own. Raises dagster.Failure, as `LanguageModels.asking` does.
     """
+    models.found_out(*_served(models, roles))
     data_dir, records = models.settings().data_dir, list[RoleRecord]()
 
     def keep(record: RoleRecord) -> None:
@@ -162,8 +164,7 @@ def _recorded(models: LanguageModels, roles: Collection[Role], size: Size) -> li
 
 def records_of(models: LanguageModels, *, quick: bool) -> list[RoleRecord]:
     """What is on record of the configured roles' preflight."""
-    settings = models.settings()
-    return _recorded(models, [role for role in Role if role in settings.roles], QUICK if quick else FULL)
+    return _recorded(models, models.settings().configured, QUICK if quick else FULL)
 
 
 def tried_episodes(models: LanguageModels, rewriter: Role) -> EpisodeStats | None:
@@ -181,8 +182,7 @@ class PreflightConfig(dg.Config):
 @dg.op(name="try_roles", description="Try every role that the environment configures, before money is spent on them.")
 def try_configured_roles(context: dg.OpExecutionContext, config: PreflightConfig, models: LanguageModels) -> None:
     """Raises dagster.Failure where a role does not pass."""
-    settings = models.settings()
-    roles = [role for role in Role if role in settings.roles]
+    roles = models.settings().configured
     if not _served(models, roles):
         context.log.info("every role is served by the embedded rules: nothing to try")
         return

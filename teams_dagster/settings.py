@@ -46,6 +46,17 @@ Transport = Literal["direct", "batch"]
 
 Parameter = Literal["temperature", "top_p", "seed"]
 
+Structured = Literal["auto", "json_schema", "choice", "grammar", "logprobs", "off"]
+
+_STRUCTURED: dict[Provider, tuple[Structured, ...]] = {
+    "offline": ("auto", "off"),
+    "openai": ("auto", "json_schema", "choice", "grammar", "off"),
+    "embedding": ("auto", "off"),
+    "transformers": ("auto", "logprobs", "off"),
+}
+"""How a model of each provider can be held to its replies."""
+
+
 _OUR_OWN = {
     "messages": "what is asked",
     "model": "set by the role's _MODEL",
@@ -89,6 +100,12 @@ class RoleSettings(BaseModel):
     transport: Transport = "direct"
     """`batch`: generations ask through the provider's batch endpoint, cheaper and within a day; training and judging
     ask directly."""
+
+    structured: Structured = "auto"
+    """How the model is held to the replies that a query allows (a verdict, an operation, a two-part rewrite):
+    `json_schema` (`response_format`), `choice` (vLLM), `grammar` (llama.cpp), `logprobs` (local weights), or `off`: it
+    is only told. `auto` finds out once for each endpoint and model, with at most six short queries, and keeps to that;
+    one that the ledger had answers of before there were constraints stays `off`, so that nothing is paid anew."""
 
     @field_validator("omit", mode="before")
     @classmethod
@@ -209,6 +226,11 @@ class Settings(BaseModel):
             f" role that is not configured, or {name}_PROVIDER=offline to use the rule-based model for it"
         )
 
+    @property
+    def configured(self) -> tuple[Role, ...]:
+        """The roles that a model is named for: by themselves, or by `TEAMS_MODEL`."""
+        return tuple(role for role in Role if role in self.roles or self.shared is not None)
+
     def shared_line(self, roles: Iterable[Role]) -> str | None:
         """Which of `roles` ask `TEAMS_MODEL`, for people; None where none does."""
         if self.shared is None:
@@ -313,6 +335,7 @@ def _checked(root: Path, name: str, given: dict[str, str], allow_http: bool) -> 
         raise SettingsError(f"{name}_MODEL is not set, and provider {provider!r} needs a model")
     if given.get("transport") == "batch" and provider != "openai":
         raise SettingsError(f"{name}_TRANSPORT=batch needs a provider with a batch endpoint, and {provider!r} has none")
+    _check_structured(name, provider, given.get("structured", "auto"))
     if provider != "openai" and "extra" in given:
         raise SettingsError(f"{name}_EXTRA adds to requests of provider 'openai', and {provider!r} makes none")
     if provider not in WRITING_PROVIDERS and "max_tokens" in given:
@@ -335,6 +358,14 @@ def _checked(root: Path, name: str, given: dict[str, str], allow_http: bool) -> 
         return RoleSettings.model_validate(given)
     except ValidationError as error:
         raise SettingsError(_explain(error, prefix=f"{name}_")) from None
+
+
+def _check_structured(name: str, provider: str, structured: str) -> None:
+    taken = next(ways for known, ways in _STRUCTURED.items() if known == provider)
+    if structured not in taken:
+        raise SettingsError(
+            f"{name}_STRUCTURED must be one of {', '.join(taken)} for provider {provider!r}, not {structured!r}"
+        )
 
 
 def is_loopback(url: str) -> bool:

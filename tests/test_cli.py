@@ -53,7 +53,7 @@ def at_a_provider(monkeypatch: pytest.MonkeyPatch, model: str = "nobody-knows") 
         ({"TEAMS_SEEDS": "/no/such/seeds.csv"}, "TEAMS_SEEDS names /no/such/seeds.csv"),
         ({"TEAMS_EVALUATION_SETS": "/no/such.jsonl"}, "TEAMS_EVALUATION_SETS names /no/such.jsonl"),
         ({"TEAMS_EXPERT_PROVIDER": "offline"}, "TEAMS_REVIEWER is not: set TEAMS_REVIEWER_MODEL"),
-        ({"TEAMS_EXPERT_PROVIDER": "ofline"}, "must be one of offline, openai, transformers, not 'ofline'"),
+        ({"TEAMS_EXPERT_PROVIDER": "ofline"}, "must be one of offline, openai, transformers, embedding, not 'ofline'"),
         ({"TEAMS_SEED": "x"}, "did you mean TEAMS_SEEDS?"),
     ],
 )

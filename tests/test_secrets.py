@@ -143,6 +143,7 @@ def serve_every_role(monkeypatch: pytest.MonkeyPatch, base_url: str) -> None:
     for role, key in KEYS.items():
         monkeypatch.setenv(f"TEAMS_{role}_MODEL", f"served-{role.lower()}")
         monkeypatch.setenv(f"TEAMS_{role}_BASE_URL", base_url)
+        monkeypatch.setenv(f"TEAMS_{role}_STRUCTURED", "off")
         monkeypatch.setenv(f"TEAMS_{role}_API_KEY", key)
 
 

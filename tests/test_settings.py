@@ -82,6 +82,14 @@ def test_the_variables_of_other_software_are_left_alone(root: Path, monkeypatch:
     assert load_settings(root).roles == {}
 
 
+def test_the_roles_that_a_model_is_named_for_are_known(root: Path, monkeypatch: pytest.MonkeyPatch):
+    assert load_settings(root).configured == ()
+    configure(monkeypatch, REVIEWER_MODEL="m", REVIEWER_BASE_URL="http://127.0.0.1:1/v1")
+    assert load_settings(root).configured == (Role.REVIEWER,)
+    configure(monkeypatch, MODEL="m", BASE_URL="http://127.0.0.1:1/v1")
+    assert load_settings(root).configured == tuple(Role)
+
+
 def test_a_list_may_end_with_a_comma(root: Path, monkeypatch: pytest.MonkeyPatch):
     configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY, EXPERT_OMIT="seed, ", EVALUATION_SETS="a.jsonl,")
     settings = load_settings(root)
@@ -303,3 +311,15 @@ def test_a_small_model_that_is_not_made_says_what_to_type(
 def test_dagsters_home_can_be_in_the_env_file(root: Path):
     (root / ".env").write_text("DAGSTER_HOME=elsewhere\n")
     assert load_settings(root).dagster_home == root / "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("provider", "way"),
+    [("offline", "json_schema"), ("openai", "logprobs"), ("transformers", "grammar"), ("openai", "sometimes")],
+)
+def test_a_way_of_holding_a_model_that_its_provider_does_not_have_is_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch, provider: str, way: str
+):
+    configure(monkeypatch, REVIEWER_PROVIDER=provider, REVIEWER_MODEL="m", REVIEWER_STRUCTURED=way)
+    with pytest.raises(SettingsError, match=f"^TEAMS_REVIEWER_STRUCTURED must be one of auto,.*not '{way}'"):
+        load_settings(root)

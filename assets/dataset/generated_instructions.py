@@ -51,7 +51,7 @@ def generated_instructions(
     """Run one episode from each seed of the generation. Made again, it follows its manifest and asks nothing anew."""
     partition, log, settings = context.partition_key, context.log.info, config.settings()
     where = CallContext(context.run.run_id, "generated_instructions", partition)
-    identities = partial(models.identities, *ROLES)
+    identities = partial(models.found_out, *ROLES)
 
     def check_budget(begun: GenerationManifest) -> None:
         tried = tried_episodes(models, Role.EXPERT)
@@ -70,7 +70,7 @@ def generated_instructions(
         context.log.warning(note)
     with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
         if made.draft is not None:
-            check_as_begun(manifest, models.identities(*ROLES))
+            check_as_begun(manifest, models.found_out(*ROLES))
             made.preflight = preflight_of(context, models, *ROLES)
             tried = tried_episodes(models, Role.EXPERT)
             expected = begun_generation_questions(store, manifest, output.earlier(store), tried)

@@ -47,6 +47,7 @@ def judged_win_rate(
 ) -> dg.MaterializeResult:
     """Let every model answer, ask the judge, and score what it says."""
     students, dataset = evaluated_models(store), store.current("instruction_dataset")
+    models.found_out(Role.JUDGE)
     inputs = judging_inputs(students, dataset, models.versions(Role.JUDGE))
     where = CallContext(context.run.run_id, "judged_win_rate")
     with materialization(context, store, config=config, inputs=inputs, publish=models.publish, resume=True) as made:

@@ -47,7 +47,7 @@ def policy_comparison(
     seeds, policy = store.current("seed_instructions"), store.current("trained_policy")
     deployed, run_id = load_policy(policy), context.run.run_id
     training, referenced = deployed.config, deployed.origin.reference_version is not None
-    plan = config.plan(training, models.identities(*training.roles), referenced=referenced)
+    plan = config.plan(training, models.found_out(*training.roles), referenced=referenced)
     roles, settings = plan.roles(training), plan.settings()
     inputs = comparison_inputs(seeds, policy, models.versions(*roles))
     with materialization(

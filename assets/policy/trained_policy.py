@@ -42,6 +42,7 @@ def trained_policy(
     """Train on the policy's side of the seeds. An interrupted training continues after its last iteration."""
     seeds, training, run_id = store.current("seed_instructions"), config.training(), context.run.run_id
     reference, settings = config.kl_reference.policy_version, training.model_dump(mode="json")
+    models.found_out(*training.roles)
     inputs = policy_inputs(seeds, training, models.versions(*training.roles), reference)
     with materialization(
         context, store, config=config, settings=settings, inputs=inputs, resume=True, publish=models.publish

@@ -41,7 +41,7 @@ def uniform_instructions(
     inputs = beside.inputs
     with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
         if made.draft is not None:
-            check_as_begun(beside.manifest, models.identities(*ROLES))
+            check_as_begun(beside.manifest, models.found_out(*ROLES))
             made.preflight = preflight_of(context, models, *ROLES)
             where = CallContext(context.run.run_id, "uniform_instructions", partition)
             expected = uniform_questions(store, beside, made.output.earlier(store))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resources.language_models.local_scoring import reply_logprobs, shares, taken
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import (
     Completion,
@@ -20,10 +21,12 @@ from teams_dagster.core.protocol import (
     ErrorKind,
     Message,
     ModelIdentity,
+    Outcome,
     Request,
     Usage,
     fold_system,
 )
+from teams_dagster.core.replies import Choice, Way
 from teams_dagster.llm.settling import completion_of
 
 if TYPE_CHECKING:
@@ -44,17 +47,25 @@ class _Waiting:
 class LocalTransformersModel:
     """A causal language model from a folder or the hub. Implements `LanguageModel`; loaded at the first question."""
 
-    def __init__(self, model_path: str, *, max_tokens: int | None = None, max_batch: int = MAX_BATCH) -> None:
+    def __init__(
+        self,
+        model_path: str,
+        *,
+        max_tokens: int | None = None,
+        max_batch: int = MAX_BATCH,
+        structured: Way | None = None,
+    ) -> None:
         """`model_path` is a folder in Hugging Face form, or a hub id.
 
         `max_tokens`, where given, bounds every answer in place of what its request says: part of the identity.
+        `structured` is how the model is held to a few replies: by their log-probabilities, or not.
         """
         self._path = model_path
         self._max_tokens = max_tokens
         self._max_batch = max_batch
         bound = [] if max_tokens is None else [f"max_tokens={max_tokens}"]
         version = " ".join([weights_digest(Path(model_path)), *bound]).strip()
-        self._identity = ModelIdentity("transformers", model_path, rules_version=version)
+        self._identity = ModelIdentity("transformers", model_path, rules_version=version, structured=structured)
         self._generator: _Generator | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="local-model")
         self._waiting: list[_Waiting] = []
@@ -121,6 +132,12 @@ class _Prompt:
     limit: int
     """Tokens it may generate: what was asked for, or what the window leaves."""
 
+    @property
+    def choice(self) -> Choice | None:
+        """The few replies that the model is held to; None where it writes freely."""
+        allowed = self.request.allowed
+        return allowed if self.request.structured is Way.LOGPROBS and isinstance(allowed, Choice) else None
+
 
 class _Generator:
     """The loaded model."""
@@ -141,9 +158,28 @@ class _Generator:
     def answer(self, requests: list[Request]) -> list[Completion | CompletionError]:
         """Answers in the order of `requests`; one that cannot be put to the model fails alone."""
         prompts = [self._prompt(request) for request in requests]
-        good = [prompt for prompt in prompts if isinstance(prompt, _Prompt)]
+        good = [prompt for prompt in prompts if isinstance(prompt, _Prompt) and prompt.choice is None]
         generated = iter(self._generate(good) if good else [])
-        return [next(generated) if isinstance(prompt, _Prompt) else prompt for prompt in prompts]
+        return [
+            prompt
+            if isinstance(prompt, CompletionError)
+            else next(generated)
+            if prompt.choice is None
+            else self._chosen(prompt, prompt.choice)
+            for prompt in prompts
+        ]
+
+    def _chosen(self, prompt: _Prompt, choice: Choice) -> Completion:
+        """The one of a few replies that the weights prefer, with the probability of each."""
+        tokens = {
+            reply: [*self._tokenizer(reply, add_special_tokens=False)["input_ids"], self._ends[0]]
+            for reply in choice.replies
+        }
+        scores = reply_logprobs(self._model, prompt.tokens, list(tokens.values()), self._ends[0])
+        probabilities = shares(dict(zip(tokens, scores, strict=True)))
+        reply = taken(probabilities, prompt.request.sampling.temperature, _seed(prompt.request))
+        usage = Usage(len(prompt.tokens), 0, len(tokens[reply]))
+        return Completion(reply, "stop", Outcome.USABLE, usage, probabilities=probabilities)
 
     def _prompt(self, request: Request) -> _Prompt | CompletionError:
         if self._tokenizer.chat_template:

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
+from resources.language_models.openai_constraints import constraint_parameters
 from resources.language_models.openai_dialect import Dialect
 from resources.language_models.openai_replies import OMITTABLE, read_completion, read_failure, read_rate_limit_headers
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request
+from teams_dagster.core.replies import Way
 from teams_dagster.settings import is_loopback
 
 if TYPE_CHECKING:
@@ -68,11 +70,15 @@ class OpenAICompatibleModel:
         max_tokens: int | None = None,
         extra: Mapping[str, Any] | None = None,
         allow_http: bool = False,
+        structured: Way | None = None,
+        logprobs: bool = False,
     ) -> None:
         """`timeout_s` bounds a whole attempt; `omit` names parameters (of OMITTABLE) that are not sent.
 
         `max_tokens`, where given, bounds every answer in place of what its request says; `extra` is added to each
         request. Both are part of the identity: they decide answers. A base URL may end in `?api-version=...` (Azure).
+        `structured` is how the model is held to the replies that a request allows; `logprobs` asks how likely each of
+        a few was.
 
         Raises ValueError for a base URL that carries a secret, or that leaves this machine over plain http (unless
         `allow_http`), and for a parameter that cannot be left out.
@@ -94,7 +100,10 @@ class OpenAICompatibleModel:
         if unknown := sorted(set(omit) - set(OMITTABLE)):
             raise ValueError(f"{', '.join(unknown)} cannot be left out of a request, only {', '.join(OMITTABLE)}")
         self.timeout_s = timeout_s
-        self._identity = ModelIdentity("openai", model, base_url.rstrip("/"), _added(max_tokens, extra or {}))
+        self._identity = ModelIdentity(
+            "openai", model, base_url.rstrip("/"), _added(max_tokens, extra or {}), structured
+        )
+        self._logprobs = logprobs
         self._base_url = urlunsplit(address._replace(query="")).rstrip("/")
         self._query = parameters
         self._max_tokens = max_tokens
@@ -186,7 +195,7 @@ class OpenAICompatibleModel:
         }
         for name in self._omit:
             del body[name]
-        return body | self._extra
+        return body | self._extra | constraint_parameters(request, with_logprobs=self._logprobs)
 
     @contextmanager
     def _adapting(self, body: Mapping[str, Any]) -> Generator[None]:

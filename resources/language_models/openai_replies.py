@@ -21,6 +21,7 @@ from teams_dagster.core.protocol import (
     CompletionError,
     ErrorKind,
     RateLimitHeaders,
+    ReplyToken,
     Usage,
 )
 from teams_dagster.llm.settling import completion_of
@@ -55,6 +56,7 @@ def read_completion(content: bytes, http_status: int, rate_limit_headers: RateLi
         finish_reason = str(choice.get("finish_reason") or "")
         refusal = message.get("refusal")
         usage = _usage(body.get("usage"))
+        tokens = _tokens(choice.get("logprobs"))
         broke_off = choice.get("error")
     except (LookupError, TypeError, AttributeError) as error:
         raise _unusable(ErrorKind.BAD_REPLY, "JSON that is no chat completion", content, http_status) from error
@@ -67,6 +69,7 @@ def read_completion(content: bytes, http_status: int, rate_limit_headers: RateLi
         refusal=refusal,
         reasoning=reasoning,
         usage=usage,
+        tokens=tokens,
         rate_limit_headers=rate_limit_headers,
     )
 
@@ -158,6 +161,21 @@ def _usage(reported: Any) -> Usage:
         _count(read.get("cache_write_tokens")),
         impossible=any(isinstance(count, int | float) and _count(count) is None for count in counts),
     )
+
+
+def _tokens(reported: Any) -> tuple[ReplyToken, ...]:
+    """The reply's tokens with what could have stood in their places; empty where that is not reported whole."""
+    listed = _details(reported).get("content")
+    try:
+        return tuple(
+            ReplyToken(
+                str(token["token"]),
+                {str(other["token"]): float(other["logprob"]) for other in (*token["top_logprobs"], token)},
+            )
+            for token in listed or ()
+        )
+    except (LookupError, TypeError, ValueError):
+        return ()
 
 
 def _details(reported: Any) -> Mapping[str, Any]:

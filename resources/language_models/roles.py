@@ -1,8 +1,8 @@
 """Which model serves which role, and the engine that asks them on the ledger, within the budgets of project and run."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -14,6 +14,16 @@ import dagster as dg
 from pydantic import Field
 
 from resources.language_models.embedded import EmbeddedAsking
+from resources.language_models.probing import (
+    MOST_QUERIES,
+    NO_RUN,
+    NOT_HELD,
+    PROBED,
+    Held,
+    NotHonoured,
+    known_ways,
+    probe,
+)
 from resources.language_models.readable import readable
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import CompletionError, LanguageModel, ModelIdentity, Request, Role
@@ -25,6 +35,7 @@ from teams_dagster.ledger.costs import outcomes_of_step
 from teams_dagster.ledger.database import LedgerLost
 from teams_dagster.ledger.traits import record_trait, traits_of
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm import loop
 from teams_dagster.llm.batches import MAX_REQUESTS, BatchEndpoint
 from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace, BatchRefused
 from teams_dagster.llm.budget_gate import PriceUnknown
@@ -99,8 +110,18 @@ STOPS = (
     NothingUsable,
     BatchesUnderWay,
     BatchRefused,
+    NotHonoured,
 )
 """What ends a step for a reason that trying again at once does not change."""
+
+
+@contextmanager
+def _stops() -> Iterator[None]:
+    """What ends a step, as a failure that Dagster does not retry."""
+    try:
+        yield
+    except STOPS as stopped:
+        raise dg.Failure(str(stopped), allow_retries=False) from stopped
 
 
 class LanguageModels(dg.ConfigurableResource):
@@ -120,7 +141,19 @@ class LanguageModels(dg.ConfigurableResource):
     def identities(self, *roles: Role) -> dict[Role, ModelIdentity]:
         """Which model serves each role. Raises SettingsError for a role that needs configuring."""
         settings = self.settings()
-        return {role: open_model(settings.role(role), settings).identity for role in roles}
+        held = known_ways(settings, roles)
+        return {role: open_model(settings.role(role), settings, held[role] or NOT_HELD).identity for role in roles}
+
+    def found_out(self, *roles: Role) -> dict[Role, ModelIdentity]:
+        """`identities`, once it is known how each model is held to its replies: an endpoint that is new is asked.
+
+        Raises SettingsError; dagster.Failure, not to be retried, where it cannot be found out.
+        """
+        settings = self.settings()
+        if None in known_ways(settings, roles).values():
+            with _stops():
+                loop.run(self._find_out(settings, roles))
+        return self.identities(*roles)
 
     def versions(self, *roles: Role) -> dict[str, str]:
         """What an asset's output depends on, of the models that it asks: by role, the model that answers."""
@@ -199,10 +232,12 @@ class LanguageModels(dg.ConfigurableResource):
         retried, when a budget is missing or used up, or when a model plainly cannot be asked.
         """
         settings = self.settings()
-        models = {role: open_model(settings.role(role), settings) for role in roles}
+        models: dict[Role, LanguageModel] = {}
         budgets = self._budgets(settings, context, named)
         batched = [role for role in roles if batches and settings.role(role).transport == "batch"]
         try:
+            held = await self._find_out(settings, roles)
+            models = {role: open_model(settings.role(role), settings, held[role]) for role in roles}
             with self.ledger.open() as ledger:
                 self._announce(ledger, settings, models, batched, budgets, expected, log)
                 if context.asset_key in POLICY_ASSETS and settings.budget.bounded:
@@ -261,9 +296,25 @@ class LanguageModels(dg.ConfigurableResource):
         log(line)
         if (shared := settings.shared_line(models)) is not None:
             log(shared)
-        unbounded = [role for role in models if settings.role(role).leaves_machine and not budgets.cover(role.value)]
-        if unbounded:
-            raise BudgetMissing(unbounded, line)
+        _refuse_unbounded(settings, models, budgets, line)
+
+    async def _find_out(self, settings: Settings, roles: Collection[Role]) -> dict[Role, Held]:
+        """How each role's model is held; what nobody knows is found out, on the ledger and within the budgets.
+
+        Raises BudgetMissing, BudgetExhausted, PriceUnknown, EndpointBroken, QueryFailed, NotHonoured.
+        """
+        for role in [role for role, held in known_ways(settings, roles).items() if held is None]:
+            if known_ways(settings, [role])[role] is not None:
+                continue  # another role's model at the same endpoint
+            budgets = self.budget.beside(settings.budget, self._first_run())
+            line = f"estimate: at most {MOST_QUERIES} short queries to begin with"
+            _refuse_unbounded(settings, [role], budgets, line)
+            run = self.get_resource_context().run
+            where = CallContext(run.run_id if run else NO_RUN, PROBED)
+            with self.ledger.open() as ledger:
+                opened = partial(open_model, settings.role(role), settings)
+                await probe(role, settings, opened, ledger, where, budgets)
+        return {role: held or NOT_HELD for role, held in known_ways(settings, roles).items()}
 
     def check_budget(self, context: CallContext, *roles: Role, expected: Sequence[QueryForecast]) -> None:
         """Raises dagster.Failure, not to be retried, where the project's budget likely cannot pay the `expected`."""
@@ -317,8 +368,18 @@ def _refuse_too_small(ledger: Ledger, context: CallContext, needed: Estimate, se
         refuse_too_small(needed, Room(project, ledger.spent()), "begin the generation with fewer `seeds`")
 
 
-def open_model(role: RoleSettings, settings: Settings) -> LanguageModel:
-    """The connection that `role` names. Nothing is sent, and no weights are loaded, before the first question."""
+def _refuse_unbounded(settings: Settings, roles: Iterable[Role], budgets: Budgets, line: str) -> None:
+    """Raises BudgetMissing where nothing bounds what asking these roles may cost."""
+    unbounded = [role for role in roles if settings.role(role).leaves_machine and not budgets.cover(role.value)]
+    if unbounded:
+        raise BudgetMissing(unbounded, line)
+
+
+def open_model(role: RoleSettings, settings: Settings, held: Held = NOT_HELD) -> LanguageModel:
+    """The connection that `role` names, its model held to its replies as `held` says.
+
+    Nothing is sent, and no weights are loaded, before the first question.
+    """
     if role.provider == "offline":
         from resources.language_models.offline.model import OfflineModel
 
@@ -326,7 +387,7 @@ def open_model(role: RoleSettings, settings: Settings) -> LanguageModel:
     if role.provider == "transformers":
         from resources.language_models.local_transformers import LocalTransformersModel
 
-        return LocalTransformersModel(role.model, max_tokens=role.max_tokens)
+        return LocalTransformersModel(role.model, max_tokens=role.max_tokens, structured=held.structured)
     if role.provider == "embedding":
         from resources.language_models.embedding.reviewer import EmbeddingReviewer
 
@@ -343,6 +404,8 @@ def open_model(role: RoleSettings, settings: Settings) -> LanguageModel:
         max_tokens=role.max_tokens,
         extra=role.extra,
         allow_http=settings.allow_http,
+        structured=held.structured,
+        logprobs=held.logprobs,
     )
 
 

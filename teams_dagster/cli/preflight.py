@@ -6,7 +6,6 @@ from contextlib import redirect_stdout
 import click
 
 from teams_dagster.cli.project import close_dead_runs, open_settings, prepare_home, process_tags, say
-from teams_dagster.core.protocol import Role
 
 
 @click.command()
@@ -18,9 +17,8 @@ def preflight(quick: bool) -> None:
     Exit code 0: all passed. 1: one failed, and the line says why.
     """
     settings = open_settings()
-    roles = [role for role in Role if role in settings.roles and settings.roles[role].provider != "offline"]
     trainable = _look_at_student(settings.student) if settings.student else True
-    if not roles:
+    if all(settings.role(role).provider == "offline" for role in settings.configured):
         say("every role is served by the embedded rules: nothing to try")
         sys.exit(0 if trainable else 1)
     import dagster as dg
@@ -45,6 +43,10 @@ def preflight(quick: bool) -> None:
     root, store = str(settings.root), ArtefactStore(data_dir=str(settings.data_dir))
     models = LanguageModels(root=root, ledger=LedgerConnection(root=root, store=store))
     say("\n".join(preflight_lines(records_of(models, quick=quick))))
+    for event in result.get_step_failure_events():
+        error = event.step_failure_data.error
+        cause = error.cause if error and error.cause else error
+        say(f"\n{cause.message.strip() if cause else 'no reason was recorded'}", err=True)
     sys.exit(0 if result.success and trainable else 1)
 
 

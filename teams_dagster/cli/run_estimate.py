@@ -211,7 +211,7 @@ class Walk:
             if made is None:
                 check_as_begun(manifest, identities())
         tried = self._tried("generated_instructions", Role.EXPERT)
-        unknown = STEADY if known else UNTRAINED
+        unknown = STEADY if known or manifest is not None else UNTRAINED
         expected = [] if made else generation_questions(self.store, episodes, texts, policy, earlier, tried, unknown)
         stated = last_stats(policy) if policy else unknown
         seen = stats_of_generations(self.store) or episodes_of(stated, tried)

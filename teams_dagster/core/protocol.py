@@ -7,12 +7,13 @@ model. The method depends on these values; `resources.language_models` implement
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
+from teams_dagster.core.replies import AllowedReplies, Way, replies_json
 
 
 class Role(StrEnum):
@@ -33,6 +34,8 @@ class Purpose(StrEnum):
     RESPOND = "respond"
     GUIDE = "guide"
     JUDGE = "judge"
+    PROBE = "probe"
+    """Finding out what an endpoint honours."""
 
 
 class Outcome(StrEnum):
@@ -154,6 +157,17 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     replica: int = 0
     """Asking the same question again on purpose means the next replica; sent as `seed` where the endpoint takes one."""
+    allowed: AllowedReplies | None = None
+    """The replies that the messages ask for; None for any text."""
+    structured: Way | None = None
+    """How the model is held to them; None: it is only told."""
+
+    @property
+    def held(self) -> tuple[str, str] | None:
+        """How the model is held, and to what (JSON), as keys and ledger have it; None where it is not."""
+        if self.structured is None or self.allowed is None:
+            return None
+        return self.structured.value, replies_json(self.allowed)
 
 
 @dataclass(frozen=True)
@@ -183,6 +197,15 @@ class RateLimitHeaders:
 
 
 @dataclass(frozen=True)
+class ReplyToken:
+    """One token of a reply and what could have stood in its place."""
+
+    text: str
+    top: Mapping[str, float]
+    """Log-probabilities of the likeliest tokens at this place, its own among them."""
+
+
+@dataclass(frozen=True)
 class Completion:
     """What a model answered."""
 
@@ -194,6 +217,8 @@ class Completion:
     """What the model thought before it answered: no part of `text`. None where it gave none."""
     probabilities: Mapping[str, float] | None = field(default=None, hash=False)
     """How likely each allowed reply was, where log-probabilities came back."""
+    tokens: tuple[ReplyToken, ...] = field(default=(), compare=False, repr=False)
+    """The reply's tokens with their log-probabilities, where they were asked for and came back; never stored."""
     rate_limit_headers: RateLimitHeaders | None = field(default=None, compare=False)
     """Of the moment; never stored."""
 
@@ -208,11 +233,25 @@ class ModelIdentity:
     base_url: str = ""
     rules_version: str = ""
     """What else decides its answers: a hash of the offline model's rules, a digest of local weights, what settings
-    add to each request (a limit of its own, further parameters); empty where nothing does."""
+     add to each request (a limit of its own, further parameters); empty where nothing does."""
+    structured: Way | None = None
+    """How it is held to the replies that a question allows; None: it is only told."""
+
+    @property
+    def place(self) -> ModelIdentity:
+        """The same model, however it is asked: what its limits and batches belong to."""
+        return replace(self, structured=None)
 
     def __str__(self) -> str:
-        """In one line: provider/model, where it is served, the version of its rules."""
-        return " ".join(part for part in (f"{self.provider}/{self.model}", self.base_url, self.rules_version) if part)
+        """In one line: provider/model, where it is served, the version of its rules, how it is held to its replies."""
+        parts = (f"{self.provider}/{self.model}", self.base_url, self.rules_version, self.structured)
+        return " ".join(part for part in parts if part)
+
+
+def identity_of(values: Mapping[str, Any]) -> ModelIdentity:
+    """The identity whose fields were written as plain values, `structured` perhaps not among them."""
+    held = values.get("structured")
+    return ModelIdentity(**{**values, "structured": None if held is None else Way(held)})
 
 
 ROLE_VARIABLES = "TEAMS_<ROLE>_"

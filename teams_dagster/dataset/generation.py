@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from teams_dagster.core.hashing import content_hash
-from teams_dagster.core.protocol import ModelIdentity
+from teams_dagster.core.protocol import ModelIdentity, identity_of
 from teams_dagster.core.rng import uniform
 
 FRESH_STRIDE = 10_000
@@ -39,11 +40,19 @@ class GenerationManifest:
     @property
     def version(self) -> str:
         """Content hash of the whole manifest."""
-        return content_hash("generation", asdict(self))
+        return content_hash("generation", self._values())
 
     def to_json(self) -> str:
         """Readable JSON, the same bytes for the same manifest."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+        return json.dumps(self._values(), indent=1, sort_keys=True) + "\n"
+
+    def _values(self) -> dict[str, Any]:
+        """Plain values. A model that is not held to its replies is written as it always was: the version stays."""
+        values = asdict(self)
+        for _, model in values["models"]:
+            if model["structured"] is None:
+                del model["structured"]
+        return values
 
     @classmethod
     def from_json(cls, text: str) -> GenerationManifest:
@@ -51,7 +60,7 @@ class GenerationManifest:
         values = json.loads(text)
         for name in ("replicas", "prompt_versions"):
             values[name] = tuple(tuple(pair) for pair in values[name])
-        values["models"] = tuple((role, ModelIdentity(**identity)) for role, identity in values["models"])
+        values["models"] = tuple((role, identity_of(identity)) for role, identity in values["models"])
         return cls(**values)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
-from teams_dagster.core.protocol import LLMClient, QueryFailed, Role
+from teams_dagster.core.protocol import LLMClient, ModelIdentity, QueryFailed, Role
 from teams_dagster.environment.reward import RewardConfig, RewardPreset, novelty, reward
 from teams_dagster.environment.state import EpisodeKey, PastOperation, State, Transition, episode_id, transition_id
 from teams_dagster.instructions.elimination import Rule, eliminate_outcome, eliminate_rewrite
@@ -34,11 +34,17 @@ class Environment:
         models = (self.client.identity(role) for role in (self.rewriter, Role.REVIEWER))
         return content_hash(
             self.rewriter.value,
-            [[model.provider, model.base_url, model.model, model.rules_version] for model in models],
+            [_named(model) for model in models],
             self.reward.model_dump(mode="json"),
             self.pool.version,
             [prompt(name).version for name in (*(operation.value for operation in TEXT_OPERATIONS), "review")],
         )
+
+
+def _named(model: ModelIdentity) -> list[str]:
+    """What of a model decides its answers."""
+    held = [] if model.structured is None else [model.structured.value]
+    return [model.provider, model.base_url, model.model, model.rules_version, *held]
 
 
 async def step(

@@ -9,12 +9,16 @@ from pathlib import Path
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Intent, Purpose, Request, Role
+from teams_dagster.core.replies import Choice
 from teams_dagster.instructions.prompts import Prompt, prompt
 from teams_dagster.instructions.requests import VERDICT
 
 JUDGE_FILE = Path(__file__).with_name("judge.md")
 
 MARK_DIGITS = 12
+
+PREFERENCES = Choice("better", ("A", "B", "tie"))
+"""What `judge.md` asks for."""
 
 
 class Preference(StrEnum):
@@ -51,6 +55,7 @@ def judge_question(instruction: Instruction, first: str, second: str) -> Request
         ),
         prompt_version=template.version,
         sampling=VERDICT,
+        allowed=PREFERENCES,
     )
 
 

@@ -10,8 +10,9 @@ import re
 from collections.abc import Collection, Sequence
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import Operation, Returns
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation, Returns
 from teams_dagster.core.protocol import Intent, Purpose, Request, Role, Sampling
+from teams_dagster.core.replies import Choice, Parts
 from teams_dagster.instructions.prompts import prompt
 
 NAMING = Sampling(temperature=0.7, top_p=0.95, max_tokens=32)
@@ -50,6 +51,9 @@ def guide_question(
         prompt_version=template.version,
         sampling=NAMING,
         replica=replica,
+        allowed=Choice(
+            "operation", tuple(op.value for op in (*TEXT_OPERATIONS, *([Operation.NONE] if may_rest else [])))
+        ),
     )
 
 
@@ -104,6 +108,12 @@ def parse_rewrite(operation: Operation, parent: Instruction, reply: str) -> Inst
     )
 
 
+TWO_PARTS = Parts(("Instruction", "Input"))
+"""The reply format that `prompts/_reply_with_input.md` states."""
+
+VERDICTS = Choice("verdict", ("Equal", "Not Equal"))
+"""What `prompts/review.md` asks for."""
+
 CREATIVE = Sampling(temperature=0.7, top_p=0.95, max_tokens=2048)
 """For rewrites and answers (the reference's expert: temperature 0.7, top_p 0.95, 2048 tokens)."""
 
@@ -139,6 +149,7 @@ def rewrite_question(role: Role, operation: Operation, instruction: Instruction,
         prompt_version=template.version,
         sampling=CREATIVE,
         replica=replica,
+        allowed=TWO_PARTS if operation.returns is Returns.INSTRUCTION_AND_INPUT else None,
     )
 
 
@@ -154,6 +165,7 @@ def review_question(before: Instruction, after: Instruction, replica: int = 0) -
         prompt_version=template.version,
         sampling=VERDICT,
         replica=replica,
+        allowed=VERDICTS,
     )
 
 

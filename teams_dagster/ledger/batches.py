@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 
 from teams_dagster.core.protocol import CompletionError, ErrorKind, ModelIdentity
+from teams_dagster.core.replies import AllowedReplies, Way, read_replies
 from teams_dagster.ledger.budgets import PROJECT, Budget, Limit, Reservation, run_scope
 from teams_dagster.ledger.database import LedgerError, now, write_transaction
 from teams_dagster.ledger.owners import batch_owner, is_dead
 from teams_dagster.ledger.records import Place
 from teams_dagster.ledger.rows import live_claims
-from teams_dagster.ledger.schema import attempts, batches, claims, owners, results, spending
+from teams_dagster.ledger.schema import attempts, batches, claims, owners, questions, results, spending
 from teams_dagster.ledger.writer import Ledger
 
 OPEN = ("preparing", "submitted")
@@ -59,6 +60,9 @@ class WaitingAttempt:
     place: Place
     started_at: int
     reservation: Reservation
+    structured: Way | None
+    """How the model was held to `allowed`; None: it was not."""
+    allowed: AllowedReplies | None
 
 
 def open_batch(ledger: Ledger, batch: Batch) -> Batch:
@@ -125,7 +129,8 @@ def unattended(ledger: Ledger) -> list[Batch]:
 def waiting_attempts(ledger: Ledger, batch_id: str) -> dict[str, WaitingAttempt]:
     """The attempts of a batch without a result, by request id."""
     unresolved = (
-        sa.select(attempts)
+        sa.select(attempts, questions.c.structured, questions.c.allowed_replies)
+        .join(questions, attempts.c.request_key == questions.c.request_key)
         .outerjoin(results, attempts.c.request_id == results.c.request_id)
         .where(attempts.c.batch_id == batch_id, results.c.request_id.is_(None))
     )
@@ -164,7 +169,8 @@ def _waiting(row: sa.Row, scopes: set[str]) -> WaitingAttempt:
     bounded = (run_scope(place.run_id), run_scope(place.run_id, place.role))
     limits = [Limit(PROJECT, Budget()), *(Limit(scope, Budget()) for scope in bounded if scope in scopes)]
     reservation = Reservation(tuple(limits), row.reserved_tokens or 0, row.reserved_nano_usd)
-    return WaitingAttempt(row.request_id, row.request_key, place, row.started_at, reservation)
+    held = None if row.structured is None else (Way(row.structured), read_replies(row.allowed_replies))
+    return WaitingAttempt(row.request_id, row.request_key, place, row.started_at, reservation, *(held or (None, None)))
 
 
 def _row(batch: Batch) -> dict[str, str | None]:

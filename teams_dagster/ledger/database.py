@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from teams_dagster.core.replies import OFF, STRUCTURED
 from teams_dagster.core.row_hash import ROW_HASH, row_hash
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.budgets import PROJECT, recount
@@ -81,6 +82,21 @@ def _to_4(connection: sa.Connection) -> None:
         for column in columns:
             connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {column} TEXT")
     schema.endpoint_traits.create(connection, checkfirst=True)
+    _keep_unconstrained(connection)
+
+
+def _keep_unconstrained(connection: sa.Connection) -> None:
+    """An endpoint with answers goes on as it was asked: constrained, its questions would be others, and paid anew."""
+    asked = schema.questions.c
+    endpoint = (asked.provider, asked.base_url, asked.model)
+    connection.execute(
+        sa.insert(schema.endpoint_traits).from_select(
+            ["provider", "base_url", "model", "trait", "value", "found_at"],
+            sa.select(*endpoint, sa.literal(STRUCTURED), sa.literal(OFF), sa.literal(now(connection)))
+            .where(asked.provider != "offline")
+            .distinct(),
+        )
+    )
 
 
 def _rows_after(connection: sa.Connection, table: sa.Table, seq: int) -> list[dict[str, Any]]:

@@ -107,6 +107,7 @@ class Rows:
 
     def question(self, question: Question) -> None:
         identity, request = question.identity, question.request
+        structured, allowed_replies = request.held or (None, None)
         self._by_table["questions"].append(
             {
                 "request_key": question.request_key,
@@ -120,6 +121,8 @@ class Rows:
                 "top_p": float(request.sampling.top_p),
                 "max_tokens": request.sampling.max_tokens,
                 "replica": request.replica,
+                "structured": structured,
+                "allowed_replies": allowed_replies,
             }
         )
 

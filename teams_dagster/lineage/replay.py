@@ -21,6 +21,7 @@ from teams_dagster.environment.state import EpisodeKey, State, Transition
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.elimination import Rule
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.constraints import as_asked_for, as_sent
 from teams_dagster.llm.keys import request_key
 from teams_dagster.store.integrity import Difference, Verification
 
@@ -46,11 +47,13 @@ class LedgerAsker:
 
     async def ask(self, request: Request, *, transition_id: str | None = None, sample_id: str | None = None) -> Answer:
         """The stored answer. Raises QueryFailed when the ledger has none."""
-        key = request_key(self._models[request.role], request)
+        identity = self._models[request.role]
+        request = as_sent(request, identity)
+        key = request_key(identity, request)
         stored = self._ledger.answer(key)
         if stored is None:
             raise QueryFailed(ErrorKind.REJECTED, f"the ledger has no answer to {key}", attempts=0)
-        return Answer(stored.completion, stored.request_id, key, reused=True)
+        return Answer(as_asked_for(request, stored.completion), stored.request_id, key, reused=True)
 
 
 class StoredDecisions:

@@ -26,6 +26,7 @@ from teams_dagster.ledger.owners import batch_of
 from teams_dagster.ledger.records import Attempt, Question, StoredAnswer, Use
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import BatchEndpoint, BatchState, split
+from teams_dagster.llm.constraints import judged_by
 from teams_dagster.llm.context import CallContext, Tallies
 from teams_dagster.llm.keys import use_id
 from teams_dagster.llm.settling import OpenAttempt, Settlement
@@ -412,6 +413,7 @@ class Batching:
             attempt.request_id, self._endpoint.identity, _use_of(attempt), attempt.reservation, batch_id
         )
         if isinstance(outcome, Completion):
+            outcome = judged_by(attempt.structured, attempt.allowed, outcome)
             await self._settlement.answered(opened, outcome, latency_ms)
             return
         await self._settlement.failed(opened, outcome, latency_ms)

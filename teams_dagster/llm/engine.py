@@ -34,6 +34,7 @@ from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace
 from teams_dagster.llm.budget_gate import BudgetGate, reserve
 from teams_dagster.llm.circuit import EndpointBroken, given_up
 from teams_dagster.llm.concurrency import AdaptiveLimit
+from teams_dagster.llm.constraints import as_asked_for, as_sent, judged_by
 from teams_dagster.llm.context import CallContext, Tallies
 from teams_dagster.llm.endpoint import UNPACED, Endpoint, RateCeiling, made_ready
 from teams_dagster.llm.keys import request_key, use_id
@@ -105,12 +106,12 @@ class Engine:
         `readable` says whether a reply is in the form its request asks for; `say` is told what slows the step down.
         """
         self.tallies = Tallies()
-        limits = {model.identity: AdaptiveLimit(max_in_flight) for model in models.values()}
+        limits = {model.identity.place: AdaptiveLimit(max_in_flight) for model in models.values()}
         self._endpoints = {
             role: Endpoint(
                 model,
                 role,
-                limits[model.identity],
+                limits[model.identity.place],
                 made_ready(max_in_flight),
                 (ceilings or {}).get(role, UNPACED),
                 say,
@@ -134,7 +135,7 @@ class Engine:
         gathered: dict[ModelIdentity, Batching] = {}
         self._batching = {
             role: gathered.setdefault(
-                endpoint.identity, Batching(endpoint, ledger, context, prices, self.tallies, self._idle, pace)
+                endpoint.identity.place, Batching(endpoint, ledger, context, prices, self.tallies, self._idle, pace)
             )
             for role, endpoint in (batches or {}).items()
         }
@@ -155,6 +156,7 @@ class Engine:
         the step.
         """
         endpoint = self._endpoint(request.role)
+        request = as_sent(request, endpoint.identity)
         key = request_key(endpoint.identity, request)
         use = self._use(endpoint.identity, request, key, transition_id, sample_id)
         self.tallies.asked += 1
@@ -170,7 +172,7 @@ class Engine:
             answer, reused = await asyncio.shield(running)
         self.tallies.reused += reused
         self.tallies.usable += answer.completion.outcome is Outcome.USABLE
-        return Answer(answer.completion, answer.request_id, key, reused)
+        return Answer(as_asked_for(request, answer.completion), answer.request_id, key, reused)
 
     async def close(self) -> None:
         """Wait for calls that are under way, so that their answers are kept; what was not sent yet is not sent."""
@@ -342,6 +344,7 @@ class Engine:
             raise error from None
         latency_s = time.perf_counter() - began
         endpoint.answered(request, completion, latency_s)
+        completion = judged_by(request.structured, request.allowed, completion)
         return await self._settlement.answered(attempt, completion, latency_s * 1_000)
 
     @contextmanager

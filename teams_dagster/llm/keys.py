@@ -9,7 +9,8 @@ from teams_dagster.core.protocol import ModelIdentity, Request
 def request_key(identity: ModelIdentity, request: Request) -> str:
     """What makes two questions the same: who answers, what is sent, how it is decoded, which replica.
 
-    Role, purpose and template are not part of it: the same words to the same model have the same answer.
+    Role, purpose and template are not part of it: the same words to the same model have the same answer. `request` is
+    as it is sent (`constraints.as_sent`): how the model is held to which replies is part of it where it is.
     """
     sampling = request.sampling
     return content_hash(
@@ -21,6 +22,7 @@ def request_key(identity: ModelIdentity, request: Request) -> str:
         [[message.role, message.content] for message in request.messages],
         [float(sampling.temperature), float(sampling.top_p), sampling.max_tokens],
         request.replica,
+        *(request.held or ()),
     )
 
 

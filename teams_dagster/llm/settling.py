@@ -15,6 +15,7 @@ from teams_dagster.core.protocol import (
     ModelIdentity,
     Outcome,
     RateLimitHeaders,
+    ReplyToken,
     Role,
     Usage,
 )
@@ -51,6 +52,7 @@ def completion_of(
     refusal: str | None = None,
     reasoning: str | None = None,
     usage: Usage | None = None,
+    tokens: tuple[ReplyToken, ...] = (),
     rate_limit_headers: RateLimitHeaders | None = None,
 ) -> Completion:
     """A completion with its outcome, what the model thought told from what it answered.
@@ -69,6 +71,7 @@ def completion_of(
         outcome,
         usage,
         reasoning=thoughts or None,
+        tokens=tokens,
         rate_limit_headers=rate_limit_headers,
     )
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from teams_dagster.core.protocol import Completion, Outcome, Purpose, QueryFailed, Request, Role
+from teams_dagster.llm.constraints import as_asked_for
 
 TRIED = 20
 """Queries of one kind that may bring nothing usable before the step ends."""
@@ -111,7 +112,7 @@ class Trials:
         """Why an answer cannot be used; None where it can."""
         if completion.outcome is not Outcome.USABLE:
             return completion.outcome
-        return None if self._readable(request, completion.text) else UNREADABLE
+        return None if self._readable(request, as_asked_for(request, completion).text) else UNREADABLE
 
 
 class Trial:

@@ -23,7 +23,7 @@ from teams_dagster.core.files import write_atomically
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
-from teams_dagster.core.protocol import ModelIdentity
+from teams_dagster.core.protocol import ModelIdentity, identity_of
 from teams_dagster.environment.answers_cost import AnswersCost
 from teams_dagster.instructions.prompts import prompts_version
 from teams_dagster.instructions.seed_splits import policy_sides
@@ -161,7 +161,7 @@ class Checkpoint:
                 " begin generations that are to go on with it again (`policy: latest`)"
             )
         origin = state["origin"]
-        models = {role: ModelIdentity(**origin[role]) for role in ("instructor", "reviewer", "guide") if origin[role]}
+        models = {role: identity_of(origin[role]) for role in ("instructor", "reviewer", "guide") if origin[role]}
         checkpoint = cls(
             state=tensors,
             config=TrainingConfig.model_validate(state["config"]),

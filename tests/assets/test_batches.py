@@ -35,6 +35,7 @@ def project(tmp_path: Path, server: OpenAIBatchServer, monkeypatch: pytest.Monke
     settings = {
         "EXPERT_MODEL": "m",
         "EXPERT_BASE_URL": server.base_url,
+        "EXPERT_STRUCTURED": "off",
         "EXPERT_TRANSPORT": "batch",
         "REVIEWER_PROVIDER": "offline",
         "INSTRUCTOR_PROVIDER": "offline",

@@ -104,6 +104,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
             environment |= {
                 f"TEAMS_{role}_MODEL": f"served-{role.lower()}",
                 f"TEAMS_{role}_BASE_URL": server.base_url,
+                f"TEAMS_{role}_STRUCTURED": "off",
                 f"TEAMS_{role}_API_KEY": key,
             }
         line = Line(data, server, environment, 0, 0, "")

@@ -28,6 +28,7 @@ def project(tmp_path: Path, openai_server: OpenAIServer, monkeypatch: pytest.Mon
     settings = {
         "REVIEWER_MODEL": "m",
         "REVIEWER_BASE_URL": openai_server.base_url,
+        "REVIEWER_STRUCTURED": "off",
         "INSTRUCTOR_PROVIDER": "offline",
         "DATA_DIR": str(tmp_path),
         "PREFLIGHT": "required",
@@ -126,6 +127,15 @@ def test_the_command_prints_a_line_a_role_and_the_second_time_sends_nothing(
     second = CliRunner().invoke(main, ["preflight", "--quick"])
     assert (second.exit_code, openai_server.count) == (1, sent)
     assert line in second.stdout
+
+
+def test_the_command_says_why_nothing_could_be_tried(project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    monkeypatch.setenv("TEAMS_REVIEWER_BASE_URL", "https://models.example.invalid/v1")
+    monkeypatch.setenv("TEAMS_REVIEWER_API_KEY", "sk-planted")
+    ran = CliRunner().invoke(main, ["preflight"])
+    assert ran.exit_code == 1
+    assert "Set TEAMS_BUDGET_USD" in ran.stderr.splitlines()[-1]
 
 
 def test_a_generation_buys_nothing_from_an_expert_that_writes_nothing(

@@ -98,6 +98,8 @@ class OpenAIServer:
         self._port = port
         self.respond = respond
         """Answers a request body; a text stands for a Reply that says it."""
+        self.logprobs: list[Body] = []
+        """The log-probabilities of each reply's tokens, where they are asked for."""
         self.latency_s = latency_s
         self.holds_until = 0
         """Until so many requests are in flight together, once, none is answered."""
@@ -185,7 +187,10 @@ class OpenAIServer:
         await asyncio.sleep(self.latency_s)
         said = self.respond(body)
         reply = Reply(said) if isinstance(said, str) else said
-        return web.json_response(reply.body(body["model"]), headers=dict(reply.headers))
+        answer = reply.body(body["model"])
+        if self.logprobs and body.get("logprobs"):
+            answer["choices"][0]["logprobs"] = {"content": self.logprobs}
+        return web.json_response(answer, headers=dict(reply.headers))
 
     async def _fail(self, request: web.Request, fault: Fault) -> web.StreamResponse:
         body = fault.body if isinstance(fault.body, bytes) else fault.body.encode()

@@ -83,3 +83,5 @@ def _reply(request: Request) -> str:
             if intent.answers is None:
                 raise CompletionError(ErrorKind.REJECTED, "a judgement needs the two answers in its intent")
             return preference(intent.before, *intent.answers)
+        case Purpose.PROBE:
+            raise CompletionError(ErrorKind.REJECTED, "the embedded rules are held to nothing")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from teams_dagster.core.metadata import Detail, Table
+from teams_dagster.core.metadata import Detail, Json, Table
 from teams_dagster.store.facts.base import Facts, Hidden, QueryFacts, Shown
 
 ROW_COUNT = "dagster/row_count"
@@ -78,9 +78,9 @@ class DatasetFacts(Facts):
     """Samples that are not in the dataset, by reason."""
     generations: Annotated[list[str], Shown(form=", ".join)]
     """Partition keys of the generations that it holds."""
-    pairs: dict[str, int] = Field(default_factory=dict)
+    pairs: Annotated[dict[str, int], Shown(form=Json)] = Field(default_factory=dict)
     """Examples on each side that people wrote (`TEAMS_PAIRS`)."""
-    pairs_refused: dict[str, int] = Field(default_factory=dict)
+    pairs_refused: Annotated[dict[str, int], Shown(form=Json)] = Field(default_factory=dict)
     """Rows of the file of pairs that are not used, by reason."""
     overlap: Annotated[dict[str, float], Shown("held_out_overlap", form=overlap_line)] = Field(default_factory=dict)
     """Of held-out `instructions` and `responses`, the share with 13 words in a row of training's; nothing where an

@@ -99,6 +99,7 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Iterator[Judge]:
     with OpenAIServer(answer) as server:
         monkeypatch.setenv("TEAMS_JUDGE_MODEL", "served-judge")
         monkeypatch.setenv("TEAMS_JUDGE_BASE_URL", server.base_url)
+        monkeypatch.setenv("TEAMS_JUDGE_STRUCTURED", "off")
         yield Judge(server)
 
 

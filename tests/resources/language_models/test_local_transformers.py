@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from resources.language_models.local_transformers import LocalTransformersModel, weights_digest
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Outcome, Request, Sampling
+from teams_dagster.core.replies import Choice, Way
 from tests.support.questions import question
 
 WORDS = "Be brief. Say something. why is the sky blue red green one two three user system assistant".split()
@@ -180,3 +182,33 @@ def test_other_weights_in_the_same_folder_are_another_model(tmp_path: Path) -> N
     save_tiny_llama(tmp_path, seed=1)
     assert LocalTransformersModel(str(tmp_path)).identity != before
     assert weights_digest(Path("some/hub-id")) == ""
+
+
+def held(folder: Path, *requests: Request) -> list[Completion]:
+    colours = Choice("colour", ("red", "blue green"))
+    constrained = [replace(request, allowed=colours, structured=Way.LOGPROBS) for request in requests]
+    return ask(folder, *constrained, structured=Way.LOGPROBS)
+
+
+def test_a_choice_is_scored_by_the_log_probabilities_of_each_reply(folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    (answer,) = held(folder, question("why is the sky", sampling=Sampling(0.0, 1.0, 16)))
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    prompt = tokenizer("system Be brief. </s> user why is the sky </s> assistant")["input_ids"]
+    scores = []
+    for reply in ("red </s>", "blue green </s>"):
+        said = tokenizer(reply)["input_ids"]
+        logits = model(torch.tensor([prompt + said])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        scores.append(sum(row[token].item() for row, token in zip(logits, said, strict=True)))
+    expected = torch.tensor(scores).softmax(0).tolist()
+    assert answer.probabilities == pytest.approx(dict(zip(("red", "blue green"), expected, strict=True)), rel=1e-4)
+    assert answer.text == max(answer.probabilities, key=answer.probabilities.__getitem__)
+
+
+def test_a_choice_at_a_temperature_is_a_draw_that_its_replica_decides(folder: Path) -> None:
+    asked = [question("one", replica=n, sampling=Sampling(1.0, 1.0, 16)) for n in range(40)]
+    answers = held(folder, *asked)
+    assert {answer.text for answer in answers} == {"red", "blue green"}
+    assert [answer.text for answer in held(folder, *asked)] == [answer.text for answer in answers]
