@@ -164,6 +164,7 @@ def test_after_a_preflight_the_whole_runs_most_is_at_most_three_times_its_least(
         monkeypatch.delenv(f"TEAMS_{role}_PROVIDER", raising=False)
         monkeypatch.setenv(f"TEAMS_{role}_MODEL", "m")
         monkeypatch.setenv(f"TEAMS_{role}_BASE_URL", openai_server.base_url)
+        monkeypatch.setenv(f"TEAMS_{role}_STRUCTURED", "off")
     answer = answering(review=perfect_reviewer(), judge=perfect_judge())
 
     def counted(body: Body) -> Reply:

@@ -305,5 +305,5 @@ def test_a_judge_at_a_provider_needs_a_budget_before_any_model_answers(
     failure = project.last.failure_data_for_node("judged_win_rate")
     assert failure is not None
     assert failure.error is not None
-    assert f"estimate: {EVERY_QUESTION} questions" in failure.error.to_string()
+    assert "estimate: " in failure.error.to_string()
     assert "nothing bounds what that may cost" in failure.error.to_string()
