@@ -23,7 +23,6 @@ SHOWN = (
     ALLOWANCE_USED,
     "accepted_per_query",
     "return",
-    "distinct_2",
     "nearest_similarity",
     "vendi_score",
     "length_growth",

@@ -124,7 +124,7 @@ def test_a_flat_reward_is_marked_where_it_is_flat() -> None:
 def test_policies_are_compared_with_words_for_each(example: str) -> None:
     text = Page(example).text
     for words in (
-        "policy distinct accepted per query accepted per episode allowance used accepted per query return distinct 2"
+        "policy distinct accepted per query accepted per episode allowance used accepted per query return"
         " nearest similarity vendi score length growth trained 0.343 0.323 to 0.363 4.191",
         "trained minus distinct accepted per query accepted per episode accepted per query return trained without none",
         "It learnt to read:",

@@ -76,7 +76,9 @@ ODD: dict[str, Callable[[], bytes]] = {
     "one iteration's mix": lambda: pictures.operation_mix((iteration(0),)),
     "values that are no numbers": lambda: pictures.learning_curve((replace(iteration(0), kl=NAN, mean_return=NAN),)),
     "phases that alternate, no critic": lambda: pictures.learning_curve(PHASES),
-    "one difference": lambda: pictures.differences((policy_score("trained", "accepted_per_episode_minus_x", 0.1, 0.2),)),
+    "one difference": lambda: pictures.differences(
+        (policy_score("trained", "accepted_per_episode_minus_x", 0.1, 0.2),)
+    ),
     "a difference from a hostile policy": lambda: pictures.differences(
         (policy_score("trained", f"accepted_per_episode_minus_{HOSTILE}", 0.1, NAN),)
     ),
