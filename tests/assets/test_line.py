@@ -306,7 +306,8 @@ def test_the_table_beside_the_paper_has_both_arms(line: Line, arm: ArmRun):
     told = {(quantity, whose): value for quantity, whose, value in values}
     assert told["pairs", "teams_rl_7b"] == 17_878
     assert 0 < told["pairs", "lora_uniform"] != told["pairs", "lora"]
-    [(trained_on,)] = line.query("select count(*) from dataset_samples where split = 'train'")
+    of_lora = "dataset_version in (select dataset_version from models where kind = 'lora')"
+    [(trained_on,)] = line.query(f"select count(*) from dataset_samples where split = 'train' and {of_lora}")
     assert told["pairs", "lora"] == trained_on
     assert told["expert_queries", "lora"] + told["review_queries", "lora"] == told["queries", "lora"]
     difference = told["heldout_loss", "lora_uniform"] - told["heldout_loss", "lora"]
