@@ -84,6 +84,16 @@ class NotHonoured(Exception):
         )
 
 
+class NotFoundOut(Exception):
+    """An endpoint that cannot be asked how it holds a model to its replies."""
+
+    def __init__(self, role: Role, identity: ModelIdentity, failure: QueryFailed) -> None:
+        super().__init__(
+            f"how {identity} can be held to its replies was not found out: {failure}. Run the step again, or set"
+            f" TEAMS_{role.name}_STRUCTURED=off: then nothing is asked for it, and the model is only told what to reply"
+        )
+
+
 def known(role: RoleSettings, traits: Mapping[str, str]) -> Held | None:
     """How a role's model is held, from its settings and its endpoint's traits; None where that is to be found out."""
     if role.provider in ("offline", "embedding") or role.structured == OFF:
@@ -125,7 +135,8 @@ async def probe(
         opened: Connects to the role's model, held so.
         where: The step that the queries are counted for.
 
-    Raises NotHonoured for a named way that the endpoint does not honour, and what `Engine.ask` raises.
+    Raises NotHonoured for a named way that the endpoint does not honour, NotFoundOut where it does not answer, and what
+    else `Engine.ask` raises.
     """
     named = settings.role(role)
 
@@ -139,7 +150,10 @@ async def probe(
             await engine.close()
             await model.close()
 
-    found = await find_out(client, role, WAYS if named.structured == "auto" else (Way(named.structured),))
+    try:
+        found = await find_out(client, role, WAYS if named.structured == "auto" else (Way(named.structured),))
+    except QueryFailed as failure:
+        raise NotFoundOut(role, _place(named), failure) from failure
     if found == NOT_HELD and named.structured != "auto":
         raise NotHonoured(role, named.structured, _place(named))
     for trait, value in found.traits.items():

@@ -20,6 +20,7 @@ from resources.language_models.probing import (
     NOT_HELD,
     PROBED,
     Held,
+    NotFoundOut,
     NotHonoured,
     known_ways,
     probe,
@@ -110,6 +111,7 @@ STOPS = (
     NothingUsable,
     BatchesUnderWay,
     BatchRefused,
+    NotFoundOut,
     NotHonoured,
 )
 """What ends a step for a reason that trying again at once does not change."""

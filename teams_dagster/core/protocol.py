@@ -239,8 +239,13 @@ class ModelIdentity:
 
     @property
     def place(self) -> ModelIdentity:
-        """The same model, however it is asked: what its limits and batches belong to."""
+        """The same model, however it is held to its replies: what its batches belong to."""
         return replace(self, structured=None)
+
+    @property
+    def server(self) -> ModelIdentity:
+        """The same model, whatever settings add to its requests: what bounds the calls to it belongs to."""
+        return replace(self, structured=None, rules_version="")
 
     def __str__(self) -> str:
         """In one line: provider/model, where it is served, the version of its rules, how it is held to its replies."""

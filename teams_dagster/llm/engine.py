@@ -106,12 +106,12 @@ class Engine:
         `readable` says whether a reply is in the form its request asks for; `say` is told what slows the step down.
         """
         self.tallies = Tallies()
-        limits = {model.identity.place: AdaptiveLimit(max_in_flight) for model in models.values()}
+        limits = {model.identity.server: AdaptiveLimit(max_in_flight) for model in models.values()}
         self._endpoints = {
             role: Endpoint(
                 model,
                 role,
-                limits[model.identity.place],
+                limits[model.identity.server],
                 made_ready(max_in_flight),
                 (ceilings or {}).get(role, UNPACED),
                 say,

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from teams_dagster.core.files import file_sha256, replacing, write_atomically
 from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint, load_policy
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
@@ -23,6 +25,22 @@ ABOUT = "policy.json"
 
 _TABLES = ("policies.parquet",)
 _SCORES = "policy_scores.parquet"
+
+
+class _About(BaseModel):
+    """What an exported policy says of itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    policy_version: str
+    rewriter: str
+    reviewer: str
+    features: str
+    prompts: dict[str, str]
+    code_version: str
+    facts: dict[str, Any]
+    files: dict[str, str]
+    """Each file's name with its SHA-256."""
 
 
 class PolicyFolderDamaged(ValueError):
@@ -41,23 +59,23 @@ def export_policy(store: ArtefactStore, policy: Artefact, target: Path) -> list[
         with replacing(target / source.name) as draft:
             shutil.copyfile(source, draft)
     origin = asdict(checkpoint.origin)
-    about = {
-        "policy_version": checkpoint.policy_version,
-        "rewriter": str(checkpoint.origin.instructor),
-        "reviewer": str(checkpoint.origin.reviewer),
-        "features": origin["feature_version"],
-        "prompts": origin["prompt_versions"],
-        "code_version": policy.manifest["code_version"],
-        "facts": policy.manifest["facts"],
-        "files": {source.name: file_sha256(target / source.name) for source in sources},
-    }
-    write_atomically(target / ABOUT, json.dumps(about, indent=1, sort_keys=True) + "\n")
-    return [ABOUT, *about["files"]]
+    about = _About(
+        policy_version=checkpoint.policy_version,
+        rewriter=str(checkpoint.origin.instructor),
+        reviewer=str(checkpoint.origin.reviewer),
+        features=origin["feature_version"],
+        prompts=origin["prompt_versions"],
+        code_version=policy.manifest["code_version"],
+        facts=policy.manifest["facts"],
+        files={source.name: file_sha256(target / source.name) for source in sources},
+    )
+    write_atomically(target / ABOUT, json.dumps(about.model_dump(), indent=1, sort_keys=True) + "\n")
+    return [ABOUT, *about.files]
 
 
 def exported_version(folder: Path) -> str:
     """The version of the policy in a folder. Raises PolicyFolderDamaged."""
-    return _about(folder)["policy_version"]
+    return _about(folder).policy_version
 
 
 def import_policy(store: ArtefactStore, folder: Path) -> Artefact:
@@ -66,17 +84,19 @@ def import_policy(store: ArtefactStore, folder: Path) -> Artefact:
     Raises PolicyFolderDamaged for files that are not those that were exported.
     """
     about = _about(folder)
-    version = about["policy_version"]
+    version = about.policy_version
     for known in store.all_of("trained_policy"):
         if known.data_version == version:
             return known
-    for name, digest in about["files"].items():
+    if missing := sorted({CHECKPOINT, *_TABLES} - about.files.keys()):
+        raise PolicyFolderDamaged(f"{folder / ABOUT} does not list {', '.join(missing)}: copy the folder again")
+    for name, digest in about.files.items():
         if not (folder / name).is_file() or file_sha256(folder / name) != digest:
             raise PolicyFolderDamaged(f"{folder / name} is not the file that was exported: copy the folder again")
     if Checkpoint.load(folder / CHECKPOINT).policy_version != version:
         raise PolicyFolderDamaged(f"{folder / CHECKPOINT} is not the policy of {ABOUT}: copy the folder again")
     made = {
-        "code_version": about["code_version"],
+        "code_version": about.code_version,
         "config": {},
         "inputs": {"imported_policy": version},
         "run_id": "",
@@ -86,12 +106,16 @@ def import_policy(store: ArtefactStore, folder: Path) -> Artefact:
     with store.writing("trained_policy", f"imported-{version[:16]}", about=made, select=select) as draft:
         for name in (CHECKPOINT, *_TABLES):
             shutil.copyfile(folder / name, draft.folder / name)
-        draft.finish(version, about["facts"])
+        draft.finish(version, about.facts)
     return store.of_version("trained_policy", version)
 
 
-def _about(folder: Path) -> dict[str, Any]:
+def _about(folder: Path) -> _About:
     try:
-        return json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PolicyFolderDamaged(f"{folder} holds no exported policy ({error}): `teams policy` makes one") from None
+        return _About.model_validate_json((folder / ABOUT).read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        said = f"{ABOUT}: {'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}"
+    except (OSError, UnicodeDecodeError) as error:
+        said = str(error)
+    raise PolicyFolderDamaged(f"{folder} holds no exported policy ({said}): `teams policy` makes one")

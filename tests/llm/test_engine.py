@@ -261,6 +261,24 @@ def test_no_more_calls_are_in_flight_than_allowed(ledger: Ledger) -> None:
         assert server.most_in_flight == 20
 
 
+def test_roles_of_one_model_share_its_limit_whatever_settings_add_to_their_requests(ledger: Ledger) -> None:
+    with OpenAIServer(latency_s=0.1) as server:
+
+        async def crowd() -> None:
+            models = {
+                role: OpenAICompatibleModel("m", base_url=server.base_url, max_tokens=tokens)
+                for role, tokens in ((Role.EXPERT, 100), (Role.INSTRUCTOR, 200))
+            }
+            engine = Engine(models, ledger, RUN, load_prices(), max_in_flight=4)
+            await asyncio.gather(*[engine.ask(question(str(i), role=role)) for i in range(12) for role in models])
+            await engine.close()
+            for model in models.values():
+                await model.close()
+
+        asyncio.run(crowd())
+        assert server.most_in_flight == 4
+
+
 def test_a_cancelled_asker_leaves_the_paid_answer(ledger: Ledger) -> None:
     with OpenAIServer(latency_s=0.3) as server:
 
