@@ -16,9 +16,8 @@ from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext
 from teams_dagster.policy.query_forecast import EpisodeStats
 from teams_dagster.preflight.lines import role_line
-from teams_dagster.preflight.measured import episode_stats
 from teams_dagster.preflight.plan import FULL, QUICK, REWRITERS, Planned, Size, most_queries, planned, record_key
-from teams_dagster.preflight.record import FOLDER, RoleRecord, read_record, usable_record, write_record
+from teams_dagster.preflight.record import FOLDER, RoleRecord, episode_stats, read_record, usable_record, write_record
 from teams_dagster.preflight.trying import try_role
 from teams_dagster.pricing.prices import PriceTable, load_prices
 

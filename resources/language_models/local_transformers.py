@@ -6,13 +6,12 @@ replica, so company changes an answer no more than rounding does; the ledger kee
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resources.language_models.batched_thread import BatchedThread
 from resources.language_models.local_scoring import reply_logprobs, shares, taken
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import (
@@ -38,12 +37,6 @@ MAX_BATCH = 16
 _SAMPLED_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class _Waiting:
-    request: Request
-    future: asyncio.Future[Completion]
-
-
 class LocalTransformersModel:
     """A causal language model from a folder or the hub. Implements `LanguageModel`; loaded at the first question."""
 
@@ -60,16 +53,13 @@ class LocalTransformersModel:
         `max_tokens`, where given, bounds every answer in place of what its request says: part of the identity.
         `structured` is how the model is held to a few replies: by their log-probabilities, or not.
         """
-        self._path = model_path
         self._max_tokens = max_tokens
-        self._max_batch = max_batch
         bound = [] if max_tokens is None else [f"max_tokens={max_tokens}"]
         version = " ".join([weights_digest(Path(model_path)), *bound]).strip()
         self._identity = ModelIdentity("transformers", model_path, rules_version=version, structured=structured)
-        self._generator: _Generator | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="local-model")
-        self._waiting: list[_Waiting] = []
-        self._serving: asyncio.Task[None] | None = None
+        self._thread = BatchedThread[Request](
+            f"model {model_path}", lambda: _Generator(model_path).answer, most=max_batch
+        )
 
     @property
     def identity(self) -> ModelIdentity:
@@ -80,47 +70,11 @@ class LocalTransformersModel:
         """Generate an answer. Raises CompletionError when the prompt does not fit or generation fails."""
         if self._max_tokens is not None:
             request = replace(request, sampling=replace(request.sampling, max_tokens=self._max_tokens))
-        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(request, future))
-        if self._serving is None or self._serving.done():
-            self._serving = asyncio.create_task(self._serve())
-        return await future
+        return await self._thread.ask(request)
 
     async def close(self) -> None:
         """Finish the batch under way and free the model."""
-        self._thread.shutdown(wait=True)
-        self._generator = None
-
-    async def _serve(self) -> None:
-        """Answer batch after batch until nobody waits."""
-        await asyncio.sleep(0)  # let the questions of this turn of the loop gather
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
-            wanted = [waiting for waiting in batch if not waiting.future.done()]
-            if not wanted:
-                continue
-            answers = await loop.run_in_executor(self._thread, self._answer, [each.request for each in wanted])
-            for waiting, answer in zip(wanted, answers, strict=True):
-                if waiting.future.done():
-                    continue
-                if isinstance(answer, CompletionError):
-                    waiting.future.set_exception(answer)
-                else:
-                    waiting.future.set_result(answer)
-
-    def _answer(self, requests: list[Request]) -> list[Completion | CompletionError]:
-        """In the model's thread: load it if need be, and answer a batch."""
-        try:
-            if self._generator is None:
-                self._generator = _Generator(self._path)
-        except Exception as error:
-            detail = f"cannot load the model {self._path}: {error}"
-            return [CompletionError(ErrorKind.DENIED, detail) for _ in requests]
-        try:
-            return self._generator.answer(requests)
-        except Exception as error:
-            return [CompletionError(ErrorKind.SERVER, f"generation failed: {error}") for _ in requests]
+        self._thread.close()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """`teams demo`: the whole graph for one generation."""
 
+import os
 import re
 import sys
 import time
@@ -25,7 +26,6 @@ from teams_dagster.cli.project import (
     say,
     wrong_config,
 )
-from teams_dagster.cli.real_demo import SIZES, choose_real_models
 from teams_dagster.core.files import locked
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.writer import Ledger
@@ -42,6 +42,20 @@ PARTITION = "dagster/partition"
 
 LINEAGE = "sample_lineage"
 """The step after which somebody has a dataset, how each of its samples came about, and what it cost."""
+
+REAL_SIZES = Path(__file__).parent / "real.yaml"
+"""The run configuration of a demo on real models: sizes that fit two cores and forty minutes."""
+
+REAL_FOLDER = "real"
+"""Of the data folder: the demo on real models lies beside the quick one, with a report of its own."""
+
+_REAL_MODELS = {
+    "TEAMS_STUDENT": "smollm2",
+    "TEAMS_REVIEWER_PROVIDER": "embedding",
+    "TEAMS_REVIEWER_MODEL": "minilm",
+    **{f"TEAMS_{role}_PROVIDER": "offline" for role in ("INSTRUCTOR", "EXPERT", "JUDGE")},
+    **{f"TEAMS_{role}_MODEL": "rules" for role in ("INSTRUCTOR", "EXPERT", "JUDGE")},
+}
 
 _CLASS_PATH = re.compile(r"\A[\w.]+\.\w+: ")
 """How Dagster begins an error's message."""
@@ -70,12 +84,20 @@ def demo(partition: str | None, config: Path | None, latest: bool, real: bool) -
     check_ready(settings)
     prepare_home(settings)
     with _one_at_a_time(settings.data_dir):
-        wanted = read_run_config(config or (SIZES if real else None), latest)
+        wanted = read_run_config(config or (REAL_SIZES if real else None), latest)
         if (line := first_estimate(settings, partition, wanted)) is not None:
             say(line)
         if (shared := settings.shared_line(ASKED)) is not None:
             say(shared)
         sys.exit(_materialise_everything(settings, partition, wanted, ui=_ui(settings, real)))
+
+
+def choose_real_models(settings: Settings) -> None:
+    """Point this process, and those it starts, at two small real models and at the folder `real` of the data folder.
+
+    What the environment or `.env` says of these variables does not count.
+    """
+    os.environ |= _REAL_MODELS | {"TEAMS_DATA_DIR": str(settings.data_dir / REAL_FOLDER)}
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from teams_dagster.core.text import folded
 from teams_dagster.dataset.curation import DroppedSample, DropReason
 from teams_dagster.dataset.sample import Example
-from teams_dagster.instructions.near_duplicates import cluster_index
+from teams_dagster.instructions.near_duplicates import chains
 from teams_dagster.instructions.ngrams import ngrams
 from teams_dagster.instructions.seed_splits import EmptySplitError, Split
 from teams_dagster.instructions.signatures import StoredSignatures
@@ -51,7 +51,8 @@ def shared_with_training(
     splits: Mapping[Split, Sequence[Example]], signatures: StoredSignatures | None = None
 ) -> Iterator[DroppedSample]:
     """The examples of the other sides that reach training, each with the one it reaches."""
-    joined = _clusters((example for rows in splits.values() for example in rows), signatures)
+    every = (example for rows in splits.values() for example in rows)
+    joined = chains(((example.sample_id, example.instruction) for example in every), signatures)
     clusters: dict[str, str] = {}
     responses: dict[str, str] = {}
     for example in splits[TRAIN]:
@@ -63,25 +64,6 @@ def shared_with_training(
                 yield DroppedSample(example.sample_id, DropReason.NEAR_TRAINING, near)
             elif same := responses.get(folded(example.response)):
                 yield DroppedSample(example.sample_id, DropReason.RESPONSE_IN_TRAINING, same)
-
-
-def _clusters(examples: Iterable[Example], signatures: StoredSignatures | None) -> dict[str, str]:
-    """Sample id to the id that its cluster goes by: joined are all that a chain of near duplicates joins."""
-    index = cluster_index(signatures)
-    leader: dict[str, str] = {}
-
-    def root(sample_id: str) -> str:
-        while leader[sample_id] != sample_id:
-            leader[sample_id] = leader[leader[sample_id]]
-            sample_id = leader[sample_id]
-        return sample_id
-
-    for example in examples:
-        leader[example.sample_id] = example.sample_id
-        for near in index.matches(example.instruction):
-            leader[root(example.sample_id)] = root(near)
-        index.add(example.sample_id, example.instruction)
-    return {sample_id: root(sample_id) for sample_id in leader}
 
 
 def remaining_overlap(splits: Mapping[Split, Sequence[Example]]) -> dict[str, float]:

@@ -9,7 +9,7 @@ The hashes are fixed, so the same texts in the same order give the same pairs on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, cast
 
 from teams_dagster.core.instruction import Instruction
@@ -105,6 +105,30 @@ class NearIndex:
 def cluster_index(stored: StoredSignatures | None = None) -> NearIndex:
     """An index that finds `clustered` instructions; signatures that are `stored` are not computed again."""
     return NearIndex(clustered, bands=32, rows=4, sign=signature if stored is None else stored.of)
+
+
+def chains(instructions: Iterable[tuple[str, Instruction]], stored: StoredSignatures | None = None) -> dict[str, str]:
+    """Key to the key that its cluster goes by: the first of all that a chain of `clustered` instructions joins.
+
+    A key that was met before is passed over. `stored` signatures are not computed again.
+    """
+    index, order, leader = cluster_index(stored), dict[str, int](), dict[str, str]()
+
+    def first(key: str) -> str:
+        while leader[key] != key:
+            leader[key] = leader[leader[key]]
+            key = leader[key]
+        return key
+
+    for key, instruction in instructions:
+        if key in leader:
+            continue
+        order[key], leader[key] = len(order), key
+        for match in index.matches(instruction):
+            earlier, later = sorted((first(match), first(key)), key=order.__getitem__)
+            leader[later] = earlier
+        index.add(key, instruction)
+    return {key: first(key) for key in leader}
 
 
 def duplicate_index(stored: StoredSignatures | None = None) -> NearIndex:

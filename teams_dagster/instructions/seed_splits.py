@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 from teams_dagster.core.rng import uniform
-from teams_dagster.instructions.near_duplicates import cluster_index
+from teams_dagster.instructions.near_duplicates import chains
 from teams_dagster.instructions.seeds import Seed
 
 Split = Literal["train", "validation", "held_out"]
@@ -31,26 +31,7 @@ def seed_clusters(seeds: Sequence[Seed]) -> dict[str, str]:
     earlier one, unless one is near to seeds of two clusters and so joins them. Pass all seeds that any generation
     used, earlier files first, so that old ones keep their side.
     """
-    index = cluster_index()
-    leader: dict[str, str] = {}
-
-    def root(seed_id: str) -> str:
-        while leader[seed_id] != seed_id:
-            leader[seed_id] = leader[leader[seed_id]]
-            seed_id = leader[seed_id]
-        return seed_id
-
-    order: dict[str, int] = {}
-    for seed in seeds:
-        if seed.seed_id in leader:
-            continue
-        order[seed.seed_id] = len(order)
-        leader[seed.seed_id] = seed.seed_id
-        for match in index.matches(seed.instruction):
-            first, second = sorted((root(match), root(seed.seed_id)), key=order.__getitem__)
-            leader[second] = first
-        index.add(seed.seed_id, seed.instruction)
-    return {seed_id: root(seed_id) for seed_id in leader}
+    return chains((seed.seed_id, seed.instruction) for seed in seeds)
 
 
 def split_of(cluster_id: str) -> Split:

@@ -43,47 +43,34 @@ async def replay_generation(
         progress: Called with a line for people, now and then.
     """
     with stored_prompts(_prompts(generated, responses)):
-        await _replay(store, ledger, generated, responses, into, progress=progress)
-
-
-async def _replay(
-    store: ArtefactStore,
-    ledger: Ledger,
-    generated: Artefact,
-    responses: Artefact,
-    into: Verification,
-    *,
-    progress: Callable[[str], None],
-) -> None:
-    """The same, with the prompts in use."""
-    manifest = read_manifest(generated)
-    client = LedgerAsker(ledger, manifest.models)
-    try:
-        environment, checkpoint, seeds = generation_world(store, manifest, client)
-    except CheckpointOutdated:
-        into.skip("made by a policy of an earlier version of this code", _rows_of(generated, responses))
-        return
-    first = next(_rows(generated, "transitions"), None)
-    if first is not None and environment.pool.version != first["pool_version"]:
-        into.skip("its words were told apart by an earlier version of this code", _rows_of(generated, responses))
-        return
-    await replay_transitions(
-        environment,
-        _actor(manifest, checkpoint, generated, into),
-        episode_plans(manifest, seeds),
-        _rows(generated, "transitions"),
-        into,
-        progress=progress,
-    )
-    replayed = answer_transitions(
-        client,
-        accepted_of(generated),
-        dict(manifest.replicas),
-        partition_key=manifest.partition_key,
-        width=100,
-    )
-    await replay_samples(replayed, _rows(responses, "samples"), into)
-    progress(f"generation {manifest.partition_key}: {into.verified} rows agree with the ledger")
+        manifest = read_manifest(generated)
+        client = LedgerAsker(ledger, manifest.models)
+        try:
+            environment, checkpoint, seeds = generation_world(store, manifest, client)
+        except CheckpointOutdated:
+            into.skip("made by a policy of an earlier version of this code", _rows_of(generated, responses))
+            return
+        first = next(_rows(generated, "transitions"), None)
+        if first is not None and environment.pool.version != first["pool_version"]:
+            into.skip("its words were told apart by an earlier version of this code", _rows_of(generated, responses))
+            return
+        await replay_transitions(
+            environment,
+            _actor(manifest, checkpoint, generated, into),
+            episode_plans(manifest, seeds),
+            _rows(generated, "transitions"),
+            into,
+            progress=progress,
+        )
+        replayed = answer_transitions(
+            client,
+            accepted_of(generated),
+            dict(manifest.replicas),
+            partition_key=manifest.partition_key,
+            width=100,
+        )
+        await replay_samples(replayed, _rows(responses, "samples"), into)
+        progress(f"generation {manifest.partition_key}: {into.verified} rows agree with the ledger")
 
 
 def lineage_preview(artefact: Artefact) -> Details:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from teams_dagster.core.files import write_atomically
 from teams_dagster.core.protocol import Role
+from teams_dagster.policy.query_forecast import UNTRAINED, EpisodeStats
 from teams_dagster.preflight.accuracy import Accuracy, Share
 from teams_dagster.preflight.asking import WidthRate, recommended_width
 
@@ -125,6 +126,21 @@ def usable_record(data_dir: Path, role: Role, key: str) -> RoleRecord | None:
     if full is not None and full.settled:
         return full
     return quick if quick is not None and quick.settled and not quick.failures else None
+
+
+def episode_stats(record: RoleRecord | None) -> EpisodeStats | None:
+    """What an untrained episode asks and gains with the rewriter that was tried.
+
+    None where none was, or where nothing of what it wrote was reviewed: then nothing is known of acceptance.
+    """
+    operations = record.operations if record else ()
+    asked, reviewed = sum(one.asked for one in operations), sum(one.reviewed for one in operations)
+    if not reviewed:
+        return None
+    rewrites = UNTRAINED.rewrites
+    reviews = rewrites * reviewed / asked
+    accepted = rewrites * sum(one.accepted for one in operations) / asked
+    return EpisodeStats(rewrites, reviews, rewrites, reviews, accepted)
 
 
 def _path(data_dir: Path, role: Role, *, quick: bool) -> Path:

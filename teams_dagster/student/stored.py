@@ -17,6 +17,7 @@ from teams_dagster.store.artefact_store import Artefact, hash_of_folder
 from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
 from teams_dagster.student.adapter_config import MODEL, REPORT, AdapterConfig, departures_from_paper, too_few_updates
 from teams_dagster.student.model_card import ModelCard
+from teams_dagster.weights import unpack_gguf
 
 if TYPE_CHECKING:
     from teams_dagster.student.curves import TrainingPoint
@@ -93,12 +94,18 @@ def take_configured_base(folder: Path, student: str) -> BaseFacts:
     Raises StudentFault, which says what was wrong and which setting helps.
     """
     from teams_dagster.student.admission import examine_student
-    from teams_dagster.student.gguf import unpack_gguf
-    from teams_dagster.student.weights import gguf_file
+    from teams_dagster.student.quiet import quieten_transformers
+    from teams_dagster.student.weights import StudentFault, gguf_file
 
     found, packed = examine_student(student), gguf_file(student)
     if packed is not None:
-        unpack_gguf(packed, folder / MODEL)
+        quieten_transformers()
+        try:
+            unpack_gguf(packed, folder / MODEL, dtype="float32")
+        except (OSError, ValueError, KeyError) as error:
+            raise StudentFault(
+                packed, f"which transformers cannot unpack ({error}): set it to a folder with safetensors"
+            ) from error
     return BaseFacts(
         student=student,
         embedded=False,

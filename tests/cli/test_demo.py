@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 import teams_dagster.cli.demo as command
-from teams_dagster.cli import real_demo
 from teams_dagster.cli.demo import _check_lines, _side_by_side
 from teams_dagster.cli.project import open_settings
 from teams_dagster.definitions import defs
@@ -133,13 +132,13 @@ def test_no_step_outlives_a_demo_that_is_killed(tmp_path: Path) -> None:
 
 def test_the_demo_on_real_models_has_a_data_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, environment = open_settings(), {"TEAMS_EXPERT_PROVIDER": "openai"}
-    monkeypatch.setattr(real_demo.os, "environ", environment)
-    real_demo.choose_real_models(settings)
+    monkeypatch.setattr(command.os, "environ", environment)
+    command.choose_real_models(settings)
     assert environment["TEAMS_DATA_DIR"] == str(tmp_path / "data" / "real")
     assert environment["TEAMS_STUDENT"] == "smollm2"
     assert environment["TEAMS_EXPERT_PROVIDER"] == "offline"
 
 
 def test_the_sizes_of_the_demo_on_real_models_are_a_run_configuration_of_the_whole_graph() -> None:
-    sizes = yaml.safe_load(real_demo.SIZES.read_text())
+    sizes = yaml.safe_load(command.REAL_SIZES.read_text())
     assert dg.validate_run_config(defs.resolve_job_def("everything"), sizes)

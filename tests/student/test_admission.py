@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from teams_dagster.student.admission import examine_student
-from teams_dagster.student.gguf import unpack_gguf
 from teams_dagster.student.loading import load_student
+from teams_dagster.student.stored import MODEL, take_configured_base
 from teams_dagster.student.weights import StudentFault
 from tests.support.gguf_student import embeddings, tiny_gguf
 from tests.support.layouts import CHATML, tiny_layout
@@ -95,9 +95,9 @@ def test_a_gguf_file_is_read_as_a_student_whose_weights_are_its_own(tmp_path: Pa
     file = tiny_gguf(tmp_path)
     assert examine_student(str(tmp_path)).end_token == "<|end|>"
     assert examine_student(str(file)).template == "tokenizer"
-    unpack_gguf(file, tmp_path / "unpacked")
-    assert examine_student(str(tmp_path / "unpacked")).end_token == "<|end|>"
-    embedding = load_student(tmp_path / "unpacked").model.get_input_embeddings().weight
+    take_configured_base(tmp_path / "base", str(file))
+    assert examine_student(str(tmp_path / "base" / MODEL)).end_token == "<|end|>"
+    embedding = load_student(tmp_path / "base" / MODEL).model.get_input_embeddings().weight
     assert torch.equal(embedding.detach(), torch.from_numpy(embeddings()))
 
 

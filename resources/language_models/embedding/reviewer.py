@@ -6,13 +6,11 @@ misses. What reads like an answer in the place of an edit gets no verdict, so th
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resources.language_models.batched_thread import BatchedThread
 from resources.language_models.embedding.calibration import (
     Calibration,
     Measured,
@@ -50,12 +48,6 @@ KEPT_EMBEDDINGS = 16_384
 """Embeddings that are kept, the latest ones: 25 MB at 384 dimensions. A text is met again with each edit of it."""
 
 
-@dataclass(frozen=True)
-class _Waiting:
-    edit: tuple[Instruction, Instruction]
-    future: asyncio.Future[Completion]
-
-
 class EmbeddingReviewer:
     """A `LanguageModel` for reviews alone; the weights are loaded, and calibrated, at the first one.
 
@@ -64,17 +56,15 @@ class EmbeddingReviewer:
 
     def __init__(self, model_path: str) -> None:
         """`model_path` is a folder or a hub id that sentence-transformers reads."""
-        self._path = model_path
         weights = weights_digest(Path(model_path))
         self._identity = ModelIdentity(
             "embedding",
             Path(model_path).name if weights else model_path,
             rules_version=content_hash("embedding reviewer", weights, calibration_version()),
         )
-        self._reader: EditReader | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedding")
-        self._waiting: list[_Waiting] = []
-        self._serving: asyncio.Task[None] | None = None
+        self._thread = BatchedThread[tuple[Instruction, Instruction]](
+            f"sentence-embedding model {model_path}", lambda: EditReader(model_path).review, most=MAX_BATCH
+        )
 
     @property
     def identity(self) -> ModelIdentity:
@@ -89,45 +79,11 @@ class EmbeddingReviewer:
                 ErrorKind.REJECTED,
                 f"a sentence-embedding model reviews and does nothing else, not {intent.purpose.value}",
             )
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting((intent.before, intent.after), future))
-        if self._serving is None or self._serving.done():
-            self._serving = asyncio.create_task(self._serve())
-        return await future
+        return await self._thread.ask((intent.before, intent.after))
 
     async def close(self) -> None:
         """Finish the batch under way and free the model."""
-        self._thread.shutdown(wait=True)
-        self._reader = None
-
-    async def _serve(self) -> None:
-        """Review batch after batch until nobody waits."""
-        await asyncio.sleep(0)  # let the questions of this turn of the loop gather
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            batch = [one for one in self._waiting[:MAX_BATCH] if not one.future.done()]
-            self._waiting = self._waiting[MAX_BATCH:]
-            replies = await loop.run_in_executor(self._thread, self._review, [one.edit for one in batch])
-            for one, reply in zip(batch, replies, strict=True):
-                if one.future.done():
-                    continue
-                if isinstance(reply, CompletionError):
-                    one.future.set_exception(reply)
-                else:
-                    one.future.set_result(reply)
-
-    def _review(self, edits: Sequence[tuple[Instruction, Instruction]]) -> Sequence[Completion | CompletionError]:
-        """In the model's thread: load it if need be, and review a batch."""
-        try:
-            if self._reader is None:
-                self._reader = EditReader(self._path)
-        except Exception as error:
-            detail = f"cannot load the sentence-embedding model {self._path}: {error}"
-            return [CompletionError(ErrorKind.DENIED, detail) for _ in edits]
-        try:
-            return self._reader.review(edits)
-        except Exception as error:
-            return [CompletionError(ErrorKind.SERVER, f"embedding failed: {error}") for _ in edits]
+        self._thread.close()
 
 
 class EditReader:

@@ -25,8 +25,8 @@ from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.engine import Engine
 from teams_dagster.policy.baselines import UNIFORM_WITH_NONE, baselines
 from teams_dagster.policy.query_forecast import UNTRAINED, rewriting
-from teams_dagster.preflight.measured import episode_stats
 from teams_dagster.preflight.plan import FULL, planned
+from teams_dagster.preflight.record import episode_stats
 from teams_dagster.preflight.trying import try_role
 from teams_dagster.pricing.forecast import Estimate, estimate
 from teams_dagster.pricing.prices import load_prices
