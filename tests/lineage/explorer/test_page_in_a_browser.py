@@ -313,6 +313,7 @@ def test_a_link_to_a_sample_that_is_not_there_says_so(opened: Open) -> None:
 def test_an_id_can_be_copied(opened: Open) -> None:
     page = opened("#sample=rivers-2")
     page.get_by_role("button", name="Copy rivers-2").click()
+    expect(page.locator("#message")).to_have_text("Copied.")
     page.get_by_role("searchbox").focus()
     page.keyboard.press("Control+V")
     expect(page.get_by_role("searchbox")).to_have_value("rivers-2")
