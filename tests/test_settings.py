@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from teams_dagster.core.protocol import Role
-from teams_dagster.settings import OPENAI_URL, SettingsError, is_loopback, load_settings
+from teams_dagster.role_settings import OPENAI_URL, is_loopback
+from teams_dagster.settings import SettingsError, load_settings
 
 KEY = "sk-planted-secret"
 

@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 
 from docs.generate.markdown import code, table
 from teams_dagster.core.protocol import Role
-from teams_dagster.settings import PREFIX, RoleSettings, Settings
+from teams_dagster.role_settings import RoleSettings
+from teams_dagster.settings import PREFIX, Settings
 
 INTRODUCTION = """# Settings
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from resources.language_models.openai_compatible import MAX_BODY_BYTES
-from resources.language_models.openai_replies import read_completion, read_failure
+from resources.language_models.openai_failures import read_failure
+from resources.language_models.openai_replies import read_completion
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind
 from teams_dagster.llm.batches import BatchState
 

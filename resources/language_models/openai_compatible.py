@@ -16,10 +16,11 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from resources.language_models.openai_constraints import constraint_parameters
 from resources.language_models.openai_dialect import Dialect
-from resources.language_models.openai_replies import OMITTABLE, read_completion, read_failure, read_rate_limit_headers
+from resources.language_models.openai_failures import OMITTABLE, read_failure, read_rate_limit_headers
+from resources.language_models.openai_replies import read_completion
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request
 from teams_dagster.core.replies import Way
-from teams_dagster.settings import is_loopback
+from teams_dagster.role_settings import is_loopback
 
 if TYPE_CHECKING:
     import httpx2

@@ -32,7 +32,8 @@ from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.engine import Engine
 from teams_dagster.pricing.prices import load_prices
-from teams_dagster.settings import RoleSettings, Settings
+from teams_dagster.role_settings import RoleSettings
+from teams_dagster.settings import Settings
 
 _log = logging.getLogger(__name__)
 

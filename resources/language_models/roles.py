@@ -1,10 +1,9 @@
 """Which model serves which role, and the engine that asks them on the ledger, within the budgets of project and run."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,14 @@ import dagster as dg
 from pydantic import Field
 
 from resources.language_models.embedded import EmbeddedAsking
+from resources.language_models.opening import (
+    as_configured,
+    batches_of,
+    collect_batches,
+    go_on_from_traits,
+    open_model,
+    reply_limit_of,
+)
 from resources.language_models.probing import (
     MOST_QUERIES,
     NO_RUN,
@@ -26,77 +33,34 @@ from resources.language_models.probing import (
     probe,
 )
 from resources.language_models.readable import readable
+from resources.language_models.run_budgets import BudgetMissing, RunBudget, refuse_beyond_budget, refuse_unbounded
 from resources.ledger import LedgerConnection
-from teams_dagster.core.protocol import CompletionError, LanguageModel, ModelIdentity, Request, Role
-from teams_dagster.core.text import NANO
-from teams_dagster.instructions.requests import reply_limit
-from teams_dagster.ledger.batches import Batch, open_batches
-from teams_dagster.ledger.budgets import POLICY_SCOPE, Budget, BudgetExhausted, Budgets, Limit
+from teams_dagster.core.protocol import LanguageModel, ModelIdentity, Role
+from teams_dagster.ledger.batches import Batch
+from teams_dagster.ledger.budgets import BudgetExhausted, Budgets, Limit
 from teams_dagster.ledger.costs import outcomes_of_step
 from teams_dagster.ledger.database import LedgerLost
-from teams_dagster.ledger.traits import record_trait, traits_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm import loop
-from teams_dagster.llm.batches import MAX_REQUESTS, BatchEndpoint
-from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace, BatchRefused
+from teams_dagster.llm.batches import MAX_REQUESTS
+from teams_dagster.llm.batching import BatchesUnderWay, BatchPace, BatchRefused
 from teams_dagster.llm.budget_gate import PriceUnknown
 from teams_dagster.llm.circuit import EndpointBroken
-from teams_dagster.llm.context import CallContext, Tallies
+from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.endpoint import RateCeiling
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.trial import NothingUsable
 from teams_dagster.pricing.budget_parts import (
     POLICY_ASSETS,
     BudgetTooSmall,
-    Room,
     policy_limit,
-    refuse_too_small,
 )
 from teams_dagster.pricing.forecast import Estimate, QueryForecast, estimate
-from teams_dagster.pricing.prices import PriceTable, load_prices
-from teams_dagster.settings import WRITING_PROVIDERS, RoleSettings, Settings, load_settings
-
-
-class RoleBudget(dg.Config):
-    """The most that may be spent; empty is no bound."""
-
-    queries: int | None = Field(default=None, ge=0, description="Questions sent.")
-    tokens: int | None = Field(default=None, ge=0, description="Tokens, of prompts and completions together.")
-    usd: float | None = Field(default=None, ge=0, description="Dollars.")
-
-    def bounds(self) -> Budget:
-        """The same for the ledger."""
-        return Budget(self.queries, self.tokens, None if self.usd is None else int(Decimal(str(self.usd)) * NANO))
-
-
-class RunBudget(RoleBudget):
-    """What one run may spend, and each role in it. The project's own bounds (TEAMS_BUDGET_*) hold besides."""
-
-    expert: RoleBudget = RoleBudget()
-    reviewer: RoleBudget = RoleBudget()
-    instructor: RoleBudget = RoleBudget()
-    guide: RoleBudget = RoleBudget()
-    judge: RoleBudget = RoleBudget()
-
-    def beside(self, project: Budget, continues: str | None = None) -> Budgets:
-        """Everything that bounds a run, which may continue another."""
-        roles = {role.value: getattr(self, role.value).bounds() for role in Role}
-        return Budgets(project, self.bounds(), roles, continues)
-
+from teams_dagster.pricing.prices import load_prices
+from teams_dagster.role_settings import WRITING_PROVIDERS
+from teams_dagster.settings import Settings, load_settings
 
 _log = logging.getLogger(__name__)
-
-
-class BudgetMissing(Exception):
-    """A provider would be asked without any bound on what that may cost."""
-
-    def __init__(self, roles: Sequence[Role], line: str) -> None:
-        names = ", ".join(role.value for role in roles)
-        super().__init__(
-            f"{names} would be asked at a provider, and nothing bounds what that may cost. {line}. Set TEAMS_BUDGET_USD"
-            " (or TEAMS_BUDGET_QUERIES, TEAMS_BUDGET_TOKENS) to the most that this project may ever spend, or give this"
-            " run a budget (run configuration: resources.models.config.budget)"
-        )
 
 
 CONTINUES = "teams/continues"
@@ -122,7 +86,7 @@ def _stops() -> Iterator[None]:
     """What ends a step, as a failure that Dagster does not retry."""
     try:
         yield
-    except STOPS as stopped:
+    except (*STOPS, LedgerLost) as stopped:
         raise dg.Failure(str(stopped), allow_retries=False) from stopped
 
 
@@ -234,29 +198,49 @@ class LanguageModels(dg.ConfigurableResource):
         retried, when a budget is missing or used up, or when a model plainly cannot be asked.
         """
         settings = self.settings()
-        models: dict[Role, LanguageModel] = {}
         budgets = self._budgets(settings, context, named)
         batched = [role for role in roles if batches and settings.role(role).transport == "batch"]
+        with _stops():
+            try:
+                with self.ledger.open() as ledger:
+                    needed = self._announce(ledger, settings, roles, batched, budgets, expected, log)
+                    if context.asset_key in POLICY_ASSETS and settings.budget.bounded:
+                        refuse_beyond_budget(ledger, context, needed, settings)
+                held = await self._find_out(settings, roles)
+                models = {role: open_model(settings.role(role), settings, held[role]) for role in roles}
+                async with self._engine(settings, models, context, budgets, batched, log) as engine:
+                    yield engine
+            except LedgerLost:
+                raise
+            except BaseException:
+                self._publish_after_failure()
+                raise
+
+    @asynccontextmanager
+    async def _engine(
+        self,
+        settings: Settings,
+        models: Mapping[Role, LanguageModel],
+        context: CallContext,
+        budgets: Budgets,
+        batched: Collection[Role],
+        log: Callable[[str], None],
+    ) -> AsyncIterator[Engine]:
+        """The engine that asks `models`, which are closed with it."""
+        prices = load_prices(settings.prices)
         try:
             with self.ledger.open() as ledger:
-                identities = {role: open_model(settings.role(role), settings).identity for role in roles}
-                self._announce(ledger, settings, identities, batched, budgets, expected, log)
-            held = await self._find_out(settings, roles)
-            models = {role: open_model(settings.role(role), settings, held[role]) for role in roles}
-            with self.ledger.open() as ledger:
-                if context.asset_key in POLICY_ASSETS and settings.budget.bounded:
-                    _refuse_too_small(ledger, context, self._needed(ledger, settings, models, expected), settings)
-                _go_on_from_traits(ledger, models.values())
+                go_on_from_traits(ledger, models.values())
                 direct = [model for role, model in models.items() if role not in batched]
-                await _collect_batches(ledger, direct, context, load_prices(settings.prices))
+                await collect_batches(ledger, direct, context, prices)
                 engine = Engine(
                     models,
                     ledger,
                     context,
-                    load_prices(settings.prices),
+                    prices,
                     max_in_flight=settings.max_in_flight,
                     budgets=budgets,
-                    ceilings={role: RateCeiling(settings.role(role).rpm, settings.role(role).tpm) for role in roles},
+                    ceilings={role: RateCeiling(settings.role(role).rpm, settings.role(role).tpm) for role in models},
                     batches={role: batches_of(models[role]) for role in batched},
                     batch_pace=BatchPace(settings.batch_wait_s, settings.batch_poll_s),
                     reply_limits={
@@ -271,14 +255,6 @@ class LanguageModels(dg.ConfigurableResource):
                     yield engine
                 finally:
                     await engine.close()
-        except LedgerLost as lost:
-            raise dg.Failure(str(lost), allow_retries=False) from lost
-        except STOPS as stopped:
-            self._publish_after_failure()
-            raise dg.Failure(str(stopped), allow_retries=False) from stopped
-        except BaseException:
-            self._publish_after_failure()
-            raise
         finally:
             for model in models.values():
                 await model.close()
@@ -287,19 +263,19 @@ class LanguageModels(dg.ConfigurableResource):
         self,
         ledger: Ledger,
         settings: Settings,
-        identities: dict[Role, ModelIdentity],
+        roles: Collection[Role],
         batched: Collection[Role],
         budgets: Budgets,
         expected: Sequence[QueryForecast],
         log: Callable[[str], None],
-    ) -> None:
+    ) -> Estimate:
         """Say what is to be expected, and refuse to go to a provider without any bound."""
-        forecasts = as_configured(expected, settings)
-        line = str(estimate(ledger, forecasts, identities, load_prices(settings.prices), batched=batched))
-        log(line)
-        if (shared := settings.shared_line(identities)) is not None:
+        needed = self._needed(ledger, settings, roles, expected, batched)
+        log(str(needed))
+        if (shared := settings.shared_line(roles)) is not None:
             log(shared)
-        _refuse_unbounded(settings, identities, budgets, line)
+        refuse_unbounded(settings, roles, budgets, str(needed))
+        return needed
 
     async def _find_out(self, settings: Settings, roles: Collection[Role]) -> dict[Role, Held]:
         """How each role's model is held; what nobody knows is found out, on the ledger and within the budgets.
@@ -311,7 +287,7 @@ class LanguageModels(dg.ConfigurableResource):
                 continue  # another role's model at the same endpoint
             budgets = self.budget.beside(settings.budget, self._first_run())
             line = f"estimate: at most {MOST_QUERIES} short queries to begin with"
-            _refuse_unbounded(settings, [role], budgets, line)
+            refuse_unbounded(settings, [role], budgets, line)
             run = self.get_resource_context().run
             where = CallContext(run.run_id if run else NO_RUN, PROBED)
             with self.ledger.open() as ledger:
@@ -324,22 +300,20 @@ class LanguageModels(dg.ConfigurableResource):
         settings = self.settings()
         if not settings.budget.bounded:
             return
-        models = {role: open_model(settings.role(role), settings) for role in roles}
-        try:
-            with self.ledger.open() as ledger:
-                _refuse_too_small(ledger, context, self._needed(ledger, settings, models, expected), settings)
-        except (BudgetTooSmall, LedgerLost) as refused:
-            raise dg.Failure(str(refused), allow_retries=False) from refused
+        with _stops(), self.ledger.open() as ledger:
+            refuse_beyond_budget(ledger, context, self._needed(ledger, settings, roles, expected), settings)
 
     def _needed(
         self,
         ledger: Ledger,
         settings: Settings,
-        models: Mapping[Role, LanguageModel],
+        roles: Collection[Role],
         expected: Sequence[QueryForecast],
+        batched: Collection[Role] = (),
     ) -> Estimate:
-        identities = {role: model.identity for role, model in models.items()}
-        return estimate(ledger, as_configured(expected, settings), identities, load_prices(settings.prices))
+        """What the queries `expected` will likely take."""
+        forecasts, prices = as_configured(expected, settings), load_prices(settings.prices)
+        return estimate(ledger, forecasts, self.identities(*roles), prices, batched=batched)
 
     def _budgets(self, settings: Settings, context: CallContext, named: Sequence[Limit] = ()) -> Budgets:
         """Everything that bounds a step: its part of the project's budget too, where it is one of the policy's."""
@@ -358,101 +332,3 @@ class LanguageModels(dg.ConfigurableResource):
             self.publish()
         except Exception:
             _log.exception("the read model could not be refreshed; the next step does it")
-
-
-def _refuse_too_small(ledger: Ledger, context: CallContext, needed: Estimate, settings: Settings) -> None:
-    """Raises BudgetTooSmall for a step of the policy or of a generation that the project's budget likely cannot pay."""
-    project, share = settings.budget, Fraction(settings.budget_policy_share)
-    if context.asset_key in POLICY_ASSETS:
-        room = Room(policy_limit(project, share).budget, ledger.spent(POLICY_SCOPE), share)
-        advice = "train less (`iterations` of trained_policy), or make the dataset without training (job dataset)"
-        refuse_too_small(needed, room, advice)
-    else:
-        refuse_too_small(needed, Room(project, ledger.spent()), "begin the generation with fewer `seeds`")
-
-
-def _refuse_unbounded(settings: Settings, roles: Iterable[Role], budgets: Budgets, line: str) -> None:
-    """Raises BudgetMissing where nothing bounds what asking these roles may cost."""
-    unbounded = [role for role in roles if settings.role(role).leaves_machine and not budgets.cover(role.value)]
-    if unbounded:
-        raise BudgetMissing(unbounded, line)
-
-
-def open_model(role: RoleSettings, settings: Settings, held: Held = NOT_HELD) -> LanguageModel:
-    """The connection that `role` names, its model held to its replies as `held` says.
-
-    Nothing is sent, and no weights are loaded, before the first question.
-    """
-    if role.provider == "offline":
-        from resources.language_models.offline.model import OfflineModel
-
-        return OfflineModel(model=role.model)
-    if role.provider == "transformers":
-        from resources.language_models.local_transformers import LocalTransformersModel
-
-        return LocalTransformersModel(role.model, max_tokens=role.max_tokens, structured=held.structured)
-    if role.provider == "embedding":
-        from resources.language_models.embedding.reviewer import EmbeddingReviewer
-
-        return EmbeddingReviewer(role.model)
-    from resources.language_models.openai_compatible import OpenAICompatibleModel
-
-    key = role.api_key.get_secret_value() if role.api_key else None
-    return OpenAICompatibleModel(
-        role.model,
-        base_url=role.base_url,
-        api_key=key,
-        timeout_s=role.timeout_s,
-        omit=role.omit,
-        max_tokens=role.max_tokens,
-        extra=role.extra,
-        allow_http=settings.allow_http,
-        structured=held.structured,
-        logprobs=held.logprobs,
-    )
-
-
-def reply_limit_of(role: RoleSettings) -> Callable[[Request], int]:
-    """How many tokens a reply of `role` may take: what is configured, or what each query can need."""
-    configured = role.max_tokens
-    return reply_limit if configured is None else lambda _: configured
-
-
-def as_configured(expected: Sequence[QueryForecast], settings: Settings) -> list[QueryForecast]:
-    """Forecasts with the limits on replies that roles' settings state."""
-    return [replace(kind, max_tokens=settings.role(kind.role).max_tokens or kind.max_tokens) for kind in expected]
-
-
-def _go_on_from_traits(ledger: Ledger, models: Collection[LanguageModel]) -> None:
-    """Let each endpoint's connection know what was found out about it before, and write down what it finds out."""
-    from resources.language_models.openai_compatible import OpenAICompatibleModel
-
-    for model in models:
-        if isinstance(model, OpenAICompatibleModel):
-            identity = model.identity
-            model.dialect.keep(traits_of(ledger.engine, identity), partial(record_trait, ledger.engine, identity))
-
-
-async def _collect_batches(
-    ledger: Ledger, models: Sequence[LanguageModel], context: CallContext, prices: PriceTable
-) -> None:
-    """Put what has ended of the batches of models that are asked directly now on the ledger."""
-    waiting = open_batches(ledger)
-    for model in models:
-        if any(batch.is_of(model.identity) for batch in waiting):
-            batching = Batching(batches_of(model), ledger, context, prices, Tallies(), lambda: False, BatchPace())
-            try:
-                await batching.adopt()
-            except CompletionError as error:
-                _log.warning("the batches of %s cannot be collected now: %s", model.identity, error)
-            finally:
-                await batching.close()
-
-
-def batches_of(model: LanguageModel) -> BatchEndpoint:
-    """The batch endpoint of a model that has one."""
-    from resources.language_models.openai_batches import OpenAIBatches
-    from resources.language_models.openai_compatible import OpenAICompatibleModel
-
-    assert isinstance(model, OpenAICompatibleModel), "settings allow the batch transport for this provider alone"
-    return OpenAIBatches(model)

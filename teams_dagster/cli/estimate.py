@@ -81,7 +81,7 @@ def _estimate_of(
     import dagster as dg
     import pydantic
 
-    from resources.language_models.roles import RunBudget
+    from resources.language_models.run_budgets import RunBudget
     from teams_dagster.cli.run_estimate import estimate_run
     from teams_dagster.definitions import defs
     from teams_dagster.store.artefact_store import ArtefactMissing

@@ -8,7 +8,8 @@ import click
 from dotenv import set_key
 
 from teams_dagster.core.files import replacing
-from teams_dagster.settings import OPENAI_URL, SettingsError, find_root, is_loopback, load_settings
+from teams_dagster.role_settings import OPENAI_URL, is_loopback
+from teams_dagster.settings import SettingsError, find_root, load_settings
 
 ENV = ".env"
 

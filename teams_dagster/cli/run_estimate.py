@@ -21,7 +21,8 @@ from assets.preflight import tried_episodes, tried_first
 from assets.seeds import seed_instructions
 from assets.uniform_arm.instructions import uniform_instructions
 from assets.uniform_arm.responses import uniform_responses
-from resources.language_models.roles import LanguageModels, as_configured
+from resources.language_models.opening import as_configured
+from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Role

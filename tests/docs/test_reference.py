@@ -15,7 +15,8 @@ from teams_dagster.automation import JOBS, SCHEDULES, SENSORS
 from teams_dagster.cli import COMMANDS
 from teams_dagster.dataset import formats, provenance
 from teams_dagster.definitions import defs
-from teams_dagster.settings import RoleSettings, Settings
+from teams_dagster.role_settings import RoleSettings
+from teams_dagster.settings import Settings
 from teams_dagster.store import views
 from teams_dagster.store.tables import TABLES
 

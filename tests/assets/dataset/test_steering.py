@@ -133,6 +133,6 @@ def test_a_small_budget_ends_in_a_dataset_whose_bill_agrees(
 def test_training_cannot_spend_what_is_kept_for_a_dataset(untrained: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEAMS_BUDGET_QUERIES", "1000")
     monkeypatch.setenv("TEAMS_BUDGET_POLICY_SHARE", "0.3")
-    monkeypatch.setattr(roles, "_refuse_too_small", lambda *_: None)  # as where the estimate was too low
+    monkeypatch.setattr(roles, "refuse_beyond_budget", lambda *_: None)  # as where the estimate was too low
     assert not untrained.make(trained_policy, trained_policy={"iterations": 2})
     assert untrained.calls == 300

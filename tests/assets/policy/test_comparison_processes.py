@@ -20,7 +20,8 @@ from assets.policy.policy_comparison import policy_comparison
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from resources.language_models.embedded import EmbeddedAsking
-from resources.language_models.roles import LanguageModels, RunBudget
+from resources.language_models.roles import LanguageModels
+from resources.language_models.run_budgets import RunBudget
 from teams_dagster.core.protocol import Role
 from teams_dagster.environment.recording import content_of
 from teams_dagster.ledger.budgets import run_scope

@@ -101,7 +101,7 @@ def test_an_endpoint_that_is_down_is_not_written_down_as_one_that_honours_nothin
 ) -> None:
     monkeypatch.setenv("TEAMS_REVIEWER_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setattr("teams_dagster.llm.retries.RetryPolicy.pause_s", lambda self, error: None)
-    with pytest.raises(dg.Failure, match="unreachable.*TEAMS_REVIEWER_STRUCTURED=off"):
+    with pytest.raises(dg.Failure, match=r"unreachable.*TEAMS_REVIEWER_STRUCTURED=off"):
         way(project)
     assert rows(project, "select * from endpoint_traits") == []
 

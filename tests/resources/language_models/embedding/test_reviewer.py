@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from resources.language_models.embedding.reviewer import AN_ANSWER, EditReader, EmbeddingReviewer
-from resources.language_models.roles import open_model
+from resources.language_models.opening import open_model
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Completion, CompletionError, Request
 from teams_dagster.instructions.requests import review_question
 from teams_dagster.instructions.review import Verdict, parse_verdict
 from teams_dagster.preflight.labelled_pairs import ReviewPair, Split, review_pairs
-from teams_dagster.settings import RoleSettings, Settings
+from teams_dagster.role_settings import RoleSettings
+from teams_dagster.settings import Settings
 from teams_dagster.weights import MINILM
 from tests.support.questions import question
 
