@@ -53,7 +53,7 @@ def no_prompt_words_leaked(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCh
         return verdict(
             False,
             f"words of prompts in {_sentence(leaking, 'leaking')}. Look at them in table samples; begin the generation"
-            " again with `fresh: true` once the prompt or the model is mended",
+            " again with `fresh: true` once the prompt or the model is fixed",
             examples={partition: texts.examples["leaking"] for partition, texts in leaking.items()},
         )
     return verdict(True, f"none in {sum(texts.kept for texts in found.values())} kept samples")

@@ -112,7 +112,7 @@ def _divided(header: str, delimiter: str) -> list[str]:
 def _first_record(name: str, records: Iterator[tuple[int, list[str] | None]]) -> list[str]:
     _, found = next(records)
     if found is None:
-        raise SeedFileError(f"{name}: the quotes in the header line do not match. Mend the header.")
+        raise SeedFileError(f"{name}: the quotes in the header line do not match. Fix the header.")
     return found
 
 

@@ -74,7 +74,7 @@ _SPACE = re.compile(r"[\s,]*")
 
 def _not_json(name: str, error: Exception) -> SeedFileError:
     return SeedFileError(
-        f"{name}: is not valid JSON: {error}. Mend it there, or give one object a line in a .jsonl file, where a "
+        f"{name}: is not valid JSON: {error}. Fix it there, or give one object a line in a .jsonl file, where a "
         "broken line costs only itself."
     )
 

@@ -47,7 +47,7 @@ def texts_in(path: Path) -> Iterator[str]:
         rows = _other_rows(path, suffix)
     for row in rows:
         if row.cells is None:
-            raise SeedFileError(f"{path.name}, row {row.row}: {row.broken}. Mend or remove the row.")
+            raise SeedFileError(f"{path.name}, row {row.row}: {row.broken}. Fix or remove the row.")
         yield from _strings(list(row.cells.values()))
 
 

@@ -92,7 +92,7 @@ class EndpointBroken(Exception):
         failed = f"{attempts} attempts in a row failed, the last with" if attempts > 1 else "an attempt failed with"
         super().__init__(
             f"{endpoint} is broken: {failed} {last.kind.value}: {detail}. "
-            f"{advice(last, role)} What is paid is kept: once this is mended, run the same step again and it goes on "
+            f"{advice(last, role)} What is paid is kept: once this is fixed, run the same step again and it goes on "
             f"from there."
         )
         self.endpoint = endpoint

@@ -67,7 +67,7 @@ class NothingUsable(Exception):
         super().__init__(
             f"none of the first {found.total()} {_NAMES.get(purpose, purpose)} of {role.value} can be used: {times}"
             f" {became.format(limit=limit, cause=cause)}. {advice.replace('{}', f'TEAMS_{role.name}_')}{shown}"
-            " What is paid is kept: once this is mended, run the same step again and it goes on from there."
+            " What is paid is kept: once this is fixed, run the same step again and it goes on from there."
         )
         self.role, self.purpose, self.cause = role, purpose, cause
 
