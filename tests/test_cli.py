@@ -295,6 +295,7 @@ def test_costs_of_a_project_that_never_asked_are_none_and_make_no_ledger(tmp_pat
         (["--where", "red"], "--where 'red' must be COLUMN=VALUE"),
         (["--where", "day="], "--where 'day=' names no day: write day=YYYY-MM-DD"),
         (["--where", "role=expert", "--where", "role=reviewer"], "--where role=... is given twice"),
+        (["--by", "role,step"], "step tells kept pairs apart, which have partition_key, operation, step"),
         (["--where", "day=yesterday"], "'yesterday' is no day: write YYYY-MM-DD"),
     ],
 )

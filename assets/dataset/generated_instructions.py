@@ -20,6 +20,7 @@ from teams_dagster.dataset.manifests import (
     kept_manifest,
     refuse_unfinished,
 )
+from teams_dagster.dataset.pair_costs import pair_costs
 from teams_dagster.dataset.playing import generation_facts, generation_inputs, play_generation, trained_playing
 from teams_dagster.dataset.query_forecast import answers_to_come, begun_generation_questions
 from teams_dagster.dataset.steering import policy_title
@@ -80,4 +81,7 @@ def generated_instructions(
             facts = generation_facts(made.folder, models.outcomes(where))
             made.finish(content_of(made.folder / "transitions.parquet"), facts)
     noted = {"policy": policy_title(manifest.policy_version), **({"note": note} if note else {})}
-    return made.result(GenerationFacts, lambda artefact: {**generation_preview(artefact), **noted})
+    with models.ledger.open() as ledger:
+        return made.result(
+            GenerationFacts, lambda made: {**generation_preview(made, pair_costs(ledger, made)), **noted}
+        )

@@ -8,6 +8,7 @@ from assets.partitions import GENERATIONS
 from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.manifests import ROLES, check_as_begun
+from teams_dagster.dataset.pair_costs import pair_costs
 from teams_dagster.dataset.playing import generation_facts, play_generation
 from teams_dagster.dataset.uniform import generation_beside, uniform_playing, uniform_questions
 from teams_dagster.environment.episodes import OPEN_EPISODES
@@ -51,4 +52,7 @@ def uniform_instructions(
             facts = generation_facts(made.folder, models.outcomes(where))
             made.finish(content_of(made.folder / "transitions.parquet"), facts)
     asked = {"questions_of_trained": beside.questions}
-    return made.result(GenerationFacts, lambda artefact: {**generation_preview(artefact), **asked})
+    with models.ledger.open() as ledger:
+        return made.result(
+            GenerationFacts, lambda made: {**generation_preview(made, pair_costs(ledger, made)), **asked}
+        )

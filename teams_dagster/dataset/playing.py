@@ -155,7 +155,14 @@ async def _record(
 ) -> None:
     async with (
         asking as engine,
-        Progress(playing.total, playing.counted, engine.tallies, log, kept="instructions accepted") as progress,
+        Progress(
+            playing.total,
+            playing.counted,
+            engine.tallies,
+            log,
+            kept="instructions accepted",
+            each="an accepted instruction",
+        ) as progress,
     ):
         with EpisodeTables(folder, run_id) as tables:
             async with aclosing(playing.episodes(engine, width)) as episodes:
