@@ -1,4 +1,4 @@
-"""`teams costs`: the account of every question, and of every kept pair."""
+"""`teams costs`: the account of every query, and of every kept pair."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ STEP = "step"
 @click.option("--where", "wanted", multiple=True, metavar="COLUMN=VALUE", help="Only these rows (may be repeated).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table; money in nano-dollars.")
 def costs(by: str, wanted: tuple[str, ...], as_json: bool) -> None:
-    """The account of every question, by any column, straight from the ledger; and what each kept pair cost."""
+    """The account of every query, by any column, straight from the ledger; and what each kept pair cost."""
     settings = open_settings()
     columns = list(dict.fromkeys(column.strip() for column in by.split(",") if column.strip()))
     try:
@@ -48,7 +48,7 @@ def costs(by: str, wanted: tuple[str, ...], as_json: bool) -> None:
         content |= {"pairs": [asdict(cost) for cost in pairs], "budget": asdict(settings.budget)}
         click.echo(json.dumps(content, indent=1))
         return
-    total = f"total: {whole.asked:,} questions, {whole.calls:,} calls, {known_cost(whole)}"
+    total = f"total: {whole.asked:,} queries, {whole.calls:,} calls, {known_cost(whole)}"
     tables = [account_lines(found, columns) if found or not pairs else [], pair_lines(pairs, columns)]
     lines = [
         *(line for lines in tables if lines for line in (*lines, "")),
