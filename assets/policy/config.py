@@ -3,7 +3,7 @@
 Each algorithm is one choice of `algorithm`, with its own parameters: `algorithm: {ppo: {clip: 0.1}}`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, reduce
 from inspect import cleandoc
 from operator import or_
@@ -15,13 +15,14 @@ from pydantic import BaseModel, Field, TypeAdapter, create_model
 from assets.materialize import AssetConfig
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import ModelIdentity, Role
-from teams_dagster.environment.reward import RewardConfig, RewardPreset
+from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset
 from teams_dagster.policy.algorithms import config as method
 from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baselines
 from teams_dagster.policy.comparison.compare import ComparisonConfig
 from teams_dagster.policy.comparison.plan import EMBEDDED_TRAINING_SEEDS, STUDIED_APART, ComparisonPlan, comparison_plan
 from teams_dagster.policy.config import TrainingConfig, most_queries
 from teams_dagster.policy.encoder import FeatureConfig
+from teams_dagster.pricing.generation_prices import GenerationPrices
 
 QUESTIONS = 10_000
 """Queries that a training asks at most by default."""
@@ -99,9 +100,18 @@ class PolicyConfig(AssetConfig):
     )
     gamma: float = Field(default=_TRAINING.gamma, gt=0, le=1, description="Discount of future reward.")
     gae_decay: float = Field(default=_TRAINING.gae_decay, ge=0, le=1, description="GAE's lambda.")
-    reward: Literal["graded", "paper"] = Field(default="graded", description="Reward preset.")
+    reward: Literal["graded", "paper", "dollars"] = Field(
+        default="graded",
+        description="Reward preset: `graded`, novelty less a price per query; `dollars`, novelty less what the edit"
+        " would cost in a generation; `paper`, the verdict.",
+    )
     price: float = Field(
         default=_TRAINING.reward.price, ge=0, lt=0.5, description="Price of one query in accepted edits (graded)."
+    )
+    edit_worth_usd: float = Field(
+        default=DollarReward.model_fields["edit_worth_usd"].default,
+        gt=0,
+        description=DollarReward.model_fields["edit_worth_usd"].description,
     )
     allow_none: bool = Field(default=True, description="Whether the policy may keep a text and ask nothing.")
     features: Features = Features()
@@ -111,8 +121,11 @@ class PolicyConfig(AssetConfig):
     critic: LBFGSCritic | AdamCritic = Field(default=LBFGSCritic(), discriminator="optimiser")
     kl_reference: KLReference = KLReference()
 
-    def training(self) -> TrainingConfig:
-        """The method's own configuration."""
+    def training(self, prices: Callable[[], GenerationPrices]) -> TrainingConfig:
+        """The method's own configuration; `prices` finds out those of a generation, where the reward needs them.
+
+        Raises ValueError for settings that contradict each other, and what `prices` raises.
+        """
         if not self.kl_reference.weight and (self.kl_reference.policy_version or self.kl_reference.target):
             raise ValueError("kl_reference names a policy or a target without a `weight`: give it one, or leave it out")
         return TrainingConfig(
@@ -123,13 +136,20 @@ class PolicyConfig(AssetConfig):
             gamma=self.gamma,
             gae_decay=self.gae_decay,
             allow_none=self.allow_none,
-            reward=RewardConfig(preset=RewardPreset(self.reward), price=self.price),
+            reward=self._reward(prices),
             features=FeatureConfig(**self.features.model_dump()),
             **_dumped(algorithm=self.algorithm, critic=self.critic),
             kl_reference=method.KLReferenceConfig(weight=self.kl_reference.weight, target=self.kl_reference.target)
             if self.kl_reference.weight
             else None,
         )
+
+    def _reward(self, prices: Callable[[], GenerationPrices]) -> RewardConfig:
+        preset = RewardPreset(self.reward)
+        if preset is not RewardPreset.DOLLARS:
+            return RewardConfig(preset=preset, price=self.price)
+        dollars = DollarReward(prices=prices(), edit_worth_usd=self.edit_worth_usd)
+        return RewardConfig(preset=preset, dollars=dollars)
 
     def _default_iterations(self) -> int:
         """As many as `Queries` are enough for; at least 1."""

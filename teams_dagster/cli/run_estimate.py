@@ -149,7 +149,7 @@ class Walk:
 
     def _policy(self, seeds: Artefact | None, train: dict[str, Instruction]) -> tuple[Artefact | None, Step]:
         config = PolicyConfig(**self.configs.get("trained_policy", {}))
-        training, output = config.training(), None
+        training, output = config.training(self.models.generation_prices), None
         if seeds is not None:
             versions = self.models.versions(*training.roles)
             inputs = policy_inputs(seeds, training, versions, config.kl_reference.policy_version)
@@ -169,7 +169,7 @@ class Walk:
     ) -> Step:
         config = ComparisonSettings(**self.configs.get("policy_comparison", {}))
         trained = PolicyConfig(**self.configs.get("trained_policy", {}))
-        training, reference = trained.training(), bool(trained.kl_reference.policy_version)
+        training, reference = trained.training(self.models.generation_prices), bool(trained.kl_reference.policy_version)
         if policy is not None:
             checkpoint = load_policy(policy)
             training, reference = checkpoint.config, checkpoint.origin.reference_version is not None

@@ -3,6 +3,9 @@
 - `paper`: 1 for an accepted edit, else 0 (TeaMs-RL section 3: the reviewer's binary verdict).
 - `graded`: accepted x min(1, d / d0) - price x queries, with d = 1 - the largest similarity to any earlier text of the
   chain and to a frozen pool. An edit that repeats what exists earns less, a query that brings nothing costs.
+- `dollars`: accepted x min(1, d / d0) - the dollars that the edit would cost in a generation / `edit_worth_usd`: the
+  tokens that its rewrite took at the expert's price, and those of its review at the reviewer's. An edit whose tokens
+  were not reported earns and costs nothing.
 
 A reward depends on the transition alone, never on what other episodes found or on when answers arrived.
 """
@@ -11,11 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.protocol import Usage
+from teams_dagster.core.text import NANO
 from teams_dagster.instructions.novelty import Pool, similarity
+from teams_dagster.pricing.generation_prices import GenerationPrices
 
 
 class RewardPreset(StrEnum):
@@ -25,6 +32,27 @@ class RewardPreset(StrEnum):
     """The binary verdict; the chain continues from the edit even when the reviewer calls it Equal."""
     GRADED = "graded"
     """Novelty less the price of the queries; the chain stays at the parent of a rejected edit."""
+    DOLLARS = "dollars"
+    """Novelty less dollars at the prices of a generation; the chain stays at the parent of a rejected edit."""
+
+
+class DollarReward(BaseModel):
+    """By which prices preset `dollars` counts, and what turns dollars into the reward's units."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prices: GenerationPrices
+    edit_worth_usd: float = Field(
+        default=0.01,
+        gt=0,
+        description="What one accepted, wholly new edit is worth in dollars (reward `dollars`): a dollar costs 1 / this"
+        " in units of such an edit. At a cent, an edit by a model at $2.50 and $10 per million tokens, some 350 in and"
+        " 80 out, costs 0.17, nearly what its two queries cost by default under `graded`.",
+    )
+
+    def price(self, nano_usd: int) -> float:
+        """So many nano-dollars in units of one accepted edit."""
+        return nano_usd / NANO / self.edit_worth_usd
 
 
 class RewardConfig(BaseModel):
@@ -47,6 +75,25 @@ class RewardConfig(BaseModel):
         description="What one query costs in units of one accepted edit (preset `graded`). An edit needs two, so"
         " asking pays where the chance of acceptance is above twice the price.",
     )
+    dollars: DollarReward | None = Field(default=None, description="Of preset `dollars`; None under another one.")
+
+    @model_validator(mode="after")
+    def _dollars_have_prices(self) -> Self:
+        if (self.dollars is not None) != (self.preset is RewardPreset.DOLLARS):
+            raise ValueError(f"preset `dollars` needs `dollars`, its prices, and no other one has them: {self.preset}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_it_was(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `dollars` where there are none: what was trained before they existed keeps its version."""
+        values: dict[str, Any] = handler(self)
+        if self.dollars is None:
+            values.pop("dollars", None)
+        return values
+
+    def edit_cost(self, rewrite: Usage | None, review: Usage | None) -> int | None:
+        """Nano-dollars of an edit at the prices of a generation; None where the preset counts none, or tokens lack."""
+        return None if self.dollars is None else self.dollars.prices.cost(rewrite, review)
 
 
 def novelty(after: Instruction, chain: Sequence[Instruction], pool: Pool) -> float:
@@ -55,16 +102,30 @@ def novelty(after: Instruction, chain: Sequence[Instruction], pool: Pool) -> flo
     return 1.0 - max(nearest, pool.largest_similarity(after))
 
 
-def reward(config: RewardConfig, *, accepted: bool, novelty: float | None, queries: int) -> float:
-    """The reward of one transition. `novelty` is d and is needed for an accepted edit.
+def reward(
+    config: RewardConfig, *, accepted: bool, novelty: float | None, queries: int, nano_usd: int | None = None
+) -> float:
+    """The reward of one transition.
+
+    Args:
+        config: The preset and its parameters.
+        accepted: Whether the edit was accepted.
+        novelty: d, needed for an accepted edit.
+        queries: That the transition asked.
+        nano_usd: What `RewardConfig.edit_cost` says of it; under preset `dollars` None earns and costs nothing.
 
     Raises ValueError when an accepted edit comes without its novelty.
     """
     if config.preset is RewardPreset.PAPER:
         return float(accepted)
+    price = config.price * queries
+    if config.dollars is not None:
+        if nano_usd is None:
+            return 0.0
+        price = config.dollars.price(nano_usd)
     gain = 0.0
     if accepted:
         if novelty is None:
             raise ValueError("an accepted edit has no novelty; compute it with `novelty` before the graded reward")
         gain = min(1.0, novelty / config.saturation)
-    return gain - config.price * queries
+    return gain - price

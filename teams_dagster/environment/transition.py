@@ -111,7 +111,7 @@ async def _rewrite(environment: Environment, asked: Transition, state: State) ->
         answer = await environment.client.ask(question, transition_id=asked.transition_id)
     except QueryFailed as failed:
         return asked.changed(failure=f"rewrite: {failed.kind.value}: {failed.detail}")
-    asked = asked.changed(rewrite_request_id=answer.request_id)
+    asked = asked.changed(rewrite_request_id=answer.request_id, rewrite_usage=answer.completion.usage)
     if (rule := eliminate_outcome(answer.completion.outcome)) is not None:
         return asked.changed(eliminated_by=rule)
     try:
@@ -131,14 +131,19 @@ async def _review(environment: Environment, asked: Transition) -> Transition:
         answer = await environment.client.ask(question, transition_id=asked.transition_id)
     except QueryFailed as failed:
         return asked.changed(failure=f"review: {failed.kind.value}: {failed.detail}")
-    return asked.changed(review_request_id=answer.request_id, verdict=parse_verdict(answer.completion.text))
+    return asked.changed(
+        review_request_id=answer.request_id,
+        review_usage=answer.completion.usage,
+        verdict=parse_verdict(answer.completion.text),
+    )
 
 
 def _rewarded(environment: Environment, asked: Transition, state: State) -> Transition:
     """Accepted = an operation other than `none`, Not Equal, no elimination rule. Then the reward."""
     accepted = asked.verdict is Verdict.NOT_EQUAL and asked.eliminated_by is None
     new = novelty(asked.after, state.chain, environment.pool) if accepted and asked.after else None
-    value = reward(environment.reward, accepted=accepted, novelty=new, queries=asked.queries)
+    cost = environment.reward.edit_cost(asked.rewrite_usage, asked.review_usage)
+    value = reward(environment.reward, accepted=accepted, novelty=new, queries=asked.queries, nano_usd=cost)
     return asked.changed(accepted=accepted, novelty=new, reward=value)
 
 

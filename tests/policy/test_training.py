@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Purpose
 from teams_dagster.core.rng import uniform
-from teams_dagster.environment.reward import RewardConfig, RewardPreset
+from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset
 from teams_dagster.environment.transition import start
 from teams_dagster.policy.algorithms.config import (
     AdamCriticConfig,
@@ -31,6 +31,7 @@ from teams_dagster.policy.collecting import drawn
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.curve import SMOOTHED
 from teams_dagster.policy.training import TrainingFailed, train
+from tests.support.token_prices import generation_prices
 from tests.support.toy_world import TOPICS, ToyWorld, topical, topical_seeds
 
 SEEDS = topical_seeds(40)
@@ -357,3 +358,10 @@ def test_what_cannot_be_watched_or_reached_is_refused():
         TrainingConfig(patience=3, algorithm=BCConfig())
     with pytest.raises(ValueError, match="smaller `switch`"):
         TrainingConfig(iterations=4, algorithm=D2LOLSConfig(switch=4))
+
+
+def test_dollars_without_token_counts_end_a_training_after_its_first_batch(tmp_path):
+    prices = generation_prices((1, 1))
+    dollars = RewardConfig(preset=RewardPreset.DOLLARS, dollars=DollarReward(prices=prices))
+    with pytest.raises(TrainingFailed, match=r"reward `dollars` counts tokens.*toy-instructor.*does not report usage"):
+        run(ToyWorld(), tmp_path / "p", SHORT.model_copy(update={"reward": dollars}))
