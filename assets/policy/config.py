@@ -181,7 +181,8 @@ class ComparisonSettings(AssetConfig):
     ablations: list[str] | None = Field(
         default=None,
         description="Of text_zeroed, text_noise and no_history, policies trained alike that do not see one thing, and"
-        " trained_without_none, the trained policy kept from resting. By default none; job policy_study has all.",
+        " trained_without_none, the trained policy kept from resting; and of a policy trained by reward `dollars`"
+        " trained_by_graded, one trained alike by that. By default none; job policy_study has the first four.",
     )
     questions_per_seed: int = Field(
         default=_COMPARISON.questions_per_seed, ge=12, description="Queries of each policy from each held-out seed."
@@ -210,4 +211,5 @@ class ComparisonSettings(AssetConfig):
             baselines=self.baselines,
             ablations=self.ablations,
             referenced=referenced,
+            reward=training.reward.preset,
         )

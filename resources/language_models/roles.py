@@ -36,6 +36,7 @@ from resources.language_models.readable import readable
 from resources.language_models.run_budgets import BudgetMissing, RunBudget, refuse_beyond_budget, refuse_unbounded
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import LanguageModel, ModelIdentity, Role
+from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.ledger.batches import Batch
 from teams_dagster.ledger.budgets import BudgetExhausted, Budgets, Limit
 from teams_dagster.ledger.costs import outcomes_of_step
@@ -56,10 +57,10 @@ from teams_dagster.pricing.budget_parts import (
     policy_limit,
 )
 from teams_dagster.pricing.forecast import Estimate, QueryForecast, estimate
-from teams_dagster.pricing.generation_prices import GenerationPrices, generation_prices
+from teams_dagster.pricing.generation_prices import ExpertPriceUnknown, GenerationPrices, generation_prices
 from teams_dagster.pricing.prices import load_prices
 from teams_dagster.role_settings import WRITING_PROVIDERS
-from teams_dagster.settings import Settings, load_settings
+from teams_dagster.settings import Settings, SettingsError, load_settings
 
 _log = logging.getLogger(__name__)
 
@@ -139,6 +140,15 @@ class LanguageModels(dg.ConfigurableResource):
             expert_batched=settings.role(Role.EXPERT).transport == "batch",
             reviewer_batched=settings.role(Role.REVIEWER).transport == "batch",
         )
+
+    def known_generation_prices(self, trained_by: RewardConfig) -> GenerationPrices | None:
+        """Those that a policy was `trained_by`, or those of now; None where they are not known, or nothing is paid."""
+        if trained_by.dollars is not None:
+            return trained_by.dollars.prices
+        try:
+            return self.generation_prices()
+        except (ExpertPriceUnknown, SettingsError):
+            return None
 
     def publish(self) -> None:
         """Bring the read model up to date."""

@@ -15,6 +15,8 @@ TEXT_ZEROED: Literal["text_zeroed"] = "text_zeroed"
 TEXT_NOISE: Literal["text_noise"] = "text_noise"
 UNREADING = (TEXT_ZEROED, TEXT_NOISE)
 """Trained alike without the text: what the trained policy gains over the better of them, it gains by reading."""
+TRAINED_BY_GRADED: Literal["trained_by_graded"] = "trained_by_graded"
+"""Trained alike by reward `graded`: what a policy trained by `dollars` gains over it, it gains by the prices."""
 NO_HISTORY: Literal["no_history"] = "no_history"
 
 

@@ -88,5 +88,7 @@ def test_what_cannot_be_is_refused_before_anything_is_asked():
 
 def test_a_reward_in_dollars_has_the_prices_of_a_generation_and_what_an_edit_is_worth():
     dollars = DollarReward(prices=PRICES, edit_worth_usd=0.02)
-    assert resolved(reward="dollars", edit_worth_usd=0.02).reward == RewardConfig(preset=RewardPreset.DOLLARS, dollars=dollars)
+    assert resolved(reward="dollars", edit_worth_usd=0.02).reward == RewardConfig(
+        preset=RewardPreset.DOLLARS, dollars=dollars
+    )
     assert resolved(edit_worth_usd=0.02) == TrainingConfig()

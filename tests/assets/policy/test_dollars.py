@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from assets.accounting.query_costs import query_costs
 from assets.accounting.sample_lineage import sample_lineage
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
@@ -18,6 +16,7 @@ from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from teams_dagster.environment.reward import RewardPreset
 from teams_dagster.policy.checkpoint import load_policy
+from teams_dagster.policy.comparison.stored import read_policy_scores
 from teams_dagster.store.facts.accounting import LineageFacts
 from tests.support.openai_server import Body, OpenAIServer, Reply
 from tests.support.project import Project
@@ -52,9 +51,7 @@ class Made:
     """A project that was materialised once."""
 
     project: Project
-    data: Path
     metadata: dict[str, dict]
-    log: str
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +73,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
             for event in project.last.get_asset_materialization_events()
             if event.asset_key
         }
-        assert project.make(policy_comparison, query_costs, policy_comparison={"training_seeds": 1})
-        yield Made(project, data, metadata, "")
+        compared = {"ablations": ["trained_by_graded"], "baselines": ["round_robin", "lazy_one_edit"]}
+        assert project.make(policy_comparison, policy_comparison=compared)
+        yield Made(project, metadata)
 
 
 def test_the_policy_keeps_the_prices_that_it_was_trained_by(made: Made) -> None:
@@ -100,3 +98,13 @@ def test_dollars_per_kept_pair_plot_by_operation_and_by_step(made: Made) -> None
     assert found["dollars_per_kept_pair_step_0"] > 0
     assert any(name.startswith("dollars_per_kept_pair_") and "step" not in name for name in found)
     assert made.metadata["generated_instructions"]["dollars_per_accepted_edit"] > 0
+
+
+def test_every_policy_is_compared_in_dollars_of_a_generation(made: Made) -> None:
+    scores = {(s.policy, s.metric): s.mean for s in read_policy_scores(made.project.store.current("policy_comparison"))}
+    for policy in ("trained", "trained_by_graded", "uniform", "round_robin", "lazy_one_edit"):
+        assert 0 < scores[policy, "dollars_per_distinct_accepted"] < 0.1
+        assert scores[policy, "novelty_per_dollar"] > 1
+    minus = scores["trained", "dollars_per_distinct_accepted_minus_trained_by_graded"]
+    found = [scores[policy, "dollars_per_distinct_accepted"] for policy in ("trained", "trained_by_graded")]
+    assert minus == pytest.approx(found[0] - found[1])
