@@ -21,6 +21,11 @@ class GenerationConfig(AssetConfig):
         " training; the version of a policy trained before, six characters or more; or the folder that one was exported"
         " to. A generation that was begun with another than the one named begins again.",
     )
+    forced_schedule: bool = Field(
+        default=False,
+        description="Force the schedule of the paper's code on who steers: breadth at the second and the fifth step,"
+        " add_constraints in its place at the others. A generation that was begun without begins again.",
+    )
     fresh: bool = Field(default=False, description="Begin this generation again and buy new answers, on purpose.")
     foreign_policy: bool = Field(
         default=False, description="Let a policy trained with other kinds of models steer this generation."
@@ -39,6 +44,7 @@ class GenerationConfig(AssetConfig):
             fresh=self.fresh,
             foreign_policy=self.foreign_policy,
             only_failed=self.only_failed,
+            forced_schedule=self.forced_schedule,
             policy=None if self.policy in ("manifest", "latest") else self.policy,
         )
 

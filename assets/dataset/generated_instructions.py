@@ -80,7 +80,8 @@ def generated_instructions(
             play_generation(made.folder, where.run_id, trained_playing(store, manifest), asking, width=width, log=log)
             facts = generation_facts(made.folder, models.outcomes(where))
             made.finish(content_of(made.folder / "transitions.parquet"), facts)
-    noted = {"policy": policy_title(manifest.policy_version), **({"note": note} if note else {})}
+    forced = ", under the paper's forced schedule" if manifest.forced_schedule else ""
+    noted = {"policy": policy_title(manifest.policy_version) + forced, **({"note": note} if note else {})}
     with models.ledger.open() as ledger:
         return made.result(
             GenerationFacts, lambda made: {**generation_preview(made, pair_costs(ledger, made)), **noted}

@@ -20,7 +20,13 @@ from teams_dagster.policy.algorithms import config as method
 from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baselines
 from teams_dagster.policy.comparison.compare import ComparisonConfig
 from teams_dagster.policy.comparison.plan import EMBEDDED_TRAINING_SEEDS, STUDIED_APART, ComparisonPlan, comparison_plan
-from teams_dagster.policy.config import TrainingConfig, most_queries
+from teams_dagster.policy.config import (
+    FEWEST_EPISODES,
+    REFERENCE_UPDATES,
+    TrainingConfig,
+    most_queries,
+    reference_training,
+)
 from teams_dagster.policy.encoder import FeatureConfig
 from teams_dagster.pricing.generation_prices import GenerationPrices
 
@@ -84,6 +90,11 @@ class KLReference(dg.Config):
 class PolicyConfig(AssetConfig):
     """How the policy is trained."""
 
+    preset: Literal["default", "reference"] = Field(
+        default="default",
+        description="`reference`: as the paper's code trains, one episode a batch; of the other settings it takes"
+        f" `root_seed` and `iterations` ({REFERENCE_UPDATES} by default) alone.",
+    )
     root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
     iterations: int | None = Field(
         default=None,
@@ -91,7 +102,9 @@ class PolicyConfig(AssetConfig):
         description=f"Updates of the policy at most; by default as many as {QUESTIONS:,} queries are enough for.",
     )
     episodes_per_iteration: int = Field(
-        default=_TRAINING.episodes_per_iteration, ge=32, description="Episodes a batch, from different seeds."
+        default=_TRAINING.episodes_per_iteration,
+        ge=FEWEST_EPISODES,
+        description="Episodes a batch, from different seeds.",
     )
     patience: int = Field(
         default=_TRAINING.patience,
@@ -126,6 +139,8 @@ class PolicyConfig(AssetConfig):
 
         Raises ValueError for settings that contradict each other, and what `prices` raises.
         """
+        if self.preset == "reference":
+            return reference_training(self.root_seed, self.iterations or REFERENCE_UPDATES)
         if not self.kl_reference.weight and (self.kl_reference.policy_version or self.kl_reference.target):
             raise ValueError("kl_reference names a policy or a target without a `weight`: give it one, or leave it out")
         return TrainingConfig(

@@ -36,6 +36,8 @@ class GenerationManifest:
     root_seed: int
     fresh: int = 0
     """How often the generation was made anew on purpose."""
+    forced_schedule: bool = False
+    """Whether the paper's schedule is forced on the policy."""
 
     @property
     def version(self) -> str:
@@ -47,8 +49,10 @@ class GenerationManifest:
         return json.dumps(self._values(), indent=1, sort_keys=True) + "\n"
 
     def _values(self) -> dict[str, Any]:
-        """Plain values. A model that is not held to its replies is written as it always was: the version stays."""
+        """Plain values. What an earlier version did not have is written where it is used: the others' versions stay."""
         values = asdict(self)
+        if not self.forced_schedule:
+            del values["forced_schedule"]
         for _, model in values["models"]:
             if model["structured"] is None:
                 del model["structured"]

@@ -53,6 +53,8 @@ class GenerationSettings:
     """Only ask again what failed in it."""
     policy: str | None = None
     """Who steers it, by name, version or folder, also where it was begun with another; None: the trained policy."""
+    forced_schedule: bool = False
+    """Force the paper's schedule on who steers it, also where it was begun without."""
 
 
 def begin_generation(
@@ -115,6 +117,8 @@ def kept_manifest(
     begun = _begun(store, partition)
     if begun and settings.policy and not steers(begun.policy_version, settings.policy):
         return None
+    if begun and settings.forced_schedule and not begun.forced_schedule:
+        return None
     if begun and not settings.fresh and not settings.latest_policy:
         return begun
     if begun and settings.fresh and begun.fresh and _can_go_on(begun, store, identities):
@@ -153,6 +157,7 @@ def new_manifest(
         models=tuple(_by_name(served).items()),
         root_seed=settings.root_seed,
         fresh=fresh,
+        forced_schedule=settings.forced_schedule,
     )
 
 

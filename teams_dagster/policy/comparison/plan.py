@@ -13,6 +13,7 @@ from teams_dagster.policy.baselines import baselines as known_baselines
 from teams_dagster.policy.comparison.compare import ComparisonConfig
 from teams_dagster.policy.comparison.contenders import (
     NO_HISTORY,
+    REFERENCE,
     TEXT_NOISE,
     TEXT_ZEROED,
     TRAINED,
@@ -27,15 +28,16 @@ EMBEDDED_TRAINING_SEEDS = 5
 STUDIED_APART = (FORCED_SCHEDULE, GUIDE, LOOK_AHEAD, CEILING)
 """Baselines that no comparison has by default, to be quick. Job `policy_study` has them, and the ablations."""
 
-Ablation = Literal["text_zeroed", "text_noise", "no_history", "trained_without_none", "trained_by_graded"]
+Ablation = Literal["text_zeroed", "text_noise", "no_history", "trained_without_none", "trained_by_graded", "reference"]
 
 ABLATIONS: tuple[Ablation, ...] = (TEXT_ZEROED, TEXT_NOISE, NO_HISTORY, TRAINED_WITHOUT_NONE)
 
-TRAINED_ALIKE = (TEXT_ZEROED, TEXT_NOISE, NO_HISTORY, TRAINED_BY_GRADED)
+TRAINED_ALIKE = (TEXT_ZEROED, TEXT_NOISE, NO_HISTORY, TRAINED_BY_GRADED, REFERENCE)
 """Those that are trained; the other one is the trained policy, kept from resting."""
 
-KNOWN_ABLATIONS: tuple[Ablation, ...] = (*ABLATIONS, TRAINED_BY_GRADED)
-"""With the one of a policy that was trained by reward `dollars`, which no study of another policy can have."""
+KNOWN_ABLATIONS: tuple[Ablation, ...] = (*ABLATIONS, TRAINED_BY_GRADED, REFERENCE)
+"""With the one of a policy that was trained by reward `dollars`, which no study of another policy can have, and with
+the paper's own way, which differs in more than one thing."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from teams_dagster.llm.context import Tallies
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.ordered import in_order
 from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint
-from teams_dagster.policy.comparison.contenders import TRAINED, TRAINED_BY_GRADED
-from teams_dagster.policy.config import TrainingConfig
+from teams_dagster.policy.comparison.contenders import REFERENCE, TRAINED, TRAINED_BY_GRADED
+from teams_dagster.policy.config import TrainingConfig, reference_training
 
 TRAININGS = "trainings"
 
@@ -45,6 +45,8 @@ class Training:
         if self.name == TRAINED_BY_GRADED:
             graded = RewardConfig(saturation=self.config.reward.saturation)
             return replace(self, config=self.config.model_copy(update={"reward": graded}))
+        if self.name == REFERENCE:
+            return replace(self, config=reference_training(self.config.root_seed))
         features = self.config.features.model_copy(update={"ablation": self.name})
         return replace(self, config=self.config.model_copy(update={"features": features}))
 

@@ -14,7 +14,7 @@ from teams_dagster.policy.algorithms.config import (
     PPOPlusPlusConfig,
     TRPOConfig,
 )
-from teams_dagster.policy.config import TrainingConfig
+from teams_dagster.policy.config import TrainingConfig, reference_training
 from tests.support.token_prices import generation_prices
 
 PRICES = generation_prices()
@@ -92,3 +92,8 @@ def test_a_reward_in_dollars_has_the_prices_of_a_generation_and_what_an_edit_is_
         preset=RewardPreset.DOLLARS, dollars=dollars
     )
     assert resolved(edit_worth_usd=0.02) == TrainingConfig()
+
+
+def test_the_preset_reference_takes_nothing_else_but_its_root_seed_and_how_many_updates():
+    assert resolved(preset="reference", root_seed=3, gamma=0.5) == reference_training(3)
+    assert resolved(preset="reference", iterations=7).iterations == 7
