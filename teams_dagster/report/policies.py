@@ -54,8 +54,8 @@ EXPLAINED = {
     TEXT_NOISE: "trained alike, but shown the features of another text, drawn anew at each state.",
     TRAINED_BY_GRADED: "trained alike by reward graded, which prices queries and not dollars. What the trained"
     " policy gains over it per dollar, it gains by the prices.",
-    REFERENCE: "trained as the paper's code trains, as far as a sound policy can be: one episode a batch, the verdict as"
-    " the reward, no text.",
+    REFERENCE: "trained as the paper's code trains, as far as a sound policy can be: one episode a batch, the verdict"
+    " as the reward, no text.",
     NO_HISTORY: "trained alike, but not shown what was tried before in the episode and what became of it.",
     UNIFORM: "every operation with the same probability, as Evol-Instruct does. Everything is measured against it.",
     UNIFORM_WITH_NONE: "uniform over the operations and none: what resting at random brings by itself.",
