@@ -75,6 +75,13 @@ class TransitionRow(TypedDict):
     run_id: Annotated[NotRequired[str | None], "The run that wrote the row"]
 
 
+EDIT_ANSWERS = ("rewrite_request_id", "review_request_id", "turned_review_request_id")
+"""The columns that name the answers behind an edit. Files of earlier versions lack the last one."""
+
+ANSWERS = (*EDIT_ANSWERS, "guide_request_id", "unread_request_id")
+"""The columns that name any answer that a transition used."""
+
+
 def transition_columns() -> dict[str, str]:
     """What each column holds."""
     hints = get_type_hints(TransitionRow, include_extras=True)
