@@ -2,7 +2,7 @@
 
 - `paper`: 1 for an accepted edit, else 0 (TeaMs-RL section 3: the reviewer's binary verdict).
 - `graded`: accepted x min(1, d / d0) - price x queries, with d = 1 - the largest similarity to any earlier text of the
-  chain and to a frozen pool. An edit that repeats what exists earns less, a question that brings nothing costs.
+  chain and to a frozen pool. An edit that repeats what exists earns less, a query that brings nothing costs.
 
 Option `soft` puts P(Not Equal) in the place of the verdict's 0 or 1, where the reviewer gave it: `paper` is then P, and
 `graded` P x min(1, d / d0) - price x queries, for refused edits too. Whether an edit is accepted stays the verdict.
@@ -29,7 +29,7 @@ class RewardPreset(StrEnum):
     PAPER = "paper"
     """The binary verdict; the chain continues from the edit even when the reviewer calls it Equal."""
     GRADED = "graded"
-    """Novelty less the price of the questions; the chain stays at the parent of a rejected edit."""
+    """Novelty less the price of the queries; the chain stays at the parent of a rejected edit."""
 
 
 _OPTIONS = frozenset({"both_orders", "soft"})
@@ -52,7 +52,7 @@ class RewardConfig(BaseModel):
         default=0.1,
         ge=0,
         lt=0.5,
-        description="What one question costs in units of one accepted edit (preset `graded`). An edit needs two, so"
+        description="What one query costs in units of one accepted edit (preset `graded`). An edit needs two, so"
         " asking pays where the chance of acceptance is above twice the price; with `both_orders` three times.",
     )
     both_orders: bool = Field(

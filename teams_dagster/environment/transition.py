@@ -14,7 +14,7 @@ from teams_dagster.environment.state import EpisodeKey, PastOperation, State, Tr
 from teams_dagster.instructions.elimination import Rule, eliminate_outcome, eliminate_rewrite
 from teams_dagster.instructions.novelty import Pool
 from teams_dagster.instructions.prompts import prompt
-from teams_dagster.instructions.requests import MalformedReply, parse_rewrite, review_question, rewrite_question
+from teams_dagster.instructions.requests import MalformedReply, parse_rewrite, review_query, rewrite_question
 from teams_dagster.instructions.review import BothOrders, Review, Verdict, read_review
 from teams_dagster.llm.ordered import in_order
 
@@ -83,7 +83,7 @@ async def step(
 ) -> tuple[Transition, State | None]:
     """Apply `operation`, chosen with `probability`, to the current text of `state`.
 
-    Returns the transition and the next state; the next state is None when a question failed for good, which truncates
+    Returns the transition and the next state; the next state is None when a query failed for good, which truncates
     the episode. Other errors (an exhausted budget, say) are not the episode's and go through. `episode` is the
     episode's id where the caller has it.
     """
@@ -101,7 +101,7 @@ async def step(
 def unasked(
     environment: Environment, key: EpisodeKey, state: State, operation: Operation, probability: float, episode: str
 ) -> Transition:
-    """The transition at `state` before any question of it was asked."""
+    """The transition at `state` before any query of it was asked."""
     return Transition(
         transition_id=transition_id(episode, state.step),
         parent_transition_id=state.produced_by,
@@ -130,7 +130,7 @@ def unasked(
 
 async def _rewrite(environment: Environment, asked: Transition, state: State) -> Transition:
     """Ask for the edit, read it, and test it against the elimination rules."""
-    question = rewrite_question(environment.rewriter, asked.operation, asked.before, asked.key.replica)
+    question = rewrite_query(environment.rewriter, asked.operation, asked.before, asked.key.replica)
     asked = asked.changed(prompt_version=question.prompt_version, queries=1)
     try:
         answer = await environment.client.ask(question, transition_id=asked.transition_id)
@@ -151,11 +151,11 @@ async def _review(environment: Environment, asked: Transition) -> Transition:
     if asked.after is None:
         raise ValueError(f"transition {asked.transition_id} has no edit to review")
     before, after = asked.before, asked.after
-    question = review_question(before, after)
-    asked = asked.changed(review_prompt_version=question.prompt_version, queries=environment.reward.queries_an_edit)
+    query = review_query(before, after)
+    asked = asked.changed(review_prompt_version=query.prompt_version, queries=environment.reward.queries_an_edit)
     if environment.reward.both_orders:
-        return await _review_in_both_orders(environment, asked, question, review_question(after, before))
-    answer = await _answer(environment, question, asked.transition_id)
+        return await _review_in_both_orders(environment, asked, query, review_query(after, before))
+    answer = await _answer(environment, query, asked.transition_id)
     if isinstance(answer, QueryFailed):
         return asked.changed(failure=_review_failure(answer))
     said = _read(answer)
@@ -164,13 +164,13 @@ async def _review(environment: Environment, asked: Transition) -> Transition:
     )
 
 
-async def _review_in_both_orders(environment: Environment, asked: Transition, *questions: Request) -> Transition:
+async def _review_in_both_orders(environment: Environment, asked: Transition, *queries: Request) -> Transition:
     """Ask for both verdicts side by side, and make one of them."""
 
-    async def ask(question: Request) -> Answer | QueryFailed:
-        return await _answer(environment, question, asked.transition_id)
+    async def ask(query: Request) -> Answer | QueryFailed:
+        return await _answer(environment, query, asked.transition_id)
 
-    async with aclosing(in_order(ask, questions, len(questions))) as answers:
+    async with aclosing(in_order(ask, queries, len(queries))) as answers:
         first, second = [answer async for answer in answers]
     if isinstance(first, Answer):
         asked = asked.changed(review_request_id=first.request_id)
@@ -189,9 +189,9 @@ async def _review_in_both_orders(environment: Environment, asked: Transition, *q
     )
 
 
-async def _answer(environment: Environment, question: Request, transition: str) -> Answer | QueryFailed:
+async def _answer(environment: Environment, query: Request, transition: str) -> Answer | QueryFailed:
     try:
-        return await environment.client.ask(question, transition_id=transition)
+        return await environment.client.ask(query, transition_id=transition)
     except QueryFailed as failed:
         return failed
 
