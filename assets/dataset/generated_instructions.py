@@ -20,7 +20,13 @@ from teams_dagster.dataset.manifests import (
     kept_manifest,
     refuse_unfinished,
 )
-from teams_dagster.dataset.playing import generation_facts, generation_inputs, play_generation, trained_playing
+from teams_dagster.dataset.playing import (
+    generation_facts,
+    generation_inputs,
+    generation_reward,
+    play_generation,
+    trained_playing,
+)
 from teams_dagster.dataset.query_forecast import answers_to_come, begun_generation_questions
 from teams_dagster.dataset.steering import policy_title
 from teams_dagster.environment.episodes import OPEN_EPISODES
@@ -54,6 +60,7 @@ def generated_instructions(
     identities = partial(models.found_out, *ROLES)
 
     def check_budget(begun: GenerationManifest) -> None:
+        models.check_reward(generation_reward(store, begun))
         tried = tried_episodes(models, Role.EXPERT)
         expected = [*begun_generation_questions(store, begun, None, tried), *answers_to_come(store, begun)]
         models.check_budget(where, *ROLES, expected=expected)
@@ -71,6 +78,7 @@ def generated_instructions(
     with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
         if made.draft is not None:
             check_as_begun(manifest, models.found_out(*ROLES))
+            models.check_reward(generation_reward(store, manifest))
             made.preflight = preflight_of(context, models, *ROLES)
             tried = tried_episodes(models, Role.EXPERT)
             expected = begun_generation_questions(store, manifest, output.earlier(store), tried)

@@ -36,6 +36,8 @@ from resources.language_models.readable import readable
 from resources.language_models.run_budgets import BudgetMissing, RunBudget, refuse_beyond_budget, refuse_unbounded
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import LanguageModel, ModelIdentity, Role
+from teams_dagster.environment.reward import RewardConfig
+from teams_dagster.environment.transition import ProbabilitiesMissing, may_give_probabilities
 from teams_dagster.ledger.batches import Batch
 from teams_dagster.ledger.budgets import BudgetExhausted, Budgets, Limit
 from teams_dagster.ledger.costs import outcomes_of_step
@@ -124,6 +126,18 @@ class LanguageModels(dg.ConfigurableResource):
     def versions(self, *roles: Role) -> dict[str, str]:
         """What an asset's output depends on, of the models that it asks: by role, the model that answers."""
         return {f"model of {role.value}": str(identity) for role, identity in self.identities(*roles).items()}
+
+    def check_reward(self, reward: RewardConfig) -> None:
+        """Raises dagster.Failure, not to be retried, for a soft reward by a reviewer that gives no probabilities.
+
+        It is to be known how the reviewer is held to its replies (`found_out`).
+        """
+        if not reward.soft:
+            return
+        held = known_ways(self.settings(), [Role.REVIEWER])[Role.REVIEWER] or NOT_HELD
+        reviewer = self.identities(Role.REVIEWER)[Role.REVIEWER]
+        if not may_give_probabilities(reviewer) or (reviewer.provider == "openai" and not held.logprobs):
+            raise dg.Failure(str(ProbabilitiesMissing(reviewer)), allow_retries=False)
 
     def publish(self) -> None:
         """Bring the read model up to date."""

@@ -36,7 +36,7 @@ from teams_dagster.dataset.manifests import (
     read_manifest,
     refuse_unfinished,
 )
-from teams_dagster.dataset.playing import generation_inputs, generation_policy, generation_seeds
+from teams_dagster.dataset.playing import generation_inputs, generation_policy, generation_reward, generation_seeds
 from teams_dagster.dataset.query_forecast import generation_questions, response_questions, stats_of_generations
 from teams_dagster.dataset.responses import refuse_unanswered
 from teams_dagster.dataset.sample import Example
@@ -129,7 +129,8 @@ class Walk:
         if generated is not None:
             return [playing, self._responses(generated, uniform_responses)]
         stats = stats_of_generations(self.store, "uniform_instructions")
-        later = answering_later(uniform_episodes(beside, stats), texts, stats, STEADY)
+        reward = generation_reward(self.store, beside.trained)
+        later = answering_later(uniform_episodes(beside, stats, reward), texts, stats, STEADY)
         return [playing, Step("uniform_responses", tuple(later), False)]
 
     def _tried(self, asset_key: str, rewriter: Role) -> EpisodeStats | None:
@@ -213,7 +214,10 @@ class Walk:
                 check_as_begun(manifest, identities())
         tried = self._tried("generated_instructions", Role.EXPERT)
         unknown = STEADY if known or manifest is not None else UNTRAINED
-        expected = [] if made else generation_questions(self.store, episodes, texts, policy, earlier, tried, unknown)
+        to_be_trained = PolicyConfig(**self.configs.get("trained_policy", {})).training().reward
+        reviews = None if known or manifest is not None else to_be_trained.reviews_an_edit
+        asked = generation_questions(self.store, episodes, texts, policy, earlier, tried, unknown, reviews)
+        expected = [] if made else asked
         stated = last_stats(policy) if policy else unknown
         seen = stats_of_generations(self.store) or episodes_of(stated, tried)
         later = answering_later(episodes, texts, seen, stated)

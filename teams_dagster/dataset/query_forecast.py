@@ -20,6 +20,7 @@ from teams_dagster.policy.query_forecast import (
     answering_later,
     episodes_of,
     last_stats,
+    reviews_of_an_edit,
     rewriting,
     stats_of,
     still_open,
@@ -37,15 +38,18 @@ def generation_questions(
     earlier: Artefact | None,
     tried: EpisodeStats | None = None,
     unknown: EpisodeStats = UNTRAINED,
+    reviews_an_edit: int | None = None,
 ) -> list[QueryForecast]:
     """What a generation of so many `episodes` from `seeds` will ask.
 
     `policy` is None before it is trained, or where none is; then an episode is taken to ask what `unknown` says.
-    `tried` is what the preflight of the expert found out, if it was tried.
+    `tried` is what the preflight of the expert found out, if it was tried. `reviews_an_edit` is how many the policy to
+    be trained will need; None: as many as `policy` does.
     """
     stated = last_stats(policy) if policy else unknown
     seen = stats_of_generations(store) or episodes_of(stated, tried)
-    return rewriting(Role.EXPERT, still_open(earlier, episodes), seeds, seen, stated)
+    reviews = reviews_an_edit or reviews_of_an_edit(policy)
+    return rewriting(Role.EXPERT, still_open(earlier, episodes), seeds, seen, stated, reviews_an_edit=reviews)
 
 
 def begun_generation_questions(

@@ -14,7 +14,7 @@ from teams_dagster.environment.state import EpisodeKey, PastOperation, State, Tr
 from teams_dagster.instructions.elimination import Rule, eliminate_outcome, eliminate_rewrite
 from teams_dagster.instructions.novelty import Pool
 from teams_dagster.instructions.prompts import prompt
-from teams_dagster.instructions.requests import MalformedReply, parse_rewrite, review_query, rewrite_question
+from teams_dagster.instructions.requests import MalformedReply, parse_rewrite, review_query, rewrite_query
 from teams_dagster.instructions.review import BothOrders, Review, Verdict, read_review
 from teams_dagster.llm.ordered import in_order
 
@@ -53,7 +53,7 @@ class ProbabilitiesMissing(ValueError):
 
     def __init__(self, reviewer: ModelIdentity) -> None:
         super().__init__(
-            f"`soft: true` of the reward needs P(Not Equal), and reviewer {reviewer} gives no probabilities: set"
+            f"`soft: true` of trained_policy needs P(Not Equal), and reviewer {reviewer} gives no probabilities: set"
             " TEAMS_REVIEWER_PROVIDER to `embedding` or `transformers`, or TEAMS_REVIEWER_STRUCTURED to `auto` at an"
             " endpoint with log-probabilities; or leave `soft` out"
         )

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from teams_dagster.core.operations import Operation
 from teams_dagster.environment.episodes import EpisodePlan
+from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.policy.baselines import Fixed, Uniform
-from teams_dagster.policy.comparison.playing import MOST_ASKED, first_questions, play_until_asked
+from teams_dagster.policy.comparison.playing import first_questions, play_until_asked
 from tests.support.properties import example_count
 from tests.support.toy_world import ToyWorld, environment, topical_seeds
 
@@ -68,7 +69,7 @@ def test_where_all_seeds_were_played_further_rounds_ask_for_other_answers():
 def test_hardly_anything_is_asked_in_vain():
     world = ToyWorld()
     played(100, world=world)
-    assert sum(world.asked.values()) <= 100 + MOST_ASKED
+    assert sum(world.asked.values()) <= 100 + RewardConfig().queries_an_episode
 
 
 def test_a_policy_that_asks_nothing_comes_to_an_end():
