@@ -1,9 +1,9 @@
 """What the episodes of a step will ask: from its configuration, the seeds, and what earlier steps asked.
 
-Most is certain: an episode has HORIZON transitions, each a rewrite and at most its reviews: one, or two where the reward
-takes verdicts in both orders. Likely is what episodes
-asked so far, here or in the policy's last iteration; before there are any, what an untrained policy does. Least is a
-stated share of the lowest that was seen."""
+Most is certain: an episode has HORIZON transitions, each a rewrite and at most its reviews, which are two where the
+reward takes verdicts in both orders. Likely is what episodes asked so far, here or in the policy's last iteration;
+before there are any, what an untrained policy does. Least is a stated share of the lowest that was seen.
+"""
 
 from __future__ import annotations
 

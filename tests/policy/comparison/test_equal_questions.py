@@ -37,9 +37,11 @@ def plans(root_seed: int = 0) -> Iterator[EpisodePlan]:
             yield EpisodePlan(key, seed)
 
 
-def played(questions: int, root_seed: int = 0, actor=None, world: ToyWorld | None = None) -> list[Episode]:
+def played(
+    questions: int, root_seed: int = 0, actor=None, world: ToyWorld | None = None, reward: RewardConfig | None = None
+) -> list[Episode]:
     async def all_of() -> list[Episode]:
-        there = environment(world or ToyWorld())
+        there = environment(world or ToyWorld(), reward)
         return [e async for e in play_until_asked(there, actor or Uniform(), plans(root_seed), questions)]
 
     return asyncio.run(all_of())
@@ -70,6 +72,13 @@ def test_hardly_anything_is_asked_in_vain():
     world = ToyWorld()
     played(100, world=world)
     assert sum(world.asked.values()) <= 100 + RewardConfig().queries_an_episode
+
+
+def test_in_both_orders_as_many_are_asked_but_two_and_hardly_any_in_vain():
+    world, both = ToyWorld(), RewardConfig(both_orders=True)
+    asked = sum(episode.queries for episode in played(100, world=world, reward=both))
+    assert 98 <= asked <= 100
+    assert sum(world.asked.values()) <= 100 + both.queries_an_episode
 
 
 def test_a_policy_that_asks_nothing_comes_to_an_end():
