@@ -90,7 +90,10 @@ def test_a_review_that_fails_in_either_order_ends_the_episode_and_both_count(fai
 
 @pytest.mark.parametrize(("verdict", "accepted"), [("Equal", False), ("Not Equal", True)])
 def test_a_soft_reward_is_the_probability_and_acceptance_stays_the_verdict(verdict, accepted):
-    world, soft = ToyWorld(reviewer=lambda before, after: (verdict, 0.4)), RewardConfig(preset="paper", soft=True)
+    world, soft = (
+        ToyWorld(reviewer=lambda before, after: (verdict, 0.4)),
+        RewardConfig(preset=RewardPreset.PAPER, soft=True),
+    )
     transition, _ = take(world, soft)
     assert transition.reward == pytest.approx(0.4)
     assert transition.accepted is accepted
@@ -155,7 +158,8 @@ def test_with_both_options_off_every_hash_and_id_is_that_of_before_there_were_an
 
 
 def test_an_option_that_is_on_makes_other_transitions_and_survives_being_written_down():
-    ids = {take(ToyWorld(), RewardConfig(**on))[0].transition_id for on in ({}, {"both_orders": True}, {"soft": True})}
+    rewards = (RewardConfig(), BOTH, RewardConfig(soft=True))
+    ids = {take(ToyWorld(), on)[0].transition_id for on in rewards}
     assert len(ids) == 3
     assert RewardConfig.model_validate(BOTH.model_dump(mode="json")) == BOTH
 
@@ -167,6 +171,7 @@ def test_probabilities_that_come_back_leave_the_data_version_of_a_generation_as_
         ("without", ToyWorld(verdict="Equal")),
     ):
         transition, state = take(world)
+        assert state is not None
         episode = Episode(transition.episode_id, KEY, (start("seed-1", SEED), state), (transition,))
         with EpisodeTables(tmp_path / name, "run") as tables:
             tables.record([episode])

@@ -176,7 +176,10 @@ def test_a_forecast_has_two_reviews_for_each_rewrite_at_most(made: Project) -> N
     from teams_dagster.policy.checkpoint import policy_seeds
 
     seeds, _ = policy_seeds(made.store.current("seed_instructions"))
-    both, one = PolicyConfig(iterations=2, **OPTIONS).training(), PolicyConfig(iterations=2).training()
+    both, one = (
+        PolicyConfig(iterations=2, both_orders=True, soft=True).training(),
+        PolicyConfig(iterations=2).training(),
+    )
     expected = {kind.role: kind for kind in training_questions(made.store, seeds, both, None)}
     assert expected[Role.REVIEWER].most == 2 * expected[Role.INSTRUCTOR].most == 2 * 2 * 32 * 6
     hard = {kind.role: kind for kind in training_questions(made.store, seeds, one, None)}
