@@ -18,7 +18,7 @@ from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.policy.algorithms import config as method
 from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baselines
-from teams_dagster.policy.comparison.compare import ComparisonConfig, default_questions
+from teams_dagster.policy.comparison.compare import ComparisonConfig, check_room, default_questions
 from teams_dagster.policy.comparison.plan import EMBEDDED_TRAINING_SEEDS, STUDIED_APART, ComparisonPlan, comparison_plan
 from teams_dagster.policy.config import TrainingConfig, most_queries
 from teams_dagster.policy.encoder import FeatureConfig
@@ -198,14 +198,17 @@ class ComparisonSettings(AssetConfig):
             models: Those that answer in a training: what is not configured depends on them.
             referenced: Whether the deployed policy was kept near to another one.
 
-        Raises ValueError for baselines and ablations that do not exist, or cannot be trained.
+        Raises ValueError for baselines and ablations that do not exist, or cannot be trained, and for an allowance that
+        is less than an episode may need.
         """
+        config = ComparisonConfig(
+            root_seed=self.root_seed,
+            questions_per_seed=self.questions_per_seed or default_questions(training.reward),
+            resamples=self.resamples,
+        )
+        check_room(config, training.reward)
         return comparison_plan(
-            ComparisonConfig(
-                root_seed=self.root_seed,
-                questions_per_seed=self.questions_per_seed or default_questions(training.reward),
-                resamples=self.resamples,
-            ),
+            config,
             models,
             training_seeds=self.training_seeds,
             baselines=self.baselines,

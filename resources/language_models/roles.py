@@ -128,16 +128,18 @@ class LanguageModels(dg.ConfigurableResource):
         return {f"model of {role.value}": str(identity) for role, identity in self.identities(*roles).items()}
 
     def check_reward(self, reward: RewardConfig) -> None:
-        """Raises dagster.Failure, not to be retried, for a soft reward by a reviewer that gives no probabilities.
+        """Raises dagster.Failure, not to be retried, where a soft reward cannot be had of the reviewer."""
+        if (missing := self.probabilities_missing(reward)) is not None:
+            raise dg.Failure(str(missing), allow_retries=False)
 
-        It is to be known how the reviewer is held to its replies (`found_out`).
-        """
-        if not reward.soft:
-            return
-        held = known_ways(self.settings(), [Role.REVIEWER])[Role.REVIEWER] or NOT_HELD
+    def probabilities_missing(self, reward: RewardConfig) -> ProbabilitiesMissing | None:
+        """Why a soft reward cannot be had; None where it can, or how the reviewer is held is not found out yet."""
+        held = known_ways(self.settings(), [Role.REVIEWER])[Role.REVIEWER] if reward.soft else None
+        if held is None:
+            return None
         reviewer = self.identities(Role.REVIEWER)[Role.REVIEWER]
-        if not may_give_probabilities(reviewer) or (reviewer.provider == "openai" and not held.logprobs):
-            raise dg.Failure(str(ProbabilitiesMissing(reviewer)), allow_retries=False)
+        told = may_give_probabilities(reviewer) and (reviewer.provider != "openai" or held.logprobs)
+        return None if told else ProbabilitiesMissing(reviewer)
 
     def publish(self) -> None:
         """Bring the read model up to date."""

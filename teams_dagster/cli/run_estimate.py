@@ -156,6 +156,9 @@ class Walk:
             inputs = policy_inputs(seeds, training, versions, config.kl_reference.policy_version)
             output = output_of(trained_policy, config, inputs, settings=training.model_dump(mode="json"))
         made = None if output is None else reusable(config, output.earlier(self.store))
+        missing = self.models.probabilities_missing(training.reward)
+        if missing is not None and made is None and "trained_policy" in self.wanted:
+            raise missing
         tried = self._tried("trained_policy", Role.INSTRUCTOR)
         expected = [] if made else training_questions(self.store, train, training, output, tried)
         known = made if "trained_policy" in self.wanted else self._stored("trained_policy")

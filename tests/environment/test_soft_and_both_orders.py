@@ -176,4 +176,4 @@ def test_probabilities_that_come_back_leave_the_data_version_of_a_generation_as_
         with EpisodeTables(tmp_path / name, "run") as tables:
             tables.record([episode])
         versions.add(content_of(tmp_path / name / "transitions.parquet"))
-    assert len(versions) == 1
+    assert versions == {"c049fdd6e35a8ef7b9e03fd80d63fd65"}, "what it was before there were probabilities"

@@ -90,9 +90,11 @@ async def compare(
 
     `on_episode` hears of each episode as it is done, `progress` of each contender.
 
-    Raises ValueError when a seed was trained on, when there is none, or when uniform is missing.
+    Raises ValueError when a seed was trained on, when there is none, when uniform is missing, or when the allowance is
+    less than an episode may need.
     """
-    _check(compared, seeds, trained_on, config, environment.reward)
+    check_room(config, environment.reward)
+    _check(compared, seeds, trained_on)
     results: dict[str, Results] = {}
     tallies: dict[str, Tally] = {}
     for contender in compared:
@@ -122,18 +124,16 @@ async def compare(
     return Comparison(tuple(scores), tallies, flat, tuple(sorted(seeds)), results, resamples)
 
 
-def _check(
-    compared: Sequence[Contender],
-    seeds: Mapping[str, Instruction],
-    trained_on: Collection[str],
-    config: ComparisonConfig,
-    reward: RewardConfig,
-) -> None:
+def check_room(config: ComparisonConfig, reward: RewardConfig) -> None:
+    """Raises ValueError where the allowance from one seed is less than an episode may need."""
     if config.questions_per_seed < reward.queries_an_episode:
         raise ValueError(
             f"questions_per_seed {config.questions_per_seed} is less than the {reward.queries_an_episode} queries that"
             " an episode with verdicts in both orders needs: give it as many, or leave it out"
         )
+
+
+def _check(compared: Sequence[Contender], seeds: Mapping[str, Instruction], trained_on: Collection[str]) -> None:
     if not seeds:
         raise ValueError("there are no held-out seeds to compare policies on; keep some out of training")
     if seen := sorted(set(seeds) & set(trained_on)):

@@ -192,6 +192,8 @@ def test_a_training_and_a_comparison_have_room_for_whole_episodes_in_both_orders
     assert both.iterations * both.episodes_per_iteration * 18 <= 10_000
     plans = [ComparisonSettings().plan(training, {}) for training in (one, both)]
     assert [plan.config.questions_per_seed for plan in plans] == [24, 36]
+    with pytest.raises(ValueError, match="questions_per_seed 12 is less than the 18"):
+        ComparisonSettings(questions_per_seed=12).plan(both, {})
 
 
 def test_a_soft_reward_by_a_reviewer_without_probabilities_is_refused_before_anything_is_asked(
