@@ -2,15 +2,15 @@
 
     python -m benchmarks.policy.verdicts models/minilm
 
-The embedded rules rewrite, a sentence-embedding model reviews, an untrained policy chooses: the same seeds and draws
-for each. Prints a table in Markdown.
+The embedded rules rewrite, a model reviews, an untrained policy chooses: the same seeds and draws for each. Prints a
+table in Markdown, and what the order of the two texts did to the verdicts.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,13 +19,16 @@ import torch
 from benchmarks.policy.gradient_noise import Noise, gram_of, halves, interval, noise
 from benchmarks.policy.world import seeds
 from resources.language_models.embedding.reviewer import EmbeddingReviewer
+from resources.language_models.local_transformers import LocalTransformersModel
 from resources.language_models.offline.model import OfflineModel
 from teams_dagster.core.protocol import Answer, LanguageModel, ModelIdentity, Request, Role
+from teams_dagster.core.replies import Way
 from teams_dagster.environment.episodes import EpisodePlan, run_episodes
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.novelty import Pool
+from teams_dagster.llm.constraints import as_sent
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.encoder import PolicyActor, encoder
 from teams_dagster.policy.network import PolicyNetwork
@@ -36,6 +39,13 @@ VARIANTS = {
     "soft": {"soft": True},
     "both orders, soft": {"both_orders": True, "soft": True},
 }
+
+
+REVIEWERS: dict[str, Callable[[str], LanguageModel]] = {
+    "embedding": EmbeddingReviewer,
+    "transformers": lambda model: LocalTransformersModel(model, structured=Way.LOGPROBS),
+}
+"""By provider, what opens a reviewer that gives probabilities."""
 
 
 class Remembering:
@@ -52,7 +62,8 @@ class Remembering:
     async def ask(self, request: Request, *, transition_id: str | None = None, sample_id: str | None = None) -> Answer:
         """The answer, asked for the first time or remembered."""
         if request not in self._answers:
-            completion, name = await self._models[request.role].complete(request), str(len(self._answers))
+            model, name = self._models[request.role], str(len(self._answers))
+            completion = await model.complete(as_sent(request, model.identity))
             self._answers[request] = Answer(completion, name, name, reused=False)
         return self._answers[request]
 
@@ -138,18 +149,18 @@ def position_bias(episodes: Sequence[Episode]) -> str:
     differences = np.array([step.order_difference for step in read if step.order_difference is not None])
     error = float(differences.std(ddof=1) / np.sqrt(len(differences)))
     return (
-        f"{len(read)} edits in both orders: {other} ({other / len(read):.1%}) with another verdict; P(Not Equal) in the"
+        f"{len(read)} edits in both orders ({len(pairs) - len(read)} more without a verdict in one of them):"
+        f" {other} ({other / len(read):.1%}) with another verdict; P(Not Equal) in the"
         f" order of the edit less the other {differences.mean():+.4f} (95%: +-{1.96 * error:.4f}), at most"
         f" {np.abs(differences).max():.3f}"
     )
 
 
-async def study(model: str, count: int, each: int) -> None:
+async def study(reviewer: LanguageModel, presets: Sequence[RewardPreset], count: int, each: int) -> None:
     """Play and print."""
     torch.set_num_threads(1)
-    reviewer = EmbeddingReviewer(model)
     client = Remembering(OfflineModel(), reviewer)
-    for preset in (RewardPreset.GRADED, RewardPreset.PAPER):
+    for preset in presets:
         found = await play(client, preset, count, each)
         print(f"\nPreset {preset.value}, {count} seeds, {each} episodes from each.\n")
         print("\n".join(table(found)))
@@ -160,11 +171,14 @@ async def study(model: str, count: int, each: int) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="folder or hub id of the sentence-embedding model that reviews")
+    parser.add_argument("model", help="folder or hub id of the model that reviews")
+    parser.add_argument("--provider", choices=tuple(REVIEWERS), default="embedding", help="what kind of model it is")
+    parser.add_argument("--presets", type=RewardPreset, nargs="+", default=list(RewardPreset), help="rewards to study")
     parser.add_argument("--seeds", type=int, default=240, help="seeds that episodes start from")
     parser.add_argument("--episodes", type=int, default=2, help="episodes from each")
     asked = parser.parse_args()
-    asyncio.run(study(asked.model, asked.seeds, asked.episodes))
+    reviewer = REVIEWERS[asked.provider](asked.model)
+    asyncio.run(study(reviewer, asked.presets, asked.seeds, asked.episodes))
 
 
 if __name__ == "__main__":
