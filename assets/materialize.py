@@ -113,7 +113,7 @@ def materialization(
         if earlier and not config.force:
             facts = earlier.read_facts(QueryFacts)
             if facts.unanswered:
-                context.log.info(f"{facts.unanswered} questions got no answer when this was made: asking them again")
+                context.log.info(f"{facts.unanswered} queries got no answer when this was made: asking them again")
             if facts.out_of_budget:
                 context.log.info("a budget ended this before its target: it goes on from what is paid")
         about = {
