@@ -156,10 +156,7 @@ class _Rounds:
             before, kept = kept, self._sources.count(self._samples)
             if kept.samples > before.samples:
                 self._played_when_new = self._played
-            self._log(
-                f"{min(kept.samples, self._target):,} of {self._target:,} samples after curation, in {self._played:,}"
-                f" episodes; {spent_so_far(self._engine.tallies)}"
-            )
+            self._tell(kept)
             if stopped is not None and not kept.reaches(self._target):
                 return replace(self._ended(kept, str(stopped)), out_of_budget=True)
         return Ended(kept.samples, None)
@@ -182,6 +179,13 @@ class _Rounds:
             except BudgetExhausted as exhausted:
                 return exhausted
         return None
+
+    def _tell(self, kept: Kept) -> None:
+        empty = "" if kept.complete else ", but none on a side of the split yet"
+        self._log(
+            f"{min(kept.samples, self._target):,} of {self._target:,} samples after curation{empty}, in"
+            f" {self._played:,} episodes; {spent_so_far(self._engine.tallies)}"
+        )
 
     def _exhausted(self) -> str | None:
         """Why no further episode would help."""
