@@ -14,6 +14,7 @@ COMMANDS = (
     "demo",
     "ui",
     "preflight",
+    "preview",
     "estimate",
     "costs",
     "lineage",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -145,6 +145,20 @@ def new_manifest(
 
     Raises PolicyFromOtherModels.
     """
+    ids = [seed.seed_id for seed in read_seeds(seeds)]
+    return manifest_to_begin(store, partition, settings, identities, ids, seeds.data_version, policy)
+
+
+def manifest_to_begin(
+    store: ArtefactStore,
+    partition: str,
+    settings: GenerationSettings,
+    identities: Identities,
+    seed_ids: Sequence[str],
+    seeds_version: str,
+    policy: Artefact | None,
+) -> GenerationManifest:
+    """The same for seeds of which only the ids are at hand; `seeds_version` is that of the artefact that has them."""
     begun, served = _begun(store, partition), identities()
     if policy is not None:
         origin = load_policy(policy).origin
@@ -153,11 +167,11 @@ def new_manifest(
         )
     fresh = (begun.fresh if begun else 0) + settings.fresh
     others = [other for other in _manifests(store) if other.partition_key != partition]
-    chosen = choose_seeds([s.seed_id for s in read_seeds(seeds)], settings.seeds, settings.root_seed, partition)
+    chosen = choose_seeds(seed_ids, settings.seeds, settings.root_seed, partition)
     return GenerationManifest(
         partition_key=partition,
         policy_version=policy.data_version if policy else baseline_version(settings.policy or TRAINED),
-        seeds_version=seeds.data_version,
+        seeds_version=seeds_version,
         replicas=replicas_for(chosen, others, fresh, own=dict(begun.replicas) if begun else {}),
         prompt_versions=tuple(sorted(prompt_versions().items())),
         models=tuple(_by_name(served).items()),

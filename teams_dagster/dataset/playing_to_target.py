@@ -13,7 +13,7 @@ or a larger budget, goes on from what is paid, and the same answers give the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -27,7 +27,7 @@ from teams_dagster.dataset.playing import (
     generation_world,
     write_generation,
 )
-from teams_dagster.dataset.sample import Accepted, Sample
+from teams_dagster.dataset.sample import Sample, accepted_in
 from teams_dagster.dataset.target import Kept, Spending, episodes_afforded, episodes_needed, missed
 from teams_dagster.environment.decisions import Actor
 from teams_dagster.environment.episodes import EpisodePlan, run_episode
@@ -222,18 +222,10 @@ class _Player:
         episode = await run_episode(self.environment, self.actor, plan)
         answered = answer_transitions(
             self.engine,
-            _accepted(episode),
+            accepted_in(episode),
             dict(self.manifest.replicas),
             partition_key=self.manifest.partition_key,
             width=HORIZON,
         )
         async with aclosing(answered) as samples:
             return episode, [sample async for sample in samples]
-
-
-def _accepted(episode: Episode) -> Iterator[Accepted]:
-    for transition in episode.recorded:
-        if transition.accepted and transition.after is not None:
-            yield Accepted(
-                transition.transition_id, episode.episode_id, transition.step, episode.key.seed_id, transition.after
-            )

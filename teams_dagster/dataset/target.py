@@ -77,7 +77,9 @@ def within_targets(
                 left[sides[sample_id]] -= 1
                 excess -= 1
     out = set(beyond)
-    within = {split: tuple(e for e in rows if e.sample_id not in out) for split, rows in splits.items()}
+    within: dict[Split, tuple[Example, ...]] = {
+        split: tuple(e for e in rows if e.sample_id not in out) for split, rows in splits.items()
+    }
     return within, tuple(DroppedSample(sample_id, DropReason.BEYOND_TARGET) for sample_id in sorted(out))
 
 

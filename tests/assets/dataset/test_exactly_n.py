@@ -88,12 +88,13 @@ def test_a_larger_target_goes_on_from_what_is_paid_as_if_it_had_been_the_first_a
     first = untrained.calls
     assert play(untrained, 60)
     assert rows(untrained) == 60
+    calls = untrained.calls
     monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / "at_once"))
     monkeypatch.setenv("TEAMS_MAX_IN_FLIGHT", "1")
     at_once = Project(tmp_path / "at_once")
     assert at_once.make(seed_instructions)
     assert play(at_once, 60)
-    assert untrained.calls == at_once.calls > first
+    assert calls == at_once.calls > first
     for asset in ("generated_instructions", "expert_responses"):
         assert untrained.version(asset, WEEK) == at_once.version(asset, WEEK)
 
