@@ -15,6 +15,7 @@ COMMANDS = (
     "ui",
     "preflight",
     "preview",
+    "dataset",
     "estimate",
     "costs",
     "lineage",

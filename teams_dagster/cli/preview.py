@@ -1,23 +1,12 @@
 """`teams preview`: a few samples to look at before anything is bought."""
 
 import sys
-from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
 
 import click
 
-from teams_dagster.cli.project import (
-    close_dead_runs,
-    generation_of,
-    open_settings,
-    prepare_home,
-    process_tags,
-    read_run_config,
-    say,
-    wrong_config,
-)
-from teams_dagster.settings import Settings
+from teams_dagster.cli.project import generation_of, open_settings, prepare_home, read_run_config, say
+from teams_dagster.cli.runs import run_job
 
 _SHARED = ("seeds", "root_seed", "policy", "foreign_policy")
 """What of a generation's configuration decides what is played."""
@@ -43,32 +32,7 @@ def preview(seeds: int, partition: str | None, policy: str | None, config: Path 
     chosen = {"policy": policy} if policy else {}
     wanted = {"looked_at": seeds, "partition": generation_of(partition), **shared, **chosen}
     prepare_home(settings)
-    sys.exit(_play(settings, wanted))
-
-
-def _play(settings: Settings, config: dict[str, Any]) -> int:
-    """Run the job `preview` here and print what it found; the exit code."""
-    import dagster as dg
-
-    from teams_dagster.definitions import definitions
-
-    code_location = definitions(settings)
-    with dg.DagsterInstance.get() as instance:
-        close_dead_runs(instance)
-        try:
-            with redirect_stdout(sys.stderr):
-                result = code_location.resolve_job_def("preview").execute_in_process(
-                    instance=instance,
-                    run_config={"ops": {"play_preview": {"config": config}}, "loggers": {"console": {"config": {}}}},
-                    tags=process_tags(),
-                    raise_on_error=False,
-                )
-        except dg.DagsterInvalidConfigError as error:
-            raise click.ClickException(wrong_config(error)) from None
-    for event in result.get_step_failure_events():
-        error = event.step_failure_data.error
-        cause = error.cause if error and error.cause else error
-        say(f"\n{cause.message.strip() if cause else 'no reason was recorded'}", err=True)
+    result = run_job(settings, "preview", {"play_preview": {"config": wanted}})
     if result.success:
         say(result.output_for_node("play_preview"))
-    return 0 if result.success else 1
+    sys.exit(0 if result.success else 1)
