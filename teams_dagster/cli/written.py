@@ -1,5 +1,6 @@
 """The demo's second profile: a real small model writes rewrites and answers, and a real small model reviews them."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,14 +27,22 @@ PORT = 8137
 SLOTS = 6
 """Queries that are answered at once."""
 
+_SAMPLING = {
+    "temperature": 0.5,
+    "repeat_penalty": 1.05,
+    "dry_multiplier": 0.8,
+    "stop": ["<in", "</in", "\nOutput:", "\nExplanation:"],
+}
+"""So small a model repeats itself, and goes on after its reply with an example of its own: there it is stopped."""
+
 _WRITTEN_BY = {
     "TEAMS_EXPERT_PROVIDER": "openai",
     "TEAMS_EXPERT_MODEL": SMOLLM2,
     "TEAMS_EXPERT_BASE_URL": f"http://127.0.0.1:{PORT}/v1",
     "TEAMS_EXPERT_STRUCTURED": "grammar",
-    "TEAMS_EXPERT_MAX_TOKENS": "320",
+    "TEAMS_EXPERT_MAX_TOKENS": "256",
     "TEAMS_EXPERT_TIMEOUT_S": "300",
-    "TEAMS_EXPERT_EXTRA": '{"temperature": 0.5, "repeat_penalty": 1.05}',
+    "TEAMS_EXPERT_EXTRA": json.dumps(_SAMPLING),
     "TEAMS_REVIEWER_PROVIDER": "embedding",
     "TEAMS_REVIEWER_MODEL": MINILM,
     "TEAMS_PROMPTS": str(PROMPTS / "few_shot"),
