@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import time
 import urllib.request
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 STARTS_WITHIN_S = 60.0
 
@@ -99,11 +101,10 @@ def _taken(port: int) -> bool:
 
 def _serve(model: str, port: int, slots: int, tokens: int, threads: int) -> None:
     """Serve until killed; ends with the process that started it."""
-    import xllamacpp
-
     from teams_dagster.student.isolation import die_with
 
     die_with(os.getppid())
+    xllamacpp: Any = importlib.import_module("xllamacpp")  # it tells a type checker nothing
     params = xllamacpp.CommonParams()
     params.model.path = model
     params.hostnames = ["127.0.0.1"]
