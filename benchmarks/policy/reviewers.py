@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.llm import environments, machine
-from benchmarks.policy.process import ROOT, load
+from benchmarks.policy.process import ROOT
 from benchmarks.policy.reviewers_page import Circumstances, Figure, Row, Sizes, page
 from resources.language_models.embedding.reviewer import EmbeddingReviewer
 from resources.language_models.offline.model import OfflineModel
@@ -132,7 +131,6 @@ def rows(reviewers: Mapping[str, LanguageModel], sizes: Sizes, scratch: Path) ->
 
 
 def _row(name: str, reviewer: LanguageModel, number: int, sizes: Sizes, folder: Path) -> Row:
-    began, cpu = time.monotonic(), time.process_time()
     asked = Asked(reviewer, sqlite_url(folder.parent / "ledger.sqlite"), folder.name)
     comparison = loop.run(compared(asked, number, sizes, folder))
     training_seeds, held_out = split(number)
@@ -143,9 +141,6 @@ def _row(name: str, reviewer: LanguageModel, number: int, sizes: Sizes, folder: 
         held_out_seeds=len(held_out),
         figures=tuple(measured(comparison)),
         flat_reward=comparison.flat_reward,
-        seconds=time.monotonic() - began,
-        cpu_s=time.process_time() - cpu,
-        load=load(),
     )
 
 
@@ -156,7 +151,7 @@ def measure(output: Path, reviewers: Mapping[str, LanguageModel], sizes: Sizes, 
     for row in rows(reviewers, sizes, scratch):
         found.append(row)
         ratio = row.figure("trained", f"{HEADLINE}_over_uniform")
-        _say(f"{row.reviewer}, split {row.split}: trained over uniform {ratio}, {row.seconds:.0f} s")
+        _say(f"{row.reviewer}, split {row.split}: trained over uniform {ratio}")
     circumstances = Circumstances(
         date=datetime.now(UTC).date().isoformat(),
         machine=described,

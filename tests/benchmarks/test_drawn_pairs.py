@@ -16,7 +16,8 @@ def store(path: Path, order: list[int], *, accepted: int) -> Path:
         connection.execute("create table instructions (instruction_id text, text text, input text)")
         connection.execute("create table transitions (transition_id text, parent_id text, operation text)")
         connection.execute(
-            "create table samples (sample_id text, transition_id text, instruction_id text, response text, accepted bool)"
+            "create table samples"
+            " (sample_id text, transition_id text, instruction_id text, response text, accepted bool)"
         )
         for n in order:
             rows = [(f"b{n}", f"Before {n}.", ""), (f"a{n}", f"After {n}.", "1,2")]

@@ -21,7 +21,7 @@ def test_splits_divide_the_same_seeds_differently() -> None:
 
 @pytest.mark.parametrize(("mean", "low", "gained"), [(1.35, 1.05, True), (1.35, 0.95, False), (1.2, 1.1, False)])
 def test_a_gain_reaches_the_goal_and_is_clear_of_one(mean: float, low: float, gained: bool) -> None:
-    row = Row("r", 0, 1, 1, (Figure("trained", OVER_UNIFORM, mean, low, 2.0),), False, 1.0, 1.0, 0.0)
+    row = Row("r", 0, 1, 1, (Figure("trained", OVER_UNIFORM, mean, low, 2.0),), False)
     assert row.gained is gained
 
 
