@@ -18,7 +18,7 @@ from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset
 from teams_dagster.policy.algorithms import config as method
 from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baselines
-from teams_dagster.policy.comparison.compare import ComparisonConfig
+from teams_dagster.policy.comparison.compare import ComparisonConfig, check_room, default_questions
 from teams_dagster.policy.comparison.plan import EMBEDDED_TRAINING_SEEDS, STUDIED_APART, ComparisonPlan, comparison_plan
 from teams_dagster.policy.config import (
     FEWEST_EPISODES,
@@ -28,7 +28,7 @@ from teams_dagster.policy.config import (
     reference_training,
 )
 from teams_dagster.policy.encoder import FeatureConfig
-from teams_dagster.pricing.generation_prices import GenerationPrices
+from teams_dagster.pricing.generation_prices import ExpertPriceUnknown, GenerationPrices
 
 QUESTIONS = 10_000
 """Queries that a training asks at most by default."""
@@ -57,6 +57,10 @@ def _run_config(config: type[BaseModel]) -> type[dg.Config]:
 def _one_of(configs: Iterable[type[BaseModel]]) -> Any:
     """The union of `configs`, each as a configuration of Dagster."""
     return reduce(or_, (_run_config(config) for config in configs))
+
+
+def _no_prices() -> GenerationPrices:
+    raise ExpertPriceUnknown("reward `dollars` is counted by the prices of a generation: give `prices` to `training`")
 
 
 class LBFGSCritic(method.LBFGSCriticConfig, dg.Config):
@@ -126,6 +130,16 @@ class PolicyConfig(AssetConfig):
         gt=0,
         description=DollarReward.model_fields["edit_worth_usd"].description,
     )
+    both_orders: bool = Field(
+        default=False,
+        description="Each edit is reviewed twice, the texts the other way round the second time, and both verdicts make"
+        " one: three queries an edit. The generations that the policy steers are reviewed so too.",
+    )
+    soft: bool = Field(
+        default=False,
+        description="The reward has the probability of Not Equal where the hard one has 0 or 1; acceptance stays the"
+        " verdict. Needs a reviewer that gives probabilities.",
+    )
     allow_none: bool = Field(default=True, description="Whether the policy may keep a text and ask nothing.")
     features: Features = Features()
     algorithm: _one_of(method.ALGORITHMS) = Field(  # pyright: ignore[reportInvalidTypeForm] (made from the list)
@@ -134,7 +148,7 @@ class PolicyConfig(AssetConfig):
     critic: LBFGSCritic | AdamCritic = Field(default=LBFGSCritic(), discriminator="optimiser")
     kl_reference: KLReference = KLReference()
 
-    def training(self, prices: Callable[[], GenerationPrices]) -> TrainingConfig:
+    def training(self, prices: Callable[[], GenerationPrices] = _no_prices) -> TrainingConfig:
         """The method's own configuration; `prices` finds out those of a generation, where the reward needs them.
 
         Raises ValueError for settings that contradict each other, and what `prices` raises.
@@ -143,15 +157,16 @@ class PolicyConfig(AssetConfig):
             return reference_training(self.root_seed, self.iterations or REFERENCE_UPDATES)
         if not self.kl_reference.weight and (self.kl_reference.policy_version or self.kl_reference.target):
             raise ValueError("kl_reference names a policy or a target without a `weight`: give it one, or leave it out")
+        reward = self._reward(prices)
         return TrainingConfig(
             root_seed=self.root_seed,
-            iterations=self.iterations or self._default_iterations(),
+            iterations=self.iterations or self._default_iterations(reward),
             episodes_per_iteration=self.episodes_per_iteration,
             patience=self.patience,
             gamma=self.gamma,
             gae_decay=self.gae_decay,
             allow_none=self.allow_none,
-            reward=self._reward(prices),
+            reward=reward,
             features=FeatureConfig(**self.features.model_dump()),
             **_dumped(algorithm=self.algorithm, critic=self.critic),
             kl_reference=method.KLReferenceConfig(weight=self.kl_reference.weight, target=self.kl_reference.target)
@@ -160,17 +175,18 @@ class PolicyConfig(AssetConfig):
         )
 
     def _reward(self, prices: Callable[[], GenerationPrices]) -> RewardConfig:
-        preset = RewardPreset(self.reward)
-        if preset is not RewardPreset.DOLLARS:
-            return RewardConfig(preset=preset, price=self.price)
-        dollars = DollarReward(prices=prices(), edit_worth_usd=self.edit_worth_usd)
-        return RewardConfig(preset=preset, dollars=dollars)
+        preset, dollars = RewardPreset(self.reward), None
+        if preset is RewardPreset.DOLLARS:
+            dollars = DollarReward(prices=prices(), edit_worth_usd=self.edit_worth_usd)
+        return RewardConfig(
+            preset=preset, price=self.price, both_orders=self.both_orders, soft=self.soft, dollars=dollars
+        )
 
-    def _default_iterations(self) -> int:
+    def _default_iterations(self, reward: RewardConfig) -> int:
         """As many as `Queries` are enough for; at least 1."""
         choices = len(Operation) if self.allow_none else len(TEXT_OPERATIONS)
         algorithm = TypeAdapter(method.AlgorithmConfig).validate_python(self.algorithm.model_dump())
-        return max(1, QUESTIONS // (self.episodes_per_iteration * most_queries(algorithm, choices)))
+        return max(1, QUESTIONS // (self.episodes_per_iteration * most_queries(algorithm, choices, reward)))
 
 
 def _dumped(**parts: dg.Config) -> dict[str, Any]:
@@ -199,8 +215,12 @@ class ComparisonSettings(AssetConfig):
         " trained_without_none, the trained policy kept from resting; and of a policy trained by reward `dollars`"
         " trained_by_graded, one trained alike by that. By default none; job policy_study has the first four.",
     )
-    questions_per_seed: int = Field(
-        default=_COMPARISON.questions_per_seed, ge=12, description="Queries of each policy from each held-out seed."
+    questions_per_seed: int | None = Field(
+        default=None,
+        ge=12,
+        description="Queries of each policy from each held-out seed: as many as one episode needs, or more. By default"
+        f" {_COMPARISON.questions_per_seed}, two episodes; three halves of it where the policy's reward takes verdicts"
+        " in both orders.",
     )
     resamples: int = Field(default=_COMPARISON.resamples, ge=200, description="Bootstrap resamples.")
     root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
@@ -215,12 +235,17 @@ class ComparisonSettings(AssetConfig):
             models: Those that answer in a training: what is not configured depends on them.
             referenced: Whether the deployed policy was kept near to another one.
 
-        Raises ValueError for baselines and ablations that do not exist, or cannot be trained.
+        Raises ValueError for baselines and ablations that do not exist, or cannot be trained, and for an allowance that
+        is less than an episode may need.
         """
+        config = ComparisonConfig(
+            root_seed=self.root_seed,
+            questions_per_seed=self.questions_per_seed or default_questions(training.reward),
+            resamples=self.resamples,
+        )
+        check_room(config, training.reward)
         return comparison_plan(
-            ComparisonConfig(
-                root_seed=self.root_seed, questions_per_seed=self.questions_per_seed, resamples=self.resamples
-            ),
+            config,
             models,
             training_seeds=self.training_seeds,
             baselines=self.baselines,

@@ -7,6 +7,9 @@
   tokens that its rewrite took at the expert's price, and those of its review at the reviewer's. An edit whose tokens
   were not reported earns and costs nothing.
 
+Option `soft` puts P(Not Equal) in the place of the verdict's 0 or 1, where the reviewer gave it: `paper` is then P, and
+`graded` P x min(1, d / d0) - price x queries, for refused edits too. Whether an edit is accepted stays the verdict.
+
 A reward depends on the transition alone, never on what other episodes found or on when answers arrived.
 """
 
@@ -21,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Usage
 from teams_dagster.core.text import NANO
+from teams_dagster.environment.state import HORIZON
 from teams_dagster.instructions.novelty import Pool, similarity
 from teams_dagster.pricing.generation_prices import GenerationPrices
 
@@ -55,6 +59,9 @@ class DollarReward(BaseModel):
         return nano_usd / NANO / self.edit_worth_usd
 
 
+_OPTIONS = frozenset({"both_orders", "soft", "dollars"})
+
+
 class RewardConfig(BaseModel):
     """The reward of a training run; the same for every policy that is compared."""
 
@@ -73,8 +80,19 @@ class RewardConfig(BaseModel):
         ge=0,
         lt=0.5,
         description="What one query costs in units of one accepted edit (preset `graded`). An edit needs two, so"
-        " asking pays where the chance of acceptance is above twice the price.",
+        " asking pays where the chance of acceptance is above twice the price; with `both_orders` three times.",
     )
+    both_orders: bool = Field(
+        default=False,
+        description="Whether the reviewer is asked twice, the texts the other way round the second time: three queries"
+        " an edit, and its liking for one place is averaged out.",
+    )
+    soft: bool = Field(
+        default=False,
+        description="Whether the reward has the probability of Not Equal where the hard one has 0 or 1. Acceptance"
+        " stays the verdict. Needs a reviewer that gives probabilities.",
+    )
+
     dollars: DollarReward | None = Field(default=None, description="Of preset `dollars`; None under another one.")
 
     @model_validator(mode="after")
@@ -83,17 +101,44 @@ class RewardConfig(BaseModel):
             raise ValueError(f"preset `dollars` needs `dollars`, its prices, and no other one has them: {self.preset}")
         return self
 
-    @model_serializer(mode="wrap")
-    def _as_it_was(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `dollars` where there are none: what was trained before they existed keeps its version."""
-        values: dict[str, Any] = handler(self)
-        if self.dollars is None:
-            values.pop("dollars", None)
-        return values
+    @model_validator(mode="after")
+    def _an_edit_can_pay(self) -> Self:
+        if self.price * self.queries_an_edit >= 1:
+            raise ValueError(
+                f"price {self.price} for each of the {self.queries_an_edit} queries of an edit in both orders is more"
+                f" than an accepted edit earns: set `price` below {1 / self.queries_an_edit:.2f}, or leave out"
+                " `both_orders`"
+            )
+        return self
 
-    def edit_cost(self, rewrite: Usage | None, review: Usage | None) -> int | None:
+    @model_serializer(mode="wrap")
+    def _without_unused_options(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Options that are off are left out, so that what was hashed before there were any keeps its hash."""
+        return {name: value for name, value in handler(self).items() if value or name not in _OPTIONS}
+
+    @property
+    def reviews_an_edit(self) -> int:
+        """Queries of the reviewer on one edit."""
+        return 2 if self.both_orders else 1
+
+    @property
+    def queries_an_edit(self) -> int:
+        """Queries of one edit at most: the rewrite and its reviews."""
+        return 1 + self.reviews_an_edit
+
+    @property
+    def queries_an_episode(self) -> int:
+        """Queries of one episode at most, without those asked to choose operations."""
+        return HORIZON * self.queries_an_edit
+
+    @property
+    def name(self) -> str:
+        """How the reward is counted, as transitions carry it: the preset, and whether it is soft."""
+        return f"{self.preset.value}_soft" if self.soft else self.preset.value
+
+    def edit_cost(self, rewrite: Usage | None, reviews: Sequence[Usage]) -> int | None:
         """Nano-dollars of an edit at the prices of a generation; None where the preset counts none, or tokens lack."""
-        return None if self.dollars is None else self.dollars.prices.cost(rewrite, review)
+        return None if self.dollars is None else self.dollars.prices.cost(rewrite, reviews)
 
 
 def novelty(after: Instruction, chain: Sequence[Instruction], pool: Pool) -> float:
@@ -103,29 +148,35 @@ def novelty(after: Instruction, chain: Sequence[Instruction], pool: Pool) -> flo
 
 
 def reward(
-    config: RewardConfig, *, accepted: bool, novelty: float | None, queries: int, nano_usd: int | None = None
+    config: RewardConfig,
+    *,
+    accepted: bool,
+    novelty: float | None,
+    queries: int,
+    probability: float | None = None,
+    nano_usd: int | None = None,
 ) -> float:
     """The reward of one transition.
 
     Args:
-        config: The preset and its parameters.
-        accepted: Whether the edit was accepted.
-        novelty: d, needed for an accepted edit.
-        queries: That the transition asked.
+        novelty: d, needed for an edit that earns something: an accepted one, or one with a soft reward.
+        probability: P(Not Equal) of a reviewed edit, which a soft reward takes. Where a reply came back without it (a
+            verdict so sure that the other is not among the listed tokens), the verdict counts as 0 or 1.
         nano_usd: What `RewardConfig.edit_cost` says of it; under preset `dollars` None earns and costs nothing.
 
-    Raises ValueError when an accepted edit comes without its novelty.
+    Raises ValueError when an edit that earns something comes without its novelty.
     """
+    share = probability if config.soft and probability is not None else float(accepted)
     if config.preset is RewardPreset.PAPER:
-        return float(accepted)
+        return share
     price = config.price * queries
     if config.dollars is not None:
         if nano_usd is None:
             return 0.0
         price = config.dollars.price(nano_usd)
     gain = 0.0
-    if accepted:
+    if share:
         if novelty is None:
-            raise ValueError("an accepted edit has no novelty; compute it with `novelty` before the graded reward")
-        gain = min(1.0, novelty / config.saturation)
+            raise ValueError("an edit that is paid has no novelty; compute it with `novelty` before the graded reward")
+        gain = share * min(1.0, novelty / config.saturation)
     return gain - price

@@ -54,7 +54,7 @@ class Progress:
         """
         self._total, self._unit, self._tallies, self._log = total, unit, tallies, log
         self._every_s, self._clock, self._kept_as = every_s, clock, kept
-        self._each, self._paid_before = each, paid_before
+        self._each, self._paid_before = each, paid_before - _paid(tallies)
         self._done = self._kept = 0
         self._told_at = clock()
         self._finished = False
@@ -107,7 +107,7 @@ class Progress:
 
     def _price_of_one(self) -> list[str]:
         """`$0.0012 a kept pair`, whoever paid first; nothing where none is kept, cost anything, or lacks a price."""
-        paid = self._paid_before + self._tallies.cost_nano_usd + self._tallies.reused_nano_usd
+        paid = self._paid_before + _paid(self._tallies)
         if self._each is None or not self._kept or not paid or self._tallies.unpriced:
             return []
         return [f"{about_dollars(paid / self._kept)} {self._each}"]
@@ -117,6 +117,11 @@ class Progress:
         (since, before), now = self._marks[0], self._clock()
         finished, seconds = self._done - before, now - since
         return f"{_duration(remaining * seconds / finished)} left" if finished and seconds else "time left unknown"
+
+
+def _paid(tallies: Tallies) -> int:
+    """Nano-dollars of all answers so far, whoever paid first."""
+    return tallies.cost_nano_usd + tallies.reused_nano_usd
 
 
 def spent_so_far(tallies: Tallies) -> str:

@@ -196,7 +196,7 @@ def _demand_token_counts(config: TrainingConfig, environment: Environment, episo
     asked = [t for e in episodes for t in e.transitions if t.queries]
     if config.reward.dollars is None or not asked:
         return
-    if all(config.reward.edit_cost(t.rewrite_usage, t.review_usage) is None for t in asked):
+    if all(config.reward.edit_cost(t.rewrite_usage, t.review_usages) is None for t in asked):
         instructor, reviewer = (environment.client.identity(role).model for role in (Role.INSTRUCTOR, Role.REVIEWER))
         raise TrainingFailed(
             f"reward `dollars` counts tokens, and of {len(asked)} edits none came with them: {instructor} (instructor)"

@@ -7,6 +7,7 @@ what a provider's cache happened to hold, nor on the hour. A policy is trained b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -49,12 +50,13 @@ class GenerationPrices(BaseModel):
     price_version: str
     """Of the table that they were read from."""
 
-    def cost(self, rewrite: Usage | None, review: Usage | None) -> int | None:
-        """Nano-dollars of an edit whose rewrite and review took these tokens; None where a number was not reported.
+    def cost(self, rewrite: Usage | None, reviews: Sequence[Usage]) -> int | None:
+        """Nano-dollars of an edit whose rewrite and reviews took these tokens; None where a number was not reported.
 
-        A query that was not asked is None, and costs nothing.
+        A rewrite that was not asked is None, and costs nothing.
         """
-        costs = [price.cost(usage) for price, usage in ((self.rewrite, rewrite), (self.review, review)) if usage]
+        costs = [self.rewrite.cost(rewrite)] if rewrite else []
+        costs += [self.review.cost(usage) for usage in reviews]
         return None if None in costs else sum(cost for cost in costs if cost is not None)
 
 

@@ -71,24 +71,24 @@ def test_a_ten_word_edit_saturates_and_a_new_text_earns_no_more(words):
 
 def test_dollars_cost_what_the_tokens_would_in_a_generation_in_units_of_what_an_edit_is_worth():
     """400 x $2.50 and 100 x $10 a million for the rewrite, 500 x $0.15 and 5 x $0.60 for the review: $0.002078."""
-    cost = DOLLARS.edit_cost(Usage(400, 0, 100), Usage(500, 0, 5))
+    cost = DOLLARS.edit_cost(Usage(400, 0, 100), [Usage(500, 0, 5)])
     assert cost == 2_078_000
     assert reward(DOLLARS, accepted=True, novelty=0.1, queries=2, nano_usd=cost) == pytest.approx(0.5 - 0.2078)
     assert reward(DOLLARS, accepted=False, novelty=None, queries=2, nano_usd=cost) == pytest.approx(-0.2078)
 
 
 def test_under_dollars_a_query_that_was_not_asked_costs_nothing():
-    assert DOLLARS.edit_cost(None, None) == 0
-    assert DOLLARS.edit_cost(Usage(400, 0, 100), None) == 2_000_000
+    assert DOLLARS.edit_cost(None, []) == 0
+    assert DOLLARS.edit_cost(Usage(400, 0, 100), []) == 2_000_000
 
 
 def test_what_a_cache_held_makes_no_edit_cheaper():
     """Otherwise a reward would depend on what was asked before."""
-    assert DOLLARS.edit_cost(Usage(400, 400, 100), None) == DOLLARS.edit_cost(Usage(400, 0, 100), None)
+    assert DOLLARS.edit_cost(Usage(400, 400, 100), []) == DOLLARS.edit_cost(Usage(400, 0, 100), [])
 
 
 def test_under_dollars_an_edit_whose_tokens_are_not_known_earns_and_costs_nothing():
-    assert DOLLARS.edit_cost(Usage(400, 0, None), None) is None
+    assert DOLLARS.edit_cost(Usage(400, 0, None), []) is None
     assert reward(DOLLARS, accepted=True, novelty=0.9, queries=2, nano_usd=None) == 0.0
 
 

@@ -64,7 +64,7 @@ class Spending:
     def _of_seed(self, prices: GenerationPrices, transitions: list[Transition]) -> tuple[float, float] | None:
         nano_usd = novelty = 0.0
         for transition in transitions:
-            cost = prices.cost(transition.rewrite_usage, transition.review_usage)
+            cost = prices.cost(transition.rewrite_usage, transition.review_usages)
             if cost is None or transition.guidance_queries:
                 return None
             nano_usd += cost
