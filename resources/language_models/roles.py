@@ -1,6 +1,7 @@
 """Which model serves which role, and the engine that asks them on the ledger, within the budgets of project and run."""
 
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -33,7 +34,13 @@ from resources.language_models.probing import (
     probe,
 )
 from resources.language_models.readable import readable
-from resources.language_models.run_budgets import BudgetMissing, RunBudget, refuse_beyond_budget, refuse_unbounded
+from resources.language_models.run_budgets import (
+    BudgetMissing,
+    RunBudget,
+    refuse_beyond_budget,
+    refuse_unbounded,
+    rooms_of,
+)
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import LanguageModel, ModelIdentity, Role
 from teams_dagster.environment.reward import RewardConfig
@@ -318,6 +325,17 @@ class LanguageModels(dg.ConfigurableResource):
             return
         with _stops(), self.ledger.open() as ledger:
             refuse_beyond_budget(ledger, context, self._needed(ledger, settings, roles, expected), settings)
+
+    def times_affordable(self, context: CallContext, *roles: Role, expected: Sequence[QueryForecast]) -> float:
+        """How many times over what is left of the budgets likely pays the `expected`; infinite where nothing bounds."""
+        settings = self.settings()
+        budgets = self._budgets(settings, context)
+        with self.ledger.open() as ledger:
+            rooms = [
+                (room, self._needed(ledger, settings, asking, [kind for kind in expected if kind.role in asking]))
+                for room, asking in rooms_of(ledger, budgets, context.run_id, roles)
+            ]
+        return min((room.times(needed) for room, needed in rooms), default=math.inf)
 
     def _needed(
         self,

@@ -59,6 +59,14 @@ def generations_of(store: ArtefactStore, answered: Sequence[Artefact]) -> list[A
     return found
 
 
+def _seeds_of(generation: AnsweredGeneration) -> set[str]:
+    """The seeds that were played: all of the manifest, but on the way to a target."""
+    if generation.manifest.target_samples is None:
+        return {seed_id for seed_id, _ in generation.manifest.replicas}
+    played = pq.read_table(generation.generated.path("transitions.parquet"), columns=["seed_id"])
+    return set(played["seed_id"].unique().to_pylist())
+
+
 def write_lineage(
     folder: Path,
     members: Path,
@@ -106,7 +114,7 @@ def data_card(
         licence_note="The seeds' licence and the terms of the models named above bind these texts.",
         languages=(),
         seed_files=tuple((library.source, library.sha256) for library in seeds),
-        seeds_used=len({seed_id for manifest in manifests for seed_id, _ in manifest.replicas}),
+        seeds_used=len({seed_id for generation in generations for seed_id in _seeds_of(generation)}),
         seeds_refused=_refused(libraries),
         generations=tuple(facts.generations),
         examples={split: facts.examples[split] for split in SPLITS},

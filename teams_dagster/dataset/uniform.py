@@ -10,7 +10,7 @@ from itertools import count
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LLMClient, Role
 from teams_dagster.dataset.arms import UNIFORM_ARM
-from teams_dagster.dataset.generation import GenerationManifest
+from teams_dagster.dataset.generation import ROUND_STRIDE, GenerationManifest
 from teams_dagster.dataset.manifests import read_manifest
 from teams_dagster.dataset.playing import Playing, generation_reward, generation_seeds, generation_world
 from teams_dagster.dataset.query_forecast import stats_of_generations
@@ -23,9 +23,6 @@ from teams_dagster.policy.query_forecast import STEADY, EpisodeStats, rewriting,
 from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts
-
-ROUND_STRIDE = 1_000_000
-"""How far the replicas of a seed's further episodes lie from those of its first: beyond any generation's."""
 
 
 @dataclass(frozen=True)
