@@ -29,6 +29,7 @@ from teams_dagster.dataset.playing import (
     generation_content,
     generation_facts,
     generation_inputs,
+    generation_reward,
     play_generation,
     trained_playing,
 )
@@ -74,6 +75,7 @@ def generated_instructions(
     identities = partial(models.found_out, *ROLES)
 
     def check_budget(begun: GenerationManifest) -> None:
+        models.check_reward(generation_reward(store, begun))
         tried = tried_episodes(models, Role.EXPERT)
         if begun.target_samples is None:
             expected = [*begun_generation_questions(store, begun, None, tried), *answers_to_come(store, begun)]
@@ -94,6 +96,7 @@ def generated_instructions(
     with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
         if made.draft is not None:
             check_as_begun(manifest, models.found_out(*ROLES))
+            models.check_reward(generation_reward(store, manifest))
             made.preflight = preflight_of(context, models, *ROLES)
             facts = _play(made.folder, where, store, models, manifest, output.earlier(store), log)
             made.finish(generation_content(made.folder, manifest), facts)

@@ -43,6 +43,8 @@ from resources.language_models.run_budgets import (
 )
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import LanguageModel, ModelIdentity, Role
+from teams_dagster.environment.reward import RewardConfig
+from teams_dagster.environment.transition import ProbabilitiesMissing, may_give_probabilities
 from teams_dagster.ledger.batches import Batch
 from teams_dagster.ledger.budgets import BudgetExhausted, Budgets, Limit
 from teams_dagster.ledger.costs import outcomes_of_step
@@ -131,6 +133,20 @@ class LanguageModels(dg.ConfigurableResource):
     def versions(self, *roles: Role) -> dict[str, str]:
         """What an asset's output depends on, of the models that it asks: by role, the model that answers."""
         return {f"model of {role.value}": str(identity) for role, identity in self.identities(*roles).items()}
+
+    def check_reward(self, reward: RewardConfig) -> None:
+        """Raises dagster.Failure, not to be retried, where a soft reward cannot be had of the reviewer."""
+        if (missing := self.probabilities_missing(reward)) is not None:
+            raise dg.Failure(str(missing), allow_retries=False)
+
+    def probabilities_missing(self, reward: RewardConfig) -> ProbabilitiesMissing | None:
+        """Why a soft reward cannot be had; None where it can, or how the reviewer is held is not found out yet."""
+        held = known_ways(self.settings(), [Role.REVIEWER])[Role.REVIEWER] if reward.soft else None
+        if held is None:
+            return None
+        reviewer = self.identities(Role.REVIEWER)[Role.REVIEWER]
+        told = may_give_probabilities(reviewer) and (reviewer.provider != "openai" or held.logprobs)
+        return None if told else ProbabilitiesMissing(reviewer)
 
     def publish(self) -> None:
         """Bring the read model up to date."""

@@ -36,7 +36,7 @@ from teams_dagster.dataset.manifests import (
     read_manifest,
     refuse_unfinished,
 )
-from teams_dagster.dataset.playing import generation_inputs, generation_policy, generation_seeds
+from teams_dagster.dataset.playing import generation_inputs, generation_policy, generation_reward, generation_seeds
 from teams_dagster.dataset.query_forecast import (
     generation_questions,
     response_questions,
@@ -136,7 +136,8 @@ class Walk:
         if generated is not None:
             return [playing, self._responses(generated, uniform_responses)]
         stats = stats_of_generations(self.store, "uniform_instructions")
-        later = answering_later(uniform_episodes(beside, stats), texts, stats, STEADY)
+        reward = generation_reward(self.store, beside.trained)
+        later = answering_later(uniform_episodes(beside, stats, reward), texts, stats, STEADY)
         return [playing, Step("uniform_responses", tuple(later), False)]
 
     def _tried(self, asset_key: str, rewriter: Role) -> EpisodeStats | None:
@@ -162,6 +163,9 @@ class Walk:
             inputs = policy_inputs(seeds, training, versions, config.kl_reference.policy_version)
             output = output_of(trained_policy, config, inputs, settings=training.model_dump(mode="json"))
         made = None if output is None else reusable(config, output.earlier(self.store))
+        missing = self.models.probabilities_missing(training.reward)
+        if missing is not None and made is None and "trained_policy" in self.wanted:
+            raise missing
         tried = self._tried("trained_policy", Role.INSTRUCTOR)
         expected = [] if made else training_questions(self.store, train, training, output, tried)
         known = made if "trained_policy" in self.wanted else self._stored("trained_policy")
@@ -220,14 +224,18 @@ class Walk:
                 check_as_begun(manifest, identities())
         tried = self._tried("generated_instructions", Role.EXPERT)
         unknown = STEADY if known or manifest is not None else UNTRAINED
+        to_be_trained = PolicyConfig(**self.configs.get("trained_policy", {})).training().reward
+        reviews = None if known or manifest is not None else to_be_trained.reviews_an_edit
         target = manifest.target_samples if manifest is not None else settings.target_samples
         if target is not None:
             most = episodes * (manifest or config).episodes_per_seed
             there = samples_there(self.store, manifest) if manifest is not None else 0
-            asked = target_questions(self.store, target, most, texts, policy, tried, unknown, there=there)
+            asked = target_questions(
+                self.store, target, most, texts, policy, tried, unknown, there=there, reviews_an_edit=reviews
+            )
             later = ()
         else:
-            asked = generation_questions(self.store, episodes, texts, policy, earlier, tried, unknown)
+            asked = generation_questions(self.store, episodes, texts, policy, earlier, tried, unknown, reviews)
             stated = last_stats(policy) if policy else unknown
             seen = stats_of_generations(self.store) or episodes_of(stated, tried)
             later = answering_later(episodes, texts, seen, stated)

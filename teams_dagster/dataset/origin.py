@@ -22,6 +22,7 @@ from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts, ResponseFacts
 from teams_dagster.store.facts.seeds import SeedFacts
+from teams_dagster.store.transition_row import EDIT_ANSWERS
 
 BIASES = ("The texts are synthetic: they hold the errors and the views of the models that wrote them.",)
 
@@ -156,14 +157,14 @@ def _requests(generations: Sequence[AnsweredGeneration]) -> set[str]:
         (artefact.path(f"{table}.parquet"), columns)
         for generation in generations
         for artefact, table, columns in (
-            (generation.generated, "transitions", ["rewrite_request_id", "review_request_id"]),
-            (generation.responses, "samples", ["respond_request_id"]),
+            (generation.generated, "transitions", EDIT_ANSWERS),
+            (generation.responses, "samples", ("respond_request_id",)),
         )
     ]
     return {
         request
         for path, columns in tables
-        for column in pq.read_table(path, columns=columns).columns
+        for column in pq.ParquetFile(path).read(columns=list(columns)).columns
         for request in column.to_pylist()
         if request
     }

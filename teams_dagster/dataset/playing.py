@@ -71,8 +71,19 @@ def generation_world(
     checkpoint = load_policy(policy) if policy else None
     trained_on = policy.manifest["inputs"].get("seed_instructions") if policy else None
     pool, _ = policy_seeds(store.of_version("seed_instructions", trained_on or manifest.seeds_version))
-    reward = checkpoint.config.reward if checkpoint else RewardConfig()
+    reward = reward_of(checkpoint)
     return Environment(client, Pool(pool.values()), reward, Role.EXPERT), checkpoint, generation_seeds(store, manifest)
+
+
+def reward_of(checkpoint: Checkpoint | None) -> RewardConfig:
+    """The reward of a generation: the one that its policy was trained with, or the default one."""
+    return checkpoint.config.reward if checkpoint else RewardConfig()
+
+
+def generation_reward(store: ArtefactStore, manifest: GenerationManifest) -> RewardConfig:
+    """The same for a generation by its manifest."""
+    policy = generation_policy(store, manifest)
+    return reward_of(load_policy(policy) if policy else None)
 
 
 def generation_actor(manifest: GenerationManifest, checkpoint: Checkpoint | None) -> Actor:

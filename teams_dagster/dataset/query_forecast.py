@@ -24,6 +24,7 @@ from teams_dagster.policy.query_forecast import (
     answering_later,
     episodes_of,
     last_stats,
+    reviews_of_an_edit,
     rewriting,
     stats_of,
     still_open,
@@ -51,15 +52,18 @@ def generation_questions(
     earlier: Artefact | None,
     tried: EpisodeStats | None = None,
     unknown: EpisodeStats = UNTRAINED,
+    reviews_an_edit: int | None = None,
 ) -> list[QueryForecast]:
     """What a generation of so many `episodes` from `seeds` will ask.
 
     `policy` is None before it is trained, or where none is; then an episode is taken to ask what `unknown` says.
-    `tried` is what the preflight of the expert found out, if it was tried.
+    `tried` is what the preflight of the expert found out, if it was tried. `reviews_an_edit` is how many the policy to
+    be trained will need; None: as many as `policy` does.
     """
     stated = last_stats(policy) if policy else unknown
     seen = stats_of_generations(store) or episodes_of(stated, tried)
-    return rewriting(Role.EXPERT, still_open(earlier, episodes), seeds, seen, stated)
+    reviews = reviews_an_edit or reviews_of_an_edit(policy)
+    return rewriting(Role.EXPERT, still_open(earlier, episodes), seeds, seen, stated, reviews_an_edit=reviews)
 
 
 def begun_generation_questions(
@@ -80,6 +84,7 @@ def target_questions(
     unknown: EpisodeStats = STEADY,
     *,
     there: int = 0,
+    reviews_an_edit: int | None = None,
 ) -> list[QueryForecast]:
     """What a generation will ask on its way to `target` samples, answers included.
 
@@ -95,6 +100,7 @@ def target_questions(
         tried: What the preflight of the expert found out, if it was tried.
         unknown: What an episode of a policy that is not there asks.
         there: Of the target, the samples that it has already.
+        reviews_an_edit: As in `generation_questions`.
     """
     stated = last_stats(policy) if policy else unknown
     seen = stats_of_generations(store) or episodes_of(stated, tried)
@@ -102,11 +108,12 @@ def target_questions(
     accepted = sum(stats.accepted for stats in seen) / len(seen) if seen else stated.accepted
     likely = min(most_episodes, math.ceil(missing / (accepted * kept_share(store)))) if accepted else most_episodes
     most = min(most_episodes, math.ceil(SLOWEST * likely))
+    reviews = reviews_an_edit or reviews_of_an_edit(policy)
     asked = [
-        *rewriting(Role.EXPERT, likely, seeds, seen, stated, most=most),
+        *rewriting(Role.EXPERT, likely, seeds, seen, stated, most=most, reviews_an_edit=reviews),
         *answering_later(likely, seeds, seen, stated),
     ]
-    return [replace(kind, least=min(missing, kind.likely), most=max(kind.likely, most * HORIZON)) for kind in asked]
+    return [replace(kind, least=min(missing, kind.likely), most=max(kind.most, most * HORIZON)) for kind in asked]
 
 
 def begun_target_questions(
@@ -146,7 +153,7 @@ def episodes_asked(
     stated = last_stats(policy) if policy else STEADY
     seen = stats_of_generations(store) or episodes_of(stated, tried)
     return [
-        *rewriting(Role.EXPERT, episodes, seeds, seen, stated),
+        *rewriting(Role.EXPERT, episodes, seeds, seen, stated, reviews_an_edit=reviews_of_an_edit(policy)),
         *answering_later(episodes, seeds, seen, stated),
     ]
 
