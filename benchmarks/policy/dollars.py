@@ -2,7 +2,7 @@
 
     python -m benchmarks.policy.dollars
 
-Five minutes on one core. The embedded rules answer, and take a token for each four characters; what tokens cost is in
+A minute or two on one core. The embedded rules answer, and take a token for each four characters; what tokens cost is in
 `dollars_prices.toml`. The draws are fixed, so the table is the same each time. Writes DOLLARS.md beside this file.
 """
 
@@ -34,7 +34,7 @@ from teams_dagster.pricing.generation_prices import GenerationPrices, generation
 from teams_dagster.pricing.prices import load_prices
 
 HERE = Path(__file__).parent
-TRAININGS = 3
+TRAININGS = 1
 WORTH_USD = (0.01, 0.005)
 EXPERT, REVIEWER = ModelIdentity("counted", "strong"), ModelIdentity("counted", "small")
 SHOWN = (DOLLARS_EACH, NOVELTY_PER_DOLLAR, "distinct_accepted_per_query", "accepted_per_episode")
@@ -80,7 +80,7 @@ class Study:
         return found
 
     async def trained(self, reward: RewardConfig, folder: Path) -> list[Checkpoint]:
-        """A few trainings that differ in their random streams."""
+        """Trainings that differ in their random streams."""
         return [
             await train(
                 self.client,
@@ -148,8 +148,8 @@ HEADER = f"""# Reward `dollars` beside `graded`
 
 `python -m benchmarks.policy.dollars`: the embedded rules with a token for each four characters, at the prices of
 `dollars_prices.toml` ($2.50 and $10 per million tokens for the rewrite, $0.15 and $0.60 for the review). {TRAININGS}
-trainings of each reward at the default settings, compared on held-out seeds at equal queries, with 95% intervals. Less
-is better in the first column, more in the others.
+training of each reward at the default settings, compared on held-out seeds at equal queries, with 95% intervals, which
+do not show how much trainings vary. Less is better in the first column, more in the others.
 """
 
 
