@@ -7,8 +7,9 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.environment.decisions import Decider
 from teams_dagster.environment.state import PastOperation, State
-from teams_dagster.policy.baselines import baseline_version, baselines, is_deterministic
+from teams_dagster.policy.baselines import Fixed, ForcedSchedule, baseline_version, baselines, is_deterministic
 
+OPERATIONS = tuple(Operation)
 STATES = [
     State("s", (Instruction("Name a river"),), (PastOperation(Operation.BREADTH, False),) * step) for step in range(6)
 ]
@@ -69,3 +70,12 @@ def test_what_never_draws_does_the_same_every_time():
 
 def test_every_baseline_has_a_version_of_its_own():
     assert len({baseline_version(name) for name in baselines()}) == len(baselines())
+
+
+def test_a_policy_that_is_forced_chooses_itself_but_for_breadth():
+    """Steps 1 and 4 are breadth; elsewhere the probability of breadth goes to add_constraints, and the others stay."""
+    breadth, deepening = (ForcedSchedule(Fixed(operation)) for operation in (Operation.BREADTH, Operation.DEEPENING))
+    chosen = [[OPERATIONS[int(actor.probabilities(s).argmax())] for s in STATES] for actor in (breadth, deepening)]
+    forced, constraints, own = Operation.BREADTH, Operation.ADD_CONSTRAINTS, Operation.DEEPENING
+    assert chosen[0] == [constraints, forced, constraints, constraints, forced, constraints]
+    assert chosen[1] == [own, forced, own, own, forced, own]
