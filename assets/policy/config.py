@@ -17,7 +17,7 @@ from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.policy.algorithms import config as method
-from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baselines
+from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baseline_names
 from teams_dagster.policy.comparison.compare import ComparisonConfig
 from teams_dagster.policy.comparison.plan import EMBEDDED_TRAINING_SEEDS, STUDIED_APART, ComparisonPlan, comparison_plan
 from teams_dagster.policy.config import TrainingConfig, most_queries
@@ -155,7 +155,7 @@ class ComparisonSettings(AssetConfig):
     )
     baselines: list[str] | None = Field(
         default=None,
-        description=f"Of {', '.join(baselines())}. By default all but {', '.join(STUDIED_APART)} with the embedded"
+        description=f"Of {', '.join(baseline_names())}. By default all but {', '.join(STUDIED_APART)} with the embedded"
         f" rules; {UNIFORM} and {ROUND_ROBIN} with other models.",
     )
     ablations: list[str] | None = Field(

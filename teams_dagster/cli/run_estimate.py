@@ -175,7 +175,7 @@ class Walk:
             training, reference = checkpoint.config, checkpoint.origin.reference_version is not None
         plan, earlier = config.plan(training, self.models.identities(*training.roles), referenced=reference), None
         if seeds is not None and policy is not None:
-            inputs = comparison_inputs(seeds, policy, self.models.versions(*plan.roles(training)))
+            inputs = comparison_inputs(seeds, policy, self.models.versions(*plan.roles(training)), plan)
             earlier = output_of(policy_comparison, config, inputs, settings=plan.settings()).earlier(self.store)
         made = reusable(config, earlier)
         tried = self._tried("policy_comparison", Role.INSTRUCTOR)

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from teams_dagster.core.hashing import content_hash
-from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.operations import TEXT_OPERATIONS, GenericRewrite, Operation
 from teams_dagster.environment.decisions import Actor, Decider, Decision
 from teams_dagster.environment.state import ChosenBy, EpisodeKey, State, Transition
 from teams_dagster.environment.transition import Environment, step
+from teams_dagster.instructions.requests import rewrite_prompt
 from teams_dagster.policy.guide import Guide
 
 
@@ -61,6 +62,16 @@ LAZY_ONE_EDIT = "lazy_one_edit"
 LAZY_TWO_EDITS = "lazy_two_edits"
 LOOK_AHEAD = "look_ahead"
 CEILING = "look_ahead_free"
+GENERIC_PROMPT = "generic_prompt"
+OPEN_LOOP = "open_loop"
+BANDIT = "bandit"
+TABLE = "table"
+
+SEARCHED = (OPEN_LOOP, BANDIT, TABLE)
+"""Rules that are searched on the training seeds before they can be compared: `policy.searched`."""
+
+SIMPLER_RULES = (*SEARCHED, GENERIC_PROMPT)
+"""What would do in the place of a learner, if it did as well."""
 
 _ORDER = tuple(Operation)
 
@@ -126,12 +137,21 @@ class Lazy:
         return _certain(self.operations[state.step] if state.step < len(self.operations) else Operation.NONE)
 
 
+@dataclass(frozen=True)
+class GenericPrompt:
+    """One prompt for every edit, which says "make it harder" and names no operation."""
+
+    async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
+        """The same for every state."""
+        return Decision(GenericRewrite.HARDER, 1.0)
+
+
 def _certain(operation: Operation) -> np.ndarray:
     return np.array([candidate is operation for candidate in _ORDER], dtype=np.float64)
 
 
 def baselines() -> dict[str, Actor | Decider]:
-    """Every baseline by its name; the fixed ones are named as their operation."""
+    """Every baseline that needs no search by its name; the fixed ones are named as their operation."""
     fixed: dict[str, Actor | Decider] = {operation.value: Fixed(operation) for operation in TEXT_OPERATIONS}
     return {
         UNIFORM: Uniform(),
@@ -141,17 +161,24 @@ def baselines() -> dict[str, Actor | Decider]:
         LAZY_ONE_EDIT: Lazy((Operation.ADD_CONSTRAINTS,)),
         LAZY_TWO_EDITS: Lazy((Operation.BREADTH, Operation.ADD_CONSTRAINTS)),
         FORCED_SCHEDULE: ForcedSchedule(),
+        GENERIC_PROMPT: GenericPrompt(),
         GUIDE: Guide(TEXT_OPERATIONS),
         LOOK_AHEAD: LookAhead(free=False),
         CEILING: LookAhead(free=True),
     }
 
 
+def baseline_names() -> list[str]:
+    """Every baseline, the searched ones among them."""
+    return [*baselines(), *SEARCHED]
+
+
 def is_deterministic(baseline: Actor | Decider) -> bool:
     """Whether all episodes of `baseline` from one seed are alike (the answers being the same)."""
-    return isinstance(baseline, RoundRobin | Fixed | Lazy)
+    return isinstance(baseline, RoundRobin | Fixed | Lazy | GenericPrompt)
 
 
 def baseline_version(name: str) -> str:
     """The policy version that a baseline's transitions carry."""
-    return content_hash("baseline", name, [operation.value for operation in _ORDER])
+    prompts = [rewrite_prompt(GenericRewrite.HARDER).version] if name == GENERIC_PROMPT else []
+    return content_hash("baseline", name, [operation.value for operation in _ORDER], *prompts)

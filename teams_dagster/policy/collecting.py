@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import Operation
+from teams_dagster.core.operations import Operation, Rewriting
 from teams_dagster.core.rng import generator
 from teams_dagster.environment.decisions import Decider, Decision
 from teams_dagster.environment.episodes import EpisodePlan, run_episodes
@@ -27,7 +27,7 @@ from teams_dagster.policy.guide import Guide, Labelled
 if TYPE_CHECKING:
     from teams_dagster.policy.algorithms.batch import Batch, Branches
 
-_INDEX = {operation: index for index, operation in enumerate(Operation)}
+_INDEX: dict[Rewriting, int] = {operation: index for index, operation in enumerate(Operation)}
 
 
 @dataclass(frozen=True)

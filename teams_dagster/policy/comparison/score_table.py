@@ -34,6 +34,9 @@ class Kept:
     answers: dict[str, list[list[list[str]]]] = field(default_factory=dict)
     """Of `PRICED` policies, the answers used, by training seed and seed."""
 
+    parts: list[str] = field(default_factory=list)
+    """The parts of the tables that the comparison's episodes were written to."""
+
     def keep(self, name: str, by_seed: Mapping[str, SeedPlay]) -> None:
         """Take from what the policy `name` did under one of its training seeds."""
         if name not in self.texts:

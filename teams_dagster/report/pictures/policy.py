@@ -34,7 +34,8 @@ from teams_dagster.report.pictures.canvas import (
     whole_numbers,
 )
 from teams_dagster.report.policies import algorithm_name, grouped, in_order
-from teams_dagster.report.policy_scores import is_clear, minus, others_of
+from teams_dagster.report.policy_scores import is_clear, others_of
+from teams_dagster.report.policy_sentences import minus
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
