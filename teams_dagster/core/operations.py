@@ -72,4 +72,4 @@ Rewriting = Operation | GenericRewrite
 """What a rewrite can be asked for."""
 
 TEXT_OPERATIONS: tuple[Operation, ...] = tuple(op for op in Operation if op.returns is not Returns.NOTHING)
-"""Every operation that asks a question; `none` asks nothing."""
+"""Every operation that asks a query; `none` asks nothing."""

@@ -8,7 +8,7 @@ from teams_dagster.core.protocol import LLMClient, QueryFailed
 from teams_dagster.dataset.sample import Accepted, Sample
 from teams_dagster.environment.state import sample_id_of
 from teams_dagster.instructions.elimination import eliminate_answer, eliminate_outcome
-from teams_dagster.instructions.requests import respond_question
+from teams_dagster.instructions.requests import respond_query
 from teams_dagster.llm.ordered import in_order
 
 NO_ANSWER = "no_answer_"
@@ -35,7 +35,7 @@ async def _answer(client: LLMClient, transition: Accepted, replica: int, partiti
     response = request_id = None
     try:
         answer = await client.ask(
-            respond_question(transition.instruction, replica),
+            respond_query(transition.instruction, replica),
             transition_id=transition.transition_id,
             sample_id=sample_id,
         )

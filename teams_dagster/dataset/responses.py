@@ -26,7 +26,7 @@ from teams_dagster.store.tables import TableWriter
 def refuse_unanswered(store: ArtefactStore, generated: Artefact) -> None:
     """Raises NothingToRetry where a generation was never answered, so that no answer failed.
 
-    Answers to the same generation before its own failed questions were asked again are enough: what those brought
+    Answers to the same generation before its own failed queries were asked again are enough: what those brought
     is to be answered, too.
     """
     partition_key, manifest = generated.manifest["partition_key"], read_manifest(generated)

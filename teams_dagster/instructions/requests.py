@@ -26,7 +26,7 @@ NOTHING_YET = "none yet"
 _WORD = re.compile(r"[a-z]+")
 
 
-def guide_question(
+def guide_query(
     instruction: Instruction,
     history: Sequence[tuple[Rewriting, bool]],
     steps_left: int,
@@ -152,7 +152,7 @@ def rewrite_prompt(operation: Rewriting) -> Prompt:
     )
 
 
-def rewrite_question(role: Role, operation: Rewriting, instruction: Instruction, replica: int = 0) -> Request:
+def rewrite_query(role: Role, operation: Rewriting, instruction: Instruction, replica: int = 0) -> Request:
     """Ask `role` to perform `operation` on `instruction`."""
     template = rewrite_prompt(operation)
     return Request(
@@ -166,7 +166,7 @@ def rewrite_question(role: Role, operation: Rewriting, instruction: Instruction,
     )
 
 
-def review_question(before: Instruction, after: Instruction, replica: int = 0) -> Request:
+def review_query(before: Instruction, after: Instruction, replica: int = 0) -> Request:
     """Ask the reviewer whether `after` still asks what `before` asked."""
     template = prompt("review")
     return Request(
@@ -182,7 +182,7 @@ def review_question(before: Instruction, after: Instruction, replica: int = 0) -
     )
 
 
-def respond_question(instruction: Instruction, replica: int = 0) -> Request:
+def respond_query(instruction: Instruction, replica: int = 0) -> Request:
     """Ask the expert to answer `instruction`."""
     template = prompt("respond")
     return Request(
