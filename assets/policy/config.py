@@ -10,21 +10,23 @@ from operator import or_
 from typing import Any, Literal, cast, get_args
 
 import dagster as dg
-from pydantic import BaseModel, Field, TypeAdapter, create_model
+from pydantic import BaseModel, Field, create_model
 
 from assets.materialize import AssetConfig
-from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.policy.algorithms import config as method
 from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baseline_names
 from teams_dagster.policy.comparison.compare import ComparisonConfig
 from teams_dagster.policy.comparison.plan import EMBEDDED_TRAINING_SEEDS, STUDIED_APART, ComparisonPlan, comparison_plan
-from teams_dagster.policy.config import TrainingConfig, most_queries
+from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.encoder import FeatureConfig
 
-QUESTIONS = 10_000
-"""Queries that a training asks at most by default."""
+QUERIES = 10_000
+"""Queries that a training is sized for by default: without a guide it asks no more."""
+
+_MANY = 1_000_000
+"""Iterations that no training has: in their place until it is known what one of them asks."""
 
 _TRAINING = TrainingConfig()
 
@@ -87,7 +89,8 @@ class PolicyConfig(AssetConfig):
     iterations: int | None = Field(
         default=None,
         ge=1,
-        description=f"Updates of the policy at most; by default as many as {QUESTIONS:,} queries are enough for.",
+        description=f"Updates of the policy at most; by default as many as {QUERIES:,} queries are"
+        " likely enough for; without a guide they are enough in any case.",
     )
     episodes_per_iteration: int = Field(
         default=_TRAINING.episodes_per_iteration, ge=32, description="Episodes a batch, from different seeds."
@@ -108,6 +111,9 @@ class PolicyConfig(AssetConfig):
     algorithm: _one_of(method.ALGORITHMS) = Field(  # pyright: ignore[reportInvalidTypeForm] (made from the list)
         default=_run_config(method.TRPOConfig)(), discriminator="name"
     )
+    guide: Literal["model", "look_ahead"] = Field(
+        default="model", description=TrainingConfig.model_fields["guide"].description
+    )
     critic: LBFGSCritic | AdamCritic = Field(default=LBFGSCritic(), discriminator="optimiser")
     kl_reference: KLReference = KLReference()
 
@@ -115,9 +121,9 @@ class PolicyConfig(AssetConfig):
         """The method's own configuration."""
         if not self.kl_reference.weight and (self.kl_reference.policy_version or self.kl_reference.target):
             raise ValueError("kl_reference names a policy or a target without a `weight`: give it one, or leave it out")
-        return TrainingConfig(
+        training = TrainingConfig(
             root_seed=self.root_seed,
-            iterations=self.iterations or self._default_iterations(),
+            iterations=self.iterations or _MANY,
             episodes_per_iteration=self.episodes_per_iteration,
             patience=self.patience,
             gamma=self.gamma,
@@ -125,17 +131,15 @@ class PolicyConfig(AssetConfig):
             allow_none=self.allow_none,
             reward=RewardConfig(preset=RewardPreset(self.reward), price=self.price),
             features=FeatureConfig(**self.features.model_dump()),
+            guide=self.guide,
             **_dumped(algorithm=self.algorithm, critic=self.critic),
             kl_reference=method.KLReferenceConfig(weight=self.kl_reference.weight, target=self.kl_reference.target)
             if self.kl_reference.weight
             else None,
         )
-
-    def _default_iterations(self) -> int:
-        """As many as `Queries` are enough for; at least 1."""
-        choices = len(Operation) if self.allow_none else len(TEXT_OPERATIONS)
-        algorithm = TypeAdapter(method.AlgorithmConfig).validate_python(self.algorithm.model_dump())
-        return max(1, QUESTIONS // (self.episodes_per_iteration * most_queries(algorithm, choices)))
+        if self.iterations is not None:
+            return training
+        return TrainingConfig.model_validate(training.model_dump() | {"iterations": training.iterations_for(QUERIES)})
 
 
 def _dumped(**parts: dg.Config) -> dict[str, Any]:

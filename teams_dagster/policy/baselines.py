@@ -1,14 +1,7 @@
-"""Policies that do not learn, to compare a trained one with.
-
-One-step look-ahead: try every operation, keep the one with the largest reward, or rest where all of them lose.
-
-With its queries charged it shows what looking costs. With free queries it is the ceiling for a policy that chooses
-one step at a time: nothing that acts on the same texts can know more about the next step.
-"""
+"""Policies that do not learn, to compare a trained one with."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,42 +9,11 @@ import numpy as np
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.operations import TEXT_OPERATIONS, GenericRewrite, Operation
 from teams_dagster.environment.decisions import Actor, Decider, Decision
-from teams_dagster.environment.state import ChosenBy, EpisodeKey, State, Transition
-from teams_dagster.environment.transition import Environment, step
+from teams_dagster.environment.state import EpisodeKey, State
+from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.requests import rewrite_prompt
 from teams_dagster.policy.guide import Guide
-
-
-@dataclass(frozen=True)
-class LookAhead:
-    """Tries every operation at each step."""
-
-    free: bool
-    """Whether the queries of the operations that were not kept are left out of the account."""
-
-    async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
-        """The operation with the largest reward; one of them by a draw where several have it; `none` below 0."""
-        tried = await _try_all(environment, key, state)
-        asked = sum(result.queries for result in tried)
-        results = [result for result in tried if result.failure is None]
-        if not results:
-            failed = tried[0]
-            return Decision(failed.operation, 1.0, ChosenBy.LOOK_AHEAD, queries=asked, failure=failed.failure)
-        best = max(results, key=lambda result: (result.reward, key.draw(state.step, f"tie {result.operation.value}")))
-        if best.reward < 0:
-            return Decision(Operation.NONE, 1.0, ChosenBy.LOOK_AHEAD, queries=0 if self.free else asked)
-        return Decision(best.operation, 1.0, ChosenBy.LOOK_AHEAD, queries=0 if self.free else asked - best.queries)
-
-
-async def _try_all(environment: Environment, key: EpisodeKey, state: State) -> list[Transition]:
-    """What each operation leads to. An error that is not the episode's ends the other tries, and is raised."""
-    try:
-        async with asyncio.TaskGroup() as tries:
-            tasks = [tries.create_task(step(environment, key, state, operation, 1.0)) for operation in TEXT_OPERATIONS]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result()[0] for task in tasks]
-
+from teams_dagster.policy.look_ahead import LookAhead
 
 UNIFORM = "uniform"
 UNIFORM_WITH_NONE = "uniform_with_none"

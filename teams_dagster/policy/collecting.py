@@ -22,7 +22,7 @@ from teams_dagster.environment.state import HORIZON, ChosenBy, Episode, EpisodeK
 from teams_dagster.environment.transition import Environment
 from teams_dagster.policy.algorithms.batch import RollIn, Who
 from teams_dagster.policy.encoder import Encoder
-from teams_dagster.policy.guide import Guide, Labelled
+from teams_dagster.policy.guide import Advisor, Labelled
 
 if TYPE_CHECKING:
     from teams_dagster.policy.algorithms.batch import Batch, Branches
@@ -35,7 +35,7 @@ class RollingIn:
     """Acts as each episode's roll-in says."""
 
     learner: Decider
-    guide: Guide
+    guide: Advisor
     roll_ins: Mapping[tuple[str, int], RollIn]
     """By the episode's place in the canonical order."""
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from teams_dagster.core.operations import Operation
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Role
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import HORIZON
@@ -46,6 +53,11 @@ class TrainingConfig(BaseModel):
     features: FeatureConfig = FeatureConfig()
     algorithm: AlgorithmConfig = TRPOConfig()
     critic: CriticConfig = LBFGSCriticConfig()
+    guide: Literal["model", "look_ahead"] = Field(
+        default="model",
+        description="Who guides a guided algorithm: the role GUIDE, or a look-ahead that tries every operation at each"
+        " of its steps, its queries counted.",
+    )
     kl_reference: KLReferenceConfig | None = Field(
         default=None, description="A price on moving away from a reference policy; None: none."
     )
@@ -57,10 +69,10 @@ class TrainingConfig(BaseModel):
                 f"d2lols changes to PPO++ after {self.algorithm.switch} iterations, and there are {self.iterations}:"
                 " give it a smaller `switch`, or more `iterations`"
             )
-        if self.patience and self.asks_guide:
+        if self.patience and not self.algorithm.learner_acts:
             raise ValueError(
-                f"patience {self.patience} watches the return of episodes in which the guide acts too: leave it out"
-                f" with {self.algorithm.name}"
+                f"patience {self.patience} watches the return of the policy's own steps, and {self.algorithm.name} has"
+                " none, since the guide acts alone: leave patience out"
             )
         return self
 
@@ -74,10 +86,18 @@ class TrainingConfig(BaseModel):
         """The same as a mask: bool, shape (operations,)."""
         return np.array([operation in self.allowed_operations for operation in Operation])
 
+    @model_serializer(mode="wrap")
+    def _as_earlier_versions_wrote_it(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what earlier versions did not know, where it is as it was then: versions of policies hash it."""
+        written = handler(self)
+        if self.guide == "model":
+            written.pop("guide", None)
+        return written
+
     @property
     def asks_guide(self) -> bool:
-        """Whether the algorithm needs the guide."""
-        return self.algorithm.asks_guide
+        """Whether the algorithm needs the role of the guide."""
+        return self.algorithm.asks_guide and self.guide == "model"
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -87,13 +107,30 @@ class TrainingConfig(BaseModel):
     @property
     def most_queries_an_episode(self) -> int:
         """Queries of one episode, its branches included, at most."""
-        return most_queries(self.algorithm, len(self.allowed_operations))
+        asked = 0 if not self.algorithm.asks_guide else GUIDE_ATTEMPTS if self.guide == "model" else _LOOK_AHEAD
+        return most_branches(self.algorithm, len(self.allowed_operations)) * (_EDIT + asked) * HORIZON
+
+    def iterations_for(self, queries: int) -> int:
+        """How many iterations so many queries are likely enough for; at least 1.
+
+        Each step counts for two queries, a rewrite and its review, and a step of the guide for one more, or for the
+        edits that a look-ahead tries. Most that could be asked is more where the guide cannot be read.
+        """
+        guided = 1 if self.guide == "model" else _LOOK_AHEAD - _EDIT
+        count, asked = 0, 0.0
+        while True:
+            steps = self.algorithm.expected_steps(count, HORIZON, len(self.allowed_operations))
+            asked += self.episodes_per_iteration * (_EDIT * steps.everyone + guided * steps.guide)
+            if asked > queries:
+                return max(1, count)
+            count += 1
 
 
-def most_queries(algorithm: AlgorithmConfig, choices: int) -> int:
-    """Queries of one episode of a training, its branches included, at most; of so many `choices` at each step."""
-    steps = 2 * HORIZON + (GUIDE_ATTEMPTS * HORIZON if algorithm.asks_guide else 0)
-    return most_branches(algorithm, choices) * steps
+_EDIT = 2
+"""Queries of an edit: the rewrite and its review."""
+
+_LOOK_AHEAD = _EDIT * len(TEXT_OPERATIONS)
+"""Queries of a look-ahead's step."""
 
 
 def most_branches(algorithm: AlgorithmConfig, choices: int) -> int:

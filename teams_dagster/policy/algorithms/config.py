@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from teams_dagster.policy.algorithms.base import AdamSettings, BaseAlgorithmConfig, CriticName, FrozenConfig
+from teams_dagster.policy.algorithms.base import AdamSettings, BaseAlgorithmConfig, CriticName, FrozenConfig, Steps
 from teams_dagster.policy.algorithms.steps import PPOConfig, StepConfig, TRPOConfig
 
 if TYPE_CHECKING:
@@ -80,15 +80,33 @@ class PPOPlusPlusConfig(_GuidedConfig):
     def asks_guide(self) -> bool:
         return self.beta > 0 or self.step.asks_guide
 
+    def expected_steps(self, iteration: int, horizon: int, choices: int) -> Steps:
+        return guide_begins(self.beta, horizon)
+
     def build(self, root_seed: int) -> Algorithm:
         from teams_dagster.policy.algorithms.ppo_plus_plus import PPOPlusPlus
 
         return PPOPlusPlus(self.beta, self.step, root_seed)
 
 
+def guide_begins(beta: float, horizon: int) -> Steps:
+    """Of PPO++: with probability `beta` the guide takes 1 to horizon - 1 steps, each as likely."""
+    return Steps(horizon, beta * horizon / 2)
+
+
 AggreVaTeDForm = Literal["mask", "one_step", "enumerated"]
 """`mask`: every step before the switch has a GAE advantage of the guide's value; `one_step`: only the last of them,
 with the guide's return; `enumerated`: every choice of one state is tried and completed by the guide."""
+
+
+def guide_completes(beta: float, form: AggreVaTeDForm, horizon: int, choices: int) -> Steps:
+    """Of AggreVaTeD: with probability 1 - `beta` the guide takes every step, else those after the switch."""
+    if form == "enumerated":
+        before = (horizon - 1) / 2
+        begun = Steps(before + choices * (horizon - before), choices * (horizon - 1 - before))
+    else:
+        begun = Steps(horizon, (horizon - 1) / 2)
+    return begun.mixed(Steps(horizon, horizon), beta)
 
 
 class AggreVaTeDConfig(_GuidedConfig):
@@ -113,6 +131,9 @@ class AggreVaTeDConfig(_GuidedConfig):
     @property
     def asks_guide(self) -> bool:
         return True
+
+    def expected_steps(self, iteration: int, horizon: int, choices: int) -> Steps:
+        return guide_completes(self.beta, self.form, horizon, choices)
 
     @property
     def tries_every_choice(self) -> bool:
@@ -166,6 +187,10 @@ class LOLSConfig(_TwoPhasesConfig):
     def asks_guide(self) -> bool:
         return self.tau < 1 or self.beta_learner > 0 or self.step.asks_guide
 
+    def expected_steps(self, iteration: int, horizon: int, choices: int) -> Steps:
+        guides = guide_completes(self.beta_guide, self.form, horizon, choices)
+        return guide_begins(self.beta_learner, horizon).mixed(guides, self.tau)
+
     def build(self, root_seed: int) -> Algorithm:
         from teams_dagster.policy.algorithms.lols import LOLS
 
@@ -183,6 +208,11 @@ class D2LOLSConfig(_TwoPhasesConfig):
     @property
     def asks_guide(self) -> bool:
         return self.switch > 0 or self.beta_learner > 0 or self.step.asks_guide
+
+    def expected_steps(self, iteration: int, horizon: int, choices: int) -> Steps:
+        if iteration < self.switch:
+            return guide_completes(self.beta_guide, self.form, horizon, choices)
+        return guide_begins(self.beta_learner, horizon)
 
     def build(self, root_seed: int) -> Algorithm:
         from teams_dagster.policy.algorithms.d2lols import D2LOLS
@@ -221,6 +251,10 @@ class BCConfig(_ImitationConfig):
 
     name: Literal["bc"] = "bc"
 
+    @property
+    def learner_acts(self) -> bool:
+        return False
+
     def build(self, root_seed: int) -> Algorithm:
         from teams_dagster.policy.algorithms.imitation import Imitation
 
@@ -230,7 +264,7 @@ class BCConfig(_ImitationConfig):
 class DAggerConfig(_ImitationConfig):
     """DAgger (Ross et al. 2011): learn the guide's choices on states that the learner visits.
 
-    In its online form: each iteration's states train the policy in their iteration, and none is kept.
+    Each iteration trains on the states of all iterations so far.
     """
 
     title: ClassVar[str] = "DAgger"
