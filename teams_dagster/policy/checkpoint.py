@@ -26,7 +26,7 @@ from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import ModelIdentity, identity_of
 from teams_dagster.environment.answers_cost import AnswersCost
 from teams_dagster.instructions.prompts import prompts_version
-from teams_dagster.instructions.seed_splits import policy_sides
+from teams_dagster.instructions.seed_splits import is_policy_validation, policy_sides
 from teams_dagster.instructions.seeds import Seed
 from teams_dagster.instructions.stored_seeds import read_clusters, read_seeds
 from teams_dagster.policy.algorithms.base import LABELLED
@@ -229,6 +229,19 @@ def divide(seeds: Sequence[Seed], clusters: dict[str, str]) -> tuple[dict[str, I
     train = {seed.seed_id: seed.instruction for seed in seeds if sides[seed.seed_id] == "train"}
     held_out = {seed.seed_id: seed.instruction for seed in seeds if sides[seed.seed_id] == "held_out"}
     return train, held_out
+
+
+def divide_training(
+    train: Mapping[str, Instruction], clusters: Mapping[str, str]
+) -> tuple[dict[str, Instruction], dict[str, Instruction]]:
+    """The seeds that train a policy, divided: those that settings are tried with, and their validation part.
+
+    Near duplicates are in one part.
+    """
+    parts: tuple[dict[str, Instruction], dict[str, Instruction]] = {}, {}
+    for seed_id, seed in train.items():
+        parts[is_policy_validation(clusters[seed_id])][seed_id] = seed
+    return parts
 
 
 def policy_inputs(

@@ -269,9 +269,9 @@ def _one_thread() -> Iterator[None]:
 def _summary(record: IterationRecord, config: TrainingConfig) -> str:
     own = record.own if record.own and record.own.steps else record
     likeliest = max(own.operation_mix, key=lambda name: own.operation_mix[name])
-    whose = (
-        "" if record.own is None else f" of its own {record.own.steps} steps" if record.own.steps else " of the guide"
-    )
+    whose = ""
+    if record.own is not None:
+        whose = f" of its own {record.own.steps} steps" if record.own.steps else " of the guide"
     return (
         f"iteration {record.iteration + 1} of {config.iterations}: return{whose} {own.mean_return:.3f},"
         f" accepted per query {own.accepted_per_query:.3f}, per episode {own.accepted_per_episode:.2f},"

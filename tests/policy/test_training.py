@@ -377,7 +377,8 @@ def test_the_curve_tells_the_policys_own_steps_from_the_guides(tmp_path):
     world = ToyWorld(lambda before, operation: operation is Operation.DEEPENING, guide=lambda request: "deepening")
     config = SHORT.model_copy(update={"algorithm": PPOPlusPlusConfig(), "iterations": 1})
     [record] = run(world, tmp_path / "p", config).curve
-    assert record.own is not None and record.own.steps < 32 * 6
+    assert record.own is not None
+    assert record.own.steps < 32 * 6
     assert record.own.mean_return < record.mean_return
     assert record.own.operation_mix["deepening"] < record.operation_mix["deepening"]
 
