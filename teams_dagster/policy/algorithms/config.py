@@ -74,6 +74,7 @@ class PPOPlusPlusConfig(_GuidedConfig):
     title: ClassVar[str] = "PPO++"
 
     name: Literal["ppo_plus_plus"] = "ppo_plus_plus"
+    step: StepConfig = PPOConfig(learning_rate=1e-2)
     beta: float = Field(default=0.8, ge=0, le=1, description="Share of episodes that the guide begins.")
 
     @property
@@ -115,15 +116,16 @@ class AggreVaTeDConfig(_GuidedConfig):
     title: ClassVar[str] = "AggreVaTeD"
 
     name: Literal["aggrevated"] = "aggrevated"
+    step: StepConfig = PPOConfig(learning_rate=1e-2, epochs=40)
     beta: float = Field(
-        default=0.8,
+        default=1.0,
         ge=0,
         le=1,
         description="Share of episodes that the learner begins; the others are the guide's and train V of the guide"
         " alone, so that with form `enumerated`, which needs none, 1 wastes no episode.",
     )
     form: AggreVaTeDForm = Field(
-        default="one_step",
+        default="enumerated",
         description="How advantages of the guide are estimated: `mask` (as TRIL, biased unless GAE's lambda is 0),"
         " `one_step` (exact) or `enumerated` (exact, least variance, several completions an episode).",
     )
@@ -154,7 +156,7 @@ class _TwoPhasesConfig(_GuidedConfig):
 
     beta_learner: float = Field(default=0.8, ge=0, le=1, description="PPO++'s beta.")
     beta_guide: float = Field(default=0.8, ge=0, le=1, description="AggreVaTeD's beta.")
-    form: AggreVaTeDForm = Field(default="one_step", description="AggreVaTeD's form.")
+    form: AggreVaTeDForm = Field(default="mask", description="AggreVaTeD's form.")
 
     @property
     def tries_every_choice(self) -> bool:
@@ -181,6 +183,8 @@ class LOLSConfig(_TwoPhasesConfig):
     title: ClassVar[str] = "LOLS"
 
     name: Literal["lols"] = "lols"
+    step: StepConfig = PPOConfig(learning_rate=5e-3)
+    beta_learner: float = Field(default=0.4, ge=0, le=1, description="PPO++'s beta.")
     tau: float = Field(default=0.8, ge=0, le=1, description="Probability that an iteration is PPO++'s.")
 
     @property
@@ -203,6 +207,7 @@ class D2LOLSConfig(_TwoPhasesConfig):
     title: ClassVar[str] = "D2LOLS"
 
     name: Literal["d2lols"] = "d2lols"
+    beta_learner: float = Field(default=0.0, ge=0, le=1, description="PPO++'s beta; 0: PPO, without the guide.")
     switch: int = Field(default=4, ge=0, description="Iterations of AggreVaTeD; 20-40% of all is the usual share.")
 
     @property
