@@ -54,7 +54,7 @@ ALGORITHMS = {
     "ppo": PPOConfig(),
     "ppo_plus_plus": PPOPlusPlusConfig(),
     "aggrevated_mask": AggreVaTeDConfig(form="mask"),
-    "aggrevated_one_step": AggreVaTeDConfig(),
+    "aggrevated_one_step": AggreVaTeDConfig(form="one_step"),
     "aggrevated_enumerated": AggreVaTeDConfig(form="enumerated"),
     "lols": LOLSConfig(tau=0.5),
     "d2lols": D2LOLSConfig(switch=2, step=TRPOConfig()),
