@@ -107,30 +107,26 @@ class TrainingConfig(BaseModel):
     @property
     def most_queries_an_episode(self) -> int:
         """Queries of one episode, its branches included, at most."""
-        asked = 0 if not self.algorithm.asks_guide else GUIDE_ATTEMPTS if self.guide == "model" else _LOOK_AHEAD
-        return most_branches(self.algorithm, len(self.allowed_operations)) * (_EDIT + asked) * HORIZON
+        edit, asked = self.reward.queries_an_edit, 0
+        if self.algorithm.asks_guide:
+            asked = GUIDE_ATTEMPTS if self.guide == "model" else edit * len(TEXT_OPERATIONS)
+        return most_branches(self.algorithm, len(self.allowed_operations)) * (edit + asked) * HORIZON
 
     def iterations_for(self, queries: int) -> int:
         """How many iterations so many queries are likely enough for; at least 1.
 
-        Each step counts for two queries, a rewrite and its review, and a step of the guide for one more, or for the
-        edits that a look-ahead tries. Most that could be asked is more where the guide cannot be read.
+        Each step counts for an edit with its review, and a step of the guide for one more query, or for the other edits
+        that a look-ahead tries. Most that could be asked is more where the guide cannot be read.
         """
-        guided = 1 if self.guide == "model" else _LOOK_AHEAD - _EDIT
+        edit = self.reward.queries_an_edit
+        guided = 1 if self.guide == "model" else edit * (len(TEXT_OPERATIONS) - 1)
         count, asked = 0, 0.0
         while True:
             steps = self.algorithm.expected_steps(count, HORIZON, len(self.allowed_operations))
-            asked += self.episodes_per_iteration * (_EDIT * steps.everyone + guided * steps.guide)
+            asked += self.episodes_per_iteration * (edit * steps.everyone + guided * steps.guide)
             if asked > queries:
                 return max(1, count)
             count += 1
-
-
-_EDIT = 2
-"""Queries of an edit: the rewrite and its review."""
-
-_LOOK_AHEAD = _EDIT * len(TEXT_OPERATIONS)
-"""Queries of a look-ahead's step."""
 
 
 def most_branches(algorithm: AlgorithmConfig, choices: int) -> int:

@@ -47,6 +47,10 @@ def requirements() -> dict[str, Requirements]:
             tuple(operation.value for operation in TEXT_OPERATIONS),
         ),
         "harder": Requirements(words=both),
+        "rate": Requirements(
+            _INSTRUCTION | {"answer", "mark"},
+            words=("unanswerable", "off topic", "constraint ignored", "partly", "good", "cannot tell"),
+        ),
         "judge": Requirements(_INSTRUCTION | {"first", "second", "mark"}, words=("A", "B", "tie")),
     }
 

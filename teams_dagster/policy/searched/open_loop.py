@@ -17,9 +17,6 @@ from teams_dagster.environment.episodes import EpisodePlan
 from teams_dagster.environment.state import HORIZON, Episode, State
 from teams_dagster.policy.searched.trial import BATCH, Trial
 
-_EDIT = 2
-"""Queries of a step at most: a rewrite and its review."""
-
 
 @dataclass(frozen=True)
 class OpenLoop:
@@ -38,7 +35,7 @@ class OpenLoop:
 
 async def search_open_loop(trial: Trial) -> OpenLoop:
     """The best sequence found with the queries of `trial`: half of them at most build it."""
-    count = max(1, min(BATCH, trial.queries // (2 * _EDIT * len(trial.allowed) * HORIZON)))
+    count = max(1, min(BATCH, trial.queries // (2 * trial.queries_an_edit * len(trial.allowed) * HORIZON)))
     return OpenLoop(await _improved(trial, await _built(trial, count), count))
 
 
@@ -72,7 +69,7 @@ async def _improved(trial: Trial, sequence: tuple[Operation, ...], count: int) -
 
 def _cost(trial: Trial, step: int, count: int) -> int:
     """Queries that trying every operation at `step` takes at most: whole episodes, then the rest of each anew."""
-    return count * _EDIT * (HORIZON + (len(trial.allowed) - 1) * (HORIZON - step))
+    return count * trial.queries_an_edit * (HORIZON + (len(trial.allowed) - 1) * (HORIZON - step))
 
 
 async def _best_at(trial: Trial, sequence: tuple[Operation, ...], step: int, count: int) -> Operation:

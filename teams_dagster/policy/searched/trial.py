@@ -45,6 +45,11 @@ class Trial:
         """Queries that may still be asked."""
         return max(0, self.queries - self.asked)
 
+    @property
+    def queries_an_edit(self) -> int:
+        """Queries of a step at most."""
+        return self.environment.reward.queries_an_edit
+
     def plans(self, count: int = BATCH) -> list[EpisodePlan]:
         """As many episodes, from the next seeds of an endless series of shuffles."""
         version = baseline_version(self.name)

@@ -96,7 +96,7 @@ def test_aggrevateds_policy_learns_nothing_from_which_choices_the_guide_makes(st
 @pytest.mark.parametrize("step", STEPS, **name_of)
 @pytest.mark.parametrize("form", FORMS)
 def test_aggrevated_without_learner_steps_never_moves_the_policy(step, form):
-    config = AggreVaTeDConfig(form="one_step", beta=0, form=form, step=step)
+    config = AggreVaTeDConfig(beta=0, form=form, step=step)
     learner, reports = run(config, critic=ADAM)
     assert same(learner, chain.learner_of(config))
     assert [(report.status, report.policy_steps) for report in reports] == [("no_steps", 0)] * 2
