@@ -49,7 +49,8 @@ def policy_comparison(
     training, referenced = deployed.config, deployed.origin.reference_version is not None
     plan = config.plan(training, models.found_out(*training.roles), referenced=referenced)
     roles, settings = plan.roles(training), plan.settings()
-    inputs = comparison_inputs(seeds, policy, models.versions(*roles), plan)
+    prices = models.known_generation_prices(training.reward)
+    inputs = comparison_inputs(seeds, policy, models.versions(*roles), prices, plan)
     with materialization(
         context, store, config=config, settings=settings, inputs=inputs, resume=True, publish=models.publish
     ) as made:
@@ -65,9 +66,9 @@ def policy_comparison(
             elsewhere = models.elsewhere(where, *training.roles)
             reference = reference_of(store, policy)
             trainings = Trainings(training_seeds, deployed, reference, plan, made.folder, run_id, elsewhere)
-            comparison, kept = loop.run(run_comparison(asking, trainings, held_out, context.log.info))
+            comparison, kept = loop.run(run_comparison(asking, trainings, held_out, prices, context.log.info))
+            scores = all_scores(comparison, kept, plan, policy)
             with models.ledger.open() as ledger:
-                scores = all_scores(comparison, kept, plan, policy, ledger)
                 asked = {} if begun else comparison_asking(ledger, where, plan, training, len(held_out))
             merge_parts(made.folder, kept.parts)
             write_prompts(made.folder, run_id, own_prompts(plan))

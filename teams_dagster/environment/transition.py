@@ -136,7 +136,7 @@ async def _rewrite(environment: Environment, asked: Transition, state: State) ->
         answer = await environment.client.ask(question, transition_id=asked.transition_id)
     except QueryFailed as failed:
         return asked.changed(failure=f"rewrite: {failed.kind.value}: {failed.detail}")
-    asked = asked.changed(rewrite_request_id=answer.request_id)
+    asked = asked.changed(rewrite_request_id=answer.request_id, rewrite_usage=answer.completion.usage)
     if (rule := eliminate_outcome(answer.completion.outcome)) is not None:
         return asked.changed(eliminated_by=rule)
     try:
@@ -160,7 +160,10 @@ async def _review(environment: Environment, asked: Transition) -> Transition:
         return asked.changed(failure=_review_failure(answer))
     said = _read(answer)
     return asked.changed(
-        review_request_id=answer.request_id, verdict=said.verdict, verdict_probability=said.probability
+        review_request_id=answer.request_id,
+        review_usages=(answer.completion.usage,),
+        verdict=said.verdict,
+        verdict_probability=said.probability,
     )
 
 
@@ -182,6 +185,7 @@ async def _review_in_both_orders(environment: Environment, asked: Transition, *q
         return asked.changed(failure=_review_failure(second))
     orders = BothOrders(_read(first), _read(second))
     return asked.changed(
+        review_usages=(first.completion.usage, second.completion.usage),
         verdict=orders.together.verdict,
         verdict_probability=orders.together.probability,
         orders_agree=orders.agree,
@@ -209,7 +213,14 @@ def _rewarded(environment: Environment, asked: Transition, state: State) -> Tran
     accepted, likely = asked.verdict is Verdict.NOT_EQUAL and asked.eliminated_by is None, asked.verdict_probability
     paid = accepted or (environment.reward.soft and likely is not None)
     new = novelty(asked.after, state.chain, environment.pool) if paid and asked.after else None
-    value = reward(environment.reward, accepted=accepted, novelty=new, queries=asked.queries, probability=likely)
+    value = reward(
+        environment.reward,
+        accepted=accepted,
+        novelty=new,
+        queries=asked.queries,
+        probability=likely,
+        nano_usd=environment.reward.edit_cost(asked.rewrite_usage, asked.review_usages),
+    )
     return asked.changed(accepted=accepted, novelty=new, reward=value)
 
 

@@ -58,19 +58,24 @@ class RoundRobin:
         return _certain(TEXT_OPERATIONS[state.step % len(TEXT_OPERATIONS)])
 
 
-class ForcedSchedule:
-    """What the reference code forces on its policy, without the policy: breadth at the second and the fifth step.
+FORCED_STEPS = (1, 4)
+"""Steps at which the reference code forces breadth."""
 
-    Elsewhere uniform, with add_constraints in the place of breadth.
+
+@dataclass(frozen=True)
+class ForcedSchedule:
+    """What the reference code forces on its policy: breadth at the second and the fifth step, and at no other.
+
+    Elsewhere the policy's own choice, with add_constraints in the place of breadth.
     """
 
-    STEPS = (1, 4)
+    actor: Actor = Uniform()
 
     def probabilities(self, state: State) -> np.ndarray:
         """Of breadth alone, or of the others."""
-        if state.step in self.STEPS:
+        if state.step in FORCED_STEPS:
             return _certain(Operation.BREADTH)
-        chances = Uniform().probabilities(state)
+        chances = self.actor.probabilities(state).copy()
         breadth, constraints = _ORDER.index(Operation.BREADTH), _ORDER.index(Operation.ADD_CONSTRAINTS)
         chances[constraints] += chances[breadth]
         chances[breadth] = 0.0

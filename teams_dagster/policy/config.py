@@ -16,7 +16,7 @@ from pydantic import (
 
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Role
-from teams_dagster.environment.reward import RewardConfig
+from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.state import HORIZON
 from teams_dagster.policy.algorithms.config import (
     AlgorithmConfig,
@@ -29,6 +29,12 @@ from teams_dagster.policy.algorithms.config import (
 from teams_dagster.policy.encoder import FeatureConfig
 from teams_dagster.policy.guide import ATTEMPTS as GUIDE_ATTEMPTS
 
+FEWEST_EPISODES = 32
+"""Episodes a batch, below which an update follows single texts."""
+
+REFERENCE_UPDATES = 200
+"""Updates of the paper's code."""
+
 
 class TrainingConfig(BaseModel):
     """Everything that decides a training run besides its seeds and the models that answer."""
@@ -37,8 +43,11 @@ class TrainingConfig(BaseModel):
 
     root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
     iterations: int = Field(default=26, ge=1, description="Updates of the policy at most.")
+    reference: bool = Field(
+        default=False, description="Trained as the paper's code trains (`reference_training`): batches may be small."
+    )
     episodes_per_iteration: int = Field(
-        default=32, ge=32, description="Episodes a batch, from different seeds where there are as many."
+        default=32, ge=1, description="Episodes a batch, from different seeds where there are as many."
     )
     patience: int = Field(
         default=0,
@@ -61,6 +70,25 @@ class TrainingConfig(BaseModel):
     kl_reference: KLReferenceConfig | None = Field(
         default=None, description="A price on moving away from a reference policy; None: none."
     )
+
+    @model_serializer(mode="wrap")
+    def _as_it_was(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what earlier versions did not know, where it is as it was then: what they trained keeps its version."""
+        values: dict[str, Any] = handler(self)
+        if not self.reference:
+            values.pop("reference", None)
+        if self.guide == "model":
+            values.pop("guide", None)
+        return values
+
+    @model_validator(mode="after")
+    def _batches_are_large(self) -> Self:
+        if self.episodes_per_iteration < FEWEST_EPISODES and not self.reference:
+            raise ValueError(
+                f"episodes_per_iteration is {self.episodes_per_iteration}: give {FEWEST_EPISODES} or more, or the"
+                " preset `reference`, whose batch is one episode"
+            )
+        return self
 
     @model_validator(mode="after")
     def _phases_are_reached(self) -> Self:
@@ -85,14 +113,6 @@ class TrainingConfig(BaseModel):
     def allowed(self) -> np.ndarray:
         """The same as a mask: bool, shape (operations,)."""
         return np.array([operation in self.allowed_operations for operation in Operation])
-
-    @model_serializer(mode="wrap")
-    def _as_earlier_versions_wrote_it(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without what earlier versions did not know, where it is as it was then: versions of policies hash it."""
-        written = handler(self)
-        if self.guide == "model":
-            written.pop("guide", None)
-        return written
 
     @property
     def asks_guide(self) -> bool:
@@ -127,6 +147,31 @@ class TrainingConfig(BaseModel):
             if asked > queries:
                 return max(1, count)
             count += 1
+
+
+def reference_training(root_seed: int = 0, iterations: int = REFERENCE_UPDATES) -> TrainingConfig:
+    """How the paper's code trains, as far as a sound policy can be trained so, to be shown beside our own.
+
+    As there: one episode a batch, the binary verdict, no `none`, a policy that reads no text but what was tried, two
+    layers of 64, discount 0.995 and GAE 0.97, KL 0.01, L-BFGS with 25 iterations. Not as there: the softmax instead of
+    the argmax of a Gaussian, whose density is not that of the action taken; tanh; a line search that checks the KL; the
+    step and all that was tried beside the last operation; another seed for each episode instead of one sentence that is
+    edited on through the whole training.
+    """
+    return TrainingConfig(
+        reference=True,
+        root_seed=root_seed,
+        iterations=iterations,
+        episodes_per_iteration=1,
+        hidden=(64, 64),
+        gamma=0.995,
+        gae_decay=0.97,
+        allow_none=False,
+        reward=RewardConfig(preset=RewardPreset.PAPER),
+        features=FeatureConfig(ablation="text_zeroed"),
+        algorithm=TRPOConfig(max_kl=0.01),
+        critic=LBFGSCriticConfig(iterations=25),
+    )
 
 
 def most_branches(algorithm: AlgorithmConfig, choices: int) -> int:

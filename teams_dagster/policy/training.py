@@ -79,6 +79,7 @@ async def train(
     while not checkpoint.finished:
         collected = await _rollouts(environment, seeds, checkpoint, algorithm, encode, name, on_episode)
         _demand_answers(checkpoint.iteration, collected.everything)
+        _demand_token_counts(config, environment, collected.everything)
         if sink:
             sink(checkpoint.iteration, collected.everything)
         checkpoint = _updated(checkpoint, algorithm, learner, collected, encode)
@@ -196,6 +197,19 @@ def guide_of(config: TrainingConfig) -> Advisor:
     if config.guide == "look_ahead":
         return LookAheadGuide(may_rest=config.allow_none)
     return Guide(config.allowed_operations)
+
+
+def _demand_token_counts(config: TrainingConfig, environment: Environment, episodes: Sequence[Episode]) -> None:
+    """Raises TrainingFailed when dollars are rewarded and no answer of a batch said how many tokens it took."""
+    asked = [t for e in episodes for t in e.transitions if t.queries]
+    if config.reward.dollars is None or not asked:
+        return
+    if all(config.reward.edit_cost(t.rewrite_usage, t.review_usages) is None for t in asked):
+        instructor, reviewer = (environment.client.identity(role).model for role in (Role.INSTRUCTOR, Role.REVIEWER))
+        raise TrainingFailed(
+            f"reward `dollars` counts tokens, and of {len(asked)} edits none came with them: {instructor} (instructor)"
+            f" or {reviewer} (reviewer) does not report usage; train with `reward: graded`, or name other models"
+        )
 
 
 def _demand_answers(iteration: int, episodes: Sequence[Episode]) -> None:

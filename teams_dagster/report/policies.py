@@ -24,9 +24,11 @@ from teams_dagster.policy.baselines import (
 )
 from teams_dagster.policy.comparison.contenders import (
     NO_HISTORY,
+    REFERENCE,
     TEXT_NOISE,
     TEXT_ZEROED,
     TRAINED,
+    TRAINED_BY_GRADED,
     TRAINED_WITHOUT_NONE,
 )
 
@@ -36,7 +38,7 @@ FIXED = tuple(operation.value for operation in TEXT_OPERATIONS)
 _BASELINES = "Baselines"
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Trained": (TRAINED, TRAINED_WITHOUT_NONE, TEXT_ZEROED, TEXT_NOISE, NO_HISTORY),
+    "Trained": (TRAINED, TRAINED_WITHOUT_NONE, TRAINED_BY_GRADED, TEXT_ZEROED, TEXT_NOISE, NO_HISTORY, REFERENCE),
     _BASELINES: (
         *(UNIFORM, UNIFORM_WITH_NONE, ROUND_ROBIN, LAZY_ONE_EDIT, LAZY_TWO_EDITS),
         *(OPEN_LOOP, BANDIT, TABLE, GENERIC_PROMPT),
@@ -55,6 +57,10 @@ EXPLAINED = {
     TEXT_ZEROED: "trained alike, with zeros in the place of the text's features. What the trained policy gains over the"
     " better of it and text noise, it gains by reading.",
     TEXT_NOISE: "trained alike, but shown the features of another text, drawn anew at each state.",
+    TRAINED_BY_GRADED: "trained alike by reward graded, which prices queries and not dollars. What the trained"
+    " policy gains over it per dollar, it gains by the prices.",
+    REFERENCE: "trained as the paper's code trains, as far as a sound policy can be: one episode a batch, the verdict"
+    " as the reward, no text.",
     NO_HISTORY: "trained alike, but not shown what was tried before in the episode and what became of it.",
     UNIFORM: "every operation with the same probability, as Evol-Instruct does. Everything is measured against it.",
     UNIFORM_WITH_NONE: "uniform over the operations and none: what resting at random brings by itself.",

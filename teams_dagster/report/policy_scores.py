@@ -12,6 +12,7 @@ from teams_dagster.core.text import NOT_A_NUMBER, interval, number, percent, sig
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.bootstrap import IN_DOLLARS, IN_QUESTIONS
 from teams_dagster.policy.comparison.contenders import TRAINED
+from teams_dagster.policy.comparison.dollars import DOLLARS_EACH, NOVELTY_PER_DOLLAR
 from teams_dagster.policy.comparison.scores import ALLOWANCE_USED, HEADLINE, HEADLINES, OF_GAP, Score
 from teams_dagster.policy.curve import FLAT_VARIANCE, is_flat
 from teams_dagster.report.content import PolicyResults
@@ -28,11 +29,13 @@ SHOWN = (
     "nearest_similarity",
     "vendi_score",
     "length_growth",
+    DOLLARS_EACH,
+    NOVELTY_PER_DOLLAR,
 )
 """Metrics of the table of policies."""
 
-_DIGITS = {"vendi_score": 1, "length_growth": 2}
-"""Decimals of the metrics that are large."""
+_DIGITS = {"vendi_score": 1, "length_growth": 2, DOLLARS_EACH: 6, NOVELTY_PER_DOLLAR: 1}
+"""Decimals of the metrics that are large, or small."""
 
 NEVER = "never"
 
@@ -161,7 +164,7 @@ def samples(value: float) -> str:
 
 def figure(metric: str, value: float) -> str:
     """A figure of any metric: of what may never happen, `never` where it does not."""
-    return samples(value) if metric in PAY_OFF else number(value)
+    return samples(value) if metric in PAY_OFF else number(value, _DIGITS.get(metric.partition("_minus_")[0], 3))
 
 
 def raw_table(scores: Iterable[Score]) -> list[tuple[str, str, str, str, int, int]]:

@@ -6,6 +6,7 @@ from teams_dagster.core.metadata import Detail, Details, Markdown, Picture, Tabl
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.checkpoint import load_policy
 from teams_dagster.policy.comparison.contenders import TRAINED
+from teams_dagster.policy.comparison.dollars import DOLLARS_EACH, NOVELTY_PER_DOLLAR
 from teams_dagster.policy.comparison.stored import read_policy_scores
 from teams_dagster.report.policy_scores import (
     break_even_lines,
@@ -26,6 +27,9 @@ PLOTTED = (
     "accepted_per_query_share_of_gap",
     "accepted_per_episode",
     "accepted_per_episode_share_of_gap",
+    DOLLARS_EACH,
+    f"{DOLLARS_EACH}_minus_uniform",
+    NOVELTY_PER_DOLLAR,
 )
 """Metrics of the trained policy that plot over time."""
 

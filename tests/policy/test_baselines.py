@@ -12,9 +12,17 @@ from teams_dagster.environment.decisions import Decider
 from teams_dagster.environment.episodes import EpisodePlan, run_episode
 from teams_dagster.environment.state import HORIZON, EpisodeKey, EpisodePurpose, PastOperation, State
 from teams_dagster.instructions.prompts import all_prompts
-from teams_dagster.policy.baselines import baseline_names, baseline_version, baselines, is_deterministic
+from teams_dagster.policy.baselines import (
+    Fixed,
+    ForcedSchedule,
+    baseline_names,
+    baseline_version,
+    baselines,
+    is_deterministic,
+)
 from tests.support.toy_world import ToyWorld, environment
 
+OPERATIONS = tuple(Operation)
 STATES = [
     State("s", (Instruction("Name a river"),), (PastOperation(Operation.BREADTH, False),) * step) for step in range(6)
 ]
@@ -91,3 +99,12 @@ def test_the_generic_prompt_names_no_operation_and_is_reviewed_like_any_edit():
 
 def test_the_generic_prompt_is_none_of_the_datasets():
     assert "harder" not in {prompt.name for prompt in all_prompts()}
+
+
+def test_a_policy_that_is_forced_chooses_itself_but_for_breadth():
+    """Steps 1 and 4 are breadth; elsewhere the probability of breadth goes to add_constraints, and the others stay."""
+    breadth, deepening = (ForcedSchedule(Fixed(operation)) for operation in (Operation.BREADTH, Operation.DEEPENING))
+    chosen = [[OPERATIONS[int(actor.probabilities(s).argmax())] for s in STATES] for actor in (breadth, deepening)]
+    forced, constraints, own = Operation.BREADTH, Operation.ADD_CONSTRAINTS, Operation.DEEPENING
+    assert chosen[0] == [constraints, forced, constraints, constraints, forced, constraints]
+    assert chosen[1] == [own, forced, own, own, forced, own]

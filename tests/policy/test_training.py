@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Purpose
 from teams_dagster.core.rng import uniform
-from teams_dagster.environment.reward import RewardConfig, RewardPreset
+from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset
 from teams_dagster.environment.transition import start
 from teams_dagster.policy.algorithms.config import (
     AdamCriticConfig,
@@ -28,9 +28,10 @@ from teams_dagster.policy.algorithms.config import (
 )
 from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated, FeaturesChanged
 from teams_dagster.policy.collecting import drawn
-from teams_dagster.policy.config import TrainingConfig
+from teams_dagster.policy.config import TrainingConfig, reference_training
 from teams_dagster.policy.curve import SMOOTHED
 from teams_dagster.policy.training import TrainingFailed, train
+from tests.support.token_prices import generation_prices
 from tests.support.toy_world import TOPICS, ToyWorld, topical, topical_seeds
 
 SEEDS = topical_seeds(40)
@@ -403,3 +404,32 @@ def test_a_look_ahead_guides_and_its_queries_are_counted(tmp_path):
     assert record.guidance_queries == 32 * 6 * 10
     assert record.accepted_per_episode == 6
     assert record.policy_steps == 32 * 6
+
+
+def test_dollars_without_token_counts_end_a_training_after_its_first_batch(tmp_path):
+    prices = generation_prices((1, 1))
+    dollars = RewardConfig(preset=RewardPreset.DOLLARS, dollars=DollarReward(prices=prices))
+    with pytest.raises(TrainingFailed, match=r"reward `dollars` counts tokens.*toy-instructor.*does not report usage"):
+        run(ToyWorld(), tmp_path / "p", SHORT.model_copy(update={"reward": dollars}))
+
+
+def test_the_preset_reference_updates_after_each_episode_and_reads_no_text(tmp_path):
+    batches = []
+    config = reference_training(iterations=3)
+    checkpoint = run(ToyWorld(topical), tmp_path / "p", config, sink=lambda number, episodes: batches.append(episodes))
+    assert [len(batch) for batch in batches] == [1, 1, 1]
+    assert {t.reward_preset for batch in batches for e in batch for t in e.transitions} == {"paper"}
+    assert not any(t.operation is Operation.NONE for batch in batches for e in batch for t in e.transitions)
+    actor = checkpoint.actor()
+    one, other = (actor.probabilities(start("seed", seed)) for seed in list(SEEDS.values())[:2])
+    assert np.array_equal(one, other)
+
+
+def test_small_batches_are_the_references_alone():
+    with pytest.raises(ValueError, match="episodes_per_iteration is 1: give 32 or more, or the preset `reference`"):
+        TrainingConfig(episodes_per_iteration=1)
+
+
+def test_a_training_of_our_own_is_written_as_it_always_was():
+    assert "reference" not in TrainingConfig().model_dump()
+    assert TrainingConfig.model_validate(reference_training().model_dump(mode="json")) == reference_training()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
@@ -22,6 +23,7 @@ from teams_dagster.core.protocol import (
     QueryFailed,
     Request,
     Role,
+    Usage,
 )
 from teams_dagster.core.rng import uniform
 from teams_dagster.environment.reward import RewardConfig
@@ -61,9 +63,11 @@ class ToyWorld:
         delay: float = 0.0,
         guide: Callable[[Request], str] = lambda request: "deepening",
         reviewer: Reviewer | None = None,
+        usage: Callable[[Request], Usage] = lambda request: Usage(),
     ) -> None:
         self.not_equal, self.reply, self.verdict, self.outcome = not_equal, reply, verdict, outcome
         self.fails, self.delay, self.guide, self.reviewer = fails, delay, guide, reviewer
+        self.usage = usage
         self.asked: Counter[Purpose] = Counter()
         self.requests: list[Request] = []
         self.in_flight = self.most_in_flight = 0
@@ -100,6 +104,7 @@ class ToyWorld:
             operation = self._operation_between(intent.before, intent.after)
             said = self.verdict or ("Not Equal" if self.not_equal(intent.before, operation) else "Equal")
             completion = Completion(said, "stop", Outcome.USABLE)
+        completion = replace(completion, usage=self.usage(request))
         return Answer(completion, request_id=f"id-{key}", request_key=key, reused=False)
 
     def _operation_between(self, before: Instruction, after: Instruction) -> Rewriting:

@@ -14,11 +14,13 @@ from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.progress import Progress
 from teams_dagster.policy.comparison.compare import Comparison, compare
 from teams_dagster.policy.comparison.contenders import baseline_contenders
+from teams_dagster.policy.comparison.dollars import Spending
 from teams_dagster.policy.comparison.forecast import comparison_episodes
 from teams_dagster.policy.comparison.playing import SeedPlay
 from teams_dagster.policy.comparison.score_table import Kept
 from teams_dagster.policy.comparison.searches import search_contenders
 from teams_dagster.policy.comparison.trainings import Trainings
+from teams_dagster.pricing.generation_prices import GenerationPrices
 
 PLAYS = "comparison"
 """The part of the tables that holds the compared episodes; the others hold trainings."""
@@ -28,6 +30,7 @@ async def run_comparison(
     asking: AbstractAsyncContextManager[Engine],
     trainings: Trainings,
     held_out: Mapping[str, Instruction],
+    prices: GenerationPrices | None,
     log: Callable[[str], None],
 ) -> tuple[Comparison, Kept]:
     """Train what is missing, then play every policy; tables are written into the folder of `trainings`.
@@ -35,10 +38,12 @@ async def run_comparison(
     Args:
         asking: Opens the engine.
         held_out: What the policies play on, by id.
+        prices: By which a generation pays for edits; None where they are not known.
 
     Returns the comparison, and what else is needed of its episodes. Raises what `compare` does.
     """
-    kept, plan, deployed = Kept(), trainings.plan, trainings.deployed.config
+    plan, deployed = trainings.plan, trainings.deployed.config
+    kept = Kept(Spending(prices, deployed.reward.saturation))
     total = comparison_episodes(plan, deployed, len(held_out))
     async with (
         asking as engine,

@@ -15,6 +15,10 @@ TEXT_ZEROED: Literal["text_zeroed"] = "text_zeroed"
 TEXT_NOISE: Literal["text_noise"] = "text_noise"
 UNREADING = (TEXT_ZEROED, TEXT_NOISE)
 """Trained alike without the text: what the trained policy gains over the better of them, it gains by reading."""
+TRAINED_BY_GRADED: Literal["trained_by_graded"] = "trained_by_graded"
+"""Trained alike by reward `graded`: what a policy trained by `dollars` gains over it, it gains by the prices."""
+REFERENCE: Literal["reference"] = "reference"
+"""Trained as the paper's code trains, and scored as all others are."""
 NO_HISTORY: Literal["no_history"] = "no_history"
 
 

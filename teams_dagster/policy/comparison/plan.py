@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from teams_dagster.core.protocol import ModelIdentity, Role
+from teams_dagster.environment.reward import RewardPreset
 from teams_dagster.policy.baselines import (
     CEILING,
     FORCED_SCHEDULE,
@@ -21,9 +22,11 @@ from teams_dagster.policy.baselines import (
 from teams_dagster.policy.comparison.compare import ComparisonConfig
 from teams_dagster.policy.comparison.contenders import (
     NO_HISTORY,
+    REFERENCE,
     TEXT_NOISE,
     TEXT_ZEROED,
     TRAINED,
+    TRAINED_BY_GRADED,
     TRAINED_WITHOUT_NONE,
 )
 from teams_dagster.policy.comparison.share import Training
@@ -34,12 +37,16 @@ EMBEDDED_TRAINING_SEEDS = 5
 STUDIED_APART = (FORCED_SCHEDULE, GUIDE, LOOK_AHEAD, CEILING, *SIMPLER_RULES)
 """Baselines that no comparison has by default, to be quick. Job `policy_study` has them, and the ablations."""
 
-Ablation = Literal["text_zeroed", "text_noise", "no_history", "trained_without_none"]
+Ablation = Literal["text_zeroed", "text_noise", "no_history", "trained_without_none", "trained_by_graded", "reference"]
 
 ABLATIONS: tuple[Ablation, ...] = (TEXT_ZEROED, TEXT_NOISE, NO_HISTORY, TRAINED_WITHOUT_NONE)
 
-TRAINED_ALIKE = (TEXT_ZEROED, TEXT_NOISE, NO_HISTORY)
+TRAINED_ALIKE = (TEXT_ZEROED, TEXT_NOISE, NO_HISTORY, TRAINED_BY_GRADED, REFERENCE)
 """Those that are trained; the other one is the trained policy, kept from resting."""
+
+KNOWN_ABLATIONS: tuple[Ablation, ...] = (*ABLATIONS, TRAINED_BY_GRADED, REFERENCE)
+"""With the one of a policy that was trained by reward `dollars`, which no study of another policy can have, and with
+the paper's own way, which differs in more than one thing."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,7 @@ def comparison_plan(
     baselines: Collection[str] | None,
     ablations: Collection[str] | None,
     referenced: bool,
+    reward: RewardPreset,
 ) -> ComparisonPlan:
     """What is compared.
 
@@ -102,6 +110,7 @@ def comparison_plan(
         baselines: Their names; None: `default_baselines`. `uniform` is always among them.
         ablations: Their names; None: none.
         referenced: Whether the deployed policy was kept near to another one.
+        reward: By which the deployed policy was trained.
 
     Raises ValueError for baselines and ablations that do not exist, or cannot be trained.
     """
@@ -109,7 +118,12 @@ def comparison_plan(
     named = baselines if baselines is not None else default_baselines(embedded=embedded)
     ablated = ablations or ()
     _refuse_unknown("baselines", named, baseline_names())
-    _refuse_unknown("ablations", ablated, ABLATIONS)
+    _refuse_unknown("ablations", ablated, KNOWN_ABLATIONS)
+    if TRAINED_BY_GRADED in ablated and reward is not RewardPreset.DOLLARS:
+        raise ValueError(
+            f"{TRAINED_BY_GRADED} is compared with a policy that was trained by `reward: dollars`, and this one was by"
+            f" {reward.value}: leave it out of `ablations`"
+        )
     if referenced and (blind := [name for name in ablated if name in TRAINED_ALIKE]):
         raise ValueError(
             f"the policy was kept near to another one, which reads all features: {', '.join(blind)} cannot be"
@@ -119,7 +133,7 @@ def comparison_plan(
         config=config,
         training_seeds=training_seeds or (EMBEDDED_TRAINING_SEEDS if embedded else 1),
         baselines=tuple(name for name in baseline_names() if name in {UNIFORM, *named}),
-        ablations=tuple(name for name in ABLATIONS if name in ablated),
+        ablations=tuple(name for name in KNOWN_ABLATIONS if name in ablated),
     )
 
 

@@ -16,18 +16,26 @@ from teams_dagster.policy.baselines import GENERIC_PROMPT
 from teams_dagster.policy.comparison.compare import Comparison
 from teams_dagster.policy.comparison.plan import ComparisonPlan
 from teams_dagster.policy.comparison.scores import Score
+from teams_dagster.pricing.generation_prices import GenerationPrices
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.policy import ComparisonFacts
 
 
 def comparison_inputs(
-    seeds: Artefact, policy: Artefact, model_versions: Mapping[str, str], plan: ComparisonPlan
+    seeds: Artefact,
+    policy: Artefact,
+    model_versions: Mapping[str, str],
+    prices: GenerationPrices | None,
+    plan: ComparisonPlan,
 ) -> dict[str, str]:
     """What a comparison is made from, besides its configuration, by name to version.
 
-    `model_versions` are those of the models that are asked.
+    `model_versions` are those of the models that are asked; `prices` those of a generation, which scores in dollars
+    are counted by, None where they are not known.
     """
+    priced = {} if prices is None else {"prices of a generation": content_hash(prices.model_dump(mode="json"))}
     return {
+        **priced,
         "seed_instructions": seeds.data_version,
         "trained_policy": policy.data_version,
         "prompts": prompts_version(),

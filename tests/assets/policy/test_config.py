@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from assets.policy.config import PolicyConfig
 from teams_dagster.core.protocol import Role
+from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset
 from teams_dagster.policy.algorithms.config import (
     ALGORITHMS,
     AdamCriticConfig,
@@ -13,7 +14,11 @@ from teams_dagster.policy.algorithms.config import (
     PPOPlusPlusConfig,
     TRPOConfig,
 )
-from teams_dagster.policy.config import TrainingConfig
+from teams_dagster.policy.config import TrainingConfig, reference_training
+from tests.support.token_prices import generation_prices
+
+PRICES = generation_prices()
+"""Of a generation."""
 
 
 def resolved(**config):
@@ -25,7 +30,7 @@ def resolved(**config):
         received.append(config)
 
     assert dg.materialize([step], run_config={"ops": {"step": {"config": config}}}).success
-    return received[0].training()
+    return received[0].training(lambda: PRICES)
 
 
 def test_without_anything_it_is_the_methods_own_default():
@@ -96,3 +101,16 @@ def test_what_cannot_be_is_refused_before_anything_is_asked():
         resolved(algorithm={"ppo": {"clip": -1}})
     with pytest.raises(dg.DagsterInvalidConfigError):
         resolved(algorithm={"sarsa": {}})
+
+
+def test_a_reward_in_dollars_has_the_prices_of_a_generation_and_what_an_edit_is_worth():
+    dollars = DollarReward(prices=PRICES, edit_worth_usd=0.02)
+    assert resolved(reward="dollars", edit_worth_usd=0.02).reward == RewardConfig(
+        preset=RewardPreset.DOLLARS, dollars=dollars
+    )
+    assert resolved(edit_worth_usd=0.02) == TrainingConfig()
+
+
+def test_the_preset_reference_takes_nothing_else_but_its_root_seed_and_how_many_updates():
+    assert resolved(preset="reference", root_seed=3, gamma=0.5) == reference_training(3)
+    assert resolved(preset="reference", iterations=7).iterations == 7
