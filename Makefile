@@ -50,7 +50,7 @@ demo: setup  ## seeds to scores on the embedded default; prints what was made an
 demo-real: setup models  ## the same on two small real models, in data/real; about forty minutes on two cores
 	@$(BIN)/teams demo --real
 
-demo-written: setup models  ## a dataset that SmolLM2 writes and MiniLM reviews, in data/written; about forty minutes on two cores
+demo-written: setup models  ## a dataset that SmolLM2 writes and MiniLM reviews, in data/written
 	@$(BIN)/teams demo --written
 
 ui: setup  ## the Dagster UI on http://127.0.0.1:3000 over the same data

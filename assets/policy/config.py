@@ -10,28 +10,29 @@ from operator import or_
 from typing import Any, Literal, cast, get_args
 
 import dagster as dg
-from pydantic import BaseModel, Field, TypeAdapter, create_model
+from pydantic import BaseModel, Field, create_model
 
 from assets.materialize import AssetConfig
-from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset
 from teams_dagster.policy.algorithms import config as method
-from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baselines
+from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baseline_names
 from teams_dagster.policy.comparison.compare import ComparisonConfig, check_room, default_questions
 from teams_dagster.policy.comparison.plan import EMBEDDED_TRAINING_SEEDS, STUDIED_APART, ComparisonPlan, comparison_plan
 from teams_dagster.policy.config import (
     FEWEST_EPISODES,
     REFERENCE_UPDATES,
     TrainingConfig,
-    most_queries,
     reference_training,
 )
 from teams_dagster.policy.encoder import FeatureConfig
 from teams_dagster.pricing.generation_prices import ExpertPriceUnknown, GenerationPrices
 
-QUESTIONS = 10_000
-"""Queries that a training asks at most by default."""
+QUERIES = 10_000
+"""Queries that a training is sized for by default: without a guide it asks no more."""
+
+_MANY = 1_000_000
+"""Iterations that no training has: in their place until it is known what one of them asks."""
 
 _TRAINING = TrainingConfig()
 
@@ -103,7 +104,8 @@ class PolicyConfig(AssetConfig):
     iterations: int | None = Field(
         default=None,
         ge=1,
-        description=f"Updates of the policy at most; by default as many as {QUESTIONS:,} queries are enough for.",
+        description=f"Updates of the policy at most; by default as many as {QUERIES:,} queries are"
+        " likely enough for; without a guide they are enough in any case.",
     )
     episodes_per_iteration: int = Field(
         default=_TRAINING.episodes_per_iteration,
@@ -145,6 +147,9 @@ class PolicyConfig(AssetConfig):
     algorithm: _one_of(method.ALGORITHMS) = Field(  # pyright: ignore[reportInvalidTypeForm] (made from the list)
         default=_run_config(method.TRPOConfig)(), discriminator="name"
     )
+    guide: Literal["model", "look_ahead"] = Field(
+        default="model", description=TrainingConfig.model_fields["guide"].description
+    )
     critic: LBFGSCritic | AdamCritic = Field(default=LBFGSCritic(), discriminator="optimiser")
     kl_reference: KLReference = KLReference()
 
@@ -158,9 +163,9 @@ class PolicyConfig(AssetConfig):
         if not self.kl_reference.weight and (self.kl_reference.policy_version or self.kl_reference.target):
             raise ValueError("kl_reference names a policy or a target without a `weight`: give it one, or leave it out")
         reward = self._reward(prices)
-        return TrainingConfig(
+        training = TrainingConfig(
             root_seed=self.root_seed,
-            iterations=self.iterations or self._default_iterations(reward),
+            iterations=self.iterations or _MANY,
             episodes_per_iteration=self.episodes_per_iteration,
             patience=self.patience,
             gamma=self.gamma,
@@ -168,11 +173,15 @@ class PolicyConfig(AssetConfig):
             allow_none=self.allow_none,
             reward=reward,
             features=FeatureConfig(**self.features.model_dump()),
+            guide=self.guide,
             **_dumped(algorithm=self.algorithm, critic=self.critic),
             kl_reference=method.KLReferenceConfig(weight=self.kl_reference.weight, target=self.kl_reference.target)
             if self.kl_reference.weight
             else None,
         )
+        if self.iterations is not None:
+            return training
+        return TrainingConfig.model_validate(training.model_dump() | {"iterations": training.iterations_for(QUERIES)})
 
     def _reward(self, prices: Callable[[], GenerationPrices]) -> RewardConfig:
         preset, dollars = RewardPreset(self.reward), None
@@ -181,12 +190,6 @@ class PolicyConfig(AssetConfig):
         return RewardConfig(
             preset=preset, price=self.price, both_orders=self.both_orders, soft=self.soft, dollars=dollars
         )
-
-    def _default_iterations(self, reward: RewardConfig) -> int:
-        """As many as `Queries` are enough for; at least 1."""
-        choices = len(Operation) if self.allow_none else len(TEXT_OPERATIONS)
-        algorithm = TypeAdapter(method.AlgorithmConfig).validate_python(self.algorithm.model_dump())
-        return max(1, QUESTIONS // (self.episodes_per_iteration * most_queries(algorithm, choices, reward)))
 
 
 def _dumped(**parts: dg.Config) -> dict[str, Any]:
@@ -206,7 +209,7 @@ class ComparisonSettings(AssetConfig):
     )
     baselines: list[str] | None = Field(
         default=None,
-        description=f"Of {', '.join(baselines())}. By default all but {', '.join(STUDIED_APART)} with the embedded"
+        description=f"Of {', '.join(baseline_names())}. By default all but {', '.join(STUDIED_APART)} with the embedded"
         f" rules; {UNIFORM} and {ROUND_ROBIN} with other models.",
     )
     ablations: list[str] | None = Field(

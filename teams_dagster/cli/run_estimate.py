@@ -191,6 +191,7 @@ class Walk:
                 policy,
                 self.models.versions(*plan.roles(training)),
                 self.models.known_generation_prices(training.reward),
+                plan,
             )
             earlier = output_of(policy_comparison, config, inputs, settings=plan.settings()).earlier(self.store)
         made = reusable(config, earlier)

@@ -12,7 +12,7 @@ from typing import Any
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import Operation
+from teams_dagster.core.operations import Operation, Rewriting
 from teams_dagster.core.protocol import Usage
 from teams_dagster.core.rng import uniform
 from teams_dagster.instructions.elimination import Rule
@@ -50,7 +50,7 @@ class ChosenBy(StrEnum):
 class PastOperation:
     """An operation that was tried, and whether its edit was accepted."""
 
-    operation: Operation
+    operation: Rewriting
     accepted: bool
 
 
@@ -136,7 +136,7 @@ class Transition:
     episode_id: str
     key: EpisodeKey
     step: int
-    operation: Operation
+    operation: Rewriting
     probability: float
     """With which the policy chose the operation."""
     before: Instruction

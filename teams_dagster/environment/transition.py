@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation, Rewriting
 from teams_dagster.core.protocol import Answer, LLMClient, ModelIdentity, QueryFailed, Request, Role
 from teams_dagster.environment.reward import RewardConfig, RewardPreset, novelty, reward
 from teams_dagster.environment.state import EpisodeKey, PastOperation, State, Transition, episode_id, transition_id
@@ -76,7 +76,7 @@ async def step(
     environment: Environment,
     key: EpisodeKey,
     state: State,
-    operation: Operation,
+    operation: Rewriting,
     probability: float,
     *,
     episode: str | None = None,
@@ -99,7 +99,7 @@ async def step(
 
 
 def unasked(
-    environment: Environment, key: EpisodeKey, state: State, operation: Operation, probability: float, episode: str
+    environment: Environment, key: EpisodeKey, state: State, operation: Rewriting, probability: float, episode: str
 ) -> Transition:
     """The transition at `state` before any query of it was asked."""
     return Transition(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import (
@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from teams_dagster.core.operations import Operation
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Role
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.state import HORIZON
@@ -62,16 +62,23 @@ class TrainingConfig(BaseModel):
     features: FeatureConfig = FeatureConfig()
     algorithm: AlgorithmConfig = TRPOConfig()
     critic: CriticConfig = LBFGSCriticConfig()
+    guide: Literal["model", "look_ahead"] = Field(
+        default="model",
+        description="Who guides a guided algorithm: the role GUIDE, or a look-ahead that tries every operation at each"
+        " of its steps, its queries counted.",
+    )
     kl_reference: KLReferenceConfig | None = Field(
         default=None, description="A price on moving away from a reference policy; None: none."
     )
 
     @model_serializer(mode="wrap")
     def _as_it_was(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `reference` where it is not: what was trained before there was one keeps its version."""
+        """Without what earlier versions did not know, where it is as it was then: what they trained keeps its version."""
         values: dict[str, Any] = handler(self)
         if not self.reference:
             values.pop("reference", None)
+        if self.guide == "model":
+            values.pop("guide", None)
         return values
 
     @model_validator(mode="after")
@@ -90,10 +97,10 @@ class TrainingConfig(BaseModel):
                 f"d2lols changes to PPO++ after {self.algorithm.switch} iterations, and there are {self.iterations}:"
                 " give it a smaller `switch`, or more `iterations`"
             )
-        if self.patience and self.asks_guide:
+        if self.patience and not self.algorithm.learner_acts:
             raise ValueError(
-                f"patience {self.patience} watches the return of episodes in which the guide acts too: leave it out"
-                f" with {self.algorithm.name}"
+                f"patience {self.patience} watches the return of the policy's own steps, and {self.algorithm.name} has"
+                " none, since the guide acts alone: leave patience out"
             )
         return self
 
@@ -109,8 +116,8 @@ class TrainingConfig(BaseModel):
 
     @property
     def asks_guide(self) -> bool:
-        """Whether the algorithm needs the guide."""
-        return self.algorithm.asks_guide
+        """Whether the algorithm needs the role of the guide."""
+        return self.algorithm.asks_guide and self.guide == "model"
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -120,7 +127,26 @@ class TrainingConfig(BaseModel):
     @property
     def most_queries_an_episode(self) -> int:
         """Queries of one episode, its branches included, at most."""
-        return most_queries(self.algorithm, len(self.allowed_operations), self.reward)
+        edit, asked = self.reward.queries_an_edit, 0
+        if self.algorithm.asks_guide:
+            asked = GUIDE_ATTEMPTS if self.guide == "model" else edit * len(TEXT_OPERATIONS)
+        return most_branches(self.algorithm, len(self.allowed_operations)) * (edit + asked) * HORIZON
+
+    def iterations_for(self, queries: int) -> int:
+        """How many iterations so many queries are likely enough for; at least 1.
+
+        Each step counts for an edit with its review, and a step of the guide for one more query, or for the other edits
+        that a look-ahead tries. Most that could be asked is more where the guide cannot be read.
+        """
+        edit = self.reward.queries_an_edit
+        guided = 1 if self.guide == "model" else edit * (len(TEXT_OPERATIONS) - 1)
+        count, asked = 0, 0.0
+        while True:
+            steps = self.algorithm.expected_steps(count, HORIZON, len(self.allowed_operations))
+            asked += self.episodes_per_iteration * (edit * steps.everyone + guided * steps.guide)
+            if asked > queries:
+                return max(1, count)
+            count += 1
 
 
 def reference_training(root_seed: int = 0, iterations: int = REFERENCE_UPDATES) -> TrainingConfig:
@@ -146,12 +172,6 @@ def reference_training(root_seed: int = 0, iterations: int = REFERENCE_UPDATES) 
         algorithm=TRPOConfig(max_kl=0.01),
         critic=LBFGSCriticConfig(iterations=25),
     )
-
-
-def most_queries(algorithm: AlgorithmConfig, choices: int, reward: RewardConfig) -> int:
-    """Queries of one episode of a training, its branches included, at most; of so many `choices` at each step."""
-    steps = reward.queries_an_episode + (GUIDE_ATTEMPTS * HORIZON if algorithm.asks_guide else 0)
-    return most_branches(algorithm, choices) * steps
 
 
 def most_branches(algorithm: AlgorithmConfig, choices: int) -> int:

@@ -8,13 +8,17 @@ from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.core.text import words
 from teams_dagster.policy.algorithms.config import ALGORITHMS
 from teams_dagster.policy.baselines import (
+    BANDIT,
     CEILING,
     FORCED_SCHEDULE,
+    GENERIC_PROMPT,
     GUIDE,
     LAZY_ONE_EDIT,
     LAZY_TWO_EDITS,
     LOOK_AHEAD,
+    OPEN_LOOP,
     ROUND_ROBIN,
+    TABLE,
     UNIFORM,
     UNIFORM_WITH_NONE,
 )
@@ -37,6 +41,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Trained": (TRAINED, TRAINED_WITHOUT_NONE, TRAINED_BY_GRADED, TEXT_ZEROED, TEXT_NOISE, NO_HISTORY, REFERENCE),
     _BASELINES: (
         *(UNIFORM, UNIFORM_WITH_NONE, ROUND_ROBIN, LAZY_ONE_EDIT, LAZY_TWO_EDITS),
+        *(OPEN_LOOP, BANDIT, TABLE, GENERIC_PROMPT),
         *(FORCED_SCHEDULE, GUIDE, LOOK_AHEAD),
     ),
     "One operation always": FIXED,
@@ -63,6 +68,12 @@ EXPLAINED = {
     LAZY_ONE_EDIT: "add constraints, then none: asks little, so what it asks pays well. It shows what stopping early"
     " does to figures per query.",
     LAZY_TWO_EDITS: "the same with two edits: breadth, add constraints, then none.",
+    OPEN_LOOP: "the best sequence of six operations, searched on the training seeds with as many queries as the"
+    " training asked. It never looks at what came of an edit.",
+    BANDIT: "the operation with the best mean reward at each step, found by a UCB bandit with as many queries.",
+    TABLE: "a table instead of a network, learnt with as many queries: a row for each step and what each operation last"
+    " came to. It does not see the text.",
+    GENERIC_PROMPT: "one prompt for every edit, 'make this instruction harder': no operations, no training.",
     FORCED_SCHEDULE: "what the paper's reference code forces on its policy, without a policy: breadth at the second"
     " and the fifth step, uniform elsewhere, add constraints taking breadth's place.",
     GUIDE: "no training: a language model is shown the text and asked at each step which operation to apply. Its"

@@ -11,11 +11,10 @@ from teams_dagster.policy.comparison.stored import read_policy_scores
 from teams_dagster.report.policy_scores import (
     break_even_lines,
     differences_table,
-    few_trainings,
-    learnt,
     policies_table,
     raw_table,
 )
+from teams_dagster.report.policy_sentences import few_trainings, learnt, simpler_rule
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.policy import ComparisonFacts
 
@@ -63,6 +62,7 @@ def comparison_preview(artefact: Artefact) -> Details:
         "policies": Markdown(policies_table(scores).markdown("policy")),
         "trained_minus_others": Markdown(differences_table(scores).markdown("trained minus")),
         "learnt": learnt(scores),
+        "simpler_rule": simpler_rule(scores),
         "pays_for_itself": "; ".join(break_even_lines(scores)),
         **_pictures(drawn),
         "scores": Table(("metric", "policy", "mean", "95% interval", "episodes", "queries"), raw_table(scores)),

@@ -18,6 +18,7 @@ from teams_dagster.policy.comparison.dollars import Spending
 from teams_dagster.policy.comparison.forecast import comparison_episodes
 from teams_dagster.policy.comparison.playing import SeedPlay
 from teams_dagster.policy.comparison.score_table import Kept
+from teams_dagster.policy.comparison.searches import search_contenders
 from teams_dagster.policy.comparison.trainings import Trainings
 from teams_dagster.pricing.generation_prices import GenerationPrices
 
@@ -50,6 +51,10 @@ async def run_comparison(
     ):
         trained = await trainings.contenders(engine, progress.done, log)
         environment = Environment(engine, Pool(trainings.seeds.values()), deployed.reward, Role.INSTRUCTOR)
+        searched, parts = await search_contenders(
+            environment, trainings, lambda episode: progress.done(episode.accepted), log
+        )
+        kept.parts.extend([*trainings.parts(), *parts, PLAYS])
         with EpisodeTables(part_folder(trainings.folder, PLAYS), trainings.run_id) as tables:
 
             def keep(name: str, by_seed: Mapping[str, SeedPlay]) -> None:
@@ -58,7 +63,7 @@ async def run_comparison(
 
             comparison = await compare(
                 environment,
-                [*trained, *baseline_contenders(plan.baselines)],
+                [*trained, *baseline_contenders(plan.baselines), *searched],
                 held_out,
                 plan.config,
                 trained_on=trainings.seeds,

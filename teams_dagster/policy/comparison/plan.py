@@ -8,8 +8,17 @@ from typing import Any, Literal
 
 from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.environment.reward import RewardPreset
-from teams_dagster.policy.baselines import CEILING, FORCED_SCHEDULE, GUIDE, LOOK_AHEAD, ROUND_ROBIN, UNIFORM
-from teams_dagster.policy.baselines import baselines as known_baselines
+from teams_dagster.policy.baselines import (
+    CEILING,
+    FORCED_SCHEDULE,
+    GUIDE,
+    LOOK_AHEAD,
+    ROUND_ROBIN,
+    SEARCHED,
+    SIMPLER_RULES,
+    UNIFORM,
+    baseline_names,
+)
 from teams_dagster.policy.comparison.compare import ComparisonConfig
 from teams_dagster.policy.comparison.contenders import (
     NO_HISTORY,
@@ -25,7 +34,7 @@ from teams_dagster.policy.config import TrainingConfig
 
 EMBEDDED_TRAINING_SEEDS = 5
 
-STUDIED_APART = (FORCED_SCHEDULE, GUIDE, LOOK_AHEAD, CEILING)
+STUDIED_APART = (FORCED_SCHEDULE, GUIDE, LOOK_AHEAD, CEILING, *SIMPLER_RULES)
 """Baselines that no comparison has by default, to be quick. Job `policy_study` has them, and the ablations."""
 
 Ablation = Literal["text_zeroed", "text_noise", "no_history", "trained_without_none", "trained_by_graded", "reference"]
@@ -48,6 +57,11 @@ class ComparisonPlan:
     training_seeds: int
     baselines: tuple[str, ...]
     ablations: tuple[Ablation, ...]
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """Those of `baselines` that have to be searched."""
+        return tuple(name for name in SEARCHED if name in self.baselines)
 
     def roles(self, deployed: TrainingConfig) -> tuple[Role, ...]:
         """Who is asked: by the policies themselves, and by those that are trained for the comparison."""
@@ -73,7 +87,7 @@ class ComparisonPlan:
         return [training.ablated() for training in alike[1:]]
 
 
-STUDY = {"training_seeds": EMBEDDED_TRAINING_SEEDS, "baselines": [*known_baselines()], "ablations": [*ABLATIONS]}
+STUDY = {"training_seeds": EMBEDDED_TRAINING_SEEDS, "baselines": baseline_names(), "ablations": [*ABLATIONS]}
 """Run configuration of the whole study: every baseline, every ablation, and as many trainings of each."""
 
 
@@ -103,7 +117,7 @@ def comparison_plan(
     embedded = all(model.provider == "offline" for model in models.values())
     named = baselines if baselines is not None else default_baselines(embedded=embedded)
     ablated = ablations or ()
-    _refuse_unknown("baselines", named, known_baselines())
+    _refuse_unknown("baselines", named, baseline_names())
     _refuse_unknown("ablations", ablated, KNOWN_ABLATIONS)
     if TRAINED_BY_GRADED in ablated and reward is not RewardPreset.DOLLARS:
         raise ValueError(
@@ -118,14 +132,14 @@ def comparison_plan(
     return ComparisonPlan(
         config=config,
         training_seeds=training_seeds or (EMBEDDED_TRAINING_SEEDS if embedded else 1),
-        baselines=tuple(name for name in known_baselines() if name in {UNIFORM, *named}),
+        baselines=tuple(name for name in baseline_names() if name in {UNIFORM, *named}),
         ablations=tuple(name for name in KNOWN_ABLATIONS if name in ablated),
     )
 
 
 def default_baselines(*, embedded: bool) -> list[str]:
     """All that are quick to play with the embedded rules; else `uniform` and `round_robin`."""
-    return [name for name in known_baselines() if name not in STUDIED_APART] if embedded else [ROUND_ROBIN]
+    return [name for name in baseline_names() if name not in STUDIED_APART] if embedded else [ROUND_ROBIN]
 
 
 def _refuse_unknown(what: str, names: Collection[str], known: Collection[str]) -> None:

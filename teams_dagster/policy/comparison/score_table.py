@@ -30,6 +30,9 @@ class Kept:
     texts: dict[str, dict[str, list[Instruction]]] = field(default_factory=dict)
     """By policy and seed, the accepted texts (of a trained policy: of the deployed training)."""
 
+    parts: list[str] = field(default_factory=list)
+    """The parts of the tables that the comparison's episodes were written to."""
+
     def keep(self, name: str, by_seed: Mapping[str, SeedPlay]) -> None:
         """Take from what the policy `name` did under one of its training seeds."""
         if name not in self.texts:

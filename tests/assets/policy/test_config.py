@@ -61,11 +61,28 @@ def test_a_guided_algorithm_moves_its_policy_by_the_step_it_names():
 
 
 @pytest.mark.parametrize("name", ["ppo_plus_plus", "aggrevated", "lols", "d2lols", "bc", "dagger"])
-def test_a_guides_questions_are_part_of_the_ten_thousand(name):
+def test_a_guides_queries_are_part_of_the_ten_thousand(name):
     found = resolved(algorithm={name: {}})
     assert found.asks_guide
     assert found.iterations < TrainingConfig().iterations
-    assert found.iterations * found.episodes_per_iteration * found.most_queries_an_episode <= 10_000
+    steps = [found.algorithm.expected_steps(number, 6, 7) for number in range(found.iterations)]
+    expected = found.episodes_per_iteration * sum(2 * step.everyone + step.guide for step in steps)
+    assert 0.75 * 10_000 < expected <= 10_000
+
+
+def test_a_training_that_tries_every_choice_is_sized_by_what_it_is_likely_to_ask():
+    assert resolved(algorithm={"aggrevated": {"form": "enumerated"}}).iterations >= 4
+
+
+def test_a_look_ahead_guides_without_a_role_of_its_own_and_is_paid_for():
+    found = resolved(algorithm={"bc": {}}, guide="look_ahead")
+    assert found.roles == (Role.INSTRUCTOR, Role.REVIEWER)
+    assert found.iterations < resolved(algorithm={"bc": {}}).iterations
+
+
+def test_a_training_that_knows_no_guide_is_written_as_it_always_was():
+    assert "guide" not in TrainingConfig().model_dump(mode="json")
+    assert TrainingConfig(guide="look_ahead").model_dump(mode="json")["guide"] == "look_ahead"
 
 
 def test_a_number_of_iterations_that_is_asked_for_is_taken():
