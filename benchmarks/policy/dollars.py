@@ -2,8 +2,8 @@
 
     python -m benchmarks.policy.dollars
 
-A minute or two on one core. The embedded rules answer, and take a token for each four characters; what tokens cost is in
-`dollars_prices.toml`. The draws are fixed, so the table is the same each time. Writes DOLLARS.md beside this file.
+A minute or two on one core. The embedded rules answer, and take a token for each four characters; what tokens cost is
+in `dollars_prices.toml`. The draws are fixed, so the table is the same each time. Writes DOLLARS.md beside this file.
 """
 
 from __future__ import annotations
