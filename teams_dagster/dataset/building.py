@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from teams_dagster.core.hashing import content_hash
@@ -12,12 +12,13 @@ from teams_dagster.dataset.arms import TRAINED_ARM, Arm
 from teams_dagster.dataset.card import CARD
 from teams_dagster.dataset.curation import DroppedSample, curate, signatures_of
 from teams_dagster.dataset.export import FILES, describe_folder, export_dataset
+from teams_dagster.dataset.gating import Gate, gate_for, gated_samples
 from teams_dagster.dataset.origin import data_card, generations_of, write_lineage
 from teams_dagster.dataset.pairs import Pairs
 from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.separation import remaining_overlap, separate
 from teams_dagster.dataset.splits import split_examples
-from teams_dagster.dataset.stored import all_seeds, read_samples
+from teams_dagster.dataset.stored import all_seeds
 from teams_dagster.instructions.seed_files import texts_in
 from teams_dagster.instructions.seed_splits import Split, dataset_sides, seed_clusters
 from teams_dagster.ledger.writer import Ledger
@@ -41,6 +42,8 @@ class DatasetSources:
     """Their texts: a sample that has words of these is dropped."""
     pairs: Pairs | None = None
     """What people wrote, where it is in this dataset."""
+    gate: Gate = field(default_factory=Gate)
+    """The scores that choose among answers and drop pairs."""
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -50,15 +53,22 @@ class DatasetSources:
             **{f"{self.arm.responses} {a.manifest['partition_key']}": a.data_version for a in self.answered},
             "evaluation_sets": content_hash(self.evaluation_texts),
             "sides": content_hash(self.sides),
+            **self.gate.inputs,
         }
 
 
 def dataset_sources(
-    store: ArtefactStore, arm: Arm, evaluation_sets: Sequence[Path], pairs: Pairs | None = None
+    store: ArtefactStore,
+    arm: Arm,
+    evaluation_sets: Sequence[Path],
+    pairs: Pairs | None = None,
+    min_score: float = 0.0,
 ) -> DatasetSources:
     """What an arm's dataset would be made from now; `pairs` are the trained arm's alone, and have their sides in both.
 
-    Raises ArtefactMissing where no generation has answers and no pairs take their place.
+    Generated pairs that score less than `min_score` are dropped; 0 drops none. Raises ArtefactMissing where no
+    generation has answers and no pairs take their place; ScoresMissing and JudgeCannotGate where the scores that it
+    takes are not there or may not be used.
     """
     own = pairs if arm == TRAINED_ARM else None
     partitions = [] if own and own.instead else store.partitions(arm.responses)
@@ -67,7 +77,8 @@ def dataset_sources(
         raise ArtefactMissing(f"no generation has answers in {store.root}: materialise {arm.responses} first")
     evaluation_texts = [text for file in evaluation_sets for text in texts_in(file)]
     sides = dataset_sides(seed_clusters([*all_seeds(store), *(pairs.seeds if pairs else ())]))
-    return DatasetSources(arm, answered, sides, evaluation_sets, evaluation_texts, own)
+    gate = gate_for(store, answered, min_score)
+    return DatasetSources(arm, answered, sides, evaluation_sets, evaluation_texts, own, gate)
 
 
 def build_dataset(
@@ -92,7 +103,7 @@ def build_dataset(
     Returns:
         The dataset's version and its facts.
     """
-    samples = [sample for artefact in sources.answered for sample in read_samples(artefact)]
+    samples = [sample for artefact in sources.answered for sample in gated_samples(artefact, sources.gate)]
     samples += sources.pairs.samples if sources.pairs else []
     signatures = signatures_of(sources.answered, log)
     curated = curate(samples, evaluation_texts=sources.evaluation_texts, signatures=signatures)
@@ -104,15 +115,18 @@ def build_dataset(
     facts = _facts((*curated.dropped, *separated.dropped), splits, sources)
     generations = generations_of(store, sources.answered)
     names = [path.name for path in sources.evaluation_sets]
-    card = data_card(sources.arm, version, facts, generations, ledger, names, sources.pairs)
-    write_lineage(folder, members, generations, ledger, sources.pairs)
+    card = data_card(sources.arm, version, facts, generations, ledger, names, sources.pairs, sources.gate)
+    write_lineage(folder, members, generations, ledger, sources.pairs, sources.gate)
     (folder / CARD).write_text(card.to_json(), encoding="utf-8")
     describe_folder(folder / FILES, card)
     return version, facts
 
 
 def _content(example: Example) -> str:
-    return content_hash(example.sample_id, example.instruction.text, example.instruction.input, example.response)
+    rejected = () if example.rejected is None else (example.rejected,)
+    return content_hash(
+        example.sample_id, example.instruction.text, example.instruction.input, example.response, *rejected
+    )
 
 
 def _write_members(folder: Path, run_id: str, version: str, splits: Mapping[Split, Sequence[Example]]) -> Path:
@@ -143,6 +157,8 @@ def _facts(
         dropped=dict(Counter(str(drop.reason) for drop in dropped)),
         overlap=remaining_overlap(splits),
         generations=[artefact.manifest["partition_key"] for artefact in sources.answered],
+        min_score=sources.gate.least or None,
+        scoring=sources.gate.told,
         pairs=written if pairs else {},
         pairs_refused=dict(sources.pairs.refused) if sources.pairs else {},
     )

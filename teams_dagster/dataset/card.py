@@ -60,6 +60,9 @@ class DataCard:
     pairs_refused: Mapping[str, int] = field(default_factory=dict[str, int])
     """Rows of those files that are not used, by reason."""
 
+    scoring: str = ""
+    """Who scored the pairs, and what was dropped for its score, in a sentence; empty where no score was used."""
+
     @property
     def total(self) -> int:
         """How many examples there are."""
@@ -154,6 +157,7 @@ def render_card(card: DataCard, files: Collection[str]) -> str:
         _counts(("rows of pairs refused", "rows"), sorted(card.pairs_refused.items())) if card.pair_files else "",
         _counts(("samples dropped", "samples"), sorted(card.dropped.items())),
         inline(card.contamination),
+        inline(card.scoring),
         "## What it cost",
         f"{card.queries:,} queries, {cost_in_words(card.cost_nano_usd)}.",
         "## Licence",

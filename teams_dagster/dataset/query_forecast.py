@@ -68,8 +68,8 @@ def stats_of_generations(store: ArtefactStore, key: str = TRAINED_ARM.instructio
     return stats_of(store.current(key, partition) for partition in store.partitions(key))
 
 
-def response_questions(generated: Artefact, earlier: Artefact | None) -> list[QueryForecast]:
-    """What answering a generation will ask: its accepted instructions, less those answered `earlier`."""
-    count = still_open(earlier, generated.read_facts(GenerationFacts).accepted)
+def response_questions(generated: Artefact, earlier: Artefact | None, answers: int = 1) -> list[QueryForecast]:
+    """What answering a generation will ask: `answers` to each accepted instruction, less those answered `earlier`."""
+    count = still_open(earlier, answers * generated.read_facts(GenerationFacts).accepted)
     sample = [accepted.instruction for accepted in islice(accepted_of(generated), SAMPLED)]
     return answering(count, count, count, sample)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.answers import NO_ANSWER, answer_transitions
 from teams_dagster.dataset.arms import arm_of
 from teams_dagster.dataset.failures import NothingToRetry, refuse_silence
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.dataset.stored import accepted_of
+from teams_dagster.environment.recording import content_of
 from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.llm import loop
 from teams_dagster.llm.engine import Engine
@@ -49,18 +51,20 @@ def answer_generation(
     *,
     width: int,
     log: Callable[[str], None],
+    answers: int = 1,
 ) -> None:
     """Have every accepted instruction of a generation answered; write the samples and the prompts into `folder`.
 
     Args:
-        folder: Where the tables `samples` and `prompt_templates` are written.
+        folder: Where the tables `samples`, `prompt_templates` and, of several answers, `sample_answers` are written.
         run_id: The run that each row names.
         generated: The generation's instructions, of either arm.
         asking: Opens whom it asks.
         width: Queries that may be under way at once.
         log: Told of the progress.
+        answers: How many answers each instruction is given.
     """
-    loop.run(_record(folder, run_id, generated, asking, width, log))
+    loop.run(_record(folder, run_id, generated, asking, width, log, answers))
     write_prompts(folder, run_id)
 
 
@@ -71,19 +75,31 @@ async def _record(
     asking: AbstractAsyncContextManager[Engine],
     width: int,
     log: Callable[[str], None],
+    answers: int,
 ) -> None:
     manifest, total = read_manifest(generated), generated.read_facts(GenerationFacts).accepted
     async with asking as engine, Progress(total, "answers", engine.tallies, log) as progress:
-        with TableWriter(folder, "samples") as samples:
+        with ExitStack() as tables:
+            samples = tables.enter_context(TableWriter(folder, "samples"))
+            given = tables.enter_context(TableWriter(folder, "sample_answers")) if answers > 1 else None
             async for sample in answer_transitions(
                 engine,
                 accepted_of(generated),
                 dict(manifest.replicas),
                 partition_key=manifest.partition_key,
-                width=width,
+                width=max(1, width // answers),
+                answers=answers,
             ):
                 samples.write([sample.row() | {"run_id": run_id}])
+                if given is not None:
+                    given.write([row | {"run_id": run_id} for row in sample.answer_rows()])
                 progress.done(sample.accepted)
+
+
+def answers_version(folder: Path) -> str:
+    """Hash of the answers in `folder`: of the samples, and of all answers where there are several."""
+    samples, given = content_of(folder / "samples.parquet"), folder / "sample_answers.parquet"
+    return content_hash("answers", samples, content_of(given)) if given.is_file() else samples
 
 
 def response_facts(folder: Path, outcomes: Mapping[str, dict[str, Any]]) -> ResponseFacts:
@@ -96,8 +112,10 @@ def response_facts(folder: Path, outcomes: Mapping[str, dict[str, Any]]) -> Resp
     for row in rows:
         if not row["accepted"]:
             refused[row["reason"]] = refused.get(row["reason"], 0) + 1
-    unanswered = sum(count for reason, count in refused.items() if reason.startswith(NO_ANSWER))
-    refuse_silence(len(rows), unanswered)
+    given = folder / "sample_answers.parquet"
+    asked = pq.read_table(given, columns=["reason"]).to_pylist() if given.is_file() else rows
+    unanswered = sum((row["reason"] or "").startswith(NO_ANSWER) for row in asked)
+    refuse_silence(len(asked), unanswered)
     return ResponseFacts(
         samples=len(rows),
         kept=len(rows) - sum(refused.values()),

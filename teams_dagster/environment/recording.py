@@ -20,7 +20,14 @@ AT_ONCE = 1_000
 """Rows read at a time."""
 
 
-_NOT_CONTENT = {"run_id", "rewrite_request_id", "review_request_id", "respond_request_id", ROW_HASH}
+_NOT_CONTENT = {
+    "run_id",
+    "rewrite_request_id",
+    "review_request_id",
+    "respond_request_id",
+    "judge_request_id",
+    ROW_HASH,
+}
 """Columns that tell how a row came about, not what it says: another run gives the same content another id."""
 
 
