@@ -17,9 +17,9 @@ from teams_dagster.dataset.pairs import load_pairs
 from teams_dagster.dataset.query_forecast import response_questions
 from teams_dagster.dataset.responses import (
     answer_generation,
-    answers_version,
     refuse_unanswered,
     response_facts,
+    responses_content,
 )
 from teams_dagster.dataset.stored import answers_settings, responses_inputs
 from teams_dagster.llm.engine import CallContext
@@ -58,8 +58,8 @@ def materialize_responses(
             asking = models.asking(where, Role.EXPERT, expected=expected, log=log, batches=True)
             width = models.at_once(Role.EXPERT, direct=AHEAD * models.settings().max_in_flight)
             answer_generation(made.folder, where.run_id, generated, asking, width=width, log=log, answers=answers)
-            facts = response_facts(made.folder, models.outcomes(where))
-            made.finish(answers_version(made.folder), facts)
+            facts = response_facts(made.folder, generated, models.outcomes(where))
+            made.finish(responses_content(made.folder, generated), facts)
     return made.result(ResponseFacts, responses_preview)
 
 

@@ -26,7 +26,7 @@ from resources.language_models.opening import as_configured
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import Role
+from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.dataset.manifests import (
     ROLES,
     check_as_begun,
@@ -37,8 +37,14 @@ from teams_dagster.dataset.manifests import (
     read_manifest,
     refuse_unfinished,
 )
-from teams_dagster.dataset.playing import generation_inputs, generation_policy, generation_seeds
-from teams_dagster.dataset.query_forecast import generation_questions, response_questions, stats_of_generations
+from teams_dagster.dataset.playing import generation_inputs, generation_policy, generation_reward, generation_seeds
+from teams_dagster.dataset.query_forecast import (
+    generation_questions,
+    response_questions,
+    samples_there,
+    stats_of_generations,
+    target_questions,
+)
 from teams_dagster.dataset.responses import refuse_unanswered
 from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.scoring import JUDGE, SCORES, rating_queries, ratings_later, scores_inputs
@@ -108,8 +114,10 @@ class Walk:
         generated, generating, answering = self._generation(seeds, policy, [seed.instruction for seed in library])
         if generated is not None:
             answering = self._responses(generated)
-        judging = self._judging(answering, library)
-        scoring = self._scoring(answering, [seed.instruction for seed in library])
+        made = [step for step in (generating, answering) if step.asset_key in self.wanted]
+        coming = [kind for step in made for kind in step.expected if kind.most and kind.purpose is Purpose.RESPOND]
+        scoring = self._scoring(coming, [seed.instruction for seed in library])
+        judging = self._judging(coming, library)
         steps = (training, comparing, generating, answering, scoring, judging, *self._uniform())
         return [step for step in steps if step.asset_key in self.wanted]
 
@@ -132,7 +140,8 @@ class Walk:
         if generated is not None:
             return [playing, self._responses(generated, uniform_responses)]
         stats = stats_of_generations(self.store, "uniform_instructions")
-        later = answering_later(uniform_episodes(beside, stats), texts, stats, STEADY)
+        reward = generation_reward(self.store, beside.trained)
+        later = answering_later(uniform_episodes(beside, stats, reward), texts, stats, STEADY)
         return [playing, Step("uniform_responses", tuple(later), False)]
 
     def _tried(self, asset_key: str, rewriter: Role) -> EpisodeStats | None:
@@ -158,6 +167,9 @@ class Walk:
             inputs = policy_inputs(seeds, training, versions, config.kl_reference.policy_version)
             output = output_of(trained_policy, config, inputs, settings=training.model_dump(mode="json"))
         made = None if output is None else reusable(config, output.earlier(self.store))
+        missing = self.models.probabilities_missing(training.reward)
+        if missing is not None and made is None and "trained_policy" in self.wanted:
+            raise missing
         tried = self._tried("trained_policy", Role.INSTRUCTOR)
         expected = [] if made else training_questions(self.store, train, training, output, tried)
         known = made if "trained_policy" in self.wanted else self._stored("trained_policy")
@@ -216,12 +228,23 @@ class Walk:
                 check_as_begun(manifest, identities())
         tried = self._tried("generated_instructions", Role.EXPERT)
         unknown = STEADY if known or manifest is not None else UNTRAINED
-        expected = [] if made else generation_questions(self.store, episodes, texts, policy, earlier, tried, unknown)
-        stated = last_stats(policy) if policy else unknown
-        seen = stats_of_generations(self.store) or episodes_of(stated, tried)
-        several = AnswersConfig(**self.configs.get("expert_responses", {})).answers
-        later = [kind.times(several) for kind in answering_later(episodes, texts, seen, stated)]
-        step = Step("generated_instructions", tuple(expected), made is not None)
+        to_be_trained = PolicyConfig(**self.configs.get("trained_policy", {})).training().reward
+        reviews = None if known or manifest is not None else to_be_trained.reviews_an_edit
+        target = manifest.target_samples if manifest is not None else settings.target_samples
+        if target is not None:
+            most = episodes * (manifest or config).episodes_per_seed
+            there = samples_there(self.store, manifest) if manifest is not None else 0
+            asked = target_questions(
+                self.store, target, most, texts, policy, tried, unknown, there=there, reviews_an_edit=reviews
+            )
+            later = ()
+        else:
+            asked = generation_questions(self.store, episodes, texts, policy, earlier, tried, unknown, reviews)
+            stated = last_stats(policy) if policy else unknown
+            seen = stats_of_generations(self.store) or episodes_of(stated, tried)
+            several = AnswersConfig(**self.configs.get("expert_responses", {})).answers
+            later = [kind.times(several) for kind in answering_later(episodes, texts, seen, stated)]
+        step = Step("generated_instructions", () if made else tuple(asked), made is not None)
         if not wanted:
             made = self._stored("generated_instructions", self.partition_key)
         return made, step, Step("expert_responses", tuple(later), False)
@@ -242,12 +265,11 @@ class Walk:
         expected = [] if made else response_questions(generated, earlier, answers)
         return Step(key, tuple(expected), made is not None)
 
-    def _scoring(self, answering: Step, like: list[Instruction]) -> Step:
+    def _scoring(self, coming: Sequence[QueryForecast], like: list[Instruction]) -> Step:
         """Pairs are scored once they are there: of answers that are still to come, each is rated at most."""
         config = PairScoresConfig(**self.configs.get("pair_scores", {}))
         if SCORES not in self.wanted or config.scored_by != JUDGE:
             return Step(SCORES, (), False)
-        coming = [kind for kind in answering.expected if kind.most and answering.asset_key in self.wanted]
         if coming:
             return Step(SCORES, tuple(ratings_later(kind, like) for kind in coming), False)
         responses = self._stored("expert_responses", self.partition_key)
@@ -258,12 +280,11 @@ class Walk:
         made = reusable(config, earlier)
         return Step(SCORES, () if made else tuple(rating_queries(responses, earlier)), made is not None)
 
-    def _judging(self, answering: Step, library: list[Seed]) -> Step:
+    def _judging(self, coming: Sequence[QueryForecast], library: list[Seed]) -> Step:
         """The models are taken as they are stored, unless new answers are to come: what learns from these is new."""
         if "judged_win_rate" not in self.wanted:
             return Step("judged_win_rate", (), False)
         config = JudgeConfig(**self.configs.get("judged_win_rate", {}))
-        coming = [kind for kind in answering.expected if kind.most and answering.asset_key in self.wanted]
         dataset, earlier = self._stored("instruction_dataset"), None
         names = {name: f"{name}_model" for name in ("base", *ADAPTERS)}
         students = {name: stored for name, key in names.items() if (stored := self._stored(key)) is not None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 
 from teams_dagster.core.protocol import LLMClient, QueryFailed
 from teams_dagster.dataset.sample import Accepted, GivenAnswer, Sample
@@ -28,7 +28,7 @@ async def answer_transitions(
     partition_key: str,
     width: int,
     answers: int = 1,
-) -> AsyncIterator[Sample]:
+) -> AsyncGenerator[Sample]:
     """One sample for each accepted transition, in their order; refused ones carry the rule they break.
 
     Args:

@@ -96,13 +96,19 @@ async def _record(
                 progress.done(sample.accepted)
 
 
-def answers_version(folder: Path) -> str:
-    """Hash of the answers in `folder`: of the samples, and of all answers where there are several."""
-    samples, given = content_of(folder / "samples.parquet"), folder / "sample_answers.parquet"
-    return content_hash("answers", samples, content_of(given)) if given.is_file() else samples
+def responses_content(folder: Path, generated: Artefact) -> str:
+    """The data version of the answers in `folder`: another for another target, which the dataset is made for.
+
+    Where several answers were asked for, all of them are in it.
+    """
+    content, target = content_of(folder / "samples.parquet"), generated.read_facts(GenerationFacts).target_samples
+    given = folder / "sample_answers.parquet"
+    if given.is_file():
+        content = content_hash("answers", content, content_of(given))
+    return content if target is None else content_hash("to a target", content, target)
 
 
-def response_facts(folder: Path, outcomes: Mapping[str, dict[str, Any]]) -> ResponseFacts:
+def response_facts(folder: Path, generated: Artefact, outcomes: Mapping[str, dict[str, Any]]) -> ResponseFacts:
     """What came of the answers in `folder`; `outcomes` are those of their queries on the ledger, by purpose.
 
     Raises NothingAnswered where every query failed.
@@ -121,5 +127,6 @@ def response_facts(folder: Path, outcomes: Mapping[str, dict[str, Any]]) -> Resp
         kept=len(rows) - sum(refused.values()),
         refused=refused,
         unanswered=unanswered,
+        target_samples=generated.read_facts(GenerationFacts).target_samples,
         outcomes=dict(outcomes),
     )
