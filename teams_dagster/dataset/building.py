@@ -15,6 +15,7 @@ from teams_dagster.dataset.export import FILES, describe_folder, export_dataset
 from teams_dagster.dataset.gating import Gate, gate_for, gated_samples
 from teams_dagster.dataset.origin import data_card, generations_of, write_lineage
 from teams_dagster.dataset.pairs import Pairs
+from teams_dagster.dataset.preferences import write_preferences
 from teams_dagster.dataset.sample import Example, Sample
 from teams_dagster.dataset.separation import remaining_overlap, separate
 from teams_dagster.dataset.splits import split_examples
@@ -121,6 +122,7 @@ def build_dataset(
     splits, dropped = select_examples(samples, sources, sources.targets, signatures)
     version = content_hash("dataset", {split: [_content(e) for e in rows] for split, rows in splits.items()})
     export_dataset(folder / FILES, splits)
+    write_preferences(folder / FILES, splits)
     members = _write_members(folder, run_id, version, splits)
     facts = _facts(dropped, splits, sources)
     generations = generations_of(store, sources.answered)

@@ -59,6 +59,7 @@ def test_before_anything_exists_every_paid_asset_has_an_estimate_and_nothing_is_
     monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / "data"))
     found = questions()
     assert tuple(found) == PAID
+    assert found.pop("pair_scores") == (0, 0, 0), "nobody scores unless asked to"
     assert all(0 < least < likely < most for least, likely, most in found.values())
     assert found["trained_policy"][2] == 32 * 6 * 2
     assert found["generated_instructions"][2] == 12 * 6 * 2
