@@ -50,6 +50,7 @@ def answer_generation(
     asking: AbstractAsyncContextManager[Engine],
     *,
     width: int,
+    paid_before: int,
     log: Callable[[str], None],
     answers: int = 1,
 ) -> None:
@@ -61,10 +62,11 @@ def answer_generation(
         generated: The generation's instructions, of either arm.
         asking: Opens whom it asks.
         width: Queries that may be under way at once.
+        paid_before: Nano-dollars that the generation's rewrites and reviews cost, which the price of a pair includes.
         log: Told of the progress.
         answers: How many answers each instruction is given.
     """
-    loop.run(_record(folder, run_id, generated, asking, width, log, answers))
+    loop.run(_record(folder, run_id, generated, asking, width, paid_before, log, answers))
     write_prompts(folder, run_id)
 
 
@@ -74,11 +76,15 @@ async def _record(
     generated: Artefact,
     asking: AbstractAsyncContextManager[Engine],
     width: int,
+    paid_before: int,
     log: Callable[[str], None],
     answers: int,
 ) -> None:
     manifest, total = read_manifest(generated), generated.read_facts(GenerationFacts).accepted
-    async with asking as engine, Progress(total, "answers", engine.tallies, log) as progress:
+    async with (
+        asking as engine,
+        Progress(total, "answers", engine.tallies, log, each="a kept pair", paid_before=paid_before) as progress,
+    ):
         with ExitStack() as tables:
             samples = tables.enter_context(TableWriter(folder, "samples"))
             given = tables.enter_context(TableWriter(folder, "sample_answers")) if answers > 1 else None
