@@ -22,7 +22,7 @@ from teams_dagster.dataset.responses import (
     response_facts,
     responses_content,
 )
-from teams_dagster.dataset.stored import responses_inputs
+from teams_dagster.dataset.stored import answers_settings, responses_inputs
 from teams_dagster.llm.engine import CallContext
 from teams_dagster.llm.ordered import AHEAD
 from teams_dagster.report.preview_dataset import dataset_preview, responses_preview
@@ -31,26 +31,44 @@ from teams_dagster.store.facts.dataset import DatasetFacts, ResponseFacts
 
 
 def materialize_responses(
-    context: dg.AssetExecutionContext, config: ResponsesConfig, store: ArtefactStore, models: LanguageModels, arm: Arm
+    context: dg.AssetExecutionContext,
+    config: ResponsesConfig,
+    store: ArtefactStore,
+    models: LanguageModels,
+    arm: Arm,
+    answers: int = 1,
 ) -> dg.MaterializeResult:
-    """Have the expert answer each accepted instruction of the arm's generation in the partition of `context`."""
+    """Have the expert answer each accepted instruction of the arm's generation in the partition of `context`.
+
+    Each is given so many `answers`.
+    """
     partition, log = context.partition_key, context.log.info
     generated = store.current(arm.instructions, partition)
     if config.only_failed:
         refuse_unanswered(store, generated)
     inputs = responses_inputs(generated)
-    with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
+    settings = answers_settings(answers)
+    with materialization(
+        context, store, config=config, settings=settings, inputs=inputs, publish=models.publish
+    ) as made:
         if made.draft is not None:
             check_as_begun(read_manifest(generated), models.found_out(*ROLES))
             made.preflight = preflight_of(context, models, Role.EXPERT)
             where = CallContext(context.run.run_id, arm.responses, partition)
-            expected = response_questions(generated, made.output.earlier(store))
+            expected = response_questions(generated, made.output.earlier(store), answers)
             asking = models.asking(where, Role.EXPERT, expected=expected, log=log, batches=True)
             width = models.at_once(Role.EXPERT, direct=AHEAD * models.settings().max_in_flight)
             with models.ledger.open() as ledger:
                 paid_before = pair_costs(ledger, generated).total.nano_usd
             answer_generation(
-                made.folder, where.run_id, generated, asking, width=width, paid_before=paid_before, log=log
+                made.folder,
+                where.run_id,
+                generated,
+                asking,
+                width=width,
+                paid_before=paid_before,
+                log=log,
+                answers=answers,
             )
             facts = response_facts(made.folder, generated, models.outcomes(where))
             made.finish(responses_content(made.folder, generated), facts)
@@ -67,15 +85,18 @@ def materialize_dataset(
     models: LanguageModels,
     ledger: LedgerConnection,
     arm: Arm,
+    min_score: float = 0.0,
 ) -> dg.MaterializeResult:
     """Curate and split every generation of the arm that has answers, whatever the partition of the run.
 
-    With TEAMS_PAIRS the trained arm's has what people wrote beside them, or instead.
+    With TEAMS_PAIRS the trained arm's has what people wrote beside them, or instead. Pairs that score less than
+    `min_score` are dropped; 0 drops none.
     """
     settings = models.settings()
     pairs = load_pairs(settings.pairs, instead=settings.pairs_mode == "instead") if settings.pairs else None
-    sources = dataset_sources(store, arm, settings.evaluation_sets, pairs)
-    with materialization(context, store, config=config, inputs=sources.inputs) as made:
+    sources = dataset_sources(store, arm, settings.evaluation_sets, pairs, min_score)
+    settings = {"min_score": min_score} if min_score else {}
+    with materialization(context, store, config=config, settings=settings, inputs=sources.inputs) as made:
         if made.draft is not None:
             with ledger.open() as opened:
                 version, facts = build_dataset(

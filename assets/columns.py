@@ -54,6 +54,16 @@ SAMPLES: Lineage = {
     "accepted": "generated_instructions.instruction_id",
     "reason": "generated_instructions.instruction_id",
 }
+PAIR_SCORES: Lineage = {
+    **{name: f"expert_responses.{name}" for name in ("sample_id", "partition_key", "respond_request_id")},
+    **dict.fromkeys(
+        ("score", "rating", "chosen"),
+        "expert_responses.instruction expert_responses.input expert_responses.response",
+    ),
+    "constraints": "expert_responses.instruction",
+    "broken": "expert_responses.instruction expert_responses.response",
+    "broken_constraints": "expert_responses.instruction expert_responses.response",
+}
 DATASET: Lineage = {
     **{name: f"expert_responses.{name}" for name in ("sample_id", "seed_id", "instruction", "input")},
     "output": "expert_responses.response",

@@ -51,6 +51,12 @@ def preflight_of(context: dg.AssetExecutionContext, models: LanguageModels, *rol
     return sentences
 
 
+def failures_of(models: LanguageModels, *roles: Role) -> list[str]:
+    """What stands in the deciding records of `roles` as failed, whatever `TEAMS_PREFLIGHT` makes of it."""
+    records = _deciding(models, _served(models, roles)).values()
+    return [sentence for record in records if record is not None for sentence in record.failures]
+
+
 def failed(failures: Sequence[str]) -> dg.Failure:
     """What stops a step, not to be tried again."""
     return dg.Failure(

@@ -16,7 +16,7 @@ from teams_dagster.definitions import defs
 GROUPS = {
     "seeds": {"seed_instructions"},
     "policy": {"trained_policy", "policy_comparison"},
-    "dataset": {"generated_instructions", "expert_responses", "instruction_dataset"},
+    "dataset": {"generated_instructions", "expert_responses", "pair_scores", "instruction_dataset"},
     "models": {"base_model", "lora_model", "qlora_model"},
     "evaluation": {"evaluation_scores", "judged_win_rate", "paper_table", "privacy_audit"},
     "accounting": {"query_costs", "sample_lineage", "report"},
@@ -35,6 +35,7 @@ PAID = {
     "policy_comparison",
     "generated_instructions",
     "expert_responses",
+    "pair_scores",
     "judged_win_rate",
     *UNIFORM_PAID,
 }
@@ -68,7 +69,7 @@ def test_every_asset_says_what_it_is(asset_key: str):
 
 def test_generations_are_weekly_and_the_current_week_is_one():
     partitioned = {key for key in ASSETS if node(key).partitions_def is not None}
-    assert partitioned == {"generated_instructions", "expert_responses", *UNIFORM_PAID}
+    assert partitioned == {"generated_instructions", "expert_responses", "pair_scores", *UNIFORM_PAID}
     last = datetime.fromisoformat(GENERATIONS.get_partition_keys()[-1]).replace(tzinfo=UTC)
     assert last <= datetime.now(UTC)
     assert last.weekday() == 0

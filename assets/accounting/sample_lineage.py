@@ -9,8 +9,10 @@ from resources.ledger import LedgerConnection
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.text import money
 from teams_dagster.dataset.manifests import generated_for
+from teams_dagster.dataset.scoring import SCORES
 from teams_dagster.ledger.costs import total_cost
 from teams_dagster.lineage.replay_generation import lineage_preview, replay_generation
+from teams_dagster.lineage.replay_scores import replay_scores, scores_of
 from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
 from teams_dagster.store.facts.accounting import LineageFacts
 from teams_dagster.store.facts.dataset import ResponseFacts
@@ -27,6 +29,7 @@ SHOWN = 20
     deps=[
         dg.AssetDep("generated_instructions", partition_mapping=LAST_GENERATION),
         dg.AssetDep("expert_responses", partition_mapping=LAST_GENERATION),
+        dg.AssetDep("pair_scores", partition_mapping=LAST_GENERATION),
     ],
     kinds={"python"},
     owners=OWNERS,
@@ -51,7 +54,9 @@ def sample_lineage(
     stored = ledger.verify(context.instance, progress=context.log.info)
     _refuse(stored, "stored fields are not what was written")
     context.log.info(f"{stored.verified:,} rows and files are as they were written")
+    scored = [(responses, scores) for responses in answered if (scores := scores_of(store, responses)) is not None]
     inputs = {responses.manifest["partition_key"]: responses.data_version for responses in answered}
+    inputs |= {f"{SCORES} {scores.manifest['partition_key']}": scores.data_version for _, scores in scored}
     with materialization(context, store, config=config, inputs=inputs) as made:
         if made.draft is not None:
             found = Verification()
@@ -60,6 +65,8 @@ def sample_lineage(
                     asyncio.run(
                         replay_generation(store, opened, generated, responses, found, progress=context.log.info)
                     )
+                for responses, scores in scored:
+                    asyncio.run(replay_scores(opened, responses, scores, found))
                 spent = total_cost(opened)
             _refuse(found, "stored fields are not what the ledger's answers give")
             cost = money(spent.cost_nano_usd, spent.unpriced)

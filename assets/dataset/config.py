@@ -1,5 +1,7 @@
 """Run configuration of generations and of the answers to them."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from assets.materialize import AssetConfig
@@ -72,4 +74,38 @@ class ResponsesConfig(AssetConfig):
         default=False,
         description="Ask again what got no answer, once this generation was answered; never answer one for the first"
         " time.",
+    )
+
+
+class AnswersConfig(ResponsesConfig):
+    """How many answers each instruction is given."""
+
+    answers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Answers asked for to each instruction. Of several the best by score is kept (pair_scores must be"
+        " scored then), and `teams export --format preference` has a worse one beside it.",
+    )
+
+
+class PairScoresConfig(AssetConfig):
+    """Who scores the pairs of a generation."""
+
+    scored_by: Literal["nobody", "programs", "judge"] = Field(
+        default="nobody",
+        description="`nobody`: no scores, no query. `programs`: constraints that a program can check, no query."
+        " `judge`: these, and the JUDGE role is asked about each pair.",
+    )
+
+
+class DatasetConfig(AssetConfig):
+    """Which pairs may enter the dataset."""
+
+    min_score: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Pairs that pair_scores gives less are dropped, by name; pairs without a score are not. 0: nothing"
+        " is dropped. 0.5 keeps good and partly good pairs, 1 good ones only.",
     )

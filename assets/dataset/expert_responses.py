@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets.arms import materialize_responses
 from assets.columns import SAMPLES, table_columns
-from assets.dataset.config import ResponsesConfig
+from assets.dataset.config import AnswersConfig
 from assets.materialize import DATASET_FIRST, OWNERS
 from assets.partitions import GENERATIONS
 from resources.language_models.roles import LanguageModels
@@ -25,9 +25,9 @@ from teams_dagster.store.artefact_store import ArtefactStore
 )
 def expert_responses(
     context: dg.AssetExecutionContext,
-    config: ResponsesConfig,
+    config: AnswersConfig,
     store: dg.ResourceParam[ArtefactStore],
     models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Ask the expert to answer each accepted instruction of the generation."""
-    return materialize_responses(context, config, store, models, TRAINED_ARM)
+    return materialize_responses(context, config, store, models, TRAINED_ARM, config.answers)

@@ -4,7 +4,8 @@ import dagster as dg
 
 from assets.arms import materialize_dataset
 from assets.columns import dataset_columns
-from assets.materialize import DATASET_FIRST, OWNERS, AssetConfig
+from assets.dataset.config import DatasetConfig
+from assets.materialize import DATASET_FIRST, OWNERS
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.dataset.arms import TRAINED_ARM
@@ -13,7 +14,10 @@ from teams_dagster.store.artefact_store import ArtefactStore
 
 @dg.asset(
     group_name="dataset",
-    deps=[dg.AssetDep("expert_responses", partition_mapping=dg.LastPartitionMapping())],
+    deps=[
+        dg.AssetDep("expert_responses", partition_mapping=dg.LastPartitionMapping()),
+        dg.AssetDep("pair_scores", partition_mapping=dg.LastPartitionMapping()),
+    ],
     kinds={"huggingface", "parquet"},
     owners=OWNERS,
     op_tags=DATASET_FIRST,
@@ -24,10 +28,10 @@ from teams_dagster.store.artefact_store import ArtefactStore
 )
 def instruction_dataset(
     context: dg.AssetExecutionContext,
-    config: AssetConfig,
+    config: DatasetConfig,
     store: dg.ResourceParam[ArtefactStore],
     models: LanguageModels,
     ledger: LedgerConnection,
 ) -> dg.MaterializeResult:
     """Read every generation that has answers, whatever the partition of the run."""
-    return materialize_dataset(context, config, store, models, ledger, TRAINED_ARM)
+    return materialize_dataset(context, config, store, models, ledger, TRAINED_ARM, config.min_score)

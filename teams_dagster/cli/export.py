@@ -10,13 +10,14 @@ from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.copying import CopyRefused, Part, StoredDataset, copy_dataset
 from teams_dagster.dataset.export import FILES
 from teams_dagster.dataset.formats import Format
+from teams_dagster.dataset.preferences import PREFERENCE, preference_file
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.instructions.seed_splits import Split
 
 if TYPE_CHECKING:
     from teams_dagster.store.artefact_store import Artefact
 
-FORMATS = (*(form.value for form in Format), "all")
+FORMATS = (*(form.value for form in Format), PREFERENCE, "all")
 KEY = "instruction_dataset"
 
 
@@ -28,23 +29,31 @@ KEY = "instruction_dataset"
 @click.option("--lineage", is_flag=True, help="With where each row comes from (lineage.parquet).")
 @click.option("--force", is_flag=True, help="Replace an earlier export in the folder; other files in it stay.")
 def export(form: str, target: Path, splits: tuple[Split, ...], version: str | None, lineage: bool, force: bool) -> None:
-    """The dataset for other tools: Alpaca JSON, ShareGPT JSON, chat JSONL or Parquet.
+    """The dataset for other tools: Alpaca JSON, ShareGPT JSON, chat JSONL, Parquet, or preference pairs for TRL.
 
     A data card (README.md) and Croissant metadata (croissant.json) beside the files describe exactly these.
     """
     dataset = _stored(open_settings().data_dir, version)
     part = Part(
-        formats=tuple(Format) if form == "all" else (Format(form),),
+        formats=tuple(Format) if form == "all" else () if form == PREFERENCE else (Format(form),),
         splits=tuple(split for split in SPLITS if not splits or split in splits),
         lineage=lineage,
+        preferences=form in (PREFERENCE, "all"),
     )
     try:
         names = copy_dataset(dataset, part, target, replace=force)
     except (CopyRefused, OSError) as error:
         raise click.ClickException(str(error)) from None
-    rows = sum(dataset.card.examples[split] for split in part.splits)
-    say(f"{rows:,} examples of dataset {dataset.card.dataset_version} in {target}:")
+    say(f"{_rows(dataset, part, target):,} examples of dataset {dataset.card.dataset_version} in {target}:")
     say("\n".join(f"  {name}" for name in names))
+
+
+def _rows(dataset: StoredDataset, part: Part, target: Path) -> int:
+    """How many rows were exported: those of the splits, or of preferences alone."""
+    if part.formats:
+        return sum(dataset.card.examples[split] for split in part.splits)
+    files = [target / preference_file(split) for split in part.splits]
+    return sum(file.read_bytes().count(b"\n") for file in files if file.is_file())
 
 
 def _stored(data_dir: Path, version: str | None) -> StoredDataset:

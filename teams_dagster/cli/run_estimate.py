@@ -8,9 +8,10 @@ from typing import Any
 
 import dagster as dg
 
-from assets.dataset.config import GenerationConfig, ResponsesConfig
+from assets.dataset.config import AnswersConfig, GenerationConfig, PairScoresConfig, ResponsesConfig
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
+from assets.dataset.pair_scores import pair_scores
 from assets.evaluation.config import JudgeConfig
 from assets.evaluation.judged_win_rate import judged_win_rate
 from assets.materialize import AssetConfig, output_of, reusable
@@ -46,8 +47,9 @@ from teams_dagster.dataset.query_forecast import (
 )
 from teams_dagster.dataset.responses import refuse_unanswered
 from teams_dagster.dataset.sample import Example
+from teams_dagster.dataset.scoring import JUDGE, SCORES, rating_queries, ratings_later, scores_inputs
 from teams_dagster.dataset.steering import policy_known
-from teams_dagster.dataset.stored import read_examples, responses_inputs
+from teams_dagster.dataset.stored import answers_settings, read_examples, responses_inputs
 from teams_dagster.dataset.uniform import generation_beside, uniform_episodes, uniform_questions
 from teams_dagster.evaluation.judged_answers import judging_inputs
 from teams_dagster.evaluation.judging_forecast import judging_questions
@@ -113,8 +115,10 @@ class Walk:
         if generated is not None:
             answering = self._responses(generated)
         made = [step for step in (generating, answering) if step.asset_key in self.wanted]
-        judging = self._judging([kind for step in made for kind in step.expected], library)
-        steps = (training, comparing, generating, answering, judging, *self._uniform())
+        coming = [kind for step in made for kind in step.expected if kind.most and kind.purpose is Purpose.RESPOND]
+        scoring = self._scoring(coming, [seed.instruction for seed in library])
+        judging = self._judging(coming, library)
+        steps = (training, comparing, generating, answering, scoring, judging, *self._uniform())
         return [step for step in steps if step.asset_key in self.wanted]
 
     def _uniform(self) -> list[Step]:
@@ -245,7 +249,8 @@ class Walk:
             asked = generation_questions(self.store, episodes, texts, policy, earlier, tried, unknown, reviews)
             stated = last_stats(policy) if policy else unknown
             seen = stats_of_generations(self.store) or episodes_of(stated, tried)
-            later = answering_later(episodes, texts, seen, stated)
+            several = AnswersConfig(**self.configs.get("expert_responses", {})).answers
+            later = [kind.times(several) for kind in answering_later(episodes, texts, seen, stated)]
         step = Step("generated_instructions", () if made else tuple(asked), made is not None)
         if not wanted:
             made = self._stored("generated_instructions", self.partition_key)
@@ -253,24 +258,40 @@ class Walk:
 
     def _responses(self, generated: Artefact, asset: dg.AssetsDefinition = expert_responses) -> Step:
         key = asset.key.to_user_string()
-        config = ResponsesConfig(**self.configs.get(key, {}))
+        config = (AnswersConfig if asset is expert_responses else ResponsesConfig)(**self.configs.get(key, {}))
+        answers = config.answers if isinstance(config, AnswersConfig) else 1
         inputs, week = responses_inputs(generated), generated.manifest["partition_key"]
-        earlier = output_of(asset, config, inputs, settings={}, partition_key=week).earlier(self.store)
+        output = output_of(asset, config, inputs, settings=answers_settings(answers), partition_key=week)
+        earlier = output.earlier(self.store)
         made = reusable(config, earlier)
         if key in self.wanted:
             if config.only_failed:
                 refuse_unanswered(self.store, generated)
             if made is None:
                 check_as_begun(read_manifest(generated), self.models.identities(*ROLES))
-        expected = [] if made else response_questions(generated, earlier)
+        expected = [] if made else response_questions(generated, earlier, answers)
         return Step(key, tuple(expected), made is not None)
 
-    def _judging(self, generation: Sequence[QueryForecast], library: list[Seed]) -> Step:
+    def _scoring(self, coming: Sequence[QueryForecast], like: list[Instruction]) -> Step:
+        """Pairs are scored once they are there: of answers that are still to come, each is rated at most."""
+        config = PairScoresConfig(**self.configs.get("pair_scores", {}))
+        if SCORES not in self.wanted or config.scored_by != JUDGE:
+            return Step(SCORES, (), False)
+        if coming:
+            return Step(SCORES, tuple(ratings_later(kind, like) for kind in coming), False)
+        responses = self._stored("expert_responses", self.partition_key)
+        if responses is None:
+            return Step(SCORES, (), False)
+        inputs = scores_inputs(responses, config.scored_by, self.models.versions(Role.JUDGE))
+        earlier = output_of(pair_scores, config, inputs, partition_key=self.partition_key).earlier(self.store)
+        made = reusable(config, earlier)
+        return Step(SCORES, () if made else tuple(rating_queries(responses, earlier)), made is not None)
+
+    def _judging(self, coming: Sequence[QueryForecast], library: list[Seed]) -> Step:
         """The models are taken as they are stored, unless new answers are to come: what learns from these is new."""
         if "judged_win_rate" not in self.wanted:
             return Step("judged_win_rate", (), False)
         config = JudgeConfig(**self.configs.get("judged_win_rate", {}))
-        coming = [kind for kind in generation if kind.most and kind.purpose is Purpose.RESPOND]
         dataset, earlier = self._stored("instruction_dataset"), None
         names = {name: f"{name}_model" for name in ("base", *ADAPTERS)}
         students = {name: stored for name, key in names.items() if (stored := self._stored(key)) is not None}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
 
 from teams_dagster.core.protocol import LLMClient, QueryFailed
-from teams_dagster.dataset.sample import Accepted, Sample
+from teams_dagster.dataset.sample import Accepted, GivenAnswer, Sample
 from teams_dagster.environment.state import sample_id_of
 from teams_dagster.instructions.elimination import eliminate_answer, eliminate_outcome
 from teams_dagster.instructions.requests import respond_query
@@ -15,24 +16,57 @@ NO_ANSWER = "no_answer_"
 """How the reason of a sample begins whose question failed for good."""
 
 
+ANSWER_STRIDE = 10_000_000
+"""How far the replicas of an instruction's further answers lie from that of its first: beyond any other's."""
+
+
 async def answer_transitions(
-    client: LLMClient, accepted: Iterable[Accepted], replicas: Mapping[str, int], *, partition_key: str, width: int
+    client: LLMClient,
+    accepted: Iterable[Accepted],
+    replicas: Mapping[str, int],
+    *,
+    partition_key: str,
+    width: int,
+    answers: int = 1,
 ) -> AsyncGenerator[Sample]:
     """One sample for each accepted transition, in their order; refused ones carry the rule they break.
 
-    `replicas` maps seed ids to the replica that their questions use; `width` bounds the questions under way.
+    Args:
+        client: Asks the expert.
+        accepted: The instructions.
+        replicas: By seed id, the replica of the query for the first answer.
+        partition_key: The generation.
+        width: Transitions whose queries may be under way at once.
+        answers: How many answers each is given. A sample of several has all of them, and as its own the first that
+            may be kept.
     """
 
     async def sample(transition: Accepted) -> Sample:
-        return await _answer(client, transition, replicas[transition.seed_id], partition_key)
+        sample_id, first = sample_id_of(transition.transition_id), replicas[transition.seed_id]
+        given = await asyncio.gather(
+            *(_answer(client, transition, sample_id, first + number * ANSWER_STRIDE) for number in range(answers))
+        )
+        own = next((each for each in given if each.reason is None), given[0])
+        return Sample(
+            sample_id=sample_id,
+            transition_id=transition.transition_id,
+            episode_id=transition.episode_id,
+            step=transition.step,
+            partition_key=partition_key,
+            seed_id=transition.seed_id,
+            instruction=transition.instruction,
+            response=own.response,
+            respond_request_id=own.respond_request_id,
+            accepted=own.reason is None,
+            reason=own.reason,
+            answers=tuple(given) if answers > 1 else (),
+        )
 
     async for made in in_order(sample, accepted, width):
         yield made
 
 
-async def _answer(client: LLMClient, transition: Accepted, replica: int, partition_key: str) -> Sample:
-    sample_id = sample_id_of(transition.transition_id)
-    response = request_id = None
+async def _answer(client: LLMClient, transition: Accepted, sample_id: str, replica: int) -> GivenAnswer:
     try:
         answer = await client.ask(
             respond_query(transition.instruction, replica),
@@ -40,21 +74,7 @@ async def _answer(client: LLMClient, transition: Accepted, replica: int, partiti
             sample_id=sample_id,
         )
     except QueryFailed as failed:
-        reason = f"{NO_ANSWER}{failed.kind.value}"
-    else:
-        request_id = answer.request_id
-        response = answer.completion.text
-        reason = eliminate_outcome(answer.completion.outcome) or eliminate_answer(response)
-    return Sample(
-        sample_id=sample_id,
-        transition_id=transition.transition_id,
-        episode_id=transition.episode_id,
-        step=transition.step,
-        partition_key=partition_key,
-        seed_id=transition.seed_id,
-        instruction=transition.instruction,
-        response=response,
-        respond_request_id=request_id,
-        accepted=reason is None,
-        reason=None if reason is None else str(reason),
-    )
+        return GivenAnswer(None, None, f"{NO_ANSWER}{failed.kind.value}")
+    response = answer.completion.text
+    reason = eliminate_outcome(answer.completion.outcome) or eliminate_answer(response)
+    return GivenAnswer(response, answer.request_id, None if reason is None else str(reason))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from teams_dagster.core.hashing import content_hash
@@ -12,8 +12,10 @@ from teams_dagster.dataset.arms import TRAINED_ARM, Arm
 from teams_dagster.dataset.card import CARD
 from teams_dagster.dataset.curation import DroppedSample, curate, signatures_of
 from teams_dagster.dataset.export import FILES, describe_folder, export_dataset
+from teams_dagster.dataset.gating import Gate, gate_for, gated_samples
 from teams_dagster.dataset.origin import data_card, generations_of, write_lineage
 from teams_dagster.dataset.pairs import Pairs
+from teams_dagster.dataset.preferences import write_preferences
 from teams_dagster.dataset.sample import Example, Sample
 from teams_dagster.dataset.separation import remaining_overlap, separate
 from teams_dagster.dataset.splits import split_examples
@@ -43,6 +45,8 @@ class DatasetSources:
     """Their texts: a sample that has words of these is dropped."""
     pairs: Pairs | None = None
     """What people wrote, where it is in this dataset."""
+    gate: Gate = field(default_factory=Gate)
+    """The scores that choose among answers and drop pairs."""
 
     @property
     def targets(self) -> dict[str, int]:
@@ -58,6 +62,7 @@ class DatasetSources:
             **{f"{self.arm.responses} {a.manifest['partition_key']}": a.data_version for a in self.answered},
             "evaluation_sets": content_hash(self.evaluation_texts),
             "sides": content_hash(self.sides),
+            **self.gate.inputs,
         }
 
 
@@ -66,14 +71,17 @@ def dataset_sources(
     arm: Arm,
     evaluation_sets: Sequence[Path],
     pairs: Pairs | None = None,
+    min_score: float = 0.0,
     *,
     without: str | None = None,
 ) -> DatasetSources:
     """What an arm's dataset would be made from now; `pairs` are the trained arm's alone, and have their sides in both.
 
-    `without` is the partition of a generation that is still being played, and is not among them.
+    Generated pairs that score less than `min_score` are dropped; 0 drops none. `without` is the partition of a
+    generation that is still being played, and is not among them; what counts its samples knows no scores.
 
-    Raises ArtefactMissing where no generation has answers and no pairs take their place.
+    Raises ArtefactMissing where no generation has answers and no pairs take their place; ScoresMissing and
+    JudgeCannotGate where the scores that it takes are not there or may not be used.
     """
     own = pairs if arm == TRAINED_ARM else None
     partitions = [] if own and own.instead else store.partitions(arm.responses)
@@ -82,7 +90,8 @@ def dataset_sources(
         raise ArtefactMissing(f"no generation has answers in {store.root}: materialise {arm.responses} first")
     evaluation_texts = [text for file in evaluation_sets for text in texts_in(file)]
     sides = dataset_sides(seed_clusters([*all_seeds(store), *(pairs.seeds if pairs else ())]))
-    return DatasetSources(arm, answered, sides, evaluation_sets, evaluation_texts, own)
+    gate = Gate() if without else gate_for(store, answered, min_score)
+    return DatasetSources(arm, answered, sides, evaluation_sets, evaluation_texts, own, gate)
 
 
 def build_dataset(
@@ -107,18 +116,19 @@ def build_dataset(
     Returns:
         The dataset's version and its facts.
     """
-    samples = [sample for artefact in sources.answered for sample in read_samples(artefact)]
+    samples = [sample for artefact in sources.answered for sample in gated_samples(artefact, sources.gate)]
     samples += sources.pairs.samples if sources.pairs else []
     signatures = signatures_of(sources.answered, log)
     splits, dropped = select_examples(samples, sources, sources.targets, signatures)
     version = content_hash("dataset", {split: [_content(e) for e in rows] for split, rows in splits.items()})
     export_dataset(folder / FILES, splits)
+    write_preferences(folder / FILES, splits)
     members = _write_members(folder, run_id, version, splits)
     facts = _facts(dropped, splits, sources)
     generations = generations_of(store, sources.answered)
     names = [path.name for path in sources.evaluation_sets]
-    card = data_card(sources.arm, version, facts, generations, ledger, names, sources.pairs)
-    write_lineage(folder, members, generations, ledger, sources.pairs)
+    card = data_card(sources.arm, version, facts, generations, ledger, names, sources.pairs, sources.gate)
+    write_lineage(folder, members, generations, ledger, sources.pairs, sources.gate)
     (folder / CARD).write_text(card.to_json(), encoding="utf-8")
     describe_folder(folder / FILES, card)
     return version, facts
@@ -174,7 +184,10 @@ def counting(sources: DatasetSources, log: Callable[[str], None]) -> Callable[[S
 
 
 def _content(example: Example) -> str:
-    return content_hash(example.sample_id, example.instruction.text, example.instruction.input, example.response)
+    rejected = () if example.rejected is None else (example.rejected,)
+    return content_hash(
+        example.sample_id, example.instruction.text, example.instruction.input, example.response, *rejected
+    )
 
 
 def _write_members(folder: Path, run_id: str, version: str, splits: Mapping[Split, Sequence[Example]]) -> Path:
@@ -205,6 +218,8 @@ def _facts(
         dropped=dict(Counter(str(drop.reason) for drop in dropped)),
         overlap=remaining_overlap(splits),
         generations=[artefact.manifest["partition_key"] for artefact in sources.answered],
+        min_score=sources.gate.least or None,
+        scoring=sources.gate.told,
         pairs=written if pairs else {},
         pairs_refused=dict(sources.pairs.refused) if sources.pairs else {},
     )

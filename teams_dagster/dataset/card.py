@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from teams_dagster.core.markdown import card_table, code, front_matter, inline
 from teams_dagster.core.text import exact_dollars
 from teams_dagster.dataset.formats import Format
+from teams_dagster.dataset.preferences import PREFERENCE, preference_file
 from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.dataset.steering import untrained_name
 from teams_dagster.instructions.seed_splits import Split
@@ -59,6 +60,9 @@ class DataCard:
     """Name and SHA-256 of each file that such pairs came from."""
     pairs_refused: Mapping[str, int] = field(default_factory=dict[str, int])
     """Rows of those files that are not used, by reason."""
+
+    scoring: str = ""
+    """Who scored the pairs, and what was dropped for its score, in a sentence; empty where no score was used."""
 
     @property
     def total(self) -> int:
@@ -161,6 +165,7 @@ def render_card(card: DataCard, files: Collection[str]) -> str:
         _counts(("rows of pairs refused", "rows"), sorted(card.pairs_refused.items())) if card.pair_files else "",
         _counts(("samples dropped", "samples"), sorted(card.dropped.items())),
         inline(card.contamination),
+        inline(card.scoring),
         "## What it cost",
         f"{card.queries:,} queries, {cost_in_words(card.cost_nano_usd)}.",
         "## Licence",
@@ -189,14 +194,18 @@ def _header(card: DataCard, files: Collection[str]) -> dict[str, object]:
 
 
 def _configs(card: DataCard, files: Collection[str]) -> Iterator[Mapping[str, object]]:
-    """What loaders read: the rows in the first format that there is of all of them, and the lineage beside Parquet."""
+    """What loaders read: the rows in the first format that there is of all of them, the lineage beside Parquet,
+    and the preferences."""
     for form in (Format.PARQUET, Format.ALPACA, Format.CHAT, Format.SHAREGPT):
         data_files = [{"split": split, "path": form.file_name(split)} for split in card.examples]
         if data_files and all(file["path"] in files for file in data_files):
             yield {"config_name": "default", "data_files": data_files}
             if form is Format.PARQUET and LINEAGE in files:
                 yield {"config_name": "lineage", "data_files": LINEAGE}
-            return
+            break
+    paths = [(split, preference_file(split)) for split in card.examples]
+    if preferences := [{"split": split, "path": path} for split, path in paths if path in files]:
+        yield {"config_name": PREFERENCE, "data_files": preferences}
 
 
 def _size_category(total: int) -> str:

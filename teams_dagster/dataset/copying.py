@@ -15,6 +15,7 @@ from teams_dagster.dataset.card import DataCard
 from teams_dagster.dataset.croissant import CROISSANT
 from teams_dagster.dataset.export import FILES, README, describe_folder
 from teams_dagster.dataset.formats import Format
+from teams_dagster.dataset.preferences import preference_file
 from teams_dagster.dataset.provenance import LINEAGE, keep_splits
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.instructions.seed_splits import Split
@@ -42,6 +43,8 @@ class Part:
     formats: tuple[Format, ...]
     splits: tuple[Split, ...]
     lineage: bool = False
+    preferences: bool = False
+    """Chosen and rejected answers, of the splits that have some."""
 
 
 def copy_dataset(dataset: StoredDataset, part: Part, target: Path, *, replace: bool = False) -> list[str]:
@@ -61,6 +64,9 @@ def copy_dataset(dataset: StoredDataset, part: Part, target: Path, *, replace: b
         for split in part.splits:
             for form in part.formats:
                 _copy(dataset, f"{FILES}/{form.file_name(split)}", draft)
+        if part.preferences:
+            for name in _preference_files(dataset, part):
+                _copy(dataset, name, draft)
         if part.lineage:
             _copy(dataset, LINEAGE, draft)
             if set(part.splits) != set(dataset.card.examples):
@@ -72,6 +78,18 @@ def copy_dataset(dataset: StoredDataset, part: Part, target: Path, *, replace: b
         else:
             draft.replace(target)
     return names
+
+
+def _preference_files(dataset: StoredDataset, part: Part) -> list[str]:
+    """Those of the wanted splits. Raises CopyRefused where nothing else is wanted and there is none."""
+    wanted = [f"{FILES}/{preference_file(split)}" for split in part.splits]
+    found = [name for name in wanted if name in dataset.digests]
+    if not found and not part.formats:
+        raise CopyRefused(
+            "no answer was chosen before a worse one: ask for several answers to each instruction (`expert_responses:"
+            " {answers: 2}`) and have them scored (`pair_scores: {scored_by: judge}`)"
+        )
+    return found
 
 
 @contextmanager
@@ -101,6 +119,7 @@ def _copy(dataset: StoredDataset, name: str, folder: Path) -> None:
 def _exchange(draft: Path, target: Path, names: Collection[str]) -> None:
     """Move the files of `draft` over those of an earlier export in `target`."""
     ours = {form.file_name(split) for form in Format for split in SPLITS} | {LINEAGE, README, CROISSANT}
+    ours |= {preference_file(split) for split in SPLITS}
     for name in names:
         os.replace(draft / name, target / name)
     for name in ours.difference(names):

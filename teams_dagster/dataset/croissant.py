@@ -203,10 +203,17 @@ def _file(file: ExportedFile, card: DataCard) -> Mapping[str, Any]:
         "name": file.name,
         "contentUrl": file.name,
         "contentSize": f"{file.size} B",
-        "encodingFormat": _MEDIA_TYPES[formats[0] if formats else Format.PARQUET],
+        "encodingFormat": _media_type(file.name, formats),
         "sha256": file.sha256,
         "prov:wasDerivedFrom": _seed_files(card),
     }
+
+
+def _media_type(name: str, formats: Sequence[Format]) -> str:
+    """Of a file that is in one of the formats, of preferences, or of the lineage."""
+    if formats:
+        return _MEDIA_TYPES[formats[0]]
+    return _MEDIA_TYPES[Format.CHAT if name.endswith(".jsonl") else Format.PARQUET]
 
 
 def _split_records(split: str, rows: int) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -120,7 +120,7 @@ def curate(
             dropped.append(drop)
         elif example is not None:
             keepers.keep(example)
-            examples.append(example)
+            examples.append(_without_unclean_rejected(example, forbidden))
         if done % _REPORT_EVERY == 0:
             _log.info("Curated %d of %d samples, %d kept", done, len(samples), len(examples))
     return Curated(tuple(examples), tuple(dropped))
@@ -131,7 +131,7 @@ def _example(sample: Sample) -> Example | None:
         return None
     if sample.response is None:
         raise ValueError(f"Sample {sample.sample_id} is accepted but has no response.")
-    return Example(sample.sample_id, sample.seed_id, sample.instruction, sample.response)
+    return Example(sample.sample_id, sample.seed_id, sample.instruction, sample.response, sample.rejected)
 
 
 def _refused(sample: Sample) -> DroppedSample:
@@ -147,6 +147,12 @@ def _unclean(example: Example, forbidden: NgramIndex) -> DroppedSample | None:
     if forbidden.overlap(*parts) is not None:
         return DroppedSample(example.sample_id, DropReason.CONTAMINATED)
     return None
+
+
+def _without_unclean_rejected(example: Example, forbidden: NgramIndex) -> Example:
+    if example.rejected is None or _unclean(replace(example, response=example.rejected), forbidden) is None:
+        return example
+    return replace(example, rejected=None)
 
 
 class _Keepers:

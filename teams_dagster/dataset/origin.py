@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow.parquet as pq
 
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.arms import Arm
 from teams_dagster.dataset.card import DataCard
+from teams_dagster.dataset.gating import Gate, chosen_samples
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.dataset.pairs import Pairs, pair_id
 from teams_dagster.dataset.provenance import LINEAGE, Generation, write_provenance
+from teams_dagster.dataset.scoring import SCORES
 from teams_dagster.dataset.splits import SPLITS
+from teams_dagster.dataset.stored import answers_asked
 from teams_dagster.ledger.costs import cost_of_requests, costs_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
@@ -72,22 +76,31 @@ def write_lineage(
     members: Path,
     generations: Sequence[AnsweredGeneration],
     ledger: Ledger,
-    pairs: Pairs | None = None,
+    pairs: Pairs | None,
+    gate: Gate,
 ) -> None:
-    """Write the origin of each sample in `members` into `folder`: of generated ones, and of people's pairs."""
-    sources = [
+    """Write the origin of each sample in `members` into `folder`: of generated ones, and of people's pairs.
+
+    Of several answers the one that `gate` chose is told.
+    """
+    written = {pair_id(seed): (seed, pairs.sha256) for seed in pairs.seeds} if pairs else {}
+    with TemporaryDirectory() as scratch:
+        sources = _sources(generations, gate, Path(scratch))
+        write_provenance(folder / LINEAGE, members, sources, partial(costs_of, ledger), written)
+
+
+def _sources(generations: Sequence[AnsweredGeneration], gate: Gate, scratch: Path) -> list[Generation]:
+    return [
         Generation(
             seeds=generation.seeds.path("seeds.parquet"),
             transitions=generation.generated.path("transitions.parquet"),
-            samples=generation.responses.path("samples.parquet"),
+            samples=chosen_samples(generation.responses, gate, scratch),
             expert=str(dict(generation.manifest.models)[Role.EXPERT]),
             reviewer=str(dict(generation.manifest.models)[Role.REVIEWER]),
             respond_prompt_version=dict(generation.manifest.prompt_versions)["respond"],
         )
         for generation in generations
     ]
-    written = {pair_id(seed): (seed, pairs.sha256) for seed in pairs.seeds} if pairs else {}
-    write_provenance(folder / LINEAGE, members, sources, partial(costs_of, ledger), written)
 
 
 def data_card(
@@ -97,7 +110,8 @@ def data_card(
     generations: Sequence[AnsweredGeneration],
     ledger: Ledger,
     evaluation_sets: Sequence[str],
-    pairs: Pairs | None = None,
+    pairs: Pairs | None,
+    gate: Gate,
 ) -> DataCard:
     """The facts of the card of an arm's dataset."""
     manifests = [generation.manifest for generation in generations]
@@ -122,8 +136,8 @@ def data_card(
         models={role: tuple(found) for role, found in models.items()},
         policy_versions=tuple(dict.fromkeys(manifest.policy_version for manifest in manifests)),
         forced_schedule=any(manifest.forced_schedule for manifest in manifests),
-        queries=sum(_queries(generation) for generation in generations),
-        cost_nano_usd=cost_of_requests(ledger, _requests(generations)),
+        queries=sum(_queries(generation) for generation in generations) + gate.ratings,
+        cost_nano_usd=cost_of_requests(ledger, _requests(generations, gate)),
         evaluation_sets=tuple(evaluation_sets),
         biases=BIASES if generations else (),
         limits=arm.limits
@@ -133,13 +147,14 @@ def data_card(
         pairs={split: facts.pairs[split] for split in SPLITS} if facts.pairs else {},
         pair_files=((pairs.source, pairs.sha256),) if pairs else (),
         pairs_refused=facts.pairs_refused,
+        scoring=facts.scoring or "",
     )
 
 
 def _queries(generation: AnsweredGeneration) -> int:
     """Rewrites, reviews and answers of a generation, paid or reused."""
     asked = generation.generated.read_facts(GenerationFacts).questions
-    return asked + generation.responses.read_facts(ResponseFacts).samples
+    return asked + answers_asked(generation.responses) * generation.responses.read_facts(ResponseFacts).samples
 
 
 def _refused(libraries: Sequence[Artefact]) -> dict[str, int]:
@@ -152,8 +167,8 @@ def _refused(libraries: Sequence[Artefact]) -> dict[str, int]:
     return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
 
 
-def _requests(generations: Sequence[AnsweredGeneration]) -> set[str]:
-    """The requests that the dataset's texts came from."""
+def _requests(generations: Sequence[AnsweredGeneration], gate: Gate) -> set[str]:
+    """The requests that the dataset's texts came from, and those that scored them."""
     tables = [
         (artefact.path(f"{table}.parquet"), columns)
         for generation in generations
@@ -162,6 +177,8 @@ def _requests(generations: Sequence[AnsweredGeneration]) -> set[str]:
             (generation.responses, "samples", ("respond_request_id",)),
         )
     ]
+    scores = (gate.scores or {}).values()
+    tables += [(found.path(f"{SCORES}.parquet"), ["respond_request_id", "judge_request_id"]) for found in scores]
     return {
         request
         for path, columns in tables

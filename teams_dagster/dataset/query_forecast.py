@@ -170,12 +170,12 @@ def stats_of_generations(store: ArtefactStore, key: str = TRAINED_ARM.instructio
     return stats_of(store.current(key, partition) for partition in store.partitions(key))
 
 
-def response_questions(generated: Artefact, earlier: Artefact | None) -> list[QueryForecast]:
-    """What answering a generation will ask: its accepted instructions, less those answered `earlier`.
+def response_questions(generated: Artefact, earlier: Artefact | None, answers: int = 1) -> list[QueryForecast]:
+    """What answering a generation will ask: `answers` to each accepted instruction, less those answered `earlier`.
 
-    Those of a generation with a target were answered as it was played.
+    The first answers to those of a generation with a target were asked for as it was played.
     """
     facts = generated.read_facts(GenerationFacts)
-    count = still_open(earlier, facts.accepted if facts.target_samples is None else 0)
+    count = still_open(earlier, (answers - (facts.target_samples is not None)) * facts.accepted)
     sample = [accepted.instruction for accepted in islice(accepted_of(generated), SAMPLED)]
     return answering(count, count, count, sample)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,19 +52,21 @@ def answer_generation(
     width: int,
     paid_before: int,
     log: Callable[[str], None],
+    answers: int = 1,
 ) -> None:
     """Have every accepted instruction of a generation answered; write the samples and the prompts into `folder`.
 
     Args:
-        folder: Where the tables `samples` and `prompt_templates` are written.
+        folder: Where the tables `samples`, `prompt_templates` and, of several answers, `sample_answers` are written.
         run_id: The run that each row names.
         generated: The generation's instructions, of either arm.
         asking: Opens whom it asks.
         width: Queries that may be under way at once.
         paid_before: Nano-dollars that the generation's rewrites and reviews cost, which the price of a pair includes.
         log: Told of the progress.
+        answers: How many answers each instruction is given.
     """
-    loop.run(_record(folder, run_id, generated, asking, width, paid_before, log))
+    loop.run(_record(folder, run_id, generated, asking, width, paid_before, log, answers))
     write_prompts(folder, run_id)
 
 
@@ -76,27 +78,39 @@ async def _record(
     width: int,
     paid_before: int,
     log: Callable[[str], None],
+    answers: int,
 ) -> None:
     manifest, total = read_manifest(generated), generated.read_facts(GenerationFacts).accepted
     async with (
         asking as engine,
         Progress(total, "answers", engine.tallies, log, each="a kept pair", paid_before=paid_before) as progress,
     ):
-        with TableWriter(folder, "samples") as samples:
+        with ExitStack() as tables:
+            samples = tables.enter_context(TableWriter(folder, "samples"))
+            given = tables.enter_context(TableWriter(folder, "sample_answers")) if answers > 1 else None
             async for sample in answer_transitions(
                 engine,
                 accepted_of(generated),
                 dict(manifest.replicas),
                 partition_key=manifest.partition_key,
-                width=width,
+                width=max(1, width // answers),
+                answers=answers,
             ):
                 samples.write([sample.row() | {"run_id": run_id}])
+                if given is not None:
+                    given.write([row | {"run_id": run_id} for row in sample.answer_rows()])
                 progress.done(sample.accepted)
 
 
 def responses_content(folder: Path, generated: Artefact) -> str:
-    """The data version of the answers in `folder`: another for another target, which the dataset is made for."""
+    """The data version of the answers in `folder`: another for another target, which the dataset is made for.
+
+    Where several answers were asked for, all of them are in it.
+    """
     content, target = content_of(folder / "samples.parquet"), generated.read_facts(GenerationFacts).target_samples
+    given = folder / "sample_answers.parquet"
+    if given.is_file():
+        content = content_hash("answers", content, content_of(given))
     return content if target is None else content_hash("to a target", content, target)
 
 
@@ -110,8 +124,10 @@ def response_facts(folder: Path, generated: Artefact, outcomes: Mapping[str, dic
     for row in rows:
         if not row["accepted"]:
             refused[row["reason"]] = refused.get(row["reason"], 0) + 1
-    unanswered = sum(count for reason, count in refused.items() if reason.startswith(NO_ANSWER))
-    refuse_silence(len(rows), unanswered)
+    given = folder / "sample_answers.parquet"
+    asked = pq.read_table(given, columns=["reason"]).to_pylist() if given.is_file() else rows
+    unanswered = sum((row["reason"] or "").startswith(NO_ANSWER) for row in asked)
+    refuse_silence(len(asked), unanswered)
     return ResponseFacts(
         samples=len(rows),
         kept=len(rows) - sum(refused.values()),

@@ -29,6 +29,17 @@ def accepted_in(episode: Episode) -> list[Accepted]:
 
 
 @dataclass(frozen=True)
+class GivenAnswer:
+    """One of several answers that were asked for to the same instruction."""
+
+    response: str | None
+    """None where no usable answer came back."""
+    respond_request_id: str | None
+    reason: str | None
+    """Why it was refused; None when it may be kept."""
+
+
+@dataclass(frozen=True)
 class Sample:
     """An accepted transition of a generation with its answer, or one refused with a named reason."""
 
@@ -45,6 +56,10 @@ class Sample:
     accepted: bool
     reason: str | None
     """Why it was refused; None when accepted."""
+    answers: tuple[GivenAnswer, ...] = ()
+    """Every answer, where several were asked for: its own is the first of them that may be kept."""
+    rejected: str | None = None
+    """An answer to the same instruction that scored lower; None where there is none."""
 
     def row(self) -> dict[str, object]:
         """The columns of table `samples` that a run of the process knows (all but `run_id`)."""
@@ -64,6 +79,21 @@ class Sample:
             "reason": self.reason,
         }
 
+    def answer_rows(self) -> list[dict[str, object]]:
+        """The rows of table `sample_answers` (all columns but `run_id`): none where one answer was asked for."""
+        return [
+            {
+                "sample_id": self.sample_id,
+                "answer": number,
+                "partition_key": self.partition_key,
+                "response": given.response,
+                "respond_request_id": given.respond_request_id,
+                "accepted": given.reason is None,
+                "reason": given.reason,
+            }
+            for number, given in enumerate(self.answers)
+        ]
+
 
 @dataclass(frozen=True)
 class Example:
@@ -74,3 +104,5 @@ class Example:
     """The seed at the root of the sample's lineage: statistics are clustered by it."""
     instruction: Instruction
     response: str
+    rejected: str | None = None
+    """An answer to the same instruction that scored lower; None where there is none."""

@@ -26,6 +26,16 @@ def responses_inputs(generated: Artefact) -> dict[str, str]:
     return {generated.manifest["asset_key"]: generated.data_version}
 
 
+def answers_settings(answers: int) -> dict[str, int]:
+    """What of their configuration decides them; nothing for one answer each, as before there was a choice."""
+    return {"answers": answers} if answers > 1 else {}
+
+
+def answers_asked(responses: Artefact) -> int:
+    """How many answers each instruction was given."""
+    return responses.manifest.get("config", {}).get("answers", 1)
+
+
 def accepted_of(generated: Artefact) -> Iterator[Accepted]:
     """The accepted transitions of a generation, in its order."""
     instructions = {

@@ -83,6 +83,26 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Score:
+    """What was said of one of the expert's answers."""
+
+    answer: int
+    """Which of them, from 0."""
+    chosen: bool
+    score: float | None
+    rating: str | None
+    constraints: int
+    broken: int
+    broken_constraints: str | None
+    """JSON."""
+    reply: str | None
+    """What the judge wrote; None where it was not asked, or did not answer."""
+    response: str | None
+    """The answer, where it is one of several."""
+    queries: tuple[Query, ...] = ()
+
+
+@dataclass(frozen=True)
 class Origin:
     """An output of an asset that the sample came through."""
 
@@ -118,11 +138,14 @@ class Lineage:
     """(dataset version, split)."""
     adapters: tuple[tuple[str, str, str], ...]
     """(kind, model version, dataset version)."""
+    scores: tuple[Score, ...] = ()
+    """Of its answers, where they were scored."""
 
     @property
     def queries(self) -> list[Query]:
-        """Those of the chain and of the answer."""
-        return [*(q for step in self.chain for q in step.queries), *(self.answer.queries if self.answer else ())]
+        """Those of the chain, of the answer, and of its scores."""
+        chain, scores = ((q for part in parts for q in part.queries) for parts in (self.chain, self.scores))
+        return [*chain, *(self.answer.queries if self.answer else ()), *scores]
 
     @property
     def cost_nano_usd(self) -> int | None:

@@ -116,11 +116,20 @@ def _compare_episode(rows: Sequence[Mapping[str, Any]], replayed: Sequence[Trans
 
 
 async def replay_samples(
-    replayed: AsyncIterator[Sample], stored: Iterable[Mapping[str, Any]], into: Verification
+    replayed: AsyncIterator[Sample],
+    stored: Iterable[Mapping[str, Any]],
+    into: Verification,
+    *,
+    answers: Mapping[tuple[str, int], Mapping[str, Any]],
 ) -> None:
-    """Compare each sample answered again from the ledger with its stored row; both in the same order."""
+    """Compare each sample answered again from the ledger with its stored row; both in the same order.
+
+    `answers` are the stored rows of all answers, by sample and number, where several were asked for.
+    """
     rows = iter(stored)
     async for sample in replayed:
+        for again in sample.answer_rows():
+            _compare_answer(again, answers, into)
         row = next(rows, None)
         if row is None:
             into.differ(Difference("samples", sample.sample_id, "sample_id", None, sample.sample_id))
@@ -132,3 +141,16 @@ async def replay_samples(
             into.compare("samples", row["sample_id"], row, sample.row())
     for row in rows:
         into.differ(Difference("samples", row["sample_id"], "sample_id", row["sample_id"], None))
+
+
+def _compare_answer(
+    again: Mapping[str, Any], answers: Mapping[tuple[str, int], Mapping[str, Any]], into: Verification
+) -> None:
+    name = f"{again['sample_id']}, answer {again['answer']}"
+    row = answers.get((again["sample_id"], again["answer"]))
+    if row is None:
+        into.differ(Difference("sample_answers", name, "sample_id", None, again["sample_id"]))
+    elif row["respond_request_id"] is None:
+        into.skip("its query got no answer at the time")
+    else:
+        into.compare("sample_answers", name, row, again)

@@ -13,7 +13,7 @@ from teams_dagster.dataset.answers import answer_transitions
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import read_manifest
 from teams_dagster.dataset.playing import episode_plans, generation_actor, generation_world
-from teams_dagster.dataset.stored import accepted_of
+from teams_dagster.dataset.stored import accepted_of, answers_asked
 from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.instructions.prompts import Prompt, stored_prompts
 from teams_dagster.ledger.writer import Ledger
@@ -69,8 +69,9 @@ async def replay_generation(
             dict(manifest.replicas),
             partition_key=manifest.partition_key,
             width=100,
+            answers=answers_asked(responses),
         )
-        await replay_samples(replayed, _rows(responses, "samples"), into)
+        await replay_samples(replayed, _rows(responses, "samples"), into, answers=_given(responses))
         progress(f"generation {manifest.partition_key}: {into.verified} rows agree with the ledger")
 
 
@@ -106,6 +107,13 @@ def _played(manifest: GenerationManifest, generated: Artefact) -> int | None:
     if manifest.target_samples is None:
         return None
     return generated.read_facts(GenerationFacts).asking["episodes"]
+
+
+def _given(responses: Artefact) -> dict[tuple[str, int], dict[str, Any]]:
+    """The rows of all answers, where several were asked for to each instruction."""
+    if answers_asked(responses) == 1:
+        return {}
+    return {(row["sample_id"], row["answer"]): row for row in _rows(responses, "sample_answers")}
 
 
 def _rows_of(generated: Artefact, responses: Artefact) -> int:

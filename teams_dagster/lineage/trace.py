@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from teams_dagster.lineage.records import Answer, Lineage, Origin, Query, Step
+from teams_dagster.lineage.records import Answer, Lineage, Origin, Query, Score, Step
 from teams_dagster.store.transition_row import ANSWERS
 
 LEAST_PREFIX = 6
@@ -89,6 +89,7 @@ def trace(connection: duckdb.DuckDBPyConnection, given: str) -> Lineage:
         answer=_answer(sample, found) if sample else None,
         policy=_one(connection, "select * from policies where policy_version = ?", [last["policy_version"]]),
         origins=_origins(connection, runs, last["partition_key"]),
+        scores=_scores(connection, sample_id, found),
         datasets=datasets,
         adapters=_adapters(connection, [version for version, _ in datasets]),
     )
@@ -111,6 +112,9 @@ def _look_up(connection: duckdb.DuckDBPyConnection, rows: Sequence[dict[str, Any
     texts = {row[name] for row in rows for name in ("parent_id", "instruction_id")} - {None}
     answers = {row[name] for row in rows for name in ANSWERS} | {sample.get("respond_request_id")}
     requests = sorted(str(answer) for answer in answers if answer)
+    if sample:
+        rated = _all(connection, "select judge_request_id from pair_scores where sample_id = ?", [sample["sample_id"]])
+        requests += sorted(request for (request,) in rated if request)
     own = [row["transition_id"] for row in rows]
     calls = [
         *_rows(connection, "select * from llm_calls where request_id in (select unnest(?))", [requests]),
@@ -164,6 +168,22 @@ def _step(row: Mapping[str, Any], found: _Found) -> Step:
 def _answer(sample: Mapping[str, Any], found: _Found) -> Answer:
     queries = found.calls.get(sample["respond_request_id"] or "", [])
     return Answer(sample["response"], sample["accepted"], sample["reason"], tuple(queries))
+
+
+def _scores(connection: duckdb.DuckDBPyConnection, sample_id: str | None, found: _Found) -> tuple[Score, ...]:
+    rows = _rows(
+        connection,
+        "select pair_scores.*, answers.text as reply, given.response from pair_scores left join (select distinct"
+        " request_id, request_key from llm_calls) as call on call.request_id = judge_request_id left join answers using"
+        " (request_key) left join sample_answers as given on given.sample_id = pair_scores.sample_id and given.answer ="
+        " pair_scores.answer where pair_scores.sample_id = ? order by pair_scores.answer",
+        [sample_id],
+    )
+    names = [name for name in Score.__dataclass_fields__ if name != "queries"]
+    return tuple(
+        Score(**{name: row[name] for name in names}, queries=tuple(found.calls.get(row["judge_request_id"] or "", [])))
+        for row in rows
+    )
 
 
 def _origins(connection: duckdb.DuckDBPyConnection, runs: set[str], partition: str | None) -> tuple[Origin, ...]:

@@ -52,7 +52,14 @@ SHORT = 12
 def lineage_lines(lineage: Lineage, *, whole: bool = False) -> list[str]:
     """The tree of one sample; `whole` shows texts in full."""
     limit = None if whole else LONGEST
-    return [*_head(lineage), *_seed(lineage, limit), *_steps(lineage, limit), *_answer(lineage, limit), *_end(lineage)]
+    return [
+        *_head(lineage),
+        *_seed(lineage, limit),
+        *_steps(lineage, limit),
+        *_answer(lineage, limit),
+        *_scores(lineage, limit),
+        *_end(lineage),
+    ]
 
 
 def forward_lines(found: ForwardLineage) -> list[str]:
@@ -113,6 +120,23 @@ def _answer(lineage: Lineage, limit: int | None) -> Iterator[str]:
     yield from _queries(answer.queries)
     if answer.response is not None:
         yield from _text(answer.response, "", limit)
+
+
+def _scores(lineage: Lineage, limit: int | None) -> Iterator[str]:
+    several = len(lineage.scores) > 1
+    for score in lineage.scores:
+        known = "no score" if score.score is None else f"score {score.score:.2f}"
+        rating = f", rated {_plain(score.rating)}" if score.rating else ""
+        checked = f", {score.constraints - score.broken} of {score.constraints} constraints kept"
+        chosen = f", answer {score.answer}{', chosen' if score.chosen else ''}" if several else ""
+        yield f"├─ {known}{rating}{checked if score.constraints else ''}{chosen}"
+        yield from _queries(score.queries)
+        if score.reply is not None:
+            yield from _text(f"the judge wrote: {score.reply}", "", limit)
+        if score.broken_constraints:
+            yield from _text(f"broken: {score.broken_constraints}", "", limit)
+        if several and not score.chosen and score.response is not None:
+            yield from _text(score.response, "", limit)
 
 
 def _end(lineage: Lineage) -> Iterator[str]:

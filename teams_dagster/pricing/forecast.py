@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -71,6 +71,10 @@ class QueryForecast:
     max_tokens: int
     repeated: float = 0.0
     """The share of them that is likely to repeat another in the same words, and so costs nothing."""
+
+    def times(self, number: int) -> QueryForecast:
+        """So many such queries for each."""
+        return replace(self, least=number * self.least, likely=number * self.likely, most=number * self.most)
 
     def __post_init__(self) -> None:
         if not 0 <= self.least <= self.likely <= self.most:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-PAID = ("trained_policy", "policy_comparison", "generated_instructions", "expert_responses", "judged_win_rate")
+PAID = (
+    "trained_policy",
+    "policy_comparison",
+    "generated_instructions",
+    "expert_responses",
+    "pair_scores",
+    "judged_win_rate",
+)
 """In the order that they are materialised in."""
 
 UNIFORM_PAID = ("uniform_instructions", "uniform_responses")
 """Those of the uniform arm, which no other job asks for."""
 
-BATCHED = ("generated_instructions", "expert_responses", *UNIFORM_PAID)
+BATCHED = ("generated_instructions", "expert_responses", "pair_scores", *UNIFORM_PAID)
 """Those whose queries go through a provider's batches where a role's transport says so."""

@@ -36,6 +36,15 @@ def responses_preview(responses: Artefact, costs: PairCosts) -> Details:
     return {**pair_figures(costs), "examples": Table(_SAMPLE_COLUMNS, rows)}
 
 
+def scores_preview(scores: Artefact) -> Details:
+    """The pairs with the lowest scores."""
+    columns = ["sample_id", "answer", "score", "rating", "broken_constraints"]
+    rows = pq.read_table(scores.path("pair_scores.parquet"), columns=columns).to_pylist()
+    scored = [row for row in rows if row["score"] is not None]
+    worst = sorted(scored, key=lambda row: (row["score"], row["sample_id"], row["answer"]))[:EXAMPLES]
+    return {"lowest_scores": Table(tuple(columns), [tuple(row.values()) for row in worst])}
+
+
 def dataset_preview(dataset: Artefact, *, store: ArtefactStore, answered: Sequence[Artefact]) -> Details:
     """Where samples of the `answered` generations were lost, the first training examples, and the files' folder."""
     columns = ["instruction", "input", "output"]

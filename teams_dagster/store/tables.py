@@ -137,6 +137,39 @@ SAMPLES = Table(
     ("sample_id",),
     current_only=True,
 )
+SAMPLE_ANSWERS = Table(
+    "sample_answers",
+    _schema(
+        {"sample_id": _TEXT, "answer": _INT, "partition_key": _TEXT, "accepted": _BOOL},
+        {"response": _TEXT, "respond_request_id": _TEXT, "reason": _TEXT, "run_id": _TEXT},
+    ),
+    ("sample_id", "answer"),
+    current_only=True,
+)
+PAIR_SCORES = Table(
+    "pair_scores",
+    _schema(
+        {
+            "sample_id": _TEXT,
+            "answer": _INT,
+            "partition_key": _TEXT,
+            "chosen": _BOOL,
+            "constraints": _INT,
+            "broken": _INT,
+        },
+        {
+            "score": _REAL,
+            "rating": _TEXT,
+            "broken_constraints": _TEXT,
+            "respond_request_id": _TEXT,
+            "judge_request_id": _TEXT,
+            "prompt_version": _TEXT,
+            "run_id": _TEXT,
+        },
+    ),
+    ("sample_id", "answer"),
+    current_only=True,
+)
 DATASET_SAMPLES = Table(
     "dataset_samples",
     _schema({"dataset_version": _TEXT, "sample_id": _TEXT, "split": _TEXT}, {"seed_id": _TEXT, "run_id": _TEXT}),
@@ -265,6 +298,8 @@ TABLES: dict[str, Table] = {
         INSTRUCTIONS,
         TRANSITIONS,
         SAMPLES,
+        SAMPLE_ANSWERS,
+        PAIR_SCORES,
         DATASET_SAMPLES,
         MODELS,
         POLICY_SCORES,

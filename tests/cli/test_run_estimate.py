@@ -59,6 +59,7 @@ def test_before_anything_exists_every_paid_asset_has_an_estimate_and_nothing_is_
     monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / "data"))
     found = questions()
     assert tuple(found) == PAID
+    assert found.pop("pair_scores") == (0, 0, 0), "nobody scores unless asked to"
     assert all(0 < least < likely < most for least, likely, most in found.values())
     assert found["trained_policy"][2] == 32 * 6 * 2
     assert found["generated_instructions"][2] == 12 * 6 * 2
@@ -69,6 +70,7 @@ def test_before_anything_exists_every_paid_asset_has_an_estimate_and_nothing_is_
 
 def test_what_a_run_asks_lies_in_its_range_and_then_nothing_is_left(project: Project):
     before = questions()
+    assert before.pop("pair_scores") == (0, 0, 0)
     assert set(before) == {"policy_comparison", "generated_instructions", "expert_responses", "judged_win_rate"}
     assert project.make(policy_comparison, policy_comparison=CONFIGS["policy_comparison"])
     assert project.make(generated_instructions, week=WEEK)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -66,6 +66,27 @@ class ResponseFacts(QueryFacts):
     """The rows of the dataset that its generation was to bring: what is beyond them is left out."""
 
 
+class PairScoreFacts(QueryFacts):
+    """Facts of `pair_scores`."""
+
+    scored_by: str
+    """`nobody`, `programs` or `judge`."""
+    responses_version: Annotated[str, Hidden()]
+    """The answers that were scored."""
+    pairs: Annotated[int, Shown(ROW_COUNT)]
+    """Pairs that were scored: each answer to an instruction is one."""
+    without_score: int
+    """Those of which neither the judge nor a program can tell anything."""
+    broken: int
+    """Those in which a program finds a constraint broken."""
+    ratings: Annotated[dict[str, int], Shown(form=Json)] = Field(default_factory=dict)
+    """What the judge said, counted."""
+    judge: Annotated[dict[str, Any], Hidden()] = Field(default_factory=dict)
+    """The identity of the model that rated; empty where none did."""
+    gate_faults: Annotated[list[str], Shown("cannot_gate", form="; ".join)] = Field(default_factory=list)
+    """Why these scores may not drop a pair: the judge's preflight failed."""
+
+
 def overlap_line(overlap: dict[str, float]) -> str:
     """What held-out examples still share with training, as a sentence."""
     return (
@@ -92,6 +113,10 @@ class DatasetFacts(Facts):
     """Examples on each side that people wrote (`TEAMS_PAIRS`)."""
     pairs_refused: Annotated[dict[str, int], Shown(form=Json)] = Field(default_factory=dict)
     """Rows of the file of pairs that are not used, by reason."""
+    min_score: float | None = None
+    """Pairs of a lower score were dropped; None where no threshold was set."""
+    scoring: str | None = None
+    """Who scored the pairs, in a sentence; None where no score was used."""
     overlap: Annotated[dict[str, float], Shown("held_out_overlap", form=overlap_line)] = Field(default_factory=dict)
     """Of held-out `instructions` and `responses`, the share with 13 words in a row of training's; nothing where an
     earlier version did not measure it."""

@@ -19,6 +19,9 @@ asked as (
     union all select transition_id, 5, 'review, texts turned', turned_review_request_id from steps
     union all
     select samples.transition_id, 6, 'respond', samples.respond_request_id from samples join chosen using (sample_id)
+    union all
+    select chosen.transition_id, 7, 'rate', scored.judge_request_id
+    from pair_scores as scored join chosen using (sample_id)
 ),
 used as (
     select transition_id, request_id, bool_and(reused) as reused, min(role) as role

@@ -1,0 +1,208 @@
+"""The scores of a generation's pairs: asked for, written down, and counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.protocol import LLMClient, Outcome, Purpose, QueryFailed, Role
+from teams_dagster.dataset.quality.rating import Rating, parse_rating, rate_prompt, rate_query
+from teams_dagster.dataset.quality.scores import UNANSWERED, Pair, PairScore, best_of
+from teams_dagster.dataset.sample import GivenAnswer
+from teams_dagster.environment.recording import AT_ONCE
+from teams_dagster.instructions.requests import VERDICT
+from teams_dagster.llm import loop
+from teams_dagster.llm.engine import Engine
+from teams_dagster.llm.ordered import in_order
+from teams_dagster.llm.progress import Progress
+from teams_dagster.policy.query_forecast import SAMPLED, mean_bytes, still_open
+from teams_dagster.pricing.forecast import QueryForecast
+from teams_dagster.store.artefact_store import Artefact
+from teams_dagster.store.facts.dataset import PairScoreFacts
+from teams_dagster.store.tables import TableWriter, write_table
+
+SCORES = "pair_scores"
+"""The asset, and its table."""
+
+ANSWERS = "sample_answers"
+"""The table of all answers, where several were asked for to each instruction."""
+
+BYTES_PER_TOKEN = 4
+"""Of answers of which there is no example yet; a quarter of the longest is taken for usual."""
+
+NOBODY, PROGRAMS, JUDGE = "nobody", "programs", "judge"
+"""Who scores."""
+
+
+def scores_inputs(responses: Artefact, scored_by: str, judge: Mapping[str, str]) -> dict[str, str]:
+    """What the scores of a generation's answers are made from; `judge` names and identifies the model that rates."""
+    inputs = {responses.manifest["asset_key"]: responses.data_version}
+    return inputs | ({"prompt of rate": rate_prompt().version, **judge} if scored_by == JUDGE else {})
+
+
+def answers_of(responses: Artefact) -> Iterator[tuple[str, list[GivenAnswer]]]:
+    """By sample, in their order, every answer to it, where several were asked for; nothing where one was."""
+    path = responses.folder / f"{ANSWERS}.parquet"
+    if path.is_file():
+        for sample_id, rows in groupby(_rows(path), key=lambda row: row["sample_id"]):
+            yield (
+                sample_id,
+                [GivenAnswer(row["response"], row["respond_request_id"], row["reason"]) for row in rows],
+            )
+
+
+def pairs_of(responses: Artefact) -> Iterator[Pair]:
+    """The pairs of a generation that no rule refused, in its order: each answer to an instruction is one."""
+    several = dict(answers_of(responses))
+    for row in _rows(responses.path("samples.parquet")):
+        own = GivenAnswer(row["response"], row["respond_request_id"], row["reason"])
+        for number, given in enumerate(several.get(row["sample_id"], [own])):
+            if given.reason is None and given.response is not None:
+                yield Pair(
+                    sample_id=row["sample_id"],
+                    transition_id=row["transition_id"],
+                    partition_key=row["partition_key"],
+                    answer=number,
+                    instruction=Instruction(row["instruction"], row["input"]),
+                    response=given.response,
+                    respond_request_id=given.respond_request_id,
+                )
+
+
+def rating_queries(responses: Artefact, earlier: Artefact | None) -> list[QueryForecast]:
+    """What rating a generation's pairs will ask: all of them, or where they were rated `earlier` what failed then."""
+    count = still_open(earlier, sum(1 for _ in pairs_of(responses)))
+    size = mean_bytes([rate_query(pair.instruction, pair.response) for pair in islice(pairs_of(responses), SAMPLED)])
+    return [QueryForecast(Role.JUDGE, Purpose.RATE, count, count, count, size, VERDICT.max_tokens)]
+
+
+def ratings_later(answers: QueryForecast, like: Sequence[Instruction]) -> QueryForecast:
+    """What rating answers that are still to come will ask: instructions are taken to be such as `like`."""
+    answer = "x" * (BYTES_PER_TOKEN * answers.max_tokens // 4)
+    size = mean_bytes([rate_query(instruction, answer) for instruction in like[:SAMPLED]])
+    return QueryForecast(
+        Role.JUDGE, Purpose.RATE, answers.least, answers.likely, answers.most, size, VERDICT.max_tokens
+    )
+
+
+async def rate_pairs(client: LLMClient, pairs: Iterable[Pair], *, width: int) -> AsyncIterator[PairScore]:
+    """What the judge says of each pair, in their order; `width` bounds the queries under way."""
+
+    async def rate(pair: Pair) -> PairScore:
+        query = rate_query(pair.instruction, pair.response)
+        try:
+            answer = await client.ask(query, transition_id=pair.transition_id, sample_id=pair.sample_id)
+        except QueryFailed:
+            return PairScore(pair, UNANSWERED, None, query.prompt_version)
+        usable = answer.completion.outcome is Outcome.USABLE
+        rating = parse_rating(answer.completion.text) if usable else Rating.UNCLEAR
+        return PairScore(pair, rating.value, answer.request_id, query.prompt_version)
+
+    async for score in in_order(rate, pairs, width):
+        yield score
+
+
+def write_programs_scores(folder: Path, run_id: str, pairs: Iterable[Pair]) -> None:
+    """Write what programs say of `pairs` into `folder`: table `pair_scores`. No query is sent."""
+    scored = (PairScore(pair, None) for pair in pairs)
+    with TableWriter(folder, SCORES) as table:
+        for _, scores in groupby(scored, key=lambda score: score.pair.sample_id):
+            table.write(_rows_of(list(scores), run_id))
+
+
+def write_judged_scores(
+    folder: Path,
+    run_id: str,
+    responses: Artefact,
+    asking: AbstractAsyncContextManager[Engine],
+    *,
+    width: int,
+    log: Callable[[str], None],
+) -> None:
+    """Ask the judge about every pair of a generation, and write `pair_scores` and `prompt_templates` into `folder`.
+
+    Args:
+        folder: Where the tables are written.
+        run_id: The run that each row names.
+        responses: The generation's answers.
+        asking: Opens whom it asks.
+        width: Queries that may be under way at once.
+        log: Told of the progress.
+    """
+    loop.run(_record(folder, run_id, responses, asking, width, log))
+    prompt = rate_prompt()
+    template = {"prompt_version": prompt.version, "name": prompt.name, "text": prompt.source, "run_id": run_id}
+    write_table(folder, "prompt_templates", [template])
+
+
+async def _record(
+    folder: Path,
+    run_id: str,
+    responses: Artefact,
+    asking: AbstractAsyncContextManager[Engine],
+    width: int,
+    log: Callable[[str], None],
+) -> None:
+    total = sum(1 for _ in pairs_of(responses))
+    async with asking as engine, Progress(total, "pairs", engine.tallies, log, kept="rated") as progress:
+        with TableWriter(folder, SCORES) as table:
+            of_sample: list[PairScore] = []
+            async for score in rate_pairs(engine, pairs_of(responses), width=width):
+                if of_sample and of_sample[0].pair.sample_id != score.pair.sample_id:
+                    table.write(_rows_of(of_sample, run_id))
+                    of_sample = []
+                of_sample.append(score)
+                progress.done(score.score is not None)
+            table.write(_rows_of(of_sample, run_id))
+
+
+def score_rows(scores: list[PairScore]) -> list[dict[str, object]]:
+    """The rows of one sample's answers: the best of them is chosen."""
+    best = best_of([score.score for score in scores]) if scores else None
+    return [score.row(chosen=number == best) for number, score in enumerate(scores)]
+
+
+def _rows_of(scores: list[PairScore], run_id: str) -> list[dict[str, object]]:
+    return [row | {"run_id": run_id} for row in score_rows(scores)]
+
+
+def score_facts(
+    folder: Path,
+    scored_by: str,
+    responses: Artefact,
+    judge: Mapping[str, Any] | None,
+    outcomes: Mapping[str, dict[str, Any]],
+) -> PairScoreFacts:
+    """What came of the scores in `folder`.
+
+    Args:
+        folder: Holds table `pair_scores`.
+        scored_by: Who scored.
+        responses: The generation's answers.
+        judge: The identity of the model that rated, as plain values.
+        outcomes: Those of the queries on the ledger, by purpose.
+    """
+    rows = pq.read_table(folder / f"{SCORES}.parquet", columns=["score", "rating", "broken"]).to_pylist()
+    return PairScoreFacts(
+        scored_by=scored_by,
+        responses_version=responses.data_version,
+        pairs=len(rows),
+        without_score=sum(row["score"] is None for row in rows),
+        broken=sum(row["broken"] > 0 for row in rows),
+        ratings=dict(sorted(Counter(row["rating"] for row in rows if row["rating"]).items())),
+        unanswered=sum(row["rating"] == UNANSWERED for row in rows),
+        judge=dict(judge) if judge else {},
+        outcomes=dict(outcomes),
+    )
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    for batch in pq.ParquetFile(path).iter_batches(AT_ONCE):
+        yield from batch.to_pylist()

@@ -1,0 +1,71 @@
+"""Replaying the scores of a generation's pairs: each rating is read anew from the stored reply, each constraint checked
+anew, and what comes out must be what was stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from teams_dagster.core.protocol import Role, identity_of
+from teams_dagster.dataset.quality.scores import UNANSWERED, PairScore
+from teams_dagster.dataset.scoring import JUDGE, NOBODY, SCORES, pairs_of, rate_pairs, score_rows
+from teams_dagster.instructions.prompts import Prompt, stored_prompts
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.lineage.replay import LedgerAsker
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.dataset import PairScoreFacts
+from teams_dagster.store.integrity import Difference, Verification
+
+
+def scores_of(store: ArtefactStore, responses: Artefact) -> Artefact | None:
+    """The current scores of a generation's answers; None where nobody scored them, and where they are of others."""
+    week = responses.manifest["partition_key"]
+    if responses.manifest["asset_key"] != "expert_responses" or not store.exists(SCORES, week):
+        return None
+    scores = store.current(SCORES, week)
+    facts = scores.read_facts(PairScoreFacts)
+    return scores if facts.scored_by != NOBODY and facts.responses_version == responses.data_version else None
+
+
+async def replay_scores(ledger: Ledger, responses: Artefact, scores: Artefact, into: Verification) -> None:
+    """Score every pair of a generation again, and compare each row with the stored one.
+
+    Args:
+        ledger: Holds the judge's replies.
+        responses: The artefact of the answers that were scored.
+        scores: The artefact of their scores.
+        into: Where rows that agree, differ or cannot be replayed are counted.
+    """
+    facts = scores.read_facts(PairScoreFacts)
+    stored = pq.read_table(scores.path(f"{SCORES}.parquet")).to_pylist()
+    with stored_prompts(_prompts(scores) if facts.scored_by == JUDGE else {}):
+        if facts.scored_by == JUDGE:
+            client = LedgerAsker(ledger, [(Role.JUDGE.value, identity_of(facts.judge))])
+            replayed = [score async for score in rate_pairs(client, pairs_of(responses), width=100)]
+        else:
+            replayed = [PairScore(pair, None) for pair in pairs_of(responses)]
+    _compare(stored, replayed, into)
+
+
+def _compare(stored: list[dict[str, Any]], replayed: list[PairScore], into: Verification) -> None:
+    by_sample: dict[str, list[PairScore]] = {}
+    for score in replayed:
+        by_sample.setdefault(score.pair.sample_id, []).append(score)
+    anew = {(row["sample_id"], row["answer"]): row for scores in by_sample.values() for row in score_rows(scores)}
+    for row in stored:
+        name = f"{row['sample_id']}, answer {row['answer']}"
+        again = anew.pop((row["sample_id"], row["answer"]), None)
+        if again is None:
+            into.differ(Difference(SCORES, name, "sample_id", row["sample_id"], None))
+        elif row["rating"] == UNANSWERED:
+            into.skip("its query got no answer at the time")
+        else:
+            into.compare(SCORES, name, row, again)
+    for sample_id, answer in anew:
+        into.differ(Difference(SCORES, f"{sample_id}, answer {answer}", "sample_id", None, sample_id))
+
+
+def _prompts(scores: Artefact) -> dict[str, Prompt]:
+    rows = pq.read_table(scores.path("prompt_templates.parquet")).to_pylist()
+    return {row["name"]: Prompt(row["name"], row["prompt_version"], row["text"]) for row in rows}
