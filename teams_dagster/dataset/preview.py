@@ -24,7 +24,6 @@ from teams_dagster.dataset.playing import (
 )
 from teams_dagster.dataset.sample import Accepted, Sample, accepted_in
 from teams_dagster.dataset.steering import TRAINED, trained_policy_named
-from teams_dagster.environment.answers_cost import answers_of
 from teams_dagster.environment.episodes import run_episodes
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import Episode
@@ -37,6 +36,7 @@ from teams_dagster.llm.engine import Engine
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.checkpoint import Checkpoint, divide, load_policy, policy_seeds
 from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.transition_row import EDIT_ANSWERS
 
 ANSWERS_PER_SEED = 3
 """Answers that a preview has room for, of each seed, when its episode asks all that it may."""
@@ -76,7 +76,7 @@ class Previewed:
     @property
     def request_ids(self) -> set[str]:
         """The attempts that answered its queries."""
-        asked = {request for transition in self.episode.recorded for request in answers_of(transition)}
+        asked = {getattr(step, column) for step in self.episode.recorded for column in EDIT_ANSWERS}
         return {request for request in asked | {s.respond_request_id for s in self.samples.values()} if request}
 
 

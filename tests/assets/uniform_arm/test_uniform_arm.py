@@ -92,6 +92,12 @@ def arms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arms]:
         yield Arms(project, version, *before, estimated)
 
 
+@pytest.fixture(autouse=True)
+def _the_arms_ledger(arms: Arms, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project's, whatever was left in the folder of the checkout."""
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(arms.project.store.root))
+
+
 def test_uniform_begins_as_the_trained_policy_did(arms: Arms):
     trained, uniform = (read_manifest(arms.artefact(f"{kind}_instructions", WEEK)) for kind in ("generated", "uniform"))
     assert trained.policy_version != uniform.policy_version
@@ -176,9 +182,8 @@ def test_the_arms_dataset_has_a_card_that_says_so(arms: Arms):
     assert "uniform" not in trained
 
 
-def test_the_main_line_is_the_same_with_the_arm_on_storage(arms: Arms, monkeypatch: pytest.MonkeyPatch):
+def test_the_main_line_is_the_same_with_the_arm_on_storage(arms: Arms):
     project = arms.project
-    monkeypatch.setenv("TEAMS_DATA_DIR", str(project.store.root))
     assert project.make(instruction_dataset, instruction_dataset={"force": True})
     assert project.version("instruction_dataset") == arms.main_version
     assert shown(project) == arms.main_report
