@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from assets.partitions import GENERATIONS
-from teams_dagster.automation import weekly_generation
+from teams_dagster.automation.schedules import weekly_generation
 from teams_dagster.definitions import defs
 
 GROUPS = {

@@ -1,0 +1,42 @@
+"""Door: the jobs, and what begins them by the calendar or by what happened."""
+
+from assets.models.jobs import merge_adapter, push_to_hub
+from assets.preflight import preflight
+from teams_dagster.automation.batches import collect_batches
+from teams_dagster.automation.jobs import (
+    checks,
+    dataset,
+    demo,
+    everything,
+    fine_tune_and_evaluate,
+    policy_study,
+    regenerate,
+    retry_failed,
+    train_on_pairs,
+    train_policy,
+    uniform_arm,
+)
+from teams_dagster.automation.schedules import weekly_generation
+from teams_dagster.automation.tracing import trace_sample
+
+JOBS = [
+    everything,
+    demo,
+    uniform_arm,
+    train_policy,
+    policy_study,
+    regenerate,
+    dataset,
+    retry_failed,
+    fine_tune_and_evaluate,
+    train_on_pairs,
+    preflight,
+    merge_adapter,
+    push_to_hub,
+    checks,
+    trace_sample,
+]
+
+SCHEDULES = [weekly_generation]
+
+SENSORS = [collect_batches]
