@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import NANO
+from teams_dagster.dataset.rotation import LONGEST
 from teams_dagster.env_file import PREFIX, SettingsError, check_data_dir, own_variables, read_environment
 from teams_dagster.instructions.prompts.own import PromptInvalid, use_own_prompts
 from teams_dagster.ledger.budgets import Budget
@@ -65,6 +66,8 @@ class Settings(BaseModel):
     """Folder whose files replace or add prompt templates by name; by default the templates that ship."""
     first_generation: date = date(2026, 1, 5)
     """The Monday of the first weekly generation."""
+    seed_rotation_weeks: int = Field(default=1, ge=1, le=LONGEST)
+    """Weeks in which every seed has one turn: each weekly generation has its share; with 1 every generation has all."""
     max_in_flight: int = Field(default=64, ge=1, le=4096)
     """Queries under way at once to one model, at most: fewer while it refuses them or they queue there."""
     batch_wait_s: float = Field(default=3_600.0, ge=0, allow_inf_nan=False)

@@ -19,13 +19,13 @@ from teams_dagster.dataset.generation import (
     choose_seeds,
     replicas_for,
 )
+from teams_dagster.dataset.rotation import NoSeedHasItsTurn, seeds_in_turn
 from teams_dagster.dataset.steering import TRAINED, steers, trained_policy_named, untrained_name
 from teams_dagster.instructions.prompts import prompt
 from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.policy.baselines import baseline_version
 from teams_dagster.policy.checkpoint import load_policy
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
-from teams_dagster.store.facts.seeds import SeedFacts
 
 MANIFEST = "generation.json"
 
@@ -53,6 +53,8 @@ class GenerationSettings:
     """Only ask again what failed in it."""
     policy: str | None = None
     """Who steers it, by name, version or folder, also where it was begun with another; None: the trained policy."""
+    rotation_weeks: int = 1
+    """Weeks in which every seed has one turn; 1: all of them in every generation."""
 
 
 def begin_generation(
@@ -143,7 +145,7 @@ def new_manifest(
         )
     fresh = (begun.fresh if begun else 0) + settings.fresh
     others = [other for other in _manifests(store) if other.partition_key != partition]
-    chosen = choose_seeds([s.seed_id for s in read_seeds(seeds)], settings.seeds, settings.root_seed, partition)
+    chosen = seeds_of_generation(seeds, settings, partition)
     return GenerationManifest(
         partition_key=partition,
         policy_version=policy.data_version if policy else baseline_version(settings.policy or TRAINED),
@@ -154,6 +156,24 @@ def new_manifest(
         root_seed=settings.root_seed,
         fresh=fresh,
     )
+
+
+def seeds_of_generation(seeds: Artefact, settings: GenerationSettings, partition: str) -> tuple[str, ...]:
+    """The ids of the seeds that a generation which begins now has: those whose turn it is, as many as are wanted.
+
+    Raises NoSeedHasItsTurn.
+    """
+    known = [seed.seed_id for seed in read_seeds(seeds)]
+    in_turn = seeds_in_turn(known, settings.rotation_weeks, settings.root_seed, partition)
+    return choose_seeds(in_turn, settings.seeds, settings.root_seed, partition)
+
+
+def _number_of_seeds(seeds: Artefact, settings: GenerationSettings, partition: str) -> int:
+    """How many seeds a generation would have that began now."""
+    try:
+        return len(seeds_of_generation(seeds, settings, partition))
+    except NoSeedHasItsTurn:
+        return 0
 
 
 def check_as_begun(manifest: GenerationManifest, identities: Mapping[Role, ModelIdentity]) -> None:
@@ -168,7 +188,7 @@ def kept_from_before(store: ArtefactStore, manifest: GenerationManifest, setting
     kept = {
         "seeds": (manifest.seeds_version, seeds.data_version),
         "policy": (manifest.policy_version, present),
-        "number of seeds": (len(manifest.replicas), min(settings.seeds, seeds.read_facts(SeedFacts).seeds)),
+        "number of seeds": (len(manifest.replicas), _number_of_seeds(seeds, settings, manifest.partition_key)),
         "root seed": (manifest.root_seed, settings.root_seed),
     }
     changed = [name for name, (then, now) in kept.items() if then != now]
