@@ -34,7 +34,7 @@ _DIGITS = {"vendi_score": 1, "length_growth": 2}
 
 NEVER = "never"
 
-PAY_OFF = {IN_QUESTIONS: "questions", IN_DOLLARS: "dollars"}
+PAY_OFF = {IN_QUESTIONS: "queries", IN_DOLLARS: "dollars"}
 """Metrics that say after how many samples training has paid for itself, by the unit counted in."""
 
 
