@@ -68,6 +68,8 @@ class Settings(BaseModel):
     """The Monday of the first weekly generation."""
     seed_rotation_weeks: int = Field(default=1, ge=1, le=LONGEST)
     """Weeks in which every seed has one turn: each weekly generation has its share; with 1 every generation has all."""
+    retrain_samples: int = Field(default=200, ge=1)
+    """Kept samples that the adapters were not trained on before `retrain_on_new_samples` retrains them."""
     max_in_flight: int = Field(default=64, ge=1, le=4096)
     """Queries under way at once to one model, at most: fewer while it refuses them or they queue there."""
     batch_wait_s: float = Field(default=3_600.0, ge=0, allow_inf_nan=False)

@@ -11,12 +11,14 @@ from teams_dagster.automation.jobs import (
     fine_tune_and_evaluate,
     policy_study,
     regenerate,
+    retrain,
     retry_failed,
     train_on_pairs,
     train_policy,
     uniform_arm,
 )
-from teams_dagster.automation.schedules import weekly_generation
+from teams_dagster.automation.retraining import monthly_retraining, retrain_on_new_samples
+from teams_dagster.automation.schedules import monthly_policy, weekly_generation
 from teams_dagster.automation.tracing import trace_sample
 
 JOBS = [
@@ -29,6 +31,7 @@ JOBS = [
     dataset,
     retry_failed,
     fine_tune_and_evaluate,
+    retrain,
     train_on_pairs,
     preflight,
     merge_adapter,
@@ -37,6 +40,6 @@ JOBS = [
     trace_sample,
 ]
 
-SCHEDULES = [weekly_generation]
+SCHEDULES = [weekly_generation, monthly_policy, monthly_retraining]
 
-SENSORS = [collect_batches]
+SENSORS = [collect_batches, retrain_on_new_samples]

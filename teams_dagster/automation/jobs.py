@@ -100,6 +100,14 @@ fine_tune_and_evaluate = dg.define_asset_job(
     description="Train the adapters on the current dataset, score them, and write the report.",
 )
 
+retrain = dg.define_asset_job(
+    "retrain",
+    selection=dg.AssetSelection.assets("instruction_dataset", "report")
+    | dg.AssetSelection.groups("models", "evaluation"),
+    executor_def=dg.in_process_executor,
+    description="The dataset of every generation there is, the adapters trained on it, their scores, and the report.",
+)
+
 train_on_pairs = dg.define_asset_job(
     "train_on_pairs",
     selection=dg.AssetSelection.assets("instruction_dataset", "evaluation_scores", "privacy_audit")

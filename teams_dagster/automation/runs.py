@@ -1,5 +1,7 @@
 """Runs as automation knows them: their tags, and which have not ended."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 CONTINUES = "teams/continues"
@@ -23,3 +25,11 @@ UNDER_WAY = [
     dg.DagsterRunStatus.CANCELING,
 ]
 """Statuses of runs that have not ended."""
+
+
+def under_way(instance: dg.DagsterInstance, job_names: Sequence[str]) -> dg.DagsterRun | None:
+    """A run of one of these jobs that has not ended; None where all have."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)):
+        if run.job_name in job_names:
+            return run
+    return None
