@@ -17,6 +17,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from teams_dagster.alert_settings import check_webhook, mail_server
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import NANO
 from teams_dagster.dataset.rotation import LONGEST
@@ -78,6 +79,12 @@ class Settings(BaseModel):
     """Seconds between two looks at a batch."""
     allow_http: bool = False
     """`1` lets plain http leave this machine."""
+    alert_webhook_url: SecretStr | None = None
+    """Where alerts are posted as JSON (`text`, `title`, `details`), as chat services take them; by default nowhere."""
+    alert_mail_to: str | None = None
+    """Who gets alerts by mail; several addresses are separated by commas."""
+    alert_mail_server: SecretStr | None = None
+    """The server that sends this mail: `smtps://user:password@mail.example.org`, or `smtp://` for STARTTLS."""
     budget_usd: Decimal | None = Field(default=None, ge=0)
     """Dollars that may be spent over this ledger's lifetime; by default no bound."""
     budget_queries: int | None = Field(default=None, ge=0)
@@ -179,12 +186,24 @@ def load_settings(root: Path | None = None) -> Settings:
         shared = shared_settings(values, allow_http)
         roles = {role: found for role in Role if (found := role_settings(root, role, values, allow_http)) is not None}
         settings = Settings.model_validate({**arguments, "roles": roles, "shared": shared})
+        _check_alerts(settings)
         use_own_prompts(settings.prompts)
     except ValidationError as error:
         raise SettingsError(explain(error)) from None
     except PromptInvalid as error:
         raise SettingsError(f"{PREFIX}PROMPTS: {error}") from None
     return settings
+
+
+def _check_alerts(settings: Settings) -> None:
+    """Raises SettingsError for addresses that no alert would reach."""
+    webhook, server = (
+        None if secret is None else secret.get_secret_value()
+        for secret in (settings.alert_webhook_url, settings.alert_mail_server)
+    )
+    if webhook is not None:
+        check_webhook(webhook, settings.allow_http)
+    mail_server(server, settings.alert_mail_to)
 
 
 _NOT_OURS_TO_NAME = {"root", "dagster_home", "roles", "shared"}

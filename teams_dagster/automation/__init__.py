@@ -2,6 +2,7 @@
 
 from assets.models.jobs import merge_adapter, push_to_hub
 from assets.preflight import preflight
+from teams_dagster.automation.alerts import alert_on_checks, alert_on_failure
 from teams_dagster.automation.batches import collect_batches
 from teams_dagster.automation.jobs import (
     checks,
@@ -42,4 +43,4 @@ JOBS = [
 
 SCHEDULES = [weekly_generation, monthly_policy, monthly_retraining]
 
-SENSORS = [collect_batches, retrain_on_new_samples]
+SENSORS = [collect_batches, retrain_on_new_samples, alert_on_failure, alert_on_checks]
