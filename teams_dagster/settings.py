@@ -69,6 +69,8 @@ class Settings(BaseModel):
     """The Monday of the first weekly generation."""
     seed_rotation_weeks: int = Field(default=1, ge=1, le=LONGEST)
     """Weeks in which every seed has one turn: each weekly generation has its share; with 1 every generation has all."""
+    fresh_days: int | None = Field(default=None, ge=1)
+    """Days after which `instruction_dataset` and `evaluation_scores` are overdue in the UI; by default never."""
     retrain_samples: int = Field(default=200, ge=1)
     """Kept samples that the adapters were not trained on before `retrain_on_new_samples` retrains them."""
     max_in_flight: int = Field(default=64, ge=1, le=4096)

@@ -20,11 +20,14 @@ from teams_dagster.automation.jobs import (
 )
 from teams_dagster.automation.retraining import monthly_retraining, retrain_on_new_samples
 from teams_dagster.automation.schedules import monthly_policy, weekly_generation
+from teams_dagster.automation.seed_files import estimate_generation, read_changed_seeds, read_seeds
 from teams_dagster.automation.tracing import trace_sample
 
 JOBS = [
     everything,
     demo,
+    read_seeds,
+    estimate_generation,
     uniform_arm,
     train_policy,
     policy_study,
@@ -43,4 +46,4 @@ JOBS = [
 
 SCHEDULES = [weekly_generation, monthly_policy, monthly_retraining]
 
-SENSORS = [collect_batches, retrain_on_new_samples, alert_on_failure, alert_on_checks]
+SENSORS = [collect_batches, read_changed_seeds, retrain_on_new_samples, alert_on_failure, alert_on_checks]
