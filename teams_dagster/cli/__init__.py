@@ -22,6 +22,7 @@ COMMANDS = (
     "checks",
     "backup",
     "restore",
+    "clean",
 )
 
 

@@ -60,11 +60,12 @@ class Weeks:
         *,
         inputs: Mapping[str, str] | None = None,
         files: Mapping[str, bytes] | None = None,
+        made_on: str = "2026-11-02",
     ) -> Path:
         """One output of an asset, made a microsecond after the one before; its folder."""
         self._made += 1
         about = {"inputs": dict(inputs or {}), "config": {}, "run_id": "run", "code_version": "1"}
-        about |= {"made_at": f"2026-11-02T03:00:00.{self._made:06}+00:00"}
+        about |= {"made_at": f"{made_on}T03:00:00.{self._made:06}+00:00"}
         with self.store.writing(asset_key, f"{self._made:016x}", week, about=about) as draft:
             for name, content in (files or {}).items():
                 (draft.folder / name).parent.mkdir(parents=True, exist_ok=True)
