@@ -2,6 +2,7 @@
 
 from assets.models.jobs import merge_adapter, push_to_hub
 from assets.preflight import preflight
+from assets.preview import preview
 from teams_dagster.automation.alerts import alert_on_checks, alert_on_failure
 from teams_dagster.automation.batches import collect_batches
 from teams_dagster.automation.jobs import (
@@ -38,6 +39,7 @@ JOBS = [
     retrain,
     train_on_pairs,
     preflight,
+    preview,
     merge_adapter,
     push_to_hub,
     checks,

@@ -58,8 +58,8 @@ def clean(days: int, yes: bool) -> None:
     kept = [removal.folder for removal in found if not remove(removal)]
     if kept:
         raise click.ClickException(
-            f"another process is writing in {kept[0].parent}, so {len(kept)} of {len(found)} places were left: run teams"
-            " clean again once it has ended"
+            f"another process is writing in {kept[0].parent}, so {len(kept)} of {len(found)} places were left: run"
+            " teams clean again once it has ended"
         )
     say(f"{total} in {len(found)} places were removed")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 
 from teams_dagster.core.protocol import LLMClient, QueryFailed
 from teams_dagster.dataset.sample import Accepted, Sample
@@ -17,7 +17,7 @@ NO_ANSWER = "no_answer_"
 
 async def answer_transitions(
     client: LLMClient, accepted: Iterable[Accepted], replicas: Mapping[str, int], *, partition_key: str, width: int
-) -> AsyncIterator[Sample]:
+) -> AsyncGenerator[Sample]:
     """One sample for each accepted transition, in their order; refused ones carry the rule they break.
 
     `replicas` maps seed ids to the replica that their questions use; `width` bounds the questions under way.

@@ -38,6 +38,8 @@ class Reply:
     total_tokens: int | None = None
     """None reports what the others add up to."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    logprobs: tuple[Body, ...] = ()
+    """The log-probabilities of its tokens, where they are asked for; in the place of the server's."""
 
     def body(self, model: str) -> Body:
         """The response body."""
@@ -188,8 +190,9 @@ class OpenAIServer:
         said = self.respond(body)
         reply = Reply(said) if isinstance(said, str) else said
         answer = reply.body(body["model"])
-        if self.logprobs and body.get("logprobs"):
-            answer["choices"][0]["logprobs"] = {"content": self.logprobs}
+        told = list(reply.logprobs) or self.logprobs
+        if told and body.get("logprobs"):
+            answer["choices"][0]["logprobs"] = {"content": told}
         return web.json_response(answer, headers=dict(reply.headers))
 
     async def _fail(self, request: web.Request, fault: Fault) -> web.StreamResponse:
