@@ -49,10 +49,9 @@ class Year:
         return str(request.partition_key)
 
     def generate(self, week: str) -> bool:
-        """What the job `regenerate` makes of the dataset."""
-        steps = {"generated_instructions": {"seeds": 60}}
+        """One generation and its answers."""
         paid = (generated_instructions, expert_responses)
-        return self.project.make(*paid, week=week, **steps) and self.project.make(instruction_dataset)
+        return self.project.make(*paid, week=week, generated_instructions={"seeds": 60})
 
     def sense(self) -> None:
         """A tick of the sensor that retrains."""
@@ -118,6 +117,7 @@ def _live(year: Year, folder: Path) -> None:
             assert project.make(seed_instructions)
         assert year.generate(week)
     assert year.generate(MISSED), "backfilled late"
+    assert project.make(instruction_dataset)
     year.patch.setenv("TEAMS_RETRAIN_SAMPLES", "10")
     year.sense()
     year.sense()
@@ -160,4 +160,5 @@ def test_all_of_it_again_sends_nothing(year: Year) -> None:
     asked, version = year.project.calls, year.project.version("instruction_dataset")
     for week in MONDAYS:
         assert year.generate(week)
+    assert year.project.make(instruction_dataset)
     assert (year.project.calls, year.project.version("instruction_dataset")) == (asked, version)
