@@ -50,6 +50,7 @@ def answer_generation(
     asking: AbstractAsyncContextManager[Engine],
     *,
     width: int,
+    paid_before: int,
     log: Callable[[str], None],
 ) -> None:
     """Have every accepted instruction of a generation answered; write the samples and the prompts into `folder`.
@@ -60,9 +61,10 @@ def answer_generation(
         generated: The generation's instructions, of either arm.
         asking: Opens whom it asks.
         width: Queries that may be under way at once.
+        paid_before: Nano-dollars that the generation's rewrites and reviews cost, which the price of a pair includes.
         log: Told of the progress.
     """
-    loop.run(_record(folder, run_id, generated, asking, width, log))
+    loop.run(_record(folder, run_id, generated, asking, width, paid_before, log))
     write_prompts(folder, run_id)
 
 
@@ -72,10 +74,14 @@ async def _record(
     generated: Artefact,
     asking: AbstractAsyncContextManager[Engine],
     width: int,
+    paid_before: int,
     log: Callable[[str], None],
 ) -> None:
     manifest, total = read_manifest(generated), generated.read_facts(GenerationFacts).accepted
-    async with asking as engine, Progress(total, "answers", engine.tallies, log) as progress:
+    async with (
+        asking as engine,
+        Progress(total, "answers", engine.tallies, log, each="a kept pair", paid_before=paid_before) as progress,
+    ):
         with TableWriter(folder, "samples") as samples:
             async for sample in answer_transitions(
                 engine,
