@@ -45,8 +45,8 @@ class PreviewConfig(dg.Config):
     )
     foreign_policy: bool = Field(default=False, description="As for `generated_instructions`.")
 
-    def settings(self) -> GenerationSettings:
-        """What the generation would be begun with."""
+    def settings(self, rotation_weeks: int) -> GenerationSettings:
+        """What the generation would be begun with, with the project's `TEAMS_SEED_ROTATION_WEEKS`."""
         return GenerationSettings(
             seeds=self.seeds,
             root_seed=self.root_seed,
@@ -54,6 +54,7 @@ class PreviewConfig(dg.Config):
             fresh=False,
             foreign_policy=self.foreign_policy,
             only_failed=False,
+            rotation_weeks=rotation_weeks,
             policy=None if self.policy in ("manifest", "latest") else self.policy,
         )
 
@@ -75,7 +76,9 @@ def preview_generation(
     library = load_seeds(path, evaluation_texts=evaluation_texts).seeds
     partition = config.partition or GENERATIONS.get_partition_keys()[-1]
     identities = partial(models.found_out, *ROLES)
-    planned = plan_preview(store, partition, config.settings(), identities, library, config.looked_at)
+    planned = plan_preview(
+        store, partition, config.settings(settings.seed_rotation_weeks), identities, library, config.looked_at
+    )
     models.check_reward(planned.reward)
     found, tallies = loop.run(_play(models, store, planned, context))
     with models.ledger.open() as ledger:

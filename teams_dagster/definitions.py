@@ -3,6 +3,7 @@
 import dagster as dg
 
 import assets
+from resources.alerts import Alerts
 from resources.console import console
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
@@ -25,6 +26,7 @@ def definitions(settings: Settings) -> dg.Definitions:
         resources={
             "store": store,
             "ledger": ledger,
+            "alerts": Alerts(root=str(settings.root)),
             "models": LanguageModels(root=str(settings.root), ledger=ledger),
         },
     )

@@ -17,8 +17,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from teams_dagster.alert_settings import check_webhook, mail_server
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import NANO
+from teams_dagster.dataset.rotation import LONGEST
 from teams_dagster.env_file import PREFIX, SettingsError, check_data_dir, own_variables, read_environment
 from teams_dagster.instructions.prompts.own import PromptInvalid, use_own_prompts
 from teams_dagster.ledger.budgets import Budget
@@ -65,6 +67,12 @@ class Settings(BaseModel):
     """Folder whose files replace or add prompt templates by name; by default the templates that ship."""
     first_generation: date = date(2026, 1, 5)
     """The Monday of the first weekly generation."""
+    seed_rotation_weeks: int = Field(default=1, ge=1, le=LONGEST)
+    """Weeks in which every seed has one turn: each weekly generation has its share; with 1 every generation has all."""
+    fresh_days: int | None = Field(default=None, ge=1)
+    """Days after which `instruction_dataset` and `evaluation_scores` are overdue in the UI; by default never."""
+    retrain_samples: int = Field(default=200, ge=1)
+    """Kept samples that the adapters were not trained on before `retrain_on_new_samples` retrains them."""
     max_in_flight: int = Field(default=64, ge=1, le=4096)
     """Queries under way at once to one model, at most: fewer while it refuses them or they queue there."""
     batch_wait_s: float = Field(default=3_600.0, ge=0, allow_inf_nan=False)
@@ -73,6 +81,12 @@ class Settings(BaseModel):
     """Seconds between two looks at a batch."""
     allow_http: bool = False
     """`1` lets plain http leave this machine."""
+    alert_webhook_url: SecretStr | None = None
+    """Where alerts are posted as JSON (`text`, `title`, `details`), as chat services take them; by default nowhere."""
+    alert_mail_to: str | None = None
+    """Who gets alerts by mail; several addresses are separated by commas."""
+    alert_mail_server: SecretStr | None = None
+    """The server that sends this mail: `smtps://user:password@mail.example.org`, or `smtp://` for STARTTLS."""
     budget_usd: Decimal | None = Field(default=None, ge=0)
     """Dollars that may be spent over this ledger's lifetime; by default no bound."""
     budget_queries: int | None = Field(default=None, ge=0)
@@ -174,12 +188,24 @@ def load_settings(root: Path | None = None) -> Settings:
         shared = shared_settings(values, allow_http)
         roles = {role: found for role in Role if (found := role_settings(root, role, values, allow_http)) is not None}
         settings = Settings.model_validate({**arguments, "roles": roles, "shared": shared})
+        _check_alerts(settings)
         use_own_prompts(settings.prompts)
     except ValidationError as error:
         raise SettingsError(explain(error)) from None
     except PromptInvalid as error:
         raise SettingsError(f"{PREFIX}PROMPTS: {error}") from None
     return settings
+
+
+def _check_alerts(settings: Settings) -> None:
+    """Raises SettingsError for addresses that no alert would reach."""
+    webhook, server = (
+        None if secret is None else secret.get_secret_value()
+        for secret in (settings.alert_webhook_url, settings.alert_mail_server)
+    )
+    if webhook is not None:
+        check_webhook(webhook, settings.allow_http)
+    mail_server(server, settings.alert_mail_to)
 
 
 _NOT_OURS_TO_NAME = {"root", "dagster_home", "roles", "shared"}

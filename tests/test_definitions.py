@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
 
+from assets.freshness import freshness
 from assets.partitions import GENERATIONS
-from teams_dagster.automation import weekly_generation
+from teams_dagster.automation import SCHEDULES, SENSORS
+from teams_dagster.automation.schedules import weekly_generation
 from teams_dagster.definitions import defs
 
 GROUPS = {
@@ -124,6 +126,20 @@ def test_the_schedule_launches_the_week_that_has_just_begun_and_is_off():
     assert isinstance(request, dg.RunRequest)
     assert request.partition_key == "2026-11-16"
     assert weekly_generation.default_status is dg.DefaultScheduleStatus.STOPPED
+
+
+@pytest.mark.parametrize("definition", [*SCHEDULES, *SENSORS], ids=lambda definition: definition.name)
+def test_what_begins_by_itself_says_why_and_is_off(definition: dg.ScheduleDefinition | dg.SensorDefinition):
+    assert definition.description
+    running = definition.default_status.value == "RUNNING"
+    assert running == (definition.name == "collect_batches"), "which does nothing while no batch is open"
+
+
+def test_nothing_is_overdue_unless_days_are_set(monkeypatch: pytest.MonkeyPatch):
+    assert node("instruction_dataset").freshness_policy is None
+    assert node("evaluation_scores").freshness_policy is None
+    monkeypatch.setenv("TEAMS_FRESH_DAYS", "8")
+    assert freshness() == dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8))
 
 
 def test_loading_the_location_imports_nothing_heavy():

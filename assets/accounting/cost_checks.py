@@ -6,7 +6,7 @@ import dagster as dg
 import duckdb
 import sqlalchemy as sa
 
-from assets.check_results import not_run, verdict, warning
+from assets.check_results import not_applicable, not_run, verdict, warning
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import ErrorKind, Outcome
@@ -21,6 +21,9 @@ from teams_dagster.store.read_model import UP_TO_DATE
 
 KNOWN = {"kept", *(outcome.value for outcome in Outcome), *(f"failed: {kind.value}" for kind in ErrorKind)}
 """What can become of a query."""
+
+MOST_USED = 0.9
+"""Above this share of a budget it is said that it comes to its end."""
 
 _IN_OPEN_BATCHES = (
     sa.select(sa.func.count())
@@ -134,6 +137,31 @@ def spending_is_within_budget(ledger: LedgerConnection, models: LanguageModels) 
     over = any(most is not None and used > most for most, used in rooms)
     said = f"{spent.queries:,} queries, {spent.tokens:,} tokens, {dollars(spent.nano_usd)} may have been billed"
     return warning(not over, f"{said}; {'more than the budget of now' if over else 'no budget is overdrawn'}")
+
+
+@dg.asset_check(
+    asset="query_costs",
+    description=f"At least {1 - MOST_USED:.0%} of each of the project's budgets is left.",
+    metadata={
+        "severity": "warning",
+        "remedy": "Raise the budget (`TEAMS_BUDGET_*`) before the next generation, or switch its schedule off.",
+    },
+)
+def budget_has_room(ledger: LedgerConnection, models: LanguageModels) -> dg.AssetCheckResult:
+    """A budget that ends in the middle of a generation keeps what is paid, and leaves the week unfinished."""
+    budget = models.settings().budget
+    with ledger.open() as opened:
+        spent = opened.spent()
+    bounds = {
+        "queries": (budget.queries, spent.queries),
+        "tokens": (budget.tokens, spent.tokens),
+        "dollars": (budget.nano_usd, spent.nano_usd),
+    }
+    used = {unit: count / most if most else 1.0 for unit, (most, count) in bounds.items() if most is not None}
+    if not used:
+        return not_applicable("no budget bounds this project (TEAMS_BUDGET_USD, _QUERIES, _TOKENS)")
+    said = ", ".join(f"{share:.0%} of the {unit}" for unit, share in used.items())
+    return warning(max(used.values()) <= MOST_USED, f"{said} that the budget allows may have been billed", **used)
 
 
 @dg.asset_check(

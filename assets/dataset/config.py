@@ -13,7 +13,10 @@ class GenerationConfig(AssetConfig):
     """What a generation is begun with. Once begun, its manifest rules."""
 
     seeds: int = Field(
-        default=240, ge=1, description="Seeds of this generation, drawn for it; all when there are fewer."
+        default=240,
+        ge=1,
+        description="Seeds of this generation at most, drawn for it among those whose turn it is"
+        " (`TEAMS_SEED_ROTATION_WEEKS`); all when there are fewer.",
     )
     root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
     policy: str = Field(
@@ -51,8 +54,8 @@ class GenerationConfig(AssetConfig):
         description="Ask again what got no answer in this generation, once it was finished; never begin or finish one.",
     )
 
-    def settings(self) -> GenerationSettings:
-        """The same as the method knows it."""
+    def settings(self, rotation_weeks: int) -> GenerationSettings:
+        """The same as the method knows it, with the project's `TEAMS_SEED_ROTATION_WEEKS`."""
         return GenerationSettings(
             seeds=self.seeds,
             root_seed=self.root_seed,
@@ -60,6 +63,7 @@ class GenerationConfig(AssetConfig):
             fresh=self.fresh,
             foreign_policy=self.foreign_policy,
             only_failed=self.only_failed,
+            rotation_weeks=rotation_weeks,
             forced_schedule=self.forced_schedule,
             policy=None if self.policy in ("manifest", "latest") else self.policy,
             target_samples=self.target_samples,

@@ -71,7 +71,8 @@ def generated_instructions(
 
     Made again, it follows its manifest and asks nothing anew.
     """
-    partition, log, settings = context.partition_key, context.log.info, config.settings()
+    partition, log = context.partition_key, context.log.info
+    settings = config.settings(models.settings().seed_rotation_weeks)
     where = CallContext(context.run.run_id, "generated_instructions", partition)
     identities = partial(models.found_out, *ROLES)
 

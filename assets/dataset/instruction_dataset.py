@@ -5,6 +5,7 @@ import dagster as dg
 from assets.arms import materialize_dataset
 from assets.columns import dataset_columns
 from assets.dataset.config import DatasetConfig
+from assets.freshness import freshness
 from assets.materialize import DATASET_FIRST, OWNERS
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
@@ -22,6 +23,7 @@ from teams_dagster.store.artefact_store import ArtefactStore
     owners=OWNERS,
     op_tags=DATASET_FIRST,
     metadata=dataset_columns(),
+    freshness_policy=freshness(),
     code_version="3",
     description="The samples of all generations, curated, de-duplicated, decontaminated and split by seed; exported as"
     " Alpaca and ShareGPT JSON, chat JSONL and Parquet, with each row's lineage, a data card and Croissant metadata.",

@@ -44,10 +44,15 @@ def _automation() -> Iterator[str]:
         (code(schedule.name), f"job {code(schedule.job_name)}", schedule.description or "") for schedule in SCHEDULES
     ]
     rows += [
-        (code(sensor.name), _jobs([job.name for job in sensor.jobs]), sensor.description or "") for sensor in SENSORS
+        (
+            code(sensor.name),
+            _jobs([job.name for job in sensor.jobs] if sensor.has_jobs else []),
+            sensor.description or "",
+        )
+        for sensor in SENSORS
     ]
     yield table(("Name", "Launches", "What it does"), rows)
 
 
 def _jobs(names: list[str]) -> str:
-    return f"jobs {', '.join(map(code, names))}"
+    return f"jobs {', '.join(map(code, names))}" if names else "nothing: it tells people"

@@ -24,6 +24,7 @@ COMMANDS = (
     "checks",
     "backup",
     "restore",
+    "clean",
 )
 
 

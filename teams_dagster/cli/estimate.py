@@ -24,7 +24,7 @@ from teams_dagster.report.terminal import budget_lines, estimate_lines, run_budg
 from teams_dagster.settings import Settings
 
 if TYPE_CHECKING:
-    from teams_dagster.cli.run_estimate import RunEstimate
+    from teams_dagster.automation.run_estimate import RunEstimate
 
 
 @click.command()
@@ -89,7 +89,7 @@ def _estimate_of(
     import pydantic
 
     from resources.language_models.run_budgets import RunBudget
-    from teams_dagster.cli.run_estimate import estimate_run
+    from teams_dagster.automation.run_estimate import estimate_run
     from teams_dagster.definitions import defs
     from teams_dagster.store.artefact_store import ArtefactMissing
 

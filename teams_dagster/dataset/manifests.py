@@ -19,13 +19,13 @@ from teams_dagster.dataset.generation import (
     choose_seeds,
     replicas_for,
 )
+from teams_dagster.dataset.rotation import NoSeedHasItsTurn, seeds_in_turn
 from teams_dagster.dataset.steering import TRAINED, steers, trained_policy_named, untrained_name
 from teams_dagster.instructions.prompts import prompt
 from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.policy.baselines import baseline_version
 from teams_dagster.policy.checkpoint import load_policy
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
-from teams_dagster.store.facts.seeds import SeedFacts
 
 MANIFEST = "generation.json"
 
@@ -53,6 +53,8 @@ class GenerationSettings:
     """Only ask again what failed in it."""
     policy: str | None = None
     """Who steers it, by name, version or folder, also where it was begun with another; None: the trained policy."""
+    rotation_weeks: int = 1
+    """Weeks in which every seed has one turn; 1: all of them in every generation."""
     target_samples: int | None = None
     """Rows that it is to bring to the dataset, also where it was begun for another number; None: as it was begun."""
     episodes_per_seed: int = 1
@@ -171,7 +173,7 @@ def manifest_to_begin(
         )
     fresh = (begun.fresh if begun else 0) + settings.fresh
     others = [other for other in _manifests(store) if other.partition_key != partition]
-    chosen = choose_seeds(seed_ids, settings.seeds, settings.root_seed, partition)
+    chosen = _chosen(seed_ids, settings, partition)
     return GenerationManifest(
         partition_key=partition,
         policy_version=policy.data_version if policy else baseline_version(settings.policy or TRAINED),
@@ -187,6 +189,23 @@ def manifest_to_begin(
     )
 
 
+def _chosen(seed_ids: Sequence[str], settings: GenerationSettings, partition: str) -> tuple[str, ...]:
+    """The seeds of a generation that begins now: those whose turn it is, as many as are wanted.
+
+    Raises NoSeedHasItsTurn.
+    """
+    in_turn = seeds_in_turn(seed_ids, settings.rotation_weeks, settings.root_seed, partition)
+    return choose_seeds(in_turn, settings.seeds, settings.root_seed, partition)
+
+
+def _number_of_seeds(seeds: Artefact, settings: GenerationSettings, partition: str) -> int:
+    """How many seeds a generation would have that began now."""
+    try:
+        return len(_chosen([seed.seed_id for seed in read_seeds(seeds)], settings, partition))
+    except NoSeedHasItsTurn:
+        return 0
+
+
 def check_as_begun(manifest: GenerationManifest, identities: Mapping[Role, ModelIdentity]) -> None:
     """Refuse to finish a generation with other prompts or models than it was begun with. Raises GenerationChanged."""
     check_continuable(manifest, prompt_versions(), _by_name(identities))
@@ -199,7 +218,7 @@ def kept_from_before(store: ArtefactStore, manifest: GenerationManifest, setting
     kept = {
         "seeds": (manifest.seeds_version, seeds.data_version),
         "policy": (manifest.policy_version, present),
-        "number of seeds": (len(manifest.replicas), min(settings.seeds, seeds.read_facts(SeedFacts).seeds)),
+        "number of seeds": (len(manifest.replicas), _number_of_seeds(seeds, settings, manifest.partition_key)),
         "root seed": (manifest.root_seed, settings.root_seed),
     }
     changed = [name for name, (then, now) in kept.items() if then != now]

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from teams_dagster.core.files import folder_sha256s, locked, write_atomically
 from teams_dagster.core.hashing import content_hash
-from teams_dagster.store.artefacts import CURRENT, read_manifest, stored_artefacts
+from teams_dagster.store.artefacts import CLEANED, CURRENT, read_manifest, stored_artefacts
 from teams_dagster.store.facts.base import Facts, read_facts
 from teams_dagster.store.tables import MANIFEST
 
@@ -103,9 +103,12 @@ class ArtefactStore:
         return folder / _plain(partition_key) if partition_key is not None else folder
 
     def find(self, asset_key: str, fingerprint: str, partition_key: str | None = None) -> Artefact | None:
-        """The complete artefact with this fingerprint, the latest when it was made more than once."""
+        """The complete artefact with this fingerprint, the latest when it was made more than once.
+
+        One that `teams clean` removed files of is none: it is made again.
+        """
         place = self.place(asset_key, partition_key)
-        found = [folder for folder in place.glob(f"{fingerprint}*") if (folder / MANIFEST).is_file()]
+        found = [folder for folder in place.glob(f"{fingerprint}*") if _is_whole(folder)]
         return Artefact(max(found, key=lambda folder: _attempt(folder.name))) if found else None
 
     def unfinished(self, asset_key: str, fingerprint: str, partition_key: str | None = None) -> Path:
@@ -267,6 +270,10 @@ def _publish(draft: Path, place: Path, fingerprint: str) -> Path:
             attempt += 1
         else:
             return target
+
+
+def _is_whole(folder: Path) -> bool:
+    return (folder / MANIFEST).is_file() and not (folder / CLEANED).exists()
 
 
 def _attempt(folder_name: str) -> int:

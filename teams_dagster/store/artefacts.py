@@ -17,6 +17,9 @@ from teams_dagster.store.tables import MANIFEST
 CURRENT = "current"
 """The file beside an asset's outputs that names the one which downstream reads."""
 
+CLEANED = "cleaned.json"
+"""The file in an output that says which of its files `teams clean` removed."""
+
 STORE_ID = ".store-id"
 """The file beside the assets that tells one data folder's artefacts from another's."""
 
@@ -71,6 +74,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ManifestDamaged(
             f"{folder / MANIFEST} is damaged ({error}): restore the folder, or remove it and materialise again"
         ) from error
+
+
+def cleaned_files(folder: Path) -> dict[str, str]:
+    """By name, the SHA-256 of each file that was removed on purpose from the output in `folder`."""
+    place = folder / CLEANED
+    return json.loads(place.read_text(encoding="utf-8"))["files"] if place.is_file() else {}
 
 
 def stored_artefacts(data_dir: Path) -> list[ArtefactFiles]:

@@ -27,6 +27,7 @@ from teams_dagster.ledger.database import ledger_id, open_database, read_snapsho
 from teams_dagster.ledger.schema import HISTORY
 from teams_dagster.store.artefacts import (
     CompleteArtefact,
+    cleaned_files,
     complete,
     sealed_name,
     store_id,
@@ -111,6 +112,7 @@ def _agree(stored: Any, replayed: Any) -> bool:
 
 
 GONE = "artefacts that were sealed and are gone"
+REMOVED = "files of superseded outputs that teams clean removed"
 OF_ANOTHER = "heads recorded of another ledger than the one that is here"
 NOT_SEALED = "artefacts made since the chain was last extended"
 
@@ -226,7 +228,7 @@ def _verify_artefacts(
         _, _, place = name.partition("/")
         artefact = there.get(name)
         if artefact is not None and artefact.manifest_sha256 == content:
-            _verify_files(artefact.folder, place, found)
+            _verify_files(artefact, place, found)
         elif artefact is not None:
             row = Difference("artefact", place, MANIFEST, content, artefact.manifest_sha256, "its content has")
             found.differ(row)
@@ -236,15 +238,21 @@ def _verify_artefacts(
             found.skip(GONE)
     for name in there.keys() - sealed.keys():
         found.skip(NOT_SEALED)
-        _verify_files(there[name].folder, name.partition("/")[2], found)
+        _verify_files(there[name], name.partition("/")[2], found)
 
 
-def _verify_files(folder: Path, place: str, found: Verification) -> None:
+def _verify_files(artefact: CompleteArtefact, place: str, found: Verification) -> None:
+    """Files are as the manifest says. Only of an output that is superseded may any have been removed on purpose."""
+    folder = artefact.folder
+    removed = {} if artefact.current else cleaned_files(folder)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     for name, digest in manifest.get("files", {}).items():
         actual = file_sha256(folder / name) if (folder / name).is_file() else None
         if actual == digest:
             found.verified += 1
+            continue
+        if actual is None and removed.get(name) == digest:
+            found.skip(REMOVED)
             continue
         changed = list(_changed_rows(folder / name)) if actual and name.endswith(".parquet") else []
         for row in changed:

@@ -15,7 +15,9 @@ from assets.dataset.generated_instructions import generated_instructions
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from assets.uniform_arm.instructions import uniform_instructions
-from teams_dagster.automation import AD_HOC, CONTINUES, PARTITION, collect_batches, regenerate, uniform_arm
+from teams_dagster.automation.batches import collect_batches
+from teams_dagster.automation.jobs import regenerate, uniform_arm
+from teams_dagster.automation.runs import AD_HOC, CONTINUES, PARTITION
 from teams_dagster.definitions import definitions
 from tests.support.openai_batches import OpenAIBatchServer
 from tests.support.project import Project
@@ -184,7 +186,7 @@ def test_no_twin_is_launched_and_a_later_launch_has_a_name_of_its_own(
         dg.DagsterRun(job_name=str(first.job_name), status=dg.DagsterRunStatus.FAILURE, tags=dict(first.tags))
     )
     assert requests(project, instance) == []
-    monkeypatch.setattr("teams_dagster.automation.ONCE_AN_HOUR", 0)
+    monkeypatch.setattr("teams_dagster.automation.batches.ONCE_AN_HOUR", 0)
     [second] = requests(project, instance)
     assert second.run_key != first.run_key
 

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from assets.dataset.generated_instructions import generated_instructions
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
+from teams_dagster.automation.run_estimate import estimate_run
 from teams_dagster.cli import main
-from teams_dagster.cli.run_estimate import estimate_run
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.pricing.paid_assets import PAID
 from teams_dagster.settings import load_settings

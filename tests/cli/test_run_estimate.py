@@ -12,7 +12,7 @@ from assets.dataset.generated_instructions import generated_instructions
 from assets.policy.policy_comparison import policy_comparison
 from assets.policy.trained_policy import trained_policy
 from resources.language_models.offline.model import OfflineModel
-from teams_dagster.cli.run_estimate import RunEstimate, Walk, estimate_run
+from teams_dagster.automation.run_estimate import RunEstimate, Walk, estimate_run
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Purpose, Request
 from teams_dagster.dataset.generation import GenerationChanged, PolicyFromOtherModels
 from teams_dagster.environment.transition import ProbabilitiesMissing

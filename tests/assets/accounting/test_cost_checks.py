@@ -9,7 +9,13 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
-from assets.accounting.cost_checks import calls_are_resolved, ledger_keeps_its_promises, questions_are_explained
+from assets.accounting.cost_checks import (
+    budget_has_room,
+    calls_are_resolved,
+    ledger_keeps_its_promises,
+    questions_are_explained,
+)
+from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.ledger.schema import attempts, batches, results
 from teams_dagster.ledger.writer import Ledger
@@ -100,3 +106,22 @@ def test_questions_that_are_asked_while_the_check_reads_are_no_hole(
     monkeypatch.setattr(cost_checks, "outcomes_by", beside_a_run)
     found = checked(questions_are_explained, connection)
     assert found.passed, found.description
+
+
+@pytest.mark.parametrize(("allowed", "passed"), [(30, True), (20, False), (2, False)])
+def test_a_budget_that_comes_to_its_end_is_said_before_it_does(
+    connection: LedgerConnection, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, allowed: int, passed: bool
+) -> None:
+    ask(ledger, *(f"q{number}" for number in range(19)))
+    monkeypatch.setenv("TEAMS_BUDGET_QUERIES", str(allowed))
+    models = LanguageModels(root=connection.root, ledger=connection)
+    result = budget_has_room(ledger=connection, models=models)
+    assert isinstance(result, dg.AssetCheckResult)
+    assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
+    assert f"{19 / allowed:.0%} of the queries" in (result.description or "")
+
+
+def test_without_a_budget_there_is_no_room_to_look_at(connection: LedgerConnection, ledger: Ledger) -> None:
+    result = budget_has_room(ledger=connection, models=LanguageModels(root=connection.root, ledger=connection))
+    assert isinstance(result, dg.AssetCheckResult)
+    assert result.metadata["not_run"].value

@@ -13,7 +13,7 @@ from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from assets.seeds import seed_instructions
-from teams_dagster.cli.run_estimate import estimate_run
+from teams_dagster.automation.run_estimate import estimate_run
 from teams_dagster.dataset.stored import examples_in
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.settings import load_settings

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
 
 from assets.dataset.dataset_checks import dataset_is_up_to_date
 from assets.dataset.expert_responses import expert_responses
@@ -17,6 +20,7 @@ from assets.seeds import seed_instructions
 from resources.language_models.offline.model import OfflineModel
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Purpose, Request
 from teams_dagster.dataset.manifests import generated_for, read_manifest
+from teams_dagster.definitions import defs
 from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
 from tests.support.project import Project
 
@@ -237,3 +241,45 @@ def test_what_a_step_asked_in_vain_can_be_read_in_the_read_model(project: Projec
     with duckdb.connect(str(project.ledger.read_model), read_only=True) as model:
         failed = "select count(*) from llm_calls where error_detail = 'the model is out'"
         assert model.execute(failed).fetchall()[0][0] > 0
+
+
+def seeds_of(project: Project, week: str) -> set[str]:
+    return set(dict(read_manifest(project.store.current("generated_instructions", week)).replicas))
+
+
+def test_each_week_of_a_rotation_takes_its_share_in_any_order_and_shares_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TEAMS_SEED_ROTATION_WEEKS", "20")
+    for week in (NEXT_WEEK, WEEK):  # a backfill runs them in its own order
+        assert project.make(generated_instructions, week=week, generated_instructions={"seeds": 240})
+    assert seeds_of(project, WEEK)
+    assert seeds_of(project, NEXT_WEEK)
+    assert seeds_of(project, WEEK).isdisjoint(seeds_of(project, NEXT_WEEK))
+    before = project.version("generated_instructions", WEEK), project.calls
+    monkeypatch.setenv("TEAMS_SEED_ROTATION_WEEKS", "3")
+    assert project.make(generated_instructions, week=WEEK, generated_instructions={"seeds": 240})
+    assert (project.version("generated_instructions", WEEK), project.calls) == before, "its manifest rules"
+
+
+def test_materialising_what_is_unsynced_after_a_retraining_sends_no_query_of_a_generation(project: Project):
+    paid = (generated_instructions, expert_responses)
+    assert generation(project)
+    assert generation(project, NEXT_WEEK)
+    assert project.make(instruction_dataset)
+    assert project.make(trained_policy, trained_policy={"root_seed": 5})
+    asked, dataset = project.calls, project.version("instruction_dataset")
+    unsynced = {(asset.key, week) for asset in paid for week in (WEEK, NEXT_WEEK) if is_unsynced(project, asset, week)}
+    assert unsynced == {(generated_instructions.key, WEEK), (generated_instructions.key, NEXT_WEEK)}
+    for week in (WEEK, NEXT_WEEK):
+        assert generation(project, week)
+    assert project.make(instruction_dataset)
+    assert (project.calls, project.version("instruction_dataset")) == (asked, dataset)
+    assert not any(is_unsynced(project, asset, week) for asset in paid for week in (WEEK, NEXT_WEEK))
+
+
+def is_unsynced(project: Project, asset: dg.AssetsDefinition, week: str) -> bool:
+    """Whether the UI would materialise this partition by "materialise all unsynced"."""
+    loading = LoadingContextForTest(project.instance)
+    resolver = CachingStaleStatusResolver(project.instance, defs.resolve_asset_graph(), loading)
+    return resolver.get_status(asset.key, week) is StaleStatus.STALE

@@ -16,7 +16,7 @@ from assets.dataset.instruction_dataset import instruction_dataset
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from resources.language_models import roles
-from teams_dagster.automation import dataset
+from teams_dagster.automation.jobs import dataset
 from teams_dagster.cli import main
 from teams_dagster.dataset.manifests import read_manifest
 from teams_dagster.definitions import defs

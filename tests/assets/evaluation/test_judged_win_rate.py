@@ -17,7 +17,7 @@ from peft import LoraConfig, get_peft_model
 
 from assets.evaluation.checks import judge_agrees_with_itself
 from assets.evaluation.judged_win_rate import judged_win_rate
-from teams_dagster.cli.run_estimate import estimate_run
+from teams_dagster.automation.run_estimate import estimate_run
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.sample import Example

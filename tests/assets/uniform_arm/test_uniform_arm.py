@@ -26,7 +26,7 @@ from assets.uniform_arm.dataset import uniform_dataset
 from assets.uniform_arm.instructions import uniform_instructions
 from assets.uniform_arm.responses import uniform_responses
 from resources.language_models.offline.model import OfflineModel
-from teams_dagster.cli.run_estimate import estimate_run
+from teams_dagster.automation.run_estimate import estimate_run
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Request
 from teams_dagster.dataset.card import CARD, DataCard, render_card
 from teams_dagster.dataset.manifests import generated_for, read_manifest

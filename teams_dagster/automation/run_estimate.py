@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,8 @@ class Walk:
         """The generation's output where it is known, its step, and that of its answers where it is not."""
         config = GenerationConfig(**self.configs.get("generated_instructions", {}))
         wanted = "generated_instructions" in self.wanted
-        settings, identities = config.settings(), partial(self.models.identities, *ROLES)
+        rotation = self.models.settings().seed_rotation_weeks
+        settings, identities = config.settings(rotation), partial(self.models.identities, *ROLES)
         manifest = kept_manifest(self.store, self.partition_key, settings, identities)
         if wanted:
             check_retry(settings)
@@ -219,7 +221,7 @@ class Walk:
         known, policy = policy_known(self.store, settings.policy, policy)
         if wanted and manifest is None and seeds is not None and known:
             manifest = new_manifest(self.store, self.partition_key, settings, identities, seeds, policy)
-        earlier, episodes, texts = None, min(config.seeds, len(library)), library
+        earlier, episodes, texts = None, min(config.seeds, ceil(len(library) / rotation)), library
         if manifest is not None:
             inputs, week = generation_inputs(manifest), self.partition_key
             output = output_of(generated_instructions, config, inputs, settings={}, partition_key=week)

@@ -1,0 +1,124 @@
+"""A job for each natural piece of work."""
+
+import dagster as dg
+
+from teams_dagster.policy.comparison.plan import STUDY
+
+_SLOW_AUDITS = dg.AssetSelection.checks(
+    dg.AssetCheckKey(dg.AssetKey("sample_lineage"), "stored_fields_are_unchanged"),
+    dg.AssetCheckKey(dg.AssetKey("query_costs"), "read_model_tells_what_is_stored"),
+)
+"""What `sample_lineage` has just done in the same run, and what nobody can have changed since it was published."""
+
+UNIFORM = "uniform_arm"
+"""The group of the assets that only their own job makes."""
+
+_WHOLE_GRAPH = dg.AssetSelection.all() - dg.AssetSelection.groups(UNIFORM) - _SLOW_AUDITS
+
+everything = dg.define_asset_job(
+    "everything",
+    selection=_WHOLE_GRAPH,
+    executor_def=dg.in_process_executor,
+    description="Seeds to scores for one generation, in one process. What has not changed is reused.",
+)
+
+IMPORTED_ONCE = [
+    *("resources.no_orphans", "teams_dagster.definitions"),
+    *("dagster._core.storage.runs", "dagster._core.storage.event_log", "dagster._core.storage.schedules"),
+    *("dagster._core.storage.local_compute_log_manager", "dagster._daemon.daemon", "sqlalchemy.dialects.sqlite"),
+    *("duckdb", "pyarrow.dataset", "pyarrow.parquet", "matplotlib.pyplot", "matplotlib.backends.backend_agg"),
+    *("torch._dynamo", "peft", "transformers.models.llama.modeling_llama"),
+]
+"""What most steps import. A step is forked from a process that has it all: that takes a third of a second, not five."""
+
+demo = dg.define_asset_job(
+    "demo",
+    selection=_WHOLE_GRAPH,
+    executor_def=dg.multiprocess_executor.configured(
+        {"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": IMPORTED_ONCE}}}
+    ),
+    description="The same as `everything`, two steps at a time, for the embedded rules and the embedded student. Run"
+    " `everything` with others: each step keeps a provider's limits a minute, and fills a GPU, as if it were alone.",
+)
+
+uniform_arm = dg.define_asset_job(
+    "uniform_arm",
+    selection=dg.AssetSelection.groups(UNIFORM) | dg.AssetSelection.assets("paper_table", "report"),
+    executor_def=dg.in_process_executor,
+    description="The same stages with operations drawn uniformly, beside a generation of the trained policy and at as"
+    " many queries as that asked, into an arm of its own: dataset, adapter, scores; the paper's table and the report"
+    " then have these.",
+)
+
+train_policy = dg.define_asset_job(
+    "train_policy",
+    selection=dg.AssetSelection.groups("seeds", "policy"),
+    description="Read the seeds, train the policy, compare it on seeds it was never trained on.",
+)
+
+policy_study = dg.define_asset_job(
+    "policy_study",
+    selection=dg.AssetSelection.assets("policy_comparison", "report"),
+    config={"ops": {"policy_comparison": {"config": STUDY}}},
+    description="The whole comparison: the trained policy against every baseline and every ablation, five trainings of"
+    " each. By default a comparison leaves out what takes longest.",
+)
+
+regenerate = dg.define_asset_job(
+    "regenerate",
+    selection=dg.AssetSelection.groups("dataset") | dg.AssetSelection.assets("query_costs", "sample_lineage"),
+    executor_def=dg.in_process_executor,
+    description="One generation: the policy steers the expert, the expert answers, the dataset takes the samples in.",
+)
+
+dataset = dg.define_asset_job(
+    "dataset",
+    selection=dg.AssetSelection.groups("seeds", "dataset") | dg.AssetSelection.assets("query_costs", "sample_lineage"),
+    executor_def=dg.in_process_executor,
+    config={"ops": {"generated_instructions": {"config": {"policy": "uniform"}}}},
+    description="A dataset of one generation without training a policy: seeds to export. `policy` in its configuration"
+    " is uniform; round_robin, or the version or folder of a policy that was trained before, do as well.",
+)
+
+retry_failed = dg.define_asset_job(
+    "retry_failed",
+    selection=dg.AssetSelection.groups("dataset") | dg.AssetSelection.assets("query_costs", "sample_lineage"),
+    executor_def=dg.in_process_executor,
+    config={
+        "ops": {
+            "generated_instructions": {"config": {"only_failed": True}},
+            "expert_responses": {"config": {"only_failed": True}},
+        }
+    },
+    description="Ask again what got no answer in one generation, and nothing else: what is answered is reused.",
+)
+
+fine_tune_and_evaluate = dg.define_asset_job(
+    "fine_tune_and_evaluate",
+    selection=dg.AssetSelection.groups("models", "evaluation") | dg.AssetSelection.assets("report"),
+    executor_def=dg.in_process_executor,
+    description="Train the adapters on the current dataset, score them, and write the report.",
+)
+
+retrain = dg.define_asset_job(
+    "retrain",
+    selection=dg.AssetSelection.assets("instruction_dataset", "report")
+    | dg.AssetSelection.groups("models", "evaluation"),
+    executor_def=dg.in_process_executor,
+    description="The dataset of every generation there is, the adapters trained on it, their scores, and the report.",
+)
+
+train_on_pairs = dg.define_asset_job(
+    "train_on_pairs",
+    selection=dg.AssetSelection.assets("instruction_dataset", "evaluation_scores", "privacy_audit")
+    | dg.AssetSelection.groups("models"),
+    executor_def=dg.in_process_executor,
+    description="People's own pairs (TEAMS_PAIRS, TEAMS_PAIRS_MODE=instead) to scored adapters: no query is sent.",
+)
+
+checks = dg.define_asset_job(
+    "checks",
+    selection=dg.AssetSelection.all_asset_checks(),
+    executor_def=dg.in_process_executor,
+    description="Every asset check on what is stored; nothing is materialised.",
+)

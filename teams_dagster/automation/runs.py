@@ -1,0 +1,35 @@
+"""Runs as automation knows them: their tags, and which have not ended."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+CONTINUES = "teams/continues"
+"""Run tag: the id of the run that a run goes on from; the first one, however many came between."""
+
+PARTITION = "dagster/partition"
+"""Run tag: the partition of a run, as Dagster names it."""
+
+BATCHES = "teams/batches"
+"""Run tag: which batches a run was launched for."""
+
+AD_HOC = "__ASSET_JOB"
+"""The job of runs whose assets were picked by hand, as Dagster names it."""
+
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.MANAGED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+"""Statuses of runs that have not ended."""
+
+
+def under_way(instance: dg.DagsterInstance, job_names: Sequence[str]) -> dg.DagsterRun | None:
+    """A run of one of these jobs that has not ended; None where all have."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)):
+        if run.job_name in job_names:
+            return run
+    return None

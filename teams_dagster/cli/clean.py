@@ -1,0 +1,89 @@
+"""`teams clean`: room on the disk, without anything that lineage or a seal needs."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from teams_dagster.cli.project import close_dead_runs, open_settings, prepare_home, say
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from teams_dagster.store.cleaning import Removal
+
+
+@click.command()
+@click.option(
+    "--older-than",
+    "days",
+    type=click.IntRange(min=1),
+    default=30,
+    show_default=True,
+    metavar="DAYS",
+    help="Only what was made, or last written, before so many days.",
+)
+@click.option("--yes", is_flag=True, help="Remove it. Without this, it is only said what would go.")
+def clean(days: int, yes: bool) -> None:
+    """Remove what nobody reads any more: weights of superseded models, what interrupted runs left, logs of old runs.
+
+    Nothing that a current output is made from goes, and of outputs only weights do: tables, manifests and cards stay.
+    """
+    import dagster as dg
+
+    from teams_dagster.automation.runs import UNDER_WAY
+    from teams_dagster.store.artefact_store import ArtefactStore
+    from teams_dagster.store.cleaning import removals, remove
+
+    settings = open_settings()
+    if not settings.data_dir.is_dir():
+        raise click.ClickException(f"TEAMS_DATA_DIR: there is nothing in {settings.data_dir} yet")
+    prepare_home(settings)
+    before = datetime.now(UTC) - timedelta(days=days)
+    with dg.DagsterInstance.get() as instance:
+        close_dead_runs(instance)
+        if busy := instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY), limit=1):
+            raise click.ClickException(
+                f"run {busy[0].run_id} of {busy[0].job_name} is under way: wait until it has ended, or cancel it"
+            )
+        found = [*removals(ArtefactStore(data_dir=str(settings.data_dir)), before), *_logs(instance, before)]
+    for removal in found:
+        say(f"{_megabytes(removal.size):>12}  {_shown(removal.folder, settings.data_dir)}: {removal.why}")
+    total = _megabytes(sum(removal.size for removal in found))
+    if not yes:
+        say(f"{total} in {len(found)} places could go; nothing was removed: teams clean --yes removes it")
+        return
+    kept = [removal.folder for removal in found if not remove(removal)]
+    if kept:
+        raise click.ClickException(
+            f"another process is writing in {kept[0].parent}, so {len(kept)} of {len(found)} places were left: run"
+            " teams clean again once it has ended"
+        )
+    say(f"{total} in {len(found)} places were removed")
+
+
+def _logs(instance: "dg.DagsterInstance", before: datetime) -> "Iterator[Removal]":
+    """What the steps of runs that ended before a moment printed, where Dagster keeps it in its own folder."""
+    import dagster as dg
+
+    from teams_dagster.store.cleaning import Removal
+
+    ended = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
+        updated_before=before,
+    )
+    for record in instance.get_run_records(ended):
+        folder = Path(instance.storage_directory()) / record.dagster_run.run_id / "compute_logs"
+        if folder.is_dir():
+            size = sum(path.stat().st_size for path in folder.rglob("*"))
+            yield Removal(folder, (), size, f"logs of a run of {record.dagster_run.job_name}")
+
+
+def _shown(folder: Path, data_dir: Path) -> str:
+    return str(folder.relative_to(data_dir)) if folder.is_relative_to(data_dir) else str(folder)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,117 @@
+"""What nobody reads any more: weights of superseded models, and what interrupted runs left.
+
+Manifests, tables, cards and reports stay, so that lineage, seals and the read model lose nothing. What is removed of a
+complete output is written down in it first (`cleaned.json`): a verification then counts it as removed, not as lost, and
+the output is made again, not reused, when its inputs come back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
+
+from teams_dagster.core.files import locked, write_atomically
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.artefacts import CLEANED, cleaned_files
+
+WEIGHTS = re.compile(r"model/.*\.(safetensors|bin|pt|gguf)")
+"""Files of an output that hold a model's weights: most of a project's size, and made again from what stays."""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Something to remove."""
+
+    folder: Path
+    """An output, or what an interrupted run left of one."""
+    files: tuple[str, ...]
+    """Files of the output, below its folder; empty where the whole folder goes."""
+    size: int
+    """Bytes."""
+    why: str
+
+
+def removals(store: ArtefactStore, before: datetime) -> list[Removal]:
+    """What can go of what was made, or last written, before a moment: nothing that anything current is made from."""
+    everything = list(store.everything())
+    needed = _needed(everything)
+    weights = [
+        removal
+        for artefact, current in everything
+        if not current
+        and artefact.data_version not in needed
+        and datetime.fromisoformat(artefact.manifest["made_at"]) < before
+        and (removal := _weights(artefact)) is not None
+    ]
+    return [*weights, *_drafts(store.root / "assets", before)]
+
+
+def remove(removal: Removal) -> bool:
+    """Remove it. False where another process is writing this asset's outputs: nothing is removed then."""
+    try:
+        with locked(removal.folder.parent / ".lock", timeout_s=0):
+            if removal.files:
+                _remove_files(removal)
+            else:
+                shutil.rmtree(removal.folder)
+    except Timeout:
+        return False
+    return True
+
+
+def _needed(everything: list[tuple[Artefact, bool]]) -> set[str]:
+    """The versions that current outputs are made from, and those that these are made from."""
+    inputs: dict[str, set[str]] = {}
+    for artefact, _ in everything:
+        inputs.setdefault(artefact.data_version, set()).update(_versions(artefact.manifest))
+    reached: set[str] = set()
+    waiting = [artefact.data_version for artefact, current in everything if current]
+    while waiting:
+        version = waiting.pop()
+        if version not in reached:
+            reached.add(version)
+            waiting += inputs.get(version, set())
+    return reached
+
+
+def _versions(manifest: dict[str, Any]) -> Iterator[str]:
+    yield from (version for version in manifest.get("inputs", {}).values() if isinstance(version, str))
+
+
+def _weights(artefact: Artefact) -> Removal | None:
+    files = [name for name in artefact.manifest["files"] if WEIGHTS.fullmatch(name)]
+    there = tuple(name for name in files if (artefact.folder / name).is_file())
+    if not there:
+        return None
+    size = sum((artefact.folder / name).stat().st_size for name in there)
+    return Removal(artefact.folder, there, size, f"weights of {artefact.manifest['made_at'][:10]}, superseded")
+
+
+def _drafts(assets: Path, before: datetime) -> Iterator[Removal]:
+    """Folders that no manifest ever completed, and that nobody has written to since."""
+    for folder in sorted({*assets.glob("*/.*"), *assets.glob("*/*/.*")}):
+        if not folder.is_dir():
+            continue
+        files = [path.stat() for path in [folder, *folder.rglob("*")]]
+        written = max(found.st_mtime for found in files)
+        if datetime.fromtimestamp(written, UTC) < before:
+            day = f"{datetime.fromtimestamp(written, UTC):%Y-%m-%d}"
+            yield Removal(folder, (), sum(found.st_size for found in files), f"left by a run that ended on {day}")
+
+
+def _remove_files(removal: Removal) -> None:
+    """Write down what goes, with its hash, before it goes."""
+    manifest = Artefact(removal.folder).manifest
+    gone = cleaned_files(removal.folder) | {name: manifest["files"][name] for name in removal.files}
+    record = {"cleaned_at": datetime.now(UTC).isoformat(timespec="seconds"), "files": gone}
+    write_atomically(removal.folder / CLEANED, json.dumps(record, indent=1, sort_keys=True))
+    for name in removal.files:
+        (removal.folder / name).unlink()

@@ -1,0 +1,77 @@
+"""`teams clean`: says first, removes when told to, and never while a run is under way."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner, Result
+
+from teams_dagster.cli import main
+from tests.support.weeks import Weeks
+
+MODEL = {"model/adapter_model.safetensors": b"w" * 2_000_000, "model/README.md": b"card"}
+
+
+def clean(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["clean", *arguments])
+
+
+@pytest.fixture
+def weeks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Weeks:
+    """An adapter that was superseded a year ago, and the one of now."""
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    weeks = Weeks(tmp_path)
+    for version in ("old", "new"):
+        weeks.write("lora_model", version, files=MODEL, made_on="2025-11-02")
+    return weeks
+
+
+@pytest.fixture
+def instance(weeks: Weeks, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    clean()  # makes DAGSTER_HOME
+    with dg.DagsterInstance.get() as opened:
+        yield opened
+
+
+def weights(weeks: Weeks) -> int:
+    return len(list(weeks.store.root.rglob("*.safetensors")))
+
+
+def test_without_yes_it_is_only_said_what_would_go(weeks: Weeks) -> None:
+    result = clean()
+    assert result.exit_code == 0, result.output
+    assert "2.0 MB in 1 places could go; nothing was removed" in result.output
+    assert "weights of 2025-11-02, superseded" in result.output
+    assert weights(weeks) == 2
+
+
+def test_with_yes_it_goes(weeks: Weeks) -> None:
+    assert "2.0 MB in 1 places were removed" in clean("--yes").output
+    assert weights(weeks) == 1
+    assert "0.0 MB in 0 places could go" in clean().output
+
+
+def test_nothing_goes_while_a_run_is_under_way(weeks: Weeks, instance: dg.DagsterInstance) -> None:
+    instance.add_run(dg.DagsterRun(job_name="regenerate", status=dg.DagsterRunStatus.STARTED))
+    result = clean("--yes")
+    assert result.exit_code == 1
+    assert "of regenerate is under way" in result.output
+    assert weights(weeks) == 2
+
+
+def test_logs_of_old_runs_go_and_of_young_ones_stay(weeks: Weeks, instance: dg.DagsterInstance) -> None:
+    places = []
+    for name in ("old", "young"):
+        run = instance.add_run(dg.DagsterRun(job_name=name, status=dg.DagsterRunStatus.SUCCESS))
+        places.append(Path(instance.storage_directory()) / run.run_id / "compute_logs")
+        places[-1].mkdir(parents=True)
+        (places[-1] / "step.out").write_text("printed")
+    with sqlite3.connect(weeks.store.root / "dagster" / "history" / "runs.db") as history:
+        history.execute("update runs set update_timestamp = '2025-11-02 03:00:00' where pipeline_name = 'old'")
+    assert "logs of a run of old" in clean("--yes").output
+    assert [place.is_dir() for place in places] == [False, True]

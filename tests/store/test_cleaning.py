@@ -1,0 +1,111 @@
+"""What can go without anybody missing it, and what never goes."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from teams_dagster.ledger.database import sqlite_url
+from teams_dagster.store.artefacts import stored_artefacts
+from teams_dagster.store.cleaning import Removal, removals, remove
+from teams_dagster.store.integrity import REMOVED, Verification, verify_storage
+from teams_dagster.store.read_model import refresh
+from tests.support.weeks import Weeks
+
+LATER = datetime(2027, 1, 1, tzinfo=UTC)
+MODEL = {"model/adapter_model.safetensors": b"weights", "model/README.md": b"card", "models.parquet.txt": b"rows"}
+
+
+@pytest.fixture
+def weeks(tmp_path: Path) -> Weeks:
+    """Two adapters of one dataset, the first superseded, on a base each."""
+    weeks = Weeks(tmp_path)
+    for number in ("1", "2"):
+        weeks.write("base_model", f"base {number}", files=MODEL)
+        weeks.write("lora_model", f"lora {number}", inputs={"base_model": f"base {number}"}, files=MODEL)
+    return weeks
+
+
+def planned(weeks: Weeks) -> dict[str, Removal]:
+    """What would go, by the version of the output."""
+    names = {artefact.folder: artefact.data_version for artefact, _ in weeks.store.everything()}
+    return {names.get(removal.folder, removal.folder.name): removal for removal in removals(weeks.store, LATER)}
+
+
+def verified(weeks: Weeks) -> Verification:
+    url = sqlite_url(weeks.store.root / "ledger.sqlite")
+    refresh(url, stored_artefacts(weeks.store.root), weeks.store.root / "teams.duckdb")
+    return verify_storage(url, weeks.store.root, [])
+
+
+def test_weights_of_superseded_models_go_and_all_else_stays(weeks: Weeks) -> None:
+    found = planned(weeks)
+    assert found.keys() == {"base 1", "lora 1"}
+    assert all(removal.files == ("model/adapter_model.safetensors",) for removal in found.values())
+    assert all(remove(removal) for removal in found.values())
+    assert planned(weeks) == {}
+    for removal in found.values():
+        assert (removal.folder / "model/README.md").is_file()
+        assert (removal.folder / "manifest.json").is_file()
+
+
+def test_what_a_current_output_is_made_from_stays(weeks: Weeks) -> None:
+    weeks.write("evaluation_scores", "scores", inputs={"lora": "lora 1"})
+    assert planned(weeks) == {}, "the scores of now are those of the adapter before, and of its base"
+
+
+def test_what_is_young_stays(weeks: Weeks) -> None:
+    assert removals(weeks.store, datetime(2026, 11, 1, tzinfo=UTC)) == []
+
+
+def test_no_verification_calls_it_lost(weeks: Weeks) -> None:
+    assert verified(weeks).differing == 0
+    for removal in planned(weeks).values():
+        remove(removal)
+    found = verified(weeks)
+    assert (found.differing, found.not_verified) == (0, {REMOVED: 2})
+
+
+def test_a_file_that_somebody_else_removed_is_lost_still(weeks: Weeks) -> None:
+    verified(weeks)
+    removal = planned(weeks)["lora 1"]
+    remove(removal)
+    (removal.folder / "model/README.md").unlink()
+    assert [difference.row_id.rpartition("/")[2] for difference in verified(weeks).differences] == ["README.md"]
+
+
+def test_nothing_current_is_excused_by_a_record_of_cleaning(weeks: Weeks) -> None:
+    verified(weeks)
+    removal = planned(weeks)["lora 1"]
+    remove(removal)
+    weeks.store.select(next(a for a, _ in weeks.store.everything() if a.data_version == "lora 1"))
+    assert verified(weeks).differing == 1
+
+
+def test_an_output_without_its_weights_is_made_again_and_not_reused(weeks: Weeks) -> None:
+    removal = planned(weeks)["lora 1"]
+    assert weeks.store.find("lora_model", removal.folder.name) is not None
+    remove(removal)
+    assert weeks.store.find("lora_model", removal.folder.name) is None
+
+
+def test_what_an_interrupted_run_left_goes_when_nobody_wrote_to_it_for_long(weeks: Weeks) -> None:
+    draft = weeks.store.unfinished("lora_model", "f" * 16)
+    (draft / "checkpoints").mkdir(parents=True)
+    (draft / "checkpoints" / "state").write_bytes(b"x" * 100)
+    for path in (draft, draft / "checkpoints", draft / "checkpoints" / "state"):
+        os.utime(path, (0, 0))
+    assert draft.name in planned(weeks)
+    (draft / "checkpoints" / "state").touch()
+    recent = datetime.now(UTC) - timedelta(days=1)
+    assert draft not in [removal.folder for removal in removals(weeks.store, recent)]
+
+
+def test_an_asset_that_is_being_made_is_left_alone(weeks: Weeks) -> None:
+    removal = planned(weeks)["lora 1"]
+    with weeks.store.turn("lora_model"):
+        assert not remove(removal)
+    assert weeks.store.find("lora_model", removal.folder.name) is not None

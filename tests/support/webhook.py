@@ -1,0 +1,89 @@
+"""Servers that take alerts: HTTP for webhooks, SMTP for mail, both on loopback and both real enough to refuse."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class Webhook:
+    """Takes JSON by POST; `refuse` answers so many of the next ones with 503."""
+
+    def __init__(self) -> None:
+        self.received: list[dict[str, Any]] = []
+        self.refuse = 0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status = 503 if outer.refuse else 200
+                if outer.refuse:
+                    outer.refuse -= 1
+                else:
+                    outer.received.append(json.loads(body))
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Nothing: a test's output is its own."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/hook/s3cret-path"
+
+    def __enter__(self) -> Webhook:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class MailBox:
+    """An SMTP server that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.received: list[str] = []
+        outer = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                self._say("220 ready")
+                while line := self.rfile.readline().decode().strip():
+                    verb = line[:4].upper()
+                    if verb == "DATA":
+                        self._say("354 go on")
+                        outer.received.append(self._message())
+                    self._say("221 bye" if verb == "QUIT" else "250 ok")
+                    if verb == "QUIT":
+                        return
+
+            def _message(self) -> str:
+                lines: list[str] = []
+                while (line := self.rfile.readline().decode()) != ".\r\n":
+                    lines.append(line)
+                return "".join(lines)
+
+            def _say(self, text: str) -> None:
+                self.wfile.write(f"{text}\r\n".encode())
+
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> MailBox:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
