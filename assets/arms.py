@@ -15,7 +15,7 @@ from teams_dagster.dataset.building import build_dataset, dataset_sources
 from teams_dagster.dataset.manifests import ROLES, check_as_begun, read_manifest
 from teams_dagster.dataset.pairs import load_pairs
 from teams_dagster.dataset.query_forecast import response_questions
-from teams_dagster.dataset.responses import answer_generation, refuse_unanswered, response_facts
+from teams_dagster.dataset.responses import answer_generation, answered_before, refuse_unanswered, response_facts
 from teams_dagster.dataset.stored import responses_inputs
 from teams_dagster.environment.recording import content_of
 from teams_dagster.llm.engine import CallContext
@@ -34,15 +34,26 @@ def materialize_responses(
     if config.only_failed:
         refuse_unanswered(store, generated)
     inputs = responses_inputs(generated)
-    with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
+    with materialization(
+        context, store, config=config, settings=config.deciding, inputs=inputs, publish=models.publish
+    ) as made:
         if made.draft is not None:
             check_as_begun(read_manifest(generated), models.found_out(*ROLES))
             made.preflight = preflight_of(context, models, Role.EXPERT)
             where = CallContext(context.run.run_id, arm.responses, partition)
-            expected = response_questions(generated, made.output.earlier(store))
+            earlier = made.output.earlier(store) or answered_before(store, generated)
+            expected = response_questions(generated, earlier)
             asking = models.asking(where, Role.EXPERT, expected=expected, log=log, batches=True)
             width = models.at_once(Role.EXPERT, direct=AHEAD * models.settings().max_in_flight)
-            answer_generation(made.folder, where.run_id, generated, asking, width=width, log=log)
+            answer_generation(
+                made.folder,
+                where.run_id,
+                generated,
+                asking,
+                width=width,
+                reasoning_words=config.reasoning_words,
+                log=log,
+            )
             facts = response_facts(made.folder, models.outcomes(where))
             made.finish(content_of(made.folder / "samples.parquet"), facts)
     return made.result(ResponseFacts, responses_preview)

@@ -90,7 +90,7 @@ def train_adapter(
     base, dataset = store.current("base_model"), store.current(arm.dataset)
     settings = config.resolved(kind, embedded=base.read_facts(BaseFacts).embedded)
     inputs = {"base_model": base.data_version, arm.dataset: dataset.data_version}
-    with materialization(context, store, config=config, inputs=inputs, resume=True) as made:
+    with materialization(context, store, config=config, settings=config.deciding, inputs=inputs, resume=True) as made:
         if made.draft is not None:
             request = TrainingRequest(
                 base=student_path(base),
@@ -110,9 +110,8 @@ def train_adapter(
                 context.log.warning(warning)
             version = adapter_version(folder, base.data_version)
             card_of(base, dataset, version, settings, report).write(folder)
-            configured = config.model_dump(mode="json", exclude={"force"})
             row = model_row(
-                listed_as or settings.kind, version, MODEL, weights_sha256(folder), configured, context.run.run_id
+                listed_as or settings.kind, version, MODEL, weights_sha256(folder), config.deciding, context.run.run_id
             )
             trained_from = {"dataset_version": dataset.data_version, "base_version": base.data_version}
             write_table(made.folder, "models", [row | trained_from])

@@ -99,9 +99,10 @@ def build_dataset(
     separated = separate(split_examples(curated.examples, sources.sides), signatures)
     splits = separated.splits
     version = content_hash("dataset", {split: [_content(e) for e in rows] for split, rows in splits.items()})
-    export_dataset(folder / FILES, splits)
+    reasoned = _reasoned(splits)
+    export_dataset(folder / FILES, splits, reasoning=bool(reasoned))
     members = _write_members(folder, run_id, version, splits)
-    facts = _facts((*curated.dropped, *separated.dropped), splits, sources)
+    facts = _facts((*curated.dropped, *separated.dropped), splits, sources, reasoned)
     generations = generations_of(store, sources.answered)
     names = [path.name for path in sources.evaluation_sets]
     card = data_card(sources.arm, version, facts, generations, ledger, names, sources.pairs)
@@ -112,7 +113,8 @@ def build_dataset(
 
 
 def _content(example: Example) -> str:
-    return content_hash(example.sample_id, example.instruction.text, example.instruction.input, example.response)
+    texts = (example.instruction.text, example.instruction.input, example.response)
+    return content_hash(example.sample_id, *texts, *(() if example.reasoning is None else (example.reasoning,)))
 
 
 def _write_members(folder: Path, run_id: str, version: str, splits: Mapping[Split, Sequence[Example]]) -> Path:
@@ -131,8 +133,17 @@ def _write_members(folder: Path, run_id: str, version: str, splits: Mapping[Spli
     return write_table(folder, "dataset_samples", rows)
 
 
+def _reasoned(splits: Mapping[Split, Sequence[Example]]) -> dict[str, int]:
+    """The examples on each side with what was thought before their answer; nothing where none has it."""
+    found = {split: sum(e.reasoning is not None for e in examples) for split, examples in splits.items()}
+    return {str(split): count for split, count in found.items()} if any(found.values()) else {}
+
+
 def _facts(
-    dropped: Sequence[DroppedSample], splits: Mapping[Split, Sequence[Example]], sources: DatasetSources
+    dropped: Sequence[DroppedSample],
+    splits: Mapping[Split, Sequence[Example]],
+    sources: DatasetSources,
+    reasoned: dict[str, int],
 ) -> DatasetFacts:
     pairs = {sample.sample_id for sample in sources.pairs.samples} if sources.pairs else set[str]()
     written = {split: sum(e.sample_id in pairs for e in examples) for split, examples in splits.items()}
@@ -144,5 +155,6 @@ def _facts(
         overlap=remaining_overlap(splits),
         generations=[artefact.manifest["partition_key"] for artefact in sources.answered],
         pairs=written if pairs else {},
+        reasoned=reasoned,
         pairs_refused=dict(sources.pairs.refused) if sources.pairs else {},
     )

@@ -123,6 +123,7 @@ def data_card(
         pairs={split: facts.pairs[split] for split in SPLITS} if facts.pairs else {},
         pair_files=((pairs.source, pairs.sha256),) if pairs else (),
         pairs_refused=facts.pairs_refused,
+        reasoned={split: facts.reasoned[split] for split in SPLITS} if facts.reasoned else {},
     )
 
 

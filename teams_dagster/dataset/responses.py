@@ -13,7 +13,7 @@ from teams_dagster.dataset.answers import NO_ANSWER, answer_transitions
 from teams_dagster.dataset.arms import arm_of
 from teams_dagster.dataset.failures import NothingToRetry, refuse_silence
 from teams_dagster.dataset.manifests import generated_for, read_manifest
-from teams_dagster.dataset.stored import accepted_of
+from teams_dagster.dataset.stored import accepted_of, responses_inputs
 from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.llm import loop
 from teams_dagster.llm.engine import Engine
@@ -21,6 +21,21 @@ from teams_dagster.llm.progress import Progress
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts, ResponseFacts
 from teams_dagster.store.tables import TableWriter
+
+REASONING_WORDS = "max_reasoning_words"
+"""In the configuration of answers that were made with their thoughts: the most words that these have."""
+
+
+def kept_reasoning(responses: Artefact) -> int | None:
+    """The most words of thought that the samples of these answers have; None where they are without."""
+    return responses.manifest.get("config", {}).get(REASONING_WORDS)
+
+
+def answered_before(store: ArtefactStore, generated: Artefact) -> Artefact | None:
+    """The latest answers to these very instructions, with or without thoughts: the ledger has what they have."""
+    arm, inputs = arm_of(generated.manifest["asset_key"]), responses_inputs(generated)
+    made = store.all_of(arm.responses, generated.manifest["partition_key"])
+    return next((answers for answers in reversed(made) if answers.manifest["inputs"] == inputs), None)
 
 
 def refuse_unanswered(store: ArtefactStore, generated: Artefact) -> None:
@@ -48,6 +63,7 @@ def answer_generation(
     asking: AbstractAsyncContextManager[Engine],
     *,
     width: int,
+    reasoning_words: int | None,
     log: Callable[[str], None],
 ) -> None:
     """Have every accepted instruction of a generation answered; write the samples and the prompts into `folder`.
@@ -58,9 +74,10 @@ def answer_generation(
         generated: The generation's instructions, of either arm.
         asking: Opens whom it asks.
         width: Queries that may be under way at once.
+        reasoning_words: Keep what was thought before each answer, up to so many words; None: leave it out.
         log: Told of the progress.
     """
-    loop.run(_record(folder, run_id, generated, asking, width, log))
+    loop.run(_record(folder, run_id, generated, asking, width, reasoning_words, log))
     write_prompts(folder, run_id)
 
 
@@ -70,6 +87,7 @@ async def _record(
     generated: Artefact,
     asking: AbstractAsyncContextManager[Engine],
     width: int,
+    reasoning_words: int | None,
     log: Callable[[str], None],
 ) -> None:
     manifest, total = read_manifest(generated), generated.read_facts(GenerationFacts).accepted
@@ -81,6 +99,7 @@ async def _record(
                 dict(manifest.replicas),
                 partition_key=manifest.partition_key,
                 width=width,
+                reasoning_words=reasoning_words,
             ):
                 samples.write([sample.row() | {"run_id": run_id}])
                 progress.done(sample.accepted)
@@ -91,7 +110,9 @@ def response_facts(folder: Path, outcomes: Mapping[str, dict[str, Any]]) -> Resp
 
     Raises NothingAnswered where every query failed.
     """
-    rows = pq.read_table(folder / "samples.parquet", columns=["accepted", "reason"]).to_pylist()
+    table = pq.read_table(folder / "samples.parquet", columns=["accepted", "reason", "reasoning"])
+    thought = table["reasoning"].is_valid().to_pylist()
+    rows = table.select(["accepted", "reason"]).to_pylist()
     refused: dict[str, int] = {}
     for row in rows:
         if not row["accepted"]:
@@ -103,5 +124,6 @@ def response_facts(folder: Path, outcomes: Mapping[str, dict[str, Any]]) -> Resp
         kept=len(rows) - sum(refused.values()),
         refused=refused,
         unanswered=unanswered,
+        reasoned=sum(row["accepted"] and there for row, there in zip(rows, thought, strict=True)),
         outcomes=dict(outcomes),
     )

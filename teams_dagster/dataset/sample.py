@@ -35,6 +35,8 @@ class Sample:
     accepted: bool
     reason: str | None
     """Why it was refused; None when accepted."""
+    reasoning: str | None = None
+    """What the expert thought before it answered, where that was asked for; no part of the response."""
 
     def row(self) -> dict[str, object]:
         """The columns of table `samples` that a run of the process knows (all but `run_id`)."""
@@ -52,6 +54,7 @@ class Sample:
             "respond_request_id": self.respond_request_id,
             "accepted": self.accepted,
             "reason": self.reason,
+            "reasoning": self.reasoning,
         }
 
 
@@ -64,3 +67,5 @@ class Example:
     """The seed at the root of the sample's lineage: statistics are clustered by it."""
     instruction: Instruction
     response: str
+    reasoning: str | None = None
+    """What was thought before the response, where it is in the dataset."""

@@ -12,6 +12,7 @@ from teams_dagster.dataset.answers import answer_transitions
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import read_manifest
 from teams_dagster.dataset.playing import episode_plans, generation_actor, generation_world
+from teams_dagster.dataset.responses import kept_reasoning
 from teams_dagster.dataset.stored import accepted_of
 from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.instructions.prompts import Prompt, stored_prompts
@@ -68,6 +69,7 @@ async def replay_generation(
             dict(manifest.replicas),
             partition_key=manifest.partition_key,
             width=100,
+            reasoning_words=kept_reasoning(responses),
         )
         await replay_samples(replayed, _rows(responses, "samples"), into)
         progress(f"generation {manifest.partition_key}: {into.verified} rows agree with the ledger")

@@ -30,6 +30,8 @@ class Reply:
     text: str | None = "fine"
     finish_reason: str = "stop"
     refusal: str | None = None
+    reasoning_content: str | None = None
+    """What a server with a reasoning parser sets apart; None leaves the field out."""
     prompt_tokens: int | None = 10
     cached_tokens: int | None = 0
     completion_tokens: int | None = 5
@@ -42,6 +44,8 @@ class Reply:
     def body(self, model: str) -> Body:
         """The response body."""
         message: Body = {"role": "assistant", "content": self.text, "refusal": self.refusal}
+        if self.reasoning_content is not None:
+            message["reasoning_content"] = self.reasoning_content
         body: Body = {
             "id": "chatcmpl-1",
             "object": "chat.completion",

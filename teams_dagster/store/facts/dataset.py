@@ -54,6 +54,8 @@ class ResponseFacts(QueryFacts):
     kept: int
     refused: dict[str, int]
     """Refused samples by reason."""
+    reasoned: int = 0
+    """Kept samples with what the expert thought before it answered."""
 
 
 def overlap_line(overlap: dict[str, float]) -> str:
@@ -82,6 +84,8 @@ class DatasetFacts(Facts):
     """Examples on each side that people wrote (`TEAMS_PAIRS`)."""
     pairs_refused: Annotated[dict[str, int], Shown(form=Json)] = Field(default_factory=dict)
     """Rows of the file of pairs that are not used, by reason."""
+    reasoned: Annotated[dict[str, int], Shown(form=Json)] = Field(default_factory=dict)
+    """Examples on each side with what was thought before their answer, where any has it."""
     overlap: Annotated[dict[str, float], Shown("held_out_overlap", form=overlap_line)] = Field(default_factory=dict)
     """Of held-out `instructions` and `responses`, the share with 13 words in a row of training's; nothing where an
     earlier version did not measure it."""
