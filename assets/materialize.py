@@ -112,7 +112,7 @@ def materialization(
             return
         if earlier and not config.force:
             unanswered = earlier.read_facts(QueryFacts).unanswered
-            context.log.info(f"{unanswered} questions got no answer when this was made: asking them again")
+            context.log.info(f"{unanswered} queries got no answer when this was made: asking them again")
         about = {
             "code_version": output.code_version,
             "config": dict(output.settings),

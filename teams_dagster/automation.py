@@ -92,7 +92,7 @@ uniform_arm = dg.define_asset_job(
     selection=dg.AssetSelection.groups(UNIFORM) | dg.AssetSelection.assets("paper_table", "report"),
     executor_def=dg.in_process_executor,
     description="The same stages with operations drawn uniformly, beside a generation of the trained policy and at as"
-    " many questions as that asked, into an arm of its own: dataset, adapter, scores; the paper's table and the report"
+    " many queries as that asked, into an arm of its own: dataset, adapter, scores; the paper's table and the report"
     " then have these.",
 )
 

@@ -116,7 +116,7 @@ class RoleSettings(BaseModel):
 
     @property
     def leaves_machine(self) -> bool:
-        """Whether questions go to somebody else, who may charge for them."""
+        """Whether queries go to somebody else, who may charge for them."""
         return self.provider == "openai" and not is_loopback(self.base_url)
 
 

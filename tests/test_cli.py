@@ -31,7 +31,7 @@ def teams(*arguments: str) -> Result:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """The project's own, with seven questions asked."""
+    """The project's own, with seven queries asked."""
     with Ledger(sqlite_url(tmp_path / "data" / "ledger.sqlite")) as ledger:
         ask(ledger, "a", "b", asset="trained_policy")
         ask(ledger, "a", "b", "c", run_id="run-2", asset="expert_responses")
@@ -236,7 +236,7 @@ def test_a_run_says_first_what_all_of_it_is_estimated_at(tmp_path: Path, monkeyp
     result = demo()
     assert result.exit_code == 0, result.output
     total = next(line for line in teams("estimate").output.splitlines() if line.startswith("all "))
-    assert result.output.startswith(f"the whole run: estimate: {total.split()[1]} questions (")
+    assert result.output.startswith(f"the whole run: estimate: {total.split()[1]} queries (")
 
 
 def test_an_estimate_checks_the_run_configuration(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_costs_are_shown_by_any_column_with_the_budget_and_the_baseline(
     ]
     assert "total: 6 questions, 5 calls, $0.0000" in result.output
     assert "budget: 4 of 100 queries may have been billed, 96 left" in result.output
-    assert "6 questions asked in all: 0.00% of the 624,000 of Evol-Instruct" in result.output
+    assert "6 queries asked in all: 0.00% of the 624,000 of Evol-Instruct" in result.output
 
 
 def test_costs_are_those_of_the_rows_that_are_wanted(ledger: Ledger) -> None:

@@ -170,7 +170,7 @@ def test_the_guide_proposes_the_operation_where_all_others_were_refused(seen: Se
         {"share of choices (%)", "step, and choices made there"},
         {"accepted per query (mean, 95% interval)"},
         {"trained minus the other (95% interval)"},
-        {"questions asked"},
+        {"queries asked"},
     ],
 )
 def test_pictures_of_the_policy_and_its_cost_name_the_operation(seen: Seen, labels: set[str]) -> None:

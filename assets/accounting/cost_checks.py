@@ -20,7 +20,7 @@ from teams_dagster.store.publishing import NotNow
 from teams_dagster.store.read_model import UP_TO_DATE
 
 KNOWN = {"kept", *(outcome.value for outcome in Outcome), *(f"failed: {kind.value}" for kind in ErrorKind)}
-"""What can become of a question."""
+"""What can become of a query."""
 
 _IN_OPEN_BATCHES = (
     sa.select(sa.func.count())
@@ -77,7 +77,7 @@ def calls_have_a_price(ledger: LedgerConnection) -> dg.AssetCheckResult:
     metadata={"severity": "error", "remedy": "Keep the ledger database and report it."},
 )
 def questions_are_explained(ledger: LedgerConnection) -> dg.AssetCheckResult:
-    """A question that is neither answered nor failed for a known reason is a hole in the account."""
+    """A query that is neither answered nor failed for a known reason is a hole in the account."""
     causes: Counter[str] = Counter()
     with ledger.open() as opened:
         for questions in outcomes_by(opened, []):  # one query: a run that goes on meanwhile changes nothing here
@@ -96,7 +96,7 @@ def questions_are_explained(ledger: LedgerConnection) -> dg.AssetCheckResult:
     metadata={"severity": "error", "remedy": "The finding names the promise: keep the ledger database and report it."},
 )
 def ledger_keeps_its_promises(context: dg.AssetCheckExecutionContext, ledger: LedgerConnection) -> dg.AssetCheckResult:
-    """What must be true of the account at any time, over every call, question and answer."""
+    """What must be true of the account at any time, over every call, query and answer."""
     report = ledger.refresh(context.instance)
     if not report.published and report.reason != UP_TO_DATE:
         return not_run(report.reason)

@@ -46,7 +46,7 @@ def rewrites_are_accepted(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetChe
 
 @dg.asset_check(
     asset="generated_instructions",
-    description="Every question of a transition is answered on the ledger.",
+    description="Every query of a transition is answered on the ledger.",
     metadata={"severity": "error", "remedy": "Restore the ledger database from a backup."},
 )
 @needs_output

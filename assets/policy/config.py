@@ -24,7 +24,7 @@ from teams_dagster.policy.config import TrainingConfig, most_queries
 from teams_dagster.policy.encoder import FeatureConfig
 
 QUESTIONS = 10_000
-"""Questions that a training asks at most by default."""
+"""Queries that a training asks at most by default."""
 
 _TRAINING = TrainingConfig()
 
@@ -87,7 +87,7 @@ class PolicyConfig(AssetConfig):
     iterations: int | None = Field(
         default=None,
         ge=1,
-        description=f"Updates of the policy at most; by default as many as {QUESTIONS:,} questions are enough for.",
+        description=f"Updates of the policy at most; by default as many as {QUESTIONS:,} queries are enough for.",
     )
     episodes_per_iteration: int = Field(
         default=_TRAINING.episodes_per_iteration, ge=32, description="Episodes a batch, from different seeds."
@@ -101,7 +101,7 @@ class PolicyConfig(AssetConfig):
     gae_decay: float = Field(default=_TRAINING.gae_decay, ge=0, le=1, description="GAE's lambda.")
     reward: Literal["graded", "paper"] = Field(default="graded", description="Reward preset.")
     price: float = Field(
-        default=_TRAINING.reward.price, ge=0, lt=0.5, description="Price of one question in accepted edits (graded)."
+        default=_TRAINING.reward.price, ge=0, lt=0.5, description="Price of one query in accepted edits (graded)."
     )
     allow_none: bool = Field(default=True, description="Whether the policy may keep a text and ask nothing.")
     features: Features = Features()
@@ -132,7 +132,7 @@ class PolicyConfig(AssetConfig):
         )
 
     def _default_iterations(self) -> int:
-        """As many as `QUESTIONS` are enough for; at least 1."""
+        """As many as `Queries` are enough for; at least 1."""
         choices = len(Operation) if self.allow_none else len(TEXT_OPERATIONS)
         algorithm = TypeAdapter(method.AlgorithmConfig).validate_python(self.algorithm.model_dump())
         return max(1, QUESTIONS // (self.episodes_per_iteration * most_queries(algorithm, choices)))
@@ -164,7 +164,7 @@ class ComparisonSettings(AssetConfig):
         " trained_without_none, the trained policy kept from resting. By default none; job policy_study has all.",
     )
     questions_per_seed: int = Field(
-        default=_COMPARISON.questions_per_seed, ge=12, description="Questions of each policy from each held-out seed."
+        default=_COMPARISON.questions_per_seed, ge=12, description="Queries of each policy from each held-out seed."
     )
     resamples: int = Field(default=_COMPARISON.resamples, ge=200, description="Bootstrap resamples.")
     root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")

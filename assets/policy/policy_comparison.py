@@ -35,7 +35,7 @@ from teams_dagster.store.tables import write_table
     metadata=table_columns("policy_scores", POLICY_SCORES),
     code_version="3",
     description="The trained policy against uniform (what Evol-Instruct does) and other baselines on seeds it was never"
-    " trained on, at an equal number of questions, with paired 95% intervals. Nothing paid depends on it.",
+    " trained on, at an equal number of queries, with paired 95% intervals. Nothing paid depends on it.",
 )
 def policy_comparison(
     context: dg.AssetExecutionContext,

@@ -1,1 +1,1 @@
-"""The uniform arm: the same stages with operations drawn uniformly, at as many questions, into assets of its own."""
+"""The uniform arm: the same stages with operations drawn uniformly, at as many queries, into assets of its own."""

@@ -11,12 +11,12 @@ from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts
 
 LEFT_UNASKED = 1
-"""A rewrite and its review are not divided: the last question may stay unasked."""
+"""A rewrite and its review are not divided: the last query may stay unasked."""
 
 
 @dg.asset_check(
     asset="uniform_instructions",
-    description="Beside every generation uniform asked as many questions, of the same seeds, models and prompts.",
+    description="Beside every generation uniform asked as many queries, of the same seeds, models and prompts.",
     metadata={
         "severity": "warning",
         "remedy": "The trained policy's generation changed since: launch job `uniform_arm` for it again.",
@@ -32,12 +32,12 @@ def arms_ask_the_same(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckRe
         asked = (trained.read_facts(GenerationFacts).questions, uniform.read_facts(GenerationFacts).questions)
         figures[partition] = {"trained": asked[0], "uniform": asked[1]}
         if not 0 <= asked[0] - asked[1] <= LEFT_UNASKED:
-            said.append(f"{partition}: the trained policy asked {asked[0]} questions, uniform {asked[1]}")
+            said.append(f"{partition}: the trained policy asked {asked[0]} queries, uniform {asked[1]}")
         said += [f"{partition}: {name} differ" for name in _differing(trained, uniform)]
     advice = ". Run the job uniform_arm for these generations again" if said else ""
     return warning(
         not said,
-        ("; ".join(said) or f"as many questions in each of {len(figures)} generations") + advice,
+        ("; ".join(said) or f"as many queries in each of {len(figures)} generations") + advice,
         asked=figures,
     )
 

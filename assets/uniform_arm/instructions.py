@@ -1,4 +1,4 @@
-"""A generation of the uniform arm: the seeds of the trained policy's generation, and as many questions."""
+"""A generation of the uniform arm: the seeds of the trained policy's generation, and as many queries."""
 
 import dagster as dg
 
@@ -27,7 +27,7 @@ from teams_dagster.store.facts.dataset import GenerationFacts
     metadata=table_columns("transitions", UNIFORM_TRANSITIONS),
     code_version="1",
     description="The operations drawn uniformly in the place of the trained policy, from the same seeds with the"
-    " same models, prompts, reward and pool, until as many questions are asked as its generation asked.",
+    " same models, prompts, reward and pool, until as many queries are asked as its generation asked.",
 )
 def uniform_instructions(
     context: dg.AssetExecutionContext,

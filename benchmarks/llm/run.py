@@ -28,7 +28,7 @@ from benchmarks.llm.tools.harness import Question
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Role
-from teams_dagster.instructions.requests import rewrite_question
+from teams_dagster.instructions.requests import rewrite_query
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent
@@ -105,7 +105,7 @@ def _questions(number: int) -> list[Question]:
     made = []
     for index in range(number):
         instruction = f"Case {index}: describe the causes of the delay, and propose two remedies with their costs."
-        request = rewrite_question(Role.EXPERT, Operation.DEEPENING, Instruction(instruction))
+        request = rewrite_query(Role.EXPERT, Operation.DEEPENING, Instruction(instruction))
         system, user = (message.content for message in request.messages)
         made.append(Question(instruction, system, user))
     return made

@@ -1,6 +1,6 @@
 """A local model through `transformers`: on the GPU when there is one, in a thread of its own.
 
-Questions that wait together are answered together. Each samples with noise of its own, drawn for its messages and
+Queries that wait together are answered together. Each samples with noise of its own, drawn for its messages and
 replica, so company changes an answer no more than rounding does; the ledger keeps the answer that was given.
 """
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     import torch
 
 MAX_BATCH = 16
-"""Questions answered together at most."""
+"""Queries answered together at most."""
 
 _SAMPLED_BYTES = 1 << 20
 
 
 class LocalTransformersModel:
-    """A causal language model from a folder or the hub. Implements `LanguageModel`; loaded at the first question."""
+    """A causal language model from a folder or the hub. Implements `LanguageModel`; loaded at the first query."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class LocalTransformersModel:
 
 @dataclass(frozen=True)
 class _Prompt:
-    """A question as the model takes it."""
+    """A query as the model takes it."""
 
     request: Request
     tokens: list[int]

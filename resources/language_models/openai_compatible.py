@@ -95,7 +95,7 @@ class OpenAICompatibleModel:
             )
         if address.scheme == "http" and not allow_http and not is_loopback(base_url):
             raise ValueError(
-                f"the base URL would send questions and the key to {address.hostname} over plain http, readable on the "
+                f"the base URL would send queries and the key to {address.hostname} over plain http, readable on the "
                 "way: use https, or allow http explicitly"
             )
         if unknown := sorted(set(omit) - set(OMITTABLE)):
@@ -163,7 +163,7 @@ class OpenAICompatibleModel:
         http = openai.DefaultAioHttpClient(
             timeout=timeout,
             limits=httpx2.Limits(max_connections=_MAX_CONNECTIONS),
-            # A redirect would send the question a second time, under one ledger row, and the key elsewhere.
+            # A redirect would send the query a second time, under one ledger row, and the key elsewhere.
             follow_redirects=False,
             mounts=_NO_PROXY if is_loopback(self._identity.base_url) else None,
             event_hooks={"response": [self._refuse_failures]},
@@ -265,7 +265,7 @@ class OpenAICompatibleModel:
 
 @dataclass(frozen=True)
 class _Connections:
-    """The connections of one event loop: the client, the HTTP client under it, and what its questions share.
+    """The connections of one event loop: the client, the HTTP client under it, and what its queries share.
 
     The client makes each request anew, headers and all: more than half of a call's processor time.
     """

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 def open_model(role: RoleSettings, settings: Settings, held: Held = NOT_HELD) -> LanguageModel:
     """The connection that `role` names, its model held to its replies as `held` says.
 
-    Nothing is sent, and no weights are loaded, before the first question.
+    Nothing is sent, and no weights are loaded, before the first query.
     """
     if role.provider == "offline":
         from resources.language_models.offline.model import OfflineModel

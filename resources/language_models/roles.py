@@ -138,7 +138,7 @@ class LanguageModels(dg.ConfigurableResource):
             return outcomes_of_step(ledger, context.run_id, context.asset_key, context.partition_key)
 
     def at_once(self, *roles: Role, direct: int) -> int:
-        """Questions worth having open at once: `direct`, or as many as a batch holds where a role goes there."""
+        """Queries worth having open at once: `direct`, or as many as a batch holds where a role goes there."""
         settings = self.settings()
         return MAX_REQUESTS if any(settings.role(role).transport == "batch" for role in roles) else direct
 
@@ -189,9 +189,9 @@ class LanguageModels(dg.ConfigurableResource):
         batches: bool = False,
         named: Sequence[Limit] = (),
     ) -> AsyncIterator[Engine]:
-        """An engine for `roles`. What the questions `expected` will cost is said first.
+        """An engine for `roles`. What the queries `expected` will cost is said first.
 
-        `batches` lets roles whose transport is `batch` go there; training asks too many questions in a row for that.
+        `batches` lets roles whose transport is `batch` go there; training asks too many queries in a row for that.
         `named` are budgets that hold besides those of project and run.
 
         When the block fails, the read model is refreshed: what was paid is shown. Raises dagster.Failure, not to be

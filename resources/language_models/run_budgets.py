@@ -20,7 +20,7 @@ from teams_dagster.settings import Settings
 class RoleBudget(dg.Config):
     """The most that may be spent; empty is no bound."""
 
-    queries: int | None = Field(default=None, ge=0, description="Questions sent.")
+    queries: int | None = Field(default=None, ge=0, description="Queries sent.")
     tokens: int | None = Field(default=None, ge=0, description="Tokens, of prompts and completions together.")
     usd: float | None = Field(default=None, ge=0, description="Dollars.")
 

@@ -36,7 +36,7 @@ def backup(target: Path) -> None:
     except (BackupRefused, LedgerError, OSError) as error:
         raise click.ClickException(str(error)) from None
     say(
-        f"{target}: {about.rows['uses']:,} questions, {about.artefacts:,} outputs, head {about.head or 'none yet'};"
+        f"{target}: {about.rows['uses']:,} queries, {about.artefacts:,} outputs, head {about.head or 'none yet'};"
         f" {found.verified:,} rows and files agree with their hashes"
     )
     refuse_differing(found, "the backup was made, and what it holds is not what was sealed")

@@ -1,4 +1,4 @@
-"""`teams costs`: the account of every question."""
+"""`teams costs`: the account of every query."""
 
 import json
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from teams_dagster.report.terminal import account_lines, baseline_line, budget_l
 @click.option("--where", "wanted", multiple=True, metavar="COLUMN=VALUE", help="Only these rows (may be repeated).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table; money in nano-dollars.")
 def costs(by: str, wanted: tuple[str, ...], as_json: bool) -> None:
-    """The account of every question, by any column, straight from the ledger."""
+    """The account of every query, by any column, straight from the ledger."""
     settings = open_settings()
     columns = list(dict.fromkeys(column.strip() for column in by.split(",") if column.strip()))
     try:
@@ -32,7 +32,7 @@ def costs(by: str, wanted: tuple[str, ...], as_json: bool) -> None:
         content = {"costs": [asdict(cost) for cost in found], "total": asdict(whole), "spent": asdict(spent)}
         click.echo(json.dumps(content | {"budget": asdict(settings.budget)}, indent=1))
         return
-    total = f"total: {whole.asked:,} questions, {whole.calls:,} calls, {known_cost(whole)}"
+    total = f"total: {whole.asked:,} queries, {whole.calls:,} calls, {known_cost(whole)}"
     lines = [
         *account_lines(found, columns),
         "",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--latest", is_flag=True, help="As for the run itself.")
 @click.option("--asset", "keys", multiple=True, metavar="KEY", help="Only this asset (may be repeated).")
 def estimate(partition: str | None, config: Path | None, latest: bool, keys: tuple[str, ...]) -> None:
-    """Say what a run would ask and cost, before its first question. Sends nothing, writes nothing."""
+    """Say what a run would ask and cost, before its first query. Sends nothing, writes nothing."""
     settings = open_settings()
     check_ready(settings)
     say("\n".join(_estimated(settings, partition, read_run_config(config, latest), keys)))

@@ -37,7 +37,7 @@ def restore(source: Path) -> None:
     except (backup.BackupRefused, LedgerError, OSError) as error:
         raise click.ClickException(str(error)) from None
     about = backup.read_about(source)
-    say(f"restored {about.rows['uses']:,} questions and {about.artefacts:,} outputs as of {about.made_at}")
+    say(f"restored {about.rows['uses']:,} queries and {about.artefacts:,} outputs as of {about.made_at}")
     if missing:
         say(f"the backup is older than the last {missing:,} records of the chain: what was asked since is not in it")
     if spent is not None:

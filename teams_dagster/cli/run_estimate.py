@@ -97,7 +97,7 @@ class Walk:
     wanted: Collection[str]
 
     def steps(self) -> list[Step]:
-        """The wanted paid assets in their order. Raises what the run would raise before its first question."""
+        """The wanted paid assets in their order. Raises what the run would raise before its first query."""
         seeds = self._seeds()
         library, clusters = _library(self.models) if seeds is None else (read_seeds(seeds), read_clusters(seeds))
         train, held_out = divide(library, clusters)

@@ -53,4 +53,4 @@ class Operation(Enum):
 
 
 TEXT_OPERATIONS: tuple[Operation, ...] = tuple(op for op in Operation if op.returns is not Returns.NOTHING)
-"""Every operation that asks a question; `none` asks nothing."""
+"""Every operation that asks a query; `none` asks nothing."""

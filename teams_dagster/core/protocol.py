@@ -1,4 +1,4 @@
-"""What a question to a language model is, what comes back, and how it can fail.
+"""What a query to a language model is, what comes back, and how it can fail.
 
 A request carries both its rendered messages and its intent, so a rule-based model can serve it as well as a chat
 model. The method depends on these values; `resources.language_models` implements the protocol.
@@ -27,7 +27,7 @@ class Role(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What a question is for."""
+    """What a query is for."""
 
     REWRITE = "rewrite"
     REVIEW = "review"
@@ -122,7 +122,7 @@ def fold_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Decoding parameters, part of a question's identity."""
+    """Decoding parameters, part of a query's identity."""
 
     temperature: float = 0.7
     top_p: float = 0.95
@@ -131,7 +131,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Intent:
-    """What the question means, for models that do not read prompts."""
+    """What the query means, for models that do not read prompts."""
 
     purpose: Purpose
     before: Instruction
@@ -147,7 +147,7 @@ class Intent:
 
 @dataclass(frozen=True)
 class Request:
-    """One question."""
+    """One query."""
 
     role: Role
     intent: Intent
@@ -156,7 +156,7 @@ class Request:
     """Content hash of the template that rendered `messages`."""
     sampling: Sampling = field(default_factory=Sampling)
     replica: int = 0
-    """Asking the same question again on purpose means the next replica; sent as `seed` where the endpoint takes one."""
+    """Asking the same query again on purpose means the next replica; sent as `seed` where the endpoint takes one."""
     allowed: AllowedReplies | None = None
     """The replies that the messages ask for; None for any text."""
     structured: Way | None = None
@@ -235,7 +235,7 @@ class ModelIdentity:
     """What else decides its answers: a hash of the offline model's rules, a digest of local weights, what settings
      add to each request (a limit of its own, further parameters); empty where nothing does."""
     structured: Way | None = None
-    """How it is held to the replies that a question allows; None: it is only told."""
+    """How it is held to the replies that a query allows; None: it is only told."""
 
     @property
     def place(self) -> ModelIdentity:
@@ -329,7 +329,7 @@ class Answer:
 
 
 class QueryFailed(Exception):
-    """A question that got no answer after every attempt it was allowed."""
+    """A query that got no answer after every attempt it was allowed."""
 
     def __init__(self, kind: ErrorKind, detail: str, attempts: int) -> None:
         super().__init__(f"no answer after {attempts} attempt(s): {kind.value}: {detail}")

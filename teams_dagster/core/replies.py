@@ -1,4 +1,4 @@
-"""Which replies a question allows, and the forms in which a model that is held to them gives them.
+"""Which replies a query allows, and the forms in which a model that is held to them gives them.
 
 The prompt states the plain form: the bare reply, or texts under labels. Some ways of holding a model to its replies
 force JSON instead; what comes back is turned into the plain form strictly, so that nothing else reads JSON.
@@ -19,7 +19,7 @@ OFF = "off"
 
 
 class Way(StrEnum):
-    """How a model is held to the replies that a question allows."""
+    """How a model is held to the replies that a query allows."""
 
     JSON_SCHEMA = "json_schema"
     """`response_format` with a JSON schema: OpenAI, llama.cpp, vLLM, Ollama, LiteLLM."""

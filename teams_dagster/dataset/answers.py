@@ -9,7 +9,7 @@ from teams_dagster.core.words import length_in_words
 from teams_dagster.dataset.sample import Accepted, Sample
 from teams_dagster.environment.state import sample_id_of
 from teams_dagster.instructions.elimination import Rule, eliminate_answer, eliminate_outcome
-from teams_dagster.instructions.requests import respond_question
+from teams_dagster.instructions.requests import respond_query
 from teams_dagster.llm.ordered import in_order
 
 NO_ANSWER = "no_answer_"
@@ -28,8 +28,8 @@ async def answer_transitions(
     """One sample for each accepted transition, in their order; refused ones carry the rule they break.
 
     Args:
-        replicas: Seed ids to the replica that their questions use.
-        width: Bounds the questions under way.
+        replicas: Seed ids to the replica that their queries use.
+        width: Bounds the queries under way.
         reasoning_words: Keep what was thought before an answer, and refuse an answer with more words of it than this;
             None: samples are without it.
     """
@@ -48,7 +48,7 @@ async def _answer(
     response = request_id = reasoning = None
     try:
         answer = await client.ask(
-            respond_question(transition.instruction, replica),
+            respond_query(transition.instruction, replica),
             transition_id=transition.transition_id,
             sample_id=sample_id,
         )

@@ -33,7 +33,7 @@ UNIFORM_ARM = Arm(
     "uniform_dataset",
     "TeaMs-RL instructions, uniform arm",
     (
-        "This is the uniform arm: each operation was drawn with the same probability, at as many questions as the"
+        "This is the uniform arm: each operation was drawn with the same probability, at as many queries as the"
         " learned policy asked. It is there to be compared with, not to be trained on for use.",
     ),
 )

@@ -117,7 +117,7 @@ def check_continuable(
 
 
 def _named(prompt_versions: Mapping[str, str], models: Mapping[str, ModelIdentity]) -> dict[str, str]:
-    """Everything that a generation's questions depend on, by a name that people understand."""
+    """Everything that a generation's queries depend on, by a name that people understand."""
     prompts = {f"prompt {name}": version for name, version in prompt_versions.items()}
     return prompts | {f"model of {role}": str(identity) for role, identity in models.items()}
 

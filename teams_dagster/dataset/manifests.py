@@ -1,4 +1,4 @@
-"""Generations' manifests: written before the first question, followed ever after."""
+"""Generations' manifests: written before the first query, followed ever after."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ def begin_generation(
     log: Callable[[str], None],
     check: Callable[[GenerationManifest], None] = lambda _: None,
 ) -> GenerationManifest:
-    """The generation's manifest: as it was written, or written now, before the first question.
+    """The generation's manifest: as it was written, or written now, before the first query.
 
     `check` is shown one that is to be written: a generation that it refuses is not begun.
 
-    Raises NothingToRetry where only failed questions are wanted, and the generation was not begun or begins again.
+    Raises NothingToRetry where only failed queries are wanted, and the generation was not begun or begins again.
     """
     check_retry(settings)
     manifest = kept_manifest(store, partition, settings, identities, log=log)
@@ -84,22 +84,22 @@ def begin_generation(
 
 
 def check_retry(settings: GenerationSettings) -> None:
-    """Raises NothingToRetry where failed questions are wanted of a generation that is to begin again."""
+    """Raises NothingToRetry where failed queries are wanted of a generation that is to begin again."""
     if settings.only_failed and (settings.fresh or settings.latest_policy):
         raise NothingToRetry("`only_failed` begins no generation: leave out `fresh` and `policy: latest` with it")
 
 
 def refuse_unfinished(settings: GenerationSettings, manifest: GenerationManifest, earlier: Artefact | None) -> None:
-    """Raises NothingToRetry where only failed questions are wanted of a generation that was never finished."""
+    """Raises NothingToRetry where only failed queries are wanted of a generation that was never finished."""
     if settings.only_failed and earlier is None:
         raise never_finished(manifest.partition_key)
 
 
 def never_finished(partition: str) -> NothingToRetry:
-    """What to say of a generation without an output, when its failed questions are asked for."""
+    """What to say of a generation without an output, when its failed queries are asked for."""
     return NothingToRetry(
-        f"generation {partition} was never finished, so it has no failed questions: launch the job regenerate for it,"
-        " or give the partition of a generation that has unanswered questions"
+        f"generation {partition} was never finished, so it has no failed queries: launch the job regenerate for it,"
+        " or give the partition of a generation that has unanswered queries"
     )
 
 

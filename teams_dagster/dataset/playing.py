@@ -37,7 +37,7 @@ from teams_dagster.store.facts.dataset import GenerationFacts, OperationCounts
 from teams_dagster.store.tables import write_table
 
 FAILED = "failed"
-"""The cause of a transition whose question got no answer."""
+"""The cause of a transition whose query got no answer."""
 
 
 def generation_inputs(manifest: GenerationManifest) -> dict[str, str]:
@@ -218,6 +218,6 @@ def _cause(row: dict[str, str]) -> str:
 
 
 def failures_of(generated: Artefact) -> dict[str, int]:
-    """How many transitions failed, by which question and the kind of error."""
+    """How many transitions failed, by which query and the kind of error."""
     failures = pq.read_table(generated.path("transitions.parquet"), columns=["failure"])["failure"].drop_null()
     return dict(Counter(" ".join([FAILED, *failure.split(": ")[:2]]) for failure in failures.to_pylist()))

@@ -41,7 +41,7 @@ def answered_before(store: ArtefactStore, generated: Artefact) -> Artefact | Non
 def refuse_unanswered(store: ArtefactStore, generated: Artefact) -> None:
     """Raises NothingToRetry where a generation was never answered, so that no answer failed.
 
-    Answers to the same generation before its own failed questions were asked again are enough: what those brought
+    Answers to the same generation before its own failed queries were asked again are enough: what those brought
     is to be answered, too.
     """
     partition_key, manifest = generated.manifest["partition_key"], read_manifest(generated)

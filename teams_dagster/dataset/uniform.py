@@ -1,4 +1,4 @@
-"""A generation of the uniform arm: the seeds of the trained policy's generation, and as many questions."""
+"""A generation of the uniform arm: the seeds of the trained policy's generation, and as many queries."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def generation_beside(store: ArtefactStore, partition: str) -> Beside:
     if not store.exists("generated_instructions", partition):
         raise ArtefactMissing(
             f"generation {partition} of the trained policy does not exist in {store.root}, and the uniform arm asks as"
-            f" many questions as that asked: materialise generated_instructions for {partition} first (job regenerate)"
+            f" many queries as that asked: materialise generated_instructions for {partition} first (job regenerate)"
         )
     generated = store.current("generated_instructions", partition)
     return Beside(read_manifest(generated), generated.read_facts(GenerationFacts).questions)
 
 
 def uniform_playing(store: ArtefactStore, beside: Beside) -> Playing:
-    """The uniform arm's generation: rounds over the same seeds, until as many questions are asked."""
+    """The uniform arm's generation: rounds over the same seeds, until as many queries are asked."""
 
     def episodes(client: LLMClient, width: int) -> AsyncGenerator[Episode]:
         environment, _, seeds = generation_world(store, beside.trained, client)
@@ -100,11 +100,11 @@ def uniform_questions(store: ArtefactStore, beside: Beside, earlier: Artefact | 
 
 
 def uniform_episodes(beside: Beside, stats: list[EpisodeStats]) -> int:
-    """How many episodes use its questions up, likely."""
+    """How many episodes use its queries up, likely."""
     asked = [one.rewrites + one.reviews for one in stats or [STEADY]]
     return math.ceil(beside.questions * len(asked) / sum(asked))
 
 
 def _at_most(expected: QueryForecast, most: int) -> QueryForecast:
-    """With a generation's own bound: its episodes may be more than those expected, its questions not."""
+    """With a generation's own bound: its episodes may be more than those expected, its queries not."""
     return replace(expected, least=min(expected.least, most), likely=min(expected.likely, most), most=most)

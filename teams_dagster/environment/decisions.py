@@ -39,14 +39,14 @@ class Decision:
     unread_request_id: str | None = None
     """The guide's answer before that one, which could not be read."""
     queries: int = 0
-    """Questions that were asked to decide."""
+    """Queries that were asked to decide."""
     failure: str | None = None
-    """Why a question got no answer, which truncates the episode here; None otherwise."""
+    """Why a query got no answer, which truncates the episode here; None otherwise."""
 
 
 @runtime_checkable
 class Decider(Protocol):
-    """Chooses operations, and may ask questions for it."""
+    """Chooses operations, and may ask queries for it."""
 
     async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
         """The operation for the episode `key` at `state`; `transition` is the id of the transition to come."""

@@ -43,7 +43,7 @@ class EpisodePlan:
 
 
 async def run_episode(environment: Environment, actor: Actor | Decider, plan: EpisodePlan) -> Episode:
-    """Run one episode to its end, or until a question fails for good."""
+    """Run one episode to its end, or until a query fails for good."""
     return await _run(environment, _decider(actor), plan, environment.setting)
 
 
@@ -68,7 +68,7 @@ async def _run(environment: Environment, decider: Decider, plan: EpisodePlan, se
 async def _take(
     environment: Environment, key: EpisodeKey, state: State, decision: Decision, identity: str
 ) -> tuple[Transition, State | None]:
-    """The transition that `decision` leads to; the next state is None when a question failed for good."""
+    """The transition that `decision` leads to; the next state is None when a query failed for good."""
     operation, probability = decision.operation, decision.probability
     if decision.failure is None:
         transition, following = await step(environment, key, state, operation, probability, episode=identity)

@@ -14,9 +14,9 @@ The process (state, transition and reward are those of `environment.transition`,
   The edit is accepted when it is Not Equal. The chain goes on from an accepted edit and stays at the parent of another
   one; under the preset `paper` it goes on from every edit that was reviewed.
 - Reward, preset `paper`: 1 for an accepted edit, else 0. Preset `graded`: accepted x min(1, d / d0) - price x queries,
-  d = 1 - the largest similarity to an earlier text of the chain or to a frozen pool. A step asks 0 questions (`none`),
+  d = 1 - the largest similarity to an earlier text of the chain or to a frozen pool. A step asks 0 queries (`none`),
   1 (an eliminated edit) or 2.
-- End: `terminated` after `HORIZON` = 6 steps (the step is part of the state). `truncated` where a question failed for
+- End: `terminated` after `HORIZON` = 6 steps (the step is part of the state). `truncated` where a query failed for
   good: the reward is 0 and the observation that of the state before, whose value is to be bootstrapped. Errors that end
   everything (an exhausted budget) are raised; no episode has moved then, and what was paid is reused when the step is
   tried again.
@@ -24,7 +24,7 @@ The process (state, transition and reward are those of `environment.transition`,
 - Each episode starts from a seed that is drawn by a stream keyed by root seed and episode number, whatever the answers
   and their order. `reset(seed=...)` sets the root seed and begins at episode 0; `reset()` begins the next episodes.
 
-Questions cost money and seconds, so `InstructionVectorEnv` asks those of all its episodes at once. An environment lives
+Queries cost money and seconds, so `InstructionVectorEnv` asks those of all its episodes at once. An environment lives
 in an event loop of its own, in a thread; `close` waits for calls that are under way. An engine is made in that loop:
 
     @asynccontextmanager
@@ -79,7 +79,7 @@ class InstructionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """`num_envs` episodes side by side. One that ends is followed by the next in its place.
 
     `metadata["autoreset_mode"]` says when. NEXT_STEP (Gymnasium's own default): the step after its end begins the next
-    episode, whatever the action, with reward 0 and no question. SAME_STEP: the observation at the end of an episode is
+    episode, whatever the action, with reward 0 and no query. SAME_STEP: the observation at the end of an episode is
     the first of the next, and the last one is in `infos["final_obs"]`, with `infos["final_info"]`.
     """
 
@@ -136,7 +136,7 @@ class InstructionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return np.stack(observations), rewards, ends[0], ends[1], infos
 
     def close_extras(self, **_: Any) -> None:
-        """Close the task's environment, once the questions under way are answered."""
+        """Close the task's environment, once the queries under way are answered."""
         self._episodes.close()
 
     def _begin(self, slot: int, infos: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
@@ -189,5 +189,5 @@ class InstructionEnv(gym.Env[np.ndarray, np.int64]):
         return self._task.mask().astype(np.bool_)
 
     def close(self) -> None:
-        """Close the task's environment, once the questions under way are answered."""
+        """Close the task's environment, once the queries under way are answered."""
         self._episodes.close()

@@ -2,7 +2,7 @@
 
 - `paper`: 1 for an accepted edit, else 0 (TeaMs-RL section 3: the reviewer's binary verdict).
 - `graded`: accepted x min(1, d / d0) - price x queries, with d = 1 - the largest similarity to any earlier text of the
-  chain and to a frozen pool. An edit that repeats what exists earns less, a question that brings nothing costs.
+  chain and to a frozen pool. An edit that repeats what exists earns less, a query that brings nothing costs.
 
 A reward depends on the transition alone, never on what other episodes found or on when answers arrived.
 """
@@ -24,7 +24,7 @@ class RewardPreset(StrEnum):
     PAPER = "paper"
     """The binary verdict; the chain continues from the edit even when the reviewer calls it Equal."""
     GRADED = "graded"
-    """Novelty less the price of the questions; the chain stays at the parent of a rejected edit."""
+    """Novelty less the price of the queries; the chain stays at the parent of a rejected edit."""
 
 
 class RewardConfig(BaseModel):
@@ -44,7 +44,7 @@ class RewardConfig(BaseModel):
         default=0.1,
         ge=0,
         lt=0.5,
-        description="What one question costs in units of one accepted edit (preset `graded`). An edit needs two, so"
+        description="What one query costs in units of one accepted edit (preset `graded`). An edit needs two, so"
         " asking pays where the chance of acceptance is above twice the price.",
     )
 

@@ -1,6 +1,6 @@
 """The decision process as a vector of stable-baselines3, whose vectors are not Gymnasium's.
 
-Its own way of making one (`DummyVecEnv`) takes one environment's step after another; here the questions of all episodes
+Its own way of making one (`DummyVecEnv`) takes one environment's step after another; here the queries of all episodes
 are asked at once. The process is that of `environment.gymnasium`. Needs stable-baselines3, which is not installed with
 this project.
 """
@@ -63,7 +63,7 @@ class InstructionVecEnv(VecEnv):
         return self._task.mask().astype(np.bool_)
 
     def close(self) -> None:
-        """Close the task's environment, once the questions under way are answered."""
+        """Close the task's environment, once the queries under way are answered."""
         self._episodes.close()
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:

@@ -102,7 +102,7 @@ class EpisodeKey:
     partition_key: str | None = None
     """The generation's partition; None outside generation."""
     replica: int = 0
-    """Which answer to each rewrite question (reviewers are always asked for replica 0)."""
+    """Which answer to each rewrite query (reviewers are always asked for replica 0)."""
     branch: str | None = None
     """What a branch of the episode tries first (an operation's name); None for the episode itself."""
 
@@ -140,7 +140,7 @@ class Transition:
     """With which the policy chose the operation."""
     before: Instruction
     after: Instruction | None
-    """The edit, accepted or not. None when there is none: operation `none`, no parseable reply, a failed question."""
+    """The edit, accepted or not. None when there is none: operation `none`, no parseable reply, a failed query."""
     rewrite_request_id: str | None
     review_request_id: str | None
     prompt_version: str | None
@@ -151,13 +151,13 @@ class Transition:
     """None when the reviewer was not asked, or gave no answer."""
     eliminated_by: Rule | None
     failure: str | None
-    """Why a question got no answer, which truncated the episode here; None otherwise."""
+    """Why a query got no answer, which truncated the episode here; None otherwise."""
     novelty: float | None
     """d of the reward; None when the edit was not accepted."""
     reward: float
     accepted: bool
     queries: int
-    """Questions needed, paid or reused: 0 for `none`, 1 for an eliminated rewrite, 2 for a reviewed one."""
+    """Queries needed, paid or reused: 0 for `none`, 1 for an eliminated rewrite, 2 for a reviewed one."""
     reward_preset: str
     chosen_by: ChosenBy = ChosenBy.POLICY
     proposed: Operation | None = None
@@ -167,7 +167,7 @@ class Transition:
     unread_request_id: str | None = None
     """The guide's answer before that one, which could not be read."""
     guidance_queries: int = 0
-    """Questions asked to choose the operation: the guide's, or those of a look-ahead. The reward leaves them out."""
+    """Queries asked to choose the operation: the guide's, or those of a look-ahead. The reward leaves them out."""
 
     @property
     def seed_id(self) -> str:
@@ -236,9 +236,9 @@ class Episode:
     states: tuple[State, ...]
     """The state before each transition, then the state at the end: one more than `transitions`."""
     transitions: tuple[Transition, ...]
-    """The transitions that happened. A step whose question failed is not among them."""
+    """The transitions that happened. A step whose query failed is not among them."""
     failed: Transition | None = None
-    """The step at which a question failed for good, which truncated the episode; None when it ran to the end."""
+    """The step at which a query failed for good, which truncated the episode; None when it ran to the end."""
 
     @property
     def recorded(self) -> tuple[Transition, ...]:
@@ -257,7 +257,7 @@ class Episode:
 
     @property
     def queries(self) -> int:
-        """Questions needed, those of a failed step and those asked to choose operations included."""
+        """Queries needed, those of a failed step and those asked to choose operations included."""
         return sum(transition.queries + transition.guidance_queries for transition in self.recorded)
 
 

@@ -13,7 +13,7 @@ from teams_dagster.environment.state import EpisodeKey, PastOperation, State, Tr
 from teams_dagster.instructions.elimination import Rule, eliminate_outcome, eliminate_rewrite
 from teams_dagster.instructions.novelty import Pool
 from teams_dagster.instructions.prompts import prompt
-from teams_dagster.instructions.requests import MalformedReply, parse_rewrite, review_question, rewrite_question
+from teams_dagster.instructions.requests import MalformedReply, parse_rewrite, review_query, rewrite_query
 from teams_dagster.instructions.review import Verdict, parse_verdict
 
 
@@ -58,7 +58,7 @@ async def step(
 ) -> tuple[Transition, State | None]:
     """Apply `operation`, chosen with `probability`, to the current text of `state`.
 
-    Returns the transition and the next state; the next state is None when a question failed for good, which truncates
+    Returns the transition and the next state; the next state is None when a query failed for good, which truncates
     the episode. Other errors (an exhausted budget, say) are not the episode's and go through. `episode` is the
     episode's id where the caller has it.
     """
@@ -76,7 +76,7 @@ async def step(
 def unasked(
     environment: Environment, key: EpisodeKey, state: State, operation: Operation, probability: float, episode: str
 ) -> Transition:
-    """The transition at `state` before any question of it was asked."""
+    """The transition at `state` before any query of it was asked."""
     return Transition(
         transition_id=transition_id(episode, state.step),
         parent_transition_id=state.produced_by,
@@ -105,7 +105,7 @@ def unasked(
 
 async def _rewrite(environment: Environment, asked: Transition, state: State) -> Transition:
     """Ask for the edit, read it, and test it against the elimination rules."""
-    question = rewrite_question(environment.rewriter, asked.operation, asked.before, asked.key.replica)
+    question = rewrite_query(environment.rewriter, asked.operation, asked.before, asked.key.replica)
     asked = asked.changed(prompt_version=question.prompt_version, queries=1)
     try:
         answer = await environment.client.ask(question, transition_id=asked.transition_id)
@@ -125,7 +125,7 @@ async def _review(environment: Environment, asked: Transition) -> Transition:
     """Ask the reviewer for its verdict on the edit. Every policy meets the same verdicts: replica 0."""
     if asked.after is None:
         raise ValueError(f"transition {asked.transition_id} has no edit to review")
-    question = review_question(asked.before, asked.after)
+    question = review_query(asked.before, asked.after)
     asked = asked.changed(review_prompt_version=question.prompt_version, queries=2)
     try:
         answer = await environment.client.ask(question, transition_id=asked.transition_id)

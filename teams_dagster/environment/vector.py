@@ -1,6 +1,6 @@
 """Episodes side by side that code from outside steps through: what the faces for other libraries share.
 
-Everything but the choice of operations is here: which seed comes next, the questions of a step (asked all at once),
+Everything but the choice of operations is here: which seed comes next, the queries of a step (asked all at once),
 what is observed and what is told. `gymnasium` and `stable_baselines` put their libraries' names on it.
 """
 
@@ -88,11 +88,11 @@ class Taken:
 
     transition: Transition
     state: State
-    """The state after it: the one before it where a question failed."""
+    """The state after it: the one before it where a query failed."""
     terminated: bool
     """The horizon is reached."""
     truncated: bool
-    """A question failed for good: what would have come is unknown, so a learner bootstraps the value of `state`."""
+    """A query failed for good: what would have come is unknown, so a learner bootstraps the value of `state`."""
 
     @property
     def done(self) -> bool:
@@ -137,7 +137,7 @@ class SideBySide:
         return self._running[slot] is None
 
     def advance(self, actions: Mapping[int, int]) -> dict[int, Taken]:
-        """Apply to each slot the operation with the number given for it. All their questions are asked at once.
+        """Apply to each slot the operation with the number given for it. All their queries are asked at once.
 
         An error that is no episode's (an exhausted budget, say) is raised; then no slot has moved, and the step may be
         tried again. Raises ValueError for an operation that may not be chosen or a slot without an episode.
@@ -150,7 +150,7 @@ class SideBySide:
         return taken
 
     def close(self) -> None:
-        """Close the environment, once the questions under way are answered."""
+        """Close the environment, once the queries under way are answered."""
         self._hosted.close()
 
     def _under_way(self, slot: int) -> Running:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LLMClient, Outcome, QueryFailed
-from teams_dagster.evaluation.judging import Preference, judge_question, parse_preference
+from teams_dagster.evaluation.judging import Preference, judge_query, parse_preference
 from teams_dagster.evaluation.win_rate import JudgedPair
 from teams_dagster.llm.ordered import in_order
 
 UNANSWERED = "unanswered"
-"""The verdict of a question that failed for good."""
+"""The verdict of a query that failed for good."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Judged:
     """What the judge said in one order."""
 
     preference: Preference | None
-    """None where the question failed for good."""
+    """None where the query failed for good."""
     request_id: str | None
     prompt_version: str
 
@@ -49,12 +49,12 @@ class Judgement:
 
     @property
     def unanswered(self) -> int:
-        """Questions that failed for good."""
+        """Queries that failed for good."""
         return [self.shown_first.preference, self.shown_second.preference].count(None)
 
     @property
     def pair(self) -> JudgedPair | None:
-        """What the win rate is made of; None where a question failed."""
+        """What the win rate is made of; None where a query failed."""
         first, second = self.shown_first.preference, self.shown_second.preference
         if first is None or second is None:
             return None
@@ -101,8 +101,8 @@ async def judge_contests(client: LLMClient, contests: Iterable[Contest], *, widt
 
 
 async def _ask(client: LLMClient, contest: Contest, first: str, second: str) -> Judged:
-    """One question. A reply that is no usable answer (refused, cut off, empty) is an unclear verdict."""
-    question = judge_question(contest.instruction, first, second)
+    """One query. A reply that is no usable answer (refused, cut off, empty) is an unclear verdict."""
+    question = judge_query(contest.instruction, first, second)
     try:
         answer = await client.ask(question, sample_id=contest.sample_id)
     except QueryFailed:

@@ -1,4 +1,4 @@
-"""The judge's question, two answers to one instruction, and its verdict."""
+"""The judge's query, two answers to one instruction, and its verdict."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def judge_prompt() -> Prompt:
     return prompt("judge", shipped=JUDGE_FILE.parent)
 
 
-def judge_question(instruction: Instruction, first: str, second: str) -> Request:
+def judge_query(instruction: Instruction, first: str, second: str) -> Request:
     """Ask the judge which of two answers is better.
 
-    The tags around each text carry a mark that is a hash of all of them: no text can hold the mark of the question it
-    is in, so none can close its tags and speak as the question.
+    The tags around each text carry a mark that is a hash of all of them: no text can hold the mark of the query it
+    is in, so none can close its tags and speak as the query.
     """
     template = judge_prompt()
     return Request(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.dataset.sample import Example
-from teams_dagster.evaluation.judging import judge_question
+from teams_dagster.evaluation.judging import judge_query
 from teams_dagster.instructions.requests import VERDICT
 from teams_dagster.policy.query_forecast import SAMPLED, mean_bytes
 from teams_dagster.pricing.forecast import QueryForecast
@@ -39,6 +39,6 @@ def judging_questions(
         counts = [min(count, unanswered) for count in counts]
     answer = "x" * (BYTES_PER_TOKEN * max_new_tokens // 2)
     answers = [(each.instruction, each.response or answer) for each in like[:SAMPLED]]
-    prompts = [judge_question(instruction, answer, answer) for instruction, answer in answers]
+    prompts = [judge_query(instruction, answer, answer) for instruction, answer in answers]
     least, likely, most = counts
     return [QueryForecast(Role.JUDGE, Purpose.JUDGE, least, likely, most, mean_bytes(prompts), VERDICT.max_tokens)]

@@ -25,7 +25,7 @@ NOTHING_YET = "none yet"
 _WORD = re.compile(r"[a-z]+")
 
 
-def guide_question(
+def guide_query(
     instruction: Instruction,
     history: Sequence[tuple[Operation, bool]],
     steps_left: int,
@@ -139,7 +139,7 @@ VERDICT = Sampling(temperature=0.0, top_p=1.0, max_tokens=16)
 """For verdicts: the reviewer says two words, and the same two words each time."""
 
 
-def rewrite_question(role: Role, operation: Operation, instruction: Instruction, replica: int = 0) -> Request:
+def rewrite_query(role: Role, operation: Operation, instruction: Instruction, replica: int = 0) -> Request:
     """Ask `role` to perform `operation` on `instruction`."""
     template = prompt(operation.value)
     return Request(
@@ -153,7 +153,7 @@ def rewrite_question(role: Role, operation: Operation, instruction: Instruction,
     )
 
 
-def review_question(before: Instruction, after: Instruction, replica: int = 0) -> Request:
+def review_query(before: Instruction, after: Instruction, replica: int = 0) -> Request:
     """Ask the reviewer whether `after` still asks what `before` asked."""
     template = prompt("review")
     return Request(
@@ -169,7 +169,7 @@ def review_question(before: Instruction, after: Instruction, replica: int = 0) -
     )
 
 
-def respond_question(instruction: Instruction, replica: int = 0) -> Request:
+def respond_query(instruction: Instruction, replica: int = 0) -> Request:
     """Ask the expert to answer `instruction`."""
     template = prompt("respond")
     return Request(

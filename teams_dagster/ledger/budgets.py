@@ -70,7 +70,7 @@ class Budgets:
         return any(limit.budget.bounded for limit in self.limits("", role) if limit not in self.named)
 
     def limits(self, run_id: str, role: str) -> tuple[Limit, ...]:
-        """What a question of `role` in `run_id` counts in: the project always, and every scope that is bounded."""
+        """What a query of `role` in `run_id` counts in: the project always, and every scope that is bounded."""
         run_id = self.continues or run_id
         limits = [Limit(PROJECT, self.project)]
         if self.run.bounded:
@@ -143,7 +143,7 @@ def shortage(reservation: Reservation, spent: dict[str, Spent]) -> Exhausted | N
 
 
 class BudgetExhausted(Exception):
-    """The next question does not fit into a budget any more. What is paid is kept."""
+    """The next query does not fit into a budget any more. What is paid is kept."""
 
     def __init__(self, exhausted: Exhausted) -> None:
         self.exhausted = exhausted
@@ -156,7 +156,7 @@ class BudgetExhausted(Exception):
             raising = f"{variable[exhausted.unit]} or TEAMS_BUDGET_POLICY_SHARE (the part of it that is not kept)"
         super().__init__(
             f"the budget of the {exhausted.scope} is used up: {show(exhausted.spent)} of {show(exhausted.limit)}{unit}"
-            f" may have been billed, and the next question may cost {show(exhausted.needed)}."
+            f" may have been billed, and the next query may cost {show(exhausted.needed)}."
             f" What is paid is kept: raise {raising} and run the same step again, it goes on from here"
         )
 

@@ -18,7 +18,7 @@ from teams_dagster.ledger.schema import attempts, results, uses
 from teams_dagster.ledger.writer import Ledger
 
 DAY = "day"
-"""The day of a question or a call, UTC."""
+"""The day of a query or a call, UTC."""
 
 COLUMNS = (
     "role",
@@ -48,7 +48,7 @@ class Cost:
     group: Mapping[str, str | None]
     """The value of each column it is grouped by."""
     asked: int = 0
-    """Questions asked, reused and failed ones included; a step that ran again does not count twice."""
+    """Queries asked, reused and failed ones included; a step that ran again does not count twice."""
     reused: int = 0
     calls: int = 0
     """Attempts sent."""
@@ -67,7 +67,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Questions:
-    """What became of the questions of one group: asked = kept + every cause."""
+    """What became of the queries of one group: asked = kept + every cause."""
 
     group: Mapping[str, str | None]
     kept: int = 0
@@ -77,7 +77,7 @@ class Questions:
 
     @property
     def asked(self) -> int:
-        """Questions asked; a step that ran again does not count twice."""
+        """Queries asked; a step that ran again does not count twice."""
         return self.kept + sum(self.causes.values())
 
 
@@ -122,9 +122,9 @@ def total_cost(ledger: Ledger, where: Mapping[str, str | None] | None = None) ->
 def outcomes_by(
     ledger: Ledger, columns: Sequence[str], where: Mapping[str, str | None] | None = None
 ) -> list[Questions]:
-    """What became of the questions asked, grouped by `columns` and kept `where` as in `costs_by`; causes by name.
+    """What became of the queries asked, grouped by `columns` and kept `where` as in `costs_by`; causes by name.
 
-    A question that failed and was answered when the step ran again counts as answered.
+    A query that failed and was answered when the step ran again counts as answered.
     """
     _refuse_unknown((*columns, *(where or {})))
     with ledger.engine.connect() as connection:
@@ -142,7 +142,7 @@ def outcomes_by(
 
 
 def outcomes_of_step(ledger: Ledger, run_id: str, asset_key: str, partition_key: str | None) -> dict[str, dict]:
-    """What became of the questions that one step asked: by purpose, `asked`, `kept` and the `causes` of the others."""
+    """What became of the queries that one step asked: by purpose, `asked`, `kept` and the `causes` of the others."""
     rows = {"run_id": run_id, "asset_key": asset_key, "partition_key": partition_key}
     found = outcomes_by(ledger, ["purpose"], rows)
     return {str(q.group["purpose"]): {"asked": q.asked, "kept": q.kept, "causes": dict(q.causes)} for q in found}
@@ -194,7 +194,7 @@ def _outcomes(columns: Sequence[str], where: Mapping[str, str | None]) -> sa.Sel
 
 
 def _counts() -> sa.ColumnElement[bool]:
-    """Of a question that failed and was answered when the step ran again, the answered row counts."""
+    """Of a query that failed and was answered when the step ran again, the answered row counts."""
     answered = uses.alias("answered")
     return sa.or_(uses.c.answered, ~sa.exists().where(answered.c.use_id == uses.c.use_id, answered.c.answered))
 

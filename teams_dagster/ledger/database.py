@@ -86,7 +86,7 @@ def _to_4(connection: sa.Connection) -> None:
 
 
 def _keep_unconstrained(connection: sa.Connection) -> None:
-    """An endpoint with answers goes on as it was asked: constrained, its questions would be others, and paid anew."""
+    """An endpoint with answers goes on as it was asked: constrained, its queries would be others, and paid anew."""
     asked = schema.questions.c
     endpoint = (asked.provider, asked.base_url, asked.model)
     connection.execute(

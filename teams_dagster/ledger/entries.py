@@ -20,7 +20,7 @@ Given = TypeVar("Given", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Somebody else is asking this question."""
+    """Somebody else is asking this query."""
 
     owner: str
 
@@ -45,7 +45,7 @@ class Entry(Protocol[Given]):
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """A question that is answered already is used; None comes back for one that is not."""
+    """A query that is answered already is used; None comes back for one that is not."""
 
     use: Use
 
@@ -66,7 +66,7 @@ class LookUp:
 
 @dataclass(frozen=True, slots=True)
 class BeginAttempt:
-    """The intent to ask a question (again), its claim and its reservation: then None comes back.
+    """The intent to ask a query (again), its claim and its reservation: then None comes back.
 
     Or what stands in the way: a stored answer (which is used), somebody else's claim, a budget; then nothing is held.
     """
@@ -121,7 +121,7 @@ class KeepLease:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A question that is not asked any further for now."""
+    """A query that is not asked any further for now."""
 
     request_key: str
     batch_id: str | None = None
@@ -208,7 +208,7 @@ class AttemptFailed:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """A question that got no answer; somebody else may ask it now."""
+    """A query that got no answer; somebody else may ask it now."""
 
     use: Use
     error_kind: str

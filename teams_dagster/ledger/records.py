@@ -25,7 +25,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with what was sent, kept once per key."""
+    """A query with what was sent, kept once per key."""
 
     request_key: str
     identity: ModelIdentity
@@ -63,7 +63,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A question asked, before it is known how it is answered."""
+    """A query asked, before it is known how it is answered."""
 
     use_id: str
     request_key: str

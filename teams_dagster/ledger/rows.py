@@ -52,7 +52,7 @@ class Rows:
         """Whether this process holds something now that a lease must keep."""
 
     def insert(self, connection: sa.Connection) -> None:
-        """Write everything collected. A question asked before and a use counted before are left as they are."""
+        """Write everything collected. A query asked before and a use counted before are left as they are."""
         dialect = connection.dialect.name
         for table in schema.HISTORY:
             values = self._by_table[table.name]
@@ -74,7 +74,7 @@ class Rows:
             connection.execute(_add_up(dialect), amounts)
 
     def claim(self, request_key: str, batch_id: str | None) -> None:
-        """Nobody else may ask this question until it is released."""
+        """Nobody else may ask this query until it is released."""
         owner = self.holder(batch_id)
         self.needs_lease = True
         self._claims[request_key] = self.claimed[request_key] = owner
@@ -163,7 +163,7 @@ class Rows:
         )
 
     def answer(self, request_key: str, answer: StoredAnswer, created_at: int) -> None:
-        """Store the first answer of a question."""
+        """Store the first answer of a query."""
         self.stored[request_key] = answer
         completion = answer.completion
         self._by_table["answers"].append(
@@ -203,7 +203,7 @@ class Rows:
 
 
 def stored_answers(connection: sa.Connection, request_keys: Iterable[str]) -> dict[str, StoredAnswer]:
-    """The answers on the ledger to the questions `request_keys`, by key."""
+    """The answers on the ledger to the queries `request_keys`, by key."""
     found: dict[str, StoredAnswer] = {}
     for row in _of_keys(connection, _ANSWERS, request_keys):
         key, request_id, text, finish_reason, outcome, reasoning, probabilities, *tokens = row

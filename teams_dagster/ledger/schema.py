@@ -146,7 +146,7 @@ answers = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
     _row_hash(),
 )
-"""The answer of each question, for reuse. The first one stays.
+"""The answer of each query, for reuse. The first one stays.
 
 `reasoning` is what the model thought before it answered, no part of `text`; `probabilities` is a JSON object of the
 allowed replies' probabilities. NULL where the model gave none."""
@@ -167,11 +167,11 @@ uses = sa.Table(
     _row_hash(),
     sa.UniqueConstraint("use_id", "answered"),
 )
-"""One row per question asked. A question that failed and was answered when the step ran again has two rows with
+"""One row per query asked. A query that failed and was answered when the step ran again has two rows with
 one `use_id`; the answered one counts."""
 
 HISTORY = (questions, attempts, results, answers, uses)
-"""The append-only tables, in the order in which a question's rows are written."""
+"""The append-only tables, in the order in which a query's rows are written."""
 
 seals = sa.Table(
     "seals",
@@ -204,7 +204,7 @@ claims = sa.Table(
     sa.Column("request_key", sa.Text, primary_key=True),
     _required("owner"),
 )
-"""The questions that are being asked. A claim counts while its owner lives."""
+"""The queries that are being asked. A claim counts while its owner lives."""
 
 spending = sa.Table(
     "spending",

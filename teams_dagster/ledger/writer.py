@@ -98,7 +98,7 @@ class Ledger:
         return await future
 
     def answer(self, request_key: str) -> StoredAnswer | None:
-        """The stored answer of a question, or None."""
+        """The stored answer of a query, or None."""
         with self.engine.connect() as connection:
             return stored_answers(connection, [request_key]).get(request_key)
 
@@ -108,7 +108,7 @@ class Ledger:
             return spent_by(connection, scope)
 
     def messages(self, request_key: str) -> tuple[Message, ...] | None:
-        """The messages that were sent for a question, or None when it was never asked."""
+        """The messages that were sent for a query, or None when it was never asked."""
         wanted = sa.select(schema.questions.c.messages).where(schema.questions.c.request_key == request_key)
         with self.engine.connect() as connection:
             found = connection.execute(wanted).scalar_one_or_none()
@@ -196,7 +196,7 @@ class Ledger:
         return given
 
     def _perhaps_begun(self, entries: Sequence[Entry[Any]], claimed: Mapping[str, str]) -> set[str]:
-        """The request ids of the attempts whose question is claimed already by who wants to claim it now."""
+        """The request ids of the attempts whose query is claimed already by who wants to claim it now."""
         return {
             entry.attempt.request_id
             for entry in entries

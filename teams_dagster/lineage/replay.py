@@ -42,7 +42,7 @@ class LedgerAsker:
         self._models = {Role(role): identity for role, identity in models}
 
     def identity(self, role: Role) -> ModelIdentity:
-        """The model that served `role` when the questions were asked."""
+        """The model that served `role` when the queries were asked."""
         return self._models[role]
 
     async def ask(self, request: Request, *, transition_id: str | None = None, sample_id: str | None = None) -> Answer:
@@ -106,7 +106,7 @@ def _compare_episode(rows: Sequence[Mapping[str, Any]], replayed: Sequence[Trans
                 Difference("transitions", stored_id or replayed_id or "", "transition_id", stored_id, replayed_id)
             )
         elif row.get("failure"):
-            into.skip("its question got no answer at the time")
+            into.skip("its query got no answer at the time")
             return
         elif row["eliminated_by"] == Rule.INJECTION and transition.eliminated_by is not Rule.INJECTION:
             into.skip("refused as an injection by an earlier version of this code, and what followed", len(rows) - at)
@@ -125,7 +125,7 @@ async def replay_samples(
         if row is None:
             into.differ(Difference("samples", sample.sample_id, "sample_id", None, sample.sample_id))
         elif row["respond_request_id"] is None:
-            into.skip("its question got no answer at the time")
+            into.skip("its query got no answer at the time")
         elif row["reason"] != sample.reason and not _ANSWER_RULES.isdisjoint((row["reason"], sample.reason)):
             into.skip("answers judged by the rules of an earlier version of this code")
         else:

@@ -1,4 +1,4 @@
-"""What a provider's batch endpoint does: many questions handed in at once, answered within a day, at a lower price.
+"""What a provider's batch endpoint does: many queries handed in at once, answered within a day, at a lower price.
 
 The values and the protocol that the batch engine is written against; `resources.language_models.openai_batches`
 implements it.

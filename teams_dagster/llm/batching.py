@@ -1,7 +1,7 @@
-"""Questions asked through a provider's batch endpoint: handed in together, answered within a day, at a lower price.
+"""Queries asked through a provider's batch endpoint: handed in together, answered within a day, at a lower price.
 
-Questions are gathered until nothing else of the step can go on, then handed in. The step waits for a while and ends
-when that was not enough; run again, it finds its answers on the ledger and goes on to the questions that follow from
+Queries are gathered until nothing else of the step can go on, then handed in. The step waits for a while and ends
+when that was not enough; run again, it finds its answers on the ledger and goes on to the queries that follow from
 them. What a killed process left behind is adopted: handed in or not, collected or not, nothing is asked twice.
 """
 
@@ -36,10 +36,10 @@ QUIET_S = 0.5
 """Nothing new for so long, and nothing else under way: what is gathered is handed in."""
 
 TRIES = 3
-"""A question that failed in so many batches ends the step."""
+"""A query that failed in so many batches ends the step."""
 
 ASKED_DIRECTLY = (ErrorKind.REJECTED, ErrorKind.TOO_LARGE)
-"""Failures in a batch that are the question's own: it is asked directly, where it can fail alone."""
+"""Failures in a batch that are the query's own: it is asked directly, where it can fail alone."""
 
 SETTLED_AT_ONCE = 1_000
 
@@ -57,7 +57,7 @@ class BatchPace:
 
 
 class BatchesUnderWay(Exception):
-    """The step's questions are being asked, and their answers are not there yet."""
+    """The step's queries are being asked, and their answers are not there yet."""
 
     def __init__(self, batches: Sequence[str], questions: int, identity: str) -> None:
         """`batches` is empty when another process asks all of `questions` directly."""
@@ -68,16 +68,16 @@ class BatchesUnderWay(Exception):
         else:
             where = f"are being asked of {identity} by another process"
             how = "run it again once that has ended"
-        super().__init__(f"{questions} questions {where}. The step ends here; {how}: it goes on from the answers")
+        super().__init__(f"{questions} queries {where}. The step ends here; {how}: it goes on from the answers")
 
 
 class BatchRefused(Exception):
-    """A batch that could not be handed in, that the provider refused, or that brought no answer to a question."""
+    """A batch that could not be handed in, that the provider refused, or that brought no answer to a query."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Waiting:
-    """A question whose client waits. The future gives the answer, or None to ask directly."""
+    """A query whose client waits. The future gives the answer, or None to ask directly."""
 
     question: Question
     use: Use
@@ -106,16 +106,16 @@ class Batching:
         """All of those below."""
         self._new: list[_Waiting] = []
         self._elsewhere: list[tuple[_Waiting, str]] = []
-        """Questions that another process, or its batch, is asking, and who that is."""
+        """Queries that another process, or its batch, is asking, and who that is."""
         self._short: list[tuple[_Waiting, Exhausted]] = []
-        """Questions for which a budget had no room."""
+        """Queries for which a budget had no room."""
         self._in: dict[str, list[_Waiting]] = defaultdict(list)
-        """Questions by the batch that holds them."""
+        """Queries by the batch that holds them."""
         self._open: dict[str, Batch] = {}
         """The batches that this process works on."""
         self._paid: set[str] = set()
         self._failed: set[str] = set()
-        """The keys of questions whose failure in a batch this process has collected."""
+        """The keys of queries whose failure in a batch this process has collected."""
         self._stop = asyncio.Event()
         self._changed = 0.0
         self._waits_since: float | None = None
@@ -218,13 +218,13 @@ class Batching:
             raise BudgetExhausted(self._short[0][1])
 
     def _refusal(self, key: str, failures: Sequence[CompletionError]) -> BatchRefused | None:
-        """Why a question is not put into another batch by this run; the next one may try it again."""
+        """Why a query is not put into another batch by this run; the next one may try it again."""
         if key not in self._failed or not failures:
             return None
         if failures[-1].kind.retryable and len(failures) % TRIES:
             return None
         return BatchRefused(
-            f"{self._endpoint.identity} did not answer a question in {len(failures)} batch(es), the last time:"
+            f"{self._endpoint.identity} did not answer a query in {len(failures)} batch(es), the last time:"
             f" {failures[-1]}. Run the step again to try it once more, or ask directly (transport)"
         )
 
@@ -263,7 +263,7 @@ class Batching:
             return
         await self._handed_in(batch, remote_id)
         self._tallies.sent += len(requests)
-        _log.info("%d questions handed in to %s as batch %s", len(requests), identity, remote_id)
+        _log.info("%d queries handed in to %s as batch %s", len(requests), identity, remote_id)
 
     async def _handed_in(self, batch: Batch, remote_id: str) -> None:
         """The provider has the batch."""
@@ -272,7 +272,7 @@ class Batching:
         self._waits_since = time.monotonic()
 
     async def _begin(self, batch_id: str, request_id: str, waiting: _Waiting) -> bool:
-        """Write the intent; False when the question need not, or cannot, be handed in now."""
+        """Write the intent; False when the query need not, or cannot, be handed in now."""
         attempt = Attempt(request_id, waiting.use.request_key, 1, waiting.use.place, _now(), batch_id)
         begun = await self._ledger.write(BeginAttempt(waiting.question, attempt, waiting.use, waiting.reservation))
         if begun is None:
@@ -287,7 +287,7 @@ class Batching:
         return begun is None
 
     def _held(self, waiting: _Waiting, owner: str) -> None:
-        """Somebody asks the question already: a batch that this process works on, or another process."""
+        """Somebody asks the query already: a batch that this process works on, or another process."""
         batch_id = batch_of(owner)
         if batch_id is not None and batch_id in self._open:
             self._in[batch_id].append(waiting)

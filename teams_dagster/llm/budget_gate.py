@@ -45,7 +45,7 @@ def reserve(
 
 
 class BudgetGate:
-    """The reservations that an engine holds, and the questions for which there was none."""
+    """The reservations that an engine holds, and the queries for which there was none."""
 
     def __init__(self) -> None:
         self._reserved = 0

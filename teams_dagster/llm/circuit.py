@@ -13,7 +13,7 @@ DENIED_AT_FIRST = 3
 """Refusals of key, model or URL before any success: they are wrong."""
 
 DENIED_LATER = 20
-"""The same after a success: the key expired, or the quota is used up. Fewer may be one question's trouble."""
+"""The same after a success: the key expired, or the quota is used up. Fewer may be one query's trouble."""
 
 REJECTED_AT_FIRST = 10
 """Rejected requests before any success: a parameter that the endpoint does not take."""
@@ -123,7 +123,7 @@ class Circuit:
     """Whether one endpoint is plainly broken. Once open it stays open.
 
     Kinds of failure are counted apart, each since the last success. Overload (429) opens it only where nothing comes
-    through for long, an answer that is too large is a question's own trouble, and so is a rejected request once the
+    through for long, an answer that is too large is a query's own trouble, and so is a rejected request once the
     endpoint has answered others.
     """
 

@@ -57,7 +57,7 @@ class _Phase(Enum):
 
 
 class _Baseline:
-    """The lowest level that the latencies of one kind of question had: a running mean of logs, and their minimum."""
+    """The lowest level that the latencies of one kind of query had: a running mean of logs, and their minimum."""
 
     __slots__ = ("_count", "_sum", "level")
 
@@ -108,7 +108,7 @@ class AdaptiveLimit:
 
     Servers that queue instead of refusing show it by latency alone. As in Gradient2 and Vegas of Netflix'
     concurrency-limits (https://github.com/Netflix/concurrency-limits) recent latency is compared with a baseline, here
-    for each kind of question, in logarithms, so that neither a change of the mix nor a heavy tail matters. Other
+    for each kind of query, in logarithms, so that neither a change of the mix nor a heavy tail matters. Other
     than there, where a high latency alone lowers the limit, a cut is an experiment: by Little's law throughput is calls
     under way over latency, so a queue's latency falls along with the limit and throughput stays. Where it does
     not stay (noise, longer texts, a server that batches), the limit goes back and the next experiment waits

@@ -1,4 +1,4 @@
-"""Holding a model to the replies that a question allows: what is sent then, and what its reply says."""
+"""Holding a model to the replies that a query allows: what is sent then, and what its reply says."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def judged_by(structured: Way | None, allowed: AllowedReplies | None, completion
 def as_asked_for(request: Request, completion: Completion) -> Completion:
     """`completion` in the form that the prompt states, whatever form the model was held to.
 
-    A reply to a question that was held, and that is not one of those allowed, says nothing: its text is empty.
+    A reply to a query that was held, and that is not one of those allowed, says nothing: its text is empty.
     """
     if request.structured is None or request.allowed is None:
         return completion

@@ -26,7 +26,7 @@ class Tallies:
     usable: int = 0
     """Answers whose outcome is usable, reused ones included."""
     failed: int = 0
-    """Questions without an answer after every attempt."""
+    """Queries without an answer after every attempt."""
     cost_nano_usd: int = 0
     """Of the completions paid here whose price is known."""
     unpriced: int = 0

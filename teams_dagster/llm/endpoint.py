@@ -23,7 +23,7 @@ from teams_dagster.llm.rate_limits import RateLimit, TokenForecast
 from teams_dagster.llm.retries import LONGEST_WAIT_S
 
 OVERLOADED_AFTER = 2
-"""A refusal, and the pause it asks for, concerns every question once so many came in a row; before, the one."""
+"""A refusal, and the pause it asks for, concerns every query once so many came in a row; before, the one."""
 
 TOLD_EVERY_S = 60.0
 """While no answer comes, the log is told so about this often."""

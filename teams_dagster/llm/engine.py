@@ -1,6 +1,6 @@
-"""The engine: many questions in flight, each answer durable before it is used, none asked twice, none beyond a budget.
+"""The engine: many queries in flight, each answer durable before it is used, none asked twice, none beyond a budget.
 
-A question's way: a stored answer is used at once. Otherwise it waits for its turn at the model (circuit, concurrency,
+A query's way: a stored answer is used at once. Otherwise it waits for its turn at the model (circuit, concurrency,
 rate), then claim, reservation and intent are written in one transaction, then it is sent.
 """
 
@@ -65,7 +65,7 @@ class RoleNotConfigured(LookupError):
 
 @dataclass(frozen=True)
 class _Asking:
-    """A question on its way."""
+    """A query on its way."""
 
     endpoint: Endpoint
     question: Question
@@ -98,7 +98,7 @@ class Engine:
         readable: Callable[[Request, str], bool] = lambda request, text: True,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """`max_in_flight` bounds the calls to one model; `attempts` those for one question.
+        """`max_in_flight` bounds the calls to one model; `attempts` those for one query.
 
         Refusals for overload are no attempts. `first_wait_s` doubles after each failure, with jitter. The roles in
         `batches` are asked through them. `reply_limits` gives the tokens that a reply may take where a role's model
@@ -151,7 +151,7 @@ class Engine:
         """The answer to `request`, reused where the ledger has it, durable when this returns.
 
         Whatever a completion says, it is an answer: look at its outcome. A caller that is cancelled leaves the
-        paid call running, so that its answer is kept. Raises QueryFailed for this question's own trouble;
+        paid call running, so that its answer is kept. Raises QueryFailed for this query's own trouble;
         RoleNotConfigured, BudgetExhausted, PriceUnknown, EndpointBroken, NothingUsable or LedgerError for what ends
         the step.
         """
@@ -193,7 +193,7 @@ class Engine:
         return replace(request, sampling=replace(request.sampling, max_tokens=limit(request)))
 
     async def _share(self, running: asyncio.Task[tuple[StoredAnswer, bool]], use: Use) -> StoredAnswer:
-        """The answer of a question that is being asked already, as a further use of it."""
+        """The answer of a query that is being asked already, as a further use of it."""
         try:
             answer, _ = await asyncio.shield(running)
         except QueryFailed as failure:
@@ -263,7 +263,7 @@ class Engine:
             self._handed_over -= 1
 
     def _idle(self) -> bool:
-        """Whether every question under way waits for a batch."""
+        """Whether every query under way waits for a batch."""
         return self._handed_over == len(self._in_flight)
 
     def _limits(self, role: Role) -> tuple[Limit, ...]:
@@ -272,7 +272,7 @@ class Engine:
     async def _try(self, asking: _Asking, number: int) -> tuple[StoredAnswer, bool]:
         """One attempt, once nothing stands in its way.
 
-        Raises CompletionError, EndpointBroken, BudgetExhausted, or BatchesUnderWay for a question that a batch holds.
+        Raises CompletionError, EndpointBroken, BudgetExhausted, or BatchesUnderWay for a query that a batch holds.
         """
         woken = False
         while True:
@@ -293,7 +293,7 @@ class Engine:
                 return stored, True
 
     async def _watch(self, use: Use) -> StoredAnswer | None:
-        """The answer to a question that somebody else is asking; None when it takes longer: it may have failed."""
+        """The answer to a query that somebody else is asking; None when it takes longer: it may have failed."""
         for pause in CLAIM_POLLS_S:
             await asyncio.sleep(pause)
             stored = await self._ledger.write(LookUp(use))
@@ -351,7 +351,7 @@ class Engine:
     def _not_cancelled(self) -> Generator[None]:
         """The block between an intent and its result, which `close` waits for."""
         task = asyncio.current_task()
-        assert task is not None, "questions are asked in tasks"
+        assert task is not None, "queries are asked in tasks"
         if self._closing:
             raise asyncio.CancelledError
         self._paying.add(task)

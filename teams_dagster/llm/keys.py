@@ -1,4 +1,4 @@
-"""The content keys of questions and of their uses."""
+"""The content keys of queries and of their uses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from teams_dagster.core.protocol import ModelIdentity, Request
 
 
 def request_key(identity: ModelIdentity, request: Request) -> str:
-    """What makes two questions the same: who answers, what is sent, how it is decoded, which replica.
+    """What makes two queries the same: who answers, what is sent, how it is decoded, which replica.
 
     Role, purpose and template are not part of it: the same words to the same model have the same answer. `request` is
     as it is sent (`constraints.as_sent`): how the model is held to which replies is part of it where it is.
@@ -35,5 +35,5 @@ def use_id(
     purpose: str,
     key: str,
 ) -> str:
-    """What makes two uses the same: a step that runs again in its run does not count its questions twice."""
+    """What makes two uses the same: a step that runs again in its run does not count its queries twice."""
     return content_hash("use", run_id, asset_key, partition_key, transition_id, sample_id, purpose, key)

@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 AHEAD = 16
-"""How many questions are begun for each that may be under way: so many are answered while one is asked again."""
+"""How many queries are begun for each that may be under way: so many are answered while one is asked again."""
 
 
 async def in_order(

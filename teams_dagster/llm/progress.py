@@ -1,4 +1,4 @@
-"""How far a step is: done, kept, questions, dollars and the time left, told by the clock and not by the count."""
+"""How far a step is: done, kept, queries, dollars and the time left, told by the clock and not by the count."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Progress:
             async for sample in samples:
                 progress.done(sample.accepted)
 
-    prints `1,200 of 5,000 answers, 1,150 kept, 3,400 questions (210 reused, 2 failed), $0.42, 3 min left`.
+    prints `1,200 of 5,000 answers, 1,150 kept, 3,400 queries (210 reused, 2 failed), $0.42, 3 min left`.
     """
 
     def __init__(
@@ -102,9 +102,9 @@ class Progress:
 
 
 def spent_so_far(tallies: Tallies) -> str:
-    """`3,400 questions (210 reused, 2 failed), $0.42 + 3 without a price, 3 with impossible token counts`."""
+    """`3,400 queries (210 reused, 2 failed), $0.42 + 3 without a price, 3 with impossible token counts`."""
     aside = [f"{count:,} {what}" for count, what in ((tallies.reused, "reused"), (tallies.failed, "failed")) if count]
-    questions = f"{tallies.asked:,} questions" + (f" ({', '.join(aside)})" if aside else "")
+    questions = f"{tallies.asked:,} queries" + (f" ({', '.join(aside)})" if aside else "")
     unpriced = f" + {tallies.unpriced:,} without a price" if tallies.unpriced else ""
     impossible = f", {tallies.impossible_usage:,} with impossible token counts" if tallies.impossible_usage else ""
     return f"{questions}, {about_dollars(tallies.cost_nano_usd)}{unpriced}{impossible}"

@@ -60,8 +60,8 @@ class _Queue:
 class RateLimit:
     """One role's requests and tokens per minute, and the pauses its provider asks for.
 
-    First come, first served: a long question is not overtaken by short ones. In any minute no more requests
-    are let through than the limit, and no more tokens than the limit and one question's.
+    First come, first served: a long query is not overtaken by short ones. In any minute no more requests
+    are let through than the limit, and no more tokens than the limit and one query's.
     Used in one event loop after another; not thread-safe.
     """
 
@@ -133,7 +133,7 @@ class RateLimit:
 
 @dataclass
 class _History:
-    """Sums over the answers to one purpose's questions, old ones fading."""
+    """Sums over the answers to one purpose's queries, old ones fading."""
 
     prompt_bytes: float = 0.0
     prompt_tokens: float = 0.0
@@ -142,7 +142,7 @@ class _History:
 
 
 class TokenForecast:
-    """What a question will cost in tokens, learnt from those answered: for pacing, never for accounting."""
+    """What a query will cost in tokens, learnt from those answered: for pacing, never for accounting."""
 
     def __init__(self) -> None:
         self._histories: dict[str, _History] = {}
@@ -162,7 +162,7 @@ class TokenForecast:
         return math.ceil(prompt_bytes * tokens_per_byte + answer)
 
     def learn(self, purpose: str, prompt_bytes: int, usage: Usage) -> None:
-        """What an answered question cost. Whatever the provider did not report teaches nothing."""
+        """What an answered query cost. Whatever the provider did not report teaches nothing."""
         history = self._histories.setdefault(purpose, _History())
         if usage.prompt_tokens is not None and prompt_bytes > 0:
             history.prompt_bytes = history.prompt_bytes * _MEMORY + prompt_bytes

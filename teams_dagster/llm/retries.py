@@ -1,4 +1,4 @@
-"""When a question is asked again, and when it is given up."""
+"""When a query is asked again, and when it is given up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LONGEST_WAIT_S = 120.0
 """A server that asks for a longer pause than this has, for this run, no answer."""
 
 OVERLOAD_S = 600.0
-"""How long one question is offered to a server that refuses it for overload, from its first refusal."""
+"""How long one query is offered to a server that refuses it for overload, from its first refusal."""
 
 _LONGEST_BACKOFF_S = 30.0
 
@@ -20,7 +20,7 @@ _JITTER = (0.75, 1.25)
 
 
 class RetryPolicy:
-    """Whether and when one question is asked again.
+    """Whether and when one query is asked again.
 
     A failure may be followed by another attempt until there were `attempts` of them, a refusal for overload for
     `OVERLOAD_S`. Both are followed by pauses that grow, each for itself: a server that was overloaded is not broken.

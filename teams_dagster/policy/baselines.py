@@ -2,7 +2,7 @@
 
 One-step look-ahead: try every operation, keep the one with the largest reward, or rest where all of them lose.
 
-With its questions charged it shows what looking costs. With free questions it is the ceiling for a policy that chooses
+With its queries charged it shows what looking costs. With free queries it is the ceiling for a policy that chooses
 one step at a time: nothing that acts on the same texts can know more about the next step.
 """
 
@@ -26,7 +26,7 @@ class LookAhead:
     """Tries every operation at each step."""
 
     free: bool
-    """Whether the questions of the operations that were not kept are left out of the account."""
+    """Whether the queries of the operations that were not kept are left out of the account."""
 
     async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
         """The operation with the largest reward; one of them by a draw where several have it; `none` below 0."""

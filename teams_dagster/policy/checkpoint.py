@@ -61,7 +61,7 @@ class TrainingOrigin:
     pool_version: str
     feature_version: str
     prompt_versions: dict[str, str]
-    """Template version by question (an operation's name, or `review`)."""
+    """Template version by query (an operation's name, or `review`)."""
     instructor: ModelIdentity
     reviewer: ModelIdentity
     guide: ModelIdentity | None = None

@@ -162,7 +162,7 @@ def batch_of(collected: Collected, encode: Encoder, gamma: float) -> Batch:
 
 
 def _branches_of(branches: Sequence[Episode], encode: Encoder, gamma: float) -> Branches:
-    """The return of each operation tried, completed by the guide; one that a failed question cut short is untried."""
+    """The return of each operation tried, completed by the guide; one that a failed query cut short is untried."""
     import torch
 
     from teams_dagster.policy.algorithms.batch import Branches

@@ -86,12 +86,12 @@ class TrainingConfig(BaseModel):
 
     @property
     def most_queries_an_episode(self) -> int:
-        """Questions of one episode, its branches included, at most."""
+        """Queries of one episode, its branches included, at most."""
         return most_queries(self.algorithm, len(self.allowed_operations))
 
 
 def most_queries(algorithm: AlgorithmConfig, choices: int) -> int:
-    """Questions of one episode of a training, its branches included, at most; of so many `choices` at each step."""
+    """Queries of one episode of a training, its branches included, at most; of so many `choices` at each step."""
     steps = 2 * HORIZON + (GUIDE_ATTEMPTS * HORIZON if algorithm.asks_guide else 0)
     return most_branches(algorithm, choices) * steps
 

@@ -91,7 +91,7 @@ class IterationRecord:
     queries: int
     """All of them, the guide's included."""
     guidance_queries: int
-    """Questions to the guide."""
+    """Queries to the guide."""
     fallbacks: int
     """Operations drawn because the guide's answers could not be read."""
     mean_return: float

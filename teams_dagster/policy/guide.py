@@ -1,8 +1,8 @@
 """The guide as an actor: a black-box language model that names the next operation (RLGF, Chang et al. 2023).
 
-Its answer is parsed; one that cannot be read is asked once more (the next replica: the same question would get the
+Its answer is parsed; one that cannot be read is asked once more (the next replica: the same query would get the
 same answer), then the operation is drawn uniformly. Such a draw moves the episode and is never a label to learn from.
-Every question is counted, paid for and kept like any other; equal questions are answered from the ledger.
+Every query is counted, paid for and kept like any other; equal queries are answered from the ledger.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from teams_dagster.core.protocol import Answer, Outcome, QueryFailed, Request
 from teams_dagster.environment.decisions import Decider, Decision
 from teams_dagster.environment.state import HORIZON, ChosenBy, EpisodeKey, State
 from teams_dagster.environment.transition import Environment
-from teams_dagster.instructions.requests import guide_question, parse_operation
+from teams_dagster.instructions.requests import guide_query, parse_operation
 
 ATTEMPTS = 2
 """Times that the guide is asked for one state."""
@@ -58,7 +58,7 @@ class Guide:
         return said
 
     def _question(self, state: State, replica: int) -> Request:
-        return guide_question(
+        return guide_query(
             state.instruction,
             [(past.operation, past.accepted) for past in state.past],
             HORIZON - state.step,

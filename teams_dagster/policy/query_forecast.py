@@ -21,11 +21,11 @@ from teams_dagster.instructions.requests import (
     CREATIVE,
     NAMING,
     VERDICT,
-    guide_question,
+    guide_query,
     reply_limit,
-    respond_question,
-    review_question,
-    rewrite_question,
+    respond_query,
+    review_query,
+    rewrite_query,
 )
 from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint
 from teams_dagster.policy.config import TrainingConfig, most_branches
@@ -58,7 +58,7 @@ class EpisodeStats:
     new_reviews: float
     accepted: float
     guidance: float = 0.0
-    """Questions asked to choose operations."""
+    """Queries asked to choose operations."""
 
     def at(self, rewrites: float) -> Self:
         """The same for an episode of so many rewrites."""
@@ -154,8 +154,8 @@ def rewriting(
     There may be `most` episodes: more than `episodes` where some can have branches, or ask nothing.
     """
     sample = _sample(seeds)
-    rewrites = [rewrite_question(rewriter, operation, seed) for seed in sample for operation in TEXT_OPERATIONS]
-    reviews = [review_question(seed, seed) for seed in sample]
+    rewrites = [rewrite_query(rewriter, operation, seed) for seed in sample for operation in TEXT_OPERATIONS]
+    reviews = [review_query(seed, seed) for seed in sample]
     kinds = (
         (rewriter, Purpose.REWRITE, "rewrites", rewrites, max(map(reply_limit, rewrites), default=CREATIVE.max_tokens)),
         (Role.REVIEWER, Purpose.REVIEW, "reviews", reviews, VERDICT.max_tokens),
@@ -169,8 +169,8 @@ def rewriting(
 def guiding(
     episodes: int, seeds: Collection[Instruction], seen: Sequence[EpisodeStats], *, most: int | None = None
 ) -> list[QueryForecast]:
-    """The guide's questions in `episodes` (`most` at most, by default as many): one a step, or two."""
-    sample = [guide_question(seed, [], HORIZON, may_rest=True) for seed in _sample(seeds)]
+    """The guide's queries in `episodes` (`most` at most, by default as many): one a step, or two."""
+    sample = [guide_query(seed, [], HORIZON, may_rest=True) for seed in _sample(seeds)]
     guided = [stats for stats in seen if stats.guidance]
     stated = replace(UNTRAINED, guidance=HORIZON / 2)
     low, usual = _rates("guidance", guided, stated)
@@ -190,7 +190,7 @@ def guiding(
 
 def answering(least: int, likely: int, most: int, instructions: Collection[Instruction]) -> list[QueryForecast]:
     """The expert's answers to so many instructions, such as `instructions`."""
-    size = mean_bytes([respond_question(instruction) for instruction in _sample(instructions)])
+    size = mean_bytes([respond_query(instruction) for instruction in _sample(instructions)])
     return [QueryForecast(Role.EXPERT, Purpose.RESPOND, least, likely, most, size, CREATIVE.max_tokens)]
 
 

@@ -63,7 +63,7 @@ async def train(
     the uniform policy. `on_episode` hears of each episode as it is done, `progress` of each
     iteration.
 
-    Raises TrainingFailed when the checkpoint belongs to another run, or when no question of a batch was answered.
+    Raises TrainingFailed when the checkpoint belongs to another run, or when no query of a batch was answered.
     """
     if not seeds:
         raise TrainingFailed("there are no training seeds; give the policy at least one")
@@ -191,12 +191,12 @@ async def _rollouts(
 
 
 def _demand_answers(iteration: int, episodes: Sequence[Episode]) -> None:
-    """Raises TrainingFailed when questions were asked and none was answered."""
+    """Raises TrainingFailed when queries were asked and none was answered."""
     failures = [episode.failed.failure for episode in episodes if episode.failed]
     steps = (step for episode in episodes for step in episode.transitions)
     if failures and all(step.operation is Operation.NONE for step in steps):
         raise TrainingFailed(
-            f"iteration {iteration + 1}: no question was answered in {len(episodes)} episodes; the first failed with"
+            f"iteration {iteration + 1}: no query was answered in {len(episodes)} episodes; the first failed with"
             f" {failures[0]!r}. Make the models reachable and run again: finished iterations are kept"
         )
 

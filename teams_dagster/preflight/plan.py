@@ -11,9 +11,9 @@ from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import ModelIdentity, Purpose, Request, Role
-from teams_dagster.evaluation.judging import judge_prompt, judge_question
+from teams_dagster.evaluation.judging import judge_prompt, judge_query
 from teams_dagster.instructions.prompts import prompt
-from teams_dagster.instructions.requests import guide_question, respond_question, review_question, rewrite_question
+from teams_dagster.instructions.requests import guide_query, respond_query, review_query, rewrite_query
 from teams_dagster.preflight.labelled_pairs import (
     JudgePair,
     ReviewPair,
@@ -76,30 +76,30 @@ class Planned:
     def rewrites(self) -> list[Request]:
         """Each operation on each of the first texts."""
         texts = self.texts[: self.size.seeds]
-        return [rewrite_question(self.role, operation, text) for text in texts for operation in TEXT_OPERATIONS]
+        return [rewrite_query(self.role, operation, text) for text in texts for operation in TEXT_OPERATIONS]
 
     def answers(self) -> list[Request]:
         """What the expert is to answer."""
-        return [respond_question(text) for text in self.texts[: self.size.answers]] if self.role is Role.EXPERT else []
+        return [respond_query(text) for text in self.texts[: self.size.answers]] if self.role is Role.EXPERT else []
 
     def choices(self) -> list[Request]:
         """States of an episode, each a little further on than the last, for the guide to choose in."""
         return [
-            guide_question(text, [(done, n % 2 == 0) for n, done in enumerate(_past(at))], 6 - at % 6, may_rest=True)
+            guide_query(text, [(done, n % 2 == 0) for n, done in enumerate(_past(at))], 6 - at % 6, may_rest=True)
             for at, text in enumerate(self.texts[: self.size.guided])
         ]
 
     def reviews(self) -> list[Request]:
         """Every pair, then the first ones in the other order."""
         pairs = self.review_pairs
-        turned = [review_question(pair.after, pair.before) for pair in pairs[: self.turned]]
-        return [*(review_question(pair.before, pair.after) for pair in pairs), *turned]
+        turned = [review_query(pair.after, pair.before) for pair in pairs[: self.turned]]
+        return [*(review_query(pair.before, pair.after) for pair in pairs), *turned]
 
     def judgements(self) -> list[Request]:
         """Every pair, then the first ones in the other order."""
         pairs = self.judge_pairs
-        turned = [judge_question(pair.asked, pair.second, pair.first) for pair in pairs[: self.turned]]
-        return [*(judge_question(pair.asked, pair.first, pair.second) for pair in pairs), *turned]
+        turned = [judge_query(pair.asked, pair.second, pair.first) for pair in pairs[: self.turned]]
+        return [*(judge_query(pair.asked, pair.first, pair.second) for pair in pairs), *turned]
 
     def queries(self) -> list[Request]:
         """What the role is asked at rising width."""
@@ -114,7 +114,7 @@ class Planned:
         queries = self.queries()
         forecasts = [forecast_of(queries, SEED_PROBES if self.role in SAMPLED else 0)]
         if self.role in REWRITERS:
-            review = review_question(self.texts[0], self.texts[0])
+            review = review_query(self.texts[0], self.texts[0])
             forecasts.append(_forecast([review], 0, len(queries), len(queries)))
         if answers := self.answers():
             forecasts.append(forecast_of(answers))

@@ -15,7 +15,7 @@ from teams_dagster.instructions.requests import (
     MalformedReply,
     parse_operation,
     parse_rewrite,
-    review_question,
+    review_query,
 )
 from teams_dagster.instructions.review import Verdict, parse_verdict
 from teams_dagster.llm.circuit import EndpointBroken
@@ -216,7 +216,7 @@ def _read_rewrite(reply: Reply) -> tuple[Operation, Request | str]:
         after = parse_rewrite(operation, before, completion.text)
     except MalformedReply:
         return operation, "malformed"
-    return operation, "eliminated" if eliminate_rewrite(after, (before,)) else review_question(before, after)
+    return operation, "eliminated" if eliminate_rewrite(after, (before,)) else review_query(before, after)
 
 
 async def _ask_reviewer(client: LLMClient, reviews: Sequence[Request], most: int) -> list[Completion | None]:

@@ -1,8 +1,8 @@
-"""What a step will ask and what that may cost, said before its first question: a likely figure and a range.
+"""What a step will ask and what that may cost, said before its first query: a likely figure and a range.
 
 How many queries there will be is the caller's to say (`QueryForecast`). What one takes comes from the ledger:
 
-- learnt, from the `RECENT` latest answers of the same model to questions of the same purpose. The likely figure is n
+- learnt, from the `RECENT` latest answers of the same model to queries of the same purpose. The likely figure is n
   times their mean; least and most are the 95% prediction interval of the sum of n further answers,
   mean x n -+ 1.96 sd sqrt(ALIKE (n + n^2 / k)) with k answers learnt from. ALIKE allows for answers that come in chains
   of up to six about one seed: at worst all alike;
@@ -12,8 +12,8 @@ How many queries there will be is the caller's to say (`QueryForecast`). What on
   `ENOUGH` answers, their means are the likely figures if they lie within this range: models differ too much in how
   long they answer for another's spread to bound what this one takes.
 
-The ranges of several kinds of questions are added end to end, as if all erred to the same side. Not in them: answers
-that turn out to be on the ledger already (they cost nothing), beyond the share of questions that is known to repeat
+The ranges of several kinds of queries are added end to end, as if all erred to the same side. Not in them: answers
+that turn out to be on the ledger already (they cost nothing), beyond the share of queries that is known to repeat
 others of the same step; and attempts that fail and are made again.
 """
 
@@ -58,7 +58,7 @@ _WITHOUT_TOKENS = "offline"
 
 @dataclass(frozen=True)
 class QueryForecast:
-    """Questions of one kind that a step will ask."""
+    """Queries of one kind that a step will ask."""
 
     role: Role
     purpose: Purpose
@@ -73,7 +73,7 @@ class QueryForecast:
 
     def __post_init__(self) -> None:
         if not 0 <= self.least <= self.likely <= self.most:
-            raise ValueError(f"{self.least} to {self.most} questions with {self.likely} likely is no range")
+            raise ValueError(f"{self.least} to {self.most} queries with {self.likely} likely is no range")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Estimate:
     """What a step, or several, will ask and take."""
 
     queries: Range
-    """Questions asked."""
+    """Queries asked."""
     sent: Range
     """Those that are sent, and count for a budget: the likely repeats of others are not."""
     tokens: Range
@@ -152,7 +152,7 @@ def estimate(
     *,
     batched: Collection[Role] = (),
 ) -> Estimate:
-    """What the questions `expected` will take, asked of the models `identities`.
+    """What the queries `expected` will take, asked of the models `identities`.
 
     `ledger` is None where there is none yet; `batched` are the roles that are asked through a provider's batches.
     """
@@ -189,7 +189,7 @@ def estimate(
 
 @dataclass(frozen=True)
 class _Learnt:
-    """What the latest answers to such questions took: the model's own, or where these are too few, other models'."""
+    """What the latest answers to such queries took: the model's own, or where these are too few, other models'."""
 
     own: tuple[Usage, ...] = ()
     others: tuple[Usage, ...] = ()
@@ -232,7 +232,7 @@ def _latest(purpose: Purpose, who: tuple[sa.ColumnElement[bool], ...]) -> sa.Sel
 
 
 def _guessed(identity: ModelIdentity, kind: QueryForecast, others: Sequence[Usage]) -> tuple[Usage, Usage, Usage]:
-    """Least, likely and most tokens of one question, from its size; the likely ones by what other models took."""
+    """Least, likely and most tokens of one query, from its size; the likely ones by what other models took."""
     if identity.provider == _WITHOUT_TOKENS:
         nothing = Usage(0, 0, 0, 0, 0)
         return nothing, nothing, nothing
@@ -257,7 +257,7 @@ def _tokens(usage: Usage) -> int:
 
 
 def _of_all(kind: QueryForecast, amounts: Sequence[int], *, learnt: bool) -> Range:
-    """What all questions of a kind take, from the amounts of answers learnt from or (least, likely, most) of one."""
+    """What all queries of a kind take, from the amounts of answers learnt from or (least, likely, most) of one."""
     few, usual = kind.least * (1 - kind.repeated), kind.likely * (1 - kind.repeated)
     if not learnt:
         return Range(math.floor(few * amounts[0]), round(usual * amounts[1]), kind.most * amounts[2])

@@ -2,7 +2,7 @@
 
 The table is part of the package: nothing is fetched, ever. A provider is known by the address that is asked, never by a
 model's name: a server of your own that serves `gpt-4o-mini` has no published price. Importing the library takes a
-tenth of a second and 20 MiB, so it waits for the first question to an address that is not this machine's.
+tenth of a second and 20 MiB, so it waits for the first query to an address that is not this machine's.
 
 A model's tariff is kept in exact decimals: providers state dollars per million tokens, to fractions of a nano-dollar
 per token. A call's sum is rounded once: half up to the nano-dollar.

@@ -34,7 +34,7 @@ def limits(report: Report) -> tuple[str, ...]:
         )
     if found:
         found.append(
-            "Read the scores below as proof that the line works, from seeds to scores with every question accounted"
+            "Read the scores below as proof that the line works, from seeds to scores with every query accounted"
             " for. They do not say that the data is good. For that, configure the roles and a student."
         )
     return tuple(found)

@@ -234,7 +234,7 @@ class ModelResults:
 
 @dataclass(frozen=True)
 class QuestionCounts:
-    """Questions asked for the pairs that were kept: reused answers count, error retries do not."""
+    """Queries asked for the pairs that were kept: reused answers count, error retries do not."""
 
     rewrites: int = 0
     """Of the generations."""

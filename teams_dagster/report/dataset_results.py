@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from teams_dagster.policy.comparison.distinctness import Measure
 
 MAIN_LINE = (TRAINED_ARM.instructions, TRAINED_ARM.responses)
-"""The assets whose questions are a generation's: the uniform arm's have partitions too."""
+"""The assets whose queries are a generation's: the uniform arm's have partitions too."""
 
 CHAINS = 6
 MEASURED = 12

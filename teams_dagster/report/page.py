@@ -86,7 +86,7 @@ def _headline(report: Report) -> list[tuple[str, str, str]]:
     asked = f"{account.total.reused:,} answered from the ledger"
     figures = [
         (f"{dataset.kept:,}", "samples kept", per_generation),
-        (f"{account.total.asked:,}", "questions asked", asked),
+        (f"{account.total.asked:,}", "queries asked", asked),
         (f"{account.calls_to_endpoints:,}", "paid calls", "answered by an endpoint; others ran in this process"),
         (money(account.total.cost_nano_usd, account.total.unpriced), "cost", "by the price table; never guessed"),
     ]

@@ -45,7 +45,7 @@ def _of_policy(policy: PolicyResults) -> Iterator[_Planned]:
         policy.curve,
         lambda: pictures.learning_curve(policy.curve),
         "Six line charts by iteration: return, accepted per query, entropy of the policy, KL of the update, variance"
-        " explained by the critic, and questions to the guide or edits accepted per episode.",
+        " explained by the critic, and queries to the guide or edits accepted per episode.",
         "The policy while it trains. Each point is the batch that the policy of that iteration met; a coloured"
         " ground is another phase of the algorithm.",
     )
@@ -63,7 +63,7 @@ def _of_policy(policy: PolicyResults) -> Iterator[_Planned]:
         "Dots with error bars: distinct accepted per query of each policy in groups, with uniform and the ceiling"
         " marked.",
         "Policies on seeds that none was trained on. The hollow dot and its line are uniform, which is what"
-        " Evol-Instruct does; the green line is the ceiling, a look-ahead whose questions are free.",
+        " Evol-Instruct does; the green line is the ceiling, a look-ahead whose queries are free.",
     )
     yield (
         "differences",
@@ -115,7 +115,7 @@ def _over_generations(dataset: DatasetResults) -> Iterator[_Planned]:
         "generations",
         several and dataset.generations,
         lambda: pictures.generations(dataset.generations),
-        "Four line charts by generation: samples kept, their words, questions and dollars for a kept sample.",
+        "Four line charts by generation: samples kept, their words, queries and dollars for a kept sample.",
         "What each generation gave, and what a kept sample took.",
     )
     yield (
@@ -134,15 +134,15 @@ def _of_costs(account: Account) -> Iterator[_Planned]:
         "costs",
         account.by_role,
         lambda: pictures.costs(account.by_role),
-        "Bars: questions asked and cost in dollars, by role.",
-        "Questions and cost by role.",
+        "Bars: queries asked and cost in dollars, by role.",
+        "Queries and cost by role.",
     )
     yield (
         "costs_by_role_and_operation",
         account.by_role_and_operation,
         lambda: pictures.costs_by_role_and_operation(account.by_role_and_operation),
-        "Stacked bars: questions asked and cost in dollars by operation, each made of the roles that were asked.",
-        "Questions and cost by operation, and by the role that was asked. Reviews and answers belong to no operation.",
+        "Stacked bars: queries asked and cost in dollars by operation, each made of the roles that were asked.",
+        "Queries and cost by operation, and by the role that was asked. Reviews and answers belong to no operation.",
     )
 
 

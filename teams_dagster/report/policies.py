@@ -60,10 +60,10 @@ EXPLAINED = {
     FORCED_SCHEDULE: "what the paper's reference code forces on its policy, without a policy: breadth at the second"
     " and the fifth step, uniform elsewhere, add constraints taking breadth's place.",
     GUIDE: "no training: a language model is shown the text and asked at each step which operation to apply. Its"
-    " questions count.",
-    LOOK_AHEAD: "tries every operation at each step and keeps the best edit. All its questions count, so it shows"
+    " queries count.",
+    LOOK_AHEAD: "tries every operation at each step and keeps the best edit. All its queries count, so it shows"
     " what looking costs.",
-    CEILING: "the same, but only questions of the edits it kept count: the ceiling for choosing one step at a time.",
+    CEILING: "the same, but only queries of the edits it kept count: the ceiling for choosing one step at a time.",
 }
 """What each policy is, in plain words; the fixed ones are what their names say."""
 

@@ -146,7 +146,7 @@ def gap_shares(scores: Iterable[Score], metrics: Sequence[str] = OF_GAP) -> list
 
 
 def break_even_lines(scores: Iterable[Score]) -> list[str]:
-    """After how many generated samples training has paid for itself: in questions, and in dollars where it cost any."""
+    """After how many generated samples training has paid for itself: in queries, and in dollars where it cost any."""
     found = _of_trained(scores)
     return [f"in {unit}: {_pays_off(found[metric])}" for metric, unit in PAY_OFF.items() if metric in found]
 
@@ -168,7 +168,7 @@ def figure(metric: str, value: float) -> str:
 
 
 def raw_table(scores: Iterable[Score]) -> list[tuple[str, str, str, str, int, int]]:
-    """Every score: metric, policy, mean, interval, episodes, questions; sorted by metric."""
+    """Every score: metric, policy, mean, interval, episodes, queries; sorted by metric."""
     return [
         (
             score.metric,
@@ -254,7 +254,7 @@ class PolicySection:
     few_trainings: str
     """What intervals of so few trainings cannot say; empty where there were enough."""
     scores: tuple[tuple[str, str, str, str, int, int], ...]
-    """Metric, policy, mean, interval, episodes, questions."""
+    """Metric, policy, mean, interval, episodes, queries."""
 
 
 def policy_section(policy: PolicyResults) -> PolicySection:
@@ -278,12 +278,12 @@ def policy_section(policy: PolicyResults) -> PolicySection:
 
 
 def _training(policy: PolicyResults) -> str:
-    """By which algorithm, how long, with how many questions and at what price."""
+    """By which algorithm, how long, with how many queries and at what price."""
     questions = sum(record.queries for record in policy.curve)
     guide = sum(record.guidance_queries for record in policy.curve)
     fallbacks = sum(record.fallbacks for record in policy.curve)
     text = f"Trained by {algorithm_name(policy.algorithm)}" if policy.algorithm else "Trained"
-    text += f": {len(policy.curve):,} iterations, {questions:,} questions"
+    text += f": {len(policy.curve):,} iterations, {questions:,} queries"
     if guide:
         text += f", {guide:,} of them to the guide"
     if fallbacks:

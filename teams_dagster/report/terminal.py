@@ -57,7 +57,7 @@ def cost_lines(by_role: Sequence[Cost]) -> list[str]:
         (cost.group["role"] or "-", f"{cost.asked:,}", f"{cost.reused:,}", f"{cost.calls:,}", known_cost(cost))
         for cost in by_role
     ]
-    return table(("questions by role", "asked", "reused", "calls sent", "cost"), rows)
+    return table(("queries by role", "asked", "reused", "calls sent", "cost"), rows)
 
 
 def known_cost(cost: Cost) -> str:
@@ -85,9 +85,9 @@ def account_lines(costs: Sequence[Cost], columns: Sequence[str]) -> list[str]:
 
 
 def baseline_line(asked: int) -> str:
-    """All questions against those of the method that this one is compared with."""
+    """All queries against those of the method that this one is compared with."""
     share = percent(asked, EVOL_INSTRUCT_QUERIES, digits=2)
-    return f"{asked:,} questions asked in all: {share} of the {EVOL_INSTRUCT_QUERIES:,} of Evol-Instruct (WizardLM)"
+    return f"{asked:,} queries asked in all: {share} of the {EVOL_INSTRUCT_QUERIES:,} of Evol-Instruct (WizardLM)"
 
 
 def budget_lines(spent: Spent, budget: Budget, wanted: Estimate | None = None) -> list[str]:

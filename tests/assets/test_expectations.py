@@ -12,7 +12,7 @@ from assets.policy.policy_comparison import policy_comparison
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import ModelIdentity, Purpose, Role
 from teams_dagster.environment.state import HORIZON
-from teams_dagster.instructions.requests import respond_question
+from teams_dagster.instructions.requests import respond_query
 from teams_dagster.policy.query_forecast import (
     UNTRAINED,
     EpisodeStats,
@@ -63,7 +63,7 @@ def test_what_earlier_episodes_asked_is_likely_to_be_asked_again():
 
 
 def test_prompts_are_measured_as_they_are_sent():
-    question = respond_question(SEEDS[0])
+    question = respond_query(SEEDS[0])
     assert mean_bytes([question]) == sum(len(m.content.encode()) for m in question.messages)
     assert mean_bytes([]) == 0
     [answers] = answering_later(1, SEEDS, [], UNTRAINED)

@@ -122,7 +122,7 @@ def test_the_command_prints_a_line_a_role_and_the_second_time_sends_nothing(
     assert first.exit_code == 1, first.output
     (line,) = [line for line in first.stdout.splitlines() if line.startswith("reviewer openai/m: failed, 36 queries")]
     assert "position bias" in line
-    assert "estimate: 36 questions" in first.stderr
+    assert "estimate: 36 queries" in first.stderr
     sent = openai_server.count
     second = CliRunner().invoke(main, ["preflight", "--quick"])
     assert (second.exit_code, openai_server.count) == (1, sent)

@@ -39,7 +39,7 @@ def put_on_the_ledger(data: Path, *texts: str) -> None:
 
 def test_a_lost_ledger_stops_every_command_until_it_is_restored(data: Path, tmp_path: Path) -> None:
     backup = str(tmp_path / "backup")
-    assert "3 questions, 1 outputs" in teams("backup", backup).output
+    assert "3 queries, 1 outputs" in teams("backup", backup).output
     (data / "ledger.sqlite").unlink()
     for command in (["costs"], ["demo"], ["estimate"], ["lineage", "0123456789"]):
         refused = teams(*command)
@@ -47,7 +47,7 @@ def test_a_lost_ledger_stops_every_command_until_it_is_restored(data: Path, tmp_
     assert not (data / "ledger.sqlite").exists()
     restored = teams("restore", backup)
     assert "budget: 3 of 10 queries may have been billed, 7 left" in restored.output
-    assert "total: 3 questions" in teams("costs").output
+    assert "total: 3 queries" in teams("costs").output
 
 
 def test_a_run_stops_too(data: Path) -> None:

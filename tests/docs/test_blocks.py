@@ -24,7 +24,7 @@ from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Role
 from teams_dagster.definitions import defs
 from teams_dagster.instructions.prompts import prompt
-from teams_dagster.instructions.requests import rewrite_question
+from teams_dagster.instructions.requests import rewrite_query
 from teams_dagster.pricing.prices import load_prices
 from teams_dagster.settings import load_settings
 from teams_dagster.weights import NAMES, models_folder
@@ -121,7 +121,7 @@ def test_a_prompt_can_be_asked_with(block: Block, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("TEAMS_PROMPTS", str(folder))
     load_settings(tmp_path)
     name = Path(block.title).stem
-    asked = rewrite_question(Role.INSTRUCTOR, Operation(name), Instruction("Name a lake."))
+    asked = rewrite_query(Role.INSTRUCTOR, Operation(name), Instruction("Name a lake."))
     assert asked.prompt_version == prompt(name).version
     assert asked.messages[0].content in block.text
 

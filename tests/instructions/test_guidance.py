@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Purpose, Role
-from teams_dagster.instructions.requests import guide_question, parse_operation
+from teams_dagster.instructions.requests import guide_query, parse_operation
 
 RIVER = Instruction("Name a river", "Europe")
 ALL = tuple(Operation)
@@ -15,19 +15,19 @@ ALL = tuple(Operation)
 
 @pytest.mark.parametrize("operation", ALL)
 def test_every_operation_that_may_be_named_stands_in_the_question(operation):
-    system, _ = guide_question(RIVER, [], 6, may_rest=True).messages
+    system, _ = guide_query(RIVER, [], 6, may_rest=True).messages
     assert f"- {operation.value}: " in system.content
 
 
 def test_resting_is_offered_only_where_it_is_allowed():
-    offered, masked = (guide_question(RIVER, [], 6, may_rest=rest).messages[0].content for rest in (True, False))
+    offered, masked = (guide_query(RIVER, [], 6, may_rest=rest).messages[0].content for rest in (True, False))
     assert "- none: " in offered
     assert "none" not in masked
 
 
 def test_the_question_shows_text_history_and_steps_left():
     past = [(Operation.DEEPENING, True), (Operation.BREADTH, False), (Operation.NONE, False)]
-    user = guide_question(RIVER, past, 3, may_rest=True).messages[1].content
+    user = guide_query(RIVER, past, 3, may_rest=True).messages[1].content
     assert RIVER.text in user
     assert RIVER.input in user
     assert "- deepening: accepted\n- breadth: refused\n- none\n" in user
@@ -35,7 +35,7 @@ def test_the_question_shows_text_history_and_steps_left():
 
 
 def test_it_is_asked_of_the_guide_and_another_replica_is_another_question():
-    request = guide_question(RIVER, [], 6, may_rest=True, replica=1)
+    request = guide_query(RIVER, [], 6, may_rest=True, replica=1)
     assert (request.role, request.intent.purpose, request.replica) == (Role.GUIDE, Purpose.GUIDE, 1)
 
 

@@ -11,7 +11,7 @@ from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Message, Role
 from teams_dagster.evaluation.judging import judge_prompt
 from teams_dagster.instructions.prompts import prompt
-from teams_dagster.instructions.requests import review_question, rewrite_question
+from teams_dagster.instructions.requests import review_query, rewrite_query
 from teams_dagster.settings import SettingsError, load_settings
 
 OLD = '{% include "_old.md" %}'
@@ -40,7 +40,7 @@ def test_a_file_stands_for_the_shipped_prompt_of_its_name_and_for_no_other(own: 
     shipped, respond = prompt("review").version, prompt("respond").version
     write(own, review=REVIEW)
     load_settings(own.parent)
-    asked = review_question(Instruction("a", "1"), Instruction("b", "2"))
+    asked = review_query(Instruction("a", "1"), Instruction("b", "2"))
     assert asked.messages == (Message("system", "Say Equal or Not Equal."), Message("user", "a1|b2"))
     assert asked.prompt_version == prompt("review").version != shipped
     assert prompt("respond").version == respond
@@ -56,7 +56,7 @@ def test_the_judges_prompt_can_be_replaced_too(own: Path):
 def test_sections_between_the_system_message_and_the_last_are_examples(own: Path):
     write(own, deepening=f"Deepen.\n---\nName a river.\n---\nWhy do rivers bend?\n---\n{OLD}")
     load_settings(own.parent)
-    asked = rewrite_question(Role.INSTRUCTOR, Operation.DEEPENING, Instruction("Name a lake."))
+    asked = rewrite_query(Role.INSTRUCTOR, Operation.DEEPENING, Instruction("Name a lake."))
     assert [message.role for message in asked.messages] == ["system", "user", "assistant", "user"]
     assert asked.messages[2].content == "Why do rivers bend?"
     assert "Name a lake." in asked.messages[3].content

@@ -151,7 +151,7 @@ def test_a_step_that_does_not_wait_ends_and_goes_on_when_it_is_run_again(
 def test_the_message_says_who_goes_on(server: OpenAIBatchServer, ledger: Ledger) -> None:
     [failure, *_] = asyncio.run(ask_all(server, ledger, pace=NOT_WAITING))
     assert isinstance(failure, BatchesUnderWay)
-    assert "12 questions" in str(failure)
+    assert "12 queries" in str(failure)
     assert "collect_batches" in str(failure)
 
 

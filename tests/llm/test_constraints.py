@@ -15,7 +15,7 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Answer, ModelIdentity, Outcome, Request, Role
 from teams_dagster.core.replies import Choice, Way
-from teams_dagster.instructions.requests import parse_rewrite, review_question, rewrite_question
+from teams_dagster.instructions.requests import parse_rewrite, review_query, rewrite_query
 from teams_dagster.instructions.review import Verdict, parse_verdict
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.lineage.replay import LedgerAsker
@@ -27,8 +27,8 @@ from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_server import Body, OpenAIServer
 from tests.support.questions import question
 
-REVIEW = review_question(Instruction("Name a colour."), Instruction("Name two colours."))
-BREADTH = rewrite_question(Role.REVIEWER, Operation.BREADTH, Instruction("Name a colour."))
+REVIEW = review_query(Instruction("Name a colour."), Instruction("Name two colours."))
+BREADTH = rewrite_query(Role.REVIEWER, Operation.BREADTH, Instruction("Name a colour."))
 IDENTITY = ModelIdentity("openai", "m", "https://host/v1")
 
 

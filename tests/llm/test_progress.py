@@ -28,7 +28,7 @@ def test_a_line_says_what_is_done_kept_asked_and_paid_and_how_long_the_rest_take
     for number in range(1_200):
         clock.now = 100 + 10 * (number + 1) / 1_200
         progress.done(number >= 50)
-    assert lines == ["1,200 of 5,000 answers, 1,150 kept, 3,400 questions (210 reused, 2 failed), $0.42, 32 s left"]
+    assert lines == ["1,200 of 5,000 answers, 1,150 kept, 3,400 queries (210 reused, 2 failed), $0.42, 32 s left"]
 
 
 def test_lines_come_by_time_and_not_by_count():

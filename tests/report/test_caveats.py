@@ -83,7 +83,7 @@ def test_a_policy_that_leaves_its_allowance_unused_is_told() -> None:
 
 def test_a_training_that_does_not_pay_is_told() -> None:
     metric = "samples_to_pay_for_training"
-    assert "never pays for itself in questions" in compared(policy_score("trained", metric, math.inf, 0))
+    assert "never pays for itself in queries" in compared(policy_score("trained", metric, math.inf, 0))
     assert "may never pay" in compared(replace(policy_score("trained", metric, 900, 100), ci_high=math.inf))
     assert compared(policy_score("trained", metric, 900, 100)) == ""
     assert "itself in dollars" in compared(policy_score("trained", f"{metric}_in_dollars", math.inf, 0))

@@ -77,7 +77,7 @@ def test_the_headline_tells_samples_questions_calls_cost_and_the_policys_gain(ex
     text = Page(example).text
     for figure in (
         "701 samples kept",
-        "36,911 questions asked",
+        "36,911 queries asked",
         "2,363 paid calls",
         "at least $0.8124 cost",
         "0.343 distinct accepted per query, trained 95%: 0.323 to 0.363",
@@ -129,7 +129,7 @@ def test_policies_are_compared_with_words_for_each(example: str) -> None:
         "trained minus distinct accepted per query accepted per episode accepted per query return trained without none",
         "It learnt to read:",
         "In accepted per query the trained policy goes 47.0% of the way from uniform to the free look-ahead",
-        "counted in questions: after 41,250 accepted edits (95%: 32,250 to never)",
+        "counted in queries: after 41,250 accepted edits (95%: 32,250 to never)",
         "counted in dollars: never.",
         "operation trained uniform breadth 11.7%",
         *(f"{name.replace('_', ' ')} {meaning}" for name, meaning in EXPLAINED.items()),

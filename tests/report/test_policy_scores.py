@@ -72,7 +72,7 @@ def test_what_never_happens_is_never_and_not_a_number() -> None:
     half = replace(policy_score("trained", PAYS, 4_000, 1_000), ci_high=math.inf)
     never = policy_score("trained", f"{PAYS}_in_dollars", math.inf, 0)
     assert break_even_lines([half, never]) == [
-        "in questions: after 4,000 accepted edits (95%: 3,000 to never)",
+        "in queries: after 4,000 accepted edits (95%: 3,000 to never)",
         "in dollars: never",
     ]
     assert [row[2:4] for row in raw_table([half, never])] == [("4,000", "3,000 to never"), ("never", "never to never")]

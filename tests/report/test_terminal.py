@@ -17,7 +17,7 @@ def test_every_policy_has_a_line_then_the_gap_and_the_pay_off_have_one_each() ->
         " distinct accepted per query 47.0% (38.0% to 56.0%)"
     )
     assert lines[-1] == (
-        "training has paid for itself, in questions: after 41,250 accepted edits (95%: 32,250 to never);"
+        "training has paid for itself, in queries: after 41,250 accepted edits (95%: 32,250 to never);"
         " in dollars: never"
     )
 

@@ -19,7 +19,7 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Request, Role
 from teams_dagster.instructions.elimination import eliminate_rewrite
-from teams_dagster.instructions.requests import parse_rewrite, review_question, rewrite_question
+from teams_dagster.instructions.requests import parse_rewrite, review_query, rewrite_query
 from teams_dagster.instructions.review import Verdict, parse_verdict
 from teams_dagster.llm import loop
 
@@ -37,7 +37,7 @@ def instantly(request: Request) -> str:
 @pytest.mark.parametrize("operation", TEXT_OPERATIONS)
 @pytest.mark.parametrize("seed", [Instruction("Sort these words."), Instruction("Sort.\nTwice.", "pear\n\nfig")])
 def test_every_edit_is_in_its_format_and_new(operation: Operation, seed: Instruction) -> None:
-    request = rewrite_question(Role.INSTRUCTOR, operation, seed)
+    request = rewrite_query(Role.INSTRUCTOR, operation, seed)
     assert served(request) == instantly(request)
     edit = parse_rewrite(operation, seed, served(request))
     assert edit.text.startswith(seed.text)
@@ -48,7 +48,7 @@ def test_every_edit_is_in_its_format_and_new(operation: Operation, seed: Instruc
 
 def test_most_reviews_say_not_equal() -> None:
     seed = Instruction("Sort these words.")
-    reviews = [review_question(seed, Instruction(f"{seed.text} Twice, {number}.")) for number in range(400)]
+    reviews = [review_query(seed, Instruction(f"{seed.text} Twice, {number}.")) for number in range(400)]
     assert [served(review) for review in reviews] == [instantly(review) for review in reviews]
     verdicts = [parse_verdict(served(review)) for review in reviews]
     assert verdicts.count(Verdict.EQUAL) == pytest.approx(50, abs=30)

@@ -129,7 +129,7 @@ A_CALL, A_QUESTION = "where request_id = 'call a 1'", "where use_id = 'run-1 a'"
     [
         ("every call is one row", "insert into llm_calls from llm_calls where request_id = 'call lost 1'"),
         (
-            "no question is paid for twice",
+            "no query is paid for twice",
             f"insert into llm_calls select * replace ('again' as request_id) from llm_calls {A_CALL}",
         ),
         ("a billed call has an outcome", f"update llm_calls set outcome = 'odd' {A_CALL}"),
@@ -138,10 +138,10 @@ A_CALL, A_QUESTION = "where request_id = 'call a 1'", "where use_id = 'run-1 a'"
             "a call that was not answered has no tokens and no cost",
             "update llm_calls set cost_nano_usd = 1 where request_id = 'call d 1'",
         ),
-        ("a question that was paid for has an answer", "delete from answers where request_key = 'key a'"),
-        ("a question that was paid for was asked", "delete from llm_requests where request_key = 'key a'"),
+        ("a query that was paid for has an answer", "delete from answers where request_key = 'key a'"),
+        ("a query that was paid for was asked", "delete from llm_requests where request_key = 'key a'"),
         (
-            "an answer is that of a billed call for the same question",
+            "an answer is that of a billed call for the same query",
             "update answers set request_id = 'call b 1' where request_key = 'key a'",
         ),
         ("an answer has the outcome of its call", "update answers set outcome = 'empty' where request_key = 'key a'"),
@@ -149,15 +149,15 @@ A_CALL, A_QUESTION = "where request_id = 'call a 1'", "where use_id = 'run-1 a'"
             "an answer has the tokens of its call",
             "update answers set usage = struct_update(usage, reasoning_tokens := 9) where request_key = 'key a'",
         ),
-        ("every question is counted once", f"insert into llm_requests from llm_requests {A_QUESTION}"),
-        ("a question is answered or failed", f"update llm_requests set request_id = null {A_QUESTION}"),
+        ("every query is counted once", f"insert into llm_requests from llm_requests {A_QUESTION}"),
+        ("a query is answered or failed", f"update llm_requests set request_id = null {A_QUESTION}"),
         ("asked = kept + named causes", "update llm_requests set error_kind = 'odd' where outcome = 'failed'"),
         (
-            "an answered question names a billed call for it",
+            "an answered query names a billed call for it",
             f"update llm_requests set request_id = 'call b 1' {A_QUESTION}",
         ),
         (
-            "a question has the outcome of the call that answered it",
+            "a query has the outcome of the call that answered it",
             f"update llm_requests set outcome = 'empty' {A_QUESTION}",
         ),
         ("a call costs at most what was reserved for it", f"update llm_calls set reserved_tokens = 14 {A_CALL}"),

@@ -25,7 +25,7 @@ from assets.seeds import seed_instructions
 from resources.language_models.offline.guide import proposal
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
-from teams_dagster.instructions.requests import guide_question
+from teams_dagster.instructions.requests import guide_query
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.policy.checkpoint import Checkpoint, FeaturesChanged, load_policy
 from teams_dagster.policy.comparison.stored import read_policy_scores
@@ -96,7 +96,7 @@ def _recorded_pictures() -> list[list[str]]:
 def _proposed_last(operation: Operation) -> str:
     """What the guide proposes where every other operation was refused."""
     past = [(other, False) for other in TEXT_OPERATIONS if other is not operation]
-    return proposal(guide_question(Instruction("Name a river."), past, 1, may_rest=False).messages)
+    return proposal(guide_query(Instruction("Name a river."), past, 1, may_rest=False).messages)
 
 
 def _refusal(checkpoint: Path) -> str:

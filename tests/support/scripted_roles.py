@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from teams_dagster.core.protocol import Message
-from teams_dagster.evaluation.judging import judge_prompt, judge_question
+from teams_dagster.evaluation.judging import judge_prompt, judge_query
 from teams_dagster.instructions.prompts import prompt
-from teams_dagster.instructions.requests import review_question
+from teams_dagster.instructions.requests import review_query
 from teams_dagster.preflight.labelled_pairs import judge_pairs, review_pairs
 from tests.support import served_rules
 
@@ -38,8 +38,8 @@ def perfect_reviewer() -> Script:
     """Says the label of every labelled pair in both orders, and Not Equal to everything else."""
     said: dict[str, str] = {}
     for pair in review_pairs():
-        said[_user(review_question(pair.before, pair.after).messages)] = WORDS[pair.label]
-        said[_user(review_question(pair.after, pair.before).messages)] = WORDS[pair.label]
+        said[_user(review_query(pair.before, pair.after).messages)] = WORDS[pair.label]
+        said[_user(review_query(pair.after, pair.before).messages)] = WORDS[pair.label]
     return lambda user: said.get(user, "Not Equal")
 
 
@@ -47,8 +47,8 @@ def perfect_judge() -> Script:
     """Says the label of every labelled pair in both orders."""
     said: dict[str, str] = {}
     for pair in judge_pairs():
-        said[_user(judge_question(pair.asked, pair.first, pair.second).messages)] = WORDS[pair.label]
-        said[_user(judge_question(pair.asked, pair.second, pair.first).messages)] = WORDS[_OTHER[pair.label]]
+        said[_user(judge_query(pair.asked, pair.first, pair.second).messages)] = WORDS[pair.label]
+        said[_user(judge_query(pair.asked, pair.second, pair.first).messages)] = WORDS[_OTHER[pair.label]]
     return lambda user: said[user]
 
 

@@ -19,7 +19,7 @@ from resources.language_models.openai_compatible import OpenAICompatibleModel
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Answer, Outcome, QueryFailed, Role
-from teams_dagster.instructions.requests import rewrite_question
+from teams_dagster.instructions.requests import rewrite_query
 from teams_dagster.ledger.costs import total_cost
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
@@ -51,7 +51,7 @@ async def _ask_all(job: Job) -> int:
         engine = Engine({Role.EXPERT: model}, ledger, context, load_prices(), max_in_flight=job.parallel)
 
         async def ask(question: Question) -> Answer | None:
-            request = rewrite_question(Role.EXPERT, OPERATION, Instruction(question.instruction))
+            request = rewrite_query(Role.EXPERT, OPERATION, Instruction(question.instruction))
             try:
                 return await engine.ask(request)
             except QueryFailed:

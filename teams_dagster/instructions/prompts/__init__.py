@@ -160,7 +160,7 @@ _ENVIRONMENT.globals.clear()  # no template uses them, and copying them takes ha
 
 @lru_cache(maxsize=4_096)
 def _rendered(source: str, values: tuple[tuple[str, str], ...]) -> tuple[Message, ...]:
-    """Kept for a while: episodes that start from one seed ask the same questions."""
+    """Kept for a while: episodes that start from one seed ask the same queries."""
     system, *turns = source.split(_DIVIDER)
     parts = [("system", system), *((("user", "assistant")[n % 2], turn) for n, turn in enumerate(turns))]
     return tuple(Message(role, _compiled(part).render(dict(values)).strip()) for role, part in parts)
@@ -172,7 +172,7 @@ def _compiled(source: str) -> jinja2.Template:
 
 
 def write_prompts(folder: Path, run_id: str) -> None:
-    """Table `prompt_templates` of an artefact whose questions used the prompts."""
+    """Table `prompt_templates` of an artefact whose queries used the prompts."""
     rows = [{"prompt_version": p.version, "name": p.name, "text": p.source, "run_id": run_id} for p in all_prompts()]
     write_table(folder, "prompt_templates", rows)
 

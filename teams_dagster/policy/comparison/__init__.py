@@ -1,1 +1,1 @@
-"""Policies compared on seeds they never met, at an equal number of questions asked, with paired intervals."""
+"""Policies compared on seeds they never met, at an equal number of queries asked, with paired intervals."""

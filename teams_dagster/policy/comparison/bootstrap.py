@@ -12,7 +12,7 @@ others, and are left as they are; whoever shows an interval of fewer than `ENOUG
 After how many generated samples a policy has paid for its own training.
 
 samples = training cost / (uniform's cost per accepted edit - the trained policy's). In whatever unit the costs are:
-questions, or nano-dollars. It is infinite, `never`, where the trained policy's edits are not cheaper.
+queries, or nano-dollars. It is infinite, `never`, where the trained policy's edits are not cheaper.
 """
 
 from __future__ import annotations

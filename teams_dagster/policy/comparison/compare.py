@@ -1,6 +1,6 @@
 """The trained policy against others on seeds that it never met.
 
-All policies meet the same answers (replica 0) and the same draws, and ask equally many questions from each seed.
+All policies meet the same answers (replica 0) and the same draws, and ask equally many queries from each seed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ComparisonConfig(BaseModel):
     questions_per_seed: int = Field(
         default=2 * 2 * HORIZON,
         ge=2 * HORIZON,
-        description="Questions that each policy may ask from each held-out seed; an episode needs 12 at most.",
+        description="Queries that each policy may ask from each held-out seed; an episode needs 12 at most.",
     )
     resamples: int = Field(default=2_000, ge=200, description="Bootstrap resamples.")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Coverage of the intervals.")

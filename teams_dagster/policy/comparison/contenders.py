@@ -27,7 +27,7 @@ class Contender:
     versions: tuple[str, ...]
     """Policy version of each; the first is the deployed one, never the best."""
     deterministic: bool = False
-    """Its episodes from one seed are all alike, so one is run and counted as often as its questions allow."""
+    """Its episodes from one seed are all alike, so one is run and counted as often as its queries allow."""
 
 
 def baseline_contenders(names: Collection[str]) -> list[Contender]:

@@ -43,7 +43,7 @@ def comparison_questions(
 
     `policy` is None before it is trained.
 
-    Where some questions of it failed `earlier`, they alone are open, but answers that trainings then get can change
+    Where some queries of it failed `earlier`, they alone are open, but answers that trainings then get can change
     what they ask next: the most is everything.
     """
     trained, seeds = trained_episodes(plan, training), len(held_out)

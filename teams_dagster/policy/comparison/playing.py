@@ -1,11 +1,11 @@
-"""Episodes to an equal number of questions: each policy may ask so many from each evaluation seed.
+"""Episodes to an equal number of queries: each policy may ask so many from each evaluation seed.
 
-Episodes are begun while the allowance lasts, and run to their end. Figures per question count transitions up to the
-allowance; figures per episode count every episode that was begun. A question counts whether it is paid or reused, and
+Episodes are begun while the allowance lasts, and run to their end. Figures per query count transitions up to the
+allowance; figures per episode count every episode that was begun. A query counts whether it is paid or reused, and
 so do those that a policy asks in order to choose.
 
 The uniform arm plays until it has asked as many as another policy, no more, and at most one fewer. A transition's
-rewrite and review are not divided: where one question is left and the next transition needs two, it stays unasked.
+rewrite and review are not divided: where one query is left and the next transition needs two, it stays unasked.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class SeedPlay:
 
 
 def within_allowance(transitions: Iterable[Transition], questions: int) -> Iterator[Transition]:
-    """The transitions before the first whose questions would be more than are allowed."""
+    """The transitions before the first whose queries would be more than are allowed."""
     asked = 0
     for transition in transitions:
         asked += transition.queries + transition.guidance_queries
@@ -142,7 +142,7 @@ class Results:
     """Accepted texts that differ."""
     queries: np.ndarray
     allowed: np.ndarray
-    """Questions that it might have asked."""
+    """Queries that it might have asked."""
     rewrites: np.ndarray
     """Edits asked for."""
     growth: np.ndarray
@@ -194,7 +194,7 @@ def _words(instruction: Instruction) -> float:
 
 
 MOST_ASKED = 2 * HORIZON
-"""Questions of one episode at most: a rewrite and a review at each step."""
+"""Queries of one episode at most: a rewrite and a review at each step."""
 
 
 async def play_until_asked(
@@ -227,7 +227,7 @@ async def play_until_asked(
 
 
 def first_questions(episode: Episode, questions: int) -> Episode:
-    """`episode` up to its last transition within so many questions: itself where it asks no more."""
+    """`episode` up to its last transition within so many queries: itself where it asks no more."""
     kept = tuple(within_allowance(episode.recorded, questions))
     if len(kept) == len(episode.recorded):
         return episode

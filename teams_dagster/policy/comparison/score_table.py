@@ -92,7 +92,7 @@ def _score(comparison: Comparison, policy: str, metric: str, measure: Measure) -
 def _paid_off(
     comparison: Comparison, kept: Kept, plan: ComparisonPlan, policy: Artefact, ledger: Ledger
 ) -> list[Score]:
-    """After how many samples the training has paid for itself, in questions, and in dollars where they cost any."""
+    """After how many samples the training has paid for itself, in queries, and in dollars where they cost any."""
     results, facts = comparison.results, policy.read_facts(PolicyFacts)
     in_questions = samples_to_pay_off(
         float(facts.questions),

@@ -52,7 +52,7 @@ _DIVERSITY = (
 
 
 def generations(results: Sequence[GenerationResults]) -> bytes:
-    """Four line charts over generations: samples kept, words, questions and dollars for a kept sample."""
+    """Four line charts over generations: samples kept, words, queries and dollars for a kept sample."""
     if not results:
         return nothing_to_show()
     names = [result.partition_key for result in results]
@@ -117,11 +117,11 @@ ROLE_COLOURS = {"expert": VERMILION, "reviewer": SKY, "instructor": BLUE, "guide
 """Roles keep their colour; others are grey."""
 
 NO_OPERATION = "(no operation)"
-"""What questions that belong to no operation are called: answers, mostly."""
+"""What queries that belong to no operation are called: answers, mostly."""
 
 
 def costs(groups: Sequence[Cost], most: int = 12) -> bytes:
-    """Questions asked (sent, or answered from the ledger) and dollars, by the first column that `groups` tell apart.
+    """Queries asked (sent, or answered from the ledger) and dollars, by the first column that `groups` tell apart.
 
     Beyond the `most` biggest groups nothing is drawn.
     """
@@ -130,7 +130,7 @@ def costs(groups: Sequence[Cost], most: int = 12) -> bytes:
         return nothing_to_show()
     names = [next((value for value in row.group.values()), None) or "(none)" for row in rows]
     figure = new_figure(height=max(1.9, 1.1 + 0.36 * len(rows)))
-    left = panel(figure, (1, 2, 1), x="questions asked", y="")
+    left = panel(figure, (1, 2, 1), x="queries asked", y="")
     for y, row in enumerate(rows):
         sent = row.asked - row.reused
         left.barh(y, sent, height=0.6, color=BLUE, label="sent" if y == 0 else None)
@@ -152,7 +152,7 @@ def costs(groups: Sequence[Cost], most: int = 12) -> bytes:
 
 
 def costs_by_role_and_operation(groups: Sequence[Cost]) -> bytes:
-    """Questions asked and dollars by operation, each bar made of the roles that were asked.
+    """Queries asked and dollars by operation, each bar made of the roles that were asked.
 
     `groups` tell role and operation apart, in this order.
     """
@@ -163,7 +163,7 @@ def costs_by_role_and_operation(groups: Sequence[Cost]) -> bytes:
     operations = [*operation_order({name for name in held if name}), *([None] if None in held else [])]
     roles = sorted({role for role, _ in found}, key=_role_order)
     figure = new_figure(height=1.3 + 0.36 * len(operations))
-    left = panel(figure, (1, 2, 1), x="questions asked", y="")
+    left = panel(figure, (1, 2, 1), x="queries asked", y="")
     right = panel(figure, (1, 2, 2), x="cost (US dollars)", y="")
     asked, paid = [0.0] * len(operations), [0.0] * len(operations)
     for role in roles:

@@ -165,7 +165,7 @@ def learning_curve(curve: Sequence[IterationRecord]) -> bytes:
 
 
 def _charts(curve: Sequence[IterationRecord]) -> Sequence[tuple[str, str, Sequence[float | None], str]]:
-    """Title, unit, values and colour of each chart: questions to the guide take the last place where there are any."""
+    """Title, unit, values and colour of each chart: queries to the guide take the last place where there are any."""
     guided = any(record.guidance_queries for record in curve)
     return (
         ("Return", "mean per episode", [record.mean_return for record in curve], BLUE),

@@ -1,4 +1,4 @@
--- A question that failed and was answered when its step ran again counts once, answered.
+-- A query that failed and was answered when its step ran again counts once, answered.
 delete from llm_requests as failure
 where outcome = 'failed' and exists (
     select 1 from llm_requests as answered

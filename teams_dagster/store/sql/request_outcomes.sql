@@ -1,4 +1,4 @@
--- What became of the questions: asked = kept + each named cause. `unexplained` is what this does not add up to: 0.
+-- What became of the queries: asked = kept + each named cause. `unexplained` is what this does not add up to: 0.
 create view request_outcomes as
 select
     asset_key,

@@ -12,7 +12,7 @@ from resources.language_models.embedding.reviewer import AN_ANSWER, EditReader, 
 from resources.language_models.opening import open_model
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Completion, CompletionError, Request
-from teams_dagster.instructions.requests import review_question
+from teams_dagster.instructions.requests import review_query
 from teams_dagster.instructions.review import Verdict, parse_verdict
 from teams_dagster.preflight.labelled_pairs import ReviewPair, Split, review_pairs
 from teams_dagster.role_settings import RoleSettings
@@ -77,7 +77,7 @@ def test_an_answer_in_the_place_of_an_edit_is_never_accepted(verdicts: dict[Revi
 
 def test_a_review_says_how_likely_not_equal_is_and_what_it_read(minilm: str, reader: EditReader):
     edit = Instruction("Explain how to cook soup for 9 people.")
-    (reply,) = ask(EmbeddingReviewer(minilm), review_question(SOUP, edit))
+    (reply,) = ask(EmbeddingReviewer(minilm), review_query(SOUP, edit))
 
     (measured,) = reader.measure([(SOUP, edit)])
     assert reply.probabilities is not None
@@ -122,7 +122,7 @@ def test_anything_but_a_review_is_refused(tmp_path: Path):
 
 def test_weights_that_cannot_be_loaded_are_named(tmp_path: Path):
     with pytest.raises(CompletionError, match=f"denied.*{tmp_path}"):
-        ask(EmbeddingReviewer(str(tmp_path)), review_question(SOUP, SOUP))
+        ask(EmbeddingReviewer(str(tmp_path)), review_query(SOUP, SOUP))
 
 
 def test_the_same_weights_are_the_same_model_wherever_they_are(tmp_path: Path):

@@ -6,13 +6,13 @@ from resources.language_models.offline.guide import proposal
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Message
-from teams_dagster.instructions.requests import guide_question
+from teams_dagster.instructions.requests import guide_query
 
 PLAIN = Instruction("Describe the harbour of a small town and the people who work in it every day of the week")
 
 
 def named(instruction=PLAIN, *past):
-    return proposal(guide_question(instruction, past, 6, may_rest=False).messages)
+    return proposal(guide_query(instruction, past, 6, may_rest=False).messages)
 
 
 def test_it_names_an_operation_for_any_text():

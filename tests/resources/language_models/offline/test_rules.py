@@ -10,7 +10,7 @@ from resources.language_models.offline.model import rewrite
 from resources.language_models.offline.rules import RULES, Rule
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
-from teams_dagster.instructions.requests import guide_question
+from teams_dagster.instructions.requests import guide_query
 
 RIVER = Instruction("Name a river.")
 
@@ -42,4 +42,4 @@ def test_a_rule_that_names_no_turn_has_its_turn_before_a_new_instruction(monkeyp
     others = [o for o in TEXT_OPERATIONS if o not in (Operation.BREADTH, Operation.ADD_CONSTRAINTS)]
     for tried, proposed in ((others[:-1], others[-1].value), (others, "add_constraints")):
         past = [(operation, False) for operation in tried]
-        assert proposal(guide_question(RIVER, past, 1, may_rest=False).messages) == proposed
+        assert proposal(guide_query(RIVER, past, 1, may_rest=False).messages) == proposed

@@ -13,7 +13,7 @@ from resources.language_models.offline.model import OfflineModel
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Intent, Purpose, Request, Role
-from teams_dagster.instructions.requests import guide_question
+from teams_dagster.instructions.requests import guide_query
 
 RELEASED_REPLIES = "10edd6ae44251ce0"
 """Hash of what the released rules answer to `requests`."""
@@ -40,7 +40,7 @@ def replies() -> Iterator[str]:
                 yield after
                 intent = Intent(Purpose.REVIEW, seed, Instruction(after, seed.input), operation)
                 yield reply(Request(Role.REVIEWER, intent, (), ""))
-            yield reply(guide_question(seed, [(operation, True)], 6, may_rest=False))
+            yield reply(guide_query(seed, [(operation, True)], 6, may_rest=False))
         answers = (expert(Purpose.RESPOND, seed, replica=0), expert(Purpose.RESPOND, seed, replica=1))
         yield from answers
         yield reply(Request(Role.JUDGE, Intent(Purpose.JUDGE, seed, answers=answers), (), ""))
