@@ -43,14 +43,14 @@ def require_kept_ledger(ledger_url: str, data_dir: Path, *, asking: bool = True)
     """Raises LedgerLost where the ledger at `ledger_url` lacks what the data folder's outputs were made with.
 
     `asking` says that it may be asked through: then the attempts that outputs name are looked for, too, where the
-    folder keeps no head of the chain. Raises LedgerError where the ledger cannot be read.
+    folder is of a version that sealed nothing. Raises LedgerError where the ledger cannot be read.
     """
     known = known_head(data_dir)
     if not holds_ledger(ledger_url):
         if known or was_sealed(data_dir) or any(_bought(data_dir)):
             raise LedgerLost.of(ledger_url, "is gone or empty")
         return
-    bought = list(_bought(data_dir)) if asking and not known else []
+    bought = list(_bought(data_dir)) if asking and not known and not was_sealed(data_dir) else []
     engine = open_database(ledger_url)
     try:
         with engine.connect() as connection:

@@ -92,21 +92,27 @@ def test_another_ledger_in_the_place_of_the_one_that_was_there_stops_a_run(data:
     assert "is another one than that of the outputs" in stopped(data)
 
 
-def test_a_store_that_kept_no_head_tells_deleted_rows_by_what_its_outputs_rest_on(data: Path):
+def test_a_store_of_before_the_chain_tells_deleted_rows_by_what_its_outputs_rest_on(data: Path):
     older(data, ".store-id", ".chain-head")
     execute(data, *(f"delete from {table}" for table in (*HISTORY, "seals")))
     assert "lacks attempts that the outputs rest on" in stopped(data)
 
 
-def test_a_store_that_kept_no_head_tells_a_ledger_that_is_gone(data: Path):
+def test_a_store_of_before_the_chain_tells_a_ledger_that_is_gone(data: Path):
     older(data, ".store-id", ".chain-head")
     (data / "ledger.sqlite").unlink()
     assert "is gone or empty" in stopped(data)
     assert not (data / "ledger.sqlite").exists()
 
 
-def test_a_store_that_kept_no_head_goes_on_where_its_ledger_is_whole(data: Path):
+def test_a_store_of_before_the_chain_goes_on_where_its_ledger_is_whole(data: Path):
     older(data, ".store-id", ".chain-head")
+    assert Project(data).make(trained_policy)
+
+
+def test_who_has_but_an_older_copy_goes_on_from_it_by_removing_the_head(data: Path):
+    execute(data, *(f"delete from {table}" for table in (*HISTORY, "seals")))
+    older(data, ".chain-head")
     assert Project(data).make(trained_policy)
 
 
