@@ -15,9 +15,14 @@ from teams_dagster.dataset.building import build_dataset, dataset_sources
 from teams_dagster.dataset.manifests import ROLES, check_as_begun, read_manifest
 from teams_dagster.dataset.pairs import load_pairs
 from teams_dagster.dataset.query_forecast import response_questions
-from teams_dagster.dataset.responses import answer_generation, answered_before, refuse_unanswered, response_facts
+from teams_dagster.dataset.responses import (
+    answer_generation,
+    answered_before,
+    refuse_unanswered,
+    response_facts,
+    responses_content,
+)
 from teams_dagster.dataset.stored import responses_inputs
-from teams_dagster.environment.recording import content_of
 from teams_dagster.llm.engine import CallContext
 from teams_dagster.llm.ordered import AHEAD
 from teams_dagster.report.preview_dataset import dataset_preview, responses_preview
@@ -54,8 +59,8 @@ def materialize_responses(
                 reasoning_words=config.reasoning_words,
                 log=log,
             )
-            facts = response_facts(made.folder, models.outcomes(where))
-            made.finish(content_of(made.folder / "samples.parquet"), facts)
+            facts = response_facts(made.folder, generated, models.outcomes(where))
+            made.finish(responses_content(made.folder, generated), facts)
     return made.result(ResponseFacts, responses_preview)
 
 

@@ -37,6 +37,7 @@ TRANSITIONS: Lineage = {
     "parent_id": "seed_instructions.instruction_id",
     "instruction_id": "seed_instructions.text seed_instructions.input trained_policy.policy_version",
     "verdict": "seed_instructions.text seed_instructions.input",
+    "verdict_probability": "seed_instructions.text seed_instructions.input",
     "novelty": "seed_instructions.text seed_instructions.input trained_policy.pool_version",
     "reward": "seed_instructions.text seed_instructions.input trained_policy.pool_version trained_policy.config",
     "pool_version": "trained_policy.pool_version",

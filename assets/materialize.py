@@ -111,8 +111,11 @@ def materialization(
             yield Materialization(context, output, None, store.select(reused))
             return
         if earlier and not config.force:
-            unanswered = earlier.read_facts(QueryFacts).unanswered
-            context.log.info(f"{unanswered} queries got no answer when this was made: asking them again")
+            facts = earlier.read_facts(QueryFacts)
+            if facts.unanswered:
+                context.log.info(f"{facts.unanswered} queries got no answer when this was made: asking them again")
+            if facts.out_of_budget:
+                context.log.info("a budget ended this before its target: it goes on from what is paid")
         about = {
             "code_version": output.code_version,
             "config": dict(output.settings),
@@ -158,8 +161,14 @@ def output_of(
 
 
 def reusable(config: AssetConfig, earlier: Artefact | None) -> Artefact | None:
-    """The output that would be reused: none when that is not wanted, or when queries stayed unanswered in it."""
-    return None if config.force or earlier is None or earlier.read_facts(QueryFacts).unanswered else earlier
+    """The output that would be reused: none when that is not wanted, or when it is not finished.
+
+    It is not while queries stayed unanswered in it, or a budget ended it before its target.
+    """
+    if config.force or earlier is None:
+        return None
+    facts = earlier.read_facts(QueryFacts)
+    return None if facts.unanswered or facts.out_of_budget else earlier
 
 
 def to_metadata(details: Details) -> dict[str, Any]:

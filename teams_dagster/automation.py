@@ -14,6 +14,7 @@ from assets.materialize import to_metadata
 from assets.models.jobs import merge_adapter, push_to_hub
 from assets.partitions import GENERATIONS
 from assets.preflight import preflight
+from assets.preview import preview
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import CompletionError, ErrorKind
@@ -217,6 +218,7 @@ JOBS = [
     fine_tune_and_evaluate,
     train_on_pairs,
     preflight,
+    preview,
     merge_adapter,
     push_to_hub,
     checks,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from resources.language_models.llama_server import LlamaServer
 from teams_dagster.instructions.prompts import use_prompts
 from teams_dagster.weights import models_folder
 from tests.support.commands import ROOT
-from tests.support.llama_server import LlamaServer
 from tests.support.openai_server import OpenAIServer
 from tests.support.properties import load_profiles
 

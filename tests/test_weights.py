@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from resources.language_models.llama_server import LlamaServer
 from teams_dagster.weights import MINILM, SMOLLM2, WeightsMissing, small_model
 from tests.support.commands import ROOT
-from tests.support.llama_server import LlamaServer
 
 
 def test_a_model_that_is_not_made_says_what_to_type(tmp_path: Path):

@@ -5,6 +5,7 @@ from pydantic import Field
 from assets.materialize import AssetConfig
 from teams_dagster.dataset.manifests import GenerationSettings
 from teams_dagster.dataset.responses import REASONING_WORDS
+from teams_dagster.dataset.target import LEAST_TARGET
 
 
 class GenerationConfig(AssetConfig):
@@ -21,6 +22,19 @@ class GenerationConfig(AssetConfig):
         " generation again with the trained policy of now; `trained`; `uniform` or `round_robin`, which need no"
         " training; the version of a policy trained before, six characters or more; or the folder that one was exported"
         " to. A generation that was begun with another than the one named begins again.",
+    )
+    target_samples: int | None = Field(
+        default=None,
+        ge=LEAST_TARGET,
+        description="Play, review and answer until so many samples of this generation stand in `instruction_dataset`,"
+        " which then has exactly so many of it; empty: one episode from each seed. Given again with another number, the"
+        " generation goes on to that.",
+    )
+    episodes_per_seed: int = Field(
+        default=8,
+        ge=1,
+        description="Ceiling on the way to `target_samples`: episodes from each of `seeds` at most. Where it or a"
+        " budget ends a generation, that says how many samples there are and what the target would take.",
     )
     fresh: bool = Field(default=False, description="Begin this generation again and buy new answers, on purpose.")
     foreign_policy: bool = Field(
@@ -41,6 +55,8 @@ class GenerationConfig(AssetConfig):
             foreign_policy=self.foreign_policy,
             only_failed=self.only_failed,
             policy=None if self.policy in ("manifest", "latest") else self.policy,
+            target_samples=self.target_samples,
+            episodes_per_seed=self.episodes_per_seed,
         )
 
 

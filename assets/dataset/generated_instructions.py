@@ -1,6 +1,8 @@
 """A generation: the policy steers the expert over this week's seeds."""
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import dagster as dg
 
@@ -11,6 +13,8 @@ from assets.partitions import GENERATIONS
 from assets.preflight import preflight_of, tried_episodes
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
+from teams_dagster.dataset.arms import TRAINED_ARM
+from teams_dagster.dataset.building import counting, dataset_sources
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import (
     ROLES,
@@ -20,14 +24,28 @@ from teams_dagster.dataset.manifests import (
     kept_manifest,
     refuse_unfinished,
 )
-from teams_dagster.dataset.playing import generation_facts, generation_inputs, play_generation, trained_playing
-from teams_dagster.dataset.query_forecast import answers_to_come, begun_generation_questions
+from teams_dagster.dataset.pairs import load_pairs
+from teams_dagster.dataset.playing import (
+    generation_content,
+    generation_facts,
+    generation_inputs,
+    generation_reward,
+    play_generation,
+    trained_playing,
+)
+from teams_dagster.dataset.playing_to_target import TargetSources, facts_to_target, play_to_target
+from teams_dagster.dataset.query_forecast import (
+    LEAST_EPISODES,
+    answers_to_come,
+    begun_generation_questions,
+    begun_target_questions,
+    episodes_asked,
+)
 from teams_dagster.dataset.steering import policy_title
 from teams_dagster.environment.episodes import OPEN_EPISODES
-from teams_dagster.environment.recording import content_of
 from teams_dagster.llm.context import CallContext
 from teams_dagster.report.preview_dataset import generation_preview
-from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts
 
 
@@ -48,14 +66,21 @@ def generated_instructions(
     store: dg.ResourceParam[ArtefactStore],
     models: LanguageModels,
 ) -> dg.MaterializeResult:
-    """Run one episode from each seed of the generation. Made again, it follows its manifest and asks nothing anew."""
+    """Run one episode from each seed of the generation, or episodes to its target.
+
+    Made again, it follows its manifest and asks nothing anew.
+    """
     partition, log, settings = context.partition_key, context.log.info, config.settings()
     where = CallContext(context.run.run_id, "generated_instructions", partition)
     identities = partial(models.found_out, *ROLES)
 
     def check_budget(begun: GenerationManifest) -> None:
+        models.check_reward(generation_reward(store, begun))
         tried = tried_episodes(models, Role.EXPERT)
-        expected = [*begun_generation_questions(store, begun, None, tried), *answers_to_come(store, begun)]
+        if begun.target_samples is None:
+            expected = [*begun_generation_questions(store, begun, None, tried), *answers_to_come(store, begun)]
+        else:
+            expected = episodes_asked(store, begun, LEAST_EPISODES, tried)
         models.check_budget(where, *ROLES, expected=expected)
 
     if not settings.only_failed and kept_manifest(store, partition, settings, identities) is None:
@@ -71,13 +96,39 @@ def generated_instructions(
     with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
         if made.draft is not None:
             check_as_begun(manifest, models.found_out(*ROLES))
+            models.check_reward(generation_reward(store, manifest))
             made.preflight = preflight_of(context, models, *ROLES)
-            tried = tried_episodes(models, Role.EXPERT)
-            expected = begun_generation_questions(store, manifest, output.earlier(store), tried)
-            asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)
-            width = models.at_once(*ROLES, direct=OPEN_EPISODES)
-            play_generation(made.folder, where.run_id, trained_playing(store, manifest), asking, width=width, log=log)
-            facts = generation_facts(made.folder, models.outcomes(where))
-            made.finish(content_of(made.folder / "transitions.parquet"), facts)
+            facts = _play(made.folder, where, store, models, manifest, output.earlier(store), log)
+            made.finish(generation_content(made.folder, manifest), facts)
     noted = {"policy": policy_title(manifest.policy_version), **({"note": note} if note else {})}
     return made.result(GenerationFacts, lambda artefact: {**generation_preview(artefact), **noted})
+
+
+def _play(
+    folder: Path,
+    where: CallContext,
+    store: ArtefactStore,
+    models: LanguageModels,
+    manifest: GenerationManifest,
+    earlier: Artefact | None,
+    log: Callable[[str], None],
+) -> GenerationFacts:
+    """Play the generation into `folder`: each seed once, or to its target."""
+    tried, width = tried_episodes(models, Role.EXPERT), models.at_once(*ROLES, direct=OPEN_EPISODES)
+    if manifest.target_samples is None:
+        expected = begun_generation_questions(store, manifest, earlier, tried)
+        asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)
+        play_generation(folder, where.run_id, trained_playing(store, manifest), asking, width=width, log=log)
+        return generation_facts(folder, models.outcomes(where))
+    settings = models.settings()
+    pairs = load_pairs(settings.pairs, instead=settings.pairs_mode == "instead") if settings.pairs else None
+    others = dataset_sources(store, TRAINED_ARM, settings.evaluation_sets, pairs, without=manifest.partition_key)
+
+    def affordable(episodes: int) -> float:
+        return models.times_affordable(where, *ROLES, expected=episodes_asked(store, manifest, episodes, tried))
+
+    sources = TargetSources(counting(others, log), affordable)
+    expected = begun_target_questions(store, manifest, tried)
+    asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)
+    ended = play_to_target(folder, where.run_id, store, manifest, sources, asking, width=width, log=log)
+    return facts_to_target(generation_facts(folder, models.outcomes(where)), manifest, ended)

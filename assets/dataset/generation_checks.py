@@ -12,6 +12,7 @@ from teams_dagster.dataset.stored import generations_of
 from teams_dagster.ledger.costs import answered_requests
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts, ResponseFacts
+from teams_dagster.store.transition_row import EDIT_ANSWERS
 
 LEAST_ACCEPTED = 0.05
 """Below this share of accepted rewrites, a generation buys mostly nothing."""
@@ -63,9 +64,8 @@ def transitions_are_on_the_ledger(
 
 
 def _request_ids(generation: Artefact) -> Iterator[set[str]]:
-    columns = ["rewrite_request_id", "review_request_id"]
-    for batch in pq.ParquetFile(generation.path("transitions.parquet")).iter_batches(AT_ONCE, columns=columns):
-        yield {value for column in columns for value in batch[column].to_pylist() if value}
+    for batch in pq.ParquetFile(generation.path("transitions.parquet")).iter_batches(AT_ONCE, columns=EDIT_ANSWERS):
+        yield {value for column in batch.columns for value in column.to_pylist() if value}
 
 
 @dg.asset_check(

@@ -18,7 +18,7 @@ from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.policy.algorithms import config as method
 from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baselines
-from teams_dagster.policy.comparison.compare import ComparisonConfig
+from teams_dagster.policy.comparison.compare import ComparisonConfig, check_room, default_questions
 from teams_dagster.policy.comparison.plan import EMBEDDED_TRAINING_SEEDS, STUDIED_APART, ComparisonPlan, comparison_plan
 from teams_dagster.policy.config import TrainingConfig, most_queries
 from teams_dagster.policy.encoder import FeatureConfig
@@ -103,6 +103,16 @@ class PolicyConfig(AssetConfig):
     price: float = Field(
         default=_TRAINING.reward.price, ge=0, lt=0.5, description="Price of one query in accepted edits (graded)."
     )
+    both_orders: bool = Field(
+        default=False,
+        description="Each edit is reviewed twice, the texts the other way round the second time, and both verdicts make"
+        " one: three queries an edit. The generations that the policy steers are reviewed so too.",
+    )
+    soft: bool = Field(
+        default=False,
+        description="The reward has the probability of Not Equal where the hard one has 0 or 1; acceptance stays the"
+        " verdict. Needs a reviewer that gives probabilities.",
+    )
     allow_none: bool = Field(default=True, description="Whether the policy may keep a text and ask nothing.")
     features: Features = Features()
     algorithm: _one_of(method.ALGORITHMS) = Field(  # pyright: ignore[reportInvalidTypeForm] (made from the list)
@@ -123,7 +133,7 @@ class PolicyConfig(AssetConfig):
             gamma=self.gamma,
             gae_decay=self.gae_decay,
             allow_none=self.allow_none,
-            reward=RewardConfig(preset=RewardPreset(self.reward), price=self.price),
+            reward=self._reward(),
             features=FeatureConfig(**self.features.model_dump()),
             **_dumped(algorithm=self.algorithm, critic=self.critic),
             kl_reference=method.KLReferenceConfig(weight=self.kl_reference.weight, target=self.kl_reference.target)
@@ -131,11 +141,16 @@ class PolicyConfig(AssetConfig):
             else None,
         )
 
+    def _reward(self) -> RewardConfig:
+        return RewardConfig(
+            preset=RewardPreset(self.reward), price=self.price, both_orders=self.both_orders, soft=self.soft
+        )
+
     def _default_iterations(self) -> int:
         """As many as `Queries` are enough for; at least 1."""
         choices = len(Operation) if self.allow_none else len(TEXT_OPERATIONS)
         algorithm = TypeAdapter(method.AlgorithmConfig).validate_python(self.algorithm.model_dump())
-        return max(1, QUESTIONS // (self.episodes_per_iteration * most_queries(algorithm, choices)))
+        return max(1, QUESTIONS // (self.episodes_per_iteration * most_queries(algorithm, choices, self._reward())))
 
 
 def _dumped(**parts: dg.Config) -> dict[str, Any]:
@@ -163,8 +178,12 @@ class ComparisonSettings(AssetConfig):
         description="Of text_zeroed, text_noise and no_history, policies trained alike that do not see one thing, and"
         " trained_without_none, the trained policy kept from resting. By default none; job policy_study has all.",
     )
-    questions_per_seed: int = Field(
-        default=_COMPARISON.questions_per_seed, ge=12, description="Queries of each policy from each held-out seed."
+    questions_per_seed: int | None = Field(
+        default=None,
+        ge=12,
+        description="Queries of each policy from each held-out seed: as many as one episode needs, or more. By default"
+        f" {_COMPARISON.questions_per_seed}, two episodes; three halves of it where the policy's reward takes verdicts"
+        " in both orders.",
     )
     resamples: int = Field(default=_COMPARISON.resamples, ge=200, description="Bootstrap resamples.")
     root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
@@ -179,12 +198,17 @@ class ComparisonSettings(AssetConfig):
             models: Those that answer in a training: what is not configured depends on them.
             referenced: Whether the deployed policy was kept near to another one.
 
-        Raises ValueError for baselines and ablations that do not exist, or cannot be trained.
+        Raises ValueError for baselines and ablations that do not exist, or cannot be trained, and for an allowance that
+        is less than an episode may need.
         """
+        config = ComparisonConfig(
+            root_seed=self.root_seed,
+            questions_per_seed=self.questions_per_seed or default_questions(training.reward),
+            resamples=self.resamples,
+        )
+        check_room(config, training.reward)
         return comparison_plan(
-            ComparisonConfig(
-                root_seed=self.root_seed, questions_per_seed=self.questions_per_seed, resamples=self.resamples
-            ),
+            config,
             models,
             training_seeds=self.training_seeds,
             baselines=self.baselines,

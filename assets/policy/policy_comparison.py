@@ -54,6 +54,7 @@ def policy_comparison(
         context, store, config=config, settings=settings, inputs=inputs, resume=True, publish=models.publish
     ) as made:
         if made.draft is not None:
+            models.check_reward(training.reward)
             made.preflight = preflight_of(context, models, *roles)
             begun, where = (made.folder / PARTS).exists(), CallContext(run_id, "policy_comparison")
             training_seeds, held_out = policy_seeds(seeds)

@@ -9,6 +9,7 @@ from assets.preflight import preflight_of, tried_episodes
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
 from teams_dagster.environment.answers_cost import answers_cost
+from teams_dagster.environment.order_effect import order_effect
 from teams_dagster.environment.recording import merge_parts, training_parts
 from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.llm import loop
@@ -48,6 +49,7 @@ def trained_policy(
         context, store, config=config, settings=settings, inputs=inputs, resume=True, publish=models.publish
     ) as made:
         if made.draft is not None:
+            models.check_reward(training.reward)
             made.preflight = preflight_of(context, models, *training.roles)
             training_seeds, _ = policy_seeds(seeds)
             tried = tried_episodes(models, Role.INSTRUCTOR)
@@ -72,5 +74,6 @@ def trained_policy(
             write_table(made.folder, "policies", [policy_row(checkpoint, seeds.data_version, cost, run_id)])
             asking = asking_of(transitions, checkpoint.iteration * training.episodes_per_iteration)
             outcomes = models.outcomes(where)
-            made.finish(checkpoint.policy_version, policy_facts(checkpoint, cost, asking=asking, outcomes=outcomes))
+            facts = policy_facts(checkpoint, cost, order_effect(transitions), asking=asking, outcomes=outcomes)
+            made.finish(checkpoint.policy_version, facts)
     return made.result(PolicyFacts, policy_preview)

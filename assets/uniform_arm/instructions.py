@@ -8,7 +8,7 @@ from assets.partitions import GENERATIONS
 from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.manifests import ROLES, check_as_begun
-from teams_dagster.dataset.playing import generation_facts, play_generation
+from teams_dagster.dataset.playing import generation_facts, generation_reward, play_generation
 from teams_dagster.dataset.uniform import generation_beside, uniform_playing, uniform_questions
 from teams_dagster.environment.episodes import OPEN_EPISODES
 from teams_dagster.environment.recording import content_of
@@ -42,6 +42,7 @@ def uniform_instructions(
     with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
         if made.draft is not None:
             check_as_begun(beside.manifest, models.found_out(*ROLES))
+            models.check_reward(generation_reward(store, beside.trained))
             made.preflight = preflight_of(context, models, *ROLES)
             where = CallContext(context.run.run_id, "uniform_instructions", partition)
             expected = uniform_questions(store, beside, made.output.earlier(store))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Purpose, Request
+from teams_dagster.dataset.quality.rating import Rating, parse_rating
 from teams_dagster.evaluation.judging import Preference, parse_preference
 from teams_dagster.instructions.requests import MalformedReply, parse_operation, parse_rewrite
 from teams_dagster.instructions.review import Verdict, parse_verdict
@@ -18,6 +19,8 @@ def readable(request: Request, reply: str) -> bool:
             return parse_verdict(reply) is not Verdict.UNCLEAR
         case Purpose.JUDGE:
             return parse_preference(reply) is not Preference.UNCLEAR
+        case Purpose.RATE:
+            return parse_rating(reply) is not Rating.UNCLEAR
         case Purpose.GUIDE:
             return parse_operation(reply, Operation) is not None
         case Purpose.REWRITE:

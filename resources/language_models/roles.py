@@ -1,6 +1,7 @@
 """Which model serves which role, and the engine that asks them on the ledger, within the budgets of project and run."""
 
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -33,9 +34,17 @@ from resources.language_models.probing import (
     probe,
 )
 from resources.language_models.readable import readable
-from resources.language_models.run_budgets import BudgetMissing, RunBudget, refuse_beyond_budget, refuse_unbounded
+from resources.language_models.run_budgets import (
+    BudgetMissing,
+    RunBudget,
+    refuse_beyond_budget,
+    refuse_unbounded,
+    rooms_of,
+)
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import LanguageModel, ModelIdentity, Role
+from teams_dagster.environment.reward import RewardConfig
+from teams_dagster.environment.transition import ProbabilitiesMissing, may_give_probabilities
 from teams_dagster.ledger.batches import Batch
 from teams_dagster.ledger.budgets import BudgetExhausted, Budgets, Limit
 from teams_dagster.ledger.costs import outcomes_of_step
@@ -124,6 +133,20 @@ class LanguageModels(dg.ConfigurableResource):
     def versions(self, *roles: Role) -> dict[str, str]:
         """What an asset's output depends on, of the models that it asks: by role, the model that answers."""
         return {f"model of {role.value}": str(identity) for role, identity in self.identities(*roles).items()}
+
+    def check_reward(self, reward: RewardConfig) -> None:
+        """Raises dagster.Failure, not to be retried, where a soft reward cannot be had of the reviewer."""
+        if (missing := self.probabilities_missing(reward)) is not None:
+            raise dg.Failure(str(missing), allow_retries=False)
+
+    def probabilities_missing(self, reward: RewardConfig) -> ProbabilitiesMissing | None:
+        """Why a soft reward cannot be had; None where it can, or how the reviewer is held is not found out yet."""
+        held = known_ways(self.settings(), [Role.REVIEWER])[Role.REVIEWER] if reward.soft else None
+        if held is None:
+            return None
+        reviewer = self.identities(Role.REVIEWER)[Role.REVIEWER]
+        told = may_give_probabilities(reviewer) and (reviewer.provider != "openai" or held.logprobs)
+        return None if told else ProbabilitiesMissing(reviewer)
 
     def publish(self) -> None:
         """Bring the read model up to date."""
@@ -302,6 +325,17 @@ class LanguageModels(dg.ConfigurableResource):
             return
         with _stops(), self.ledger.open() as ledger:
             refuse_beyond_budget(ledger, context, self._needed(ledger, settings, roles, expected), settings)
+
+    def times_affordable(self, context: CallContext, *roles: Role, expected: Sequence[QueryForecast]) -> float:
+        """How many times over what is left of the budgets likely pays the `expected`; infinite where nothing bounds."""
+        settings = self.settings()
+        budgets = self._budgets(settings, context)
+        with self.ledger.open() as ledger:
+            rooms = [
+                (room, self._needed(ledger, settings, asking, [kind for kind in expected if kind.role in asking]))
+                for room, asking in rooms_of(ledger, budgets, context.run_id, roles)
+            ]
+        return min((room.times(needed) for room, needed in rooms), default=math.inf)
 
     def _needed(
         self,

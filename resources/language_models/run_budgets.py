@@ -1,6 +1,6 @@
 """What one run may spend, and the refusals of what nothing bounds or no budget pays."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -64,7 +64,24 @@ def refuse_beyond_budget(ledger: Ledger, context: CallContext, needed: Estimate,
         advice = "train less (`iterations` of trained_policy), or make the dataset without training (job dataset)"
         refuse_too_small(needed, room, advice)
     else:
-        refuse_too_small(needed, Room(project, ledger.spent()), "begin the generation with fewer `seeds`")
+        refuse_too_small(
+            needed,
+            Room(project, ledger.spent()),
+            "begin the generation with fewer `seeds`, or a smaller `target_samples`",
+        )
+
+
+def rooms_of(
+    ledger: Ledger, budgets: Budgets, run_id: str, roles: Sequence[Role]
+) -> Iterator[tuple[Room, Sequence[Role]]]:
+    """What is left of each budget that bounds a run, and whose queries count in it."""
+    scopes: dict[str, tuple[Budget, list[Role]]] = {}
+    for role in roles:
+        for limit in budgets.limits(run_id, role.value):
+            if limit.budget.bounded:
+                scopes.setdefault(limit.scope, (limit.budget, []))[1].append(role)
+    for scope, (budget, counted) in scopes.items():
+        yield Room(budget, ledger.spent(scope)), counted
 
 
 def refuse_unbounded(settings: Settings, roles: Iterable[Role], budgets: Budgets, line: str) -> None:

@@ -14,6 +14,8 @@ COMMANDS = (
     "demo",
     "ui",
     "preflight",
+    "preview",
+    "dataset",
     "estimate",
     "costs",
     "lineage",

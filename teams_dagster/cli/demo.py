@@ -5,7 +5,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from teams_dagster.cli.project import (
     say,
     wrong_config,
 )
+from teams_dagster.cli.written import WRITTEN_JOB, WRITTEN_SIZES, choose_writer, serving_writer
 from teams_dagster.core.files import locked
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.writer import Ledger
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 PARTITION = "dagster/partition"
 """Run tag: the partition of a run, as Dagster names it."""
+
+EVERYTHING = "everything"
+"""The job of the whole graph."""
 
 LINEAGE = "sample_lineage"
 """The step after which somebody has a dataset, how each of its samples came about, and what it cost."""
@@ -75,21 +79,31 @@ _CLASS_PATH = re.compile(r"\A[\w.]+\.\w+: ")
     help="With the two real models of `make models` for student and reviewer, in the folder `real` of the data folder:"
     " about forty minutes on two cores.",
 )
-def demo(partition: str | None, config: Path | None, latest: bool, real: bool) -> None:
+@click.option(
+    "--written",
+    is_flag=True,
+    help="A dataset that SmolLM2 writes behind llama.cpp's server and MiniLM reviews (`make models`), in the folder"
+    " `written` of the data folder: no policy and no student; about forty minutes on two cores.",
+)
+def demo(partition: str | None, config: Path | None, latest: bool, real: bool, written: bool) -> None:
     """Materialise the whole graph for one generation, and say what was made."""
+    if real and written:
+        raise click.UsageError("--real and --written are two demos: give one of them")
     settings = open_settings()
-    if real:
-        choose_real_models(settings)
+    if real or written:
+        (choose_real_models if real else choose_writer)(settings)
         settings = open_settings()
     check_ready(settings)
     prepare_home(settings)
-    with _one_at_a_time(settings.data_dir):
-        wanted = read_run_config(config or (REAL_SIZES if real else None), latest)
-        if (line := first_estimate(settings, partition, wanted)) is not None:
+    sizes = REAL_SIZES if real else WRITTEN_SIZES if written else None
+    with _one_at_a_time(settings.data_dir), serving_writer(settings) if written else nullcontext():
+        wanted = read_run_config(config or sizes, latest)
+        if not written and (line := first_estimate(settings, partition, wanted)) is not None:
             say(line)
         if (shared := settings.shared_line(ASKED)) is not None:
             say(shared)
-        sys.exit(_materialise_everything(settings, partition, wanted, ui=_ui(settings, real)))
+        ui = _ui(settings, apart=real or written)
+        sys.exit(_materialise(settings, partition, wanted, job=WRITTEN_JOB if written else EVERYTHING, ui=ui))
 
 
 def choose_real_models(settings: Settings) -> None:
@@ -111,13 +125,13 @@ def _one_at_a_time(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def _ui(settings: Settings, real: bool) -> str:
-    """What opens the UI over this data."""
-    return f"TEAMS_DATA_DIR={settings.data_dir} make ui" if real else "make ui"
+def _ui(settings: Settings, *, apart: bool) -> str:
+    """What opens the UI over this data, which may lie `apart` from what the environment says."""
+    return f"TEAMS_DATA_DIR={settings.data_dir} make ui" if apart else "make ui"
 
 
-def _materialise_everything(settings: Settings, partition: str | None, run_config: dict[str, Any], *, ui: str) -> int:
-    """Run the whole graph, and print what came of it; the exit code."""
+def _materialise(settings: Settings, partition: str | None, run_config: dict[str, Any], *, job: str, ui: str) -> int:
+    """Run `job`, and print what came of it; the exit code."""
     import dagster as dg
 
     partition = generation_of(partition)
@@ -125,7 +139,7 @@ def _materialise_everything(settings: Settings, partition: str | None, run_confi
     with dg.DagsterInstance.get() as instance:
         close_dead_runs(instance)
         try:
-            result = _run(settings, instance, partition, {**run_config, "loggers": {"console": {"config": {}}}})
+            result = _run(settings, instance, partition, job, {**run_config, "loggers": {"console": {"config": {}}}})
         except dg.DagsterInvalidConfigError as error:
             raise click.ClickException(wrong_config(error)) from None
         ended = {step.step_key: step.end_time or began for step in instance.get_run_step_stats(result.run_id)}
@@ -133,32 +147,35 @@ def _materialise_everything(settings: Settings, partition: str | None, run_confi
     if not result.success:
         _say_why(result, ui)
         return 1
-    say("\n" + "\n".join([*_notes(result), *_outcome(settings), *_check_lines(result.get_asset_check_evaluations())]))
+    outcome = _outcome(settings) if job == EVERYTHING else _pairs(settings, partition)
+    say("\n" + "\n".join([*_notes(result), *outcome, *_check_lines(result.get_asset_check_evaluations())]))
     say(
         f"\nthe dataset was ready, with its lineage and its cost, after {ended[LINEAGE] - began:.0f} s"
         f"\ngeneration {partition} made in {time.time() - began:.0f} s. Where to look:"
     )
-    say(f"  {ui:<22} the graph, the plots, the checks, this run\n  {settings.data_dir / 'report.html'}")
+    say(f"  {ui:<22} the graph, the plots, the checks, this run")
+    if job == EVERYTHING:
+        say(f"  {settings.data_dir / 'report.html'}")
     say(f"  {settings.data_dir / 'teams.duckdb'}  every query, transition and sample, in SQL{_behind(settings)}")
     return 0
 
 
 def _run(
-    settings: Settings, instance: "dg.DagsterInstance", partition: str, run_config: dict[str, Any]
+    settings: Settings, instance: "dg.DagsterInstance", partition: str, job: str, run_config: dict[str, Any]
 ) -> "dg.ExecuteInProcessResult | dg.JobExecutionResult":
-    """Run the job `demo` where steps may run side by side, else `everything` in this process."""
+    """Run `job` in this process; of `everything` the job `demo`, where steps may run side by side."""
     import dagster as dg
 
     from teams_dagster.definitions import defs, demo_job
 
-    if _side_by_side(settings):
+    if job == EVERYTHING and _side_by_side(settings):
         return dg.execute_job(
             dg.reconstructable(demo_job),
             instance=instance,
             run_config=run_config,
             tags={**process_tags(), PARTITION: partition},
         )
-    return defs.resolve_job_def("everything").execute_in_process(
+    return defs.resolve_job_def(job).execute_in_process(
         instance=instance,
         partition_key=partition,
         run_config=run_config,
@@ -217,12 +234,33 @@ def _outcome(settings: Settings) -> list[str]:
     from teams_dagster.store.artefact_store import ArtefactStore
 
     store = ArtefactStore(data_dir=str(settings.data_dir))
-    with Ledger(settings.ledger_url) as ledger:
-        account = cost_lines(costs_by(ledger, ["role"]))
     policies = policy_lines(read_policy_scores(store.current("policy_comparison")))
     scores = score_lines(read_evaluation_scores(store.current("evaluation_scores")))
     judged = win_rate_lines(read_win_rates(store.current("judged_win_rate")))
-    return [*account, "", *policies, "", *scores, "", *judged, ""]
+    return [*_account(settings), *policies, "", *scores, "", *judged, ""]
+
+
+def _account(settings: Settings) -> list[str]:
+    """What was asked and paid, by role."""
+    with Ledger(settings.ledger_url) as ledger:
+        return [*cost_lines(costs_by(ledger, ["role"])), ""]
+
+
+def _pairs(settings: Settings, partition: str) -> list[str]:
+    """The account, and what became of edits and answers."""
+    from teams_dagster.store.artefact_store import ArtefactStore
+    from teams_dagster.store.facts.dataset import GenerationFacts, ResponseFacts
+
+    store = ArtefactStore(data_dir=str(settings.data_dir))
+    edits = store.current("generated_instructions", partition).read_facts(GenerationFacts)
+    answers = store.current("expert_responses", partition).read_facts(ResponseFacts)
+    refused = ", ".join(f"{count} {reason}" for reason, count in answers.refused.items())
+    return [
+        *_account(settings),
+        f"{edits.accepted} of {edits.transitions} edits accepted; {answers.kept} of {answers.samples} answers kept"
+        + (f" ({refused})" if refused else ""),
+        "",
+    ]
 
 
 def _behind(settings: Settings) -> str:

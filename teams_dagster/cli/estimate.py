@@ -54,7 +54,14 @@ def _estimated(
         raise click.ClickException(f"{', '.join(unknown)} asks nothing: give one of {', '.join(known)}")
     if 0 < len(set(keys) & set(UNIFORM_PAID)) < len(set(keys)):
         raise click.ClickException(f"{', '.join(UNIFORM_PAID)} are asked by a job of their own: estimate them alone")
-    found, run = _estimate_of(settings, generation_of(partition), run_config, keys or ("seed_instructions", *PAID))
+    return estimate_lines_of(settings, generation_of(partition), run_config, keys or ("seed_instructions", *PAID))
+
+
+def estimate_lines_of(
+    settings: Settings, partition: str, run_config: dict[str, Any], wanted: tuple[str, ...]
+) -> list[str]:
+    """The same of the assets `wanted`. Raises ClickException for what the run would be refused for."""
+    found, run = _estimate_of(settings, partition, run_config, wanted)
     lines = [
         *estimate_lines(found.steps, found.total),
         *budget_lines(found.spent, settings.budget, found.total),

@@ -42,7 +42,7 @@ def init(base_url: str | None, model: str | None, budget_usd: str | None) -> Non
     _check(values)
     with replacing(target) as draft:
         _write(draft, values)
-    click.echo(f"{target} is written. Next: teams estimate")
+    click.echo(f"{target} is written. Next: teams preflight")
 
 
 def _check(values: dict[str, str]) -> None:

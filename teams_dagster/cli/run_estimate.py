@@ -25,7 +25,7 @@ from resources.language_models.opening import as_configured
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import Role
+from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.dataset.manifests import (
     ROLES,
     check_as_begun,
@@ -36,8 +36,14 @@ from teams_dagster.dataset.manifests import (
     read_manifest,
     refuse_unfinished,
 )
-from teams_dagster.dataset.playing import generation_inputs, generation_policy, generation_seeds
-from teams_dagster.dataset.query_forecast import generation_questions, response_questions, stats_of_generations
+from teams_dagster.dataset.playing import generation_inputs, generation_policy, generation_reward, generation_seeds
+from teams_dagster.dataset.query_forecast import (
+    generation_questions,
+    response_questions,
+    samples_there,
+    stats_of_generations,
+    target_questions,
+)
 from teams_dagster.dataset.responses import refuse_unanswered
 from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.steering import policy_known
@@ -106,7 +112,8 @@ class Walk:
         generated, generating, answering = self._generation(seeds, policy, [seed.instruction for seed in library])
         if generated is not None:
             answering = self._responses(generated)
-        judging = self._judging(answering, library)
+        made = [step for step in (generating, answering) if step.asset_key in self.wanted]
+        judging = self._judging([kind for step in made for kind in step.expected], library)
         steps = (training, comparing, generating, answering, judging, *self._uniform())
         return [step for step in steps if step.asset_key in self.wanted]
 
@@ -129,7 +136,8 @@ class Walk:
         if generated is not None:
             return [playing, self._responses(generated, uniform_responses)]
         stats = stats_of_generations(self.store, "uniform_instructions")
-        later = answering_later(uniform_episodes(beside, stats), texts, stats, STEADY)
+        reward = generation_reward(self.store, beside.trained)
+        later = answering_later(uniform_episodes(beside, stats, reward), texts, stats, STEADY)
         return [playing, Step("uniform_responses", tuple(later), False)]
 
     def _tried(self, asset_key: str, rewriter: Role) -> EpisodeStats | None:
@@ -155,6 +163,9 @@ class Walk:
             inputs = policy_inputs(seeds, training, versions, config.kl_reference.policy_version)
             output = output_of(trained_policy, config, inputs, settings=training.model_dump(mode="json"))
         made = None if output is None else reusable(config, output.earlier(self.store))
+        missing = self.models.probabilities_missing(training.reward)
+        if missing is not None and made is None and "trained_policy" in self.wanted:
+            raise missing
         tried = self._tried("trained_policy", Role.INSTRUCTOR)
         expected = [] if made else training_questions(self.store, train, training, output, tried)
         known = made if "trained_policy" in self.wanted else self._stored("trained_policy")
@@ -213,11 +224,22 @@ class Walk:
                 check_as_begun(manifest, identities())
         tried = self._tried("generated_instructions", Role.EXPERT)
         unknown = STEADY if known or manifest is not None else UNTRAINED
-        expected = [] if made else generation_questions(self.store, episodes, texts, policy, earlier, tried, unknown)
-        stated = last_stats(policy) if policy else unknown
-        seen = stats_of_generations(self.store) or episodes_of(stated, tried)
-        later = answering_later(episodes, texts, seen, stated)
-        step = Step("generated_instructions", tuple(expected), made is not None)
+        to_be_trained = PolicyConfig(**self.configs.get("trained_policy", {})).training().reward
+        reviews = None if known or manifest is not None else to_be_trained.reviews_an_edit
+        target = manifest.target_samples if manifest is not None else settings.target_samples
+        if target is not None:
+            most = episodes * (manifest or config).episodes_per_seed
+            there = samples_there(self.store, manifest) if manifest is not None else 0
+            asked = target_questions(
+                self.store, target, most, texts, policy, tried, unknown, there=there, reviews_an_edit=reviews
+            )
+            later = ()
+        else:
+            asked = generation_questions(self.store, episodes, texts, policy, earlier, tried, unknown, reviews)
+            stated = last_stats(policy) if policy else unknown
+            seen = stats_of_generations(self.store) or episodes_of(stated, tried)
+            later = answering_later(episodes, texts, seen, stated)
+        step = Step("generated_instructions", () if made else tuple(asked), made is not None)
         if not wanted:
             made = self._stored("generated_instructions", self.partition_key)
         return made, step, Step("expert_responses", tuple(later), False)
@@ -236,12 +258,12 @@ class Walk:
         expected = [] if made else response_questions(generated, earlier)
         return Step(key, tuple(expected), made is not None)
 
-    def _judging(self, answering: Step, library: list[Seed]) -> Step:
+    def _judging(self, generation: Sequence[QueryForecast], library: list[Seed]) -> Step:
         """The models are taken as they are stored, unless new answers are to come: what learns from these is new."""
         if "judged_win_rate" not in self.wanted:
             return Step("judged_win_rate", (), False)
         config = JudgeConfig(**self.configs.get("judged_win_rate", {}))
-        coming = [kind for kind in answering.expected if kind.most and answering.asset_key in self.wanted]
+        coming = [kind for kind in generation if kind.most and kind.purpose is Purpose.RESPOND]
         dataset, earlier = self._stored("instruction_dataset"), None
         names = {name: f"{name}_model" for name in ("base", *ADAPTERS)}
         students = {name: stored for name, key in names.items() if (stored := self._stored(key)) is not None}

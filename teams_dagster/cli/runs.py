@@ -1,6 +1,52 @@
-"""Runs in a command's own process: how they are known, and closed when their process is gone."""
+"""Runs in a command's own process: a job of this project's code, with why it failed on standard error."""
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from teams_dagster.cli.project import close_dead_runs, process_tags, say, wrong_config
+from teams_dagster.settings import Settings
 
 if TYPE_CHECKING:
-    pass
+    import dagster as dg
+
+
+def run_job(
+    settings: Settings, name: str, ops: dict[str, Any], *, partition: str | None = None
+) -> dg.ExecuteInProcessResult:
+    """The result of a job, run here; its log goes to standard error, and so does why a step failed.
+
+    Args:
+        settings: The project's; `prepare_home` has been called.
+        name: The job.
+        ops: The run configuration of its ops.
+        partition: The generation, for a job that has them.
+
+    Raises ClickException for a configuration that cannot be used.
+    """
+    import dagster as dg
+
+    from teams_dagster.definitions import definitions
+
+    job = definitions(settings).resolve_job_def(name)
+    with dg.DagsterInstance.get() as instance, redirect_stdout(sys.stderr):
+        close_dead_runs(instance)
+        try:
+            result = job.execute_in_process(
+                instance=instance,
+                partition_key=partition,
+                run_config={"ops": ops, "loggers": {"console": {"config": {}}}},
+                tags=process_tags(),
+                raise_on_error=False,
+            )
+        except dg.DagsterInvalidConfigError as error:
+            raise click.ClickException(wrong_config(error)) from None
+    for event in result.get_step_failure_events():
+        error = event.step_failure_data.error
+        cause = error.cause if error and error.cause else error
+        say(f"\n{event.step_key}: {cause.message.strip() if cause else 'no reason was recorded'}", err=True)
+    return result

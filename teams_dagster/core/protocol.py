@@ -34,6 +34,8 @@ class Purpose(StrEnum):
     RESPOND = "respond"
     GUIDE = "guide"
     JUDGE = "judge"
+    RATE = "rate"
+    """What the judge says of one instruction with its answer."""
     PROBE = "probe"
     """Finding out what an endpoint honours."""
 
@@ -149,6 +151,8 @@ class Intent:
     """The operation to perform; None for an answer."""
     answers: tuple[str, str] | None = None
     """The two answers to be compared, in the order in which they are shown; None otherwise."""
+    answer: str | None = None
+    """The answer to be rated; None otherwise."""
 
 
 @dataclass(frozen=True)

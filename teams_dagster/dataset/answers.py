@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 
 from teams_dagster.core.protocol import Answer, LLMClient, QueryFailed
 from teams_dagster.core.words import length_in_words
@@ -24,7 +24,7 @@ async def answer_transitions(
     partition_key: str,
     width: int,
     reasoning_words: int | None = None,
-) -> AsyncIterator[Sample]:
+) -> AsyncGenerator[Sample]:
     """One sample for each accepted transition, in their order; refused ones carry the rule they break.
 
     Args:

@@ -14,15 +14,17 @@ from teams_dagster.dataset.curation import DroppedSample, curate, signatures_of
 from teams_dagster.dataset.export import FILES, describe_folder, export_dataset
 from teams_dagster.dataset.origin import data_card, generations_of, write_lineage
 from teams_dagster.dataset.pairs import Pairs
-from teams_dagster.dataset.sample import Example
+from teams_dagster.dataset.sample import Example, Sample
 from teams_dagster.dataset.separation import remaining_overlap, separate
 from teams_dagster.dataset.splits import split_examples
 from teams_dagster.dataset.stored import all_seeds, read_samples
+from teams_dagster.dataset.target import Kept, within_targets
 from teams_dagster.instructions.seed_files import texts_in
-from teams_dagster.instructions.seed_splits import Split, dataset_sides, seed_clusters
+from teams_dagster.instructions.seed_splits import EmptySplitError, Split, dataset_sides, seed_clusters
+from teams_dagster.instructions.signatures import StoredSignatures
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
-from teams_dagster.store.facts.dataset import DatasetFacts
+from teams_dagster.store.facts.dataset import DatasetFacts, ResponseFacts
 from teams_dagster.store.tables import write_table
 
 
@@ -43,6 +45,12 @@ class DatasetSources:
     """What people wrote, where it is in this dataset."""
 
     @property
+    def targets(self) -> dict[str, int]:
+        """By partition, the rows of a generation that was to bring so many and no more."""
+        facts = {a.manifest["partition_key"]: a.read_facts(ResponseFacts).target_samples for a in self.answered}
+        return {partition: target for partition, target in facts.items() if target is not None}
+
+    @property
     def inputs(self) -> dict[str, str]:
         """By name, the version of each."""
         return {
@@ -54,16 +62,23 @@ class DatasetSources:
 
 
 def dataset_sources(
-    store: ArtefactStore, arm: Arm, evaluation_sets: Sequence[Path], pairs: Pairs | None = None
+    store: ArtefactStore,
+    arm: Arm,
+    evaluation_sets: Sequence[Path],
+    pairs: Pairs | None = None,
+    *,
+    without: str | None = None,
 ) -> DatasetSources:
     """What an arm's dataset would be made from now; `pairs` are the trained arm's alone, and have their sides in both.
+
+    `without` is the partition of a generation that is still being played, and is not among them.
 
     Raises ArtefactMissing where no generation has answers and no pairs take their place.
     """
     own = pairs if arm == TRAINED_ARM else None
     partitions = [] if own and own.instead else store.partitions(arm.responses)
-    answered = [store.current(arm.responses, partition) for partition in partitions]
-    if not answered and not (own and own.instead):
+    answered = [store.current(arm.responses, partition) for partition in partitions if partition != without]
+    if not answered and not (own and own.instead) and without is None:
         raise ArtefactMissing(f"no generation has answers in {store.root}: materialise {arm.responses} first")
     evaluation_texts = [text for file in evaluation_sets for text in texts_in(file)]
     sides = dataset_sides(seed_clusters([*all_seeds(store), *(pairs.seeds if pairs else ())]))
@@ -95,14 +110,12 @@ def build_dataset(
     samples = [sample for artefact in sources.answered for sample in read_samples(artefact)]
     samples += sources.pairs.samples if sources.pairs else []
     signatures = signatures_of(sources.answered, log)
-    curated = curate(samples, evaluation_texts=sources.evaluation_texts, signatures=signatures)
-    separated = separate(split_examples(curated.examples, sources.sides), signatures)
-    splits = separated.splits
+    splits, dropped = select_examples(samples, sources, sources.targets, signatures)
     version = content_hash("dataset", {split: [_content(e) for e in rows] for split, rows in splits.items()})
     reasoned = _reasoned(splits)
     export_dataset(folder / FILES, splits, reasoning=bool(reasoned))
     members = _write_members(folder, run_id, version, splits)
-    facts = _facts((*curated.dropped, *separated.dropped), splits, sources, reasoned)
+    facts = _facts(dropped, splits, sources, reasoned)
     generations = generations_of(store, sources.answered)
     names = [path.name for path in sources.evaluation_sets]
     card = data_card(sources.arm, version, facts, generations, ledger, names, sources.pairs)
@@ -110,6 +123,55 @@ def build_dataset(
     (folder / CARD).write_text(card.to_json(), encoding="utf-8")
     describe_folder(folder / FILES, card)
     return version, facts
+
+
+def select_examples(
+    samples: Sequence[Sample],
+    sources: DatasetSources,
+    targets: Mapping[str, int],
+    signatures: StoredSignatures | None = None,
+) -> tuple[dict[Split, tuple[Example, ...]], tuple[DroppedSample, ...]]:
+    """The examples of each side that `samples` make, and what is left out of them.
+
+    A generation that is played to a target counts with this what it brings; the dataset is made with it.
+
+    Args:
+        samples: Of every generation, and people's pairs.
+        sources: What the dataset is made from.
+        targets: By partition, how many rows of it are wanted at most.
+        signatures: Computed before, they save time and change nothing.
+
+    Raises EmptySplitError where nothing would be on a side.
+    """
+    curated = curate(samples, evaluation_texts=sources.evaluation_texts, signatures=signatures)
+    separated = separate(split_examples(curated.examples, sources.sides), signatures)
+    partitions = {sample.sample_id: sample.partition_key for sample in samples}
+    ordered = [(example.sample_id, partitions[example.sample_id]) for example in curated.examples]
+    splits, beyond = within_targets(separated.splits, ordered, targets)
+    return splits, (*curated.dropped, *separated.dropped, *beyond)
+
+
+def counting(sources: DatasetSources, log: Callable[[str], None]) -> Callable[[Sequence[Sample]], Kept]:
+    """What counts the samples of a generation that is being played: those the dataset would have of it now.
+
+    Args:
+        sources: What the dataset is made from, without that generation.
+        log: Told what takes long.
+    """
+    others = [sample for artefact in sources.answered for sample in read_samples(artefact)]
+    others += sources.pairs.samples if sources.pairs else []
+    signatures = signatures_of(sources.answered, log)
+
+    def count(samples: Sequence[Sample]) -> Kept:
+        own = {sample.sample_id for sample in samples}
+        try:
+            splits, _ = select_examples([*others, *samples], sources, {}, signatures)
+        except EmptySplitError:
+            curated = curate([*others, *samples], evaluation_texts=sources.evaluation_texts, signatures=signatures)
+            return Kept(sum(example.sample_id in own for example in curated.examples), complete=False)
+        return Kept(sum(example.sample_id in own for rows in splits.values() for example in rows))
+
+    return count
 
 
 def _content(example: Example) -> str:

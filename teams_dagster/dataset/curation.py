@@ -72,6 +72,8 @@ class DropReason(StrEnum):
     """Of validation or held-out: a chain of near duplicates joins its instruction to one in training."""
     RESPONSE_IN_TRAINING = "response_in_training"
     """Of validation or held-out: its response is one of training's."""
+    BEYOND_TARGET = "beyond_target"
+    """Nothing is wrong with it: its generation was to bring so many, and brought more."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from teams_dagster.core.hashing import content_hash
@@ -17,6 +17,9 @@ from teams_dagster.core.rng import uniform
 
 FRESH_STRIDE = 10_000
 """How far one `fresh` regeneration moves the replicas: far beyond any number of weekly partitions."""
+
+ROUND_STRIDE = 1_000_000
+"""How far the replicas of a seed's further episodes lie from those of its first: beyond any generation's."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,10 @@ class GenerationManifest:
     root_seed: int
     fresh: int = 0
     """How often the generation was made anew on purpose."""
+    target_samples: int | None = None
+    """The rows of the dataset that it is to bring; None: what one episode from each seed brings."""
+    episodes_per_seed: int = 1
+    """Episodes from each seed at most; more than one only on the way to a target."""
 
     @property
     def version(self) -> str:
@@ -46,9 +53,28 @@ class GenerationManifest:
         """Readable JSON, the same bytes for the same manifest."""
         return json.dumps(self._values(), indent=1, sort_keys=True) + "\n"
 
+    def play_order(self) -> list[tuple[str, int]]:
+        """(seed_id, replica) as the seeds are played: by id; on the way to a target as they were drawn.
+
+        A target is reached before every seed was played, and ids would then pick the same seeds every week.
+        """
+        if self.target_samples is None:
+            return list(self.replicas)
+        replicas = dict(self.replicas)
+        return [(seed_id, replicas[seed_id]) for seed_id in drawn_order(replicas, self.root_seed, self.partition_key)]
+
+    def same_but_for_target(self, other: GenerationManifest) -> bool:
+        """Whether both play the same episodes, one of them further than the other."""
+        alike = replace(other, target_samples=self.target_samples, episodes_per_seed=self.episodes_per_seed)
+        return self == alike
+
     def _values(self) -> dict[str, Any]:
-        """Plain values. A model that is not held to its replies is written as it always was: the version stays."""
+        """Plain values. What a manifest of an earlier version did not have is left out where it is not set, and a model
+        that is not held to its replies is written as it always was: the version stays.
+        """
         values = asdict(self)
+        if self.target_samples is None:
+            del values["target_samples"], values["episodes_per_seed"]
         for _, model in values["models"]:
             if model["structured"] is None:
                 del model["structured"]
@@ -77,8 +103,12 @@ def choose_seeds(seed_ids: Iterable[str], count: int, root_seed: int, partition_
 
     Each seed's lot belongs to (root seed, partition, seed), so that adding seeds to the file changes little.
     """
-    drawn = sorted(seed_ids, key=lambda seed_id: (uniform(root_seed, "generation", partition_key, seed_id), seed_id))
-    return tuple(sorted(drawn[:count]))
+    return tuple(sorted(drawn_order(seed_ids, root_seed, partition_key)[:count]))
+
+
+def drawn_order(seed_ids: Iterable[str], root_seed: int, partition_key: str) -> list[str]:
+    """Seeds in the order in which a generation draws them."""
+    return sorted(seed_ids, key=lambda seed_id: (uniform(root_seed, "generation", partition_key, seed_id), seed_id))
 
 
 def replicas_for(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from teams_dagster.core.files import write_atomically
@@ -53,6 +53,10 @@ class GenerationSettings:
     """Only ask again what failed in it."""
     policy: str | None = None
     """Who steers it, by name, version or folder, also where it was begun with another; None: the trained policy."""
+    target_samples: int | None = None
+    """Rows that it is to bring to the dataset, also where it was begun for another number; None: as it was begun."""
+    episodes_per_seed: int = 1
+    """Episodes from each seed at most, on the way to a target."""
 
 
 def begin_generation(
@@ -79,6 +83,7 @@ def begin_generation(
         policy = trained_policy_named(store, settings.policy or TRAINED)
         manifest = new_manifest(store, partition, settings, identities, seeds, policy)
         check(manifest)
+    if manifest != _begun(store, partition):
         write_atomically(_path(store, partition), manifest.to_json())
     return manifest
 
@@ -111,8 +116,13 @@ def kept_manifest(
     *,
     log: Callable[[str], None] = lambda _: None,
 ) -> GenerationManifest | None:
-    """The manifest that a generation was begun with, where it goes on with that; None where it begins (again)."""
+    """The manifest that a generation was begun with, where it goes on with that; None where it begins (again).
+
+    Another target is no other generation: it goes on to that, and what is answered is reused.
+    """
     begun = _begun(store, partition)
+    if begun and settings.target_samples is not None and not settings.only_failed:
+        begun = replace(begun, target_samples=settings.target_samples, episodes_per_seed=settings.episodes_per_seed)
     if begun and settings.policy and not steers(begun.policy_version, settings.policy):
         return None
     if begun and not settings.fresh and not settings.latest_policy:
@@ -135,6 +145,20 @@ def new_manifest(
 
     Raises PolicyFromOtherModels.
     """
+    ids = [seed.seed_id for seed in read_seeds(seeds)]
+    return manifest_to_begin(store, partition, settings, identities, ids, seeds.data_version, policy)
+
+
+def manifest_to_begin(
+    store: ArtefactStore,
+    partition: str,
+    settings: GenerationSettings,
+    identities: Identities,
+    seed_ids: Sequence[str],
+    seeds_version: str,
+    policy: Artefact | None,
+) -> GenerationManifest:
+    """The same for seeds of which only the ids are at hand; `seeds_version` is that of the artefact that has them."""
     begun, served = _begun(store, partition), identities()
     if policy is not None:
         origin = load_policy(policy).origin
@@ -143,16 +167,18 @@ def new_manifest(
         )
     fresh = (begun.fresh if begun else 0) + settings.fresh
     others = [other for other in _manifests(store) if other.partition_key != partition]
-    chosen = choose_seeds([s.seed_id for s in read_seeds(seeds)], settings.seeds, settings.root_seed, partition)
+    chosen = choose_seeds(seed_ids, settings.seeds, settings.root_seed, partition)
     return GenerationManifest(
         partition_key=partition,
         policy_version=policy.data_version if policy else baseline_version(settings.policy or TRAINED),
-        seeds_version=seeds.data_version,
+        seeds_version=seeds_version,
         replicas=replicas_for(chosen, others, fresh, own=dict(begun.replicas) if begun else {}),
         prompt_versions=tuple(sorted(prompt_versions().items())),
         models=tuple(_by_name(served).items()),
         root_seed=settings.root_seed,
         fresh=fresh,
+        target_samples=settings.target_samples,
+        episodes_per_seed=1 if settings.target_samples is None else settings.episodes_per_seed,
     )
 
 
@@ -214,7 +240,7 @@ def _manifests(store: ArtefactStore) -> Iterator[GenerationManifest]:
 def _can_go_on(begun: GenerationManifest, store: ArtefactStore, identities: Identities) -> bool:
     """Whether a generation was interrupted, before its answers were bought, and can be finished as it was begun."""
     answered = store.all_of("expert_responses", begun.partition_key)
-    if any(read_manifest(generated_for(store, responses)) == begun for responses in answered):
+    if any(read_manifest(generated_for(store, responses)).same_but_for_target(begun) for responses in answered):
         return False
     try:
         check_as_begun(begun, identities())

@@ -22,6 +22,7 @@ from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts, ResponseFacts
 from teams_dagster.store.facts.seeds import SeedFacts
+from teams_dagster.store.transition_row import EDIT_ANSWERS
 
 BIASES = ("The texts are synthetic: they hold the errors and the views of the models that wrote them.",)
 
@@ -56,6 +57,14 @@ def generations_of(store: ArtefactStore, answered: Sequence[Artefact]) -> list[A
         seeds = store.of_version("seed_instructions", manifest.seeds_version)
         found.append(AnsweredGeneration(manifest, seeds, generated, responses))
     return found
+
+
+def _seeds_of(generation: AnsweredGeneration) -> set[str]:
+    """The seeds that were played: all of the manifest, but on the way to a target."""
+    if generation.manifest.target_samples is None:
+        return {seed_id for seed_id, _ in generation.manifest.replicas}
+    played = pq.read_table(generation.generated.path("transitions.parquet"), columns=["seed_id"])
+    return set(played["seed_id"].unique().to_pylist())
 
 
 def write_lineage(
@@ -105,7 +114,7 @@ def data_card(
         licence_note="The seeds' licence and the terms of the models named above bind these texts.",
         languages=(),
         seed_files=tuple((library.source, library.sha256) for library in seeds),
-        seeds_used=len({seed_id for manifest in manifests for seed_id, _ in manifest.replicas}),
+        seeds_used=len({seed_id for generation in generations for seed_id in _seeds_of(generation)}),
         seeds_refused=_refused(libraries),
         generations=tuple(facts.generations),
         examples={split: facts.examples[split] for split in SPLITS},
@@ -149,14 +158,14 @@ def _requests(generations: Sequence[AnsweredGeneration]) -> set[str]:
         (artefact.path(f"{table}.parquet"), columns)
         for generation in generations
         for artefact, table, columns in (
-            (generation.generated, "transitions", ["rewrite_request_id", "review_request_id"]),
-            (generation.responses, "samples", ["respond_request_id"]),
+            (generation.generated, "transitions", EDIT_ANSWERS),
+            (generation.responses, "samples", ("respond_request_id",)),
         )
     ]
     return {
         request
         for path, columns in tables
-        for column in pq.read_table(path, columns=columns).columns
+        for column in pq.ParquetFile(path).read(columns=list(columns)).columns
         for request in column.to_pylist()
         if request
     }

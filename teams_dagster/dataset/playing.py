@@ -12,15 +12,16 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from teams_dagster.core.files import write_atomically
+from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LLMClient, Role
 from teams_dagster.dataset.failures import refuse_silence
-from teams_dagster.dataset.generation import GenerationManifest
+from teams_dagster.dataset.generation import ROUND_STRIDE, GenerationManifest
 from teams_dagster.dataset.manifests import MANIFEST
 from teams_dagster.dataset.steering import UNTRAINED_POLICIES, policy_title, transition_policy, untrained_name
 from teams_dagster.environment.decisions import Actor
 from teams_dagster.environment.episodes import EpisodePlan, stream_episodes
-from teams_dagster.environment.recording import EpisodeTables
+from teams_dagster.environment.recording import EpisodeTables, content_of
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import Environment
@@ -70,8 +71,19 @@ def generation_world(
     checkpoint = load_policy(policy) if policy else None
     trained_on = policy.manifest["inputs"].get("seed_instructions") if policy else None
     pool, _ = policy_seeds(store.of_version("seed_instructions", trained_on or manifest.seeds_version))
-    reward = checkpoint.config.reward if checkpoint else RewardConfig()
+    reward = reward_of(checkpoint)
     return Environment(client, Pool(pool.values()), reward, Role.EXPERT), checkpoint, generation_seeds(store, manifest)
+
+
+def reward_of(checkpoint: Checkpoint | None) -> RewardConfig:
+    """The reward of a generation: the one that its policy was trained with, or the default one."""
+    return checkpoint.config.reward if checkpoint else RewardConfig()
+
+
+def generation_reward(store: ArtefactStore, manifest: GenerationManifest) -> RewardConfig:
+    """The same for a generation by its manifest."""
+    policy = generation_policy(store, manifest)
+    return reward_of(load_policy(policy) if policy else None)
 
 
 def generation_actor(manifest: GenerationManifest, checkpoint: Checkpoint | None) -> Actor:
@@ -82,18 +94,23 @@ def generation_actor(manifest: GenerationManifest, checkpoint: Checkpoint | None
 
 
 def episode_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -> Iterator[EpisodePlan]:
-    """One episode from each seed of the generation, in the manifest's order."""
-    for seed_id, replica in manifest.replicas:
-        key = EpisodeKey(
-            root_seed=manifest.root_seed,
-            purpose=EpisodePurpose.GENERATE,
-            policy=transition_policy(manifest.policy_version),
-            policy_version=manifest.policy_version,
-            seed_id=seed_id,
-            partition_key=manifest.partition_key,
-            replica=replica,
-        )
-        yield EpisodePlan(key, seeds[seed_id])
+    """One episode from each seed of the generation, in the manifest's order; on the way to a target, further rounds.
+
+    A further episode of a seed draws anew and asks for other answers.
+    """
+    for number in range(manifest.episodes_per_seed):
+        for seed_id, replica in manifest.play_order():
+            key = EpisodeKey(
+                root_seed=manifest.root_seed,
+                purpose=EpisodePurpose.GENERATE,
+                policy=transition_policy(manifest.policy_version),
+                policy_version=manifest.policy_version,
+                seed_id=seed_id,
+                episode=number,
+                partition_key=manifest.partition_key,
+                replica=replica + number * ROUND_STRIDE,
+            )
+            yield EpisodePlan(key, seeds[seed_id])
 
 
 @dataclass(frozen=True)
@@ -140,9 +157,14 @@ def play_generation(
         log: Told of the progress.
     """
     loop.run(_record(folder, run_id, playing, asking, width, log))
+    write_generation(folder, run_id, playing.manifest)
+
+
+def write_generation(folder: Path, run_id: str, manifest: GenerationManifest) -> None:
+    """Write beside a generation's episodes what they were played by: the prompts and its manifest."""
     write_prompts(folder, run_id)
-    write_table(folder, "generations", [_generation_row(playing.manifest, run_id)])
-    write_atomically(folder / MANIFEST, playing.manifest.to_json())
+    write_table(folder, "generations", [_generation_row(manifest, run_id)])
+    write_atomically(folder / MANIFEST, manifest.to_json())
 
 
 async def _record(
@@ -162,6 +184,12 @@ async def _record(
                 async for episode in episodes:
                     tables.record([episode])
                     progress.done(episode.accepted)
+
+
+def generation_content(folder: Path, manifest: GenerationManifest) -> str:
+    """The data version of the generation in `folder`: another for another target, which its answers are made for."""
+    content = content_of(folder / "transitions.parquet")
+    return content if manifest.target_samples is None else content_hash("to a target", content, manifest.target_samples)
 
 
 def generation_facts(folder: Path, outcomes: Mapping[str, dict[str, Any]]) -> GenerationFacts:

@@ -119,6 +119,7 @@ _TAKEN = {
         "review_prompt_version",
         "rewrite_request_id",
         "review_request_id",
+        "turned_review_request_id",
     ),
     "samples": (
         "sample_id",
@@ -163,6 +164,7 @@ _BROKEN = "select sample_id, transition_id from chains where operation is null o
 _REQUESTS = """
 select rewrite_request_id as request_id from chains where rewrite_request_id is not null
 union select review_request_id from chains where review_request_id is not null
+union select turned_review_request_id from chains where turned_review_request_id is not null
 union select respond_request_id from page where respond_request_id is not null
 """
 
@@ -178,6 +180,7 @@ with chain as (
 asked as (
     select sample_id, rewrite_request_id as request_id from chains
     union select sample_id, review_request_id from chains
+    union select sample_id, turned_review_request_id from chains
     union select sample_id, respond_request_id from page
 ),
 paid as (
@@ -283,13 +286,14 @@ def _rows(connection: DuckDBPyConnection, generation: Generation, costs_of: Cost
 
 
 def _load(connection: DuckDBPyConnection, table: str, path: Path) -> None:
-    """Read the columns needed of a file, whatever characters its path has."""
-    columns = list(_TAKEN[table])
+    """Read the columns needed of a file, whatever characters its path has; NULL where an earlier version has none."""
     with pq.ParquetFile(path) as file:
+        columns = [name for name in _TAKEN[table] if name in file.schema_arrow.names]
+        wanted = [name if name in columns else f"null::varchar as {name}" for name in _TAKEN[table]]
         schema = pa.schema([file.schema_arrow.field(name) for name in columns])
         batches = pa.RecordBatchReader.from_batches(schema, file.iter_batches(ROWS_AT_ONCE, columns=columns))
         connection.register("incoming", batches)
-        connection.execute(f"create or replace table {table} as select {', '.join(columns)} from incoming")
+        connection.execute(f"create or replace table {table} as select {', '.join(wanted)} from incoming")
         connection.unregister("incoming")
 
 

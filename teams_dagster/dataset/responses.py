@@ -9,11 +9,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.answers import NO_ANSWER, answer_transitions
 from teams_dagster.dataset.arms import arm_of
 from teams_dagster.dataset.failures import NothingToRetry, refuse_silence
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.dataset.stored import accepted_of, responses_inputs
+from teams_dagster.environment.recording import content_of
 from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.llm import loop
 from teams_dagster.llm.engine import Engine
@@ -105,7 +107,13 @@ async def _record(
                 progress.done(sample.accepted)
 
 
-def response_facts(folder: Path, outcomes: Mapping[str, dict[str, Any]]) -> ResponseFacts:
+def responses_content(folder: Path, generated: Artefact) -> str:
+    """The data version of the answers in `folder`: another for another target, which the dataset is made for."""
+    content, target = content_of(folder / "samples.parquet"), generated.read_facts(GenerationFacts).target_samples
+    return content if target is None else content_hash("to a target", content, target)
+
+
+def response_facts(folder: Path, generated: Artefact, outcomes: Mapping[str, dict[str, Any]]) -> ResponseFacts:
     """What came of the answers in `folder`; `outcomes` are those of their queries on the ledger, by purpose.
 
     Raises NothingAnswered where every query failed.
@@ -125,5 +133,6 @@ def response_facts(folder: Path, outcomes: Mapping[str, dict[str, Any]]) -> Resp
         refused=refused,
         unanswered=unanswered,
         reasoned=sum(row["accepted"] and there for row, there in zip(rows, thought, strict=True)),
+        target_samples=generated.read_facts(GenerationFacts).target_samples,
         outcomes=dict(outcomes),
     )

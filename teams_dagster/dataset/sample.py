@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.environment.state import Episode
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,15 @@ class Accepted:
     step: int
     seed_id: str
     instruction: Instruction
+
+
+def accepted_in(episode: Episode) -> list[Accepted]:
+    """The accepted transitions of an episode, in their order."""
+    return [
+        Accepted(t.transition_id, episode.episode_id, t.step, episode.key.seed_id, t.after)
+        for t in episode.recorded
+        if t.accepted and t.after is not None
+    ]
 
 
 @dataclass(frozen=True)

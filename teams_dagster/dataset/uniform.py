@@ -10,21 +10,19 @@ from itertools import count
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LLMClient, Role
 from teams_dagster.dataset.arms import UNIFORM_ARM
-from teams_dagster.dataset.generation import GenerationManifest
+from teams_dagster.dataset.generation import ROUND_STRIDE, GenerationManifest
 from teams_dagster.dataset.manifests import read_manifest
-from teams_dagster.dataset.playing import Playing, generation_seeds, generation_world
+from teams_dagster.dataset.playing import Playing, generation_reward, generation_seeds, generation_world
 from teams_dagster.dataset.query_forecast import stats_of_generations
 from teams_dagster.environment.episodes import EpisodePlan
+from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.policy.baselines import UNIFORM, Uniform, baseline_version
-from teams_dagster.policy.comparison.playing import MOST_ASKED, play_until_asked
+from teams_dagster.policy.comparison.playing import play_until_asked
 from teams_dagster.policy.query_forecast import STEADY, EpisodeStats, rewriting, still_open
 from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts
-
-ROUND_STRIDE = 1_000_000
-"""How far the replicas of a seed's further episodes lie from those of its first: beyond any generation's."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,8 @@ def uniform_playing(store: ArtefactStore, beside: Beside) -> Playing:
         plans = uniform_plans(beside.manifest, seeds)
         return play_until_asked(environment, Uniform(), plans, beside.questions, open_episodes=width)
 
-    total = uniform_episodes(beside, stats_of_generations(store, UNIFORM_ARM.instructions))
+    stats = stats_of_generations(store, UNIFORM_ARM.instructions)
+    total = uniform_episodes(beside, stats, generation_reward(store, beside.trained))
     return Playing(beside.manifest, episodes, total, "episodes")
 
 
@@ -93,15 +92,17 @@ def uniform_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -
 def uniform_questions(store: ArtefactStore, beside: Beside, earlier: Artefact | None) -> list[QueryForecast]:
     """What a uniform generation will ask: no more than its allowance, and one episode's that is cut short."""
     seeds, stats = generation_seeds(store, beside.trained), stats_of_generations(store, UNIFORM_ARM.instructions)
-    episodes = still_open(earlier, uniform_episodes(beside, stats))
-    most = {Role.EXPERT: beside.questions + HORIZON, Role.REVIEWER: (beside.questions + MOST_ASKED) // 2}
-    found = rewriting(Role.EXPERT, episodes, seeds.values(), stats, STEADY)
+    reward = generation_reward(store, beside.trained)
+    episodes = still_open(earlier, uniform_episodes(beside, stats, reward))
+    reviews = reward.reviews_an_edit * (beside.questions + reward.queries_an_episode) // reward.queries_an_edit
+    most = {Role.EXPERT: beside.questions + HORIZON, Role.REVIEWER: reviews}
+    found = rewriting(Role.EXPERT, episodes, seeds.values(), stats, STEADY, reviews_an_edit=reward.reviews_an_edit)
     return [_at_most(expected, most[expected.role]) for expected in found]
 
 
-def uniform_episodes(beside: Beside, stats: list[EpisodeStats]) -> int:
+def uniform_episodes(beside: Beside, stats: list[EpisodeStats], reward: RewardConfig) -> int:
     """How many episodes use its queries up, likely."""
-    asked = [one.rewrites + one.reviews for one in stats or [STEADY]]
+    asked = [one.rewrites + reward.reviews_an_edit * one.reviews for one in stats or [STEADY]]
     return math.ceil(beside.questions * len(asked) / sum(asked))
 
 

@@ -10,9 +10,7 @@ import pyarrow.parquet as pq
 from teams_dagster.environment.state import Transition
 from teams_dagster.ledger.costs import costs_of
 from teams_dagster.ledger.writer import Ledger
-
-ANSWERS = ("rewrite_request_id", "review_request_id", "guide_request_id", "unread_request_id")
-"""The columns of a transition that name the answers it used."""
+from teams_dagster.store.transition_row import ANSWERS
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,13 @@ AT_ONCE = 1_000
 """Rows read at a time."""
 
 
-_NOT_CONTENT = {"run_id", "rewrite_request_id", "review_request_id", "respond_request_id", ROW_HASH}
-"""Columns that tell how a row came about, not what it says: another run gives the same content another id."""
+_NOT_CONTENT = {
+    *("run_id", "rewrite_request_id", "review_request_id", "turned_review_request_id", "respond_request_id"),
+    *("verdict_probability", "orders_agree", "order_difference"),
+    ROW_HASH,
+}
+"""Columns that tell how a row came about, not what it says: another run gives the same content another id, and what led
+to a verdict and a reward is in these."""
 _GAINED = {"reasoning"}
 """Columns that tables written before them do not have: without a value they say nothing."""
 

@@ -4,6 +4,9 @@
 - `graded`: accepted x min(1, d / d0) - price x queries, with d = 1 - the largest similarity to any earlier text of the
   chain and to a frozen pool. An edit that repeats what exists earns less, a query that brings nothing costs.
 
+Option `soft` puts P(Not Equal) in the place of the verdict's 0 or 1, where the reviewer gave it: `paper` is then P, and
+`graded` P x min(1, d / d0) - price x queries, for refused edits too. Whether an edit is accepted stays the verdict.
+
 A reward depends on the transition alone, never on what other episodes found or on when answers arrived.
 """
 
@@ -11,10 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.environment.state import HORIZON
 from teams_dagster.instructions.novelty import Pool, similarity
 
 
@@ -25,6 +30,9 @@ class RewardPreset(StrEnum):
     """The binary verdict; the chain continues from the edit even when the reviewer calls it Equal."""
     GRADED = "graded"
     """Novelty less the price of the queries; the chain stays at the parent of a rejected edit."""
+
+
+_OPTIONS = frozenset({"both_orders", "soft"})
 
 
 class RewardConfig(BaseModel):
@@ -45,8 +53,53 @@ class RewardConfig(BaseModel):
         ge=0,
         lt=0.5,
         description="What one query costs in units of one accepted edit (preset `graded`). An edit needs two, so"
-        " asking pays where the chance of acceptance is above twice the price.",
+        " asking pays where the chance of acceptance is above twice the price; with `both_orders` three times.",
     )
+    both_orders: bool = Field(
+        default=False,
+        description="Whether the reviewer is asked twice, the texts the other way round the second time: three queries"
+        " an edit, and its liking for one place is averaged out.",
+    )
+    soft: bool = Field(
+        default=False,
+        description="Whether the reward has the probability of Not Equal where the hard one has 0 or 1. Acceptance"
+        " stays the verdict. Needs a reviewer that gives probabilities.",
+    )
+
+    @model_validator(mode="after")
+    def _an_edit_can_pay(self) -> Self:
+        if self.price * self.queries_an_edit >= 1:
+            raise ValueError(
+                f"price {self.price} for each of the {self.queries_an_edit} queries of an edit in both orders is more"
+                f" than an accepted edit earns: set `price` below {1 / self.queries_an_edit:.2f}, or leave out"
+                " `both_orders`"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unused_options(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Options that are off are left out, so that what was hashed before there were any keeps its hash."""
+        return {name: value for name, value in handler(self).items() if value or name not in _OPTIONS}
+
+    @property
+    def reviews_an_edit(self) -> int:
+        """Queries of the reviewer on one edit."""
+        return 2 if self.both_orders else 1
+
+    @property
+    def queries_an_edit(self) -> int:
+        """Queries of one edit at most: the rewrite and its reviews."""
+        return 1 + self.reviews_an_edit
+
+    @property
+    def queries_an_episode(self) -> int:
+        """Queries of one episode at most, without those asked to choose operations."""
+        return HORIZON * self.queries_an_edit
+
+    @property
+    def name(self) -> str:
+        """How the reward is counted, as transitions carry it: the preset, and whether it is soft."""
+        return f"{self.preset.value}_soft" if self.soft else self.preset.value
 
 
 def novelty(after: Instruction, chain: Sequence[Instruction], pool: Pool) -> float:
@@ -55,16 +108,24 @@ def novelty(after: Instruction, chain: Sequence[Instruction], pool: Pool) -> flo
     return 1.0 - max(nearest, pool.largest_similarity(after))
 
 
-def reward(config: RewardConfig, *, accepted: bool, novelty: float | None, queries: int) -> float:
-    """The reward of one transition. `novelty` is d and is needed for an accepted edit.
+def reward(
+    config: RewardConfig, *, accepted: bool, novelty: float | None, queries: int, probability: float | None = None
+) -> float:
+    """The reward of one transition.
 
-    Raises ValueError when an accepted edit comes without its novelty.
+    Args:
+        novelty: d, needed for an edit that earns something: an accepted one, or one with a soft reward.
+        probability: P(Not Equal) of a reviewed edit, which a soft reward takes. Where a reply came back without it (a
+            verdict so sure that the other is not among the listed tokens), the verdict counts as 0 or 1.
+
+    Raises ValueError when an edit that earns something comes without its novelty.
     """
+    share = probability if config.soft and probability is not None else float(accepted)
     if config.preset is RewardPreset.PAPER:
-        return float(accepted)
+        return share
     gain = 0.0
-    if accepted:
+    if share:
         if novelty is None:
-            raise ValueError("an accepted edit has no novelty; compute it with `novelty` before the graded reward")
-        gain = min(1.0, novelty / config.saturation)
+            raise ValueError("an edit that is paid has no novelty; compute it with `novelty` before the graded reward")
+        gain = share * min(1.0, novelty / config.saturation)
     return gain - config.price * queries

@@ -153,11 +153,12 @@ class Transition:
     failure: str | None
     """Why a query got no answer, which truncated the episode here; None otherwise."""
     novelty: float | None
-    """d of the reward; None when the edit was not accepted."""
+    """d of the reward; None when the edit was not accepted, unless a soft reward needed it."""
     reward: float
     accepted: bool
     queries: int
-    """Queries needed, paid or reused: 0 for `none`, 1 for an eliminated rewrite, 2 for a reviewed one."""
+    """Queries needed, paid or reused: 0 for `none`, 1 for an eliminated rewrite, 2 for a reviewed one, 3 for one that
+    was reviewed in both orders."""
     reward_preset: str
     chosen_by: ChosenBy = ChosenBy.POLICY
     proposed: Operation | None = None
@@ -168,6 +169,14 @@ class Transition:
     """The guide's answer before that one, which could not be read."""
     guidance_queries: int = 0
     """Queries asked to choose the operation: the guide's, or those of a look-ahead. The reward leaves them out."""
+    verdict_probability: float | None = None
+    """P(Not Equal), the mean of both orders where both were asked; None where the reviewer gave none."""
+    turned_review_request_id: str | None = None
+    """The answer to the review with the two texts the other way round; None where one order was asked."""
+    orders_agree: bool | None = None
+    """Whether both orders had the same verdict; None where one was asked, or one verdict could not be read."""
+    order_difference: float | None = None
+    """P(Not Equal) in the order of the edit less that in the other; None where one of them is not known."""
 
     @property
     def seed_id(self) -> str:
@@ -224,6 +233,10 @@ class Transition:
             "guide_request_id": self.guide_request_id,
             "unread_request_id": self.unread_request_id,
             "guidance_queries": self.guidance_queries,
+            "verdict_probability": self.verdict_probability,
+            "turned_review_request_id": self.turned_review_request_id,
+            "orders_agree": self.orders_agree,
+            "order_difference": self.order_difference,
         }
 
 

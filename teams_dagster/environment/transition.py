@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
-from teams_dagster.core.protocol import LLMClient, ModelIdentity, QueryFailed, Role
+from teams_dagster.core.protocol import Answer, LLMClient, ModelIdentity, QueryFailed, Request, Role
 from teams_dagster.environment.reward import RewardConfig, RewardPreset, novelty, reward
 from teams_dagster.environment.state import EpisodeKey, PastOperation, State, Transition, episode_id, transition_id
 from teams_dagster.instructions.elimination import Rule, eliminate_outcome, eliminate_rewrite
 from teams_dagster.instructions.novelty import Pool
 from teams_dagster.instructions.prompts import prompt
 from teams_dagster.instructions.requests import MalformedReply, parse_rewrite, review_query, rewrite_query
-from teams_dagster.instructions.review import Verdict, parse_verdict
+from teams_dagster.instructions.review import BothOrders, Review, Verdict, read_review
+from teams_dagster.llm.ordered import in_order
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class Environment:
     rewriter: Role
     """Who rewrites: the instructor in training and comparison, the expert in generation."""
 
+    def __post_init__(self) -> None:
+        """Raises ProbabilitiesMissing for a soft reward by a reviewer that gives none."""
+        if self.reward.soft and not may_give_probabilities(reviewer := self.client.identity(Role.REVIEWER)):
+            raise ProbabilitiesMissing(reviewer)
+
     @property
     def setting(self) -> str:
         """Content hash of all that decides an episode besides its key: models, prompts, reward and pool."""
@@ -39,6 +46,24 @@ class Environment:
             self.pool.version,
             [prompt(name).version for name in (*(operation.value for operation in TEXT_OPERATIONS), "review")],
         )
+
+
+class ProbabilitiesMissing(ValueError):
+    """A soft reward by a reviewer that says no probability."""
+
+    def __init__(self, reviewer: ModelIdentity) -> None:
+        super().__init__(
+            f"`soft: true` of trained_policy needs P(Not Equal), and reviewer {reviewer} gives no probabilities: set"
+            " TEAMS_REVIEWER_PROVIDER to `embedding` or `transformers`, or TEAMS_REVIEWER_STRUCTURED to `auto` at an"
+            " endpoint with log-probabilities; or leave `soft` out"
+        )
+
+
+def may_give_probabilities(model: ModelIdentity) -> bool:
+    """Whether a model can say how likely its verdict is: not the rules, nor one that is only told what to reply."""
+    return model.provider != "offline" and (
+        model.structured is not None or model.provider not in ("openai", "transformers")
+    )
 
 
 def _named(model: ModelIdentity) -> list[str]:
@@ -99,7 +124,7 @@ def unasked(
         reward=0.0,
         accepted=False,
         queries=0,
-        reward_preset=environment.reward.preset.value,
+        reward_preset=environment.reward.name,
     )
 
 
@@ -125,20 +150,66 @@ async def _review(environment: Environment, asked: Transition) -> Transition:
     """Ask the reviewer for its verdict on the edit. Every policy meets the same verdicts: replica 0."""
     if asked.after is None:
         raise ValueError(f"transition {asked.transition_id} has no edit to review")
-    question = review_query(asked.before, asked.after)
-    asked = asked.changed(review_prompt_version=question.prompt_version, queries=2)
+    before, after = asked.before, asked.after
+    query = review_query(before, after)
+    asked = asked.changed(review_prompt_version=query.prompt_version, queries=environment.reward.queries_an_edit)
+    if environment.reward.both_orders:
+        return await _review_in_both_orders(environment, asked, query, review_query(after, before))
+    answer = await _answer(environment, query, asked.transition_id)
+    if isinstance(answer, QueryFailed):
+        return asked.changed(failure=_review_failure(answer))
+    said = _read(answer)
+    return asked.changed(
+        review_request_id=answer.request_id, verdict=said.verdict, verdict_probability=said.probability
+    )
+
+
+async def _review_in_both_orders(environment: Environment, asked: Transition, *queries: Request) -> Transition:
+    """Ask for both verdicts side by side, and make one of them."""
+
+    async def ask(query: Request) -> Answer | QueryFailed:
+        return await _answer(environment, query, asked.transition_id)
+
+    async with aclosing(in_order(ask, queries, len(queries))) as answers:
+        first, second = [answer async for answer in answers]
+    if isinstance(first, Answer):
+        asked = asked.changed(review_request_id=first.request_id)
+    if isinstance(second, Answer):
+        asked = asked.changed(turned_review_request_id=second.request_id)
+    if isinstance(first, QueryFailed):
+        return asked.changed(failure=_review_failure(first))
+    if isinstance(second, QueryFailed):
+        return asked.changed(failure=_review_failure(second))
+    orders = BothOrders(_read(first), _read(second))
+    return asked.changed(
+        verdict=orders.together.verdict,
+        verdict_probability=orders.together.probability,
+        orders_agree=orders.agree,
+        order_difference=orders.difference,
+    )
+
+
+async def _answer(environment: Environment, query: Request, transition: str) -> Answer | QueryFailed:
     try:
-        answer = await environment.client.ask(question, transition_id=asked.transition_id)
+        return await environment.client.ask(query, transition_id=transition)
     except QueryFailed as failed:
-        return asked.changed(failure=f"review: {failed.kind.value}: {failed.detail}")
-    return asked.changed(review_request_id=answer.request_id, verdict=parse_verdict(answer.completion.text))
+        return failed
+
+
+def _read(answer: Answer) -> Review:
+    return read_review(answer.completion.text, answer.completion.probabilities)
+
+
+def _review_failure(failed: QueryFailed) -> str:
+    return f"review: {failed.kind.value}: {failed.detail}"
 
 
 def _rewarded(environment: Environment, asked: Transition, state: State) -> Transition:
     """Accepted = an operation other than `none`, Not Equal, no elimination rule. Then the reward."""
-    accepted = asked.verdict is Verdict.NOT_EQUAL and asked.eliminated_by is None
-    new = novelty(asked.after, state.chain, environment.pool) if accepted and asked.after else None
-    value = reward(environment.reward, accepted=accepted, novelty=new, queries=asked.queries)
+    accepted, likely = asked.verdict is Verdict.NOT_EQUAL and asked.eliminated_by is None, asked.verdict_probability
+    paid = accepted or (environment.reward.soft and likely is not None)
+    new = novelty(asked.after, state.chain, environment.pool) if paid and asked.after else None
+    value = reward(environment.reward, accepted=accepted, novelty=new, queries=asked.queries, probability=likely)
     return asked.changed(accepted=accepted, novelty=new, reward=value)
 
 

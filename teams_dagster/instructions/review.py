@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -35,3 +37,65 @@ def parse_verdict(text: str) -> Verdict:
     if found is None:
         return Verdict.UNCLEAR
     return Verdict.NOT_EQUAL if found["verdict"].lower().startswith("not") else Verdict.EQUAL
+
+
+@dataclass(frozen=True)
+class Review:
+    """What the reviewer said of a rewrite."""
+
+    verdict: Verdict
+    probability: float | None = None
+    """P(Not Equal), given that one of the two verdicts is said. None where no probabilities came back, and where the
+    verdict is unclear."""
+
+
+def read_review(text: str, probabilities: Mapping[str, float] | None) -> Review:
+    """The review in a reply; `probabilities` are those of the replies that were allowed, where they came back."""
+    verdict = parse_verdict(text)
+    if verdict is Verdict.UNCLEAR or probabilities is None:
+        return Review(verdict)
+    shares = {parse_verdict(reply): share for reply, share in probabilities.items()}
+    total = shares.get(Verdict.EQUAL, 0.0) + shares.get(Verdict.NOT_EQUAL, 0.0)
+    return Review(verdict, shares.get(Verdict.NOT_EQUAL, 0.0) / total if total else None)
+
+
+EVEN = 0.5
+"""The mean P(Not Equal) at which two orders that disagree are Not Equal."""
+
+
+@dataclass(frozen=True)
+class BothOrders:
+    """What the reviewer said of a rewrite with the two texts in their order, and the other way round."""
+
+    shown: Review
+    turned: Review
+
+    @property
+    def together(self) -> Review:
+        """One review out of the two.
+
+        Unclear where either is. P(Not Equal) is the mean where both have it. Where the verdicts agree, that is the
+        verdict; where they do not, Not Equal at a mean of `EVEN` or more, and Equal where there is no mean.
+        """
+        if self._unclear:
+            return Review(Verdict.UNCLEAR)
+        first, second = self.shown.probability, self.turned.probability
+        mean = None if first is None or second is None else (first + second) / 2
+        if self.shown.verdict is self.turned.verdict:
+            return Review(self.shown.verdict, mean)
+        return Review(Verdict.NOT_EQUAL if mean is not None and mean >= EVEN else Verdict.EQUAL, mean)
+
+    @property
+    def agree(self) -> bool | None:
+        """Whether the verdicts are the same; None where one is unclear."""
+        return None if self._unclear else self.shown.verdict is self.turned.verdict
+
+    @property
+    def difference(self) -> float | None:
+        """P(Not Equal) in the first order less that in the other; None where one of them is not known."""
+        first, second = self.shown.probability, self.turned.probability
+        return None if first is None or second is None else first - second
+
+    @property
+    def _unclear(self) -> bool:
+        return Verdict.UNCLEAR in (self.shown.verdict, self.turned.verdict)

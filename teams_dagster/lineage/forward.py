@@ -12,12 +12,13 @@ from typing import Any
 import duckdb
 
 from teams_dagster.lineage.trace import NotFound
+from teams_dagster.store.transition_row import ANSWERS
 
 _NAMED_PROMPT = "(select prompt_version from prompt_templates where prompt_version = $value or name = $value)"
 _BY_MODEL = "(select request_id from llm_calls where model = $value or provider || '/' || model = $value)"
 _BY_QUESTION = "(select request_id from llm_calls where request_id = $value or request_key = $value)"
 
-_ASKED = "rewrite_request_id in {0} or review_request_id in {0} or guide_request_id in {0} or unread_request_id in {0}"
+_ASKED = " or ".join(f"{column} in {{0}}" for column in ANSWERS)
 
 _TRANSITIONS = {
     "seed": "seed_id = $value",

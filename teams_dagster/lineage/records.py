@@ -55,6 +55,12 @@ class Step:
     prompt_version: str | None
     review_prompt_version: str | None
     verdict: str | None
+    verdict_probability: float | None
+    """P(Not Equal), the mean of both orders where both were asked."""
+    orders_agree: bool | None
+    """Whether the verdict was the same in both orders of the texts; None where one was asked or could not be read."""
+    order_difference: float | None
+    """P(Not Equal) in the order of the edit less that the other way round."""
     eliminated_by: str | None
     failure: str | None
     novelty: float | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -58,7 +59,7 @@ async def replay_generation(
         await replay_transitions(
             environment,
             _actor(manifest, checkpoint, generated, into),
-            episode_plans(manifest, seeds),
+            islice(episode_plans(manifest, seeds), _played(manifest, generated)),
             _rows(generated, "transitions"),
             into,
             progress=progress,
@@ -100,6 +101,13 @@ def _actor(
         reason = "probabilities of a policy whose embedding model is not here"
     into.skip(reason, generated.read_facts(GenerationFacts).transitions)
     return StoredDecisions(_rows(generated, "transitions"))
+
+
+def _played(manifest: GenerationManifest, generated: Artefact) -> int | None:
+    """How many of its episodes were played: all of them, but on the way to a target."""
+    if manifest.target_samples is None:
+        return None
+    return generated.read_facts(GenerationFacts).asking["episodes"]
 
 
 def _rows_of(generated: Artefact, responses: Artefact) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 from teams_dagster.lineage.records import Answer, Lineage, Origin, Query, Step
+from teams_dagster.store.transition_row import ANSWERS
 
 LEAST_PREFIX = 6
 """Characters of an id that are enough to look for it."""
@@ -105,13 +106,10 @@ def _chain(by_id: Mapping[str, dict[str, Any]], transition_id: str) -> list[dict
     return chain[::-1]
 
 
-_ANSWERS = ("rewrite_request_id", "review_request_id", "guide_request_id", "unread_request_id")
-
-
 def _look_up(connection: duckdb.DuckDBPyConnection, rows: Sequence[dict[str, Any]], sample: dict[str, Any]) -> _Found:
     """The texts, queries and templates that the rows name."""
     texts = {row[name] for row in rows for name in ("parent_id", "instruction_id")} - {None}
-    answers = {row[name] for row in rows for name in _ANSWERS} | {sample.get("respond_request_id")}
+    answers = {row[name] for row in rows for name in ANSWERS} | {sample.get("respond_request_id")}
     requests = sorted(str(answer) for answer in answers if answer)
     own = [row["transition_id"] for row in rows]
     calls = [
@@ -150,7 +148,7 @@ def _step(row: Mapping[str, Any], found: _Found) -> Step:
     after = found.texts.get(row["instruction_id"], missing)
     own = {"text_before", "input_before", "text_after", "input_after", "prompt", "queries", "chosen_by"}
     plain = {name: row[name] for name in Step.__dataclass_fields__ if name not in own}
-    queries = [query for name in _ANSWERS for query in found.calls.get(row[name] or "", [])]
+    queries = [query for name in ANSWERS for query in found.calls.get(row[name] or "", [])]
     return Step(
         **plain,
         chosen_by=row["chosen_by"] or "policy",

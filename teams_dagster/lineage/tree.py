@@ -143,8 +143,16 @@ def _said(step: Step) -> str:
     if step.operation == "none":
         return "the text was kept"
     outcome = "accepted" if step.accepted else "not accepted"
-    why = step.eliminated_by or step.verdict
-    return f"{outcome}{f' ({_plain(why)})' if why else ''}, reward {number(step.reward)}"
+    why = _plain(step.eliminated_by or step.verdict or "") + _likely(step)
+    return f"{outcome}{f' ({why})' if why else ''}, reward {number(step.reward)}"
+
+
+def _likely(step: Step) -> str:
+    """How sure the reviewer was, and whether the order of the texts mattered."""
+    sure = "" if step.verdict_probability is None else f", P(Not Equal) {number(step.verdict_probability)}"
+    if step.orders_agree is None:
+        return sure
+    return f"{sure}, {'the same' if step.orders_agree else 'another verdict'} with the texts the other way round"
 
 
 def _chosen(step: Step) -> str:

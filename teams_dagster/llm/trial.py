@@ -30,6 +30,7 @@ _NAMES = {
     Purpose.RESPOND: "answers",
     Purpose.GUIDE: "choices of an operation",
     Purpose.JUDGE: "judgements",
+    Purpose.RATE: "ratings",
 }
 """What the replies to each purpose's queries are called, where that is not its name."""
 

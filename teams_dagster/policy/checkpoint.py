@@ -25,6 +25,7 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import ModelIdentity, identity_of
 from teams_dagster.environment.answers_cost import AnswersCost
+from teams_dagster.environment.order_effect import OrderEffect
 from teams_dagster.instructions.prompts import prompts_version
 from teams_dagster.instructions.seed_splits import policy_sides
 from teams_dagster.instructions.seeds import Seed
@@ -264,10 +265,15 @@ def policy_row(checkpoint: Checkpoint, seeds_version: str, cost: AnswersCost, ru
 
 
 def policy_facts(
-    checkpoint: Checkpoint, cost: AnswersCost, *, asking: dict[str, int], outcomes: dict[str, dict[str, object]]
+    checkpoint: Checkpoint,
+    cost: AnswersCost,
+    orders: OrderEffect,
+    *,
+    asking: dict[str, int],
+    outcomes: dict[str, dict[str, object]],
 ) -> PolicyFacts:
     """The facts of a finished training; `asking` and `outcomes` are what its queries came to."""
-    first, last = checkpoint.curve[0], checkpoint.curve[-1]
+    first, last, reward = checkpoint.curve[0], checkpoint.curve[-1], checkpoint.config.reward
     return PolicyFacts(
         algorithm=checkpoint.config.algorithm.name,
         iterations=checkpoint.iteration,
@@ -285,6 +291,12 @@ def policy_facts(
         accepted_per_episode=last.accepted_per_episode,
         reward_variance=first.reward_variance,
         flat_reward=is_flat(first.reward_variance),
+        reviews_an_edit=reward.reviews_an_edit,
+        soft_reward=reward.soft,
+        pairs_in_both_orders=orders.pairs if reward.both_orders else None,
+        orders_disagree=orders.disagree,
+        order_difference=orders.difference,
+        verdicts_without_probability=orders.without_probability if reward.soft else None,
         operation_mix=last.operation_mix,
         instructor=checkpoint.origin.instructor,
         reviewer=checkpoint.origin.reviewer,

@@ -87,12 +87,12 @@ class TrainingConfig(BaseModel):
     @property
     def most_queries_an_episode(self) -> int:
         """Queries of one episode, its branches included, at most."""
-        return most_queries(self.algorithm, len(self.allowed_operations))
+        return most_queries(self.algorithm, len(self.allowed_operations), self.reward)
 
 
-def most_queries(algorithm: AlgorithmConfig, choices: int) -> int:
+def most_queries(algorithm: AlgorithmConfig, choices: int, reward: RewardConfig) -> int:
     """Queries of one episode of a training, its branches included, at most; of so many `choices` at each step."""
-    steps = 2 * HORIZON + (GUIDE_ATTEMPTS * HORIZON if algorithm.asks_guide else 0)
+    steps = reward.queries_an_episode + (GUIDE_ATTEMPTS * HORIZON if algorithm.asks_guide else 0)
     return most_branches(algorithm, choices) * steps
 
 

@@ -38,7 +38,7 @@ class Tally:
 
     @property
     def accepted_per_query(self) -> float:
-        """Total accepted over total queries: at most 0.5."""
+        """Total accepted over total queries: at most 1/2, and 1/3 where verdicts are taken in both orders."""
         return self.accepted / max(1, self.queries)
 
     @property

@@ -1,8 +1,9 @@
 """What the episodes of a step will ask: from its configuration, the seeds, and what earlier steps asked.
 
-Most is certain: an episode has HORIZON transitions, each a rewrite and at most one review. Likely is what episodes
-asked so far, here or in the policy's last iteration; before there are any, what an untrained policy does. Least is a
-stated share of the lowest that was seen."""
+Most is certain: an episode has HORIZON transitions, each a rewrite and at most its reviews, which are two where the
+reward takes verdicts in both orders. Likely is what episodes asked so far, here or in the policy's last iteration;
+before there are any, what an untrained policy does. Least is a stated share of the lowest that was seen.
+"""
 
 from __future__ import annotations
 
@@ -53,6 +54,7 @@ class EpisodeStats:
 
     rewrites: float
     reviews: float
+    """Edits that are reviewed, in one order of their texts or in both."""
     new_rewrites: float
     """Those that no other episode of the step asked in the same words."""
     new_reviews: float
@@ -94,9 +96,14 @@ def last_stats(policy: Artefact) -> EpisodeStats:
         return UNTRAINED
     rewrites = HORIZON * (1 - facts.operation_mix.get("none", 0.0))
     accepted = facts.accepted_per_episode
-    questions = accepted / facts.accepted_per_query if accepted else 2 * rewrites
-    reviews = min(rewrites, max(0.0, questions - rewrites))
+    questions = accepted / facts.accepted_per_query if accepted else (1 + facts.reviews_an_edit) * rewrites
+    reviews = min(rewrites, max(0.0, questions - rewrites) / facts.reviews_an_edit)
     return EpisodeStats(rewrites, reviews, rewrites, reviews, accepted)
+
+
+def reviews_of_an_edit(policy: Artefact | None) -> int:
+    """Queries of the reviewer on one edit where this policy steers; 1 where one that needs no training does."""
+    return policy.read_facts(PolicyFacts).reviews_an_edit if policy else 1
 
 
 def stats_of(artefacts: Iterable[Artefact]) -> list[EpisodeStats]:
@@ -124,10 +131,11 @@ def asking_of(transitions: Path, episodes: int | None = None) -> dict[str, int]:
         return len(table[name].drop_null().unique())
 
     rewrites = table.num_rows - table["operation"].to_pylist().count("none")
+    reviewed = sum(queries > 1 for queries in table["queries"].to_pylist())
     return {
         "episodes": distinct("episode_id") if episodes is None else episodes,
         "rewrites": rewrites,
-        "reviews": sum(table["queries"].to_pylist()) - rewrites,
+        "reviews": reviewed,
         "new_rewrites": distinct("rewrite_request_id"),
         "new_reviews": distinct("review_request_id"),
         "accepted": sum(table["accepted"].to_pylist()),
@@ -148,10 +156,12 @@ def rewriting(
     stated: EpisodeStats,
     *,
     most: int | None = None,
+    reviews_an_edit: int = 1,
 ) -> list[QueryForecast]:
     """The rewrites and reviews of `episodes` from `seeds`, likely as many as `seen` before, or as `stated`.
 
-    There may be `most` episodes: more than `episodes` where some can have branches, or ask nothing.
+    There may be `most` episodes: more than `episodes` where some can have branches, or ask nothing. Each edit that is
+    reviewed takes `reviews_an_edit` queries for it.
     """
     sample = _sample(seeds)
     rewrites = [rewrite_query(rewriter, operation, seed) for seed in sample for operation in TEXT_OPERATIONS]
@@ -160,10 +170,15 @@ def rewriting(
         (rewriter, Purpose.REWRITE, "rewrites", rewrites, max(map(reply_limit, rewrites), default=CREATIVE.max_tokens)),
         (Role.REVIEWER, Purpose.REVIEW, "reviews", reviews, VERDICT.max_tokens),
     )
-    return [
+    found = [
         _of_kind(role, purpose, episodes, most or episodes, name, seen, stated, mean_bytes(requests), max_tokens)
         for role, purpose, name, requests, max_tokens in kinds
     ]
+    return [_times(kind, reviews_an_edit) if kind.purpose is Purpose.REVIEW else kind for kind in found]
+
+
+def _times(kind: QueryForecast, count: int) -> QueryForecast:
+    return replace(kind, least=count * kind.least, likely=count * kind.likely, most=count * kind.most)
 
 
 def guiding(
@@ -272,7 +287,8 @@ def training_questions(
     if tried is not None and not seen:
         seen = [tried]
     most = episodes * most_branches(training.algorithm, len(training.allowed_operations))
-    asked = rewriting(Role.INSTRUCTOR, episodes, seeds.values(), seen, UNTRAINED, most=most)
+    reviews = training.reward.reviews_an_edit
+    asked = rewriting(Role.INSTRUCTOR, episodes, seeds.values(), seen, UNTRAINED, most=most, reviews_an_edit=reviews)
     return asked + (guiding(episodes, seeds.values(), seen, most=most) if training.asks_guide else [])
 
 

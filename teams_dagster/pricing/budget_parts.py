@@ -35,6 +35,21 @@ class Room:
     share: Fraction = Fraction(1)
     """How much of the project's budget `budget` is."""
 
+    def times(self, needed: Estimate) -> float:
+        """How many times over what is left likely pays what is needed; infinite where it bounds none of that."""
+        likely = _likely(needed)
+        pairs = ((getattr(self.budget, unit), getattr(self.spent, unit), wanted) for unit, wanted in likely.items())
+        return min(
+            (max(0, most - used) / wanted for most, used, wanted in pairs if most is not None and wanted),
+            default=math.inf,
+        )
+
+
+def _likely(needed: Estimate) -> dict[str, int | None]:
+    """The likely figures by the budget's units."""
+    nano_usd = None if needed.nano_usd is None else needed.nano_usd.likely
+    return {"queries": needed.sent.likely, "tokens": needed.tokens.likely, "nano_usd": nano_usd}
+
 
 def policy_limit(project: Budget, share: Fraction) -> Limit:
     """What training and comparing the policy may spend."""
@@ -53,9 +68,7 @@ def refuse_too_small(needed: Estimate, room: Room, advice: str) -> None:
         room: What is left for it.
         advice: What else can be done than to raise the budget.
     """
-    nano_usd = None if needed.nano_usd is None else needed.nano_usd.likely
-    likely = {"queries": needed.sent.likely, "tokens": needed.tokens.likely, "nano_usd": nano_usd}
-    for unit, wanted in likely.items():
+    for unit, wanted in _likely(needed).items():
         most, used = getattr(room.budget, unit), getattr(room.spent, unit)
         if most is None or wanted is None or wanted <= most - used:
             continue

@@ -47,6 +47,7 @@ USUAL_SHARE = {
     Purpose.RESPOND: 1 / 4,
     Purpose.GUIDE: 1 / 4,
     Purpose.JUDGE: 1 / 4,
+    Purpose.RATE: 1 / 4,
 }
 """Of `max_tokens`, what a completion takes where nothing is learnt yet."""
 

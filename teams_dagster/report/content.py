@@ -86,6 +86,16 @@ class PolicyResults:
     """Of the answers that the training used, whoever paid first."""
     unpriced: int = 0
     """How many of them have no known price."""
+    soft_reward: bool = False
+    """Whether the reward is the probability of the verdict."""
+    pairs_in_both_orders: int | None = None
+    """Edits with a verdict in both orders of the texts; None where one order was asked."""
+    orders_disagree: float | None = None
+    """Share of them with another verdict the other way round."""
+    order_difference: float | None = None
+    """Mean P(Not Equal) in the order of the edit less that the other way round."""
+    verdicts_without_probability: int | None = None
+    """Those that a soft reward took as 0 or 1."""
 
     def score(self, policy: str, metric: str) -> PolicyScore | None:
         """A policy's score in a metric, where it was measured."""

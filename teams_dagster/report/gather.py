@@ -123,6 +123,11 @@ def _policy(store: ArtefactStore, generations: list[MadeGeneration]) -> content.
         trained_with=tuple(content.RoleModel(role, who.provider, who.model) for role, who in asked if who),
         cost_nano_usd=facts.cost_nano_usd,
         unpriced=facts.unpriced,
+        soft_reward=facts.soft_reward,
+        pairs_in_both_orders=facts.pairs_in_both_orders,
+        orders_disagree=facts.orders_disagree,
+        order_difference=facts.order_difference,
+        verdicts_without_probability=facts.verdicts_without_probability,
     )
 
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 from teams_dagster.core.markdown import markdown_table
 from teams_dagster.core.operations import Operation
-from teams_dagster.core.text import NOT_A_NUMBER, interval, money, number, percent, signed, words
+from teams_dagster.core.text import NOT_A_NUMBER, interval, number, percent, signed, words
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.bootstrap import ENOUGH_TRAININGS, IN_DOLLARS, IN_QUESTIONS
 from teams_dagster.policy.comparison.contenders import TRAINED, UNREADING
 from teams_dagster.policy.comparison.scores import ALLOWANCE_USED, HEADLINE, HEADLINES, OF_GAP, Score
 from teams_dagster.policy.curve import FLAT_VARIANCE, is_flat
 from teams_dagster.report.content import PolicyResults
-from teams_dagster.report.policies import EXPLAINED, algorithm_name, in_order
+from teams_dagster.report.policies import EXPLAINED, in_order
+from teams_dagster.report.policy_training import training_sentences
 
 SHOWN = (
     HEADLINE,
@@ -34,7 +35,7 @@ _DIGITS = {"vendi_score": 1, "length_growth": 2}
 
 NEVER = "never"
 
-PAY_OFF = {IN_QUESTIONS: "questions", IN_DOLLARS: "dollars"}
+PAY_OFF = {IN_QUESTIONS: "queries", IN_DOLLARS: "dollars"}
 """Metrics that say after how many samples training has paid for itself, by the unit counted in."""
 
 
@@ -238,7 +239,7 @@ class PolicySection:
     """Everything of the section that is not a picture."""
 
     trained: str
-    """How the policy was trained, as a sentence."""
+    """How the policy was trained, in a few sentences."""
     learnt: str
     """Whether it learnt to read, or an order of operations; empty where nothing was compared."""
     variances: tuple[tuple[str, str, bool], ...]
@@ -262,7 +263,7 @@ def policy_section(policy: PolicyResults) -> PolicySection:
     scores = policy.scores
     names = in_order(score.policy for score in scores)
     return PolicySection(
-        trained=_training(policy),
+        trained=training_sentences(policy),
         learnt=learnt(scores),
         variances=tuple(_variances(policy)),
         flat_below=FLAT_VARIANCE,
@@ -275,22 +276,6 @@ def policy_section(policy: PolicyResults) -> PolicySection:
         few_trainings=few_trainings(scores),
         scores=tuple(raw_table(scores)),
     )
-
-
-def _training(policy: PolicyResults) -> str:
-    """By which algorithm, how long, with how many queries and at what price."""
-    questions = sum(record.queries for record in policy.curve)
-    guide = sum(record.guidance_queries for record in policy.curve)
-    fallbacks = sum(record.fallbacks for record in policy.curve)
-    text = f"Trained by {algorithm_name(policy.algorithm)}" if policy.algorithm else "Trained"
-    text += f": {len(policy.curve):,} iterations, {questions:,} queries"
-    if guide:
-        text += f", {guide:,} of them to the guide"
-    if fallbacks:
-        text += f" (whose answer could not be read {fallbacks:,} times: a random operation took its place)"
-    if policy.cost_nano_usd or policy.unpriced:
-        text += f"; the answers cost {money(policy.cost_nano_usd, policy.unpriced)}"
-    return f"{text}."
 
 
 def _variances(policy: PolicyResults) -> list[tuple[str, str, bool]]:

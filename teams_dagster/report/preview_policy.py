@@ -61,7 +61,7 @@ def comparison_preview(artefact: Artefact) -> Details:
         "learnt": learnt(scores),
         "pays_for_itself": "; ".join(break_even_lines(scores)),
         **_pictures(drawn),
-        "scores": Table(("metric", "policy", "mean", "95% interval", "episodes", "questions"), raw_table(scores)),
+        "scores": Table(("metric", "policy", "mean", "95% interval", "episodes", "queries"), raw_table(scores)),
     }
     if few := few_trainings(scores):
         details["note"] = few

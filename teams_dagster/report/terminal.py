@@ -128,7 +128,7 @@ def run_budget_lines(run: Budget, roles: Mapping[str, Budget]) -> list[str]:
 def estimate_lines(estimates: Sequence[tuple[str, Estimate, bool]], total: Estimate) -> list[str]:
     """What each paid asset (its key, its estimate, whether its output is there already) would ask, and all together."""
     rows = [(key, *_figures(found), "reused" if reused else "") for key, found, reused in estimates]
-    lines = table(("asset", "questions", "tokens", "dollars", ""), [*rows, ("all", *_figures(total), "")])
+    lines = table(("asset", "queries", "tokens", "dollars", ""), [*rows, ("all", *_figures(total), "")])
     notes = [f"no price is known for {model}: TEAMS_PRICES names a file that states it" for model in total.unpriced]
     if total.tokens.most:
         source = total.source or "guessed from the prompts' sizes"

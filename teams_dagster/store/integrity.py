@@ -41,8 +41,13 @@ TOLERANCE = 1e-6
 """Probabilities and rewards are computed again on another machine: they agree within this. All else is exact."""
 
 
-LATER_COLUMNS = frozenset({"chosen_by", "proposed", "guide_request_id", "unread_request_id", "guidance_queries"})
-"""Columns of `transitions` that files written before guides were asked do not have."""
+LATER_COLUMNS = frozenset(
+    {
+        *("chosen_by", "proposed", "guide_request_id", "unread_request_id", "guidance_queries"),
+        *("verdict_probability", "turned_review_request_id", "orders_agree", "order_difference"),
+    }
+)
+"""Columns of `transitions` that files written before guides were asked, or verdicts had a probability, do not have."""
 
 
 KEPT = 1_000

@@ -315,9 +315,15 @@ class TableWriter:
                 self._flush()
 
     def write_batch(self, batch: pa.RecordBatch) -> None:
-        """Add rows that were written to a file of this table before."""
+        """Add rows that were written to a file of this table before; columns that it did not have yet are NULL."""
         self._flush()
-        self._file.write_batch(batch.cast(self._table.schema))
+        there = set(batch.schema.names)
+        columns = [
+            batch.column(field.name) if field.name in there else pa.nulls(batch.num_rows, field.type)
+            for field in self._table.schema
+        ]
+        known = pa.RecordBatch.from_arrays(columns, names=self._table.schema.names)
+        self._file.write_batch(known.cast(self._table.schema))
         self._written += batch.num_rows
 
     def __exit__(self, *error: Any) -> None:

@@ -37,12 +37,14 @@ class TransitionRow(TypedDict):
     prompt_version: Annotated[str | None, "The rewriting prompt"]
     review_prompt_version: Annotated[str | None, "The reviewing prompt"]
     pool_version: Annotated[str | None, "The texts that novelty is measured against"]
-    verdict: Annotated[str | None, "What the reviewer said: `equal`, `not_equal` or `unclear`"]
+    verdict: Annotated[
+        str | None, "What the reviewer said: `equal`, `not_equal` or `unclear`; of both orders where both were asked"
+    ]
     eliminated_by: Annotated[str | None, "The rule that refused the text"]
     failure: Annotated[str | None, "Why the episode was cut short, where a query failed for good"]
     novelty: Annotated[float | None, "Distance to earlier texts and the pool"]
     sample_id: Annotated[NotRequired[str | None], "The sample made from it, or NULL"]
-    reward_preset: Annotated[str | None, "How the reward is counted"]
+    reward_preset: Annotated[str | None, "How the reward is counted: `paper`, `graded`, or one of them with `_soft`"]
     chosen_by: Annotated[
         str | None,
         "How it was chosen: `policy` (drawn from its probabilities), `guide` (named by it), `fallback` "
@@ -55,7 +57,29 @@ class TransitionRow(TypedDict):
     guide_request_id: Annotated[str | None, "The attempt in which the guide answered"]
     unread_request_id: Annotated[str | None, "An attempt of the guide before it whose answer could not be read"]
     guidance_queries: Annotated[int | None, "Queries asked to choose: of the guide, or by a look-ahead"]
+    verdict_probability: Annotated[
+        float | None,
+        "How likely the reviewer was to say Not Equal, given that it says that or Equal; the mean of both orders where"
+        " both were asked. NULL where it gave no probability",
+    ]
+    turned_review_request_id: Annotated[
+        str | None, "The attempt that reviewed with the two texts the other way round (`llm_calls`)"
+    ]
+    orders_agree: Annotated[
+        bool | None,
+        "Whether both orders had the same verdict; NULL where one order was asked, or one verdict could not be read",
+    ]
+    order_difference: Annotated[
+        float | None, "Probability of Not Equal with the texts in their order, less that the other way round"
+    ]
     run_id: Annotated[NotRequired[str | None], "The run that wrote the row"]
+
+
+EDIT_ANSWERS = ("rewrite_request_id", "review_request_id", "turned_review_request_id")
+"""The columns that name the answers behind an edit. Files of earlier versions lack the last one."""
+
+ANSWERS = (*EDIT_ANSWERS, "guide_request_id", "unread_request_id")
+"""The columns that name any answer that a transition used."""
 
 
 def transition_columns() -> dict[str, str]:

@@ -16,6 +16,7 @@ import duckdb
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import ErrorKind, Outcome
 from teams_dagster.store.tables import TABLES
+from teams_dagster.store.transition_row import EDIT_ANSWERS
 
 COST_VIEWS = {
     "asset": "asset_key",
@@ -31,8 +32,7 @@ _LINEAGE = {
         "of_samples": "where samples.sample_id = sample and hops.sample_id = sample"
         " and step.transition_id in (select transition_id from sample_hops where sample_id = sample)",
         "of_texts": "where instruction_id in (select unnest([parent_id, instruction_id]) from steps)",
-        "of_calls": "where request_id in ("
-        "select unnest([rewrite_request_id, review_request_id, respond_request_id]) from steps)",
+        "of_calls": f"where request_id in (select unnest([{', '.join(EDIT_ANSWERS)}, respond_request_id]) from steps)",
         "materialized": "materialized",
     },
 }

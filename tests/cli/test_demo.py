@@ -8,11 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import dagster as dg
 import pytest
 import yaml
+from click.testing import CliRunner
 
 import teams_dagster.cli.demo as command
+import teams_dagster.cli.written as written
 from teams_dagster.cli.demo import _check_lines, _side_by_side
 from teams_dagster.cli.project import open_settings
 from teams_dagster.definitions import defs
@@ -142,3 +145,28 @@ def test_the_demo_on_real_models_has_a_data_folder_of_its_own(tmp_path: Path, mo
 def test_the_sizes_of_the_demo_on_real_models_are_a_run_configuration_of_the_whole_graph() -> None:
     sizes = yaml.safe_load(command.REAL_SIZES.read_text())
     assert dg.validate_run_config(defs.resolve_job_def("everything"), sizes)
+
+
+def test_the_written_demo_has_a_data_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, environment = open_settings(), {"TEAMS_EXPERT_BASE_URL": "https://api.openai.com/v1"}
+    monkeypatch.setattr(written.os, "environ", environment)
+    written.choose_writer(settings)
+    assert environment["TEAMS_DATA_DIR"] == str(tmp_path / "data" / "written")
+    assert environment["TEAMS_EXPERT_BASE_URL"] == "http://127.0.0.1:8137/v1"
+
+
+def test_the_sizes_of_the_written_demo_are_a_run_configuration_of_its_job() -> None:
+    sizes = yaml.safe_load(written.WRITTEN_SIZES.read_text())
+    assert dg.validate_run_config(defs.resolve_job_def(written.WRITTEN_JOB), sizes)
+
+
+def test_two_demos_at_once_are_refused() -> None:
+    result = CliRunner().invoke(command.demo, ["--real", "--written"])
+    assert result.exit_code == 2
+    assert "--real and --written are two demos" in result.output
+
+
+def test_a_writer_whose_file_is_not_made_says_what_to_type(tmp_path: Path) -> None:
+    elsewhere = open_settings().model_copy(update={"root": tmp_path})
+    with pytest.raises(click.ClickException, match="run make models"), written.serving_writer(elsewhere):
+        pass

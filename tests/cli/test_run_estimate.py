@@ -15,6 +15,7 @@ from resources.language_models.offline.model import OfflineModel
 from teams_dagster.cli.run_estimate import RunEstimate, Walk, estimate_run
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Purpose, Request
 from teams_dagster.dataset.generation import GenerationChanged, PolicyFromOtherModels
+from teams_dagster.environment.transition import ProbabilitiesMissing
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.pricing.paid_assets import PAID
 from teams_dagster.settings import load_settings
@@ -104,6 +105,22 @@ def test_iterations_that_an_interrupted_training_finished_are_not_counted_again(
     monkeypatch.setattr("assets.policy.trained_policy.merge_parts", killed)
     assert not project.make(trained_policy, **longer)
     assert questions(**longer)["trained_policy"] == (0, 0, 0)
+
+
+def test_both_orders_are_estimated_in_what_is_trained_and_in_what_it_will_steer(project: Project):
+    for on, queries_an_edit in ((False, 2), (True, 3)):
+        found = questions(
+            trained_policy={"root_seed": 1, "both_orders": on},
+            policy_comparison={"questions_per_seed": 36},
+            generated_instructions={"policy": "latest"},
+        )
+        assert found["trained_policy"][2] == 32 * 6 * queries_an_edit
+        assert found["generated_instructions"][2] == 12 * 6 * queries_an_edit
+
+
+def test_what_a_soft_reward_would_be_refused_for_is_said_before(project: Project):
+    with pytest.raises(ProbabilitiesMissing, match="`soft: true` of trained_policy needs P"):
+        questions(trained_policy={"root_seed": 1, "soft": True})
 
 
 def test_a_policy_that_is_to_be_trained_leaves_a_generation_that_was_begun_as_it_is(project: Project):

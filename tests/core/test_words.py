@@ -43,7 +43,7 @@ BY_DICTIONARY = {
     "请解释海洋潮汐是如何每天形成的": 9,
     "海の満ち引きがどのように起こるのかを簡単に説明してください": 20,
 }
-"""Sentences, with the words that ICU 78's dictionaries find in them."""
+"""Sentences, with the words that ICU's dictionaries find in them."""
 
 
 @pytest.mark.parametrize(("text", "found"), BY_DICTIONARY.items())

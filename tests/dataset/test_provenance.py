@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from teams_dagster.dataset import provenance
 from teams_dagster.dataset.provenance import SCHEMA, ProvenanceError, keep_splits, write_provenance
 from tests.support.chains import EXPERT, RESPOND, REVIEWER, Chain, origin, sample_ids, write_generation, write_members
+from tests.support.parquet import change, without
 from tests.support.properties import example_count
 
 CHAINS = (
@@ -72,6 +73,21 @@ def test_the_cost_is_that_of_every_answer_of_the_chain(tmp_path: Path) -> None:
         "sample-2026-01-05-0-2": 14,
         "sample-2026-01-05-1-1": 14,
     }
+
+
+def test_a_review_in_the_other_order_is_part_of_the_cost_and_older_files_have_none(tmp_path: Path) -> None:
+    members = write_members(tmp_path, dict.fromkeys(sample_ids(CHAINS), "train"))
+    generation = write_generation(tmp_path, CHAINS)
+    change(generation.transitions, "turned_review_request_id", lambda _: "turned", row=0)
+
+    def costs() -> dict[str, int]:
+        write_provenance(tmp_path / "lineage.parquet", members, [generation], lambda ids: dict.fromkeys(ids, 1))
+        rows = pq.read_table(tmp_path / "lineage.parquet").to_pylist()
+        return {row["sample_id"]: row["cost_nano_usd"] for row in rows}
+
+    assert costs()["sample-2026-01-05-0-0"] == 4
+    without(generation.transitions, "turned_review_request_id")
+    assert costs()["sample-2026-01-05-0-0"] == 3
 
 
 @pytest.mark.parametrize("known", [{"review-0-0": None}, {}])

@@ -10,7 +10,8 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Message, Role
 from teams_dagster.evaluation.judging import judge_prompt
-from teams_dagster.instructions.prompts import prompt
+from teams_dagster.instructions.prompts import FOLDER, prompt
+from teams_dagster.instructions.prompts.own import check_prompts
 from teams_dagster.instructions.requests import review_query, rewrite_query
 from teams_dagster.settings import SettingsError, load_settings
 
@@ -130,3 +131,7 @@ def test_a_folder_that_does_not_exist_is_refused(own: Path):
     own.rmdir()
     with pytest.raises(SettingsError, match=r"^TEAMS_PROMPTS: .* is no folder"):
         load_settings(own.parent)
+
+
+def test_the_shipped_examples_for_small_models_can_be_asked_with():
+    check_prompts(FOLDER / "few_shot")

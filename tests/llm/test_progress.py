@@ -76,7 +76,7 @@ def test_the_last_line_is_told_once_and_has_no_time_left():
     progress.done(4)
     progress.finish()
     progress.finish()
-    assert lines == ["2 of 2 seeds, 7 instructions accepted, 0 questions, $0.00"]
+    assert lines == ["2 of 2 seeds, 7 instructions accepted, 0 queries, $0.00"]
 
 
 def test_a_total_that_is_not_known_is_not_told():
@@ -85,12 +85,12 @@ def test_a_total_that_is_not_known_is_not_told():
     progress.done()
     progress.done(False)
     progress.finish()
-    assert lines == ["2 rows, 1 kept, 2 questions, $0.00"]
+    assert lines == ["2 rows, 1 kept, 2 queries, $0.00"]
 
 
 def test_dollars_say_how_much_of_them_is_not_known():
     assert (
-        spent_so_far(Tallies(asked=5, cost_nano_usd=1_200, unpriced=3)) == "5 questions, $0.0000012 + 3 without a price"
+        spent_so_far(Tallies(asked=5, cost_nano_usd=1_200, unpriced=3)) == "5 queries, $0.0000012 + 3 without a price"
     )
 
 
@@ -107,9 +107,9 @@ def test_a_loop_that_waits_for_its_first_result_is_heard_of():
 
     run_in_virtual_time(work)
     assert lines == [
-        "0 of 10 seeds, 0 kept, 36 questions, $0.00, time left unknown",
-        "0 of 10 seeds, 0 kept, 76 questions, $0.00, time left unknown",
-        "1 of 10 seeds, 1 kept, 100 questions, $0.00",
+        "0 of 10 seeds, 0 kept, 36 queries, $0.00, time left unknown",
+        "0 of 10 seeds, 0 kept, 76 queries, $0.00, time left unknown",
+        "1 of 10 seeds, 1 kept, 100 queries, $0.00",
     ]
 
 
@@ -123,4 +123,4 @@ def test_what_was_done_is_told_when_the_loop_breaks():
 
     with pytest.raises(RuntimeError, match="used up"):
         run_in_virtual_time(work)
-    assert lines == ["1 of 10 seeds, 1 kept, 0 questions, $0.00"]
+    assert lines == ["1 of 10 seeds, 1 kept, 0 queries, $0.00"]

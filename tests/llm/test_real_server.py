@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from resources.language_models.llama_server import LlamaServer
 from resources.language_models.openai_compatible import OpenAICompatibleModel
 from teams_dagster.core.protocol import Role, Sampling
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.engine import Engine
 from teams_dagster.pricing.prices import load_prices
-from tests.support.llama_server import LlamaServer
 from tests.support.questions import question
 
 QUESTIONS = [question(f"Count to {number}.", sampling=Sampling(max_tokens=12)) for number in range(2, 10)]

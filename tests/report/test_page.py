@@ -106,7 +106,7 @@ def test_limits_cautions_versions_models_and_the_baseline_are_told(example: str)
 def test_how_the_policy_was_trained_is_told(example: str) -> None:
     text = Page(example).text
     for words in (
-        "Trained by D2LOLS: 40 iterations, 28,380 questions, 4,460 of them to the guide",
+        "Trained by D2LOLS: 40 iterations, 28,380 queries, 4,460 of them to the guide",
         "could not be read 5 times",
         "the answers cost $0.0124",
         "guide offline/rules",

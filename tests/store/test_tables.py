@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from teams_dagster.core.row_hash import row_hash
-from teams_dagster.store.tables import ROWS_AT_ONCE, TABLES, TableError, write_table
+from teams_dagster.store.tables import ROWS_AT_ONCE, TABLES, TableError, merge_tables, write_table
+from tests.support.parquet import without
 
 ROW: dict[str, Any] = {"instruction_id": "i-1", "text": "Say hello.", "input": ""}
 
@@ -61,3 +62,13 @@ def test_rows_are_taken_as_they_come(tmp_path: Path) -> None:
     written = pq.ParquetFile(file)
     assert written.metadata.num_rows == total
     assert written.num_row_groups == 3
+
+
+def test_parts_that_an_earlier_version_wrote_are_merged_with_what_they_lack_as_null(tmp_path: Path) -> None:
+    part = write_table(tmp_path / "part", "seeds", [{"seed_id": "s", "instruction_id": "i", **_SEED}])
+    without(part, "cluster_id")
+    merged = merge_tables(tmp_path, "seeds", [tmp_path / "part"], "seed_id")
+    assert pq.read_table(merged).to_pylist()[0]["cluster_id"] is None
+
+
+_SEED: dict[str, Any] = {"text": "t", "input": "", "response": "", "row": 1}

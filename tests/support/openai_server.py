@@ -40,6 +40,8 @@ class Reply:
     total_tokens: int | None = None
     """None reports what the others add up to."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    logprobs: tuple[Body, ...] = ()
+    """The log-probabilities of its tokens, where they are asked for; in the place of the server's."""
 
     def body(self, model: str) -> Body:
         """The response body."""
@@ -196,8 +198,9 @@ class OpenAIServer:
             return await self._fail(request, said)
         reply = Reply(said) if isinstance(said, str) else said
         answer = reply.body(body["model"])
-        if self.logprobs and body.get("logprobs"):
-            answer["choices"][0]["logprobs"] = {"content": self.logprobs}
+        told = list(reply.logprobs) or self.logprobs
+        if told and body.get("logprobs"):
+            answer["choices"][0]["logprobs"] = {"content": told}
         return web.json_response(answer, headers=dict(reply.headers))
 
     async def _fail(self, request: web.Request, fault: Fault) -> web.StreamResponse:

@@ -30,6 +30,8 @@ from teams_dagster.instructions.novelty import Pool
 
 NotEqual = Callable[[Instruction, Operation], bool]
 Reply = Callable[[Instruction, Operation], str]
+Reviewer = Callable[[Instruction, Instruction], tuple[str, float | None]]
+"""From the two texts as they are shown to the verdict and P(Not Equal)."""
 
 
 def fresh_words(before: Instruction, operation: Operation, salt: str = "") -> str:
@@ -58,9 +60,10 @@ class ToyWorld:
         fails: Callable[[Request], bool] = lambda request: False,
         delay: float = 0.0,
         guide: Callable[[Request], str] = lambda request: "deepening",
+        reviewer: Reviewer | None = None,
     ) -> None:
         self.not_equal, self.reply, self.verdict, self.outcome = not_equal, reply, verdict, outcome
-        self.fails, self.delay, self.guide = fails, delay, guide
+        self.fails, self.delay, self.guide, self.reviewer = fails, delay, guide, reviewer
         self.asked: Counter[Purpose] = Counter()
         self.requests: list[Request] = []
         self.in_flight = self.most_in_flight = 0
@@ -87,6 +90,11 @@ class ToyWorld:
             completion = Completion(text, "stop", self.outcome)
         elif intent.purpose is Purpose.GUIDE:
             completion = Completion(self.guide(request), "stop", Outcome.USABLE)
+        elif self.reviewer is not None:
+            assert intent.after is not None
+            said, share = self.reviewer(intent.before, intent.after)
+            shares = None if share is None else {"Equal": 1 - share, "Not Equal": share}
+            completion = Completion(said, "stop", Outcome.USABLE, probabilities=shares)
         else:
             assert intent.after is not None
             operation = self._operation_between(intent.before, intent.after)

@@ -34,7 +34,7 @@ _ASKING = frozenset(
     " these they this those to two under use using very was were what when where which while who why will with without"
     " would write you your answer question task text input sentence sentences following".split()
 )
-_ENDS = re.compile(r"[.!?…:;)\]}|\"'”’`*\d]\s*\Z|\n\s*[-*•\d][^\n]{0,60}\Z")
+ENDS = re.compile(r"[.!?…:;)\]}|\"'”’`*\d]\s*\Z|\n\s*[-*•\d][^\n]{0,60}\Z")
 _AT_MOST = re.compile(
     r"\b(?:under|at most|no more than|fewer than|less than|within|up to|maximum of) (\d+) words", re.IGNORECASE
 )
@@ -58,35 +58,37 @@ def preference(instruction: Instruction, first: str, second: str) -> str:
 @lru_cache(maxsize=4096)
 def mark(instruction: Instruction, answer: str) -> float:
     """From 0, for an answer without a word, to 1."""
-    words = _words(answer)
+    words = words_of(answer)
     if not words:
         return 0.0
-    found = FAINT + (1 - FAINT) * min(1.0, _taken_up(instruction, words) / ENOUGH)
-    ends = 1.0 if _ENDS.search(answer) else BREAKS_OFF
-    return found * _variety(words) * ends * BROKEN_CONSTRAINT ** _broken(instruction.text, answer, words)
+    found = FAINT + (1 - FAINT) * min(1.0, taken_up(instruction, words) / ENOUGH)
+    ends = 1.0 if ENDS.search(answer) else BREAKS_OFF
+    return found * variety(words) * ends * BROKEN_CONSTRAINT ** broken(instruction.text, answer, words)
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """The words of a text in lower case, numbers among them."""
     return _WORD.findall(text.lower())
 
 
-def _stems(words: list[str]) -> set[str]:
+def stems_of(words: list[str]) -> set[str]:
+    """The beginnings of those of `words` that are not about the asking."""
     return {word[:STEM] for word in words if (len(word) > 2 or word.isdigit()) and word not in _ASKING}
 
 
-def _taken_up(instruction: Instruction, words: list[str]) -> float:
+def taken_up(instruction: Instruction, words: list[str]) -> float:
     """The share of the content words of the text that are in the answer; of one without any, of its input's."""
-    asked = _stems(_words(instruction.text)) or _stems(_words(instruction.input))
-    return len(asked & _stems(words)) / len(asked) if asked else ENOUGH
+    asked = stems_of(words_of(instruction.text)) or stems_of(words_of(instruction.input))
+    return len(asked & stems_of(words)) / len(asked) if asked else ENOUGH
 
 
-def _variety(words: list[str]) -> float:
+def variety(words: list[str]) -> float:
     """The share of its runs of words that it has not said before, squared: a loop is worth next to nothing."""
     runs = [tuple(words[i : i + WINDOW]) for i in range(max(1, len(words) - WINDOW + 1))]
     return (len(set(runs)) / len(runs)) ** 2
 
 
-def _broken(text: str, answer: str, words: list[str]) -> int:
+def broken(text: str, answer: str, words: list[str]) -> int:
     """How many of the constraints that can be counted the answer breaks."""
     limit = _AT_MOST.search(text)
     items = len(_ITEM.findall(answer))

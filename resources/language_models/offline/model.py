@@ -6,6 +6,7 @@ from resources.language_models.offline.expert import respond
 from resources.language_models.offline.guide import proposal
 from resources.language_models.offline.judge import preference
 from resources.language_models.offline.kinds import read
+from resources.language_models.offline.rater import rating
 from resources.language_models.offline.reviewer import verdict
 from resources.language_models.offline.rewording import reword
 from resources.language_models.offline.rules import RULES
@@ -83,5 +84,9 @@ def _reply(request: Request) -> str:
             if intent.answers is None:
                 raise CompletionError(ErrorKind.REJECTED, "a judgement needs the two answers in its intent")
             return preference(intent.before, *intent.answers)
+        case Purpose.RATE:
+            if intent.answer is None:
+                raise CompletionError(ErrorKind.REJECTED, "a rating needs the answer in its intent")
+            return rating(intent.before, intent.answer)
         case Purpose.PROBE:
             raise CompletionError(ErrorKind.REJECTED, "the embedded rules are held to nothing")

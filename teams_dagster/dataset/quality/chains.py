@@ -13,11 +13,12 @@ from pathlib import Path
 import duckdb
 
 from teams_dagster.dataset.quality.scratch import scratch
+from teams_dagster.store.transition_row import ANSWERS
 
 IDS_AT_ONCE = 10_000
 
 _REQUESTS = {
-    "transitions": ("rewrite_request_id", "review_request_id", "guide_request_id", "unread_request_id"),
+    "transitions": ANSWERS,
     "samples": ("respond_request_id",),
 }
 

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow.parquet as pq
 
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.rng import generator
 from teams_dagster.dataset.quality.scratch import scratch
+from teams_dagster.store.transition_row import EDIT_ANSWERS
 
 SEED = "seed_id"
 
@@ -69,7 +71,7 @@ _ANSWERS = """
 
 _REQUESTS = """
     select request_id, seed_id from (
-        select seed_id, unnest([rewrite_request_id, review_request_id]) as request_id from read_parquet($transitions)
+        select seed_id, unnest([{columns}]) as request_id from read_parquet($transitions)
         union all
         select seed_id, respond_request_id from read_parquet($samples)
     ) where request_id is not null"""
@@ -94,7 +96,9 @@ def answer_totals(samples: Path, transitions: Path, cost_of: CostOf) -> Totals:
         totals = _columns(connection, statement, **files)
         place = {seed_id: at for at, seed_id in enumerate(totals[SEED].tolist())}
         cost = np.zeros(len(place))
-        rows = connection.execute(_REQUESTS, {name: str(file) for name, file in files.items()})
+        there = set(pq.read_schema(transitions).names)
+        asked = _REQUESTS.format(columns=", ".join(name for name in EDIT_ANSWERS if name in there))
+        rows = connection.execute(asked, {name: str(file) for name, file in files.items()})
         while batch := rows.fetchmany(IDS_AT_ONCE):
             known = cost_of({request_id for request_id, _ in batch})
             for request_id, seed_id in batch:

@@ -46,6 +46,10 @@ def requirements() -> dict[str, Requirements]:
             frozenset({"steps_left", "may_rest"}),
             tuple(operation.value for operation in TEXT_OPERATIONS),
         ),
+        "rate": Requirements(
+            _INSTRUCTION | {"answer", "mark"},
+            words=("unanswerable", "off topic", "constraint ignored", "partly", "good", "cannot tell"),
+        ),
         "judge": Requirements(_INSTRUCTION | {"first", "second", "mark"}, words=("A", "B", "tie")),
     }
 

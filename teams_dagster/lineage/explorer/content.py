@@ -47,6 +47,8 @@ TABLES: dict[str, Columns] = {
         "review_prompt_version": Kind.NAME,
         "pool_version": Kind.NAME,
         "verdict": Kind.NAME,
+        "verdict_probability": Kind.NUMBER,
+        "orders_agree": Kind.NUMBER,
         "eliminated_by": Kind.NAME,
         "failure": Kind.TEXT,
         "novelty": Kind.NUMBER,

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, ConfigDict, Field
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.environment.state import HORIZON, Episode
+from teams_dagster.environment.reward import RewardConfig
+from teams_dagster.environment.state import Episode
 from teams_dagster.environment.transition import Environment
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.bootstrap import Resamples
@@ -24,6 +25,15 @@ from teams_dagster.policy.curve import Tally, is_flat, tally
 _log = logging.getLogger(__name__)
 
 
+EPISODES = 2
+"""Whole episodes that the allowance from one seed is enough for by default."""
+
+
+def default_questions(reward: RewardConfig) -> int:
+    """Queries that each policy may ask from each held-out seed, by default."""
+    return EPISODES * reward.queries_an_episode
+
+
 class ComparisonConfig(BaseModel):
     """How policies are compared."""
 
@@ -31,9 +41,10 @@ class ComparisonConfig(BaseModel):
 
     root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
     questions_per_seed: int = Field(
-        default=2 * 2 * HORIZON,
-        ge=2 * HORIZON,
-        description="Queries that each policy may ask from each held-out seed; an episode needs 12 at most.",
+        default=default_questions(RewardConfig()),
+        ge=RewardConfig().queries_an_episode,
+        description="Queries that each policy may ask from each held-out seed; an episode needs 12 at"
+        " most, and 18 where verdicts are taken in both orders.",
     )
     resamples: int = Field(default=2_000, ge=200, description="Bootstrap resamples.")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Coverage of the intervals.")
@@ -79,8 +90,10 @@ async def compare(
 
     `on_episode` hears of each episode as it is done, `progress` of each contender.
 
-    Raises ValueError when a seed was trained on, when there is none, or when uniform is missing.
+    Raises ValueError when a seed was trained on, when there is none, when uniform is missing, or when the allowance is
+    less than an episode may need.
     """
+    check_room(config, environment.reward)
     _check(compared, seeds, trained_on)
     results: dict[str, Results] = {}
     tallies: dict[str, Tally] = {}
@@ -111,6 +124,15 @@ async def compare(
     return Comparison(tuple(scores), tallies, flat, tuple(sorted(seeds)), results, resamples)
 
 
+def check_room(config: ComparisonConfig, reward: RewardConfig) -> None:
+    """Raises ValueError where the allowance from one seed is less than an episode may need."""
+    if config.questions_per_seed < reward.queries_an_episode:
+        raise ValueError(
+            f"questions_per_seed {config.questions_per_seed} is less than the {reward.queries_an_episode} queries that"
+            " an episode with verdicts in both orders needs: give it as many, or leave it out"
+        )
+
+
 def _check(compared: Sequence[Contender], seeds: Mapping[str, Instruction], trained_on: Collection[str]) -> None:
     if not seeds:
         raise ValueError("there are no held-out seeds to compare policies on; keep some out of training")
@@ -137,7 +159,7 @@ async def _played(
     config: ComparisonConfig,
     on_episode: Callable[[Episode], object] | None,
 ) -> dict[str, SeedPlay]:
-    allowance = Allowance(config.questions_per_seed)
+    allowance = Allowance(config.questions_per_seed, environment.reward.queries_an_episode)
     return {
         seed_id: found
         async for seed_id, found in play(environment, player, seeds, allowance, config.root_seed, on_episode)

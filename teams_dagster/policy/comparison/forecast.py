@@ -7,6 +7,7 @@ from math import ceil
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.core.protocol import Role
+from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import HORIZON
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.writer import Ledger
@@ -47,20 +48,22 @@ def comparison_questions(
     what they ask next: the most is everything.
     """
     trained, seeds = trained_episodes(plan, training), len(held_out)
-    episodes = still_open(earlier, trained + played_episodes(plan, seeds))
+    episodes = still_open(earlier, comparison_episodes(plan, training, seeds))
     branches = most_branches(training.algorithm, len(training.allowed_operations))
-    most = trained * branches + played_episodes(plan, seeds, each=_most(plan))
+    each = _allowance(plan, training.reward).episodes
+    most = trained * branches + played_episodes(plan, seeds, each)
     texts = [*training_seeds.values(), *held_out.values()]
     stated = last_stats(policy) if policy else UNTRAINED
     seen = stats_of(store.all_of("policy_comparison")) or episodes_of(stated, tried)
-    asked = rewriting(Role.INSTRUCTOR, episodes, texts, seen, stated, most=most)
-    guided = (trained * branches if training.asks_guide else 0) + _episodes_of(GUIDE, plan, seeds, _most(plan))
+    reviews = training.reward.reviews_an_edit
+    asked = rewriting(Role.INSTRUCTOR, episodes, texts, seen, stated, most=most, reviews_an_edit=reviews)
+    guided = (trained * branches if training.asks_guide else 0) + _episodes_of(GUIDE, plan, seeds, each)
     return asked + (guiding(min(episodes, guided), texts, [], most=guided) if guided else [])
 
 
 def comparison_episodes(plan: ComparisonPlan, config: TrainingConfig, seeds: int) -> int:
     """Episodes of a comparison on so many held-out seeds, about."""
-    return trained_episodes(plan, config) + played_episodes(plan, seeds)
+    return trained_episodes(plan, config) + played_episodes(plan, seeds, _likely(plan, config.reward))
 
 
 def trained_episodes(plan: ComparisonPlan, config: TrainingConfig) -> int:
@@ -68,14 +71,13 @@ def trained_episodes(plan: ComparisonPlan, config: TrainingConfig) -> int:
     return sum(t.config.iterations * t.config.episodes_per_iteration for t in plan.trainings(config))
 
 
-def played_episodes(plan: ComparisonPlan, seeds: int, each: int | None = None) -> int:
+def played_episodes(plan: ComparisonPlan, seeds: int, each: int) -> int:
     """Episodes that ask as much as all policies do: a look-ahead's count for each operation that it tries.
 
-    `each` is how many a policy plays from one seed; by default about as many as its allowance is enough for.
+    `each` is how many a policy plays from one seed.
     """
-    count = _likely(plan) if each is None else each
-    trained = plan.training_seeds * (1 + len(plan.ablations)) * seeds * count
-    return trained + sum(_episodes_of(name, plan, seeds, count) for name in plan.baselines)
+    trained = plan.training_seeds * (1 + len(plan.ablations)) * seeds * each
+    return trained + sum(_episodes_of(name, plan, seeds, each) for name in plan.baselines)
 
 
 def _episodes_of(name: str, plan: ComparisonPlan, seeds: int, count: int) -> int:
@@ -87,14 +89,14 @@ def _episodes_of(name: str, plan: ComparisonPlan, seeds: int, count: int) -> int
     return seeds * (1 if is_deterministic(baselines()[name]) else count)
 
 
-def _likely(plan: ComparisonPlan) -> int:
+def _likely(plan: ComparisonPlan, reward: RewardConfig) -> int:
     """Episodes from one seed: one more than the allowance is enough for, since some edits are not reviewed."""
-    return ceil(plan.config.questions_per_seed / (2 * HORIZON)) + 1
+    return ceil(plan.config.questions_per_seed / reward.queries_an_episode) + 1
 
 
-def _most(plan: ComparisonPlan) -> int:
-    """Episodes from one seed at most."""
-    return Allowance(plan.config.questions_per_seed).episodes
+def _allowance(plan: ComparisonPlan, reward: RewardConfig) -> Allowance:
+    """What each policy may ask from one seed."""
+    return Allowance(plan.config.questions_per_seed, reward.queries_an_episode)
 
 
 def comparison_asking(
@@ -105,13 +107,13 @@ def comparison_asking(
     asked = {cost.group["purpose"]: cost for cost in costs_by(ledger, ["purpose"], rows)}
     if "rewrite" not in asked or "review" not in asked:
         return {}
-    rewrites, reviews = asked["rewrite"], asked["review"]
+    rewrites, reviews, orders = asked["rewrite"], asked["review"], training.reward.reviews_an_edit
     return {
         "episodes": comparison_episodes(plan, training, seeds),
         "rewrites": rewrites.asked,
-        "reviews": reviews.asked,
+        "reviews": reviews.asked // orders,
         "new_rewrites": rewrites.asked - rewrites.reused,
-        "new_reviews": reviews.asked - reviews.reused,
+        "new_reviews": (reviews.asked - reviews.reused) // orders,
         "accepted": 0,
         "guidance": asked["guide"].asked if "guide" in asked else 0,
     }

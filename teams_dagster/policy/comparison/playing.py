@@ -4,8 +4,9 @@ Episodes are begun while the allowance lasts, and run to their end. Figures per 
 allowance; figures per episode count every episode that was begun. A query counts whether it is paid or reused, and
 so do those that a policy asks in order to choose.
 
-The uniform arm plays until it has asked as many as another policy, no more, and at most one fewer. A transition's
-rewrite and review are not divided: where one query is left and the next transition needs two, it stays unasked.
+The uniform arm plays until it has asked as many as another policy, no more, and at most one fewer (two where verdicts
+are taken in both orders). A transition's rewrite and reviews are not divided: where one query is left and the next
+transition needs two, it stays unasked.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from teams_dagster.core.operations import Operation
 from teams_dagster.core.words import length_in_words
 from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.environment.episodes import OPEN_EPISODES, EpisodePlan, run_episode, stream_episodes
-from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose, Transition
+from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose, Transition
 from teams_dagster.environment.transition import Environment
 from teams_dagster.llm.ordered import in_order
 
@@ -35,11 +36,13 @@ class Allowance:
     """What a policy may ask from each evaluation seed."""
 
     questions: int
+    an_episode: int
+    """Queries that one episode needs at most."""
 
     @property
     def episodes(self) -> int:
-        """Episodes at most: a policy that asks nothing would begin without end."""
-        return max(1, self.questions // HORIZON)
+        """Episodes at most, twice as many as could ask all they need: a policy that asks nothing would never end."""
+        return max(1, 2 * self.questions // self.an_episode)
 
 
 @dataclass(frozen=True)
@@ -193,10 +196,6 @@ def _words(instruction: Instruction) -> float:
     return max(1, length_in_words(instruction.text) + length_in_words(instruction.input))
 
 
-MOST_ASKED = 2 * HORIZON
-"""Queries of one episode at most: a rewrite and a review at each step."""
-
-
 async def play_until_asked(
     environment: Environment,
     actor: Actor | Decider,
@@ -210,9 +209,9 @@ async def play_until_asked(
     Never are more episodes begun than could be paid for with what is left, so that next to nothing is asked in vain.
     Ends early where `plans` end, and where a round of episodes asks nothing.
     """
-    left, waiting = questions, iter(plans)
+    left, waiting, an_episode = questions, iter(plans), environment.reward.queries_an_episode
     while left > 0:
-        round_of = islice(waiting, max(1, left // MOST_ASKED))
+        round_of = islice(waiting, max(1, left // an_episode))
         before = left
         async with aclosing(stream_episodes(environment, actor, round_of, open_episodes=open_episodes)) as stream:
             async for episode in stream:

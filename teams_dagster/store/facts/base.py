@@ -74,6 +74,8 @@ class QueryFacts(Facts):
 
     unanswered: Annotated[int, Hidden()] = 0
     """Queries that failed for good: an output that has some is made again when asked for."""
+    out_of_budget: Annotated[bool, Hidden()] = False
+    """A budget ended it before its target: it goes on when asked for."""
     outcomes: Annotated[dict[str, dict[str, Any]], Shown(form=outcomes_table)] = {}
     """By purpose, how many queries were `asked` and `kept`, and the `causes` of the others."""
     preflight: Annotated[list[str], Shown(form=_sentences)] = []

@@ -40,6 +40,14 @@ class GenerationFacts(QueryFacts):
     """Transitions that were not accepted, by cause."""
     asking: Annotated[dict[str, int], Hidden()] = Field(default_factory=dict)
     """What its episodes asked in all: the forecast of the next generation reads it."""
+    target_samples: int | None = None
+    """The rows of the dataset that it was to bring, where it was played to a target."""
+    target_kept: int | None = None
+    """Those that it brings, as they were counted when it ended: the target at most."""
+    curated: Annotated[int | None, Hidden()] = None
+    """With those beyond the target."""
+    target_missed: str | None = None
+    """Why these are fewer, and what the target would take."""
 
     def shown(self) -> dict[str, Detail]:
         """With the share that is plotted over generations."""
@@ -56,6 +64,8 @@ class ResponseFacts(QueryFacts):
     """Refused samples by reason."""
     reasoned: int = 0
     """Kept samples with what the expert thought before it answered."""
+    target_samples: Annotated[int | None, Hidden()] = None
+    """The rows of the dataset that its generation was to bring: what is beyond them is left out."""
 
 
 def overlap_line(overlap: dict[str, float]) -> str:

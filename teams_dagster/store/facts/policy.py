@@ -55,6 +55,18 @@ class PolicyFacts(EpisodeFacts):
     unpriced: Annotated[int, Hidden()] = 0
     """Answers without a known price."""
     flat_reward: bool
+    reviews_an_edit: Annotated[int, Hidden()] = 1
+    """Queries of the reviewer on one edit: 2 where the reward takes verdicts in both orders of the texts."""
+    soft_reward: Annotated[bool, Hidden()] = False
+    """Whether the reward is the probability of the verdict."""
+    pairs_in_both_orders: int | None = None
+    """Edits with a verdict that could be read in both orders; None where one order is asked."""
+    orders_disagree: float | None = None
+    """Of those, the share whose two verdicts differ: how often the order of the texts decides."""
+    order_difference: float | None = None
+    """Mean P(Not Equal) in the order of the edit less that the other way round; None without probabilities."""
+    verdicts_without_probability: int | None = None
+    """Edits that a soft reward paid by their verdict, as 0 or 1, because the reply came without its probability."""
     operation_mix: Annotated[dict[str, float], Shown(form=_mix_table)]
     """Each operation's share."""
     instructor: Annotated[ModelIdentity, Hidden()]

@@ -29,6 +29,7 @@ select
     step.operation,
     step.probability,
     step.verdict,
+    step.verdict_probability,
     step.eliminated_by,
     step.reward,
     step.accepted,
@@ -45,14 +46,17 @@ select
     step.run_id,
     step.rewrite_request_id,
     step.review_request_id,
+    step.turned_review_request_id,
     step.respond_request_id,
     -- What the hop's answers cost whoever asked first; NULL when one of them has no known price.
     if(step.rewrite_request_id is null, 0, rewrite.cost_nano_usd)
     + if(step.review_request_id is null, 0, review.cost_nano_usd)
+    + if(step.turned_review_request_id is null, 0, turned.cost_nano_usd)
     + if(step.respond_request_id is null, 0, respond.cost_nano_usd) as cost_nano_usd
 from steps as step
 left join texts as before on before.instruction_id = step.parent_id
 left join texts as after on after.instruction_id = step.instruction_id
 left join calls as rewrite on rewrite.request_id = step.rewrite_request_id
 left join calls as review on review.request_id = step.review_request_id
+left join calls as turned on turned.request_id = step.turned_review_request_id
 left join calls as respond on respond.request_id = step.respond_request_id;

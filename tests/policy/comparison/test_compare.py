@@ -191,6 +191,17 @@ def test_where_uniform_has_nothing_no_ratio_is_reported():
         result.score("trained", "accepted_per_query_over_uniform")
 
 
+def test_in_both_orders_accepted_per_query_is_at_most_a_third():
+    always = ToyWorld(reviewer=lambda before, after: ("Not Equal", None))
+    found = run([Uniform()], world=always, reward=RewardConfig(both_orders=True))
+    assert 0.3 < found.score("trained", "accepted_per_query").mean <= 1 / 3
+
+
+def test_an_allowance_without_room_for_an_episode_in_both_orders_is_refused():
+    with pytest.raises(ValueError, match="questions_per_seed 12 is less than the 18 queries"):
+        run([Uniform()], reward=RewardConfig(both_orders=True), config=ComparisonConfig(questions_per_seed=12))
+
+
 def test_seeds_that_were_trained_on_are_refused():
     with pytest.raises(ValueError, match="held-0003"):
         run([Uniform()], trained_on=["held-0003", "seed-0001"])

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from teams_dagster.core.operations import Operation
 from teams_dagster.environment.episodes import EpisodePlan
+from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.policy.baselines import Fixed, Uniform
-from teams_dagster.policy.comparison.playing import MOST_ASKED, first_questions, play_until_asked
+from teams_dagster.policy.comparison.playing import first_questions, play_until_asked
 from tests.support.properties import example_count
 from tests.support.toy_world import ToyWorld, environment, topical_seeds
 
@@ -36,9 +37,11 @@ def plans(root_seed: int = 0) -> Iterator[EpisodePlan]:
             yield EpisodePlan(key, seed)
 
 
-def played(questions: int, root_seed: int = 0, actor=None, world: ToyWorld | None = None) -> list[Episode]:
+def played(
+    questions: int, root_seed: int = 0, actor=None, world: ToyWorld | None = None, reward: RewardConfig | None = None
+) -> list[Episode]:
     async def all_of() -> list[Episode]:
-        there = environment(world or ToyWorld())
+        there = environment(world or ToyWorld(), reward)
         return [e async for e in play_until_asked(there, actor or Uniform(), plans(root_seed), questions)]
 
     return asyncio.run(all_of())
@@ -68,7 +71,14 @@ def test_where_all_seeds_were_played_further_rounds_ask_for_other_answers():
 def test_hardly_anything_is_asked_in_vain():
     world = ToyWorld()
     played(100, world=world)
-    assert sum(world.asked.values()) <= 100 + MOST_ASKED
+    assert sum(world.asked.values()) <= 100 + RewardConfig().queries_an_episode
+
+
+def test_in_both_orders_as_many_are_asked_but_two_and_hardly_any_in_vain():
+    world, both = ToyWorld(), RewardConfig(both_orders=True)
+    asked = sum(episode.queries for episode in played(100, world=world, reward=both))
+    assert 98 <= asked <= 100
+    assert sum(world.asked.values()) <= 100 + both.queries_an_episode
 
 
 def test_a_policy_that_asks_nothing_comes_to_an_end():

@@ -18,7 +18,7 @@ def played(decider, questions=36, world=None, *, deterministic=False, root_seed=
 
     async def collect():
         place = environment(world or ToyWorld(topical))
-        return {name: found async for name, found in play(place, player, SEEDS, Allowance(questions), root_seed)}
+        return {name: found async for name, found in play(place, player, SEEDS, Allowance(questions, 12), root_seed)}
 
     return asyncio.run(collect())
 
@@ -67,7 +67,7 @@ def test_growth_is_the_length_of_accepted_texts_over_their_seeds():
 
 
 def test_an_allowance_of_nothing_is_one_episode():
-    assert Allowance(0).episodes == 1
+    assert Allowance(0, 12).episodes == 1
 
 
 @pytest.mark.parametrize("root_seed", [0, 1])

@@ -31,6 +31,12 @@ def recorded() -> dict[str, Any]:
         "cost_nano_usd": 2_500_000_000,
         "unpriced": 0,
         "flat_reward": False,
+        "reviews_an_edit": 2,
+        "soft_reward": True,
+        "pairs_in_both_orders": 1_200,
+        "orders_disagree": 0.07,
+        "order_difference": 0.03,
+        "verdicts_without_probability": 0,
         "operation_mix": {"breadth": 0.25, "none": 0.75},
         "instructor": RULES,
         "reviewer": RULES,
@@ -56,6 +62,14 @@ def test_a_policys_money_is_shown_in_dollars_and_its_operations_as_shares(record
 def test_what_a_training_did_not_measure_is_not_shown(recorded: dict[str, Any]):
     shown = PolicyFacts.model_validate(recorded).shown()
     assert not {"kl", "explained_variance"} & set(shown)
+
+
+def test_a_policy_recorded_before_verdicts_had_orders_was_reviewed_once_an_edit(recorded: dict[str, Any]):
+    later = ("reviews_an_edit", "soft_reward", "pairs_in_both_orders", "orders_disagree", "order_difference")
+    earlier = {name: value for name, value in recorded.items() if name not in later}
+    facts = PolicyFacts.model_validate(earlier)
+    assert (facts.reviews_an_edit, facts.soft_reward) == (1, False)
+    assert "orders_disagree" not in facts.shown()
 
 
 def test_a_comparison_recorded_before_queries_were_counted_is_read():

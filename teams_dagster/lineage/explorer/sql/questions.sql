@@ -1,7 +1,13 @@
 -- The questions behind each transition, and behind the answer of a sample that it made. `reused`: this transition did
 -- not pay for the answer, in any run; who did may have asked in another role.
 with steps as (
-    select transition_id, rewrite_request_id, review_request_id, guide_request_id, unread_request_id
+    select
+        transition_id,
+        rewrite_request_id,
+        review_request_id,
+        turned_review_request_id,
+        guide_request_id,
+        unread_request_id
     from transitions
     where episode_id in (select episode_id from chosen)
 ),
@@ -10,8 +16,9 @@ asked as (
     union all select transition_id, 2, 'guide', guide_request_id from steps
     union all select transition_id, 3, 'rewrite', rewrite_request_id from steps
     union all select transition_id, 4, 'review', review_request_id from steps
+    union all select transition_id, 5, 'review, texts turned', turned_review_request_id from steps
     union all
-    select samples.transition_id, 5, 'respond', samples.respond_request_id from samples join chosen using (sample_id)
+    select samples.transition_id, 6, 'respond', samples.respond_request_id from samples join chosen using (sample_id)
 ),
 used as (
     select transition_id, request_id, bool_and(reused) as reused, min(role) as role

@@ -17,6 +17,8 @@ select
     step.review_prompt_version,
     step.pool_version,
     step.verdict,
+    step.verdict_probability,
+    step.orders_agree,
     step.eliminated_by,
     step.failure,
     step.novelty,

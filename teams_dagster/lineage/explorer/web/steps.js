@@ -102,7 +102,7 @@ function choiceParts(transition) {
     how ? element("span", { text: HOW[how] ?? words(how) }) : null,
     element("span", { title: version, text: `policy ${beginning(version, 10)}` }),
     other ? element("span", { text: `the guide named ${words(other)}` }) : null,
-    verdict[transition] < 0 ? null : element("span", { text: `reviewer: ${words(nameOf(verdict[transition]))}` }),
+    verdict[transition] < 0 ? null : element("span", { text: `reviewer: ${verdictText(transition)}` }),
     novelty[transition] === null ? null : element("span", { text: `novelty ${decimals(novelty[transition], 2)}` }),
   ];
 }
@@ -114,7 +114,7 @@ function transitionTerms(transition) {
   return terms([
     ["Policy", policyElement(nameOf(table.policy[transition]), table.policy_version[transition])],
     ["Rule", words(nameOf(table.eliminated_by[transition]) ?? "none refused it")],
-    ["Reviewer", words(nameOf(table.verdict[transition]) ?? "not asked")],
+    ["Reviewer", verdictText(transition)],
     ["Reward", rewardText(transition)],
     ["Novelty pool", idElement(nameOf(table.pool_version[transition]))],
     ["Prompt", templateElement(table.prompt_version[transition])],
@@ -125,6 +125,16 @@ function transitionTerms(transition) {
     ["Episode", idElement(nameOf(table.episode_id[transition]))],
     ...originTerms("generated_instructions", table.partition_key[transition], table.run_id[transition], output),
   ]);
+}
+
+/** The verdict, how likely Not Equal was, and whether the order of the two texts mattered. */
+function verdictText(transition) {
+  const { verdict, verdict_probability, orders_agree } = tables.transitions;
+  const parts = [words(nameOf(verdict[transition]) ?? "not asked")];
+  if (verdict_probability[transition] !== null) parts.push(`P(Not Equal) ${decimals(verdict_probability[transition], 2)}`);
+  const agree = orders_agree[transition];
+  if (agree !== null) parts.push(agree ? "the same with the texts turned" : "another verdict with the texts turned");
+  return parts.join(", ");
 }
 
 function rewardText(transition) {

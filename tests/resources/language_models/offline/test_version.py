@@ -13,10 +13,14 @@ from resources.language_models.offline.model import OfflineModel
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Intent, Purpose, Request, Role
+from teams_dagster.dataset.quality.rating import rate_query
 from teams_dagster.instructions.requests import guide_query
 
 RELEASED_REPLIES = "10edd6ae44251ce0"
 """Hash of what the released rules answer to `requests`."""
+
+RELEASED_RATINGS = "1bed315893e1e994"
+"""Hash of how they rate their own answers."""
 
 RULES = OfflineModel()
 
@@ -49,6 +53,14 @@ def replies() -> Iterator[str]:
 def test_the_released_rules_answer_what_they_always_answered() -> None:
     digest = hashlib.sha256("\0".join(replies()).encode()).hexdigest()[:16]
     assert digest == RELEASED_REPLIES, "the rules answer differently: they need another RELEASED_VERSION"
+
+
+def test_the_released_rules_rate_what_they_always_rated() -> None:
+    lines = (files("teams_dagster.instructions") / "data" / "seeds.jsonl").read_text(encoding="utf-8").splitlines()
+    seeds = [Instruction(row["instruction"], row.get("input") or "") for row in map(json.loads, lines)]
+    said = [reply(rate_query(seed, expert(Purpose.RESPOND, seed, replica=0))) for seed in seeds]
+    digest = hashlib.sha256("\0".join(said).encode()).hexdigest()[:16]
+    assert digest == RELEASED_RATINGS, "the rules rate differently: they need another RELEASED_VERSION"
 
 
 def test_the_sources_that_ship_are_the_released_ones() -> None:
