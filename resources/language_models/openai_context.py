@@ -19,6 +19,7 @@ _CONTEXT = tuple(
         rf"maximum (?:context|model|sequence) length (?:is|of|:) ?{_NUMBER}",  # OpenAI, vLLM, SGLang
         rf"context (?:size|length|window) (?:of (?:only )?)?\(?{_NUMBER}",  # llama.cpp, LM Studio
         rf"{_NUMBER} (?:tokens? )?(?:as )?maximum context",  # Mistral
+        rf"context\b[^.\d]{{0,30}} is {_NUMBER} tokens",  # gateways
         rf"max_new_tokens` must be <= ?{_NUMBER}",  # Text Generation Inference
         rf"tokens > {_NUMBER} maximum",  # Anthropic
         rf"\bn_ctx\b\D{{1,4}}{_NUMBER}",  # llama.cpp's fields
@@ -30,7 +31,7 @@ _CONTEXT = tuple(
 _PROMPT = tuple(
     re.compile(form, re.IGNORECASE)
     for form in (
-        rf"{_NUMBER} (?:tokens )?(?:in|from) (?:the|your) (?:input )?(?:messages|prompt)",  # OpenAI, SGLang
+        rf"{_NUMBER} (?:tokens )?(?:in|from|of) (?:(?:the|your) )?(?:input )?(?:messages|prompt)",  # OpenAI, SGLang
         rf"{_NUMBER} input tokens",  # vLLM
         rf"(?:prompt|request) \((?:length )?{_NUMBER}",  # vLLM, llama.cpp
         rf"prompt (?:contains|is too long:|has) {_NUMBER}",  # Mistral, Anthropic

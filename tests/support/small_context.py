@@ -26,6 +26,10 @@ TGI = (
     "`inputs` tokens + `max_new_tokens` must be <= {context}. Given: {prompt} `inputs` tokens and {reply}"
     " `max_new_tokens`"
 )
+GATEWAY = (
+    "The context of this model is {context} tokens, and {total} were asked for ({prompt} of messages, {reply} of"
+    " completion)."
+)
 LLAMA_CPP = "request ({prompt} tokens) exceeds the available context size ({context} tokens), try increasing it"
 OLLAMA = "prompt too long; exceeded max context length by {beyond} tokens"
 LM_STUDIO = (

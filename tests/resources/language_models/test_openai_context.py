@@ -20,6 +20,7 @@ from tests.support.openai_server import OpenAIServer
 from tests.support.project import Project
 from tests.support.questions import question
 from tests.support.small_context import (
+    GATEWAY,
     LLAMA_CPP,
     LM_STUDIO,
     OLLAMA,
@@ -64,7 +65,7 @@ class Asking:
                     return error
 
 
-@pytest.mark.parametrize("refusal", [OPENAI, VLLM, SGLANG, TGI])
+@pytest.mark.parametrize("refusal", [OPENAI, VLLM, SGLANG, TGI, GATEWAY])
 def test_the_first_refusal_bounds_replies_by_what_prompts_leave(openai_server: OpenAIServer, refusal: str):
     openai_server.respond = with_context(SIZE, refusal)
     asking = Asking(openai_server)
