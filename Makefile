@@ -7,7 +7,7 @@ MODELS := models/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools models demo demo-real demo-written ui test soak bench bench-policy bench-training lint docs
+.PHONY: help setup tools models demo demo-real demo-written ui test test-fast soak bench bench-policy bench-training lint docs
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -50,7 +50,7 @@ demo: setup  ## seeds to scores on the embedded default; prints what was made an
 demo-real: setup models  ## the same on two small real models, in data/real; about forty minutes on two cores
 	@$(BIN)/teams demo --real
 
-demo-written: setup models  ## a dataset that SmolLM2 writes and MiniLM reviews, in data/written; about forty minutes on two cores
+demo-written: setup models  ## a dataset that SmolLM2 writes and MiniLM reviews, in data/written
 	@$(BIN)/teams demo --written
 
 ui: setup  ## the Dagster UI on http://127.0.0.1:3000 over the same data
@@ -58,6 +58,9 @@ ui: setup  ## the Dagster UI on http://127.0.0.1:3000 over the same data
 
 test: tools models  ## the specification
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-fast: tools  ## the part of it that is worth running after each edit: no whole line, process, real weights or browser
+	$(BIN)/pytest -q -n 2 --dist worksteal --fast
 
 soak: tools  ## the long rounds: properties at random, kills on SQLite and PostgreSQL (SOAK_ROUNDS=40 each), lineage, the benchmarks once
 	$(BIN)/pytest -q -n 2 --dist worksteal --timeout 0 -m hypothesis --hypothesis-profile soak

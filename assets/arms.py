@@ -13,6 +13,7 @@ from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.arms import Arm
 from teams_dagster.dataset.building import build_dataset, dataset_sources
 from teams_dagster.dataset.manifests import ROLES, check_as_begun, read_manifest
+from teams_dagster.dataset.pair_costs import pair_costs
 from teams_dagster.dataset.pairs import load_pairs
 from teams_dagster.dataset.query_forecast import response_questions
 from teams_dagster.dataset.responses import (
@@ -50,18 +51,24 @@ def materialize_responses(
             expected = response_questions(generated, earlier)
             asking = models.asking(where, Role.EXPERT, expected=expected, log=log, batches=True)
             width = models.at_once(Role.EXPERT, direct=AHEAD * models.settings().max_in_flight)
+            with models.ledger.open() as ledger:
+                paid_before = pair_costs(ledger, generated).total.nano_usd
             answer_generation(
                 made.folder,
                 where.run_id,
                 generated,
                 asking,
                 width=width,
+                paid_before=paid_before,
                 reasoning_words=config.reasoning_words,
                 log=log,
             )
             facts = response_facts(made.folder, generated, models.outcomes(where))
             made.finish(responses_content(made.folder, generated), facts)
-    return made.result(ResponseFacts, responses_preview)
+    with models.ledger.open() as ledger:
+        return made.result(
+            ResponseFacts, lambda responses: responses_preview(responses, pair_costs(ledger, generated, responses))
+        )
 
 
 def materialize_dataset(

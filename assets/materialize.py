@@ -28,7 +28,7 @@ COMPARED_LAST = {"dagster/priority": "-2"}
 """Op tags of what nothing else is made from."""
 
 DIGITS = 4
-"""Decimals that the UI shows; artefacts keep all of them."""
+"""Decimals that the UI shows, and of numbers below 0.01 digits that say something; artefacts keep all of them."""
 
 
 class AssetConfig(dg.Config):
@@ -179,7 +179,7 @@ def to_metadata(details: Details) -> dict[str, Any]:
 def _value(detail: Detail) -> Any:
     match detail:
         case float():
-            return round(detail, DIGITS)
+            return round(detail, DIGITS) if abs(detail) >= 0.01 else float(f"{detail:.{DIGITS}g}")
         case Table(columns, rows):
             return dg.MetadataValue.md(markdown_table(columns, rows))
         case Picture(png, alt):

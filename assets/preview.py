@@ -10,8 +10,7 @@ from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import visible
 from teams_dagster.dataset.manifests import ROLES, GenerationSettings
-from teams_dagster.dataset.preview import QUERIES_PER_SEED, Planned, Previewed, plan_preview, play_preview
-from teams_dagster.environment.state import HORIZON
+from teams_dagster.dataset.preview import ANSWERS_PER_SEED, Planned, Previewed, plan_preview, play_preview
 from teams_dagster.instructions.seeds import load_seeds
 from teams_dagster.instructions.stored_seeds import seed_sources
 from teams_dagster.ledger.budgets import Budget, Limit, run_scope
@@ -30,7 +29,12 @@ PREVIEW = "preview"
 class PreviewConfig(dg.Config):
     """What is looked at. For the generation to reuse it, the fields that both have are the same."""
 
-    looked_at: int = Field(default=5, ge=1, le=100, description="Seeds to play: at most 15 queries each.")
+    looked_at: int = Field(
+        default=5,
+        ge=1,
+        le=100,
+        description="Seeds to play: at most 15 queries each, 21 where the policy was trained with `both_orders`.",
+    )
     partition: str = Field(default="", description="The generation (a Monday, YYYY-MM-DD); empty: the current week.")
     seeds: int = Field(default=240, ge=1, description="As for `generated_instructions`.")
     root_seed: int = Field(default=0, ge=0, description="As for `generated_instructions`.")
@@ -72,6 +76,7 @@ def preview_generation(
     partition = config.partition or GENERATIONS.get_partition_keys()[-1]
     identities = partial(models.found_out, *ROLES)
     planned = plan_preview(store, partition, config.settings(), identities, library, config.looked_at)
+    models.check_reward(planned.reward)
     found, tallies = loop.run(_play(models, store, planned, context))
     with models.ledger.open() as ledger:
         costs = costs_of(ledger, {request for previewed in found for request in previewed.request_ids})
@@ -86,8 +91,7 @@ def preview_generation(
 async def _play(
     models: LanguageModels, store: ArtefactStore, planned: Planned, context: dg.OpExecutionContext
 ) -> tuple[list[Previewed], Tallies]:
-    count = len(planned.seeds)
-    bound = Limit(run_scope(context.run_id, PREVIEW), Budget(queries=QUERIES_PER_SEED * count))
+    bound = Limit(run_scope(context.run_id, PREVIEW), Budget(queries=planned.most_queries))
     where = CallContext(context.run_id, PREVIEW, planned.manifest.partition_key)
     async with models.asking(where, *ROLES, expected=_expected(planned), log=context.log.info, named=[bound]) as engine:
         return await play_preview(store, planned, engine), engine.tallies
@@ -95,8 +99,9 @@ async def _play(
 
 def _expected(planned: Planned) -> list[QueryForecast]:
     count, texts = len(planned.seeds), list(planned.seeds.values())
-    answers = (QUERIES_PER_SEED - 2 * HORIZON) * count
-    return [*rewriting(Role.EXPERT, count, texts, [], STEADY), *answering(0, answers, answers, texts)]
+    answers, reviews = ANSWERS_PER_SEED * count, planned.reward.reviews_an_edit
+    asked = rewriting(Role.EXPERT, count, texts, [], STEADY, reviews_an_edit=reviews)
+    return [*asked, *answering(0, answers, answers, texts)]
 
 
 @dg.job(

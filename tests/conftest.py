@@ -29,7 +29,45 @@ QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Tests run side by side: a second thread of each would busily wait for a processor that another test has."""
 
+NOT_FAST = {
+    *("assets", "benchmarks", "cli", "docs", "examples", "hostile", "soak", "student"),
+    *("dataset/quality", "evaluation/harness", "evaluation/membership", "lineage/explorer", "policy/comparison"),
+    *("dataset/test_croissant.py", "dataset/test_provenance.py", "ledger/test_claims.py", "ledger/test_postgresql.py"),
+    *("llm/test_exactly_once.py", "llm/test_processes.py", "llm/test_real_server.py", "policy/test_controls.py"),
+    *("store/test_backup.py", "test_extension.py", "test_secrets.py", "test_weights.py"),
+}
+"""What `--fast` leaves out, below this folder: whole lines, processes that are killed, students, commands, pages."""
+
+NOT_FAST_FIXTURES = {"base", "base_report", "browser", "small_models", "smollm2_server"}
+"""What `--fast` leaves out wherever it is: real weights, trained students, a browser."""
+
 load_profiles()  # before test modules are imported: settings are read when a property is defined
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--fast`: what is worth running after each edit (`make test-fast`)."""
+    parser.addoption("--fast", action="store_true", help="Leave out whole lines, processes, real weights, browsers.")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `--fast` not even imported."""
+    tests = Path(__file__).parent
+    if not config.getoption("--fast") or not collection_path.is_relative_to(tests):
+        return None
+    return collection_path.relative_to(tests).as_posix() in NOT_FAST or None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `--fast` not run."""
+    if config.getoption("--fast"):
+        left_out = [item for item in items if _is_slow(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not _is_slow(item)]
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    asked_for = getattr(item, "fixturenames", ())
+    return not NOT_FAST_FIXTURES.isdisjoint(asked_for) or any(item.iter_markers("browser"))
 
 
 def pytest_configure() -> None:

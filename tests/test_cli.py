@@ -259,7 +259,7 @@ def test_costs_are_shown_by_any_column_with_the_budget_and_the_baseline(
         ["expert_responses,", "run-2", "3", "2", "1", "1", "0", "0", "15", "$0.0000"],
         ["trained_policy,", "run-1", "2", "0", "2", "2", "0", "0", "30", "$0.0000"],
     ]
-    assert "total: 6 questions, 5 calls, $0.0000" in result.output
+    assert "total: 6 queries, 5 calls, $0.0000" in result.output
     assert "budget: 4 of 100 queries may have been billed, 96 left" in result.output
     assert "6 queries asked in all: 0.00% of the 624,000 of Evol-Instruct" in result.output
 
@@ -295,6 +295,7 @@ def test_costs_of_a_project_that_never_asked_are_none_and_make_no_ledger(tmp_pat
         (["--where", "red"], "--where 'red' must be COLUMN=VALUE"),
         (["--where", "day="], "--where 'day=' names no day: write day=YYYY-MM-DD"),
         (["--where", "role=expert", "--where", "role=reviewer"], "--where role=... is given twice"),
+        (["--by", "role,step"], "step tells kept pairs apart, which have partition_key, operation, step"),
         (["--where", "day=yesterday"], "'yesterday' is no day: write YYYY-MM-DD"),
     ],
 )

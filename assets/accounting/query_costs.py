@@ -20,8 +20,9 @@ from teams_dagster.store.facts.accounting import CostFacts
     ],
     kinds={"duckdb"},
     owners=OWNERS,
-    code_version="3",
-    description="What was asked and what it cost, by asset, role, operation and model; refreshes teams.duckdb.",
+    code_version="4",
+    description="What was asked and what it cost, by asset, role, operation and model, and dollars per kept pair by"
+    " operation and step; refreshes teams.duckdb.",
 )
 def query_costs(
     context: dg.AssetExecutionContext,
@@ -31,7 +32,7 @@ def query_costs(
 ) -> dg.MaterializeResult:
     """Add up the ledger, and publish the read model."""
     with ledger.open() as opened:
-        account = read_account(opened)
+        account = read_account(opened, store)
     expert = expert_facts(store)
     with materialization(context, store, config=config, inputs=account.versions(expert)) as made:
         if made.draft is not None:

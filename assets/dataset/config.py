@@ -23,6 +23,11 @@ class GenerationConfig(AssetConfig):
         " training; the version of a policy trained before, six characters or more; or the folder that one was exported"
         " to. A generation that was begun with another than the one named begins again.",
     )
+    forced_schedule: bool = Field(
+        default=False,
+        description="Force the schedule of the paper's code on who steers: breadth at the second and the fifth step,"
+        " add_constraints in its place at the others. A generation that was begun without begins again.",
+    )
     target_samples: int | None = Field(
         default=None,
         ge=LEAST_TARGET,
@@ -54,6 +59,7 @@ class GenerationConfig(AssetConfig):
             fresh=self.fresh,
             foreign_policy=self.foreign_policy,
             only_failed=self.only_failed,
+            forced_schedule=self.forced_schedule,
             policy=None if self.policy in ("manifest", "latest") else self.policy,
             target_samples=self.target_samples,
             episodes_per_seed=self.episodes_per_seed,

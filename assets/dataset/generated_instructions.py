@@ -24,6 +24,7 @@ from teams_dagster.dataset.manifests import (
     kept_manifest,
     refuse_unfinished,
 )
+from teams_dagster.dataset.pair_costs import pair_costs
 from teams_dagster.dataset.pairs import load_pairs
 from teams_dagster.dataset.playing import (
     generation_content,
@@ -100,8 +101,12 @@ def generated_instructions(
             made.preflight = preflight_of(context, models, *ROLES)
             facts = _play(made.folder, where, store, models, manifest, output.earlier(store), log)
             made.finish(generation_content(made.folder, manifest), facts)
-    noted = {"policy": policy_title(manifest.policy_version), **({"note": note} if note else {})}
-    return made.result(GenerationFacts, lambda artefact: {**generation_preview(artefact), **noted})
+    forced = ", under the paper's forced schedule" if manifest.forced_schedule else ""
+    noted = {"policy": policy_title(manifest.policy_version) + forced, **({"note": note} if note else {})}
+    with models.ledger.open() as ledger:
+        return made.result(
+            GenerationFacts, lambda made: {**generation_preview(made, pair_costs(ledger, made)), **noted}
+        )
 
 
 def _play(

@@ -77,11 +77,13 @@ def train_adapter(
     arm: Arm,
     *,
     listed_as: str | None = None,
+    stop_after: int | None = None,
 ) -> dg.MaterializeResult:
     """Train an adapter on an arm's dataset; a training that was interrupted goes on from its last checkpoint.
 
     Args:
         listed_as: The adapter's kind in table `models`; by default that of its settings.
+        stop_after: Updates after which it ends, on the schedule of all that are configured; None: at its end.
 
     Raises:
         SettingsRefused: The settings do not fit each other.
@@ -90,6 +92,9 @@ def train_adapter(
     base, dataset = store.current("base_model"), store.current(arm.dataset)
     settings = config.resolved(kind, embedded=base.read_facts(BaseFacts).embedded)
     inputs = {"base_model": base.data_version, arm.dataset: dataset.data_version}
+    if stop_after is not None:
+        settings = settings.model_copy(update={"stop_after": stop_after})
+        inputs["stop after"] = f"{stop_after} updates"
     with materialization(context, store, config=config, settings=config.deciding, inputs=inputs, resume=True) as made:
         if made.draft is not None:
             request = TrainingRequest(

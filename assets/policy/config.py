@@ -3,28 +3,36 @@
 Each algorithm is one choice of `algorithm`, with its own parameters: `algorithm: {ppo: {clip: 0.1}}`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, reduce
 from inspect import cleandoc
 from operator import or_
 from typing import Any, Literal, cast, get_args
 
 import dagster as dg
-from pydantic import BaseModel, Field, TypeAdapter, create_model
+from pydantic import BaseModel, Field, create_model
 
 from assets.materialize import AssetConfig
-from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import ModelIdentity, Role
-from teams_dagster.environment.reward import RewardConfig, RewardPreset
+from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset
 from teams_dagster.policy.algorithms import config as method
-from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baselines
+from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baseline_names
 from teams_dagster.policy.comparison.compare import ComparisonConfig, check_room, default_questions
 from teams_dagster.policy.comparison.plan import EMBEDDED_TRAINING_SEEDS, STUDIED_APART, ComparisonPlan, comparison_plan
-from teams_dagster.policy.config import TrainingConfig, most_queries
+from teams_dagster.policy.config import (
+    FEWEST_EPISODES,
+    REFERENCE_UPDATES,
+    TrainingConfig,
+    reference_training,
+)
 from teams_dagster.policy.encoder import FeatureConfig
+from teams_dagster.pricing.generation_prices import ExpertPriceUnknown, GenerationPrices
 
-QUESTIONS = 10_000
-"""Queries that a training asks at most by default."""
+QUERIES = 10_000
+"""Queries that a training is sized for by default: without a guide it asks no more."""
+
+_MANY = 1_000_000
+"""Iterations that no training has: in their place until it is known what one of them asks."""
 
 _TRAINING = TrainingConfig()
 
@@ -50,6 +58,10 @@ def _run_config(config: type[BaseModel]) -> type[dg.Config]:
 def _one_of(configs: Iterable[type[BaseModel]]) -> Any:
     """The union of `configs`, each as a configuration of Dagster."""
     return reduce(or_, (_run_config(config) for config in configs))
+
+
+def _no_prices() -> GenerationPrices:
+    raise ExpertPriceUnknown("reward `dollars` is counted by the prices of a generation: give `prices` to `training`")
 
 
 class LBFGSCritic(method.LBFGSCriticConfig, dg.Config):
@@ -83,14 +95,22 @@ class KLReference(dg.Config):
 class PolicyConfig(AssetConfig):
     """How the policy is trained."""
 
+    preset: Literal["default", "reference"] = Field(
+        default="default",
+        description="`reference`: as the paper's code trains, one episode a batch; of the other settings it takes"
+        f" `root_seed` and `iterations` ({REFERENCE_UPDATES} by default) alone.",
+    )
     root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
     iterations: int | None = Field(
         default=None,
         ge=1,
-        description=f"Updates of the policy at most; by default as many as {QUESTIONS:,} queries are enough for.",
+        description=f"Updates of the policy at most; by default as many as {QUERIES:,} queries are"
+        " likely enough for; without a guide they are enough in any case.",
     )
     episodes_per_iteration: int = Field(
-        default=_TRAINING.episodes_per_iteration, ge=32, description="Episodes a batch, from different seeds."
+        default=_TRAINING.episodes_per_iteration,
+        ge=FEWEST_EPISODES,
+        description="Episodes a batch, from different seeds.",
     )
     patience: int = Field(
         default=_TRAINING.patience,
@@ -99,9 +119,18 @@ class PolicyConfig(AssetConfig):
     )
     gamma: float = Field(default=_TRAINING.gamma, gt=0, le=1, description="Discount of future reward.")
     gae_decay: float = Field(default=_TRAINING.gae_decay, ge=0, le=1, description="GAE's lambda.")
-    reward: Literal["graded", "paper"] = Field(default="graded", description="Reward preset.")
+    reward: Literal["graded", "paper", "dollars"] = Field(
+        default="graded",
+        description="Reward preset: `graded`, novelty less a price per query; `dollars`, novelty less what the edit"
+        " would cost in a generation; `paper`, the verdict.",
+    )
     price: float = Field(
         default=_TRAINING.reward.price, ge=0, lt=0.5, description="Price of one query in accepted edits (graded)."
+    )
+    edit_worth_usd: float = Field(
+        default=DollarReward.model_fields["edit_worth_usd"].default,
+        gt=0,
+        description=DollarReward.model_fields["edit_worth_usd"].description,
     )
     both_orders: bool = Field(
         default=False,
@@ -118,39 +147,49 @@ class PolicyConfig(AssetConfig):
     algorithm: _one_of(method.ALGORITHMS) = Field(  # pyright: ignore[reportInvalidTypeForm] (made from the list)
         default=_run_config(method.TRPOConfig)(), discriminator="name"
     )
+    guide: Literal["model", "look_ahead"] = Field(
+        default="model", description=TrainingConfig.model_fields["guide"].description
+    )
     critic: LBFGSCritic | AdamCritic = Field(default=LBFGSCritic(), discriminator="optimiser")
     kl_reference: KLReference = KLReference()
 
-    def training(self) -> TrainingConfig:
-        """The method's own configuration."""
+    def training(self, prices: Callable[[], GenerationPrices] = _no_prices) -> TrainingConfig:
+        """The method's own configuration; `prices` finds out those of a generation, where the reward needs them.
+
+        Raises ValueError for settings that contradict each other, and what `prices` raises.
+        """
+        if self.preset == "reference":
+            return reference_training(self.root_seed, self.iterations or REFERENCE_UPDATES)
         if not self.kl_reference.weight and (self.kl_reference.policy_version or self.kl_reference.target):
             raise ValueError("kl_reference names a policy or a target without a `weight`: give it one, or leave it out")
-        return TrainingConfig(
+        reward = self._reward(prices)
+        training = TrainingConfig(
             root_seed=self.root_seed,
-            iterations=self.iterations or self._default_iterations(),
+            iterations=self.iterations or _MANY,
             episodes_per_iteration=self.episodes_per_iteration,
             patience=self.patience,
             gamma=self.gamma,
             gae_decay=self.gae_decay,
             allow_none=self.allow_none,
-            reward=self._reward(),
+            reward=reward,
             features=FeatureConfig(**self.features.model_dump()),
+            guide=self.guide,
             **_dumped(algorithm=self.algorithm, critic=self.critic),
             kl_reference=method.KLReferenceConfig(weight=self.kl_reference.weight, target=self.kl_reference.target)
             if self.kl_reference.weight
             else None,
         )
+        if self.iterations is not None:
+            return training
+        return TrainingConfig.model_validate(training.model_dump() | {"iterations": training.iterations_for(QUERIES)})
 
-    def _reward(self) -> RewardConfig:
+    def _reward(self, prices: Callable[[], GenerationPrices]) -> RewardConfig:
+        preset, dollars = RewardPreset(self.reward), None
+        if preset is RewardPreset.DOLLARS:
+            dollars = DollarReward(prices=prices(), edit_worth_usd=self.edit_worth_usd)
         return RewardConfig(
-            preset=RewardPreset(self.reward), price=self.price, both_orders=self.both_orders, soft=self.soft
+            preset=preset, price=self.price, both_orders=self.both_orders, soft=self.soft, dollars=dollars
         )
-
-    def _default_iterations(self) -> int:
-        """As many as `Queries` are enough for; at least 1."""
-        choices = len(Operation) if self.allow_none else len(TEXT_OPERATIONS)
-        algorithm = TypeAdapter(method.AlgorithmConfig).validate_python(self.algorithm.model_dump())
-        return max(1, QUESTIONS // (self.episodes_per_iteration * most_queries(algorithm, choices, self._reward())))
 
 
 def _dumped(**parts: dg.Config) -> dict[str, Any]:
@@ -170,13 +209,14 @@ class ComparisonSettings(AssetConfig):
     )
     baselines: list[str] | None = Field(
         default=None,
-        description=f"Of {', '.join(baselines())}. By default all but {', '.join(STUDIED_APART)} with the embedded"
+        description=f"Of {', '.join(baseline_names())}. By default all but {', '.join(STUDIED_APART)} with the embedded"
         f" rules; {UNIFORM} and {ROUND_ROBIN} with other models.",
     )
     ablations: list[str] | None = Field(
         default=None,
         description="Of text_zeroed, text_noise and no_history, policies trained alike that do not see one thing, and"
-        " trained_without_none, the trained policy kept from resting. By default none; job policy_study has all.",
+        " trained_without_none, the trained policy kept from resting; and of a policy trained by reward `dollars`"
+        " trained_by_graded, one trained alike by that. By default none; job policy_study has the first four.",
     )
     questions_per_seed: int | None = Field(
         default=None,
@@ -214,4 +254,5 @@ class ComparisonSettings(AssetConfig):
             baselines=self.baselines,
             ablations=self.ablations,
             referenced=referenced,
+            reward=training.reward.preset,
         )

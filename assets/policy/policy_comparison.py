@@ -15,10 +15,10 @@ from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext
 from teams_dagster.policy.checkpoint import load_policy, policy_seeds, reference_of
-from teams_dagster.policy.comparison.comparison_run import PLAYS, run_comparison
+from teams_dagster.policy.comparison.comparison_run import run_comparison
 from teams_dagster.policy.comparison.forecast import comparison_asking, comparison_questions
 from teams_dagster.policy.comparison.score_table import all_scores
-from teams_dagster.policy.comparison.stored import comparison_facts, comparison_inputs, scores_version
+from teams_dagster.policy.comparison.stored import comparison_facts, comparison_inputs, own_prompts, scores_version
 from teams_dagster.policy.comparison.trainings import Trainings
 from teams_dagster.report.preview_policy import comparison_preview
 from teams_dagster.store.artefact_store import ArtefactStore
@@ -49,7 +49,8 @@ def policy_comparison(
     training, referenced = deployed.config, deployed.origin.reference_version is not None
     plan = config.plan(training, models.found_out(*training.roles), referenced=referenced)
     roles, settings = plan.roles(training), plan.settings()
-    inputs = comparison_inputs(seeds, policy, models.versions(*roles))
+    prices = models.known_generation_prices(training.reward)
+    inputs = comparison_inputs(seeds, policy, models.versions(*roles), prices, plan)
     with materialization(
         context, store, config=config, settings=settings, inputs=inputs, resume=True, publish=models.publish
     ) as made:
@@ -65,12 +66,12 @@ def policy_comparison(
             elsewhere = models.elsewhere(where, *training.roles)
             reference = reference_of(store, policy)
             trainings = Trainings(training_seeds, deployed, reference, plan, made.folder, run_id, elsewhere)
-            comparison, kept = loop.run(run_comparison(asking, trainings, held_out, context.log.info))
+            comparison, kept = loop.run(run_comparison(asking, trainings, held_out, prices, context.log.info))
+            scores = all_scores(comparison, kept, plan, policy)
             with models.ledger.open() as ledger:
-                scores = all_scores(comparison, kept, plan, policy, ledger)
                 asked = {} if begun else comparison_asking(ledger, where, plan, training, len(held_out))
-            merge_parts(made.folder, [*trainings.parts(), PLAYS])
-            write_prompts(made.folder, run_id)
+            merge_parts(made.folder, kept.parts)
+            write_prompts(made.folder, run_id, own_prompts(plan))
             write_table(made.folder, "policy_scores", [asdict(score) | {"run_id": run_id} for score in scores])
             outcomes = models.outcomes(where)
             made.finish(scores_version(scores), comparison_facts(comparison, plan, asking=asked, outcomes=outcomes))

@@ -41,7 +41,8 @@ def trained_policy(
     models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Train on the policy's side of the seeds. An interrupted training continues after its last iteration."""
-    seeds, training, run_id = store.current("seed_instructions"), config.training(), context.run.run_id
+    seeds, run_id = store.current("seed_instructions"), context.run.run_id
+    training = config.training(models.generation_prices)
     reference, settings = config.kl_reference.policy_version, training.model_dump(mode="json")
     models.found_out(*training.roles)
     inputs = policy_inputs(seeds, training, models.versions(*training.roles), reference)

@@ -27,7 +27,8 @@ def lora_uniform(
     """Train the arm's adapter. Settings are those of the current lora_model, which has to be there."""
     lora = store.current("lora_model")
     settings = settings_of(lora).model_copy(update={"force": config.force})
-    made = train_adapter(context, settings, store, "lora", UNIFORM_ARM, listed_as="lora_uniform")
+    stop_after = stopped_at(lora)
+    made = train_adapter(context, settings, store, "lora", UNIFORM_ARM, listed_as="lora_uniform", stop_after=stop_after)
     sizes = _sizes(lora, store.current("lora_uniform"))
     if sizes:
         context.log.warning(sizes)
@@ -35,8 +36,14 @@ def lora_uniform(
 
 
 def settings_of(lora: Artefact) -> AdapterSettings:
-    """How `lora_model` was trained, its epochs replaced by the updates that it made."""
-    return AdapterSettings(**lora.manifest["config"] | {"max_steps": lora.read_facts(AdapterFacts).updates})
+    """How `lora_model` was trained, its epochs replaced by the updates that it planned: its learning rates."""
+    return AdapterSettings(**lora.manifest["config"] | {"max_steps": lora.read_facts(AdapterFacts).planned_updates})
+
+
+def stopped_at(lora: Artefact) -> int | None:
+    """The update at which `lora_model` stopped early; None where it made all that it planned."""
+    facts = lora.read_facts(AdapterFacts)
+    return facts.updates if facts.updates < facts.planned_updates else None
 
 
 def _sizes(lora: Artefact, uniform: Artefact) -> str:

@@ -7,6 +7,7 @@ from assets.check_results import needs_output, verdict, warning
 from teams_dagster.dataset.arms import TRAINED_ARM, UNIFORM_ARM
 from teams_dagster.dataset.manifests import read_manifest
 from teams_dagster.dataset.stored import generations_of
+from teams_dagster.dataset.uniform import seeds_line, seeds_played
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts
 
@@ -16,7 +17,8 @@ LEFT_UNASKED = 1
 
 @dg.asset_check(
     asset="uniform_instructions",
-    description="Beside every generation uniform asked as many queries, of the same seeds, models and prompts.",
+    description="Beside every generation uniform asked as many queries, of seeds that were played there too, by the"
+    " same models and prompts.",
     metadata={
         "severity": "warning",
         "remedy": "The trained policy's generation changed since: launch job `uniform_arm` for it again.",
@@ -25,12 +27,15 @@ LEFT_UNASKED = 1
 @needs_output
 def arms_ask_the_same(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A difference between the students may come from the policy alone."""
-    said, figures = [], {}
+    said, notes, figures = [], [], {}
     for uniform in generations_of(store, UNIFORM_ARM.instructions):
         partition = uniform.manifest["partition_key"]
         trained = store.current(TRAINED_ARM.instructions, partition)
         asked = (trained.read_facts(GenerationFacts).questions, uniform.read_facts(GenerationFacts).questions)
         figures[partition] = {"trained": asked[0], "uniform": asked[1]}
+        notes.append(f"{partition}: {seeds_line(store, uniform, trained)}")
+        if beyond := seeds_played(uniform) - seeds_played(trained):
+            said.append(f"{partition}: uniform played {len(beyond)} seeds that the trained policy did not")
         if not 0 <= asked[0] - asked[1] <= LEFT_UNASKED:
             said.append(f"{partition}: the trained policy asked {asked[0]} queries, uniform {asked[1]}")
         said += [f"{partition}: {name} differ" for name in _differing(trained, uniform)]
@@ -39,6 +44,7 @@ def arms_ask_the_same(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckRe
         not said,
         ("; ".join(said) or f"as many queries in each of {len(figures)} generations") + advice,
         asked=figures,
+        seeds="; ".join(notes),
     )
 
 

@@ -8,8 +8,9 @@ from assets.partitions import GENERATIONS
 from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.manifests import ROLES, check_as_begun
+from teams_dagster.dataset.pair_costs import pair_costs
 from teams_dagster.dataset.playing import generation_facts, generation_reward, play_generation
-from teams_dagster.dataset.uniform import generation_beside, uniform_playing, uniform_questions
+from teams_dagster.dataset.uniform import generation_beside, seeds_line, uniform_playing, uniform_questions
 from teams_dagster.environment.episodes import OPEN_EPISODES
 from teams_dagster.environment.recording import content_of
 from teams_dagster.llm.context import CallContext
@@ -52,4 +53,13 @@ def uniform_instructions(
             facts = generation_facts(made.folder, models.outcomes(where))
             made.finish(content_of(made.folder / "transitions.parquet"), facts)
     asked = {"questions_of_trained": beside.questions}
-    return made.result(GenerationFacts, lambda artefact: {**generation_preview(artefact), **asked})
+    trained = store.current("generated_instructions", partition)
+    with models.ledger.open() as ledger:
+        return made.result(
+            GenerationFacts,
+            lambda made: {
+                **generation_preview(made, pair_costs(ledger, made)),
+                **asked,
+                "seeds": seeds_line(store, made, trained),
+            },
+        )

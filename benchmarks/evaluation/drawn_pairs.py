@@ -12,6 +12,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 
 import duckdb
 
@@ -59,7 +60,7 @@ def markdown(pairs: list[Pair]) -> Iterator[str]:
 
 
 def _quoted(title: str, text: str, material: str) -> Iterator[str]:
-    yield f"{title}:\n\n~~~text\n{text}{_input(material)}\n~~~\n"
+    yield f"{title}:\n\n{indent(f'{text}{_input(material)}', ' ' * 4)}\n"
 
 
 def _input(material: str) -> str:

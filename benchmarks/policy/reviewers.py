@@ -107,7 +107,7 @@ async def compared(asked: Asked, number: int, sizes: Sizes, folder: Path) -> Com
         asked.engine(), training_seeds, config, None, folder=folder, run_id=asked.run_id, log=_quietly
     )
     trainings = Trainings(training_seeds, first, None, plan, folder, asked.run_id, elsewhere=None)
-    comparison, _ = await run_comparison(asked.engine(), trainings, held_out, _quietly)
+    comparison, _ = await run_comparison(asked.engine(), trainings, held_out, None, _quietly)
     return comparison
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import Operation
+from teams_dagster.core.operations import Operation, Rewriting
 from teams_dagster.core.protocol import Purpose, Request
 from teams_dagster.dataset.quality.rating import Rating, parse_rating
 from teams_dagster.evaluation.judging import Preference, parse_preference
@@ -29,7 +29,7 @@ def readable(request: Request, reply: str) -> bool:
             return True
 
 
-def _holds_a_rewrite(operation: Operation, before: Instruction, reply: str) -> bool:
+def _holds_a_rewrite(operation: Rewriting, before: Instruction, reply: str) -> bool:
     try:
         parse_rewrite(operation, before, reply)
     except MalformedReply:

@@ -65,9 +65,10 @@ from teams_dagster.pricing.budget_parts import (
     policy_limit,
 )
 from teams_dagster.pricing.forecast import Estimate, QueryForecast, estimate
+from teams_dagster.pricing.generation_prices import ExpertPriceUnknown, GenerationPrices, generation_prices
 from teams_dagster.pricing.prices import load_prices
 from teams_dagster.role_settings import WRITING_PROVIDERS
-from teams_dagster.settings import Settings, load_settings
+from teams_dagster.settings import Settings, SettingsError, load_settings
 
 _log = logging.getLogger(__name__)
 
@@ -133,6 +134,29 @@ class LanguageModels(dg.ConfigurableResource):
     def versions(self, *roles: Role) -> dict[str, str]:
         """What an asset's output depends on, of the models that it asks: by role, the model that answers."""
         return {f"model of {role.value}": str(identity) for role, identity in self.identities(*roles).items()}
+
+    def generation_prices(self) -> GenerationPrices:
+        """The prices by which a generation pays for an edit: the expert's and the reviewer's, as they are now.
+
+        Raises ExpertPriceUnknown where one is not known, or where the expert costs nothing.
+        """
+        settings, identities = self.settings(), self.identities(Role.EXPERT, Role.REVIEWER)
+        return generation_prices(
+            load_prices(settings.prices),
+            identities[Role.EXPERT],
+            identities[Role.REVIEWER],
+            expert_batched=settings.role(Role.EXPERT).transport == "batch",
+            reviewer_batched=settings.role(Role.REVIEWER).transport == "batch",
+        )
+
+    def known_generation_prices(self, trained_by: RewardConfig) -> GenerationPrices | None:
+        """Those that a policy was `trained_by`, or those of now; None where they are not known, or nothing is paid."""
+        if trained_by.dollars is not None:
+            return trained_by.dollars.prices
+        try:
+            return self.generation_prices()
+        except (ExpertPriceUnknown, SettingsError):
+            return None
 
     def check_reward(self, reward: RewardConfig) -> None:
         """Raises dagster.Failure, not to be retried, where a soft reward cannot be had of the reviewer."""

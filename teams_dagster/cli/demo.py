@@ -83,7 +83,7 @@ _CLASS_PATH = re.compile(r"\A[\w.]+\.\w+: ")
     "--written",
     is_flag=True,
     help="A dataset that SmolLM2 writes behind llama.cpp's server and MiniLM reviews (`make models`), in the folder"
-    " `written` of the data folder: no policy and no student; about forty minutes on two cores.",
+    " `written` of the data folder: no policy and no student.",
 )
 def demo(partition: str | None, config: Path | None, latest: bool, real: bool, written: bool) -> None:
     """Materialise the whole graph for one generation, and say what was made."""

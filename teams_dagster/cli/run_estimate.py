@@ -157,7 +157,7 @@ class Walk:
 
     def _policy(self, seeds: Artefact | None, train: dict[str, Instruction]) -> tuple[Artefact | None, Step]:
         config = PolicyConfig(**self.configs.get("trained_policy", {}))
-        training, output = config.training(), None
+        training, output = config.training(self.models.generation_prices), None
         if seeds is not None:
             versions = self.models.versions(*training.roles)
             inputs = policy_inputs(seeds, training, versions, config.kl_reference.policy_version)
@@ -180,13 +180,19 @@ class Walk:
     ) -> Step:
         config = ComparisonSettings(**self.configs.get("policy_comparison", {}))
         trained = PolicyConfig(**self.configs.get("trained_policy", {}))
-        training, reference = trained.training(), bool(trained.kl_reference.policy_version)
+        training, reference = trained.training(self.models.generation_prices), bool(trained.kl_reference.policy_version)
         if policy is not None:
             checkpoint = load_policy(policy)
             training, reference = checkpoint.config, checkpoint.origin.reference_version is not None
         plan, earlier = config.plan(training, self.models.identities(*training.roles), referenced=reference), None
         if seeds is not None and policy is not None:
-            inputs = comparison_inputs(seeds, policy, self.models.versions(*plan.roles(training)))
+            inputs = comparison_inputs(
+                seeds,
+                policy,
+                self.models.versions(*plan.roles(training)),
+                self.models.known_generation_prices(training.reward),
+                plan,
+            )
             earlier = output_of(policy_comparison, config, inputs, settings=plan.settings()).earlier(self.store)
         made = reusable(config, earlier)
         tried = self._tried("policy_comparison", Role.INSTRUCTOR)
@@ -224,8 +230,9 @@ class Walk:
                 check_as_begun(manifest, identities())
         tried = self._tried("generated_instructions", Role.EXPERT)
         unknown = STEADY if known or manifest is not None else UNTRAINED
-        to_be_trained = PolicyConfig(**self.configs.get("trained_policy", {})).training().reward
-        reviews = None if known or manifest is not None else to_be_trained.reviews_an_edit
+        to_be_trained = PolicyConfig(**self.configs.get("trained_policy", {}))
+        trained_by = to_be_trained.training(self.models.generation_prices).reward
+        reviews = None if known or manifest is not None else trained_by.reviews_an_edit
         target = manifest.target_samples if manifest is not None else settings.target_samples
         if target is not None:
             most = episodes * (manifest or config).episodes_per_seed

@@ -13,7 +13,7 @@ from teams_dagster.settings import Settings
 from teams_dagster.weights import MINILM, SMOLLM2, models_folder
 
 WRITTEN_SIZES = Path(__file__).parent / "written.yaml"
-"""The run configuration: sizes that fit two cores and forty minutes."""
+"""The run configuration: how many seeds."""
 
 WRITTEN_FOLDER = "written"
 """Of the data folder."""

@@ -52,5 +52,24 @@ class Operation(Enum):
     description: str
 
 
+class GenericRewrite(Enum):
+    """A rewrite that names no operation: what a comparison asks for beside the operations, and no policy chooses."""
+
+    HARDER = ("harder", Returns.INSTRUCTION_AND_INPUT, "a harder instruction, in whatever way")
+
+    def __new__(cls, label: str, returns: Returns, description: str) -> GenericRewrite:
+        member = object.__new__(cls)
+        member._value_ = label
+        member.returns = returns
+        member.description = description
+        return member
+
+    returns: Returns
+    description: str
+
+
+Rewriting = Operation | GenericRewrite
+"""What a rewrite can be asked for."""
+
 TEXT_OPERATIONS: tuple[Operation, ...] = tuple(op for op in Operation if op.returns is not Returns.NOTHING)
 """Every operation that asks a query; `none` asks nothing."""

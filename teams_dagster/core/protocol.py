@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import Operation
+from teams_dagster.core.operations import Rewriting
 from teams_dagster.core.replies import AllowedReplies, Way, replies_json
 
 
@@ -147,8 +147,8 @@ class Intent:
     rewritten as the guide says."""
     after: Instruction | None = None
     """The rewritten instruction under review; None otherwise."""
-    operation: Operation | None = None
-    """The operation to perform; None for an answer."""
+    operation: Rewriting | None = None
+    """The operation to perform, or that no operation is named; None for an answer."""
     answers: tuple[str, str] | None = None
     """The two answers to be compared, in the order in which they are shown; None otherwise."""
     answer: str | None = None

@@ -63,6 +63,8 @@ class DataCard:
     """Examples on each side with what was thought before their answer; empty where none has it."""
     thoughts: Thoughts = Thoughts.FIELD
     """Where it stands."""
+    forced_schedule: bool = False
+    """Whether the paper's schedule was forced on the policy of a generation."""
 
     @property
     def total(self) -> int:
@@ -96,7 +98,8 @@ class DataCard:
         """Who chose the operations."""
         found = {untrained_name(version) for version in self.policy_versions}
         said = {UNIFORM: "a uniform draw decided", ROUND_ROBIN: "the operations took turns, which decided"}
-        return ", or ".join(said.get(name or "", "a learned policy chose") for name in sorted(found, key=str))
+        chosen = ", or ".join(said.get(name or "", "a learned policy chose") for name in sorted(found, key=str))
+        return f"{chosen}, under the schedule of the paper's code," if self.forced_schedule else chosen
 
     @property
     def policies(self) -> str:
@@ -137,7 +140,12 @@ class DataCard:
 
     def to_json(self) -> str:
         """Readable JSON, the same bytes for the same facts."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+        values = asdict(self)
+        if not self.forced_schedule:  # as cards were written before it could be
+            del values["forced_schedule"]
+        if not self.reasoned:
+            del values["reasoned"], values["thoughts"]
+        return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> DataCard:

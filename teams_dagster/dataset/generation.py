@@ -43,6 +43,8 @@ class GenerationManifest:
     """The rows of the dataset that it is to bring; None: what one episode from each seed brings."""
     episodes_per_seed: int = 1
     """Episodes from each seed at most; more than one only on the way to a target."""
+    forced_schedule: bool = False
+    """Whether the paper's schedule is forced on the policy."""
 
     @property
     def version(self) -> str:
@@ -75,6 +77,8 @@ class GenerationManifest:
         values = asdict(self)
         if self.target_samples is None:
             del values["target_samples"], values["episodes_per_seed"]
+        if not self.forced_schedule:
+            del values["forced_schedule"]
         for _, model in values["models"]:
             if model["structured"] is None:
                 del model["structured"]

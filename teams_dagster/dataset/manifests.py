@@ -57,6 +57,8 @@ class GenerationSettings:
     """Rows that it is to bring to the dataset, also where it was begun for another number; None: as it was begun."""
     episodes_per_seed: int = 1
     """Episodes from each seed at most, on the way to a target."""
+    forced_schedule: bool = False
+    """Force the paper's schedule on who steers it, also where it was begun without."""
 
 
 def begin_generation(
@@ -125,6 +127,8 @@ def kept_manifest(
         begun = replace(begun, target_samples=settings.target_samples, episodes_per_seed=settings.episodes_per_seed)
     if begun and settings.policy and not steers(begun.policy_version, settings.policy):
         return None
+    if begun and settings.forced_schedule and not begun.forced_schedule:
+        return None
     if begun and not settings.fresh and not settings.latest_policy:
         return begun
     if begun and settings.fresh and begun.fresh and _can_go_on(begun, store, identities):
@@ -179,6 +183,7 @@ def manifest_to_begin(
         fresh=fresh,
         target_samples=settings.target_samples,
         episodes_per_seed=1 if settings.target_samples is None else settings.episodes_per_seed,
+        forced_schedule=settings.forced_schedule,
     )
 
 

@@ -121,6 +121,7 @@ def data_card(
         dropped=facts.dropped,
         models={role: tuple(found) for role, found in models.items()},
         policy_versions=tuple(dict.fromkeys(manifest.policy_version for manifest in manifests)),
+        forced_schedule=any(manifest.forced_schedule for manifest in manifests),
         queries=sum(_queries(generation) for generation in generations),
         cost_nano_usd=cost_of_requests(ledger, _requests(generations)),
         evaluation_sets=tuple(evaluation_sets),

@@ -31,6 +31,7 @@ from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.llm import loop
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.progress import Progress
+from teams_dagster.policy.baselines import ForcedSchedule
 from teams_dagster.policy.checkpoint import Checkpoint, load_policy, policy_seeds
 from teams_dagster.policy.query_forecast import asking_of
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
@@ -88,9 +89,8 @@ def generation_reward(store: ArtefactStore, manifest: GenerationManifest) -> Rew
 
 def generation_actor(manifest: GenerationManifest, checkpoint: Checkpoint | None) -> Actor:
     """Who chooses the operations of a generation, given its trained policy, if it has one."""
-    if checkpoint is not None:
-        return checkpoint.actor()
-    return UNTRAINED_POLICIES[policy_title(manifest.policy_version)]
+    actor = checkpoint.actor() if checkpoint else UNTRAINED_POLICIES[policy_title(manifest.policy_version)]
+    return ForcedSchedule(actor) if manifest.forced_schedule else actor
 
 
 def episode_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -> Iterator[EpisodePlan]:
@@ -103,7 +103,7 @@ def episode_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -
             key = EpisodeKey(
                 root_seed=manifest.root_seed,
                 purpose=EpisodePurpose.GENERATE,
-                policy=transition_policy(manifest.policy_version),
+                policy=transition_policy(manifest.policy_version, forced=manifest.forced_schedule),
                 policy_version=manifest.policy_version,
                 seed_id=seed_id,
                 episode=number,
@@ -177,7 +177,14 @@ async def _record(
 ) -> None:
     async with (
         asking as engine,
-        Progress(playing.total, playing.counted, engine.tallies, log, kept="instructions accepted") as progress,
+        Progress(
+            playing.total,
+            playing.counted,
+            engine.tallies,
+            log,
+            kept="instructions accepted",
+            each="an accepted instruction",
+        ) as progress,
     ):
         with EpisodeTables(folder, run_id) as tables:
             async with aclosing(playing.episodes(engine, width)) as episodes:

@@ -166,7 +166,9 @@ class _Rounds:
         plans = islice(self._plans, size)
         named = f"episodes of round {number}"
         async with (
-            Progress(size, named, self._engine.tallies, self._log, kept="answers accepted") as progress,
+            Progress(
+                size, named, self._engine.tallies, self._log, kept="answers accepted", each="an accepted answer"
+            ) as progress,
             aclosing(in_order(self._player.play, plans, self._width)) as results,
         ):
             try:

@@ -15,7 +15,13 @@ from teams_dagster.core.protocol import LLMClient, Role
 from teams_dagster.dataset.answers import answer_transitions
 from teams_dagster.dataset.generation import GenerationManifest, drawn_order
 from teams_dagster.dataset.manifests import GenerationSettings, Identities, kept_manifest, manifest_to_begin
-from teams_dagster.dataset.playing import episode_plans, generation_actor, generation_policy, generation_seeds
+from teams_dagster.dataset.playing import (
+    episode_plans,
+    generation_actor,
+    generation_policy,
+    generation_reward,
+    generation_seeds,
+)
 from teams_dagster.dataset.sample import Accepted, Sample, accepted_in
 from teams_dagster.dataset.steering import TRAINED, trained_policy_named
 from teams_dagster.environment.episodes import run_episodes
@@ -30,9 +36,10 @@ from teams_dagster.llm.engine import Engine
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.checkpoint import Checkpoint, divide, load_policy, policy_seeds
 from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.transition_row import EDIT_ANSWERS
 
-QUERIES_PER_SEED = 15
-"""The most that a preview asks for each seed: an episode's rewrites and reviews, and three answers."""
+ANSWERS_PER_SEED = 3
+"""Answers that a preview has room for, of each seed, when its episode asks all that it may."""
 
 AT_ONCE = 16
 
@@ -48,6 +55,13 @@ class Planned:
     """All seeds of the file."""
     begun: bool
     """Whether the generation was begun already."""
+    reward: RewardConfig
+    """That of the policy, which says how often an edit is reviewed."""
+
+    @property
+    def most_queries(self) -> int:
+        """What the preview may ask: all episodes' rewrites and reviews, and a few answers."""
+        return (self.reward.queries_an_episode + ANSWERS_PER_SEED) * len(self.seeds)
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,7 @@ class Previewed:
     @property
     def request_ids(self) -> set[str]:
         """The attempts that answered its queries."""
-        asked = {request for t in self.episode.recorded for request in (t.rewrite_request_id, t.review_request_id)}
+        asked = {getattr(step, column) for step in self.episode.recorded for column in EDIT_ANSWERS}
         return {request for request in asked | {s.respond_request_id for s in self.samples.values()} if request}
 
 
@@ -96,7 +110,8 @@ def plan_preview(
         target_samples=None,
         episodes_per_seed=1,
     )
-    return Planned(looked_at, {seed_id: texts[seed_id] for seed_id in drawn}, library, begun)
+    reward = generation_reward(store, looked_at)
+    return Planned(looked_at, {seed_id: texts[seed_id] for seed_id in drawn}, library, begun, reward)
 
 
 async def play_preview(store: ArtefactStore, planned: Planned, engine: Engine) -> list[Previewed]:
@@ -110,7 +125,7 @@ async def play_preview(store: ArtefactStore, planned: Planned, engine: Engine) -
         list(episode_plans(planned.manifest, dict(planned.seeds))),
     )
     episodes = {e.key.seed_id: e for e in await run_episodes(environment, actor, plans)}
-    left = QUERIES_PER_SEED * len(plans) - engine.tallies.asked
+    left = planned.most_queries - engine.tallies.asked
     accepted = _by_turns([accepted_in(episodes[plan.key.seed_id]) for plan in plans])[: max(0, left)]
     samples: dict[str, Sample] = {}
     answers = answer_transitions(
@@ -140,8 +155,7 @@ def _world(store: ArtefactStore, planned: Planned, client: LLMClient) -> tuple[E
         if stored
         else divide(planned.library, seed_clusters(planned.library))
     )
-    reward = checkpoint.config.reward if checkpoint else RewardConfig()
-    return Environment(client, Pool(pool.values()), reward, Role.EXPERT), checkpoint
+    return Environment(client, Pool(pool.values()), planned.reward, Role.EXPERT), checkpoint
 
 
 def _by_turns(of_each: Sequence[Sequence[Accepted]]) -> list[Accepted]:

@@ -65,6 +65,7 @@ def answer_generation(
     asking: AbstractAsyncContextManager[Engine],
     *,
     width: int,
+    paid_before: int,
     reasoning_words: int | None,
     log: Callable[[str], None],
 ) -> None:
@@ -76,10 +77,11 @@ def answer_generation(
         generated: The generation's instructions, of either arm.
         asking: Opens whom it asks.
         width: Queries that may be under way at once.
+        paid_before: Nano-dollars that the generation's rewrites and reviews cost, which the price of a pair includes.
         reasoning_words: Keep what was thought before each answer, up to so many words; None: leave it out.
         log: Told of the progress.
     """
-    loop.run(_record(folder, run_id, generated, asking, width, reasoning_words, log))
+    loop.run(_record(folder, run_id, generated, asking, width, paid_before, reasoning_words, log))
     write_prompts(folder, run_id)
 
 
@@ -89,11 +91,15 @@ async def _record(
     generated: Artefact,
     asking: AbstractAsyncContextManager[Engine],
     width: int,
+    paid_before: int,
     reasoning_words: int | None,
     log: Callable[[str], None],
 ) -> None:
     manifest, total = read_manifest(generated), generated.read_facts(GenerationFacts).accepted
-    async with asking as engine, Progress(total, "answers", engine.tallies, log) as progress:
+    async with (
+        asking as engine,
+        Progress(total, "answers", engine.tallies, log, each="a kept pair", paid_before=paid_before) as progress,
+    ):
         with TableWriter(folder, "samples") as samples:
             async for sample in answer_transitions(
                 engine,

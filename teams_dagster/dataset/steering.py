@@ -32,10 +32,14 @@ def policy_title(policy_version: str) -> str:
     return untrained_name(policy_version) or policy_version
 
 
-def transition_policy(policy_version: str) -> str:
+FORCED = "_forced"
+"""How column `policy` of table `transitions` ends where the paper's schedule was forced on it."""
+
+
+def transition_policy(policy_version: str, *, forced: bool = False) -> str:
     """What column `policy` of table `transitions` says; the uniform arm, beside the main line, is called `uniform`."""
     name = untrained_name(policy_version)
-    return f"{name}_baseline" if name else TRAINED
+    return (f"{name}_baseline" if name else TRAINED) + (FORCED if forced else "")
 
 
 def is_folder(wanted: str) -> bool:

@@ -7,17 +7,26 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 
+import pyarrow.parquet as pq
+
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LLMClient, Role
 from teams_dagster.dataset.arms import UNIFORM_ARM
-from teams_dagster.dataset.generation import ROUND_STRIDE, GenerationManifest
+from teams_dagster.dataset.generation import ROUND_STRIDE, GenerationManifest, drawn_order
 from teams_dagster.dataset.manifests import read_manifest
-from teams_dagster.dataset.playing import Playing, generation_reward, generation_seeds, generation_world
+from teams_dagster.dataset.playing import (
+    Playing,
+    generation_policy,
+    generation_reward,
+    generation_seeds,
+    generation_world,
+)
 from teams_dagster.dataset.query_forecast import stats_of_generations
 from teams_dagster.environment.episodes import EpisodePlan
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.policy.baselines import UNIFORM, Uniform, baseline_version
+from teams_dagster.policy.checkpoint import policy_seeds
 from teams_dagster.policy.comparison.playing import play_until_asked
 from teams_dagster.policy.query_forecast import STEADY, EpisodeStats, rewriting, still_open
 from teams_dagster.pricing.forecast import QueryForecast
@@ -33,10 +42,14 @@ class Beside:
     questions: int
     """How many it asked: queries of its operations, rewrites and reviews, paid or reused."""
 
+    by_lot: bool = True
+    """Whether its seeds are played in an order that was drawn, so that those it can pay for are a fair part of them. A
+    generation that was made by an earlier version, in the order of their ids, keeps that order and its answers."""
+
     @property
     def manifest(self) -> GenerationManifest:
         """The same but for the policy."""
-        return replace(self.trained, policy_version=baseline_version(UNIFORM))
+        return replace(self.trained, policy_version=baseline_version(UNIFORM), forced_schedule=False)
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -45,6 +58,7 @@ class Beside:
             "generation": self.trained.version,
             "policy": self.manifest.policy_version,
             "questions": str(self.questions),
+            **({"order of seeds": "by lot"} if self.by_lot else {}),
         }
 
 
@@ -56,7 +70,10 @@ def generation_beside(store: ArtefactStore, partition: str) -> Beside:
             f" many queries as that asked: materialise generated_instructions for {partition} first (job regenerate)"
         )
     generated = store.current("generated_instructions", partition)
-    return Beside(read_manifest(generated), generated.read_facts(GenerationFacts).questions)
+    beside = Beside(read_manifest(generated), generated.read_facts(GenerationFacts).questions)
+    by_id = replace(beside, by_lot=False)
+    made = [uniform.manifest["inputs"] for uniform in store.all_of(UNIFORM_ARM.instructions, partition)]
+    return by_id if by_id.inputs in made and beside.inputs not in made else beside
 
 
 def uniform_playing(store: ArtefactStore, beside: Beside) -> Playing:
@@ -64,7 +81,7 @@ def uniform_playing(store: ArtefactStore, beside: Beside) -> Playing:
 
     def episodes(client: LLMClient, width: int) -> AsyncGenerator[Episode]:
         environment, _, seeds = generation_world(store, beside.trained, client)
-        plans = uniform_plans(beside.manifest, seeds)
+        plans = uniform_plans(beside, seeds)
         return play_until_asked(environment, Uniform(), plans, beside.questions, open_episodes=width)
 
     stats = stats_of_generations(store, UNIFORM_ARM.instructions)
@@ -72,10 +89,16 @@ def uniform_playing(store: ArtefactStore, beside: Beside) -> Playing:
     return Playing(beside.manifest, episodes, total, "episodes")
 
 
-def uniform_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -> Iterator[EpisodePlan]:
-    """Rounds of one episode from each seed, without end: a further one asks for other answers."""
+def uniform_plans(beside: Beside, seeds: dict[str, Instruction]) -> Iterator[EpisodePlan]:
+    """Rounds of one episode from each seed, without end: a further one asks for other answers.
+
+    Queries may run out before the first round ends: in the order in which the seeds were drawn, which depends neither
+    on their ids nor on the policy beside, those that are played are a fair part of them.
+    """
+    manifest, replicas = beside.manifest, dict(beside.manifest.replicas)
+    ids = drawn_order(replicas, manifest.root_seed, manifest.partition_key) if beside.by_lot else list(replicas)
     for number in count():
-        for seed_id, replica in manifest.replicas:
+        for seed_id in ids:
             key = EpisodeKey(
                 root_seed=manifest.root_seed,
                 purpose=EpisodePurpose.GENERATE,
@@ -84,9 +107,32 @@ def uniform_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -
                 seed_id=seed_id,
                 episode=number,
                 partition_key=manifest.partition_key,
-                replica=replica + number * ROUND_STRIDE,
+                replica=replicas[seed_id] + number * ROUND_STRIDE,
             )
             yield EpisodePlan(key, seeds[seed_id])
+
+
+def seeds_played(generated: Artefact) -> set[str]:
+    """The seeds that a generation's transitions begin at."""
+    table = pq.read_table(generated.path("transitions.parquet"), columns=["seed_id"])
+    return set(table["seed_id"].unique().to_pylist())
+
+
+def trained_on(store: ArtefactStore, manifest: GenerationManifest) -> set[str]:
+    """The seeds that the policy of a generation was trained on; none where it needed no training."""
+    policy = generation_policy(store, manifest)
+    library = policy.manifest["inputs"].get("seed_instructions") if policy else None
+    return set(policy_seeds(store.of_version("seed_instructions", library))[0]) if library else set()
+
+
+def seeds_line(store: ArtefactStore, uniform_generation: Artefact, trained_generation: Artefact) -> str:
+    """How many seeds either arm played, and how many of them the policy was trained on."""
+    known = trained_on(store, read_manifest(trained_generation))
+    ours, theirs = seeds_played(uniform_generation), seeds_played(trained_generation)
+    return (
+        f"uniform played {len(ours)} seeds, {len(ours & known)} of which trained the policy, and the policy"
+        f" {len(theirs)}, {len(theirs & known)} of which trained it"
+    )
 
 
 def uniform_questions(store: ArtefactStore, beside: Beside, earlier: Artefact | None) -> list[QueryForecast]:

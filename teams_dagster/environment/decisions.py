@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from teams_dagster.core.operations import Operation
+from teams_dagster.core.operations import Operation, Rewriting
 from teams_dagster.environment.state import ChosenBy, EpisodeKey, State
 from teams_dagster.environment.transition import Environment
 
@@ -28,7 +28,7 @@ class Actor(Protocol):
 class Decision:
     """An operation, and how it was come by."""
 
-    operation: Operation
+    operation: Rewriting
     probability: float
     """With which it was chosen; 1 when it was named."""
     chosen_by: ChosenBy = ChosenBy.POLICY

@@ -14,9 +14,10 @@ The process (state, transition and reward are those of `environment.transition`,
   The edit is accepted when it is Not Equal. The chain goes on from an accepted edit and stays at the parent of another
   one; under the preset `paper` it goes on from every edit that was reviewed.
 - Reward, preset `paper`: 1 for an accepted edit, else 0. Preset `graded`: accepted x min(1, d / d0) - price x queries,
-  d = 1 - the largest similarity to an earlier text of the chain or to a frozen pool. A step asks 0 queries (`none`),
-  1 (an eliminated edit) or 2; 3 where `both_orders` of the reward has each edit reviewed in both orders. Option `soft`
-  of the reward takes the probability of Not Equal where the verdict is 0 or 1.
+  d = 1 - the largest similarity to an earlier text of the chain or to a frozen pool. Preset `dollars`: its price
+  is that of the step's tokens in a generation. A step asks 0 queries (`none`), 1 (an eliminated edit) or 2; 3 where
+  `both_orders` of the reward has each edit reviewed in both orders. Option `soft` of the reward takes the probability
+  of Not Equal where the verdict is 0 or 1.
 - End: `terminated` after `HORIZON` = 6 steps (the step is part of the state). `truncated` where a query failed for
   good: the reward is 0 and the observation that of the state before, whose value is to be bootstrapped. Errors that end
   everything (an exhausted budget) are raised; no episode has moved then, and what was paid is reused when the step is

@@ -12,7 +12,8 @@ from typing import Any
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import Operation
+from teams_dagster.core.operations import Operation, Rewriting
+from teams_dagster.core.protocol import Usage
 from teams_dagster.core.rng import uniform
 from teams_dagster.instructions.elimination import Rule
 from teams_dagster.instructions.review import Verdict
@@ -49,7 +50,7 @@ class ChosenBy(StrEnum):
 class PastOperation:
     """An operation that was tried, and whether its edit was accepted."""
 
-    operation: Operation
+    operation: Rewriting
     accepted: bool
 
 
@@ -135,7 +136,7 @@ class Transition:
     episode_id: str
     key: EpisodeKey
     step: int
-    operation: Operation
+    operation: Rewriting
     probability: float
     """With which the policy chose the operation."""
     before: Instruction
@@ -167,6 +168,10 @@ class Transition:
     """The answer that was read, or the last that could not be."""
     unread_request_id: str | None = None
     """The guide's answer before that one, which could not be read."""
+    rewrite_usage: Usage | None = None
+    """Tokens of the rewrite as they were reported; None where none came back. The ledger keeps them, not the row."""
+    review_usages: tuple[Usage, ...] = ()
+    """The same of each review."""
     guidance_queries: int = 0
     """Queries asked to choose the operation: the guide's, or those of a look-ahead. The reward leaves them out."""
     verdict_probability: float | None = None

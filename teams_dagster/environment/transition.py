@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation, Rewriting
 from teams_dagster.core.protocol import Answer, LLMClient, ModelIdentity, QueryFailed, Request, Role
 from teams_dagster.environment.reward import RewardConfig, RewardPreset, novelty, reward
 from teams_dagster.environment.state import EpisodeKey, PastOperation, State, Transition, episode_id, transition_id
@@ -76,7 +76,7 @@ async def step(
     environment: Environment,
     key: EpisodeKey,
     state: State,
-    operation: Operation,
+    operation: Rewriting,
     probability: float,
     *,
     episode: str | None = None,
@@ -99,7 +99,7 @@ async def step(
 
 
 def unasked(
-    environment: Environment, key: EpisodeKey, state: State, operation: Operation, probability: float, episode: str
+    environment: Environment, key: EpisodeKey, state: State, operation: Rewriting, probability: float, episode: str
 ) -> Transition:
     """The transition at `state` before any query of it was asked."""
     return Transition(
@@ -136,7 +136,7 @@ async def _rewrite(environment: Environment, asked: Transition, state: State) ->
         answer = await environment.client.ask(question, transition_id=asked.transition_id)
     except QueryFailed as failed:
         return asked.changed(failure=f"rewrite: {failed.kind.value}: {failed.detail}")
-    asked = asked.changed(rewrite_request_id=answer.request_id)
+    asked = asked.changed(rewrite_request_id=answer.request_id, rewrite_usage=answer.completion.usage)
     if (rule := eliminate_outcome(answer.completion.outcome)) is not None:
         return asked.changed(eliminated_by=rule)
     try:
@@ -160,7 +160,10 @@ async def _review(environment: Environment, asked: Transition) -> Transition:
         return asked.changed(failure=_review_failure(answer))
     said = _read(answer)
     return asked.changed(
-        review_request_id=answer.request_id, verdict=said.verdict, verdict_probability=said.probability
+        review_request_id=answer.request_id,
+        review_usages=(answer.completion.usage,),
+        verdict=said.verdict,
+        verdict_probability=said.probability,
     )
 
 
@@ -182,6 +185,7 @@ async def _review_in_both_orders(environment: Environment, asked: Transition, *q
         return asked.changed(failure=_review_failure(second))
     orders = BothOrders(_read(first), _read(second))
     return asked.changed(
+        review_usages=(first.completion.usage, second.completion.usage),
         verdict=orders.together.verdict,
         verdict_probability=orders.together.probability,
         orders_agree=orders.agree,
@@ -209,7 +213,14 @@ def _rewarded(environment: Environment, asked: Transition, state: State) -> Tran
     accepted, likely = asked.verdict is Verdict.NOT_EQUAL and asked.eliminated_by is None, asked.verdict_probability
     paid = accepted or (environment.reward.soft and likely is not None)
     new = novelty(asked.after, state.chain, environment.pool) if paid and asked.after else None
-    value = reward(environment.reward, accepted=accepted, novelty=new, queries=asked.queries, probability=likely)
+    value = reward(
+        environment.reward,
+        accepted=accepted,
+        novelty=new,
+        queries=asked.queries,
+        probability=likely,
+        nano_usd=environment.reward.edit_cost(asked.rewrite_usage, asked.review_usages),
+    )
     return asked.changed(accepted=accepted, novelty=new, reward=value)
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import TEXT_OPERATIONS, Operation, Returns
+from teams_dagster.core.operations import TEXT_OPERATIONS, GenericRewrite, Operation, Returns, Rewriting
 from teams_dagster.core.protocol import Intent, Purpose, Request, Role, Sampling
 from teams_dagster.core.replies import Choice, Parts
-from teams_dagster.instructions.prompts import prompt
+from teams_dagster.instructions.prompts import Prompt, prompt
 
 NAMING = Sampling(temperature=0.7, top_p=0.95, max_tokens=32)
 """A sample from the guide: only samples of it are used, never its probabilities."""
@@ -27,7 +28,7 @@ _WORD = re.compile(r"[a-z]+")
 
 def guide_query(
     instruction: Instruction,
-    history: Sequence[tuple[Operation, bool]],
+    history: Sequence[tuple[Rewriting, bool]],
     steps_left: int,
     *,
     may_rest: bool,
@@ -57,7 +58,7 @@ def guide_query(
     )
 
 
-def _line(operation: Operation, accepted: bool) -> str:
+def _line(operation: Rewriting, accepted: bool) -> str:
     if operation is Operation.NONE:
         return f"- {operation.value}"
     return f"- {operation.value}: {'accepted' if accepted else 'refused'}"
@@ -84,7 +85,7 @@ class MalformedReply(ValueError):
     """A reply that is not in the format its prompt states."""
 
 
-def parse_rewrite(operation: Operation, parent: Instruction, reply: str) -> Instruction:
+def parse_rewrite(operation: Rewriting, parent: Instruction, reply: str) -> Instruction:
     """The instruction that `reply` holds.
 
     An operation that returns the instruction alone keeps the parent's input verbatim; one that returns both states
@@ -139,9 +140,21 @@ VERDICT = Sampling(temperature=0.0, top_p=1.0, max_tokens=16)
 """For verdicts: the reviewer says two words, and the same two words each time."""
 
 
-def rewrite_query(role: Role, operation: Operation, instruction: Instruction, replica: int = 0) -> Request:
+HARDER_FILE = Path(__file__).with_name("harder.md")
+
+
+def rewrite_prompt(operation: Rewriting) -> Prompt:
+    """The prompt of a rewrite. That of `harder` is no prompt of the dataset: it changes no policy and no generation."""
+    return (
+        prompt(operation.value, HARDER_FILE.parent)
+        if isinstance(operation, GenericRewrite)
+        else prompt(operation.value)
+    )
+
+
+def rewrite_query(role: Role, operation: Rewriting, instruction: Instruction, replica: int = 0) -> Request:
     """Ask `role` to perform `operation` on `instruction`."""
-    template = prompt(operation.value)
+    template = rewrite_prompt(operation)
     return Request(
         role=role,
         intent=Intent(Purpose.REWRITE, before=instruction, operation=operation),

@@ -19,6 +19,9 @@ HELD_OUT_FROM = 0.8
 POLICY_HELD_OUT_FROM = 0.6
 """Of the seeds about 60 % train the policy; it is compared with others on the rest."""
 
+POLICY_VALIDATION = 0.25
+"""Of the seeds that train the policy, the part on which default settings were chosen, instead of on those kept back."""
+
 
 class EmptySplitError(ValueError):
     """One side of a split has nothing in it, so what is measured there would be nothing."""
@@ -45,6 +48,11 @@ def split_of(cluster_id: str) -> Split:
 def policy_split_of(cluster_id: str) -> PolicySplit:
     """The policy's side of a cluster of seeds; independent of the dataset's."""
     return "train" if uniform("policy split", cluster_id) < POLICY_HELD_OUT_FROM else "held_out"
+
+
+def is_policy_validation(cluster_id: str) -> bool:
+    """Whether a cluster on the policy's training side is kept for choosing settings; independent of the sides."""
+    return uniform("policy validation", cluster_id) < POLICY_VALIDATION
 
 
 def dataset_sides(clusters: Mapping[str, str]) -> dict[str, Split]:

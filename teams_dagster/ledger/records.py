@@ -77,3 +77,5 @@ class StoredAnswer:
 
     request_id: str
     completion: Completion
+    cost_nano_usd: int | None = None
+    """What it had cost, where it was read from the ledger; None also where no price is known."""

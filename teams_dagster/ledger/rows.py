@@ -206,12 +206,12 @@ def stored_answers(connection: sa.Connection, request_keys: Iterable[str]) -> di
     """The answers on the ledger to the queries `request_keys`, by key."""
     found: dict[str, StoredAnswer] = {}
     for row in _of_keys(connection, _ANSWERS, request_keys):
-        key, request_id, text, finish_reason, outcome, reasoning, probabilities, *tokens = row
+        key, request_id, text, finish_reason, outcome, reasoning, probabilities, cost, *tokens = row
         known = None if probabilities is None else json.loads(probabilities)
         completion = Completion(
             text, finish_reason, Outcome(outcome), Usage(*tokens), reasoning=reasoning, probabilities=known
         )
-        found[key] = StoredAnswer(request_id, completion)
+        found[key] = StoredAnswer(request_id, completion, cost)
     return found
 
 
@@ -238,16 +238,21 @@ def _of_keys(connection: sa.Connection, select: sa.Select, wanted: Iterable[str]
         yield from connection.execute(select, {"wanted": keys[start : start + LOOK_UP_AT_ONCE]})
 
 
-_ANSWERS = sa.select(
-    schema.answers.c.request_key,
-    schema.answers.c.request_id,
-    schema.answers.c.text,
-    schema.answers.c.finish_reason,
-    schema.answers.c.outcome,
-    schema.answers.c.reasoning,
-    schema.answers.c.probabilities,
-    *(schema.answers.c[name] for name in schema.USAGE),
-).where(schema.answers.c.request_key.in_(sa.bindparam("wanted", expanding=True)))
+_ANSWERS = (
+    sa.select(
+        schema.answers.c.request_key,
+        schema.answers.c.request_id,
+        schema.answers.c.text,
+        schema.answers.c.finish_reason,
+        schema.answers.c.outcome,
+        schema.answers.c.reasoning,
+        schema.answers.c.probabilities,
+        schema.results.c.cost_nano_usd,
+        *(schema.answers.c[name] for name in schema.USAGE),
+    )
+    .select_from(schema.answers.outerjoin(schema.results, schema.answers.c.request_id == schema.results.c.request_id))
+    .where(schema.answers.c.request_key.in_(sa.bindparam("wanted", expanding=True)))
+)
 
 _CLAIMS = (
     sa.select(schema.claims.c.request_key, schema.claims.c.owner, schema.owners.c.owner, schema.owners.c.lease_until)

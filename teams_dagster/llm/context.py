@@ -31,6 +31,8 @@ class Tallies:
     """Of the completions paid here whose price is known."""
     unpriced: int = 0
     """Completions paid here whose price is not known."""
+    reused_nano_usd: int = 0
+    """What the answers that were read from the ledger had cost, each counted once."""
     impossible_usage: int = 0
     """Completions paid here with a number of tokens that no call can have, which is not counted."""
 

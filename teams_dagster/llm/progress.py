@@ -28,7 +28,8 @@ class Progress:
             async for sample in samples:
                 progress.done(sample.accepted)
 
-    prints `1,200 of 5,000 answers, 1,150 kept, 3,400 queries (210 reused, 2 failed), $0.42, 3 min left`.
+    prints `1,200 of 5,000 answers, 1,150 kept, 3,400 queries (210 reused, 2 failed), $0.42, 3 min left`; with
+    `each="a kept pair"` also `$0.00037 a kept pair`, before the time that is left.
     """
 
     def __init__(
@@ -41,10 +42,19 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
         *,
         kept: str = "kept",
+        each: str | None = None,
+        paid_before: int = 0,
     ) -> None:
-        """`total` is None where it is not known; `kept` is how what is kept is called."""
+        """How far `unit`s are, of `total` (None where it is not known).
+
+        Args:
+            kept: How what is kept is called.
+            each: What one of those is called, where its price is told (`a kept pair`).
+            paid_before: Nano-dollars that earlier steps paid for it, which its price includes.
+        """
         self._total, self._unit, self._tallies, self._log = total, unit, tallies, log
         self._every_s, self._clock, self._kept_as = every_s, clock, kept
+        self._each, self._paid_before = each, paid_before - _paid(tallies)
         self._done = self._kept = 0
         self._told_at = clock()
         self._finished = False
@@ -90,15 +100,28 @@ class Progress:
     def _tell(self) -> None:
         of = "" if self._total is None else f" of {self._total:,}"
         parts = [f"{self._done:,}{of} {self._unit}", f"{self._kept:,} {self._kept_as}", spent_so_far(self._tallies)]
+        parts += self._price_of_one()
         if self._total is not None and self._done < self._total and not self._finished:
             parts.append(self._time_left(self._total - self._done))
         self._log(", ".join(parts))
+
+    def _price_of_one(self) -> list[str]:
+        """`$0.0012 a kept pair`, whoever paid first; nothing where none is kept, cost anything, or lacks a price."""
+        paid = self._paid_before + _paid(self._tallies)
+        if self._each is None or not self._kept or not paid or self._tallies.unpriced:
+            return []
+        return [f"{about_dollars(paid / self._kept)} {self._each}"]
 
     def _time_left(self, remaining: int) -> str:
         """At the rate of the last moments: reused answers go faster than asked ones."""
         (since, before), now = self._marks[0], self._clock()
         finished, seconds = self._done - before, now - since
         return f"{_duration(remaining * seconds / finished)} left" if finished and seconds else "time left unknown"
+
+
+def _paid(tallies: Tallies) -> int:
+    """Nano-dollars of all answers so far, whoever paid first."""
+    return tallies.cost_nano_usd + tallies.reused_nano_usd
 
 
 def spent_so_far(tallies: Tallies) -> str:

@@ -1,56 +1,19 @@
-"""Policies that do not learn, to compare a trained one with.
-
-One-step look-ahead: try every operation, keep the one with the largest reward, or rest where all of them lose.
-
-With its queries charged it shows what looking costs. With free queries it is the ceiling for a policy that chooses
-one step at a time: nothing that acts on the same texts can know more about the next step.
-"""
+"""Policies that do not learn, to compare a trained one with."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 import numpy as np
 
 from teams_dagster.core.hashing import content_hash
-from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.operations import TEXT_OPERATIONS, GenericRewrite, Operation
 from teams_dagster.environment.decisions import Actor, Decider, Decision
-from teams_dagster.environment.state import ChosenBy, EpisodeKey, State, Transition
-from teams_dagster.environment.transition import Environment, step
+from teams_dagster.environment.state import EpisodeKey, State
+from teams_dagster.environment.transition import Environment
+from teams_dagster.instructions.requests import rewrite_prompt
 from teams_dagster.policy.guide import Guide
-
-
-@dataclass(frozen=True)
-class LookAhead:
-    """Tries every operation at each step."""
-
-    free: bool
-    """Whether the queries of the operations that were not kept are left out of the account."""
-
-    async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
-        """The operation with the largest reward; one of them by a draw where several have it; `none` below 0."""
-        tried = await _try_all(environment, key, state)
-        asked = sum(result.queries for result in tried)
-        results = [result for result in tried if result.failure is None]
-        if not results:
-            failed = tried[0]
-            return Decision(failed.operation, 1.0, ChosenBy.LOOK_AHEAD, queries=asked, failure=failed.failure)
-        best = max(results, key=lambda result: (result.reward, key.draw(state.step, f"tie {result.operation.value}")))
-        if best.reward < 0:
-            return Decision(Operation.NONE, 1.0, ChosenBy.LOOK_AHEAD, queries=0 if self.free else asked)
-        return Decision(best.operation, 1.0, ChosenBy.LOOK_AHEAD, queries=0 if self.free else asked - best.queries)
-
-
-async def _try_all(environment: Environment, key: EpisodeKey, state: State) -> list[Transition]:
-    """What each operation leads to. An error that is not the episode's ends the other tries, and is raised."""
-    try:
-        async with asyncio.TaskGroup() as tries:
-            tasks = [tries.create_task(step(environment, key, state, operation, 1.0)) for operation in TEXT_OPERATIONS]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result()[0] for task in tasks]
-
+from teams_dagster.policy.look_ahead import LookAhead
 
 UNIFORM = "uniform"
 UNIFORM_WITH_NONE = "uniform_with_none"
@@ -61,6 +24,16 @@ LAZY_ONE_EDIT = "lazy_one_edit"
 LAZY_TWO_EDITS = "lazy_two_edits"
 LOOK_AHEAD = "look_ahead"
 CEILING = "look_ahead_free"
+GENERIC_PROMPT = "generic_prompt"
+OPEN_LOOP = "open_loop"
+BANDIT = "bandit"
+TABLE = "table"
+
+SEARCHED = (OPEN_LOOP, BANDIT, TABLE)
+"""Rules that are searched on the training seeds before they can be compared: `policy.searched`."""
+
+SIMPLER_RULES = (*SEARCHED, GENERIC_PROMPT)
+"""What would do in the place of a learner, if it did as well."""
 
 _ORDER = tuple(Operation)
 
@@ -85,19 +58,24 @@ class RoundRobin:
         return _certain(TEXT_OPERATIONS[state.step % len(TEXT_OPERATIONS)])
 
 
-class ForcedSchedule:
-    """What the reference code forces on its policy, without the policy: breadth at the second and the fifth step.
+FORCED_STEPS = (1, 4)
+"""Steps at which the reference code forces breadth."""
 
-    Elsewhere uniform, with add_constraints in the place of breadth.
+
+@dataclass(frozen=True)
+class ForcedSchedule:
+    """What the reference code forces on its policy: breadth at the second and the fifth step, and at no other.
+
+    Elsewhere the policy's own choice, with add_constraints in the place of breadth.
     """
 
-    STEPS = (1, 4)
+    actor: Actor = Uniform()
 
     def probabilities(self, state: State) -> np.ndarray:
         """Of breadth alone, or of the others."""
-        if state.step in self.STEPS:
+        if state.step in FORCED_STEPS:
             return _certain(Operation.BREADTH)
-        chances = Uniform().probabilities(state)
+        chances = self.actor.probabilities(state).copy()
         breadth, constraints = _ORDER.index(Operation.BREADTH), _ORDER.index(Operation.ADD_CONSTRAINTS)
         chances[constraints] += chances[breadth]
         chances[breadth] = 0.0
@@ -126,12 +104,21 @@ class Lazy:
         return _certain(self.operations[state.step] if state.step < len(self.operations) else Operation.NONE)
 
 
+@dataclass(frozen=True)
+class GenericPrompt:
+    """One prompt for every edit, which says "make it harder" and names no operation."""
+
+    async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
+        """The same for every state."""
+        return Decision(GenericRewrite.HARDER, 1.0)
+
+
 def _certain(operation: Operation) -> np.ndarray:
     return np.array([candidate is operation for candidate in _ORDER], dtype=np.float64)
 
 
 def baselines() -> dict[str, Actor | Decider]:
-    """Every baseline by its name; the fixed ones are named as their operation."""
+    """Every baseline that needs no search by its name; the fixed ones are named as their operation."""
     fixed: dict[str, Actor | Decider] = {operation.value: Fixed(operation) for operation in TEXT_OPERATIONS}
     return {
         UNIFORM: Uniform(),
@@ -141,17 +128,24 @@ def baselines() -> dict[str, Actor | Decider]:
         LAZY_ONE_EDIT: Lazy((Operation.ADD_CONSTRAINTS,)),
         LAZY_TWO_EDITS: Lazy((Operation.BREADTH, Operation.ADD_CONSTRAINTS)),
         FORCED_SCHEDULE: ForcedSchedule(),
+        GENERIC_PROMPT: GenericPrompt(),
         GUIDE: Guide(TEXT_OPERATIONS),
         LOOK_AHEAD: LookAhead(free=False),
         CEILING: LookAhead(free=True),
     }
 
 
+def baseline_names() -> list[str]:
+    """Every baseline, the searched ones among them."""
+    return [*baselines(), *SEARCHED]
+
+
 def is_deterministic(baseline: Actor | Decider) -> bool:
     """Whether all episodes of `baseline` from one seed are alike (the answers being the same)."""
-    return isinstance(baseline, RoundRobin | Fixed | Lazy)
+    return isinstance(baseline, RoundRobin | Fixed | Lazy | GenericPrompt)
 
 
 def baseline_version(name: str) -> str:
     """The policy version that a baseline's transitions carry."""
-    return content_hash("baseline", name, [operation.value for operation in _ORDER])
+    prompts = [rewrite_prompt(GenericRewrite.HARDER).version] if name == GENERIC_PROMPT else []
+    return content_hash("baseline", name, [operation.value for operation in _ORDER], *prompts)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +27,10 @@ from teams_dagster.core.protocol import ModelIdentity, identity_of
 from teams_dagster.environment.answers_cost import AnswersCost
 from teams_dagster.environment.order_effect import OrderEffect
 from teams_dagster.instructions.prompts import prompts_version
-from teams_dagster.instructions.seed_splits import policy_sides
+from teams_dagster.instructions.seed_splits import is_policy_validation, policy_sides
 from teams_dagster.instructions.seeds import Seed
 from teams_dagster.instructions.stored_seeds import read_clusters, read_seeds
+from teams_dagster.policy.algorithms.base import LABELLED
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.curve import IterationRecord, is_flat, stops_early
 from teams_dagster.policy.encoder import PolicyActor, encoder
@@ -90,6 +91,11 @@ class Checkpoint:
     def policy(self) -> Weights:
         """The weights of the policy network."""
         return {name.removeprefix(_POLICY): array for name, array in self.state.items() if name.startswith(_POLICY)}
+
+    def without_data(self) -> Checkpoint:
+        """The same without what it learnt from, which a finished training needs no more."""
+        kept = {name: array for name, array in self.state.items() if not name.startswith(LABELLED)}
+        return replace(self, state=kept)
 
     @property
     def iteration(self) -> int:
@@ -167,7 +173,7 @@ class Checkpoint:
             state=tensors,
             config=TrainingConfig.model_validate(state["config"]),
             origin=TrainingOrigin(**(origin | models)),
-            curve=tuple(IterationRecord(**record) for record in state["curve"]),
+            curve=tuple(IterationRecord.of(record) for record in state["curve"]),
         )
         if checkpoint.policy_version != state["policy_version"]:
             raise ValueError(
@@ -226,6 +232,19 @@ def divide(seeds: Sequence[Seed], clusters: dict[str, str]) -> tuple[dict[str, I
     return train, held_out
 
 
+def divide_training(
+    train: Mapping[str, Instruction], clusters: Mapping[str, str]
+) -> tuple[dict[str, Instruction], dict[str, Instruction]]:
+    """The seeds that train a policy, divided: those that settings are tried with, and their validation part.
+
+    Near duplicates are in one part.
+    """
+    parts: tuple[dict[str, Instruction], dict[str, Instruction]] = {}, {}
+    for seed_id, seed in train.items():
+        parts[is_policy_validation(clusters[seed_id])][seed_id] = seed
+    return parts
+
+
 def policy_inputs(
     seeds: Artefact, training: TrainingConfig, model_versions: Mapping[str, str], reference_version: str
 ) -> dict[str, str]:
@@ -273,12 +292,15 @@ def policy_facts(
     outcomes: dict[str, dict[str, object]],
 ) -> PolicyFacts:
     """The facts of a finished training; `asking` and `outcomes` are what its queries came to."""
-    first, last, reward = checkpoint.curve[0], checkpoint.curve[-1], checkpoint.config.reward
+    first, last = checkpoint.curve[0], checkpoint.curve[-1]
+    acted = last.own if last.own and last.own.steps else last
+    reward = checkpoint.config.reward
     return PolicyFacts(
         algorithm=checkpoint.config.algorithm.name,
         iterations=checkpoint.iteration,
         stopped_early=checkpoint.stopped_early,
         guidance_queries=sum(point.guidance_queries for point in checkpoint.curve),
+        own_steps=last.own.steps if last.own else None,
         fallbacks=sum(point.fallbacks for point in checkpoint.curve),
         cost_nano_usd=cost.nano_usd,
         unpriced=cost.unpriced,
@@ -286,9 +308,9 @@ def policy_facts(
         entropy=last.entropy,
         explained_variance=last.explained_variance,
         questions=sum(point.queries for point in checkpoint.curve),
-        mean_return=last.mean_return,
-        accepted_per_query=last.accepted_per_query,
-        accepted_per_episode=last.accepted_per_episode,
+        mean_return=acted.mean_return,
+        accepted_per_query=acted.accepted_per_query,
+        accepted_per_episode=acted.accepted_per_episode,
         reward_variance=first.reward_variance,
         flat_reward=is_flat(first.reward_variance),
         reviews_an_edit=reward.reviews_an_edit,
@@ -297,7 +319,7 @@ def policy_facts(
         orders_disagree=orders.disagree,
         order_difference=orders.difference,
         verdicts_without_probability=orders.without_probability if reward.soft else None,
-        operation_mix=last.operation_mix,
+        operation_mix=acted.operation_mix,
         instructor=checkpoint.origin.instructor,
         reviewer=checkpoint.origin.reviewer,
         asking=asking,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import Operation
+from teams_dagster.core.operations import Operation, Rewriting
 from teams_dagster.core.rng import generator
 from teams_dagster.environment.decisions import Decider, Decision
 from teams_dagster.environment.episodes import EpisodePlan, run_episodes
@@ -22,12 +22,12 @@ from teams_dagster.environment.state import HORIZON, ChosenBy, Episode, EpisodeK
 from teams_dagster.environment.transition import Environment
 from teams_dagster.policy.algorithms.batch import RollIn, Who
 from teams_dagster.policy.encoder import Encoder
-from teams_dagster.policy.guide import Guide, Labelled
+from teams_dagster.policy.guide import Advisor, Labelled
 
 if TYPE_CHECKING:
     from teams_dagster.policy.algorithms.batch import Batch, Branches
 
-_INDEX = {operation: index for index, operation in enumerate(Operation)}
+_INDEX: dict[Rewriting, int] = {operation: index for index, operation in enumerate(Operation)}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class RollingIn:
     """Acts as each episode's roll-in says."""
 
     learner: Decider
-    guide: Guide
+    guide: Advisor
     roll_ins: Mapping[tuple[str, int], RollIn]
     """By the episode's place in the canonical order."""
 

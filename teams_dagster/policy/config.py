@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from teams_dagster.core.operations import Operation
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Role
-from teams_dagster.environment.reward import RewardConfig
+from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.state import HORIZON
 from teams_dagster.policy.algorithms.config import (
     AlgorithmConfig,
@@ -22,6 +29,12 @@ from teams_dagster.policy.algorithms.config import (
 from teams_dagster.policy.encoder import FeatureConfig
 from teams_dagster.policy.guide import ATTEMPTS as GUIDE_ATTEMPTS
 
+FEWEST_EPISODES = 32
+"""Episodes a batch, below which an update follows single texts."""
+
+REFERENCE_UPDATES = 200
+"""Updates of the paper's code."""
+
 
 class TrainingConfig(BaseModel):
     """Everything that decides a training run besides its seeds and the models that answer."""
@@ -30,8 +43,11 @@ class TrainingConfig(BaseModel):
 
     root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
     iterations: int = Field(default=26, ge=1, description="Updates of the policy at most.")
+    reference: bool = Field(
+        default=False, description="Trained as the paper's code trains (`reference_training`): batches may be small."
+    )
     episodes_per_iteration: int = Field(
-        default=32, ge=32, description="Episodes a batch, from different seeds where there are as many."
+        default=32, ge=1, description="Episodes a batch, from different seeds where there are as many."
     )
     patience: int = Field(
         default=0,
@@ -46,9 +62,33 @@ class TrainingConfig(BaseModel):
     features: FeatureConfig = FeatureConfig()
     algorithm: AlgorithmConfig = TRPOConfig()
     critic: CriticConfig = LBFGSCriticConfig()
+    guide: Literal["model", "look_ahead"] = Field(
+        default="model",
+        description="Who guides a guided algorithm: the role GUIDE, or a look-ahead that tries every operation at each"
+        " of its steps, its queries counted.",
+    )
     kl_reference: KLReferenceConfig | None = Field(
         default=None, description="A price on moving away from a reference policy; None: none."
     )
+
+    @model_serializer(mode="wrap")
+    def _as_it_was(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what earlier versions did not know, where it is as then: what they trained keeps its version."""
+        values: dict[str, Any] = handler(self)
+        if not self.reference:
+            values.pop("reference", None)
+        if self.guide == "model":
+            values.pop("guide", None)
+        return values
+
+    @model_validator(mode="after")
+    def _batches_are_large(self) -> Self:
+        if self.episodes_per_iteration < FEWEST_EPISODES and not self.reference:
+            raise ValueError(
+                f"episodes_per_iteration is {self.episodes_per_iteration}: give {FEWEST_EPISODES} or more, or the"
+                " preset `reference`, whose batch is one episode"
+            )
+        return self
 
     @model_validator(mode="after")
     def _phases_are_reached(self) -> Self:
@@ -57,10 +97,10 @@ class TrainingConfig(BaseModel):
                 f"d2lols changes to PPO++ after {self.algorithm.switch} iterations, and there are {self.iterations}:"
                 " give it a smaller `switch`, or more `iterations`"
             )
-        if self.patience and self.asks_guide:
+        if self.patience and not self.algorithm.learner_acts:
             raise ValueError(
-                f"patience {self.patience} watches the return of episodes in which the guide acts too: leave it out"
-                f" with {self.algorithm.name}"
+                f"patience {self.patience} watches the return of the policy's own steps, and {self.algorithm.name} has"
+                " none, since the guide acts alone: leave patience out"
             )
         return self
 
@@ -76,8 +116,8 @@ class TrainingConfig(BaseModel):
 
     @property
     def asks_guide(self) -> bool:
-        """Whether the algorithm needs the guide."""
-        return self.algorithm.asks_guide
+        """Whether the algorithm needs the role of the guide."""
+        return self.algorithm.asks_guide and self.guide == "model"
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -87,13 +127,51 @@ class TrainingConfig(BaseModel):
     @property
     def most_queries_an_episode(self) -> int:
         """Queries of one episode, its branches included, at most."""
-        return most_queries(self.algorithm, len(self.allowed_operations), self.reward)
+        edit, asked = self.reward.queries_an_edit, 0
+        if self.algorithm.asks_guide:
+            asked = GUIDE_ATTEMPTS if self.guide == "model" else edit * len(TEXT_OPERATIONS)
+        return most_branches(self.algorithm, len(self.allowed_operations)) * (edit + asked) * HORIZON
+
+    def iterations_for(self, queries: int) -> int:
+        """How many iterations so many queries are likely enough for; at least 1.
+
+        Each step counts for an edit with its review, and a step of the guide for one more query, or for the other edits
+        that a look-ahead tries. Most that could be asked is more where the guide cannot be read.
+        """
+        edit = self.reward.queries_an_edit
+        guided = 1 if self.guide == "model" else edit * (len(TEXT_OPERATIONS) - 1)
+        count, asked = 0, 0.0
+        while True:
+            steps = self.algorithm.expected_steps(count, HORIZON, len(self.allowed_operations))
+            asked += self.episodes_per_iteration * (edit * steps.everyone + guided * steps.guide)
+            if asked > queries:
+                return max(1, count)
+            count += 1
 
 
-def most_queries(algorithm: AlgorithmConfig, choices: int, reward: RewardConfig) -> int:
-    """Queries of one episode of a training, its branches included, at most; of so many `choices` at each step."""
-    steps = reward.queries_an_episode + (GUIDE_ATTEMPTS * HORIZON if algorithm.asks_guide else 0)
-    return most_branches(algorithm, choices) * steps
+def reference_training(root_seed: int = 0, iterations: int = REFERENCE_UPDATES) -> TrainingConfig:
+    """How the paper's code trains, as far as a sound policy can be trained so, to be shown beside our own.
+
+    As there: one episode a batch, the binary verdict, no `none`, a policy that reads no text but what was tried, two
+    layers of 64, discount 0.995 and GAE 0.97, KL 0.01, L-BFGS with 25 iterations. Not as there: the softmax instead of
+    the argmax of a Gaussian, whose density is not that of the action taken; tanh; a line search that checks the KL; the
+    step and all that was tried beside the last operation; another seed for each episode instead of one sentence that is
+    edited on through the whole training.
+    """
+    return TrainingConfig(
+        reference=True,
+        root_seed=root_seed,
+        iterations=iterations,
+        episodes_per_iteration=1,
+        hidden=(64, 64),
+        gamma=0.995,
+        gae_decay=0.97,
+        allow_none=False,
+        reward=RewardConfig(preset=RewardPreset.PAPER),
+        features=FeatureConfig(ablation="text_zeroed"),
+        algorithm=TRPOConfig(max_kl=0.01),
+        critic=LBFGSCriticConfig(iterations=25),
+    )
 
 
 def most_branches(algorithm: AlgorithmConfig, choices: int) -> int:

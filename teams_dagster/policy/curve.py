@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
 from teams_dagster.core.operations import Operation
-from teams_dagster.environment.state import Episode
+from teams_dagster.environment.state import HORIZON, ChosenBy, Episode
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,38 @@ def is_flat(reward_variance: float) -> bool:
     return reward_variance < FLAT_VARIANCE
 
 
+@dataclass(frozen=True)
+class OwnSteps:
+    """What the policy's own steps came to in a batch in which others acted too. Figures are 0 where it had none."""
+
+    steps: int
+    mean_return: float
+    """What an episode of such steps comes to: their mean reward times the horizon."""
+    accepted_per_query: float
+    """Queries to a guide left out."""
+    accepted_per_episode: float
+    """Their share of accepted ones times the horizon."""
+    operation_mix: dict[str, float]
+    """Share of each operation."""
+
+
+def own_steps(episodes: Sequence[Episode]) -> OwnSteps | None:
+    """What the policy's own steps of `episodes` came to; None where nobody else acted."""
+    everything = [transition for episode in episodes for transition in episode.transitions]
+    own = [transition for transition in everything if transition.chosen_by is ChosenBy.POLICY]
+    if len(own) == len(everything):
+        return None
+    count, accepted = max(1, len(own)), sum(transition.accepted for transition in own)
+    operations = Counter(transition.operation.value for transition in own)
+    return OwnSteps(
+        steps=len(own),
+        mean_return=HORIZON * sum(transition.reward for transition in own) / count,
+        accepted_per_query=accepted / max(1, sum(transition.queries for transition in own)),
+        accepted_per_episode=HORIZON * accepted / count,
+        operation_mix={operation.value: operations[operation.value] / count for operation in Operation},
+    )
+
+
 SMOOTHED = 4
 """Iterations whose mean return is compared: one batch alone is luck."""
 
@@ -121,15 +154,34 @@ class IterationRecord:
     kappa: float | None
     """The price of moving away from the reference policy."""
     imitation_loss: float | None
+    own: OwnSteps | None = None
+    """The policy's own part of the batch, where a guide acted in it too; the figures above are of everyone's steps."""
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Self:
+        """The record whose fields were written as plain values; earlier versions wrote no `own`."""
+        own = record.get("own")
+        return cls(**{**record, "own": None if own is None else OwnSteps(**own)})
+
+    @property
+    def own_return(self) -> float | None:
+        """The return of the policy's own steps; None where it took none."""
+        if self.own is None:
+            return self.mean_return
+        return self.own.mean_return if self.own.steps else None
 
 
 def stops_early(curve: Sequence[IterationRecord], patience: int) -> bool:
     """Whether the last `patience` iterations brought no better return, on the mean of `SMOOTHED` iterations.
 
-    A function of the curve alone, so that a resumed training stops where an uninterrupted one does.
+    The return is that of the policy's own steps. Where an algorithm has two phases, in which the policy acts at other
+    steps, iterations of the last one are compared. A function of the curve alone, so that a resumed training stops
+    where an uninterrupted one does.
     """
-    if not patience or len(curve) < SMOOTHED + patience:
+    if not patience:
         return False
-    returns = [record.mean_return for record in curve]
+    returns = [own for record in curve if record.phase == curve[-1].phase and (own := record.own_return) is not None]
+    if len(returns) < SMOOTHED + patience:
+        return False
     means = [sum(returns[end - SMOOTHED : end]) / SMOOTHED for end in range(SMOOTHED, len(returns) + 1)]
     return max(means[-patience:]) <= max(means[:-patience])

@@ -33,7 +33,7 @@ import numpy as np
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import Operation
+from teams_dagster.core.operations import Operation, Rewriting
 from teams_dagster.core.words import length_in_words, word_count
 from teams_dagster.core.words import words as words_of
 from teams_dagster.environment.state import HORIZON, State
@@ -83,7 +83,7 @@ _CAPITALISED = re.compile(r"\b[A-Z]")
 _LIST_MARKER = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
 _CODE_SIGN = re.compile(r"[{}=<>`_]|\(\)")
 _TABLE_SIGN = re.compile(r"[|\t]")
-_INDEX = {operation: index for index, operation in enumerate(Operation)}
+_INDEX: dict[Rewriting, int] = {operation: index for index, operation in enumerate(Operation)}
 
 FEATURE_VERSION = content_hash(
     "features",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Answer, Outcome, QueryFailed, Request
@@ -19,6 +20,18 @@ from teams_dagster.instructions.requests import guide_query, parse_operation
 
 ATTEMPTS = 2
 """Times that the guide is asked for one state."""
+
+
+class Advisor(Protocol):
+    """Who can guide."""
+
+    async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
+        """The operation it takes itself."""
+        ...
+
+    async def ask(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
+        """What it would take, as `proposed`; None where that cannot be read."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -79,7 +92,7 @@ class Labelled:
     """Follows `acting`, and asks the guide for its word on every state (DAgger, Ross et al. 2011)."""
 
     acting: Decider
-    guide: Guide
+    guide: Advisor
 
     async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
         """The decision of `acting`, with what the guide would have done as `proposed`."""

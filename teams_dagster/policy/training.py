@@ -28,9 +28,10 @@ from teams_dagster.policy.algorithms.learner import Learner
 from teams_dagster.policy.checkpoint import Checkpoint, TrainingOrigin, changed_operations
 from teams_dagster.policy.collecting import Collected, RollingIn, batch_of, collect, plan_batch
 from teams_dagster.policy.config import TrainingConfig
-from teams_dagster.policy.curve import IterationRecord, is_flat, tally
+from teams_dagster.policy.curve import IterationRecord, is_flat, own_steps, tally
 from teams_dagster.policy.encoder import Encoder, PolicyActor, encoder
-from teams_dagster.policy.guide import Guide
+from teams_dagster.policy.guide import Advisor, Guide
+from teams_dagster.policy.look_ahead import LookAheadGuide
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ async def train(
     while not checkpoint.finished:
         collected = await _rollouts(environment, seeds, checkpoint, algorithm, encode, name, on_episode)
         _demand_answers(checkpoint.iteration, collected.everything)
+        _demand_token_counts(config, environment, collected.everything)
         if sink:
             sink(checkpoint.iteration, collected.everything)
         checkpoint = _updated(checkpoint, algorithm, learner, collected, encode)
@@ -181,13 +183,33 @@ async def _rollouts(
     )
     decider = RollingIn(
         Drawing(PolicyActor(checkpoint.policy, config.allowed, encode)),
-        Guide(config.allowed_operations),
+        guide_of(config),
         {
             plan.key.order: algorithm.roll_in(iteration, HORIZON, lambda what, key=plan.key: key.draw(0, what))
             for plan in plans
         },
     )
     return await collect(environment, decider, plans, config.allowed_operations, on_episode)
+
+
+def guide_of(config: TrainingConfig) -> Advisor:
+    """Who guides a training, if anybody does."""
+    if config.guide == "look_ahead":
+        return LookAheadGuide(may_rest=config.allow_none)
+    return Guide(config.allowed_operations)
+
+
+def _demand_token_counts(config: TrainingConfig, environment: Environment, episodes: Sequence[Episode]) -> None:
+    """Raises TrainingFailed when dollars are rewarded and no answer of a batch said how many tokens it took."""
+    asked = [t for e in episodes for t in e.transitions if t.queries]
+    if config.reward.dollars is None or not asked:
+        return
+    if all(config.reward.edit_cost(t.rewrite_usage, t.review_usages) is None for t in asked):
+        instructor, reviewer = (environment.client.identity(role).model for role in (Role.INSTRUCTOR, Role.REVIEWER))
+        raise TrainingFailed(
+            f"reward `dollars` counts tokens, and of {len(asked)} edits none came with them: {instructor} (instructor)"
+            f" or {reviewer} (reviewer) does not report usage; train with `reward: graded`, or name other models"
+        )
 
 
 def _demand_answers(iteration: int, episodes: Sequence[Episode]) -> None:
@@ -209,7 +231,8 @@ def _updated(
     with _one_thread():
         report = algorithm.update(learner, batch, checkpoint.iteration)
     record = _record(checkpoint, collected.everything, report)
-    return Checkpoint(learner.state(), checkpoint.config, checkpoint.origin, (*checkpoint.curve, record))
+    made = Checkpoint(learner.state(), checkpoint.config, checkpoint.origin, (*checkpoint.curve, record))
+    return made.without_data() if made.finished else made
 
 
 def _record(checkpoint: Checkpoint, episodes: Sequence[Episode], report: UpdateReport) -> IterationRecord:
@@ -242,6 +265,7 @@ def _record(checkpoint: Checkpoint, episodes: Sequence[Episode], report: UpdateR
         clip_fraction=report.clip_fraction,
         kappa=report.kappa,
         imitation_loss=report.imitation_loss,
+        own=own_steps(episodes),
     )
 
 
@@ -257,10 +281,14 @@ def _one_thread() -> Iterator[None]:
 
 
 def _summary(record: IterationRecord, config: TrainingConfig) -> str:
-    likeliest = max(record.operation_mix, key=lambda name: record.operation_mix[name])
+    own = record.own if record.own and record.own.steps else record
+    likeliest = max(own.operation_mix, key=lambda name: own.operation_mix[name])
+    whose = ""
+    if record.own is not None:
+        whose = f" of its own {record.own.steps} steps" if record.own.steps else " of the guide"
     return (
-        f"iteration {record.iteration + 1} of {config.iterations}: return {record.mean_return:.3f},"
-        f" accepted per query {record.accepted_per_query:.3f}, per episode {record.accepted_per_episode:.2f},"
+        f"iteration {record.iteration + 1} of {config.iterations}: return{whose} {own.mean_return:.3f},"
+        f" accepted per query {own.accepted_per_query:.3f}, per episode {own.accepted_per_episode:.2f},"
         f" KL {record.kl:.4f}, entropy {record.entropy:.2f}, most often {likeliest}"
-        f" ({record.operation_mix[likeliest]:.0%})"
+        f" ({own.operation_mix[likeliest]:.0%})"
     )

@@ -201,7 +201,7 @@ async def _try_rewriter(client: LLMClient, plan: Planned, record: RoleRecord, fo
 
 def _operation(reply: Reply) -> Operation:
     operation = reply.request.intent.operation
-    assert operation is not None, "a rewrite has an operation"
+    assert isinstance(operation, Operation), "a rewrite of a preflight has an operation"
     return operation
 
 

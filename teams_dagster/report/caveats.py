@@ -12,7 +12,8 @@ from teams_dagster.policy.comparison.contenders import TRAINED, UNREADING
 from teams_dagster.policy.comparison.scores import ALLOWANCE_USED, HEADLINE, left_unused
 from teams_dagster.report.content import PolicyResults, Report, RoleModel
 from teams_dagster.report.policies import FIXED
-from teams_dagster.report.policy_scores import PAY_OFF, few_trainings, minus
+from teams_dagster.report.policy_scores import PAY_OFF
+from teams_dagster.report.policy_sentences import few_trainings, minus
 
 FEW_SEEDS = 30
 """Below this many seeds a standard error is itself a guess."""

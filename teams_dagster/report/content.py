@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.metadata import Table
 from teams_dagster.core.operations import Operation
 from teams_dagster.evaluation.privacy import MembershipScore
 from teams_dagster.evaluation.scores import Score as EvaluationScore
@@ -266,6 +267,8 @@ class Account:
     by_model: tuple[Cost, ...] = ()
     """Grouped by provider and model."""
     by_asset: tuple[Cost, ...] = ()
+    pairs: Table | None = None
+    """Dollars per kept pair, by operation and step; None where nothing cost anything."""
     questions: QuestionCounts = field(default_factory=QuestionCounts)
 
     @property

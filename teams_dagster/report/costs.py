@@ -10,6 +10,7 @@ from typing import Any
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.arms import TRAINED_ARM
+from teams_dagster.dataset.pair_costs import PairCost, PairCosts, stored_pair_costs
 from teams_dagster.dataset.yields import expert_yield
 from teams_dagster.ledger.costs import Cost, costs_by, total_cost
 from teams_dagster.ledger.writer import Ledger
@@ -20,6 +21,8 @@ from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.accounting import CostFacts, ExpertFacts
 
 COSTS = "costs.json"
+
+PAIRS = "pair_costs.json"
 
 GROUPED_BY = (
     "asset_key",
@@ -40,30 +43,46 @@ class Account:
     total: Cost
     groups: Mapping[str, Sequence[Cost]]
     """By the columns that it is grouped by, each of `GROUPED_BY`."""
+    pairs: PairCosts
+    """What the kept pairs of the generations cost."""
 
     def versions(self, expert: ExpertFacts) -> dict[str, str]:
         """What an artefact of this account is made from."""
-        return {"ledger": content_hash(_plain(self.total)), "expert": content_hash(expert.model_dump())}
+        return {
+            "ledger": content_hash(_plain(self.total)),
+            "expert": content_hash(expert.model_dump()),
+            "pairs": content_hash(_rows(self.pairs)),
+        }
 
 
-def read_account(ledger: Ledger) -> Account:
-    """Add up the ledger."""
+def read_account(ledger: Ledger, store: ArtefactStore) -> Account:
+    """Add up the ledger, and the pairs of the generations in `store`."""
     groups = {columns: costs_by(ledger, columns.split(", ")) for columns in GROUPED_BY}
-    return Account(total_cost(ledger), groups)
+    return Account(total_cost(ledger), groups, stored_pair_costs(store, ledger))
 
 
 def write_account(folder: Path, account: Account, expert: ExpertFacts) -> tuple[str, CostFacts]:
     """Write the account into `folder`; returns the hash of its content and its facts."""
     content = {columns: [_plain(cost) for cost in costs] for columns, costs in account.groups.items()}
     (folder / COSTS).write_text(json.dumps(content, indent=1), encoding="utf-8")
+    pairs = _rows(account.pairs)
+    (folder / PAIRS).write_text(json.dumps(pairs, indent=1), encoding="utf-8")
     facts = CostFacts(**_plain(account.total), expert=expert)
-    return content_hash("costs", content, expert.model_dump()), facts
+    return content_hash("costs", content, expert.model_dump(), pairs), facts
 
 
 def read_costs(artefact: Artefact) -> dict[str, tuple[Cost, ...]]:
     """The account in a `query_costs` artefact, by the columns it is grouped by."""
     content = json.loads(artefact.path(COSTS).read_text(encoding="utf-8"))
     return {columns: tuple(Cost(**cost) for cost in costs) for columns, costs in content.items()}
+
+
+def read_pair_costs(artefact: Artefact) -> PairCosts:
+    """What the pairs cost, as a `query_costs` artefact holds it; nothing in one of an earlier version."""
+    path = artefact.folder / PAIRS
+    if not path.exists():
+        return PairCosts()
+    return PairCosts(tuple(PairCost(**row) for row in json.loads(path.read_text(encoding="utf-8"))))
 
 
 def expert_facts(store: ArtefactStore) -> ExpertFacts:
@@ -79,6 +98,10 @@ def _per_rewrite(store: ArtefactStore) -> dict[str, float]:
         return {}
     scores = read_policy_scores(store.current("policy_comparison"))
     return {s.policy: s.mean for s in scores if s.metric == "accepted_per_rewrite" and s.policy in (TRAINED, UNIFORM)}
+
+
+def _rows(pairs: PairCosts) -> list[dict[str, Any]]:
+    return [asdict(row) for row in pairs.rows]
 
 
 def _plain(cost: Cost) -> dict[str, Any]:

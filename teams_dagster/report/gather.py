@@ -11,8 +11,9 @@ from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.checkpoint import load_policy
 from teams_dagster.policy.comparison.stored import read_policy_scores
 from teams_dagster.report import content
-from teams_dagster.report.costs import read_costs
+from teams_dagster.report.costs import read_costs, read_pair_costs
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
+from teams_dagster.report.pair_costs import pair_table
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.accounting import CostFacts
 from teams_dagster.store.facts.base import QueryFacts
@@ -156,7 +157,7 @@ def _adapter(kind: str, artefact: Artefact) -> content.Adapter:
 
 def _account(store: ArtefactStore, generations: list[MadeGeneration]) -> content.Account:
     artefact = store.current("query_costs")
-    groups = read_costs(artefact)
+    groups, pairs = read_costs(artefact), read_pair_costs(artefact)
     total = artefact.read_facts(CostFacts).model_dump(exclude={"expert"})
     asked_for = {(cost.group["asset_key"], cost.group["purpose"]): cost.asked for cost in groups["asset_key, purpose"]}
     return content.Account(
@@ -166,6 +167,7 @@ def _account(store: ArtefactStore, generations: list[MadeGeneration]) -> content
         by_role_and_operation=groups.get("role, operation", ()),
         by_model=groups["provider, model"],
         by_asset=groups["asset_key"],
+        pairs=pair_table(pairs) if pairs.total.nano_usd or pairs.total.unpriced else None,
         questions=content.QuestionCounts(
             rewrites=asked_for.get(("generated_instructions", "rewrite"), 0),
             reviews=asked_for.get(("generated_instructions", "review"), 0),

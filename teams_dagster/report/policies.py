@@ -8,21 +8,27 @@ from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.core.text import words
 from teams_dagster.policy.algorithms.config import ALGORITHMS
 from teams_dagster.policy.baselines import (
+    BANDIT,
     CEILING,
     FORCED_SCHEDULE,
+    GENERIC_PROMPT,
     GUIDE,
     LAZY_ONE_EDIT,
     LAZY_TWO_EDITS,
     LOOK_AHEAD,
+    OPEN_LOOP,
     ROUND_ROBIN,
+    TABLE,
     UNIFORM,
     UNIFORM_WITH_NONE,
 )
 from teams_dagster.policy.comparison.contenders import (
     NO_HISTORY,
+    REFERENCE,
     TEXT_NOISE,
     TEXT_ZEROED,
     TRAINED,
+    TRAINED_BY_GRADED,
     TRAINED_WITHOUT_NONE,
 )
 
@@ -32,9 +38,10 @@ FIXED = tuple(operation.value for operation in TEXT_OPERATIONS)
 _BASELINES = "Baselines"
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Trained": (TRAINED, TRAINED_WITHOUT_NONE, TEXT_ZEROED, TEXT_NOISE, NO_HISTORY),
+    "Trained": (TRAINED, TRAINED_WITHOUT_NONE, TRAINED_BY_GRADED, TEXT_ZEROED, TEXT_NOISE, NO_HISTORY, REFERENCE),
     _BASELINES: (
         *(UNIFORM, UNIFORM_WITH_NONE, ROUND_ROBIN, LAZY_ONE_EDIT, LAZY_TWO_EDITS),
+        *(OPEN_LOOP, BANDIT, TABLE, GENERIC_PROMPT),
         *(FORCED_SCHEDULE, GUIDE, LOOK_AHEAD),
     ),
     "One operation always": FIXED,
@@ -50,6 +57,10 @@ EXPLAINED = {
     TEXT_ZEROED: "trained alike, with zeros in the place of the text's features. What the trained policy gains over the"
     " better of it and text noise, it gains by reading.",
     TEXT_NOISE: "trained alike, but shown the features of another text, drawn anew at each state.",
+    TRAINED_BY_GRADED: "trained alike by reward graded, which prices queries and not dollars. What the trained"
+    " policy gains over it per dollar, it gains by the prices.",
+    REFERENCE: "trained as the paper's code trains, as far as a sound policy can be: one episode a batch, the verdict"
+    " as the reward, no text.",
     NO_HISTORY: "trained alike, but not shown what was tried before in the episode and what became of it.",
     UNIFORM: "every operation with the same probability, as Evol-Instruct does. Everything is measured against it.",
     UNIFORM_WITH_NONE: "uniform over the operations and none: what resting at random brings by itself.",
@@ -57,6 +68,12 @@ EXPLAINED = {
     LAZY_ONE_EDIT: "add constraints, then none: asks little, so what it asks pays well. It shows what stopping early"
     " does to figures per query.",
     LAZY_TWO_EDITS: "the same with two edits: breadth, add constraints, then none.",
+    OPEN_LOOP: "the best sequence of six operations, searched on the training seeds with as many queries as the"
+    " training asked. It never looks at what came of an edit.",
+    BANDIT: "the operation with the best mean reward at each step, found by a UCB bandit with as many queries.",
+    TABLE: "a table instead of a network, learnt with as many queries: a row for each step and what each operation last"
+    " came to. It does not see the text.",
+    GENERIC_PROMPT: "one prompt for every edit, 'make this instruction harder': no operations, no training.",
     FORCED_SCHEDULE: "what the paper's reference code forces on its policy, without a policy: breadth at the second"
     " and the fifth step, uniform elsewhere, add constraints taking breadth's place.",
     GUIDE: "no training: a language model is shown the text and asked at each step which operation to apply. Its"

@@ -10,12 +10,14 @@ from teams_dagster.core.markdown import markdown_table
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.text import NOT_A_NUMBER, interval, number, percent, signed, words
 from teams_dagster.policy.baselines import UNIFORM
-from teams_dagster.policy.comparison.bootstrap import ENOUGH_TRAININGS, IN_DOLLARS, IN_QUESTIONS
-from teams_dagster.policy.comparison.contenders import TRAINED, UNREADING
+from teams_dagster.policy.comparison.bootstrap import IN_DOLLARS, IN_QUESTIONS
+from teams_dagster.policy.comparison.contenders import TRAINED
+from teams_dagster.policy.comparison.dollars import DOLLARS_EACH, NOVELTY_PER_DOLLAR
 from teams_dagster.policy.comparison.scores import ALLOWANCE_USED, HEADLINE, HEADLINES, OF_GAP, Score
 from teams_dagster.policy.curve import FLAT_VARIANCE, is_flat
 from teams_dagster.report.content import PolicyResults
 from teams_dagster.report.policies import EXPLAINED, in_order
+from teams_dagster.report.policy_sentences import few_trainings, learnt, minus, of_trained, simpler_rule
 from teams_dagster.report.policy_training import training_sentences
 
 SHOWN = (
@@ -27,11 +29,13 @@ SHOWN = (
     "nearest_similarity",
     "vendi_score",
     "length_growth",
+    DOLLARS_EACH,
+    NOVELTY_PER_DOLLAR,
 )
 """Metrics of the table of policies."""
 
-_DIGITS = {"vendi_score": 1, "length_growth": 2}
-"""Decimals of the metrics that are large."""
+_DIGITS = {"vendi_score": 1, "length_growth": 2, DOLLARS_EACH: 6, NOVELTY_PER_DOLLAR: 1}
+"""Decimals of the metrics that are large, or small."""
 
 NEVER = "never"
 
@@ -93,11 +97,6 @@ def mix_table(scores: Sequence[Score]) -> ScoreTable:
     return _table(scores, operations, (TRAINED, UNIFORM), lambda name, policy: (policy, f"share_of_{name}"), _share)
 
 
-def minus(metric: str, other: str) -> str:
-    """The trained policy's metric that says by how much it exceeds `other` in `metric`."""
-    return f"{metric}_minus_{other}"
-
-
 def others_of(found: Iterable[str], metrics: Collection[str]) -> list[str]:
     """The policies that the trained one was compared with in `metrics`, given the metrics that were found."""
     splits = (metric.partition("_minus_") for metric in found)
@@ -141,14 +140,14 @@ def is_clear(difference: Score) -> bool:
 
 def gap_shares(scores: Iterable[Score], metrics: Sequence[str] = OF_GAP) -> list[tuple[str, Cell]]:
     """How much of the way from uniform to the free look-ahead the trained policy goes, by metric."""
-    found = _of_trained(scores)
+    found = of_trained(scores)
     shares = [(metric, found.get(f"{metric}_share_of_gap")) for metric in metrics]
     return [(words(metric), _share(score)) for metric, score in shares if score]
 
 
 def break_even_lines(scores: Iterable[Score]) -> list[str]:
     """After how many generated samples training has paid for itself: in queries, and in dollars where it cost any."""
-    found = _of_trained(scores)
+    found = of_trained(scores)
     return [f"in {unit}: {_pays_off(found[metric])}" for metric, unit in PAY_OFF.items() if metric in found]
 
 
@@ -165,7 +164,7 @@ def samples(value: float) -> str:
 
 def figure(metric: str, value: float) -> str:
     """A figure of any metric: of what may never happen, `never` where it does not."""
-    return samples(value) if metric in PAY_OFF else number(value)
+    return samples(value) if metric in PAY_OFF else number(value, _DIGITS.get(metric.partition("_minus_")[0], 3))
 
 
 def raw_table(scores: Iterable[Score]) -> list[tuple[str, str, str, str, int, int]]:
@@ -183,57 +182,6 @@ def raw_table(scores: Iterable[Score]) -> list[tuple[str, str, str, str, int, in
     ]
 
 
-def training_seeds(scores: Iterable[Score]) -> int | None:
-    """How many trainings of the policy were compared; None where it is not known."""
-    return max((score.training_seeds for score in scores if score.policy == TRAINED), default=None)
-
-
-def learnt(scores: Sequence[Score]) -> str:
-    """Whether the trained policy learnt to read, by the better of those that were trained without the text."""
-    if not scores:
-        return ""
-    gain = gain_by_reading(scores)
-    if gain is None:
-        return (
-            "Whether it learnt to read, or an order of operations, was not measured: job policy_study compares it with"
-            " policies that were trained without the text."
-        )
-    told = (
-        f"{signed(gain.mean)} {words(HEADLINE)} (95%: {signed(gain.ci_low)} to {signed(gain.ci_high)}) over"
-        f" {words(gain.metric.removeprefix(minus(HEADLINE, '')))}, trained alike without the text"
-    )
-    if gain.ci_low > 0:
-        return f"It learnt to read: {told}."
-    return f"It learnt an order of operations, not to read, as far as can be told: {told}."
-
-
-def gain_by_reading(scores: Iterable[Score]) -> Score | None:
-    """The trained policy's gain over the stricter control: that of `UNREADING` which it exceeds least; None without."""
-    found = _of_trained(scores)
-    gains = [gain for name in UNREADING if (gain := found.get(minus(HEADLINE, name)))]
-    return min(gains, key=lambda gain: gain.mean, default=None)
-
-
-def few_trainings(scores: Iterable[Score]) -> str:
-    """What the intervals cannot say, where fewer trainings were compared than say how much trainings vary."""
-    count = training_seeds(scores)
-    if count is None or count >= ENOUGH_TRAININGS:
-        return ""
-    if count == 1:
-        return (
-            "Only one training of the policy was compared: the intervals hold for this one, and cannot show how much"
-            " trainings vary."
-        )
-    return (
-        f"Only {count} trainings of the policy were compared: the intervals are rough, and may be too narrow, where"
-        f" trainings vary much; {ENOUGH_TRAININGS} are enough."
-    )
-
-
-def _of_trained(scores: Iterable[Score]) -> dict[str, Score]:
-    return {score.metric: score for score in scores if score.policy == TRAINED}
-
-
 @dataclass(frozen=True)
 class PolicySection:
     """Everything of the section that is not a picture."""
@@ -242,6 +190,8 @@ class PolicySection:
     """How the policy was trained, in a few sentences."""
     learnt: str
     """Whether it learnt to read, or an order of operations; empty where nothing was compared."""
+    simpler_rule: str
+    """Whether a rule without a network does as well; empty where nothing was compared."""
     variances: tuple[tuple[str, str, bool], ...]
     """Of the reward: where, how large, whether it is flat there."""
     flat_below: float
@@ -265,6 +215,7 @@ def policy_section(policy: PolicyResults) -> PolicySection:
     return PolicySection(
         trained=training_sentences(policy),
         learnt=learnt(scores),
+        simpler_rule=simpler_rule(scores),
         variances=tuple(_variances(policy)),
         flat_below=FLAT_VARIANCE,
         policies=policies_table(scores),

@@ -8,7 +8,8 @@ from teams_dagster.evaluation.paper import EVOL_INSTRUCT_QUERIES
 from teams_dagster.ledger.budgets import dollars
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.report import pictures
-from teams_dagster.report.costs import read_costs
+from teams_dagster.report.costs import read_costs, read_pair_costs
+from teams_dagster.report.pair_costs import pair_figures
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.accounting import CostFacts, ExpertFacts
 
@@ -28,6 +29,7 @@ def costs_preview(artefact: Artefact) -> Details:
         "expert_answers_per_accepted_pair": Table(
             ("expert answers (rewrites and responses) per accepted pair", ""), expert_lines(facts.expert)
         ),
+        **pair_figures(read_pair_costs(artefact)),
         **tables,
         "costs": Picture(picture, "Costs by role and operation"),
     }

@@ -8,9 +8,11 @@ import pyarrow.parquet as pq
 
 from teams_dagster.core.metadata import Details, Picture, Table
 from teams_dagster.dataset.export import FILES
+from teams_dagster.dataset.pair_costs import PairCosts
 from teams_dagster.report import pictures
 from teams_dagster.report.content import OperationAtStep
 from teams_dagster.report.funnel import yield_funnel
+from teams_dagster.report.pair_costs import edit_figures, pair_figures
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import DatasetFacts
 
@@ -20,18 +22,18 @@ EXAMPLES = 5
 _SAMPLE_COLUMNS = ("instruction", "input", "response")
 
 
-def generation_preview(generated: Artefact) -> Details:
-    """The operations chosen at each step of the episodes."""
+def generation_preview(generated: Artefact, costs: PairCosts) -> Details:
+    """The operations chosen at each step of the episodes, and what an accepted edit cost."""
     picture = pictures.operation_mix_by_step(_operations_by_step(generated))
-    return {"operation_mix": Picture(picture, "Operations by step")}
+    return {"operation_mix": Picture(picture, "Operations by step"), **edit_figures(costs)}
 
 
-def responses_preview(responses: Artefact) -> Details:
-    """The first samples, kept or refused."""
+def responses_preview(responses: Artefact, costs: PairCosts) -> Details:
+    """The first samples, kept or refused, and dollars per kept pair."""
     file = pq.ParquetFile(responses.path("samples.parquet"))
     first = next(file.iter_batches(EXAMPLES, columns=list(_SAMPLE_COLUMNS)), None)
     rows = [tuple(row.values()) for row in first.to_pylist()] if first else []
-    return {"examples": Table(_SAMPLE_COLUMNS, rows)}
+    return {**pair_figures(costs), "examples": Table(_SAMPLE_COLUMNS, rows)}
 
 
 def dataset_preview(dataset: Artefact, *, store: ArtefactStore, answered: Sequence[Artefact]) -> Details:

@@ -6,15 +6,15 @@ from teams_dagster.core.metadata import Detail, Details, Markdown, Picture, Tabl
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.checkpoint import load_policy
 from teams_dagster.policy.comparison.contenders import TRAINED
+from teams_dagster.policy.comparison.dollars import DOLLARS_EACH, NOVELTY_PER_DOLLAR
 from teams_dagster.policy.comparison.stored import read_policy_scores
 from teams_dagster.report.policy_scores import (
     break_even_lines,
     differences_table,
-    few_trainings,
-    learnt,
     policies_table,
     raw_table,
 )
+from teams_dagster.report.policy_sentences import few_trainings, learnt, simpler_rule
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.policy import ComparisonFacts
 
@@ -27,6 +27,9 @@ PLOTTED = (
     "accepted_per_query_share_of_gap",
     "accepted_per_episode",
     "accepted_per_episode_share_of_gap",
+    DOLLARS_EACH,
+    f"{DOLLARS_EACH}_minus_uniform",
+    NOVELTY_PER_DOLLAR,
 )
 """Metrics of the trained policy that plot over time."""
 
@@ -59,6 +62,7 @@ def comparison_preview(artefact: Artefact) -> Details:
         "policies": Markdown(policies_table(scores).markdown("policy")),
         "trained_minus_others": Markdown(differences_table(scores).markdown("trained minus")),
         "learnt": learnt(scores),
+        "simpler_rule": simpler_rule(scores),
         "pays_for_itself": "; ".join(break_even_lines(scores)),
         **_pictures(drawn),
         "scores": Table(("metric", "policy", "mean", "95% interval", "episodes", "queries"), raw_table(scores)),

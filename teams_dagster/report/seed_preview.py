@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.text import UNKNOWN, about_dollars, shorten
 from teams_dagster.core.word_diff import word_diff
-from teams_dagster.dataset.preview import QUERIES_PER_SEED, Planned, Previewed
+from teams_dagster.dataset.preview import Planned, Previewed
 from teams_dagster.dataset.steering import policy_title, untrained_name
 from teams_dagster.environment.state import Transition
 from teams_dagster.llm.context import Tallies
@@ -33,7 +33,7 @@ def preview_lines(planned: Planned, seeds: Sequence[Previewed], costs: Costs, ta
     lines = [*_paragraph(_heading(planned)), ""]
     for number, previewed in enumerate(seeds, 1):
         lines += [*_seed_lines(f"seed {number} of {len(seeds)}", previewed, costs), ""]
-    return [*lines, *_paragraph(_total(seeds, costs, tallies))]
+    return [*lines, *_paragraph(_total(planned, seeds, costs, tallies))]
 
 
 def _heading(planned: Planned) -> str:
@@ -110,11 +110,10 @@ def _price(request_ids: set[str], costs: Costs) -> str:
     return f"{at_least}{about_dollars(sum(known))}, {len(found)} queries"
 
 
-def _total(seeds: Sequence[Previewed], costs: Costs, tallies: Tallies) -> str:
-    most = QUERIES_PER_SEED * len(seeds)
+def _total(planned: Planned, seeds: Sequence[Previewed], costs: Costs, tallies: Tallies) -> str:
     kept = sum(sample.accepted for previewed in seeds for sample in previewed.samples.values())
     price = _price({request for previewed in seeds for request in previewed.request_ids}, costs)
     return (
-        f"{kept} samples from {len(seeds)} seeds: {tallies.asked} queries of at most {most}, {tallies.reused} of them"
-        f" answered before; price {price.split(',')[0]}. The generation reuses all of it."
+        f"{kept} samples from {len(seeds)} seeds: {tallies.asked} queries of at most {planned.most_queries},"
+        f" {tallies.reused} of them answered before; price {price.split(',')[0]}. The generation reuses all of it."
     )

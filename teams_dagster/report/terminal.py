@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from teams_dagster.core.text import about_dollars, dollars, interval, number, percent, short_count, visible, words
+from teams_dagster.dataset.pair_costs import PairCost
 from teams_dagster.evaluation.paper import EVOL_INSTRUCT_QUERIES
 from teams_dagster.evaluation.scores import Score as EvaluationScore
 from teams_dagster.evaluation.win_rate import WinRate
@@ -14,6 +15,7 @@ from teams_dagster.ledger.costs import Cost
 from teams_dagster.policy.comparison.scores import ALLOWANCE_USED, HEADLINE
 from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.pricing.forecast import Estimate, spread
+from teams_dagster.report.pair_costs import PAIR_HEADER, pair_rows
 from teams_dagster.report.policy_scores import break_even_lines, gap_shares, policies_table
 from teams_dagster.report.win_rates import at_equal_length
 
@@ -82,6 +84,11 @@ def account_lines(costs: Sequence[Cost], columns: Sequence[str]) -> list[str]:
         for cost in costs
     ]
     return table(header, rows)
+
+
+def pair_lines(costs: Sequence[PairCost], columns: Sequence[str]) -> list[str]:
+    """What the kept pairs of the generations cost, by any columns of theirs."""
+    return table((f"pairs by {', '.join(columns)}", *PAIR_HEADER), pair_rows(costs)) if costs else []
 
 
 def baseline_line(asked: int) -> str:

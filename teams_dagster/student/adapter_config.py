@@ -49,6 +49,9 @@ class AdapterConfig(BaseModel):
     )
     epochs: float = Field(default=3.0, gt=0, description="Passes over the training side.")
     max_steps: int | None = Field(default=None, ge=1, description="Updates; overrules `epochs`.")
+    stop_after: int | None = Field(
+        default=None, ge=1, description="Updates after which it ends, on the schedule of all of them; None: at its end."
+    )
     batch_size: int = Field(default=8, ge=1, description="Examples (packed: rows) that a device computes at once.")
     gradient_accumulation: int = Field(default=1, ge=1, description="Batches a device computes before an update.")
     max_length: int = Field(

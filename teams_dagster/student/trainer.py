@@ -206,8 +206,11 @@ class _Discipline(TrainerCallback):
         torch.manual_seed((args.seed * 1_000_003 + state.global_step) * 1_009 + args.process_index)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.global_step >= state.max_steps and str(args.eval_strategy.value) != "no":
+        last = min(state.max_steps, self._config.stop_after or state.max_steps)
+        if state.global_step >= last and str(args.eval_strategy.value) != "no":
             control.should_evaluate = True
+        if state.global_step >= last:
+            control.should_training_stop = True
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         patience = self._config.patience

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from resources.language_models.offline.model import OfflineModel
 from teams_dagster.cli import main
@@ -66,6 +67,24 @@ def test_it_asks_seventy_five_queries_at_most_even_where_everything_is_accepted(
     result = preview("--policy", "round_robin")
     assert result.exit_code == 0, result.output
     assert 70 < asked(untrained)["preview"][0] <= 75
+
+
+def test_a_policy_trained_on_verdicts_in_both_orders_has_room_for_them(
+    untrained: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = {"both_orders": True, "allow_none": False}
+    assert untrained.make(seed_instructions, trained_policy, trained_policy=both)
+    answer = OfflineModel.complete
+
+    async def complete(self: OfflineModel, request: Request) -> Completion:
+        completion = await answer(self, request)
+        return replace(completion, text="Not Equal") if request.intent.purpose is Purpose.REVIEW else completion
+
+    monkeypatch.setattr(OfflineModel, "complete", complete)
+    result = preview("--seeds", "2")
+    assert result.exit_code == 0, result.output
+    assert "of at most 42" in result.stdout.replace("\n", " ")
+    assert 30 < asked(untrained)["preview"][0] <= 42
 
 
 @pytest.mark.parametrize("config", [{"seeds": 12}, {"seeds": 12, "target_samples": 10, "episodes_per_seed": 1}])

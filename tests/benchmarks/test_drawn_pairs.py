@@ -39,7 +39,7 @@ def test_a_pair_shows_both_texts_with_their_inputs_and_the_answer(tmp_path: Path
     pairs, _ = drawn(store(tmp_path / "a", [0], accepted=1), 1, seed=0)
     page = "\n".join(markdown(pairs))
     assert "Before 0." in page
-    assert "After 0.\n\nInput:\n1,2" in page
+    assert "    After 0.\n\n    Input:\n    1,2" in page
     assert "Answer 0." in page
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from teams_dagster.core.protocol import ModelIdentity
@@ -83,3 +85,12 @@ def test_a_policy_trained_with_rules_does_not_steer_language_models_unless_someb
     check_trained_for(trained=(RULES, RULES), used=(real, real), allowed=True)
     with pytest.raises(PolicyFromOtherModels, match=r"offline/rules.*openai/m.*foreign_policy"):
         check_trained_for(trained=(RULES, RULES), used=(real, real), allowed=False)
+
+
+def test_a_generation_without_a_forced_schedule_is_written_as_it_always_was():
+    """So that the version of one that was begun before there was one stays."""
+    plain = manifest("2026-01-05", {"a": 0})
+    forced = replace(plain, forced_schedule=True)
+    assert "forced_schedule" not in plain.to_json()
+    assert GenerationManifest.from_json(forced.to_json()) == forced
+    assert forced.version != plain.version

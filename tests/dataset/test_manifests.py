@@ -84,7 +84,7 @@ def test_a_generation_is_finished_by_the_models_it_was_begun_with() -> None:
 
 
 def test_a_step_all_of_whose_queries_failed_is_refused() -> None:
-    with pytest.raises(NothingAnswered, match="none of 3 questions got an answer"):
+    with pytest.raises(NothingAnswered, match="none of 3 queries got an answer"):
         refuse_silence(asked=3, unanswered=3)
 
 

@@ -30,6 +30,7 @@ from teams_dagster.settings import load_settings
 from teams_dagster.weights import NAMES, models_folder
 from tests.docs.conftest import Store
 from tests.support.commands import ROOT, Block, blocks_in, unknown_commands
+from tests.support.token_prices import generation_prices
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCKS = [
@@ -37,6 +38,9 @@ BLOCKS = [
     *blocks_in(run_configuration.page(), "run-configuration"),
     *blocks_in(commands.page(), "commands"),
 ]
+
+PRICES = generation_prices((2_500, 10_000), (150, 600))
+"""Those that a reward in dollars is counted by."""
 
 SAMPLE = "3f9c02a1b7"
 """The sample id that pages show."""
@@ -134,7 +138,7 @@ def test_a_run_configuration_is_valid(block: Block) -> None:
     for op in given.get("ops", {}):
         config = config_class(job, op)(**valid["ops"][op]["config"])
         if op == "trained_policy":
-            config.training()  # pyright: ignore[reportAttributeAccessIssue]
+            config.training(lambda: PRICES)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_a_run_configuration_that_contradicts_itself_is_found() -> None:

@@ -3,15 +3,22 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
-from teams_dagster.environment.reward import RewardConfig, RewardPreset, novelty, reward
+from teams_dagster.core.protocol import Usage
+from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset, novelty, reward
 from teams_dagster.instructions.novelty import Pool
+from tests.support.token_prices import generation_prices
 from tests.support.toy_world import fresh_words
 
 GRADED = RewardConfig(preset=RewardPreset.GRADED, saturation=0.2, price=0.1)
 PAPER = RewardConfig(preset=RewardPreset.PAPER)
+PRICES = generation_prices((2_500, 10_000), (150, 600))
+DOLLARS = RewardConfig(
+    preset=RewardPreset.DOLLARS, saturation=0.2, dollars=DollarReward(prices=PRICES, edit_worth_usd=0.01)
+)
 
 
 def test_paper_is_the_binary_verdict():
@@ -60,3 +67,38 @@ def test_a_ten_word_edit_saturates_and_a_new_text_earns_no_more(words):
         reward(config, accepted=True, novelty=novelty(after, [before], pool), queries=2) for after in (edited, replaced)
     ]
     assert earned[0] == earned[1] == pytest.approx(1 - 2 * config.price)
+
+
+def test_dollars_cost_what_the_tokens_would_in_a_generation_in_units_of_what_an_edit_is_worth():
+    """400 x $2.50 and 100 x $10 a million for the rewrite, 500 x $0.15 and 5 x $0.60 for the review: $0.002078."""
+    cost = DOLLARS.edit_cost(Usage(400, 0, 100), [Usage(500, 0, 5)])
+    assert cost == 2_078_000
+    assert reward(DOLLARS, accepted=True, novelty=0.1, queries=2, nano_usd=cost) == pytest.approx(0.5 - 0.2078)
+    assert reward(DOLLARS, accepted=False, novelty=None, queries=2, nano_usd=cost) == pytest.approx(-0.2078)
+
+
+def test_under_dollars_a_query_that_was_not_asked_costs_nothing():
+    assert DOLLARS.edit_cost(None, []) == 0
+    assert DOLLARS.edit_cost(Usage(400, 0, 100), []) == 2_000_000
+
+
+def test_what_a_cache_held_makes_no_edit_cheaper():
+    """Otherwise a reward would depend on what was asked before."""
+    assert DOLLARS.edit_cost(Usage(400, 400, 100), []) == DOLLARS.edit_cost(Usage(400, 0, 100), [])
+
+
+def test_under_dollars_an_edit_whose_tokens_are_not_known_earns_and_costs_nothing():
+    assert DOLLARS.edit_cost(Usage(400, 0, None), []) is None
+    assert reward(DOLLARS, accepted=True, novelty=0.9, queries=2, nano_usd=None) == 0.0
+
+
+def test_a_reward_without_dollars_is_written_as_it_always_was():
+    """So that the version of a policy trained before they existed stays."""
+    assert set(GRADED.model_dump()) == {"preset", "saturation", "price"}
+    assert RewardConfig.model_validate(DOLLARS.model_dump(mode="json")) == DOLLARS
+
+
+@pytest.mark.parametrize("values", [{"preset": "dollars"}, {"dollars": {"prices": PRICES.model_dump()}}])
+def test_dollars_and_their_prices_come_together(values):
+    with pytest.raises(ValidationError, match="needs `dollars`, its prices"):
+        RewardConfig(**values)

@@ -7,14 +7,15 @@ import pytest
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
-from teams_dagster.core.protocol import Outcome, Purpose, Role
+from teams_dagster.core.protocol import Outcome, Purpose, Role, Usage
 from teams_dagster.core.row_hash import ROW_HASH
-from teams_dagster.environment.reward import RewardConfig, RewardPreset
+from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset
 from teams_dagster.environment.state import EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import start, step
 from teams_dagster.instructions.elimination import Rule
 from teams_dagster.instructions.review import Verdict
 from teams_dagster.store.tables import TRANSITIONS
+from tests.support.token_prices import generation_prices
 from tests.support.toy_world import ToyWorld, appended, environment
 
 SEED = Instruction("Explain how a violin makes sound", "some material")
@@ -171,3 +172,15 @@ def test_a_transition_is_changed_as_any_dataclass_is_and_stays_as_it_was():
     assert dataclasses.asdict(transition) == before
     with pytest.raises(TypeError, match="a transition has no query"):
         transition.changed(query=7)
+
+
+def test_under_dollars_the_tokens_of_rewrite_and_review_are_paid():
+    """1,000 nano-dollars a token of the rewrite's 30, nothing for the reviewer's, and an edit is worth $0.0001."""
+    prices = generation_prices((1_000, 1_000))
+    dollars = DollarReward(prices=prices, edit_worth_usd=0.0001)
+    world = ToyWorld(usage=lambda request: Usage(20, 0, 10) if request.intent.purpose is Purpose.REWRITE else Usage())
+    reward = RewardConfig(preset=RewardPreset.DOLLARS, dollars=dollars)
+    transition, _ = take(world, Operation.DEEPENING, reward=reward)
+    assert transition.accepted
+    assert transition.reward == pytest.approx(1 - 30_000 / 100_000)
+    assert transition.reward_preset == "dollars"

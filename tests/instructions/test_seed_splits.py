@@ -11,6 +11,7 @@ from teams_dagster.instructions.near_duplicates import clustered, near_duplicate
 from teams_dagster.instructions.seed_splits import (
     EmptySplitError,
     dataset_sides,
+    is_policy_validation,
     policy_sides,
     policy_split_of,
     seed_clusters,
@@ -100,3 +101,10 @@ def test_too_few_seeds_are_an_error_that_names_the_empty_side() -> None:
         dataset_sides(clusters)
     with pytest.raises(EmptySplitError, match="policy split"):
         policy_sides(clusters)
+
+
+def test_a_quarter_of_the_policys_training_seeds_is_for_choosing_settings_and_independent_of_the_sides() -> None:
+    drawn = [(policy_split_of(f"seed {number}"), is_policy_validation(f"seed {number}")) for number in range(4_000)]
+    for side in ("train", "held_out"):
+        kept = [validation for where, validation in drawn if where == side]
+        assert 0.22 < sum(kept) / len(kept) < 0.28

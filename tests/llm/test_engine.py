@@ -23,7 +23,7 @@ from teams_dagster.llm import engine as engine_module
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.endpoint import made_ready
 from teams_dagster.llm.engine import Engine, RoleNotConfigured
-from teams_dagster.pricing.prices import load_prices
+from teams_dagster.pricing.prices import Price, PriceTable, load_prices
 from tests.support.openai_server import Fault, OpenAIServer, Reply
 from tests.support.questions import question, rewrite
 
@@ -327,7 +327,7 @@ from teams_dagster.llm.endpoint import made_ready
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.engine import Engine
 from teams_dagster.core.protocol import Role
-from teams_dagster.pricing.prices import load_prices
+from teams_dagster.pricing.prices import Price, PriceTable, load_prices
 from teams_dagster.ledger.writer import Ledger
 from tests.support.questions import question
 
@@ -395,3 +395,22 @@ def test_a_refusal_that_the_connection_adapts_to_is_an_attempt_that_is_tried_aga
         ("failed", "rejected"),
         ("ok", None),
     ]
+
+
+def test_what_a_reused_answer_had_cost_is_counted_once(openai_server: OpenAIServer, ledger: Ledger) -> None:
+    """So that progress can say what a pair cost, whoever paid for its parts."""
+    prices = PriceTable((Price("*", "*", "*", 3, 2),))
+
+    async def asked_twice() -> Engine:
+        model = OpenAICompatibleModel("m", base_url=openai_server.base_url)
+        engine = Engine({Role.EXPERT: model}, ledger, RUN, prices)
+        await engine.ask(question())
+        await engine.ask(question())
+        await engine.close()
+        await model.close()
+        return engine
+
+    first, second = asyncio.run(asked_twice()).tallies, asyncio.run(asked_twice()).tallies
+    assert first.cost_nano_usd > 0
+    assert first.reused_nano_usd == 0
+    assert (second.cost_nano_usd, second.reused_nano_usd, second.reused) == (0, first.cost_nano_usd, 2)

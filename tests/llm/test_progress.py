@@ -124,3 +124,25 @@ def test_what_was_done_is_told_when_the_loop_breaks():
     with pytest.raises(RuntimeError, match="used up"):
         run_in_virtual_time(work)
     assert lines == ["1 of 10 seeds, 1 kept, 0 queries, $0.00"]
+
+
+def test_a_line_says_what_one_that_is_kept_cost_whoever_paid_for_it_first():
+    clock, lines = Clock(), []
+    tallies = Tallies()
+    progress = Progress(4, "answers", tallies, lines.append, clock=clock, each="a kept pair", paid_before=6_000_000)
+    tallies.add(Tallies(asked=4, reused=1, cost_nano_usd=3_000_000, reused_nano_usd=1_000_000))
+    for kept in (True, True, False, False):
+        progress.done(kept)
+    progress.finish()
+    assert lines == ["4 of 4 answers, 2 kept, 4 queries (1 reused), $0.0030, $0.0050 a kept pair"]
+
+
+@pytest.mark.parametrize(("kept", "tallies"), [(0, Tallies(cost_nano_usd=5)), (1, Tallies()), (1, Tallies(unpriced=1))])
+def test_without_a_kept_one_or_a_known_cost_nothing_is_said_of_it(kept: int, tallies: Tallies):
+    lines: list[str] = []
+    so_far = Tallies()
+    progress = Progress(1, "answers", so_far, lines.append, each="a kept pair")
+    so_far.add(tallies)
+    progress.done(kept)
+    progress.finish()
+    assert "a kept pair" not in lines[-1]

@@ -1,14 +1,28 @@
 """Policies that do not learn."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.operations import TEXT_OPERATIONS, GenericRewrite, Operation
+from teams_dagster.core.protocol import Purpose
 from teams_dagster.environment.decisions import Decider
-from teams_dagster.environment.state import PastOperation, State
-from teams_dagster.policy.baselines import baseline_version, baselines, is_deterministic
+from teams_dagster.environment.episodes import EpisodePlan, run_episode
+from teams_dagster.environment.state import HORIZON, EpisodeKey, EpisodePurpose, PastOperation, State
+from teams_dagster.instructions.prompts import all_prompts
+from teams_dagster.policy.baselines import (
+    Fixed,
+    ForcedSchedule,
+    baseline_names,
+    baseline_version,
+    baselines,
+    is_deterministic,
+)
+from tests.support.toy_world import ToyWorld, environment
 
+OPERATIONS = tuple(Operation)
 STATES = [
     State("s", (Instruction("Name a river"),), (PastOperation(Operation.BREADTH, False),) * step) for step in range(6)
 ]
@@ -64,8 +78,33 @@ def test_a_lazy_baseline_rests_after_its_first_edits(name, first):
 def test_what_never_draws_does_the_same_every_time():
     alike = {name for name, actor in baselines().items() if is_deterministic(actor)}
     lazy = {"lazy_one_edit", "lazy_two_edits"}
-    assert alike == {"round_robin", *lazy, *(operation.value for operation in TEXT_OPERATIONS)}
+    assert alike == {"round_robin", "generic_prompt", *lazy, *(operation.value for operation in TEXT_OPERATIONS)}
 
 
 def test_every_baseline_has_a_version_of_its_own():
-    assert len({baseline_version(name) for name in baselines()}) == len(baselines())
+    assert len({baseline_version(name) for name in baseline_names()}) == len(baseline_names())
+
+
+def test_the_generic_prompt_names_no_operation_and_is_reviewed_like_any_edit():
+    world = ToyWorld()
+    key = EpisodeKey(0, EpisodePurpose.COMPARE, "generic_prompt", "v", "s")
+    plan = EpisodePlan(key, Instruction("Name a river"))
+    episode = asyncio.run(run_episode(environment(world), baselines()["generic_prompt"], plan))
+    rewrites = [request for request in world.requests if request.intent.purpose is Purpose.REWRITE]
+    assert {request.intent.operation for request in rewrites} == {GenericRewrite.HARDER}
+    assert all("Make this instruction harder" in request.messages[-1].content for request in rewrites)
+    assert episode.queries == 2 * HORIZON
+    assert {transition.row()["operation"] for transition in episode.transitions} == {"harder"}
+
+
+def test_the_generic_prompt_is_none_of_the_datasets():
+    assert "harder" not in {prompt.name for prompt in all_prompts()}
+
+
+def test_a_policy_that_is_forced_chooses_itself_but_for_breadth():
+    """Steps 1 and 4 are breadth; elsewhere the probability of breadth goes to add_constraints, and the others stay."""
+    breadth, deepening = (ForcedSchedule(Fixed(operation)) for operation in (Operation.BREADTH, Operation.DEEPENING))
+    chosen = [[OPERATIONS[int(actor.probabilities(s).argmax())] for s in STATES] for actor in (breadth, deepening)]
+    forced, constraints, own = Operation.BREADTH, Operation.ADD_CONSTRAINTS, Operation.DEEPENING
+    assert chosen[0] == [constraints, forced, constraints, constraints, forced, constraints]
+    assert chosen[1] == [own, forced, own, own, forced, own]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Purpose
 from teams_dagster.core.rng import uniform
-from teams_dagster.environment.reward import RewardConfig, RewardPreset
+from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset
 from teams_dagster.environment.transition import start
 from teams_dagster.policy.algorithms.config import (
     AdamCriticConfig,
@@ -28,9 +28,10 @@ from teams_dagster.policy.algorithms.config import (
 )
 from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated, FeaturesChanged
 from teams_dagster.policy.collecting import drawn
-from teams_dagster.policy.config import TrainingConfig
+from teams_dagster.policy.config import TrainingConfig, reference_training
 from teams_dagster.policy.curve import SMOOTHED
 from teams_dagster.policy.training import TrainingFailed, train
+from tests.support.token_prices import generation_prices
 from tests.support.toy_world import TOPICS, ToyWorld, topical, topical_seeds
 
 SEEDS = topical_seeds(40)
@@ -54,7 +55,7 @@ ALGORITHMS = {
     "ppo": PPOConfig(),
     "ppo_plus_plus": PPOPlusPlusConfig(),
     "aggrevated_mask": AggreVaTeDConfig(form="mask"),
-    "aggrevated_one_step": AggreVaTeDConfig(),
+    "aggrevated_one_step": AggreVaTeDConfig(form="one_step"),
     "aggrevated_enumerated": AggreVaTeDConfig(form="enumerated"),
     "lols": LOLSConfig(tau=0.5),
     "d2lols": D2LOLSConfig(switch=2, step=TRPOConfig()),
@@ -353,7 +354,82 @@ def test_a_checkpoint_of_other_operations_is_read_and_refused_by_their_names(tmp
 
 
 def test_what_cannot_be_watched_or_reached_is_refused():
-    with pytest.raises(ValueError, match="watches the return"):
+    with pytest.raises(ValueError, match="the guide acts alone"):
         TrainingConfig(patience=3, algorithm=BCConfig())
     with pytest.raises(ValueError, match="smaller `switch`"):
         TrainingConfig(iterations=4, algorithm=D2LOLSConfig(switch=4))
+
+
+def test_dagger_learns_from_the_states_of_every_iteration(tmp_path):
+    world = ToyWorld(topical, guide=guided())
+    checkpoint = run(world, tmp_path / "p", SHORT.model_copy(update={"algorithm": DAggerConfig(), "iterations": 3}))
+    labelled = [record.policy_steps for record in checkpoint.curve]
+    assert labelled == [32 * 6, 2 * 32 * 6, 3 * 32 * 6]
+
+
+def test_a_finished_policy_carries_no_data(tmp_path):
+    finished = run(
+        ToyWorld(topical, guide=guided()), tmp_path / "p", SHORT.model_copy(update={"algorithm": BCConfig()})
+    )
+    assert not [name for name in finished.state if name.startswith("labelled")]
+
+
+def test_the_curve_tells_the_policys_own_steps_from_the_guides(tmp_path):
+    world = ToyWorld(lambda before, operation: operation is Operation.DEEPENING, guide=lambda request: "deepening")
+    config = SHORT.model_copy(update={"algorithm": PPOPlusPlusConfig(), "iterations": 1})
+    [record] = run(world, tmp_path / "p", config).curve
+    assert record.own is not None
+    assert record.own.steps < 32 * 6
+    assert record.own.mean_return < record.mean_return
+    assert record.own.operation_mix["deepening"] < record.operation_mix["deepening"]
+
+
+def test_where_the_policy_acts_alone_the_curve_says_so(tmp_path):
+    assert {record.own for record in run(ToyWorld(topical), tmp_path / "p").curve} == {None}
+
+
+def test_a_guided_training_stops_when_its_own_steps_get_no_better(tmp_path):
+    paper = RewardConfig(preset=RewardPreset.PAPER)
+    flat = {"iterations": 30, "patience": 3, "allow_none": False, "reward": paper, "algorithm": PPOPlusPlusConfig()}
+    checkpoint = run(ToyWorld(), tmp_path / "p", SHORT.model_copy(update=flat))
+    assert checkpoint.stopped_early
+    assert checkpoint.iteration == SMOOTHED + 3
+
+
+def test_a_look_ahead_guides_and_its_queries_are_counted(tmp_path):
+    world = ToyWorld(topical)
+    config = TrainingConfig(**dict(SHORT) | {"iterations": 1, "algorithm": BCConfig(), "guide": "look_ahead"})
+    [record] = run(world, tmp_path / "p", config).curve
+    assert world.asked[Purpose.GUIDE] == 0
+    assert record.guidance_queries == 32 * 6 * 10
+    assert record.accepted_per_episode == 6
+    assert record.policy_steps == 32 * 6
+
+
+def test_dollars_without_token_counts_end_a_training_after_its_first_batch(tmp_path):
+    prices = generation_prices((1, 1))
+    dollars = RewardConfig(preset=RewardPreset.DOLLARS, dollars=DollarReward(prices=prices))
+    with pytest.raises(TrainingFailed, match=r"reward `dollars` counts tokens.*toy-instructor.*does not report usage"):
+        run(ToyWorld(), tmp_path / "p", SHORT.model_copy(update={"reward": dollars}))
+
+
+def test_the_preset_reference_updates_after_each_episode_and_reads_no_text(tmp_path):
+    batches = []
+    config = reference_training(iterations=3)
+    checkpoint = run(ToyWorld(topical), tmp_path / "p", config, sink=lambda number, episodes: batches.append(episodes))
+    assert [len(batch) for batch in batches] == [1, 1, 1]
+    assert {t.reward_preset for batch in batches for e in batch for t in e.transitions} == {"paper"}
+    assert not any(t.operation is Operation.NONE for batch in batches for e in batch for t in e.transitions)
+    actor = checkpoint.actor()
+    one, other = (actor.probabilities(start("seed", seed)) for seed in list(SEEDS.values())[:2])
+    assert np.array_equal(one, other)
+
+
+def test_small_batches_are_the_references_alone():
+    with pytest.raises(ValueError, match="episodes_per_iteration is 1: give 32 or more, or the preset `reference`"):
+        TrainingConfig(episodes_per_iteration=1)
+
+
+def test_a_training_of_our_own_is_written_as_it_always_was():
+    assert "reference" not in TrainingConfig().model_dump()
+    assert TrainingConfig.model_validate(reference_training().model_dump(mode="json")) == reference_training()

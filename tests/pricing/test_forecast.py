@@ -220,7 +220,7 @@ def test_batches_cost_what_the_provider_asks_for_batches():
 
 
 def test_what_is_expected_must_be_a_range():
-    with pytest.raises(ValueError, match="5 to 3 questions with 4 likely is no range"):
+    with pytest.raises(ValueError, match="5 to 3 queries with 4 likely is no range"):
         answers(4, least=5, most=3)
 
 

@@ -274,7 +274,7 @@ def test_the_page_is_bounded_however_much_there_is_to_show() -> None:
 
 
 def test_a_realistic_page_is_small_and_always_the_same(example: str) -> None:
-    assert len(example) < 700_000
+    assert len(example) < 750_000
     assert render_report(EXAMPLE) == example
 
 

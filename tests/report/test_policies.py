@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from teams_dagster.policy.baselines import baselines
+from teams_dagster.policy.baselines import baseline_names
 from teams_dagster.report.policies import EXPLAINED, FIXED, algorithm_name, grouped, in_order
 from tests.report.example_report import ACCEPTED
 
@@ -9,7 +9,7 @@ def test_every_policy_has_a_group_and_all_but_the_fixed_ones_have_words() -> Non
     groups = dict(grouped(ACCEPTED))
     assert list(groups) == ["Trained", "Baselines", "One operation always", "Ceiling"]
     assert sorted(name for group in groups.values() for name in group) == sorted(ACCEPTED)
-    assert set(baselines()) <= set(ACCEPTED) == {*EXPLAINED, *FIXED}
+    assert set(baseline_names()) <= set(ACCEPTED) == {*EXPLAINED, *FIXED}
 
 
 def test_policies_are_shown_in_one_order_whatever_order_they_come_in() -> None:

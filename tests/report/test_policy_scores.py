@@ -5,19 +5,18 @@ from dataclasses import replace
 
 import pytest
 
+from teams_dagster.policy.comparison.scores import Score
 from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.report.policy_scores import (
     Cell,
     break_even_lines,
     differences_table,
-    few_trainings,
     gap_shares,
-    learnt,
     mix_table,
     policies_table,
     raw_table,
-    training_seeds,
 )
+from teams_dagster.report.policy_sentences import few_trainings, learnt, simpler_rule, training_seeds
 from tests.report.example_report import ACCEPTED, EXAMPLE, policy_score
 
 SCORES = EXAMPLE.policy.scores
@@ -110,3 +109,32 @@ def test_a_policy_learnt_to_read_only_where_it_exceeds_the_stricter_control() ->
 def test_what_was_not_measured_of_reading_is_said() -> None:
     assert "was not measured" in learnt([policy_score("trained", "return", 2, 0.1)])
     assert learnt([]) == ""
+
+
+def over_rule(name: str, distinct: float, gained: float) -> list[Score]:
+    return [
+        policy_score("trained", f"distinct_accepted_per_query_minus_{name}", distinct, 0.02),
+        policy_score("trained", f"return_minus_{name}", gained, 0.1),
+    ]
+
+
+def test_a_simpler_rule_suffices_where_the_policy_does_not_exceed_the_nearest() -> None:
+    assert simpler_rule([*over_rule("open_loop", 0.2, 1.0), *over_rule("table", 0.01, 0.0)]).startswith(
+        "A simpler rule suffices, as far as can be told: +0.010 distinct accepted per query"
+    )
+
+
+def test_a_rule_that_only_repeats_itself_suffices_where_a_seed_is_played_once() -> None:
+    said = simpler_rule([*over_rule("open_loop", 0.2, 1.0), *over_rule("table", 0.1, 0.05)])
+    assert said.startswith("Where a seed is played once, a simpler rule suffices: +0.050 return")
+    assert "over table, the nearest" in said
+
+
+def test_a_learner_is_needed_where_it_exceeds_every_rule() -> None:
+    said = simpler_rule([*over_rule("open_loop", 0.2, 1.0), *over_rule("table", 0.1, 0.5)])
+    assert said.startswith("No simpler rule that was tried does as well")
+
+
+def test_what_was_not_measured_of_simpler_rules_is_said() -> None:
+    assert "was not measured" in simpler_rule([policy_score("trained", "return", 2, 0.1)])
+    assert simpler_rule([]) == ""

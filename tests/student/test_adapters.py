@@ -202,6 +202,17 @@ def test_a_training_that_gets_worse_stops_and_keeps_the_best(
     assert loss == pytest.approx(losses[kept], abs=1e-3)
 
 
+def test_a_training_that_is_to_stop_after_some_updates_keeps_the_schedule_of_all(
+    base: Path, examples: list[Example], tmp_path: Path
+) -> None:
+    whole = config("lora", max_steps=8, batch_size=2)
+    cut = whole.model_copy(update={"stop_after": 3})
+    reports = [train_adapter(base, examples[:6], [], tmp_path / str(n), c) for n, c in enumerate((whole, cut))]
+    assert (reports[1].updates, reports[1].planned_updates) == (3, 8)
+    losses = [{p.step: p.loss for p in report.curve if p.loss is not None} for report in reports]
+    assert losses[1] == {step: loss for step, loss in losses[0].items() if step <= 3}
+
+
 def test_patience_without_validation_is_an_error(base: Path, examples: list[Example], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="patience 1 needs validation examples"):
         train_adapter(base, examples, [], tmp_path, config("lora", patience=1))

@@ -34,13 +34,23 @@ def answering(*, review: Script | None = None, judge: Script | None = None) -> C
     return answer
 
 
-def perfect_reviewer() -> Script:
-    """Says the label of every labelled pair in both orders, and Not Equal to everything else."""
+def not_equal(_: str) -> str:
+    """Says so of everything."""
+    return "Not Equal"
+
+
+def by_the_rules(user: str) -> str:
+    """Says what the embedded rules say."""
+    return served_rules.answer({"messages": [{"content": "-"}, {"content": user}]})
+
+
+def perfect_reviewer(unlabelled: Script = not_equal) -> Script:
+    """Says the label of every labelled pair in both orders, and to everything else what `unlabelled` says."""
     said: dict[str, str] = {}
     for pair in review_pairs():
         said[_user(review_query(pair.before, pair.after).messages)] = WORDS[pair.label]
         said[_user(review_query(pair.after, pair.before).messages)] = WORDS[pair.label]
-    return lambda user: said.get(user, "Not Equal")
+    return lambda user: said[user] if user in said else unlabelled(user)
 
 
 def perfect_judge() -> Script:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import Operation, Returns
+from teams_dagster.core.operations import GenericRewrite, Operation, Returns, Rewriting
 from teams_dagster.core.protocol import (
     Answer,
     Completion,
@@ -22,24 +23,25 @@ from teams_dagster.core.protocol import (
     QueryFailed,
     Request,
     Role,
+    Usage,
 )
 from teams_dagster.core.rng import uniform
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.novelty import Pool
 
-NotEqual = Callable[[Instruction, Operation], bool]
-Reply = Callable[[Instruction, Operation], str]
+NotEqual = Callable[[Instruction, Rewriting], bool]
+Reply = Callable[[Instruction, Rewriting], str]
 Reviewer = Callable[[Instruction, Instruction], tuple[str, float | None]]
 """From the two texts as they are shown to the verdict and P(Not Equal)."""
 
 
-def fresh_words(before: Instruction, operation: Operation, salt: str = "") -> str:
+def fresh_words(before: Instruction, operation: Rewriting, salt: str = "") -> str:
     """Ten words that belong to (before, operation)."""
     return " ".join(f"w{content_hash(before.text, before.input, operation.value, salt, n)[:6]}" for n in range(10))
 
 
-def appended(before: Instruction, operation: Operation) -> str:
+def appended(before: Instruction, operation: Rewriting) -> str:
     """The reply of an honest rewriter: the text with ten more words, in the operation's reply format."""
     text = f"{before.text} {fresh_words(before, operation)}"
     if operation.returns is Returns.INSTRUCTION:
@@ -61,13 +63,15 @@ class ToyWorld:
         delay: float = 0.0,
         guide: Callable[[Request], str] = lambda request: "deepening",
         reviewer: Reviewer | None = None,
+        usage: Callable[[Request], Usage] = lambda request: Usage(),
     ) -> None:
         self.not_equal, self.reply, self.verdict, self.outcome = not_equal, reply, verdict, outcome
         self.fails, self.delay, self.guide, self.reviewer = fails, delay, guide, reviewer
+        self.usage = usage
         self.asked: Counter[Purpose] = Counter()
         self.requests: list[Request] = []
         self.in_flight = self.most_in_flight = 0
-        self._operation: dict[tuple[Instruction, Instruction], Operation] = {}
+        self._operation: dict[tuple[Instruction, Instruction], Rewriting] = {}
 
     def identity(self, role: Role) -> ModelIdentity:
         return ModelIdentity("toy", f"toy-{role.value}")
@@ -100,11 +104,12 @@ class ToyWorld:
             operation = self._operation_between(intent.before, intent.after)
             said = self.verdict or ("Not Equal" if self.not_equal(intent.before, operation) else "Equal")
             completion = Completion(said, "stop", Outcome.USABLE)
+        completion = replace(completion, usage=self.usage(request))
         return Answer(completion, request_id=f"id-{key}", request_key=key, reused=False)
 
-    def _operation_between(self, before: Instruction, after: Instruction) -> Operation:
+    def _operation_between(self, before: Instruction, after: Instruction) -> Rewriting:
         """The operation whose fresh words `after` holds: found from the texts, so it works after a resume too."""
-        for operation in Operation:
+        for operation in (*Operation, *GenericRewrite):
             if fresh_words(before, operation) in after.text:
                 return operation
         return Operation.NONE

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from resources.language_models.offline.expert import respond
 from resources.language_models.offline.guide import proposal
+from resources.language_models.offline.harder import harder
 from resources.language_models.offline.judge import preference
-from resources.language_models.offline.kinds import read
+from resources.language_models.offline.kinds import Reading, read
 from resources.language_models.offline.rater import rating
 from resources.language_models.offline.reviewer import verdict
 from resources.language_models.offline.rewording import reword
-from resources.language_models.offline.rules import RULES
+from resources.language_models.offline.rules import RULES, Edited
 from resources.language_models.offline.version import rules_version
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import Operation, Returns
+from teams_dagster.core.operations import GenericRewrite, Returns, Rewriting
 from teams_dagster.core.protocol import (
     Completion,
     CompletionError,
@@ -25,20 +26,26 @@ from teams_dagster.core.protocol import (
 )
 
 
-def rewrite(operation: Operation, before: Instruction, replica: int) -> str:
+def rewrite(operation: Rewriting, before: Instruction, replica: int) -> str:
     """The reply to a rewrite: the bare text, or text and input in the stated format.
 
     An operation that has nothing left to add rewords the text. Raises ValueError for an operation without a rule.
     """
-    if operation.returns is Returns.NOTHING:
-        raise ValueError(f"operation {operation.value!r} asks nothing, so the offline model has no reply for it")
-    if operation not in RULES:
-        raise ValueError(f"the offline model has no rule for operation {operation.value!r}; add one to `rules.RULES`")
-    edited = RULES[operation].edit(read(before.text, before.input), replica) or reword(before.text, replica)
+    edited = _edited(operation, read(before.text, before.input), replica) or reword(before.text, replica)
     text, material = (edited, before.input) if isinstance(edited, str) else edited
     if operation.returns is Returns.INSTRUCTION:
         return text
     return f"Instruction: {text}\nInput: {material.strip() or 'None'}"
+
+
+def _edited(operation: Rewriting, reading: Reading, replica: int) -> Edited:
+    if isinstance(operation, GenericRewrite):
+        return harder(reading, replica)
+    if operation.returns is Returns.NOTHING:
+        raise ValueError(f"operation {operation.value!r} asks nothing, so the offline model has no reply for it")
+    if operation not in RULES:
+        raise ValueError(f"the offline model has no rule for operation {operation.value!r}; add one to `rules.RULES`")
+    return RULES[operation].edit(reading, replica)
 
 
 class OfflineModel:

@@ -9,7 +9,7 @@ artefact whose queries used the prompts holds them in table `prompt_templates`.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -171,9 +171,10 @@ def _compiled(source: str) -> jinja2.Template:
     return _ENVIRONMENT.from_string(source)
 
 
-def write_prompts(folder: Path, run_id: str) -> None:
-    """Table `prompt_templates` of an artefact whose queries used the prompts."""
-    rows = [{"prompt_version": p.version, "name": p.name, "text": p.source, "run_id": run_id} for p in all_prompts()]
+def write_prompts(folder: Path, run_id: str, others: Iterable[Prompt] = ()) -> None:
+    """Table `prompt_templates` of an artefact whose queries used the prompts of the dataset, and `others`."""
+    used = (*all_prompts(), *others)
+    rows = [{"prompt_version": p.version, "name": p.name, "text": p.source, "run_id": run_id} for p in used]
     write_table(folder, "prompt_templates", rows)
 
 

@@ -46,6 +46,7 @@ def requirements() -> dict[str, Requirements]:
             frozenset({"steps_left", "may_rest"}),
             tuple(operation.value for operation in TEXT_OPERATIONS),
         ),
+        "harder": Requirements(words=both),
         "rate": Requirements(
             _INSTRUCTION | {"answer", "mark"},
             words=("unanswerable", "off topic", "constraint ignored", "partly", "good", "cannot tell"),

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from teams_dagster.policy.algorithms.algorithm import Algorithm
+
+
+class Steps(NamedTuple):
+    """Steps of an episode and its branches, as far as can be expected."""
+
+    everyone: float
+    """Each asks for an edit and its review."""
+    guide: float
+    """Each asks the guide."""
+
+    def mixed(self, other: Steps, share: float) -> Steps:
+        """These with probability `share`, else `other`."""
+        return Steps(*(share * one + (1 - share) * two for one, two in zip(self, other, strict=True)))
+
+
+LABELLED = "labelled."
+"""How the tensors begin that hold what imitation has learnt from."""
 
 CriticName = Literal["learner", "guide"]
 """Whose value a critic learns."""
@@ -53,6 +70,15 @@ class BaseAlgorithmConfig(FrozenConfig):
     def asks_guide(self) -> bool:
         """Whether any episode of a training may need the guide."""
         return False
+
+    @property
+    def learner_acts(self) -> bool:
+        """Whether the policy itself acts in a training."""
+        return True
+
+    def expected_steps(self, iteration: int, horizon: int, choices: int) -> Steps:
+        """Steps of an episode of `iteration`, of at most `horizon`, with so many `choices` at each."""
+        return Steps(horizon, horizon if self.asks_guide else 0)
 
     @property
     def tries_every_choice(self) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from teams_dagster.policy.algorithms.base import AdamSettings, BaseAlgorithmConfig, CriticName, FrozenConfig
+from teams_dagster.policy.algorithms.base import AdamSettings, BaseAlgorithmConfig, CriticName, FrozenConfig, Steps
 from teams_dagster.policy.algorithms.steps import PPOConfig, StepConfig, TRPOConfig
 
 if TYPE_CHECKING:
@@ -74,11 +74,15 @@ class PPOPlusPlusConfig(_GuidedConfig):
     title: ClassVar[str] = "PPO++"
 
     name: Literal["ppo_plus_plus"] = "ppo_plus_plus"
+    step: StepConfig = PPOConfig(learning_rate=1e-2)
     beta: float = Field(default=0.8, ge=0, le=1, description="Share of episodes that the guide begins.")
 
     @property
     def asks_guide(self) -> bool:
         return self.beta > 0 or self.step.asks_guide
+
+    def expected_steps(self, iteration: int, horizon: int, choices: int) -> Steps:
+        return guide_begins(self.beta, horizon)
 
     def build(self, root_seed: int) -> Algorithm:
         from teams_dagster.policy.algorithms.ppo_plus_plus import PPOPlusPlus
@@ -86,9 +90,24 @@ class PPOPlusPlusConfig(_GuidedConfig):
         return PPOPlusPlus(self.beta, self.step, root_seed)
 
 
+def guide_begins(beta: float, horizon: int) -> Steps:
+    """Of PPO++: with probability `beta` the guide takes 1 to horizon - 1 steps, each as likely."""
+    return Steps(horizon, beta * horizon / 2)
+
+
 AggreVaTeDForm = Literal["mask", "one_step", "enumerated"]
 """`mask`: every step before the switch has a GAE advantage of the guide's value; `one_step`: only the last of them,
 with the guide's return; `enumerated`: every choice of one state is tried and completed by the guide."""
+
+
+def guide_completes(beta: float, form: AggreVaTeDForm, horizon: int, choices: int) -> Steps:
+    """Of AggreVaTeD: with probability 1 - `beta` the guide takes every step, else those after the switch."""
+    if form == "enumerated":
+        before = (horizon - 1) / 2
+        begun = Steps(before + choices * (horizon - before), choices * (horizon - 1 - before))
+    else:
+        begun = Steps(horizon, (horizon - 1) / 2)
+    return begun.mixed(Steps(horizon, horizon), beta)
 
 
 class AggreVaTeDConfig(_GuidedConfig):
@@ -97,15 +116,16 @@ class AggreVaTeDConfig(_GuidedConfig):
     title: ClassVar[str] = "AggreVaTeD"
 
     name: Literal["aggrevated"] = "aggrevated"
+    step: StepConfig = PPOConfig(learning_rate=1e-2, epochs=40)
     beta: float = Field(
-        default=0.8,
+        default=1.0,
         ge=0,
         le=1,
         description="Share of episodes that the learner begins; the others are the guide's and train V of the guide"
         " alone, so that with form `enumerated`, which needs none, 1 wastes no episode.",
     )
     form: AggreVaTeDForm = Field(
-        default="one_step",
+        default="enumerated",
         description="How advantages of the guide are estimated: `mask` (as TRIL, biased unless GAE's lambda is 0),"
         " `one_step` (exact) or `enumerated` (exact, least variance, several completions an episode).",
     )
@@ -113,6 +133,9 @@ class AggreVaTeDConfig(_GuidedConfig):
     @property
     def asks_guide(self) -> bool:
         return True
+
+    def expected_steps(self, iteration: int, horizon: int, choices: int) -> Steps:
+        return guide_completes(self.beta, self.form, horizon, choices)
 
     @property
     def tries_every_choice(self) -> bool:
@@ -133,7 +156,7 @@ class _TwoPhasesConfig(_GuidedConfig):
 
     beta_learner: float = Field(default=0.8, ge=0, le=1, description="PPO++'s beta.")
     beta_guide: float = Field(default=0.8, ge=0, le=1, description="AggreVaTeD's beta.")
-    form: AggreVaTeDForm = Field(default="one_step", description="AggreVaTeD's form.")
+    form: AggreVaTeDForm = Field(default="mask", description="AggreVaTeD's form.")
 
     @property
     def tries_every_choice(self) -> bool:
@@ -160,11 +183,17 @@ class LOLSConfig(_TwoPhasesConfig):
     title: ClassVar[str] = "LOLS"
 
     name: Literal["lols"] = "lols"
+    step: StepConfig = PPOConfig(learning_rate=5e-3)
+    beta_learner: float = Field(default=0.4, ge=0, le=1, description="PPO++'s beta.")
     tau: float = Field(default=0.8, ge=0, le=1, description="Probability that an iteration is PPO++'s.")
 
     @property
     def asks_guide(self) -> bool:
         return self.tau < 1 or self.beta_learner > 0 or self.step.asks_guide
+
+    def expected_steps(self, iteration: int, horizon: int, choices: int) -> Steps:
+        guides = guide_completes(self.beta_guide, self.form, horizon, choices)
+        return guide_begins(self.beta_learner, horizon).mixed(guides, self.tau)
 
     def build(self, root_seed: int) -> Algorithm:
         from teams_dagster.policy.algorithms.lols import LOLS
@@ -178,11 +207,17 @@ class D2LOLSConfig(_TwoPhasesConfig):
     title: ClassVar[str] = "D2LOLS"
 
     name: Literal["d2lols"] = "d2lols"
+    beta_learner: float = Field(default=0.0, ge=0, le=1, description="PPO++'s beta; 0: PPO, without the guide.")
     switch: int = Field(default=4, ge=0, description="Iterations of AggreVaTeD; 20-40% of all is the usual share.")
 
     @property
     def asks_guide(self) -> bool:
         return self.switch > 0 or self.beta_learner > 0 or self.step.asks_guide
+
+    def expected_steps(self, iteration: int, horizon: int, choices: int) -> Steps:
+        if iteration < self.switch:
+            return guide_completes(self.beta_guide, self.form, horizon, choices)
+        return guide_begins(self.beta_learner, horizon)
 
     def build(self, root_seed: int) -> Algorithm:
         from teams_dagster.policy.algorithms.d2lols import D2LOLS
@@ -221,6 +256,10 @@ class BCConfig(_ImitationConfig):
 
     name: Literal["bc"] = "bc"
 
+    @property
+    def learner_acts(self) -> bool:
+        return False
+
     def build(self, root_seed: int) -> Algorithm:
         from teams_dagster.policy.algorithms.imitation import Imitation
 
@@ -230,7 +269,7 @@ class BCConfig(_ImitationConfig):
 class DAggerConfig(_ImitationConfig):
     """DAgger (Ross et al. 2011): learn the guide's choices on states that the learner visits.
 
-    In its online form: each iteration's states train the policy in their iteration, and none is kept.
+    Each iteration trains on the states of all iterations so far.
     """
 
     title: ClassVar[str] = "DAgger"

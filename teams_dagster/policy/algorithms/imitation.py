@@ -2,7 +2,8 @@
 
 Both maximise the likelihood of the guide's choice on states that are labelled with it. Behaviour cloning labels the
 states that the guide visits, DAgger those that the learner visits, so that the learner knows what to do where its own
-mistakes lead. An unreadable answer of the guide is never a label.
+mistakes lead. Both keep what was labelled: each iteration learns from all states so far, as DAgger's guarantee asks. An
+unreadable answer of the guide is never a label.
 """
 
 from __future__ import annotations
@@ -15,42 +16,11 @@ from torch import nn
 
 from teams_dagster.policy.algorithms.batch import Batch, RollIn, Who
 from teams_dagster.policy.algorithms.config import BCConfig, DAggerConfig, PPOConfig
+from teams_dagster.policy.algorithms.labelled import Labelled, labelled_states
 from teams_dagster.policy.algorithms.learner import Learner
-from teams_dagster.policy.algorithms.minibatches import Index, Key, descend, minibatches, rows, shuffled, take
+from teams_dagster.policy.algorithms.minibatches import Key, descend, minibatches
 from teams_dagster.policy.algorithms.objectives import imitation_loss, mean_entropy, mean_kl
 from teams_dagster.policy.algorithms.report import PolicyStep, UpdateReport, UpdateStatus
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """States whose choice by the guide is known."""
-
-    features: torch.Tensor
-    """(states, features)."""
-    labels: torch.Tensor
-    """(states,), long."""
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def rows(self, index: Index) -> Labelled:
-        """The states at `index`."""
-        return Labelled(take(self.features, index), take(self.labels, index))
-
-    def shares(self, count: int, key: Key) -> list[Labelled | None]:
-        """The states shuffled and dealt to `count` parts; None is a part that gets none."""
-        parts = shuffled(len(self), key).tensor_split(count)
-        return [self.rows(part) if len(part) else None for part in parts]
-
-    def loss(self, policy: nn.Module) -> torch.Tensor:
-        """-mean log pi(guide's choice | s)."""
-        return imitation_loss(policy(self.features), self.labels)
-
-
-def labelled_states(batch: Batch) -> Labelled | None:
-    """Every state of `batch` where the guide's choice is known; None where there is none."""
-    mask = batch.valid & (batch.labels >= 0)
-    return Labelled(rows(batch.features, mask), rows(batch.labels, mask)) if bool(mask.any()) else None
 
 
 def imitation_step(
@@ -97,7 +67,9 @@ class Imitation:
         return RollIn(who, who, switch=0, ask_labels=not guide_acts)
 
     def update(self, learner: Learner, batch: Batch, iteration: int) -> UpdateReport:
-        labelled = labelled_states(batch)
+        if (new := labelled_states(batch)) is not None:
+            learner.labelled = new.joined(learner.labelled)
+        labelled = learner.labelled
         if labelled is None:
             step = PolicyStep(UpdateStatus.NO_STEPS)
         else:

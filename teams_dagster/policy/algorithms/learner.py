@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from teams_dagster.policy.algorithms.base import AdamSettings, BaseAlgorithmConfig
+from teams_dagster.policy.algorithms.base import LABELLED, AdamSettings, BaseAlgorithmConfig
 from teams_dagster.policy.algorithms.config import AdamCriticConfig, CriticConfig, KLReferenceConfig
 from teams_dagster.policy.algorithms.kl_reference import LogProbabilities, frozen, uniform_reference
+from teams_dagster.policy.algorithms.labelled import Labelled
 from teams_dagster.policy.network import PolicyNetwork, ValueNetwork, Weights
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -34,6 +35,8 @@ class Learner:
     """Discount of future reward."""
     decay: float
     """GAE's lambda."""
+    labelled: Labelled | None = None
+    """What imitation has learnt from so far; None where there is none."""
 
     @classmethod
     def new(
@@ -81,6 +84,9 @@ class Learner:
             for index, parameter in enumerate(optimiser.param_groups[0]["params"]):
                 for moment, value in optimiser.state[parameter].items():
                     state[f"adam.{owner}.{index}.{moment}"] = value.numpy().copy()
+        if self.labelled is not None:
+            state[f"{LABELLED}features"] = self.labelled.features.numpy().copy()
+            state[f"{LABELLED}labels"] = self.labelled.labels.numpy().copy()
         return state | {"kappa": np.array(self.kappa)}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
@@ -95,6 +101,8 @@ class Learner:
                 optimiser.state[parameter] = {
                     moment: torch.from_numpy(moments[f"{index}.{moment}"].copy()) for moment in _MOMENTS
                 }
+        if data := _part(state, LABELLED):
+            self.labelled = Labelled(torch.from_numpy(data["features"].copy()), torch.from_numpy(data["labels"].copy()))
         self.kappa = float(state["kappa"])
 
 

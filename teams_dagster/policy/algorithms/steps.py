@@ -50,9 +50,9 @@ class PPOConfig(BaseAlgorithmConfig):
     title: ClassVar[str] = "PPO"
 
     name: Literal["ppo"] = "ppo"
-    learning_rate: float = Field(default=1e-3, gt=0, description="Adam's step size.")
+    learning_rate: float = Field(default=3e-3, gt=0, description="Adam's step size.")
     adam_epsilon: float = Field(default=1e-5, gt=0, description="Added to the root of Adam's second moment.")
-    epochs: int = Field(default=5, ge=1, description="Passes over the batch.")
+    epochs: int = Field(default=10, ge=1, description="Passes over the batch.")
     minibatch: int = Field(default=64, ge=0, description="Trained steps a minibatch; 0: all of them.")
     clip: float = Field(default=0.2, gt=0, description="Likelihood ratios beyond 1 +- this earn nothing more.")
     entropy_weight: float = Field(default=0.0, ge=0, description="Weight of the mean entropy (nats) in the objective.")

@@ -14,10 +14,13 @@ from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.progress import Progress
 from teams_dagster.policy.comparison.compare import Comparison, compare
 from teams_dagster.policy.comparison.contenders import baseline_contenders
+from teams_dagster.policy.comparison.dollars import Spending
 from teams_dagster.policy.comparison.forecast import comparison_episodes
 from teams_dagster.policy.comparison.playing import SeedPlay
 from teams_dagster.policy.comparison.score_table import Kept
+from teams_dagster.policy.comparison.searches import search_contenders
 from teams_dagster.policy.comparison.trainings import Trainings
+from teams_dagster.pricing.generation_prices import GenerationPrices
 
 PLAYS = "comparison"
 """The part of the tables that holds the compared episodes; the others hold trainings."""
@@ -27,6 +30,7 @@ async def run_comparison(
     asking: AbstractAsyncContextManager[Engine],
     trainings: Trainings,
     held_out: Mapping[str, Instruction],
+    prices: GenerationPrices | None,
     log: Callable[[str], None],
 ) -> tuple[Comparison, Kept]:
     """Train what is missing, then play every policy; tables are written into the folder of `trainings`.
@@ -34,10 +38,12 @@ async def run_comparison(
     Args:
         asking: Opens the engine.
         held_out: What the policies play on, by id.
+        prices: By which a generation pays for edits; None where they are not known.
 
     Returns the comparison, and what else is needed of its episodes. Raises what `compare` does.
     """
-    kept, plan, deployed = Kept(), trainings.plan, trainings.deployed.config
+    plan, deployed = trainings.plan, trainings.deployed.config
+    kept = Kept(Spending(prices, deployed.reward.saturation))
     total = comparison_episodes(plan, deployed, len(held_out))
     async with (
         asking as engine,
@@ -45,6 +51,10 @@ async def run_comparison(
     ):
         trained = await trainings.contenders(engine, progress.done, log)
         environment = Environment(engine, Pool(trainings.seeds.values()), deployed.reward, Role.INSTRUCTOR)
+        searched, parts = await search_contenders(
+            environment, trainings, lambda episode: progress.done(episode.accepted), log
+        )
+        kept.parts.extend([*trainings.parts(), *parts, PLAYS])
         with EpisodeTables(part_folder(trainings.folder, PLAYS), trainings.run_id) as tables:
 
             def keep(name: str, by_seed: Mapping[str, SeedPlay]) -> None:
@@ -53,7 +63,7 @@ async def run_comparison(
 
             comparison = await compare(
                 environment,
-                [*trained, *baseline_contenders(plan.baselines)],
+                [*trained, *baseline_contenders(plan.baselines), *searched],
                 held_out,
                 plan.config,
                 trained_on=trainings.seeds,

@@ -67,8 +67,9 @@ def comparison_episodes(plan: ComparisonPlan, config: TrainingConfig, seeds: int
 
 
 def trained_episodes(plan: ComparisonPlan, config: TrainingConfig) -> int:
-    """Episodes of the trainings."""
-    return sum(t.config.iterations * t.config.episodes_per_iteration for t in plan.trainings(config))
+    """Episodes of the trainings, and of the searches, which ask as much."""
+    searches = len(plan.searched) * plan.training_seeds * config.iterations * config.episodes_per_iteration
+    return searches + sum(t.config.iterations * t.config.episodes_per_iteration for t in plan.trainings(config))
 
 
 def played_episodes(plan: ComparisonPlan, seeds: int, each: int) -> int:
@@ -83,6 +84,8 @@ def played_episodes(plan: ComparisonPlan, seeds: int, each: int) -> int:
 def _episodes_of(name: str, plan: ComparisonPlan, seeds: int, count: int) -> int:
     if name not in plan.baselines:
         return 0
+    if name in plan.searched:
+        return seeds * plan.training_seeds * count
     if name in (LOOK_AHEAD, CEILING):
         charged = ceil(plan.config.questions_per_seed / (len(TEXT_OPERATIONS) * HORIZON))
         return seeds * (min(charged, count) if name == LOOK_AHEAD else count) * len(TEXT_OPERATIONS)

@@ -7,14 +7,26 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from teams_dagster.core.protocol import ModelIdentity, Role
-from teams_dagster.policy.baselines import CEILING, FORCED_SCHEDULE, GUIDE, LOOK_AHEAD, ROUND_ROBIN, UNIFORM
-from teams_dagster.policy.baselines import baselines as known_baselines
+from teams_dagster.environment.reward import RewardPreset
+from teams_dagster.policy.baselines import (
+    CEILING,
+    FORCED_SCHEDULE,
+    GUIDE,
+    LOOK_AHEAD,
+    ROUND_ROBIN,
+    SEARCHED,
+    SIMPLER_RULES,
+    UNIFORM,
+    baseline_names,
+)
 from teams_dagster.policy.comparison.compare import ComparisonConfig
 from teams_dagster.policy.comparison.contenders import (
     NO_HISTORY,
+    REFERENCE,
     TEXT_NOISE,
     TEXT_ZEROED,
     TRAINED,
+    TRAINED_BY_GRADED,
     TRAINED_WITHOUT_NONE,
 )
 from teams_dagster.policy.comparison.share import Training
@@ -22,15 +34,19 @@ from teams_dagster.policy.config import TrainingConfig
 
 EMBEDDED_TRAINING_SEEDS = 5
 
-STUDIED_APART = (FORCED_SCHEDULE, GUIDE, LOOK_AHEAD, CEILING)
+STUDIED_APART = (FORCED_SCHEDULE, GUIDE, LOOK_AHEAD, CEILING, *SIMPLER_RULES)
 """Baselines that no comparison has by default, to be quick. Job `policy_study` has them, and the ablations."""
 
-Ablation = Literal["text_zeroed", "text_noise", "no_history", "trained_without_none"]
+Ablation = Literal["text_zeroed", "text_noise", "no_history", "trained_without_none", "trained_by_graded", "reference"]
 
 ABLATIONS: tuple[Ablation, ...] = (TEXT_ZEROED, TEXT_NOISE, NO_HISTORY, TRAINED_WITHOUT_NONE)
 
-TRAINED_ALIKE = (TEXT_ZEROED, TEXT_NOISE, NO_HISTORY)
+TRAINED_ALIKE = (TEXT_ZEROED, TEXT_NOISE, NO_HISTORY, TRAINED_BY_GRADED, REFERENCE)
 """Those that are trained; the other one is the trained policy, kept from resting."""
+
+KNOWN_ABLATIONS: tuple[Ablation, ...] = (*ABLATIONS, TRAINED_BY_GRADED, REFERENCE)
+"""With the one of a policy that was trained by reward `dollars`, which no study of another policy can have, and with
+the paper's own way, which differs in more than one thing."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +57,11 @@ class ComparisonPlan:
     training_seeds: int
     baselines: tuple[str, ...]
     ablations: tuple[Ablation, ...]
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """Those of `baselines` that have to be searched."""
+        return tuple(name for name in SEARCHED if name in self.baselines)
 
     def roles(self, deployed: TrainingConfig) -> tuple[Role, ...]:
         """Who is asked: by the policies themselves, and by those that are trained for the comparison."""
@@ -66,7 +87,7 @@ class ComparisonPlan:
         return [training.ablated() for training in alike[1:]]
 
 
-STUDY = {"training_seeds": EMBEDDED_TRAINING_SEEDS, "baselines": [*known_baselines()], "ablations": [*ABLATIONS]}
+STUDY = {"training_seeds": EMBEDDED_TRAINING_SEEDS, "baselines": baseline_names(), "ablations": [*ABLATIONS]}
 """Run configuration of the whole study: every baseline, every ablation, and as many trainings of each."""
 
 
@@ -78,6 +99,7 @@ def comparison_plan(
     baselines: Collection[str] | None,
     ablations: Collection[str] | None,
     referenced: bool,
+    reward: RewardPreset,
 ) -> ComparisonPlan:
     """What is compared.
 
@@ -88,14 +110,20 @@ def comparison_plan(
         baselines: Their names; None: `default_baselines`. `uniform` is always among them.
         ablations: Their names; None: none.
         referenced: Whether the deployed policy was kept near to another one.
+        reward: By which the deployed policy was trained.
 
     Raises ValueError for baselines and ablations that do not exist, or cannot be trained.
     """
     embedded = all(model.provider == "offline" for model in models.values())
     named = baselines if baselines is not None else default_baselines(embedded=embedded)
     ablated = ablations or ()
-    _refuse_unknown("baselines", named, known_baselines())
-    _refuse_unknown("ablations", ablated, ABLATIONS)
+    _refuse_unknown("baselines", named, baseline_names())
+    _refuse_unknown("ablations", ablated, KNOWN_ABLATIONS)
+    if TRAINED_BY_GRADED in ablated and reward is not RewardPreset.DOLLARS:
+        raise ValueError(
+            f"{TRAINED_BY_GRADED} is compared with a policy that was trained by `reward: dollars`, and this one was by"
+            f" {reward.value}: leave it out of `ablations`"
+        )
     if referenced and (blind := [name for name in ablated if name in TRAINED_ALIKE]):
         raise ValueError(
             f"the policy was kept near to another one, which reads all features: {', '.join(blind)} cannot be"
@@ -104,14 +132,14 @@ def comparison_plan(
     return ComparisonPlan(
         config=config,
         training_seeds=training_seeds or (EMBEDDED_TRAINING_SEEDS if embedded else 1),
-        baselines=tuple(name for name in known_baselines() if name in {UNIFORM, *named}),
-        ablations=tuple(name for name in ABLATIONS if name in ablated),
+        baselines=tuple(name for name in baseline_names() if name in {UNIFORM, *named}),
+        ablations=tuple(name for name in KNOWN_ABLATIONS if name in ablated),
     )
 
 
 def default_baselines(*, embedded: bool) -> list[str]:
     """All that are quick to play with the embedded rules; else `uniform` and `round_robin`."""
-    return [name for name in known_baselines() if name not in STUDIED_APART] if embedded else [ROUND_ROBIN]
+    return [name for name in baseline_names() if name not in STUDIED_APART] if embedded else [ROUND_ROBIN]
 
 
 def _refuse_unknown(what: str, names: Collection[str], known: Collection[str]) -> None:

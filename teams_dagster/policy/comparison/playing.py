@@ -179,7 +179,8 @@ def _counted(play: SeedPlay) -> tuple[tuple[float, ...], np.ndarray]:
     words = _words(play.seed)
     for transition in play.within():
         queries += transition.queries + transition.guidance_queries
-        operations[_INDEX[transition.operation]] += 1
+        if isinstance(transition.operation, Operation):
+            operations[_INDEX[transition.operation]] += 1
         rewrites += transition.operation is not Operation.NONE
         if transition.accepted and transition.after is not None:
             accepted += 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from teams_dagster.core.operations import Operation
-from teams_dagster.policy.baselines import CEILING, UNIFORM
+from teams_dagster.policy.baselines import CEILING, SIMPLER_RULES, UNIFORM
 from teams_dagster.policy.comparison.bootstrap import Resamples, measures, ratio
 from teams_dagster.policy.comparison.contenders import TRAINED, Contender
 from teams_dagster.policy.comparison.playing import Results
@@ -82,6 +82,7 @@ def measured(results: Mapping[str, Results], resamples: Resamples) -> Iterator[M
         for other, found in figures.items():
             if other not in (TRAINED, UNIFORM):
                 yield from (Measured(TRAINED, f"{m}_minus_{other}", trained[m] - found[m]) for m in HEADLINES)
+        yield from _over_simpler_rules(trained, figures)
         if ceiling := figures.get(CEILING):
             yield from _share_of_gap(trained, reference, ceiling)
 
@@ -93,6 +94,14 @@ def _against_uniform(
         yield Measured(name, f"{metric}_minus_uniform", found[metric] - reference[metric])
         if metric != "return" and (reference[metric] > 0).all():
             yield Measured(name, f"{metric}_over_uniform", found[metric] / reference[metric])
+
+
+def _over_simpler_rules(
+    trained: Mapping[str, np.ndarray], figures: Mapping[str, Mapping[str, np.ndarray]]
+) -> Iterator[Measured]:
+    for name in SIMPLER_RULES:
+        if name in figures and (figures[name][HEADLINE] > 0).all():
+            yield Measured(TRAINED, f"{HEADLINE}_over_{name}", trained[HEADLINE] / figures[name][HEADLINE])
 
 
 def _mix(name: str, results: Results, resamples: Resamples) -> Iterator[Measured]:

@@ -11,13 +11,14 @@ from typing import Any, Protocol
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LLMClient
 from teams_dagster.environment.recording import recording
+from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import Episode
 from teams_dagster.llm.context import Tallies
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.ordered import in_order
 from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint
-from teams_dagster.policy.comparison.contenders import TRAINED
-from teams_dagster.policy.config import TrainingConfig
+from teams_dagster.policy.comparison.contenders import REFERENCE, TRAINED, TRAINED_BY_GRADED
+from teams_dagster.policy.config import TrainingConfig, reference_training
 
 TRAININGS = "trainings"
 
@@ -38,9 +39,14 @@ class Training:
         return f"{self.name}-{self.config.root_seed}"
 
     def ablated(self) -> Training:
-        """The same, reading only what its name says."""
+        """The same, reading only what its name says, or rewarded as it says."""
         if self.name == TRAINED:
             return self
+        if self.name == TRAINED_BY_GRADED:
+            graded = RewardConfig(saturation=self.config.reward.saturation)
+            return replace(self, config=self.config.model_copy(update={"reward": graded}))
+        if self.name == REFERENCE:
+            return replace(self, config=reference_training(self.config.root_seed))
         features = self.config.features.model_copy(update={"ablation": self.name})
         return replace(self, config=self.config.model_copy(update={"features": features}))
 

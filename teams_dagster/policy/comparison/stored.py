@@ -9,25 +9,44 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from teams_dagster.core.hashing import content_hash
-from teams_dagster.instructions.prompts import prompts_version
+from teams_dagster.core.operations import GenericRewrite
+from teams_dagster.instructions.prompts import Prompt, prompts_version
+from teams_dagster.instructions.requests import rewrite_prompt
+from teams_dagster.policy.baselines import GENERIC_PROMPT
 from teams_dagster.policy.comparison.compare import Comparison
 from teams_dagster.policy.comparison.plan import ComparisonPlan
 from teams_dagster.policy.comparison.scores import Score
+from teams_dagster.pricing.generation_prices import GenerationPrices
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.policy import ComparisonFacts
 
 
-def comparison_inputs(seeds: Artefact, policy: Artefact, model_versions: Mapping[str, str]) -> dict[str, str]:
+def comparison_inputs(
+    seeds: Artefact,
+    policy: Artefact,
+    model_versions: Mapping[str, str],
+    prices: GenerationPrices | None,
+    plan: ComparisonPlan,
+) -> dict[str, str]:
     """What a comparison is made from, besides its configuration, by name to version.
 
-    `model_versions` are those of the models that are asked.
+    `model_versions` are those of the models that are asked; `prices` those of a generation, which scores in dollars
+    are counted by, None where they are not known.
     """
+    priced = {} if prices is None else {"prices of a generation": content_hash(prices.model_dump(mode="json"))}
     return {
+        **priced,
         "seed_instructions": seeds.data_version,
         "trained_policy": policy.data_version,
         "prompts": prompts_version(),
+        **{f"prompt of {prompt.name}": prompt.version for prompt in own_prompts(plan)},
         **model_versions,
     }
+
+
+def own_prompts(plan: ComparisonPlan) -> list[Prompt]:
+    """Prompts that a comparison asks with and that are none of the dataset's."""
+    return [rewrite_prompt(GenericRewrite.HARDER)] if GENERIC_PROMPT in plan.baselines else []
 
 
 def scores_version(scores: Sequence[Score]) -> str:

@@ -34,7 +34,8 @@ from teams_dagster.report.pictures.canvas import (
     whole_numbers,
 )
 from teams_dagster.report.policies import algorithm_name, grouped, in_order
-from teams_dagster.report.policy_scores import is_clear, minus, others_of
+from teams_dagster.report.policy_scores import is_clear, others_of
+from teams_dagster.report.policy_sentences import minus
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -165,11 +166,15 @@ def learning_curve(curve: Sequence[IterationRecord]) -> bytes:
 
 
 def _charts(curve: Sequence[IterationRecord]) -> Sequence[tuple[str, str, Sequence[float | None], str]]:
-    """Title, unit, values and colour of each chart: queries to the guide take the last place where there are any."""
+    """Title, unit, values and colour of each chart. Returns and edits are of the policy's own steps where it had any.
+
+    Queries to the guide take the last place where there are any.
+    """
     guided = any(record.guidance_queries for record in curve)
+    own = [record.own if record.own and record.own.steps else record for record in curve]
     return (
-        ("Return", "mean per episode", [record.mean_return for record in curve], BLUE),
-        ("Accepted per query", "edits / query", [record.accepted_per_query for record in curve], BLUE),
+        ("Return", "mean per episode", [record.own_return for record in curve], BLUE),
+        ("Accepted per query", "edits / query", [record.accepted_per_query for record in own], BLUE),
         ("Entropy of the policy", "nats", [record.entropy for record in curve], ORANGE),
         ("KL of the update", "nats", [record.kl for record in curve], ORANGE),
         ("Variance explained", "share, by the critic", [record.explained_variance for record in curve], GREEN),

@@ -48,6 +48,9 @@ class PolicyFacts(EpisodeFacts):
     questions: int
     """Asked in the whole training, those to the guide apart."""
     guidance_queries: Annotated[int, Shown(name="questions_to_the_guide")] = 0
+    own_steps: Annotated[int | None, Shown(name="steps_of_the_policy_itself")] = None
+    """In the last iteration, where a guide acted in it too: the figures are then of these steps alone, or of the
+    guide's where there are none. None where nobody else acted."""
     fallbacks: Annotated[int, Shown(name="guide_could_not_be_read")] = 0
     stopped_early: bool = False
     cost_nano_usd: Annotated[int, Shown(name="cost_usd", form=_dollars)] = 0

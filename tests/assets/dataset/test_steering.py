@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -27,6 +28,7 @@ from teams_dagster.store.facts.dataset import DatasetFacts
 from tests.support.project import Project
 
 WEEK = "2026-11-02"
+FORCED = {"forced_schedule": True, "seeds": 40}
 
 
 @pytest.fixture
@@ -90,6 +92,24 @@ def test_a_policy_is_taken_to_another_project_in_one_folder(
     assert steered_by(elsewhere) == project.version("trained_policy")
     assert elsewhere.make(instruction_dataset, sample_lineage)
     assert elsewhere.store.current("sample_lineage").read_facts(LineageFacts).rows_not_verified == 0
+
+
+def test_the_papers_schedule_is_forced_on_the_policy_where_it_is_wanted(project: Project) -> None:
+    """Breadth at the second and the fifth step and nowhere else; said in the rows, kept by the manifest, replayed."""
+    assert project.make(generated_instructions, week=WEEK)
+    assert project.make(generated_instructions, expert_responses, week=WEEK, generated_instructions=FORCED)
+    generated = project.store.current("generated_instructions", WEEK)
+    rows = pq.read_table(generated.path("transitions.parquet")).to_pylist()
+    assert {row["policy"] for row in rows} == {"trained_forced"}
+    assert {row["step"] for row in rows if row["operation"] == "breadth"} == {1, 4}
+    assert all(row["operation"] == "breadth" for row in rows if row["step"] in (1, 4))
+    assert read_manifest(generated).forced_schedule
+    asked = project.calls
+    assert project.make(generated_instructions, expert_responses, instruction_dataset, sample_lineage, week=WEEK)
+    assert project.calls == asked
+    assert project.store.current("sample_lineage").read_facts(LineageFacts).rows_not_verified == 0
+    card = project.store.current("instruction_dataset").path("files/README.md").read_text(encoding="utf-8")
+    assert "a learned policy chose, under the schedule of the paper's code, how each" in " ".join(card.split())
 
 
 def test_a_folder_that_was_changed_is_refused(project: Project, tmp_path: Path) -> None:

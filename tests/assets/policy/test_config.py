@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from assets.policy.config import PolicyConfig
 from teams_dagster.core.protocol import Role
+from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset
 from teams_dagster.policy.algorithms.config import (
     ALGORITHMS,
     AdamCriticConfig,
@@ -13,7 +14,11 @@ from teams_dagster.policy.algorithms.config import (
     PPOPlusPlusConfig,
     TRPOConfig,
 )
-from teams_dagster.policy.config import TrainingConfig
+from teams_dagster.policy.config import TrainingConfig, reference_training
+from tests.support.token_prices import generation_prices
+
+PRICES = generation_prices()
+"""Of a generation."""
 
 
 def resolved(**config):
@@ -25,7 +30,7 @@ def resolved(**config):
         received.append(config)
 
     assert dg.materialize([step], run_config={"ops": {"step": {"config": config}}}).success
-    return received[0].training()
+    return received[0].training(lambda: PRICES)
 
 
 def test_without_anything_it_is_the_methods_own_default():
@@ -56,11 +61,28 @@ def test_a_guided_algorithm_moves_its_policy_by_the_step_it_names():
 
 
 @pytest.mark.parametrize("name", ["ppo_plus_plus", "aggrevated", "lols", "d2lols", "bc", "dagger"])
-def test_a_guides_questions_are_part_of_the_ten_thousand(name):
+def test_a_guides_queries_are_part_of_the_ten_thousand(name):
     found = resolved(algorithm={name: {}})
     assert found.asks_guide
     assert found.iterations < TrainingConfig().iterations
-    assert found.iterations * found.episodes_per_iteration * found.most_queries_an_episode <= 10_000
+    steps = [found.algorithm.expected_steps(number, 6, 7) for number in range(found.iterations)]
+    expected = found.episodes_per_iteration * sum(2 * step.everyone + step.guide for step in steps)
+    assert 0.75 * 10_000 < expected <= 10_000
+
+
+def test_a_training_that_tries_every_choice_is_sized_by_what_it_is_likely_to_ask():
+    assert resolved(algorithm={"aggrevated": {"form": "enumerated"}}).iterations >= 4
+
+
+def test_a_look_ahead_guides_without_a_role_of_its_own_and_is_paid_for():
+    found = resolved(algorithm={"bc": {}}, guide="look_ahead")
+    assert found.roles == (Role.INSTRUCTOR, Role.REVIEWER)
+    assert found.iterations < resolved(algorithm={"bc": {}}).iterations
+
+
+def test_a_training_that_knows_no_guide_is_written_as_it_always_was():
+    assert "guide" not in TrainingConfig().model_dump(mode="json")
+    assert TrainingConfig(guide="look_ahead").model_dump(mode="json")["guide"] == "look_ahead"
 
 
 def test_a_number_of_iterations_that_is_asked_for_is_taken():
@@ -79,3 +101,16 @@ def test_what_cannot_be_is_refused_before_anything_is_asked():
         resolved(algorithm={"ppo": {"clip": -1}})
     with pytest.raises(dg.DagsterInvalidConfigError):
         resolved(algorithm={"sarsa": {}})
+
+
+def test_a_reward_in_dollars_has_the_prices_of_a_generation_and_what_an_edit_is_worth():
+    dollars = DollarReward(prices=PRICES, edit_worth_usd=0.02)
+    assert resolved(reward="dollars", edit_worth_usd=0.02).reward == RewardConfig(
+        preset=RewardPreset.DOLLARS, dollars=dollars
+    )
+    assert resolved(edit_worth_usd=0.02) == TrainingConfig()
+
+
+def test_the_preset_reference_takes_nothing_else_but_its_root_seed_and_how_many_updates():
+    assert resolved(preset="reference", root_seed=3, gamma=0.5) == reference_training(3)
+    assert resolved(preset="reference", iterations=7).iterations == 7

@@ -15,7 +15,7 @@ from assets.seeds import seed_instructions
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.policy.algorithms.config import PPOPlusPlusConfig
-from teams_dagster.policy.baselines import baselines
+from teams_dagster.policy.baselines import baseline_names
 from teams_dagster.policy.checkpoint import Checkpoint, load_policy
 from teams_dagster.policy.comparison.plan import STUDY
 from teams_dagster.policy.comparison.share import TRAININGS
@@ -25,7 +25,7 @@ from tests.support.project import Project
 
 WIDE = {
     "training_seeds": 2,
-    "baselines": ["round_robin", "guide", "look_ahead_free"],
+    "baselines": ["round_robin", "guide", "look_ahead_free", "generic_prompt", "open_loop"],
     "ablations": ["text_noise"],
     "questions_per_seed": 12,
     "resamples": 200,
@@ -70,6 +70,8 @@ def test_everything_that_is_compared_is_scored_and_every_episode_is_kept(compare
         "round_robin",
         "guide",
         "look_ahead_free",
+        "generic_prompt",
+        "open_loop",
     }
     assert found["trained", "accepted_per_query"].training_seeds == 2
     assert ("trained", "accepted_per_query_minus_text_noise") in found
@@ -79,7 +81,7 @@ def test_everything_that_is_compared_is_scored_and_every_episode_is_kept(compare
     folder = compared.store.current("policy_comparison").folder
     rows = pq.read_table(folder / "transitions.parquet").to_pylist()
     assert {row["policy"] for row in rows if row["purpose"] == "compare"} == policies
-    assert {row["policy"] for row in rows if row["purpose"] == "train"} == {"trained", "text_noise"}
+    assert {row["policy"] for row in rows if row["purpose"] == "train"} == {"trained", "text_noise", "open_loop"}
     assert len({row["transition_id"] for row in rows}) == len(rows)
     assert {row["chosen_by"] for row in rows if row["policy"] == "guide"} <= {"guide", "fallback"}
 
@@ -120,7 +122,7 @@ def test_by_default_the_embedded_rules_have_five_trainings_and_the_quick_baselin
 def test_the_study_has_five_trainings_every_baseline_and_every_ablation(project: Project):
     plan = ComparisonSettings(**STUDY).plan(TrainingConfig(), asked(project))
     assert plan.training_seeds == 5
-    assert plan.baselines == tuple(baselines())
+    assert plan.baselines == tuple(baseline_names())
     assert plan.ablations == ("text_zeroed", "text_noise", "no_history", "trained_without_none")
 
 

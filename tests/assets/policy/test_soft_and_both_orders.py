@@ -18,8 +18,10 @@ from assets.dataset.generated_instructions import generated_instructions
 from assets.policy.config import ComparisonSettings, PolicyConfig
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
+from assets.uniform_arm.instructions import uniform_instructions
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import Role
+from teams_dagster.dataset.uniform import generation_beside, uniform_questions
 from teams_dagster.lineage.replay_generation import replay_generation
 from teams_dagster.lineage.trace import trace
 from teams_dagster.lineage.tree import lineage_lines
@@ -184,6 +186,16 @@ def test_a_forecast_has_two_reviews_for_each_rewrite_at_most(made: Project) -> N
     assert expected[Role.REVIEWER].most == 2 * expected[Role.INSTRUCTOR].most == 2 * 2 * 32 * 6
     hard = {kind.role: kind for kind in training_questions(made.store, seeds, one, None)}
     assert expected[Role.REVIEWER].likely == 2 * hard[Role.REVIEWER].likely
+
+
+def test_the_uniform_arm_is_reviewed_alike_and_asks_as_many_within_its_forecast(made: Project) -> None:
+    beside = generation_beside(made.store, WEEK)
+    most = {kind.role: kind.most for kind in uniform_questions(made.store, beside, None)}
+    assert made.make(uniform_instructions, week=WEEK)
+    table = rows(made, "uniform_instructions")
+    assert beside.questions - 2 <= sum(row["queries"] for row in table) <= beside.questions
+    assert {row["reward_preset"] for row in table} == {"graded_soft"}
+    assert 2 * sum(row["review_request_id"] is not None for row in table) <= most[Role.REVIEWER]
 
 
 def test_a_training_and_a_comparison_have_room_for_whole_episodes_in_both_orders() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from assets.dataset.instruction_dataset import instruction_dataset
 from assets.models.config import AdapterSettings
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
-from assets.uniform_arm.adapter import settings_of
+from assets.uniform_arm.adapter import settings_of, stopped_at
 from assets.uniform_arm.checks import arms_are_apart, arms_ask_the_same
 from assets.uniform_arm.dataset import uniform_dataset
 from assets.uniform_arm.instructions import uniform_instructions
@@ -29,13 +30,15 @@ from teams_dagster.cli.run_estimate import estimate_run
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Request
 from teams_dagster.dataset.card import CARD, DataCard, render_card
 from teams_dagster.dataset.manifests import generated_for, read_manifest
+from teams_dagster.dataset.playing import generation_seeds
+from teams_dagster.dataset.uniform import generation_beside, seeds_line, seeds_played, trained_on, uniform_plans
 from teams_dagster.lineage.explorer.content import choose
 from teams_dagster.lineage.trace import trace
 from teams_dagster.pricing.paid_assets import UNIFORM_PAID
 from teams_dagster.report.content import DatasetResults
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
 from teams_dagster.settings import load_settings
-from teams_dagster.store.artefact_store import Artefact
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.models import AdapterFacts
 from tests.support.project import Project
 
@@ -89,6 +92,12 @@ def arms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arms]:
         yield Arms(project, version, *before, estimated)
 
 
+@pytest.fixture(autouse=True)
+def _the_arms_ledger(arms: Arms, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project's, whatever was left in the folder of the checkout."""
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(arms.project.store.root))
+
+
 def test_uniform_begins_as_the_trained_policy_did(arms: Arms):
     trained, uniform = (read_manifest(arms.artefact(f"{kind}_instructions", WEEK)) for kind in ("generated", "uniform"))
     assert trained.policy_version != uniform.policy_version
@@ -102,6 +111,36 @@ def test_both_arms_asked_as_many_questions(arms: Arms):
     counted = sum(row["queries"] for row in arms.rows("uniform_instructions", "transitions"))
     assert counted == uniform["questions"]
     assert arms_ask_the_same(arms.project.store).passed
+
+
+def test_its_seeds_are_a_fair_part_of_those_of_the_week(arms: Arms):
+    """Not the first by their ids: the order is drawn, and what the queries pay for is its beginning."""
+    rows = arms.rows("uniform_instructions", "transitions")
+    played = list(dict.fromkeys(row["seed_id"] for row in rows))
+    assert played != sorted(played)
+    assert set(played) <= seeds_played(arms.artefact("generated_instructions", WEEK))
+
+
+def test_the_arm_says_how_many_seeds_it_played_and_how_many_of_them_trained_the_policy(arms: Arms):
+    uniform, trained = (arms.artefact(f"{kind}_instructions", WEEK) for kind in ("uniform", "generated"))
+    played, known = seeds_played(uniform), trained_on(arms.project.store, read_manifest(trained))
+    said = f"uniform played {len(played)} seeds, {len(played & known)} of which trained the policy"
+    assert said in seeds_line(arms.project.store, uniform, trained)
+    assert 0 < len(played & known) < len(played)
+    assert said in str(arms_ask_the_same(arms.project.store).metadata["seeds"].value)
+
+
+def test_a_generation_of_an_earlier_version_keeps_its_order_and_asks_nothing(arms: Arms, tmp_path: Path):
+    beside = generation_beside(arms.project.store, WEEK)
+    assert beside.by_lot
+    store = ArtefactStore(data_dir=str(shutil.copytree(arms.project.store.root, tmp_path / "earlier")))
+    manifest_path = store.current("uniform_instructions", WEEK).folder / "manifest.json"
+    manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+    manifest["inputs"] = replace(beside, by_lot=False).inputs
+    manifest_path.write_text(json.dumps(manifest), encoding="utf-8")
+    assert generation_beside(store, WEEK) == replace(beside, by_lot=False)
+    plans = uniform_plans(replace(beside, by_lot=False), generation_seeds(store, beside.trained))
+    assert [next(plans).key.seed_id for _ in range(3)] == [seed_id for seed_id, _ in beside.trained.replicas[:3]]
 
 
 def test_every_operation_is_as_likely_and_the_rows_name_the_arm(arms: Arms):
@@ -213,12 +252,14 @@ def test_what_failed_is_asked_again_and_the_budget_holds(project: Project, monke
     assert arms_ask_the_same(project.store).passed
 
 
-def test_the_adapter_is_trained_as_lora_was_with_as_many_updates(tmp_path: Path):
+def lora_that_made(folder: Path, updates: int, planned: int) -> Artefact:
+    """What is on record of an adapter."""
     config = AdapterSettings(rank=4, seed=3, epochs=2).model_dump(mode="json", exclude={"force"})
-    counted = ("planned_updates", "kept_update", "trainable_parameters", "examples", "validation_examples")
+    counted = ("kept_update", "trainable_parameters", "examples", "validation_examples")
     facts = AdapterFacts(
         kind="lora",
-        updates=17,
+        updates=updates,
+        planned_updates=planned,
         **dict.fromkeys(counted, 17),
         response_tokens=170,
         too_long=0,
@@ -230,6 +271,18 @@ def test_the_adapter_is_trained_as_lora_was_with_as_many_updates(tmp_path: Path)
         settings={},
     )
     manifest = {"config": config, "facts": facts.model_dump(mode="json")}
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    settings = settings_of(Artefact(tmp_path))
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return Artefact(folder)
+
+
+def test_the_adapter_is_trained_as_lora_was_with_as_many_updates(tmp_path: Path):
+    lora = lora_that_made(tmp_path, updates=17, planned=17)
+    settings = settings_of(lora)
     assert (settings.rank, settings.seed, settings.max_steps) == (4, 3, 17)
+    assert stopped_at(lora) is None
+
+
+def test_where_lora_stopped_early_the_adapter_keeps_the_schedule_and_stops_there(tmp_path: Path):
+    lora = lora_that_made(tmp_path, updates=9, planned=40)
+    assert settings_of(lora).max_steps == 40
+    assert stopped_at(lora) == 9

@@ -147,7 +147,8 @@ def example() -> Store:
     store.edit("e1.0", "seed-rivers", "Name three rivers of Asia.", operation="concretizing", probability=0.125)
     refused = {"verdict": "equal", "accepted": False, "reward": -0.2, "novelty": None}
     store.edit("e1.1", "e1.0", "Name 3 rivers of Asia.", operation="deepening", **refused)
-    store.edit("e1.2", "e1.0", "Name four rivers of Asia, in verse.", operation="add_constraints", reward=0.3)
+    likely = {"verdict_probability": 0.875, "orders_agree": False}
+    store.edit("e1.2", "e1.0", "Name four rivers of Asia, in verse.", operation="add_constraints", reward=0.3, **likely)
     store.sample("rivers-1", "e1.0", "seed-rivers", "Yangtze, Mekong, Indus")
     store.sample("rivers-2", "e1.2", "seed-rivers", "The Yangtze wide, the Mekong slow")
     second = {"partition_key": SECOND_WEEK, "policy_version": "policy-2", "run_id": "run-2"}

@@ -68,6 +68,18 @@ def test_every_answer_that_a_chain_used_is_in_the_page(tmp_path: Path) -> None:
     assert [tables["questions"]["reused"][row] for row in first] == [0, 1, 0]
 
 
+def test_a_verdict_in_both_orders_has_its_probability_and_both_reviews_in_the_page(tmp_path: Path) -> None:
+    store = example()
+    first = store.rows["transitions"][0]
+    first |= {"verdict_probability": 0.75, "orders_agree": False, "turned_review_request_id": "turned e1.0"}
+    tables = unpacked(written(tmp_path, store))
+    transitions, names = tables["transitions"], tables["names"]["all"]
+    assert transitions["verdict_probability"][:2] == [0.75, None]
+    assert transitions["orders_agree"][:2] == [0, None]
+    questions = zip(tables["questions"]["transition_id"], tables["questions"]["kind"], strict=True)
+    assert [names[kind] for made, kind in questions if made == 0][2] == "review, texts turned"
+
+
 def test_a_text_is_held_once(tmp_path: Path) -> None:
     texts = unpacked(written(tmp_path, example()))["texts"]["all"]
     assert "Name three rivers of Asia." in texts

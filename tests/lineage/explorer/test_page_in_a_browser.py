@@ -178,6 +178,12 @@ def test_changes_can_be_put_away(opened: Open) -> None:
     expect(page.get_by_role("listitem", name="Edit 2").locator("del").first).to_be_hidden()
 
 
+def test_a_verdict_says_how_likely_it_was_and_whether_the_order_of_the_texts_decided(opened: Open) -> None:
+    step = opened("#sample=rivers-2").get_by_role("listitem", name="Edit 2")
+    told = "reviewer: not equal, P(Not Equal) 0.88, another verdict with the texts turned"
+    expect(step.locator(".choice")).to_contain_text(told)
+
+
 def test_a_step_says_who_chose_it_and_what_came_of_it(opened: Open) -> None:
     step = opened("#sample=table-1").get_by_role("listitem", name="Edit 1")
     expect(step.locator(".choice")).to_contain_text("probability 0.250")

@@ -22,7 +22,7 @@ from teams_dagster.policy.algorithms.config import (
 from tests.support import chain_world as chain
 
 SEEDS = pytest.mark.parametrize("seed", range(3))
-STEP = PPOConfig(learning_rate=0.02, minibatch=0, entropy_weight=0.03)
+STEP = PPOConfig(learning_rate=0.02, epochs=5, minibatch=0, entropy_weight=0.03)
 ADAM = AdamCriticConfig(learning_rate=0.02, minibatch=0, epochs=10)
 OPTIMUM = chain.value_of(chain.optimal())
 GOOD = chain.softened(chain.optimal(), 0.1)
@@ -62,33 +62,38 @@ def test_ppo_plus_plus_reaches_the_optimum_whatever_the_guide(seed, guide):
 @FORMS
 @pytest.mark.parametrize("guide", [GOOD, IDLE], ids=["good", "idle"])
 def test_aggrevated_reaches_the_greedy_policy_on_the_guides_q(seed, form, decay, guide):
-    policy = chain.trained(AggreVaTeDConfig(form=form, step=STEP), guide, seed, 25, decay=decay)
+    policy = chain.trained(AggreVaTeDConfig(form=form, beta=0.8, step=STEP), guide, seed, 25, decay=decay)
     assert chain.value_of(policy) == pytest.approx(target_of(guide), rel=0.02)
 
 
 @SEEDS
 def test_lols_reaches_the_optimum_where_the_guides_greedy_policy_is_it(seed):
-    policy = chain.trained(LOLSConfig(step=STEP), GOOD, seed, 30)
+    policy = chain.trained(LOLSConfig(form="one_step", beta_learner=0.8, step=STEP), GOOD, seed, 30)
     assert chain.value_of(policy) == pytest.approx(OPTIMUM, rel=0.02)
 
 
 @SEEDS
 def test_lols_is_no_worse_than_the_idle_guides_greedy_policy(seed):
-    policy = chain.trained(LOLSConfig(step=STEP), IDLE, seed, 30)
+    policy = chain.trained(LOLSConfig(form="one_step", beta_learner=0.8, step=STEP), IDLE, seed, 30)
     assert chain.value_of(policy) >= 0.98 * target_of(IDLE)
 
 
 @SEEDS
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_d2lols_reaches_the_optimum(seed, share):
-    policy = chain.trained(D2LOLSConfig(step=STEP, switch=8), chain.softened(chain.optimal(), share), seed, 30)
+    policy = chain.trained(
+        D2LOLSConfig(form="one_step", beta_learner=0.8, step=STEP, switch=8),
+        chain.softened(chain.optimal(), share),
+        seed,
+        30,
+    )
     assert chain.value_of(policy) == pytest.approx(OPTIMUM, rel=0.02)
 
 
 @SEEDS
 @pytest.mark.parametrize("config", [BCConfig, DAggerConfig])
 def test_imitation_reaches_the_guides_distribution(seed, config):
-    policy = chain.trained(config(learning_rate=0.0015, minibatch=0), IDLE, seed, 80, episodes=512)
+    policy = chain.trained(config(learning_rate=0.01, minibatch=0), IDLE, seed, 30, episodes=256)
     distance = np.abs(policy - IDLE).sum(-1) / 2
     assert (chain.visits(policy) * distance).sum() < 0.02
     assert chain.value_of(policy) == pytest.approx(chain.value_of(IDLE), rel=0.02)

@@ -103,13 +103,13 @@ def test_aggrevated_without_learner_steps_never_moves_the_policy(step, form):
 
 
 def test_a_skipped_policy_term_takes_no_optimiser_step():
-    learner, _ = run(AggreVaTeDConfig(beta=0), critic=ADAM)
+    learner, _ = run(AggreVaTeDConfig(form="one_step", beta=0), critic=ADAM)
     assert not learner.optimisers["policy"].state
     assert learner.optimisers["guide"].state
 
 
 def test_a_skipped_critic_term_takes_no_optimiser_step():
-    config = AggreVaTeDConfig(beta=1)
+    config = AggreVaTeDConfig(form="one_step", beta=1)
     learner, reports = run(
         config, critic=ADAM, change=lambda batch: dataclasses.replace(batch, by_learner=batch.valid.clone())
     )
@@ -144,11 +144,13 @@ def test_the_last_learner_step_is_one_an_episode(lengths):
 
 @pytest.mark.parametrize("step", STEPS, **name_of)
 @pytest.mark.parametrize(
-    ("tau", "other"), [(1.0, PPOPlusPlusConfig), (0.0, AggreVaTeDConfig)], ids=["PPO++", "AggreVaTeD"]
+    ("tau", "other"),
+    [(1.0, PPOPlusPlusConfig(beta=0.4)), (0.0, AggreVaTeDConfig(form="mask", beta=0.8))],
+    ids=["PPO++", "AggreVaTeD"],
 )
 def test_lols_at_its_ends_is_one_of_its_two_phases(step, tau, other):
     mixed, reports = run(LOLSConfig(tau=tau, step=step))
-    alone, alone_reports = run(other(step=step))
+    alone, alone_reports = run(other.model_copy(update={"step": step}))
     assert same(mixed, alone)
     assert reports == alone_reports
 
@@ -166,8 +168,8 @@ def test_lols_tosses_one_coin_an_iteration_from_its_own_stream():
 
 @pytest.mark.parametrize("step", STEPS, **name_of)
 def test_d2lols_that_switches_at_once_is_ppo_plus_plus(step):
-    switched, reports = run(D2LOLSConfig(switch=0, step=step))
-    plain, plain_reports = run(PPOPlusPlusConfig(step=step))
+    switched, reports = run(D2LOLSConfig(switch=0, beta_learner=0.8, step=step))
+    plain, plain_reports = run(PPOPlusPlusConfig(beta=0.8, step=step))
     assert same(switched, plain)
     assert reports == plain_reports
 
@@ -243,14 +245,14 @@ def test_a_reward_that_is_not_finite_is_an_error():
 
 
 def test_the_imitation_term_learns_from_the_guides_labels():
-    plain, _ = run(PPOPlusPlusConfig())
+    plain, _ = run(PPOPlusPlusConfig(step=PPOConfig()))
     helped, reports = run(PPOPlusPlusConfig(step=PPOConfig(imitation_weight=1.0)))
     assert not same(plain, helped)
     assert all(report.imitation_loss is not None for report in reports)
 
 
 def test_with_an_imitation_term_labels_teach_even_where_no_step_is_the_learners():
-    config = AggreVaTeDConfig(beta=0, step=PPOConfig(imitation_weight=1.0))
+    config = AggreVaTeDConfig(form="one_step", beta=0, step=PPOConfig(imitation_weight=1.0))
     learner, reports = run(config)
     assert not same(learner, chain.learner_of(config))
     assert [report.policy_steps for report in reports] == [0, 0]

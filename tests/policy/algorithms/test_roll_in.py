@@ -103,3 +103,26 @@ def test_an_algorithm_says_whether_it_asks_the_guide(config, asks):
 
 def test_ppo_with_an_imitation_weight_has_its_own_states_labelled():
     assert all(plan.ask_labels for plan in plans(PPOConfig(imitation_weight=0.1), count=5))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        PPOConfig(),
+        PPOPlusPlusConfig(beta=0.8),
+        *(AggreVaTeDConfig(form=form, beta=0.8) for form in ("mask", "one_step", "enumerated")),
+        D2LOLSConfig(switch=0, beta_learner=0.4),
+        BCConfig(),
+        DAggerConfig(),
+    ],
+    ids=lambda config: config.name,
+)
+def test_a_training_is_sized_by_the_steps_that_roll_ins_come_to(config):
+    choices, everyone, guide, rolled = 7, 0, 0, plans(config)
+    for plan in rolled:
+        later = HORIZON - plan.switch
+        everyone += plan.switch + choices * later if plan.branch else HORIZON
+        guided = sum(plan.who(step) is Who.GUIDE or plan.ask_labels for step in range(HORIZON))
+        guide += choices * (later - 1) if plan.branch else guided
+    expected = config.expected_steps(0, HORIZON, choices)
+    assert expected == pytest.approx((everyone / len(rolled), guide / len(rolled)), rel=0.05)

@@ -44,6 +44,7 @@ def recorded() -> dict[str, Any]:
         "outcomes": {},
         "preflight": [],
         "unanswered": 0,
+        "out_of_budget": False,
     }
 
 

@@ -1,0 +1,1 @@
+"""Rules found by search instead of by a learner with a network, at as many queries as a training asks."""

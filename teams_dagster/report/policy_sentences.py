@@ -1,0 +1,101 @@
+"""What is said of a comparison of policies in sentences: what was learnt, and whether it took a learner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from teams_dagster.core.text import signed, words
+from teams_dagster.policy.baselines import SIMPLER_RULES
+from teams_dagster.policy.comparison.bootstrap import ENOUGH_TRAININGS
+from teams_dagster.policy.comparison.contenders import TRAINED, UNREADING
+from teams_dagster.policy.comparison.scores import HEADLINE, Score
+
+
+def minus(metric: str, other: str) -> str:
+    """The trained policy's metric that says by how much it exceeds `other` in `metric`."""
+    return f"{metric}_minus_{other}"
+
+
+def training_seeds(scores: Iterable[Score]) -> int | None:
+    """How many trainings of the policy were compared; None where it is not known."""
+    return max((score.training_seeds for score in scores if score.policy == TRAINED), default=None)
+
+
+def learnt(scores: Sequence[Score]) -> str:
+    """Whether the trained policy learnt to read, by the better of those that were trained without the text."""
+    if not scores:
+        return ""
+    gain = gain_by_reading(scores)
+    if gain is None:
+        return (
+            "Whether it learnt to read, or an order of operations, was not measured: job policy_study compares it with"
+            " policies that were trained without the text."
+        )
+    told = (
+        f"{signed(gain.mean)} {words(HEADLINE)} (95%: {signed(gain.ci_low)} to {signed(gain.ci_high)}) over"
+        f" {words(gain.metric.removeprefix(minus(HEADLINE, '')))}, trained alike without the text"
+    )
+    if gain.ci_low > 0:
+        return f"It learnt to read: {told}."
+    return f"It learnt an order of operations, not to read, as far as can be told: {told}."
+
+
+def gain_by_reading(scores: Iterable[Score]) -> Score | None:
+    """The trained policy's gain over the stricter control: that of `UNREADING` which it exceeds least; None without."""
+    found = of_trained(scores)
+    gains = [gain for name in UNREADING if (gain := found.get(minus(HEADLINE, name)))]
+    return min(gains, key=lambda gain: gain.mean, default=None)
+
+
+def simpler_rule(scores: Sequence[Score]) -> str:
+    """Whether a rule without a network does as well, by the one that comes nearest to the trained policy."""
+    if not scores:
+        return ""
+    found = of_trained(scores)
+    nearest = [_nearest(found, metric) for metric in (HEADLINE, "return")]
+    if nearest[0] is None or nearest[1] is None:
+        return (
+            "Whether a simpler rule would do (a fixed sequence, a bandit, a table, one prompt without operations) was"
+            " not measured: job policy_study compares it with these."
+        )
+    (distinct_rule, distinct), (return_rule, gained) = nearest[0], nearest[1]
+    told = f"{_difference(distinct, HEADLINE)} over {words(distinct_rule)}"
+    if distinct.ci_low <= 0:
+        return f"A simpler rule suffices, as far as can be told: {told}, the nearest."
+    if gained.ci_low > 0:
+        return f"No simpler rule that was tried does as well: {told}, the nearest."
+    return (
+        f"Where a seed is played once, a simpler rule suffices: {_difference(gained, 'return')} over"
+        f" {words(return_rule)}. Where it is played several times the policy gains by varying: {told}, the nearest."
+    )
+
+
+def _nearest(found: Mapping[str, Score], metric: str) -> tuple[str, Score] | None:
+    """The simpler rule that the trained policy exceeds least in `metric`, and by how much; None without any."""
+    gains = [(name, gain) for name in SIMPLER_RULES if (gain := found.get(minus(metric, name)))]
+    return min(gains, key=lambda pair: pair[1].mean, default=None)
+
+
+def _difference(gain: Score, metric: str) -> str:
+    return f"{signed(gain.mean)} {words(metric)} (95%: {signed(gain.ci_low)} to {signed(gain.ci_high)})"
+
+
+def few_trainings(scores: Iterable[Score]) -> str:
+    """What the intervals cannot say, where fewer trainings were compared than say how much trainings vary."""
+    count = training_seeds(scores)
+    if count is None or count >= ENOUGH_TRAININGS:
+        return ""
+    if count == 1:
+        return (
+            "Only one training of the policy was compared: the intervals hold for this one, and cannot show how much"
+            " trainings vary."
+        )
+    return (
+        f"Only {count} trainings of the policy were compared: the intervals are rough, and may be too narrow, where"
+        f" trainings vary much; {ENOUGH_TRAININGS} are enough."
+    )
+
+
+def of_trained(scores: Iterable[Score]) -> dict[str, Score]:
+    """The trained policy's scores by metric."""
+    return {score.metric: score for score in scores if score.policy == TRAINED}
