@@ -73,7 +73,7 @@ class TrainingConfig(BaseModel):
 
     @model_serializer(mode="wrap")
     def _as_it_was(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without what earlier versions did not know, where it is as then: what they trained keeps its version."""
+        """Without what earlier versions did not know, where it is unused: trained policies keep their version."""
         values: dict[str, Any] = handler(self)
         if not self.reference:
             values.pop("reference", None)

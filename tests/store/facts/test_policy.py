@@ -44,6 +44,7 @@ def recorded() -> dict[str, Any]:
         "outcomes": {},
         "preflight": [],
         "unanswered": 0,
+        "own_steps": None,
         "out_of_budget": False,
     }
 
