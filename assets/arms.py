@@ -18,6 +18,7 @@ from teams_dagster.dataset.pairs import load_pairs
 from teams_dagster.dataset.query_forecast import response_questions
 from teams_dagster.dataset.responses import (
     answer_generation,
+    answered_before,
     refuse_unanswered,
     response_facts,
     responses_content,
@@ -47,7 +48,7 @@ def materialize_responses(
     if config.only_failed:
         refuse_unanswered(store, generated)
     inputs = responses_inputs(generated)
-    settings = answers_settings(answers)
+    settings = config.deciding | answers_settings(answers)
     with materialization(
         context, store, config=config, settings=settings, inputs=inputs, publish=models.publish
     ) as made:
@@ -55,7 +56,8 @@ def materialize_responses(
             check_as_begun(read_manifest(generated), models.found_out(*ROLES))
             made.preflight = preflight_of(context, models, Role.EXPERT)
             where = CallContext(context.run.run_id, arm.responses, partition)
-            expected = response_questions(generated, made.output.earlier(store), answers)
+            earlier = made.output.earlier(store) or answered_before(store, generated)
+            expected = response_questions(generated, earlier, answers)
             asking = models.asking(where, Role.EXPERT, expected=expected, log=log, batches=True)
             width = models.at_once(Role.EXPERT, direct=AHEAD * models.settings().max_in_flight)
             with models.ledger.open() as ledger:
@@ -67,6 +69,7 @@ def materialize_responses(
                 asking,
                 width=width,
                 paid_before=paid_before,
+                reasoning_words=config.reasoning_words,
                 log=log,
                 answers=answers,
             )

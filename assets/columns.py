@@ -10,6 +10,7 @@ import dagster as dg
 
 from teams_dagster.core.row_hash import ROW_HASH
 from teams_dagster.dataset.formats import COLUMNS as EXPORTED
+from teams_dagster.dataset.formats import REASONING
 from teams_dagster.store.tables import TABLES
 from teams_dagster.store.transition_row import transition_columns
 
@@ -53,6 +54,7 @@ SAMPLES: Lineage = {
     "response": "generated_instructions.instruction_id",
     "accepted": "generated_instructions.instruction_id",
     "reason": "generated_instructions.instruction_id",
+    "reasoning": "generated_instructions.instruction_id",
 }
 PAIR_SCORES: Lineage = {
     **{name: f"expert_responses.{name}" for name in ("sample_id", "partition_key", "respond_request_id")},
@@ -67,6 +69,7 @@ PAIR_SCORES: Lineage = {
 DATASET: Lineage = {
     **{name: f"expert_responses.{name}" for name in ("sample_id", "seed_id", "instruction", "input")},
     "output": "expert_responses.response",
+    "reasoning": "expert_responses.reasoning",
 }
 _LEARNT = " ".join(f"instruction_dataset.{name}" for name in TEXTS)
 _VERSIONS = " ".join(f"{name}.model_version" for name in ("base_model", "lora_model", "qlora_model"))
@@ -147,10 +150,14 @@ def table_columns(table: str, lineage: Lineage | None = None) -> dict[str, Any]:
 
 
 def dataset_columns(lineage: Lineage = DATASET) -> dict[str, Any]:
-    """Definition metadata of an arm's dataset: the columns of its Parquet files."""
-    required = dg.TableColumnConstraints(nullable=False)
+    """Definition metadata of an arm's dataset: the columns that its Parquet files may have."""
     return _metadata(
-        [dg.TableColumn(name, "string", description=told, constraints=required) for name, told in EXPORTED.items()],
+        [
+            dg.TableColumn(
+                name, "string", description=told, constraints=dg.TableColumnConstraints(nullable=name in REASONING)
+            )
+            for name, told in (EXPORTED | REASONING).items()
+        ],
         lineage,
     )
 

@@ -10,9 +10,10 @@ import dagster as dg
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.settings import load_settings
 from teams_dagster.store.artefact_store import ArtefactStore
-from teams_dagster.store.artefacts import stored_artefacts, was_sealed
+from teams_dagster.store.artefacts import stored_artefacts
 from teams_dagster.store.comparing import TableDifference, compare_read_model
 from teams_dagster.store.integrity import RecordedHead, Verification, verify_storage
+from teams_dagster.store.kept_ledger import require_kept_ledger
 from teams_dagster.store.read_model import RefreshReport, refresh
 
 CHAIN_ASSET = dg.AssetKey("sample_lineage")
@@ -39,8 +40,9 @@ class LedgerConnection(dg.ConfigurableResource):
 
     @contextmanager
     def open(self) -> Iterator[Ledger]:
-        """The ledger, closed when the block ends. Raises LedgerError when it cannot be opened, or was lost."""
-        with Ledger(self._url, must_exist=was_sealed(self.store.root)) as ledger:
+        """The ledger, closed when the block ends. Raises LedgerError when it cannot be opened, or lost what it had."""
+        require_kept_ledger(self._url, self.store.root)
+        with Ledger(self._url) as ledger:
             yield ledger
 
     @property

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from assets.materialize import AssetConfig
 from teams_dagster.dataset.manifests import GenerationSettings
+from teams_dagster.dataset.responses import REASONING_WORDS
 from teams_dagster.dataset.target import LEAST_TARGET
 
 
@@ -79,6 +80,26 @@ class ResponsesConfig(AssetConfig):
         description="Ask again what got no answer, once this generation was answered; never answer one for the first"
         " time.",
     )
+    reasoning: bool = Field(
+        default=False,
+        description="Keep what the expert thought before it answered, in column `reasoning`; nothing is asked anew for"
+        " it.",
+    )
+    max_reasoning_words: int = Field(
+        default=4000,
+        ge=1,
+        description="With `reasoning`: an answer with more words of thought is refused (`reasoning_too_long`).",
+    )
+
+    @property
+    def reasoning_words(self) -> int | None:
+        """The most words of thought that a sample has; None where thoughts are not asked for."""
+        return self.max_reasoning_words if self.reasoning else None
+
+    @property
+    def deciding(self) -> dict[str, int]:
+        """What of this decides the samples."""
+        return {} if self.reasoning_words is None else {REASONING_WORDS: self.reasoning_words}
 
 
 class AnswersConfig(ResponsesConfig):

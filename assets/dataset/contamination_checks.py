@@ -11,7 +11,10 @@ from teams_dagster.store.artefact_store import Artefact
 
 def _samples(dataset: Artefact) -> Iterator[StoredText]:
     for example in examples_in(dataset):
-        yield StoredText(example.sample_id, (example.instruction.text, example.instruction.input, example.response))
+        yield StoredText(
+            example.sample_id,
+            (example.instruction.text, example.instruction.input, example.response, example.reasoning or ""),
+        )
 
 
 contamination_of_samples = [

@@ -95,7 +95,7 @@ def train_adapter(
     if stop_after is not None:
         settings = settings.model_copy(update={"stop_after": stop_after})
         inputs["stop after"] = f"{stop_after} updates"
-    with materialization(context, store, config=config, inputs=inputs, resume=True) as made:
+    with materialization(context, store, config=config, settings=config.deciding, inputs=inputs, resume=True) as made:
         if made.draft is not None:
             request = TrainingRequest(
                 base=student_path(base),
@@ -115,9 +115,8 @@ def train_adapter(
                 context.log.warning(warning)
             version = adapter_version(folder, base.data_version)
             card_of(base, dataset, version, settings, report).write(folder)
-            configured = config.model_dump(mode="json", exclude={"force"})
             row = model_row(
-                listed_as or settings.kind, version, MODEL, weights_sha256(folder), configured, context.run.run_id
+                listed_as or settings.kind, version, MODEL, weights_sha256(folder), config.deciding, context.run.run_id
             )
             trained_from = {"dataset_version": dataset.data_version, "base_version": base.data_version}
             write_table(made.folder, "models", [row | trained_from])

@@ -57,9 +57,10 @@ def _parity_check(name: str) -> dg.AssetChecksDefinition:
 
         adapter, base = store.current(f"{name}_model"), store.current("base_model")
         trained_on = store.of_version("base_model", adapter.manifest["inputs"]["base_model"])
-        example = read_examples(store.current("instruction_dataset"), "held_out")[0]
+        examples = read_examples(store.current("instruction_dataset"), "held_out")
         try:
             recipe = Recipe.load(adapter.path(MODEL))
+            example = next((e for e in examples if recipe.reasoning and e.reasoning), examples[0])
             faults = parity_faults(student_path(trained_on), student_path(base), recipe, example)
         except (OSError, ValueError) as error:
             return verdict(False, f"what the adapter was trained with cannot be read: {error}")

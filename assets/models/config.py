@@ -10,6 +10,7 @@ from teams_dagster.student.adapter_config import (
     AdapterConfig,
     AdapterKind,
     Launcher,
+    TrainedReasoning,
     paper_config,
     student_config,
 )
@@ -63,6 +64,11 @@ class AdapterSettings(AssetConfig):
     batch_size: int | None = Field(default=None, ge=1, description="Examples that a device computes at once.")
     gradient_accumulation: int | None = Field(default=None, ge=1, description="Batches a device computes an update.")
     max_length: int | None = Field(default=None, ge=8, description="Longest example in tokens, prompt and response.")
+    reasoning: TrainedReasoning = Field(
+        default="none",
+        description="What was thought before an answer: `none`: not trained on; `template`: as the chat template"
+        " writes `reasoning_content`; `think`: a <think> block before the answer.",
+    )
     packing: bool | None = Field(
         default=None, description="Several examples share a row, each attending to itself alone."
     )
@@ -98,6 +104,12 @@ class AdapterSettings(AssetConfig):
         except ValidationError as error:
             said = "; ".join(fault["msg"] for fault in error.errors())
             raise SettingsRefused(f"these settings do not fit each other: {said}") from None
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """What of this decides the adapter. Training on thoughts is later than adapters that were made without."""
+        settings = self.model_dump(mode="json", exclude={"force"})
+        return settings if self.reasoning != "none" else {k: v for k, v in settings.items() if k != "reasoning"}
 
     def _preset(self, kind: AdapterKind, embedded: bool) -> AdapterConfig:
         if self.preset != "student":

@@ -109,7 +109,7 @@ def _exported() -> Iterator[str]:
     yield "## Exported files\n"
     yield "### split.parquet { data-toc-label='split.parquet' }\n"
     yield "`train.parquet`, `validation.parquet` and `held_out.parquet`. A row is one sample.\n"
-    yield table(header, [(code(name), "string", told) for name, told in formats.COLUMNS.items()])
+    yield table(header, [(code(name), "string", told) for name, told in (formats.COLUMNS | formats.REASONING).items()])
     yield "### lineage.parquet { data-toc-label='lineage.parquet' }\n"
     yield "A row is one sample, and where it comes from.\n"
     yield table(header, [(code(column.name), str(column.kind), column.description) for column in provenance.COLUMNS])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from resources.language_models.openai_constraints import constraint_parameters
-from resources.language_models.openai_dialect import Dialect
+from resources.language_models.openai_dialect import NEW_LIMIT, OLD_LIMIT, Dialect
 from resources.language_models.openai_failures import OMITTABLE, read_failure, read_rate_limit_headers
 from resources.language_models.openai_replies import read_completion
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request
@@ -127,6 +127,8 @@ class OpenAICompatibleModel:
     async def complete(self, request: Request) -> Completion:
         """One HTTP request. Raises CompletionError."""
         connections, body = self._connections(), self.parameters(request)
+        if (too_long := self.dialect.too_long(body, self._max_tokens or request.sampling.max_tokens)) is not None:
+            raise too_long
         with self.failures(), self._adapting(body):
             async with asyncio.timeout(self.timeout_s):
                 response = await connections.http.send(connections.question(body), stream=True)
@@ -200,11 +202,15 @@ class OpenAICompatibleModel:
 
     @contextmanager
     def _adapting(self, body: Mapping[str, Any]) -> Generator[None]:
-        """A refusal of `body` that tells how this endpoint wants its requests is learnt from."""
+        """A refusal of `body` that tells how this endpoint wants its requests is learnt from.
+
+        What settings add to every request is not ours to change: a limit among it is refused each time.
+        """
         try:
             yield
         except CompletionError as error:
-            raise self.dialect.adapted(error, body) from None
+            fixed = self._extra.keys() & {OLD_LIMIT, NEW_LIMIT}
+            raise (error if fixed else self.dialect.adapted(error, body)) from None
 
     @contextmanager
     def failures(self) -> Generator[None]:

@@ -1,7 +1,7 @@
 """What one endpoint takes of a request, as its refusals tell: learnt once, and sent otherwise from then on.
 
-Servers of one protocol differ: one wants `max_completion_tokens`, another's chat template has no system role. Both are
-told apart by the first refusal, whatever the address is.
+Servers of one protocol differ: one wants `max_completion_tokens`, another's chat template has no system role, a third
+has a context of 2,048 tokens. They are told apart by the first refusal, whatever the address is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from teams_dagster.core.protocol import CompletionError, Message, fold_system
+from resources.language_models.openai_context import FEWEST_REPLY_TOKENS, Context
+from teams_dagster.core.protocol import CompletionError, ErrorKind, Message, fold_system
 
 LIMIT_PARAMETER = "max_tokens_parameter"
 """Trait: which parameter bounds an answer, where it is not `max_tokens`."""
@@ -20,6 +21,9 @@ SYSTEM_ROLE = "system_role"
 """Trait: `FOLDED` where a system message must be part of the user's."""
 
 FOLDED = "folded"
+
+CONTEXT = "context_tokens"
+"""Trait: the tokens that prompt and reply may have together, where they were too many once."""
 
 OLD_LIMIT, NEW_LIMIT = "max_tokens", "max_completion_tokens"
 
@@ -50,27 +54,49 @@ class Dialect:
         """OpenAI's own address is known to want `max_completion_tokens`."""
         self._limit = NEW_LIMIT if urlsplit(base_url).hostname == "api.openai.com" else OLD_LIMIT
         self._folds = False
+        self._context = Context()
         self._record: Callable[[str, str], object] | None = None
 
     def keep(self, traits: Mapping[str, str], record: Callable[[str, str], object]) -> None:
         """Go on from `traits` learnt before; `record` is called with what is learnt from now on."""
         self._limit = traits.get(LIMIT_PARAMETER, self._limit)
         self._folds = self._folds or traits.get(SYSTEM_ROLE) == FOLDED
+        if CONTEXT in traits:
+            self._context.tokens = int(traits[CONTEXT])
         self._record = record
 
     def written(self, messages: tuple[Message, ...], max_tokens: int) -> dict[str, Any]:
-        """The messages and the limit of a request body."""
+        """The messages and the limit of a request body: no more than a context leaves that is known."""
         shown = fold_system(messages) if self._folds else messages
-        return {"messages": [{"role": m.role, "content": m.content} for m in shown], self._limit: max_tokens}
+        turns = [{"role": m.role, "content": m.content} for m in shown]
+        room = self._context.room(turns)
+        return {"messages": turns, self._limit: max_tokens if room is None else max(1, min(max_tokens, room))}
+
+    def too_long(self, body: Mapping[str, Any], max_tokens: int) -> CompletionError | None:
+        """Why `body`, which asks for `max_tokens`, is not worth sending: the context that is known is too small."""
+        room = self._context.room(body["messages"])
+        return None if room is None or room >= min(FEWEST_REPLY_TOKENS, max_tokens) else self._prompt_too_long(body)
+
+    def _prompt_too_long(self, body: Mapping[str, Any], http_status: int | None = None) -> CompletionError:
+        prompt = self._context.estimated(body["messages"])
+        return CompletionError(
+            ErrorKind.TOO_LONG,
+            f"the prompt takes about {prompt:,} tokens, and prompt and reply together have {self._context.tokens:,} at"
+            " this endpoint: serve its model with a longer context (llama.cpp: --ctx-size, vLLM: --max-model-len,"
+            " Ollama: num_ctx)",
+            http_status=http_status,
+        )
 
     def adapted(self, error: CompletionError, body: Mapping[str, Any]) -> CompletionError:
         """`error` as it is; or as one after which the request is written otherwise and asked again.
 
         `body` is what was refused: another request may have taught the same meanwhile.
         """
-        learnt = _learnt(error.detail, body) if error.http_status is not None and error.http_status >= 400 else None
-        if learnt is None:
+        if error.http_status is None or error.http_status < 400:
             return error
+        learnt = _learnt(error.detail, body)
+        if learnt is None:
+            return self._adapted_to_context(error, body)
         trait, value = learnt
         news = (self._limit != value) if trait == LIMIT_PARAMETER else not self._folds
         if trait == LIMIT_PARAMETER:
@@ -80,6 +106,20 @@ class Dialect:
         if news and self._record is not None:
             self._record(trait, value)
         return CompletionError(error.kind, error.detail, http_status=error.http_status, adapted=True)
+
+    def _adapted_to_context(self, error: CompletionError, body: Mapping[str, Any]) -> CompletionError:
+        """A refusal that names a context: the reply is bounded by what is left of it, if that is worth a query."""
+        before = self._context.tokens
+        if not self._context.learn(error.detail, body["messages"]):
+            return error
+        if self._context.tokens != before and self._record is not None:
+            self._record(CONTEXT, str(self._context.tokens))
+        room, asked = self._context.room(body["messages"]), body.get(self._limit)
+        if room is None or asked is None:
+            return error
+        if min(FEWEST_REPLY_TOKENS, asked) <= room < asked:
+            return CompletionError(error.kind, error.detail, http_status=error.http_status, adapted=True)
+        return self._prompt_too_long(body, error.http_status)
 
 
 def _learnt(said: str, body: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -77,7 +77,7 @@ from teams_dagster.pricing.paid_assets import BATCHED, UNIFORM_PAID
 from teams_dagster.pricing.prices import PriceTable, load_prices
 from teams_dagster.settings import Settings
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
-from teams_dagster.store.artefacts import was_sealed
+from teams_dagster.store.kept_ledger import require_kept_ledger
 from teams_dagster.student.stored import ADAPTERS
 
 
@@ -339,7 +339,8 @@ def estimate_run(
     roles = tuple(role for role in Role if any(kind.role is role and kind.most for kind in everything))
     identities, prices = models.identities(*roles), load_prices(settings.prices)
     batched = [role for role in roles if settings.role(role).transport == "batch"]
-    with existing_ledger(settings.ledger_url, must_exist=was_sealed(settings.data_dir)) as ledger:
+    require_kept_ledger(settings.ledger_url, settings.data_dir)
+    with existing_ledger(settings.ledger_url) as ledger:
 
         def estimated(steps: Sequence[Step], *, batches: bool) -> Estimate:
             expected = as_configured([kind for step in steps for kind in step.expected], settings)

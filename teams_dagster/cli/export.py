@@ -9,7 +9,7 @@ from teams_dagster.cli.project import open_settings, say
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.copying import CopyRefused, Part, StoredDataset, copy_dataset
 from teams_dagster.dataset.export import FILES
-from teams_dagster.dataset.formats import Format
+from teams_dagster.dataset.formats import Format, Thoughts
 from teams_dagster.dataset.preferences import PREFERENCE, preference_file
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.instructions.seed_splits import Split
@@ -27,8 +27,24 @@ KEY = "instruction_dataset"
 @click.option("--split", "splits", multiple=True, type=click.Choice(SPLITS), help="Only this one (may be repeated).")
 @click.option("--version", help="The dataset of this version instead of the current one.")
 @click.option("--lineage", is_flag=True, help="With where each row comes from (lineage.parquet).")
+@click.option(
+    "--reasoning",
+    "thoughts",
+    type=click.Choice([way.value for way in Thoughts]),
+    default=Thoughts.FIELD.value,
+    show_default=True,
+    help="Where thoughts stand, where there are some: `reasoning_content`; a <think> block before the answer; nowhere.",
+)
 @click.option("--force", is_flag=True, help="Replace an earlier export in the folder; other files in it stay.")
-def export(form: str, target: Path, splits: tuple[Split, ...], version: str | None, lineage: bool, force: bool) -> None:
+def export(
+    form: str,
+    target: Path,
+    splits: tuple[Split, ...],
+    version: str | None,
+    lineage: bool,
+    thoughts: str,
+    force: bool,
+) -> None:
     """The dataset for other tools: Alpaca JSON, ShareGPT JSON, chat JSONL, Parquet, or preference pairs for TRL.
 
     A data card (README.md) and Croissant metadata (croissant.json) beside the files describe exactly these.
@@ -39,6 +55,7 @@ def export(form: str, target: Path, splits: tuple[Split, ...], version: str | No
         splits=tuple(split for split in SPLITS if not splits or split in splits),
         lineage=lineage,
         preferences=form in (PREFERENCE, "all"),
+        thoughts=Thoughts(thoughts),
     )
     try:
         names = copy_dataset(dataset, part, target, replace=force)

@@ -93,9 +93,10 @@ def naming_folder(variable: str, folder: Path) -> Iterator[None]:
 def project_ledger(settings: Settings) -> Iterator["Ledger | None"]:
     """The project's ledger; None before anything was asked. Raises LedgerError, also when it was lost."""
     from teams_dagster.ledger.costs import existing_ledger
-    from teams_dagster.store.artefacts import was_sealed
+    from teams_dagster.store.kept_ledger import require_kept_ledger
 
-    with existing_ledger(settings.ledger_url, must_exist=was_sealed(settings.data_dir)) as ledger:
+    require_kept_ledger(settings.ledger_url, settings.data_dir)
+    with existing_ledger(settings.ledger_url) as ledger:
         yield ledger
 
 
@@ -109,14 +110,13 @@ def open_settings() -> Settings:
 
 def check_ready(settings: Settings) -> None:
     """Say before anything is made what would stop the run later. Raises ClickException."""
-    from teams_dagster.ledger.database import LedgerError, require_ledger
-    from teams_dagster.store.artefacts import was_sealed
+    from teams_dagster.ledger.database import LedgerError
+    from teams_dagster.store.kept_ledger import require_kept_ledger
 
     try:
         for role in ASKED:
             settings.role(role)
-        if was_sealed(settings.data_dir):
-            require_ledger(settings.ledger_url)
+        require_kept_ledger(settings.ledger_url, settings.data_dir)
     except (SettingsError, LedgerError) as error:
         raise click.ClickException(str(error)) from None
     for name, files in (

@@ -81,17 +81,23 @@ class ErrorKind(StrEnum):
     """The server answered 2xx and says that it broke its answer off."""
     TOO_LARGE = "too_large"
     """The answer was longer than any answer may be."""
+    TOO_LONG = "too_long"
+    """Prompt and reply do not fit into the model's context; not sent where that was known."""
 
     @property
     def retryable(self) -> bool:
         """Whether the same request may succeed later."""
-        return self not in (ErrorKind.UNSUPPORTED, ErrorKind.REJECTED, ErrorKind.DENIED, ErrorKind.TOO_LARGE)
+        return self not in _NEVER_AGAIN
 
     @property
     def perhaps_billed(self) -> bool:
         """Whether the provider may charge for the attempt although it brought nothing."""
         return self in _PERHAPS_BILLED
 
+
+_NEVER_AGAIN = frozenset(
+    {ErrorKind.UNSUPPORTED, ErrorKind.REJECTED, ErrorKind.DENIED, ErrorKind.TOO_LARGE, ErrorKind.TOO_LONG}
+)
 
 _PERHAPS_BILLED = frozenset(
     {

@@ -121,10 +121,11 @@ def build_dataset(
     signatures = signatures_of(sources.answered, log)
     splits, dropped = select_examples(samples, sources, sources.targets, signatures)
     version = content_hash("dataset", {split: [_content(e) for e in rows] for split, rows in splits.items()})
-    export_dataset(folder / FILES, splits)
+    reasoned = _reasoned(splits)
+    export_dataset(folder / FILES, splits, reasoning=bool(reasoned))
     write_preferences(folder / FILES, splits)
     members = _write_members(folder, run_id, version, splits)
-    facts = _facts(dropped, splits, sources)
+    facts = _facts(dropped, splits, sources, reasoned)
     generations = generations_of(store, sources.answered)
     names = [path.name for path in sources.evaluation_sets]
     card = data_card(sources.arm, version, facts, generations, ledger, names, sources.pairs, sources.gate)
@@ -184,10 +185,10 @@ def counting(sources: DatasetSources, log: Callable[[str], None]) -> Callable[[S
 
 
 def _content(example: Example) -> str:
+    texts = (example.instruction.text, example.instruction.input, example.response)
     rejected = () if example.rejected is None else (example.rejected,)
-    return content_hash(
-        example.sample_id, example.instruction.text, example.instruction.input, example.response, *rejected
-    )
+    thought = () if example.reasoning is None else ("thought", example.reasoning)
+    return content_hash(example.sample_id, *texts, *rejected, *thought)
 
 
 def _write_members(folder: Path, run_id: str, version: str, splits: Mapping[Split, Sequence[Example]]) -> Path:
@@ -206,8 +207,17 @@ def _write_members(folder: Path, run_id: str, version: str, splits: Mapping[Spli
     return write_table(folder, "dataset_samples", rows)
 
 
+def _reasoned(splits: Mapping[Split, Sequence[Example]]) -> dict[str, int]:
+    """The examples on each side with what was thought before their answer; nothing where none has it."""
+    found = {split: sum(e.reasoning is not None for e in examples) for split, examples in splits.items()}
+    return {str(split): count for split, count in found.items()} if any(found.values()) else {}
+
+
 def _facts(
-    dropped: Sequence[DroppedSample], splits: Mapping[Split, Sequence[Example]], sources: DatasetSources
+    dropped: Sequence[DroppedSample],
+    splits: Mapping[Split, Sequence[Example]],
+    sources: DatasetSources,
+    reasoned: dict[str, int],
 ) -> DatasetFacts:
     pairs = {sample.sample_id for sample in sources.pairs.samples} if sources.pairs else set[str]()
     written = {split: sum(e.sample_id in pairs for e in examples) for split, examples in splits.items()}
@@ -221,5 +231,6 @@ def _facts(
         min_score=sources.gate.least or None,
         scoring=sources.gate.told,
         pairs=written if pairs else {},
+        reasoned=reasoned,
         pairs_refused=dict(sources.pairs.refused) if sources.pairs else {},
     )

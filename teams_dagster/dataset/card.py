@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from teams_dagster.core.markdown import card_table, code, front_matter, inline
 from teams_dagster.core.text import exact_dollars
-from teams_dagster.dataset.formats import Format
+from teams_dagster.dataset.formats import Format, Thoughts
 from teams_dagster.dataset.preferences import PREFERENCE, preference_file
 from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.dataset.steering import untrained_name
@@ -60,6 +60,12 @@ class DataCard:
     """Name and SHA-256 of each file that such pairs came from."""
     pairs_refused: Mapping[str, int] = field(default_factory=dict[str, int])
     """Rows of those files that are not used, by reason."""
+    reasoned: Mapping[Split, int] = field(default_factory=dict[Split, int])
+    """Examples on each side with what was thought before their answer; empty where none has it."""
+    thoughts: Thoughts = Thoughts.FIELD
+    """Where it stands."""
+    forced_schedule: bool = False
+    """Whether the paper's schedule was forced on the policy of a generation."""
 
     scoring: str = ""
     """Who scored the pairs, and what was dropped for its score, in a sentence; empty where no score was used."""
@@ -118,16 +124,31 @@ class DataCard:
             self,
             examples={split: rows for split, rows in self.examples.items() if split in splits},
             pairs={split: rows for split, rows in self.pairs.items() if split in splits},
+            reasoned={split: rows for split, rows in self.reasoned.items() if split in splits},
         )
 
-    forced_schedule: bool = False
-    """Whether the paper's schedule was forced on the policy of a generation."""
+    def with_thoughts(self, thoughts: Thoughts) -> DataCard:
+        """The card of an export whose thoughts are written so."""
+        return replace(self, thoughts=thoughts, reasoned={} if thoughts is Thoughts.NONE else self.reasoned)
+
+    @property
+    def thoughts_said(self) -> str:
+        """Which examples have thoughts, and where these stand; empty where none has."""
+        if not (count := sum(self.reasoned.values())):
+            return ""
+        where = {
+            Thoughts.FIELD: "`reasoning_content` (in Parquet column `reasoning`), and no part of the answer",
+            Thoughts.THINK: "a `<think>` block before the answer (in Parquet column `reasoning`)",
+        }
+        return f"What the expert thought before it answered is kept of {count:,} examples, as {where[self.thoughts]}."
 
     def to_json(self) -> str:
         """Readable JSON, the same bytes for the same facts."""
         values = asdict(self)
         if not self.forced_schedule:  # as cards were written before it could be
             del values["forced_schedule"]
+        if not self.reasoned:
+            del values["reasoned"], values["thoughts"]
         return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -138,6 +159,7 @@ class DataCard:
             values[name] = tuple(values[name])
         values["seed_files"] = tuple((source, digest) for source, digest in values["seed_files"])
         values["pair_files"] = tuple((source, digest) for source, digest in values.get("pair_files", ()))
+        values["thoughts"] = Thoughts(values.get("thoughts", Thoughts.FIELD))
         values["models"] = {role: tuple(models) for role, models in values["models"].items()}
         return cls(**values)
 
@@ -153,6 +175,7 @@ def render_card(card: DataCard, files: Collection[str]) -> str:
         _counts(("split", "examples"), card.examples.items()),
         "The split follows the seed: near-duplicate seeds, and all that was made from one seed in any generation, are "
         "on one side.",
+        card.thoughts_said,
         "## Files",
         "\n".join(f"- `{name}`" for name in sorted(files)),
         "## Where it comes from",

@@ -9,12 +9,13 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from teams_dagster.core.files import file_sha256, replacing
 from teams_dagster.dataset.card import DataCard
 from teams_dagster.dataset.croissant import CROISSANT
-from teams_dagster.dataset.export import FILES, README, describe_folder
-from teams_dagster.dataset.formats import Format
+from teams_dagster.dataset.export import FILES, README, describe_folder, examples_in, write_split
+from teams_dagster.dataset.formats import Format, Thoughts
 from teams_dagster.dataset.preferences import preference_file
 from teams_dagster.dataset.provenance import LINEAGE, keep_splits
 from teams_dagster.dataset.splits import SPLITS
@@ -45,6 +46,8 @@ class Part:
     lineage: bool = False
     preferences: bool = False
     """Chosen and rejected answers, of the splits that have some."""
+    thoughts: Thoughts = Thoughts.FIELD
+    """Where thoughts stand, in a dataset that has some."""
 
 
 def copy_dataset(dataset: StoredDataset, part: Part, target: Path, *, replace: bool = False) -> list[str]:
@@ -62,8 +65,7 @@ def copy_dataset(dataset: StoredDataset, part: Part, target: Path, *, replace: b
         raise CopyRefused(f"{target} is not empty: name another folder, or add --force to replace an export in it")
     with _draft_beside(target) as draft:
         for split in part.splits:
-            for form in part.formats:
-                _copy(dataset, f"{FILES}/{form.file_name(split)}", draft)
+            _take(dataset, split, part, draft)
         if part.preferences:
             for name in _preference_files(dataset, part):
                 _copy(dataset, name, draft)
@@ -71,7 +73,7 @@ def copy_dataset(dataset: StoredDataset, part: Part, target: Path, *, replace: b
             _copy(dataset, LINEAGE, draft)
             if set(part.splits) != set(dataset.card.examples):
                 keep_splits(draft / LINEAGE, part.splits)
-        describe_folder(draft, dataset.card.of_splits(part.splits))
+        describe_folder(draft, dataset.card.of_splits(part.splits).with_thoughts(part.thoughts))
         names = sorted(path.name for path in draft.iterdir())
         if occupied:
             _exchange(draft, target, names)
@@ -101,6 +103,25 @@ def _draft_beside(target: Path) -> Iterator[Path]:
         yield draft
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _take(dataset: StoredDataset, split: Split, part: Part, folder: Path) -> None:
+    """One split in the formats of `part`: the stored files, or written anew where thoughts stand elsewhere."""
+    if part.thoughts is Thoughts.FIELD or not dataset.card.reasoned:
+        for form in part.formats:
+            _copy(dataset, f"{FILES}/{form.file_name(split)}", folder)
+        return
+    with TemporaryDirectory(dir=folder) as scratch:
+        name = Format.PARQUET.file_name(split)
+        _copy(dataset, f"{FILES}/{name}", Path(scratch))
+        write_split(
+            folder,
+            split,
+            examples_in(Path(scratch) / name),
+            reasoning=part.thoughts is not Thoughts.NONE,
+            formats=part.formats,
+            thoughts=part.thoughts,
+        )
 
 
 def _copy(dataset: StoredDataset, name: str, folder: Path) -> None:

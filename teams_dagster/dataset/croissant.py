@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 
 from teams_dagster.dataset.card import DataCard
-from teams_dagster.dataset.formats import COLUMNS, Format
+from teams_dagster.dataset.formats import COLUMNS, REASONING, Format
 from teams_dagster.dataset.provenance import COLUMNS as LINEAGE_COLUMNS
 from teams_dagster.dataset.provenance import LINEAGE, Column
 
@@ -111,7 +111,8 @@ def render_croissant(card: DataCard, files: Iterable[ExportedFile]) -> str:
     described = sorted(files, key=lambda file: file.name)
     names = {file.name for file in described}
     splits = [pair for pair in card.examples.items() if Format.PARQUET.file_name(pair[0]) in names]
-    records = [_split_records(split, rows) for split, rows in splits]
+    columns = COLUMNS | (REASONING if card.reasoned else {})
+    records = [_split_records(split, rows, columns) for split, rows in splits]
     if LINEAGE in names:
         records.append(_lineage_records())
     whole = {
@@ -216,10 +217,10 @@ def _media_type(name: str, formats: Sequence[Format]) -> str:
     return _MEDIA_TYPES[Format.CHAT if name.endswith(".jsonl") else Format.PARQUET]
 
 
-def _split_records(split: str, rows: int) -> Mapping[str, Any]:
+def _split_records(split: str, rows: int, columns: Mapping[str, str]) -> Mapping[str, Any]:
     name = Format.PARQUET.file_name(split)
     fields = [
-        _field(split, name, Column(column, pa.string(), told, _MAPPED.get(column))) for column, told in COLUMNS.items()
+        _field(split, name, Column(column, pa.string(), told, _MAPPED.get(column))) for column, told in columns.items()
     ]
     return _records(split, f"The {rows:,} rows of the {split} side of the split.", fields)
 

@@ -131,7 +131,14 @@ def _example(sample: Sample) -> Example | None:
         return None
     if sample.response is None:
         raise ValueError(f"Sample {sample.sample_id} is accepted but has no response.")
-    return Example(sample.sample_id, sample.seed_id, sample.instruction, sample.response, sample.rejected)
+    return Example(
+        sample.sample_id,
+        sample.seed_id,
+        sample.instruction,
+        sample.response,
+        rejected=sample.rejected,
+        reasoning=sample.reasoning,
+    )
 
 
 def _refused(sample: Sample) -> DroppedSample:
@@ -141,7 +148,7 @@ def _refused(sample: Sample) -> DroppedSample:
 
 
 def _unclean(example: Example, forbidden: NgramIndex) -> DroppedSample | None:
-    parts = (example.instruction.text, example.instruction.input, example.response)
+    parts = (example.instruction.text, example.instruction.input, example.response, example.reasoning or "")
     if any(map(_SURROGATE.search, parts)):
         return DroppedSample(example.sample_id, DropReason.NOT_UNICODE)
     if forbidden.overlap(*parts) is not None:

@@ -124,7 +124,9 @@ def _gated(sample: Sample, scores: Sequence[Mapping[str, Any]], given: Sequence[
         return sample
     if given:
         own = given[chosen["answer"]]
-        sample = replace(sample, response=own.response, respond_request_id=own.respond_request_id)
+        sample = replace(
+            sample, response=own.response, respond_request_id=own.respond_request_id, reasoning=own.reasoning
+        )
         worse = _worst(scores, chosen)
         if worse is not None and given[worse].response != own.response:
             sample = replace(sample, rejected=given[worse].response)

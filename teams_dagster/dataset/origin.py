@@ -148,6 +148,7 @@ def data_card(
         pair_files=((pairs.source, pairs.sha256),) if pairs else (),
         pairs_refused=facts.pairs_refused,
         scoring=facts.scoring or "",
+        reasoned={split: facts.reasoned[split] for split in SPLITS} if facts.reasoned else {},
     )
 
 

@@ -14,7 +14,7 @@ from teams_dagster.dataset.answers import NO_ANSWER, answer_transitions
 from teams_dagster.dataset.arms import arm_of
 from teams_dagster.dataset.failures import NothingToRetry, refuse_silence
 from teams_dagster.dataset.manifests import generated_for, read_manifest
-from teams_dagster.dataset.stored import accepted_of
+from teams_dagster.dataset.stored import accepted_of, responses_inputs
 from teams_dagster.environment.recording import content_of
 from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.llm import loop
@@ -23,6 +23,21 @@ from teams_dagster.llm.progress import Progress
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts, ResponseFacts
 from teams_dagster.store.tables import TableWriter
+
+REASONING_WORDS = "max_reasoning_words"
+"""In the configuration of answers that were made with their thoughts: the most words that these have."""
+
+
+def kept_reasoning(responses: Artefact) -> int | None:
+    """The most words of thought that the samples of these answers have; None where they are without."""
+    return responses.manifest.get("config", {}).get(REASONING_WORDS)
+
+
+def answered_before(store: ArtefactStore, generated: Artefact) -> Artefact | None:
+    """The latest answers to these very instructions, with or without thoughts: the ledger has what they have."""
+    arm, inputs = arm_of(generated.manifest["asset_key"]), responses_inputs(generated)
+    made = store.all_of(arm.responses, generated.manifest["partition_key"])
+    return next((answers for answers in reversed(made) if answers.manifest["inputs"] == inputs), None)
 
 
 def refuse_unanswered(store: ArtefactStore, generated: Artefact) -> None:
@@ -51,6 +66,7 @@ def answer_generation(
     *,
     width: int,
     paid_before: int,
+    reasoning_words: int | None,
     log: Callable[[str], None],
     answers: int = 1,
 ) -> None:
@@ -63,10 +79,11 @@ def answer_generation(
         asking: Opens whom it asks.
         width: Queries that may be under way at once.
         paid_before: Nano-dollars that the generation's rewrites and reviews cost, which the price of a pair includes.
+        reasoning_words: Keep what was thought before each answer, up to so many words; None: leave it out.
         log: Told of the progress.
         answers: How many answers each instruction is given.
     """
-    loop.run(_record(folder, run_id, generated, asking, width, paid_before, log, answers))
+    loop.run(_record(folder, run_id, generated, asking, width, paid_before, reasoning_words, log, answers))
     write_prompts(folder, run_id)
 
 
@@ -77,6 +94,7 @@ async def _record(
     asking: AbstractAsyncContextManager[Engine],
     width: int,
     paid_before: int,
+    reasoning_words: int | None,
     log: Callable[[str], None],
     answers: int,
 ) -> None:
@@ -95,6 +113,7 @@ async def _record(
                 partition_key=manifest.partition_key,
                 width=max(1, width // answers),
                 answers=answers,
+                reasoning_words=reasoning_words,
             ):
                 samples.write([sample.row() | {"run_id": run_id}])
                 if given is not None:
@@ -119,7 +138,9 @@ def response_facts(folder: Path, generated: Artefact, outcomes: Mapping[str, dic
 
     Raises NothingAnswered where every query failed.
     """
-    rows = pq.read_table(folder / "samples.parquet", columns=["accepted", "reason"]).to_pylist()
+    table = pq.read_table(folder / "samples.parquet", columns=["accepted", "reason", "reasoning"])
+    thought = table["reasoning"].is_valid().to_pylist()
+    rows = table.select(["accepted", "reason"]).to_pylist()
     refused: dict[str, int] = {}
     for row in rows:
         if not row["accepted"]:
@@ -133,6 +154,7 @@ def response_facts(folder: Path, generated: Artefact, outcomes: Mapping[str, dic
         kept=len(rows) - sum(refused.values()),
         refused=refused,
         unanswered=unanswered,
+        reasoned=sum(row["accepted"] and there for row, there in zip(rows, thought, strict=True)),
         target_samples=generated.read_facts(GenerationFacts).target_samples,
         outcomes=dict(outcomes),
     )

@@ -37,6 +37,8 @@ class GivenAnswer:
     respond_request_id: str | None
     reason: str | None
     """Why it was refused; None when it may be kept."""
+    reasoning: str | None = None
+    """What was thought before it, where that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Sample:
     """Every answer, where several were asked for: its own is the first of them that may be kept."""
     rejected: str | None = None
     """An answer to the same instruction that scored lower; None where there is none."""
+    reasoning: str | None = None
+    """What the expert thought before it answered, where that was asked for; no part of the response."""
 
     def row(self) -> dict[str, object]:
         """The columns of table `samples` that a run of the process knows (all but `run_id`)."""
@@ -77,6 +81,7 @@ class Sample:
             "respond_request_id": self.respond_request_id,
             "accepted": self.accepted,
             "reason": self.reason,
+            "reasoning": self.reasoning,
         }
 
     def answer_rows(self) -> list[dict[str, object]]:
@@ -90,6 +95,7 @@ class Sample:
                 "respond_request_id": given.respond_request_id,
                 "accepted": given.reason is None,
                 "reason": given.reason,
+                "reasoning": given.reasoning,
             }
             for number, given in enumerate(self.answers)
         ]
@@ -106,3 +112,5 @@ class Example:
     response: str
     rejected: str | None = None
     """An answer to the same instruction that scored lower; None where there is none."""
+    reasoning: str | None = None
+    """What was thought before the response, where it is in the dataset."""

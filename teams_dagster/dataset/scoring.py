@@ -54,7 +54,10 @@ def answers_of(responses: Artefact) -> Iterator[tuple[str, list[GivenAnswer]]]:
         for sample_id, rows in groupby(_rows(path), key=lambda row: row["sample_id"]):
             yield (
                 sample_id,
-                [GivenAnswer(row["response"], row["respond_request_id"], row["reason"]) for row in rows],
+                [
+                    GivenAnswer(row["response"], row["respond_request_id"], row["reason"], row.get("reasoning"))
+                    for row in rows
+                ],
             )
 
 

@@ -85,9 +85,6 @@ def all_seeds(store: ArtefactStore) -> list[Seed]:
     return [seed for library in store.all_of("seed_instructions") for seed in read_seeds(library)]
 
 
-ROWS_AT_ONCE = 1_000
-
-
 NOTHING_KEPT = "no generation has a kept sample"
 
 
@@ -108,7 +105,4 @@ def answered_generations(store: ArtefactStore) -> Iterator[tuple[str, Artefact, 
 def examples_in(dataset: Artefact) -> Iterator[Example]:
     """The examples of an `instruction_dataset` artefact, every side of the split."""
     for split in SPLITS:
-        for batch in pq.ParquetFile(dataset.path(f"{FILES}/{split}.parquet")).iter_batches(ROWS_AT_ONCE):
-            for row in batch.to_pylist():
-                instruction = Instruction(row["instruction"], row["input"])
-                yield Example(row["sample_id"], row["seed_id"], instruction, row["output"])
+        yield from examples_in_file(dataset_file(dataset, split))

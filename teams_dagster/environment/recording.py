@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -26,7 +26,9 @@ _NOT_CONTENT = {
     ROW_HASH,
 }
 """Columns that tell how a row came about, not what it says: another run gives the same content another id, and what led
- to a verdict and a reward is in these."""
+to a verdict and a reward is in these."""
+_GAINED = {"reasoning"}
+"""Columns that tables written before them do not have: without a value they say nothing."""
 
 
 PARTS = "parts"
@@ -135,6 +137,14 @@ def is_whole(part: Path) -> bool:
 
 
 def content_of(path: Path) -> str:
-    """Hash of a table's rows in their order."""
+    """Hash of a table's rows in their order. A column that tables gained counts where it has a value."""
     rows = (row for batch in pq.ParquetFile(path).iter_batches(AT_ONCE) for row in batch.to_pylist())
-    return content_hash("rows", [content_hash({k: v for k, v in row.items() if k not in _NOT_CONTENT}) for row in rows])
+    return content_hash("rows", [content_hash(_content(row)) for row in rows])
+
+
+def _content(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in row.items()
+        if name not in _NOT_CONTENT and not (name in _GAINED and value is None)
+    }

@@ -94,6 +94,8 @@ class Rule(StrEnum):
     """The token limit cut it off."""
     REASONING_ONLY = "reasoning_only"
     """The model thought until its token limit and wrote no answer."""
+    REASONING_TOO_LONG = "reasoning_too_long"
+    """Thoughts were asked for, and this answer's are longer than the limit."""
     UNFINISHED = "unfinished"
     """The provider did not say that the text is whole: no finish reason, or one that is not known."""
     MALFORMED_REPLY = "malformed_reply"

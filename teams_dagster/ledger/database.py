@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -126,12 +126,19 @@ class LedgerError(Exception):
 class LedgerLost(LedgerError):
     """There is no ledger where the outputs say that there was one."""
 
-    def __init__(self, shown: str) -> None:
+    def __init__(self, shown: str, found: str) -> None:
+        """`found` says of the ledger `shown` what is wrong with it."""
         super().__init__(
-            f"the ledger {shown} is gone or empty, and the outputs in the data folder were made with one: a new ledger"
-            " would pay again for what was answered, and count the budget from 0. Put the file back, or run"
-            " `teams restore BACKUP`; to begin anew on purpose, set TEAMS_DATA_DIR to a new folder"
+            f"the ledger {shown} {found}, and the outputs in the data folder were made with it whole: going on would"
+            " pay again for what was answered, and count the budget from less. Put back what TEAMS_LEDGER_URL (by"
+            " default ledger.sqlite in TEAMS_DATA_DIR) held, or move what is there away and run `teams restore BACKUP`;"
+            " to begin anew on purpose, set TEAMS_DATA_DIR to a new folder"
         )
+
+    @classmethod
+    def of(cls, url: str, found: str) -> Self:
+        """Of the ledger at `url`, without its password."""
+        return cls(read_address(url).render_as_string(hide_password=True), found)
 
 
 def sqlite_url(path: Path) -> str:
@@ -164,7 +171,7 @@ def open_database(url: str, *, must_exist: bool = False) -> sa.Engine:
 def require_ledger(url: str) -> None:
     """Raises LedgerLost where there is no ledger at `url`."""
     if not holds_ledger(url):
-        raise LedgerLost(read_address(url).render_as_string(hide_password=True))
+        raise LedgerLost.of(url, "is gone or empty")
 
 
 def holds_ledger(url: str) -> bool:

@@ -80,6 +80,8 @@ class Answer:
     accepted: bool
     reason: str | None
     queries: tuple[Query, ...] = ()
+    reasoning: str | None = None
+    """What was thought before it, where the sample keeps that."""
 
 
 @dataclass(frozen=True)

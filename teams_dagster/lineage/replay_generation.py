@@ -13,6 +13,7 @@ from teams_dagster.dataset.answers import answer_transitions
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import read_manifest
 from teams_dagster.dataset.playing import episode_plans, generation_actor, generation_world
+from teams_dagster.dataset.responses import kept_reasoning
 from teams_dagster.dataset.stored import accepted_of, answers_asked
 from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.instructions.prompts import Prompt, stored_prompts
@@ -70,6 +71,7 @@ async def replay_generation(
             partition_key=manifest.partition_key,
             width=100,
             answers=answers_asked(responses),
+            reasoning_words=kept_reasoning(responses),
         )
         await replay_samples(replayed, _rows(responses, "samples"), into, answers=_given(responses))
         progress(f"generation {manifest.partition_key}: {into.verified} rows agree with the ledger")

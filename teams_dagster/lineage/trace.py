@@ -167,7 +167,7 @@ def _step(row: Mapping[str, Any], found: _Found) -> Step:
 
 def _answer(sample: Mapping[str, Any], found: _Found) -> Answer:
     queries = found.calls.get(sample["respond_request_id"] or "", [])
-    return Answer(sample["response"], sample["accepted"], sample["reason"], tuple(queries))
+    return Answer(sample["response"], sample["accepted"], sample["reason"], tuple(queries), sample["reasoning"])
 
 
 def _scores(connection: duckdb.DuckDBPyConnection, sample_id: str | None, found: _Found) -> tuple[Score, ...]:

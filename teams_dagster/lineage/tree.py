@@ -17,6 +17,7 @@ def lineage_details(found: Lineage) -> Details:
     start = ("-", "seed", "", "", "", seed.get("text", "-"))
     asked = [(q.purpose, q.role, f"{q.provider}/{q.model}", q.outcome or q.status, q.request_id) for q in found.queries]
     answers = [(answer.reason or "yes", answer.response or "-")] if answer else []
+    thought = {"reasoning": answer.reasoning} if answer and answer.reasoning else {}
     return {
         "seed": f"{seed['seed_id']}, row {seed['row']} of {seed['source']}" if seed else "not stored",
         "chain": Table(
@@ -24,6 +25,7 @@ def lineage_details(found: Lineage) -> Details:
         ),
         "queries": Table(("for", "role", "model", "outcome", "request"), asked),
         "answer": Table(("kept", "text"), answers),
+        **thought,
         "policy": found.chain[-1].policy_version,
         "datasets": ", ".join(f"{version} ({split})" for version, split in found.datasets) or "none",
         "adapters": ", ".join(f"{kind} {model}" for kind, model, _ in found.adapters) or "none",
@@ -118,6 +120,8 @@ def _answer(lineage: Lineage, limit: int | None) -> Iterator[str]:
         return
     yield "├─ answer: " + ("kept" if answer.accepted else f"refused: {_plain(answer.reason or '-')}")
     yield from _queries(answer.queries)
+    if answer.reasoning:
+        yield from _text("", answer.reasoning, limit, given_as="thought: ")
     if answer.response is not None:
         yield from _text(answer.response, "", limit)
 
@@ -194,8 +198,8 @@ def _queries(queries: Iterable[Query]) -> Iterator[str]:
         )
 
 
-def _text(text: str, given: str, limit: int | None) -> Iterator[str]:
-    for name, content in (("", text), ("input: ", given)):
+def _text(text: str, given: str, limit: int | None, *, given_as: str = "input: ") -> Iterator[str]:
+    for name, content in (("", text), (given_as, given)):
         if content:
             shown = visible(content if limit is None else shorten(content, limit))
             for number_, line in enumerate(shown.split("\n")):

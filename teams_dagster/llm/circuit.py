@@ -70,6 +70,7 @@ _ADVICE = {
     ErrorKind.REJECTED: "Check what this model takes: {}OMIT leaves parameters out, {}MAX_TOKENS bounds its answers.",
     ErrorKind.UNREACHABLE: "Check {}BASE_URL, and that the server runs and can be reached from here.",
     ErrorKind.RATE_LIMITED: "Its limits let nothing through for longer than a run waits: go on later, or raise them.",
+    ErrorKind.TOO_LONG: "Check the context that {}MODEL is served with: it is shorter than what is asked.",
     ErrorKind.TOO_LARGE: "Check {}BASE_URL, and {}MAX_TOKENS.",
     ErrorKind.CONNECTION: "Check the server's log, and proxies on the way to it.",
     ErrorKind.TIMEOUT: "Check the server's load, {}TIMEOUT_S and TEAMS_MAX_IN_FLIGHT, and {}MAX_TOKENS.",

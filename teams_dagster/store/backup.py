@@ -33,6 +33,7 @@ from teams_dagster.ledger.database import (
 from teams_dagster.store.artefacts import CURRENT, STORE_ID, complete, stored_artefacts
 from teams_dagster.store.hash_chain import ARTEFACT, head, read_links
 from teams_dagster.store.integrity import RecordedHead, Verification, verify_storage
+from teams_dagster.store.kept_ledger import forget_head, keep_head
 from teams_dagster.store.tables import MANIFEST
 
 ABOUT, LEDGER, ASSETS, DAGSTER = "backup.json", "ledger.sqlite", "assets", "dagster"
@@ -147,6 +148,12 @@ def restore(backup: Path, ledger_url: str, data_dir: Path, dagster_home: Path) -
         shutil.copytree(backup / DAGSTER, dagster_home, dirs_exist_ok=True)
     _clear_side_files(ledger_url)
     copy_ledger(sqlite_url(backup / LEDGER), ledger_url)
+    forget_head(data_dir)  # it may be of after the backup
+    engine = open_database(ledger_url)
+    try:
+        keep_head(engine, data_dir)
+    finally:
+        engine.dispose()
 
 
 def _chain_of(ledger: Path) -> tuple[str, str, list[str]]:

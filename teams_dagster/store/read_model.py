@@ -19,8 +19,9 @@ import sqlalchemy as sa
 
 from teams_dagster.ledger.database import ledger_id, open_database, read_snapshot
 from teams_dagster.store import source, views
-from teams_dagster.store.artefacts import ArtefactFiles, CompleteArtefact, complete, sealed_name, store_id, was_sealed
+from teams_dagster.store.artefacts import ArtefactFiles, CompleteArtefact, complete, sealed_name, store_id
 from teams_dagster.store.hash_chain import Sealed, seal
+from teams_dagster.store.kept_ledger import keep_head, require_kept_ledger
 from teams_dagster.store.publishing import NotNow, draft, lock, publish, read_lock, temp_dir
 from teams_dagster.store.source import Position
 from teams_dagster.store.tables import TABLES, Table
@@ -84,10 +85,13 @@ def refresh(
     """
     began = time.perf_counter()
     path.parent.mkdir(parents=True, exist_ok=True)
-    engine = open_database(ledger_url, must_exist=was_sealed(path.parent))
+    require_kept_ledger(ledger_url, path.parent, asking=False)
+    engine = open_database(ledger_url)
     try:
         found = complete(artefacts)
         sealed = seal(engine, _sealable(path.parent, found)) if sealing else Sealed("", 0)
+        if sealing:
+            keep_head(engine, path.parent)
         with engine.connect() as connection:
             ledger = ledger_id(connection)
         try:

@@ -132,7 +132,7 @@ SAMPLES = Table(
             "input": _TEXT,
             "accepted": _BOOL,
         },
-        {"response": _TEXT, "respond_request_id": _TEXT, "reason": _TEXT, "run_id": _TEXT},
+        {"response": _TEXT, "respond_request_id": _TEXT, "reason": _TEXT, "reasoning": _TEXT, "run_id": _TEXT},
     ),
     ("sample_id",),
     current_only=True,
@@ -141,7 +141,7 @@ SAMPLE_ANSWERS = Table(
     "sample_answers",
     _schema(
         {"sample_id": _TEXT, "answer": _INT, "partition_key": _TEXT, "accepted": _BOOL},
-        {"response": _TEXT, "respond_request_id": _TEXT, "reason": _TEXT, "run_id": _TEXT},
+        {"response": _TEXT, "respond_request_id": _TEXT, "reason": _TEXT, "reasoning": _TEXT, "run_id": _TEXT},
     ),
     ("sample_id", "answer"),
     current_only=True,

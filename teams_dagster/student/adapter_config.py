@@ -14,6 +14,7 @@ AdapterKind = Literal["lora", "qlora", "full"]
 Template = Literal["auto", "tokenizer", "alpaca"]
 Precision = Literal["auto", "bf16", "fp32"]
 Scheduler = Literal["cosine", "linear", "constant", "constant_with_warmup"]
+TrainedReasoning = Literal["none", "template", "think"]
 Launcher = Literal["none", "ddp", "fsdp", "deepspeed"]
 
 FEWEST_UPDATES = 100
@@ -58,6 +59,11 @@ class AdapterConfig(BaseModel):
         ge=8,
         description="Tokens of prompt and response; longer examples are left out whole and named in the report."
         " With packing, also the length of a row.",
+    )
+    reasoning: TrainedReasoning = Field(
+        default="none",
+        description="Thoughts of the dataset: `none`: not trained on; `template`: as the chat template writes"
+        " `reasoning_content`; `think`: as a <think> block before the answer.",
     )
     packing: bool = Field(
         default=False, description="Several examples share a row, each attending to itself alone, positions from 0."

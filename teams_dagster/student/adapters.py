@@ -77,6 +77,8 @@ class AdapterReport:
     """Kinds of layers that carry an adapter."""
     four_bit: FourBitProof | None
     """Packed bytes and logit gap of the base; None for LoRA."""
+    reasoned: int
+    """Training examples that were learnt with what was thought before their response."""
     curve: tuple[TrainingPoint, ...]
     """From step 0, the base itself, where there are validation examples."""
 
@@ -100,11 +102,16 @@ def train_adapter(
     Raises ValueError when `train` is empty, none of it fits `max_length`, or `patience` has no validation to look at.
     """
     tokenizer, _ = load_tokenizer(base, config.template)
-    rows = encode_rows(tokenizer, train, config.max_length)
+    rows = encode_rows(tokenizer, train, config.max_length, config.reasoning)
     if not len(rows):
         raise ValueError("no training examples: make the instruction dataset first")
+    if config.reasoning != "none" and not rows.reasoned:
+        raise ValueError(
+            f"reasoning: {config.reasoning} has nothing to train on, because no training example has a thought: make"
+            " expert_responses with `reasoning: true` and the dataset again, or leave reasoning `none`"
+        )
     measured, unmeasured = bounded_validation(list(validation), len(rows), config)
-    held = encode_rows(tokenizer, measured, config.max_length)
+    held = encode_rows(tokenizer, measured, config.max_length, config.reasoning)
     if config.patience is not None and not len(held):
         raise ValueError(f"patience {config.patience} needs validation examples, and there are none: leave it out")
     scratch = tempfile.TemporaryDirectory(prefix="teams-trainer-") if checkpoints is None else nullcontext(checkpoints)
@@ -139,6 +146,7 @@ def train_adapter(
         precision=precision.reason,
         target_modules=_targets(trainer.model),
         four_bit=proof,
+        reasoned=rows.reasoned,
         curve=_curve(trainer.state.log_history),
     )
 
@@ -163,6 +171,7 @@ def _save(trainer: Any, student: Student, folder: Path, config: AdapterConfig) -
         template_version=template_version(student.tokenizer),
         max_length=config.max_length,
         clock=dialect_of(student.tokenizer).clock,
+        reasoning=None if config.reasoning == "none" else config.reasoning,
     )
     recipe.save(folder)
 

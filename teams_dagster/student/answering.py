@@ -10,6 +10,7 @@ import torch
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.rng import uniform
 from teams_dagster.dataset.sample import Example
+from teams_dagster.llm.reasoning import split_reasoning
 from teams_dagster.llm.settling import storable
 from teams_dagster.student.chat import encode_prompt
 from teams_dagster.student.lengths import Lengths
@@ -24,10 +25,14 @@ def respond(student: Student, instruction: Instruction, *, max_new_tokens: int =
 
 
 def text_of(student: Student, tokens: Sequence[int]) -> str:
-    """An answer's tokens as text, without special tokens."""
-    text = student.tokenizer.decode(list(tokens), skip_special_tokens=True)
-    assert isinstance(text, str)
-    return text.strip()
+    """An answer's tokens as text, without special tokens and without what the student thought before it."""
+    whole = str(student.tokenizer.decode(list(tokens)))
+    thought, answer = split_reasoning(whole)
+    if not thought:
+        return str(student.tokenizer.decode(list(tokens), skip_special_tokens=True)).strip()
+    for special in student.tokenizer.all_special_tokens:  # marks of a thought may be among them
+        answer = answer.replace(special, "")
+    return answer.strip()
 
 
 def end_tokens(student: Student) -> list[int]:

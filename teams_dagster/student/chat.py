@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction, user_message
 from teams_dagster.dataset.sample import Example
+from teams_dagster.student.adapter_config import TrainedReasoning
 from teams_dagster.student.conversation import conversation_text, dialect_of, prompt_text
+from teams_dagster.student.thoughts import thinking_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -76,6 +78,10 @@ def encode_response(tokenizer: PreTrainedTokenizerBase, instruction: Instruction
     as it is: what the student is trained on would then differ from what it is asked.
     """
     _, said = conversation_text(tokenizer, user_message(instruction), response)
+    return _closed(tokenizer, said)
+
+
+def _closed(tokenizer: PreTrainedTokenizerBase, said: str) -> list[int]:
     tokens = tokens_of(tokenizer, said)
     end = tokenizer.eos_token_id
     if not isinstance(end, int):
@@ -83,6 +89,26 @@ def encode_response(tokenizer: PreTrainedTokenizerBase, instruction: Instruction
     while tokens and tokens[-1] != end and not str(tokenizer.decode(tokens[-1:])).strip() and end in tokens:
         tokens.pop()  # white space that the template writes after the end token is never generated
     return tokens if tokens and tokens[-1] == end else [*tokens, end]
+
+
+def learnt_text(tokenizer: PreTrainedTokenizerBase, example: Example, reasoning: TrainedReasoning) -> str:
+    """What a student learns to write of `example`, with how the template ends it. Raises TemplateFault."""
+    question = user_message(example.instruction)
+    if reasoning == "none" or not example.reasoning:
+        return conversation_text(tokenizer, question, example.response)[1]
+    return thinking_text(tokenizer, question, example.response, example.reasoning, reasoning)[1]
+
+
+def labels_learn(
+    tokenizer: PreTrainedTokenizerBase, labels: Sequence[int], example: Example, reasoning: TrainedReasoning
+) -> bool:
+    """Whether the tokens that carry loss decode to what is to be learnt of `example`, marks of its thought and all."""
+    if reasoning == "none" or not example.reasoning:
+        return labels_say(tokenizer, labels, example.response)
+    learnt = learnt_text(tokenizer, example, reasoning)
+    end = learnt.rfind(example.response.strip()) + len(example.response.strip())
+    shown = [label for label in labels if label != MASKED]
+    return _letters(str(tokenizer.decode(shown))).startswith(_letters(learnt[:end]))
 
 
 def labels_say(tokenizer: PreTrainedTokenizerBase, labels: Sequence[int], response: str) -> bool:
@@ -98,13 +124,15 @@ def _letters(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).split())
 
 
-def encode_example(tokenizer: PreTrainedTokenizerBase, example: Example, max_length: int) -> Encoded:
-    """`example` as tokens, loss on the response and its end token only.
+def encode_example(
+    tokenizer: PreTrainedTokenizerBase, example: Example, max_length: int, reasoning: TrainedReasoning = "none"
+) -> Encoded:
+    """`example` as tokens, loss on the response and its end token only, and on its thought where `reasoning` says so.
 
     Raises ExampleTooLong when prompt and response exceed `max_length` tokens: nothing is ever cut.
     """
     prompt = encode_prompt(tokenizer, example.instruction)
-    response = encode_response(tokenizer, example.instruction, example.response)
+    response = _closed(tokenizer, learnt_text(tokenizer, example, reasoning))
     length = len(prompt) + len(response)
     if length > max_length:
         raise ExampleTooLong(f"sample {example.sample_id} has {length} tokens, more than max_length {max_length}")

@@ -74,7 +74,7 @@ def dialect_of(tokenizer: PreTrainedTokenizerBase) -> Dialect:
 def prompt_text(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
     """The prompt that asks `question`, up to where the answer begins."""
     dialect = dialect_of(tokenizer)
-    return _apply(tokenizer, dialect, question) + dialect.lead
+    return rendered(tokenizer, dialect, question) + dialect.lead
 
 
 def conversation_text(tokenizer: PreTrainedTokenizerBase, question: str, answer: str) -> tuple[str, str]:
@@ -83,8 +83,8 @@ def conversation_text(tokenizer: PreTrainedTokenizerBase, question: str, answer:
     Raises TemplateFault where the template does not write this very answer after this very prompt.
     """
     dialect = dialect_of(tokenizer)
-    prompt = _apply(tokenizer, dialect, question) + dialect.lead
-    whole = _apply(tokenizer, dialect, question, answer)
+    prompt = rendered(tokenizer, dialect, question) + dialect.lead
+    whole = rendered(tokenizer, dialect, question, answer)
     if dialect.thinks:
         written = whole.rfind(answer.strip())
         said = whole[written:] if written >= 0 else ""
@@ -100,15 +100,20 @@ def conversation_text(tokenizer: PreTrainedTokenizerBase, question: str, answer:
     return prompt, said
 
 
-def chat_messages(dialect: Dialect, question: str, answer: str | None = None) -> list[dict[str, Any]]:
-    """The turns as a chat template takes them."""
+def chat_messages(
+    dialect: Dialect, question: str, answer: str | None = None, thought: str | None = None
+) -> list[dict[str, Any]]:
+    """The turns as a chat template takes them; `thought` came before `answer`."""
     turns = [("system", SYSTEM)] if dialect.system else []
     turns.append(("user", question))
     if answer is not None:
         turns.append(("assistant", answer))
-    return [
+    messages: list[dict[str, Any]] = [
         {"role": role, "content": [{"type": "text", "text": text}] if dialect.parts else text} for role, text in turns
     ]
+    if thought is not None:
+        messages[-1]["reasoning_content"] = thought
+    return messages
 
 
 @lru_cache(maxsize=16)
@@ -129,10 +134,10 @@ def _dialect(tokenizer: PreTrainedTokenizerBase, chat_template: str) -> Dialect:
 
 def _answered(tokenizer: PreTrainedTokenizerBase, dialect: Dialect) -> Dialect:
     """`dialect` with what stands before an answer. Raises TemplateFault where question or answer do not come back."""
-    prompt = _apply(tokenizer, dialect, _QUESTION)
+    prompt = rendered(tokenizer, dialect, _QUESTION)
     if _QUESTION not in prompt or "'type'" in prompt:  # a list of parts written as such is not read
         raise TemplateFault("the chat template leaves the instruction out of its prompt")
-    head, found, _ = _apply(tokenizer, dialect, _QUESTION, _ANSWER).rpartition(_ANSWER)
+    head, found, _ = rendered(tokenizer, dialect, _QUESTION, _ANSWER).rpartition(_ANSWER)
     if not found:
         raise TemplateFault("the chat template leaves the response out of a conversation")
     if head.startswith(prompt):
@@ -153,9 +158,16 @@ def _own_prompt_fault(prompt: str) -> TemplateFault:
     )
 
 
-def _apply(tokenizer: PreTrainedTokenizerBase, dialect: Dialect, question: str, answer: str | None = None) -> str:
+def rendered(
+    tokenizer: PreTrainedTokenizerBase,
+    dialect: Dialect,
+    question: str,
+    answer: str | None = None,
+    thought: str | None = None,
+) -> str:
+    """What the chat template writes: the prompt, or with `answer` the conversation."""
     text = tokenizer.apply_chat_template(
-        chat_messages(dialect, question, answer),
+        chat_messages(dialect, question, answer, thought),
         tokenize=False,
         add_generation_prompt=answer is None,
         chat_template=with_frozen_clock(str(tokenizer.chat_template)),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
-from teams_dagster.student.adapter_config import Template
+from teams_dagster.student.adapter_config import Template, TrainedReasoning
 from teams_dagster.student.chat import ALPACA_TEMPLATE, template, template_version
 from teams_dagster.student.clock import with_frozen_clock
 from teams_dagster.student.conversation import TemplateFault
@@ -124,6 +124,8 @@ class Recipe:
     max_length: int
     clock: str | None = None
     """The time that the chat template was told, where it asks."""
+    reasoning: TrainedReasoning | None = None
+    """How thoughts were learnt; None where none were."""
 
     def save(self, folder: Path) -> None:
         """Writes it into an adapter's folder."""

@@ -111,6 +111,7 @@ def _training(card: ModelCard) -> Iterator[str]:
         f"{report['updates']:,} updates of {report['planned_updates']:,} planned, on {report['processes']} x"
         f" {inline(report['device'])} in {report['dtype']}; loss on the response only, {report['response_tokens']:,}"
         " response tokens a pass."
+        + (f" {report['reasoned']:,} examples were learnt with their thought." if report.get("reasoned") else "")
         + (f" Validation loss from {validation[0]:.4f} to {min(validation):.4f} nats a token." if validation else "")
     )
     if few := too_few_updates(report["updates"]):

@@ -10,12 +10,12 @@ from transformers import AutoConfig, GenerationConfig
 
 from teams_dagster.core.instruction import user_message
 from teams_dagster.dataset.sample import Example
+from teams_dagster.student.adapter_config import TrainedReasoning
 from teams_dagster.student.chat import (
     MASKED,
     encode_example,
     encode_prompt,
-    encode_response,
-    labels_say,
+    labels_learn,
     template_version,
     tokens_of,
 )
@@ -39,7 +39,7 @@ def parity_faults(trained_on: str | Path, used: str | Path, recipe: Recipe, exam
     now, name = load_tokenizer(used, wanted)
     return [
         *_recorded(then, now, name, recipe),
-        *_rendered(then, now, example),
+        *_rendered(then, now, example, recipe.reasoning or "none"),
         *stop_faults(now, used),
     ]
 
@@ -63,16 +63,18 @@ def _recorded(then: PreTrainedTokenizerBase, now: PreTrainedTokenizerBase, name:
         )
 
 
-def _rendered(then: PreTrainedTokenizerBase, now: PreTrainedTokenizerBase, example: Example) -> Iterator[str]:
+def _rendered(
+    then: PreTrainedTokenizerBase, now: PreTrainedTokenizerBase, example: Example, reasoning: TrainedReasoning
+) -> Iterator[str]:
     """The tokens of one example on every path."""
-    trained = encode_example(then, example, _NO_LIMIT)
+    trained = encode_example(then, example, _NO_LIMIT, reasoning)
     prompt = encode_prompt(now, example.instruction)
-    asked = [*prompt, *encode_response(now, example.instruction, example.response)]
+    asked = encode_example(now, example, _NO_LIMIT, reasoning).input_ids
     yield from _first_difference("training", trained.input_ids, "evaluation", asked, now)
     masked = sum(label == MASKED for label in trained.labels)
     if masked != len(prompt):
         yield f"training took no loss on the first {masked} tokens, and the prompt has {len(prompt)}"
-    if not labels_say(then, trained.labels, example.response):
+    if not labels_learn(then, trained.labels, example, reasoning):
         learnt = then.decode([label for label in trained.labels if label != MASKED])
         yield f"training learns {learnt!r} instead of the response"
     dialect = dialect_of(now)

@@ -16,7 +16,8 @@ from torch.utils.data import Sampler
 
 from teams_dagster.core.rng import generator
 from teams_dagster.dataset.sample import Example
-from teams_dagster.student.chat import MASKED, ExampleTooLong, encode_example, labels_say
+from teams_dagster.student.adapter_config import TrainedReasoning
+from teams_dagster.student.chat import MASKED, ExampleTooLong, encode_example, labels_learn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -71,6 +72,8 @@ class Rows:
     """Sample ids left out, because they exceed the length asked for."""
     unwritable: tuple[str, ...]
     """Sample ids left out, because their tokens do not decode to their response."""
+    reasoned: int = 0
+    """How many are learnt with their thought."""
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -88,12 +91,21 @@ class Rows:
         return pc.call_function("sum", [pc.call_function("not_equal", [labels, MASKED])]).as_py() or 0
 
 
-def encode_rows(tokenizer: PreTrainedTokenizerBase, examples: Iterable[Example], max_length: int) -> Rows:
-    """Encodes what fits into `max_length` tokens, in order. Raises ValueError when there are some and none is left."""
+def encode_rows(
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Iterable[Example],
+    max_length: int,
+    reasoning: TrainedReasoning = "none",
+) -> Rows:
+    """Encodes what fits into `max_length` tokens, in order; `reasoning` says how thoughts are learnt.
+
+    Raises ValueError when there are some and none is left, TemplateFault where a template cannot write thoughts.
+    """
     too_long: list[str] = []
     unwritable: list[str] = []
-    batches = list(_batches(tokenizer, iter(examples), max_length, too_long, unwritable))
-    rows = Rows(pa.Table.from_batches(batches, SCHEMA), tuple(too_long), tuple(unwritable))
+    reasoned: list[str] = []
+    batches = list(_batches(tokenizer, iter(examples), max_length, reasoning, too_long, unwritable, reasoned))
+    rows = Rows(pa.Table.from_batches(batches, SCHEMA), tuple(too_long), tuple(unwritable), len(reasoned))
     if unwritable and not len(rows):
         raise ValueError(f"the tokenizer has no tokens for the responses of {len(unwritable)} examples: none is left")
     if too_long and not len(rows):
@@ -105,19 +117,23 @@ def _batches(
     tokenizer: PreTrainedTokenizerBase,
     examples: Iterator[Example],
     max_length: int,
+    reasoning: TrainedReasoning,
     too_long: list[str],
     unwritable: list[str],
+    reasoned: list[str],
 ) -> Iterator[pa.RecordBatch]:
     while group := list(islice(examples, AT_ONCE)):
         encoded = []
         for example in group:
             try:
-                tokens = encode_example(tokenizer, example, max_length)
+                tokens = encode_example(tokenizer, example, max_length, reasoning)
             except ExampleTooLong:
                 too_long.append(example.sample_id)
                 continue
-            if labels_say(tokenizer, tokens.labels, example.response):
+            if labels_learn(tokenizer, tokens.labels, example, reasoning):
                 encoded.append(tokens)
+                if reasoning != "none" and example.reasoning:
+                    reasoned.append(example.sample_id)
             else:
                 unwritable.append(example.sample_id)
         columns = {"input_ids": [e.input_ids for e in encoded], "labels": [e.labels for e in encoded]}

@@ -52,7 +52,7 @@ def test_a_schema_is_that_of_the_table(asset_key: str, table: str) -> None:
 
 def test_the_dataset_has_the_columns_of_its_parquet_files() -> None:
     found = list(columns(dg.AssetKey("instruction_dataset")))
-    assert found == ["sample_id", "seed_id", "instruction", "input", "output"]
+    assert found == ["sample_id", "seed_id", "instruction", "input", "output", "reasoning"]
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -34,6 +34,25 @@ def test_a_sentence_of_about_nine_words_in_a_script_without_spaces_counts_as_abo
     assert 6 <= word_count(words(text)) <= 12
 
 
+BY_DICTIONARY = {
+    "อธิบายว่าน้ำขึ้นน้ำลงเกิดขึ้นได้อย่างไร": 9,
+    "เขียนบทกวีสั้นเกี่ยวกับทะเลและอธิบายความหมายของแต่ละบรรทัด": 14,
+    "จงเปรียบเทียบระบบเศรษฐกิจของประเทศไทยกับประเทศญี่ปุ่นในศตวรรษที่ยี่สิบ": 14,
+    "សូមសរសេរកំណាព្យខ្លីមួយអំពីសមុទ្រដ៏ធំ": 9,
+    "សូមពន្យល់ពីមូលហេតុដែលទឹកជំនន់កើតឡើងនៅក្នុងប្រទេសកម្ពុជា": 10,
+    "请解释海洋潮汐是如何每天形成的": 9,
+    "海の満ち引きがどのように起こるのかを簡単に説明してください": 20,
+}
+"""Sentences, with the words that ICU's dictionaries find in them."""
+
+
+@pytest.mark.parametrize(("text", "found"), BY_DICTIONARY.items())
+def test_a_length_in_a_script_without_spaces_is_as_near_to_a_dictionarys_as_the_documentation_says(
+    text: str, found: int
+) -> None:
+    assert -0.31 <= word_count(words(text)) / found - 1 <= 0.36
+
+
 def test_scripts_without_spaces_are_read_by_characters_with_their_marks() -> None:
     assert words("写一首abc诗") == ["写", "一", "首", "abc", "诗"]
     assert words("コーヒー") == ["コ", "ー", "ヒ", "ー"]

@@ -51,7 +51,9 @@ def test_no_column_is_described_that_does_not_exist() -> None:
     }
 
 
-@pytest.mark.parametrize(("file", "columns"), [("split", formats.COLUMNS), ("lineage", provenance.COLUMNS)])
+@pytest.mark.parametrize(
+    ("file", "columns"), [("split", [*formats.COLUMNS, *formats.REASONING]), ("lineage", provenance.COLUMNS)]
+)
 def test_every_column_of_an_exported_file_is_told(file: str, columns: object) -> None:
     names = [getattr(column, "name", column) for column in columns]  # pyright: ignore[reportGeneralTypeIssues]
     assert told_in(section(tables.page(), f"{file}.parquet")) == names

@@ -30,6 +30,8 @@ class Reply:
     text: str | None = "fine"
     finish_reason: str = "stop"
     refusal: str | None = None
+    reasoning_content: str | None = None
+    """What a server with a reasoning parser sets apart; None leaves the field out."""
     prompt_tokens: int | None = 10
     cached_tokens: int | None = 0
     completion_tokens: int | None = 5
@@ -44,6 +46,8 @@ class Reply:
     def body(self, model: str) -> Body:
         """The response body."""
         message: Body = {"role": "assistant", "content": self.text, "refusal": self.refusal}
+        if self.reasoning_content is not None:
+            message["reasoning_content"] = self.reasoning_content
         body: Body = {
             "id": "chatcmpl-1",
             "object": "chat.completion",
@@ -95,11 +99,13 @@ def echo(body: Body) -> Reply:
 class OpenAIServer:
     """Serves on a loopback port from its own thread; start and stop it with `with`."""
 
-    def __init__(self, respond: Callable[[Body], Reply | str] = echo, *, latency_s: float = 0.0, port: int = 0) -> None:
+    def __init__(
+        self, respond: Callable[[Body], Reply | Fault | str] = echo, *, latency_s: float = 0.0, port: int = 0
+    ) -> None:
         """`port` 0 takes a free one."""
         self._port = port
         self.respond = respond
-        """Answers a request body; a text stands for a Reply that says it."""
+        """Answers a request body, or refuses it; a text stands for a Reply that says it."""
         self.logprobs: list[Body] = []
         """The log-probabilities of each reply's tokens, where they are asked for."""
         self.latency_s = latency_s
@@ -174,7 +180,7 @@ class OpenAIServer:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            return await (self._answer(body) if fault is None else self._fail(request, fault))
+            return await (self._answer(request, body) if fault is None else self._fail(request, fault))
         finally:
             self.in_flight -= 1
 
@@ -184,10 +190,12 @@ class OpenAIServer:
             await asyncio.sleep(0.005)
         self.holds_until = 0
 
-    async def _answer(self, body: Body) -> web.Response:
+    async def _answer(self, request: web.Request, body: Body) -> web.StreamResponse:
         await self._hold()
         await asyncio.sleep(self.latency_s)
         said = self.respond(body)
+        if isinstance(said, Fault):
+            return await self._fail(request, said)
         reply = Reply(said) if isinstance(said, str) else said
         answer = reply.body(body["model"])
         told = list(reply.logprobs) or self.logprobs

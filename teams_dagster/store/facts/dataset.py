@@ -62,6 +62,8 @@ class ResponseFacts(QueryFacts):
     kept: int
     refused: dict[str, int]
     """Refused samples by reason."""
+    reasoned: int = 0
+    """Kept samples with what the expert thought before it answered."""
     target_samples: Annotated[int | None, Hidden()] = None
     """The rows of the dataset that its generation was to bring: what is beyond them is left out."""
 
@@ -117,6 +119,8 @@ class DatasetFacts(Facts):
     """Pairs of a lower score were dropped; None where no threshold was set."""
     scoring: str | None = None
     """Who scored the pairs, in a sentence; None where no score was used."""
+    reasoned: Annotated[dict[str, int], Shown(form=Json)] = Field(default_factory=dict)
+    """Examples on each side with what was thought before their answer, where any has it."""
     overlap: Annotated[dict[str, float], Shown("held_out_overlap", form=overlap_line)] = Field(default_factory=dict)
     """Of held-out `instructions` and `responses`, the share with 13 words in a row of training's; nothing where an
     earlier version did not measure it."""

@@ -60,6 +60,8 @@ class AdapterFacts(Facts):
     """Examples left out because they exceed the longest length."""
     unwritable: int = 0
     """Examples left out because the student's tokenizer cannot write their response."""
+    reasoned: int = 0
+    """Training examples that were learnt with what was thought before their response."""
     template: str
     device: str
     processes: int

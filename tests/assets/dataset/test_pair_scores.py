@@ -21,8 +21,8 @@ from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from assets.dataset.pair_scores import pair_scores
 from assets.seeds import seed_instructions
+from teams_dagster.automation.run_estimate import estimate_run
 from teams_dagster.cli import main
-from teams_dagster.cli.run_estimate import estimate_run
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.lineage.replay_scores import replay_scores
 from teams_dagster.lineage.trace import trace

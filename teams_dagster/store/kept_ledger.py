@@ -1,0 +1,125 @@
+"""Whether the ledger is the one that a data folder's outputs were made with, whole: found out before the first query.
+
+A ledger that lost rows would pay again for what was answered, and nobody would be told. Three records know better: the
+chain, which counts the rows that it seals; the head of the chain, which the data folder keeps; and the outputs, which
+name the attempts that they rest on. Nothing is read but counts and a few ids, so that a step can look each time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from teams_dagster.core.files import write_atomically
+from teams_dagster.ledger.database import LedgerLost, holds_ledger, ledger_id, open_database
+from teams_dagster.ledger.schema import HISTORY, attempts, seals
+from teams_dagster.store.artefacts import CURRENT, was_sealed
+from teams_dagster.store.hash_chain import ROWS, head
+from teams_dagster.store.tables import MANIFEST
+
+CHAIN_HEAD = ".chain-head"
+"""The file beside the assets that holds the head of the chain as it was last seen."""
+
+_BOUGHT = ("transitions", "samples")
+"""Tables of outputs whose rows name the attempts they rest on."""
+
+_LOOKED_UP = 20
+"""Attempts of an output that are looked for."""
+
+
+@dataclass(frozen=True)
+class KnownHead:
+    """A head of the chain of a ledger, as a data folder keeps it."""
+
+    ledger_id: str
+    head: str
+
+
+def require_kept_ledger(ledger_url: str, data_dir: Path, *, asking: bool = True) -> None:
+    """Raises LedgerLost where the ledger at `ledger_url` lacks what the data folder's outputs were made with.
+
+    `asking` says that it may be asked through: then the attempts that outputs name are looked for, too, where the
+    folder is of a version that sealed nothing. Raises LedgerError where the ledger cannot be read.
+    """
+    known = known_head(data_dir)
+    if not holds_ledger(ledger_url):
+        if known or was_sealed(data_dir) or any(_bought(data_dir)):
+            raise LedgerLost.of(ledger_url, "is gone or empty")
+        return
+    bought = list(_bought(data_dir)) if asking and not known and not was_sealed(data_dir) else []
+    engine = open_database(ledger_url)
+    try:
+        with engine.connect() as connection:
+            lacking = _lacking(connection, known, bought, data_dir)
+    finally:
+        engine.dispose()
+    if lacking:
+        raise LedgerLost.of(ledger_url, lacking)
+
+
+def known_head(data_dir: Path) -> KnownHead | None:
+    """The head that the data folder keeps; None where none was recorded, or the file is not what was written."""
+    try:
+        return KnownHead(**json.loads((data_dir / "assets" / CHAIN_HEAD).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def keep_head(engine: sa.Engine, data_dir: Path) -> None:
+    """Write down the head of the chain in the data folder. What it seals is durable by then."""
+    with engine.connect() as connection:
+        known = KnownHead(ledger_id(connection), head(connection))
+    place = data_dir / "assets" / CHAIN_HEAD
+    if known.head and known != known_head(data_dir) and place.parent.is_dir():
+        write_atomically(place, json.dumps(asdict(known)) + "\n")
+
+
+def forget_head(data_dir: Path) -> None:
+    """Take away the head that the data folder keeps: its ledger is to be another, or an earlier one."""
+    (data_dir / "assets" / CHAIN_HEAD).unlink(missing_ok=True)
+
+
+def _lacking(connection: sa.Connection, known: KnownHead | None, bought: list[str], data_dir: Path) -> str:
+    """What the ledger has not, as the end of a sentence about it; empty where nothing is known to be missing."""
+    for table, sealed in _sealed_rows(connection).items():
+        there = connection.execute(sa.select(sa.func.count()).select_from(sa.table(table))).scalar_one()
+        if there < sealed:
+            return f"has lost rows: its table {table} has {there:,} of at least {sealed:,}"
+    if known is not None:
+        if known.ledger_id != ledger_id(connection):
+            return f"is another one than that of the outputs (its chain is not the one in {data_dir})"
+        if connection.execute(sa.select(seals.c.seq).where(seals.c.head == known.head)).first() is None:
+            return f"has lost rows, or is an older copy: it lacks the end of its chain, {known.head}"
+    if bought:
+        found = connection.execute(sa.select(attempts.c.request_id).where(attempts.c.request_id.in_(bought)))
+        if missing := set(bought).difference(found.scalars()):
+            return f"has lost rows: it lacks attempts that the outputs rest on, {min(missing)} for one"
+    return ""
+
+
+def _sealed_rows(connection: sa.Connection) -> dict[str, int]:
+    """The rows of each table that the chain seals."""
+    counted = sa.select(seals.c.name, sa.func.sum(seals.c.rows)).where(seals.c.kind == ROWS).group_by(seals.c.name)
+    sealed = {name: int(rows) for name, rows in connection.execute(counted)}
+    return {table.name: sealed[table.name] for table in HISTORY if table.name in sealed}
+
+
+def _bought(data_dir: Path) -> Iterator[str]:
+    """A few attempts that each current output rests on."""
+    import pyarrow.parquet as pq
+
+    for pointer in sorted((data_dir / "assets").glob(f"**/{CURRENT}")):
+        folder = pointer.parent / pointer.read_text(encoding="utf-8").strip()
+        for table in _BOUGHT:
+            file = folder / f"{table}.parquet"
+            if not ((folder / MANIFEST).is_file() and file.is_file()):
+                continue
+            with pq.ParquetFile(file) as opened:
+                named = [name for name in opened.schema_arrow.names if name.endswith("_request_id")]
+                for batch in opened.iter_batches(_LOOKED_UP, columns=named):
+                    yield from (name for column in batch.columns for name in column.to_pylist() if name)
+                    break

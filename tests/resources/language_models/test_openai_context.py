@@ -1,0 +1,145 @@
+"""An endpoint with a small context, over real HTTP: found out by one refusal, and asked within it from then on."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
+from assets.seeds import seed_instructions
+from resources.language_models.openai_compatible import OpenAICompatibleModel
+from resources.language_models.openai_dialect import CONTEXT
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind
+from teams_dagster.ledger.traits import traits_of
+from teams_dagster.store.facts.dataset import ResponseFacts
+from tests.support import served_rules
+from tests.support.openai_server import OpenAIServer
+from tests.support.project import Project
+from tests.support.questions import question
+from tests.support.small_context import (
+    GATEWAY,
+    LLAMA_CPP,
+    LM_STUDIO,
+    OLLAMA,
+    OPENAI,
+    SGLANG,
+    TGI,
+    VLLM,
+    prompt_tokens,
+    with_context,
+)
+
+SIZE = 2048
+LONG = "word " * 3_000
+WEEK = "2026-11-02"
+
+
+class Asking:
+    """One connection, asked until it answers or gives up; what it learns is kept."""
+
+    def __init__(
+        self, server: OpenAIServer, *, extra: dict[str, int] | None = None, traits: dict[str, str] | None = None
+    ) -> None:
+        self.learnt: dict[str, str] = {}
+        self._model = OpenAICompatibleModel("m", base_url=server.base_url, extra=extra)
+        self._model.dialect.keep(traits or {}, self.learnt.__setitem__)
+
+    def ask(self, *texts: str) -> list[Completion | CompletionError]:
+        return asyncio.run(self._ask(texts))
+
+    async def _ask(self, texts: tuple[str, ...]) -> list[Completion | CompletionError]:
+        try:
+            return [await self._one(text) for text in texts]
+        finally:
+            await self._model.close()
+
+    async def _one(self, text: str) -> Completion | CompletionError:
+        while True:
+            try:
+                return await self._model.complete(question(text))
+            except CompletionError as error:
+                if not error.adapted:
+                    return error
+
+
+@pytest.mark.parametrize("refusal", [OPENAI, VLLM, SGLANG, TGI, GATEWAY])
+def test_the_first_refusal_bounds_replies_by_what_prompts_leave(openai_server: OpenAIServer, refusal: str):
+    openai_server.respond = with_context(SIZE, refusal)
+    asking = Asking(openai_server)
+    answers = asking.ask("Say something.", "word " * 100, "word " * 1_000)
+    assert all(isinstance(answer, Completion) for answer in answers)
+    refused, *answered = openai_server.received
+    assert refused["max_tokens"] == SIZE
+    assert len(answered) == 3
+    for body in answered:
+        assert SIZE / 2 < prompt_tokens(body) + body["max_tokens"] <= SIZE
+    assert asking.learnt == {CONTEXT: str(SIZE)}
+
+
+def test_a_context_that_is_known_is_never_exceeded(openai_server: OpenAIServer):
+    openai_server.respond = with_context(SIZE, OPENAI)
+    Asking(openai_server, traits={CONTEXT: str(SIZE)}).ask("Say something.", "word " * 100)
+    assert openai_server.count == 2
+
+
+@pytest.mark.parametrize(
+    ("refusal", "counts_reply"),
+    [(OPENAI, True), (VLLM, True), (LLAMA_CPP, False), (OLLAMA, False), (LM_STUDIO, False)],
+)
+def test_a_prompt_that_does_not_fit_is_refused_by_name_and_the_next_one_is_not_sent(
+    openai_server: OpenAIServer, refusal: str, counts_reply: bool
+):
+    openai_server.respond = with_context(SIZE, refusal, counts_reply=counts_reply)
+    first, second, short = Asking(openai_server).ask(LONG, LONG + "!", "Say something.")
+    assert isinstance(first, CompletionError)
+    assert isinstance(second, CompletionError)
+    assert first.kind is second.kind is ErrorKind.TOO_LONG
+    assert (first.http_status, second.http_status) == (400, None)
+    assert "the prompt takes about" in second.detail
+    assert "--max-model-len" in second.detail
+    assert isinstance(short, Completion)
+    assert openai_server.count == 2
+
+
+def test_a_refusal_that_names_no_size_teaches_nothing(openai_server: OpenAIServer):
+    openai_server.respond = with_context(SIZE, "the input length exceeds the context length")
+    asking = Asking(openai_server)
+    [refused] = asking.ask(LONG)
+    assert isinstance(refused, CompletionError)
+    assert refused.kind is ErrorKind.REJECTED
+    assert asking.learnt == {}
+
+
+def test_a_limit_that_settings_add_to_every_request_is_not_adapted(openai_server: OpenAIServer):
+    openai_server.respond = with_context(SIZE, OPENAI)
+    [refused] = Asking(openai_server, extra={"max_tokens": SIZE}).ask("Say something.")
+    assert isinstance(refused, CompletionError)
+    assert openai_server.count == 1
+
+
+def test_a_project_goes_through_with_a_small_context_that_is_found_out_once(
+    openai_server: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    openai_server.respond = with_context(SIZE, VLLM, served_rules.answer)
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("TEAMS_EXPERT_MODEL", "small")
+    monkeypatch.setenv("TEAMS_EXPERT_BASE_URL", openai_server.base_url)
+    monkeypatch.setenv("TEAMS_EXPERT_STRUCTURED", "off")
+    for role in ("REVIEWER", "INSTRUCTOR", "JUDGE", "GUIDE"):
+        monkeypatch.setenv(f"TEAMS_{role}_PROVIDER", "offline")
+    project = Project(tmp_path)
+    assert project.make(seed_instructions)
+    assert project.make(generated_instructions, week=WEEK, generated_instructions={"seeds": 12, "policy": "uniform"})
+    before_answers = openai_server.count
+    assert project.make(expert_responses, week=WEEK)
+    refused = [body for body in openai_server.received if prompt_tokens(body) + body["max_tokens"] > SIZE]
+    facts = project.store.current("expert_responses", WEEK).read_facts(ResponseFacts)
+    assert facts.kept > 0
+    assert facts.unanswered == 0
+    assert len(refused) <= 8, "only what was under way when the first refusal came"
+    assert openai_server.count - before_answers <= facts.samples + 8
+    with project.ledger.open() as ledger:
+        assert traits_of(ledger.engine, project.models.identities(question().role)[question().role])[CONTEXT] == "2048"

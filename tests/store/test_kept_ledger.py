@@ -1,0 +1,125 @@
+"""A ledger that lost what outputs rest on stops a project before its first query, and says what to do."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
+from assets.policy.trained_policy import trained_policy
+from assets.seeds import seed_instructions
+from tests.support.project import Project
+
+WEEK = "2026-11-02"
+HISTORY = ("questions", "attempts", "results", "answers", "uses")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with an answered generation, its chain sealed."""
+    data = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as settings:
+        settings.setenv("TEAMS_DATA_DIR", str(data))
+        project = Project(data)
+        assert project.make(seed_instructions)
+        assert project.make(
+            generated_instructions, week=WEEK, generated_instructions={"seeds": 12, "policy": "uniform"}
+        )
+        assert project.make(expert_responses, week=WEEK)
+    return data
+
+
+@pytest.fixture
+def data(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it."""
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / "data"))
+    return Path(shutil.copytree(made, tmp_path / "data"))
+
+
+def execute(data: Path, *statements: str) -> None:
+    with sqlite3.connect(data / "ledger.sqlite") as connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+
+
+def attempts(data: Path) -> int:
+    with sqlite3.connect(data / "ledger.sqlite") as connection:
+        [(count,)] = connection.execute("select count(*) from attempts").fetchall()
+    connection.close()
+    return count
+
+
+def older(data: Path, *files: str) -> None:
+    """As a version left it that did not know these files."""
+    for name in files:
+        (data / "assets" / name).unlink(missing_ok=True)
+
+
+def stopped(data: Path) -> str:
+    """What a run that would ask says, having asked nothing."""
+    before = attempts(data) if (data / "ledger.sqlite").exists() else None
+    project = Project(data)
+    assert not project.make(trained_policy)
+    [failure] = project.last.get_step_failure_events()
+    assert (attempts(data) if (data / "ledger.sqlite").exists() else None) == before
+    return failure.step_failure_data.error_display_string
+
+
+def test_a_store_as_it_was_made_goes_on(data: Path):
+    assert Project(data).make(trained_policy)
+
+
+@pytest.mark.parametrize("table", HISTORY)
+def test_rows_that_were_deleted_stop_a_run(data: Path, table: str):
+    execute(data, f"delete from {table} where seq > 10")
+    said = stopped(data)
+    assert f"has lost rows: its table {table} has 10 of at least" in said
+    assert "teams restore" in said
+
+
+def test_rows_that_were_deleted_with_the_chain_stop_a_run(data: Path):
+    execute(data, *(f"delete from {table}" for table in (*HISTORY, "seals")))
+    assert "lacks the end of its chain" in stopped(data)
+
+
+def test_another_ledger_in_the_place_of_the_one_that_was_there_stops_a_run(data: Path):
+    execute(data, "update ledger_identity set ledger_id = 'another'")
+    assert "is another one than that of the outputs" in stopped(data)
+
+
+def test_a_store_of_before_the_chain_tells_deleted_rows_by_what_its_outputs_rest_on(data: Path):
+    older(data, ".store-id", ".chain-head")
+    execute(data, *(f"delete from {table}" for table in (*HISTORY, "seals")))
+    assert "lacks attempts that the outputs rest on" in stopped(data)
+
+
+def test_a_store_of_before_the_chain_tells_a_ledger_that_is_gone(data: Path):
+    older(data, ".store-id", ".chain-head")
+    (data / "ledger.sqlite").unlink()
+    assert "is gone or empty" in stopped(data)
+    assert not (data / "ledger.sqlite").exists()
+
+
+def test_a_store_of_before_the_chain_goes_on_where_its_ledger_is_whole(data: Path):
+    older(data, ".store-id", ".chain-head")
+    assert Project(data).make(trained_policy)
+
+
+def test_who_has_but_an_older_copy_goes_on_from_it_by_removing_the_head(data: Path):
+    execute(data, *(f"delete from {table}" for table in (*HISTORY, "seals")))
+    older(data, ".chain-head")
+    assert Project(data).make(trained_policy)
+
+
+def test_the_first_line_names_the_ledger_and_the_settings(data: Path):
+    execute(data, "delete from answers")
+    line = next(line for line in stopped(data).splitlines() if "LedgerLost" in line)
+    assert "has lost rows" in line
+    assert str(data / "ledger.sqlite") in line
+    assert "TEAMS_LEDGER_URL" in line
+    assert "TEAMS_DATA_DIR" in line
