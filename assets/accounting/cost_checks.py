@@ -128,7 +128,7 @@ def ledger_keeps_its_promises(context: dg.AssetCheckExecutionContext, ledger: Le
 )
 def spending_is_within_budget(ledger: LedgerConnection, models: LanguageModels) -> dg.AssetCheckResult:
     """The counter that stops runs must agree with the calls it counts."""
-    with ledger.open() as opened, read_snapshot(opened.engine) as connection:
+    with ledger.open(whole=False) as opened, read_snapshot(opened.engine) as connection:
         spent, counted = spent_by(connection), recount(connection)
     if spent != counted:
         return verdict(False, f"budgets count {spent}, the calls add up to {counted}")

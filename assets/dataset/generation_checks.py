@@ -56,7 +56,7 @@ def transitions_are_on_the_ledger(
 ) -> dg.AssetCheckResult:
     """A transition that names a request the ledger does not know cannot be audited."""
     missing: list[str] = []
-    with ledger.open() as opened:
+    with ledger.open(whole=False) as opened:
         for generation in generations_of(store, "generated_instructions"):
             for ids in _request_ids(generation):
                 missing += ids - answered_requests(opened, ids)

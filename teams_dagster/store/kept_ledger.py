@@ -45,11 +45,9 @@ def require_kept_ledger(ledger_url: str, data_dir: Path, *, asking: bool = True)
     `asking` says that it may be asked through: then the attempts that outputs name are looked for, too, where the
     folder is of a version that sealed nothing. Raises LedgerError where the ledger cannot be read.
     """
-    known = known_head(data_dir)
-    if not holds_ledger(ledger_url):
-        if known or was_sealed(data_dir) or any(_bought(data_dir)):
-            raise LedgerLost.of(ledger_url, "is gone or empty")
+    if not require_ledger(ledger_url, data_dir):
         return
+    known = known_head(data_dir)
     bought = list(_bought(data_dir)) if asking and not known and not was_sealed(data_dir) else []
     engine = open_database(ledger_url)
     try:
@@ -59,6 +57,15 @@ def require_kept_ledger(ledger_url: str, data_dir: Path, *, asking: bool = True)
         engine.dispose()
     if lacking:
         raise LedgerLost.of(ledger_url, lacking)
+
+
+def require_ledger(ledger_url: str, data_dir: Path) -> bool:
+    """Whether there is a ledger. Raises LedgerLost where there is none, and the data folder's outputs had one."""
+    if holds_ledger(ledger_url):
+        return True
+    if known_head(data_dir) or was_sealed(data_dir) or any(_bought(data_dir)):
+        raise LedgerLost.of(ledger_url, "is gone or empty")
+    return False
 
 
 def known_head(data_dir: Path) -> KnownHead | None:

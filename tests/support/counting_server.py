@@ -62,10 +62,10 @@ class CountingServer(OpenAIServer):
         self.usage[text] = Usage(reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens)
         return reply
 
-    async def _answer(self, body: Body) -> web.Response:
+    async def _answer(self, request: web.Request, body: Body) -> web.StreamResponse:
         self.requests[text_of(body)] += 1
         await asyncio.sleep(self._random.uniform(*LATENCY_S))
-        return await super()._answer(body)
+        return await super()._answer(request, body)
 
     async def _fail(self, request: web.Request, fault: Fault) -> web.StreamResponse:
         self.requests[text_of(await request.json())] += 1
