@@ -62,7 +62,9 @@ def examples_in(path: Path) -> Iterator[Example]:
         for batch in file.iter_batches(ROWS_AT_ONCE):
             for row in batch.to_pylist():
                 instruction = Instruction(row["instruction"], row["input"])
-                yield Example(row["sample_id"], row["seed_id"], instruction, row["output"], row.get("reasoning"))
+                yield Example(
+                    row["sample_id"], row["seed_id"], instruction, row["output"], reasoning=row.get("reasoning")
+                )
 
 
 def write_split(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.environment.state import Episode
@@ -110,7 +110,7 @@ class Example:
     """The seed at the root of the sample's lineage: statistics are clustered by it."""
     instruction: Instruction
     response: str
-    rejected: str | None = None
+    rejected: str | None = field(default=None, kw_only=True)
     """An answer to the same instruction that scored lower; None where there is none."""
-    reasoning: str | None = None
+    reasoning: str | None = field(default=None, kw_only=True)
     """What was thought before the response, where it is in the dataset."""

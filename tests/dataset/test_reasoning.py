@@ -25,7 +25,7 @@ from teams_dagster.instructions.seed_splits import Split
 from tests.support.datasets import CARD
 
 THOUGHT = "Two and two. That is four."
-WITH = Example("a", "s1", Instruction("Add.", "2 + 2"), "4", THOUGHT)
+WITH = Example("a", "s1", Instruction("Add.", "2 + 2"), "4", reasoning=THOUGHT)
 WITHOUT = Example("b", "s2", Instruction("Name a tree."), "Oak.")
 
 

@@ -21,7 +21,7 @@ from tests.support.entries import ask, ask_in_vain, intend
 from tests.support.rounds import until
 from tests.support.workers import Crew, hold_open
 
-ROWS = 40
+ROWS = 60
 """More than any table has columns."""
 ABOUT = {"code_version": "1", "config": {}, "inputs": {}, "run_id": "run", "made_at": "2026-11-02T03:00:00+00:00"}
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 THOUGHT, ANSWER = "Two and two are four.", "It is 4."
-WITH = Example("with", "s", Instruction("Add 2 and 2."), ANSWER, THOUGHT)
+WITH = Example("with", "s", Instruction("Add 2 and 2."), ANSWER, reasoning=THOUGHT)
 WITHOUT = Example("without", "s", Instruction("Add 2 and 2."), ANSWER)
 
 PLAIN = (

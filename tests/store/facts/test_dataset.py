@@ -45,6 +45,13 @@ def test_a_generation_shows_what_was_chosen_and_accepted() -> None:
 def test_a_generation_is_written_as_it_is_read() -> None:
     kept = GENERATION | {"asking": {"episodes": 1}, "outcomes": {"review": {"asked": 1, "kept": 1, "causes": {}}}}
     kept["preflight"] = ["the reviewer is slow"]
+    kept |= {
+        "target_samples": 40,
+        "target_kept": 38,
+        "target_missed": "the budget ended",
+        "curated": 38,
+        "out_of_budget": True,
+    }
     assert GenerationFacts.model_validate(kept).model_dump(mode="json") == kept
 
 
