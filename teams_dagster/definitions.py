@@ -1,5 +1,7 @@
 """Door: what Dagster loads."""
 
+import warnings
+
 import dagster as dg
 
 import assets
@@ -10,6 +12,9 @@ from resources.ledger import LedgerConnection
 from resources.stores import ArtefactStoreResource
 from teams_dagster.automation import JOBS, SCHEDULES, SENSORS
 from teams_dagster.settings import Settings, load_settings
+
+# Dagster itself passes a beta parameter when it resolves the jobs of a sensor.
+warnings.filterwarnings("ignore", message="Parameter `owners` of initializer", category=dg.BetaWarning)
 
 
 def definitions(settings: Settings) -> dg.Definitions:

@@ -137,17 +137,18 @@ def test_the_embedded_default_is_estimated_at_no_dollars_and_nothing_is_written(
     result = teams("estimate")
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    assert [line.split()[0] for line in lines[:7]] == [
+    assert [line.split()[0] for line in lines[:8]] == [
         "asset",
         "trained_policy",
         "policy_comparison",
         "generated_instructions",
         "expert_responses",
+        "pair_scores",
         "judged_win_rate",
         "all",
     ]
     assert "to 9,984)" in lines[1]
-    assert all(line.endswith("$0.00") for line in lines[1:7])
+    assert all(line.endswith("$0.00") for line in lines[1:8])
     assert "no budget is set" in result.output
     assert "refused" not in result.output
     assert not (tmp_path / "data").exists()
@@ -197,7 +198,7 @@ def test_questions_in_batches_are_estimated_at_the_price_of_batches(
         monkeypatch.setenv(f"TEAMS_{role}_TRANSPORT", "batch")
     rows = {line.split()[0]: line for line in teams("estimate").output.splitlines() if line}
     free = [key for key, line in rows.items() if line.endswith("$0.00") and key != "budget:"]
-    assert free == ["generated_instructions", "expert_responses"]
+    assert free == ["generated_instructions", "expert_responses", "pair_scores"]
     assert "$" in rows["trained_policy"]
     assert "$" in rows["all"]
 
@@ -232,7 +233,7 @@ def test_a_value_out_of_its_bounds_is_named(command: str, config: str, message: 
 
 
 def test_a_run_says_first_what_all_of_it_is_estimated_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("teams_dagster.cli.demo._materialise_everything", lambda *_, **__: 0)
+    monkeypatch.setattr("teams_dagster.cli.demo._materialise", lambda *_, **__: 0)
     result = demo()
     assert result.exit_code == 0, result.output
     total = next(line for line in teams("estimate").output.splitlines() if line.startswith("all "))

@@ -49,7 +49,7 @@ class EchoingServer(OpenAIServer):
         super().__init__()
         self._echo = echo
 
-    async def _answer(self, body: Body) -> web.Response:
+    async def _answer(self, request: web.Request, body: Body) -> web.StreamResponse:
         return self._echo(self.headers[-1]["Authorization"].removeprefix("Bearer "))
 
 

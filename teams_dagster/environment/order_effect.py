@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
-
 _SUMMARY = """
     select
         count(orders_agree),
@@ -33,6 +31,8 @@ class OrderEffect:
 
 def order_effect(transitions: Path) -> OrderEffect:
     """The effect of the order in a `transitions` file of this version."""
+    import duckdb
+
     with duckdb.connect() as connection:
         [row] = connection.execute(_SUMMARY, {"transitions": str(transitions)}).fetchall()
     return OrderEffect(*row)

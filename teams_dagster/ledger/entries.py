@@ -164,7 +164,7 @@ class SettleAttempt:
         rows.release(self.use.request_key, self.batch_id)
         reused = stored is not None and stored.request_id != self.result.request_id
         if stored is None:
-            stored = StoredAnswer(self.result.request_id, completion)
+            stored = StoredAnswer(self.result.request_id, completion, self.result.cost_nano_usd)
             rows.answer(self.use.request_key, stored, self.result.finished_at)
         rows.answered_use(self.use, stored, reused=reused)
         return stored

@@ -136,7 +136,7 @@ class Estimate:
         """One line for a log."""
         if self.queries.most == 0:
             return "estimate: nothing to ask"
-        parts = [spread(self.queries, "{:,}".format, " question" if self.queries.most == 1 else " questions")]
+        parts = [spread(self.queries, "{:,}".format, " query" if self.queries.most == 1 else " queries")]
         if self.tokens.most:
             parts.append(spread(self.tokens, short_count, " tokens"))
         if self.nano_usd is None:

@@ -35,6 +35,7 @@ ASSETS = {
     "policy_comparison",
     "generated_instructions",
     "expert_responses",
+    "pair_scores",
     "instruction_dataset",
     "base_model",
     "lora_model",

@@ -175,7 +175,7 @@ def test_rules_take_no_tokens_and_cost_nothing():
     asked = QueryForecast(Role.INSTRUCTOR, Purpose.REWRITE, 10, 20, 30, 1_200, 2_048)
     found = estimate(None, [asked], IDENTITIES, PriceTable((Price("offline", "*", "*", 0, 0),)))
     assert (found.queries, found.tokens, found.nano_usd) == (Range(10, 20, 30), Range(), Range())
-    assert str(found) == "estimate: 20 questions (10 to 30), $0.00"
+    assert str(found) == "estimate: 20 queries (10 to 30), $0.00"
 
 
 def test_dollars_are_not_guessed_where_a_price_is_unknown():
@@ -196,10 +196,10 @@ def test_a_model_that_is_not_asked_needs_no_price():
 def test_the_estimate_is_one_line(ledger: Ledger):
     answered(ledger, [(300, 100)] * 50)
     assert str(estimate(ledger, [answers(3_100, least=960, most=5_760)], IDENTITIES, PRICES)) == (
-        "estimate: 3,100 questions (960 to 5,760), 1.2M tokens (384k to 2.3M), $2.17 ($0.67 to $4.03);"
+        "estimate: 3,100 queries (960 to 5,760), 1.2M tokens (384k to 2.3M), $2.17 ($0.67 to $4.03);"
         " learnt from 50 answers"
     )
-    assert str(estimate(None, [answers(1)], IDENTITIES, PRICES)).startswith("estimate: 1 question, 812 tokens (328 to")
+    assert str(estimate(None, [answers(1)], IDENTITIES, PRICES)).startswith("estimate: 1 query, 812 tokens (328 to")
 
 
 def test_estimates_add_up_and_what_is_not_known_stays_so():

@@ -178,7 +178,7 @@ def _charts(curve: Sequence[IterationRecord]) -> Sequence[tuple[str, str, Sequen
         ("Entropy of the policy", "nats", [record.entropy for record in curve], ORANGE),
         ("KL of the update", "nats", [record.kl for record in curve], ORANGE),
         ("Variance explained", "share, by the critic", [record.explained_variance for record in curve], GREEN),
-        ("Asked of the guide", "questions", [record.guidance_queries for record in curve], PURPLE)
+        ("Asked of the guide", "queries", [record.guidance_queries for record in curve], PURPLE)
         if guided
         else ("Accepted per episode", "edits / episode", [record.accepted_per_episode for record in curve], BLUE),
     )

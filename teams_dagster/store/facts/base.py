@@ -62,7 +62,7 @@ def outcomes_table(outcomes: dict[str, dict[str, Any]]) -> Table:
         (purpose, counts["asked"], counts["kept"], *(counts["causes"].get(cause, 0) for cause in causes))
         for purpose, counts in outcomes.items()
     ]
-    return Table(("question", "asked", "kept", *causes), rows)
+    return Table(("query", "asked", "kept", *causes), rows)
 
 
 def _sentences(sentences: list[str]) -> str:
