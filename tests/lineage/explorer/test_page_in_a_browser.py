@@ -196,8 +196,8 @@ def test_a_step_says_who_chose_it_and_what_came_of_it(opened: Open) -> None:
 def test_a_step_unfolds_its_questions_policy_prompts_and_origin(opened: Open) -> None:
     step = opened("#sample=rivers-1").get_by_role("listitem", name="Edit 1")
     expect(step.get_by_role("table")).to_be_hidden()
-    step.get_by_text("2 questions · 240 tokens · $0.003 · 1 reused").click()
-    expect(step.get_by_role("row")).to_contain_text(["question", "openai gpt-test", "reused"])
+    step.get_by_text("2 queries · 240 tokens · $0.003 · 1 reused").click()
+    expect(step.get_by_role("row")).to_contain_text(["query", "openai gpt-test", "reused"])
     unfolded = step.locator(".terms")
     for text in ("trained by trpo, 26 iterations", "concretizing", "generated_instructions", "2026-11-16", "code-7"):
         expect(unfolded).to_contain_text(text)

@@ -13,19 +13,19 @@ function questionsElement(rows, more = []) {
 }
 
 function summaryOf(rows) {
-  if (rows.length === 0) return "No question was answered";
+  if (rows.length === 0) return "No query was answered";
   const { prompt_tokens, completion_tokens, reused } = tables.questions;
   const tokens = rows.reduce((sum, row) => sum + (prompt_tokens[row] ?? 0) + (completion_tokens[row] ?? 0), 0);
   const again = rows.filter((row) => reused[row] === 1).length;
-  const parts = [plural(rows.length, "question"), money(costOfQuestions(rows))];
+  const parts = [plural(rows.length, "query", "queries"), money(costOfQuestions(rows))];
   if (tokens) parts.splice(1, 0, plural(tokens, "token"));
   if (again) parts.push(`${again} reused`);
   return parts.join(" · ");
 }
 
 function questionTable(rows) {
-  const heads = ["question", "role", "model", "tokens in", "out", "cost", "paid", "call"];
-  return tableElement("Questions", heads, rows.map(questionRow), ["tokens in", "out", "cost"]);
+  const heads = ["query", "role", "model", "tokens in", "out", "cost", "paid", "call"];
+  return tableElement("Queries", heads, rows.map(questionRow), ["tokens in", "out", "cost"]);
 }
 
 function questionRow(row) {

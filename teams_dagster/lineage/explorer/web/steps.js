@@ -119,7 +119,7 @@ function transitionTerms(transition) {
     ["Novelty pool", idElement(nameOf(table.pool_version[transition]))],
     ["Prompt", templateElement(table.prompt_version[transition])],
     ["Review prompt", templateElement(table.review_prompt_version[transition])],
-    ["Asked in order to choose", guided ? plural(guided, "question") : null],
+    ["Asked in order to choose", guided ? plural(guided, "query", "queries") : null],
     ["Failure", textOf(table.failure[transition])],
     ["Transition", idElement(table.transition_id[transition])],
     ["Episode", idElement(nameOf(table.episode_id[transition]))],
@@ -167,7 +167,7 @@ function policyElement(name, version) {
   if (row === undefined) return element("span", {}, `${words(name)} `, idElement(nameOf(version)));
   const { algorithm, instructor, reviewer, guide, iterations, queries, cost_nano_usd, unpriced } = tables.policies;
   const paid = unpriced[row] ? "unknown cost" : money(cost_nano_usd[row] ?? NaN);
-  const took = [plural(iterations[row], "iteration"), plural(queries[row], "question"), paid];
+  const took = [plural(iterations[row], "iteration"), plural(queries[row], "query", "queries"), paid];
   const roles = Object.entries({ instructor, reviewer, guide }).filter(([, column]) => column[row] >= 0);
   const models = roles.map(([role, column]) => `${role} ${nameOf(column[row])}`);
   return element(
