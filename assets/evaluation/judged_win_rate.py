@@ -65,7 +65,7 @@ def judged_win_rate(
             judged = loop.run(judge_answers(asking, answering, known, width=width))
             if judged.nothing_judged:
                 raise NothingAnswered(
-                    f"no pair of answers was judged in both orders: {judged.unanswered} questions failed, and the"
+                    f"no pair of answers was judged in both orders: {judged.unanswered} queries failed, and the"
                     " ledger (llm_calls.error_kind, error_detail) says why. Make the judge reachable and run the same"
                     " step again: what was answered is kept"
                 )

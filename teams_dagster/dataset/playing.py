@@ -225,7 +225,7 @@ def generation_facts(folder: Path, outcomes: Mapping[str, dict[str, Any]]) -> Ge
         asking=asking_of(folder / "transitions.parquet"),
         outcomes=dict(outcomes),
     )
-    refuse_silence(facts.questions, facts.unanswered)
+    refuse_silence(facts.questions, facts.unanswered, outcomes)
     return facts
 
 

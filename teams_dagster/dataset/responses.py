@@ -148,7 +148,7 @@ def response_facts(folder: Path, generated: Artefact, outcomes: Mapping[str, dic
     given = folder / "sample_answers.parquet"
     asked = pq.read_table(given, columns=["reason"]).to_pylist() if given.is_file() else rows
     unanswered = sum((row["reason"] or "").startswith(NO_ANSWER) for row in asked)
-    refuse_silence(len(asked), unanswered)
+    refuse_silence(len(asked), unanswered, outcomes)
     return ResponseFacts(
         samples=len(rows),
         kept=len(rows) - sum(refused.values()),

@@ -83,11 +83,13 @@ def test_a_generation_is_finished_by_the_models_it_was_begun_with() -> None:
     check_as_begun(BEGUN, {Role.EXPERT: RULES, Role.REVIEWER: RULES})
 
 
-def test_a_step_all_of_whose_queries_failed_is_refused() -> None:
-    with pytest.raises(NothingAnswered, match="none of 3 queries got an answer"):
-        refuse_silence(asked=3, unanswered=3)
+def test_a_step_all_of_whose_queries_failed_is_refused_with_what_became_of_them() -> None:
+    outcomes = {"rewrite": {"asked": 2, "kept": 0, "causes": {"server_error": 2}}}
+    outcomes["review"] = {"asked": 1, "kept": 0, "causes": {"timeout": 1}}
+    with pytest.raises(NothingAnswered, match=r"none of 3 queries got an answer \(2 server_error, 1 timeout\)"):
+        refuse_silence(3, 3, outcomes)
 
 
 @pytest.mark.parametrize(("asked", "unanswered"), [(3, 2), (0, 0)])
 def test_a_step_with_an_answer_or_with_nothing_to_ask_goes_on(asked: int, unanswered: int) -> None:
-    refuse_silence(asked, unanswered)
+    refuse_silence(asked, unanswered, {})

@@ -142,9 +142,7 @@ def test_a_run_configuration_is_valid(block: Block) -> None:
 
 
 def test_a_run_configuration_that_contradicts_itself_is_found() -> None:
-    block = Block(
-        "a page", 1, "yaml", "", "ops: {trained_policy: {config: {algorithm: {bc: {}}, patience: 8}}}"
-    )
+    block = Block("a page", 1, "yaml", "", "ops: {trained_policy: {config: {algorithm: {bc: {}}, patience: 8}}}")
     with pytest.raises(ValueError, match="patience 8"):
         test_a_run_configuration_is_valid(block)
 
