@@ -33,10 +33,16 @@ NOT_FAST = {
     *("assets", "benchmarks", "cli", "docs", "examples", "hostile", "soak", "student"),
     *("dataset/quality", "evaluation/harness", "evaluation/membership", "lineage/explorer", "policy/comparison"),
     *("dataset/test_croissant.py", "dataset/test_provenance.py", "ledger/test_claims.py", "ledger/test_postgresql.py"),
+    *("automation/test_weeks.py", "lineage/test_trace.py", "llm/test_batching.py", "llm/test_engine_bounds.py"),
     *("llm/test_exactly_once.py", "llm/test_processes.py", "llm/test_real_server.py", "policy/test_controls.py"),
-    *("store/test_backup.py", "test_extension.py", "test_secrets.py", "test_weights.py"),
+    *("policy/test_training.py", "policy/algorithms/test_chain.py", "preflight/test_record.py"),
+    *("report/test_dataset_results.py", "report/test_page.py", "report/test_pictures.py"),
+    *("resources/language_models/test_openai_batches.py", "store/test_backup.py", "store/test_comparing.py"),
+    *("store/test_integrity.py", "store/test_kept_ledger.py", "store/test_read_model.py"),
+    *("test_extension.py", "test_secrets.py", "test_weights.py"),
 }
-"""What `--fast` leaves out, below this folder: whole lines, processes that are killed, students, commands, pages."""
+"""What `--fast` leaves out, below this folder: whole lines, processes that are killed, students, commands, pages, and
+other files that take longest."""
 
 NOT_FAST_FIXTURES = {"base", "base_report", "browser", "small_models", "smollm2_server"}
 """What `--fast` leaves out wherever it is: real weights, trained students, a browser."""
