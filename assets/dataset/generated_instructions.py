@@ -43,7 +43,7 @@ from teams_dagster.dataset.query_forecast import (
     episodes_asked,
 )
 from teams_dagster.dataset.steering import policy_title
-from teams_dagster.environment.episodes import OPEN_EPISODES
+from teams_dagster.environment.episodes import open_episodes_for
 from teams_dagster.llm.context import CallContext
 from teams_dagster.report.preview_dataset import generation_preview
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
@@ -120,7 +120,8 @@ def _play(
     log: Callable[[str], None],
 ) -> GenerationFacts:
     """Play the generation into `folder`: each seed once, or to its target."""
-    tried, width = tried_episodes(models, Role.EXPERT), models.at_once(*ROLES, direct=OPEN_EPISODES)
+    tried = tried_episodes(models, Role.EXPERT)
+    width = models.at_once(*ROLES, direct=open_episodes_for(models.settings().max_in_flight))
     if manifest.target_samples is None:
         expected = begun_generation_questions(store, manifest, earlier, tried)
         asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)

@@ -11,7 +11,7 @@ from teams_dagster.dataset.manifests import ROLES, check_as_begun
 from teams_dagster.dataset.pair_costs import pair_costs
 from teams_dagster.dataset.playing import generation_facts, generation_reward, play_generation
 from teams_dagster.dataset.uniform import generation_beside, seeds_line, uniform_playing, uniform_questions
-from teams_dagster.environment.episodes import OPEN_EPISODES
+from teams_dagster.environment.episodes import open_episodes_for
 from teams_dagster.environment.recording import content_of
 from teams_dagster.llm.context import CallContext
 from teams_dagster.report.preview_dataset import generation_preview
@@ -48,7 +48,7 @@ def uniform_instructions(
             where = CallContext(context.run.run_id, "uniform_instructions", partition)
             expected = uniform_questions(store, beside, made.output.earlier(store))
             asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)
-            width = models.at_once(*ROLES, direct=OPEN_EPISODES)
+            width = models.at_once(*ROLES, direct=open_episodes_for(models.settings().max_in_flight))
             play_generation(made.folder, where.run_id, uniform_playing(store, beside), asking, width=width, log=log)
             facts = generation_facts(made.folder, models.outcomes(where))
             made.finish(content_of(made.folder / "transitions.parquet"), facts)

@@ -24,6 +24,17 @@ from teams_dagster.llm.ordered import in_order
 OPEN_EPISODES = 512
 """Episodes that are started and not yet handed over, at most: memory does not grow with their number."""
 
+OPEN_FOR_EACH = 4
+"""Episodes that are open for each query that may be under way: some wait before they try again, or for each other."""
+
+
+def open_episodes_for(max_in_flight: int) -> int:
+    """How many episodes to have open where `max_in_flight` queries may be under way.
+
+    More would all end together, late, and until then nothing tells how far the step is.
+    """
+    return min(OPEN_EPISODES, OPEN_FOR_EACH * max_in_flight)
+
 
 @dataclass(frozen=True)
 class EpisodePlan:

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import text
 
 from assets.accounting.sample_lineage import sample_lineage
 from assets.dataset.expert_responses import expert_responses
@@ -156,3 +157,18 @@ def test_training_cannot_spend_what_is_kept_for_a_dataset(untrained: Project, mo
     monkeypatch.setattr(roles, "refuse_beyond_budget", lambda *_: None)  # as where the estimate was too low
     assert not untrained.make(trained_policy, trained_policy={"iterations": 2})
     assert untrained.calls == 300
+
+
+def test_seeds_are_done_one_after_another_and_not_all_at_the_end(
+    untrained: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nothing tells how far a generation on a slow endpoint is, until its last minutes."""
+    monkeypatch.setenv("TEAMS_MAX_IN_FLIGHT", "1")
+    assert untrained.make(generated_instructions, week=WEEK, generated_instructions={"policy": UNIFORM, "seeds": 30})
+    transitions = pq.read_table(untrained.store.current("generated_instructions", WEEK).path("transitions.parquet"))
+    seed_of = {row["transition_id"]: row["seed_id"] for row in transitions.to_pylist()}
+    with untrained.ledger.open() as ledger, ledger.engine.connect() as connection:
+        asked = connection.execute(text("select transition_id from uses order by seq")).scalars().all()
+    seeds = [seed_of[transition] for transition in asked]
+    first_done = min(max(n for n, seed in enumerate(seeds) if seed == one) for one in seeds)
+    assert len(set(seeds[:first_done])) < 30
