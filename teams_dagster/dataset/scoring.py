@@ -16,6 +16,7 @@ from teams_dagster.core.protocol import LLMClient, Outcome, Purpose, QueryFailed
 from teams_dagster.dataset.quality.rating import Rating, parse_rating, rate_prompt, rate_query
 from teams_dagster.dataset.quality.scores import UNANSWERED, Pair, PairScore, best_of
 from teams_dagster.dataset.sample import GivenAnswer
+from teams_dagster.dataset.stored import answers_file, has_several
 from teams_dagster.environment.recording import AT_ONCE
 from teams_dagster.instructions.requests import VERDICT
 from teams_dagster.llm import loop
@@ -30,9 +31,6 @@ from teams_dagster.store.tables import TableWriter, write_table
 
 SCORES = "pair_scores"
 """The asset, and its table."""
-
-ANSWERS = "sample_answers"
-"""The table of all answers, where several were asked for to each instruction."""
 
 BYTES_PER_TOKEN = 4
 """Of answers of which there is no example yet; a quarter of the longest is taken for usual."""
@@ -49,9 +47,8 @@ def scores_inputs(responses: Artefact, scored_by: str, judge: Mapping[str, str])
 
 def answers_of(responses: Artefact) -> Iterator[tuple[str, list[GivenAnswer]]]:
     """By sample, in their order, every answer to it, where several were asked for; nothing where one was."""
-    path = responses.folder / f"{ANSWERS}.parquet"
-    if path.is_file():
-        for sample_id, rows in groupby(_rows(path), key=lambda row: row["sample_id"]):
+    if has_several(responses):
+        for sample_id, rows in groupby(_rows(answers_file(responses)), key=lambda row: row["sample_id"]):
             yield (
                 sample_id,
                 [
