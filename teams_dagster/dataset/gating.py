@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from teams_dagster.core.protocol import identity_of
 from teams_dagster.dataset.quality.scores import fault_of
 from teams_dagster.dataset.sample import GivenAnswer, Sample
-from teams_dagster.dataset.scoring import NOBODY, SCORES, answers_of
+from teams_dagster.dataset.scoring import NOBODY, SCORES, answers_of, ratings_asked, scores_input
 from teams_dagster.dataset.stored import has_several, read_samples
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import PairScoreFacts
@@ -39,13 +39,12 @@ class Gate:
     @property
     def inputs(self) -> dict[str, str]:
         """By name, the version of each."""
-        return {f"{SCORES} {week}": scores.data_version for week, scores in (self.scores or {}).items()}
+        return {scores_input(week): scores.data_version for week, scores in (self.scores or {}).items()}
 
     @property
     def ratings(self) -> int:
         """Queries to the judge, paid or reused."""
-        facts = [scores.read_facts(PairScoreFacts) for scores in (self.scores or {}).values()]
-        return sum(sum(fact.ratings.values()) for fact in facts)
+        return sum(map(ratings_asked, (self.scores or {}).values()))
 
     @property
     def told(self) -> str | None:

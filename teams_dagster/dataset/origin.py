@@ -20,7 +20,7 @@ from teams_dagster.dataset.pairs import Pairs, pair_id
 from teams_dagster.dataset.provenance import LINEAGE, Generation, write_provenance
 from teams_dagster.dataset.scoring import SCORES
 from teams_dagster.dataset.splits import SPLITS
-from teams_dagster.dataset.stored import answers_asked, answers_file
+from teams_dagster.dataset.stored import answers_asked, answers_file, seeds_played
 from teams_dagster.ledger.costs import cost_of_requests, costs_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
@@ -61,14 +61,6 @@ def generations_of(store: ArtefactStore, answered: Sequence[Artefact]) -> list[A
         seeds = store.of_version("seed_instructions", manifest.seeds_version)
         found.append(AnsweredGeneration(manifest, seeds, generated, responses))
     return found
-
-
-def _seeds_of(generation: AnsweredGeneration) -> set[str]:
-    """The seeds that were played: all of the manifest, but on the way to a target."""
-    if generation.manifest.target_samples is None:
-        return {seed_id for seed_id, _ in generation.manifest.replicas}
-    played = pq.read_table(generation.generated.path("transitions.parquet"), columns=["seed_id"])
-    return set(played["seed_id"].unique().to_pylist())
 
 
 def write_lineage(
@@ -128,7 +120,7 @@ def data_card(
         licence_note="The seeds' licence and the terms of the models named above bind these texts.",
         languages=(),
         seed_files=tuple((library.source, library.sha256) for library in seeds),
-        seeds_used=len({seed_id for generation in generations for seed_id in _seeds_of(generation)}),
+        seeds_used=len(set[str]().union(*(seeds_played(generation.generated) for generation in generations))),
         seeds_refused=_refused(libraries),
         generations=tuple(facts.generations),
         examples={split: facts.examples[split] for split in SPLITS},

@@ -36,6 +36,12 @@ def answers_asked(responses: Artefact) -> int:
     return responses.manifest.get("config", {}).get("answers", 1)
 
 
+def seeds_played(generated: Artefact) -> set[str]:
+    """The seeds that a generation's transitions begin at: on the way to a target not all that it was offered."""
+    table = pq.read_table(generated.path("transitions.parquet"), columns=["seed_id"])
+    return set(table["seed_id"].unique().to_pylist())
+
+
 ANSWERS = "sample_answers"
 """The table of all answers, where several were asked for to each instruction."""
 
