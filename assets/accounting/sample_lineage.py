@@ -9,10 +9,10 @@ from resources.ledger import LedgerConnection
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.text import money
 from teams_dagster.dataset.manifests import generated_for
-from teams_dagster.dataset.scoring import SCORES
+from teams_dagster.dataset.scoring import SCORES, scores_of
 from teams_dagster.ledger.costs import total_cost
 from teams_dagster.lineage.replay_generation import lineage_preview, replay_generation
-from teams_dagster.lineage.replay_scores import replay_scores, scores_of
+from teams_dagster.lineage.replay_scores import replay_scores
 from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
 from teams_dagster.store.facts.accounting import LineageFacts
 from teams_dagster.store.facts.dataset import ResponseFacts

@@ -18,7 +18,7 @@ from teams_dagster.dataset.quality.drift import (
     drifts,
     edit_totals,
 )
-from teams_dagster.dataset.stored import answered_generations, generations_of
+from teams_dagster.dataset.stored import answered_generations, answers_asked, answers_file, generations_of
 from teams_dagster.ledger.costs import costs_of
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
@@ -37,7 +37,7 @@ def edits_do_not_drift(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckR
     if len(generations) == 1:
         return not_applicable(ONE_GENERATION)
     totals = [edit_totals(g.path("transitions.parquet"), g.path("instructions.parquet")) for g in generations]
-    return _compare(generations, totals, EDITS)
+    return _compare(generations, totals, EDITS, [_made_with(generated) for generated in generations])
 
 
 @dg.asset_check(
@@ -58,16 +58,23 @@ def answers_do_not_drift(store: dg.ResourceParam[ArtefactStore], ledger: LedgerC
         totals = [
             answer_totals(
                 responses.path("samples.parquet"),
+                answers_file(responses),
                 generated.path("transitions.parquet"),
                 lambda ids: costs_of(opened, ids),
             )
             for _, generated, responses in generations
         ]
-    return _compare([generated for _, generated, _ in generations], totals, ANSWERS)
+    made_with = [
+        _made_with(generated) | {"answers to each instruction": str(answers_asked(responses))}
+        for _, generated, responses in generations
+    ]
+    return _compare([generated for _, generated, _ in generations], totals, ANSWERS, made_with)
 
 
-def _compare(generated: list[Artefact], totals: list[Totals], measures: Sequence[Measure]) -> dg.AssetCheckResult:
-    """Compare the last of the generations with the pooled others."""
+def _compare(
+    generated: list[Artefact], totals: list[Totals], measures: Sequence[Measure], made_with: list[dict[str, str]]
+) -> dg.AssetCheckResult:
+    """Compare the last of the generations with the pooled others; `made_with` is what each was made with."""
     partition = generated[-1].manifest["partition_key"]
     try:
         found = drifts(totals[-1], totals[:-1], measures, partition)
@@ -79,7 +86,7 @@ def _compare(generated: list[Artefact], totals: list[Totals], measures: Sequence
         return warning(
             True, f"generation {partition} is like the {len(totals) - 1} before it in {len(found)} measures", **measured
         )
-    causes = changed_inputs(_made_with(generated[-1]), _made_with(generated[-2]))
+    causes = changed_inputs(made_with[-1], made_with[-2])
     why = (
         f"Since the one before it changed: {', '.join(causes)}"
         if causes

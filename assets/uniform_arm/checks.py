@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 from assets.check_results import needs_output, verdict, warning
 from teams_dagster.dataset.arms import TRAINED_ARM, UNIFORM_ARM
 from teams_dagster.dataset.manifests import read_manifest
-from teams_dagster.dataset.stored import generations_of
-from teams_dagster.dataset.uniform import seeds_line, seeds_played
+from teams_dagster.dataset.stored import generations_of, seeds_played
+from teams_dagster.dataset.uniform import seeds_line
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts
 

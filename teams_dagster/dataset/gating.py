@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from teams_dagster.core.protocol import identity_of
 from teams_dagster.dataset.quality.scores import fault_of
 from teams_dagster.dataset.sample import GivenAnswer, Sample
-from teams_dagster.dataset.scoring import ANSWERS, NOBODY, SCORES, answers_of
-from teams_dagster.dataset.stored import read_samples
+from teams_dagster.dataset.scoring import NOBODY, SCORES, answers_of, ratings_asked, scores_input
+from teams_dagster.dataset.stored import has_several, read_samples
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import PairScoreFacts
 
@@ -39,13 +39,12 @@ class Gate:
     @property
     def inputs(self) -> dict[str, str]:
         """By name, the version of each."""
-        return {f"{SCORES} {week}": scores.data_version for week, scores in (self.scores or {}).items()}
+        return {scores_input(week): scores.data_version for week, scores in (self.scores or {}).items()}
 
     @property
     def ratings(self) -> int:
         """Queries to the judge, paid or reused."""
-        facts = [scores.read_facts(PairScoreFacts) for scores in (self.scores or {}).values()]
-        return sum(sum(fact.ratings.values()) for fact in facts)
+        return sum(map(ratings_asked, (self.scores or {}).values()))
 
     @property
     def told(self) -> str | None:
@@ -70,7 +69,7 @@ def gate_for(store: ArtefactStore, answered: Sequence[Artefact], least: float) -
     found: dict[str, Artefact] = {}
     for responses in answered:
         week = responses.manifest["partition_key"]
-        if least or _has_several(responses):
+        if least or has_several(responses):
             why = f"min_score is {least:g}" if least else f"generation {week} has several answers to each instruction"
             found[week] = _scores_of(store, responses, why)
     for week, scores in found.items():
@@ -81,10 +80,6 @@ def gate_for(store: ArtefactStore, answered: Sequence[Artefact], least: float) -
                 " materialise pair_scores again with `force: true`, or leave min_score out"
             )
     return Gate(least, found or None)
-
-
-def _has_several(responses: Artefact) -> bool:
-    return (responses.folder / f"{ANSWERS}.parquet").is_file()
 
 
 def _scores_of(store: ArtefactStore, responses: Artefact, why: str) -> Artefact:
@@ -147,7 +142,7 @@ def chosen_samples(responses: Artefact, gate: Gate, folder: Path) -> Path:
     stored = responses.path("samples.parquet")
     week = responses.manifest["partition_key"]
     scores = (gate.scores or {}).get(week)
-    if scores is None or not _has_several(responses):
+    if scores is None or not has_several(responses):
         return stored
     rows = pq.read_table(scores.path(f"{SCORES}.parquet"), columns=["sample_id", "respond_request_id", "chosen"])
     asked = {row["sample_id"]: row["respond_request_id"] for row in rows.to_pylist() if row["chosen"]}

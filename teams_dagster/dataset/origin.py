@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from teams_dagster.dataset.pairs import Pairs, pair_id
 from teams_dagster.dataset.provenance import LINEAGE, Generation, write_provenance
 from teams_dagster.dataset.scoring import SCORES
 from teams_dagster.dataset.splits import SPLITS
-from teams_dagster.dataset.stored import answers_asked
+from teams_dagster.dataset.stored import answers_asked, answers_file, seeds_played
 from teams_dagster.ledger.costs import cost_of_requests, costs_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
@@ -61,14 +61,6 @@ def generations_of(store: ArtefactStore, answered: Sequence[Artefact]) -> list[A
         seeds = store.of_version("seed_instructions", manifest.seeds_version)
         found.append(AnsweredGeneration(manifest, seeds, generated, responses))
     return found
-
-
-def _seeds_of(generation: AnsweredGeneration) -> set[str]:
-    """The seeds that were played: all of the manifest, but on the way to a target."""
-    if generation.manifest.target_samples is None:
-        return {seed_id for seed_id, _ in generation.manifest.replicas}
-    played = pq.read_table(generation.generated.path("transitions.parquet"), columns=["seed_id"])
-    return set(played["seed_id"].unique().to_pylist())
 
 
 def write_lineage(
@@ -128,7 +120,7 @@ def data_card(
         licence_note="The seeds' licence and the terms of the models named above bind these texts.",
         languages=(),
         seed_files=tuple((library.source, library.sha256) for library in seeds),
-        seeds_used=len({seed_id for generation in generations for seed_id in _seeds_of(generation)}),
+        seeds_used=len(set[str]().union(*(seeds_played(generation.generated) for generation in generations))),
         seeds_refused=_refused(libraries),
         generations=tuple(facts.generations),
         examples={split: facts.examples[split] for split in SPLITS},
@@ -137,7 +129,7 @@ def data_card(
         policy_versions=tuple(dict.fromkeys(manifest.policy_version for manifest in manifests)),
         forced_schedule=any(manifest.forced_schedule for manifest in manifests),
         queries=sum(_queries(generation) for generation in generations) + gate.ratings,
-        cost_nano_usd=cost_of_requests(ledger, _requests(generations, gate)),
+        cost_nano_usd=cost_of_requests(ledger, _all_requests(generations, gate)),
         evaluation_sets=tuple(evaluation_sets),
         biases=BIASES if generations else (),
         limits=arm.limits
@@ -168,22 +160,22 @@ def _refused(libraries: Sequence[Artefact]) -> dict[str, int]:
     return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
 
 
-def _requests(generations: Sequence[AnsweredGeneration], gate: Gate) -> set[str]:
+def generation_requests(generated: Artefact, responses: Artefact) -> set[str]:
+    """The requests that a generation's instructions and every answer to them came from."""
+    answers = _requests(answers_file(responses), ["respond_request_id"])
+    return _requests(generated.path("transitions.parquet"), EDIT_ANSWERS) | answers
+
+
+def _all_requests(generations: Sequence[AnsweredGeneration], gate: Gate) -> set[str]:
     """The requests that the dataset's texts came from, and those that scored them."""
-    tables = [
-        (artefact.path(f"{table}.parquet"), columns)
-        for generation in generations
-        for artefact, table, columns in (
-            (generation.generated, "transitions", EDIT_ANSWERS),
-            (generation.responses, "samples", ("respond_request_id",)),
-        )
+    texts = [generation_requests(generation.generated, generation.responses) for generation in generations]
+    ratings = [
+        _requests(scores.path(f"{SCORES}.parquet"), ["judge_request_id"]) for scores in (gate.scores or {}).values()
     ]
-    scores = (gate.scores or {}).values()
-    tables += [(found.path(f"{SCORES}.parquet"), ["respond_request_id", "judge_request_id"]) for found in scores]
-    return {
-        request
-        for path, columns in tables
-        for column in pq.ParquetFile(path).read(columns=list(columns)).columns
-        for request in column.to_pylist()
-        if request
-    }
+    return set[str]().union(*texts, *ratings)
+
+
+def _requests(path: Path, columns: Iterable[str]) -> set[str]:
+    """The request ids in these columns of a table; an earlier version may have written fewer of them."""
+    table = pq.ParquetFile(path).read(columns=list(columns))
+    return {request for column in table.columns for request in column.to_pylist() if request}

@@ -1,9 +1,10 @@
 """Dollars per kept pair: what the queries behind generations cost, by operation and step, over the pairs they brought.
 
-A pair is an instruction with the expert's answer to it, kept when no rule refused the answer. Each distinct answer
-(rewrite, review, response) counts once, at what it cost when it was bought, whoever bought it, and where it was used
-first. The cost of an edit that was refused stays with its operation and step, so the sums are whole: a pair at step 3
-does not carry the edits before it, which brought pairs of their own. Failed attempts are on the ledger and not here.
+A pair is an instruction with the expert's answer to it, kept when no rule refused the answer; several answers to one
+instruction make one pair. Each distinct answer (rewrite, review, response) counts once, at what it cost when it was
+bought, whoever bought it, and where it was used first. The cost of an edit that was refused stays with its operation
+and step, so the sums are whole: a pair at step 3 does not carry the edits before it, which brought pairs of their own.
+Failed attempts are on the ledger and not here.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.manifests import generated_for
+from teams_dagster.dataset.stored import answers_file
 from teams_dagster.environment.answers_cost import ANSWERS
 from teams_dagster.ledger.costs import costs_of
 from teams_dagster.ledger.writer import Ledger
@@ -28,7 +31,8 @@ PAIR_COLUMNS = ("partition_key", "operation", "step")
 ROWS_AT_ONCE = 10_000
 
 _OF_TRANSITIONS = ("transition_id", "partition_key", "operation", "step", "accepted", *ANSWERS)
-_OF_SAMPLES = ("transition_id", "accepted", "respond_request_id")
+_OF_SAMPLES = ("sample_id", "transition_id", "accepted")
+_OF_ANSWERS = ("sample_id", "respond_request_id")
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ class _Counter:
     def count(self, generated: Artefact, responses: Artefact | None) -> list[PairCost]:
         counts: dict[tuple[str, ...], dict[str, int]] = defaultdict(lambda: dict.fromkeys(_COUNTS, 0))
         places: dict[str, tuple[str, ...]] = {}
-        for rows in _batches(generated, "transitions", _OF_TRANSITIONS):
+        for rows in _batches(generated.path("transitions.parquet"), _OF_TRANSITIONS):
             costs = self._costs(row[column] for row in rows for column in ANSWERS)
             for row in rows:
                 place = (str(row["partition_key"]), str(row["operation"]), str(row["step"]))
@@ -126,15 +130,27 @@ class _Counter:
                 if row["accepted"]:
                     places[row["transition_id"]] = place
                 self._pay(counts[place], costs, (row[column] for column in ANSWERS))
-        for rows in _batches(responses, "samples", _OF_SAMPLES) if responses else ():
-            costs = self._costs(row["respond_request_id"] for row in rows)
-            for row in rows:
-                place = places[row["transition_id"]]
-                counts[place]["kept"] += row["accepted"]
-                self._pay(counts[place], costs, [row["respond_request_id"]])
+        if responses:
+            self._count_answers(responses, places, counts)
         return [
             PairCost(dict(zip(PAIR_COLUMNS, place, strict=True)), **found) for place, found in sorted(counts.items())
         ]
+
+    def _count_answers(
+        self,
+        responses: Artefact,
+        places: Mapping[str, tuple[str, ...]],
+        counts: Mapping[tuple[str, ...], dict[str, int]],
+    ) -> None:
+        of_sample: dict[str, dict[str, int]] = {}
+        for rows in _batches(responses.path("samples.parquet"), _OF_SAMPLES):
+            for row in rows:
+                of_sample[row["sample_id"]] = counts[places[row["transition_id"]]]
+                of_sample[row["sample_id"]]["kept"] += row["accepted"]
+        for rows in _batches(answers_file(responses), _OF_ANSWERS):
+            costs = self._costs(row["respond_request_id"] for row in rows)
+            for row in rows:
+                self._pay(of_sample[row["sample_id"]], costs, [row["respond_request_id"]])
 
     def _costs(self, request_ids: Iterable[str | None]) -> dict[str, int | None]:
         """What each of these answers cost that was not counted yet."""
@@ -148,9 +164,9 @@ class _Counter:
                 counts["unpriced"] += costs[name] is None
 
 
-def _batches(artefact: Artefact, table: str, columns: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+def _batches(path: Path, columns: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
     """Rows of a table, so many at a time; a column that an earlier version did not write is NULL."""
-    file = pq.ParquetFile(artefact.path(f"{table}.parquet"))
+    file = pq.ParquetFile(path)
     there = [column for column in columns if column in file.schema_arrow.names]
     absent = dict.fromkeys(set(columns) - set(there))
     for batch in file.iter_batches(ROWS_AT_ONCE, columns=there):

@@ -14,7 +14,7 @@ from teams_dagster.dataset.answers import NO_ANSWER, answer_transitions
 from teams_dagster.dataset.arms import arm_of
 from teams_dagster.dataset.failures import NothingToRetry, refuse_silence
 from teams_dagster.dataset.manifests import generated_for, read_manifest
-from teams_dagster.dataset.stored import accepted_of, responses_inputs
+from teams_dagster.dataset.stored import ANSWERS, accepted_of, responses_inputs
 from teams_dagster.environment.recording import content_of
 from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.llm import loop
@@ -105,7 +105,7 @@ async def _record(
     ):
         with ExitStack() as tables:
             samples = tables.enter_context(TableWriter(folder, "samples"))
-            given = tables.enter_context(TableWriter(folder, "sample_answers")) if answers > 1 else None
+            given = tables.enter_context(TableWriter(folder, ANSWERS)) if answers > 1 else None
             async for sample in answer_transitions(
                 engine,
                 accepted_of(generated),
@@ -127,7 +127,7 @@ def responses_content(folder: Path, generated: Artefact) -> str:
     Where several answers were asked for, all of them are in it.
     """
     content, target = content_of(folder / "samples.parquet"), generated.read_facts(GenerationFacts).target_samples
-    given = folder / "sample_answers.parquet"
+    given = folder / f"{ANSWERS}.parquet"
     if given.is_file():
         content = content_hash("answers", content, content_of(given))
     return content if target is None else content_hash("to a target", content, target)
@@ -145,7 +145,7 @@ def response_facts(folder: Path, generated: Artefact, outcomes: Mapping[str, dic
     for row in rows:
         if not row["accepted"]:
             refused[row["reason"]] = refused.get(row["reason"], 0) + 1
-    given = folder / "sample_answers.parquet"
+    given = folder / f"{ANSWERS}.parquet"
     asked = pq.read_table(given, columns=["reason"]).to_pylist() if given.is_file() else rows
     unanswered = sum((row["reason"] or "").startswith(NO_ANSWER) for row in asked)
     refuse_silence(len(asked), unanswered, outcomes)

@@ -13,9 +13,11 @@ import pyarrow.parquet as pq
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LLMClient, Outcome, Purpose, QueryFailed, Role
+from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.quality.rating import Rating, parse_rating, rate_prompt, rate_query
 from teams_dagster.dataset.quality.scores import UNANSWERED, Pair, PairScore, best_of
 from teams_dagster.dataset.sample import GivenAnswer
+from teams_dagster.dataset.stored import answers_file, has_several
 from teams_dagster.environment.recording import AT_ONCE
 from teams_dagster.instructions.requests import VERDICT
 from teams_dagster.llm import loop
@@ -24,15 +26,12 @@ from teams_dagster.llm.ordered import in_order
 from teams_dagster.llm.progress import Progress
 from teams_dagster.policy.query_forecast import SAMPLED, mean_bytes, still_open
 from teams_dagster.pricing.forecast import QueryForecast
-from teams_dagster.store.artefact_store import Artefact
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import PairScoreFacts
 from teams_dagster.store.tables import TableWriter, write_table
 
 SCORES = "pair_scores"
 """The asset, and its table."""
-
-ANSWERS = "sample_answers"
-"""The table of all answers, where several were asked for to each instruction."""
 
 BYTES_PER_TOKEN = 4
 """Of answers of which there is no example yet; a quarter of the longest is taken for usual."""
@@ -47,11 +46,36 @@ def scores_inputs(responses: Artefact, scored_by: str, judge: Mapping[str, str])
     return inputs | ({"prompt of rate": rate_prompt().version, **judge} if scored_by == JUDGE else {})
 
 
+def scores_of(store: ArtefactStore, responses: Artefact) -> Artefact | None:
+    """The current scores of a generation's answers; None where nobody scored them, and where they are of others."""
+    week = responses.manifest["partition_key"]
+    if responses.manifest["asset_key"] != TRAINED_ARM.responses or not store.exists(SCORES, week):
+        return None
+    scores = store.current(SCORES, week)
+    facts = scores.read_facts(PairScoreFacts)
+    return scores if facts.scored_by != NOBODY and facts.responses_version == responses.data_version else None
+
+
+def scores_input(week: str) -> str:
+    """How a dataset's inputs name the scores of a generation."""
+    return f"{SCORES} {week}"
+
+
+def scores_used(store: ArtefactStore, inputs: Mapping[str, str]) -> list[Artefact]:
+    """The scores among the inputs of a dataset. Raises ArtefactMissing where they are gone."""
+    weeks = [name.removeprefix(scores_input("")) for name in inputs if name.startswith(scores_input(""))]
+    return [store.of_version(SCORES, inputs[scores_input(week)], week) for week in weeks]
+
+
+def ratings_asked(scores: Artefact) -> int:
+    """Queries to the judge, paid or reused."""
+    return sum(scores.read_facts(PairScoreFacts).ratings.values())
+
+
 def answers_of(responses: Artefact) -> Iterator[tuple[str, list[GivenAnswer]]]:
     """By sample, in their order, every answer to it, where several were asked for; nothing where one was."""
-    path = responses.folder / f"{ANSWERS}.parquet"
-    if path.is_file():
-        for sample_id, rows in groupby(_rows(path), key=lambda row: row["sample_id"]):
+    if has_several(responses):
+        for sample_id, rows in groupby(_rows(answers_file(responses)), key=lambda row: row["sample_id"]):
             yield (
                 sample_id,
                 [

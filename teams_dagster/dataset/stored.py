@@ -36,6 +36,26 @@ def answers_asked(responses: Artefact) -> int:
     return responses.manifest.get("config", {}).get("answers", 1)
 
 
+def seeds_played(generated: Artefact) -> set[str]:
+    """The seeds that a generation's transitions begin at: on the way to a target not all that it was offered."""
+    table = pq.read_table(generated.path("transitions.parquet"), columns=["seed_id"])
+    return set(table["seed_id"].unique().to_pylist())
+
+
+ANSWERS = "sample_answers"
+"""The table of all answers, where several were asked for to each instruction."""
+
+
+def has_several(responses: Artefact) -> bool:
+    """Whether each instruction was given several answers, so that table `sample_answers` has them all."""
+    return (responses.folder / f"{ANSWERS}.parquet").is_file()
+
+
+def answers_file(responses: Artefact) -> Path:
+    """The file with a row for every answer (`sample_id`, `respond_request_id`): of one each they are the samples'."""
+    return responses.path(f"{ANSWERS if has_several(responses) else 'samples'}.parquet")
+
+
 def accepted_of(generated: Artefact) -> Iterator[Accepted]:
     """The accepted transitions of a generation, in its order."""
     instructions = {

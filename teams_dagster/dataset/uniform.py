@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 
-import pyarrow.parquet as pq
-
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LLMClient, Role
 from teams_dagster.dataset.arms import UNIFORM_ARM
@@ -22,6 +20,7 @@ from teams_dagster.dataset.playing import (
     generation_world,
 )
 from teams_dagster.dataset.query_forecast import stats_of_generations
+from teams_dagster.dataset.stored import seeds_played
 from teams_dagster.environment.episodes import EpisodePlan
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose
@@ -110,12 +109,6 @@ def uniform_plans(beside: Beside, seeds: dict[str, Instruction]) -> Iterator[Epi
                 replica=replicas[seed_id] + number * ROUND_STRIDE,
             )
             yield EpisodePlan(key, seeds[seed_id])
-
-
-def seeds_played(generated: Artefact) -> set[str]:
-    """The seeds that a generation's transitions begin at."""
-    table = pq.read_table(generated.path("transitions.parquet"), columns=["seed_id"])
-    return set(table["seed_id"].unique().to_pylist())
 
 
 def trained_on(store: ArtefactStore, manifest: GenerationManifest) -> set[str]:

@@ -85,8 +85,14 @@ FACTS = {
         f"{DERIVED}, and {CODE}",
         "TeaMs-RL reviews while its policy trains, by a local model, and nothing while it generates",
     ),
+    "rating_queries": PaperFact("queries, to rate pairs", "queries", 0, 0, DERIVED, "neither rates its pairs"),
     "queries": PaperFact(
-        "queries, reviews included", "queries", EVOL_INSTRUCT_QUERIES, PAPER_QUERIES, DERIVED, "the two rows above"
+        "queries, reviews and ratings included",
+        "queries",
+        EVOL_INSTRUCT_QUERIES,
+        PAPER_QUERIES,
+        DERIVED,
+        "the three rows above",
     ),
     "expert_queries_share": PaperFact(
         "queries, of WizardLM's, as the paper counts",
@@ -97,7 +103,7 @@ FACTS = {
         "its two calls a pair over WizardLM's three: unlike is compared, and policy training, reviews and what was"
         " refused are left out",
     ),
-    "queries_share": PaperFact("queries, of WizardLM's, reviews included", "share"),
+    "queries_share": PaperFact("queries, of WizardLM's, reviews and ratings included", "share"),
     "cost": PaperFact("cost of these queries", "US dollars"),
     "heldout_loss": PaperFact("held-out loss", "nats a token, lower is better"),
     "choice_accuracy": PaperFact("response choice", "share of questions"),

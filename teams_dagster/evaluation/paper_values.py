@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from teams_dagster.core.text import NANO
 from teams_dagster.dataset.arms import TRAINED_ARM, UNIFORM_ARM, arm_of
 from teams_dagster.dataset.card import CARD, DataCard
+from teams_dagster.dataset.scoring import ratings_asked, scores_used
 from teams_dagster.dataset.yields import expert_yield
 from teams_dagster.evaluation.harness.benchmarks import LEADERBOARD
 from teams_dagster.evaluation.paper import (
@@ -63,7 +64,7 @@ def uniform_arm(store: ArtefactStore, scored: Artefact) -> tuple[dict[str, Artef
 def our_values(store: ArtefactStore, read: Mapping[str, Artefact]) -> Iterator[PaperValue]:
     """Our numbers for the columns of the table, from the artefacts `read`, by asset key."""
     for adapter in (LORA, QLORA):
-        yield from _of_dataset(store, read[TRAINED_ARM.dataset], adapter)
+        yield from of_dataset(store, read[TRAINED_ARM.dataset], adapter)
     yield from _of_scores(read["evaluation_scores"])
     judged = read["judged_win_rate"]
     for rate in read_win_rates(judged):
@@ -71,23 +72,24 @@ def our_values(store: ArtefactStore, read: Mapping[str, Artefact]) -> Iterator[P
             yield PaperValue("win_rate", rate.model, rate.length_controlled, rate.lc_low, rate.lc_high, _named(judged))
     yield from _of_audit(read["privacy_audit"])
     if "uniform_scores" in read:
-        yield from _of_dataset(store, read[UNIFORM_ARM.dataset], LORA_UNIFORM)
+        yield from of_dataset(store, read[UNIFORM_ARM.dataset], LORA_UNIFORM)
         yield from _of_scores(read["uniform_scores"])
         yield from _of_audit(read["uniform_scores"], only=LORA_UNIFORM)
 
 
-def _of_dataset(store: ArtefactStore, dataset: Artefact, adapter: str) -> Iterator[PaperValue]:
+def of_dataset(store: ArtefactStore, dataset: Artefact, adapter: str) -> Iterator[PaperValue]:
     """What the dataset of an adapter holds, and what it took."""
     arm = arm_of(dataset.manifest["asset_key"])
     card = DataCard.from_json(dataset.path(CARD).read_text(encoding="utf-8"))
     inputs, generations = dataset.manifest["inputs"], dataset.read_facts(DatasetFacts).generations
     answered = [store.of_version(arm.responses, inputs[f"{arm.responses} {week}"], week) for week in generations]
     asked = expert_yield(store, answered)
-    expert = asked.rewrites + asked.responses
+    expert, ratings = asked.rewrites + asked.responses, sum(map(ratings_asked, scores_used(store, inputs)))
     counts = {
         "pairs": card.examples["train"],
         "expert_queries": expert,
-        "review_queries": card.queries - expert,
+        "review_queries": card.queries - expert - ratings,
+        "rating_queries": ratings,
         "queries": card.queries,
         "expert_queries_share": expert / EVOL_INSTRUCT_QUERIES,
         "queries_share": card.queries / EVOL_INSTRUCT_QUERIES,

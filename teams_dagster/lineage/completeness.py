@@ -10,6 +10,7 @@ from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.dataset.quality.chains import StoredGeneration, chain_faults
 from teams_dagster.dataset.steering import UNTRAINED_VERSIONS
+from teams_dagster.dataset.stored import answers_file
 from teams_dagster.ledger.costs import answered_requests
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
@@ -28,6 +29,7 @@ def generation_faults(store: ArtefactStore, ledger: Ledger, responses: Artefact)
         generation = StoredGeneration(
             transitions=generated.path("transitions.parquet"),
             samples=responses.path("samples.parquet"),
+            answers=answers_file(responses),
             seeds=store.of_version("seed_instructions", manifest.seeds_version).path("seeds.parquet"),
             policies={policy.data_version for policy in store.all_of("trained_policy")} | UNTRAINED_VERSIONS,
             prompts=_templates(generated) | _templates(responses),

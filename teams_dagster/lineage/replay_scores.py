@@ -9,23 +9,13 @@ import pyarrow.parquet as pq
 
 from teams_dagster.core.protocol import Role, identity_of
 from teams_dagster.dataset.quality.scores import UNANSWERED, PairScore
-from teams_dagster.dataset.scoring import JUDGE, NOBODY, SCORES, pairs_of, rate_pairs, score_rows
+from teams_dagster.dataset.scoring import JUDGE, SCORES, pairs_of, rate_pairs, score_rows
 from teams_dagster.instructions.prompts import Prompt, stored_prompts
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.lineage.replay import LedgerAsker
-from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.dataset import PairScoreFacts
 from teams_dagster.store.integrity import Difference, Verification
-
-
-def scores_of(store: ArtefactStore, responses: Artefact) -> Artefact | None:
-    """The current scores of a generation's answers; None where nobody scored them, and where they are of others."""
-    week = responses.manifest["partition_key"]
-    if responses.manifest["asset_key"] != "expert_responses" or not store.exists(SCORES, week):
-        return None
-    scores = store.current(SCORES, week)
-    facts = scores.read_facts(PairScoreFacts)
-    return scores if facts.scored_by != NOBODY and facts.responses_version == responses.data_version else None
 
 
 async def replay_scores(ledger: Ledger, responses: Artefact, scores: Artefact, into: Verification) -> None:

@@ -142,7 +142,7 @@ class GenerationResults:
 
     partition_key: str
     questions: int
-    """Rewrites, reviews and answers, paid or reused; error retries are not counted."""
+    """Rewrites, reviews, answers and ratings, paid or reused; error retries are not counted."""
     cost_nano_usd: int
     """Of all calls ever sent for it."""
     unpriced: int
@@ -252,6 +252,8 @@ class QuestionCounts:
     answers: int = 0
     reviews: int = 0
     """Of the generations."""
+    ratings: int = 0
+    """Of pairs, by the judge."""
     policy: int = 0
     """All of the policy's training and comparison: once, however many pairs follow."""
 

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.manifests import generated_for, read_manifest
+from teams_dagster.dataset.scoring import SCORES, ratings_asked, scores_of
+from teams_dagster.dataset.stored import answers_asked
 from teams_dagster.report import content
 from teams_dagster.report.costs import read_costs
 from teams_dagster.report.funnel import yield_funnel
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from teams_dagster.policy.comparison.distinctness import Measure
 
-MAIN_LINE = (TRAINED_ARM.instructions, TRAINED_ARM.responses)
+MAIN_LINE = (TRAINED_ARM.instructions, TRAINED_ARM.responses, SCORES)
 """The assets whose queries are a generation's: the uniform arm's have partitions too."""
 
 CHAINS = 6
@@ -46,6 +48,14 @@ class MadeGeneration:
         self.responses = store.current("expert_responses", partition)
         self.generated = generated_for(store, self.responses)
         self.manifest = read_manifest(self.generated)
+        self.scores = scores_of(store, self.responses)
+
+    @property
+    def queries(self) -> int:
+        """Rewrites, reviews, every one of several answers, and ratings: paid or reused."""
+        asked = self.generated.read_facts(GenerationFacts).questions
+        answers = answers_asked(self.responses) * self.responses.read_facts(ResponseFacts).samples
+        return asked + answers + (ratings_asked(self.scores) if self.scores else 0)
 
 
 def dataset_results(store: ArtefactStore, generations: list[MadeGeneration]) -> content.DatasetResults:
@@ -137,8 +147,7 @@ def _generations(
         nano_usd, unpriced = costs.get(generation.partition, (0, 0))
         yield content.GenerationResults(
             generation.partition,
-            generation.generated.read_facts(GenerationFacts).questions
-            + generation.responses.read_facts(ResponseFacts).samples,
+            generation.queries,
             nano_usd,
             unpriced,
             count,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from teams_dagster.dataset.scoring import SCORES
 from teams_dagster.dataset.steering import untrained_name
+from teams_dagster.dataset.stored import seeds_played
 from teams_dagster.evaluation.judging import JUDGE_FILE
 from teams_dagster.evaluation.stored import read_evaluation_scores, read_paper_table, read_privacy, read_win_rates
 from teams_dagster.instructions.prompts import load_prompt, shipped_prompts
@@ -67,7 +71,7 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.A
         policy_version=policy.data_version,
         steered_by=untrained_name(manifests[-1].policy_version) if manifests else None,
         generations=tuple(generation.partition for generation in generations),
-        seeds=len({seed_id for manifest in manifests for seed_id, _ in manifest.replicas}),
+        seeds=len(set[str]().union(*(seeds_played(generation.generated) for generation in generations))),
         seeds_source=", ".join(f"{library.source} ({library.refused} rows refused)" for library in libraries),
         models=tuple(models),
         own_prompts=_own_prompts(store, policy, generations),
@@ -159,7 +163,6 @@ def _account(store: ArtefactStore, generations: list[MadeGeneration]) -> content
     artefact = store.current("query_costs")
     groups, pairs = read_costs(artefact), read_pair_costs(artefact)
     total = artefact.read_facts(CostFacts).model_dump(exclude={"expert"})
-    asked_for = {(cost.group["asset_key"], cost.group["purpose"]): cost.asked for cost in groups["asset_key, purpose"]}
     return content.Account(
         total=Cost(**total),
         by_role=groups["role"],
@@ -168,10 +171,17 @@ def _account(store: ArtefactStore, generations: list[MadeGeneration]) -> content
         by_model=groups["provider, model"],
         by_asset=groups["asset_key"],
         pairs=pair_table(pairs) if pairs.total.nano_usd or pairs.total.unpriced else None,
-        questions=content.QuestionCounts(
-            rewrites=asked_for.get(("generated_instructions", "rewrite"), 0),
-            reviews=asked_for.get(("generated_instructions", "review"), 0),
-            answers=asked_for.get(("expert_responses", "respond"), 0),
-            policy=sum(asked for (asset, _), asked in asked_for.items() if asset in _POLICY_ASSETS),
-        ),
+        questions=question_counts(groups["asset_key, purpose"]),
+    )
+
+
+def question_counts(costs: Iterable[Cost]) -> content.QuestionCounts:
+    """The queries of the main line; `costs` are by asset and purpose."""
+    asked_for = {(cost.group["asset_key"], cost.group["purpose"]): cost.asked for cost in costs}
+    return content.QuestionCounts(
+        rewrites=asked_for.get(("generated_instructions", "rewrite"), 0),
+        reviews=asked_for.get(("generated_instructions", "review"), 0),
+        answers=asked_for.get(("expert_responses", "respond"), 0),
+        ratings=asked_for.get((SCORES, "rate"), 0),
+        policy=sum(asked for (asset, _), asked in asked_for.items() if asset in _POLICY_ASSETS),
     )

@@ -43,15 +43,16 @@ def compare_queries(pairs: int, counts: QuestionCounts) -> tuple[QueryComparison
     At the paper's size the queries of a pair grow with the pairs; those of the policy are spent once.
     """
     expert = counts.rewrites + counts.answers
-    generation = expert + counts.reviews
+    generation = expert + counts.reviews + counts.ratings
+    added = ("reviews", "ratings") if counts.ratings else ("reviews",)
     scale = PAPER_PAIRS / pairs if pairs else None
     return (
         QueryComparison("Evol-Instruct (WizardLM)", None, EVOL_INSTRUCT_QUERIES, EVOL_INSTRUCT_QUERIES),
         QueryComparison("TeaMs-RL, as its paper counts", PAPER_PAIRS, PAPER_QUERIES, PAPER_QUERIES),
         QueryComparison("here, the expert's only", pairs, expert, expert * scale if scale else None),
-        QueryComparison("here, with reviews", pairs, generation, generation * scale if scale else None),
+        QueryComparison(f"here, with {' and '.join(added)}", pairs, generation, generation * scale if scale else None),
         QueryComparison(
-            "here, with reviews and the policy's own",
+            f"here, with {', '.join(added)} and the policy's own",
             pairs,
             generation + counts.policy,
             generation * scale + counts.policy if scale else None,

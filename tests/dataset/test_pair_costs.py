@@ -47,8 +47,14 @@ def edit(number: int, operation: str, step: int, rewrite: str | None, review: st
     return {**row, "accepted": accepted, **asked, "guide_request_id": None, "unread_request_id": None}
 
 
+def answered(number: int, request: str | None, *, accepted: bool = True) -> dict[str, Any]:
+    """The sample made of edit `number`."""
+    ids = {"sample_id": f"s{number}", "transition_id": f"t{number}"}
+    return {**ids, "accepted": accepted, "respond_request_id": request}
+
+
 def stored(folder: Path, table: str, rows: list[dict[str, Any]]) -> Artefact:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows), folder / f"{table}.parquet")
     return Artefact(folder)
 
@@ -68,8 +74,8 @@ def costs(ledger: Ledger, tmp_path: Path) -> PairCosts:
     )
     refused = pay(ledger, "a3", 500)
     samples = [
-        {"transition_id": "t1", "accepted": True, "respond_request_id": paid["a1"]},
-        {"transition_id": "t3", "accepted": False, "respond_request_id": refused},
+        answered(1, paid["a1"]),
+        answered(3, refused, accepted=False),
     ]
     return pair_costs(ledger, generated, stored(tmp_path / "responses", "samples", samples))
 
@@ -85,6 +91,16 @@ def test_a_refused_edit_and_a_refused_answer_make_the_kept_pair_dearer(costs: Pa
     assert costs.total.each_accepted == 905
 
 
+def test_each_of_several_answers_is_paid_for_and_they_make_one_pair(ledger: Ledger, tmp_path: Path) -> None:
+    first, second, third = (pay(ledger, name, cost) for name, cost in (("a", 1_000), ("b", 300), ("c", 70)))
+    generated = stored(tmp_path / "g", "transitions", [edit(1, "breadth", 0, None, None, accepted=True)])
+    responses = stored(tmp_path / "s", "samples", [answered(1, second)])
+    given = [{"sample_id": "s1", "respond_request_id": name} for name in (first, second, third, None)]
+    stored(responses.folder, "sample_answers", given)
+    found = pair_costs(ledger, generated, responses)
+    assert (found.total.nano_usd, found.total.kept) == (1_370, 1)
+
+
 def test_pairs_are_told_apart_by_operation_step_and_week_and_nothing_else(costs: PairCosts) -> None:
     assert [c.group for c in costs.by(["partition_key"])] == [{"partition_key": WEEK}]
     assert [c.nano_usd for c in costs.by(["step"], {"operation": "deepening"})] == [200, 500]
@@ -94,7 +110,7 @@ def test_pairs_are_told_apart_by_operation_step_and_week_and_nothing_else(costs:
 
 def test_a_cost_that_is_not_known_gives_no_figure(ledger: Ledger, tmp_path: Path) -> None:
     rows = [edit(1, "breadth", 0, pay(ledger, "r", None), pay(ledger, "v", 5), accepted=True)]
-    samples = [{"transition_id": "t1", "accepted": True, "respond_request_id": pay(ledger, "a", 7)}]
+    samples = [answered(1, pay(ledger, "a", 7))]
     found = pair_costs(ledger, stored(tmp_path / "g", "transitions", rows), stored(tmp_path / "s", "samples", samples))
     assert found.total.each is None
     assert each(found.total) == "$0.000000012 + 1 without a price"
@@ -122,6 +138,6 @@ def test_the_table_has_operations_in_rows_and_steps_in_columns(costs: PairCosts)
 
 def test_where_nothing_cost_anything_there_is_one_figure(ledger: Ledger, tmp_path: Path) -> None:
     rows = [edit(1, "breadth", 0, pay(ledger, "r", 0), None, accepted=True)]
-    samples = [{"transition_id": "t1", "accepted": True, "respond_request_id": pay(ledger, "a", 0)}]
+    samples = [answered(1, pay(ledger, "a", 0))]
     found = pair_costs(ledger, stored(tmp_path / "g", "transitions", rows), stored(tmp_path / "s", "samples", samples))
     assert pair_figures(found) == {"dollars_per_kept_pair": 0.0}

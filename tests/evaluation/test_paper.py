@@ -54,6 +54,10 @@ def test_queries_that_rewrite_and_answer_and_reviews_are_all_the_queries() -> No
     assert (rewritten.teams_rl or 0) + (reviewed.teams_rl or 0) == asked.teams_rl == PAPER_QUERIES
 
 
+def test_neither_paper_rates_pairs() -> None:
+    assert (FACTS["rating_queries"].wizardlm, FACTS["rating_queries"].teams_rl) == (0, 0)
+
+
 def test_ours_stand_beside_the_papers_in_the_tables_order() -> None:
     values = paper_table(OURS)
     assert set(OURS) <= set(values)

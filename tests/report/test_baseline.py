@@ -18,6 +18,12 @@ def test_a_pair_costs_what_was_asked_for_the_refused_ones_too() -> None:
     assert (expert.per_pair, reviewed.per_pair, everything.per_pair) == (3, 4.5, 54.5)
 
 
+def test_ratings_are_among_the_queries_of_a_pair_and_named_where_there_are_any() -> None:
+    counts = QuestionCounts(rewrites=200, answers=100, reviews=150, ratings=50)
+    _, reviewed, _ = compare_queries(100, counts)[2:]
+    assert (reviewed.name, reviewed.per_pair) == ("here, with reviews and ratings", 5)
+
+
 def test_the_policys_queries_do_not_grow_with_the_pairs() -> None:
     counts = QuestionCounts(rewrites=200, answers=100, reviews=150, policy=5_000)
     reviewed, everything = compare_queries(100, counts)[3:]

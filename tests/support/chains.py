@@ -37,6 +37,22 @@ def write_generation(folder: Path, chains: Sequence[Chain], week: str = "2026-01
     )
 
 
+def write_answers(folder: Path, chains: Sequence[Chain], answers: int, week: str = "2026-01-05") -> Path:
+    """Table `sample_answers`: so many answers to each sample of the episodes, the first of them the sample's own."""
+    own = [_sample(week, at, chain, step) for at, chain in enumerate(chains) for step in _accepted(chain)]
+    columns = ("sample_id", "partition_key", "accepted", "response", "run_id")
+    rows = [
+        {
+            **{column: sample[column] for column in columns},
+            "answer": number,
+            "respond_request_id": sample["respond_request_id"] + (f"-{number}" if number else ""),
+        }
+        for sample in own
+        for number in range(answers)
+    ]
+    return write_table(folder, "sample_answers", rows)
+
+
 def write_members(folder: Path, samples: Mapping[str, str], version: str = "v1") -> Path:
     """Table `dataset_samples`: sample to split."""
     return write_table(
@@ -102,6 +118,8 @@ def _transition(week: str, at: int, chain: Chain, step: int) -> dict[str, Any]:
         "policy": "trained",
         "policy_version": "policy-1",
         "parent_id": "i",
+        "instruction_id": "i",
+        "sample_id": f"sample-{week}-{at}-{step}" if accepted else None,
         "reward": 1.0,
         "accepted": accepted,
         "queries": 2,

@@ -18,9 +18,10 @@ from teams_dagster.store.transition_row import ANSWERS
 IDS_AT_ONCE = 10_000
 
 _REQUESTS = {
-    "transitions": ANSWERS,
-    "samples": ("respond_request_id",),
+    "transitions": ("transitions", "transition_id", ANSWERS),
+    "samples": ("answers", "sample_id", ("respond_request_id",)),
 }
+"""Of what: the table, the column that names a row of it, and those with the requests behind it."""
 
 _FAULTS = {
     "samples of a transition that is not stored": """
@@ -51,8 +52,11 @@ _FAULTS = {
     "accepted rewrites without the requests that made and judged them": """
         select transition_id from transitions
         where accepted and (rewrite_request_id is null or review_request_id is null)""",
+    "answers to a sample that is not stored": """
+        select sample_id from answers
+        where not exists (select 1 from samples where samples.sample_id = answers.sample_id)""",
     "responses without the request that brought them": """
-        select sample_id from samples where response is not null and respond_request_id is null""",
+        select sample_id from answers where response is not null and respond_request_id is null""",
     "transitions by a policy that is not stored": """
         select transition_id from transitions where not list_contains($policies, policy_version)""",
     "transitions by a prompt that is not stored": """
@@ -67,6 +71,8 @@ class StoredGeneration:
 
     transitions: Path
     samples: Path
+    answers: Path
+    """A row for each answer: the file of the samples where one was asked for."""
     seeds: Path
     policies: Collection[str]
     """Versions of the stored policies."""
@@ -94,7 +100,7 @@ def chain_faults(generation: StoredGeneration, answered: Callable[[Collection[st
     given = {"policies": list(generation.policies), "prompts": list(generation.prompts)}
     faults = []
     with scratch() as connection:
-        for name in ("transitions", "samples", "seeds"):
+        for name in ("transitions", "samples", "answers", "seeds"):
             connection.read_parquet(str(getattr(generation, name))).create_view(name)
         for what, statement in _FAULTS.items():
             named = {name: value for name, value in given.items() if f"${name}" in statement}
@@ -109,23 +115,22 @@ def chain_faults(generation: StoredGeneration, answered: Callable[[Collection[st
 def _unanswered(
     connection: duckdb.DuckDBPyConnection, answered: Callable[[Collection[str]], set[str]]
 ) -> Iterator[Fault]:
-    for table, columns in _REQUESTS.items():
+    for what, (table, row_id, columns) in _REQUESTS.items():
         missing, first = 0, ""
-        for batch in _request_ids(connection, table, columns):
+        for batch in _request_ids(connection, table, row_id, columns):
             lost = batch.keys() - answered(batch.keys())
             missing += len(lost)
             first = min((f"{batch[request]} (request {request})" for request in lost), default=first) or first
         if missing:
-            yield Fault(f"requests of {table} that have no answer on the ledger", missing, first)
+            yield Fault(f"requests of {what} that have no answer on the ledger", missing, first)
 
 
 def _request_ids(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: tuple[str, ...]
+    connection: duckdb.DuckDBPyConnection, table: str, row_id: str, columns: tuple[str, ...]
 ) -> Iterator[dict[str, str]]:
     """Request ids with the row that names them, so many at a time."""
     there = {row[0] for row in connection.execute(f"describe {table}").fetchall()}
     named = ", ".join(column for column in columns if column in there)
-    row_id = f"{table.removesuffix('s')}_id"
     rows = connection.execute(f"select request_id, {row_id} from {table} unpivot (request_id for part in ({named}))")
     while batch := rows.fetchmany(IDS_AT_ONCE):
         yield dict(batch)

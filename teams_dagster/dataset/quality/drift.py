@@ -57,7 +57,7 @@ _EDITS = """
 
 
 _ANSWERS = """
-    select seed_id, samples, kept, words, words_squared, samples + queries as queries
+    select seed_id, samples, kept, words, words_squared, asked + queries as queries
     from (
         select seed_id, count(*)::double as samples, count(*) filter (accepted)::double as kept,
             coalesce(sum(words) filter (accepted), 0)::double as words,
@@ -65,6 +65,11 @@ _ANSWERS = """
         from (select seed_id, accepted, {words} as words from read_parquet($samples))
         group by seed_id
     )
+    join (
+        select samples.seed_id, count(*)::double as asked
+        from read_parquet($answers) as answers join read_parquet($samples) as samples using (sample_id)
+        group by samples.seed_id
+    ) using (seed_id)
     join (select seed_id, sum(queries)::double as queries from read_parquet($transitions) group by seed_id)
     using (seed_id) order by seed_id"""
 
@@ -73,7 +78,8 @@ _REQUESTS = """
     select request_id, seed_id from (
         select seed_id, unnest([{columns}]) as request_id from read_parquet($transitions)
         union all
-        select seed_id, respond_request_id from read_parquet($samples)
+        select samples.seed_id, answers.respond_request_id
+        from read_parquet($answers) as answers join read_parquet($samples) as samples using (sample_id)
     ) where request_id is not null"""
 
 
@@ -85,13 +91,14 @@ def edit_totals(transitions: Path, instructions: Path) -> Totals:
         return _columns(connection, statement, transitions=transitions, instructions=instructions)
 
 
-def answer_totals(samples: Path, transitions: Path, cost_of: CostOf) -> Totals:
-    """Of each seed's answers: how many, how many kept, their words, and what the kept ones took.
+def answer_totals(samples: Path, answers: Path, transitions: Path, cost_of: CostOf) -> Totals:
+    """Of each seed's samples: how many, how many kept, the words of their answers, and what the kept ones took.
 
+    `answers` has a row for each answer, every one a query that was paid for: it is `samples` where one was asked for.
     `cost` is NaN for a seed of which a request has no known cost.
     """
     statement = _ANSWERS.format(words=_WORDS.format(text="response"))
-    files = {"samples": samples, "transitions": transitions}
+    files = {"samples": samples, "answers": answers, "transitions": transitions}
     with scratch() as connection:
         totals = _columns(connection, statement, **files)
         place = {seed_id: at for at, seed_id in enumerate(totals[SEED].tolist())}

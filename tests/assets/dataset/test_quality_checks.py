@@ -375,15 +375,29 @@ def test_what_is_taken_from_an_evaluation_set_is_named_with_file_and_words(
 # Drift
 
 
-def test_a_generation_that_differs_is_told_with_what_was_changed(project: Project) -> None:
+def lengthen(project: Project) -> None:
+    """Make the latest answers longer."""
     file = table(project, "expert_responses", "samples")
     stored = pq.read_table(file)
     longer = [value and value + " And so on, and on, and on." * 20 for value in stored["response"].to_pylist()]
     pq.write_table(stored.set_column(stored.schema.get_field_index("response"), "response", [longer]), file)
+
+
+def test_a_generation_that_differs_is_told_with_what_was_changed(project: Project) -> None:
+    lengthen(project)
     result = checked(answers_do_not_drift, project, "ledger")
     assert result.severity is dg.AssetCheckSeverity.WARN
     assert f"generation {LATEST} drifted: words of a kept answer" in found(result)
     assert "made with the same policy, seeds, prompts and models" in found(result)
+
+
+def test_how_many_answers_each_instruction_was_given_is_among_what_was_changed(project: Project) -> None:
+    lengthen(project)
+    file = project.store.current("expert_responses", LATEST).path("manifest.json")
+    manifest = json.loads(file.read_text())
+    file.write_text(json.dumps({**manifest, "config": {**manifest["config"], "answers": 3}}))
+    said = found(checked(answers_do_not_drift, project, "ledger"))
+    assert "Since the one before it changed: answers to each instruction" in said
 
 
 def test_a_single_generation_has_nothing_to_differ_from(project: Project) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from teams_dagster.dataset.quality.drift import Totals, answer_totals, edit_totals
+from teams_dagster.dataset.quality.drift import CostOf, Totals, answer_totals, edit_totals
 from teams_dagster.store.tables import write_table
 
 PRICE = 7
@@ -84,11 +84,15 @@ def test_edits_are_counted_by_seed(folder: Path) -> None:
     assert totals["reward_squared"] == pytest.approx([0.64, 0.25])
 
 
+def answered(folder: Path, cost_of: CostOf, answers: str = "samples") -> Totals:
+    return answer_totals(*(folder / f"{name}.parquet" for name in ("samples", answers, "transitions")), cost_of)
+
+
 def test_answers_are_counted_by_seed_with_all_that_the_kept_ones_took(folder: Path) -> None:
     def cost_of(request_ids: Collection[str]) -> dict[str, int | None]:
         return dict.fromkeys(request_ids, PRICE)
 
-    totals = answer_totals(folder / "samples.parquet", folder / "transitions.parquet", cost_of)
+    totals = answered(folder, cost_of)
     assert of(totals, "samples", "kept", "queries", "words") == [[1, 1], [1, 0], [4, 3], [3, 0]]
     assert of(totals, "cost") == [[4 * PRICE, 2 * PRICE]]
 
@@ -97,6 +101,24 @@ def test_a_cost_that_is_not_known_is_never_guessed(folder: Path) -> None:
     def cost_of(request_ids: Collection[str]) -> dict[str, int | None]:
         return {request: None if request == "respond 0" else PRICE for request in request_ids}
 
-    totals = answer_totals(folder / "samples.parquet", folder / "transitions.parquet", cost_of)
+    totals = answered(folder, cost_of)
     assert np.isnan(totals["cost"][0])
     assert totals["cost"][1] == 2 * PRICE
+
+
+def test_each_of_several_answers_is_a_query_and_is_paid_for(folder: Path) -> None:
+    given = [
+        {
+            "sample_id": sample,
+            "answer": number,
+            "partition_key": "2026-11-02",
+            "accepted": sample == "s0",
+            "respond_request_id": f"respond {sample} {number}",
+        }
+        for sample in ("s0", "s3")
+        for number in range(3)
+    ]
+    write_table(folder, "sample_answers", given)
+    totals = answered(folder, lambda ids: dict.fromkeys(ids, PRICE), "sample_answers")
+    assert of(totals, "samples", "kept", "queries") == [[1, 1], [1, 0], [6, 5]]
+    assert of(totals, "cost") == [[6 * PRICE, 5 * PRICE]]
