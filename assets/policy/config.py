@@ -98,7 +98,7 @@ class PolicyConfig(AssetConfig):
     preset: Literal["default", "reference"] = Field(
         default="default",
         description="`reference`: as the paper's code trains, one episode a batch; of the other settings it takes"
-        f" `root_seed` and `iterations` ({REFERENCE_UPDATES} by default) alone.",
+        f" `root_seed` and `iterations` ({REFERENCE_UPDATES} by default) alone, and refuses what else is set.",
     )
     root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
     iterations: int | None = Field(
@@ -159,6 +159,7 @@ class PolicyConfig(AssetConfig):
         Raises ValueError for settings that contradict each other, and what `prices` raises.
         """
         if self.preset == "reference":
+            self._refuse_settings_beside_reference()
             return reference_training(self.root_seed, self.iterations or REFERENCE_UPDATES)
         if not self.kl_reference.weight and (self.kl_reference.policy_version or self.kl_reference.target):
             raise ValueError("kl_reference names a policy or a target without a `weight`: give it one, or leave it out")
@@ -182,6 +183,16 @@ class PolicyConfig(AssetConfig):
         if self.iterations is not None:
             return training
         return TrainingConfig.model_validate(training.model_dump() | {"iterations": training.iterations_for(QUERIES)})
+
+    def _refuse_settings_beside_reference(self) -> None:
+        unset = PolicyConfig(preset="reference")
+        taken = {*AssetConfig.model_fields, "root_seed", "iterations"}
+        names = [n for n in type(self).model_fields if n not in taken and getattr(self, n) != getattr(unset, n)]
+        if names:
+            raise ValueError(
+                f"preset `reference` takes `root_seed` and `iterations` alone, and {', '.join(names)} was set: leave"
+                " that out, or `preset`"
+            )
 
     def _reward(self, prices: Callable[[], GenerationPrices]) -> RewardConfig:
         preset, dollars = RewardPreset(self.reward), None

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from teams_dagster.environment.state import Transition
 from teams_dagster.ledger.costs import costs_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.transition_row import ANSWERS
@@ -29,8 +28,3 @@ def answers_cost(ledger: Ledger, transitions: Path) -> AnswersCost:
     ids = {name for column in ANSWERS for name in table[column].drop_null().unique().to_pylist()}
     costs = costs_of(ledger, sorted(ids)).values()
     return AnswersCost(sum(cost or 0 for cost in costs), sum(cost is None for cost in costs))
-
-
-def answers_of(transition: Transition) -> list[str]:
-    """The answers that a transition used."""
-    return [name for column in ANSWERS if (name := getattr(transition, column)) is not None]

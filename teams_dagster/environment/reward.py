@@ -5,10 +5,11 @@
   chain and to a frozen pool. An edit that repeats what exists earns less, a query that brings nothing costs.
 - `dollars`: accepted x min(1, d / d0) - the dollars that the edit would cost in a generation / `edit_worth_usd`: the
   tokens that its rewrite took at the expert's price, and those of its review at the reviewer's. An edit whose tokens
-  were not reported earns and costs nothing.
+  were not reported earns and costs nothing; a training counts such edits, and refuses a model that reports none.
 
 Option `soft` puts P(Not Equal) in the place of the verdict's 0 or 1, where the reviewer gave it: `paper` is then P, and
-`graded` P x min(1, d / d0) - price x queries, for refused edits too. Whether an edit is accepted stays the verdict.
+`graded` and `dollars` P x min(1, d / d0) less what the edit costs, for refused edits too. Whether an edit is accepted
+stays the verdict.
 
 A reward depends on the transition alone, never on what other episodes found or on when answers arrived.
 """
@@ -97,17 +98,19 @@ class RewardConfig(BaseModel):
 
     @model_validator(mode="after")
     def _dollars_have_prices(self) -> Self:
-        if (self.dollars is not None) != (self.preset is RewardPreset.DOLLARS):
-            raise ValueError(f"preset `dollars` needs `dollars`, its prices, and no other one has them: {self.preset}")
+        if self.preset is RewardPreset.DOLLARS and self.dollars is None:
+            raise ValueError("preset `dollars` needs `dollars`, the prices that it counts by: give them")
+        if self.preset is not RewardPreset.DOLLARS and self.dollars is not None:
+            raise ValueError(f"preset `{self.preset}` counts no dollars: leave `dollars` out, or take preset `dollars`")
         return self
 
     @model_validator(mode="after")
     def _an_edit_can_pay(self) -> Self:
-        if self.price * self.queries_an_edit >= 1:
+        if self.preset is RewardPreset.GRADED and self.price * self.queries_an_edit >= 1:
             raise ValueError(
-                f"price {self.price} for each of the {self.queries_an_edit} queries of an edit in both orders is more"
-                f" than an accepted edit earns: set `price` below {1 / self.queries_an_edit:.2f}, or leave out"
-                " `both_orders`"
+                f"preset `graded`: price {self.price} for each of the {self.queries_an_edit} queries of an edit in both"
+                " orders is more than an accepted edit earns: set `price` below"
+                f" {1 / self.queries_an_edit:.2f}, or leave out `both_orders`"
             )
         return self
 
@@ -177,6 +180,8 @@ def reward(
     gain = 0.0
     if share:
         if novelty is None:
-            raise ValueError("an edit that is paid has no novelty; compute it with `novelty` before the graded reward")
+            raise ValueError(
+                f"preset `{config.preset}` pays for novelty, and an edit that it pays for came without: give `novelty`"
+            )
         gain = share * min(1.0, novelty / config.saturation)
     return gain - price

@@ -293,8 +293,8 @@ def policy_facts(
 ) -> PolicyFacts:
     """The facts of a finished training; `asking` and `outcomes` are what its queries came to."""
     first, last = checkpoint.curve[0], checkpoint.curve[-1]
-    acted = last.own if last.own and last.own.steps else last
-    reward = checkpoint.config.reward
+    acted = last.acted
+    reward, unknown = checkpoint.config.reward, sum(point.without_tokens for point in checkpoint.curve)
     return PolicyFacts(
         algorithm=checkpoint.config.algorithm.name,
         iterations=checkpoint.iteration,
@@ -319,6 +319,7 @@ def policy_facts(
         orders_disagree=orders.disagree,
         order_difference=orders.difference,
         verdicts_without_probability=orders.without_probability if reward.soft else None,
+        edits_without_tokens=None if reward.dollars is None else unknown,
         operation_mix=acted.operation_mix,
         instructor=checkpoint.origin.instructor,
         reviewer=checkpoint.origin.reviewer,

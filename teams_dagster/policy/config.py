@@ -125,28 +125,55 @@ class TrainingConfig(BaseModel):
         return (Role.INSTRUCTOR, Role.REVIEWER, *((Role.GUIDE,) if self.asks_guide else ()))
 
     @property
+    def looks_ahead(self) -> bool:
+        """Whether a look-ahead guides, which tries every operation at each of its steps."""
+        return self.algorithm.asks_guide and self.guide == "look_ahead"
+
+    @property
+    def most_branches(self) -> int:
+        """Episodes that one comes to at most: each choice is tried where the algorithm enumerates them."""
+        return len(self.allowed_operations) if self.algorithm.tries_every_choice else 1
+
+    @property
+    def most_edits_an_episode(self) -> int:
+        """Edits of one episode at most: those of its branches, and those that a look-ahead tries, included."""
+        tried = len(TEXT_OPERATIONS) if self.looks_ahead else 0
+        return self.most_branches * (1 + tried) * HORIZON
+
+    @property
     def most_queries_an_episode(self) -> int:
         """Queries of one episode, its branches included, at most."""
-        edit, asked = self.reward.queries_an_edit, 0
-        if self.algorithm.asks_guide:
-            asked = GUIDE_ATTEMPTS if self.guide == "model" else edit * len(TEXT_OPERATIONS)
-        return most_branches(self.algorithm, len(self.allowed_operations)) * (edit + asked) * HORIZON
+        named = GUIDE_ATTEMPTS if self.asks_guide else 0
+        return self.reward.queries_an_edit * self.most_edits_an_episode + self.most_branches * named * HORIZON
+
+    @property
+    def expected_edits(self) -> float:
+        """Edits that the whole training is likely to ask for, counted as `most_edits_an_episode` counts them."""
+        of_episodes = sum(self._expected(iteration)[0] for iteration in range(self.iterations))
+        return self.episodes_per_iteration * of_episodes
 
     def iterations_for(self, queries: int) -> int:
         """How many iterations so many queries are likely enough for; at least 1.
 
         Each step counts for an edit with its review, and a step of the guide for one more query, or for the other edits
-        that a look-ahead tries. Most that could be asked is more where the guide cannot be read.
+        that a look-ahead tries; where it only says what it would do, for all of them. Most that could be asked is more
+        where the guide cannot be read.
         """
-        edit = self.reward.queries_an_edit
-        guided = 1 if self.guide == "model" else edit * (len(TEXT_OPERATIONS) - 1)
         count, asked = 0, 0.0
         while True:
-            steps = self.algorithm.expected_steps(count, HORIZON, len(self.allowed_operations))
-            asked += self.episodes_per_iteration * (edit * steps.everyone + guided * steps.guide)
+            edits, named = self._expected(count)
+            asked += self.episodes_per_iteration * (self.reward.queries_an_edit * edits + named)
             if asked > queries:
                 return max(1, count)
             count += 1
+
+    def _expected(self, iteration: int) -> tuple[float, float]:
+        """Edits of an episode of `iteration`, and queries to a model that guides, as far as can be expected."""
+        steps = self.algorithm.expected_steps(iteration, HORIZON, len(self.allowed_operations))
+        if self.looks_ahead:
+            tried = len(TEXT_OPERATIONS)
+            return steps.everyone + (tried - 1) * steps.guide + tried * steps.labels, 0.0
+        return steps.everyone, steps.guide + steps.labels
 
 
 def reference_training(root_seed: int = 0, iterations: int = REFERENCE_UPDATES) -> TrainingConfig:
@@ -172,8 +199,3 @@ def reference_training(root_seed: int = 0, iterations: int = REFERENCE_UPDATES) 
         algorithm=TRPOConfig(max_kl=0.01),
         critic=LBFGSCriticConfig(iterations=25),
     )
-
-
-def most_branches(algorithm: AlgorithmConfig, choices: int) -> int:
-    """Episodes that one of a training comes to at most: each choice is tried where the algorithm enumerates them."""
-    return choices if algorithm.tries_every_choice else 1

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from teams_dagster.core.operations import Operation
+from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import HORIZON, ChosenBy, Episode
 
 
@@ -108,6 +109,14 @@ def own_steps(episodes: Sequence[Episode]) -> OwnSteps | None:
     )
 
 
+def without_tokens(episodes: Sequence[Episode], reward: RewardConfig) -> int:
+    """How many edits of `episodes` reward `dollars` cannot price; 0 under another one."""
+    if reward.dollars is None:
+        return 0
+    transitions = (transition for episode in episodes for transition in episode.transitions)
+    return sum(reward.edit_cost(each.rewrite_usage, each.review_usages) is None for each in transitions)
+
+
 SMOOTHED = 4
 """Iterations whose mean return is compared: one batch alone is luck."""
 
@@ -156,12 +165,19 @@ class IterationRecord:
     imitation_loss: float | None
     own: OwnSteps | None = None
     """The policy's own part of the batch, where a guide acted in it too; the figures above are of everyone's steps."""
+    without_tokens: int = 0
+    """Edits that reward `dollars` counted as 0, because an answer came without its number of tokens."""
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:
-        """The record whose fields were written as plain values; earlier versions wrote no `own`."""
+        """The record whose fields were written as plain values; earlier versions wrote no `own`, nor what follows."""
         own = record.get("own")
         return cls(**{**record, "own": None if own is None else OwnSteps(**own)})
+
+    @property
+    def acted(self) -> OwnSteps | IterationRecord:
+        """Of the policy's own steps; of everyone's where nobody else acted, or it took none."""
+        return self.own if self.own and self.own.steps else self
 
     @property
     def own_return(self) -> float | None:

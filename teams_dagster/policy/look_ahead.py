@@ -27,16 +27,23 @@ class LookAhead:
 
     async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
         """The operation with the largest reward; one of them by a draw where several have it; `none` below 0."""
+        chosen, kept = await self.choose(environment, key, state)
+        if chosen.failure is not None:
+            return chosen
+        return replace(chosen, queries=0 if self.free else chosen.queries - kept)
+
+    async def choose(self, environment: Environment, key: EpisodeKey, state: State) -> tuple[Decision, int]:
+        """The same with all that was asked to find it, and how much of that is the chosen edit's own."""
         tried = await _try_all(environment, key, state)
-        asked = sum(result.queries for result in tried)
         results = [result for result in tried if result.failure is None]
+        decision = Decision(Operation.NONE, 1.0, ChosenBy.LOOK_AHEAD, queries=sum(result.queries for result in tried))
         if not results:
             failed = tried[0]
-            return Decision(failed.operation, 1.0, ChosenBy.LOOK_AHEAD, queries=asked, failure=failed.failure)
+            return replace(decision, operation=failed.operation, failure=failed.failure), 0
         best = max(results, key=lambda result: (result.reward, key.draw(state.step, f"tie {result.operation.value}")))
         if best.reward < 0 and self.may_rest:
-            return Decision(Operation.NONE, 1.0, ChosenBy.LOOK_AHEAD, queries=0 if self.free else asked)
-        return Decision(best.operation, 1.0, ChosenBy.LOOK_AHEAD, queries=0 if self.free else asked - best.queries)
+            return decision, 0
+        return replace(decision, operation=best.operation), best.queries
 
 
 async def _try_all(environment: Environment, key: EpisodeKey, state: State) -> list[Transition]:
@@ -56,11 +63,19 @@ class LookAheadGuide:
     may_rest: bool
 
     async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
-        """What it names, and does."""
-        return await self.ask(environment, key, state, transition)
+        """What it names, and does; the edit that follows is on the account already."""
+        return _named(await self._look_ahead.decide(environment, key, state, transition))
 
     async def ask(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
-        """What it names; every operation is known by then."""
-        chosen = await LookAhead(free=False, may_rest=self.may_rest).decide(environment, key, state, transition)
-        named = chosen.operation if isinstance(chosen.operation, Operation) and chosen.failure is None else None
-        return replace(chosen, proposed=named)
+        """What it names, with every query on its account, since the edit that follows is another's choice."""
+        chosen, _ = await self._look_ahead.choose(environment, key, state)
+        return _named(chosen)
+
+    @property
+    def _look_ahead(self) -> LookAhead:
+        return LookAhead(free=False, may_rest=self.may_rest)
+
+
+def _named(chosen: Decision) -> Decision:
+    named = chosen.operation if isinstance(chosen.operation, Operation) and chosen.failure is None else None
+    return replace(chosen, proposed=named)

@@ -29,7 +29,7 @@ from teams_dagster.instructions.requests import (
     rewrite_query,
 )
 from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint
-from teams_dagster.policy.config import TrainingConfig, most_branches
+from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.guide import ATTEMPTS
 from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Output
@@ -66,6 +66,11 @@ class EpisodeStats:
         """The same for an episode of so many rewrites."""
         scale = rewrites / self.rewrites
         return replace(self, **{field.name: getattr(self, field.name) * scale for field in fields(self)})
+
+    def with_tries(self, reviews_an_edit: int) -> Self:
+        """The same of a training that a look-ahead guided: what it asked to choose are rewrites and reviews."""
+        queries_a_rewrite = 1 + reviews_an_edit * self.reviews / self.rewrites
+        return replace(self.at(self.rewrites + self.guidance / queries_a_rewrite), guidance=0.0)
 
     @classmethod
     def of(cls, artefact: Artefact) -> Self | None:
@@ -174,11 +179,7 @@ def rewriting(
         _of_kind(role, purpose, episodes, most or episodes, name, seen, stated, mean_bytes(requests), max_tokens)
         for role, purpose, name, requests, max_tokens in kinds
     ]
-    return [_times(kind, reviews_an_edit) if kind.purpose is Purpose.REVIEW else kind for kind in found]
-
-
-def _times(kind: QueryForecast, count: int) -> QueryForecast:
-    return replace(kind, least=count * kind.least, likely=count * kind.likely, most=count * kind.most)
+    return [kind.times(reviews_an_edit) if kind.purpose is Purpose.REVIEW else kind for kind in found]
 
 
 def guiding(
@@ -283,18 +284,23 @@ def training_questions(
     episodes = training.iterations * training.episodes_per_iteration
     if output is not None:
         episodes = still_open(output.earlier(store), episodes_left(training, output.unfinished(store)))
-    seen = stats_of(artefact for artefact in store.all_of("trained_policy") if trained_alike(artefact, training))
-    if tried is not None and not seen:
-        seen = [tried]
-    most = episodes * most_branches(training.algorithm, len(training.allowed_operations))
     reviews = training.reward.reviews_an_edit
-    asked = rewriting(Role.INSTRUCTOR, episodes, seeds.values(), seen, UNTRAINED, most=most, reviews_an_edit=reviews)
+    seen = stats_of(artefact for artefact in store.all_of("trained_policy") if trained_alike(artefact, training))
+    if training.looks_ahead:
+        seen = [stats.with_tries(reviews) for stats in seen]
+    of_one = training.expected_edits / (training.iterations * training.episodes_per_iteration * HORIZON)
+    if tried is not None and not seen:
+        seen = [tried.at(of_one * tried.rewrites)]
+    most = episodes * training.most_edits_an_episode // HORIZON
+    stated = UNTRAINED.at(of_one * UNTRAINED.rewrites)
+    asked = rewriting(Role.INSTRUCTOR, episodes, seeds.values(), seen, stated, most=most, reviews_an_edit=reviews)
     return asked + (guiding(episodes, seeds.values(), seen, most=most) if training.asks_guide else [])
 
 
 def trained_alike(policy: Artefact, training: TrainingConfig) -> bool:
-    """Whether a policy was trained by the same algorithm: what an episode asks depends on it."""
-    return policy.read_facts(PolicyFacts).algorithm == training.algorithm.name
+    """Whether a policy was trained by the same algorithm and kind of guide: what an episode asks depends on both."""
+    guide = policy.manifest["config"].get("guide", "model")
+    return (policy.read_facts(PolicyFacts).algorithm, guide) == (training.algorithm.name, training.guide)
 
 
 def episodes_left(training: TrainingConfig, folder: Path) -> int:

@@ -28,7 +28,7 @@ from teams_dagster.policy.algorithms.learner import Learner
 from teams_dagster.policy.checkpoint import Checkpoint, TrainingOrigin, changed_operations
 from teams_dagster.policy.collecting import Collected, RollingIn, batch_of, collect, plan_batch
 from teams_dagster.policy.config import TrainingConfig
-from teams_dagster.policy.curve import IterationRecord, is_flat, own_steps, tally
+from teams_dagster.policy.curve import IterationRecord, is_flat, own_steps, tally, without_tokens
 from teams_dagster.policy.encoder import Encoder, PolicyActor, encoder
 from teams_dagster.policy.guide import Advisor, Guide
 from teams_dagster.policy.look_ahead import LookAheadGuide
@@ -200,16 +200,22 @@ def guide_of(config: TrainingConfig) -> Advisor:
 
 
 def _demand_token_counts(config: TrainingConfig, environment: Environment, episodes: Sequence[Episode]) -> None:
-    """Raises TrainingFailed when dollars are rewarded and no answer of a batch said how many tokens it took."""
-    asked = [t for e in episodes for t in e.transitions if t.queries]
-    if config.reward.dollars is None or not asked:
+    """Raises TrainingFailed when dollars are rewarded and no answer of a model in a batch came with its tokens."""
+    if config.reward.dollars is None:
         return
-    if all(config.reward.edit_cost(t.rewrite_usage, t.review_usages) is None for t in asked):
-        instructor, reviewer = (environment.client.identity(role).model for role in (Role.INSTRUCTOR, Role.REVIEWER))
-        raise TrainingFailed(
-            f"reward `dollars` counts tokens, and of {len(asked)} edits none came with them: {instructor} (instructor)"
-            f" or {reviewer} (reviewer) does not report usage; train with `reward: graded`, or name other models"
-        )
+    prices = config.reward.dollars.prices
+    transitions = [transition for episode in episodes for transition in episode.transitions]
+    rewrites = [transition.rewrite_usage for transition in transitions if transition.rewrite_usage is not None]
+    reviews = [usage for transition in transitions for usage in transition.review_usages]
+    for role, price, usages in (
+        (Role.INSTRUCTOR, prices.rewrite, rewrites),
+        (Role.REVIEWER, prices.review, reviews),
+    ):
+        if usages and all(price.cost(usage) is None for usage in usages):
+            raise TrainingFailed(
+                f"reward `dollars` counts tokens, and {environment.client.identity(role).model} ({role.value}) reports"
+                f" none: {len(usages)} of its answers came without; train with `reward: graded`, or name another model"
+            )
 
 
 def _demand_answers(iteration: int, episodes: Sequence[Episode]) -> None:
@@ -266,6 +272,7 @@ def _record(checkpoint: Checkpoint, episodes: Sequence[Episode], report: UpdateR
         kappa=report.kappa,
         imitation_loss=report.imitation_loss,
         own=own_steps(episodes),
+        without_tokens=without_tokens(episodes, checkpoint.config.reward),
     )
 
 
@@ -281,7 +288,8 @@ def _one_thread() -> Iterator[None]:
 
 
 def _summary(record: IterationRecord, config: TrainingConfig) -> str:
-    own = record.own if record.own and record.own.steps else record
+    own = record.acted
+    unknown = f"; edits without their tokens: {record.without_tokens}" if record.without_tokens else ""
     likeliest = max(own.operation_mix, key=lambda name: own.operation_mix[name])
     whose = ""
     if record.own is not None:
@@ -290,5 +298,5 @@ def _summary(record: IterationRecord, config: TrainingConfig) -> str:
         f"iteration {record.iteration + 1} of {config.iterations}: return{whose} {own.mean_return:.3f},"
         f" accepted per query {own.accepted_per_query:.3f}, per episode {own.accepted_per_episode:.2f},"
         f" KL {record.kl:.4f}, entropy {record.entropy:.2f}, most often {likeliest}"
-        f" ({own.operation_mix[likeliest]:.0%})"
+        f" ({own.operation_mix[likeliest]:.0%}){unknown}"
     )

@@ -1,8 +1,10 @@
 """The prices by which a generation pays for an edit, as plain numbers that are kept with what was trained by them.
 
-A generation has its edits rewritten by the expert and reviewed by the reviewer. These are their prices of a moment, for
+A generation has its edits rewritten by the expert and reviewed by the reviewer. These are their prices of a day, for
 tokens that no cache held, at the tier of short prompts, so that what an edit costs depends on its tokens alone: not on
-what a provider's cache happened to hold, nor on the hour. A policy is trained by them and replayed by them for ever.
+what a provider's cache happened to hold, nor on the hour. A price that changes with the hour is the dearest of the day.
+A policy is trained by them and replayed by them for ever; they hold nothing but what a reward is counted by, so that a
+policy stays as it is where another model's price changes.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from teams_dagster.core.protocol import ModelIdentity, Usage
 from teams_dagster.pricing.prices import PriceTable
@@ -28,9 +30,20 @@ class TokenPrice(BaseModel):
     input: Decimal = Field(ge=0)
     output: Decimal = Field(ge=0)
 
+    @field_validator("input", "output")
+    @classmethod
+    def _written_in_one_way(cls, price: Decimal) -> Decimal:
+        """2500.00 as 2500: what is hashed is the price, not where it was read."""
+        return Decimal(f"{price.normalize():f}")
+
+    @property
+    def free(self) -> bool:
+        """Whether no token costs anything."""
+        return not (self.input or self.output)
+
     def cost(self, usage: Usage) -> int | None:
         """Nano-dollars, rounded half up; None where a number of tokens was not reported and would matter."""
-        if not (self.input or self.output):
+        if self.free:
             return 0
         if usage.prompt_tokens is None or usage.completion_tokens is None:
             return None
@@ -47,8 +60,6 @@ class GenerationPrices(BaseModel):
     """The expert's."""
     review: TokenPrice
     """The reviewer's."""
-    price_version: str
-    """Of the table that they were read from."""
 
     def cost(self, rewrite: Usage | None, reviews: Sequence[Usage]) -> int | None:
         """Nano-dollars of an edit whose rewrite and reviews took these tokens; None where a number was not reported.
@@ -68,26 +79,26 @@ def generation_prices(
     expert_batched: bool = False,
     reviewer_batched: bool = False,
 ) -> GenerationPrices:
-    """The prices of now; `..._batched` where a role goes through its provider's batch endpoint.
+    """The prices of the day that begins now; `..._batched` where a role goes through its provider's batch endpoint.
 
     Raises ExpertPriceUnknown where no price is known of one of them, or where the expert costs nothing.
     """
     rewrite = _price(prices, "expert", expert, expert_batched)
     review = _price(prices, "reviewer", reviewer, reviewer_batched)
-    if not (rewrite.input or rewrite.output):
+    if rewrite.free:
         raise ExpertPriceUnknown(
             f"the expert, {expert.model} of {expert.provider}, costs $0 a token, so no edit is dearer than another:"
             " name the model that will generate (TEAMS_EXPERT_MODEL), or state what its tokens cost in the file that"
             " TEAMS_PRICES names"
         )
-    return GenerationPrices(rewrite=rewrite, review=review, price_version=prices.version)
+    return GenerationPrices(rewrite=rewrite, review=review)
 
 
 def _price(prices: PriceTable, role: str, identity: ModelIdentity, batched: bool) -> TokenPrice:
-    tier = prices.first_tier(identity, batch=batched)
-    if tier is None:
+    tiers = prices.first_tiers(identity, batch=batched)
+    if not tiers:
         raise ExpertPriceUnknown(
             f"no price is known of the {role}, {identity.model} of {identity.provider}, so dollars cannot be counted:"
             " state it in the file that TEAMS_PRICES names"
         )
-    return TokenPrice(input=tier.input, output=tier.output)
+    return TokenPrice(input=max(tier.input for tier in tiers), output=max(tier.output for tier in tiers))

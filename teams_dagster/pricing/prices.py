@@ -102,10 +102,9 @@ class PriceTable:
         tariffs = self._tariffs(identity, batch)
         return max(tariff.bound(prompt_tokens, completion_tokens) for tariff in tariffs) if tariffs else None
 
-    def first_tier(self, identity: ModelIdentity, *, batch: bool = False) -> Tier | None:
-        """The present prices of a call with a short prompt; None when no price is known."""
-        tariffs = self._tariffs(identity, batch)
-        return tariffs[0].tiers[0] if tariffs else None
+    def first_tiers(self, identity: ModelIdentity, *, batch: bool = False) -> tuple[Tier, ...]:
+        """The prices of a call with a short prompt at any hour of the day ahead; empty when no price is known."""
+        return tuple(tariff.tiers[0] for tariff in self._tariffs(identity, batch))
 
     def _tariffs(self, identity: ModelIdentity, batch: bool) -> tuple[Tariff, ...]:
         """The tariff of now and those of the day ahead; empty when no price is known."""

@@ -97,6 +97,8 @@ class PolicyResults:
     """Mean P(Not Equal) in the order of the edit less that the other way round."""
     verdicts_without_probability: int | None = None
     """Those that a soft reward took as 0 or 1."""
+    edits_without_tokens: int | None = None
+    """Those that reward `dollars` could not price."""
 
     def score(self, policy: str, metric: str) -> PolicyScore | None:
         """A policy's score in a metric, where it was measured."""

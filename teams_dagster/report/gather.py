@@ -133,6 +133,7 @@ def _policy(store: ArtefactStore, generations: list[MadeGeneration]) -> content.
         orders_disagree=facts.orders_disagree,
         order_difference=facts.order_difference,
         verdicts_without_probability=facts.verdicts_without_probability,
+        edits_without_tokens=facts.edits_without_tokens,
     )
 
 

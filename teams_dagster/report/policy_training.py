@@ -26,7 +26,12 @@ def training_sentences(policy: PolicyResults) -> str:
 
 
 def _reward_options(policy: PolicyResults) -> Iterator[str]:
-    """What the reward's options were, and what they showed of the reviewer."""
+    """What the reward's options were, what it could not count, and what they showed of the reviewer."""
+    if policy.edits_without_tokens:
+        yield (
+            f"Of the edits, {policy.edits_without_tokens:,} came without their number of tokens: reward `dollars` could"
+            " not price them, and they earned and cost nothing."
+        )
     if policy.soft_reward:
         unknown = policy.verdicts_without_probability
         yield "The reward has the probability of Not Equal in the place of the verdict" + (

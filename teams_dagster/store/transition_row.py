@@ -44,7 +44,10 @@ class TransitionRow(TypedDict):
     failure: Annotated[str | None, "Why the episode was cut short, where a query failed for good"]
     novelty: Annotated[float | None, "Distance to earlier texts and the pool"]
     sample_id: Annotated[NotRequired[str | None], "The sample made from it, or NULL"]
-    reward_preset: Annotated[str | None, "How the reward is counted: `paper`, `graded`, or one of them with `_soft`"]
+    reward_preset: Annotated[
+        str | None,
+        "How the reward is counted: `paper`, `graded` or `dollars`; with `_soft`, by the probability of the verdict",
+    ]
     chosen_by: Annotated[
         str | None,
         "How it was chosen: `policy` (drawn from its probabilities), `guide` (named by it), `fallback` "

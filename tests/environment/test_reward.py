@@ -38,8 +38,9 @@ def test_asking_nothing_earns_and_costs_nothing():
 
 
 def test_an_accepted_edit_without_its_novelty_is_an_error():
-    with pytest.raises(ValueError, match="novelty"):
-        reward(GRADED, accepted=True, novelty=None, queries=2)
+    for config in (GRADED, DOLLARS):
+        with pytest.raises(ValueError, match=f"preset `{config.preset}` pays for novelty"):
+            reward(config, accepted=True, novelty=None, queries=2, nano_usd=1)
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
@@ -98,7 +99,19 @@ def test_a_reward_without_dollars_is_written_as_it_always_was():
     assert RewardConfig.model_validate(DOLLARS.model_dump(mode="json")) == DOLLARS
 
 
-@pytest.mark.parametrize("values", [{"preset": "dollars"}, {"dollars": {"prices": PRICES.model_dump()}}])
-def test_dollars_and_their_prices_come_together(values):
-    with pytest.raises(ValidationError, match="needs `dollars`, its prices"):
-        RewardConfig(**values)
+@pytest.mark.parametrize(
+    ("preset", "options"), [("paper", {}), ("dollars", {"dollars": {"prices": PRICES.model_dump()}})]
+)
+def test_a_price_per_query_is_looked_at_where_the_preset_counts_it(preset, options):
+    """Three queries at 0.4 would cost more than an edit earns under `graded`."""
+    values = {"price": 0.4, "both_orders": True}
+    assert RewardConfig(preset=preset, **values, **options).price == 0.4
+    with pytest.raises(ValidationError, match=r"preset `graded`: price 0\.4 for each of the 3 queries"):
+        RewardConfig(preset="graded", **values)
+
+
+def test_dollars_and_their_prices_come_together():
+    with pytest.raises(ValidationError, match="preset `dollars` needs `dollars`, the prices"):
+        RewardConfig(preset="dollars")
+    with pytest.raises(ValidationError, match="preset `graded` counts no dollars: leave `dollars` out"):
+        RewardConfig(dollars={"prices": PRICES.model_dump()})

@@ -7,18 +7,21 @@ import pytest
 
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Purpose
+from teams_dagster.environment.decisions import Decision
 from teams_dagster.environment.episodes import EpisodePlan, run_episodes
 from teams_dagster.environment.state import HORIZON, ChosenBy, EpisodeKey, EpisodePurpose
 from teams_dagster.policy.baselines import LookAhead
+from teams_dagster.policy.guide import Labelled
+from teams_dagster.policy.look_ahead import LookAheadGuide
 from tests.support.toy_world import TOPICS, ToyWorld, environment, topical, topical_seeds
 
 
-def run(world, count=6, *, free=True):
+def run(world, count=6, *, free=True, decider=None):
     plans = [
         EpisodePlan(EpisodeKey(0, EpisodePurpose.COMPARE, "look_ahead", "v", name), seed)
         for name, seed in topical_seeds(count).items()
     ]
-    return asyncio.run(run_episodes(environment(world), LookAhead(free=free), plans))
+    return asyncio.run(run_episodes(environment(world), decider or LookAhead(free=free), plans))
 
 
 def test_it_finds_what_pays():
@@ -34,6 +37,24 @@ def test_with_free_questions_only_the_kept_operation_is_on_the_account():
 
 def test_charged_it_pays_for_everything_it_tried():
     assert {episode.queries for episode in run(ToyWorld(topical), free=False)} == {2 * len(TEXT_OPERATIONS) * HORIZON}
+
+
+def test_as_a_guide_that_is_followed_its_own_edit_is_paid_once():
+    guide = LookAheadGuide(may_rest=True)
+    assert {e.queries for e in run(ToyWorld(topical), decider=guide)} == {2 * len(TEXT_OPERATIONS) * HORIZON}
+
+
+def test_as_a_label_all_that_it_asks_counts_beside_the_edit_that_is_made():
+    """The learner rests, so every query is the label's."""
+
+    class Resting:
+        async def decide(self, environment, key, state, transition):
+            return Decision(Operation.NONE, 1.0)
+
+    labelled = Labelled(Resting(), LookAheadGuide(may_rest=True))
+    for episode in run(ToyWorld(topical), decider=labelled):
+        assert all(t.proposed is not None and t.queries == 0 for t in episode.transitions)
+        assert episode.queries == 2 * len(TEXT_OPERATIONS) * HORIZON
 
 
 def test_where_all_pay_alike_it_draws():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teams_dagster.core.operations import Operation
-from teams_dagster.core.protocol import Purpose
+from teams_dagster.core.protocol import Purpose, Usage
 from teams_dagster.core.rng import uniform
 from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset
 from teams_dagster.environment.transition import start
@@ -32,7 +32,7 @@ from teams_dagster.policy.config import TrainingConfig, reference_training
 from teams_dagster.policy.curve import SMOOTHED
 from teams_dagster.policy.training import TrainingFailed, train
 from tests.support.token_prices import generation_prices
-from tests.support.toy_world import TOPICS, ToyWorld, topical, topical_seeds
+from tests.support.toy_world import TOPICS, ToyWorld, appended, topical, topical_seeds
 
 SEEDS = topical_seeds(40)
 SHORT = TrainingConfig(iterations=4, episodes_per_iteration=32, hidden=(16,))
@@ -411,6 +411,39 @@ def test_dollars_without_token_counts_end_a_training_after_its_first_batch(tmp_p
     dollars = RewardConfig(preset=RewardPreset.DOLLARS, dollars=DollarReward(prices=prices))
     with pytest.raises(TrainingFailed, match=r"reward `dollars` counts tokens.*toy-instructor.*does not report usage"):
         run(ToyWorld(), tmp_path / "p", SHORT.model_copy(update={"reward": dollars}))
+
+
+def reported_by(*purposes):
+    """Tokens of the queries of these purposes alone."""
+    return lambda request: Usage(20, 0, 10) if request.intent.purpose in purposes else Usage()
+
+
+def test_a_reviewer_that_is_paid_and_counts_no_tokens_ends_a_training_by_name(tmp_path):
+    """Edits that a rule eliminates have a known cost, so some rewards are right all the same."""
+    reward = RewardConfig(preset=RewardPreset.DOLLARS, dollars=DollarReward(prices=generation_prices((1, 1), (1, 1))))
+
+    def reply(before, operation):
+        return "" if operation is Operation.BREADTH else appended(before, operation)
+
+    world = ToyWorld(reply=reply, usage=reported_by(Purpose.REWRITE))
+    with pytest.raises(TrainingFailed, match=r"^reward `dollars` counts tokens, and toy-reviewer \(reviewer\)"):
+        run(world, tmp_path / "p", SHORT.model_copy(update={"reward": reward}))
+
+
+def test_edits_whose_tokens_are_not_known_are_counted_and_told(tmp_path):
+    reward = RewardConfig(preset=RewardPreset.DOLLARS, dollars=DollarReward(prices=generation_prices((1, 1))))
+    seen, lines = [], []
+
+    def usage(request):
+        if request.intent.purpose is not Purpose.REWRITE:
+            return Usage()
+        seen.append(request)
+        return Usage() if len(seen) == 1 else Usage(20, 0, 10)
+
+    config = SHORT.model_copy(update={"reward": reward})
+    curve = run(ToyWorld(usage=usage), tmp_path / "p", config, progress=lines.append).curve
+    assert [record.without_tokens for record in curve] == [1, *[0] * (len(curve) - 1)]
+    assert "edits without their tokens: 1" in lines[0]
 
 
 def test_the_preset_reference_updates_after_each_episode_and_reads_no_text(tmp_path):

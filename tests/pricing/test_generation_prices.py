@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -26,7 +28,6 @@ def test_the_rewrite_is_paid_as_the_expert_is_and_the_review_as_the_reviewer_is(
     found = generation_prices(TABLE, EXPERT, REVIEWER)
     assert found.rewrite == TokenPrice(input=Decimal(2_500), output=Decimal(10_000))
     assert found.review == TokenPrice(input=Decimal(150), output=Decimal(600))
-    assert found.price_version == TABLE.version
 
 
 def test_an_expert_that_goes_through_its_batch_endpoint_is_paid_as_batches_are() -> None:
@@ -37,6 +38,27 @@ def test_an_expert_that_goes_through_its_batch_endpoint_is_paid_as_batches_are()
 def test_a_published_price_is_known() -> None:
     expert = ModelIdentity("openai", "gpt-4o", "https://api.openai.com/v1")
     assert generation_prices(load_prices(), expert, EMBEDDED).rewrite.input == 2_500
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_where_the_price_changes_with_the_hour_the_dearest_of_the_day_counts(hour: int) -> None:
+    """At 16:30 UTC the provider halves the price of its chat model."""
+    expert = ModelIdentity("openai", "deepseek-chat", "https://api.deepseek.com/v1")
+    table = replace(load_prices(), clock=datetime(2025, 7, 1, hour, 15, tzinfo=UTC).timestamp)
+    assert generation_prices(table, expert, EMBEDDED).rewrite == TokenPrice(input=Decimal(270), output=Decimal(1_100))
+
+
+def test_another_models_price_changes_nothing_of_what_is_kept() -> None:
+    """Otherwise an unchanged policy would be trained again."""
+    other = PriceTable((*TABLE.prices, Price("openai", "*", "another", 1, 2)))
+    assert generation_prices(TABLE, EXPERT, REVIEWER).model_dump(mode="json") == generation_prices(
+        other, EXPERT, REVIEWER
+    ).model_dump(mode="json")
+
+
+def test_a_price_is_written_in_one_way_wherever_it_was_read() -> None:
+    stated, published = (TokenPrice(input=Decimal(text), output=Decimal(0)) for text in ("2500", "2500.00"))
+    assert stated.model_dump(mode="json") == published.model_dump(mode="json") == {"input": "2500", "output": "0"}
 
 
 def test_a_reviewer_in_the_process_costs_nothing() -> None:

@@ -24,3 +24,10 @@ def test_a_soft_reward_says_how_many_verdicts_counted_as_0_or_1() -> None:
     assert "3 verdicts came without one and counted as 0 or 1" in training_sentences(
         PolicyResults(soft_reward=True, verdicts_without_probability=3)
     )
+
+
+def test_a_reward_in_dollars_says_how_many_edits_it_could_not_price() -> None:
+    assert "2 came without their number of tokens: reward `dollars` could not price them" in training_sentences(
+        PolicyResults(edits_without_tokens=2)
+    )
+    assert "tokens" not in training_sentences(PolicyResults(edits_without_tokens=0))

@@ -7,7 +7,7 @@ from teams_dagster.pricing.generation_prices import GenerationPrices, TokenPrice
 
 def generation_prices(rewrite: tuple[int, int] = (2_500, 10_000), review: tuple[int, int] = (0, 0)) -> GenerationPrices:
     """Nano-dollars a token, in and out, of the expert and of the reviewer."""
-    return GenerationPrices(rewrite=_price(*rewrite), review=_price(*review), price_version="prices-1")
+    return GenerationPrices(rewrite=_price(*rewrite), review=_price(*review))
 
 
 def _price(input_: int, output: int) -> TokenPrice:

@@ -17,7 +17,9 @@ class Steps(NamedTuple):
     everyone: float
     """Each asks for an edit and its review."""
     guide: float
-    """Each asks the guide."""
+    """Taken by the guide, which each asks."""
+    labels: float = 0.0
+    """Taken by the learner, each with the guide's word beside."""
 
     def mixed(self, other: Steps, share: float) -> Steps:
         """These with probability `share`, else `other`."""
@@ -78,7 +80,7 @@ class BaseAlgorithmConfig(FrozenConfig):
 
     def expected_steps(self, iteration: int, horizon: int, choices: int) -> Steps:
         """Steps of an episode of `iteration`, of at most `horizon`, with so many `choices` at each."""
-        return Steps(horizon, horizon if self.asks_guide else 0)
+        return Steps(horizon, 0, horizon if self.asks_guide else 0)
 
     @property
     def tries_every_choice(self) -> bool:

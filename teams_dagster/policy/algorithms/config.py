@@ -260,6 +260,9 @@ class BCConfig(_ImitationConfig):
     def learner_acts(self) -> bool:
         return False
 
+    def expected_steps(self, iteration: int, horizon: int, choices: int) -> Steps:
+        return Steps(horizon, horizon)
+
     def build(self, root_seed: int) -> Algorithm:
         from teams_dagster.policy.algorithms.imitation import Imitation
 
@@ -282,6 +285,9 @@ class DAggerConfig(_ImitationConfig):
         description="The guide acts an episode of iteration i with this probability to the power i; 0 (the paper's"
         " parameter-free choice): in the first iteration only.",
     )
+
+    def expected_steps(self, iteration: int, horizon: int, choices: int) -> Steps:
+        return Steps(horizon, horizon).mixed(Steps(horizon, 0, horizon), self.guide_decay**iteration)
 
     def build(self, root_seed: int) -> Algorithm:
         from teams_dagster.policy.algorithms.imitation import Imitation

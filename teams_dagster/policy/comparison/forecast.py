@@ -15,7 +15,7 @@ from teams_dagster.llm.context import CallContext
 from teams_dagster.policy.baselines import CEILING, GUIDE, LOOK_AHEAD, baselines, is_deterministic
 from teams_dagster.policy.comparison.plan import ComparisonPlan
 from teams_dagster.policy.comparison.playing import Allowance
-from teams_dagster.policy.config import TrainingConfig, most_branches
+from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.query_forecast import (
     UNTRAINED,
     EpisodeStats,
@@ -47,17 +47,16 @@ def comparison_questions(
     Where some queries of it failed `earlier`, they alone are open, but answers that trainings then get can change
     what they ask next: the most is everything.
     """
-    trained, seeds = trained_episodes(plan, training), len(held_out)
+    seeds, each = len(held_out), _allowance(plan, training.reward).episodes
     episodes = still_open(earlier, comparison_episodes(plan, training, seeds))
-    branches = most_branches(training.algorithm, len(training.allowed_operations))
-    each = _allowance(plan, training.reward).episodes
-    most = trained * branches + played_episodes(plan, seeds, each)
+    most = sum(map(_most_episodes, _trained(plan, training))) + played_episodes(plan, seeds, each)
     texts = [*training_seeds.values(), *held_out.values()]
     stated = last_stats(policy) if policy else UNTRAINED
     seen = stats_of(store.all_of("policy_comparison")) or episodes_of(stated, tried)
     reviews = training.reward.reviews_an_edit
     asked = rewriting(Role.INSTRUCTOR, episodes, texts, seen, stated, most=most, reviews_an_edit=reviews)
-    guided = (trained * branches if training.asks_guide else 0) + _episodes_of(GUIDE, plan, seeds, each)
+    guided = sum(_guided_episodes(other.config) for other in plan.trainings(training))
+    guided += _episodes_of(GUIDE, plan, seeds, each)
     return asked + (guiding(min(episodes, guided), texts, [], most=guided) if guided else [])
 
 
@@ -67,9 +66,23 @@ def comparison_episodes(plan: ComparisonPlan, config: TrainingConfig, seeds: int
 
 
 def trained_episodes(plan: ComparisonPlan, config: TrainingConfig) -> int:
-    """Episodes of the trainings, and of the searches, which ask as much."""
-    searches = len(plan.searched) * plan.training_seeds * config.iterations * config.episodes_per_iteration
-    return searches + sum(t.config.iterations * t.config.episodes_per_iteration for t in plan.trainings(config))
+    """Episodes that ask as much as all trainings are likely to: branches, and edits that a look-ahead tries, count."""
+    return round(sum(training.expected_edits for training in _trained(plan, config)) / HORIZON)
+
+
+def _trained(plan: ComparisonPlan, config: TrainingConfig) -> list[TrainingConfig]:
+    """What is trained; a search asks as much as a training of the deployed policy's."""
+    searches = [config] * len(plan.searched) * plan.training_seeds
+    return searches + [training.config for training in plan.trainings(config)]
+
+
+def _most_episodes(config: TrainingConfig) -> int:
+    return config.iterations * config.episodes_per_iteration * config.most_edits_an_episode // HORIZON
+
+
+def _guided_episodes(config: TrainingConfig) -> int:
+    """Episodes in which a model may guide, branches included, at most."""
+    return config.iterations * config.episodes_per_iteration * config.most_branches if config.asks_guide else 0
 
 
 def played_episodes(plan: ComparisonPlan, seeds: int, each: int) -> int:

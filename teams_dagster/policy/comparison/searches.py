@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from teams_dagster.core.hashing import content_hash
 from teams_dagster.environment.recording import recording, training_parts
 from teams_dagster.environment.state import Episode
 from teams_dagster.environment.transition import Environment
-from teams_dagster.policy.baselines import baseline_version
 from teams_dagster.policy.comparison.contenders import Contender
 from teams_dagster.policy.comparison.trainings import Trainings
-from teams_dagster.policy.searched.searches import SEARCHES, never_draws
+from teams_dagster.policy.searched.searches import SEARCHES, never_draws, searched_version
 from teams_dagster.policy.searched.trial import Trial
 
 
@@ -28,14 +26,14 @@ async def search_contenders(
     contenders: list[Contender] = []
     parts: list[str] = []
     for name in trainings.plan.searched:
-        found = []
+        found, versions = [], []
         for number in range(trainings.plan.training_seeds):
             trial = _trial(environment, trainings, name, number, on_episode)
             actor = await SEARCHES[name](trial)
             found.append(actor)
+            versions.append(searched_version(name, trial.root_seed, actor))
             parts += training_parts(trial.rounds, _part(name, trial.root_seed))
             say(f"searched {name} with root seed {trial.root_seed}, {trial.asked} queries: {actor}")
-        versions = [content_hash(baseline_version(name), str(actor), number) for number, actor in enumerate(found)]
         contenders.append(Contender(name, tuple(found), tuple(versions), all(map(never_draws, found))))
     return contenders, parts
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LLMClient
 from teams_dagster.environment.recording import recording
-from teams_dagster.environment.reward import RewardConfig
+from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.state import Episode
 from teams_dagster.llm.context import Tallies
 from teams_dagster.llm.engine import Engine
@@ -39,12 +39,15 @@ class Training:
         return f"{self.name}-{self.config.root_seed}"
 
     def ablated(self) -> Training:
-        """The same, reading only what its name says, or rewarded as it says."""
+        """The same, reading only what its name says, or rewarded as it says, the reward's options alike.
+
+        Raises ValueError where `graded` refuses the price a query that `dollars` did not look at.
+        """
         if self.name == TRAINED:
             return self
         if self.name == TRAINED_BY_GRADED:
-            graded = RewardConfig(saturation=self.config.reward.saturation)
-            return replace(self, config=self.config.model_copy(update={"reward": graded}))
+            graded = self.config.reward.model_dump() | {"preset": RewardPreset.GRADED, "dollars": None}
+            return replace(self, config=self.config.model_copy(update={"reward": RewardConfig(**graded)}))
         if self.name == REFERENCE:
             return replace(self, config=reference_training(self.config.root_seed))
         features = self.config.features.model_copy(update={"ablation": self.name})

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.operations import Operation
 from teams_dagster.environment.episodes import EpisodePlan
 from teams_dagster.environment.state import HORIZON, Episode, State
@@ -27,6 +28,11 @@ class OpenLoop:
     def probabilities(self, state: State) -> np.ndarray:
         """1 for the operation of the step."""
         return np.array([operation is self.operations[state.step] for operation in Operation], dtype=np.float64)
+
+    @property
+    def version(self) -> str:
+        """Content hash of the sequence."""
+        return content_hash("open loop", [operation.value for operation in self.operations])
 
     def __str__(self) -> str:
         """The operations in their order."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.operations import Operation, Rewriting
 from teams_dagster.environment.state import Episode, State
 from teams_dagster.policy.searched.trial import Trial
@@ -41,6 +42,12 @@ class Table:
         self._allowed = np.array([operation in allowed for operation in Operation])
         self._cells: dict[Row | int, np.ndarray] = {}
         self.temperature = FIRST_TEMPERATURE
+
+    @property
+    def version(self) -> str:
+        """Content hash of every cell, of what may be chosen, and of the temperature."""
+        cells = sorted((repr(row), cell.tolist()) for row, cell in self._cells.items())
+        return content_hash("table", cells, self._allowed.tolist(), self.temperature)
 
     def __str__(self) -> str:
         """How large it is."""

@@ -171,7 +171,7 @@ def _charts(curve: Sequence[IterationRecord]) -> Sequence[tuple[str, str, Sequen
     Queries to the guide take the last place where there are any.
     """
     guided = any(record.guidance_queries for record in curve)
-    own = [record.own if record.own and record.own.steps else record for record in curve]
+    own = [record.acted for record in curve]
     return (
         ("Return", "mean per episode", [record.own_return for record in curve], BLUE),
         ("Accepted per query", "edits / query", [record.accepted_per_query for record in own], BLUE),

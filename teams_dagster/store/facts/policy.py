@@ -46,7 +46,7 @@ class PolicyFacts(EpisodeFacts):
     """Of the critic."""
     iterations: int
     questions: int
-    """Asked in the whole training, those to the guide apart."""
+    """Asked in the whole training, the guide's included."""
     guidance_queries: Annotated[int, Shown(name="questions_to_the_guide")] = 0
     own_steps: Annotated[int | None, Shown(name="steps_of_the_policy_itself")] = None
     """In the last iteration, where a guide acted in it too: the figures are then of these steps alone, or of the
@@ -70,6 +70,8 @@ class PolicyFacts(EpisodeFacts):
     """Mean P(Not Equal) in the order of the edit less that the other way round; None without probabilities."""
     verdicts_without_probability: int | None = None
     """Edits that a soft reward paid by their verdict, as 0 or 1, because the reply came without its probability."""
+    edits_without_tokens: int | None = None
+    """Edits that reward `dollars` counted as 0, because an answer came without its number of tokens."""
     operation_mix: Annotated[dict[str, float], Shown(form=_mix_table)]
     """Each operation's share."""
     instructor: Annotated[ModelIdentity, Hidden()]

@@ -112,5 +112,15 @@ def test_a_reward_in_dollars_has_the_prices_of_a_generation_and_what_an_edit_is_
 
 
 def test_the_preset_reference_takes_nothing_else_but_its_root_seed_and_how_many_updates():
-    assert resolved(preset="reference", root_seed=3, gamma=0.5) == reference_training(3)
+    assert resolved(preset="reference", root_seed=3) == reference_training(3)
     assert resolved(preset="reference", iterations=7).iterations == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("gamma", 0.5), ("reward", "dollars"), ("soft", True), ("algorithm", {"ppo": {}})]
+)
+def test_the_preset_reference_refuses_by_name_what_it_would_not_follow(name, value):
+    with pytest.raises(
+        ValueError, match=rf"preset `reference` takes `root_seed` and `iterations` alone, and {name} was"
+    ):
+        resolved(preset="reference", **{name: value})

@@ -109,6 +109,7 @@ def test_ppo_with_an_imitation_weight_has_its_own_states_labelled():
     "config",
     [
         PPOConfig(),
+        PPOConfig(imitation_weight=0.1),
         PPOPlusPlusConfig(beta=0.8),
         *(AggreVaTeDConfig(form=form, beta=0.8) for form in ("mask", "one_step", "enumerated")),
         D2LOLSConfig(switch=0, beta_learner=0.4),
@@ -118,11 +119,17 @@ def test_ppo_with_an_imitation_weight_has_its_own_states_labelled():
     ids=lambda config: config.name,
 )
 def test_a_training_is_sized_by_the_steps_that_roll_ins_come_to(config):
-    choices, everyone, guide, rolled = 7, 0, 0, plans(config)
+    choices, everyone, guide, labels, rolled = 7, 0, 0, 0, plans(config)
     for plan in rolled:
         later = HORIZON - plan.switch
         everyone += plan.switch + choices * later if plan.branch else HORIZON
-        guided = sum(plan.who(step) is Who.GUIDE or plan.ask_labels for step in range(HORIZON))
+        guided = sum(plan.who(step) is Who.GUIDE for step in range(HORIZON))
         guide += choices * (later - 1) if plan.branch else guided
+        labels += HORIZON if plan.ask_labels else 0
     expected = config.expected_steps(0, HORIZON, choices)
-    assert expected == pytest.approx((everyone / len(rolled), guide / len(rolled)), rel=0.05)
+    assert expected == pytest.approx([total / len(rolled) for total in (everyone, guide, labels)], rel=0.05)
+
+
+def test_dagger_follows_its_guide_first_and_then_asks_for_labels():
+    config = DAggerConfig(guide_decay=0.5)
+    assert [config.expected_steps(number, 6, 7) for number in (0, 1)] == [(6, 6, 0), (6, 3, 3)]

@@ -6,10 +6,11 @@ import pytest
 
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.environment.state import PastOperation, State
+from teams_dagster.policy.baselines import Fixed
 from teams_dagster.policy.searched.bandit import Arms, search_bandit
 from teams_dagster.policy.searched.open_loop import search_open_loop
 from teams_dagster.policy.searched.searches import SEARCHES
-from teams_dagster.policy.searched.table import row_of, search_table
+from teams_dagster.policy.searched.table import Table, row_of, search_table
 from teams_dagster.policy.searched.trial import Trial
 from tests.support.toy_world import ToyWorld, environment, topical_seeds
 
@@ -49,6 +50,24 @@ def test_the_same_root_seed_finds_the_same(name):
     first, second = (asyncio.run(SEARCHES[name](trial(ToyWorld(), queries=600))) for _ in range(2))
     state = State("s", (SEEDS["seed-0000"],))
     assert first.probabilities(state).tolist() == second.probabilities(state).tolist()
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_what_was_found_has_the_version_of_its_content(name):
+    found, again, other = (
+        asyncio.run(SEARCHES[name](trial(world, queries=600))) for world in (ToyWorld(), ToyWorld(), ONE_PAYS)
+    )
+    assert found.version == again.version != other.version
+
+
+def test_tables_of_as_many_rows_have_versions_of_their_own():
+    one, other = Table(TEXT_OPERATIONS), Table(TEXT_OPERATIONS)
+    for table, world in ((one, ToyWorld()), (other, ToyWorld(lambda before, operation: False))):
+        actor, plan = Fixed(Operation.DEEPENING), trial(world).plans(1)
+        for episode in asyncio.run(trial(world).play(actor, plan)):
+            table.learn(episode, 0.9)
+    assert str(one) == str(other)
+    assert one.version != other.version
 
 
 @pytest.mark.parametrize("name", SEARCHES)

@@ -37,6 +37,7 @@ def recorded() -> dict[str, Any]:
         "orders_disagree": 0.07,
         "order_difference": 0.03,
         "verdicts_without_probability": 0,
+        "edits_without_tokens": None,
         "operation_mix": {"breadth": 0.25, "none": 0.75},
         "instructor": RULES,
         "reviewer": RULES,
