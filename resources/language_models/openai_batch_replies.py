@@ -10,6 +10,7 @@ from typing import Any
 from resources.language_models.openai_compatible import MAX_BODY_BYTES
 from resources.language_models.openai_failures import read_failure
 from resources.language_models.openai_replies import read_completion
+from teams_dagster.core.json_numbers import whole_number
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind
 from teams_dagster.llm.batches import BatchState
 
@@ -33,7 +34,7 @@ def read_object(content: bytes) -> Mapping[str, Any]:
     """The JSON object in `content`. Raises CompletionError: BAD_ENCODING, NOT_JSON, or BAD_REPLY for other JSON."""
     start = content[:300].decode("utf-8", "replace")
     try:
-        value = json.loads(content.decode("utf-8-sig"))
+        value = json.loads(content.decode("utf-8-sig"), parse_int=whole_number)
     except UnicodeDecodeError:
         raise CompletionError(ErrorKind.BAD_ENCODING, f"bytes that are not UTF-8: {start!r}") from None
     except (ValueError, RecursionError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from resources.language_models.openai_dialect import NOT_TAKEN
 from teams_dagster.core.protocol import ROLE_VARIABLES, CompletionError, ErrorKind, RateLimitHeaders
+from teams_dagster.llm.settling import storable
 
 if TYPE_CHECKING:
     import httpx2
@@ -34,6 +35,13 @@ _OTHER_STATUS = {
 _EXHAUSTED = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 
 _DENIED_CODES = frozenset({"invalid_api_key", "model_not_found", "invalid_model"}) | _EXHAUSTED
+
+_STATUS_OF_CODES = {
+    **dict.fromkeys(_EXHAUSTED | {"resource_exhausted"}, 429),
+    "invalid_api_key": 401,
+    "model_not_found": 404,
+    "invalid_model": 404,
+}
 
 _WRONG_KEY = re.compile("API_KEY_INVALID|incorrect api key|api key not valid", re.IGNORECASE)
 """Google and xAI answer 400 to a wrong key."""
@@ -100,11 +108,16 @@ def read_failure(
             hint = f" (tokens of an answer are bounded by {ROLE_VARIABLES}MAX_TOKENS)"
     return CompletionError(
         kind,
-        f"HTTP {http_status}: {said.message[:1_000]}{hint}",
+        f"HTTP {http_status}: {storable(said.message[:1_000])}{hint}",
         http_status=http_status,
         retry_after=retry_after,
         rate_limit_headers=None if headers is None else read_rate_limit_headers(headers),
     )
+
+
+def status_of_code(code: str) -> int | None:
+    """The HTTP status that an error's code in words stands for; None for other codes."""
+    return 429 if "rate_limit" in code.lower() else _STATUS_OF_CODES.get(code.lower())
 
 
 def _kind(status: int, said: _Said, *, has_end: bool = False) -> ErrorKind:
@@ -142,6 +155,11 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _EPOCH = 1e9
 """A number of seconds that is larger is a moment: no limit takes thirty years to reset."""
 
+_LONGEST_PAUSE_S = 366 * 86_400.0
+"""A server that asks for more means something else."""
+
+_MOST_DIGITS = 18
+
 
 def read_rate_limit_headers(headers: httpx2.Headers) -> RateLimitHeaders | None:
     """What `x-ratelimit-*` headers say; None where there are none."""
@@ -151,43 +169,58 @@ def read_rate_limit_headers(headers: httpx2.Headers) -> RateLimitHeaders | None:
     said = {name.decode("latin-1"): value.decode("latin-1").strip() for name, value in found.items()}
     return RateLimitHeaders(
         requests=_remaining(said.get("x-ratelimit-remaining-requests")),
-        requests_reset_s=_until(said.get("x-ratelimit-reset-requests")),
+        requests_reset_s=_until(said.get("x-ratelimit-reset-requests"), headers),
         tokens=_remaining(said.get("x-ratelimit-remaining-tokens")),
-        tokens_reset_s=_until(said.get("x-ratelimit-reset-tokens")),
+        tokens_reset_s=_until(said.get("x-ratelimit-reset-tokens"), headers),
     )
 
 
 def _remaining(value: str | None) -> int | None:
-    return int(value) if value and value.isascii() and value.isdigit() else None
+    return int(value) if value and value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS else None
 
 
-def _until(value: str | None) -> float | None:
+def _until(value: str | None, headers: Mapping[str, str]) -> float | None:
     """Seconds, from `1s`, `6m0s`, `17ms`, plain seconds, a number of seconds or milliseconds since 1970, or a date."""
     if not value:
         return None
     if _DURATION.fullmatch(value):
         return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(value))
-    try:
-        if value.replace(".", "", 1).isdigit():
-            number = float(value)
-            moment = number / 1_000 if number > _EPOCH * 1_000 else number
-            return number if number < _EPOCH else max(0.0, moment - time.time())
-        date = datetime.fromisoformat(value)
-    except ValueError:
+    if value.replace(".", "", 1).isdecimal():
+        number = float(value)
+        if number < _EPOCH:
+            return number
+        moment = number / 1_000 if number > _EPOCH * 1_000 else number
+    elif (date := _date(value)) is not None:
+        moment = date
+    else:
         return None
-    return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time())
+    return max(0.0, moment - _time_there(headers))
+
+
+def _date(value: str) -> float | None:
+    """Seconds since 1970, from a date as HTTP or ISO 8601 writes it; None for anything else."""
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            date = read(value)
+        except ValueError:
+            continue
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    return None
+
+
+def _time_there(headers: Mapping[str, str]) -> float:
+    """Seconds since 1970 by the server's clock, which its dates are of, as far as it says."""
+    there = _date(headers.get("date", ""))
+    return time.time() if there is None else there
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `Retry-After` (seconds or a date) or `retry-after-ms`."""
+    """Seconds to wait, from `Retry-After` or `retry-after-ms`; None for what nobody can mean."""
     try:
         if milliseconds := headers.get("retry-after-ms"):
-            return max(0.0, float(milliseconds) / 1_000)
-        value = headers.get("retry-after")
-        if not value:
-            return None
-        if value.strip().replace(".", "", 1).isdigit():
-            return float(value)
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+            seconds = float(milliseconds) / 1_000
+        else:
+            seconds = _until(headers.get("retry-after", "").strip(), headers)
     except ValueError:
         return None
+    return seconds if seconds is not None and 0 <= seconds <= _LONGEST_PAUSE_S else None

@@ -6,10 +6,12 @@ Servers differ in what they leave out and in what they call things; what is not 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from resources.language_models.openai_failures import read_failure
+from resources.language_models.openai_failures import read_failure, status_of_code
+from teams_dagster.core.json_numbers import whole_number
 from teams_dagster.core.protocol import (
     Completion,
     CompletionError,
@@ -18,11 +20,7 @@ from teams_dagster.core.protocol import (
     ReplyToken,
     Usage,
 )
-from teams_dagster.llm.settling import completion_of
-
-if TYPE_CHECKING:
-    pass
-
+from teams_dagster.llm.settling import completion_of, storable
 
 _MOST_TOKENS = 10**9
 """No call has more. A larger count is a server's mistake, and sums over such counts leave 64 bits."""
@@ -34,7 +32,7 @@ def read_completion(content: bytes, http_status: int, rate_limit_headers: RateLi
     Raises CompletionError when it holds none: BAD_ENCODING, NOT_JSON, or BAD_REPLY for JSON of another form.
     """
     try:
-        body = json.loads(content.decode("utf-8-sig"))
+        body = json.loads(content.decode("utf-8-sig"), parse_int=whole_number)
     except UnicodeDecodeError as error:
         raise _unusable(ErrorKind.BAD_ENCODING, "bytes that are not UTF-8", content, http_status) from error
     except (ValueError, RecursionError) as error:
@@ -46,7 +44,7 @@ def read_completion(content: bytes, http_status: int, rate_limit_headers: RateLi
         message = choice["message"]
         text, reasoning = _text_and_reasoning(message)
         finish_reason = str(choice.get("finish_reason") or "")
-        refusal = message.get("refusal")
+        refusal = _refusal(message)
         usage = _usage(body.get("usage"))
         tokens = _tokens(choice.get("logprobs"))
         broke_off = choice.get("error")
@@ -72,9 +70,10 @@ def _failure_within(body: Any) -> CompletionError | None:
     if not error:
         return None
     named = error if isinstance(error, Mapping) else body
-    status = _status_of(named.get("code")) or _status_of(named.get("status"))
+    status = next((found for name in ("code", "status", "type") if (found := _status_of(named.get(name)))), None)
     if status is None:
-        return None
+        told = _message_of(error if isinstance(error, Mapping | str) else body)
+        return CompletionError(ErrorKind.BAD_REPLY, f"HTTP 200 with an error: {told}", http_status=200)
     failure = read_failure(json.dumps(body).encode(), status)
     said = failure.detail.removeprefix(f"HTTP {status}: ")
     return CompletionError(failure.kind, f"HTTP 200 with an error of code {status}: {said}", http_status=status)
@@ -82,15 +81,16 @@ def _failure_within(body: Any) -> CompletionError | None:
 
 def _status_of(code: Any) -> int | None:
     """The HTTP status that an error's code is, or stands for; None for other codes."""
-    if isinstance(code, str) and "rate_limit" in code.lower():
-        return 429
-    number = int(code) if isinstance(code, int) or (isinstance(code, str) and code.isdecimal()) else 0
+    if isinstance(code, str) and not (len(code) == 3 and code.isdecimal()):
+        return status_of_code(code)
+    number = int(code) if isinstance(code, int | str) or (isinstance(code, float) and code.is_integer()) else 0
     return number if 400 <= number <= 599 else None
 
 
 def _message_of(error: Any) -> str:
     """What an error object says, shortened."""
-    return str(error.get("message") or error)[:300] if isinstance(error, Mapping) else str(error or "")[:300]
+    said = str(error.get("message") or error) if isinstance(error, Mapping) else str(error or "")
+    return storable(said[:300])
 
 
 def _unusable(kind: ErrorKind, what: str, content: bytes, http_status: int) -> CompletionError:
@@ -120,6 +120,18 @@ def _text_and_reasoning(message: Mapping[str, Any]) -> tuple[str | None, str]:
     return "".join(texts), reasoning
 
 
+def _refusal(message: Mapping[str, Any]) -> str | None:
+    """What a model says that will not answer: in its own field or as parts. Empty without words, None for no refusal.
+
+    What was written before it is half a text.
+    """
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [content]
+    said = [message.get("refusal"), *(part.get("refusal") for part in parts if isinstance(part, Mapping))]
+    refusals = [refusal for refusal in said if refusal]
+    return "".join(map(_plain, refusals)) if refusals else None
+
+
 def _plain(value: Any) -> str:
     """The text of a part, of a list of parts, or of a string; empty for anything else."""
     if isinstance(value, str):
@@ -145,14 +157,26 @@ def _usage(reported: Any) -> Usage:
     if prompt is not None and completion is not None and total is not None and total > prompt + completion:
         reasoning = total - prompt - completion if reasoning is None else reasoning
         completion = total - prompt
+    parts = (
+        (_count(read.get("cached_tokens")), prompt),
+        (_count(read.get("cache_write_tokens")), prompt),
+        (reasoning, completion),
+    )
+    cached, cache_write, reasoning = (None if _more(*part) else part[0] for part in parts)
     return Usage(
         prompt,
-        _count(read.get("cached_tokens")),
+        cached,
         completion,
         reasoning,
-        _count(read.get("cache_write_tokens")),
-        impossible=any(isinstance(count, int | float) and _count(count) is None for count in counts),
+        cache_write,
+        impossible=any(isinstance(count, int | float) and _count(count) is None for count in counts)
+        or any(_more(*part) for part in parts),
     )
+
+
+def _more(part: int | None, whole: int | None) -> bool:
+    """Whether a part is larger than the whole."""
+    return part is not None and whole is not None and part > whole
 
 
 def _tokens(reported: Any) -> tuple[ReplyToken, ...]:
@@ -162,12 +186,19 @@ def _tokens(reported: Any) -> tuple[ReplyToken, ...]:
         return tuple(
             ReplyToken(
                 str(token["token"]),
-                {str(other["token"]): float(other["logprob"]) for other in (*token["top_logprobs"], token)},
+                {str(other["token"]): _logprob(other["logprob"]) for other in (*token["top_logprobs"], token)},
             )
             for token in listed or ()
         )
     except (LookupError, TypeError, ValueError):
         return ()
+
+
+def _logprob(value: Any) -> float:
+    """Raises TypeError or ValueError for what is no number."""
+    if math.isnan(number := float(value)):
+        raise ValueError
+    return number
 
 
 def _details(reported: Any) -> Mapping[str, Any]:

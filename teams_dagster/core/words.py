@@ -26,9 +26,12 @@ _RUN = rf"[[\p{{Alphabetic}}\p{{N}}_]--[\p{{M}}{_UNSPACED}]][[\p{{Alphabetic}}\p
 _CLUSTER = rf"(?=[[{_UNSPACED}]--\p{{M}}]|{_EMOJI})\X\p{{M}}*"
 _WORD = regex.compile(f"{_RUN}|{_CLUSTER}", regex.V1)
 _INVISIBLE = regex.compile(
-    r"[\p{WB=Format}\u200B-\u200D\uFE00-\uFE0E\U000E0100-\U000E01EF]|(?<!\p{Extended_Pictographic})\uFE0F"
+    r"[\p{WB=Format}\u200B-\u200D\u0640\u07FA\uFE00-\uFE0E\U000E0100-\U000E01EF]"
+    r"|(?<![\p{Extended_Pictographic}--\p{Emoji_Presentation}])\uFE0F",
+    regex.V1,
 )
-"""Format characters, spaces of no width and variation selectors, less the one that makes a sign an emoji."""
+"""Format characters, spaces of no width, what stretches letters (Arabic, N'Ko) and variation selectors, less the one
+that makes a sign an emoji."""
 _UNSPACED_START = regex.compile(f"[{_UNSPACED}]", regex.V1)
 _BY_DICTIONARY_START = regex.compile(_BY_DICTIONARY)
 

@@ -75,7 +75,8 @@ _ADVICE = {
     ErrorKind.CONNECTION: "Check the server's log, and proxies on the way to it.",
     ErrorKind.TIMEOUT: "Check the server's load, {}TIMEOUT_S and TEAMS_MAX_IN_FLIGHT, and {}MAX_TOKENS.",
     ErrorKind.SERVER: "Check the server's log or the provider's status page.",
-    ErrorKind.BAD_REPLY: _WRONG_URL,
+    ErrorKind.BAD_REPLY: "Check {}BASE_URL (is a path like /v1 missing?), {}MODEL, and {}API_KEY with its account: what"
+    " comes back is no chat completion.",
     ErrorKind.NOT_JSON: _WRONG_URL,
     ErrorKind.BAD_ENCODING: "Check {}BASE_URL, and proxies on the way to it.",
     ErrorKind.INCOMPLETE: "Check the server's log or the provider's status page.",

@@ -58,7 +58,7 @@ def completion_of(
     """A completion with its outcome, what the model thought told from what it answered.
 
     `text` is None when the message holds no text (a tool call, a list of parts); `reasoning` is what the provider
-    itself sets apart, to which thoughts found in `text` are added.
+    itself sets apart, to which thoughts found in `text` are added; `refusal` what it says instead of an answer.
     """
     usage = usage or Usage()
     thought, answer = ("", text) if text is None else split_reasoning(text)
@@ -82,7 +82,7 @@ def classify(text: str | None, finish_reason: str, refusal: str | None = None, *
     A refusal is one only where the provider says so; refusals in words are the elimination rules' business.
     """
     reason = finish_reason.lower()
-    if refusal or reason in _WITHHELD:
+    if refusal is not None or reason in _WITHHELD:
         return Outcome.REFUSAL
     if thinks and text is not None and not text.strip():
         return Outcome.REASONING_ONLY

@@ -85,3 +85,12 @@ def test_a_length_counts_what_stands_between_spaces_and_characters_where_there_a
 def test_versions_tell_texts_whose_words_are_others_than_before() -> None:
     assert segmentation(["Explain tides.", "दिन"]) != ()
     assert segmentation(["Explain tides.", "写诗"]) != ()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("كتاب جميل", "كتـــاب جميلـ"), ("📅 tea", "📅\ufe0f tea"), ("moon", "moonـ")],
+    ids=["stretched letters", "an emoji called one", "stretched Latin"],
+)
+def test_what_only_changes_how_a_text_looks_is_no_part_of_a_word(one: str, other: str) -> None:
+    assert words(one) == words(other)

@@ -11,6 +11,7 @@ import traceback
 import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import httpx2
@@ -165,6 +166,24 @@ def test_what_a_server_calls_reasoning_is_never_the_answer(
     assert (said.text, said.reasoning, said.outcome) == ("", "Hm.", Outcome.REASONING_ONLY)
 
 
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"content": None, "refusal": "I will not."}, "I will not."),
+        ({"content": None, "refusal": True}, ""),
+        ({"content": "", "refusal": {"reason": "policy"}}, ""),
+        ({"content": [{"type": "refusal", "refusal": "I will not."}]}, "I will not."),
+        ({"content": [{"type": "text", "text": "First,"}, {"type": "refusal", "refusal": "I will not."}]}, "First,"),
+    ],
+)
+def test_a_refusal_is_one_in_every_form_that_servers_give_it(
+    openai_server: OpenAIServer, message: dict[str, Any], text: str
+) -> None:
+    openai_server.faults.append(body_with(message))
+    said = ask(openai_server)
+    assert (said.text, said.outcome) == (text, Outcome.REFUSAL)
+
+
 def test_a_text_whose_finish_reason_is_missing_is_not_taken_for_a_whole_one(openai_server: OpenAIServer) -> None:
     openai_server.faults.append(body_with({"content": "Once upon a"}, None))
     assert ask(openai_server).outcome is Outcome.UNFINISHED
@@ -192,6 +211,12 @@ def test_an_answer_that_the_server_broke_off_is_a_failed_attempt(openai_server: 
         ({"code": "rate_limit_exceeded", "message": "slow down"}, ErrorKind.RATE_LIMITED, 429),
         ({"code": 503, "message": "busy"}, ErrorKind.SERVER, 503),
         ({"code": 401, "message": "who are you"}, ErrorKind.DENIED, 401),
+        ({"code": "insufficient_quota", "message": "pay first"}, ErrorKind.DENIED, 429),
+        ({"code": "invalid_api_key", "message": "who are you"}, ErrorKind.DENIED, 401),
+        ({"code": "model_not_found", "message": "no model m"}, ErrorKind.DENIED, 404),
+        ({"type": "rate_limit_error", "message": "slow down"}, ErrorKind.RATE_LIMITED, 429),
+        ({"status": "RESOURCE_EXHAUSTED", "message": "slow down"}, ErrorKind.RATE_LIMITED, 429),
+        ({"code": 429.0, "message": "slow down"}, ErrorKind.RATE_LIMITED, 429),
         ({"message": "no code at all"}, ErrorKind.BAD_REPLY, 200),
     ],
 )
@@ -204,11 +229,59 @@ def test_an_error_in_a_response_of_status_200_is_what_its_code_says(
     assert (failure.value.kind, failure.value.http_status) == (kind, status)
 
 
+@pytest.mark.parametrize("body", [{"error": "out of credit"}, {"error": {"message": "out of credit"}}])
+def test_an_error_without_a_code_is_told_in_the_servers_words(
+    openai_server: OpenAIServer, body: dict[str, Any]
+) -> None:
+    openai_server.faults.append(Fault(status=200, body=json.dumps(body)))
+    with pytest.raises(CompletionError) as failure:
+        ask(openai_server)
+    assert failure.value.detail == "HTTP 200 with an error: out of credit"
+
+
+def test_a_failure_holds_nothing_that_no_terminal_and_no_database_takes(openai_server: OpenAIServer) -> None:
+    openai_server.faults.append(Fault(body='{"error": {"message": "on \\ud800 fire\\u0000"}}'))
+    with pytest.raises(CompletionError) as failure:
+        ask(openai_server)
+    assert str(failure.value) == "server: HTTP 500: on \ufffd fire\ufffd"
+
+
 @pytest.mark.parametrize("count", [2**62, 2**64 - 1, -1, 7.5])
 def test_a_count_that_no_call_can_have_is_unknown_and_said_so(openai_server: OpenAIServer, count: float) -> None:
     openai_server.respond = lambda body: Reply("Hello.", completion_tokens=count, total_tokens=10)  # type: ignore[arg-type]
     usage = ask(openai_server).usage
     assert (usage, usage.impossible) == (Usage(10, 0, None), True)
+
+
+def test_a_number_of_thousands_of_digits_costs_no_answer(openai_server: OpenAIServer) -> None:
+    body = json.dumps(Reply("Hello.").body("m") | {"created": 0}).replace('"created": 0', '"created": ' + "9" * 5_000)
+    openai_server.faults.append(
+        Fault(status=200, body=body.replace('"total_tokens": 15', '"total_tokens": ' + "9" * 5_000))
+    )
+    said = ask(openai_server)
+    assert (said.text, said.usage, said.usage.impossible) == ("Hello.", Usage(10, 0, 5), True)
+
+
+@pytest.mark.parametrize(
+    ("reply", "usage"),
+    [
+        (Reply(cached_tokens=500), Usage(10, None, 5)),
+        (Reply(cache_write_tokens=500), Usage(10, 0, 5)),
+        (Reply(reasoning_tokens=900), Usage(10, 0, 5)),
+    ],
+)
+def test_a_part_that_is_larger_than_the_whole_is_unknown_and_said_so(
+    openai_server: OpenAIServer, reply: Reply, usage: Usage
+) -> None:
+    openai_server.respond = lambda body: reply
+    found = ask(openai_server).usage
+    assert (found, found.impossible) == (usage, True)
+
+
+def test_probabilities_that_are_no_numbers_are_none(openai_server: OpenAIServer) -> None:
+    token = {"token": "Equal", "logprob": float("nan"), "top_logprobs": []}
+    openai_server.faults.append(body_with({"content": "Equal"}, logprobs={"content": [token]}))
+    assert ask(openai_server).tokens == ()
 
 
 HTML = Fault(status=200, body="<html>hello</html>", content_type="text/html")
@@ -512,7 +585,14 @@ def test_another_rejection_gets_no_such_advice(openai_server: OpenAIServer) -> N
         ({"Retry-After": "0.5"}, 0.5),
         ({"retry-after-ms": "250"}, 0.25),
         ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"Retry-After": "5s"}, 5.0),
+        ({"Retry-After": "1445412480"}, 0.0),
+        ({"Retry-After": "2015-10-21T07:28:00Z"}, 0.0),
         ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "99999999999999999999"}, None),
+        ({"Retry-After": "-5"}, None),
+        ({"retry-after-ms": "inf"}, None),
+        ({"retry-after-ms": "nan"}, None),
         ({}, None),
     ],
 )
@@ -523,6 +603,24 @@ def test_retry_after_is_read_in_each_of_its_forms(
     with pytest.raises(CompletionError) as failure:
         ask(openai_server)
     assert failure.value.retry_after == seconds
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=-400), timedelta(hours=-1), timedelta(hours=1)])
+def test_a_date_is_so_many_seconds_by_the_clock_of_the_server_that_gave_it(
+    openai_server: OpenAIServer, ahead: timedelta
+) -> None:
+    theirs = datetime.now(UTC) + ahead
+    headers = {"Date": format_datetime(theirs), "Retry-After": format_datetime(theirs + timedelta(seconds=9))}
+    openai_server.faults.append(Fault(status=429, headers=headers))
+    with pytest.raises(CompletionError) as failure:
+        ask(openai_server)
+    assert failure.value.retry_after == 9
+
+
+def test_a_count_of_thousands_of_digits_among_the_headers_is_none(openai_server: OpenAIServer) -> None:
+    headers = {"x-ratelimit-remaining-requests": "9" * 5_000, "x-ratelimit-reset-requests": "1s"}
+    openai_server.respond = lambda body: Reply(headers=headers)
+    assert ask(openai_server).rate_limit_headers == RateLimitHeaders(None, 1.0)
 
 
 @pytest.mark.parametrize(
