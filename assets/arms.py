@@ -1,6 +1,6 @@
 """What the assets of both arms do alike: each arm's own module has the definition, and hands over its arm."""
 
-from functools import partial
+from functools import cache, partial
 
 import dagster as dg
 
@@ -97,13 +97,13 @@ def materialize_dataset(
     """
     settings = models.settings()
     pairs = load_pairs(settings.pairs, instead=settings.pairs_mode == "instead") if settings.pairs else None
-    sources = dataset_sources(store, arm, settings.evaluation_sets, pairs, min_score)
-    settings = {"min_score": min_score} if min_score else {}
-    with materialization(context, store, config=config, settings=settings, inputs=sources.inputs) as made:
+    sources = cache(lambda: dataset_sources(store, arm, settings.evaluation_sets, pairs, min_score))
+    deciding = {"min_score": min_score} if min_score else {}
+    with materialization(context, store, config=config, settings=deciding, inputs=lambda: sources().inputs) as made:
         if made.draft is not None:
             with ledger.open() as opened:
                 version, facts = build_dataset(
-                    made.folder, context.run.run_id, sources, store, opened, log=context.log.info
+                    made.folder, context.run.run_id, sources(), store, opened, log=context.log.info
                 )
             made.finish(version, facts)
-    return made.result(DatasetFacts, partial(dataset_preview, store=store, answered=sources.answered))
+    return made.result(DatasetFacts, partial(dataset_preview, store=store, answered=sources().answered))

@@ -87,7 +87,7 @@ def materialization(
     store: ArtefactStore,
     *,
     config: AssetConfig,
-    inputs: Mapping[str, str],
+    inputs: Mapping[str, str] | Callable[[], Mapping[str, str]],
     settings: Mapping[str, Any] | None = None,
     resume: bool = False,
     publish: Callable[[], None] | None = None,
@@ -96,14 +96,17 @@ def materialization(
 
     Args:
         config: The run configuration; `force` makes an output again.
-        inputs: What the output is made from, by name, to its version.
+        inputs: What the output is made from, by name, to its version. A function is called when no other process makes
+            the asset any more: what takes in all generations must not miss one that was finished meanwhile.
         settings: What of the configuration decides the output; by default the whole of `config`.
         resume: The draft's folder keeps what an interrupted run left in it.
         publish: Called when the block ends, by an error too: what it asked can be read then.
     """
     partition_key = context.partition_key if context.assets_def.partitions_def else None
-    output = output_of(context.assets_def, config, inputs, settings=settings, partition_key=partition_key)
-    with publishing(publish, context), store.turn(output.asset_key, partition_key, waiting=context.log.info):
+    asset_key = context.asset_key.to_user_string()
+    with publishing(publish, context), store.turn(asset_key, partition_key, waiting=context.log.info):
+        inputs = inputs() if callable(inputs) else inputs
+        output = output_of(context.assets_def, config, inputs, settings=settings, partition_key=partition_key)
         earlier = output.earlier(store)
         reused = reusable(config, earlier)
         if reused is not None:

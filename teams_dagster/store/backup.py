@@ -145,7 +145,7 @@ def restore(backup: Path, ledger_url: str, data_dir: Path, dagster_home: Path) -
         raise BackupRefused(f"{data_dir} holds the outputs of another project: set TEAMS_DATA_DIR to a new folder")
     _put_back(backup / ASSETS, data_dir / ASSETS)
     if not dagster_home.exists() or not any(dagster_home.rglob("*.db")):
-        shutil.copytree(backup / DAGSTER, dagster_home, dirs_exist_ok=True)
+        _put_back(backup / DAGSTER, dagster_home)
     _clear_side_files(ledger_url)
     copy_ledger(sqlite_url(backup / LEDGER), ledger_url)
     forget_head(data_dir)  # it may be of after the backup

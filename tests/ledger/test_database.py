@@ -13,11 +13,12 @@ import sqlalchemy as sa
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import existing_ledger
 from teams_dagster.ledger.database import LedgerError, open_database, read_snapshot, sqlite_url, write_transaction
-from teams_dagster.ledger.schema import HISTORY, SCHEMA_VERSION, attempts, ledger_identity
+from teams_dagster.ledger.schema import HISTORY, SCHEMA_VERSION, ledger_identity
 from teams_dagster.ledger.traits import traits_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.source import HashedRow, hashed_rows
 from tests.support.entries import IDENTITY, ask, begin, intend
+from tests.support.old_ledgers import make_older
 
 
 def test_sqlite_is_durable_and_lets_readers_and_writers_work_together(tmp_path: Path) -> None:
@@ -114,16 +115,7 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_with_all_it_holds(t
         ask(ledger, "paid")
         intend(ledger, "of unknown fate")
         before = ledger.answer(begin("paid").use.request_key)
-    with write_transaction(open_database(url)) as connection:
-        for index in attempts.indexes:
-            index.drop(connection)
-        for table, column in (*_ADDED_BY_2, *_ADDED_BY_4):
-            connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
-        for table in HISTORY:
-            connection.exec_driver_sql(f"ALTER TABLE {table.name} DROP COLUMN row_hash")
-        for table in ("owners", "claims", "spending", "batches", "seals", "endpoint_traits"):
-            connection.exec_driver_sql(f"DROP TABLE {table}")
-        connection.execute(sa.update(ledger_identity).values(schema_version=1))
+    make_older(url, 1)
     with Ledger(url) as ledger:
         after = ledger.answer(begin("paid").use.request_key)
         assert before is not None
@@ -145,11 +137,7 @@ def test_a_ledger_of_the_third_version_keeps_its_answers_and_every_rows_hash(tmp
         ask(ledger, "paid")
         before = ledger.answer(begin("paid").use.request_key)
         stored = _hashes(ledger)
-    with write_transaction(open_database(url)) as connection:
-        for table, column in _ADDED_BY_4:
-            connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
-        connection.exec_driver_sql("DROP TABLE endpoint_traits")
-        connection.execute(sa.update(ledger_identity).values(schema_version=3))
+    make_older(url, 3)
     with Ledger(url) as ledger:
         assert ledger.answer(begin("paid").use.request_key) == before
         hashed = _hashes(ledger)
@@ -173,20 +161,3 @@ def test_attempts_are_found_without_reading_all_of_them(tmp_path: Path, column: 
 
 
 _INDEXES = {"attempts_of_question", "attempts_of_batch"}
-
-_ADDED_BY_2 = [
-    ("attempts", "reserved_tokens"),
-    ("attempts", "reserved_nano_usd"),
-    ("attempts", "batch_id"),
-    ("results", "reasoning_tokens"),
-    ("answers", "reasoning_tokens"),
-    ("results", "cache_write_tokens"),
-    ("answers", "cache_write_tokens"),
-]
-
-_ADDED_BY_4 = [
-    ("questions", "structured"),
-    ("questions", "allowed_replies"),
-    ("answers", "reasoning"),
-    ("answers", "probabilities"),
-]

@@ -81,6 +81,15 @@ def test_a_restored_project_goes_on_with_its_chain_its_budget_and_its_outputs(st
     assert (moved / "dagster" / "dagster.yaml").is_file()
 
 
+def test_an_instance_that_is_configured_there_keeps_its_configuration(store: Store, tmp_path: Path) -> None:
+    """Where Dagster's history is in PostgreSQL, it must not be turned to a file."""
+    backup, home = store.back_up(tmp_path / "backup"), tmp_path / "elsewhere" / "dagster"
+    home.mkdir(parents=True)
+    (home / "dagster.yaml").write_text("storage: {postgres: {}}\n", encoding="utf-8")
+    restore(backup, sqlite_url(home.parent / "ledger.sqlite"), home.parent, home)
+    assert (home / "dagster.yaml").read_text(encoding="utf-8") == "storage: {postgres: {}}\n"
+
+
 def test_a_backup_made_while_others_write_is_whole(store: Store, tmp_path: Path) -> None:
     stop = threading.Event()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,27 @@ def test_the_dataset_holds_every_week_and_says_when_one_changed(project: Project
     result = dataset_is_up_to_date(project.store)
     assert not result.passed
     assert WEEK in (result.description or "")
+
+
+def test_a_dataset_has_the_generation_that_another_run_finished_while_it_waited_for_its_turn(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert generation(project, seeds=60)
+    assert generation(project, NEXT_WEEK, seeds=60)
+    place, elsewhere = project.store.current("expert_responses", NEXT_WEEK).folder.parent, tmp_path / "elsewhere"
+    place.rename(elsewhere)
+    turn = ArtefactStore.turn
+
+    @contextmanager
+    def waited_for(store: ArtefactStore, asset_key: str, *arguments: Any, **how: Any) -> Iterator[None]:
+        with turn(store, asset_key, *arguments, **how):
+            if asset_key == "instruction_dataset":
+                elsewhere.rename(place)
+            yield
+
+    monkeypatch.setattr(ArtefactStore, "turn", waited_for)
+    assert project.make(instruction_dataset)
+    assert project.store.current("instruction_dataset").facts["generations"] == [WEEK, NEXT_WEEK]
 
 
 def test_the_same_answers_give_the_same_dataset_byte_for_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
