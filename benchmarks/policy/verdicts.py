@@ -1,37 +1,66 @@
 """Hard verdicts, verdicts in both orders, probabilities as the reward, and both: queries, and noise of the gradient.
 
     python -m benchmarks.policy.verdicts models/minilm
+    python -m benchmarks.policy.verdicts models/minilm --lean 0.2
+    python -m benchmarks.policy.verdicts models/smollm2.gguf --provider llama.cpp --seeds 40
 
-The embedded rules rewrite, a model reviews, an untrained policy chooses: the same seeds and draws for each. Prints a
-table in Markdown, and what the order of the two texts did to the verdicts.
+The embedded rules rewrite, a model reviews, an untrained policy chooses: the same seeds and draws for each. Prints
+tables in Markdown: the four ways of taking a verdict, and what the order of the two texts did to the verdicts. `--lean`
+makes the reviewer like one place by a known amount: the control. Answers stay on a ledger under benchmarks/.runs, which
+git ignores: a measurement that is interrupted goes on from it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from benchmarks.policy.gradient_noise import Noise, gram_of, halves, interval, noise
+from benchmarks.policy.leaning import Leaning
+from benchmarks.policy.position_bias import HEADER, position_bias, row
+from benchmarks.policy.process import ROOT
 from benchmarks.policy.world import seeds
 from resources.language_models.embedding.reviewer import EmbeddingReviewer
+from resources.language_models.llama_server import LlamaServer
 from resources.language_models.local_transformers import LocalTransformersModel
 from resources.language_models.offline.model import OfflineModel
-from teams_dagster.core.protocol import Answer, LanguageModel, ModelIdentity, Request, Role
+from resources.language_models.openai_compatible import OpenAICompatibleModel
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.protocol import LanguageModel, LLMClient, Role
 from teams_dagster.core.replies import Way
 from teams_dagster.environment.episodes import EpisodePlan, run_episodes
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.novelty import Pool
-from teams_dagster.llm.constraints import as_sent
+from teams_dagster.ledger.database import sqlite_url
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.context import CallContext
+from teams_dagster.llm.engine import Engine
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.encoder import PolicyActor, encoder
 from teams_dagster.policy.network import PolicyNetwork
+from teams_dagster.pricing.prices import load_prices
+
+LEDGER = ROOT / "benchmarks" / ".runs" / "verdicts.sqlite"
+
+PORT = 8171
+"""Of llama.cpp's server: the address is part of a query's key, so it stays."""
+
+SLOTS = 4
+"""Reviews that are answered together, by a server and in a thread alike."""
+
+PATIENCE_S = 900.0
+"""That one review may take: a machine that others share is slow, and a review that timed out is lost work."""
 
 VARIANTS = {
     "hard": {},
@@ -41,31 +70,40 @@ VARIANTS = {
 }
 
 
-REVIEWERS: dict[str, Callable[[str], LanguageModel]] = {
-    "embedding": EmbeddingReviewer,
-    "transformers": lambda model: LocalTransformersModel(model, structured=Way.LOGPROBS),
-}
-"""By provider, what opens a reviewer that gives probabilities."""
+PRESETS = (RewardPreset.GRADED, RewardPreset.PAPER)
+"""Those that need no prices."""
+
+OPEN = 4 * SLOTS
+"""Episodes under way at once: what is reviewed goes on while others are rewritten."""
+
+PROVIDERS = ("embedding", "transformers", "llama.cpp")
 
 
-class Remembering:
-    """An `LLMClient` over two models, which answers each query once."""
+@contextmanager
+def opened(provider: str, model: str, structured: Way) -> Iterator[LanguageModel]:
+    """The reviewer, which gives probabilities; `structured` is how llama.cpp holds it to its verdicts."""
+    if provider == "embedding":
+        yield EmbeddingReviewer(model)
+    elif provider == "transformers":
+        yield LocalTransformersModel(model, structured=Way.LOGPROBS)
+    else:
+        with LlamaServer(Path(model), port=PORT, slots=SLOTS) as server:
+            yield OpenAICompatibleModel(
+                Path(model).stem, base_url=server.url, timeout_s=PATIENCE_S, structured=structured, logprobs=True
+            )
 
-    def __init__(self, rewriter: LanguageModel, reviewer: LanguageModel) -> None:
-        self._models = {Role.INSTRUCTOR: rewriter, Role.REVIEWER: reviewer}
-        self._answers: dict[Request, Answer] = {}
 
-    def identity(self, role: Role) -> ModelIdentity:
-        """Of the role's model."""
-        return self._models[role].identity
-
-    async def ask(self, request: Request, *, transition_id: str | None = None, sample_id: str | None = None) -> Answer:
-        """The answer, asked for the first time or remembered."""
-        if request not in self._answers:
-            model, name = self._models[request.role], str(len(self._answers))
-            completion = await model.complete(as_sent(request, model.identity))
-            self._answers[request] = Answer(completion, name, name, reused=False)
-        return self._answers[request]
+@asynccontextmanager
+async def answered(reviewer: LanguageModel, path: Path) -> AsyncIterator[Engine]:
+    """A client over the embedded rules and `reviewer`, whose answers stay on the ledger at `path`."""
+    roles = {Role.INSTRUCTOR: OfflineModel(), Role.REVIEWER: reviewer}
+    with Ledger(sqlite_url(path)) as ledger:
+        engine = Engine(roles, ledger, CallContext("verdicts", "verdicts"), load_prices(), max_in_flight=SLOTS)
+        try:
+            yield engine
+        finally:
+            await engine.close()
+            await reviewer.close()
 
 
 @dataclass(frozen=True)
@@ -97,9 +135,15 @@ class Played:
         return found.scale * sum(episode.queries for episode in chosen) / len(chosen)
 
 
-async def play(client: Remembering, preset: RewardPreset, count: int, each: int) -> dict[str, Played]:
-    """Every variant on `count` seeds, `each` episodes from each."""
-    config, there = TrainingConfig(), seeds(count)
+async def play(
+    client: LLMClient,
+    preset: RewardPreset,
+    there: Mapping[str, Instruction],
+    each: int,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Played]:
+    """Every variant on the seeds `there`, `each` episodes from each; `say` hears how far it is."""
+    config = TrainingConfig()
     encode = encoder(config.features)
     network = PolicyNetwork(encode.size, config.hidden, config.allowed, (config.root_seed, "weights", "policy"))
     actor, pool = PolicyActor(network.weights(), config.allowed, encode), Pool(there.values())
@@ -111,9 +155,24 @@ async def play(client: Remembering, preset: RewardPreset, count: int, each: int)
             for seed_id in there
             for number in range(each)
         ]
-        episodes = await run_episodes(environment, actor, [EpisodePlan(key, there[key.seed_id]) for key in keys])
+        plans, done = [EpisodePlan(key, there[key.seed_id]) for key in keys], _Counted(len(keys), name, say)
+        episodes = await run_episodes(environment, actor, plans, open_episodes=OPEN, on_episode=done)
         found[name] = Played(episodes, gram_of(episodes, network, encode, config.gamma))
     return found
+
+
+class _Counted:
+    """Tells of each tenth part of the episodes."""
+
+    def __init__(self, whole: int, name: str, say: Callable[[str], None]) -> None:
+        self._done, self._whole, self._name, self._say = 0, whole, name, say
+        self._began = time.monotonic()
+
+    def __call__(self, _: Episode) -> None:
+        self._done += 1
+        if self._done == self._whole or self._done % max(1, self._whole // 10) == 0:
+            took = time.monotonic() - self._began
+            self._say(f"{self._name}: {self._done} of {self._whole} episodes in {took:.0f} s")
 
 
 def table(found: dict[str, Played]) -> Iterator[str]:
@@ -141,44 +200,53 @@ def table(found: dict[str, Played]) -> Iterator[str]:
         )
 
 
-def position_bias(episodes: Sequence[Episode]) -> str:
-    """How often and how far the order of the two texts decided, each pair of texts once."""
-    pairs = {step.review_request_id: step for episode in episodes for step in episode.transitions if step.verdict}
-    read = [step for step in pairs.values() if step.orders_agree is not None]
-    other = sum(not step.orders_agree for step in read)
-    differences = np.array([step.order_difference for step in read if step.order_difference is not None])
-    error = float(differences.std(ddof=1) / np.sqrt(len(differences)))
-    return (
-        f"{len(read)} edits in both orders ({len(pairs) - len(read)} more without a verdict in one of them):"
-        f" {other} ({other / len(read):.1%}) with another verdict; P(Not Equal) in the"
-        f" order of the edit less the other {differences.mean():+.4f} (95%: +-{1.96 * error:.4f}), at most"
-        f" {np.abs(differences).max():.3f}"
-    )
-
-
-async def study(reviewer: LanguageModel, presets: Sequence[RewardPreset], count: int, each: int) -> None:
+async def study(reviewer: LanguageModel, presets: Sequence[RewardPreset], count: int, each: int, ledger: Path) -> None:
     """Play and print."""
     torch.set_num_threads(1)
-    client = Remembering(OfflineModel(), reviewer)
-    for preset in presets:
-        found = await play(client, preset, count, each)
-        print(f"\nPreset {preset.value}, {count} seeds, {each} episodes from each.\n")
-        print("\n".join(table(found)))
-        print(f"\n{position_bias(found['both orders'].episodes)}", flush=True)
-    await reviewer.close()
+    async with answered(reviewer, ledger) as client:
+        for preset in presets:
+            found = await play(client, preset, seeds(count), each, _say)
+            print(f"\nPreset {preset.value}, {count} seeds, {each} episodes from each.\n")
+            print("\n".join(table(found)))
+            bias = position_bias(found["both orders"].episodes)
+            print(f"\n{HEADER}\n{row(str(reviewer.identity), bias)}", flush=True)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="folder or hub id of the model that reviews")
-    parser.add_argument("--provider", choices=tuple(REVIEWERS), default="embedding", help="what kind of model it is")
-    parser.add_argument("--presets", type=RewardPreset, nargs="+", default=list(RewardPreset), help="rewards to study")
+    parser.add_argument("model", help="folder or hub id of the model that reviews; for llama.cpp a GGUF file")
+    parser.add_argument("--provider", choices=PROVIDERS, default="embedding", help="what kind of model it is")
+    parser.add_argument(
+        "--structured",
+        type=Way,
+        choices=(Way.JSON_SCHEMA, Way.GRAMMAR),
+        default=Way.JSON_SCHEMA,
+        help="how llama.cpp holds it to its verdicts",
+    )
+    parser.add_argument(
+        "--lean", type=float, default=0.0, help="how much likelier Not Equal is made where the longer text stands first"
+    )
+    parser.add_argument(
+        "--presets",
+        type=RewardPreset,
+        nargs="+",
+        choices=PRESETS,
+        default=list(PRESETS),
+        help="rewards to study",
+    )
     parser.add_argument("--seeds", type=int, default=240, help="seeds that episodes start from")
     parser.add_argument("--episodes", type=int, default=2, help="episodes from each")
+    parser.add_argument("--ledger", type=Path, default=LEDGER, help="where answers stay")
     asked = parser.parse_args()
-    reviewer = REVIEWERS[asked.provider](asked.model)
-    asyncio.run(study(reviewer, asked.presets, asked.seeds, asked.episodes))
+    asked.ledger.parent.mkdir(parents=True, exist_ok=True)
+    with opened(asked.provider, asked.model, asked.structured) as reviewer:
+        reviewer = Leaning(reviewer, asked.lean) if asked.lean else reviewer
+        asyncio.run(study(reviewer, asked.presets, asked.seeds, asked.episodes, asked.ledger))
 
 
 if __name__ == "__main__":

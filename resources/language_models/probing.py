@@ -3,7 +3,6 @@
 That is how a model there is held to its replies, and whether the endpoint says how likely each was.
 """
 
-import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -34,8 +33,6 @@ from teams_dagster.llm.engine import Engine
 from teams_dagster.pricing.prices import load_prices
 from teams_dagster.role_settings import RoleSettings
 from teams_dagster.settings import Settings
-
-_log = logging.getLogger(__name__)
 
 LOGPROBS = "logprobs"
 """The trait of an endpoint that says whether it gives log-probabilities: `yes` or `no`."""
@@ -129,12 +126,14 @@ async def probe(
     ledger: Ledger,
     where: CallContext,
     budgets: Budgets,
+    say: Callable[[str], None],
 ) -> None:
     """Find out how the model of `role` is held to its replies, and write it down for every process.
 
     Args:
         opened: Connects to the role's model, held so.
         where: The step that the queries are counted for.
+        say: Hears that it begins, of minutes without an answer, and what was found.
 
     Raises NotHonoured for a named way that the endpoint does not honour, NotFoundOut where it does not answer, and what
     else `Engine.ask` raises.
@@ -144,13 +143,14 @@ async def probe(
     @asynccontextmanager
     async def client(held: Held) -> AsyncIterator[Engine]:
         model = opened(held)
-        engine = Engine({role: model}, ledger, where, load_prices(settings.prices), budgets=budgets)
+        engine = Engine({role: model}, ledger, where, load_prices(settings.prices), budgets=budgets, say=say)
         try:
             yield engine
         finally:
             await engine.close()
             await model.close()
 
+    say(f"{_place(named)}: finds out how its replies can be held, by at most {MOST_QUERIES} short queries")
     try:
         found = await find_out(client, role, WAYS if named.structured == "auto" else (Way(named.structured),))
     except QueryFailed as failure:
@@ -160,7 +160,7 @@ async def probe(
     for trait, value in found.traits.items():
         if trait != STRUCTURED or named.structured == "auto":
             record_trait(ledger.engine, _place(named), trait, value)
-    _log.info("%s: replies are held by %s", _place(named), found.structured or "nothing: it is only told")
+    say(f"{_place(named)}: replies are held by {found.structured or 'nothing: it is only told'}")
 
 
 def _place(named: RoleSettings) -> ModelIdentity:

@@ -335,11 +335,12 @@ class LanguageModels(dg.ConfigurableResource):
             budgets = self.budget.beside(settings.budget, self._first_run())
             line = f"estimate: at most {MOST_QUERIES} short queries to begin with"
             refuse_unbounded(settings, [role], budgets, line)
-            run = self.get_resource_context().run
-            where = CallContext(run.run_id if run else NO_RUN, PROBED)
+            within = self.get_resource_context()
+            where = CallContext(within.run.run_id if within.run else NO_RUN, PROBED)
+            say = within.log.info if within.log else _log.info
             with self.ledger.open() as ledger:
                 opened = partial(open_model, settings.role(role), settings)
-                await probe(role, settings, opened, ledger, where, budgets)
+                await probe(role, settings, opened, ledger, where, budgets, say)
         return {role: held or NOT_HELD for role, held in known_ways(settings, roles).items()}
 
     def check_budget(self, context: CallContext, *roles: Role, expected: Sequence[QueryForecast]) -> None:

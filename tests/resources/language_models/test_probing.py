@@ -13,6 +13,7 @@ import pytest
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.replies import Way
 from teams_dagster.ledger.traits import traits_of
+from teams_dagster.llm import endpoint
 from tests.support.openai_server import Body, Fault, OpenAIServer
 from tests.support.project import Project
 
@@ -104,6 +105,18 @@ def test_an_endpoint_that_is_down_is_not_written_down_as_one_that_honours_nothin
     with pytest.raises(dg.Failure, match=r"unreachable.*TEAMS_REVIEWER_STRUCTURED=off"):
         way(project)
     assert rows(project, "select * from endpoint_traits") == []
+
+
+def test_an_endpoint_that_does_not_answer_is_told_of_while_it_is_found_out(
+    project: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TEAMS_REVIEWER_TIMEOUT_S", "1")
+    monkeypatch.setattr(endpoint, "TOLD_EVERY_S", 0.5)
+    openai_server.faults.extend([Fault(hang_s=2)])
+    assert way(project) is None
+    told = capfd.readouterr().err
+    assert f"openai/m {openai_server.base_url}: finds out how its replies can be held" in told
+    assert "no answer for 0 min; the last attempt: timeout: no complete answer within 1 s" in told
 
 
 def test_a_named_way_that_is_ignored_stops_the_step_and_names_the_variable(
