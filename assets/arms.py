@@ -11,19 +11,21 @@ from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.arms import Arm
-from teams_dagster.dataset.building import build_dataset, dataset_sources
+from teams_dagster.dataset.building import MIN_SCORE, build_dataset, dataset_sources
 from teams_dagster.dataset.manifests import ROLES, check_as_begun, read_manifest
 from teams_dagster.dataset.pair_costs import pair_costs
 from teams_dagster.dataset.pairs import load_pairs
 from teams_dagster.dataset.query_forecast import response_questions
 from teams_dagster.dataset.responses import (
+    REASONING_WORDS,
     answer_generation,
     answered_before,
     refuse_unanswered,
     response_facts,
     responses_content,
+    retried_settings,
 )
-from teams_dagster.dataset.stored import answers_settings, responses_inputs
+from teams_dagster.dataset.stored import ANSWERS_EACH, answers_settings, responses_inputs
 from teams_dagster.llm.engine import CallContext
 from teams_dagster.llm.ordered import AHEAD
 from teams_dagster.report.preview_dataset import dataset_preview, responses_preview
@@ -45,10 +47,12 @@ def materialize_responses(
     """
     partition, log = context.partition_key, context.log.info
     generated = store.current(arm.instructions, partition)
+    settings = config.deciding | answers_settings(answers)
     if config.only_failed:
         refuse_unanswered(store, generated)
+        settings = retried_settings(store, generated, settings)
+    answers = settings.get(ANSWERS_EACH, 1)
     inputs = responses_inputs(generated)
-    settings = config.deciding | answers_settings(answers)
     with materialization(
         context, store, config=config, settings=settings, inputs=inputs, publish=models.publish
     ) as made:
@@ -69,7 +73,7 @@ def materialize_responses(
                 asking,
                 width=width,
                 paid_before=paid_before,
-                reasoning_words=config.reasoning_words,
+                reasoning_words=settings.get(REASONING_WORDS),
                 log=log,
                 answers=answers,
             )
@@ -95,10 +99,10 @@ def materialize_dataset(
     With TEAMS_PAIRS the trained arm's has what people wrote beside them, or instead. Pairs that score less than
     `min_score` are dropped; 0 drops none.
     """
-    settings = models.settings()
-    pairs = load_pairs(settings.pairs, instead=settings.pairs_mode == "instead") if settings.pairs else None
-    sources = cache(lambda: dataset_sources(store, arm, settings.evaluation_sets, pairs, min_score))
-    deciding = {"min_score": min_score} if min_score else {}
+    project = models.settings()
+    pairs = load_pairs(project.pairs, instead=project.pairs_mode == "instead") if project.pairs else None
+    sources = cache(lambda: dataset_sources(store, arm, project.evaluation_sets, pairs, min_score))
+    deciding = {MIN_SCORE: min_score} if min_score else {}
     with materialization(context, store, config=config, settings=deciding, inputs=lambda: sources().inputs) as made:
         if made.draft is not None:
             with ledger.open() as opened:

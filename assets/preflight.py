@@ -16,7 +16,17 @@ from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext
 from teams_dagster.policy.query_forecast import EpisodeStats
 from teams_dagster.preflight.lines import role_line
-from teams_dagster.preflight.plan import FULL, QUICK, REWRITERS, Planned, Size, most_queries, planned, record_key
+from teams_dagster.preflight.plan import (
+    FULL,
+    QUICK,
+    REWRITERS,
+    Planned,
+    Size,
+    most_queries,
+    planned,
+    ratings_key,
+    record_key,
+)
 from teams_dagster.preflight.record import FOLDER, RoleRecord, episode_stats, read_record, usable_record, write_record
 from teams_dagster.preflight.trying import try_role
 from teams_dagster.pricing.prices import PriceTable, load_prices
@@ -28,8 +38,12 @@ RULES = "offline"
 """The provider of the embedded rules, which pass untried."""
 
 
-def preflight_of(context: dg.AssetExecutionContext, models: LanguageModels, *roles: Role) -> list[str]:
+def preflight_of(
+    context: dg.AssetExecutionContext, models: LanguageModels, *roles: Role, ratings: bool = False
+) -> list[str]:
     """What the preflight of `roles` warns of; a role that was not tried yet is tried first.
+
+    With `ratings` the judge is tried on ratings of pairs, too.
 
     Raises dagster.Failure where a role does not pass and `TEAMS_PREFLIGHT` is `required`.
     """
@@ -37,10 +51,10 @@ def preflight_of(context: dg.AssetExecutionContext, models: LanguageModels, *rol
     if settings.preflight == "off":
         return [f"{role.value} was not tried before it was asked: TEAMS_PREFLIGHT=off" for role in served]
     models.found_out(*served)
-    deciding = _deciding(models, served)
+    deciding = _deciding(models, served, ratings=ratings)
     records = [record for record in deciding.values() if record is not None]
     if untried := [role for role, record in deciding.items() if record is None]:
-        records += try_roles(models, context.run.run_id, untried, FULL, log=context.log.info)
+        records += try_roles(models, context.run.run_id, untried, FULL, ratings=ratings, log=context.log.info)
     failures = [sentence for record in records for sentence in record.failures]
     if failures and settings.preflight == "required":
         raise failed(failures)
@@ -51,9 +65,9 @@ def preflight_of(context: dg.AssetExecutionContext, models: LanguageModels, *rol
     return sentences
 
 
-def failures_of(models: LanguageModels, *roles: Role) -> list[str]:
-    """What stands in the deciding records of `roles` as failed, whatever `TEAMS_PREFLIGHT` makes of it."""
-    records = _deciding(models, _served(models, roles)).values()
+def judge_faults(models: LanguageModels) -> list[str]:
+    """Why the judge may not drop a pair: what failed of its preflight, whatever `TEAMS_PREFLIGHT` makes of it."""
+    records = _deciding(models, _served(models, [Role.JUDGE]), ratings=True).values()
     return [sentence for record in records if record is not None for sentence in record.failures]
 
 
@@ -66,7 +80,13 @@ def failed(failures: Sequence[str]) -> dg.Failure:
 
 
 def try_roles(
-    models: LanguageModels, run_id: str, roles: Collection[Role], size: Size, *, log: Callable[[str], None]
+    models: LanguageModels,
+    run_id: str,
+    roles: Collection[Role],
+    size: Size,
+    *,
+    ratings: bool,
+    log: Callable[[str], None],
 ) -> list[RoleRecord]:
     """Try roles that language models serve, one after another, and keep what was found out.
 
@@ -84,24 +104,28 @@ def try_roles(
         log(role_line(records[-1]))
 
     with locked(data_dir / FOLDER / ".lock", waiting=lambda: log("waits while another process tries the roles")):
-        records += [record for record in _recorded(models, roles, size) if record.settled]
+        records += [r for r in _recorded(models, roles, size) if r.answers(_ratings_key(r.role, ratings))]
         for record in records:
             log(f"{role_line(record)}; as tried before")
         tried = {record.role for record in records}
-        plans = plans_of(models, [role for role in roles if role not in tried], size)
+        plans = plans_of(models, [role for role in roles if role not in tried], size, ratings=ratings)
         if plans:
             loop.run(_try_each(models, run_id, plans, keep, log))
-    return records
+    return [record.with_ratings() for record in records] if ratings else records
 
 
-def plans_of(models: LanguageModels, roles: Collection[Role], size: Size) -> list[Planned]:
+def _ratings_key(role: Role, ratings: bool) -> str | None:
+    return ratings_key() if ratings and role is Role.JUDGE else None
+
+
+def plans_of(models: LanguageModels, roles: Collection[Role], size: Size, *, ratings: bool) -> list[Planned]:
     """What would be asked of those of `roles` that language models serve."""
     settings, identities = models.settings(), _identities(models, roles)
     if not identities:
         return []
     path, evaluation_texts = seed_sources(settings.seeds, settings.evaluation_sets)
     texts = [seed.instruction for seed in load_seeds(path, evaluation_texts=evaluation_texts).seeds]
-    return [planned(role, who, texts, size) for role, who in identities.items()]
+    return [planned(role, who, texts, size, ratings=ratings) for role, who in identities.items()]
 
 
 async def _try_each(
@@ -141,20 +165,24 @@ def _identities(models: LanguageModels, roles: Collection[Role]) -> dict[Role, M
     return models.identities(*_served(models, roles))
 
 
-def _deciding(models: LanguageModels, roles: Collection[Role]) -> dict[Role, RoleRecord | None]:
+def _deciding(models: LanguageModels, roles: Collection[Role], *, ratings: bool) -> dict[Role, RoleRecord | None]:
     """By role that a language model serves, the record that decides; None where it has to be tried."""
     data_dir = models.settings().data_dir
     return {
-        role: usable_record(data_dir, role, record_key(role, who)) for role, who in _identities(models, roles).items()
+        role: usable_record(data_dir, role, record_key(role, who), _ratings_key(role, ratings))
+        for role, who in _identities(models, roles).items()
     }
 
 
-def tried_first(models: LanguageModels, roles: Collection[Role]) -> list[Planned]:
-    """What a run that asks `roles` would ask before anything else, to try those that were not tried yet."""
+def tried_first(models: LanguageModels, roles: Collection[Role], *, ratings: bool) -> list[Planned]:
+    """What a run that asks `roles` would ask before anything else, to try those that were not tried yet.
+
+    With `ratings` it has the judge rate pairs.
+    """
     if models.settings().preflight == "off":
         return []
-    untried = [role for role, record in _deciding(models, roles).items() if record is None]
-    return plans_of(models, untried, FULL)
+    untried = [role for role, record in _deciding(models, roles, ratings=ratings).items() if record is None]
+    return plans_of(models, untried, FULL, ratings=ratings)
 
 
 def _recorded(models: LanguageModels, roles: Collection[Role], size: Size) -> list[RoleRecord]:
@@ -182,6 +210,11 @@ class PreflightConfig(dg.Config):
     """How much is asked."""
 
     quick: bool = Field(default=False, description="A hundred queries instead of up to 600: wider intervals.")
+    ratings: bool = Field(
+        default=False,
+        description="Try the judge's ratings of pairs too, as a run with `scored_by: judge` needs them: 120 queries"
+        " more, 32 with `quick`.",
+    )
 
 
 @dg.op(name="try_roles", description="Try every role that the environment configures, before money is spent on them.")
@@ -191,7 +224,8 @@ def try_configured_roles(context: dg.OpExecutionContext, config: PreflightConfig
     if not _served(models, roles):
         context.log.info("every role is served by the embedded rules: nothing to try")
         return
-    records = try_roles(models, context.run_id, roles, QUICK if config.quick else FULL, log=context.log.info)
+    size = QUICK if config.quick else FULL
+    records = try_roles(models, context.run_id, roles, size, ratings=config.ratings, log=context.log.info)
     if failures := [sentence for record in records for sentence in record.failures]:
         raise failed(failures)
 

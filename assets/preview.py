@@ -10,7 +10,7 @@ from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import visible
 from teams_dagster.dataset.manifests import ROLES, GenerationSettings
-from teams_dagster.dataset.preview import ANSWERS_PER_SEED, Planned, Previewed, plan_preview, play_preview
+from teams_dagster.dataset.preview import ANSWERS_PER_SEED, Planned, Preview, plan_preview, play_preview
 from teams_dagster.instructions.seeds import load_seeds
 from teams_dagster.instructions.stored_seeds import seed_sources
 from teams_dagster.ledger.budgets import Budget, Limit, run_scope
@@ -44,6 +44,7 @@ class PreviewConfig(dg.Config):
         description="As for `generated_instructions`; where no policy was trained, `manifest` is `uniform` here.",
     )
     foreign_policy: bool = Field(default=False, description="As for `generated_instructions`.")
+    forced_schedule: bool = Field(default=False, description="As for `generated_instructions`.")
 
     def settings(self, rotation_weeks: int) -> GenerationSettings:
         """What the generation would be begun with, with the project's `TEAMS_SEED_ROTATION_WEEKS`."""
@@ -56,6 +57,7 @@ class PreviewConfig(dg.Config):
             only_failed=False,
             rotation_weeks=rotation_weeks,
             policy=None if self.policy in ("manifest", "latest") else self.policy,
+            forced_schedule=self.forced_schedule,
         )
 
 
@@ -80,9 +82,10 @@ def preview_generation(
         store, partition, config.settings(settings.seed_rotation_weeks), identities, library, config.looked_at
     )
     models.check_reward(planned.reward)
+    context.log.info(f"{len(planned.seeds)} seeds of generation {partition}: at most {planned.most_queries} queries")
     found, tallies = loop.run(_play(models, store, planned, context))
     with models.ledger.open() as ledger:
-        costs = costs_of(ledger, {request for previewed in found for request in previewed.request_ids})
+        costs = costs_of(ledger, {request for previewed in found.seeds for request in previewed.request_ids})
     text = visible("\n".join(preview_lines(planned, found, costs, tallies)))
     indented = "\n".join(f"    {line}" for line in text.splitlines())  # Markdown shows it as it is
     context.add_output_metadata(
@@ -93,11 +96,11 @@ def preview_generation(
 
 async def _play(
     models: LanguageModels, store: ArtefactStore, planned: Planned, context: dg.OpExecutionContext
-) -> tuple[list[Previewed], Tallies]:
+) -> tuple[Preview, Tallies]:
     bound = Limit(run_scope(context.run_id, PREVIEW), Budget(queries=planned.most_queries))
     where = CallContext(context.run_id, PREVIEW, planned.manifest.partition_key)
     async with models.asking(where, *ROLES, expected=_expected(planned), log=context.log.info, named=[bound]) as engine:
-        return await play_preview(store, planned, engine), engine.tallies
+        return await play_preview(store, planned, engine, bound.scope), engine.tallies
 
 
 def _expected(planned: Planned) -> list[QueryForecast]:
@@ -111,7 +114,8 @@ def _expected(planned: Planned) -> list[QueryForecast]:
     name=PREVIEW,
     executor_def=dg.in_process_executor,
     description="Five seeds of a generation before it is begun, as `teams preview` shows them: steps, differences,"
-    " verdicts, answers, price. At most 75 queries, which the generation reuses.",
+    " verdicts, answers, price. At most 75 queries, 105 where the policy was trained with `both_orders`; the generation"
+    " reuses them.",
 )
 def preview() -> None:
     """The command `teams preview` in the UI."""

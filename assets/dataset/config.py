@@ -1,13 +1,20 @@
 """Run configuration of generations and of the answers to them."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
 from assets.materialize import AssetConfig
+from teams_dagster.dataset.arms import TRAINED_ARM
+from teams_dagster.dataset.building import threshold_of
 from teams_dagster.dataset.manifests import GenerationSettings
+from teams_dagster.dataset.pair_settings import ONE_ANSWER, PairSettings, pair_settings
 from teams_dagster.dataset.responses import REASONING_WORDS
+from teams_dagster.dataset.scoring import SCORES
 from teams_dagster.dataset.target import LEAST_TARGET
+from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.facts.dataset import PairScoreFacts
 
 
 class GenerationConfig(AssetConfig):
@@ -37,7 +44,8 @@ class GenerationConfig(AssetConfig):
         default=None,
         ge=LEAST_TARGET,
         description="Play, review and answer until so many samples of this generation stand in `instruction_dataset`,"
-        " which then has exactly so many of it; empty: one episode from each seed. Given again with another number, the"
+        " which then has exactly so many of it; empty: one episode from each seed. What the run says of answers, scores"
+        " and `min_score` counts: answers and ratings are asked for on the way. Given again with another number, the"
         " generation goes on to that.",
     )
     episodes_per_seed: int = Field(
@@ -55,8 +63,13 @@ class GenerationConfig(AssetConfig):
         description="Ask again what got no answer in this generation, once it was finished; never begin or finish one.",
     )
 
-    def settings(self, rotation_weeks: int) -> GenerationSettings:
-        """The same as the method knows it, with the project's `TEAMS_SEED_ROTATION_WEEKS`."""
+    def settings(self, rotation_weeks: int, counted: PairSettings = ONE_ANSWER) -> GenerationSettings:
+        """The same as the method knows it.
+
+        Args:
+            rotation_weeks: The project's `TEAMS_SEED_ROTATION_WEEKS`.
+            counted: What a pair has to be to count towards the target: see `counted_pairs`.
+        """
         return GenerationSettings(
             seeds=self.seeds,
             root_seed=self.root_seed,
@@ -69,6 +82,7 @@ class GenerationConfig(AssetConfig):
             policy=None if self.policy in ("manifest", "latest") else self.policy,
             target_samples=self.target_samples,
             episodes_per_seed=self.episodes_per_seed,
+            counted=counted,
         )
 
 
@@ -77,8 +91,8 @@ class ResponsesConfig(AssetConfig):
 
     only_failed: bool = Field(
         default=False,
-        description="Ask again what got no answer, once this generation was answered; never answer one for the first"
-        " time.",
+        description="Ask again what got no answer, once this generation was answered, with as many answers and with"
+        " their thoughts as they were made with; never answer one for the first time.",
     )
     reasoning: bool = Field(
         default=False,
@@ -122,6 +136,15 @@ class PairScoresConfig(AssetConfig):
         description="`nobody`: no scores, no query. `programs`: constraints that a program can check, no query."
         " `judge`: these, and the JUDGE role is asked about each pair.",
     )
+    as_before: bool = Field(
+        default=False, description="Whoever scored this generation's pairs before does; `scored_by` where nobody did."
+    )
+
+    def scorer(self, store: ArtefactStore, partition: str) -> str:
+        """Who scores the pairs of a generation."""
+        if not (self.as_before and store.exists(SCORES, partition)):
+            return self.scored_by
+        return store.current(SCORES, partition).read_facts(PairScoreFacts).scored_by
 
 
 class DatasetConfig(AssetConfig):
@@ -133,4 +156,27 @@ class DatasetConfig(AssetConfig):
         le=1.0,
         description="Pairs that pair_scores gives less are dropped, by name; pairs without a score are not. 0: nothing"
         " is dropped. 0.5 keeps good and partly good pairs, 1 good ones only.",
+    )
+    as_before: bool = Field(
+        default=False, description="The threshold of the current dataset; `min_score` where there is no dataset yet."
+    )
+
+    def threshold(self, store: ArtefactStore) -> float:
+        """The lowest score that is kept."""
+        if not (self.as_before and store.exists(TRAINED_ARM.dataset)):
+            return self.min_score
+        return threshold_of(store.current(TRAINED_ARM.dataset))
+
+
+def counted_pairs(store: ArtefactStore, partition: str, configs: Mapping[str, Mapping[str, Any]]) -> PairSettings:
+    """What a pair has to be to count towards the target of a generation, by the whole run's configuration by asset.
+
+    Raises NobodyScores for a threshold without scores.
+    """
+    answers = AnswersConfig(**configs.get("expert_responses", {}))
+    return pair_settings(
+        answers=answers.answers,
+        reasoning_words=answers.reasoning_words,
+        scored_by=PairScoresConfig(**configs.get(SCORES, {})).scorer(store, partition),
+        min_score=DatasetConfig(**configs.get(TRAINED_ARM.dataset, {})).threshold(store),
     )

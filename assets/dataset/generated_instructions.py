@@ -3,18 +3,20 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from assets.columns import TRANSITIONS, table_columns
-from assets.dataset.config import GenerationConfig
+from assets.dataset.config import GenerationConfig, counted_pairs
 from assets.materialize import DATASET_FIRST, OWNERS, materialization, output_of
 from assets.partitions import GENERATIONS
-from assets.preflight import preflight_of, tried_episodes
+from assets.preflight import judge_faults, preflight_of, tried_episodes
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.building import counting, dataset_sources
+from teams_dagster.dataset.gating import refuse_faulty_judge
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import (
     ROLES,
@@ -25,6 +27,7 @@ from teams_dagster.dataset.manifests import (
     refuse_unfinished,
 )
 from teams_dagster.dataset.pair_costs import pair_costs
+from teams_dagster.dataset.pair_settings import ONE_ANSWER, PairSettings
 from teams_dagster.dataset.pairs import load_pairs
 from teams_dagster.dataset.playing import (
     generation_content,
@@ -42,7 +45,9 @@ from teams_dagster.dataset.query_forecast import (
     begun_target_questions,
     episodes_asked,
 )
+from teams_dagster.dataset.scoring import judge_named
 from teams_dagster.dataset.steering import policy_title
+from teams_dagster.dataset.target import refuse_target_unread
 from teams_dagster.environment.episodes import open_episodes_for
 from teams_dagster.llm.context import CallContext
 from teams_dagster.report.preview_dataset import generation_preview
@@ -72,7 +77,7 @@ def generated_instructions(
     Made again, it follows its manifest and asks nothing anew.
     """
     partition, log = context.partition_key, context.log.info
-    settings = config.settings(models.settings().seed_rotation_weeks)
+    settings = config.settings(models.settings().seed_rotation_weeks, _counted(context, config, store, models))
     where = CallContext(context.run.run_id, "generated_instructions", partition)
     identities = partial(models.found_out, *ROLES)
 
@@ -83,10 +88,10 @@ def generated_instructions(
             expected = [*begun_generation_questions(store, begun, None, tried), *answers_to_come(store, begun)]
         else:
             expected = episodes_asked(store, begun, LEAST_EPISODES, tried)
-        models.check_budget(where, *ROLES, expected=expected)
+        models.check_budget(where, *_asked(begun.counted), expected=expected)
 
     if not settings.only_failed and kept_manifest(store, partition, settings, identities) is None:
-        preflight_of(context, models, *ROLES)  # a generation that has begun keeps its models
+        _try(context, models, settings.counted)  # a generation that has begun keeps its models
     with store.turn("generated_instructions", waiting=log):
         manifest = begin_generation(store, partition, settings, identities, log=log, check=check_budget)
     inputs = generation_inputs(manifest)
@@ -99,7 +104,7 @@ def generated_instructions(
         if made.draft is not None:
             check_as_begun(manifest, models.found_out(*ROLES))
             models.check_reward(generation_reward(store, manifest))
-            made.preflight = preflight_of(context, models, *ROLES)
+            made.preflight = _try(context, models, manifest.counted)
             facts = _play(made.folder, where, store, models, manifest, output.earlier(store), log)
             made.finish(generation_content(made.folder, manifest), facts)
     forced = ", under the paper's forced schedule" if manifest.forced_schedule else ""
@@ -108,6 +113,35 @@ def generated_instructions(
         return made.result(
             GenerationFacts, lambda made: {**generation_preview(made, pair_costs(ledger, made)), **noted}
         )
+
+
+def _counted(
+    context: dg.AssetExecutionContext, config: GenerationConfig, store: ArtefactStore, models: LanguageModels
+) -> PairSettings:
+    """What a pair has to be to count towards the target, by what this run says of answers, scores and threshold."""
+    if config.target_samples is None:
+        return ONE_ANSWER
+    refuse_target_unread(config.target_samples, models.settings().pairs_mode)
+    ops: dict[str, dict[str, Any]] = dict(context.run.run_config).get("ops") or {}
+    configs = {name: op.get("config") or {} for name, op in ops.items()}
+    counted = counted_pairs(store, context.partition_key, configs)
+    if counted.asks_judge:
+        models.found_out(Role.JUDGE)
+        return counted.rated_by(judge_named(models.versions(Role.JUDGE)))
+    return counted
+
+
+def _asked(counted: PairSettings) -> tuple[Role, ...]:
+    """Who is asked on the way."""
+    return (*ROLES, Role.JUDGE) if counted.asks_judge else ROLES
+
+
+def _try(context: dg.AssetExecutionContext, models: LanguageModels, counted: PairSettings) -> list[str]:
+    """What the preflight of who is asked warns of. Raises JudgeCannotGate for a judge that may not drop a pair."""
+    warnings = preflight_of(context, models, *_asked(counted), ratings=counted.asks_judge)
+    if counted.asks_judge:
+        refuse_faulty_judge(counted.min_score, judge_faults(models), "the judge")
+    return warnings
 
 
 def _play(
@@ -120,8 +154,9 @@ def _play(
     log: Callable[[str], None],
 ) -> GenerationFacts:
     """Play the generation into `folder`: each seed once, or to its target."""
+    roles = _asked(manifest.counted)
     tried = tried_episodes(models, Role.EXPERT)
-    width = models.at_once(*ROLES, direct=open_episodes_for(models.settings().max_in_flight))
+    width = models.at_once(*roles, direct=open_episodes_for(models.settings().max_in_flight))
     if manifest.target_samples is None:
         expected = begun_generation_questions(store, manifest, earlier, tried)
         asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)
@@ -129,13 +164,14 @@ def _play(
         return generation_facts(folder, models.outcomes(where))
     settings = models.settings()
     pairs = load_pairs(settings.pairs, instead=settings.pairs_mode == "instead") if settings.pairs else None
-    others = dataset_sources(store, TRAINED_ARM, settings.evaluation_sets, pairs, without=manifest.partition_key)
+    least, partition = manifest.counted.min_score, manifest.partition_key
+    others = dataset_sources(store, TRAINED_ARM, settings.evaluation_sets, pairs, least, without=partition)
 
     def affordable(episodes: int) -> float:
-        return models.times_affordable(where, *ROLES, expected=episodes_asked(store, manifest, episodes, tried))
+        return models.times_affordable(where, *roles, expected=episodes_asked(store, manifest, episodes, tried))
 
     sources = TargetSources(counting(others, log), affordable)
     expected = begun_target_questions(store, manifest, tried)
-    asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)
+    asking = models.asking(where, *roles, expected=expected, log=log, batches=True)
     ended = play_to_target(folder, where.run_id, store, manifest, sources, asking, width=width, log=log)
     return facts_to_target(generation_facts(folder, models.outcomes(where)), manifest, ended)

@@ -36,4 +36,4 @@ def instruction_dataset(
     ledger: LedgerConnection,
 ) -> dg.MaterializeResult:
     """Read every generation that has answers, whatever the partition of the run."""
-    return materialize_dataset(context, config, store, models, ledger, TRAINED_ARM, config.min_score)
+    return materialize_dataset(context, config, store, models, ledger, TRAINED_ARM, config.threshold(store))

@@ -8,12 +8,11 @@ from assets.columns import PAIR_SCORES, table_columns
 from assets.dataset.config import PairScoresConfig
 from assets.materialize import DATASET_FIRST, OWNERS, materialization
 from assets.partitions import GENERATIONS
-from assets.preflight import failures_of, preflight_of
+from assets.preflight import judge_faults, preflight_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
+from teams_dagster.dataset.pair_settings import JUDGE, NOBODY
 from teams_dagster.dataset.scoring import (
-    JUDGE,
-    NOBODY,
     SCORES,
     pairs_of,
     rating_queries,
@@ -50,20 +49,22 @@ def pair_scores(
     models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Score every pair of the generation in the partition of `context` that no rule refused."""
-    partition, scored_by, log = context.partition_key, config.scored_by, context.log.info
+    partition, log = context.partition_key, context.log.info
+    scored_by = config.scorer(store, partition)
     responses = store.current("expert_responses", partition)
     judged = scored_by == JUDGE
     if judged:
         models.found_out(Role.JUDGE)
     inputs = scores_inputs(responses, scored_by, models.versions(Role.JUDGE) if judged else {})
     publish = models.publish if judged else None
-    with materialization(context, store, config=config, inputs=inputs, publish=publish) as made:
+    settings = {"scored_by": scored_by}
+    with materialization(context, store, config=config, settings=settings, inputs=inputs, publish=publish) as made:
         if made.draft is not None:
             where, judge, faults = CallContext(context.run.run_id, SCORES, partition), None, list[str]()
             if judged:
-                made.preflight = preflight_of(context, models, Role.JUDGE)
-                judge, faults = asdict(models.identities(Role.JUDGE)[Role.JUDGE]), failures_of(models, Role.JUDGE)
-                expected = rating_queries(responses, made.output.earlier(store))
+                made.preflight = preflight_of(context, models, Role.JUDGE, ratings=True)
+                judge, faults = asdict(models.identities(Role.JUDGE)[Role.JUDGE]), judge_faults(models)
+                expected = rating_queries(store, responses, made.output.earlier(store), models.versions(Role.JUDGE))
                 asking = models.asking(where, Role.JUDGE, expected=expected, log=log, batches=True)
                 width = models.at_once(Role.JUDGE, direct=AHEAD * models.settings().max_in_flight)
                 write_judged_scores(made.folder, where.run_id, responses, asking, width=width, log=log)

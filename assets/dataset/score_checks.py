@@ -3,9 +3,10 @@
 import dagster as dg
 
 from assets.check_results import not_applicable, warning
+from teams_dagster.dataset.pair_settings import JUDGE
 from teams_dagster.dataset.quality.rating import Rating
 from teams_dagster.dataset.quality.scores import UNANSWERED
-from teams_dagster.dataset.scoring import JUDGE, SCORES
+from teams_dagster.dataset.scoring import SCORES
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.dataset import PairScoreFacts
 

@@ -1,12 +1,16 @@
 """Checks that the uniform arm can be compared with the main line, and does not mix with it."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.check_results import needs_output, verdict, warning
 from teams_dagster.dataset.arms import TRAINED_ARM, UNIFORM_ARM
+from teams_dagster.dataset.building import threshold_of
 from teams_dagster.dataset.manifests import read_manifest
-from teams_dagster.dataset.stored import generations_of, seeds_played
+from teams_dagster.dataset.responses import kept_reasoning
+from teams_dagster.dataset.stored import answers_asked, generations_of, seeds_played
 from teams_dagster.dataset.uniform import seeds_line
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts
@@ -18,10 +22,11 @@ LEFT_UNASKED = 1
 @dg.asset_check(
     asset="uniform_instructions",
     description="Beside every generation uniform asked as many queries, of seeds that were played there too, by the"
-    " same models and prompts.",
+    " same models and prompts; answers, thoughts and the threshold of scores are the same.",
     metadata={
         "severity": "warning",
-        "remedy": "The trained policy's generation changed since: launch job `uniform_arm` for it again.",
+        "remedy": "The trained policy's generation changed since: launch job `uniform_arm` for it again. Several"
+        " answers and a threshold are the main line's alone: compare without them.",
     },
 )
 @needs_output
@@ -39,6 +44,8 @@ def arms_ask_the_same(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckRe
         if not 0 <= asked[0] - asked[1] <= LEFT_UNASKED:
             said.append(f"{partition}: the trained policy asked {asked[0]} queries, uniform {asked[1]}")
         said += [f"{partition}: {name} differ" for name in _differing(trained, uniform)]
+        said += [f"{partition}: {name}" for name in _answered_differently(store, partition)]
+    said += _kept_differently(store)
     advice = ". Run the job uniform_arm for these generations again" if said else ""
     return warning(
         not said,
@@ -58,6 +65,34 @@ def _differing(trained: Artefact, uniform: Artefact) -> list[str]:
         "root seeds": ours.root_seed == theirs.root_seed,
     }
     return [name for name, equal in same.items() if not equal]
+
+
+def _answered_differently(store: ArtefactStore, partition: str) -> Iterator[str]:
+    """What the answers of a week were not asked for alike in. The uniform arm asks for one answer where none is yet."""
+    if not store.exists(TRAINED_ARM.responses, partition):
+        return
+    trained = store.current(TRAINED_ARM.responses, partition)
+    exists = store.exists(UNIFORM_ARM.responses, partition)
+    uniform = store.current(UNIFORM_ARM.responses, partition) if exists else None
+    each = answers_asked(trained), 1 if uniform is None else answers_asked(uniform)
+    if each[0] != each[1]:
+        yield f"the trained policy's instructions were given {each[0]} answers each, uniform's {each[1]}"
+    if uniform is not None and kept_reasoning(trained) != kept_reasoning(uniform):
+        ours, theirs = (kept_reasoning(arm) or "none" for arm in (trained, uniform))
+        yield f"words of thought are kept up to {ours} of the trained policy's answers, up to {theirs} of uniform's"
+
+
+def _kept_differently(store: ArtefactStore) -> Iterator[str]:
+    """What the arms' datasets were not made alike in."""
+    least = [
+        threshold_of(store.current(arm.dataset)) if store.exists(arm.dataset) else 0.0
+        for arm in (TRAINED_ARM, UNIFORM_ARM)
+    ]
+    if least[0] != least[1]:
+        yield (
+            f"pairs below a score of {least[0]:g} are left out of instruction_dataset, below {least[1]:g} of"
+            " uniform_dataset"
+        )
 
 
 @dg.asset_check(

@@ -80,6 +80,9 @@ dataset = dg.define_asset_job(
     " is uniform; round_robin, or the version or folder of a policy that was trained before, do as well.",
 )
 
+DATASET_AS_BEFORE = {"ops": {"instruction_dataset": {"config": {"as_before": True}}}}
+"""Run configuration of what makes the dataset again without a word on its threshold."""
+
 retry_failed = dg.define_asset_job(
     "retry_failed",
     selection=dg.AssetSelection.groups("dataset") | dg.AssetSelection.assets("query_costs", "sample_lineage"),
@@ -88,9 +91,12 @@ retry_failed = dg.define_asset_job(
         "ops": {
             "generated_instructions": {"config": {"only_failed": True}},
             "expert_responses": {"config": {"only_failed": True}},
+            "pair_scores": {"config": {"as_before": True}},
+            **DATASET_AS_BEFORE["ops"],
         }
     },
-    description="Ask again what got no answer in one generation, and nothing else: what is answered is reused.",
+    description="Ask again what got no answer in one generation, and nothing else: what is answered is reused. Answers,"
+    " scores and threshold stay as they are.",
 )
 
 fine_tune_and_evaluate = dg.define_asset_job(
@@ -105,7 +111,9 @@ retrain = dg.define_asset_job(
     selection=dg.AssetSelection.assets("instruction_dataset", "report")
     | dg.AssetSelection.groups("models", "evaluation"),
     executor_def=dg.in_process_executor,
-    description="The dataset of every generation there is, the adapters trained on it, their scores, and the report.",
+    config=DATASET_AS_BEFORE,
+    description="The dataset of every generation there is, with the threshold it has, the adapters trained on it, their"
+    " scores, and the report.",
 )
 
 train_on_pairs = dg.define_asset_job(

@@ -4,6 +4,7 @@ import dagster as dg
 
 from resources.language_models.roles import LanguageModels
 from teams_dagster.automation.jobs import (
+    DATASET_AS_BEFORE,
     dataset,
     demo,
     everything,
@@ -76,4 +77,6 @@ def _worth_training_on(settings: Settings, store: ArtefactStore) -> NewSamples |
 
 
 def _retraining(news: NewSamples) -> dg.RunRequest:
-    return dg.RunRequest(run_key=news.version[:16], tags={"teams/because": str(news)[:250]})
+    return dg.RunRequest(
+        run_key=news.version[:16], run_config=DATASET_AS_BEFORE, tags={"teams/because": str(news)[:250]}
+    )

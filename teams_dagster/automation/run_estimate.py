@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.dataset.config import AnswersConfig, GenerationConfig, PairScoresConfig, ResponsesConfig
+from assets.dataset.config import AnswersConfig, GenerationConfig, PairScoresConfig, ResponsesConfig, counted_pairs
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.pair_scores import pair_scores
@@ -38,6 +38,7 @@ from teams_dagster.dataset.manifests import (
     read_manifest,
     refuse_unfinished,
 )
+from teams_dagster.dataset.pair_settings import JUDGE, ONE_ANSWER, PairSettings
 from teams_dagster.dataset.playing import generation_inputs, generation_policy, generation_reward, generation_seeds
 from teams_dagster.dataset.query_forecast import (
     generation_questions,
@@ -46,11 +47,12 @@ from teams_dagster.dataset.query_forecast import (
     stats_of_generations,
     target_questions,
 )
-from teams_dagster.dataset.responses import refuse_unanswered
+from teams_dagster.dataset.responses import answered_before, refuse_unanswered, retried_settings
 from teams_dagster.dataset.sample import Example
-from teams_dagster.dataset.scoring import JUDGE, SCORES, rating_queries, ratings_later, scores_inputs
+from teams_dagster.dataset.scoring import SCORES, judge_named, rating_queries, ratings_later, scores_inputs
 from teams_dagster.dataset.steering import policy_known
-from teams_dagster.dataset.stored import answers_settings, read_examples, responses_inputs
+from teams_dagster.dataset.stored import ANSWERS_EACH, answers_settings, read_examples, responses_inputs
+from teams_dagster.dataset.target import refuse_target_unread
 from teams_dagster.dataset.uniform import generation_beside, uniform_episodes, uniform_questions
 from teams_dagster.evaluation.judged_answers import judging_inputs
 from teams_dagster.evaluation.judging_forecast import judging_questions
@@ -117,7 +119,8 @@ class Walk:
             answering = self._responses(generated)
         made = [step for step in (generating, answering) if step.asset_key in self.wanted]
         coming = [kind for step in made for kind in step.expected if kind.most and kind.purpose is Purpose.RESPOND]
-        scoring = self._scoring(coming, [seed.instruction for seed in library])
+        rated = any(kind.purpose is Purpose.RATE for kind in generating.expected)
+        scoring = Step(SCORES, (), False) if rated else self._scoring(coming, [seed.instruction for seed in library])
         judging = self._judging(coming, library)
         steps = (training, comparing, generating, answering, scoring, judging, *self._uniform())
         return [step for step in steps if step.asset_key in self.wanted]
@@ -212,7 +215,7 @@ class Walk:
         config = GenerationConfig(**self.configs.get("generated_instructions", {}))
         wanted = "generated_instructions" in self.wanted
         rotation = self.models.settings().seed_rotation_weeks
-        settings, identities = config.settings(rotation), partial(self.models.identities, *ROLES)
+        settings, identities = config.settings(rotation, self._counted(config)), partial(self.models.identities, *ROLES)
         manifest = kept_manifest(self.store, self.partition_key, settings, identities)
         if wanted:
             check_retry(settings)
@@ -243,8 +246,18 @@ class Walk:
         if target is not None:
             most = episodes * (manifest or config).episodes_per_seed
             there = samples_there(self.store, manifest) if manifest is not None else 0
+            counted = manifest.counted if manifest is not None else settings.counted
             asked = target_questions(
-                self.store, target, most, texts, policy, tried, unknown, there=there, reviews_an_edit=reviews
+                self.store,
+                target,
+                most,
+                texts,
+                policy,
+                tried,
+                unknown,
+                there=there,
+                reviews_an_edit=reviews,
+                counted=counted,
             )
             later = ()
         else:
@@ -258,36 +271,50 @@ class Walk:
             made = self._stored("generated_instructions", self.partition_key)
         return made, step, Step("expert_responses", tuple(later), False)
 
+    def _counted(self, config: GenerationConfig) -> PairSettings:
+        """What a pair has to be to count towards the generation's target."""
+        if config.target_samples is None or "generated_instructions" not in self.wanted:
+            return ONE_ANSWER
+        refuse_target_unread(config.target_samples, self.models.settings().pairs_mode)
+        counted = counted_pairs(self.store, self.partition_key, self.configs)
+        return counted.rated_by(judge_named(self.models.versions(Role.JUDGE))) if counted.asks_judge else counted
+
     def _responses(self, generated: Artefact, asset: dg.AssetsDefinition = expert_responses) -> Step:
         key = asset.key.to_user_string()
         config = (AnswersConfig if asset is expert_responses else ResponsesConfig)(**self.configs.get(key, {}))
         answers = config.answers if isinstance(config, AnswersConfig) else 1
         inputs, week = responses_inputs(generated), generated.manifest["partition_key"]
-        output = output_of(asset, config, inputs, settings=answers_settings(answers), partition_key=week)
+        settings = config.deciding | answers_settings(answers)
+        if key in self.wanted and config.only_failed:
+            refuse_unanswered(self.store, generated)
+            settings = retried_settings(self.store, generated, settings)
+        answers = settings.get(ANSWERS_EACH, 1)
+        output = output_of(asset, config, inputs, settings=settings, partition_key=week)
         earlier = output.earlier(self.store)
         made = reusable(config, earlier)
-        if key in self.wanted:
-            if config.only_failed:
-                refuse_unanswered(self.store, generated)
-            if made is None:
-                check_as_begun(read_manifest(generated), self.models.identities(*ROLES))
+        if key in self.wanted and made is None:
+            check_as_begun(read_manifest(generated), self.models.identities(*ROLES))
+        earlier = earlier or answered_before(self.store, generated)
         expected = [] if made else response_questions(generated, earlier, answers)
         return Step(key, tuple(expected), made is not None)
 
     def _scoring(self, coming: Sequence[QueryForecast], like: list[Instruction]) -> Step:
         """Pairs are scored once they are there: of answers that are still to come, each is rated at most."""
         config = PairScoresConfig(**self.configs.get("pair_scores", {}))
-        if SCORES not in self.wanted or config.scored_by != JUDGE:
+        scored_by = config.scorer(self.store, self.partition_key)
+        if SCORES not in self.wanted or scored_by != JUDGE:
             return Step(SCORES, (), False)
         if coming:
             return Step(SCORES, tuple(ratings_later(kind, like) for kind in coming), False)
         responses = self._stored("expert_responses", self.partition_key)
         if responses is None:
             return Step(SCORES, (), False)
-        inputs = scores_inputs(responses, config.scored_by, self.models.versions(Role.JUDGE))
-        earlier = output_of(pair_scores, config, inputs, partition_key=self.partition_key).earlier(self.store)
+        judge, settings = self.models.versions(Role.JUDGE), {"scored_by": scored_by}
+        inputs, week = scores_inputs(responses, scored_by, judge), self.partition_key
+        earlier = output_of(pair_scores, config, inputs, settings=settings, partition_key=week).earlier(self.store)
         made = reusable(config, earlier)
-        return Step(SCORES, () if made else tuple(rating_queries(responses, earlier)), made is not None)
+        expected = () if made else tuple(rating_queries(self.store, responses, earlier, judge))
+        return Step(SCORES, expected, made is not None)
 
     def _judging(self, coming: Sequence[QueryForecast], library: list[Seed]) -> Step:
         """The models are taken as they are stored, unless new answers are to come: what learns from these is new."""
@@ -353,14 +380,15 @@ def estimate_run(
             if batched
             else estimated(steps, batches=False)
         )
-        preflight = _preflight(ledger, models, roles, prices)
+        ratings = any(kind.purpose is Purpose.RATE and kind.most for kind in everything)
+        preflight = _preflight(ledger, models, roles, prices, ratings=ratings)
         return RunEstimate(found, total, roles, ledger.spent() if ledger else Spent(), preflight)
 
 
 def _preflight(
-    ledger: Ledger | None, models: LanguageModels, roles: Sequence[Role], prices: PriceTable
+    ledger: Ledger | None, models: LanguageModels, roles: Sequence[Role], prices: PriceTable, *, ratings: bool
 ) -> Estimate | None:
-    expected = [kind for plan in tried_first(models, roles) for kind in plan.forecasts()]
+    expected = [kind for plan in tried_first(models, roles, ratings=ratings) for kind in plan.forecasts()]
     if not expected:
         return None
     return estimate(ledger, expected, models.identities(*{kind.role for kind in expected}), prices)

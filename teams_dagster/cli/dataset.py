@@ -7,6 +7,7 @@ import click
 
 from teams_dagster.cli.estimate import estimate_lines_of
 from teams_dagster.cli.project import (
+    config_of,
     generation_of,
     naming_folder,
     open_settings,
@@ -20,7 +21,8 @@ from teams_dagster.ledger.costs import costs_by
 from teams_dagster.report.terminal import cost_lines
 from teams_dagster.settings import Settings
 
-ASSETS = ("generated_instructions", "expert_responses")
+ASSETS = ("seed_instructions", "generated_instructions", "expert_responses", "pair_scores")
+"""What the estimate is of."""
 
 
 @click.command()
@@ -45,31 +47,40 @@ def dataset(samples: int | None, policy: str | None, partition: str | None, conf
     """
     settings = open_settings()
     week, run_config = generation_of(partition), read_run_config(config, latest=False)
-    ops = run_config.setdefault("ops", {})
-    generated = ops.setdefault("generated_instructions", {}).setdefault("config", {})
+    generated = config_of(run_config, "generated_instructions")
     if samples is not None:
         generated["target_samples"] = samples
-    generated.setdefault("policy", "manifest")
     if policy is not None:
         generated["policy"] = policy
-    elif generated["policy"] == "manifest" and not _has_policy(settings, week):
-        generated["policy"] = "uniform"
+    generated["policy"] = _steering(settings, week, generated.get("policy", "manifest"))
     prepare_home(settings)
     say("\n".join(estimate_lines_of(settings, week, run_config, ASSETS)))
-    result = run_job(settings, "dataset", ops, partition=week)
+    result = run_job(settings, "dataset", run_config, partition=week)
     if not result.success:
         say("\nWhat was paid is kept, and the same command goes on from here.", err=True)
         sys.exit(1)
     say("\n".join(_outcome(settings, week)))
 
 
-def _has_policy(settings: Settings, week: str) -> bool:
-    """Whether somebody is to choose the operations already: the generation was begun, or a policy was trained."""
+def _steering(settings: Settings, week: str, policy: str) -> str:
+    """Who chooses the operations: `policy`, or uniform where nobody was named, none was trained and none has begun.
+
+    Raises ClickException where the policy of now is wanted and there is none.
+    """
     from teams_dagster.dataset.manifests import MANIFEST
-    from teams_dagster.store.artefact_store import ArtefactStore
+    from teams_dagster.dataset.steering import TRAINED, trained_policy_named
+    from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
 
     store = ArtefactStore(data_dir=str(settings.data_dir))
-    return store.exists("trained_policy") or (store.place("generated_instructions", week) / MANIFEST).exists()
+    begun = (store.place("generated_instructions", week) / MANIFEST).exists()
+    if policy == "manifest" and not begun and not store.exists("trained_policy"):
+        return "uniform"
+    if policy in ("latest", TRAINED):
+        try:
+            trained_policy_named(store, TRAINED)
+        except ArtefactMissing as missing:
+            raise click.ClickException(str(missing)) from None
+    return policy
 
 
 def _outcome(settings: Settings, week: str) -> list[str]:
@@ -84,6 +95,7 @@ def _outcome(settings: Settings, week: str) -> list[str]:
     lines = [f"{sum(found.examples.values()):,} samples: {rows}"]
     if generated.target_missed is not None:
         lines.append(generated.target_missed)
+    lines += found.short_of_target
     with naming_folder("TEAMS_DATA_DIR", settings.data_dir), project_ledger(settings) as ledger:
         bill = cost_lines(costs_by(ledger, ["role"])) if ledger else []
     return [*lines, "", *bill, "", "Take it: teams export --to FOLDER"]

@@ -13,7 +13,7 @@ from teams_dagster.cli.project import (
     open_settings,
     read_run_config,
     say,
-    wrong_config,
+    valid_config,
     wrong_value,
 )
 from teams_dagster.ledger.budgets import Budgets
@@ -85,23 +85,19 @@ def _estimate_of(
     settings: Settings, partition: str, run_config: dict[str, Any], wanted: tuple[str, ...]
 ) -> tuple["RunEstimate", Budgets]:
     """What a run would ask, and what bounds it. Raises ClickException for what the run would be refused for."""
-    import dagster as dg
     import pydantic
 
     from resources.language_models.run_budgets import RunBudget
     from teams_dagster.automation.run_estimate import estimate_run
-    from teams_dagster.definitions import defs
     from teams_dagster.store.artefact_store import ArtefactMissing
 
     try:
         job = "uniform_arm" if set(wanted) & set(UNIFORM_PAID) else "everything"
-        valid = dg.validate_run_config(defs.resolve_job_def(job), run_config)
+        valid = valid_config(run_config, job)
         configs = {name: step.get("config", {}) for name, step in valid["ops"].items()}
         budgets = RunBudget(**valid["resources"]["models"]["config"].get("budget", {})).beside(settings.budget)
         with naming_folder("TEAMS_DATA_DIR", settings.data_dir):
             return estimate_run(settings, partition, configs, wanted), budgets
-    except dg.DagsterInvalidConfigError as error:
-        raise click.ClickException(wrong_config(error)) from None
     except pydantic.ValidationError as error:
         raise click.ClickException(wrong_value(error)) from None
     except (ArtefactMissing, LedgerError, PriceFileError, ValueError) as error:

@@ -5,7 +5,7 @@ terminal, whatever data, files or providers put into it.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,6 +139,18 @@ def generation_of(partition: str | None) -> str:
     return partition or known[-1]
 
 
+def valid_config(run_config: dict[str, Any], job: str = "everything") -> Mapping[str, Any]:
+    """A run configuration as a job takes it, defaults filled in. Raises ClickException for one that it does not."""
+    import dagster as dg
+
+    from teams_dagster.definitions import defs
+
+    try:
+        return dg.validate_run_config(defs.resolve_job_def(job), run_config)
+    except dg.DagsterInvalidConfigError as error:
+        raise click.ClickException(wrong_config(error)) from None
+
+
 def wrong_config(error: "dg.DagsterInvalidConfigError") -> str:
     """What is wrong with a run configuration, for people."""
     wrong = "\n  ".join(problem.message.split(" Expected:")[0] for problem in error.errors)
@@ -154,6 +166,17 @@ def wrong_value(error: "pydantic.ValidationError") -> str:
     return "the run configuration cannot be used:\n  " + "\n  ".join(problems)
 
 
+def config_of(run_config: dict[str, Any], name: str) -> dict[str, Any]:
+    """The configuration of one asset or op in a run configuration, which is given one where it has none.
+
+    Raises ClickException for what is no mapping.
+    """
+    ops = run_config["ops"] = _mapping(run_config.get("ops"), "ops", "{trained_policy: {config: ...}}")
+    step = ops[name] = _mapping(ops.get(name), f"ops, {name}", "{config: ...}")
+    step["config"] = _mapping(step.get("config"), f"ops, {name}, config", "{seeds: 40}")
+    return step["config"]
+
+
 def read_run_config(path: Path | None, latest: bool) -> dict[str, Any]:
     """The run configuration in a file, if any, with the choice of beginning the generation again.
 
@@ -163,10 +186,7 @@ def read_run_config(path: Path | None, latest: bool) -> dict[str, Any]:
     if "ops" in config:
         config["ops"] = _mapping(config["ops"], f"{path}, ops", "{trained_policy: {config: ...}}")
     if latest:
-        steps = config.setdefault("ops", {})
-        step = _mapping(steps.get("generated_instructions"), "ops, generated_instructions", "{config: ...}")
-        chosen = _mapping(step.get("config"), "ops, generated_instructions, config", "{seeds: 40}")
-        steps["generated_instructions"] = {**step, "config": {**chosen, "policy": "latest"}}
+        config_of(config, "generated_instructions")["policy"] = "latest"
     return config
 
 

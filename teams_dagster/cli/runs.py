@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def run_job(
-    settings: Settings, name: str, ops: dict[str, Any], *, partition: str | None = None
+    settings: Settings, name: str, run_config: dict[str, Any], *, partition: str | None = None
 ) -> dg.ExecuteInProcessResult:
     """The result of a job, run here; its log goes to standard error, and so does why a step failed.
 
     Args:
         settings: The project's; `prepare_home` has been called.
         name: The job.
-        ops: The run configuration of its ops.
+        run_config: The run configuration, whole.
         partition: The generation, for a job that has them.
 
     Raises ClickException for a configuration that cannot be used.
@@ -39,7 +39,7 @@ def run_job(
             result = job.execute_in_process(
                 instance=instance,
                 partition_key=partition,
-                run_config={"ops": ops, "loggers": {"console": {"config": {}}}},
+                run_config={"loggers": {"console": {"config": {}}}, **run_config},
                 tags=process_tags(),
                 raise_on_error=False,
             )

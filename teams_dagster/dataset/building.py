@@ -10,16 +10,17 @@ from pathlib import Path
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.arms import TRAINED_ARM, Arm
 from teams_dagster.dataset.card import CARD
-from teams_dagster.dataset.curation import DroppedSample, curate, signatures_of
+from teams_dagster.dataset.curation import Curated, DroppedSample, curate, signatures_of
 from teams_dagster.dataset.export import FILES, describe_folder, export_dataset
 from teams_dagster.dataset.gating import Gate, gate_for, gated_samples
-from teams_dagster.dataset.origin import data_card, generations_of, write_lineage
+from teams_dagster.dataset.origin import AnsweredGeneration, data_card, generations_of, write_lineage
 from teams_dagster.dataset.pairs import Pairs
 from teams_dagster.dataset.preferences import write_preferences
 from teams_dagster.dataset.sample import Example, Sample
 from teams_dagster.dataset.separation import remaining_overlap, separate
+from teams_dagster.dataset.shortfall import shortfalls
 from teams_dagster.dataset.splits import split_examples
-from teams_dagster.dataset.stored import all_seeds, read_samples
+from teams_dagster.dataset.stored import all_seeds
 from teams_dagster.dataset.target import Kept, within_targets
 from teams_dagster.instructions.seed_files import texts_in
 from teams_dagster.instructions.seed_splits import EmptySplitError, Split, dataset_sides, seed_clusters
@@ -28,6 +29,14 @@ from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.store.facts.dataset import DatasetFacts, ResponseFacts
 from teams_dagster.store.tables import write_table
+
+MIN_SCORE = "min_score"
+"""In the configuration of a dataset that was made with a threshold of scores."""
+
+
+def threshold_of(dataset: Artefact) -> float:
+    """The threshold of scores that a dataset was made with; 0 without one."""
+    return dataset.manifest.get("config", {}).get(MIN_SCORE, 0.0)
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ def dataset_sources(
     """What an arm's dataset would be made from now; `pairs` are the trained arm's alone, and have their sides in both.
 
     Generated pairs that score less than `min_score` are dropped; 0 drops none. `without` is the partition of a
-    generation that is still being played, and is not among them; what counts its samples knows no scores.
+    generation that is still being played, and is not among them.
 
     Raises ArtefactMissing where no generation has answers and no pairs take their place; ScoresMissing and
     JudgeCannotGate where the scores that it takes are not there or may not be used.
@@ -90,7 +99,7 @@ def dataset_sources(
         raise ArtefactMissing(f"no generation has answers in {store.root}: materialise {arm.responses} first")
     evaluation_texts = [text for file in evaluation_sets for text in texts_in(file)]
     sides = dataset_sides(seed_clusters([*all_seeds(store), *(pairs.seeds if pairs else ())]))
-    gate = Gate() if without else gate_for(store, answered, min_score)
+    gate = Gate() if without and not min_score else gate_for(store, answered, min_score)
     return DatasetSources(arm, answered, sides, evaluation_sets, evaluation_texts, own, gate)
 
 
@@ -125,8 +134,9 @@ def build_dataset(
     export_dataset(folder / FILES, splits, reasoning=bool(reasoned))
     write_preferences(folder / FILES, splits)
     members = _write_members(folder, run_id, version, splits)
-    facts = _facts(dropped, splits, sources, reasoned)
     generations = generations_of(store, sources.answered)
+    short = _shortfalls(samples, splits, dropped, generations, sources.gate)
+    facts = _facts(dropped, splits, sources, reasoned).model_copy(update={"short_of_target": short})
     names = [path.name for path in sources.evaluation_sets]
     card = data_card(sources.arm, version, facts, generations, ledger, names, sources.pairs, sources.gate)
     write_lineage(folder, members, generations, ledger, sources.pairs, sources.gate)
@@ -154,6 +164,17 @@ def select_examples(
     Raises EmptySplitError where nothing would be on a side.
     """
     curated = curate(samples, evaluation_texts=sources.evaluation_texts, signatures=signatures)
+    return _apart(curated, samples, sources, targets, signatures)
+
+
+def _apart(
+    curated: Curated,
+    samples: Sequence[Sample],
+    sources: DatasetSources,
+    targets: Mapping[str, int],
+    signatures: StoredSignatures | None,
+) -> tuple[dict[Split, tuple[Example, ...]], tuple[DroppedSample, ...]]:
+    """What of the `curated` samples is on each side. Raises EmptySplitError where nothing would be on one."""
     separated = separate(split_examples(curated.examples, sources.sides), signatures)
     partitions = {sample.sample_id: sample.partition_key for sample in samples}
     ordered = [(example.sample_id, partitions[example.sample_id]) for example in curated.examples]
@@ -168,20 +189,36 @@ def counting(sources: DatasetSources, log: Callable[[str], None]) -> Callable[[S
         sources: What the dataset is made from, without that generation.
         log: Told what takes long.
     """
-    others = [sample for artefact in sources.answered for sample in read_samples(artefact)]
+    others = [sample for artefact in sources.answered for sample in gated_samples(artefact, sources.gate)]
     others += sources.pairs.samples if sources.pairs else []
     signatures = signatures_of(sources.answered, log)
 
     def count(samples: Sequence[Sample]) -> Kept:
         own = {sample.sample_id for sample in samples}
+        everything = [*others, *samples]
+        curated = curate(everything, evaluation_texts=sources.evaluation_texts, signatures=signatures)
         try:
-            splits, _ = select_examples([*others, *samples], sources, {}, signatures)
+            splits, _ = _apart(curated, everything, sources, {}, signatures)
         except EmptySplitError:
-            curated = curate([*others, *samples], evaluation_texts=sources.evaluation_texts, signatures=signatures)
             return Kept(sum(example.sample_id in own for example in curated.examples), complete=False)
         return Kept(sum(example.sample_id in own for rows in splits.values() for example in rows))
 
     return count
+
+
+def _shortfalls(
+    samples: Sequence[Sample],
+    splits: Mapping[Split, Sequence[Example]],
+    dropped: Sequence[DroppedSample],
+    generations: Sequence[AnsweredGeneration],
+    gate: Gate,
+) -> list[str]:
+    partitions = {sample.sample_id: sample.partition_key for sample in samples}
+    rows = Counter(partitions[example.sample_id] for examples in splits.values() for example in examples)
+    left_out: dict[str, list[DroppedSample]] = {}
+    for drop in dropped:
+        left_out.setdefault(partitions[drop.sample_id], []).append(drop)
+    return shortfalls(generations, rows, left_out, gate)
 
 
 def _content(example: Example) -> str:

@@ -144,12 +144,7 @@ class DataCard:
 
     def to_json(self) -> str:
         """Readable JSON, the same bytes for the same facts."""
-        values = asdict(self)
-        if not self.forced_schedule:  # as cards were written before it could be
-            del values["forced_schedule"]
-        if not self.reasoned:
-            del values["reasoned"], values["thoughts"]
-        return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> DataCard:

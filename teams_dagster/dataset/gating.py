@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from teams_dagster.core.protocol import identity_of
-from teams_dagster.dataset.quality.scores import fault_of
+from teams_dagster.core.protocol import LLMClient, identity_of
+from teams_dagster.dataset.pair_settings import NOBODY, PairSettings
+from teams_dagster.dataset.quality.scores import UNANSWERED, PairScore, fault_of
 from teams_dagster.dataset.sample import GivenAnswer, Sample
-from teams_dagster.dataset.scoring import NOBODY, SCORES, answers_of, ratings_asked, scores_input
+from teams_dagster.dataset.scoring import (
+    SCORES,
+    answers_of,
+    pairs_in,
+    rate_pairs,
+    ratings_asked,
+    score_rows,
+    scores_input,
+)
 from teams_dagster.dataset.stored import has_several, read_samples
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import PairScoreFacts
@@ -73,13 +83,22 @@ def gate_for(store: ArtefactStore, answered: Sequence[Artefact], least: float) -
             why = f"min_score is {least:g}" if least else f"generation {week} has several answers to each instruction"
             found[week] = _scores_of(store, responses, why)
     for week, scores in found.items():
-        if least and (faults := scores.read_facts(PairScoreFacts).gate_faults):
-            raise JudgeCannotGate(
-                f"min_score is {least:g}, and the judge that scored generation {week} failed its preflight, so that it"
-                f" may not drop a pair: {'; '.join(faults)}. Configure another judge (TEAMS_JUDGE_MODEL) and"
-                " materialise pair_scores again with `force: true`, or leave min_score out"
-            )
+        refuse_faulty_judge(
+            least,
+            scores.read_facts(PairScoreFacts).gate_faults,
+            f"the judge that scored generation {week}",
+            " and materialise pair_scores again with `force: true`",
+        )
     return Gate(least, found or None)
+
+
+def refuse_faulty_judge(least: float, faults: Sequence[str], judge: str, then: str = "") -> None:
+    """Raises JudgeCannotGate where a threshold is set and the `judge` has `faults`; `then` is done with another one."""
+    if least and faults:
+        raise JudgeCannotGate(
+            f"min_score is {least:g}, and {judge} failed its preflight, so that it may not drop a pair:"
+            f" {'; '.join(faults)}. Configure another judge (TEAMS_JUDGE_MODEL){then}, or leave min_score out"
+        )
 
 
 def _scores_of(store: ArtefactStore, responses: Artefact, why: str) -> Artefact:
@@ -111,6 +130,40 @@ def gated_samples(responses: Artefact, gate: Gate) -> Iterator[Sample]:
     given = dict(answers_of(responses))
     for sample in read_samples(responses):
         yield _gated(sample, rows.get(sample.sample_id, []), given.get(sample.sample_id, []), gate.least)
+
+
+UNRATED = "unrated"
+"""Why a sample does not count yet: the query for its rating failed, and is asked again with pair_scores."""
+
+
+async def gate_as_played(
+    client: LLMClient, samples: Sequence[Sample], settings: PairSettings, *, width: int
+) -> list[Sample]:
+    """The samples of an episode as the dataset will have them: with the best answer, or refused for its score.
+
+    A sample of which a rating failed is refused, so that what counts can only become more. Raises BudgetExhausted.
+    """
+    if not settings.decides:
+        return list(samples)
+    pairs = [pair for sample in samples for pair in pairs_in(sample, sample.answers)]
+    if settings.asks_judge:
+        scored = [score async for score in rate_pairs(client, pairs, width=width)]
+    else:
+        scored = [PairScore(pair, None) for pair in pairs]
+    rows = {
+        sample_id: score_rows(list(scores))
+        for sample_id, scores in groupby(scored, key=lambda score: score.pair.sample_id)
+    }
+    return [
+        _refused(sample)
+        if any(row["rating"] == UNANSWERED for row in rows.get(sample.sample_id, ()))
+        else _gated(sample, rows.get(sample.sample_id, []), sample.answers, settings.min_score)
+        for sample in samples
+    ]
+
+
+def _refused(sample: Sample) -> Sample:
+    return replace(sample, accepted=False, reason=UNRATED)
 
 
 def _gated(sample: Sample, scores: Sequence[Mapping[str, Any]], given: Sequence[GivenAnswer], least: float) -> Sample:

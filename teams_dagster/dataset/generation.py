@@ -14,6 +14,7 @@ from typing import Any
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import ModelIdentity, identity_of
 from teams_dagster.core.rng import uniform
+from teams_dagster.dataset.pair_settings import ONE_ANSWER, PairSettings
 
 FRESH_STRIDE = 10_000
 """How far one `fresh` regeneration moves the replicas: far beyond any number of weekly partitions."""
@@ -45,6 +46,8 @@ class GenerationManifest:
     """Episodes from each seed at most; more than one only on the way to a target."""
     forced_schedule: bool = False
     """Whether the paper's schedule is forced on the policy."""
+    counted: PairSettings = ONE_ANSWER
+    """What a pair has to be to count towards the target."""
 
     @property
     def version(self) -> str:
@@ -67,8 +70,13 @@ class GenerationManifest:
 
     def same_but_for_target(self, other: GenerationManifest) -> bool:
         """Whether both play the same episodes, one of them further than the other."""
-        alike = replace(other, target_samples=self.target_samples, episodes_per_seed=self.episodes_per_seed)
-        return self == alike
+        return self == other.to_target(self.target_samples, self.episodes_per_seed, self.counted)
+
+    def to_target(
+        self, target_samples: int | None, episodes_per_seed: int, counted: PairSettings
+    ) -> GenerationManifest:
+        """The same episodes, played as far as this target takes."""
+        return replace(self, target_samples=target_samples, episodes_per_seed=episodes_per_seed, counted=counted)
 
     def _values(self) -> dict[str, Any]:
         """Plain values. What a manifest of an earlier version did not have is left out where it is not set, and a model
@@ -79,6 +87,8 @@ class GenerationManifest:
             del values["target_samples"], values["episodes_per_seed"]
         if not self.forced_schedule:
             del values["forced_schedule"]
+        if self.counted == ONE_ANSWER:
+            del values["counted"]
         for _, model in values["models"]:
             if model["structured"] is None:
                 del model["structured"]
@@ -90,6 +100,7 @@ class GenerationManifest:
         values = json.loads(text)
         for name in ("replicas", "prompt_versions"):
             values[name] = tuple(tuple(pair) for pair in values[name])
+        values["counted"] = PairSettings.from_values(values.get("counted"))
         values["models"] = tuple((role, identity_of(identity)) for role, identity in values["models"])
         return cls(**values)
 

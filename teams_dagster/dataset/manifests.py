@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from teams_dagster.core.files import write_atomically
@@ -19,6 +19,7 @@ from teams_dagster.dataset.generation import (
     choose_seeds,
     replicas_for,
 )
+from teams_dagster.dataset.pair_settings import ONE_ANSWER, PairSettings
 from teams_dagster.dataset.rotation import NoSeedHasItsTurn, seeds_in_turn
 from teams_dagster.dataset.steering import TRAINED, steers, trained_policy_named, untrained_name
 from teams_dagster.instructions.prompts import prompt
@@ -26,6 +27,7 @@ from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.policy.baselines import baseline_version
 from teams_dagster.policy.checkpoint import load_policy
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.base import QueryFacts
 
 MANIFEST = "generation.json"
 
@@ -59,6 +61,8 @@ class GenerationSettings:
     """Rows that it is to bring to the dataset, also where it was begun for another number; None: as it was begun."""
     episodes_per_seed: int = 1
     """Episodes from each seed at most, on the way to a target."""
+    counted: PairSettings = ONE_ANSWER
+    """What a pair has to be to count towards the target."""
     forced_schedule: bool = False
     """Force the paper's schedule on who steers it, also where it was begun without."""
 
@@ -99,9 +103,18 @@ def check_retry(settings: GenerationSettings) -> None:
 
 
 def refuse_unfinished(settings: GenerationSettings, manifest: GenerationManifest, earlier: Artefact | None) -> None:
-    """Raises NothingToRetry where only failed queries are wanted of a generation that was never finished."""
+    """Raises NothingToRetry where only failed queries are wanted of a generation that was never finished.
+
+    Where a budget ended it before its target it goes on when it is made again, with more than what failed.
+    """
     if settings.only_failed and earlier is None:
         raise never_finished(manifest.partition_key)
+    if settings.only_failed and earlier is not None and earlier.read_facts(QueryFacts).out_of_budget:
+        raise NothingToRetry(
+            f"a budget ended generation {manifest.partition_key} before its target, and `only_failed` finishes no"
+            " generation: run the job dataset or regenerate for it, which asks again what failed and goes on to the"
+            " target"
+        )
 
 
 def never_finished(partition: str) -> NothingToRetry:
@@ -126,7 +139,7 @@ def kept_manifest(
     """
     begun = _begun(store, partition)
     if begun and settings.target_samples is not None and not settings.only_failed:
-        begun = replace(begun, target_samples=settings.target_samples, episodes_per_seed=settings.episodes_per_seed)
+        begun = begun.to_target(settings.target_samples, settings.episodes_per_seed, settings.counted)
     if begun and settings.policy and not steers(begun.policy_version, settings.policy):
         return None
     if begun and settings.forced_schedule and not begun.forced_schedule:
@@ -185,6 +198,7 @@ def manifest_to_begin(
         fresh=fresh,
         target_samples=settings.target_samples,
         episodes_per_seed=1 if settings.target_samples is None else settings.episodes_per_seed,
+        counted=ONE_ANSWER if settings.target_samples is None else settings.counted,
         forced_schedule=settings.forced_schedule,
     )
 

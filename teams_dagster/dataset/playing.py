@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +27,14 @@ from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.novelty import Pool
 from teams_dagster.instructions.prompts import write_prompts
+from teams_dagster.instructions.seed_splits import seed_clusters
+from teams_dagster.instructions.seeds import Seed
 from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.llm import loop
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.progress import Progress
 from teams_dagster.policy.baselines import ForcedSchedule
-from teams_dagster.policy.checkpoint import Checkpoint, load_policy, policy_seeds
+from teams_dagster.policy.checkpoint import Checkpoint, divide, load_policy, policy_seeds
 from teams_dagster.policy.query_forecast import asking_of
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts, OperationCounts
@@ -64,16 +66,27 @@ def generation_seeds(store: ArtefactStore, manifest: GenerationManifest) -> dict
 def generation_world(
     store: ArtefactStore, manifest: GenerationManifest, client: LLMClient
 ) -> tuple[Environment, Checkpoint | None, dict[str, Instruction]]:
-    """What a generation happens in: its environment with `client`, its trained policy, and its seeds' texts by id.
+    """What a generation happens in: its environment with `client`, its trained policy, and its seeds' texts by id."""
+    return *generation_environment(store, manifest, client), generation_seeds(store, manifest)
 
-    The pool of a policy that was not trained on seeds of this store is drawn from the generation's own.
+
+def generation_environment(
+    store: ArtefactStore, manifest: GenerationManifest, client: LLMClient, library: Sequence[Seed] = ()
+) -> tuple[Environment, Checkpoint | None]:
+    """The environment of a generation with `client`, and its trained policy.
+
+    The pool of a policy that was not trained on seeds of this store is drawn from the generation's own; of one that is
+    not begun, whose seeds are not stored yet, from `library`.
     """
     policy = generation_policy(store, manifest)
     checkpoint = load_policy(policy) if policy else None
     trained_on = policy.manifest["inputs"].get("seed_instructions") if policy else None
-    pool, _ = policy_seeds(store.of_version("seed_instructions", trained_on or manifest.seeds_version))
-    reward = reward_of(checkpoint)
-    return Environment(client, Pool(pool.values()), reward, Role.EXPERT), checkpoint, generation_seeds(store, manifest)
+    stored = trained_on or manifest.seeds_version
+    if stored:
+        pool, _ = policy_seeds(store.of_version("seed_instructions", stored))
+    else:
+        pool, _ = divide(library, seed_clusters(library))
+    return Environment(client, Pool(pool.values()), reward_of(checkpoint), Role.EXPERT), checkpoint
 
 
 def reward_of(checkpoint: Checkpoint | None) -> RewardConfig:

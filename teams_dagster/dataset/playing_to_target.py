@@ -1,10 +1,11 @@
 """A generation that is played until the dataset has exactly so many samples of it.
 
-Only what was answered and curated counts, so the answers are bought here, round by round: the queries are those of
-`expert_responses`, which finds all of them on the ledger and sends none. That keeps one asset the only one that decides
-how far a generation goes, and leaves a dataset where a budget ends it: every instruction that is recorded has its
-answer. Samples are counted by what makes the dataset itself (`select_examples`), beside every other generation as it
-is; what a round brings beyond the target is left out there, in canonical order.
+Only what was answered and curated counts, and where a threshold of scores acts, only what passed it. So answers and
+ratings are bought here, round by round: the queries are those of `expert_responses` and `pair_scores`, which find all
+of them on the ledger and send none. That keeps one asset the only one that decides how far a generation goes, and
+leaves a dataset where a budget ends it: every instruction that is recorded has its answers and their ratings. Samples
+are counted by what makes the dataset itself (`select_examples`), beside every other generation as it is; what a round
+brings beyond the target is left out there, in canonical order.
 
 The episodes are always the same in the same order, whatever the target: each seed once as they were drawn, then each
 again for other answers. Rounds are sized by what whole rounds brought, never by what arrived first. So a larger target,
@@ -20,6 +21,7 @@ from itertools import islice
 from pathlib import Path
 
 from teams_dagster.dataset.answers import answer_transitions
+from teams_dagster.dataset.gating import gate_as_played
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.playing import (
     episode_plans,
@@ -212,7 +214,7 @@ class _Rounds:
 
 @dataclass(frozen=True)
 class _Player:
-    """Plays an episode and has what it accepted answered."""
+    """Plays an episode and has what it accepted answered, and rated where that decides."""
 
     environment: Environment
     actor: Actor
@@ -220,7 +222,8 @@ class _Player:
     manifest: GenerationManifest
 
     async def play(self, plan: EpisodePlan) -> tuple[Episode, list[Sample]]:
-        """The episode and a sample for each transition that it accepted."""
+        """The episode and a sample for each transition that it accepted, refused where its score is too low."""
+        counted = self.manifest.counted
         episode = await run_episode(self.environment, self.actor, plan)
         answered = answer_transitions(
             self.engine,
@@ -228,6 +231,9 @@ class _Player:
             dict(self.manifest.replicas),
             partition_key=self.manifest.partition_key,
             width=HORIZON,
+            answers=counted.answers,
+            reasoning_words=counted.reasoning_words,
         )
         async with aclosing(answered) as samples:
-            return episode, [sample async for sample in samples]
+            made = [sample async for sample in samples]
+        return episode, await gate_as_played(self.engine, made, counted, width=HORIZON * counted.answers)

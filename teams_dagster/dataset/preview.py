@@ -11,14 +11,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import LLMClient, Role
 from teams_dagster.dataset.answers import answer_transitions
 from teams_dagster.dataset.generation import GenerationManifest, drawn_order
 from teams_dagster.dataset.manifests import GenerationSettings, Identities, kept_manifest, manifest_to_begin
 from teams_dagster.dataset.playing import (
     episode_plans,
     generation_actor,
-    generation_policy,
+    generation_environment,
     generation_reward,
     generation_seeds,
 )
@@ -27,14 +26,10 @@ from teams_dagster.dataset.steering import TRAINED, trained_policy_named
 from teams_dagster.environment.episodes import run_episodes
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import Episode
-from teams_dagster.environment.transition import Environment
-from teams_dagster.instructions.novelty import Pool
-from teams_dagster.instructions.seed_splits import seed_clusters
 from teams_dagster.instructions.seeds import Seed
 from teams_dagster.ledger.budgets import BudgetExhausted
 from teams_dagster.llm.engine import Engine
 from teams_dagster.policy.baselines import UNIFORM
-from teams_dagster.policy.checkpoint import Checkpoint, divide, load_policy, policy_seeds
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.transition_row import EDIT_ANSWERS
 
@@ -90,13 +85,13 @@ def plan_preview(
 ) -> Planned:
     """The first `count` seeds that the generation draws, with what it was begun with, or would be.
 
-    Without a policy named, and with none trained, the operations are drawn uniformly. Raises ArtefactMissing for a
-    policy that is not there, PolicyFromOtherModels for one that is not for these models.
+    Without a policy named or the latest one wanted, and with none trained, the operations are drawn uniformly. Raises
+    ArtefactMissing for a policy that is not there, PolicyFromOtherModels for one that is not for these models.
     """
     manifest = kept_manifest(store, partition, settings, identities)
     begun = manifest is not None
     if manifest is None:
-        if settings.policy is None and not store.exists("trained_policy"):
+        if settings.policy is None and not settings.latest_policy and not store.exists("trained_policy"):
             settings = replace(settings, policy=UNIFORM)
         policy = trained_policy_named(store, settings.policy or TRAINED)
         ids = [seed.seed_id for seed in library]
@@ -114,12 +109,22 @@ def plan_preview(
     return Planned(looked_at, {seed_id: texts[seed_id] for seed_id in drawn}, library, begun, reward)
 
 
-async def play_preview(store: ArtefactStore, planned: Planned, engine: Engine) -> list[Previewed]:
+@dataclass(frozen=True)
+class Preview:
+    """What came of a preview."""
+
+    seeds: Sequence[Previewed]
+    ended: str
+    """Why no more was answered, where something was not."""
+
+
+async def play_preview(store: ArtefactStore, planned: Planned, engine: Engine, scope: str) -> Preview:
     """Play an episode from each seed, then have what it accepted answered, the first of each seed first.
 
-    Answers end where the preview's queries do. Raises BudgetExhausted where not even the episodes can be paid.
+    Answers end where the preview's queries do, which are the budget of `scope`, or where another budget does. Raises
+    BudgetExhausted where not even the episodes can be paid.
     """
-    environment, checkpoint = _world(store, planned, engine)
+    environment, checkpoint = generation_environment(store, planned.manifest, engine, planned.library)
     actor, plans = (
         generation_actor(planned.manifest, checkpoint),
         list(episode_plans(planned.manifest, dict(planned.seeds))),
@@ -127,7 +132,7 @@ async def play_preview(store: ArtefactStore, planned: Planned, engine: Engine) -
     episodes = {e.key.seed_id: e for e in await run_episodes(environment, actor, plans)}
     left = planned.most_queries - engine.tallies.asked
     accepted = _by_turns([accepted_in(episodes[plan.key.seed_id]) for plan in plans])[: max(0, left)]
-    samples: dict[str, Sample] = {}
+    samples, ended = dict[str, Sample](), f"the preview's {planned.most_queries} queries are used up"
     answers = answer_transitions(
         engine,
         accepted,
@@ -139,23 +144,10 @@ async def play_preview(store: ArtefactStore, planned: Planned, engine: Engine) -
         try:
             async for sample in answered:
                 samples[sample.transition_id] = sample
-        except BudgetExhausted:  # attempts that were made again took what was meant for answers
-            pass
-    return [_previewed(plan.seed, episodes[plan.key.seed_id], samples) for plan in plans]
-
-
-def _world(store: ArtefactStore, planned: Planned, client: LLMClient) -> tuple[Environment, Checkpoint | None]:
-    """The generation's environment; where nothing is stored of its seeds yet, the same from their file."""
-    policy = generation_policy(store, planned.manifest)
-    checkpoint = load_policy(policy) if policy else None
-    trained_on = policy.manifest["inputs"].get("seed_instructions") if policy else None
-    stored = trained_on or planned.manifest.seeds_version
-    pool, _ = (
-        policy_seeds(store.of_version("seed_instructions", stored))
-        if stored
-        else divide(planned.library, seed_clusters(planned.library))
-    )
-    return Environment(client, Pool(pool.values()), planned.reward, Role.EXPERT), checkpoint
+        except BudgetExhausted as stopped:
+            if stopped.exhausted.scope != scope:
+                ended = str(stopped)
+    return Preview([_previewed(plan.seed, episodes[plan.key.seed_id], samples) for plan in plans], ended)
 
 
 def _by_turns(of_each: Sequence[Sequence[Accepted]]) -> list[Accepted]:

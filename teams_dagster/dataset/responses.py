@@ -58,6 +58,22 @@ def refuse_unanswered(store: ArtefactStore, generated: Artefact) -> None:
     )
 
 
+def retried_settings(store: ArtefactStore, generated: Artefact, wanted: Mapping[str, int]) -> dict[str, int]:
+    """What decided the current answers to a generation, which their retry keeps; `wanted` is what a run says of it.
+
+    Raises NothingToRetry where the run says otherwise.
+    """
+    arm, partition_key = arm_of(generated.manifest["asset_key"]), generated.manifest["partition_key"]
+    kept: dict[str, int] = store.current(arm.responses, partition_key).manifest.get("config", {})
+    if wanted and wanted != kept:
+        made_with = ", ".join(f"{name}: {value}" for name, value in kept.items()) or "answers: 1, no reasoning"
+        raise NothingToRetry(
+            f"`only_failed` asks again for the answers of generation {partition_key} as they were made ({made_with}):"
+            f" leave out {', '.join(wanted)} with it, or run without `only_failed`"
+        )
+    return kept
+
+
 def answer_generation(
     folder: Path,
     run_id: str,

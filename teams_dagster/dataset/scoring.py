@@ -14,10 +14,12 @@ import pyarrow.parquet as pq
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LLMClient, Outcome, Purpose, QueryFailed, Role
 from teams_dagster.dataset.arms import TRAINED_ARM
+from teams_dagster.dataset.manifests import generated_for, read_manifest
+from teams_dagster.dataset.pair_settings import JUDGE, NOBODY
 from teams_dagster.dataset.quality.rating import Rating, parse_rating, rate_prompt, rate_query
 from teams_dagster.dataset.quality.scores import UNANSWERED, Pair, PairScore, best_of
-from teams_dagster.dataset.sample import GivenAnswer
-from teams_dagster.dataset.stored import answers_file, has_several
+from teams_dagster.dataset.sample import GivenAnswer, Sample
+from teams_dagster.dataset.stored import answers_file, has_several, read_samples
 from teams_dagster.environment.recording import AT_ONCE
 from teams_dagster.instructions.requests import VERDICT
 from teams_dagster.llm import loop
@@ -35,9 +37,6 @@ SCORES = "pair_scores"
 
 BYTES_PER_TOKEN = 4
 """Of answers of which there is no example yet; a quarter of the longest is taken for usual."""
-
-NOBODY, PROGRAMS, JUDGE = "nobody", "programs", "judge"
-"""Who scores."""
 
 
 def scores_inputs(responses: Artefact, scored_by: str, judge: Mapping[str, str]) -> dict[str, str]:
@@ -88,24 +87,40 @@ def answers_of(responses: Artefact) -> Iterator[tuple[str, list[GivenAnswer]]]:
 def pairs_of(responses: Artefact) -> Iterator[Pair]:
     """The pairs of a generation that no rule refused, in its order: each answer to an instruction is one."""
     several = dict(answers_of(responses))
-    for row in _rows(responses.path("samples.parquet")):
-        own = GivenAnswer(row["response"], row["respond_request_id"], row["reason"])
-        for number, given in enumerate(several.get(row["sample_id"], [own])):
-            if given.reason is None and given.response is not None:
-                yield Pair(
-                    sample_id=row["sample_id"],
-                    transition_id=row["transition_id"],
-                    partition_key=row["partition_key"],
-                    answer=number,
-                    instruction=Instruction(row["instruction"], row["input"]),
-                    response=given.response,
-                    respond_request_id=given.respond_request_id,
-                )
+    for sample in read_samples(responses):
+        yield from pairs_in(sample, several.get(sample.sample_id, ()))
 
 
-def rating_queries(responses: Artefact, earlier: Artefact | None) -> list[QueryForecast]:
-    """What rating a generation's pairs will ask: all of them, or where they were rated `earlier` what failed then."""
-    count = still_open(earlier, sum(1 for _ in pairs_of(responses)))
+def pairs_in(sample: Sample, several: Sequence[GivenAnswer]) -> Iterator[Pair]:
+    """The pairs of one sample; `several` are its answers, where more than one was asked for."""
+    own = GivenAnswer(sample.response, sample.respond_request_id, sample.reason)
+    for number, given in enumerate(several or [own]):
+        if given.reason is None and given.response is not None:
+            yield Pair(
+                sample_id=sample.sample_id,
+                transition_id=sample.transition_id,
+                partition_key=sample.partition_key,
+                answer=number,
+                instruction=sample.instruction,
+                response=given.response,
+                respond_request_id=given.respond_request_id,
+            )
+
+
+def judge_named(versions: Mapping[str, str]) -> str:
+    """The model that rates, of which `versions` has the identity, and the version of its prompt."""
+    return ", ".join([*versions.values(), f"prompt {rate_prompt().version}"])
+
+
+def rating_queries(
+    store: ArtefactStore, responses: Artefact, earlier: Artefact | None, judge: Mapping[str, str]
+) -> list[QueryForecast]:
+    """What rating a generation's pairs will ask: all of them, or where they were rated `earlier` what failed then.
+
+    Those of a generation that was played to a target with this `judge` were rated as it was played.
+    """
+    rated = read_manifest(generated_for(store, responses)).counted.judge == judge_named(judge)
+    count = 0 if rated and earlier is None else still_open(earlier, sum(1 for _ in pairs_of(responses)))
     size = mean_bytes([rate_query(pair.instruction, pair.response) for pair in islice(pairs_of(responses), SAMPLED)])
     return [QueryForecast(Role.JUDGE, Purpose.RATE, count, count, count, size, VERDICT.max_tokens)]
 

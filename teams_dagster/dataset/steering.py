@@ -66,6 +66,11 @@ def trained_policy_named(store: ArtefactStore, wanted: str) -> Artefact | None:
     if wanted in UNTRAINED_POLICIES:
         return None
     if wanted == TRAINED:
+        if not store.exists("trained_policy"):
+            raise ArtefactMissing(
+                f"no policy was trained in {store.root}: train one (job train_policy), or name in `policy` one that"
+                f" needs no training ({', '.join(UNTRAINED_POLICIES)})"
+            )
         return store.current("trained_policy")
     if is_folder(wanted):
         return import_policy(store, Path(wanted).expanduser())

@@ -26,14 +26,18 @@ def responses_inputs(generated: Artefact) -> dict[str, str]:
     return {generated.manifest["asset_key"]: generated.data_version}
 
 
+ANSWERS_EACH = "answers"
+"""In the configuration of answers: how many each instruction was given, where that is more than one."""
+
+
 def answers_settings(answers: int) -> dict[str, int]:
     """What of their configuration decides them; nothing for one answer each, as before there was a choice."""
-    return {"answers": answers} if answers > 1 else {}
+    return {ANSWERS_EACH: answers} if answers > 1 else {}
 
 
 def answers_asked(responses: Artefact) -> int:
     """How many answers each instruction was given."""
-    return responses.manifest.get("config", {}).get("answers", 1)
+    return responses.manifest.get("config", {}).get(ANSWERS_EACH, 1)
 
 
 def seeds_played(generated: Artefact) -> set[str]:

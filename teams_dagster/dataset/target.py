@@ -16,6 +16,20 @@ from teams_dagster.instructions.seed_splits import Split
 LEAST_TARGET = 3
 """One sample on each side of the split."""
 
+
+class TargetUnread(ValueError):
+    """So many samples of a generation are wanted where no generation is in the dataset."""
+
+
+def refuse_target_unread(target: int, pairs_mode: str) -> None:
+    """Raises TargetUnread where people's pairs take the place of the generations (`TEAMS_PAIRS_MODE`)."""
+    if pairs_mode == "instead":
+        raise TargetUnread(
+            f"target_samples is {target}, and TEAMS_PAIRS_MODE=instead leaves every generation out of the dataset: none"
+            " of these samples would stand in it. Set TEAMS_PAIRS_MODE=beside, or leave out target_samples"
+        )
+
+
 FIRST_YIELD = float(HORIZON)
 """Samples that an episode is taken to bring before one was played: as many as it can, so that the first round brings
 none beyond a target."""

@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from teams_dagster.core.protocol import Role, identity_of
+from teams_dagster.dataset.pair_settings import JUDGE
 from teams_dagster.dataset.quality.scores import UNANSWERED, PairScore
-from teams_dagster.dataset.scoring import JUDGE, SCORES, pairs_of, rate_pairs, score_rows
+from teams_dagster.dataset.scoring import SCORES, pairs_of, rate_pairs, score_rows
 from teams_dagster.instructions.prompts import Prompt, stored_prompts
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.lineage.replay import LedgerAsker

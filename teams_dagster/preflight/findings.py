@@ -10,9 +10,11 @@ from teams_dagster.preflight.accuracy import Accuracy, Share, wilson
 from teams_dagster.preflight.record import OperationCount, SeedUse
 
 STOPS_BELOW = 0.70
-"""A reviewer whose balanced accuracy may be lower than this, at 95%, trains nothing."""
+"""Whose balanced accuracy may be lower than this, at 95%, trains nothing as a reviewer, drops nothing as a judge."""
 
 WARNS_BELOW = 0.85
+
+QUICK_SAID = ", by a quick preflight, whose interval is wide: run teams preflight without --quick to narrow it"
 
 READABLE_STOPS, READABLE_WARNS = 0.5, 0.9
 """Shares of replies that can be read: below the first a role is of no use, below the second it is told."""
@@ -29,7 +31,7 @@ def accuracy_faults(role: Role, model: str, accuracy: Accuracy, *, quick: bool) 
         f" pairs (95%: {number(accuracy.low)} to {number(accuracy.high)})"
     )
     if quick:
-        measured += ", by a quick preflight, whose interval is wide: run teams preflight without --quick to narrow it"
+        measured += QUICK_SAID
     stops = STOPS_BELOW if role is Role.REVIEWER else 1 / accuracy.labels
     consequence = "nothing is trained on its verdicts" if role is Role.REVIEWER else "it cannot be told from chance"
     if accuracy.low < stops:
@@ -39,6 +41,26 @@ def accuracy_faults(role: Role, model: str, accuracy: Accuracy, *, quick: bool) 
     if accuracy.low < WARNS_BELOW:
         return [], [
             f"{measured}. Its lower bound is below {number(WARNS_BELOW)}: what rests on its verdicts is uncertain"
+        ]
+    return [], []
+
+
+def rating_faults(model: str, accuracy: Accuracy, *, quick: bool) -> tuple[list[str], list[str]]:
+    """Failures and warnings of how a judge tells good pairs from bad ones."""
+    measured = (
+        f"the judge {model} tells good pairs from bad ones with a balanced accuracy of {number(accuracy.balanced)} on"
+        f" {accuracy.pairs} labelled pairs (95%: {number(accuracy.low)} to {number(accuracy.high)})"
+    )
+    if quick:
+        measured += QUICK_SAID
+    if accuracy.low < STOPS_BELOW:
+        return [
+            f"{measured}. Its lower bound is below {number(STOPS_BELOW)}: it may not drop a pair. Set TEAMS_JUDGE_MODEL"
+            " to another model"
+        ], []
+    if accuracy.low < WARNS_BELOW:
+        return [], [
+            f"{measured}. Its lower bound is below {number(WARNS_BELOW)}: good pairs may be dropped, or bad kept"
         ]
     return [], []
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.dataset.quality.rating import Rating
 from teams_dagster.evaluation.judging import Preference
 from teams_dagster.instructions.review import Verdict
 
@@ -30,17 +31,20 @@ class Split(StrEnum):
     TEST = "test"
 
 
-class _Pair(BaseModel):
+class _Labelled(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str = Field(min_length=1)
-    kind: str = Field(min_length=1)
-    """What distinguishes the two texts: `paraphrase`, `changed_number`, `complete_cut_off`, ..."""
-    split: Split
     instruction: str = Field(min_length=1)
     input: str
     reason: str = Field(min_length=1)
     """Why it is labelled so."""
+
+
+class _Pair(_Labelled):
+    kind: str = Field(min_length=1)
+    """What distinguishes the two texts: `paraphrase`, `changed_number`, `complete_cut_off`, ..."""
+    split: Split
 
 
 class ReviewPair(_Pair):
@@ -74,7 +78,26 @@ class JudgePair(_Pair):
         return Instruction(self.instruction, self.input)
 
 
-AnyPair = TypeVar("AnyPair", ReviewPair, JudgePair)
+class RatingPair(_Labelled):
+    """An instruction with one answer, and the rating that a judge should give."""
+
+    answer: str = Field(min_length=1)
+    label: Literal[Rating.UNANSWERABLE, Rating.OFF_TOPIC, Rating.CONSTRAINT_IGNORED, Rating.GOOD]
+    code: bool
+    """Whether a program can tell that a constraint is broken."""
+
+    @property
+    def asked(self) -> Instruction:
+        """The instruction that is answered."""
+        return Instruction(self.instruction, self.input)
+
+    @property
+    def good(self) -> bool:
+        """Whether it should stay."""
+        return self.label is Rating.GOOD
+
+
+AnyPair = TypeVar("AnyPair", ReviewPair, JudgePair, RatingPair)
 
 
 class PairsError(ValueError):
@@ -91,6 +114,12 @@ def review_pairs() -> tuple[ReviewPair, ...]:
 def judge_pairs() -> tuple[JudgePair, ...]:
     """The judge's pairs, in the order of their file."""
     return read_pairs(FOLDER / "judge_pairs.jsonl", JudgePair)
+
+
+@cache
+def rating_pairs() -> tuple[RatingPair, ...]:
+    """The pairs by which the judge's ratings are tried, in the order of their file."""
+    return read_pairs(FOLDER / "rating_pairs.jsonl", RatingPair)
 
 
 def read_pairs(path: Path, pair: type[AnyPair]) -> tuple[AnyPair, ...]:
@@ -110,6 +139,6 @@ def read_pairs(path: Path, pair: type[AnyPair]) -> tuple[AnyPair, ...]:
     return tuple(pairs)
 
 
-def pairs_version(pairs: Iterable[ReviewPair | JudgePair]) -> str:
+def pairs_version(pairs: Iterable[ReviewPair | JudgePair | RatingPair]) -> str:
     """Content hash of pairs, with their labels and reasons."""
     return content_hash("labelled pairs", [pair.model_dump(mode="json") for pair in pairs])

@@ -21,11 +21,15 @@ def preflight_lines(records: Sequence[RoleRecord]) -> list[str]:
         sentences = (
             *(f"failed: {each}" for each in record.failures),
             *(f"warning: {each}" for each in record.warnings),
+            *(f"ratings failed: {each}" for each in (record.ratings.failures if record.ratings else ())),
+            *(f"warning of ratings: {each}" for each in (record.ratings.warnings if record.ratings else ())),
         )
         lines += ["", *sentences] if sentences else []
     for record in records:
         if record.accuracy is not None:
-            lines += ["", *_kinds(record, record.accuracy)]
+            lines += ["", *_kinds(record.role.value, record.accuracy)]
+        if record.ratings is not None:
+            lines += ["", *_kinds(f"ratings of the {record.role.value}", record.ratings.accuracy)]
     return lines
 
 
@@ -37,6 +41,12 @@ def _facts(record: RoleRecord) -> Iterator[str]:
         yield from _accuracy(record.accuracy)
         if record.quick:
             yield f"quick: that interval is {number(record.accuracy.high - record.accuracy.low)} wide"
+    if record.ratings is not None:
+        rated = record.ratings.accuracy
+        yield (
+            f"ratings: balanced accuracy {number(rated.balanced)} (95%: {number(rated.low)} to {number(rated.high)}) on"
+            f" {rated.pairs} pairs, good from bad"
+        )
     if record.readable is not None:
         yield f"{record.readable.count} of {record.readable.of} replies readable"
     if record.operations:
@@ -75,8 +85,8 @@ def _operations(record: RoleRecord) -> Iterator[str]:
     yield f"accepted: {' '.join(shares)}"
 
 
-def _kinds(record: RoleRecord, accuracy: Accuracy) -> Iterator[str]:
-    yield f"{record.role.value}, by kind of pair (label): right of pairs"
+def _kinds(who: str, accuracy: Accuracy) -> Iterator[str]:
+    yield f"{who}, by kind of pair (label): right of pairs"
     for kind in accuracy.kinds:
         unclear = f", {kind.unclear} unclear" if kind.unclear else ""
         yield f"  {kind.kind} ({kind.label}): {kind.right} of {kind.pairs} ({percent(kind.right, kind.pairs)}){unclear}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any, TypeVar
@@ -11,15 +11,19 @@ from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import ModelIdentity, Purpose, Request, Role
+from teams_dagster.dataset.quality.rating import rate_prompt, rate_query
 from teams_dagster.evaluation.judging import judge_prompt, judge_query
 from teams_dagster.instructions.prompts import prompt
 from teams_dagster.instructions.requests import guide_query, respond_query, review_query, rewrite_query
 from teams_dagster.preflight.labelled_pairs import (
+    AnyPair,
     JudgePair,
+    RatingPair,
     ReviewPair,
     Split,
     judge_pairs,
     pairs_version,
+    rating_pairs,
     review_pairs,
 )
 from teams_dagster.pricing.forecast import QueryForecast
@@ -49,12 +53,14 @@ class Size:
     """Texts that the expert answers."""
     guided: int
     """Choices that the guide makes."""
+    rated: int
+    """Pairs that the judge rates, where its ratings are tried: half of them good ones."""
 
 
-FULL = Size(review_pairs=1_000, judge_pairs=1_000, turned=40, seeds=4, answers=20, guided=20)
+FULL = Size(review_pairs=1_000, judge_pairs=1_000, turned=40, seeds=4, answers=20, guided=20, rated=1_000)
 """Every labelled pair; enough answers of each kind for an estimate to learn from."""
 
-QUICK = Size(review_pairs=32, judge_pairs=18, turned=4, seeds=1, answers=2, guided=4)
+QUICK = Size(review_pairs=32, judge_pairs=18, turned=4, seeds=1, answers=2, guided=4, rated=32)
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class Planned:
     """Seeds, as many as are rewritten or answered."""
     review_pairs: tuple[ReviewPair, ...] = ()
     judge_pairs: tuple[JudgePair, ...] = ()
+    rating_pairs: tuple[RatingPair, ...] = ()
 
     @property
     def turned(self) -> int:
@@ -101,6 +108,10 @@ class Planned:
         turned = [judge_query(pair.asked, pair.second, pair.first) for pair in pairs[: self.turned]]
         return [*(judge_query(pair.asked, pair.first, pair.second) for pair in pairs), *turned]
 
+    def ratings(self) -> list[Request]:
+        """Every pair that is to be rated."""
+        return [rate_query(pair.asked, pair.answer) for pair in self.rating_pairs]
+
     def queries(self) -> list[Request]:
         """What the role is asked at rising width."""
         if self.role is Role.REVIEWER:
@@ -116,8 +127,7 @@ class Planned:
         if self.role in REWRITERS:
             review = review_query(self.texts[0], self.texts[0])
             forecasts.append(_forecast([review], 0, len(queries), len(queries)))
-        if answers := self.answers():
-            forecasts.append(forecast_of(answers))
+        forecasts += [forecast_of(asked) for asked in (self.answers(), self.ratings()) if asked]
         return forecasts
 
 
@@ -127,8 +137,13 @@ SAMPLED = (*REWRITERS, Role.GUIDE)
 """The roles whose replies are drawn: their seed matters."""
 
 
-def planned(role: Role, identity: ModelIdentity, texts: Iterable[Instruction], size: Size) -> Planned:
-    """What is asked of `role`. `texts` are the seeds of the project, of which a part is taken by their hash."""
+def planned(
+    role: Role, identity: ModelIdentity, texts: Iterable[Instruction], size: Size, *, ratings: bool = False
+) -> Planned:
+    """What is asked of `role`; of a judge its `ratings` too, where pairs are to be dropped for them.
+
+    `texts` are the seeds of the project, of which a part is taken by their hash.
+    """
     drawn = tuple(sorted(texts, key=lambda text: content_hash("preflight", text.text, text.input)))
     drawn = drawn[: max(size.seeds, size.answers, size.guided)]
     calibrated = identity.provider == CALIBRATED
@@ -138,6 +153,7 @@ def planned(role: Role, identity: ModelIdentity, texts: Iterable[Instruction], s
         drawn,
         _drawn(review_pairs(), size.review_pairs, calibrated) if role is Role.REVIEWER else (),
         _drawn(judge_pairs(), size.judge_pairs, calibrated) if role is Role.JUDGE else (),
+        _in_turn(rating_pairs(), size.rated, lambda pair: pair.good) if ratings and role is Role.JUDGE else (),
     )
 
 
@@ -150,6 +166,11 @@ def record_key(role: Role, identity: ModelIdentity) -> str:
     prompts = [prompt(name).version for name in names] + [judge_prompt().version] * (role is Role.JUDGE)
     pairs = pairs_version(review_pairs() if role is Role.REVIEWER else judge_pairs() if role is Role.JUDGE else ())
     return content_hash("preflight", PLAN_VERSION, role.value, str(identity), prompts, pairs)
+
+
+def ratings_key() -> str:
+    """What, beside the model, a preflight of its ratings is a function of: their prompt and the pairs."""
+    return content_hash("ratings", rate_prompt().version, pairs_version(rating_pairs()))
 
 
 def most_queries(plans: Collection[Planned]) -> int:
@@ -181,15 +202,19 @@ def _past(at: int) -> Sequence[Operation]:
     return TEXT_OPERATIONS[: at % len(TEXT_OPERATIONS)]
 
 
-AnyPair = TypeVar("AnyPair", ReviewPair, JudgePair)
+VerdictPair = TypeVar("VerdictPair", ReviewPair, JudgePair)
 
 
-def _drawn(pairs: Sequence[AnyPair], most: int, calibrated: bool) -> tuple[AnyPair, ...]:
-    """At most `most` pairs, the labels in turn, each label's by the hash of their ids."""
+def _drawn(pairs: Sequence[VerdictPair], most: int, calibrated: bool) -> tuple[VerdictPair, ...]:
+    """At most `most` pairs that no threshold was set on, the labels in turn."""
     usable = [pair for pair in pairs if pair.split is Split.TEST or not calibrated]
-    usable.sort(key=lambda pair: content_hash("preflight", pair.id))
+    return _in_turn(usable, most, lambda pair: pair.label)
+
+
+def _in_turn(pairs: Sequence[AnyPair], most: int, label: Callable[[AnyPair], Any]) -> tuple[AnyPair, ...]:
+    """At most `most` pairs, the labels in turn, each label's by the hash of their ids."""
     by_label: dict[Any, list[AnyPair]] = {}
-    for pair in usable:
-        by_label.setdefault(pair.label, []).append(pair)
+    for pair in sorted(pairs, key=lambda pair: content_hash("preflight", pair.id)):
+        by_label.setdefault(label(pair), []).append(pair)
     in_turn = chain.from_iterable(zip_longest(*(by_label[label] for label in sorted(by_label))))
     return tuple(pair for pair in in_turn if pair is not None)[:most]

@@ -50,6 +50,19 @@ class SeedUse(StrEnum):
     """Every seed gets the same answer."""
 
 
+class RatingsRecord(BaseModel):
+    """What was found out about a judge's ratings of pairs, good and bad ones."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    """Of what it is a function beside the model: see `plan.ratings_key`."""
+    accuracy: Accuracy
+    failures: tuple[str, ...]
+    """Sentences: each keeps the judge from dropping a pair."""
+    warnings: tuple[str, ...]
+
+
 class RoleRecord(BaseModel):
     """What was found out about one role."""
 
@@ -83,6 +96,25 @@ class RoleRecord(BaseModel):
     readable: Share | None = None
     """Replies that could be read, of a guide's."""
     accuracy: Accuracy | None = None
+    ratings: RatingsRecord | None = None
+    """None where they were not tried: only who drops pairs for them needs that."""
+
+    def with_ratings(self) -> RoleRecord:
+        """The same where its ratings decide: what is wrong with them is wrong with the role."""
+        if self.ratings is None:
+            return self
+        found = self.ratings
+        return self.model_copy(
+            update={
+                "failures": (*self.failures, *found.failures),
+                "warnings": (*self.warnings, *found.warnings),
+                "ratings": found.model_copy(update={"failures": (), "warnings": ()}),
+            }
+        )
+
+    def answers(self, ratings_key: str | None) -> bool:
+        """Whether it says what is to be known: of ratings too, where `ratings_key` names how they are tried."""
+        return self.settled and (ratings_key is None or (self.ratings is not None and self.ratings.key == ratings_key))
 
     @property
     def status(self) -> Status:
@@ -117,15 +149,18 @@ def read_record(data_dir: Path, role: Role, key: str, *, quick: bool) -> RoleRec
     return record if record.key == key else None
 
 
-def usable_record(data_dir: Path, role: Role, key: str) -> RoleRecord | None:
+def usable_record(data_dir: Path, role: Role, key: str, ratings_key: str | None = None) -> RoleRecord | None:
     """The record that decides: that of a full preflight, else of a quick one that found nothing wrong.
 
-    None where the role has to be tried: it was not, or some of its queries got no answer.
+    With `ratings_key` what is wrong with the role's ratings is among its faults. None where the role has to be tried:
+    it was not, or some of its queries got no answer.
     """
-    full, quick = (read_record(data_dir, role, key, quick=each) for each in (False, True))
-    if full is not None and full.settled:
-        return full
-    return quick if quick is not None and quick.settled and not quick.failures else None
+    found = [read_record(data_dir, role, key, quick=quick) for quick in (False, True)]
+    full, quick = (
+        None if record is None or not record.answers(ratings_key) else record.with_ratings() if ratings_key else record
+        for record in found
+    )
+    return full or (quick if quick is not None and not quick.failures else None)
 
 
 def episode_stats(record: RoleRecord | None) -> EpisodeStats | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Completion, ErrorKind, LLMClient, Outcome, Request, Role
+from teams_dagster.dataset.quality.rating import Rating, parse_rating
 from teams_dagster.evaluation.judging import Preference, parse_preference
 from teams_dagster.instructions.elimination import eliminate_outcome, eliminate_rewrite
 from teams_dagster.instructions.requests import (
@@ -25,12 +26,13 @@ from teams_dagster.preflight.asking import Reply, WidthRate, ask_one, ask_rising
 from teams_dagster.preflight.findings import (
     accuracy_faults,
     answering_faults,
+    rating_faults,
     readable_faults,
     rewrite_faults,
     seed_faults,
 )
-from teams_dagster.preflight.plan import FULL, REWRITERS, SAMPLED, Planned, record_key
-from teams_dagster.preflight.record import OperationCount, RoleRecord, SeedUse
+from teams_dagster.preflight.plan import FULL, REWRITERS, SAMPLED, Planned, ratings_key, record_key
+from teams_dagster.preflight.record import OperationCount, RatingsRecord, RoleRecord, SeedUse
 
 
 @dataclass
@@ -104,6 +106,8 @@ async def _tried(client: LLMClient, plan: Planned, record: RoleRecord, found: _F
         tried = record.model_copy(update={"readable": readable})
     else:
         tried = await _try_verdicts(client, plan, record, found, most)
+    if plan.rating_pairs:
+        tried = await _try_ratings(client, plan, tried, found, most)
     if plan.role in SAMPLED and found.replies[0].completion is not None:
         tried = tried.model_copy(update={"seed": await _try_seed(client, found.replies[0], found)})
     unanswered = [reply.failure for reply in found.replies if reply.completion is None]
@@ -140,6 +144,37 @@ def _review_said(plan: Planned, replies: Sequence[Reply]) -> list[Said]:
         Said(pair.kind, pair.label.value, verdicts[at], turned[at] if at < len(turned) else None)
         for at, pair in enumerate(plan.review_pairs)
     ]
+
+
+async def _try_ratings(client: LLMClient, plan: Planned, record: RoleRecord, found: _Found, most: int) -> RoleRecord:
+    """A judge that is to drop pairs: whether it tells good ones from bad ones."""
+    replies, _ = await ask_rising(client, plan.ratings(), most)
+    found.replies += replies
+    pairs = plan.rating_pairs[: len(replies)]
+    said = [
+        Said(pair.label.value, _kept(good=pair.good), _rated(reply.completion))
+        for pair, reply in zip(pairs, replies, strict=True)
+    ]
+    if {one.label for one in said if one.said is not None} != {_kept(good=True), _kept(good=False)}:
+        return record
+    accuracy = accuracy_of(said)
+    failures, warnings = rating_faults(record.model, accuracy, quick=record.quick)
+    ratings = RatingsRecord(key=ratings_key(), accuracy=accuracy, failures=tuple(failures), warnings=tuple(warnings))
+    return record.model_copy(update={"ratings": ratings})
+
+
+def _kept(*, good: bool) -> str:
+    return "good" if good else "bad"
+
+
+def _rated(completion: Completion | None) -> str | None:
+    """What a threshold of 0.5 makes of a reply; unclear where the judge cannot tell."""
+    if completion is None:
+        return None
+    rating = parse_rating(completion.text) if completion.outcome is Outcome.USABLE else Rating.UNCLEAR
+    if rating in (Rating.UNCLEAR, Rating.CANNOT_TELL):
+        return UNCLEAR
+    return _kept(good=rating in (Rating.GOOD, Rating.PARTLY))
 
 
 _MIRRORED = {Preference.FIRST: Preference.SECOND, Preference.SECOND: Preference.FIRST}

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.text import UNKNOWN, about_dollars, shorten
 from teams_dagster.core.word_diff import word_diff
-from teams_dagster.dataset.preview import Planned, Previewed
+from teams_dagster.dataset.preview import Planned, Preview, Previewed
 from teams_dagster.dataset.steering import policy_title, untrained_name
 from teams_dagster.environment.state import Transition
 from teams_dagster.llm.context import Tallies
@@ -21,29 +21,35 @@ Costs = Mapping[str, int | None]
 """By attempt, nano-dollars; None where no price is known."""
 
 
-def preview_lines(planned: Planned, seeds: Sequence[Previewed], costs: Costs, tallies: Tallies) -> list[str]:
+def preview_lines(planned: Planned, found: Preview, costs: Costs, tallies: Tallies) -> list[str]:
     """The whole preview, in lines of at most `WIDTH` characters.
 
     Args:
         planned: What was played.
-        seeds: What came of it.
+        found: What came of it.
         costs: Of every attempt that answered a query.
         tallies: What was asked.
     """
-    lines = [*_paragraph(_heading(planned)), ""]
+    lines, seeds = [*_paragraph(_heading(planned)), ""], found.seeds
     for number, previewed in enumerate(seeds, 1):
         lines += [*_seed_lines(f"seed {number} of {len(seeds)}", previewed, costs), ""]
+    if any(step.accepted and step.transition_id not in p.samples for p in seeds for step in p.episode.recorded):
+        lines += [*_paragraph(f"Not everything was answered: {found.ended}."), ""]
     return [*lines, *_paragraph(_total(planned, seeds, costs, tallies))]
 
 
 def _heading(planned: Planned) -> str:
     manifest = planned.manifest
     said = (
-        f"Preview of generation {manifest.partition_key}: {len(manifest.replicas)} of its seeds, operations chosen by"
+        f"Preview of generation {manifest.partition_key}: {len(manifest.replicas)} of its seeds, at most"
+        f" {planned.most_queries} queries, operations chosen by"
     )
+    forced = " under the paper's forced schedule" if manifest.forced_schedule else ""
     if (name := untrained_name(manifest.policy_version)) is None:
-        return f"{said} policy {policy_title(manifest.policy_version)}."
-    return f"{said} {name}: this policy was never trained, and one that was finds more edits for as many queries."
+        return f"{said} policy {policy_title(manifest.policy_version)}{forced}."
+    return (
+        f"{said} {name}{forced}: this policy was never trained, and one that was finds more edits for as many queries."
+    )
 
 
 def _seed_lines(title: str, previewed: Previewed, costs: Costs) -> Iterator[str]:
@@ -54,18 +60,18 @@ def _seed_lines(title: str, previewed: Previewed, costs: Costs) -> Iterator[str]
         yield ""
         yield from _step_lines(transition, previewed)
     yield ""
-    yield f"  price: {_price(previewed.request_ids, costs)}"
+    yield f"  price: {_price(previewed.request_ids, costs)}, {len(previewed.request_ids)} queries"
 
 
 def _step_lines(transition: Transition, previewed: Previewed) -> Iterator[str]:
-    yield f"  step {transition.step + 1}  {transition.operation.value}  {_verdict(transition)}"
+    yield f"  step {transition.step}  {transition.operation.value}  {_verdict(transition)}"
     if transition.after is not None:
         yield from _change(transition.before, transition.after)
     if not transition.accepted:
         return
     sample = previewed.samples.get(transition.transition_id)
     if sample is None:
-        yield "    answer: not asked for, the preview's queries are used up"
+        yield "    answer: not asked for, as said below"
         return
     kept = "answer" if sample.accepted else f"answer, refused ({sample.reason})"
     yield from _paragraph(f"{kept}: {shorten(sample.response or '-', ANSWER)}", "    ")
@@ -107,7 +113,7 @@ def _price(request_ids: set[str], costs: Costs) -> str:
     if not known and found:
         return UNKNOWN
     at_least = "at least " if len(known) < len(found) else ""
-    return f"{at_least}{about_dollars(sum(known))}, {len(found)} queries"
+    return f"{at_least}{about_dollars(sum(known))}"
 
 
 def _total(planned: Planned, seeds: Sequence[Previewed], costs: Costs, tallies: Tallies) -> str:
@@ -115,5 +121,5 @@ def _total(planned: Planned, seeds: Sequence[Previewed], costs: Costs, tallies: 
     price = _price({request for previewed in seeds for request in previewed.request_ids}, costs)
     return (
         f"{kept} samples from {len(seeds)} seeds: {tallies.asked} queries of at most {planned.most_queries},"
-        f" {tallies.reused} of them answered before; price {price.split(',')[0]}. The generation reuses all of it."
+        f" {tallies.reused} of them answered before; price {price}. The generation reuses all of it."
     )

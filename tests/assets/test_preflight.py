@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
+from assets.dataset.pair_scores import pair_scores
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from teams_dagster.automation.run_estimate import estimate_run
@@ -154,6 +156,30 @@ def test_a_generation_buys_nothing_from_an_expert_that_writes_nothing(
     monkeypatch.setenv("TEAMS_EXPERT_PROVIDER", "offline")
     monkeypatch.delenv("TEAMS_EXPERT_BASE_URL")
     assert project.make(generated_instructions, week=WEEK), "it had not begun: another model may take its place"
+
+
+def test_a_judge_that_compares_well_and_rates_badly_may_compare_and_not_score(
+    project: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    monkeypatch.setenv("TEAMS_EXPERT_PROVIDER", "offline")
+    for name, value in {"MODEL": "m", "BASE_URL": openai_server.base_url, "STRUCTURED": "off"}.items():
+        monkeypatch.setenv(f"TEAMS_JUDGE_{name}", value)
+    openai_server.respond = answering(review=perfect_reviewer(), judge=perfect_judge(), rate=lambda _: "good")
+    compared = CliRunner().invoke(main, ["preflight"])
+    assert compared.exit_code == 0, compared.output
+    scoring = tmp_path / "monday.yaml"
+    scoring.write_text("ops: {pair_scores: {config: {scored_by: judge}}}", encoding="utf-8")
+    before = openai_server.count
+    rated = CliRunner().invoke(main, ["preflight", "--config", str(scoring)])
+    assert rated.exit_code == 1, rated.output
+    assert "it may not drop a pair. Set TEAMS_JUDGE_MODEL" in rated.stdout
+    assert openai_server.count == before + 120, "what it compared is on the ledger"
+    line = (generated_instructions, expert_responses, pair_scores)
+    config = {"generated_instructions": {"policy": "uniform", "seeds": 3}, "pair_scores": {"scored_by": "judge"}}
+    assert not project.make(*line, week=WEEK, **config)
+    assert "it may not drop a pair" in why(project)
+    assert "pair_scores" not in asked_by_asset(project)
 
 
 def test_after_a_preflight_the_whole_runs_most_is_at_most_three_times_its_least(

@@ -48,7 +48,7 @@ def test_it_shows_five_seeds_with_steps_verdicts_answers_and_price_in_eighty_col
     assert result.exit_code == 0, result.output
     shown = result.stdout
     assert shown.count("\nseed ") == 5
-    for part in ("step 1  ", "verdict not_equal: accepted", "{+", "answer: ", "price: $0.00"):
+    for part in ("step 0  ", "verdict not_equal: accepted", "{+", "answer: ", "price: $0.00"):
         assert part in shown
     assert max(map(len, shown.splitlines())) <= 80
     assert "\x1b" not in shown
@@ -138,3 +138,51 @@ def test_the_ui_has_it_as_a_job_whose_output_shows_the_same(untrained: Project, 
     metadata = event.step_output_data.metadata
     assert "    seed 1 of 1" in str(metadata["preview"].value)
     assert metadata["queries"].value == asked(untrained)["preview"][0]
+
+
+def configured(folder: Path, text: str) -> str:
+    path = folder / "monday.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_the_schedule_of_the_run_is_that_of_the_preview_and_what_it_may_ask_is_said_first(
+    untrained: Project, tmp_path: Path
+) -> None:
+    run = configured(tmp_path, "ops: {generated_instructions: {config: {policy: uniform, forced_schedule: true}}}")
+    result = preview("--seeds", "1", "--config", run)
+    assert result.exit_code == 0, result.output
+    heading = result.stdout.split("\n\n")[0].replace("\n", " ")
+    assert (
+        "1 of its seeds, at most 15 queries, operations chosen by uniform under the paper's forced schedule" in heading
+    )
+    assert "step 1  breadth" in result.stdout
+    assert "1 seeds of generation" in result.stderr
+
+
+def test_the_latest_policy_where_none_was_trained_is_asked_for_by_name(untrained: Project) -> None:
+    result = preview("--policy", "latest")
+    assert result.exit_code == 1
+    assert "no policy was trained in" in result.stderr
+    assert "uniform, round_robin" in result.stderr
+    made = CliRunner().invoke(main, ["dataset", "--partition", WEEK, "--policy", "latest"])
+    assert made.exit_code == 1
+    assert "no policy was trained in" in made.stderr
+
+
+def test_a_budget_of_the_run_or_of_the_project_that_ends_it_is_named(
+    untrained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = configured(tmp_path, "resources: {models: {config: {budget: {queries: 0}}}}")
+    result = preview("--seeds", "1", "--config", run)
+    assert result.exit_code == 1
+    assert "the budget of the run" in result.stderr
+    made = CliRunner().invoke(main, ["dataset", "--partition", WEEK, "--config", run])
+    assert made.exit_code == 1
+    assert "the budget of the run" in made.stderr
+    monkeypatch.setenv("TEAMS_BUDGET_QUERIES", "12")
+    ended = preview("--seeds", "1", "--policy", "uniform")
+    assert ended.exit_code == 0, ended.output
+    assert "Not everything was answered: the budget of the project is used up: 12 of 12" in " ".join(
+        ended.stdout.split()
+    )

@@ -51,6 +51,7 @@ def test_a_new_generation_asks_for_exactly_one_retraining(weeks: Weeks, instance
     assert isinstance(second, dg.RunRequest)
     assert first.run_key == second.run_key, "one name: Dagster launches it once, whatever becomes of it"
     assert "20 kept samples are new" in first.tags["teams/because"]
+    assert first.run_config["ops"] == {"instruction_dataset": {"config": {"as_before": True}}}, "its threshold stays"
     weeks.retrain()
     assert "no generation has a kept sample" in str(tick(weeks, instance))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,10 @@ from teams_dagster.dataset.manifests import (
     begin_generation,
     check_as_begun,
     prompt_versions,
+    refuse_unfinished,
 )
-from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.dataset.pair_settings import PairSettings
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 WEEK = "2026-11-02"
 RULES = ModelIdentity("offline", "rules")
@@ -93,3 +96,26 @@ def test_a_step_all_of_whose_queries_failed_is_refused_with_what_became_of_them(
 @pytest.mark.parametrize(("asked", "unanswered"), [(3, 2), (0, 0)])
 def test_a_step_with_an_answer_or_with_nothing_to_ask_goes_on(asked: int, unanswered: int) -> None:
     refuse_silence(asked, unanswered, {})
+
+
+def test_a_retry_does_not_finish_what_a_budget_ended(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps({"facts": {"out_of_budget": True}}), encoding="utf-8")
+    with pytest.raises(NothingToRetry, match=f"a budget ended generation {WEEK} before its target.*job dataset"):
+        refuse_unfinished(replace(SETTINGS, only_failed=True), BEGUN, Artefact(tmp_path))
+    refuse_unfinished(SETTINGS, BEGUN, Artefact(tmp_path))
+
+
+def test_what_a_pair_has_to_be_to_count_goes_into_the_manifest_and_no_generation_begins_again_for_it(
+    store: ArtefactStore,
+) -> None:
+    write_manifest(store)
+    counted = PairSettings(answers=2, scored_by="judge", min_score=0.5, judge="openai/m")
+    going_on = begin(store, replace(SETTINGS, target_samples=30, episodes_per_seed=8, counted=counted))
+    assert going_on.same_but_for_target(BEGUN)
+    assert going_on.version != BEGUN.version
+    assert begin(store, SETTINGS).counted == counted, "as it was begun, where a run says nothing of a target"
+
+
+def test_a_manifest_of_before_a_threshold_could_count_keeps_its_version() -> None:
+    assert "counted" not in BEGUN.to_json()
+    assert GenerationManifest.from_json(BEGUN.to_json()) == BEGUN

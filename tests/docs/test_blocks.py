@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -163,6 +164,7 @@ def test_a_query_is_answered(block: Block, store: Store) -> None:
 def test_python_runs(block: Block, project_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", project_folder / "cache")
-    exported = CliRunner().invoke(main, ["export", "--to", "my_dataset"])
+    opened = re.search(r'load_dataset\("(.+?)"\)', block.text)
+    exported = CliRunner().invoke(main, ["export", "--to", opened[1] if opened else "my_dataset"])
     assert exported.exit_code == 0, exported.output
     exec(compile(block.text, str(block), "exec"), {})

@@ -35,13 +35,13 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def tried(openai_server: OpenAIServer, ledger: Ledger) -> Try:
     """Tries a role, and the reviewer of its rewrites, at the server."""
 
-    def trying(role: Role, size: Size = FULL, base_url: str = "") -> RoleRecord:
+    def trying(role: Role, size: Size = FULL, base_url: str = "", *, ratings: bool = False) -> RoleRecord:
         async def steps() -> RoleRecord:
             model = OpenAICompatibleModel("m", base_url=base_url or openai_server.base_url)
             models = dict.fromkeys((role, Role.REVIEWER), model)
             engine = Engine(models, ledger, CallContext("run-1", "preflight"), load_prices(), first_wait_s=0.01)
             try:
-                return await try_role(engine, plan_of(role, model, size), most=8, priced=False)
+                return await try_role(engine, plan_of(role, model, size, ratings=ratings), most=8, priced=False)
             finally:
                 await engine.close()
                 await model.close()
@@ -51,6 +51,6 @@ def tried(openai_server: OpenAIServer, ledger: Ledger) -> Try:
     return trying
 
 
-def plan_of(role: Role, model: OpenAICompatibleModel, size: Size) -> Planned:
+def plan_of(role: Role, model: OpenAICompatibleModel, size: Size, *, ratings: bool) -> Planned:
     path, _ = seed_sources(None, ())
-    return planned(role, model.identity, [seed.instruction for seed in load_seeds(path).seeds], size)
+    return planned(role, model.identity, [seed.instruction for seed in load_seeds(path).seeds], size, ratings=ratings)

@@ -34,6 +34,14 @@ def test_every_labelled_pair_is_asked_once_and_40_a_role_in_the_other_order_too(
     assert len(judge.queries()) == 124 + 40
 
 
+def test_ratings_are_tried_where_they_decide_and_a_quick_preflight_rates_as_many_good_pairs_as_bad_ones():
+    assert planned(Role.JUDGE, MODEL, TEXTS, FULL).ratings() == []
+    full, quick = (planned(Role.JUDGE, MODEL, TEXTS, size, ratings=True) for size in (FULL, QUICK))
+    assert len(full.ratings()) == 120
+    assert Counter(pair.good for pair in quick.rating_pairs) == {True: 16, False: 16}
+    assert most_queries([full]) == most_queries([planned(Role.JUDGE, MODEL, TEXTS, FULL)]) + 120
+
+
 def test_no_query_of_a_role_is_asked_twice():
     for plan in plans(FULL):
         keys = [request_key(MODEL, request) for request in (*plan.queries(), *plan.answers())]

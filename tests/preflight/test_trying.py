@@ -12,7 +12,15 @@ from teams_dagster.preflight.plan import QUICK
 from teams_dagster.preflight.record import SeedUse, Status
 from tests.preflight.conftest import Try
 from tests.support.openai_server import Fault, OpenAIServer, Reply
-from tests.support.scripted_roles import Script, answering, by_position, coin, perfect_judge, perfect_reviewer
+from tests.support.scripted_roles import (
+    Script,
+    answering,
+    by_position,
+    coin,
+    perfect_judge,
+    perfect_rater,
+    perfect_reviewer,
+)
 
 
 def test_a_reviewer_that_is_right_passes(openai_server: OpenAIServer, tried: Try):
@@ -68,6 +76,32 @@ def test_a_judge_that_takes_the_first_answer_fails_and_is_shown_to(openai_server
 def test_a_right_judge_passes(openai_server: OpenAIServer, tried: Try):
     openai_server.respond = answering(judge=perfect_judge())
     assert tried(Role.JUDGE).failures == ()
+
+
+def test_a_judge_that_tells_good_pairs_from_bad_ones_may_drop_them(openai_server: OpenAIServer, tried: Try):
+    openai_server.respond = answering(judge=perfect_judge(), rate=perfect_rater())
+    record = tried(Role.JUDGE, ratings=True)
+    assert record.ratings is not None
+    assert (record.ratings.accuracy.balanced, record.ratings.failures) == (1.0, ())
+    assert record.queries == openai_server.count == 164 + 120
+
+
+def test_a_judge_that_finds_every_pair_good_may_not_drop_any_though_it_compares_well(
+    openai_server: OpenAIServer, tried: Try
+):
+    openai_server.respond = answering(judge=perfect_judge(), rate=lambda _: "good")
+    record = tried(Role.JUDGE, ratings=True)
+    assert record.failures == ()
+    (sentence,) = record.with_ratings().failures
+    assert "a balanced accuracy of 0.500 on 120 labelled pairs" in sentence
+    assert "lower bound is below 0.700: it may not drop a pair" in sentence
+
+
+def test_a_judge_that_cannot_tell_is_never_right(openai_server: OpenAIServer, tried: Try):
+    openai_server.respond = answering(judge=perfect_judge(), rate=lambda _: "cannot tell")
+    ratings = tried(Role.JUDGE, QUICK, ratings=True).ratings
+    assert ratings is not None
+    assert (ratings.accuracy.unclear, ratings.accuracy.balanced) == (32, 0.0)
 
 
 def test_an_instructors_rewrites_are_counted_by_operation(openai_server: OpenAIServer, tried: Try):

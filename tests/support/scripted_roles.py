@@ -6,12 +6,16 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from teams_dagster.core.protocol import Message
+from teams_dagster.dataset.quality.rating import rate_prompt, rate_query
 from teams_dagster.evaluation.judging import judge_prompt, judge_query
 from teams_dagster.instructions.prompts import prompt
 from teams_dagster.instructions.requests import review_query
-from teams_dagster.preflight.labelled_pairs import judge_pairs, review_pairs
+from teams_dagster.preflight.labelled_pairs import judge_pairs, rating_pairs, review_pairs
 from tests.support import served_rules
+from tests.support.openai_server import OpenAIServer
 
 Script = Callable[[str], str]
 """What is said to a user message."""
@@ -20,9 +24,15 @@ WORDS = {"equal": "Equal", "not_equal": "Not Equal", "first": "A", "second": "B"
 _OTHER = {"first": "second", "second": "first", "tie": "tie"}
 
 
-def answering(*, review: Script | None = None, judge: Script | None = None) -> Callable[[dict[str, Any]], str]:
-    """A server's answers: reviews and judgements by script, the rest, and what has none, by the embedded rules."""
-    scripts = {_opening(prompt("review").source): review, _opening(judge_prompt().source): judge}
+def answering(
+    *, review: Script | None = None, judge: Script | None = None, rate: Script | None = None
+) -> Callable[[dict[str, Any]], str]:
+    """A server's answers: verdicts and ratings by script, the rest, and what has none, by the embedded rules."""
+    scripts = {
+        _opening(prompt("review").source): review,
+        _opening(judge_prompt().source): judge,
+        _opening(rate_prompt().source): rate,
+    }
 
     def answer(body: dict[str, Any]) -> str:
         system, user = body["messages"][0]["content"], body["messages"][-1]["content"]
@@ -60,6 +70,26 @@ def perfect_judge() -> Script:
         said[_user(judge_query(pair.asked, pair.first, pair.second).messages)] = WORDS[pair.label]
         said[_user(judge_query(pair.asked, pair.second, pair.first).messages)] = WORDS[_OTHER[pair.label]]
     return lambda user: said[user]
+
+
+def perfect_rater(unlabelled: Script = lambda _: "good") -> Script:
+    """Says the label of every labelled pair, and of every other what `unlabelled` says."""
+    said = {
+        _user(rate_query(pair.asked, pair.answer).messages): pair.label.replace("_", " ") for pair in rating_pairs()
+    }
+    return lambda user: said[user] if user in said else unlabelled(user)
+
+
+def judge_at(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, says: Script) -> None:
+    """Let a model at the server judge, in these words; the other roles stay the embedded rules."""
+    server.respond = lambda body: says(body["messages"][-1]["content"])
+    for name, value in {
+        "JUDGE_MODEL": "m",
+        "JUDGE_BASE_URL": server.base_url,
+        "JUDGE_STRUCTURED": "off",
+        **{f"{role}_PROVIDER": "offline" for role in ("EXPERT", "REVIEWER", "INSTRUCTOR")},
+    }.items():
+        monkeypatch.setenv(f"TEAMS_{name}", value)
 
 
 def coin(user: str) -> str:

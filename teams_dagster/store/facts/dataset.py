@@ -119,6 +119,8 @@ class DatasetFacts(Facts):
     """Pairs of a lower score were dropped; None where no threshold was set."""
     scoring: str | None = None
     """Who scored the pairs, in a sentence; None where no score was used."""
+    short_of_target: Annotated[list[str], Shown(form="; ".join)] = Field(default_factory=list)
+    """Generations that have fewer rows here than they were played for, and why."""
     reasoned: Annotated[dict[str, int], Shown(form=Json)] = Field(default_factory=dict)
     """Examples on each side with what was thought before their answer, where any has it."""
     overlap: Annotated[dict[str, float], Shown("held_out_overlap", form=overlap_line)] = Field(default_factory=dict)

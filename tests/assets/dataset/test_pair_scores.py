@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +28,11 @@ from teams_dagster.lineage.trace import trace
 from teams_dagster.lineage.tree import lineage_lines
 from teams_dagster.settings import load_settings
 from teams_dagster.store.facts.accounting import LineageFacts
-from teams_dagster.store.facts.dataset import DatasetFacts, PairScoreFacts
+from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts, PairScoreFacts
 from teams_dagster.store.integrity import Verification
 from tests.support.openai_server import OpenAIServer
 from tests.support.project import Project
+from tests.support.scripted_roles import judge_at
 
 WEEK = "2026-11-02"
 JUDGED = {"scored_by": "judge"}
@@ -102,6 +102,24 @@ def test_the_judge_is_asked_once_about_each_pair_and_a_second_run_asks_nothing(p
     assert {row["rating"] for row in scores(project)} <= {"good", "partly", "constraint_ignored", "cannot_tell"}
     assert project.make(pair_scores, week=WEEK, pair_scores={**JUDGED, "force": True})
     assert project.calls == calls
+
+
+def test_an_estimate_of_more_answers_or_of_their_thoughts_counts_only_what_is_missing(project: Project):
+    def estimated(**config: Any) -> tuple[int, bool]:
+        ((_, found, reused),) = estimate_run(
+            load_settings(), WEEK, {"expert_responses": config}, ["expert_responses"]
+        ).steps
+        return found.queries.likely, reused
+
+    accepted = project.store.current("generated_instructions", WEEK).read_facts(GenerationFacts).accepted
+    assert estimated(answers=3) == (2 * accepted, False)
+    assert estimated(reasoning=True) == (0, False)
+    before = project.calls
+    assert project.make(expert_responses, week=WEEK, expert_responses={"answers": 3})
+    assert project.calls - before == 2 * accepted
+    assert estimated(answers=3, reasoning=True) == (0, False)
+    assert project.make(expert_responses, week=WEEK, expert_responses={"answers": 3, "reasoning": True})
+    assert estimated(answers=3, reasoning=True) == (0, True)
 
 
 def test_a_threshold_without_scores_is_refused_by_name(project: Project):
@@ -179,18 +197,6 @@ def is_last(user: str, given: list[dict[str, Any]]) -> bool:
     return any(row["answer"] == 2 and row["accepted"] and f"\n{row['response']}\n</answer" in user for row in given)
 
 
-def judge_at(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, says: Callable[[str], str]) -> None:
-    """Let a model at the server judge, in these words; the other roles stay the embedded rules."""
-    server.respond = lambda body: says(body["messages"][-1]["content"])
-    for name, value in {
-        "JUDGE_MODEL": "m",
-        "JUDGE_BASE_URL": server.base_url,
-        "JUDGE_STRUCTURED": "off",
-        **{f"{role}_PROVIDER": "offline" for role in ("EXPERT", "REVIEWER", "INSTRUCTOR")},
-    }.items():
-        monkeypatch.setenv(f"TEAMS_{name}", value)
-
-
 def test_a_threshold_drops_by_name_what_the_judge_finds_bad_and_the_card_says_so(
     project: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ):
@@ -210,7 +216,7 @@ def test_a_threshold_drops_by_name_what_the_judge_finds_bad_and_the_card_says_so
 
 
 def test_a_judge_that_failed_its_preflight_drops_nothing(project: Project, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("assets.dataset.pair_scores.failures_of", lambda *_: ["judge: at chance"])
+    monkeypatch.setattr("assets.dataset.pair_scores.judge_faults", lambda *_: ["judge: at chance"])
     assert project.make(pair_scores, week=WEEK, pair_scores=JUDGED)
     assert not project.make(instruction_dataset, instruction_dataset={"min_score": 0.5})
     assert "failed its preflight, so that it may not drop a pair: judge: at chance" in why(project)

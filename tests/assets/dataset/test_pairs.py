@@ -109,3 +109,15 @@ def test_a_file_without_answers_is_refused_by_the_settings_name(
     failure = project.last.failure_data_for_node("instruction_dataset")
     assert failure is not None
     assert "TEAMS_PAIRS: bare.jsonl has 1 instructions and no answer to any" in str(failure.error)
+
+
+def test_a_target_of_a_generation_that_no_dataset_reads_is_refused_before_the_first_query(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAMS_PAIRS_MODE", "instead")
+    assert project.make(seed_instructions)
+    config = {"policy": "uniform", "target_samples": 10}
+    assert not project.make(generated_instructions, week=WEEK, generated_instructions=config)
+    (failure,) = project.last.get_step_failure_events()
+    assert "TEAMS_PAIRS_MODE=instead leaves every generation out" in str(failure.step_failure_data.error)
+    assert project.calls == 0

@@ -113,6 +113,26 @@ def test_both_arms_asked_as_many_questions(arms: Arms):
     assert arms_ask_the_same(arms.project.store).passed
 
 
+@pytest.mark.parametrize(
+    ("asset_key", "week", "config", "said"),
+    [
+        ("expert_responses", WEEK, {"answers": 3}, "were given 3 answers each, uniform's 1"),
+        ("expert_responses", WEEK, {"max_reasoning_words": 200}, "up to 200 of the trained policy's answers"),
+        ("instruction_dataset", None, {"min_score": 0.5}, "below a score of 0.5 are left out of instruction_dataset"),
+    ],
+)
+def test_answers_or_rows_that_were_not_made_alike_are_told(
+    arms: Arms, tmp_path: Path, asset_key: str, week: str | None, config: dict[str, Any], said: str
+):
+    store = ArtefactStore(data_dir=str(shutil.copytree(arms.project.store.root, tmp_path / "other")))
+    path = store.current(asset_key, week).folder / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(manifest | {"config": config}), encoding="utf-8")
+    check = arms_ask_the_same(store)
+    assert not check.passed
+    assert said in (check.description or "")
+
+
 def test_its_seeds_are_a_fair_part_of_those_of_the_week(arms: Arms):
     """Not the first by their ids: the order is drawn, and what the queries pay for is its beginning."""
     rows = arms.rows("uniform_instructions", "transitions")

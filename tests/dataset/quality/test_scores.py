@@ -1,8 +1,6 @@
 """What a score finds of the planted pairs, and what it costs of the good ones."""
 
 import asyncio
-import json
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +9,9 @@ from teams_dagster.core.protocol import Answer, Completion, ErrorKind, Outcome, 
 from teams_dagster.dataset.quality.rating import Rating
 from teams_dagster.dataset.quality.scores import UNANSWERED, Fault, Pair, PairScore, best_of, fault_of
 from teams_dagster.dataset.scoring import rate_pairs, score_rows
+from teams_dagster.preflight.labelled_pairs import rating_pairs
 
-PLANTED = [json.loads(line) for line in Path(__file__).with_name("planted_pairs.jsonl").read_text("utf-8").splitlines()]
+PLANTED = [pair.model_dump(mode="json") for pair in rating_pairs()]
 LEAST = 0.5
 
 

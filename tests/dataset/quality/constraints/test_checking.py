@@ -1,15 +1,10 @@
-import json
-from pathlib import Path
-
 import pytest
 
 from teams_dagster.dataset.quality.constraints.checking import broken, constraints_of, holds
 from teams_dagster.dataset.quality.constraints.constraint import Kind
+from teams_dagster.preflight.labelled_pairs import rating_pairs
 
-PLANTED = [
-    json.loads(line)
-    for line in Path(__file__).parents[1].joinpath("planted_pairs.jsonl").read_text("utf-8").splitlines()
-]
+PLANTED = [pair.model_dump(mode="json") for pair in rating_pairs()]
 
 KINDS = [
     (Kind.WORDS, "Describe the sea in at most 5 words.", "Wide, blue and deep.", "It is wide and blue and very deep."),
