@@ -11,7 +11,7 @@ from resources.language_models.probing import NOT_HELD, Held
 from teams_dagster.core.protocol import CompletionError, LanguageModel, Request
 from teams_dagster.instructions.requests import reply_limit
 from teams_dagster.ledger.batches import open_batches
-from teams_dagster.ledger.traits import record_trait, traits_of
+from teams_dagster.ledger.traits import record_limit, record_trait, traits_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import BatchEndpoint
 from teams_dagster.llm.batching import Batching, BatchPace
@@ -76,7 +76,11 @@ def go_on_from_traits(ledger: Ledger, models: Collection[LanguageModel]) -> None
     for model in models:
         if isinstance(model, OpenAICompatibleModel):
             identity = model.identity
-            model.dialect.keep(traits_of(ledger.engine, identity), partial(record_trait, ledger.engine, identity))
+            model.dialect.keep(
+                traits_of(ledger.engine, identity),
+                partial(record_trait, ledger.engine, identity),
+                partial(record_limit, ledger.engine, identity),
+            )
 
 
 async def collect_batches(
