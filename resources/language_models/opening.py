@@ -6,11 +6,13 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from resources.language_models.probing import NOT_HELD, Held
 from teams_dagster.core.protocol import CompletionError, LanguageModel, Request
 from teams_dagster.instructions.requests import reply_limit
 from teams_dagster.ledger.batches import open_batches
+from teams_dagster.ledger.database import read_address
 from teams_dagster.ledger.traits import record_limit, record_trait, traits_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import BatchEndpoint
@@ -67,6 +69,15 @@ def reply_limit_of(role: RoleSettings) -> Callable[[Request], int]:
 def as_configured(expected: Sequence[QueryForecast], settings: Settings) -> list[QueryForecast]:
     """Forecasts with the limits on replies that roles' settings state."""
     return [replace(kind, max_tokens=settings.role(kind.role).max_tokens or kind.max_tokens) for kind in expected]
+
+
+def written_folders(settings: Settings) -> dict[str, Path]:
+    """By setting, the folders that a step which asks writes to on this machine."""
+    address = read_address(settings.ledger_url)
+    folders = {"TEAMS_DATA_DIR": settings.data_dir}
+    if address.get_backend_name() == "sqlite" and address.database:
+        folders["TEAMS_LEDGER_URL"] = Path(address.database).parent
+    return folders
 
 
 def go_on_from_traits(ledger: Ledger, models: Collection[LanguageModel]) -> None:
