@@ -65,14 +65,14 @@ def materialize_responses(
             asking = models.asking(where, Role.EXPERT, expected=expected, log=log, batches=True)
             width = models.at_once(Role.EXPERT, direct=AHEAD * models.settings().max_in_flight)
             with models.ledger.open() as ledger:
-                paid_before = pair_costs(ledger, generated).total.nano_usd
+                paid = pair_costs(ledger, generated).total
             answer_generation(
                 made.folder,
                 where.run_id,
                 generated,
                 asking,
                 width=width,
-                paid_before=paid_before,
+                paid_before=None if paid.unpriced else paid.nano_usd,
                 reasoning_words=settings.get(REASONING_WORDS),
                 log=log,
                 answers=answers,

@@ -4,7 +4,7 @@ import json
 import smtplib
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
@@ -16,8 +16,8 @@ from teams_dagster.core.text import shorten, visible
 from teams_dagster.role_settings import is_loopback
 from teams_dagster.settings import Settings, load_settings
 
-TIMEOUT_S = 10.0
-"""Seconds that one sending may take."""
+TIMEOUT_S = 5.0
+"""Seconds that one sending may take: with every try of both channels, a tick stays below the minute it is given."""
 
 PAUSES_S = (1.0, 3.0)
 """Seconds before the second and the third try."""
@@ -31,7 +31,20 @@ NOT_SET = f"nobody is to be told: set {WEBHOOK}, or {MAIL_TO} and {MAIL_SERVER}"
 
 
 class AlertNotSent(Exception):
-    """An alert that did not arrive. The message names the setting, never its value."""
+    """An alert that did not reach everybody. The message names the setting, never its value."""
+
+    def __init__(self, message: str, reached: Collection[str], missed: Collection[str]) -> None:
+        """Keep by which settings somebody was reached, then or before, and by which nobody."""
+        super().__init__(message)
+        self.reached, self.missed = frozenset(reached), frozenset(missed)
+
+
+class _Refused(Exception):
+    """A try that failed. `some`: the mail has reached one of its addresses at least."""
+
+    def __init__(self, message: str, some: bool = False) -> None:
+        super().__init__(message)
+        self.some = some
 
 
 @dataclass(frozen=True)
@@ -67,34 +80,53 @@ class Alerts(dg.ConfigurableResource):
         settings = self._settings()
         return settings.alert_webhook_url is not None or settings.alert_mail_to is not None
 
-    def send(self, alert: Alert) -> None:
-        """Tell everybody who is to be told, each in up to three tries. Raises AlertNotSent for those not reached."""
-        settings, failed = self._settings(), []
+    def send(self, alert: Alert, reached: Collection[str] = ()) -> None:
+        """Tell everybody who is to be told, each in up to three tries.
+
+        Args:
+            alert: What to say.
+            reached: Settings by which this alert was sent already, and is not sent again.
+
+        Raises AlertNotSent for those not reached, once the others are.
+        """
+        by, missed, faults = set(reached), set[str](), list[str]()
+        for setting, send in self._channels(alert):
+            if setting in reached:
+                continue
+            fault = _tried(send)
+            (missed if fault is not None and not fault.some else by).add(setting)
+            if fault is not None:
+                faults.append(f"{setting}: {fault}")
+        if faults:
+            raise AlertNotSent(f"{'; '.join(faults)}. It was to say: {alert.title}", by, missed)
+
+    def _channels(self, alert: Alert) -> Iterator[tuple[str, Callable[[], None]]]:
+        settings = self._settings()
         if (url := settings.alert_webhook_url) is not None:
-            failed += _tried(WEBHOOK, lambda: _post(url.get_secret_value(), alert))
+            yield WEBHOOK, lambda: _post(url.get_secret_value(), alert)
         address = settings.alert_mail_server
         server = mail_server(address.get_secret_value() if address else None, settings.alert_mail_to)
         if server is not None:
-            failed += _tried(MAIL_SERVER, lambda: _mail(server, settings.alert_mail_to or "", alert))
-        if failed:
-            raise AlertNotSent(f"{'; '.join(failed)}. It was to say: {alert.title}")
+            yield MAIL_SERVER, _Mail(server, settings.alert_mail_to or "", alert).send
 
     def _settings(self) -> Settings:
         return load_settings(Path(self.root))
 
 
-def _tried(setting: str, send: Callable[[], None]) -> list[str]:
-    """Nothing where `send` worked in one of three tries; otherwise which setting is at fault, and how."""
-    for pause in (*PAUSES_S, None):
+def _tried(send: Callable[[], None]) -> _Refused | None:
+    """None where `send` worked in one of three tries; otherwise why the last did not."""
+    for pause in PAUSES_S:
         try:
             send()
-        except AlertNotSent as error:
-            if pause is None:
-                return [f"{setting}: {error}"]
+        except _Refused:
             time.sleep(pause)
         else:
-            return []
-    return []
+            return None
+    try:
+        send()
+    except _Refused as refused:
+        return refused
+    return None
 
 
 def _post(url: str, alert: Alert) -> None:
@@ -106,24 +138,46 @@ def _post(url: str, alert: Alert) -> None:
         with httpx2.Client(timeout=TIMEOUT_S, trust_env=not is_loopback(url)) as client:
             answer = client.post(url, content=json.dumps(content), headers={"Content-Type": "application/json"})
     except httpx2.HTTPError as error:
-        raise AlertNotSent(f"the webhook was not reached ({type(error).__name__})") from None
+        raise _Refused(f"the webhook was not reached ({type(error).__name__})") from None
     if not answer.is_success:
-        raise AlertNotSent(f"the webhook answered {answer.status_code}") from None
+        raise _Refused(f"the webhook answered {answer.status_code}") from None
 
 
-def _mail(server: MailServer, to: str, alert: Alert) -> None:
-    message = EmailMessage()
-    message["Subject"], message["From"], message["To"] = alert.title, to.split(",")[0], to
-    message.set_content(alert.body)
-    try:
-        with _connected(server) as connection:
-            if server.user is not None:
-                connection.login(server.user, server.password or "")
-            connection.send_message(message)
-    except smtplib.SMTPResponseException as error:
-        raise AlertNotSent(f"the mail server answered {error.smtp_code} ({type(error).__name__})") from None
-    except (smtplib.SMTPException, OSError) as error:
-        raise AlertNotSent(f"the mail server did not take it ({type(error).__name__})") from None
+class _Mail:
+    """A mail, and the addresses that it has not reached yet."""
+
+    def __init__(self, server: MailServer, to: str, alert: Alert) -> None:
+        self._server, self._addresses = server, to.split(",")
+        self._left = self._addresses
+        self._message = EmailMessage()
+        self._message["Subject"], self._message["From"], self._message["To"] = alert.title, self._addresses[0], to
+        self._message.set_content(alert.body)
+
+    def send(self) -> None:
+        """One try for every address that is left."""
+        try:
+            with _connected(self._server) as connection:
+                if self._server.user is not None:
+                    connection.login(self._server.user, self._server.password or "")
+                refused = connection.send_message(self._message, to_addrs=self._left)
+        except smtplib.SMTPRecipientsRefused as error:
+            raise self._refusal(error.recipients) from None
+        except smtplib.SMTPResponseException as error:
+            raise self._fault(f"the mail server answered {error.smtp_code} ({type(error).__name__})") from None
+        except (smtplib.SMTPException, OSError) as error:
+            raise self._fault(f"the mail server did not take it ({type(error).__name__})") from None
+        self._left = [address for address in self._left if address in refused]
+        if self._left:
+            raise self._refusal(refused)
+
+    def _refusal(self, refused: Mapping[str, tuple[int, bytes]]) -> _Refused:
+        """Which addresses, by their place: an address is never repeated."""
+        places = enumerate(self._addresses, start=1)
+        named = [f"number {place} ({refused[address][0]})" for place, address in places if address in refused]
+        return self._fault(f"it refused {len(named)} of {len(self._addresses)} of {MAIL_TO}: {', '.join(named)}")
+
+    def _fault(self, message: str) -> _Refused:
+        return _Refused(message, some=len(self._left) < len(self._addresses))
 
 
 def _connected(server: MailServer) -> smtplib.SMTP:

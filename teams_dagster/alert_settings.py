@@ -43,7 +43,7 @@ def mail_server(address: str | None, to: str | None) -> MailServer | None:
         raise SettingsError(
             f"{MAIL_TO if to is None else MAIL_SERVER} is not set: mail needs {MAIL_TO} and {MAIL_SERVER}"
         )
-    if "@" not in to or any(mark.isspace() for mark in to):
+    if not all("@" in address for address in to.split(",")) or any(mark.isspace() for mark in to):
         raise SettingsError(f"{MAIL_TO} must be one mail address, or several separated by commas, not {to!r}")
     parts = _parts(address)
     if parts is None or parts[0] not in _PORTS:

@@ -121,6 +121,17 @@ class RoleSettings(BaseModel):
 
 
 def role_settings(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> RoleSettings | None:
+    """A role's settings of the environment; None where none of its own variables is set.
+
+    Args:
+        root: The project's folder, which paths are relative to.
+        role: Whose settings.
+        values: Every `TEAMS_` variable that is set. A role that names neither provider, address nor key is served where
+            every role is.
+        allow_http: Whether plain http may leave this machine.
+
+    Raises SettingsError naming the variable that is wrong.
+    """
     name = f"{PREFIX}{role.name}"
     given = {
         field: values[f"{name}_{field.upper()}"]
@@ -229,6 +240,7 @@ def listed(value: str) -> list[str]:
 
 
 def absolute(root: Path, value: str) -> Path:
+    """The path that a setting names: from the project's folder `root` unless it is absolute, or begins with `~`."""
     return Path(os.path.normpath(root / Path(value).expanduser()))
 
 

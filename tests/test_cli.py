@@ -254,13 +254,13 @@ def test_costs_are_shown_by_any_column_with_the_budget_and_the_baseline(
     result = teams("costs", "--by", "asset_key,run_id")
     assert result.exit_code == 0, result.output
     rows = [line.split() for line in result.output.splitlines()]
-    assert rows[0] == ["asset_key,", "run_id", *"asked reused calls ok failed unresolved tokens cost".split()]
+    assert rows[0] == ["asset_key,", "run_id", *"asked reused attempts ok failed unresolved tokens cost".split()]
     assert rows[1:4] == [
         ["asset,", "run-1", "1", "0", "2", "0", "1", "1", "0", "$0.0000"],
         ["expert_responses,", "run-2", "3", "2", "1", "1", "0", "0", "15", "$0.0000"],
         ["trained_policy,", "run-1", "2", "0", "2", "2", "0", "0", "30", "$0.0000"],
     ]
-    assert "total: 6 queries, 5 calls, $0.0000" in result.output
+    assert "total: 6 queries, 5 attempts, $0.0000" in result.output
     assert "budget: 4 of 100 queries may have been billed, 96 left" in result.output
     assert "6 queries asked in all: 0.00% of the 624,000 of Evol-Instruct" in result.output
 

@@ -39,11 +39,11 @@ _IN_OPEN_BATCHES = (
 
 @dg.asset_check(
     asset="query_costs",
-    description="Every call ended as ok or failed; the others are counted and named.",
-    metadata={"severity": "warning", "remedy": "These calls may have been paid: compare with the provider's bill."},
+    description="Every attempt ended as ok or failed; the others are counted and named.",
+    metadata={"severity": "warning", "remedy": "These attempts may have been paid: compare with the provider's bill."},
 )
 def calls_are_resolved(ledger: LedgerConnection) -> dg.AssetCheckResult:
-    """A call whose process was killed may have been paid: it is reported, never dropped."""
+    """An attempt whose process was killed may have been paid: it is reported, never dropped."""
     with ledger.open() as opened:
         cost = total_cost(opened)
         with opened.engine.connect() as connection:
@@ -52,9 +52,9 @@ def calls_are_resolved(ledger: LedgerConnection) -> dg.AssetCheckResult:
         return not_run("nothing was asked yet")
     return warning(
         cost.unresolved == 0,
-        f"{cost.calls} calls: {cost.ok} ok, {cost.failed} failed, {cost.unresolved} unresolved (in flight, in an open"
-        f" batch, or their process ended before an answer was written; perhaps paid), {in_batches} of them in an open"
-        " batch",
+        f"{cost.calls} attempts: {cost.ok} ok, {cost.failed} failed, {cost.unresolved} unresolved (in flight, in an"
+        f" open batch, or their process ended before an answer was written; perhaps paid), {in_batches} of them in an"
+        " open batch",
         unresolved=cost.unresolved,
         in_open_batches=in_batches,
     )
@@ -62,7 +62,7 @@ def calls_are_resolved(ledger: LedgerConnection) -> dg.AssetCheckResult:
 
 @dg.asset_check(
     asset="query_costs",
-    description="Every billed call has a price.",
+    description="Every billed attempt has a price.",
     metadata={"severity": "warning", "remedy": "Give the model a price (`TEAMS_PRICES`)."},
 )
 def calls_have_a_price(ledger: LedgerConnection) -> dg.AssetCheckResult:
@@ -70,8 +70,8 @@ def calls_have_a_price(ledger: LedgerConnection) -> dg.AssetCheckResult:
     with ledger.open() as opened:
         cost = total_cost(opened)
     if cost.ok == 0:
-        return not_run("no call was billed yet")
-    return warning(cost.unpriced == 0, f"{cost.unpriced} of {cost.ok} billed calls have no known price")
+        return not_run("no attempt was billed yet")
+    return warning(cost.unpriced == 0, f"{cost.unpriced} of {cost.ok} billed attempts have no known price")
 
 
 @dg.asset_check(
@@ -83,8 +83,8 @@ def questions_are_explained(ledger: LedgerConnection) -> dg.AssetCheckResult:
     """A query that is neither answered nor failed for a known reason is a hole in the account."""
     causes: Counter[str] = Counter()
     with ledger.open() as opened:
-        for questions in outcomes_by(opened, []):  # one query: a run that goes on meanwhile changes nothing here
-            causes.update({"kept": questions.kept, **questions.causes})
+        for queries in outcomes_by(opened, []):  # one statement: a run that goes on meanwhile changes nothing here
+            causes.update({"kept": queries.kept, **queries.causes})
     asked = causes.total()
     if asked == 0:
         return not_run("nothing was asked yet")
@@ -99,7 +99,7 @@ def questions_are_explained(ledger: LedgerConnection) -> dg.AssetCheckResult:
     metadata={"severity": "error", "remedy": "The finding names the promise: keep the ledger database and report it."},
 )
 def ledger_keeps_its_promises(context: dg.AssetCheckExecutionContext, ledger: LedgerConnection) -> dg.AssetCheckResult:
-    """What must be true of the account at any time, over every call, query and answer."""
+    """What must be true of the account at any time, over every query, attempt and answer."""
     report = ledger.refresh(context.instance)
     if not report.published and report.reason != UP_TO_DATE:
         return not_run(report.reason)
@@ -120,18 +120,18 @@ def ledger_keeps_its_promises(context: dg.AssetCheckExecutionContext, ledger: Le
 
 @dg.asset_check(
     asset="query_costs",
-    description="What budgets count is what the calls add up to, and within them.",
+    description="What budgets count is what the attempts add up to, and within them.",
     metadata={
         "severity": "warning",
-        "remedy": "Raise the budget or stop. It is an error where the counter and the calls differ.",
+        "remedy": "Raise the budget or stop. It is an error where the counter and the attempts differ.",
     },
 )
 def spending_is_within_budget(ledger: LedgerConnection, models: LanguageModels) -> dg.AssetCheckResult:
-    """The counter that stops runs must agree with the calls it counts."""
+    """The counter that stops runs must agree with the attempts it counts."""
     with ledger.open(whole=False) as opened, read_snapshot(opened.engine) as connection:
         spent, counted = spent_by(connection), recount(connection)
     if spent != counted:
-        return verdict(False, f"budgets count {spent}, the calls add up to {counted}")
+        return verdict(False, f"budgets count {spent}, the attempts add up to {counted}")
     budget = models.settings().budget
     rooms = ((budget.queries, spent.queries), (budget.tokens, spent.tokens), (budget.nano_usd, spent.nano_usd))
     over = any(most is not None and used > most for most, used in rooms)

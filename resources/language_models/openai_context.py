@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from teams_dagster.instructions.seed_rows import about_tokens
@@ -76,7 +76,7 @@ class Context:
     def learn(self, said: str, messages: Sequence[Mapping[str, Any]]) -> bool:
         """Learn from a refusal of `messages`; returns whether it names a context."""
         prompt, beyond = _first(_PROMPT, said), _first((_BEYOND,), said)
-        size = _first(_CONTEXT, said)
+        size = min((size for form in _CONTEXT for size in _all(form, said)), default=None)
         if size is None and beyond is not None:
             size = round(_plainly(messages)) - beyond  # the estimate is what there is
         if size is None or size <= 0:
@@ -99,5 +99,12 @@ def _plainly(messages: Sequence[Mapping[str, Any]]) -> float:
 
 
 def _first(forms: Sequence[re.Pattern[str]], said: str) -> int | None:
-    found = next((match for form in forms if (match := form.search(said))), None)
-    return None if found is None else int(found[1].replace(",", ""))
+    return next((number for form in forms for number in _all(form, said)), None)
+
+
+def _all(form: re.Pattern[str], said: str) -> Iterator[int]:
+    """The numbers that a form finds; a refusal may name several limits, and nobody counts with twenty digits."""
+    for match in form.finditer(said):
+        digits = match[1].replace(",", "")
+        if len(digits) < 20 and int(digits) > 0:
+            yield int(digits)

@@ -56,14 +56,20 @@ class Dialect:
         self._folds = False
         self._context = Context()
         self._record: Callable[[str, str], object] | None = None
+        self._record_limit: Callable[[str, int], object] | None = None
 
-    def keep(self, traits: Mapping[str, str], record: Callable[[str, str], object]) -> None:
-        """Go on from `traits` learnt before; `record` is called with what is learnt from now on."""
+    def keep(
+        self,
+        traits: Mapping[str, str],
+        record: Callable[[str, str], object],
+        record_limit: Callable[[str, int], object],
+    ) -> None:
+        """Go on from `traits` learnt before; `record`, or `record_limit`, is called with what is learnt from now on."""
         self._limit = traits.get(LIMIT_PARAMETER, self._limit)
         self._folds = self._folds or traits.get(SYSTEM_ROLE) == FOLDED
         if CONTEXT in traits:
             self._context.tokens = int(traits[CONTEXT])
-        self._record = record
+        self._record, self._record_limit = record, record_limit
 
     def written(self, messages: tuple[Message, ...], max_tokens: int) -> dict[str, Any]:
         """The messages and the limit of a request body: no more than a context leaves that is known."""
@@ -82,8 +88,9 @@ class Dialect:
         return CompletionError(
             ErrorKind.TOO_LONG,
             f"the prompt takes about {prompt:,} tokens, and prompt and reply together have {self._context.tokens:,} at"
-            " this endpoint: serve its model with a longer context (llama.cpp: --ctx-size, vLLM: --max-model-len,"
-            " Ollama: num_ctx)",
+            " the role's _BASE_URL, as it once said: set that and _MODEL to one with a longer context, or serve it with"
+            " one (llama.cpp: --ctx-size, vLLM: --max-model-len, Ollama: num_ctx) and delete its context_tokens from"
+            " the ledger's table endpoint_traits",
             http_status=http_status,
         )
 
@@ -112,8 +119,8 @@ class Dialect:
         before = self._context.tokens
         if not self._context.learn(error.detail, body["messages"]):
             return error
-        if self._context.tokens != before and self._record is not None:
-            self._record(CONTEXT, str(self._context.tokens))
+        if self._context.tokens is not None and self._context.tokens != before and self._record_limit is not None:
+            self._record_limit(CONTEXT, self._context.tokens)
         room, asked = self._context.room(body["messages"]), body.get(self._limit)
         if room is None or asked is None:
             return error

@@ -6,12 +6,14 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from resources.language_models.probing import NOT_HELD, Held
 from teams_dagster.core.protocol import CompletionError, LanguageModel, Request
 from teams_dagster.instructions.requests import reply_limit
 from teams_dagster.ledger.batches import open_batches
-from teams_dagster.ledger.traits import record_trait, traits_of
+from teams_dagster.ledger.database import read_address
+from teams_dagster.ledger.traits import record_limit, record_trait, traits_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import BatchEndpoint
 from teams_dagster.llm.batching import Batching, BatchPace
@@ -69,6 +71,15 @@ def as_configured(expected: Sequence[QueryForecast], settings: Settings) -> list
     return [replace(kind, max_tokens=settings.role(kind.role).max_tokens or kind.max_tokens) for kind in expected]
 
 
+def written_folders(settings: Settings) -> dict[str, Path]:
+    """By setting, the folders that a step which asks writes to on this machine."""
+    address = read_address(settings.ledger_url)
+    folders = {"TEAMS_DATA_DIR": settings.data_dir}
+    if address.get_backend_name() == "sqlite" and address.database:
+        folders["TEAMS_LEDGER_URL"] = Path(address.database).parent
+    return folders
+
+
 def go_on_from_traits(ledger: Ledger, models: Collection[LanguageModel]) -> None:
     """Let each endpoint's connection know what was found out about it before, and write down what it finds out."""
     from resources.language_models.openai_compatible import OpenAICompatibleModel
@@ -76,7 +87,11 @@ def go_on_from_traits(ledger: Ledger, models: Collection[LanguageModel]) -> None
     for model in models:
         if isinstance(model, OpenAICompatibleModel):
             identity = model.identity
-            model.dialect.keep(traits_of(ledger.engine, identity), partial(record_trait, ledger.engine, identity))
+            model.dialect.keep(
+                traits_of(ledger.engine, identity),
+                partial(record_trait, ledger.engine, identity),
+                partial(record_limit, ledger.engine, identity),
+            )
 
 
 async def collect_batches(

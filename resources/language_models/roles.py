@@ -21,6 +21,7 @@ from resources.language_models.opening import (
     go_on_from_traits,
     open_model,
     reply_limit_of,
+    written_folders,
 )
 from resources.language_models.probing import (
     MOST_QUERIES,
@@ -49,6 +50,7 @@ from teams_dagster.ledger.batches import Batch
 from teams_dagster.ledger.budgets import BudgetExhausted, Budgets, Limit
 from teams_dagster.ledger.costs import outcomes_of_step
 from teams_dagster.ledger.database import LedgerLost
+from teams_dagster.ledger.room import NoRoom, bytes_needed, clock_behind, require_room
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm import loop
 from teams_dagster.llm.batches import MAX_REQUESTS
@@ -80,6 +82,7 @@ STOPS = (
     BudgetMissing,
     BudgetTooSmall,
     BudgetExhausted,
+    NoRoom,
     PriceUnknown,
     EndpointBroken,
     NothingUsable,
@@ -316,12 +319,15 @@ class LanguageModels(dg.ConfigurableResource):
         expected: Sequence[QueryForecast],
         log: Callable[[str], None],
     ) -> Estimate:
-        """Say what is to be expected, and refuse to go to a provider without any bound."""
+        """Say what is to be expected; refuse to go to a provider without any bound, or to fill the disk."""
         needed = self._needed(ledger, settings, roles, expected, batched)
         log(str(needed))
         if (shared := settings.shared_line(roles)) is not None:
             log(shared)
         refuse_unbounded(settings, roles, budgets, str(needed))
+        require_room(written_folders(settings), bytes_needed(needed.sent.likely, needed.tokens.likely))
+        if behind := clock_behind(ledger.engine):
+            log(behind)
         return needed
 
     async def _find_out(self, settings: Settings, roles: Collection[Role]) -> dict[Role, Held]:

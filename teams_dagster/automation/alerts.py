@@ -1,12 +1,16 @@
 """Sensors that tell people: of runs that failed, and of checks that found something."""
 
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
-from dagster_shared.error import SerializableErrorInfo
 
-from resources.alerts import NOT_SET, Alert, Alerts
+from resources.alerts import NOT_SET, Alert, AlertNotSent, Alerts
+from teams_dagster.automation.failures import UNKNOWN, StepFailure, step_failures
+from teams_dagster.automation.runs import ALERTED, PARTITION, RETRY, ROOT
+from teams_dagster.core.hashing import content_hash
 from teams_dagster.settings import SettingsError
 
 TOLD_OF = frozenset({"spending_is_within_budget", "budget_has_room", "edits_do_not_drift", "answers_do_not_drift"})
@@ -14,6 +18,9 @@ TOLD_OF = frozenset({"spending_is_within_budget", "budget_has_room", "edits_do_n
 
 AT_ONCE = 500
 """Check results that one tick reads."""
+
+LONGEST_TICK_S = 15.0
+"""Seconds after which a tick begins no other message: Dagster ends one after a minute, and keeps no cursor of it."""
 
 GOES_ON = "BatchesUnderWay"
 """The error of a run that ended to wait for its batches: `collect_batches` goes on with it, and nobody has to act."""
@@ -27,34 +34,53 @@ GOES_ON = "BatchesUnderWay"
     " until switched on.",
 )
 def alert_on_failure(context: dg.RunFailureSensorContext, alerts: Alerts) -> dg.SkipReason | None:
-    """One message a run, with the first step's error: its first line says what was wrong and what to do."""
+    """One message a run, with the error of each step that failed: its first line says what was wrong and what to do.
+
+    The run is tagged once it was told of, so that a tick that ended too soon, or Dagster's own retries of a run, do not
+    tell the same again.
+    """
     if (silent := _silent(alerts)) is not None:
         return silent
-    run, reasons = context.dagster_run, list(_reasons(context))
-    if any(kind == GOES_ON for kind, _ in reasons):
+    run, steps = context.dagster_run, step_failures(context.get_step_failure_events())
+    failed = [step for step in steps if GOES_ON not in step.kinds]
+    if steps and not failed:
         return dg.SkipReason(f"run {run.run_id} waits for its batches: collect_batches goes on with it")
-    _, why = reasons[0] if reasons else ("", context.failure_event.message or "nothing is known of why")
-    steps = [event.step_key or "" for event in context.get_step_failure_events()]
-    details = {"job": run.job_name, "step": ", ".join(steps), "partition": run.tags.get("dagster/partition", "")}
-    details = {name: value for name, value in (details | {"run": run.run_id}).items() if value}
-    alerts.send(Alert(f"Run of {run.job_name} failed{f' in {steps[0]}' if steps else ''}", why, details))
+    alert = _failure_alert(run, failed, context.failure_event.message)
+    told = content_hash("alert", [alert.title, alert.text])[:16]
+    if (before := _told_before(context.instance, run, told)) is not None:
+        return dg.SkipReason(f"of the failure of run {run.run_id} people were told, with run {before}")
+    try:
+        alerts.send(alert)
+    except AlertNotSent as error:
+        if error.reached:
+            context.instance.add_run_tags(run.run_id, {ALERTED: told})
+        raise
+    context.instance.add_run_tags(run.run_id, {ALERTED: told})
     return None
 
 
-def _reasons(context: dg.RunFailureSensorContext) -> Iterator[tuple[str, str]]:
-    """Kind and message of what failed each step: the innermost error first, which is the one with the advice."""
-    for event in context.get_step_failure_events():
-        failure = event.step_failure_data
-        if failure.user_failure_data is not None and failure.user_failure_data.description:
-            yield "Failure", failure.user_failure_data.description
-        yield from reversed([*_causes(failure.error)])
+def _failure_alert(run: dg.DagsterRun, failed: Sequence[StepFailure], message: str | None) -> Alert:
+    """What is said of a run; of one that was killed, `message`."""
+    why = failed[0].reason if failed else message or UNKNOWN
+    if len(failed) > 1:
+        why = "\n".join(f"{step.step}: {step.reason}" for step in failed)
+    details = {"job": run.job_name, "step": ", ".join(step.step for step in failed)}
+    details |= {"partition": run.tags.get(PARTITION, ""), "run": run.run_id}
+    place = f" in {failed[0].step}" if failed else ""
+    return Alert(f"Run of {run.job_name} failed{place}", why, {name: value for name, value in details.items() if value})
 
 
-def _causes(error: SerializableErrorInfo | None) -> Iterator[tuple[str, str]]:
-    while error is not None:
-        kind = (error.cls_name or "").rpartition(".")[2]
-        yield kind, error.message.strip().removeprefix(f"{error.cls_name}: ")
-        error = error.cause
+def _told_before(instance: dg.DagsterInstance, run: dg.DagsterRun, told: str) -> str | None:
+    """The run with which people were told of this failure: itself, or one that Dagster retried with it."""
+    itself = instance.get_run_by_id(run.run_id)
+    if itself is not None and ALERTED in itself.tags:
+        return run.run_id
+    if RETRY not in run.tags or ROOT not in run.tags:
+        return None
+    first = instance.get_run_by_id(run.tags[ROOT])
+    others = instance.get_runs(dg.RunsFilter(tags={ROOT: run.tags[ROOT], ALERTED: told}))
+    alike = [other.run_id for other in (first, *others) if other is not None and other.tags.get(ALERTED) == told]
+    return alike[0] if alike else None
 
 
 @dg.sensor(
@@ -66,31 +92,82 @@ def _causes(error: SerializableErrorInfo | None) -> Iterator[tuple[str, str]]:
 def alert_on_checks(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SensorResult | dg.SkipReason:
     """What the checks said since the last tick; of what they said before the sensor was switched on, nothing.
 
-    The cursor moves when everything was sent, so that a message that did not arrive is sent by the next tick.
+    The cursor moves as far as everything was sent, so that a message that did not arrive is sent by the next tick, and
+    by no way by which it arrived.
     """
     if (silent := _silent(alerts)) is not None:
         return silent
-    state = json.loads(context.cursor) if context.cursor else None
-    after: int | None = state["after"] if state else None
-    records = _evaluations(context.instance, after, 1 if state is None else AT_ONCE, ascending=state is not None)
-    if state is None:
-        return _cursor(records[0].storage_id if records else 0, {}, "from now on checks are looked at")
-    told, sent = dict(state["told"]), 0
-    for record in records:
-        event = record.event_log_entry.dagster_event
-        found = event.asset_check_evaluation_data if event else None
-        if found is None or "not_run" in found.metadata:
-            continue
-        name = f"{found.asset_key.to_user_string()}: {found.check_name}"
-        if found.passed:
-            told.pop(name, None)
-        elif _worth_telling(found) and told.get(name) != found.description:
-            details = {"asset": found.asset_key.to_user_string(), "check": found.check_name}
-            details |= {"severity": found.severity.value.lower(), "run": record.event_log_entry.run_id}
-            alerts.send(Alert(f"Check {found.check_name} did not pass", found.description or "", details))
-            told[name], sent = found.description, sent + 1
-    last = records[-1].storage_id if records else after or 0
-    return _cursor(last, told, f"{len(records)} results of checks, {sent} told of")
+    if not context.cursor:
+        records = _evaluations(context.instance, None, 1, ascending=False)
+        return _cursor(Told(records[0].storage_id if records else 0), "from now on checks are looked at")
+    before = told = _read(context.cursor)
+    records, sent, began = _evaluations(context.instance, told.after, AT_ONCE, ascending=True), 0, time.monotonic()
+    for done, record in enumerate(records):
+        finding = _finding(record)
+        if finding is not None and finding.tell and told.findings.get(finding.name) != finding.said:
+            if time.monotonic() - began > LONGEST_TICK_S:
+                return _cursor(
+                    told, f"{done} of {len(records)} results of checks, {sent} told of: the next tick goes on"
+                )
+            try:
+                alerts.send(finding.alert, told.reached)
+            except AlertNotSent as error:
+                context.log.error(str(error))
+                told = replace(told, reached=tuple(sorted(error.reached)))
+                if told == before and error.missed:
+                    raise
+                if error.missed:
+                    return _cursor(told, str(error))
+            sent += 1
+        told = told.and_then(record, finding)
+    return _cursor(told, f"{len(records)} results of checks, {sent} told of")
+
+
+@dataclass(frozen=True)
+class Told:
+    """How far the checks were looked at."""
+
+    after: int
+    """The last result that was."""
+    findings: Mapping[str, str | None] = field(default_factory=dict)
+    """What was told of each check that has not passed since."""
+    reached: tuple[str, ...] = ()
+    """Settings by which the next finding was sent already."""
+
+    def and_then(self, record: dg.EventLogRecord, finding: "_Finding | None") -> "Told":
+        """After another result."""
+        findings = dict(self.findings)
+        if finding is not None and finding.passed:
+            findings.pop(finding.name, None)
+        elif finding is not None and finding.tell:
+            findings[finding.name] = finding.said
+        return Told(record.storage_id, findings)
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """What a check said of an asset."""
+
+    name: str
+    passed: bool
+    said: str | None
+    tell: bool
+    """Whether people are to be told."""
+    alert: Alert
+
+
+def _finding(record: dg.EventLogRecord) -> _Finding | None:
+    """None for a check that had nothing to look at."""
+    event = record.event_log_entry.dagster_event
+    found = event.asset_check_evaluation_data if event else None
+    if found is None or "not_run" in found.metadata:
+        return None
+    asset = found.asset_key.to_user_string()
+    details = {"asset": asset, "check": found.check_name, "severity": found.severity.value.lower()}
+    details["run"] = record.event_log_entry.run_id
+    worth = found.severity is dg.AssetCheckSeverity.ERROR or found.check_name in TOLD_OF
+    alert = Alert(f"Check {found.check_name} did not pass", found.description or "", details)
+    return _Finding(f"{asset}: {found.check_name}", found.passed, found.description, worth and not found.passed, alert)
 
 
 def _evaluations(
@@ -100,12 +177,14 @@ def _evaluations(
     return list(instance.get_event_records(wanted, limit=limit, ascending=ascending))
 
 
-def _worth_telling(found: dg.AssetCheckEvaluation) -> bool:
-    return found.severity is dg.AssetCheckSeverity.ERROR or found.check_name in TOLD_OF
+def _read(cursor: str) -> Told:
+    state = json.loads(cursor)
+    return Told(state["after"], state["told"], tuple(state.get("reached", ())))
 
 
-def _cursor(after: int, told: Mapping[str, str | None], reason: str) -> dg.SensorResult:
-    return dg.SensorResult(skip_reason=reason, cursor=json.dumps({"after": after, "told": told}, sort_keys=True))
+def _cursor(told: Told, reason: str) -> dg.SensorResult:
+    state = {"after": told.after, "told": told.findings, "reached": told.reached}
+    return dg.SensorResult(skip_reason=reason, cursor=json.dumps(state, sort_keys=True))
 
 
 def _silent(alerts: Alerts) -> dg.SkipReason | None:

@@ -62,20 +62,24 @@ def estimate_generation() -> None:
 def read_changed_seeds(
     context: dg.SensorEvaluationContext, store: dg.ResourceParam[ArtefactStore], models: LanguageModels
 ) -> dg.SensorResult | dg.SkipReason:
-    """Two runs for each content of the files, whatever becomes of them."""
+    """Two runs for each change of the files, whatever becomes of them.
+
+    The cursor is what the files hold beside what was read of them last. The runs have no key: Dagster launches a key
+    once for ever, and a file may come back to what it held before.
+    """
     try:
         settings = models.settings()
         path, evaluation_texts = seed_sources(settings.seeds, settings.evaluation_sets)
         if not path.is_file():
             return dg.SkipReason(f"TEAMS_SEEDS names {path}, and there is no such file")
         inputs = seed_inputs(path, evaluation_texts)
-        if store.exists("seed_instructions") and store.current("seed_instructions").manifest["inputs"] == inputs:
-            return dg.SkipReason(f"{path.name} is as seed_instructions read it")
+        read = store.current("seed_instructions").manifest if store.exists("seed_instructions") else None
     except (SettingsError, SeedFileError, ArtefactMissing, OSError) as error:
         return dg.SkipReason(str(error))
-    version = content_hash("seed file", inputs)[:16]
-    if context.cursor == version:
+    cursor = content_hash("seed file", inputs, read and [read["fingerprint"], read.get("run_id")])[:16]
+    if read is not None and read["inputs"] == inputs:
+        return dg.SensorResult(skip_reason=f"{path.name} is as seed_instructions read it", cursor=cursor)
+    if context.cursor == cursor:
         return dg.SkipReason(f"reading {path.name} was launched already; materialise seed_instructions to try it again")
-    names = (read_seeds.name, estimate_generation.name)
-    runs = [dg.RunRequest(run_key=f"{name}-{version}", job_name=name) for name in names]
-    return dg.SensorResult(run_requests=runs, cursor=version)
+    runs = [dg.RunRequest(job_name=name) for name in (read_seeds.name, estimate_generation.name)]
+    return dg.SensorResult(run_requests=runs, cursor=cursor)

@@ -3,7 +3,6 @@
 import difflib
 import json
 import os
-import re
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 
 NOT_RUN = "not_run"
 """Metadata of a check that had nothing to look at: True."""
-
-_MODULE_PATH = re.compile(r"\A(?:\w+\.)+(?=\w+: )")
-"""The modules before an error's name."""
 
 
 class NothingChecked(click.ClickException):
@@ -185,21 +181,20 @@ def _progress(steps: "Mapping[str, dg.AssetCheckKey]") -> "Callable[[dg.EventLog
 
 def _outcomes(result: "dg.ExecuteInProcessResult", steps: "Mapping[str, dg.AssetCheckKey]") -> list[CheckOutcome]:
     """What came of each check, by asset and name. One that was not evaluated failed, and says why."""
+    from teams_dagster.automation.failures import step_failures
+
     seconds = {event.step_key: event.step_success_data.duration_ms / 1000 for event in result.get_step_success_events()}
     evaluations = {evaluation.asset_check_key: evaluation for evaluation in result.get_asset_check_evaluations()}
-    broken = {event.step_key: event.step_failure_data.error for event in result.get_step_failure_events()}
+    broken = {failure.step: failure for failure in step_failures(result.get_step_failure_events())}
     outcomes = []
     for step, key in steps.items():
         if key in evaluations:
             outcomes.append(_evaluated(evaluations[key], seconds.get(step, 0.0)))
             continue
-        error = broken.get(step)
-        cause = error.cause if error and error.cause else error
-        why = _MODULE_PATH.sub("", cause.message.strip()) if cause else "the run ended before it"
-        asset, finding = key.asset_key.to_user_string(), f"could not be executed: {why}"
-        outcomes.append(
-            CheckOutcome(asset, key.name, Result.FAILED, finding, details=cause.to_string() if cause else "")
-        )
+        failure = broken.get(step)
+        asset, why = key.asset_key.to_user_string(), failure.reason if failure else "the run ended before it"
+        details = failure.traceback if failure else ""
+        outcomes.append(CheckOutcome(asset, key.name, Result.FAILED, f"could not be executed: {why}", details=details))
     return sorted(outcomes, key=lambda outcome: (outcome.asset, outcome.check))
 
 

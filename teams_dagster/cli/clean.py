@@ -1,6 +1,6 @@
 """`teams clean`: room on the disk, without anything that lineage or a seal needs."""
 
-from collections.abc import Iterator
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +33,6 @@ def clean(days: int, yes: bool) -> None:
     """
     import dagster as dg
 
-    from teams_dagster.automation.runs import UNDER_WAY
     from teams_dagster.store.artefact_store import ArtefactStore
     from teams_dagster.store.cleaning import removals, remove
 
@@ -42,30 +41,46 @@ def clean(days: int, yes: bool) -> None:
         raise click.ClickException(f"TEAMS_DATA_DIR: there is nothing in {settings.data_dir} yet")
     prepare_home(settings)
     before = datetime.now(UTC) - timedelta(days=days)
+    store = ArtefactStore(data_dir=str(settings.data_dir))
     with dg.DagsterInstance.get() as instance:
         close_dead_runs(instance)
-        if busy := instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY), limit=1):
-            raise click.ClickException(
-                f"run {busy[0].run_id} of {busy[0].job_name} is under way: wait until it has ended, or cancel it"
-            )
-        found = [*removals(ArtefactStore(data_dir=str(settings.data_dir)), before), *_logs(instance, before)]
-    for removal in found:
-        say(f"{_megabytes(removal.size):>12}  {_shown(removal.folder, settings.data_dir)}: {removal.why}")
-    total = _megabytes(sum(removal.size for removal in found))
-    if not yes:
-        say(f"{total} in {len(found)} places could go; nothing was removed: teams clean --yes removes it")
-        return
-    kept = [removal.folder for removal in found if not remove(removal)]
+        _refuse_while_running(instance)
+        found, logs = removals(store, before), _logs(instance, before)
+        for removal in (*found, *logs):
+            say(f"{_megabytes(removal.size):>12}  {_shown(removal.folder, settings.data_dir)}: {removal.why}")
+        places, total = len(found) + len(logs), _megabytes(sum(removal.size for removal in (*found, *logs)))
+        if not yes:
+            say(f"{total} in {places} places could go; nothing was removed: teams clean --yes removes it")
+            return
+        kept: list[str] = []
+        for removal in (*found, *logs):
+            _refuse_while_running(instance)  # one that was launched meanwhile may be about to read it
+            if why := _remove_logs(removal, before) if removal in logs else remove(store, removal, before):
+                kept.append(f"{_shown(removal.folder, settings.data_dir)}: {why}")
     if kept:
         raise click.ClickException(
-            f"another process is writing in {kept[0].parent}, so {len(kept)} of {len(found)} places were left: run"
-            " teams clean again once it has ended"
+            f"{len(kept)} of {places} places were left, for example {kept[0]}: run teams clean again once no run is"
+            " under way"
         )
-    say(f"{total} in {len(found)} places were removed")
+    say(f"{total} in {places} places were removed")
 
 
-def _logs(instance: "dg.DagsterInstance", before: datetime) -> "Iterator[Removal]":
-    """What the steps of runs that ended before a moment printed, where Dagster keeps it in its own folder."""
+def _refuse_while_running(instance: "dg.DagsterInstance") -> None:
+    import dagster as dg
+
+    from teams_dagster.automation.runs import UNDER_WAY
+
+    if busy := instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY), limit=1):
+        raise click.ClickException(
+            f"run {busy[0].run_id} of {busy[0].job_name} is under way: wait until it has ended, or cancel it"
+        )
+
+
+def _logs(instance: "dg.DagsterInstance", before: datetime) -> "list[Removal]":
+    """What the steps of runs that ended before a moment printed, where Dagster keeps it in its own folder.
+
+    A run can have been given up whose process lives on: what it still writes stays.
+    """
     import dagster as dg
 
     from teams_dagster.store.cleaning import Removal
@@ -74,11 +89,26 @@ def _logs(instance: "dg.DagsterInstance", before: datetime) -> "Iterator[Removal
         statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
         updated_before=before,
     )
+    found = []
     for record in instance.get_run_records(ended):
         folder = Path(instance.storage_directory()) / record.dagster_run.run_id / "compute_logs"
-        if folder.is_dir():
+        if folder.is_dir() and _written(folder) < before:
             size = sum(path.stat().st_size for path in folder.rglob("*"))
-            yield Removal(folder, (), size, f"logs of a run of {record.dagster_run.job_name}")
+            found.append(Removal(folder, (), size, f"logs of a run of {record.dagster_run.job_name}"))
+    return found
+
+
+def _remove_logs(removal: "Removal", before: datetime) -> str | None:
+    """Remove logs. Returns why they were left, if they were."""
+    if _written(removal.folder) >= before:
+        return "its run still writes there"
+    shutil.rmtree(removal.folder)
+    return None
+
+
+def _written(folder: Path) -> datetime:
+    """When a folder, or anything below it, was last written."""
+    return datetime.fromtimestamp(max(path.stat().st_mtime for path in (folder, *folder.rglob("*"))), UTC)
 
 
 def _shown(folder: Path, data_dir: Path) -> str:

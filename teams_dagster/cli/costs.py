@@ -48,7 +48,7 @@ def costs(by: str, wanted: tuple[str, ...], as_json: bool) -> None:
         content |= {"pairs": [asdict(cost) for cost in pairs], "budget": asdict(settings.budget)}
         click.echo(json.dumps(content, indent=1))
         return
-    total = f"total: {whole.asked:,} queries, {whole.calls:,} calls, {known_cost(whole)}"
+    total = f"total: {whole.asked:,} queries, {whole.calls:,} attempts, {known_cost(whole)}"
     tables = [account_lines(found, columns) if found or not pairs else [], pair_lines(pairs, columns)]
     lines = [
         *(line for lines in tables if lines for line in (*lines, "")),

@@ -1,7 +1,6 @@
 """`teams demo`: the whole graph for one generation."""
 
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -38,9 +37,6 @@ from teams_dagster.store.read_model import UP_TO_DATE
 if TYPE_CHECKING:
     import dagster as dg
 
-PARTITION = "dagster/partition"
-"""Run tag: the partition of a run, as Dagster names it."""
-
 EVERYTHING = "everything"
 """The job of the whole graph."""
 
@@ -60,9 +56,6 @@ _REAL_MODELS = {
     **{f"TEAMS_{role}_PROVIDER": "offline" for role in ("INSTRUCTOR", "EXPERT", "JUDGE")},
     **{f"TEAMS_{role}_MODEL": "rules" for role in ("INSTRUCTOR", "EXPERT", "JUDGE")},
 }
-
-_CLASS_PATH = re.compile(r"\A[\w.]+\.\w+: ")
-"""How Dagster begins an error's message."""
 
 
 @click.command()
@@ -166,6 +159,7 @@ def _run(
     """Run `job` in this process; of `everything` the job `demo`, where steps may run side by side."""
     import dagster as dg
 
+    from teams_dagster.automation.runs import PARTITION
     from teams_dagster.definitions import defs, demo_job
 
     if job == EVERYTHING and _side_by_side(settings):
@@ -278,11 +272,10 @@ def _behind(settings: Settings) -> str:
 
 def _say_why(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult", ui: str) -> None:
     """Name what failed, and how to go on."""
-    for event in result.get_step_failure_events():
-        error = event.step_failure_data.error
-        cause = error.cause if error and error.cause else error
-        why = _CLASS_PATH.sub("", cause.message.strip()) if cause else "no reason was recorded"
-        say(f"\n{event.step_key} failed: {why}", err=True)
+    from teams_dagster.automation.failures import step_failures
+
+    for failure in step_failures(result.get_step_failure_events()):
+        say(f"\n{failure.step} failed: {failure.reason}", err=True)
     for check in result.get_asset_check_evaluations():
         if not check.passed and check.blocking:
             say(f"\ncheck {check.check_name} stops the run: {check.description}", err=True)

@@ -43,6 +43,7 @@ def preflight(quick: bool, config: Path | None) -> None:
     from assets.preflight import records_of
     from resources.language_models.roles import LanguageModels
     from resources.ledger import LedgerConnection
+    from teams_dagster.automation.failures import step_failures
     from teams_dagster.definitions import definitions
     from teams_dagster.preflight.lines import preflight_lines
     from teams_dagster.store.artefact_store import ArtefactStore
@@ -63,10 +64,8 @@ def preflight(quick: bool, config: Path | None) -> None:
     root, store = str(settings.root), ArtefactStore(data_dir=str(settings.data_dir))
     models = LanguageModels(root=root, ledger=LedgerConnection(root=root, store=store))
     say("\n".join(preflight_lines(records_of(models, quick=quick))))
-    for event in result.get_step_failure_events():
-        error = event.step_failure_data.error
-        cause = error.cause if error and error.cause else error
-        say(f"\n{cause.message.strip() if cause else 'no reason was recorded'}", err=True)
+    for failure in step_failures(result.get_step_failure_events()):
+        say(f"\n{failure.reason}", err=True)
     sys.exit(0 if result.success and trainable else 1)
 
 

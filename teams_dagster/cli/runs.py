@@ -30,6 +30,7 @@ def run_job(
     """
     import dagster as dg
 
+    from teams_dagster.automation.failures import step_failures
     from teams_dagster.definitions import definitions
 
     job = definitions(settings).resolve_job_def(name)
@@ -45,8 +46,6 @@ def run_job(
             )
         except dg.DagsterInvalidConfigError as error:
             raise click.ClickException(wrong_config(error)) from None
-    for event in result.get_step_failure_events():
-        error = event.step_failure_data.error
-        cause = error.cause if error and error.cause else error
-        say(f"\n{event.step_key}: {cause.message.strip() if cause else 'no reason was recorded'}", err=True)
+    for failure in step_failures(result.get_step_failure_events()):
+        say(f"\n{failure.step}: {failure.reason}", err=True)
     return result

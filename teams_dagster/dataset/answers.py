@@ -14,8 +14,7 @@ from teams_dagster.instructions.requests import respond_query
 from teams_dagster.llm.ordered import in_order
 
 NO_ANSWER = "no_answer_"
-"""How the reason of a sample begins whose question failed for good."""
-
+"""How the reason of a sample begins whose query failed for good."""
 
 ANSWER_STRIDE = 10_000_000
 """How far the replicas of an instruction's further answers lie from that of its first: beyond any other's."""

@@ -81,7 +81,7 @@ def answer_generation(
     asking: AbstractAsyncContextManager[Engine],
     *,
     width: int,
-    paid_before: int,
+    paid_before: int | None,
     reasoning_words: int | None,
     log: Callable[[str], None],
     answers: int = 1,
@@ -94,7 +94,8 @@ def answer_generation(
         generated: The generation's instructions, of either arm.
         asking: Opens whom it asks.
         width: Queries that may be under way at once.
-        paid_before: Nano-dollars that the generation's rewrites and reviews cost, which the price of a pair includes.
+        paid_before: Nano-dollars that the generation's rewrites and reviews cost, which the price of a pair includes;
+            None: not known.
         reasoning_words: Keep what was thought before each answer, up to so many words; None: leave it out.
         log: Told of the progress.
         answers: How many answers each instruction is given.
@@ -109,7 +110,7 @@ async def _record(
     generated: Artefact,
     asking: AbstractAsyncContextManager[Engine],
     width: int,
-    paid_before: int,
+    paid_before: int | None,
     reasoning_words: int | None,
     log: Callable[[str], None],
     answers: int,

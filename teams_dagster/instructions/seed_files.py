@@ -1,7 +1,8 @@
-"""Reading rows from JSON, JSONL, CSV, TSV and Parquet files, so that a bad row costs no good one.
+"""Reading rows from JSON, JSONL, CSV, TSV and Parquet files, seeds or evaluation sets: a bad row costs no good one.
 
-A reader gives one `FileRow` for each row of the file, in order: its cells, or why it cannot be read. Bytes that are
-not UTF-8 become lone surrogates in the row that holds them (PEP 383) and are judged with the row.
+A reader gives one `FileRow` for each row of the file, in order: its cells, or why it cannot be read. Text may be packed
+(gzip, Zstandard), in UTF-8, UTF-16 or UTF-32. Bytes of UTF-8 text that are none become lone surrogates in the row that
+holds them (PEP 383) and are judged with the row.
 """
 
 from __future__ import annotations

@@ -78,4 +78,4 @@ class StoredAnswer:
     request_id: str
     completion: Completion
     cost_nano_usd: int | None = None
-    """What it had cost, where it was read from the ledger; None also where no price is known."""
+    """What it cost when it was bought; None where no price is known."""

@@ -226,7 +226,8 @@ endpoint_traits = sa.Table(
     _required("value"),
     sa.Column("found_at", sa.BigInteger, nullable=False),
 )
-"""What was found out about an endpoint, once, for every process: which constraints it honours, say. The first stays."""
+"""What was found out about an endpoint, once, for every process: which constraints it honours, say. The first
+stays; of limits the smallest."""
 
 batches = sa.Table(
     "batches",

@@ -1,7 +1,7 @@
 """What was found out about an endpoint, once, and is read by every process: which constraints it honours, say.
 
 A trait belongs to a provider, an address and a model. The first value stays: two processes that find out at the same
-time go on with the same one.
+time go on with the same one. Of a limit the smallest stays, for whatever keeps it keeps the others.
 """
 
 from __future__ import annotations
@@ -22,16 +22,36 @@ def traits_of(engine: sa.Engine, identity: ModelIdentity) -> dict[str, str]:
 
 def record_trait(engine: sa.Engine, identity: ModelIdentity, trait: str, value: str) -> str:
     """Write down what was found out; returns the value that stands, which is another process's if it was first."""
-    row = {"provider": identity.provider, "base_url": identity.base_url, "model": identity.model, "trait": trait}
     with write_transaction(engine) as connection:
-        statement = insert_new(schema.endpoint_traits, connection.dialect.name)
-        connection.execute(statement, {**row, "value": value, "found_at": now(connection)})
-        return _read(connection, identity)[trait]
+        return _recorded(connection, identity, trait, value)
+
+
+def record_limit(engine: sa.Engine, identity: ModelIdentity, trait: str, value: int) -> int:
+    """Write down a limit that was found out; returns the one that stands, the smallest that anybody found."""
+    traits = schema.endpoint_traits.c
+    with write_transaction(engine) as connection:
+        stands = int(_recorded(connection, identity, trait, str(value)))
+        if value < stands:
+            changed = schema.endpoint_traits.update().where(_of(identity), traits.trait == trait)
+            connection.execute(changed.values(value=str(value), found_at=now(connection)))
+        return min(value, stands)
+
+
+def _recorded(connection: sa.Connection, identity: ModelIdentity, trait: str, value: str) -> str:
+    row = {"provider": identity.provider, "base_url": identity.base_url, "model": identity.model, "trait": trait}
+    statement = insert_new(schema.endpoint_traits, connection.dialect.name)
+    connection.execute(statement, {**row, "value": value, "found_at": now(connection)})
+    return _read(connection, identity)[trait]
 
 
 def _read(connection: sa.Connection, identity: ModelIdentity) -> dict[str, str]:
     traits = schema.endpoint_traits.c
-    of_endpoint = sa.select(traits.trait, traits.value).where(
+    found = connection.execute(sa.select(traits.trait, traits.value).where(_of(identity)))
+    return {row.trait: row.value for row in found}
+
+
+def _of(identity: ModelIdentity) -> sa.ColumnElement[bool]:
+    traits = schema.endpoint_traits.c
+    return sa.and_(
         traits.provider == identity.provider, traits.base_url == identity.base_url, traits.model == identity.model
     )
-    return {row.trait: row.value for row in connection.execute(of_endpoint)}

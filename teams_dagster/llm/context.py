@@ -33,6 +33,8 @@ class Tallies:
     """Completions paid here whose price is not known."""
     reused_nano_usd: int = 0
     """What the answers that were read from the ledger had cost, each counted once."""
+    reused_unpriced: int = 0
+    """Those of them whose price is not known."""
     impossible_usage: int = 0
     """Completions paid here with a number of tokens that no call can have, which is not counted."""
 

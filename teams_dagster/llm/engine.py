@@ -170,7 +170,9 @@ class Engine:
             self._in_flight[key] = running
             running.add_done_callback(lambda task: self._forget(key, task))
             answer, reused = await asyncio.shield(running)
-            self.tallies.reused_nano_usd += (answer.cost_nano_usd or 0) if reused else 0
+            if reused:
+                self.tallies.reused_nano_usd += answer.cost_nano_usd or 0
+                self.tallies.reused_unpriced += answer.cost_nano_usd is None
         self.tallies.reused += reused
         self.tallies.usable += answer.completion.outcome is Outcome.USABLE
         return Answer(as_asked_for(request, answer.completion), answer.request_id, key, reused)

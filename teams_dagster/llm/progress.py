@@ -43,18 +43,18 @@ class Progress:
         *,
         kept: str = "kept",
         each: str | None = None,
-        paid_before: int = 0,
+        paid_before: int | None = 0,
     ) -> None:
         """How far `unit`s are, of `total` (None where it is not known).
 
         Args:
             kept: How what is kept is called.
             each: What one of those is called, where its price is told (`a kept pair`).
-            paid_before: Nano-dollars that earlier steps paid for it, which its price includes.
+            paid_before: Nano-dollars that earlier steps paid for it, which its price includes; None: not known.
         """
         self._total, self._unit, self._tallies, self._log = total, unit, tallies, log
         self._every_s, self._clock, self._kept_as = every_s, clock, kept
-        self._each, self._paid_before = each, paid_before - _paid(tallies)
+        self._each, self._paid_before = each, None if paid_before is None else paid_before - _paid(tallies)
         self._done = self._kept = 0
         self._told_at = clock()
         self._finished = False
@@ -107,8 +107,11 @@ class Progress:
 
     def _price_of_one(self) -> list[str]:
         """`$0.0012 a kept pair`, whoever paid first; nothing where none is kept, cost anything, or lacks a price."""
+        unpriced = self._tallies.unpriced or self._tallies.reused_unpriced
+        if self._each is None or not self._kept or self._paid_before is None or unpriced:
+            return []
         paid = self._paid_before + _paid(self._tallies)
-        if self._each is None or not self._kept or not paid or self._tallies.unpriced:
+        if not paid:
             return []
         return [f"{about_dollars(paid / self._kept)} {self._each}"]
 
@@ -125,12 +128,16 @@ def _paid(tallies: Tallies) -> int:
 
 
 def spent_so_far(tallies: Tallies) -> str:
-    """`3,400 queries (210 reused, 2 failed), $0.42 + 3 without a price, 3 with impossible token counts`."""
-    aside = [f"{count:,} {what}" for count, what in ((tallies.reused, "reused"), (tallies.failed, "failed")) if count]
-    questions = f"{tallies.asked:,} queries" + (f" ({', '.join(aside)})" if aside else "")
+    """`3,400 queries (210 reused, 2 failed), $0.42 + 3 without a price, 3 with impossible token counts`.
+
+    Of what was reused it is said, too, how many have no price: `210 reused, 3 of them without a price`.
+    """
+    reused = f"reused, {tallies.reused_unpriced:,} of them without a price" if tallies.reused_unpriced else "reused"
+    aside = [f"{count:,} {what}" for count, what in ((tallies.reused, reused), (tallies.failed, "failed")) if count]
+    queries = f"{tallies.asked:,} queries" + (f" ({', '.join(aside)})" if aside else "")
     unpriced = f" + {tallies.unpriced:,} without a price" if tallies.unpriced else ""
     impossible = f", {tallies.impossible_usage:,} with impossible token counts" if tallies.impossible_usage else ""
-    return f"{questions}, {about_dollars(tallies.cost_nano_usd)}{unpriced}{impossible}"
+    return f"{queries}, {about_dollars(tallies.cost_nano_usd)}{unpriced}{impossible}"
 
 
 def _duration(seconds: float) -> str:

@@ -174,13 +174,13 @@ def _of_costs(report: Report) -> Iterator[str]:
     total = report.account.total
     if total.unpriced:
         yield (
-            f"{total.unpriced:,} paid calls went to models without a known price: the cost is not known. Add"
+            f"{total.unpriced:,} paid attempts went to models without a known price: the cost is not known. Add"
             " them to the price file."
         )
     if total.unresolved:
         yield (
-            f"{total.unresolved:,} calls have no result on the ledger: in flight, or lost with their process. They may"
-            " have been paid."
+            f"{total.unresolved:,} attempts have no result on the ledger: in flight, or lost with their process. They"
+            " may have been paid."
         )
 
 

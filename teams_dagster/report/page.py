@@ -87,7 +87,7 @@ def _headline(report: Report) -> list[tuple[str, str, str]]:
     figures = [
         (f"{dataset.kept:,}", "samples kept", per_generation),
         (f"{account.total.asked:,}", "queries asked", asked),
-        (f"{account.calls_to_endpoints:,}", "paid calls", "answered by an endpoint; others ran in this process"),
+        (f"{account.calls_to_endpoints:,}", "paid attempts", "answered by an endpoint; others ran in this process"),
         (money(account.total.cost_nano_usd, account.total.unpriced), "cost", "by the price table; never guessed"),
     ]
     for name in ("trained", "uniform"):

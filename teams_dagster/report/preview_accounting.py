@@ -20,7 +20,7 @@ def costs_preview(artefact: Artefact) -> Details:
     picture = pictures.costs_by_role_and_operation(groups.get("role, operation", ()))
     tables: dict[str, Detail] = {
         f"by_{columns.replace(', ', '_and_')}": Table(
-            (columns, "asked", "reused", "calls sent", "failed", "cost"), [_row(cost) for cost in costs]
+            (columns, "asked", "reused", "attempts", "failed", "cost"), [_row(cost) for cost in costs]
         )
         for columns, costs in groups.items()
     }
@@ -57,4 +57,4 @@ def _row(cost: Cost) -> tuple[object, ...]:
 def _dollars(cost: Cost) -> str:
     """What a group cost, and how much of it is not known."""
     known = dollars(cost.cost_nano_usd)
-    return f"{known} and {cost.unpriced} calls without a price" if cost.unpriced else known
+    return f"{known} and {cost.unpriced} attempts without a price" if cost.unpriced else known

@@ -59,13 +59,13 @@ def cost_lines(by_role: Sequence[Cost]) -> list[str]:
         (cost.group["role"] or "-", f"{cost.asked:,}", f"{cost.reused:,}", f"{cost.calls:,}", known_cost(cost))
         for cost in by_role
     ]
-    return table(("queries by role", "asked", "reused", "calls sent", "cost"), rows)
+    return table(("queries by role", "asked", "reused", "attempts", "cost"), rows)
 
 
 def known_cost(cost: Cost) -> str:
-    """What is known of a cost, and how many calls have no price."""
+    """What is known of a cost, and how many attempts have no price."""
     known = dollars(cost.cost_nano_usd)
-    return f"{known} + {cost.unpriced} calls without a price" if cost.unpriced else known
+    return f"{known} + {cost.unpriced} attempts without a price" if cost.unpriced else known
 
 
 def account_lines(costs: Sequence[Cost], columns: Sequence[str]) -> list[str]:
@@ -73,7 +73,7 @@ def account_lines(costs: Sequence[Cost], columns: Sequence[str]) -> list[str]:
     if not costs:
         return ["Nothing was asked."]
     counts = ("asked", "reused", "calls", "ok", "failed", "unresolved")
-    header = (", ".join(columns) or "everything", *counts, "tokens", "cost")
+    header = (", ".join(columns) or "everything", "asked", "reused", "attempts", *counts[3:], "tokens", "cost")
     rows = [
         (
             ", ".join(cost.group[column] or "-" for column in columns) or "-",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from filelock import Timeout
 from teams_dagster.core.files import locked, write_atomically
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.artefacts import CLEANED, cleaned_files
+from teams_dagster.store.tables import MANIFEST
 
 WEIGHTS = re.compile(r"model/.*\.(safetensors|bin|pt|gguf)")
 """Files of an output that hold a model's weights: most of a project's size, and made again from what stays."""
@@ -51,20 +52,28 @@ def removals(store: ArtefactStore, before: datetime) -> list[Removal]:
         and datetime.fromisoformat(artefact.manifest["made_at"]) < before
         and (removal := _weights(artefact)) is not None
     ]
-    return [*weights, *_drafts(store.root / "assets", before)]
+    assets = store.root / "assets"
+    return [*weights, *_drafts(sorted({*assets.glob("*/.*"), *assets.glob("*/*/.*")}), before)]
 
 
-def remove(removal: Removal) -> bool:
-    """Remove it. False where another process is writing this asset's outputs: nothing is removed then."""
+def remove(store: ArtefactStore, removal: Removal, before: datetime) -> str | None:
+    """Remove it, if it still can go. Returns why it was left; None where it was removed."""
     try:
         with locked(removal.folder.parent / ".lock", timeout_s=0):
+            if removal not in _as_it_is_now(store, removal, before):
+                return "it has been used since it was listed"
             if removal.files:
                 _remove_files(removal)
             else:
                 shutil.rmtree(removal.folder)
     except Timeout:
-        return False
-    return True
+        return "another process is writing beside it"
+    return None
+
+
+def _as_it_is_now(store: ArtefactStore, removal: Removal, before: datetime) -> list[Removal]:
+    """What can go at a removal's place: somebody may have selected an output, or gone on with a draft, since."""
+    return removals(store, before) if removal.files else list(_drafts([removal.folder], before))
 
 
 def _needed(everything: list[tuple[Artefact, bool]]) -> set[str]:
@@ -95,16 +104,19 @@ def _weights(artefact: Artefact) -> Removal | None:
     return Removal(artefact.folder, there, size, f"weights of {artefact.manifest['made_at'][:10]}, superseded")
 
 
-def _drafts(assets: Path, before: datetime) -> Iterator[Removal]:
-    """Folders that no manifest ever completed, and that nobody has written to since."""
-    for folder in sorted({*assets.glob("*/.*"), *assets.glob("*/*/.*")}):
-        if not folder.is_dir():
+def _drafts(folders: Iterable[Path], before: datetime) -> Iterator[Removal]:
+    """Those that no manifest ever completed, and that nobody has written to since."""
+    for folder in folders:
+        if not folder.is_dir() or (folder.parent / MANIFEST).exists():
             continue
-        files = [path.stat() for path in [folder, *folder.rglob("*")]]
-        written = max(found.st_mtime for found in files)
-        if datetime.fromtimestamp(written, UTC) < before:
-            day = f"{datetime.fromtimestamp(written, UTC):%Y-%m-%d}"
-            yield Removal(folder, (), sum(found.st_size for found in files), f"left by a run that ended on {day}")
+        try:
+            files = [path.stat() for path in [folder, *folder.rglob("*")]]
+        except FileNotFoundError:  # somebody is writing there
+            continue
+        written = datetime.fromtimestamp(max(found.st_mtime for found in files), UTC)
+        if written < before:
+            why = f"left by a run that ended on {written:%Y-%m-%d}"
+            yield Removal(folder, (), sum(found.st_size for found in files), why)
 
 
 def _remove_files(removal: Removal) -> None:

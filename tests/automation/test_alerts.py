@@ -7,16 +7,26 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from resources.alerts import Alerts
+from resources import alerts
+from resources.alerts import AlertNotSent, Alerts
 from teams_dagster.automation.alerts import alert_on_checks, alert_on_failure
+from teams_dagster.automation.runs import PARTITION
+from teams_dagster.ledger.database import LedgerError
 from tests.support.commands import ROOT
-from tests.support.webhook import Webhook
+from tests.support.webhook import MailBox, Webhook
 
 ALERTS = Alerts(root=str(ROOT))
+
+ADVICE = "the budget is used up: raise TEAMS_BUDGET_USD"
 
 
 class BatchesUnderWay(Exception):
     """As the engine raises it."""
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alerts, "PAUSES_S", (0.0, 0.0))
 
 
 @pytest.fixture
@@ -26,23 +36,40 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
         yield opened
 
 
-def fail(instance: dg.DagsterInstance, error: Exception) -> None:
-    """Have a run of job `regenerate` fail by `error`, and the sensor hear of it."""
-
-    @dg.op
-    def expert_responses() -> None:
-        raise error
+def fail(instance: dg.DagsterInstance, *errors: Exception, **tags: str) -> dg.DagsterRun:
+    """Have a run of job `regenerate` fail, each step by its error, and the sensor hear of it."""
+    steps = [failing(f"step_{number}", error) for number, error in enumerate(errors, start=1)]
 
     @dg.job(name="regenerate")
     def job() -> None:
-        expert_responses()
+        for step in steps:
+            step()
 
-    run = job.execute_in_process(instance=instance, raise_on_error=False, tags={"dagster/partition": "2026-11-02"})
+    run = job.execute_in_process(instance=instance, raise_on_error=False, tags={PARTITION: "2026-11-02", **tags})
+    recorded = instance.get_run_by_id(run.run_id)
+    assert recorded is not None
+    hear(instance, recorded)
+    return recorded
+
+
+def failing(name: str, error: Exception) -> dg.OpDefinition:
+    @dg.op(name=name)
+    def step() -> None:
+        raise error
+
+    return step
+
+
+def hear(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Have the sensor hear that a run failed."""
+    [record] = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    event = record.event_log_entry.dagster_event
+    assert event is not None
     context = dg.build_run_status_sensor_context(
         sensor_name="alert_on_failure",
-        dagster_event=next(event for event in run.all_events if event.event_type_value == "PIPELINE_FAILURE"),
+        dagster_event=event,
         dagster_instance=instance,
-        dagster_run=instance.get_run_by_id(run.run_id) or run.dagster_run,
+        dagster_run=run,
         resources={"alerts": ALERTS},
     ).for_run_failure()
     alert_on_failure(context)
@@ -53,22 +80,43 @@ def caused(error: Exception, cause: Exception) -> Exception:
     return error
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        ValueError("the budget is used up: raise TEAMS_BUDGET_USD"),
-        dg.Failure("the budget is used up: raise TEAMS_BUDGET_USD", allow_retries=False),
-        caused(RuntimeError("a step"), ValueError("the budget is used up: raise TEAMS_BUDGET_USD")),
-    ],
-)
-def test_a_failed_run_is_told_of_with_the_advice_of_its_error(
-    webhook: Webhook, instance: dg.DagsterInstance, error: Exception
-) -> None:
-    fail(instance, error)
+def test_a_failed_run_is_told_of_with_the_advice_of_its_error(webhook: Webhook, instance: dg.DagsterInstance) -> None:
+    fail(instance, LedgerError(ADVICE))
     [told] = webhook.received
-    assert told["title"] == "Run of regenerate failed in expert_responses"
-    assert told["text"].splitlines()[1] == "the budget is used up: raise TEAMS_BUDGET_USD"
+    assert told["title"] == "Run of regenerate failed in step_1"
+    assert told["text"].splitlines()[1] == ADVICE
     assert told["details"].keys() == {"job", "step", "partition", "run"}
+
+
+def test_each_step_that_failed_is_told_of(webhook: Webhook, instance: dg.DagsterInstance) -> None:
+    fail(instance, LedgerError("the ledger is locked"), LedgerError(ADVICE))
+    [told] = webhook.received
+    assert "step_1: the ledger is locked\nstep_2: the budget is used up" in told["text"]
+
+
+def test_a_step_that_waits_hides_no_failure_of_another(webhook: Webhook, instance: dg.DagsterInstance) -> None:
+    fail(instance, caused(dg.Failure("2 batches are under way"), BatchesUnderWay()), LedgerError(ADVICE))
+    [told] = webhook.received
+    assert told["title"] == "Run of regenerate failed in step_2"
+    assert told["text"].splitlines()[1] == ADVICE
+
+
+def test_a_failure_is_told_once_however_often_the_sensor_hears_of_it(
+    webhook: Webhook, instance: dg.DagsterInstance
+) -> None:
+    run = fail(instance, LedgerError(ADVICE))
+    hear(instance, run)
+    assert len(webhook.received) == 1
+
+
+def test_a_retry_of_dagster_that_fails_alike_is_not_told_again(webhook: Webhook, instance: dg.DagsterInstance) -> None:
+    first = fail(instance, LedgerError(ADVICE))
+    retry = {"dagster/root_run_id": first.run_id, "dagster/parent_run_id": first.run_id}
+    fail(instance, LedgerError(ADVICE), **retry, **{"dagster/retry_number": "1"})
+    assert len(webhook.received) == 1
+    fail(instance, LedgerError("another reason"), **retry, **{"dagster/retry_number": "2"})
+    fail(instance, LedgerError(ADVICE), **retry)  # somebody launched it again by hand, and is to know
+    assert len(webhook.received) == 3
 
 
 def test_a_run_that_waits_for_its_batches_alarms_nobody(webhook: Webhook, instance: dg.DagsterInstance) -> None:
@@ -132,6 +180,37 @@ def test_a_finding_is_told_again_when_it_changed_or_came_back(webhook: Webhook, 
         evaluate(sensor.instance, "budget_has_room", passed, "WARN", said)
         sensor.tick()
     assert [told["text"].splitlines()[1] for told in webhook.received] == ["95%", "97%", "97%"]
+
+
+def test_what_one_way_takes_is_not_sent_that_way_again_for_the_sake_of_the_other(
+    webhook: Webhook, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate(sensor.instance, "budget_has_room", False, "WARN", "95%")
+    with MailBox() as box:
+        monkeypatch.setenv("TEAMS_ALERT_MAIL_SERVER", box.url)
+        monkeypatch.setenv("TEAMS_ALERT_MAIL_TO", "ops@example.org")
+        webhook.refuse = 3
+        assert "TEAMS_ALERT_WEBHOOK_URL: the webhook answered 503" in sensor.tick()
+        assert (len(webhook.received), len(box.received)) == (0, 1)
+        sensor.tick()
+    assert (len(webhook.received), len(box.received)) == (1, 1)
+
+
+def test_findings_told_before_one_that_could_not_be_sent_are_not_told_again(webhook: Webhook, sensor: Sensor) -> None:
+    for said in ("95%", "97%"):
+        evaluate(sensor.instance, "budget_has_room", False, "WARN", said)
+    webhook.refuse_with = "97%"
+    assert "503" in sensor.tick()
+    webhook.refuse_with = None
+    sensor.tick()
+    assert [told["text"].splitlines()[1] for told in webhook.received] == ["95%", "97%"]
+
+
+def test_a_tick_that_sends_nothing_at_all_has_failed(webhook: Webhook, sensor: Sensor) -> None:
+    evaluate(sensor.instance, "budget_has_room", False, "WARN", "95%")
+    webhook.refuse = 3
+    with pytest.raises(AlertNotSent, match="503"):
+        sensor.tick()
 
 
 def test_nobody_to_be_told_is_said(instance: dg.DagsterInstance) -> None:

@@ -38,6 +38,7 @@ class Sensor:
 
     def __init__(self, project: Project) -> None:
         self.project, self.cursor = project, None
+        self._keys: set[str] = set()
 
     def tick(self) -> list[str] | str:
         """The jobs that it launches, or why it launches none."""
@@ -47,7 +48,9 @@ class Sensor:
         ) as context:
             data = read_changed_seeds.evaluate_tick(context)
         self.cursor = data.cursor or self.cursor
-        return [str(request.job_name) for request in data.run_requests or []] or str(data.skip_message)
+        wanted = [request for request in data.run_requests or [] if request.run_key not in self._keys]
+        self._keys |= {request.run_key for request in wanted if request.run_key is not None}  # Dagster's: each once
+        return [str(request.job_name) for request in wanted] or str(data.skip_message)
 
 
 def run(project: Project, job: str) -> dg.ExecuteInProcessResult:
@@ -65,6 +68,36 @@ def test_a_changed_file_is_read_and_estimated_once_and_nothing_is_asked(project:
     assert "is as seed_instructions read it" in str(sensor.tick())
     assert project.calls == 0
     seeds.write_text("\n".join(ROWS[:80]), encoding="utf-8")
+    assert sensor.tick() == ["read_seeds", "estimate_generation"]
+
+
+def test_a_file_that_comes_back_to_what_it_held_is_read_again(project: Project, seeds: Path) -> None:
+    sensor = Sensor(project)
+    for rows in (60, 80, 60):
+        seeds.write_text("\n".join(ROWS[:rows]), encoding="utf-8")
+        assert sensor.tick() == ["read_seeds", "estimate_generation"]
+        assert run(project, "read_seeds").success
+        assert "is as seed_instructions read it" in str(sensor.tick())
+
+
+def test_a_change_that_was_taken_back_before_it_was_read_is_read_when_it_comes_again(
+    project: Project, seeds: Path
+) -> None:
+    sensor = Sensor(project)
+    assert run(project, "read_seeds").success
+    for _ in range(2):
+        seeds.write_text("\n".join(ROWS[:80]), encoding="utf-8")
+        assert sensor.tick() == ["read_seeds", "estimate_generation"]
+        seeds.write_text("\n".join(ROWS[:60]), encoding="utf-8")
+        assert "is as seed_instructions read it" in str(sensor.tick())
+
+
+def test_what_was_read_by_hand_in_between_is_known(project: Project, seeds: Path) -> None:
+    sensor = Sensor(project)
+    assert sensor.tick() == ["read_seeds", "estimate_generation"]
+    seeds.write_text("\n".join(ROWS[:80]), encoding="utf-8")
+    assert run(project, "read_seeds").success
+    seeds.write_text("\n".join(ROWS[:60]), encoding="utf-8")
     assert sensor.tick() == ["read_seeds", "estimate_generation"]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
@@ -11,6 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from teams_dagster.cli import main
+from teams_dagster.store import cleaning
+from teams_dagster.store.artefact_store import ArtefactStore
 from tests.support.weeks import Weeks
 
 MODEL = {"model/adapter_model.safetensors": b"w" * 2_000_000, "model/README.md": b"card"}
@@ -71,7 +75,40 @@ def test_logs_of_old_runs_go_and_of_young_ones_stay(weeks: Weeks, instance: dg.D
         places.append(Path(instance.storage_directory()) / run.run_id / "compute_logs")
         places[-1].mkdir(parents=True)
         (places[-1] / "step.out").write_text("printed")
-    with sqlite3.connect(weeks.store.root / "dagster" / "history" / "runs.db") as history:
-        history.execute("update runs set update_timestamp = '2025-11-02 03:00:00' where pipeline_name = 'old'")
+        for path in (places[-1] / "step.out", places[-1]):
+            os.utime(path, (0, 0))
+    made_long_ago(weeks, "old")
     assert "logs of a run of old" in clean("--yes").output
     assert [place.is_dir() for place in places] == [False, True]
+
+
+def made_long_ago(weeks: Weeks, job_name: str) -> None:
+    """Have the runs of a job have ended a year ago."""
+    with sqlite3.connect(weeks.store.root / "dagster" / "history" / "runs.db") as history:
+        history.execute("update runs set update_timestamp = '2025-11-02 03:00:00' where pipeline_name = ?", (job_name,))
+
+
+def test_logs_that_a_process_of_an_ended_run_still_writes_stay(weeks: Weeks, instance: dg.DagsterInstance) -> None:
+    run = instance.add_run(dg.DagsterRun(job_name="given_up", status=dg.DagsterRunStatus.CANCELED))
+    place = Path(instance.storage_directory()) / run.run_id / "compute_logs"
+    place.mkdir(parents=True)
+    (place / "step.out").write_text("printed now")
+    made_long_ago(weeks, "given_up")
+    clean("--yes")
+    assert place.is_dir()
+
+
+def test_a_run_that_begins_after_the_listing_stops_the_removing(
+    weeks: Weeks, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The listing itself is what a run can begin in: it is done, and then one is launched."""
+
+    def list_and_launch(store: ArtefactStore, before: datetime) -> list[cleaning.Removal]:
+        found = listed(store, before)
+        instance.add_run(dg.DagsterRun(job_name="regenerate", status=dg.DagsterRunStatus.STARTED))
+        return found
+
+    listed = cleaning.removals
+    monkeypatch.setattr(cleaning, "removals", list_and_launch)
+    assert "of regenerate is under way" in clean("--yes").output
+    assert weights(weeks) == 2

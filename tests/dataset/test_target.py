@@ -40,7 +40,7 @@ def test_a_further_round_is_as_large_as_what_is_missing_took_so_far() -> None:
     assert episodes_needed(100, Kept(99), played=25) == 1
 
 
-def test_rounds_that_brought_nothing_are_made_larger() -> None:
+def test_after_rounds_that_brought_nothing_as_many_episodes_are_played_again() -> None:
     assert episodes_needed(100, Kept(0), played=17) == 17
 
 

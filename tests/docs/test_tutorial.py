@@ -113,4 +113,6 @@ def test_what_is_typed_on_monday_ends_in_a_hundred_pairs_and_their_bill(root: Pa
         total = total_cost(ledger)
     assert total.calls == server.count, "every query that the server received is on the bill"
     assert total.unpriced == 0
-    assert f"total: {total.asked:,} queries, {total.calls:,} calls, ${total.cost_nano_usd / 1e9:,.4f}" in shown["costs"]
+    assert (
+        f"total: {total.asked:,} queries, {total.calls:,} attempts, ${total.cost_nano_usd / 1e9:,.4f}" in shown["costs"]
+    )

@@ -12,6 +12,8 @@ import dagster as dg
 import duckdb
 import pytest
 from click.testing import CliRunner, Result
+from dagster._core.events import StepFailureData
+from dagster_shared.error import SerializableErrorInfo
 from hypothesis import given
 
 from resources.console import console
@@ -202,8 +204,8 @@ class _Event:
     step_key = "expert_responses"
 
     def __init__(self, message: str) -> None:
-        error = type("Error", (), {"cause": None, "message": message})
-        self.step_failure_data = type("Data", (), {"error": error})
+        error = SerializableErrorInfo(message, [], "Failure")
+        self.step_failure_data = StepFailureData(error, user_failure_data=None)
 
 
 def test_a_demo_that_fails_says_why_and_obeys_no_provider() -> None:

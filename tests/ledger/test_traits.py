@@ -8,7 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from teams_dagster.ledger.database import open_database, sqlite_url
-from teams_dagster.ledger.traits import record_trait, traits_of
+from teams_dagster.ledger.traits import record_limit, record_trait, traits_of
 from tests.support.entries import IDENTITY
 
 
@@ -32,3 +32,10 @@ def test_a_trait_is_of_one_model_at_one_address(tmp_path: Path) -> None:
     record_trait(engine, IDENTITY, "structured", "json_schema")
     assert traits_of(engine, replace(IDENTITY, model="another")) == {}
     assert traits_of(engine, replace(IDENTITY, base_url="https://another/v1")) == {}
+
+
+def test_of_a_limit_the_smallest_stands(tmp_path: Path) -> None:
+    engine = _opened(tmp_path)
+    stand = [record_limit(engine, IDENTITY, "context_tokens", found) for found in (8192, 4096, 8192)]
+    assert stand == [8192, 4096, 4096]
+    assert traits_of(engine, IDENTITY) == {"context_tokens": "4096"}

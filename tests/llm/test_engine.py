@@ -20,7 +20,7 @@ from teams_dagster.core.protocol import Answer, ErrorKind, Outcome, QueryFailed,
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm import engine as engine_module
-from teams_dagster.llm.context import CallContext
+from teams_dagster.llm.context import CallContext, Tallies
 from teams_dagster.llm.endpoint import made_ready
 from teams_dagster.llm.engine import Engine, RoleNotConfigured
 from teams_dagster.pricing.prices import Price, PriceTable, load_prices
@@ -323,12 +323,11 @@ def test_one_engine_serves_one_event_loop_after_another(openai_server: OpenAISer
 KILLED = """
 import asyncio, sys
 from resources.language_models.openai_compatible import OpenAICompatibleModel
-from teams_dagster.llm.endpoint import made_ready
+from teams_dagster.core.protocol import Role
+from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.engine import Engine
-from teams_dagster.core.protocol import Role
-from teams_dagster.pricing.prices import Price, PriceTable, load_prices
-from teams_dagster.ledger.writer import Ledger
+from teams_dagster.pricing.prices import load_prices
 from tests.support.questions import question
 
 async def main(base_url, url, run_id):
@@ -397,12 +396,11 @@ def test_a_refusal_that_the_connection_adapts_to_is_an_attempt_that_is_tried_aga
     ]
 
 
-def test_what_a_reused_answer_had_cost_is_counted_once(openai_server: OpenAIServer, ledger: Ledger) -> None:
-    """So that progress can say what a pair cost, whoever paid for its parts."""
-    prices = PriceTable((Price("*", "*", "*", 3, 2),))
+def asked_twice(server: OpenAIServer, ledger: Ledger, prices: PriceTable) -> Tallies:
+    """What an engine tells that asks one query two times."""
 
-    async def asked_twice() -> Engine:
-        model = OpenAICompatibleModel("m", base_url=openai_server.base_url)
+    async def asking() -> Engine:
+        model = OpenAICompatibleModel("m", base_url=server.base_url)
         engine = Engine({Role.EXPERT: model}, ledger, RUN, prices)
         await engine.ask(question())
         await engine.ask(question())
@@ -410,7 +408,20 @@ def test_what_a_reused_answer_had_cost_is_counted_once(openai_server: OpenAIServ
         await model.close()
         return engine
 
-    first, second = asyncio.run(asked_twice()).tallies, asyncio.run(asked_twice()).tallies
+    return asyncio.run(asking()).tallies
+
+
+def test_what_a_reused_answer_had_cost_is_counted_once(openai_server: OpenAIServer, ledger: Ledger) -> None:
+    """So that progress can say what a pair cost, whoever paid for its parts."""
+    prices = PriceTable((Price("*", "*", "*", 3, 2),))
+    first, second = asked_twice(openai_server, ledger, prices), asked_twice(openai_server, ledger, prices)
     assert first.cost_nano_usd > 0
     assert first.reused_nano_usd == 0
     assert (second.cost_nano_usd, second.reused_nano_usd, second.reused) == (0, first.cost_nano_usd, 2)
+    assert second.reused_unpriced == 0
+
+
+def test_a_reused_answer_whose_price_is_not_known_is_counted_once(openai_server: OpenAIServer, ledger: Ledger) -> None:
+    first, second = (asked_twice(openai_server, ledger, PriceTable(())) for _ in range(2))
+    assert (first.unpriced, first.reused_unpriced) == (1, 0)
+    assert (second.unpriced, second.reused_unpriced) == (0, 1)

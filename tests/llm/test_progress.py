@@ -137,7 +137,30 @@ def test_a_line_says_what_one_that_is_kept_cost_whoever_paid_for_it_first():
     assert lines == ["4 of 4 answers, 2 kept, 4 queries (1 reused), $0.0030, $0.0050 a kept pair"]
 
 
-@pytest.mark.parametrize(("kept", "tallies"), [(0, Tallies(cost_nano_usd=5)), (1, Tallies()), (1, Tallies(unpriced=1))])
+def test_what_was_paid_before_and_is_not_known_is_not_taken_for_nothing():
+    lines: list[str] = []
+    tallies = Tallies()
+    progress = Progress(1, "answers", tallies, lines.append, each="a kept pair", paid_before=None)
+    tallies.add(Tallies(asked=1, cost_nano_usd=3_000_000))
+    progress.done()
+    progress.finish()
+    assert lines == ["1 of 1 answers, 1 kept, 1 queries, $0.0030"]
+
+
+def test_reused_answers_without_a_price_are_said():
+    tallies = Tallies(asked=4, reused=3, reused_unpriced=2, failed=1)
+    assert spent_so_far(tallies).startswith("4 queries (3 reused, 2 of them without a price, 1 failed), ")
+
+
+@pytest.mark.parametrize(
+    ("kept", "tallies"),
+    [
+        (0, Tallies(cost_nano_usd=5)),
+        (1, Tallies()),
+        (1, Tallies(unpriced=1)),
+        (1, Tallies(cost_nano_usd=5, reused_unpriced=1)),
+    ],
+)
 def test_without_a_kept_one_or_a_known_cost_nothing_is_said_of_it(kept: int, tallies: Tallies):
     lines: list[str] = []
     so_far = Tallies()

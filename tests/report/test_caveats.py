@@ -110,8 +110,8 @@ def test_another_reviewer_than_in_training_is_told() -> None:
 def test_calls_without_a_price_or_a_result_are_told() -> None:
     total = replace(cost({}, 10, unpriced=3), unresolved=2)
     text = told(Report(account=Account(total=total)))
-    assert "3 paid calls went to models without a known price" in text
-    assert "2 calls have no result" in text
+    assert "3 paid attempts went to models without a known price" in text
+    assert "2 attempts have no result" in text
 
 
 def test_a_benchmark_of_few_questions_is_not_taken_for_few_seeds() -> None:

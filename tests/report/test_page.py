@@ -78,7 +78,7 @@ def test_the_headline_tells_samples_questions_calls_cost_and_the_policys_gain(ex
     for figure in (
         "701 samples kept",
         "36,911 queries asked",
-        "2,363 paid calls",
+        "2,363 paid attempts",
         "at least $0.8124 cost",
         "0.343 distinct accepted per query, trained 95%: 0.323 to 0.363",
         "0.272 distinct accepted per query, uniform 95%: 0.252 to 0.292",

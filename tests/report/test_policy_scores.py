@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from teams_dagster.policy.comparison.scores import Score
-from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.report.policy_scores import (
     Cell,
     break_even_lines,
@@ -95,7 +94,7 @@ def test_intervals_of_fewer_than_five_trainings_say_so(trainings: int, said: str
     assert bool(found) is bool(said)
 
 
-def above_control(name: str, mean: float) -> PolicyScore:
+def above_control(name: str, mean: float) -> Score:
     return policy_score("trained", f"distinct_accepted_per_query_minus_{name}", mean, 0.02)
 
 

@@ -72,6 +72,40 @@ def test_a_channel_that_fails_does_not_silence_the_other(monkeypatch: pytest.Mon
     assert len(box.received) == 1
 
 
+def mail_to(monkeypatch: pytest.MonkeyPatch, box: MailBox, *addresses: str) -> None:
+    monkeypatch.setenv("TEAMS_ALERT_MAIL_SERVER", box.url)
+    monkeypatch.setenv("TEAMS_ALERT_MAIL_TO", ",".join(addresses))
+
+
+def test_an_address_that_the_mail_server_refuses_is_said_by_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    with MailBox(refused={"gone@example.org"}) as box:
+        mail_to(monkeypatch, box, "ops@example.org", "gone@example.org")
+        with pytest.raises(AlertNotSent) as raised:
+            sender().send(SAID)
+    assert "it refused 1 of 2 of TEAMS_ALERT_MAIL_TO: number 2 (550)" in str(raised.value)
+    assert "example.org" not in str(raised.value)
+    assert (raised.value.reached, raised.value.missed) == ({"TEAMS_ALERT_MAIL_SERVER"}, set())
+    assert len(box.received) == 1
+
+
+def test_a_mail_that_nobody_takes_reached_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    with MailBox(refused={"gone@example.org", "left@example.org"}) as box:
+        mail_to(monkeypatch, box, "gone@example.org", "left@example.org")
+        with pytest.raises(
+            AlertNotSent, match=r"it refused 2 of 2 of .*: number 1 \(550\), number 2 \(550\)"
+        ) as raised:
+            sender().send(SAID)
+    assert (raised.value.reached, raised.value.missed) == (set(), {"TEAMS_ALERT_MAIL_SERVER"})
+
+
+def test_what_was_sent_one_way_is_not_sent_that_way_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Webhook() as webhook, MailBox() as box:
+        monkeypatch.setenv("TEAMS_ALERT_WEBHOOK_URL", webhook.url)
+        mail_to(monkeypatch, box, "ops@example.org")
+        sender().send(SAID, reached={"TEAMS_ALERT_WEBHOOK_URL"})
+    assert (len(webhook.received), len(box.received)) == (0, 1)
+
+
 def test_what_is_quoted_controls_no_screen_and_no_header() -> None:
     alert = Alert("failed\r\nBcc: all@example.org", "text\u202egnp.exe")
     assert "\n" not in alert.title
@@ -90,6 +124,7 @@ def test_what_is_quoted_controls_no_screen_and_no_header() -> None:
         ({"MAIL_SERVER": "smtp://u:s3cret@localhost"}, "TEAMS_ALERT_MAIL_TO is not set"),
         ({"MAIL_SERVER": "u:s3cret", "MAIL_TO": "a@b.org"}, "TEAMS_ALERT_MAIL_SERVER must look like"),
         ({"MAIL_SERVER": "smtp://localhost", "MAIL_TO": "nobody"}, "TEAMS_ALERT_MAIL_TO must be one mail address"),
+        ({"MAIL_SERVER": "smtp://localhost", "MAIL_TO": "a@b.org,"}, "TEAMS_ALERT_MAIL_TO must be one mail address"),
     ],
 )
 def test_a_setting_that_reaches_nobody_is_refused_without_its_secret(

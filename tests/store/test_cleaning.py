@@ -45,7 +45,7 @@ def test_weights_of_superseded_models_go_and_all_else_stays(weeks: Weeks) -> Non
     found = planned(weeks)
     assert found.keys() == {"base 1", "lora 1"}
     assert all(removal.files == ("model/adapter_model.safetensors",) for removal in found.values())
-    assert all(remove(removal) for removal in found.values())
+    assert [remove(weeks.store, removal, LATER) for removal in found.values()] == [None, None]
     assert planned(weeks) == {}
     for removal in found.values():
         assert (removal.folder / "model/README.md").is_file()
@@ -64,7 +64,7 @@ def test_what_is_young_stays(weeks: Weeks) -> None:
 def test_no_verification_calls_it_lost(weeks: Weeks) -> None:
     assert verified(weeks).differing == 0
     for removal in planned(weeks).values():
-        remove(removal)
+        remove(weeks.store, removal, LATER)
     found = verified(weeks)
     assert (found.differing, found.not_verified) == (0, {REMOVED: 2})
 
@@ -72,7 +72,7 @@ def test_no_verification_calls_it_lost(weeks: Weeks) -> None:
 def test_a_file_that_somebody_else_removed_is_lost_still(weeks: Weeks) -> None:
     verified(weeks)
     removal = planned(weeks)["lora 1"]
-    remove(removal)
+    remove(weeks.store, removal, LATER)
     (removal.folder / "model/README.md").unlink()
     assert [difference.row_id.rpartition("/")[2] for difference in verified(weeks).differences] == ["README.md"]
 
@@ -80,7 +80,7 @@ def test_a_file_that_somebody_else_removed_is_lost_still(weeks: Weeks) -> None:
 def test_nothing_current_is_excused_by_a_record_of_cleaning(weeks: Weeks) -> None:
     verified(weeks)
     removal = planned(weeks)["lora 1"]
-    remove(removal)
+    remove(weeks.store, removal, LATER)
     weeks.store.select(next(a for a, _ in weeks.store.everything() if a.data_version == "lora 1"))
     assert verified(weeks).differing == 1
 
@@ -88,16 +88,12 @@ def test_nothing_current_is_excused_by_a_record_of_cleaning(weeks: Weeks) -> Non
 def test_an_output_without_its_weights_is_made_again_and_not_reused(weeks: Weeks) -> None:
     removal = planned(weeks)["lora 1"]
     assert weeks.store.find("lora_model", removal.folder.name) is not None
-    remove(removal)
+    remove(weeks.store, removal, LATER)
     assert weeks.store.find("lora_model", removal.folder.name) is None
 
 
 def test_what_an_interrupted_run_left_goes_when_nobody_wrote_to_it_for_long(weeks: Weeks) -> None:
-    draft = weeks.store.unfinished("lora_model", "f" * 16)
-    (draft / "checkpoints").mkdir(parents=True)
-    (draft / "checkpoints" / "state").write_bytes(b"x" * 100)
-    for path in (draft, draft / "checkpoints", draft / "checkpoints" / "state"):
-        os.utime(path, (0, 0))
+    draft = left_behind(weeks)
     assert draft.name in planned(weeks)
     (draft / "checkpoints" / "state").touch()
     recent = datetime.now(UTC) - timedelta(days=1)
@@ -107,5 +103,51 @@ def test_what_an_interrupted_run_left_goes_when_nobody_wrote_to_it_for_long(week
 def test_an_asset_that_is_being_made_is_left_alone(weeks: Weeks) -> None:
     removal = planned(weeks)["lora 1"]
     with weeks.store.turn("lora_model"):
-        assert not remove(removal)
+        assert remove(weeks.store, removal, LATER) == "another process is writing beside it"
     assert weeks.store.find("lora_model", removal.folder.name) is not None
+
+
+def test_what_became_current_since_it_was_listed_stays(weeks: Weeks) -> None:
+    removal = planned(weeks)["lora 1"]
+    weeks.store.select(next(a for a, _ in weeks.store.everything() if a.data_version == "lora 1"))
+    assert remove(weeks.store, removal, LATER) == "it has been used since it was listed"
+    assert list(removal.folder.rglob("*.safetensors"))
+
+
+def test_what_something_current_was_made_from_since_it_was_listed_stays(weeks: Weeks) -> None:
+    removal = planned(weeks)["lora 1"]
+    weeks.write("evaluation_scores", "scores", inputs={"lora": "lora 1"})
+    assert remove(weeks.store, removal, LATER) == "it has been used since it was listed"
+    assert list(removal.folder.rglob("*.safetensors"))
+
+
+def left_behind(weeks: Weeks) -> Path:
+    """What an interrupted run left of an adapter, untouched for long."""
+    draft = weeks.store.unfinished("lora_model", "f" * 16)
+    (draft / "checkpoints").mkdir(parents=True)
+    (draft / "checkpoints" / "state").write_bytes(b"x" * 100)
+    for path in (draft / "checkpoints" / "state", draft / "checkpoints", draft):
+        os.utime(path, (0, 0))
+    return draft
+
+
+def test_a_draft_that_a_run_went_on_with_since_it_was_listed_stays(weeks: Weeks) -> None:
+    draft, recent = left_behind(weeks), datetime.now(UTC) - timedelta(days=1)
+    [removal] = [removal for removal in removals(weeks.store, recent) if removal.folder == draft]
+    (draft / "checkpoints" / "state").touch()
+    assert remove(weeks.store, removal, recent) == "it has been used since it was listed"
+    assert draft.is_dir()
+
+
+def test_a_draft_that_a_run_finished_since_it_was_listed_is_no_error(weeks: Weeks) -> None:
+    draft = left_behind(weeks)
+    [removal] = [removal for removal in removals(weeks.store, LATER) if removal.folder == draft]
+    draft.rename(draft.with_name("finished"))
+    assert remove(weeks.store, removal, LATER) == "it has been used since it was listed"
+
+
+def test_a_hidden_folder_of_a_complete_output_is_no_draft(weeks: Weeks) -> None:
+    hidden = weeks.store.current("lora_model").folder / ".cache"
+    hidden.mkdir()
+    os.utime(hidden, (0, 0))
+    assert hidden not in [removal.folder for removal in removals(weeks.store, LATER)]

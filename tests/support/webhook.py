@@ -5,24 +5,27 @@ from __future__ import annotations
 import json
 import socketserver
 import threading
+from collections.abc import Collection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
 class Webhook:
-    """Takes JSON by POST; `refuse` answers so many of the next ones with 503."""
+    """Takes JSON by POST; `refuse` answers so many of the next ones with 503, `refuse_with` those that hold a text."""
 
     def __init__(self) -> None:
         self.received: list[dict[str, Any]] = []
         self.refuse = 0
+        self.refuse_with: str | None = None
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                status = 503 if outer.refuse else 200
-                if outer.refuse:
-                    outer.refuse -= 1
+                refused = outer.refuse > 0 or (outer.refuse_with is not None and outer.refuse_with in body.decode())
+                status = 503 if refused else 200
+                if refused:
+                    outer.refuse = max(outer.refuse - 1, 0)
                 else:
                     outer.received.append(json.loads(body))
                 self.send_response(status)
@@ -47,9 +50,9 @@ class Webhook:
 
 
 class MailBox:
-    """An SMTP server that keeps what it is sent."""
+    """An SMTP server that keeps what it is sent, and refuses some addresses."""
 
-    def __init__(self) -> None:
+    def __init__(self, refused: Collection[str] = ()) -> None:
         self.received: list[str] = []
         outer = self
 
@@ -61,6 +64,9 @@ class MailBox:
                     if verb == "DATA":
                         self._say("354 go on")
                         outer.received.append(self._message())
+                    if verb == "RCPT" and line.partition("<")[2].partition(">")[0] in refused:
+                        self._say("550 no such mailbox")
+                        continue
                     self._say("221 bye" if verb == "QUIT" else "250 ok")
                     if verb == "QUIT":
                         return

@@ -47,7 +47,7 @@ class PolicyFacts(EpisodeFacts):
     iterations: int
     questions: int
     """Asked in the whole training, the guide's included."""
-    guidance_queries: Annotated[int, Shown(name="questions_to_the_guide")] = 0
+    guidance_queries: Annotated[int, Shown(name="queries_to_the_guide")] = 0
     own_steps: Annotated[int | None, Shown(name="steps_of_the_policy_itself")] = None
     """In the last iteration, where a guide acted in it too: the figures are then of these steps alone, or of the
     guide's where there are none. None where nobody else acted."""
@@ -87,4 +87,4 @@ class ComparisonFacts(EpisodeFacts):
     seeds: Annotated[int, Hidden()]
     """Held-out seeds that were played."""
     training_seeds: int
-    questions_per_seed: Annotated[int, Shown(name="questions_from_each_seed")]
+    questions_per_seed: Annotated[int, Shown(name="queries_from_each_seed")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ from assets.dataset.generated_instructions import generated_instructions
 from assets.seeds import seed_instructions
 from resources.language_models.openai_compatible import OpenAICompatibleModel
 from resources.language_models.openai_dialect import CONTEXT
+from resources.language_models.opening import go_on_from_traits
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind
+from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.traits import traits_of
+from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.facts.dataset import ResponseFacts
 from tests.support import served_rules
 from tests.support.openai_server import OpenAIServer
@@ -45,7 +49,10 @@ class Asking:
     ) -> None:
         self.learnt: dict[str, str] = {}
         self._model = OpenAICompatibleModel("m", base_url=server.base_url, extra=extra)
-        self._model.dialect.keep(traits or {}, self.learnt.__setitem__)
+        self._model.dialect.keep(traits or {}, self.learnt.__setitem__, lambda trait, limit: self.keep(trait, limit))
+
+    def keep(self, trait: str, limit: int) -> None:
+        self.learnt[trait] = str(limit)
 
     def ask(self, *texts: str) -> list[Completion | CompletionError]:
         return asyncio.run(self._ask(texts))
@@ -100,8 +107,40 @@ def test_a_prompt_that_does_not_fit_is_refused_by_name_and_the_next_one_is_not_s
     assert (first.http_status, second.http_status) == (400, None)
     assert "the prompt takes about" in second.detail
     assert "--max-model-len" in second.detail
+    assert "the role's _BASE_URL" in second.detail
+    assert "delete its context_tokens from the ledger's table endpoint_traits" in second.detail
     assert isinstance(short, Completion)
     assert openai_server.count == 2
+
+
+def test_of_several_limits_in_a_refusal_the_smallest_is_learnt(openai_server: OpenAIServer):
+    said = "maximum context length is 8192 tokens, and prompt and reply must be less than max_seq_len ({context})"
+    openai_server.respond = with_context(SIZE, said)
+    asking = Asking(openai_server)
+    asking.ask("Say something.")
+    assert asking.learnt == {CONTEXT: str(SIZE)}
+
+
+def test_a_smaller_context_that_is_learnt_later_is_the_one_that_other_processes_know(
+    openai_server: OpenAIServer, tmp_path: Path
+):
+    openai_server.respond = with_context(SIZE, OPENAI)
+    with Ledger(sqlite_url(tmp_path / "ledger.sqlite")) as ledger:
+        for context in (SIZE, SIZE // 2):
+            openai_server.respond = with_context(context, OPENAI)
+            model = OpenAICompatibleModel("m", base_url=openai_server.base_url)
+            go_on_from_traits(ledger, [model])
+            asyncio.run(asked_until_answered(model))
+        assert traits_of(ledger.engine, model.identity)[CONTEXT] == str(SIZE // 2)
+
+
+async def asked_until_answered(model: OpenAICompatibleModel) -> None:
+    try:
+        for _ in range(2):
+            with suppress(CompletionError):
+                await model.complete(question("Say something."))
+    finally:
+        await model.close()
 
 
 def test_a_refusal_that_names_no_size_teaches_nothing(openai_server: OpenAIServer):

@@ -25,7 +25,7 @@ def ask_until_answered(
 ) -> Completion:
     async def asking() -> Completion:
         model = OpenAICompatibleModel("m", base_url=server.base_url)
-        model.dialect.keep(traits, record)
+        model.dialect.keep(traits, record, lambda trait, limit: record(trait, str(limit)))
         try:
             while True:
                 try:

@@ -26,6 +26,8 @@ _ABBREVIATION = re.compile(
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*\n(.*?)(?:^[ \t]*(?:```|~~~)|\Z)", re.MULTILINE | re.DOTALL)
 _TABLE = re.compile(r"^[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*)+\|?[ \t]*$|<table\b", re.MULTILINE)
 _EDGES = " \t\n*_#>\"'“”‘’.,;:!?"
+_JSON = json.JSONDecoder(parse_int=str)
+"""Whole numbers are not read: Python refuses those of thousands of digits, and JSON has them."""
 _HEADING_WORDS = 10
 """A block of one line with no end of a sentence is a heading, not a paragraph, up to so many words."""
 
@@ -120,14 +122,14 @@ def _json(constraint: Constraint, answer: str) -> bool:
 
 def _is_json(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), dict | list)
+        return isinstance(_JSON.decode(text), dict | list)
     except (ValueError, RecursionError):
         return False
 
 
 def _begins_json(text: str) -> bool:
     try:
-        return isinstance(json.JSONDecoder().raw_decode(text)[0], dict | list)
+        return isinstance(_JSON.raw_decode(text)[0], dict | list)
     except (ValueError, RecursionError):
         return False
 

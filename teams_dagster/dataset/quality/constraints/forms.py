@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from teams_dagster.dataset.quality.constraints.constraint import Constraint, Kind
-from teams_dagster.dataset.quality.constraints.reading import QUOTED, Sentence
+from teams_dagster.dataset.quality.constraints.reading import QUOTED, Sentence, number_of
 
 _LIST = rf"(?P<texts>{QUOTED}(?:(?:,\s*(?:and\s+)?|\s+and\s+){QUOTED})*)(?!\s*(?:,|or\b|/))"
 _WORD = (
@@ -155,7 +155,7 @@ def _words(sentence: Sentence) -> Iterator[Constraint]:
     counted = list(sentence.finds(_TIMES))
     for found in counted:
         number = found["number"] or found["once"]
-        count = _NUMBERS[number.lower()] if number.lower() in _NUMBERS else int(number)
+        count = _NUMBERS[number.lower()] if number.lower() in _NUMBERS else number_of(number)
         how = (found["how"] or "").lower()
         least = 0 if how in ("at most", "no more than") else count
         most = count if how in ("exactly", "at most", "no more than") else None
@@ -178,7 +178,7 @@ def _ends(sentence: Sentence) -> Iterator[Constraint]:
 def _highlights(sentence: Sentence) -> Iterator[Constraint]:
     for found in sentence.finds(_HIGHLIGHTS):
         number = found["number"].lower()
-        yield Constraint(Kind.HIGHLIGHTS, sentence.said(found[0]), _NUMBERS.get(number) or int(number))
+        yield Constraint(Kind.HIGHLIGHTS, sentence.said(found[0]), _NUMBERS.get(number) or number_of(number))
 
 
 _FINDERS: tuple[Callable[[Sentence], Iterator[Constraint]], ...] = (_form, _script, _words, _ends, _highlights)

@@ -12,8 +12,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-QUOTED = r"⟦\d+⟧"
-"""What stands in a sentence for a quoted text."""
+QUOTED = "\ufdd0[0-9]+\ufdd1"
+"""What stands in a sentence for a quoted text: a number between two of Unicode's noncharacters, which no text has."""
+
+_MARK = re.compile("\ufdd0([0-9]+)\ufdd1")
+_NO_MARKS = {0xFDD0: None, 0xFDD1: None}
+
+LARGEST = 10**18
+"""What a larger number counts as: no answer has so many of anything, and Python refuses to read thousands of digits."""
 
 _QUOTES = re.compile(
     r"\"(?P<double>[^\"\n]+)\"|“(?P<curly>[^”\n]+)”|‘(?P<single_curly>[^’\n]+)’"
@@ -72,11 +78,11 @@ class Sentence:
 
     def texts_in(self, part: str) -> tuple[str, ...]:
         """The quoted texts whose marks are in `part`, without the punctuation at their ends."""
-        return tuple(self.quoted[int(mark)].strip().rstrip(".,;:") for mark in re.findall(r"⟦(\d+)⟧", part))
+        return tuple(self.quoted[int(mark)].strip().rstrip(".,;:") for mark in _MARK.findall(part))
 
     def said(self, part: str) -> str:
         """`part` as the instruction has it."""
-        return re.sub(r"⟦(\d+)⟧", lambda mark: f'"{self.quoted[int(mark[1])]}"', part)
+        return _MARK.sub(lambda mark: f'"{self.quoted[int(mark[1])]}"', part)
 
     def finds(self, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
         """Where the pattern matches and nothing before it makes the sentence speak of something else."""
@@ -87,15 +93,21 @@ class Sentence:
             yield found
 
 
+def number_of(digits: str) -> int:
+    """The number that a text writes in digits, with commas or without; LARGEST for any above it."""
+    plain = digits.replace(",", "").lstrip("0")
+    return min(int(plain or 0), LARGEST) if len(plain) <= 20 else LARGEST
+
+
 def sentences_of(text: str) -> tuple[Sentence, ...]:
     """The commands in an instruction's text, in their order; questions and statements are none."""
     quoted: list[str] = []
 
     def mark(found: re.Match[str]) -> str:
         quoted.append(next(group for group in found.groups() if group is not None))
-        return f"⟦{len(quoted) - 1}⟧"
+        return f"\ufdd0{len(quoted) - 1}\ufdd1"
 
-    masked = _QUOTES.sub(mark, text)
+    masked = _QUOTES.sub(mark, text.translate(_NO_MARKS))
     parts = [part.strip(" \t-*•") for part in _BREAK.split(masked)]
     commands = [part for part in parts if _COMMAND.match(part) and not part.endswith("?")]
     programs = _PROGRAMS.search(masked) is not None

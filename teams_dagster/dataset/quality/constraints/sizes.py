@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from teams_dagster.dataset.quality.constraints.constraint import Constraint, Kind
-from teams_dagster.dataset.quality.constraints.reading import Sentence
+from teams_dagster.dataset.quality.constraints.reading import Sentence, number_of
 
 _NAMES = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
@@ -154,4 +154,4 @@ def _around(kind: Kind, number: int) -> tuple[int, int | None]:
 
 def _value(number: str) -> int:
     name = number.lower()
-    return _VALUES[name] if name in _VALUES else int(number.replace(",", ""))
+    return _VALUES[name] if name in _VALUES else number_of(number)

@@ -1,4 +1,4 @@
-// The questions behind a step, and what they took.
+// The queries behind a step, and what they took.
 
 /** One line that sums them up, and the table of them on demand, with `more` below. */
 function questionsElement(rows, more = []) {
@@ -24,7 +24,7 @@ function summaryOf(rows) {
 }
 
 function questionTable(rows) {
-  const heads = ["query", "role", "model", "tokens in", "out", "cost", "paid", "call"];
+  const heads = ["query", "role", "model", "tokens in", "out", "cost", "paid", "attempt"];
   return tableElement("Queries", heads, rows.map(questionRow), ["tokens in", "out", "cost"]);
 }
 

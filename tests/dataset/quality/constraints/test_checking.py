@@ -121,3 +121,36 @@ def test_every_planted_constraint_that_code_can_tell_is_found_ignored(pair: dict
 def test_no_good_planted_pair_is_said_to_break_a_constraint():
     good = [pair for pair in PLANTED if pair["label"] == "good"]
     assert [pair["id"] for pair in good if broken(constraints_of(pair["instruction"]), pair["answer"])] == []
+
+
+@pytest.mark.parametrize("mark", ["⟦0⟧", "⟦7⟧", "\ufdd00\ufdd1", "\ufdd07\ufdd1"])
+def test_marks_in_a_text_stand_for_nothing(mark: str):
+    [constraint] = constraints_of(f'Explain {mark} to a child. Include the word "rain".')
+    assert (constraint.kind, constraint.texts) == (Kind.INCLUDES, ("rain",))
+    assert not constraints_of(f'Explain "rain" to a child. Include the word {mark}.')
+
+
+MANY = "9" * 5_000
+
+
+@pytest.mark.parametrize(
+    ("instruction", "keeps"),
+    [
+        (f"Describe the sea in at most {MANY} words.", True),
+        (f"Your answer should contain at least {MANY} words.", False),
+        (f"Describe the sea in at most {'0' * 5_000}5 words.", True),
+        (f'Use the word "sea" at most {MANY} times.', True),
+        (f'Use the word "sea" at least {MANY} times.', False),
+        (f"Highlight at least {MANY} words in your answer.", False),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_number_of_thousands_of_digits_is_a_large_number(instruction: str, keeps: bool):
+    found = constraints_of(instruction)
+    assert len(found) == 1
+    assert (broken(found, "The sea is blue.") == ()) is keeps
+
+
+@pytest.mark.parametrize("answer", ['{"n": %s}', 'Here: {"n": %s}', "```json\n[%s]\n```"])
+def test_json_may_hold_a_number_of_thousands_of_digits(answer: str):
+    assert broken(constraints_of("Answer in JSON format."), answer % MANY) == ()
