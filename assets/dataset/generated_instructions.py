@@ -1,9 +1,9 @@
 """A generation: the policy steers the expert over this week's seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 
@@ -122,7 +122,7 @@ def _counted(
     if config.target_samples is None:
         return ONE_ANSWER
     refuse_target_unread(config.target_samples, models.settings().pairs_mode)
-    ops: dict[str, dict[str, Any]] = dict(context.run.run_config).get("ops") or {}
+    ops = cast("Mapping[str, Mapping[str, Any]]", context.run.run_config.get("ops") or {})
     configs = {name: op.get("config") or {} for name, op in ops.items()}
     counted = counted_pairs(store, context.partition_key, configs)
     if counted.asks_judge:

@@ -14,6 +14,7 @@ or a larger budget, goes on from what is paid, and the same answers give the sam
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
@@ -207,7 +208,8 @@ class _Rounds:
         tallies = self._engine.tallies
         nano_usd = None if tallies.unpriced else tallies.cost_nano_usd
         spending = Spending(tallies.asked, tallies.asked - tallies.reused, nano_usd)
-        why = missed(self._target, kept, because, spending)
+        refused = Counter(sample.reason for sample in self._samples if sample.reason is not None)
+        why = missed(self._target, kept, because, spending, refused)
         self._log(why)
         return Ended(kept.samples, why)
 

@@ -108,11 +108,17 @@ class Spending:
     """What these cost; None where a price is not known."""
 
 
-def missed(target: int, kept: Kept, because: str, spending: Spending) -> str:
-    """Why a generation ends before its target, and what that would take at the yield so far."""
+def missed(target: int, kept: Kept, because: str, spending: Spending, refused: Mapping[str, int]) -> str:
+    """Why a generation ends before its target, and what that would take at the yield so far.
+
+    `refused` are its samples that were refused, by reason: for what they say, their thoughts or their score.
+    """
     have = f"{min(kept.samples, target)} of {target} samples: {because}"
     if not kept.complete:
         have += "; a side of the split has none yet, and without that there is no dataset"
+    if refused:
+        counts = Counter(refused).most_common()
+        have += f"; refused: {', '.join(f'{count:,} {reason}' for reason, count in counts)}"
     if not kept.samples:
         return f"{have}. Nothing was kept so far, so what the target would take is not known"
     per_sample = spending.queries / kept.samples

@@ -116,11 +116,11 @@ def test_a_judge_that_failed_its_preflight_counts_nothing(project: Project, monk
 def test_a_budget_that_ends_it_counts_what_passed_and_says_what_the_rest_would_take(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TEAMS_BUDGET_QUERIES", "300")
+    monkeypatch.setenv("TEAMS_BUDGET_QUERIES", "500")
     assert play(project, 1_000)
     found = facts(project)
     assert rows(project) == found.target_kept
     assert found.target_missed is not None
-    assert "the budget of the project is used up: 300 of 300 queries" in found.target_missed
+    assert "the budget of the project is used up: 500 of 500 queries" in found.target_missed
     assert "more queries" in found.target_missed
-    assert sum(sent(project).values()) == 300
+    assert sum(sent(project).values()) == 500
