@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from teams_dagster.core.json_numbers import whole_number
 from teams_dagster.instructions.file_rows import ASKING_COLUMNS, FileRow, SeedFileError, named
 
 
@@ -41,7 +42,7 @@ def _parsed(text: str) -> Any:
     Raises ValueError, also where Python's parser runs into its own limits.
     """
     try:
-        return json.loads(text, strict=False)
+        return json.loads(text, strict=False, parse_int=whole_number)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -56,7 +57,7 @@ def _is_json(text: str) -> bool:
 
 def _stacked(name: str, text: str) -> Iterator[FileRow]:
     """Objects of several lines, one after the other. Where one is broken the lines are rows, most of them broken."""
-    decoder, at, found = json.JSONDecoder(strict=False), 0, list[Any]()
+    decoder, at, found = json.JSONDecoder(strict=False, parse_int=whole_number), 0, list[Any]()
     while at < len(text):
         try:
             value, end = decoder.raw_decode(text, at)

@@ -40,7 +40,7 @@ from teams_dagster.llm.endpoint import UNPACED, Endpoint, RateCeiling, made_read
 from teams_dagster.llm.keys import request_key, use_id
 from teams_dagster.llm.retries import RetryPolicy
 from teams_dagster.llm.settling import OpenAttempt, Settlement
-from teams_dagster.llm.trial import Trials
+from teams_dagster.llm.trial import NothingUsable, Trials
 from teams_dagster.pricing.prices import PriceTable
 
 CLAIM_POLLS_S = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -230,7 +230,7 @@ class Engine:
         use = asking.use
         try:
             return await self._attempts_at(asking)
-        except (EndpointBroken, BatchesUnderWay, asyncio.CancelledError):
+        except (EndpointBroken, NothingUsable, BatchesUnderWay, asyncio.CancelledError):
             if use.request_key in self._claimed:
                 await self._ledger.write(Release(use.request_key))
             raise
@@ -275,7 +275,8 @@ class Engine:
     async def _try(self, asking: _Asking, number: int) -> tuple[StoredAnswer, bool]:
         """One attempt, once nothing stands in its way.
 
-        Raises CompletionError, EndpointBroken, BudgetExhausted, or BatchesUnderWay for a query that a batch holds.
+        Raises CompletionError, EndpointBroken, NothingUsable, BudgetExhausted, or BatchesUnderWay for a query that a
+        batch holds.
         """
         woken = False
         while True:
@@ -308,6 +309,7 @@ class Engine:
         """Write the intent, send it and settle it; or what stands in its way."""
         async with AsyncExitStack() as front:
             tokens = await front.enter_async_context(asking.endpoint.turn(asking.request))
+            self._trials.check(asking.request)
             with self._not_cancelled():
                 attempt = Attempt(uuid.uuid4().hex, asking.use.request_key, number, asking.use.place, _now())
                 begun = await self._ledger.write(BeginAttempt(asking.question, attempt, asking.use, asking.reservation))

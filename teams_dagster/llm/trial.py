@@ -1,13 +1,14 @@
 """Queries of one kind are tried on a few before many are paid: a step whose replies are all unusable ends early.
 
 A kind is a role and a purpose: the expert's rewrites, the reviewer's verdicts. Until the first usable reply a few are
-under way at a time, and after `TRIED` without any the step ends with the reason. One usable reply, and the kind is
-never looked at again.
+under way at a time, and after `TRIED` without any the step ends with the reason. Later it ends where as many in a row
+are unusable for one cause, and the replies before say that this is no chance: the model, or a limit, is another now.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,7 +17,10 @@ from teams_dagster.core.protocol import Completion, Outcome, Purpose, QueryFaile
 from teams_dagster.llm.constraints import as_asked_for
 
 TRIED = 20
-"""Queries of one kind that may bring nothing usable before the step ends."""
+"""Queries of one kind that may bring nothing usable, one after another, before the step ends."""
+
+CHANCE = 1e-6
+"""After a usable reply, it ends only where so many unusable ones in a row are less likely than this."""
 
 AT_FIRST = 8
 """Queries of one kind under way until one has brought something usable."""
@@ -58,15 +62,21 @@ _FAILED = ("failed ({cause})", "Check {}BASE_URL, {}MODEL and {}MAX_TOKENS.")
 
 
 class NothingUsable(Exception):
-    """Ends a step whose queries of one kind brought nothing that it can use. What is paid is kept."""
+    """Ends a step whose queries of one kind bring nothing that it can use. What is paid is kept."""
 
-    def __init__(self, role: Role, purpose: Purpose, found: Counter[str], limit: int, detail: str) -> None:
-        """`found` counts causes, `limit` is the tokens that the last reply might take, `detail` what it said."""
+    def __init__(
+        self, role: Role, purpose: Purpose, found: Counter[str], limit: int, detail: str, *, first: bool
+    ) -> None:
+        """`found` counts causes, `limit` is the tokens that the last reply might take, `detail` what it said.
+
+        `first` says whether they are the first replies of their kind, or those after others that could be used.
+        """
         cause, times = found.most_common(1)[0]
         became, advice = _CAUSES.get(cause, _FAILED)
         shown = f" The last: {' '.join(detail.split())[:200]!r}." if detail.strip() else ""
+        which = "first" if first else "last"
         super().__init__(
-            f"none of the first {found.total()} {_NAMES.get(purpose, purpose)} of {role.value} can be used: {times}"
+            f"none of the {which} {found.total()} {_NAMES.get(purpose, purpose)} of {role.value} can be used: {times}"
             f" {became.format(limit=limit, cause=cause)}. {advice.replace('{}', f'TEAMS_{role.name}_')}{shown}"
             " What is paid is kept: once this is fixed, run the same step again and it goes on from there."
         )
@@ -85,6 +95,10 @@ class Trials:
         """Wait until one more query of the kind may be under way; it is, for the block. Raises NothingUsable."""
         return self._of(request).turn()
 
+    def check(self, request: Request) -> None:
+        """Raises NothingUsable where the kind's queries have ended."""
+        self._of(request).check()
+
     def reused(self, request: Request, completion: Completion) -> None:
         """A stored answer: one that can be used shows that the kind works, others say nothing of what comes now."""
         trial = self._of(request)
@@ -93,17 +107,20 @@ class Trials:
 
     def answered(self, request: Request, completion: Completion) -> None:
         """What a query brought. Raises NothingUsable when it is one too many that cannot be used."""
-        trial = self._of(request)
-        if trial.passed:
-            return
-        cause = self._cause(request, completion)
-        trial.passed = cause is None
-        if cause is not None:
+        trial, cause = self._of(request), self._cause(request, completion)
+        if cause is None:
+            trial.usable()
+        else:
             trial.unusable(cause, request.sampling.max_tokens, completion.text)
 
     def failed(self, request: Request, failure: QueryFailed) -> None:
-        """A query brought nothing, after every attempt. Raises NothingUsable when it is one too many."""
-        self._of(request).unusable(failure.kind, request.sampling.max_tokens, failure.detail)
+        """A query brought nothing, after every attempt. Raises NothingUsable when it is one too many at first.
+
+        Later the endpoint's circuit tells whether it is broken.
+        """
+        trial = self._of(request)
+        if not trial.passed:
+            trial.unusable(failure.kind, request.sampling.max_tokens, failure.detail)
 
     def _of(self, request: Request) -> Trial:
         kind = request.role, request.intent.purpose
@@ -117,26 +134,28 @@ class Trials:
 
 
 class Trial:
-    """One kind of query, until its first usable reply. Used in one event loop."""
+    """The replies to one kind of query. Used in one event loop."""
 
     def __init__(self, role: Role, purpose: Purpose) -> None:
         self._role, self._purpose = role, purpose
         self.passed = False
         """Whether a reply could be used."""
         self._under_way = 0
-        self._found: Counter[str] = Counter()
+        self._usable = self._unusable = 0
+        """Replies before those in a row."""
+        self._in_a_row = Counter[str]()
+        """Unusable ones since the last usable one: at first of any cause, later of one."""
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._ended: NothingUsable | None = None
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None]:
         """Wait until one more query of the kind may be under way; it is, for the block. Raises NothingUsable."""
-        while not self.passed and not self._has_room():
-            if self._ended is not None:
-                raise self._ended
+        while self._ended is None and not self.passed and not self._has_room():
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             await waiter
+        self.check()
         self._under_way += 1
         try:
             yield
@@ -144,20 +163,51 @@ class Trial:
             self._under_way -= 1
             self._wake()
 
+    def check(self) -> None:
+        """Raises NothingUsable once it was one too many."""
+        if self._ended is not None:
+            raise self._ended
+
+    def usable(self) -> None:
+        """A reply can be used."""
+        self.passed = True
+        self._begin_anew()
+        self._usable += 1
+
     def unusable(self, cause: str, limit: int, detail: str) -> None:
         """A reply cannot be used (its outcome, or `UNREADABLE`), or none came (the kind of failure).
 
         `limit` is the tokens it might take, `detail` what it said. Raises NothingUsable when it was one too many.
         """
-        if self.passed:
+        if self.passed and str(cause) not in self._in_a_row:
+            self._begin_anew()
+        self._in_a_row[str(cause)] += 1
+        if self._in_a_row.total() < TRIED or (self.passed and not self._is_no_chance(cause)):
             return
-        self._found[str(cause)] += 1
-        if self._found.total() >= TRIED:
-            self._ended = self._ended or NothingUsable(self._role, self._purpose, self._found, limit, detail)
-            raise self._ended
+        first = not self.passed
+        self._ended = self._ended or NothingUsable(
+            self._role, self._purpose, self._in_a_row.copy(), limit, detail, first=first
+        )
+        raise self._ended
+
+    def _begin_anew(self) -> None:
+        self._unusable += self._in_a_row.total()
+        self._in_a_row.clear()
+
+    def _is_no_chance(self, cause: str) -> bool:
+        """Whether the replies before make so many unusable ones in a row all but impossible (by Laplace's rule).
+
+        A provider refuses texts, which come in their seeds' order: such a row says nothing of the model.
+        """
+        if cause == Outcome.REFUSAL:
+            return False
+        row = self._in_a_row.total()
+        return _log_beta(self._usable, self._unusable + row) - _log_beta(self._usable, self._unusable) < math.log(
+            CHANCE
+        )
 
     def _has_room(self) -> bool:
-        return self._under_way < min(AT_FIRST, TRIED - self._found.total())
+        return self._under_way < min(AT_FIRST, TRIED - self._in_a_row.total())
 
     def _wake(self) -> None:
         """Whoever waits looks again: a few at first, everybody once the kind works or has failed."""
@@ -165,3 +215,8 @@ class Trial:
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _log_beta(usable: int, unusable: int) -> float:
+    """The logarithm of how likely so many replies of each sort are in one order, when any share is as likely."""
+    return math.lgamma(usable + 1) + math.lgamma(unusable + 1) - math.lgamma(usable + unusable + 2)

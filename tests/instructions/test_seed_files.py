@@ -102,12 +102,17 @@ def test_a_json_file_with_one_object_a_line_is_read_as_such(tmp_path: Path) -> N
     ]
 
 
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_a_number_of_thousands_of_digits_in_a_column_that_nobody_reads_costs_no_row(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, name, '{"instruction": "How is tea made?", "id": ' + "9" * 5_000 + "}")
+    assert [row["instruction"] for row in cells(path)] == ["How is tea made?"]
+
+
 def test_a_broken_jsonl_line_is_one_broken_row(tmp_path: Path) -> None:
-    deep, long_number = "[" * 100_000, '{"n": ' + "1" * 5000 + "}"
-    lines = ['{"a": 1}', "{broken", "[1]", deep, long_number, "", '{"a": 2}']
+    lines = ['{"a": 1}', "{broken", "[1]", "[" * 100_000, "", '{"a": 2}']
     found = list(read_rows(write(tmp_path, "a.jsonl", "\n".join(lines) + "\n\n")))
-    assert [row.cells for row in found] == [{"a": 1}, None, None, None, None, {}, {"a": 2}]
-    assert [row.row for row in found] == [1, 2, 3, 4, 5, 6, 7]
+    assert [row.cells for row in found] == [{"a": 1}, None, None, None, {}, {"a": 2}]
+    assert [row.row for row in found] == [1, 2, 3, 4, 5, 6]
     assert "not valid JSON" in found[1].broken
     assert "not list" in found[2].broken
 

@@ -12,6 +12,7 @@ from teams_dagster.core.protocol import Outcome, QueryFailed, Role
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.context import CallContext
+from teams_dagster.llm.endpoint import made_ready
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.trial import AT_FIRST, TRIED, NothingUsable
 from teams_dagster.pricing.prices import load_prices
@@ -82,6 +83,41 @@ def test_one_usable_reply_is_enough(openai_server: OpenAIServer, ledger: Ledger)
     openai_server.respond = first_alone
     results = ask_all(openai_server, ledger, TEXTS)
     assert [result.completion.outcome for result in results] == [Outcome.USABLE] + [Outcome.TRUNCATED] * 199
+
+
+@pytest.mark.parametrize(
+    ("reply", "cause"),
+    [
+        (Reply("half", finish_reason="length"), "truncated"),
+        (Reply("<think>hm", finish_reason="length"), "reasoning_only"),
+        (Reply("half", finish_reason="other"), "unfinished"),
+        (Reply("", finish_reason="stop"), "empty"),
+        (Reply("no verdict"), "unreadable"),
+    ],
+)
+def test_a_model_that_begins_to_fail_in_the_middle_ends_the_step_too(
+    openai_server: OpenAIServer, ledger: Ledger, reply: Reply, cause: str
+) -> None:
+    openai_server.respond = lambda body: "fine" if openai_server.count <= 30 else reply
+    results = ask_all(openai_server, ledger, TEXTS, max_in_flight=4, readable=lambda request, text: text == "fine")
+    assert openai_server.count <= 30 + TRIED + 4 + made_ready(4)
+    with pytest.raises(NothingUsable, match="none of the last 20 answers of expert can be used: 20 ") as ended:
+        raise results[-1]
+    assert ended.value.cause == cause
+
+
+def test_replies_that_are_often_unusable_end_nothing(openai_server: OpenAIServer, ledger: Ledger) -> None:
+    openai_server.respond = lambda body: "fine" if openai_server.count % 25 == 1 else Reply("half", "length")
+    results = ask_all(openai_server, ledger, TEXTS, max_in_flight=1)
+    assert not [result for result in results if isinstance(result, BaseException)]
+
+
+def test_seeds_that_a_provider_refuses_one_after_another_end_nothing(
+    openai_server: OpenAIServer, ledger: Ledger
+) -> None:
+    openai_server.respond = lambda body: "fine" if openai_server.count <= 100 else Reply(None, refusal="No.")
+    results = ask_all(openai_server, ledger, TEXTS)
+    assert not [result for result in results if isinstance(result, BaseException)]
 
 
 def test_a_usable_reply_of_an_earlier_run_is_enough(openai_server: OpenAIServer, ledger: Ledger) -> None:
