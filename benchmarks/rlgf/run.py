@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ ENDLESS = 10_000
 """Iterations: the tokens end a training."""
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="embedded", help="a folder or hub id; `embedded`: the tiny base")
@@ -42,20 +43,23 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2, help="passes over a batch")
     parser.add_argument("--kl", type=float, default=0.01, help="weight of the price on leaving the model")
     parser.add_argument("--evaluation-texts", type=int, default=4, help="after each evaluation prompt")
-    arguments = parser.parse_args()
+    parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md", help="the page; its rows lie beside it")
+    parser.add_argument("--scratch", type=Path, default=SCRATCH, help="where trainings are kept")
+    arguments = parser.parse_args(given)
     outcomes = [run(arguments, name, seed) for seed in range(arguments.seeds) for name in arguments.algorithms]
-    settings = {key: value for key, value in vars(arguments).items() if key not in ("algorithms", "seeds")}
+    apart = ("algorithms", "seeds", "output", "scratch")
+    settings = {key: value for key, value in vars(arguments).items() if key not in apart}
     rows = [json.dumps({**settings, **asdict(outcome)}) for outcome in outcomes]
-    (HERE / "RESULTS.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    (HERE / "RESULTS.md").write_text(page(outcomes, settings), encoding="utf-8")
+    arguments.output.with_suffix(".jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    arguments.output.write_text(page(outcomes, settings), encoding="utf-8")
     print(page(outcomes, settings))
 
 
 def run(arguments: argparse.Namespace, name: str, seed: int) -> Outcome:
     """One training, begun or gone on with."""
-    model, config = base_of(arguments.model), config_of(arguments, name, seed)
+    model, config = base_of(arguments.model, arguments.scratch), config_of(arguments, name, seed)
     student = load_student(model, dtype=torch.float32)
-    folder = SCRATCH / Path(arguments.model).name / f"{config.version[:12]}"
+    folder = arguments.scratch / Path(arguments.model).name / f"{config.version[:12]}"
     report = TokenTraining(
         student,
         load_task(arguments.task),
@@ -95,11 +99,11 @@ def config_of(arguments: argparse.Namespace, name: str, seed: int) -> RLGFConfig
     )
 
 
-def base_of(model: str) -> str:
+def base_of(model: str, scratch: Path) -> str:
     """The model's folder; the embedded base is made where it is not there yet."""
     if model != "embedded":
         return model
-    folder = SCRATCH / "base"
+    folder = scratch / "base"
     if not (folder / "config.json").exists():
         build_embedded_base(folder, seed=0)
     return str(folder)

@@ -56,10 +56,11 @@ class TokenLearner:
     def values(self, critic: str, batch: TextBatch) -> torch.Tensor:
         """V of the state before each token, (texts, tokens), float32; what stands beyond a text means nothing."""
         with self.models.using(critic) as model:
-            return self.heads[critic](hidden_states(model, batch).float()).squeeze(-1)
+            values = self.heads[critic](hidden_states(model, batch).float()).squeeze(-1)
+        return values.to(batch.ids.device)
 
     def in_parts(self, compute: Callable[[TextBatch], torch.Tensor], batch: TextBatch) -> torch.Tensor:
-        """`compute` of all texts, some `at_once`, without gradients, as float64 on the CPU."""
+        """`compute` of all texts, some `at_once`, without gradients, as float64."""
         with torch.no_grad():
             parts = [compute(batch.rows(index)).double() for index in parts_of(len(batch), self.config.at_once)]
         return torch.cat(parts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -35,6 +36,10 @@ class Models(Protocol):
 
     def trained(self, name: str) -> dict[str, nn.Parameter]:
         """The weights of `name` that training changes, by their names in the model."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes the policy into `folder` as PEFT or transformers do."""
         ...
 
 
@@ -69,6 +74,18 @@ class Adapters:
     def trained(self, name: str) -> dict[str, nn.Parameter]:
         return {key: value for key, value in self.model.named_parameters() if f".{name}." in key and "lora_" in key}
 
+    def save(self, folder: Path) -> None:
+        from peft import get_peft_model_state_dict
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        config = copy.copy(self.model.peft_config[POLICY])
+        if isinstance(config.target_modules, set):  # which each process would write in another order
+            config.target_modules = sorted(config.target_modules)
+        config.save_pretrained(str(folder))
+        weights = get_peft_model_state_dict(self.model, adapter_name=POLICY, save_embedding_layers=False)
+        save_file({name: weight.contiguous() for name, weight in weights.items()}, folder / "adapter_model.safetensors")
+
 
 class Copies:
     """A whole model for each name, and the frozen base."""
@@ -88,6 +105,9 @@ class Copies:
 
     def trained(self, name: str) -> dict[str, nn.Parameter]:
         return dict(self._models[name].named_parameters())
+
+    def save(self, folder: Path) -> None:
+        self._models[POLICY].save_pretrained(str(folder))
 
 
 def models_of(base: Any, names: Sequence[str], config: WeightsConfig, seed: int) -> Models:

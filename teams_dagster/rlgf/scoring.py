@@ -29,28 +29,31 @@ class TokenScores(NamedTuple):
 
 
 def hidden_states(model: Any, batch: TextBatch) -> torch.Tensor:
-    """What the last layer says before each token of the texts: (texts, tokens, features)."""
-    trunk = getattr(model, model.base_model_prefix)
+    """What the last layer says before each token of the texts: (texts, tokens, features), where the model is."""
+    trunk, place = getattr(model, model.base_model_prefix), model.device
     output = trunk(
-        input_ids=batch.ids[:, :-1],
-        attention_mask=batch.attended[:, :-1].long(),
-        position_ids=batch.positions[:, :-1],
+        input_ids=batch.ids[:, :-1].to(place),
+        attention_mask=batch.attended[:, :-1].long().to(place),
+        position_ids=batch.positions[:, :-1].to(place),
         use_cache=False,
     )
     return output.last_hidden_state[:, batch.width - 1 :]
 
 
 def token_scores(model: Any, batch: TextBatch, *, temperature: float = 1.0) -> TokenScores:
-    """Scores of the tokens of `batch` by `model` (a transformers causal language model), gradients where enabled."""
-    valid, states = batch.valid, hidden_states(model, batch)[batch.valid]
-    tokens, head = batch.tokens[valid], model.get_output_embeddings()
+    """Scores of the tokens of `batch` by `model` (a transformers causal language model), gradients where enabled.
+
+    They are where `batch` is.
+    """
+    valid, place, head = batch.valid, model.device, model.get_output_embeddings()
+    states, tokens = hidden_states(model, batch)[valid.to(place)], batch.tokens[valid].to(place)
     size = max(1, LOGITS_AT_ONCE // head.weight.shape[0])
     parts = [
         checkpoint(_chunk, head, chosen, taken, temperature, use_reentrant=False)
         for chosen, taken in zip(states.split(size), tokens.split(size), strict=True)
     ]
-    scores, entropies = (torch.cat(part) for part in zip(*parts, strict=True))
-    empty = torch.zeros(valid.shape, dtype=torch.float32, device=states.device)
+    scores, entropies = (torch.cat(part).to(valid.device) for part in zip(*parts, strict=True))
+    empty = torch.zeros(valid.shape, dtype=torch.float32, device=valid.device)
     return TokenScores(empty.masked_scatter(valid, scores), empty.masked_scatter(valid, entropies))
 
 

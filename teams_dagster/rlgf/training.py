@@ -29,10 +29,12 @@ from teams_dagster.rlgf.sequences import batch_of
 from teams_dagster.rlgf.task import Reward, Task, encoded
 from teams_dagster.rlgf.update import scored
 from teams_dagster.student.answering import end_tokens
-from teams_dagster.student.loading import Student
+from teams_dagster.student.chat import template_version
+from teams_dagster.student.conversation import dialect_of
+from teams_dagster.student.loading import RECIPE_FILE, Recipe, Student
 from teams_dagster.student.threads import threads_for
 
-CHECKPOINT, REPORT = "checkpoint.pt", "report.json"
+CHECKPOINT, REPORT, MODEL = "checkpoint.pt", "report.json", "model"
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,8 @@ class TokenTraining:
                     self._evaluate()
                 if self.finished or done == last or done % self.config.checkpoint_every == 0:
                     self._save()
+        if self.finished and not (self.folder / MODEL / RECIPE_FILE).exists():
+            self._save_model()
         return self._report()
 
     def _iterate(self) -> None:
@@ -208,6 +212,20 @@ class TokenTraining:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         write_atomically(self.folder / CHECKPOINT, buffer.getvalue())
+
+    def _save_model(self) -> None:
+        """The policy as `load_adapter` reads it, complete once its recipe is there."""
+        folder, student, kind = self.folder / MODEL, self.student, self.config.weights.kind
+        self.learner.models.save(folder)
+        if kind == "full":
+            student.tokenizer.save_pretrained(str(folder))
+        Recipe(
+            kind=kind,
+            template=student.template,
+            template_version=template_version(student.tokenizer),
+            max_length=student.context,
+            clock=dialect_of(student.tokenizer).clock,
+        ).save(folder)
 
     def _restore(self) -> None:
         file = self.folder / CHECKPOINT

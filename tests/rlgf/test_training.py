@@ -9,8 +9,8 @@ import torch
 from teams_dagster.rlgf.config import RLGFConfig, TokenCriticConfig, WeightsConfig
 from teams_dagster.rlgf.models import POLICY
 from teams_dagster.rlgf.task import Task
-from teams_dagster.rlgf.training import CHECKPOINT, REPORT, TokenTraining
-from teams_dagster.student.loading import load_student
+from teams_dagster.rlgf.training import CHECKPOINT, MODEL, REPORT, TokenTraining
+from teams_dagster.student.loading import load_adapter, load_student
 
 TASK = Task(
     name="vowels",
@@ -71,6 +71,19 @@ def test_the_report_counts_the_tokens_of_learner_and_guide(base, tmp_path):
     assert report.evaluations[-1].tokens == report.learner_tokens + report.guide_tokens
     assert [evaluation.iteration for evaluation in report.evaluations] == [0, 2]
     assert (tmp_path / CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_what_was_learnt_is_loaded_like_any_adapter(base, tmp_path, kind):
+    trained = training(base, tmp_path, config_of(iterations=1, weights=WeightsConfig(kind=kind)))
+    trained.run()
+    loaded = load_adapter(base, tmp_path / MODEL)
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.no_grad(), trained.learner.models.using(POLICY) as policy:
+        found, expected = loaded.model(ids).logits, policy(ids).logits
+        with trained.learner.models.reference() as first:
+            assert not torch.equal(expected, first(ids).logits)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["ppo", "grpo"])

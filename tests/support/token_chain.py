@@ -1,6 +1,6 @@
 """The chain of `chain_world` as texts: a token is a choice, a text's reward the sum of what its choices pay.
 
-Two more tokens end a text, which pays nothing more. The optimum, any policy's value and the greedy policy on a guide's
+One more token ends a text, which pays nothing more; it is the prompt too. The optimum, any policy's value and the greedy policy on a guide's
 Q are those of the chain, since ending early is never better.
 """
 
@@ -27,12 +27,12 @@ from teams_dagster.rlgf.sequences import batch_of
 from teams_dagster.rlgf.update import scored
 from tests.support import chain_world as chain
 
-END, START, TOKENS = 3, 4, 5
+END, TOKENS = 3, 4
 PREFIXES = sum(chain.CHOICES**step for step in range(chain.HORIZON))
 """Beginnings of a text that do not end it."""
 SEEN = chain.FEATURES + PREFIXES
-VOCABULARY = Vocabulary(frozenset({END, START}), padding=END)
-PROMPT = Prompt("bottom", (START,))
+VOCABULARY = Vocabulary(frozenset({END}), padding=END)
+PROMPT = Prompt("bottom", (END,))
 
 
 class TableModel(nn.Module):
@@ -153,7 +153,7 @@ def value_of(learner: TokenLearner) -> float:
     with torch.no_grad(), learner.models.using(POLICY) as model:
         total, open_texts = 0.0, {(): 1.0}
         for step in range(chain.HORIZON):
-            rows = torch.tensor([[START, *tokens] for tokens in open_texts])
+            rows = torch.tensor([[END, *tokens] for tokens in open_texts])
             chances = torch.softmax(model(rows).logits[:, -1].double(), dim=-1).numpy()
             grown: dict[tuple[int, ...], float] = {}
             for (tokens, weight), row in zip(open_texts.items(), chances, strict=True):
@@ -170,4 +170,4 @@ def value_of(learner: TokenLearner) -> float:
 def chosen(learner: TokenLearner, tokens: Sequence[int] = ()) -> np.ndarray:
     """The policy's probabilities of each token after `tokens`."""
     with torch.no_grad(), learner.models.using(POLICY) as model:
-        return torch.softmax(model(torch.tensor([[START, *tokens]])).logits[0, -1], dim=-1).numpy()
+        return torch.softmax(model(torch.tensor([[END, *tokens]])).logits[0, -1], dim=-1).numpy()
