@@ -39,7 +39,7 @@ NOT_FAST = {
     *("report/test_dataset_results.py", "report/test_page.py", "report/test_pictures.py"),
     *("resources/language_models/test_openai_batches.py", "store/test_backup.py", "store/test_comparing.py"),
     *("store/test_integrity.py", "store/test_kept_ledger.py", "store/test_read_model.py"),
-    *("test_extension.py", "test_secrets.py", "test_weights.py"),
+    *("rlgf/test_against_trl.py", "rlgf/test_chain.py", "test_extension.py", "test_secrets.py", "test_weights.py"),
 }
 """What `--fast` leaves out, below this folder: whole lines, processes that are killed, students, commands, pages, and
 other files that take longest."""

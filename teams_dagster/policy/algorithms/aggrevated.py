@@ -51,16 +51,17 @@ class AggreVaTeD:
             return RollIn(Who.LEARNER, Who.GUIDE, switch=step, branch=True)
         return RollIn(Who.LEARNER, Who.GUIDE, switch=step + 1)
 
-    def update(self, learner: Learner, batch: Batch, iteration: int) -> UpdateReport:
-        key = (self.root_seed, "minibatches", iteration)
-        if self.form == "enumerated":
-            return learn_branches(learner, batch, self.step, key)
-        own, guides = batch.valid & batch.by_learner, batch.valid & ~batch.by_learner
+    def plan(self, valid: torch.Tensor, by_learner: torch.Tensor, iteration: int) -> Plan:
+        """Which steps of a batch teach whom, in the forms without branches; both masks (episodes, steps)."""
+        own, guides, key = valid & by_learner, valid & ~by_learner, (self.root_seed, "minibatches", iteration)
         if self.form == "mask":
-            plan = Plan(PHASE, "guide", own, guides, lambda estimates: estimates.gae, self.step, key)
-        else:
-            plan = Plan(PHASE, "guide", last_of(own), guides, guides_advantage, self.step, key)
-        return actor_critic_update(learner, batch, plan)
+            return Plan(PHASE, "guide", own, guides, lambda estimates: estimates.gae, self.step, key)
+        return Plan(PHASE, "guide", last_of(own), guides, guides_advantage, self.step, key)
+
+    def update(self, learner: Learner, batch: Batch, iteration: int) -> UpdateReport:
+        if self.form == "enumerated":
+            return learn_branches(learner, batch, self.step, (self.root_seed, "minibatches", iteration))
+        return actor_critic_update(learner, batch, self.plan(batch.valid, batch.by_learner, iteration))
 
 
 def last_of(mask: torch.Tensor) -> torch.Tensor:

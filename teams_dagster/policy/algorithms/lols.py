@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 from teams_dagster.core.rng import uniform
+from teams_dagster.policy.algorithms.actor_critic import Plan
 from teams_dagster.policy.algorithms.aggrevated import AggreVaTeD
 from teams_dagster.policy.algorithms.batch import Batch, RollIn
 from teams_dagster.policy.algorithms.learner import Learner
@@ -32,6 +35,10 @@ class LOLS:
 
     def roll_in(self, iteration: int, horizon: int, draw: Callable[[str], float]) -> RollIn:
         return self.phase(iteration).roll_in(iteration, horizon, draw)
+
+    def plan(self, valid: torch.Tensor, by_learner: torch.Tensor, iteration: int) -> Plan:
+        """Which steps of a batch of `iteration` teach whom, in the forms without branches."""
+        return self.phase(iteration).plan(valid, by_learner, iteration)
 
     def update(self, learner: Learner, batch: Batch, iteration: int) -> UpdateReport:
         return self.phase(iteration).update(learner, batch, iteration)

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
+from teams_dagster.policy.algorithms.actor_critic import Plan, actor_critic_update
 from teams_dagster.policy.algorithms.batch import Batch, RollIn, Who
 from teams_dagster.policy.algorithms.config import PPOConfig, TRPOConfig
 from teams_dagster.policy.algorithms.learner import Learner
-from teams_dagster.policy.algorithms.on_policy import learn_own_steps
+from teams_dagster.policy.algorithms.on_policy import own_steps
 from teams_dagster.policy.algorithms.report import UpdateReport
 
 
@@ -29,6 +32,9 @@ class PPOPlusPlus:
         switch = 1 + int(draw("switch") * (horizon - 1)) if begins else 0
         return RollIn(Who.GUIDE, Who.LEARNER, switch)
 
+    def plan(self, valid: torch.Tensor, by_learner: torch.Tensor, iteration: int) -> Plan:
+        """Which steps of a batch teach whom; both masks (episodes, steps)."""
+        return own_steps(valid & by_learner, self.step, (self.root_seed, "minibatches", iteration), "ppo_plus_plus")
+
     def update(self, learner: Learner, batch: Batch, iteration: int) -> UpdateReport:
-        key = (self.root_seed, "minibatches", iteration)
-        return learn_own_steps(learner, batch, self.step, key, "ppo_plus_plus")
+        return actor_critic_update(learner, batch, self.plan(batch.valid, batch.by_learner, iteration))

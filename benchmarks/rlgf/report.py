@@ -1,0 +1,77 @@
+"""The page of the token-level benchmark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Any
+
+from scipy import stats
+
+from teams_dagster.rlgf.metrics import Metrics
+
+METRICS = ("reward", "perplexity", "distinct_1", "distinct_2", "length", "kl")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One training."""
+
+    algorithm: str
+    seed: int
+    updates: int
+    learner_tokens: int
+    guide_tokens: int
+    before: Metrics
+    after: Metrics
+
+
+def page(outcomes: Sequence[Outcome], settings: dict[str, Any]) -> str:
+    """The results in Markdown."""
+    names = list(dict.fromkeys(outcome.algorithm for outcome in outcomes))
+    lines = [
+        "# RLGF, token by token",
+        "",
+        "Made by `python -m benchmarks.rlgf.run` with " + ", ".join(f"{k} {v}" for k, v in settings.items()) + ".",
+        "Means over trainings with different seeds, with 95% t intervals where there are several; the first row is the",
+        "model before any training, over the same draws.",
+        "",
+        "| algorithm | seeds | updates | tokens | of the guide | " + " | ".join(METRICS) + " |",
+        "| --- " * (5 + len(METRICS)) + "|",
+        _row("before", outcomes, "before"),
+        *(_row(name, [o for o in outcomes if o.algorithm == name], "after") for name in names),
+        "",
+        *(_difference(names[0], name, outcomes) for name in names[1:]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, outcomes: Sequence[Outcome], when: str) -> str:
+    trained = when == "after"
+    values = [_with_interval([getattr(getattr(outcome, when), metric) for outcome in outcomes]) for metric in METRICS]
+    seeds = len({outcome.seed for outcome in outcomes})
+    spent = [
+        f"{mean(number(outcome) for outcome in outcomes):.0f}" if trained else "0"
+        for number in (
+            lambda outcome: outcome.updates,
+            lambda outcome: outcome.learner_tokens + outcome.guide_tokens,
+            lambda outcome: outcome.guide_tokens,
+        )
+    ]
+    return "| " + " | ".join([name, str(seeds), *spent, *values]) + " |"
+
+
+def _difference(first: str, other: str, outcomes: Sequence[Outcome]) -> str:
+    rewards = {(outcome.algorithm, outcome.seed): outcome.after.reward for outcome in outcomes}
+    seeds = sorted({outcome.seed for outcome in outcomes})
+    gaps = [rewards[other, seed] - rewards[first, seed] for seed in seeds]
+    return f"Reward of {other} less that of {first}, seed by seed: {_with_interval(gaps)}.\n"
+
+
+def _with_interval(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return f"{values[0]:.3f}"
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
+    return f"{mean(values):.3f} ± {half:.3f}"

@@ -1,0 +1,113 @@
+"""`python -m benchmarks.rlgf.run`: a language model learns a task by several algorithms at equal generated tokens.
+
+Tokens of learner and guide count alike. The guide is the model before any training with nucleus sampling, as in the
+paper. Each training has its folder under benchmarks/.runs, which git ignores, and goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.policy.process import ROOT
+from benchmarks.rlgf.report import Outcome, page
+from teams_dagster.rlgf.config import RLGFConfig
+from teams_dagster.rlgf.task import load_task
+from teams_dagster.rlgf.training import TokenTraining
+from teams_dagster.student.base import build_embedded_base
+from teams_dagster.student.loading import load_student
+
+SCRATCH = ROOT / "benchmarks" / ".runs" / "rlgf"
+HERE = Path(__file__).parent
+ENDLESS = 10_000
+"""Iterations: the tokens end a training."""
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="embedded", help="a folder or hub id; `embedded`: the tiny base")
+    parser.add_argument("--task", default="positive_continuation", help="a task file, or a task of the package")
+    parser.add_argument("--algorithms", nargs="+", default=["ppo", "ppo_plus_plus"], help="names")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each")
+    parser.add_argument("--tokens", type=int, default=20_000, help="that learner and guide write in a training")
+    parser.add_argument("--texts", type=int, default=32, help="a batch")
+    parser.add_argument("--length", type=int, default=24, help="tokens of a text at most")
+    parser.add_argument("--rate", type=float, default=2e-4, help="learning rate of policy and critic")
+    parser.add_argument("--epochs", type=int, default=2, help="passes over a batch")
+    parser.add_argument("--kl", type=float, default=0.01, help="weight of the price on leaving the model")
+    parser.add_argument("--evaluation-texts", type=int, default=4, help="after each evaluation prompt")
+    parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md", help="the page; its rows lie beside it")
+    parser.add_argument("--scratch", type=Path, default=SCRATCH, help="where trainings are kept")
+    arguments = parser.parse_args(given)
+    outcomes = [run(arguments, name, seed) for seed in range(arguments.seeds) for name in arguments.algorithms]
+    apart = ("algorithms", "seeds", "output", "scratch")
+    settings = {key: value for key, value in vars(arguments).items() if key not in apart}
+    rows = [json.dumps({**settings, **asdict(outcome)}) for outcome in outcomes]
+    arguments.output.with_suffix(".jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    arguments.output.write_text(page(outcomes, settings), encoding="utf-8")
+    print(page(outcomes, settings))
+
+
+def run(arguments: argparse.Namespace, name: str, seed: int) -> Outcome:
+    """One training, begun or gone on with."""
+    model, config = base_of(arguments.model, arguments.scratch), config_of(arguments, name, seed)
+    student = load_student(model, dtype=torch.float32)
+    folder = arguments.scratch / Path(arguments.model).name / f"{config.version[:12]}"
+    report = TokenTraining(
+        student,
+        load_task(arguments.task),
+        config,
+        folder,
+        base=str(arguments.model),
+        progress=lambda line: print(f"{name} seed {seed}: {line}", flush=True),
+    ).run()
+    return Outcome(
+        algorithm=name,
+        seed=seed,
+        updates=len(report.records),
+        learner_tokens=report.learner_tokens,
+        guide_tokens=report.guide_tokens,
+        before=report.evaluations[0].metrics,
+        after=report.evaluations[-1].metrics,
+    )
+
+
+def config_of(arguments: argparse.Namespace, name: str, seed: int) -> RLGFConfig:
+    """The same for each algorithm but for its name."""
+    step: dict[str, Any] = {"learning_rate": arguments.rate, "epochs": arguments.epochs, "schedule": "constant"}
+    algorithm = {"name": name, **step} if name == "ppo" else {"name": name, "step": step}
+    return RLGFConfig.model_validate(
+        {
+            "root_seed": seed,
+            "algorithm": algorithm,
+            "iterations": ENDLESS,
+            "most_tokens": arguments.tokens,
+            "texts": arguments.texts,
+            "max_new_tokens": arguments.length,
+            "critic": {"learning_rate": arguments.rate, "epochs": arguments.epochs, "schedule": "constant"},
+            "kl_reference": {"weight": arguments.kl} if arguments.kl else None,
+            "evaluation_texts": arguments.evaluation_texts,
+            "checkpoint_every": 1,
+        }
+    )
+
+
+def base_of(model: str, scratch: Path) -> str:
+    """The model's folder; the embedded base is made where it is not there yet."""
+    if model != "embedded":
+        return model
+    folder = scratch / "base"
+    if not (folder / "config.json").exists():
+        build_embedded_base(folder, seed=0)
+    return str(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Updates without a critic: texts of a prompt judged by each other (GRPO, RLOO), or learnt as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from teams_dagster.policy.algorithms.minibatches import Key
+from teams_dagster.policy.algorithms.report import PolicyStep, UpdateReport, UpdateStatus
+from teams_dagster.policy.estimators import masked_mean
+from teams_dagster.rlgf.config import ExpertIterationConfig, GRPOConfig, RLOOConfig
+from teams_dagster.rlgf.gains import Gains
+from teams_dagster.rlgf.learner import TokenLearner, parts_of
+from teams_dagster.rlgf.models import POLICY
+from teams_dagster.rlgf.passes import learn_texts
+from teams_dagster.rlgf.update import Scored, move_policy
+
+DEVIATION_FLOOR = 1e-4
+"""Added to a group's deviation before dividing by it, as TRL does."""
+
+
+def group_update(learner: TokenLearner, known: Scored, config: GRPOConfig | RLOOConfig, key: Key) -> UpdateReport:
+    """Move the policy by what each text earned beside the others of its prompt, which stand next to it."""
+    earned = known.rewards.sum(1).reshape(-1, config.group)
+    if isinstance(config, GRPOConfig):
+        worth = (earned - earned.mean(1, keepdim=True)) / (earned.std(1, keepdim=True) + DEVIATION_FLOOR)
+    else:
+        worth = (earned - earned.mean(1, keepdim=True)) * config.group / (config.group - 1)
+    valid = known.batch.valid
+    gains = Gains(
+        worth.reshape(-1, 1).expand(valid.shape), valid, "texts" if isinstance(config, GRPOConfig) else "whole"
+    )
+    return _report(learner, move_policy(learner, known, gains, key), config.name, int(valid.sum()))
+
+
+def best_of(rewards: torch.Tensor, config: ExpertIterationConfig) -> torch.Tensor:
+    """The texts that are kept of each group, long, in their order; of equal ones the first. `rewards` (texts,)."""
+    count = max(1, round(config.keep * config.group))
+    order = rewards.reshape(-1, config.group).argsort(dim=1, descending=True, stable=True)[:, :count]
+    first = torch.arange(len(order)).unsqueeze(1) * config.group
+    return (first + order).flatten().sort().values
+
+
+def likelihood_update(learner: TokenLearner, known: Scored, texts: torch.Tensor, key: Key, phase: str) -> UpdateReport:
+    """Move the policy up the likelihood of the tokens of `texts` (long: which of the batch); prompts are not learnt."""
+    valid, config = known.batch.valid, learner.config.step
+
+    def losses(rows: torch.Tensor) -> Iterator[torch.Tensor]:
+        tokens = valid[rows].sum()
+        for part in parts_of(len(rows), learner.config.at_once):
+            scores = learner.policy_scores(known.batch.rows(rows[part])).log_probabilities
+            yield -scores[valid[rows[part]]].sum() / tokens
+
+    passes = learn_texts(learner.optimisers[POLICY], texts, config, key, losses)
+    after = learner.in_parts(lambda part: learner.policy_scores(part).log_probabilities, known.batch)
+    before, later = (float(-masked_mean(scores[texts], valid[texts])) for scores in (known.old, after))
+    own = valid & known.batch.by_learner  # what others wrote says nothing of the distance from the policy that wrote
+    moved = after - known.old
+    step = PolicyStep(
+        UpdateStatus.MOVED,
+        entropy=float(masked_mean(known.entropies[texts], valid[texts])),
+        kl=float(masked_mean(moved.expm1() - moved, own)) if bool(own.any()) else 0.0,
+        improvement=before - later,
+        step_size=passes.share,
+        imitation_loss=before,
+    )
+    return _report(learner, step, phase, int(valid[texts].sum()))
+
+
+def _report(learner: TokenLearner, step: PolicyStep, phase: str, tokens: int) -> UpdateReport:
+    kappa = learner.kappa if learner.config.kl_reference else None
+    return UpdateReport(**vars(step), phase=phase, policy_steps=tokens, critic_steps=0, kappa=kappa)

@@ -1,0 +1,241 @@
+"""The configuration of a token-level training. Plain values: reading it needs no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.policy.algorithms.base import CriticName, FrozenConfig
+from teams_dagster.policy.algorithms.config import (
+    AdamCriticConfig,
+    AggreVaTeDConfig,
+    D2LOLSConfig,
+    KLReferenceConfig,
+    LOLSConfig,
+    PPOPlusPlusConfig,
+)
+from teams_dagster.policy.algorithms.steps import PPOConfig
+
+Schedule = Literal["linear", "constant"]
+"""How a learning rate falls over the iterations: to 0 after the last one, or not at all."""
+
+TokenForm = Literal["mask", "one_step"]
+"""`mask`: every token before the switch has a GAE advantage of the guide's value (TRIL's; biased unless GAE's lambda is
+0); `one_step`: only the last of them, with the return of the guide's completion (exact, and one token a text)."""
+
+
+class TokenStepConfig(PPOConfig):
+    """How the policy is moved: PPO's clipped surrogate under AdamW, minibatches of whole texts."""
+
+    learning_rate: float = Field(default=1e-5, gt=0, description="AdamW's step size at the beginning.")
+    weight_decay: float = Field(default=1e-6, ge=0, description="AdamW's; matrices alone decay.")
+    schedule: Schedule = Field(default="linear", description="How the step size falls over the iterations.")
+    epochs: int = Field(default=4, ge=1, description="Passes over the batch.")
+    minibatch: int = Field(default=16, ge=0, description="Texts a minibatch; 0: all of them.")
+    imitation_weight: Literal[0] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default=0, description="Always 0: texts have no guide-labelled states."
+    )
+
+
+class TokenCriticConfig(AdamCriticConfig):
+    """How a critic is fitted: the clipped squared error under AdamW, minibatches of whole texts."""
+
+    learning_rate: float = Field(default=1e-5, gt=0, description="AdamW's step size at the beginning.")
+    head_learning_rate: float = Field(default=1e-3, gt=0, description="The same for the value head, which begins at 0.")
+    weight_decay: float = Field(default=1e-6, ge=0, description="AdamW's; matrices alone decay.")
+    schedule: Schedule = Field(default="linear", description="How the step size falls over the iterations.")
+    epochs: int = Field(default=4, ge=1, description="Passes over the batch.")
+    minibatch: int = Field(default=16, ge=0, description="Texts a minibatch; 0: all of them.")
+    value_clip: float | None = Field(
+        default=0.2, gt=0, description="Values count as moved by at most this from those before the fit; none: freely."
+    )
+
+
+class TokenPPOPlusPlusConfig(PPOPlusPlusConfig):
+    """PPO++: with probability `beta` the guide begins a text; the learner goes on, and learns its own tokens."""
+
+    step: TokenStepConfig = TokenStepConfig()  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class TokenAggreVaTeDConfig(AggreVaTeDConfig):
+    """AggreVaTeD: with probability `beta` the learner begins a text and the guide completes it; else all is its."""
+
+    step: TokenStepConfig = TokenStepConfig()  # pyright: ignore[reportIncompatibleVariableOverride]
+    beta: float = Field(default=0.8, ge=0, le=1, description="Share of texts that the learner begins.")
+    form: TokenForm = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default="one_step", description="How advantages of the guide are estimated."
+    )
+
+
+class TokenLOLSConfig(LOLSConfig):
+    """LOLS: each iteration is PPO++'s with probability `tau`, else AggreVaTeD's."""
+
+    step: TokenStepConfig = TokenStepConfig()  # pyright: ignore[reportIncompatibleVariableOverride]
+    beta_learner: float = Field(default=0.8, ge=0, le=1, description="PPO++'s beta.")
+    form: TokenForm = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default="one_step", description="AggreVaTeD's form."
+    )
+
+
+class TokenD2LOLSConfig(D2LOLSConfig):
+    """D2LOLS: AggreVaTeD in the first `switch` iterations, PPO++ afterwards."""
+
+    step: TokenStepConfig = TokenStepConfig()  # pyright: ignore[reportIncompatibleVariableOverride]
+    beta_learner: float = Field(default=0.8, ge=0, le=1, description="PPO++'s beta.")
+    form: TokenForm = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default="one_step", description="AggreVaTeD's form."
+    )
+
+
+class _AloneConfig(FrozenConfig):
+    """An algorithm whose learner writes alone, without a critic."""
+
+    step: TokenStepConfig = TokenStepConfig()
+
+    @property
+    def asks_guide(self) -> bool:
+        return False
+
+    @property
+    def critics(self) -> tuple[CriticName, ...]:
+        return ()
+
+
+class _GroupConfig(_AloneConfig):
+    """Several texts of each prompt are judged by each other. TRL's defaults take one pass over the whole batch."""
+
+    step: TokenStepConfig = TokenStepConfig(epochs=1, minibatch=0)
+    group: int = Field(default=4, ge=2, description="Texts of each prompt; the batch is a multiple of it.")
+
+
+class GRPOConfig(_GroupConfig):
+    """GRPO (Shao et al. 2024): a text's advantage is its reward in deviations from the mean of its group."""
+
+    title: ClassVar[str] = "GRPO"
+    name: Literal["grpo"] = "grpo"
+
+
+class RLOOConfig(_GroupConfig):
+    """RLOO (Ahmadian et al. 2024): a text is one action, its advantage the reward less the mean of the others'."""
+
+    title: ClassVar[str] = "RLOO"
+    name: Literal["rloo"] = "rloo"
+
+
+class ExpertIterationConfig(_AloneConfig):
+    """Expert iteration (ReST, Gulcehre et al. 2023): sample, keep the best, learn their likelihood, repeat."""
+
+    title: ClassVar[str] = "expert iteration"
+    name: Literal["expert_iteration"] = "expert_iteration"
+    group: int = Field(default=4, ge=2, description="Texts of each prompt; the batch is a multiple of it.")
+    keep: float = Field(default=0.25, gt=0, le=1, description="Share of a prompt's texts that is kept, at least one.")
+
+
+class BehaviourCloningConfig(_AloneConfig):
+    """Behaviour cloning: learn the likelihood of the guide's texts; the prompt is not learnt."""
+
+    title: ClassVar[str] = "behaviour cloning"
+    name: Literal["bc"] = "bc"
+
+    @property
+    def asks_guide(self) -> bool:
+        return True
+
+
+TokenAlgorithmConfig = Annotated[
+    TokenStepConfig
+    | TokenPPOPlusPlusConfig
+    | TokenAggreVaTeDConfig
+    | TokenLOLSConfig
+    | TokenD2LOLSConfig
+    | GRPOConfig
+    | RLOOConfig
+    | ExpertIterationConfig
+    | BehaviourCloningConfig,
+    Field(discriminator="name"),
+]
+"""Every algorithm that a language model can be trained with, by `name`; `ppo` is the step by itself."""
+
+
+class DecodingConfig(FrozenConfig):
+    """How tokens are drawn."""
+
+    temperature: float = Field(default=1.0, gt=0, description="Logits are divided by it.")
+    top_k: int | None = Field(default=None, ge=1, description="Only the most probable so many; none: all.")
+    top_p: float | None = Field(
+        default=None, gt=0, le=1, description="Only the most probable, until their sum reaches this; none: all."
+    )
+
+
+class WeightsConfig(FrozenConfig):
+    """Which weights are trained."""
+
+    kind: Literal["lora", "full"] = Field(
+        default="lora", description="`lora`: an adapter each for policy and critics, on one base; `full`: copies of it."
+    )
+    rank: int = Field(default=8, ge=1, description="Rank of an adapter's matrices.")
+    alpha: int = Field(default=64, ge=1, description="Scale of an adapter, divided by the rank.")
+    target_modules: str | list[str] = Field(default="all-linear", description="The layers that get one (PEFT's names).")
+
+
+class RLGFConfig(FrozenConfig):
+    """Everything that decides a token-level training besides the model, the task and the guide."""
+
+    root_seed: int = Field(default=0, ge=0, description="Root of every random stream.")
+    algorithm: TokenAlgorithmConfig = TokenPPOPlusPlusConfig()
+    iterations: int = Field(default=50, ge=1, description="Batches of texts, each with its update.")
+    texts: int = Field(default=32, ge=1, description="Texts a batch.")
+    max_new_tokens: int = Field(default=32, ge=1, description="Tokens of a text at most; a longer one is cut off.")
+    decoding: DecodingConfig = DecodingConfig()
+    guide_decoding: DecodingConfig = DecodingConfig(top_k=50, top_p=0.92)
+    weights: WeightsConfig = WeightsConfig()
+    critic: TokenCriticConfig = TokenCriticConfig()
+    gamma: float = Field(default=1.0, gt=0, le=1, description="Discount of future reward.")
+    gae_decay: float = Field(default=0.95, ge=0, le=1, description="GAE's lambda.")
+    kl_reference: KLReferenceConfig | None = Field(
+        default=KLReferenceConfig(weight=0.01), description="A price on leaving the base; None: none."
+    )
+    at_once: int = Field(default=8, ge=1, description="Texts computed at once: memory, not results but for noise.")
+    checkpoint_every: int = Field(default=5, ge=1, description="Iterations between checkpoints.")
+    most_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens that learner and guide may write together: the batch that reaches them is the last; none:"
+        " any number.",
+    )
+    evaluation_texts: int = Field(default=1, ge=1, description="Texts measured after each evaluation prompt.")
+    evaluate_every: int = Field(default=0, ge=0, description="Iterations between evaluations; 0: before and after.")
+
+    @model_validator(mode="after")
+    def _groups_are_whole(self) -> Self:
+        group = getattr(self.algorithm, "group", 1)
+        if self.texts % group:
+            raise ValueError(f"texts is {self.texts}: give a multiple of the algorithm's group, which is {group}")
+        return self
+
+    @model_validator(mode="after")
+    def _phases_are_reached(self) -> Self:
+        if isinstance(self.algorithm, TokenD2LOLSConfig) and self.algorithm.switch >= self.iterations:
+            raise ValueError(
+                f"d2lols changes to PPO++ after {self.algorithm.switch} iterations, and there are {self.iterations}:"
+                " give it a smaller `switch`, or more `iterations`"
+            )
+        return self
+
+    @property
+    def step(self) -> TokenStepConfig:
+        """How the algorithm moves the policy."""
+        algorithm = self.algorithm
+        return algorithm if isinstance(algorithm, TokenStepConfig) else algorithm.step
+
+    @property
+    def prompts_a_batch(self) -> int:
+        """Different prompts of a batch."""
+        return self.texts // getattr(self.algorithm, "group", 1)
+
+    @property
+    def version(self) -> str:
+        """A hash of all that decides the weights: a checkpoint of another version is not gone on from."""
+        return content_hash("rlgf", self.model_dump_json(exclude={"checkpoint_every", "evaluate_every"}))

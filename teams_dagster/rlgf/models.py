@@ -1,0 +1,116 @@
+"""The language models of a training: the policy, its frozen reference, and a critic for each value that is learnt.
+
+With adapters, all of them share one base: the reference is the base with its adapters off. With full weights each is a
+copy of the base. Everything is computed in evaluation mode, without dropout.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from teams_dagster.rlgf.config import WeightsConfig
+from teams_dagster.rlgf.scoring import check_head
+
+POLICY = "policy"
+
+
+class Models(Protocol):
+    """Sets of weights by name: `policy`, and the critics' names."""
+
+    @contextmanager
+    def using(self, name: str) -> Iterator[Any]:
+        """The causal language model with the weights `name`, inside the block alone."""
+        ...
+
+    @contextmanager
+    def reference(self) -> Iterator[Any]:
+        """The model as it was before any training, inside the block alone."""
+        ...
+
+    def trained(self, name: str) -> dict[str, nn.Parameter]:
+        """The weights of `name` that training changes, by their names in the model."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes the policy into `folder` as PEFT or transformers do."""
+        ...
+
+
+class Adapters:
+    """A LoRA adapter for each name, on one base."""
+
+    def __init__(self, base: Any, names: Sequence[str], config: WeightsConfig, seed: int) -> None:
+        """`base` gets the adapters put in, in place; `seed` decides their first weights."""
+        from peft import LoraConfig, get_peft_model
+
+        lora = LoraConfig(
+            r=config.rank, lora_alpha=config.alpha, target_modules=config.target_modules, task_type="CAUSAL_LM"
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            first, *others = names
+            self.model: Any = get_peft_model(base, lora, adapter_name=first)
+            for name in others:
+                self.model.add_adapter(name, copy.deepcopy(lora))
+        self.model.eval()
+
+    @contextmanager
+    def using(self, name: str) -> Iterator[Any]:
+        self.model.set_adapter(name)  # which also says whose gradients are wanted
+        yield self.model.get_base_model()
+
+    @contextmanager
+    def reference(self) -> Iterator[Any]:
+        with self.model.disable_adapter():
+            yield self.model.get_base_model()
+
+    def trained(self, name: str) -> dict[str, nn.Parameter]:
+        return {key: value for key, value in self.model.named_parameters() if f".{name}." in key and "lora_" in key}
+
+    def save(self, folder: Path) -> None:
+        from peft import get_peft_model_state_dict
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        config = copy.copy(self.model.peft_config[POLICY])
+        if isinstance(config.target_modules, set):  # which each process would write in another order
+            config.target_modules = sorted(config.target_modules)
+        config.save_pretrained(str(folder))
+        weights = get_peft_model_state_dict(self.model, adapter_name=POLICY, save_embedding_layers=False)
+        save_file({name: weight.contiguous() for name, weight in weights.items()}, folder / "adapter_model.safetensors")
+
+
+class Copies:
+    """A whole model for each name, and the frozen base."""
+
+    def __init__(self, base: Any, names: Sequence[str]) -> None:
+        base.requires_grad_(False).eval()
+        self._reference = base
+        self._models = {name: copy.deepcopy(base).requires_grad_(True) for name in names}
+
+    @contextmanager
+    def using(self, name: str) -> Iterator[Any]:
+        yield self._models[name]
+
+    @contextmanager
+    def reference(self) -> Iterator[Any]:
+        yield self._reference
+
+    def trained(self, name: str) -> dict[str, nn.Parameter]:
+        return dict(self._models[name].named_parameters())
+
+    def save(self, folder: Path) -> None:
+        self._models[POLICY].save_pretrained(str(folder))
+
+
+def models_of(base: Any, names: Sequence[str], config: WeightsConfig, seed: int) -> Models:
+    """The sets of weights `names` over `base`, equal to it at first. Raises ValueError where it changes its logits."""
+    check_head(base)
+    return Adapters(base, names, config, seed) if config.kind == "lora" else Copies(base, names)

@@ -1,0 +1,77 @@
+"""What a causal language model says of the tokens taken: log-probabilities and entropies, a chunk of tokens at a time.
+
+Logits of all tokens of a batch at once would be its largest tensor by far (tokens x vocabulary). The output layer is
+applied to a few tokens at a time, and computed again in the backward pass.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from teams_dagster.rlgf.sequences import TextBatch
+
+LOGITS_AT_ONCE = 2**23
+"""Logits computed at once (32 MB as float32): tokens of a chunk follow from it and from the vocabulary."""
+TOLERANCE = 1e-3
+"""By how much the output layer's product may differ from the model's own logits: float noise."""
+
+
+class TokenScores(NamedTuple):
+    """Of each token taken; both of shape (texts, tokens), 0 where there is none."""
+
+    log_probabilities: torch.Tensor
+    """log pi(token | all before it)."""
+    entropies: torch.Tensor
+    """Of the distribution that the token was drawn from, in nats."""
+
+
+def hidden_states(model: Any, batch: TextBatch) -> torch.Tensor:
+    """What the last layer says before each token of the texts: (texts, tokens, features), where the model is."""
+    trunk, place = getattr(model, model.base_model_prefix), model.device
+    output = trunk(
+        input_ids=batch.ids[:, :-1].to(place),
+        attention_mask=batch.attended[:, :-1].long().to(place),
+        position_ids=batch.positions[:, :-1].to(place),
+        use_cache=False,
+    )
+    return output.last_hidden_state[:, batch.width - 1 :]
+
+
+def token_scores(model: Any, batch: TextBatch, *, temperature: float = 1.0) -> TokenScores:
+    """Scores of the tokens of `batch` by `model` (a transformers causal language model), gradients where enabled.
+
+    They are where `batch` is.
+    """
+    valid, place, head = batch.valid, model.device, model.get_output_embeddings()
+    states, tokens = hidden_states(model, batch)[valid.to(place)], batch.tokens[valid].to(place)
+    size = max(1, LOGITS_AT_ONCE // head.weight.shape[0])
+    parts = [
+        checkpoint(_chunk, head, chosen, taken, temperature, use_reentrant=False)
+        for chosen, taken in zip(states.split(size), tokens.split(size), strict=True)
+    ]
+    scores, entropies = (torch.cat(part).to(valid.device) for part in zip(*parts, strict=True))
+    empty = torch.zeros(valid.shape, dtype=torch.float32, device=valid.device)
+    return TokenScores(empty.masked_scatter(valid, scores), empty.masked_scatter(valid, entropies))
+
+
+def _chunk(head: Any, states: torch.Tensor, tokens: torch.Tensor, temperature: float) -> tuple[torch.Tensor, ...]:
+    logits = head(states).float() / temperature
+    everything = torch.log_softmax(logits, dim=-1)
+    taken = everything.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    return taken, -(everything.exp() * everything).sum(-1)
+
+
+@torch.no_grad()
+def check_head(model: Any) -> None:
+    """Raises ValueError where `model`'s logits are not its output layer's product (some are capped or scaled)."""
+    ids = torch.arange(3, device=model.device).unsqueeze(0)
+    trunk, head = getattr(model, model.base_model_prefix), model.get_output_embeddings()
+    gap = (head(trunk(input_ids=ids, use_cache=False).last_hidden_state) - model(input_ids=ids).logits).abs().max()
+    if float(gap) > TOLERANCE:
+        raise ValueError(
+            f"{type(model).__name__}: its logits differ by {float(gap):.3g} from its output layer's product, so they"
+            " are capped or scaled: token-level training knows only models whose logits are that product"
+        )

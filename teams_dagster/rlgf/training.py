@@ -1,0 +1,253 @@
+"""A token-level training from its first batch to its report, which goes on from its last checkpoint bit for bit."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from teams_dagster.core.files import write_atomically
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.policy.algorithms.batch import RollIn, Who
+from teams_dagster.policy.algorithms.report import UpdateReport
+from teams_dagster.policy.collecting import drawn
+from teams_dagster.rlgf.algorithms import token_algorithm
+from teams_dagster.rlgf.collecting import Planner, Prompt, Written, rewarded, write_texts
+from teams_dagster.rlgf.config import RLGFConfig
+from teams_dagster.rlgf.guides import LocalWriter, Writer
+from teams_dagster.rlgf.learner import TokenLearner
+from teams_dagster.rlgf.metrics import Metrics, measured
+from teams_dagster.rlgf.models import POLICY
+from teams_dagster.rlgf.sampling import Vocabulary
+from teams_dagster.rlgf.sequences import batch_of
+from teams_dagster.rlgf.task import Reward, Task, encoded
+from teams_dagster.rlgf.update import scored
+from teams_dagster.student.answering import end_tokens
+from teams_dagster.student.chat import template_version
+from teams_dagster.student.conversation import dialect_of
+from teams_dagster.student.loading import RECIPE_FILE, Recipe, Student
+from teams_dagster.student.threads import threads_for
+
+CHECKPOINT, REPORT, MODEL = "checkpoint.pt", "report.json", "model"
+
+
+@dataclass(frozen=True)
+class IterationRecord:
+    """One batch with its update."""
+
+    iteration: int
+    reward: float
+    """Mean of the batch's texts, those that the guide wrote a part of included."""
+    learner_tokens: int
+    guide_tokens: int
+    kl: float | None
+    """Mean of log pi - log pi_ref over the learner's tokens, before the update; None without a reference term."""
+    update: UpdateReport
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The policy's own texts after the evaluation prompts."""
+
+    iteration: int
+    """Updates before it."""
+    tokens: int
+    """Tokens that learner and guide had written for the training by then."""
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a training did."""
+
+    version: str
+    """A hash of configuration, task and base."""
+    records: tuple[IterationRecord, ...]
+    evaluations: tuple[Evaluation, ...]
+    """The first is of the model before any update, the last of the one after all."""
+
+    @property
+    def learner_tokens(self) -> int:
+        """Tokens that the learner wrote."""
+        return sum(record.learner_tokens for record in self.records)
+
+    @property
+    def guide_tokens(self) -> int:
+        """Tokens that the guide wrote."""
+        return sum(record.guide_tokens for record in self.records)
+
+
+@dataclass(frozen=True)
+class _LearnerAlone:
+    def roll_in(self, iteration: int, horizon: int, draw: Callable[[str], float]) -> RollIn:
+        return RollIn(Who.LEARNER, Who.LEARNER, switch=0)
+
+
+class TokenTraining:
+    """A training in a folder. `run` begins it, or goes on with it."""
+
+    def __init__(
+        self,
+        student: Student,
+        task: Task,
+        config: RLGFConfig,
+        folder: Path,
+        *,
+        base: str,
+        guide: Writer | None = None,
+        reward: Reward | None = None,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`student`'s model becomes part of the training.
+
+        Args:
+            base: What names the student's weights: a checkpoint of another base is not gone on from.
+            guide: None is the model before any training, decoded as `guide_decoding` says.
+            reward: None is the task's own.
+        """
+        self.student, self.task, self.config, self.folder = student, task, config, folder
+        self.version = content_hash("rlgf training", config.version, task.version, base)
+        self.learner = TokenLearner(student.model, config)
+        self._algorithm, self._reward, self._progress = token_algorithm(config), reward or task.rewards, progress
+        self._vocabulary = Vocabulary(frozenset(end_tokens(student)), _padding(student))
+        models, at_once = self.learner.models, config.at_once
+        own = LocalWriter(lambda: models.using(POLICY), self._vocabulary, config.decoding, at_once)
+        self._writers: Mapping[Who, Writer] = {
+            Who.LEARNER: own,
+            Who.GUIDE: guide or LocalWriter(models.reference, self._vocabulary, config.guide_decoding, at_once),
+        }
+        prompts = encoded(student.tokenizer, [*task.prompts, *task.evaluation], task.asks)
+        self._prompts = {prompt.prompt_id: prompt for prompt in prompts}
+        self._records: list[IterationRecord] = []
+        self._evaluations: list[Evaluation] = []
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that learner and guide have written for the training."""
+        return sum(record.learner_tokens + record.guide_tokens for record in self._records)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all iterations are done, or all tokens written."""
+        most = self.config.most_tokens
+        return len(self._records) >= self.config.iterations or (most is not None and self.tokens >= most)
+
+    def run(self, until: int | None = None) -> TrainingReport:
+        """Train until `until` iterations are done (None: all of them), and report.
+
+        Raises ValueError where the folder holds a checkpoint of another training.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._restore()
+        last = self.config.iterations if until is None else min(until, self.config.iterations)
+        with ExitStack() as stack:
+            stack.enter_context(threads_for(self.student.model))
+            if not self._evaluations:
+                self._evaluate()
+            while len(self._records) < last and not self.finished:
+                self._iterate()
+                done = len(self._records)
+                if self.finished or (self.config.evaluate_every and done % self.config.evaluate_every == 0):
+                    self._evaluate()
+                if self.finished or done == last or done % self.config.checkpoint_every == 0:
+                    self._save()
+        if self.finished and not (self.folder / MODEL / RECIPE_FILE).exists():
+            self._save_model()
+        return self._report()
+
+    def _iterate(self) -> None:
+        iteration = len(self._records)
+        ids = drawn(sorted(self.task.prompts), self.config.prompts_a_batch, self.config.root_seed, iteration)
+        each = self.config.texts // self.config.prompts_a_batch
+        texts = self._write(self._algorithm, [name for name in ids for _ in range(each)], iteration, "train")
+        self.learner.begin(iteration)
+        known = scored(self.learner, batch_of(texts.texts, self._vocabulary.padding))
+        update = self._algorithm.update(self.learner, known, iteration)
+        mean = sum(text.reward for text in texts.texts) / len(texts.texts)
+        record = IterationRecord(iteration, mean, texts.learner_tokens, texts.guide_tokens, known.kl, update)
+        self._records.append(record)
+        self._progress(f"iteration {iteration + 1}/{self.config.iterations}: reward {mean:.3f}, {update.phase}")
+
+    def _write(self, planner: Planner, names: Sequence[str], iteration: int, purpose: str) -> Written:
+        prompts: list[Prompt] = [self._prompts[name] for name in names]
+        texts = write_texts(
+            planner,
+            self._writers,
+            prompts,
+            iteration=iteration,
+            limit=self.config.max_new_tokens,
+            ends=self._vocabulary.ends,
+            key=(self.config.root_seed, purpose),
+        )
+        said = [str(self.student.tokenizer.decode(list(t.tokens), skip_special_tokens=True)) for t in texts.texts]
+        return rewarded(texts, self._reward(names, said))
+
+    def _evaluate(self) -> None:
+        """Draws of their own, the same at every evaluation."""
+        names = [name for name in self.task.evaluation for _ in range(self.config.evaluation_texts)]
+        texts = self._write(_LearnerAlone(), names, 0, "evaluate")
+        metrics = measured(self.learner, texts.texts, self._vocabulary.padding)
+        self._evaluations.append(Evaluation(len(self._records), self.tokens, metrics))
+        self._progress(f"after {len(self._records)} updates: reward {metrics.reward:.3f}, kl {metrics.kl:.3f}")
+
+    def _report(self) -> TrainingReport:
+        report = TrainingReport(self.version, tuple(self._records), tuple(self._evaluations))
+        said = {**asdict(report), "config": self.config.model_dump(mode="json"), "task": self.task.name}
+        write_atomically(self.folder / REPORT, json.dumps(said, indent=1, allow_nan=False) + "\n")
+        return report
+
+    def _save(self) -> None:
+        state: dict[str, Any] = {
+            "version": self.version,
+            "records": json.dumps([asdict(record) for record in self._records], allow_nan=False),
+            "evaluations": json.dumps([asdict(evaluation) for evaluation in self._evaluations], allow_nan=False),
+            "learner": self.learner.state(),
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_atomically(self.folder / CHECKPOINT, buffer.getvalue())
+
+    def _save_model(self) -> None:
+        """The policy as `load_adapter` reads it, complete once its recipe is there."""
+        folder, student, kind = self.folder / MODEL, self.student, self.config.weights.kind
+        self.learner.models.save(folder)
+        if kind == "full":
+            student.tokenizer.save_pretrained(str(folder))
+        Recipe(
+            kind=kind,
+            template=student.template,
+            template_version=template_version(student.tokenizer),
+            max_length=student.context,
+            clock=dialect_of(student.tokenizer).clock,
+        ).save(folder)
+
+    def _restore(self) -> None:
+        file = self.folder / CHECKPOINT
+        if self._records or not file.exists():
+            return
+        state = torch.load(file, weights_only=True, map_location=self.student.model.device)
+        if state["version"] != self.version:
+            raise ValueError(
+                f"{self.folder} holds a checkpoint of another training ({state['version'][:8]}, this one is"
+                f" {self.version[:8]}): give another folder, or the configuration, task and base it was begun with"
+            )
+        self.learner.restore(state["learner"])
+        self._records = [
+            IterationRecord(**{**record, "update": UpdateReport(**record["update"])})
+            for record in json.loads(state["records"])
+        ]
+        self._evaluations = [
+            Evaluation(**{**kept, "metrics": Metrics(**kept["metrics"])}) for kept in json.loads(state["evaluations"])
+        ]
+
+
+def _padding(student: Student) -> int:
+    """The token that fills up a batch, whatever it is: it is never attended to."""
+    padding = student.tokenizer.pad_token_id
+    return int(padding if isinstance(padding, int) else min(end_tokens(student)))

@@ -1,0 +1,119 @@
+"""One update of GRPO and one of RLOO move the same weights as TRL's, from the same texts and rewards."""
+
+import os
+
+import pytest
+import torch
+from datasets import Dataset
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from teams_dagster.policy.algorithms.batch import Who
+from teams_dagster.rlgf.algorithms import token_algorithm
+from teams_dagster.rlgf.config import RLGFConfig, WeightsConfig
+from teams_dagster.rlgf.learner import TokenLearner
+from teams_dagster.rlgf.models import POLICY
+from teams_dagster.rlgf.sequences import EndReason, Text, batch_of
+from teams_dagster.rlgf.update import scored
+from tests.support.small_llama import END, VOCABULARY, small_llama
+
+GROUP, PROMPTS, LIMIT, RATE = 4, ("w1 w2 w3", "w4"), 6, 1e-3
+STEP = {
+    "learning_rate": RATE,
+    "adam_epsilon": 1e-8,
+    "weight_decay": 0.0,
+    "schedule": "constant",
+    "epochs": 1,
+    "minibatch": 0,
+    "max_gradient_norm": 1.0,
+}
+
+
+def tokenizer():
+    words = {f"w{index}": index for index in range(VOCABULARY)}
+    plain = Tokenizer(models.WordLevel(words, unk_token="w15"))
+    plain.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=plain, eos_token="w0", pad_token="w0", padding_side="left")
+
+
+def reward_of(tokens):
+    return sum(token % 3 for token in tokens) / 5
+
+
+def trl_update(kind, folder):
+    """TRL's weights after one update, and the texts that it wrote: (prompt tokens, tokens) each."""
+    from trl.trainer import grpo_config, grpo_trainer, rloo_config, rloo_trainer
+
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    seen = []
+
+    def reward(prompts, completions, completion_ids, **_):
+        words = tokenizer()
+        seen.extend(zip([words(prompt)["input_ids"] for prompt in prompts], completion_ids, strict=True))
+        return [reward_of(tokens) for tokens in completion_ids]
+
+    settings, trainer, more = {
+        "grpo": (grpo_config.GRPOConfig, grpo_trainer.GRPOTrainer, {"loss_type": "grpo"}),
+        "rloo": (rloo_config.RLOOConfig, rloo_trainer.RLOOTrainer, {}),
+    }[kind]
+    arguments = settings(
+        output_dir=str(folder),
+        per_device_train_batch_size=GROUP * len(PROMPTS),
+        num_generations=GROUP,
+        max_completion_length=LIMIT,
+        max_steps=1,
+        learning_rate=RATE,
+        lr_scheduler_type="constant",
+        warmup_steps=0,
+        beta=0.0,
+        use_cpu=True,
+        bf16=False,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        gradient_checkpointing=False,
+        seed=3,
+        **more,
+    )
+    model = small_llama()
+    rows = Dataset.from_dict({"prompt": list(PROMPTS)})
+    trainer(model=model, args=arguments, train_dataset=rows, reward_funcs=reward, processing_class=tokenizer()).train()
+    return {name: weight.detach() for name, weight in model.named_parameters()}, seen
+
+
+def our_update(kind, seen):
+    """Our weights after one update from the texts `seen`."""
+    config = RLGFConfig(
+        algorithm={"name": kind, "group": GROUP, "step": STEP},
+        iterations=1,
+        texts=len(seen),
+        weights=WeightsConfig(kind="full"),
+        kl_reference=None,
+        at_once=3,
+    )
+    texts = [
+        Text(
+            str(prompt),
+            tuple(prompt),
+            tuple(tokens),
+            (Who.LEARNER,) * len(tokens),
+            EndReason.ENDED if tokens[-1] == END else EndReason.LENGTH,
+            reward_of(tokens),
+        )
+        for prompt, tokens in seen
+    ]
+    learner = TokenLearner(small_llama(), config)
+    learner.begin(0)
+    token_algorithm(config).update(learner, scored(learner, batch_of(texts, END)), 0)
+    return learner.models.trained(POLICY)
+
+
+@pytest.mark.parametrize("kind", ["grpo", "rloo"])
+def test_one_update_moves_the_weights_as_trls(kind, tmp_path):
+    theirs, seen = trl_update(kind, tmp_path)
+    assert len({tuple(prompt) for prompt, _ in seen}) == len(PROMPTS)
+    ours = our_update(kind, seen)
+    first = dict(small_llama().named_parameters())
+    assert max(float((theirs[name] - first[name].detach()).abs().max()) for name in theirs) > 0.5 * RATE
+    for name, weight in theirs.items():
+        torch.testing.assert_close(ours[name].detach(), weight, atol=1e-4, rtol=0)

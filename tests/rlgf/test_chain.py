@@ -1,0 +1,101 @@
+"""Each algorithm on a chain of tokens solved exactly: it reaches its own target within 2%, on three seeds.
+
+PPO, PPO++, LOLS and D2LOLS with a good guide, GRPO, RLOO and expert iteration: the optimum. AggreVaTeD: the greedy
+policy on the guide's Q. Behaviour cloning: the guide.
+"""
+
+import numpy as np
+import pytest
+
+from teams_dagster.rlgf.config import (
+    BehaviourCloningConfig,
+    ExpertIterationConfig,
+    GRPOConfig,
+    RLGFConfig,
+    RLOOConfig,
+    TokenAggreVaTeDConfig,
+    TokenCriticConfig,
+    TokenD2LOLSConfig,
+    TokenLOLSConfig,
+    TokenPPOPlusPlusConfig,
+    TokenStepConfig,
+    WeightsConfig,
+)
+from tests.support import chain_world as chain
+from tests.support import token_chain
+
+SEEDS = pytest.mark.parametrize("seed", range(3))
+STEP = TokenStepConfig(learning_rate=0.1, epochs=4, minibatch=0, entropy_weight=0.05)
+OPTIMUM = chain.value_of(chain.optimal())
+GOOD = chain.softened(chain.optimal(), 0.1)
+IDLE = chain.softened(chain.always(chain.REST), 0.4)
+"""Rests more often than not: whoever relies on it to finish has no reason to climb."""
+
+
+def target_of(guide):
+    """The value of the greedy policy on the guide's Q."""
+    return chain.value_of(chain.greedy(chain.q_of(guide)))
+
+
+def learnt(algorithm, guide, seed, iterations=30, **options):
+    config = RLGFConfig(
+        root_seed=seed,
+        algorithm=algorithm,
+        iterations=iterations,
+        max_new_tokens=chain.HORIZON,
+        weights=WeightsConfig(kind="full"),
+        critic=TokenCriticConfig(head_learning_rate=0.1, minibatch=0, value_clip=None, schedule="constant"),
+        kl_reference=None,
+        **({"texts": 64, "at_once": 1024} | options),
+    )
+    return token_chain.trained(config, guide)
+
+
+@SEEDS
+def test_ppo_reaches_the_optimum(seed):
+    assert token_chain.value_of(learnt(STEP, GOOD, seed)) == pytest.approx(OPTIMUM, rel=0.02)
+
+
+@SEEDS
+def test_ppo_plus_plus_reaches_the_optimum(seed):
+    assert token_chain.value_of(learnt(TokenPPOPlusPlusConfig(step=STEP), GOOD, seed)) == pytest.approx(
+        OPTIMUM, rel=0.02
+    )
+
+
+@SEEDS
+@pytest.mark.parametrize(("form", "decay"), [("mask", 0.0), ("one_step", 0.95)])
+@pytest.mark.parametrize("guide", [GOOD, IDLE], ids=["good", "idle"])
+def test_aggrevated_reaches_the_greedy_policy_on_the_guides_q(seed, form, decay, guide):
+    found = learnt(TokenAggreVaTeDConfig(form=form, step=STEP), guide, seed, gae_decay=decay)
+    assert token_chain.value_of(found) == pytest.approx(target_of(guide), rel=0.02)
+
+
+@SEEDS
+@pytest.mark.parametrize(
+    "algorithm", [TokenLOLSConfig(step=STEP), TokenD2LOLSConfig(step=STEP, switch=8)], ids=["LOLS", "D2LOLS"]
+)
+def test_lols_and_d2lols_reach_the_optimum_with_a_good_guide(seed, algorithm):
+    assert token_chain.value_of(learnt(algorithm, GOOD, seed, 40)) == pytest.approx(OPTIMUM, rel=0.02)
+
+
+@SEEDS
+@pytest.mark.parametrize("algorithm", [GRPOConfig, RLOOConfig])
+def test_groups_reach_the_optimum(seed, algorithm):
+    found = learnt(algorithm(step=STEP, group=16), GOOD, seed)
+    assert token_chain.value_of(found) == pytest.approx(OPTIMUM, rel=0.02)
+
+
+@SEEDS
+def test_expert_iteration_reaches_the_optimum(seed):
+    step = TokenStepConfig(learning_rate=0.03, minibatch=0)
+    found = learnt(ExpertIterationConfig(step=step, group=64, keep=0.1), GOOD, seed)
+    assert token_chain.value_of(found) == pytest.approx(OPTIMUM, rel=0.02)
+
+
+@SEEDS
+def test_behaviour_cloning_reaches_the_guides_distribution(seed):
+    step = TokenStepConfig(learning_rate=0.1, minibatch=0)
+    found = learnt(BehaviourCloningConfig(step=step), GOOD, seed, texts=256)
+    assert token_chain.value_of(found) == pytest.approx(chain.value_of(GOOD), rel=0.02)
+    assert np.abs(token_chain.chosen(found)[: chain.CHOICES] - GOOD[0, 0]).sum() / 2 < 0.02

@@ -1,0 +1,95 @@
+"""A training on the embedded student: it raises its reward, and goes on from its checkpoint bit for bit."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from teams_dagster.rlgf.config import RLGFConfig, TokenCriticConfig, WeightsConfig
+from teams_dagster.rlgf.models import POLICY
+from teams_dagster.rlgf.task import Task
+from teams_dagster.rlgf.training import CHECKPOINT, MODEL, REPORT, TokenTraining
+from teams_dagster.student.loading import load_adapter, load_student
+
+TASK = Task(
+    name="vowels",
+    reward="positivity",
+    prompts=("The box was", "A list of", "In the morning", "My friend"),
+    evaluation=("The end of", "One of the"),
+)
+
+
+def vowels(_, texts):
+    """Share of letters that are vowels: any text earns some of it."""
+    return [sum(letter in "aeiou" for letter in text.lower()) / max(1, len(text)) for text in texts]
+
+
+def config_of(name="ppo_plus_plus", iterations=4, **more):
+    step = {"learning_rate": 3e-3, "epochs": 2, "minibatch": 0}
+    algorithm = {"name": "ppo", **step} if name == "ppo" else {"name": name, "step": step}
+    settings = {"texts": 8, "max_new_tokens": 6, "critic": TokenCriticConfig(epochs=1), "checkpoint_every": 2}
+    return RLGFConfig(algorithm=algorithm, iterations=iterations, **(settings | more))
+
+
+def training(base: Path, folder: Path, config: RLGFConfig, **more) -> TokenTraining:
+    student = load_student(base, place="cpu", dtype=torch.float32)
+    return TokenTraining(student, TASK, config, folder, base="base", reward=vowels, **more)
+
+
+def bits(trained: TokenTraining) -> list[bytes]:
+    return [weight.detach().numpy().tobytes() for weight in trained.learner.models.trained(POLICY).values()]
+
+
+@pytest.mark.parametrize("name", ["ppo_plus_plus", "grpo"])
+def test_a_training_that_stopped_goes_on_bit_for_bit(base, tmp_path, name):
+    whole = training(base, tmp_path / "whole", config_of(name))
+    report = whole.run()
+    training(base, tmp_path / "parts", config_of(name)).run(until=2)
+    resumed = training(base, tmp_path / "parts", config_of(name))
+    assert resumed.run() == report
+    assert bits(resumed) == bits(whole)
+
+
+def test_a_finished_training_is_read_and_not_trained_again(base, tmp_path):
+    report = training(base, tmp_path, config_of(iterations=1)).run()
+    told = []
+    assert training(base, tmp_path, config_of(iterations=1), progress=told.append).run() == report
+    assert not told
+
+
+def test_a_checkpoint_of_another_training_is_refused(base, tmp_path):
+    training(base, tmp_path, config_of(iterations=1)).run()
+    with pytest.raises(ValueError, match="holds a checkpoint of another training"):
+        training(base, tmp_path, config_of(iterations=2)).run()
+
+
+def test_the_report_counts_the_tokens_of_learner_and_guide(base, tmp_path):
+    report = training(base, tmp_path, config_of("aggrevated", iterations=2)).run()
+    said = json.loads((tmp_path / REPORT).read_text())
+    assert said["records"][0]["guide_tokens"] == report.records[0].guide_tokens > 0
+    assert report.evaluations[-1].tokens == report.learner_tokens + report.guide_tokens
+    assert [evaluation.iteration for evaluation in report.evaluations] == [0, 2]
+    assert (tmp_path / CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_what_was_learnt_is_loaded_like_any_adapter(base, tmp_path, kind):
+    trained = training(base, tmp_path, config_of(iterations=1, weights=WeightsConfig(kind=kind)))
+    trained.run()
+    loaded = load_adapter(base, tmp_path / MODEL)
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.no_grad(), trained.learner.models.using(POLICY) as policy:
+        found, expected = loaded.model(ids).logits, policy(ids).logits
+        with trained.learner.models.reference() as first:
+            assert not torch.equal(expected, first(ids).logits)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["ppo", "grpo"])
+def test_a_short_training_raises_its_reward(base, tmp_path, name):
+    config = config_of(name, iterations=8, texts=16, weights=WeightsConfig(rank=4), kl_reference=None)
+    report = training(base, tmp_path, config).run()
+    first, last = report.evaluations[0].metrics, report.evaluations[-1].metrics
+    assert sum(record.reward for record in report.records[-2:]) > sum(record.reward for record in report.records[:2])
+    assert last.kl > first.kl == 0.0

@@ -1,0 +1,87 @@
+"""One update of PPO is that of a plain loop over tokens, written here without the code that it checks."""
+
+import torch
+
+from teams_dagster.policy.algorithms.config import KLReferenceConfig
+from teams_dagster.rlgf.algorithms import token_algorithm
+from teams_dagster.rlgf.config import RLGFConfig, TokenCriticConfig, TokenStepConfig, WeightsConfig
+from teams_dagster.rlgf.learner import TokenLearner
+from teams_dagster.rlgf.models import POLICY
+from teams_dagster.rlgf.sequences import batch_of
+from teams_dagster.rlgf.update import scored
+from tests.support.small_llama import END, small_llama, text
+
+GAMMA, DECAY, KAPPA, CLIP, RATE = 0.9, 0.8, 0.1, 0.2, 1e-2
+TEXTS = [
+    text("3 4 5 0", prompt="1 2", reward=1.0),
+    text("6 7", prompt="8", reward=-0.5),
+    text("9 4 0", prompt="2 3", reward=0.2),
+]
+
+
+def log_probabilities(model, written):
+    logits = model(torch.tensor([[*written.prompt, *written.tokens]])).logits[0, len(written.prompt) - 1 : -1]
+    return torch.log_softmax(logits, dim=-1)[torch.arange(len(written.tokens)), list(written.tokens)]
+
+
+def advantages_of(rewards, values):
+    """GAE of one text, from its definition."""
+    result = []
+    for step in range(len(rewards)):
+        total = 0.0
+        for later in range(step, len(rewards)):
+            following = values[later + 1] if later + 1 < len(values) else 0.0
+            delta = rewards[later] + GAMMA * following - values[later]
+            total += (GAMMA * DECAY) ** (later - step) * delta
+        result.append(total)
+    return torch.tensor(result, dtype=torch.float64)
+
+
+def plain_update(model, reference, epochs):
+    """PPO with a critic that says 0: two passes over all texts, tokens alike."""
+    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, eps=1e-5, weight_decay=0.0)
+    with torch.no_grad():
+        old = [log_probabilities(model, written).double() for written in TEXTS]
+        worth = []
+        for written, scores in zip(TEXTS, old, strict=True):
+            price = KAPPA * (scores - log_probabilities(reference, written).double())
+            rewards = -price
+            rewards[-1] += written.reward
+            worth.append(advantages_of(rewards.tolist(), [0.0] * len(written.tokens)))
+    every = torch.cat(worth)
+    every = (every - every.mean()) / (every.std(unbiased=False) + 1e-8)
+    for _ in range(epochs):
+        new = torch.cat([log_probabilities(model, written).double() for written in TEXTS])
+        ratio = (new - torch.cat(old)).exp()
+        loss = -torch.minimum(ratio * every, ratio.clamp(1 - CLIP, 1 + CLIP) * every).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+    return dict(model.named_parameters())
+
+
+def test_ppo_is_a_plain_loop_over_tokens():
+    config = RLGFConfig(
+        algorithm=TokenStepConfig(
+            learning_rate=RATE, weight_decay=0.0, epochs=3, minibatch=0, clip=CLIP, schedule="constant"
+        ),
+        critic=TokenCriticConfig(epochs=1),
+        weights=WeightsConfig(kind="full"),
+        kl_reference=KLReferenceConfig(weight=KAPPA),
+        gamma=GAMMA,
+        gae_decay=DECAY,
+        at_once=2,
+        iterations=5,
+    )
+    learner = TokenLearner(small_llama(), config)
+    with torch.no_grad():  # away from the reference, so that the price counts
+        for weight in learner.models.trained(POLICY).values():
+            weight.add_(0.03 * weight.sign())
+    start = small_llama()
+    start.load_state_dict({name: weight.detach() for name, weight in learner.models.trained(POLICY).items()})
+    learner.begin(0)
+    token_algorithm(config).update(learner, scored(learner, batch_of(TEXTS, END)), 0)
+    expected = plain_update(start, small_llama(), epochs=3)
+    for name, weight in learner.models.trained(POLICY).items():
+        torch.testing.assert_close(weight, expected[name], atol=1e-4, rtol=0)
