@@ -59,6 +59,7 @@ def lineage_lines(lineage: Lineage, *, whole: bool = False) -> list[str]:
         *_seed(lineage, limit),
         *_steps(lineage, limit),
         *_answer(lineage, limit),
+        *_other_answers(lineage, limit),
         *_scores(lineage, limit),
         *_end(lineage),
     ]
@@ -124,6 +125,16 @@ def _answer(lineage: Lineage, limit: int | None) -> Iterator[str]:
         yield from _text("", answer.reasoning, limit, given_as="thought: ")
     if answer.response is not None:
         yield from _text(answer.response, "", limit)
+
+
+def _other_answers(lineage: Lineage, limit: int | None) -> Iterator[str]:
+    scored = {score.answer for score in lineage.scores}
+    for other in lineage.other_answers:
+        said = "not chosen" if other.accepted else f"refused: {_plain(other.reason or '-')}"
+        yield f"├─ answer {other.answer}: {said}"
+        yield from _queries(other.queries)
+        if other.response is not None and other.answer not in scored:  # else it stands with its score
+            yield from _text(other.response, "", limit)
 
 
 def _scores(lineage: Lineage, limit: int | None) -> Iterator[str]:
