@@ -20,6 +20,7 @@ from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from assets.dataset.pair_scores import pair_scores
 from assets.seeds import seed_instructions
+from teams_dagster.core.metadata import Table
 from teams_dagster.dataset.answers import ANSWER_STRIDE
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.pair_costs import stored_pair_costs
@@ -28,7 +29,7 @@ from teams_dagster.evaluation.paper_values import of_dataset
 from teams_dagster.ledger.costs import costs_by, costs_of
 from teams_dagster.lineage.forward import forward_lineage
 from teams_dagster.lineage.trace import trace
-from teams_dagster.lineage.tree import lineage_lines
+from teams_dagster.lineage.tree import lineage_details, lineage_lines
 from teams_dagster.report.content import GenerationResults
 from teams_dagster.report.costs import read_costs
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
@@ -154,6 +155,18 @@ def test_the_lineage_shows_the_chosen_answer_and_what_every_other_was(
     lines = lineage_lines(found)
     assert lines.index("│    Answer number 2.") < lines.index("├─ answer 0: not chosen")
     assert "├─ answer 1: refused: short_apology" in lines
+
+
+def test_the_ui_shows_every_answer_with_its_score(
+    model: duckdb.DuckDBPyConnection, later: list[dict[str, Any]]
+) -> None:
+    details = lineage_details(trace(model, later[0]["sample_id"]))
+    answers, scores = details["answer"], details["scores"]
+    assert isinstance(answers, Table)
+    assert isinstance(scores, Table)
+    assert [row[:2] for row in answers.rows] == [(2, "yes"), (0, "not chosen"), (1, "short_apology")]
+    assert scores.columns == ("answer", "chosen", "score", "rating", "constraints kept")
+    assert [row[:4] for row in scores.rows] == [(0, "", 0.5, "partly"), (2, "yes", 1.0, "good")]
 
 
 def test_the_cost_in_a_lineage_is_that_of_all_its_answers_and_ratings(
