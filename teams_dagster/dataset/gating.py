@@ -191,7 +191,7 @@ def _worst(scores: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> in
 
 
 def chosen_samples(responses: Artefact, gate: Gate, folder: Path) -> Path:
-    """Table `samples` with the calls whose answers the scores chose: the stored one, or a file in `folder`."""
+    """Table `samples` with the attempts whose answers the scores chose: the stored one, or a file in `folder`."""
     stored = responses.path("samples.parquet")
     week = responses.manifest["partition_key"]
     scores = (gate.scores or {}).get(week)

@@ -87,6 +87,7 @@ def _sources(generations: Sequence[AnsweredGeneration], gate: Gate, scratch: Pat
             seeds=generation.seeds.path("seeds.parquet"),
             transitions=generation.generated.path("transitions.parquet"),
             samples=chosen_samples(generation.responses, gate, scratch),
+            answers=answers_file(generation.responses),
             expert=str(dict(generation.manifest.models)[Role.EXPERT]),
             reviewer=str(dict(generation.manifest.models)[Role.REVIEWER]),
             respond_prompt_version=dict(generation.manifest.prompt_versions)["respond"],

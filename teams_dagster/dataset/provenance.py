@@ -43,9 +43,11 @@ class Generation:
     """One generation with its answers: the files that its samples' origin is read from, and what its manifest says."""
 
     seeds: Path
-    """Tables `seeds`, `transitions` and `samples`."""
+    """Tables `seeds`, `transitions` and `samples`, these with the answers that the dataset takes."""
     transitions: Path
     samples: Path
+    answers: Path
+    """A row for each answer: the file of the samples where one was asked for."""
     expert: str
     """The model that rewrote and answered."""
     reviewer: str
@@ -89,16 +91,23 @@ COLUMNS = (
     Column("prompt_versions", _TEXTS, "The rewriting prompt of each operation.", "prov:wasInfluencedBy"),
     Column("review_prompt_versions", _TEXTS, "The reviewing prompt of each operation.", "prov:wasInfluencedBy"),
     Column("respond_prompt_version", _TEXT, "The prompt of the answer.", "prov:wasInfluencedBy", nullable=True),
-    Column("rewrite_request_ids", _TEXTS, "The call that rewrote, of each operation.", "prov:wasGeneratedBy"),
-    Column("review_request_ids", _TEXTS, "The call that judged, of each operation.", "prov:wasInfluencedBy"),
-    Column("respond_request_id", _TEXT, "The call that answered.", "prov:wasGeneratedBy", nullable=True),
+    Column("rewrite_request_ids", _TEXTS, "The attempt that rewrote, of each operation.", "prov:wasGeneratedBy"),
+    Column("review_request_ids", _TEXTS, "The attempt that judged, of each operation.", "prov:wasInfluencedBy"),
+    Column(
+        "turned_review_request_ids",
+        _TEXTS,
+        "The attempt that judged with the texts the other way round, of each operation; NULL where one order was asked.",
+        "prov:wasInfluencedBy",
+    ),
+    Column("respond_request_id", _TEXT, "The attempt that answered.", "prov:wasGeneratedBy", nullable=True),
     Column("partition_key", _TEXT, "The generation, by the week it began.", "prov:wasGeneratedBy", nullable=True),
     Column("run_id", _TEXT, "The Dagster run that wrote the answer down.", "prov:wasGeneratedBy", nullable=True),
     Column("dataset_version", _TEXT, "The dataset that the sample is in.", "sc:isPartOf"),
     Column(
         "cost_nano_usd",
         _INT,
-        "What the answers of its chain cost in nano-dollars, whoever paid first; NULL where one has no known price."
+        "What the answers of its chain, and all that were asked for to its instruction, cost in nano-dollars, whoever"
+        " paid first; NULL where one has no known price."
         " Samples of one chain share answers, so a sum over samples counts these more than once.",
         nullable=True,
     ),
@@ -131,6 +140,7 @@ _TAKEN = {
         "respond_request_id",
         "run_id",
     ),
+    "answers": ("sample_id", "respond_request_id"),
     "members": ("sample_id", "split", "dataset_version"),
 }
 
@@ -166,13 +176,15 @@ select rewrite_request_id as request_id from chains where rewrite_request_id is 
 union select review_request_id from chains where review_request_id is not null
 union select turned_review_request_id from chains where turned_review_request_id is not null
 union select respond_request_id from page where respond_request_id is not null
+union select respond_request_id from answers semi join page using (sample_id) where respond_request_id is not null
 """
 
 _ROWS = """
 with chain as (
     select
         sample_id,
-        list(struct_pack(operation, prompt_version, review_prompt_version, rewrite_request_id, review_request_id)
+        list(struct_pack(operation, prompt_version, review_prompt_version, rewrite_request_id, review_request_id,
+            turned_review_request_id)
             order by hops_after desc) as hops,
         any_value(policy_version) filter (hops_after = 0) as policy_version
     from chains group by sample_id
@@ -182,6 +194,7 @@ asked as (
     union select sample_id, review_request_id from chains
     union select sample_id, turned_review_request_id from chains
     union select sample_id, respond_request_id from page
+    union select answers.sample_id, answers.respond_request_id from answers semi join page using (sample_id)
 ),
 paid as (
     select sample_id, if(count(*) = count(cost_nano_usd), sum(cost_nano_usd)::bigint, null) as cost_nano_usd
@@ -204,6 +217,7 @@ select
     $respond_prompt_version as respond_prompt_version,
     list_transform(hops, lambda hop: hop.rewrite_request_id) as rewrite_request_ids,
     list_transform(hops, lambda hop: hop.review_request_id) as review_request_ids,
+    list_transform(hops, lambda hop: hop.turned_review_request_id) as turned_review_request_ids,
     respond_request_id,
     partition_key,
     run_id,
@@ -270,6 +284,7 @@ def _rows(connection: DuckDBPyConnection, generation: Generation, costs_of: Cost
     _load(connection, "seeds", generation.seeds)
     _load(connection, "steps", generation.transitions)
     _load(connection, "samples", generation.samples)
+    _load(connection, "answers", generation.answers)
     pages = connection.execute(_PAGES, {"rows": SAMPLES_AT_ONCE}).fetchall()
     manifest = {name: getattr(generation, name) for name in ("expert", "reviewer", "respond_prompt_version")}
     for first, last in pages:
@@ -313,8 +328,8 @@ def keep_splits(path: Path, splits: Collection[str]) -> None:
     with (
         replacing(path) as kept,
         pq.ParquetFile(path) as file,
-        pq.ParquetWriter(kept, SCHEMA, compression="zstd") as writer,
+        pq.ParquetWriter(kept, file.schema_arrow, compression="zstd") as writer,  # one of an earlier version has less
     ):
         for batch in file.iter_batches(ROWS_AT_ONCE):
             wanted = pa.array([split in splits for split in batch.column("split").to_pylist()], pa.bool_())
-            writer.write_batch(batch.filter(wanted).cast(SCHEMA))
+            writer.write_batch(batch.filter(wanted))

@@ -1,7 +1,7 @@
 """Forward: what a seed, an operation, a prompt, a policy, a model or a query touched.
 
-A sample is touched by what is anywhere in its chain, or in its answer; a dataset version by its samples; an adapter by
-the dataset it was trained on.
+A sample is touched by what is anywhere in its chain, in one of its answers, or in a rating of one; a dataset version by
+its samples; an adapter by the dataset it was trained on.
 """
 
 from __future__ import annotations
@@ -32,12 +32,19 @@ _TRANSITIONS = {
 
 _ANSWERED_WITH = f"(select request_id from llm_calls where prompt_version in {_NAMED_PROMPT})"
 
+_OF_SAMPLES = """(
+    select sample_id, respond_request_id as request_id from samples
+    union all select sample_id, respond_request_id from sample_answers
+    union all select sample_id, judge_request_id from pair_scores
+)"""
+"""What was asked for a sample alone: its answer, further ones, and their ratings."""
+
 _SAMPLES = {
-    "prompt": f"respond_request_id in {_ANSWERED_WITH}",
-    "model": f"respond_request_id in {_BY_MODEL}",
-    "query": f"respond_request_id in {_BY_QUESTION}",
+    "prompt": f"request_id in {_ANSWERED_WITH}",
+    "model": f"request_id in {_BY_MODEL}",
+    "query": f"request_id in {_BY_QUESTION}",
 }
-"""Which samples are touched by their answer alone, in SQL."""
+"""Which samples are touched by that alone, in SQL."""
 
 KINDS = tuple(_TRANSITIONS)
 
@@ -88,7 +95,7 @@ def forward_lineage(
         f"select distinct sample_id from sample_hops where transition_id in"
         f" (select transition_id from transitions where {of_generation})"
     )
-    by_answer = f" union select sample_id from samples where {_SAMPLES[kind]}" if kind in _SAMPLES else ""
+    by_answer = f" union select sample_id from {_OF_SAMPLES} where {_SAMPLES[kind]}" if kind in _SAMPLES else ""
     connection.execute(f"create or replace temp table touched as {by_chain}{by_answer}", given)
     samples = _count(connection, "select count(*) from touched")
     if not transitions and not samples:

@@ -74,7 +74,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Answer:
-    """The expert's answer, and whether it was kept."""
+    """An answer of the expert, and whether a rule refused it."""
 
     response: str | None
     accepted: bool
@@ -82,6 +82,8 @@ class Answer:
     queries: tuple[Query, ...] = ()
     reasoning: str | None = None
     """What was thought before it, where the sample keeps that."""
+    answer: int = 0
+    """Which of several, from 0."""
 
 
 @dataclass(frozen=True)
@@ -140,14 +142,16 @@ class Lineage:
     """(dataset version, split)."""
     adapters: tuple[tuple[str, str, str], ...]
     """(kind, model version, dataset version)."""
+    other_answers: tuple[Answer, ...] = ()
+    """Further answers to the same instruction: refused, or not chosen."""
     scores: tuple[Score, ...] = ()
     """Of its answers, where they were scored."""
 
     @property
     def queries(self) -> list[Query]:
-        """Those of the chain, of the answer, and of its scores."""
-        chain, scores = ((q for part in parts for q in part.queries) for parts in (self.chain, self.scores))
-        return [*chain, *(self.answer.queries if self.answer else ()), *scores]
+        """Those of the chain, of the answers, and of their scores."""
+        answers = (*([self.answer] if self.answer else ()), *self.other_answers)
+        return [query for part in (*self.chain, *answers, *self.scores) for query in part.queries]
 
     @property
     def cost_nano_usd(self) -> int | None:

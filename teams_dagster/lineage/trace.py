@@ -71,12 +71,14 @@ def trace(connection: duckdb.DuckDBPyConnection, given: str) -> Lineage:
     rows = _rows(connection, "select * from transitions where episode_id = ? order by step", [place.episode_id])
     by_id = {row["transition_id"]: row for row in rows}
     chain = _chain(by_id, transition_id)
-    sample = _one(connection, "select * from samples where sample_id = ?", [sample_id]) if sample_id else {}
-    found = _look_up(connection, rows, sample)
+    sample = _one(connection, "select * from chosen_samples where sample_id = ?", [sample_id]) if sample_id else {}
+    given = _rows(connection, "select * from sample_answers where sample_id = ? order by answer", [sample_id])
+    found = _look_up(connection, rows, [sample, *given])
     last = by_id[transition_id]
     steps = {row["transition_id"]: _step(row, found) for row in rows}
     runs = {row["run_id"] for row in chain} | ({sample["run_id"]} if sample else set[str]())
     datasets = _datasets(connection, sample_id)
+    own, others = _answers(sample, given, found)
     return Lineage(
         transition_id=transition_id,
         sample_id=sample_id,
@@ -86,7 +88,8 @@ def trace(connection: duckdb.DuckDBPyConnection, given: str) -> Lineage:
         seed=_one(connection, "select * from seeds where seed_id = ?", [last["seed_id"]]),
         chain=tuple(steps[row["transition_id"]] for row in chain),
         beside=tuple(steps[row["transition_id"]] for row in rows if row not in chain),
-        answer=_answer(sample, found) if sample else None,
+        answer=own,
+        other_answers=others,
         policy=_one(connection, "select * from policies where policy_version = ?", [last["policy_version"]]),
         origins=_origins(connection, runs, last["partition_key"]),
         scores=_scores(connection, sample_id, found),
@@ -107,14 +110,18 @@ def _chain(by_id: Mapping[str, dict[str, Any]], transition_id: str) -> list[dict
     return chain[::-1]
 
 
-def _look_up(connection: duckdb.DuckDBPyConnection, rows: Sequence[dict[str, Any]], sample: dict[str, Any]) -> _Found:
-    """The texts, queries and templates that the rows name."""
+def _look_up(
+    connection: duckdb.DuckDBPyConnection, rows: Sequence[dict[str, Any]], answered: Sequence[dict[str, Any]]
+) -> _Found:
+    """The texts, queries and templates that the rows name; `answered` are those of a sample and of its answers."""
     texts = {row[name] for row in rows for name in ("parent_id", "instruction_id")} - {None}
-    answers = {row[name] for row in rows for name in ANSWERS} | {sample.get("respond_request_id")}
+    answers = {row[name] for row in rows for name in ANSWERS} | {row.get("respond_request_id") for row in answered}
     requests = sorted(str(answer) for answer in answers if answer)
-    if sample:
-        rated = _all(connection, "select judge_request_id from pair_scores where sample_id = ?", [sample["sample_id"]])
-        requests += sorted(request for (request,) in rated if request)
+    samples = [row["sample_id"] for row in answered if row]
+    rated = _all(
+        connection, "select judge_request_id from pair_scores where sample_id in (select unnest(?))", [samples]
+    )
+    requests += sorted(request for (request,) in rated if request)
     own = [row["transition_id"] for row in rows]
     calls = [
         *_rows(connection, "select * from llm_calls where request_id in (select unnest(?))", [requests]),
@@ -165,9 +172,20 @@ def _step(row: Mapping[str, Any], found: _Found) -> Step:
     )
 
 
-def _answer(sample: Mapping[str, Any], found: _Found) -> Answer:
-    queries = found.calls.get(sample["respond_request_id"] or "", [])
-    return Answer(sample["response"], sample["accepted"], sample["reason"], tuple(queries), sample["reasoning"])
+def _answers(
+    sample: Mapping[str, Any], given: Sequence[Mapping[str, Any]], found: _Found
+) -> tuple[Answer | None, tuple[Answer, ...]]:
+    """The sample's own answer, which of several was chosen, and the others."""
+    if not sample:
+        return None, ()
+    own = next((row for row in given if row["respond_request_id"] == sample["respond_request_id"]), None)
+    number = own["answer"] if own else 0
+    return _answer(sample, number, found), tuple(_answer(row, row["answer"], found) for row in given if row is not own)
+
+
+def _answer(row: Mapping[str, Any], number: int, found: _Found) -> Answer:
+    queries = found.calls.get(row["respond_request_id"] or "", [])
+    return Answer(row["response"], row["accepted"], row["reason"], tuple(queries), row["reasoning"], number)
 
 
 def _scores(connection: duckdb.DuckDBPyConnection, sample_id: str | None, found: _Found) -> tuple[Score, ...]:

@@ -8,15 +8,16 @@ from teams_dagster.core.metadata import Details, Table
 from teams_dagster.core.text import money, number, shorten, visible
 from teams_dagster.dataset.steering import untrained_name
 from teams_dagster.lineage.forward import ForwardLineage
-from teams_dagster.lineage.records import Answer, Lineage, Query, Step
+from teams_dagster.lineage.records import Answer, Lineage, Query, Score, Step
 
 
 def lineage_details(found: Lineage) -> Details:
-    """The chain from the seed, the queries, the answer, and what the sample went into."""
+    """The chain from the seed, the queries, the answers with their scores, and what the sample went into."""
     seed, answer = found.seed, found.answer
     start = ("-", "seed", "", "", "", seed.get("text", "-"))
     asked = [(q.purpose, q.role, f"{q.provider}/{q.model}", q.outcome or q.status, q.request_id) for q in found.queries]
-    answers = [(answer.reason or "yes", answer.response or "-")] if answer else []
+    answers = [(answer.answer, answer.reason or "yes", answer.response or "-")] if answer else []
+    answers += [(other.answer, other.reason or "not chosen", other.response or "-") for other in found.other_answers]
     thought = {"reasoning": answer.reasoning} if answer and answer.reasoning else {}
     return {
         "seed": f"{seed['seed_id']}, row {seed['row']} of {seed['source']}" if seed else "not stored",
@@ -24,13 +25,27 @@ def lineage_details(found: Lineage) -> Details:
             ("step", "operation", "probability", "outcome", "reward", "text"), [start, *map(_step, found.chain)]
         ),
         "queries": Table(("for", "role", "model", "outcome", "request"), asked),
-        "answer": Table(("kept", "text"), answers),
+        "answer": Table(("answer", "kept", "text"), answers),
         **thought,
+        **({"scores": Table(_SCORE_COLUMNS, [_score(score) for score in found.scores])} if found.scores else {}),
         "policy": found.chain[-1].policy_version,
         "datasets": ", ".join(f"{version} ({split})" for version, split in found.datasets) or "none",
         "adapters": ", ".join(f"{kind} {model}" for kind, model, _ in found.adapters) or "none",
         "cost_nano_usd": "not known" if found.cost_nano_usd is None else found.cost_nano_usd,
     }
+
+
+_SCORE_COLUMNS = ("answer", "chosen", "score", "rating", "constraints kept")
+
+
+def _score(score: Score) -> tuple[object, ...]:
+    return (
+        score.answer,
+        "yes" if score.chosen else "",
+        "-" if score.score is None else score.score,
+        score.rating or "-",
+        f"{score.constraints - score.broken} of {score.constraints}",
+    )
 
 
 def _step(step: Step) -> tuple[object, ...]:
@@ -59,6 +74,7 @@ def lineage_lines(lineage: Lineage, *, whole: bool = False) -> list[str]:
         *_seed(lineage, limit),
         *_steps(lineage, limit),
         *_answer(lineage, limit),
+        *_other_answers(lineage, limit),
         *_scores(lineage, limit),
         *_end(lineage),
     ]
@@ -124,6 +140,16 @@ def _answer(lineage: Lineage, limit: int | None) -> Iterator[str]:
         yield from _text("", answer.reasoning, limit, given_as="thought: ")
     if answer.response is not None:
         yield from _text(answer.response, "", limit)
+
+
+def _other_answers(lineage: Lineage, limit: int | None) -> Iterator[str]:
+    scored = {score.answer for score in lineage.scores}
+    for other in lineage.other_answers:
+        said = "not chosen" if other.accepted else f"refused: {_plain(other.reason or '-')}"
+        yield f"├─ answer {other.answer}: {said}"
+        yield from _queries(other.queries)
+        if other.response is not None and other.answer not in scored:  # else it stands with its score
+            yield from _text(other.response, "", limit)
 
 
 def _scores(lineage: Lineage, limit: int | None) -> Iterator[str]:

@@ -27,10 +27,14 @@ COST_VIEWS = {
 """The views `cost_by_<name>` and the columns they group by."""
 
 _LINEAGE = {
-    "view sample_lineage as": {"of_samples": "", "of_texts": "", "of_calls": "", "materialized": "not materialized"},
+    "view sample_lineage as": {
+        **dict.fromkeys(("of_samples", "of_answers", "of_texts", "of_calls"), ""),
+        "materialized": "not materialized",
+    },
     "macro lineage_of(sample) as table": {
         "of_samples": "where samples.sample_id = sample and hops.sample_id = sample"
         " and step.transition_id in (select transition_id from sample_hops where sample_id = sample)",
+        "of_answers": "and given.sample_id = sample",
         "of_texts": "where instruction_id in (select unnest([parent_id, instruction_id]) from steps)",
         "of_calls": f"where request_id in (select unnest([{', '.join(EDIT_ANSWERS)}, respond_request_id]) from steps)",
         "materialized": "materialized",
@@ -85,6 +89,7 @@ def _described() -> dict[str, dict[str, str]]:
 def _views() -> list[str]:
     return [
         *(statement("cost_by", name=name, columns=columns) for name, columns in COST_VIEWS.items()),
+        statement("chosen_samples"),
         *(statement("sample_lineage", what=what, **parts) for what, parts in _LINEAGE.items()),
         _request_outcomes(),
         statement("ledger_audit", outcomes=_literals(Outcome), error_kinds=_literals(ErrorKind)),

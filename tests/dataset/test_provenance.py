@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +14,17 @@ from hypothesis import strategies as st
 
 from teams_dagster.dataset import provenance
 from teams_dagster.dataset.provenance import SCHEMA, ProvenanceError, keep_splits, write_provenance
-from tests.support.chains import EXPERT, RESPOND, REVIEWER, Chain, origin, sample_ids, write_generation, write_members
+from tests.support.chains import (
+    EXPERT,
+    RESPOND,
+    REVIEWER,
+    Chain,
+    origin,
+    sample_ids,
+    write_answers,
+    write_generation,
+    write_members,
+)
 from tests.support.parquet import change, without
 from tests.support.properties import example_count
 
@@ -54,6 +65,7 @@ def test_a_row_tells_seed_chain_models_prompts_calls_and_run(tmp_path: Path) -> 
         "respond_prompt_version": RESPOND,
         "rewrite_request_ids": ["rewrite-0-0", "rewrite-0-2"],
         "review_request_ids": ["review-0-0", "review-0-2"],
+        "turned_review_request_ids": [None, None],
         "respond_request_id": "respond-0-2",
         "partition_key": "2026-01-05",
         "run_id": "run-1",
@@ -88,6 +100,24 @@ def test_a_review_in_the_other_order_is_part_of_the_cost_and_older_files_have_no
     assert costs()["sample-2026-01-05-0-0"] == 4
     without(generation.transitions, "turned_review_request_id")
     assert costs()["sample-2026-01-05-0-0"] == 3
+
+
+def test_a_review_in_the_other_order_is_named_beside_the_review_of_its_edit(tmp_path: Path) -> None:
+    members = write_members(tmp_path, dict.fromkeys(sample_ids(CHAINS), "train"))
+    generation = write_generation(tmp_path, CHAINS)
+    change(generation.transitions, "turned_review_request_id", lambda _: "turned", row=2)
+    write_provenance(tmp_path / "lineage.parquet", members, [generation], free)
+    rows = {row["sample_id"]: row for row in pq.read_table(tmp_path / "lineage.parquet").to_pylist()}
+    assert rows["sample-2026-01-05-0-2"]["turned_review_request_ids"] == [None, "turned"]
+    assert rows["sample-2026-01-05-0-0"]["turned_review_request_ids"] == [None]
+
+
+def test_further_answers_are_part_of_the_cost(tmp_path: Path) -> None:
+    members = write_members(tmp_path, dict.fromkeys(sample_ids(CHAINS), "train"))
+    generation = replace(write_generation(tmp_path, CHAINS), answers=write_answers(tmp_path, CHAINS, 3))
+    write_provenance(tmp_path / "lineage.parquet", members, [generation], lambda ids: dict.fromkeys(ids, 1))
+    rows = {row["sample_id"]: row for row in pq.read_table(tmp_path / "lineage.parquet").to_pylist()}
+    assert rows["sample-2026-01-05-0-0"]["cost_nano_usd"] == 2 + 3
 
 
 @pytest.mark.parametrize("known", [{"review-0-0": None}, {}])

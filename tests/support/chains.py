@@ -30,7 +30,8 @@ def write_generation(folder: Path, chains: Sequence[Chain], week: str = "2026-01
     return Generation(
         seeds=write_table(folder, "seeds", [_seed(seed) for seed in seeds]),
         transitions=write_table(folder, "transitions", transitions),
-        samples=write_table(folder, "samples", samples),
+        samples=(written := write_table(folder, "samples", samples)),
+        answers=written,
         expert=EXPERT,
         reviewer=REVIEWER,
         respond_prompt_version=RESPOND,

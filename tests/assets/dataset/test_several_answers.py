@@ -20,12 +20,16 @@ from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from assets.dataset.pair_scores import pair_scores
 from assets.seeds import seed_instructions
+from teams_dagster.core.metadata import Table
 from teams_dagster.dataset.answers import ANSWER_STRIDE
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.pair_costs import stored_pair_costs
 from teams_dagster.dataset.yields import expert_yield
 from teams_dagster.evaluation.paper_values import of_dataset
-from teams_dagster.ledger.costs import costs_by
+from teams_dagster.ledger.costs import costs_by, costs_of
+from teams_dagster.lineage.forward import forward_lineage
+from teams_dagster.lineage.trace import trace
+from teams_dagster.lineage.tree import lineage_details, lineage_lines
 from teams_dagster.report.content import GenerationResults
 from teams_dagster.report.costs import read_costs
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
@@ -129,6 +133,77 @@ def test_the_third_of_three_answers_is_chosen_where_the_second_is_refused(made: 
     assert {row["answer"] for row in scores} == {0, 2}
     assert 2 in {row["answer"] for row in scores if row["chosen"]}
     assert bill(made, "expert_responses").asked == ANSWERS * len(samples(made)) > 0
+
+
+@pytest.fixture
+def later(made: Project) -> list[dict[str, Any]]:
+    """All answers to one instruction, of which the last was chosen."""
+    scores = rows(made.store.current("pair_scores", WEEK), "pair_scores")
+    sample_id = next(row["sample_id"] for row in scores if row["chosen"] and row["answer"] == 2)
+    given = rows(made.store.current("expert_responses", WEEK), "sample_answers")
+    return [row for row in given if row["sample_id"] == sample_id]
+
+
+def test_the_lineage_shows_the_chosen_answer_and_what_every_other_was(
+    model: duckdb.DuckDBPyConnection, later: list[dict[str, Any]]
+) -> None:
+    found = trace(model, later[0]["sample_id"])
+    assert found.answer is not None
+    assert found.answer.response == later[2]["response"]
+    assert [query.request_id for query in found.answer.queries] == [later[2]["respond_request_id"]]
+    assert [(other.answer, other.reason) for other in found.other_answers] == [(0, None), (1, "short_apology")]
+    lines = lineage_lines(found)
+    assert lines.index("│    Answer number 2.") < lines.index("├─ answer 0: not chosen")
+    assert "├─ answer 1: refused: short_apology" in lines
+
+
+def test_the_ui_shows_every_answer_with_its_score(
+    model: duckdb.DuckDBPyConnection, later: list[dict[str, Any]]
+) -> None:
+    details = lineage_details(trace(model, later[0]["sample_id"]))
+    answers, scores = details["answer"], details["scores"]
+    assert isinstance(answers, Table)
+    assert isinstance(scores, Table)
+    assert [row[:2] for row in answers.rows] == [(2, "yes"), (0, "not chosen"), (1, "short_apology")]
+    assert scores.columns == ("answer", "chosen", "score", "rating", "constraints kept")
+    assert [row[:4] for row in scores.rows] == [(0, "", 0.5, "partly"), (2, "yes", 1.0, "good")]
+
+
+def test_the_cost_in_a_lineage_is_that_of_all_its_answers_and_ratings(
+    made: Project, model: duckdb.DuckDBPyConnection, later: list[dict[str, Any]]
+) -> None:
+    found = trace(model, later[0]["sample_id"])
+    requests = {query.request_id for query in found.queries}
+    assert {row["respond_request_id"] for row in later} < requests
+    with made.ledger.open() as ledger:
+        assert found.cost_nano_usd == sum(cost or 0 for cost in costs_of(ledger, requests).values())
+
+
+def test_the_views_name_the_chosen_answer_and_count_every_one(
+    made: Project, model: duckdb.DuckDBPyConnection, later: list[dict[str, Any]]
+) -> None:
+    sample_id = later[0]["sample_id"]
+    last = "order by hop desc limit 1"
+    columns = "respond_request_id, cost_nano_usd"
+    [view] = model.execute(f"select {columns} from sample_lineage where sample_id = ? {last}", [sample_id]).fetchall()
+    assert model.execute(f"select {columns} from lineage_of(?) {last}", [sample_id]).fetchall() == [view]
+    with made.ledger.open() as ledger:
+        paid = sum(cost or 0 for cost in costs_of(ledger, [row["respond_request_id"] for row in later]).values())
+    assert (view[0], view[1] >= paid > 0) == (later[2]["respond_request_id"], True)
+    [(response,)] = model.execute("select response from chosen_samples where sample_id = ?", [sample_id]).fetchall()
+    assert response == later[2]["response"]
+
+
+def test_forward_follows_answers_that_were_not_chosen_and_ratings(
+    made: Project, model: duckdb.DuckDBPyConnection, later: list[dict[str, Any]]
+) -> None:
+    scores = rows(made.store.current("pair_scores", WEEK), "pair_scores")
+    rated = [row["judge_request_id"] for row in scores if row["sample_id"] == later[0]["sample_id"]]
+    for request in (*(row["respond_request_id"] for row in later), *rated):
+        touched = forward_lineage(model, "query", request).shown
+        assert later[0]["sample_id"] in {sample.sample_id for sample in touched}
+    assert forward_lineage(model, "model", "cheap").samples == len({row["sample_id"] for row in scores})
+    assert forward_lineage(model, "prompt", "rate").samples == len({row["sample_id"] for row in scores})
 
 
 def test_a_kept_pair_costs_all_its_answers(made: Project) -> None:

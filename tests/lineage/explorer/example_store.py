@@ -193,6 +193,24 @@ def example() -> Store:
     return store
 
 
+def several() -> Store:
+    """The example, where rivers-1 has two answers, both rated: the second was chosen."""
+    store = example()
+    [own] = [row for row in store.rows["samples"] if row["sample_id"] == "rivers-1"]
+    second, place = "respond again e1.0", {"sample_id": "rivers-1", "partition_key": FIRST_WEEK}
+    for number, (request, response) in enumerate(
+        ((own["respond_request_id"], own["response"]), (second, "Ob, Lena, Amur"))
+    ):
+        given = {**place, "answer": number, "respond_request_id": request, "response": response, "accepted": True}
+        store.rows["sample_answers"].append(given)
+        scored = {**place, "answer": number, "respond_request_id": request, "chosen": request == second}
+        judged = {"judge_request_id": f"rate {number} e1.0", "rating": "good", "score": 1.0}
+        store.rows["pair_scores"].append({**scored, **judged, "constraints": 0, "broken": 0})
+        store._call(f"rate {number} e1.0", "e1.0", "judge", asset_key="pair_scores")
+    store._call(second, "e1.0", "expert")
+    return store
+
+
 def _artefact(position: int, asset: str, partition: str | None, version: str, **values: Any) -> dict[str, Any]:
     known = {"manifest_sha256": "f" * 64, "current": True, "code_version": "1", "run_id": "run-1"}
     place = {

@@ -17,7 +17,7 @@ import pytest
 from teams_dagster.lineage.explorer import content
 from teams_dagster.lineage.explorer.columns import ExplorerError, Texts
 from teams_dagster.lineage.explorer.page import ExplorerFacts, write_explorer
-from tests.lineage.explorer.example_store import ABOUT, FIRST_WEEK, Store, example, hostile, write_many
+from tests.lineage.explorer.example_store import ABOUT, FIRST_WEEK, Store, example, hostile, several, write_many
 
 
 def written(folder: Path, store: Store, about: ExplorerFacts = ABOUT, **options: Any) -> str:
@@ -147,6 +147,20 @@ def test_the_read_model_is_only_read(tmp_path: Path) -> None:
     with duckdb.connect(model, read_only=True):
         write_explorer(model, tmp_path / "explorer.html", about=ABOUT)
     assert model.read_bytes() == before
+
+
+def test_of_several_answers_the_chosen_one_is_shown_and_all_are_behind_it(tmp_path: Path) -> None:
+    tables = unpacked(written(tmp_path, several()))
+    names, texts = tables["names"]["all"], tables["texts"]["all"]
+    assert texts[tables["samples"]["response"][0]] == "Ob, Lena, Amur"
+    of_first = [row for row, made in enumerate(tables["questions"]["transition_id"]) if made == 0]
+    kinds = [(names[tables["questions"]["kind"][row]], tables["questions"]["request_id"][row]) for row in of_first]
+    assert kinds[2:] == [
+        ("respond", "respond again e1.0"),
+        ("respond, not chosen", "respond e1.0"),
+        ("rate", "rate 0 e1.0"),
+        ("rate", "rate 1 e1.0"),
+    ]
 
 
 def test_what_was_verified_is_said_and_what_that_does_not_cover(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from teams_dagster.lineage.explorer.page import write_explorer
-from tests.lineage.explorer.example_store import ABOUT, HOSTILE, Store, example, hostile, write_many
+from tests.lineage.explorer.example_store import ABOUT, HOSTILE, Store, example, hostile, several, write_many
 
 pytestmark = pytest.mark.browser
 
@@ -423,3 +423,16 @@ def test_what_was_verified_is_seen(opened: Open) -> None:
         page = opened(width=width)
         expect(page.get_by_text("1,234 rows verified")).to_be_visible()
         expect(page.get_by_text("event log together is out of scope")).to_be_visible()
+
+
+def test_answers_and_ratings_stand_with_the_answer_and_are_in_the_cost_of_their_sample_alone(
+    opened: Open, tmp_path: Path
+) -> None:
+    page = opened("#sample=rivers-1", made(tmp_path, several()))
+    response, edit = (page.locator(f"[data-step='{name}']") for name in ("Response", "Edit 1"))
+    expect(response.locator("summary").first).to_contain_text("4 queries")
+    expect(edit.locator("summary").first).to_contain_text("2 queries")
+    expect(page.locator(".sample-head .figures")).to_contain_text("$0.009")
+    page.goto((tmp_path / "explorer.html").as_uri() + "#sample=rivers-2")
+    page.reload()
+    expect(page.locator(".sample-head .figures")).to_contain_text("$0.0075")

@@ -1,5 +1,5 @@
--- The questions behind each transition, and behind the answer of a sample that it made. `reused`: this transition did
--- not pay for the answer, in any run; who did may have asked in another role.
+-- The questions behind each transition, and behind the answers of a sample that it made and their ratings. `reused`: this
+-- transition did not pay for the answer, in any run; who did may have asked in another role.
 with steps as (
     select
         transition_id,
@@ -18,9 +18,16 @@ asked as (
     union all select transition_id, 4, 'review', review_request_id from steps
     union all select transition_id, 5, 'review, texts turned', turned_review_request_id from steps
     union all
-    select samples.transition_id, 6, 'respond', samples.respond_request_id from samples join chosen using (sample_id)
+    select own.transition_id, 6, 'respond', own.respond_request_id
+    from chosen_samples as own join chosen using (sample_id)
     union all
-    select chosen.transition_id, 7, 'rate', scored.judge_request_id
+    select own.transition_id, 7 + given.answer, 'respond, not chosen', given.respond_request_id
+    from sample_answers as given
+    join chosen_samples as own on own.sample_id = given.sample_id
+    join chosen on chosen.sample_id = given.sample_id
+    where given.respond_request_id is distinct from own.respond_request_id
+    union all
+    select chosen.transition_id, 1000 + scored.answer, 'rate', scored.judge_request_id
     from pair_scores as scored join chosen using (sample_id)
 ),
 used as (

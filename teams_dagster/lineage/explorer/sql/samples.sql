@@ -9,6 +9,6 @@ select
     samples.accepted,
     samples.reason,
     samples.run_id
-from samples
+from chosen_samples as samples
 join chosen using (sample_id)
 order by chosen.place;

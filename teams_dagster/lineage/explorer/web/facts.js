@@ -43,13 +43,17 @@ function costOfQuestions(rows) {
   return total;
 }
 
-/** What the answers of a sample's chain and its own cost whoever paid first. */
+const ANSWERING = new Set(["respond", "respond, not chosen", "rate"]);
+
+/** Whether a question belongs to the sample that a transition made, and not to the edit. */
+const isAnswering = (row) => ANSWERING.has(nameOf(tables.questions.kind[row]));
+
+/** What the answers of a sample's chain, its own and their ratings cost whoever paid first. */
 function costOf(sample) {
   let total = 0;
   for (const hop of facts.hopsOf(sample)) {
     for (const row of facts.questionsOf(tables.hops.transition_id[hop])) {
-      const own = nameOf(tables.questions.kind[row]) === "respond";
-      if (!own || tables.hops.transition_id[hop] === tables.samples.transition_id[sample]) {
+      if (!isAnswering(row) || tables.hops.transition_id[hop] === tables.samples.transition_id[sample]) {
         total += tables.questions.cost_nano_usd[row] ?? NaN;
       }
     }
@@ -57,10 +61,10 @@ function costOf(sample) {
   return total;
 }
 
-/** The questions of a transition: those of the edit, or the one that the sample made of it was answered by. */
+/** The questions of a transition: those of the edit, or those of the answers to the sample made of it. */
 function questionsOf(transition, answering = false) {
   const rows = Array.from(facts.questionsOf(transition));
-  return rows.filter((row) => (nameOf(tables.questions.kind[row]) === "respond") === answering);
+  return rows.filter((row) => isAnswering(row) === answering);
 }
 
 /** The side of the latest dataset version that a sample is on; null when it is not in it. */

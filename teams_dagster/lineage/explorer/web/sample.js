@@ -1,6 +1,6 @@
 // One sample: what it is, how it came about, and what was made of it.
 
-const COST_OF_A_SAMPLE = "What the answers of its chain and its own cost, whoever paid first";
+const COST_OF_A_SAMPLE = "What the answers of its chain, its own and their ratings cost, whoever paid first";
 
 /** Fill `place` with the story of a sample. */
 function drawSample(place, sample) {

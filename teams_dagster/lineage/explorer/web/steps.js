@@ -216,7 +216,8 @@ function responseStep(sample) {
   const rows = questionsOf(transition, true);
   const output = outputOf("expert_responses", samples.partition_key[sample]);
   const origin = originTerms("expert_responses", samples.partition_key[sample], samples.run_id[sample], output);
-  const prompts = rows.map((row) => ["Prompt", templateElement(tables.questions.prompt_version[row])]);
+  const versions = new Set(rows.map((row) => tables.questions.prompt_version[row]));
+  const prompts = Array.from(versions, (version) => ["Prompt", templateElement(version)]);
   return stepElement(
     accepted ? "response" : "response not-accepted",
     "Response",
