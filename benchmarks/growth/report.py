@@ -8,6 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from benchmarks.growth.measure import Grown
 from benchmarks.growth.writers import COMMITS_A_QUERY, ROWS_A_QUERY, Written
 
+ROOM_MB = 1_536.0
+
+NOISE_MB = 20.0
+"""Less than this is the allocator's luck."""
+
 STEADY = 1.15
 """Processor time a row at the largest size over that at the one before it: above, a step is named."""
 
@@ -66,9 +71,23 @@ def _first_to_break(found: Sequence[Grown]) -> str:
     }
     worst = max(rises, key=lambda step: rises[step])
     told = f"from {before.size:,} to {last.size:,}"
+    time = f"{worst} takes {rises[worst]:.2f} times as long a row {told}."
     if rises[worst] <= STEADY:
-        return f"No step takes more than {STEADY:g} times as long a row {told}."
-    return f"First to break: {worst}, {rises[worst]:.2f} times as long a row {told}."
+        time = f"No step takes more than {STEADY:g} times as long a row {told}."
+    return f"{time} {_memory_ends(before, last)}"
+
+
+def _memory_ends(before: Grown, last: Grown) -> str:
+    """At which size a step's memory passes `ROOM_MB`, on the line through the two largest sizes."""
+    ends = {}
+    for step, cost in last.steps.items():
+        added = cost.peak_mb - before.steps[step].peak_mb
+        if added > NOISE_MB:
+            ends[step] = last.size + (ROOM_MB - cost.peak_mb) * (last.size - before.size) / added
+    if not ends:
+        return "No step's memory grows."
+    first = min(ends, key=lambda step: ends[step])
+    return f"First to break: the memory of {first}, which passes {ROOM_MB:,.0f} MB at about {ends[first]:,.0f}."
 
 
 def _writers(written: Mapping[str, Sequence[Written]]) -> Iterator[str]:
