@@ -49,7 +49,10 @@ SAMPLE = "3f9c02a1b7"
 RUN = ("estimate", "costs", "lineage", "export")
 """Commands that are run on the store; others take long or ask the whole graph, and are parsed."""
 
-KNOWN_PROGRAMS = (".", "make", "mkdir", "set", "tar", ".venv/bin/pip", ".venv/bin/python", ".venv/bin/jupyter")
+KNOWN_PROGRAMS = (
+    *(".", "make", "mkdir", "set", "tar", "docker", "helm", "kubectl"),
+    *(".venv/bin/pip", ".venv/bin/python", ".venv/bin/jupyter"),
+)
 """What else the pages type: checked as shell, as targets of the Makefile, and by the tests of what they are for."""
 
 
