@@ -33,7 +33,7 @@ NOT_FAST = {
     *("assets", "benchmarks", "cli", "docs", "examples", "hostile", "soak", "student"),
     *("dataset/quality", "evaluation/harness", "evaluation/membership", "lineage/explorer", "policy/comparison"),
     *("dataset/test_croissant.py", "dataset/test_provenance.py", "ledger/test_claims.py", "ledger/test_postgresql.py"),
-    *("automation/test_weeks.py", "lineage/test_trace.py", "llm/test_batching.py", "llm/test_engine_bounds.py"),
+    *("automation/test_running_safely.py", "automation/test_weeks.py", "lineage/test_trace.py", "llm/test_batching.py", "llm/test_engine_bounds.py"),
     *("llm/test_exactly_once.py", "llm/test_processes.py", "llm/test_real_server.py", "policy/test_controls.py"),
     *("policy/test_training.py", "policy/algorithms/test_chain.py", "preflight/test_record.py"),
     *("report/test_dataset_results.py", "report/test_page.py", "report/test_pictures.py"),
