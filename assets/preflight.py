@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 import dagster as dg
 from pydantic import Field
 
+from assets.pools import LANGUAGE_MODELS
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.files import locked
 from teams_dagster.core.protocol import ModelIdentity, Role, Usage
@@ -217,7 +218,11 @@ class PreflightConfig(dg.Config):
     )
 
 
-@dg.op(name="try_roles", description="Try every role that the environment configures, before money is spent on them.")
+@dg.op(
+    name="try_roles",
+    description="Try every role that the environment configures, before money is spent on them.",
+    pool=LANGUAGE_MODELS,
+)
 def try_configured_roles(context: dg.OpExecutionContext, config: PreflightConfig, models: LanguageModels) -> None:
     """Raises dagster.Failure where a role does not pass."""
     roles = models.settings().configured

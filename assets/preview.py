@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from assets.partitions import GENERATIONS
+from assets.pools import LANGUAGE_MODELS
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import visible
@@ -65,6 +66,7 @@ class PreviewConfig(dg.Config):
     name="play_preview",
     description="Play a few seeds of a generation that is not begun yet: each step with what it changed, the verdict,"
     " the answer and the price. The generation reuses what is asked.",
+    pool=LANGUAGE_MODELS,
 )
 def preview_generation(
     context: dg.OpExecutionContext,

@@ -13,7 +13,7 @@ from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.artefacts import stored_artefacts
 from teams_dagster.store.comparing import TableDifference, compare_read_model
 from teams_dagster.store.integrity import RecordedHead, Verification, verify_storage
-from teams_dagster.store.kept_ledger import require_kept_ledger, require_ledger
+from teams_dagster.store.kept_ledger import find_kept_ledger, require_kept_ledger
 from teams_dagster.store.read_model import RefreshReport, refresh
 
 CHAIN_ASSET = dg.AssetKey("sample_lineage")
@@ -44,8 +44,8 @@ class LedgerConnection(dg.ConfigurableResource):
 
         With `whole` False a ledger that lost rows is opened, for checks that name what is missing.
         """
-        require = require_kept_ledger if whole else require_ledger
-        require(self._url, self.store.root)
+        find = require_kept_ledger if whole else find_kept_ledger
+        find(self._url, self.store.root)
         with Ledger(self._url) as ledger:
             yield ledger
 

@@ -7,6 +7,7 @@ from assets.columns import SAMPLES, table_columns
 from assets.dataset.config import AnswersConfig
 from assets.materialize import DATASET_FIRST, OWNERS
 from assets.partitions import GENERATIONS
+from assets.pools import LANGUAGE_MODELS
 from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.store.artefact_store import ArtefactStore
@@ -21,6 +22,7 @@ from teams_dagster.store.artefact_store import ArtefactStore
     op_tags=DATASET_FIRST,
     metadata=table_columns("samples", SAMPLES),
     code_version="2",
+    pool=LANGUAGE_MODELS,
     description="The expert's answer to every accepted instruction; rejected answers are kept with their reason.",
 )
 def expert_responses(

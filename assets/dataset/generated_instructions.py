@@ -11,6 +11,7 @@ from assets.columns import TRANSITIONS, table_columns
 from assets.dataset.config import GenerationConfig, counted_pairs
 from assets.materialize import DATASET_FIRST, OWNERS, materialization, output_of
 from assets.partitions import GENERATIONS
+from assets.pools import LANGUAGE_MODELS
 from assets.preflight import judge_faults, preflight_of, tried_episodes
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
@@ -64,6 +65,7 @@ from teams_dagster.store.facts.dataset import GenerationFacts
     op_tags=DATASET_FIRST,
     metadata=table_columns("transitions", TRANSITIONS),
     code_version="1",
+    pool=LANGUAGE_MODELS,
     description="The policy steering the expert over this generation's seeds: every transition, accepted or not.",
 )
 def generated_instructions(

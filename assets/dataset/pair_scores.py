@@ -8,6 +8,7 @@ from assets.columns import PAIR_SCORES, table_columns
 from assets.dataset.config import PairScoresConfig
 from assets.materialize import DATASET_FIRST, OWNERS, materialization
 from assets.partitions import GENERATIONS
+from assets.pools import LANGUAGE_MODELS
 from assets.preflight import judge_faults, preflight_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
@@ -38,6 +39,7 @@ from teams_dagster.store.facts.dataset import PairScoreFacts
     op_tags=DATASET_FIRST,
     metadata=table_columns("pair_scores", PAIR_SCORES),
     code_version="1",
+    pool=LANGUAGE_MODELS,
     description="What the judge and programs say of each pair: is the instruction answerable, does the answer do what"
     " it asks, does it keep the constraints that can be checked? Off by default (`scored_by: nobody`): no score, no"
     " query.",

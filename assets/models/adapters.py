@@ -11,6 +11,7 @@ import dagster as dg
 from assets.columns import ADAPTERS, table_columns
 from assets.materialize import MODELS_NEXT, OWNERS, materialization
 from assets.models.config import AdapterSettings
+from assets.pools import GPU
 from teams_dagster.dataset.arms import TRAINED_ARM, Arm
 from teams_dagster.dataset.stored import dataset_file
 from teams_dagster.report.preview_evaluation import adapter_preview
@@ -43,6 +44,7 @@ from teams_dagster.student.training_run import (
     op_tags=MODELS_NEXT,
     metadata=table_columns("models", ADAPTERS),
     code_version="2",
+    pool=GPU,
     description="A LoRA adapter of the base, trained on the dataset's training side with loss on the response only.",
 )
 def lora_model(
@@ -60,6 +62,7 @@ def lora_model(
     op_tags=MODELS_NEXT,
     metadata=table_columns("models", ADAPTERS),
     code_version="2",
+    pool=GPU,
     description="A QLoRA adapter: the same on the base's weights in 4 bits (NF4).",
 )
 def qlora_model(

@@ -5,6 +5,7 @@ import dagster as dg
 from assets.columns import table_columns
 from assets.materialize import MODELS_NEXT, OWNERS, materialization
 from assets.models.config import BaseConfig
+from assets.pools import GPU
 from resources.language_models.roles import LanguageModels
 from teams_dagster.store.artefact_store import ArtefactStore, hash_of_folder
 from teams_dagster.store.facts.models import BaseFacts
@@ -29,6 +30,7 @@ EXAMINED = "1"
     op_tags=MODELS_NEXT,
     metadata=table_columns("models"),
     code_version="1",
+    pool=GPU,
     description="The student before training: the model TEAMS_STUDENT names, or a tiny one pre-trained on the spot.",
 )
 def base_model(

@@ -7,6 +7,7 @@ import dagster as dg
 from assets.columns import POLICY_SCORES, table_columns
 from assets.materialize import COMPARED_LAST, OWNERS, materialization
 from assets.policy.config import ComparisonSettings
+from assets.pools import LANGUAGE_MODELS
 from assets.preflight import preflight_of, tried_episodes
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
@@ -34,6 +35,7 @@ from teams_dagster.store.tables import write_table
     op_tags=COMPARED_LAST,
     metadata=table_columns("policy_scores", POLICY_SCORES),
     code_version="3",
+    pool=LANGUAGE_MODELS,
     description="The trained policy against uniform (what Evol-Instruct does) and other baselines on seeds it was never"
     " trained on, at an equal number of queries, with paired 95% intervals. Nothing paid depends on it.",
 )

@@ -5,6 +5,7 @@ import dagster as dg
 from assets.columns import POLICIES, table_columns
 from assets.materialize import DATASET_FIRST, OWNERS, materialization
 from assets.policy.config import PolicyConfig
+from assets.pools import LANGUAGE_MODELS
 from assets.preflight import preflight_of, tried_episodes
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
@@ -31,6 +32,7 @@ from teams_dagster.store.tables import write_table
     op_tags=DATASET_FIRST,
     metadata=table_columns("policies", POLICIES),
     code_version="1",
+    pool=LANGUAGE_MODELS,
     description="The policy that chooses operations, trained on the reviewer's verdicts: checkpoint, learning curve,"
     " operation mix.",
 )

@@ -5,6 +5,7 @@ import dagster as dg
 from assets.columns import UNIFORM_TRANSITIONS, table_columns
 from assets.materialize import OWNERS, AssetConfig, materialization
 from assets.partitions import GENERATIONS
+from assets.pools import LANGUAGE_MODELS
 from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.manifests import ROLES, check_as_begun
@@ -27,6 +28,7 @@ from teams_dagster.store.facts.dataset import GenerationFacts
     owners=OWNERS,
     metadata=table_columns("transitions", UNIFORM_TRANSITIONS),
     code_version="1",
+    pool=LANGUAGE_MODELS,
     description="The operations drawn uniformly in the place of the trained policy, from the same seeds with the"
     " same models, prompts, reward and pool, until as many queries are asked as its generation asked.",
 )

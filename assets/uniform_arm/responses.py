@@ -7,6 +7,7 @@ from assets.columns import UNIFORM_SAMPLES, table_columns
 from assets.dataset.config import ResponsesConfig
 from assets.materialize import OWNERS
 from assets.partitions import GENERATIONS
+from assets.pools import LANGUAGE_MODELS
 from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.arms import UNIFORM_ARM
 from teams_dagster.store.artefact_store import ArtefactStore
@@ -20,6 +21,7 @@ from teams_dagster.store.artefact_store import ArtefactStore
     owners=OWNERS,
     metadata=table_columns("samples", UNIFORM_SAMPLES),
     code_version="2",
+    pool=LANGUAGE_MODELS,
     description="The expert's answer to every accepted instruction of the uniform arm.",
 )
 def uniform_responses(

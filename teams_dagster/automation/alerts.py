@@ -49,13 +49,14 @@ def alert_on_failure(context: dg.RunFailureSensorContext, alerts: Alerts) -> dg.
     told = content_hash("alert", [alert.title, alert.text])[:16]
     if (before := _told_before(context.instance, run, told)) is not None:
         return dg.SkipReason(f"of the failure of run {run.run_id} people were told, with run {before}")
+    tags = {ALERTED: f"{run.run_id} {told}"}
     try:
         alerts.send(alert)
     except AlertNotSent as error:
         if error.reached:
-            context.instance.add_run_tags(run.run_id, {ALERTED: told})
+            context.instance.add_run_tags(run.run_id, tags)
         raise
-    context.instance.add_run_tags(run.run_id, {ALERTED: told})
+    context.instance.add_run_tags(run.run_id, tags)
     return None
 
 
@@ -71,16 +72,19 @@ def _failure_alert(run: dg.DagsterRun, failed: Sequence[StepFailure], message: s
 
 
 def _told_before(instance: dg.DagsterInstance, run: dg.DagsterRun, told: str) -> str | None:
-    """The run with which people were told of this failure: itself, or one that Dagster retried with it."""
-    itself = instance.get_run_by_id(run.run_id)
-    if itself is not None and ALERTED in itself.tags:
-        return run.run_id
-    if RETRY not in run.tags or ROOT not in run.tags:
-        return None
-    first = instance.get_run_by_id(run.tags[ROOT])
-    others = instance.get_runs(dg.RunsFilter(tags={ROOT: run.tags[ROOT], ALERTED: told}))
-    alike = [other.run_id for other in (first, *others) if other is not None and other.tags.get(ALERTED) == told]
-    return alike[0] if alike else None
+    """The run with which people were told of this failure: itself, or one that Dagster retried with it.
+
+    A run that is launched again has the tags of the one before it, so the tag names the run that it was given to.
+    """
+    known = [instance.get_run_by_id(run.run_id)]
+    if RETRY in run.tags and ROOT in run.tags:
+        known += [instance.get_run_by_id(run.tags[ROOT])]
+        known += instance.get_runs(dg.RunsFilter(tags={ROOT: run.tags[ROOT]}))
+    for other in filter(None, known):
+        given_to, _, earlier = other.tags.get(ALERTED, "").partition(" ")
+        if given_to == run.run_id or (RETRY in run.tags and earlier == told):
+            return given_to
+    return None
 
 
 @dg.sensor(

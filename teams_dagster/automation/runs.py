@@ -17,7 +17,7 @@ ROOT, RETRY = "dagster/root_run_id", "dagster/retry_number"
 """Run tags of a run that Dagster launched because another had failed: the first one's id, and the how many-th it is."""
 
 ALERTED = "teams/alerted"
-"""Run tag: of which failure of the run people were told, as a hash of what they were told."""
+"""Run tag: the run with whose failure people were told, and a hash of what they were told."""
 
 AD_HOC = "__ASSET_JOB"
 """The job of runs whose assets were picked by hand, as Dagster names it."""

@@ -34,13 +34,14 @@ def process_tags() -> dict[str, str]:
 
 
 def close_dead_runs(instance: "dg.DagsterInstance") -> None:
-    """Mark runs as failed whose process was killed: nobody else would, without the daemon."""
+    """Mark runs as failed whose process was killed, and free their places in pools: without the daemon nobody would."""
     import dagster as dg
 
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         process = run.tags.get(PROCESS_TAG)
         if process and not _alive(int(process)):
             instance.report_run_failed(run, f"its process {process} was killed; a later run continues its work")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def _alive(process: int) -> bool:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from teams_dagster.ledger import schema
-from teams_dagster.ledger.database import LedgerError, holds_ledger, open_database, read_snapshot, write_transaction
+from teams_dagster.ledger.database import (
+    LedgerError,
+    holds_ledger,
+    open_database,
+    read_snapshot,
+    require_ledger,
+    write_transaction,
+)
 
 ROWS_AT_ONCE = 10_000
 """Rows held in memory."""
@@ -23,7 +30,8 @@ def copy_ledger(source_url: str, target_url: str) -> dict[str, int]:
     """
     if holds_ledger(target_url):
         raise LedgerInTheWay("there is a ledger where this one is to be copied to: name an empty database")
-    source = open_database(source_url, must_exist=True)
+    require_ledger(source_url)
+    source = open_database(source_url)
     target = open_database(target_url)
     try:
         with read_snapshot(source) as before, write_transaction(target) as after:

@@ -82,16 +82,13 @@ class Questions:
 
 
 @contextmanager
-def existing_ledger(url: str, *, must_exist: bool = False) -> Iterator[Ledger | None]:
-    """The ledger at `url`; None where there is none yet, so that looking makes no file.
-
-    Raises LedgerError, also where there is none and there `must_exist` one.
-    """
+def existing_ledger(url: str) -> Iterator[Ledger | None]:
+    """The ledger at `url`; None where there is none yet, so that looking makes no file. Raises LedgerError."""
     address = read_address(url)
-    if not must_exist and address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
+    if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
         yield None
         return
-    with Ledger(url, must_exist=must_exist) as ledger:
+    with Ledger(url) as ledger:
         yield ledger
 
 

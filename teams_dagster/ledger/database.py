@@ -146,14 +146,12 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def open_database(url: str, *, must_exist: bool = False) -> sa.Engine:
+def open_database(url: str) -> sa.Engine:
     """Connect to the ledger at `url`, creating its tables when there are none and bringing older ones up to date.
 
-    Raises LedgerError when it cannot be reached, or was written by a newer version of this software, and LedgerLost
-    where there is none and there `must_exist` one.
+    Where there has to be one, call `require_ledger` first. Raises LedgerError when it cannot be reached, or was written
+    by a newer version of this software.
     """
-    if must_exist:
-        require_ledger(url)
     address = read_address(url)
     engine = _connected(address)
     event.listen(engine, "begin", _begin)

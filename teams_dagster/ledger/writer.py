@@ -59,9 +59,9 @@ class _Pending:
 class Ledger:
     """The account of every query. Threads and event loops of one process may share it."""
 
-    def __init__(self, url: str, *, must_exist: bool = False) -> None:
-        """Open the ledger at `url`. Raises LedgerError, also where there is none and there `must_exist` one."""
-        self.engine = open_database(url, must_exist=must_exist)
+    def __init__(self, url: str) -> None:
+        """Open the ledger at `url`; one is made where there is none. Raises LedgerError."""
+        self.engine = open_database(url)
         self.owner = new_owner()
         """Under which name this process holds claims and batches."""
         self._renewed_at: float | None = None

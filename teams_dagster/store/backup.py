@@ -28,6 +28,7 @@ from teams_dagster.ledger.database import (
     open_database,
     read_address,
     read_snapshot,
+    require_ledger,
     sqlite_url,
 )
 from teams_dagster.store.artefacts import CURRENT, STORE_ID, complete, stored_artefacts
@@ -114,7 +115,8 @@ def verify_backup(backup: Path, recorded: Iterable[RecordedHead] = ()) -> Verifi
 def heads_after(backup: Path, recorded: Iterable[RecordedHead]) -> int:
     """How many of the heads `recorded`, latest first, are of the backup's ledger and later than the backup."""
     about = read_about(backup)
-    engine = open_database(sqlite_url(backup / LEDGER), must_exist=True)
+    require_ledger(sqlite_url(backup / LEDGER))
+    engine = open_database(sqlite_url(backup / LEDGER))
     try:
         with read_snapshot(engine) as ledger:
             known = {link.head for link, _ in read_links(ledger)}

@@ -32,9 +32,9 @@ from teams_dagster.store.artefacts import (
     sealed_name,
     store_id,
     stored_artefacts,
-    was_sealed,
 )
 from teams_dagster.store.hash_chain import ARTEFACT, BEGINNING, ROWS, Link, content_of_rows, read_links
+from teams_dagster.store.kept_ledger import find_kept_ledger
 from teams_dagster.store.source import HashedRow, hashed_rows
 from teams_dagster.store.tables import MANIFEST, ROWS_AT_ONCE
 
@@ -138,11 +138,13 @@ def verify_storage(
 ) -> Verification:
     """Compare every row of the ledger and every file of the artefacts with their hashes, and those with the chain.
 
-    Counts rows and files. Raises LedgerError for a ledger that cannot be read as one.
+    Counts rows and files. Raises LedgerError for a ledger that cannot be read as one, and LedgerLost where there is
+    none and the data folder's outputs had one.
     """
     found = Verification()
     artefacts = complete(stored_artefacts(data_dir))
-    engine = open_database(ledger_url, must_exist=was_sealed(data_dir))
+    find_kept_ledger(ledger_url, data_dir)
+    engine = open_database(ledger_url)
     try:
         with read_snapshot(engine) as ledger:
             chain = read_links(ledger)

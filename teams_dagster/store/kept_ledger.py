@@ -2,12 +2,15 @@
 
 A ledger that lost rows would pay again for what was answered, and nobody would be told. Three records know better: the
 chain, which counts the rows that it seals; the head of the chain, which the data folder keeps; and the outputs, which
-name the attempts that they rest on. Nothing is read but counts and a few ids, so that a step can look each time.
+name the attempts that they rest on. Nothing is read but counts and a few ids, so that a step can look each time; rows
+are counted once in a while, and whether the last ones are there is looked at each time.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +30,12 @@ CHAIN_HEAD = ".chain-head"
 _BOUGHT = ("transitions", "samples")
 """Tables of outputs whose rows name the attempts they rest on."""
 
+COUNTED_FOR_S = 60.0
+"""Seconds for which a process does not count the rows of a ledger again: to count a million takes 0.2 s."""
+
+_counted_at: dict[str, float] = {}
+"""When this process counted the rows of each ledger."""
+
 _LOOKED_UP = 20
 """Attempts of an output that are looked for."""
 
@@ -45,7 +54,7 @@ def require_kept_ledger(ledger_url: str, data_dir: Path, *, asking: bool = True)
     `asking` says that it may be asked through: then the attempts that outputs name are looked for, too, where the
     folder is of a version that sealed nothing. Raises LedgerError where the ledger cannot be read.
     """
-    if not require_ledger(ledger_url, data_dir):
+    if not find_kept_ledger(ledger_url, data_dir):
         return
     known = known_head(data_dir)
     bought = list(_bought(data_dir)) if asking and not known and not was_sealed(data_dir) else []
@@ -59,7 +68,7 @@ def require_kept_ledger(ledger_url: str, data_dir: Path, *, asking: bool = True)
         raise LedgerLost.of(ledger_url, lacking)
 
 
-def require_ledger(ledger_url: str, data_dir: Path) -> bool:
+def find_kept_ledger(ledger_url: str, data_dir: Path) -> bool:
     """Whether there is a ledger. Raises LedgerLost where there is none, and the data folder's outputs had one."""
     if holds_ledger(ledger_url):
         return True
@@ -92,10 +101,8 @@ def forget_head(data_dir: Path) -> None:
 
 def _lacking(connection: sa.Connection, known: KnownHead | None, bought: list[str], data_dir: Path) -> str:
     """What the ledger has not, as the end of a sentence about it; empty where nothing is known to be missing."""
-    for table, sealed in _sealed_rows(connection).items():
-        there = connection.execute(sa.select(sa.func.count()).select_from(sa.table(table))).scalar_one()
-        if there < sealed:
-            return f"has lost rows: its table {table} has {there:,} of at least {sealed:,}"
+    if lost := _lost_rows(connection):
+        return lost
     if known is not None:
         if known.ledger_id != ledger_id(connection):
             return f"is another one than that of the outputs (its chain is not the one in {data_dir})"
@@ -108,11 +115,31 @@ def _lacking(connection: sa.Connection, known: KnownHead | None, bought: list[st
     return ""
 
 
-def _sealed_rows(connection: sa.Connection) -> dict[str, int]:
-    """The rows of each table that the chain seals."""
-    counted = sa.select(seals.c.name, sa.func.sum(seals.c.rows)).where(seals.c.kind == ROWS).group_by(seals.c.name)
-    sealed = {name: int(rows) for name, rows in connection.execute(counted)}
-    return {table.name: sealed[table.name] for table in HISTORY if table.name in sealed}
+def _lost_rows(connection: sa.Connection) -> str:
+    """The rows that the chain seals and that are not there, as the end of a sentence; empty where all are, it seems."""
+    place, now = str(connection.engine.url), time.monotonic()
+    sealed = _sealed_rows(connection)
+    counts = now - _counted_at.get(place, -math.inf) >= COUNTED_FOR_S
+    for table in HISTORY:
+        if table.name not in sealed:
+            continue
+        rows, last_seq = sealed[table.name]
+        last = connection.execute(sa.select(sa.func.max(table.c.seq))).scalar_one() or 0
+        if counts or last < last_seq:
+            there = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+            if there < rows or last < last_seq:
+                end = "" if last >= last_seq else ", and not the last one"
+                return f"has lost rows: its table {table.name} has {there:,} of at least {rows:,}{end}"
+    if counts:
+        _counted_at[place] = now
+    return ""
+
+
+def _sealed_rows(connection: sa.Connection) -> dict[str, tuple[int, int]]:
+    """Of each table, how many rows the chain seals, and the `seq` of the last one."""
+    of_table = sa.select(seals.c.name, sa.func.sum(seals.c.rows), sa.func.max(seals.c.last_seq))
+    found = connection.execute(of_table.where(seals.c.kind == ROWS).group_by(seals.c.name))
+    return {name: (int(rows), last_seq) for name, rows, last_seq in found}
 
 
 def _bought(data_dir: Path) -> Iterator[str]:

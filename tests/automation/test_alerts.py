@@ -10,7 +10,7 @@ import pytest
 from resources import alerts
 from resources.alerts import AlertNotSent, Alerts
 from teams_dagster.automation.alerts import alert_on_checks, alert_on_failure
-from teams_dagster.automation.runs import PARTITION
+from teams_dagster.automation.runs import ALERTED, PARTITION
 from teams_dagster.ledger.database import LedgerError
 from tests.support.commands import ROOT
 from tests.support.webhook import MailBox, Webhook
@@ -111,7 +111,9 @@ def test_a_failure_is_told_once_however_often_the_sensor_hears_of_it(
 
 def test_a_retry_of_dagster_that_fails_alike_is_not_told_again(webhook: Webhook, instance: dg.DagsterInstance) -> None:
     first = fail(instance, LedgerError(ADVICE))
-    retry = {"dagster/root_run_id": first.run_id, "dagster/parent_run_id": first.run_id}
+    told = instance.get_run_by_id(first.run_id)
+    assert told is not None
+    retry = {"dagster/root_run_id": first.run_id, "dagster/parent_run_id": first.run_id, ALERTED: told.tags[ALERTED]}
     fail(instance, LedgerError(ADVICE), **retry, **{"dagster/retry_number": "1"})
     assert len(webhook.received) == 1
     fail(instance, LedgerError("another reason"), **retry, **{"dagster/retry_number": "2"})

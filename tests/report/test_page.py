@@ -73,7 +73,7 @@ def test_every_picture_is_in_the_page_with_words_for_it(example: str) -> None:
     assert all(len(image["alt"] or "") > 20 for image in images)
 
 
-def test_the_headline_tells_samples_questions_calls_cost_and_the_policys_gain(example: str) -> None:
+def test_the_headline_tells_samples_queries_attempts_cost_and_the_policys_gain(example: str) -> None:
     text = Page(example).text
     for figure in (
         "701 samples kept",

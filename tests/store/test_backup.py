@@ -53,7 +53,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def rows_of(url: str) -> int:
-    with Ledger(url, must_exist=True) as ledger:
+    with Ledger(url) as ledger:
         return ledger.spent().queries
 
 

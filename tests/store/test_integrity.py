@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teams_dagster.core.row_hash import ROW_HASH, row_hash
-from teams_dagster.ledger.database import open_database, sqlite_url, write_transaction
+from teams_dagster.ledger.database import LedgerLost, open_database, sqlite_url, write_transaction
 from teams_dagster.ledger.schema import HISTORY, seals
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import ArtefactStore
@@ -232,3 +232,12 @@ def test_what_is_gone_and_what_is_not_sealed_yet_is_counted_and_never_passed(sto
     shutil.rmtree(store.artefact)
     assert store.verify().not_verified == {GONE: 1, NOT_SEALED: 1}
     assert not store.verify().differing
+
+
+def test_a_ledger_that_is_gone_is_told_where_nothing_was_sealed_and_none_is_made(store: Store) -> None:
+    for name in (".store-id", ".chain-head"):
+        (store.folder / "assets" / name).unlink(missing_ok=True)
+    (store.folder / "ledger.sqlite").unlink()
+    with pytest.raises(LedgerLost, match="is gone or empty"):
+        store.verify()
+    assert not (store.folder / "ledger.sqlite").exists()

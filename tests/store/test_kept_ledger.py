@@ -7,11 +7,15 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
+from teams_dagster.ledger.database import LedgerLost, sqlite_url
+from teams_dagster.store import kept_ledger
+from teams_dagster.store.kept_ledger import require_kept_ledger
 from tests.support.project import Project
 
 WEEK = "2026-11-02"
@@ -123,3 +127,37 @@ def test_the_first_line_names_the_ledger_and_the_settings(data: Path):
     assert str(data / "ledger.sqlite") in line
     assert "TEAMS_LEDGER_URL" in line
     assert "TEAMS_DATA_DIR" in line
+
+
+def look(data: Path) -> list[str]:
+    """What a process asks of the ledger to know that it is whole."""
+    said: list[str] = []
+
+    def hear(*arguments: object) -> None:
+        said.append(str(arguments[2]))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", hear)
+    try:
+        require_kept_ledger(sqlite_url(data / "ledger.sqlite"), data)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", hear)
+    return said
+
+
+def test_rows_are_counted_once_in_a_while(data: Path):
+    assert [sum("count(*)" in said for said in look(data)) for _ in range(2)] == [len(HISTORY), 0]
+
+
+def test_rows_deleted_at_the_end_are_told_at_once(data: Path):
+    look(data)
+    execute(data, "delete from answers where seq > 10")
+    with pytest.raises(LedgerLost, match="its table answers has 10 of at least"):
+        look(data)
+
+
+def test_rows_deleted_in_between_are_told_when_rows_are_counted_again(data: Path, monkeypatch: pytest.MonkeyPatch):
+    look(data)
+    execute(data, "delete from answers where seq between 3 and 5")
+    monkeypatch.setattr(kept_ledger, "COUNTED_FOR_S", 0.0)
+    with pytest.raises(LedgerLost, match="its table answers has"):
+        look(data)
