@@ -17,21 +17,23 @@ import numpy as np
 import torch
 
 from benchmarks.policy.gradient_noise import Noise, gram_of, halves, interval, noise
+from benchmarks.policy.remembering import Remembering
 from benchmarks.policy.world import seeds
 from resources.language_models.embedding.reviewer import EmbeddingReviewer
 from resources.language_models.local_transformers import LocalTransformersModel
-from resources.language_models.offline.model import OfflineModel
-from teams_dagster.core.protocol import Answer, LanguageModel, ModelIdentity, Request, Role
+from teams_dagster.core.protocol import LanguageModel, Role
 from teams_dagster.core.replies import Way
 from teams_dagster.environment.episodes import EpisodePlan, run_episodes
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.novelty import Pool
-from teams_dagster.llm.constraints import as_sent
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.encoder import PolicyActor, encoder
 from teams_dagster.policy.network import PolicyNetwork
+
+PRESETS = (RewardPreset.GRADED, RewardPreset.PAPER)
+"""Rewards that are studied. `dollars` needs prices, and the models here cost nothing."""
 
 VARIANTS = {
     "hard": {},
@@ -46,26 +48,6 @@ REVIEWERS: dict[str, Callable[[str], LanguageModel]] = {
     "transformers": lambda model: LocalTransformersModel(model, structured=Way.LOGPROBS),
 }
 """By provider, what opens a reviewer that gives probabilities."""
-
-
-class Remembering:
-    """An `LLMClient` over two models, which answers each query once."""
-
-    def __init__(self, rewriter: LanguageModel, reviewer: LanguageModel) -> None:
-        self._models = {Role.INSTRUCTOR: rewriter, Role.REVIEWER: reviewer}
-        self._answers: dict[Request, Answer] = {}
-
-    def identity(self, role: Role) -> ModelIdentity:
-        """Of the role's model."""
-        return self._models[role].identity
-
-    async def ask(self, request: Request, *, transition_id: str | None = None, sample_id: str | None = None) -> Answer:
-        """The answer, asked for the first time or remembered."""
-        if request not in self._answers:
-            model, name = self._models[request.role], str(len(self._answers))
-            completion = await model.complete(as_sent(request, model.identity))
-            self._answers[request] = Answer(completion, name, name, reused=False)
-        return self._answers[request]
 
 
 @dataclass(frozen=True)
@@ -159,7 +141,7 @@ def position_bias(episodes: Sequence[Episode]) -> str:
 async def study(reviewer: LanguageModel, presets: Sequence[RewardPreset], count: int, each: int) -> None:
     """Play and print."""
     torch.set_num_threads(1)
-    client = Remembering(OfflineModel(), reviewer)
+    client = Remembering(reviewer)
     for preset in presets:
         found = await play(client, preset, count, each)
         print(f"\nPreset {preset.value}, {count} seeds, {each} episodes from each.\n")
@@ -168,15 +150,22 @@ async def study(reviewer: LanguageModel, presets: Sequence[RewardPreset], count:
     await reviewer.close()
 
 
-def main() -> None:
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="folder or hub id of the model that reviews")
     parser.add_argument("--provider", choices=tuple(REVIEWERS), default="embedding", help="what kind of model it is")
-    parser.add_argument("--presets", type=RewardPreset, nargs="+", default=list(RewardPreset), help="rewards to study")
+    parser.add_argument(
+        "--presets", type=RewardPreset, choices=PRESETS, nargs="+", default=PRESETS, help="rewards to study"
+    )
     parser.add_argument("--seeds", type=int, default=240, help="seeds that episodes start from")
     parser.add_argument("--episodes", type=int, default=2, help="episodes from each")
-    asked = parser.parse_args()
+    return parser.parse_args(given)
+
+
+def main() -> None:
+    """What the command line asks for."""
+    asked = arguments()
     reviewer = REVIEWERS[asked.provider](asked.model)
     asyncio.run(study(reviewer, asked.presets, asked.seeds, asked.episodes))
 
