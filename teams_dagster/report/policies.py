@@ -38,7 +38,12 @@ FIXED = tuple(operation.value for operation in TEXT_OPERATIONS)
 
 _BASELINES = "Baselines"
 
-_BY_ALGORITHM = tuple(compared_name(name, guide) for guide in GUIDES for name in COMPARED)
+_BY_ALGORITHM = tuple(
+    compared_name(name, guide)
+    for guide in GUIDES
+    for name, algorithm in COMPARED.items()
+    if algorithm.asks_guide or guide == "model"
+)
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Trained": (TRAINED, TRAINED_WITHOUT_NONE, TRAINED_BY_GRADED, TEXT_ZEROED, TEXT_NOISE, NO_HISTORY, REFERENCE),
