@@ -17,6 +17,7 @@ from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset
 from teams_dagster.policy.algorithms import config as method
 from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baseline_names
+from teams_dagster.policy.comparison.algorithms import COMPARED, GUIDES
 from teams_dagster.policy.comparison.compare import ComparisonConfig, check_room, default_questions
 from teams_dagster.policy.comparison.plan import EMBEDDED_TRAINING_SEEDS, STUDIED_APART, ComparisonPlan, comparison_plan
 from teams_dagster.policy.config import (
@@ -226,8 +227,19 @@ class ComparisonSettings(AssetConfig):
     ablations: list[str] | None = Field(
         default=None,
         description="Of text_zeroed, text_noise and no_history, policies trained alike that do not see one thing, and"
-        " trained_without_none, the trained policy kept from resting; and of a policy trained by reward `dollars`"
-        " trained_by_graded, one trained alike by that. By default none; job policy_study has the first four.",
+        " trained_without_none, the trained policy kept from resting; of a policy trained by reward `dollars`"
+        " trained_by_graded, one trained alike by that; and reference, one trained as the paper's code trains. By"
+        " default none; job policy_study has the first four.",
+    )
+    algorithms: list[str] | None = Field(
+        default=None,
+        description=f"Of {', '.join(COMPARED)}: what a policy is trained by as well, each as it ships and with as"
+        " many queries, and compared as `trained_by_<algorithm>`. By default none; job algorithm_study has all.",
+    )
+    guides: list[str] = Field(
+        default=["model"],
+        description=f"Of {', '.join(GUIDES)}: who guides those of `algorithms` that need a guide, the role GUIDE or a"
+        " look-ahead at its price (`trained_by_<algorithm>_under_look_ahead`).",
     )
     questions_per_seed: int | None = Field(
         default=None,
@@ -249,8 +261,8 @@ class ComparisonSettings(AssetConfig):
             models: Those that answer in a training: what is not configured depends on them.
             referenced: Whether the deployed policy was kept near to another one.
 
-        Raises ValueError for baselines and ablations that do not exist, or cannot be trained, and for an allowance that
-        is less than an episode may need.
+        Raises ValueError for baselines, ablations and algorithms that do not exist, or cannot be trained, and for an
+        allowance that is less than an episode may need.
         """
         config = ComparisonConfig(
             root_seed=self.root_seed,
@@ -264,6 +276,8 @@ class ComparisonSettings(AssetConfig):
             training_seeds=self.training_seeds,
             baselines=self.baselines,
             ablations=self.ablations,
+            algorithms=self.algorithms,
+            guides=self.guides,
             referenced=referenced,
-            reward=training.reward.preset,
+            deployed=training,
         )

@@ -11,13 +11,12 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from resources.language_models.offline.model import OfflineModel
-from teams_dagster.core.hashing import content_hash
+from benchmarks.policy.remembering import Remembering
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import Answer, ModelIdentity, Request, Role, Usage
+from teams_dagster.core.protocol import Completion, ModelIdentity, Request, Role, Usage
 from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.novelty import Pool
@@ -41,25 +40,17 @@ SHOWN = (DOLLARS_EACH, NOVELTY_PER_DOLLAR, "distinct_accepted_per_query", "accep
 DIGITS = {DOLLARS_EACH: 6, NOVELTY_PER_DOLLAR: 0}
 
 
-class Counted:
-    """The embedded rules, with the tokens that a model would take; every answer is remembered."""
-
-    def __init__(self) -> None:
-        self._model, self._answers = OfflineModel(), dict[Request, Answer]()
+class Counted(Remembering):
+    """The embedded rules, with a token for each four characters of what is asked and of the answer."""
 
     def identity(self, role: Role) -> ModelIdentity:
         """A name of this study's own."""
         return EXPERT if role is Role.INSTRUCTOR else REVIEWER
 
-    async def ask(self, request: Request, *, transition_id: str | None = None, sample_id: str | None = None) -> Answer:
-        """A token for each four characters, of what is asked and of the answer."""
-        if request not in self._answers:
-            said = await self._model.complete(request)
-            asked = sum(len(message.content) for message in request.messages)
-            usage = Usage(asked // 4, 0, max(1, len(said.text) // 4))
-            key = content_hash(request.intent.purpose.value, [m.content for m in request.messages], request.replica)
-            self._answers[request] = Answer(replace(said, usage=usage), f"id-{key}", key, reused=False)
-        return self._answers[request]
+    def usage(self, request: Request, completion: Completion) -> Usage:
+        """As a model would have taken."""
+        asked = sum(len(message.content) for message in request.messages)
+        return Usage(asked // 4, 0, max(1, len(completion.text) // 4))
 
 
 @dataclass(frozen=True)

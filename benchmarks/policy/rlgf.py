@@ -2,7 +2,8 @@
 
 The embedded rules answer. With `--tune`, each candidate trains on a part of the training seeds and is scored on their
 validation part (`instructions.seed_splits`): what ships by default was chosen there. Without it, what ships trains on
-all training seeds and is scored on those kept back. Rows go to RLGF.jsonl, the table to RLGF.md.
+all training seeds and is scored on those kept back. Rows go to RLGF.jsonl and the table to RLGF.md; with `--tune`, to
+RLGF-candidates.jsonl and RLGF-candidates.md.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from resources.language_models.offline.model import OfflineModel
+from benchmarks.policy.remembering import Remembering
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import Answer, LLMClient, ModelIdentity, Purpose, Request, Role
+from teams_dagster.core.protocol import LLMClient, Role
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.novelty import Pool
@@ -34,10 +35,10 @@ from teams_dagster.policy.algorithms.config import (
     LOLSConfig,
     PPOConfig,
     PPOPlusPlusConfig,
-    TRPOConfig,
 )
 from teams_dagster.policy.baselines import GUIDE, LOOK_AHEAD, UNIFORM
-from teams_dagster.policy.checkpoint import Checkpoint, divide, divide_training
+from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint, divide, divide_training
+from teams_dagster.policy.comparison.algorithms import COMPARED
 from teams_dagster.policy.comparison.compare import Comparison, ComparisonConfig, compare
 from teams_dagster.policy.comparison.contenders import Contender, baseline_contenders
 from teams_dagster.policy.config import TrainingConfig
@@ -46,20 +47,8 @@ from teams_dagster.policy.training import train
 QUERIES = 10_000
 METRICS = ("return", "accepted_per_query", "distinct_accepted_per_query", "accepted_per_episode")
 HERE = Path(__file__).parent
-
-SHIPPED: dict[str, BaseAlgorithmConfig] = {
-    "trpo": TRPOConfig(),
-    "ppo": PPOConfig(),
-    "ppo_plus_plus": PPOPlusPlusConfig(),
-    "aggrevated_mask": AggreVaTeDConfig(form="mask", beta=0.8, step=PPOConfig()),
-    "aggrevated_one_step": AggreVaTeDConfig(form="one_step", beta=1.0, step=PPOConfig(epochs=30)),
-    "aggrevated_enumerated": AggreVaTeDConfig(form="enumerated"),
-    "lols": LOLSConfig(),
-    "d2lols": D2LOLSConfig(),
-    "bc": BCConfig(),
-    "dagger": DAggerConfig(),
-}
-"""The ten algorithms as they ship; the forms of AggreVaTeD that are not its default as they did best when tuned."""
+RESULTS, CANDIDATES = "RLGF.jsonl", "RLGF-candidates.jsonl"
+"""What is measured of what ships, and of candidates; RLGF-tuning.md, which says what was chosen, is written by hand."""
 
 
 def candidates() -> dict[str, BaseAlgorithmConfig]:
@@ -88,34 +77,6 @@ def candidates() -> dict[str, BaseAlgorithmConfig]:
         found[f"bc, rate {rate}"] = BCConfig(learning_rate=rate)
         found[f"dagger, rate {rate}"] = DAggerConfig(learning_rate=rate)
     return found
-
-
-class RememberingRules:
-    """The embedded rules as an `LLMClient`: each query is answered once, and kept in memory for all trainings."""
-
-    def __init__(self) -> None:
-        self._rules = OfflineModel()
-        self._answers: dict[str, Answer] = {}
-
-    def identity(self, role: Role) -> ModelIdentity:
-        """The same for every role."""
-        return self._rules.identity
-
-    async def ask(self, request: Request, *, transition_id: str | None = None, sample_id: str | None = None) -> Answer:
-        """The rules' answer."""
-        intent = request.intent
-        told = request.messages[-1].content if intent.purpose is Purpose.GUIDE else ""
-        key = content_hash(
-            intent.purpose.value,
-            intent.operation.value if intent.operation else "",
-            intent.before.instruction_id,
-            intent.after.instruction_id if intent.after else "",
-            request.replica,
-            told,
-        )
-        if key not in self._answers:
-            self._answers[key] = Answer(await self._rules.complete(request), key, key, reused=False)
-        return self._answers[key]
 
 
 @dataclass(frozen=True)
@@ -152,18 +113,17 @@ class Row:
 
 
 def trained(
-    client: LLMClient, name: str, algorithm: BaseAlgorithmConfig, guide: str, seeds: Seeds, trainings: int
+    client: LLMClient, name: str, algorithm: BaseAlgorithmConfig, guide: str, seeds: Seeds, trainings: int, place: Path
 ) -> list[Checkpoint]:
-    """So many trainings of one algorithm, sized for `QUERIES`."""
+    """So many trainings of one algorithm, sized for `QUERIES`; those that `place` has are not made again."""
     found = []
     for number in range(trainings):
         settings = {"algorithm": algorithm, "guide": guide, "root_seed": number}
         sized = TrainingConfig(iterations=QUERIES, **settings).iterations_for(QUERIES)
         config = TrainingConfig(iterations=sized, **settings)
-        with tempfile.TemporaryDirectory() as folder:
-            found.append(
-                asyncio.run(train(client, seeds.train, config, Path(folder) / "policy", progress=lambda line: None))
-            )
+        path = place / guide / f"{name}-{number}" / CHECKPOINT
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found.append(asyncio.run(train(client, seeds.train, config, path, progress=lambda line: None)))
     print(f"trained {name} under {guide}", file=sys.stderr, flush=True)
     return found
 
@@ -190,15 +150,21 @@ def scored(
 
 
 def measure(
-    algorithms: Mapping[str, BaseAlgorithmConfig], guides: Sequence[str], trainings: int, kept: Path, *, tune: bool
+    algorithms: Mapping[str, BaseAlgorithmConfig],
+    guides: Sequence[str],
+    trainings: int,
+    kept: Path,
+    place: Path,
+    *,
+    tune: bool,
 ) -> None:
-    """Train and score every algorithm under every guide; rows go to `kept` as JSON lines."""
-    client, seeds = RememberingRules(), Seeds.shipped(validation=tune)
+    """Train and score every algorithm under every guide; rows go to `kept` as JSON lines, trainings to `place`."""
+    client, seeds = Remembering(), Seeds.shipped(validation=tune)
     where = f"{'validation' if tune else 'held_out'} {content_hash(sorted(seeds.scored))[:12]}"
     with kept.open("w", encoding="utf-8") as file:
         for guide in guides:
             policies = {
-                name: trained(client, name, algorithm, guide, seeds, trainings)
+                name: trained(client, name, algorithm, guide, seeds, trainings, place)
                 for name, algorithm in algorithms.items()
                 if guide == guides[0] or algorithm.asks_guide
             }
@@ -259,12 +225,15 @@ def main() -> None:
     parser.add_argument("--tune", action="store_true", help="score candidates on the validation part")
     parser.add_argument("--trainings", type=int, default=5)
     parser.add_argument("--guides", nargs="+", choices=["model", "look_ahead"], default=["model", "look_ahead"])
+    parser.add_argument("--folder", type=Path, help="keeps the trainings: an interrupted measurement goes on there")
     parser.add_argument("--only", nargs="+", default=[], help="algorithms by the beginnings of their names")
     asked = parser.parse_args()
-    known = candidates() if asked.tune else SHIPPED
+    known = candidates() if asked.tune else COMPARED
     chosen = {name: config for name, config in known.items() if not asked.only or name.startswith(tuple(asked.only))}
-    kept = HERE / ("RLGF-tuning.jsonl" if asked.tune else "RLGF.jsonl")
-    measure(chosen, asked.guides[:1] if asked.tune else asked.guides, asked.trainings, kept, tune=asked.tune)
+    kept = HERE / (CANDIDATES if asked.tune else RESULTS)
+    guides = asked.guides[:1] if asked.tune else asked.guides
+    with tempfile.TemporaryDirectory() as scratch:
+        measure(chosen, guides, asked.trainings, kept, asked.folder or Path(scratch), tune=asked.tune)
     kept.with_suffix(".md").write_text(page(kept), encoding="utf-8")
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import tempfile
 from pathlib import Path
 
-from benchmarks.policy.rlgf import METRICS, RememberingRules, Seeds, trained
+from benchmarks.policy.remembering import Remembering
+from benchmarks.policy.rlgf import METRICS, Seeds, trained
 from teams_dagster.core.protocol import Role
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.transition import Environment
@@ -21,7 +23,7 @@ from teams_dagster.policy.baselines import GENERIC_PROMPT, SEARCHED, SIMPLER_RUL
 from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.policy.comparison.compare import ComparisonConfig, compare
 from teams_dagster.policy.comparison.contenders import TRAINED, Contender, baseline_contenders
-from teams_dagster.policy.searched.searches import SEARCHES, never_draws
+from teams_dagster.policy.searched.searches import SEARCHES, never_draws, searched_version
 from teams_dagster.policy.searched.trial import Trial
 
 KEPT = Path(__file__).parent / "RULES.jsonl"
@@ -31,7 +33,7 @@ def searched(environment: Environment, seeds: Seeds, deployed: list[Checkpoint])
     """Each rule, searched as often as the policy was trained and with as many queries each time."""
     found = []
     for name in SEARCHED:
-        actors = []
+        actors, versions = [], []
         for checkpoint in deployed:
             config = checkpoint.config
             trial = Trial(
@@ -46,16 +48,18 @@ def searched(environment: Environment, seeds: Seeds, deployed: list[Checkpoint])
                 on_episode=lambda episode: None,
             )
             actors.append(asyncio.run(SEARCHES[name](trial)))
+            versions.append(searched_version(name, config.root_seed, actors[-1]))
             print(name, config.root_seed, actors[-1], flush=True)
-        found.append(Contender(name, tuple(actors), (name,) * len(actors), all(map(never_draws, actors))))
+        found.append(Contender(name, tuple(actors), tuple(versions), all(map(never_draws, actors))))
     return found
 
 
 def measure(trainings: int) -> None:
     """Train, search, play and write."""
-    client, seeds = RememberingRules(), Seeds.shipped(validation=False)
+    client, seeds = Remembering(), Seeds.shipped(validation=False)
     environment = Environment(client, Pool(seeds.train.values()), RewardConfig(), Role.INSTRUCTOR)
-    deployed = trained(client, "trpo", TRPOConfig(), "model", seeds, trainings)
+    with tempfile.TemporaryDirectory() as scratch:
+        deployed = trained(client, "trpo", TRPOConfig(), "model", seeds, trainings, Path(scratch))
     policy = Contender(TRAINED, tuple(c.actor() for c in deployed), tuple(c.policy_version for c in deployed))
     compared = [
         policy,

@@ -62,6 +62,9 @@ SLOTS = 4
 PATIENCE_S = 900.0
 """That one review may take: a machine that others share is slow, and a review that timed out is lost work."""
 
+PRESETS = (RewardPreset.GRADED, RewardPreset.PAPER)
+"""Rewards that are studied. `dollars` needs prices, and the models here cost nothing."""
+
 VARIANTS = {
     "hard": {},
     "both orders": {"both_orders": True},
@@ -69,9 +72,6 @@ VARIANTS = {
     "both orders, soft": {"both_orders": True, "soft": True},
 }
 
-
-PRESETS = (RewardPreset.GRADED, RewardPreset.PAPER)
-"""Those that need no prices."""
 
 OPEN = 4 * SLOTS
 """Episodes under way at once: what is reviewed goes on while others are rewritten."""
@@ -216,7 +216,7 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def main() -> None:
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="folder or hub id of the model that reviews; for llama.cpp a GGUF file")
@@ -236,13 +236,18 @@ def main() -> None:
         type=RewardPreset,
         nargs="+",
         choices=PRESETS,
-        default=list(PRESETS),
+        default=PRESETS,
         help="rewards to study",
     )
     parser.add_argument("--seeds", type=int, default=240, help="seeds that episodes start from")
     parser.add_argument("--episodes", type=int, default=2, help="episodes from each")
     parser.add_argument("--ledger", type=Path, default=LEDGER, help="where answers stay")
-    asked = parser.parse_args()
+    return parser.parse_args(given)
+
+
+def main() -> None:
+    """What the command line asks for."""
+    asked = arguments()
     asked.ledger.parent.mkdir(parents=True, exist_ok=True)
     with opened(asked.provider, asked.model, asked.structured) as reviewer:
         reviewer = Leaning(reviewer, asked.lean) if asked.lean else reviewer

@@ -6,6 +6,7 @@ from assets.preview import preview
 from teams_dagster.automation.alerts import alert_on_checks, alert_on_failure
 from teams_dagster.automation.batches import collect_batches
 from teams_dagster.automation.jobs import (
+    algorithm_study,
     checks,
     dataset,
     demo,
@@ -32,6 +33,7 @@ JOBS = [
     uniform_arm,
     train_policy,
     policy_study,
+    algorithm_study,
     regenerate,
     dataset,
     retry_failed,

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from teams_dagster.policy.comparison.plan import STUDY
+from teams_dagster.policy.comparison.plan import ALGORITHM_STUDY, STUDY
 
 _SLOW_AUDITS = dg.AssetSelection.checks(
     dg.AssetCheckKey(dg.AssetKey("sample_lineage"), "stored_fields_are_unchanged"),
@@ -62,6 +62,14 @@ policy_study = dg.define_asset_job(
     config={"ops": {"policy_comparison": {"config": STUDY}}},
     description="The whole comparison: the trained policy against every baseline and every ablation, five trainings of"
     " each. By default a comparison leaves out what takes longest.",
+)
+
+algorithm_study = dg.define_asset_job(
+    "algorithm_study",
+    selection=dg.AssetSelection.assets("policy_comparison", "report"),
+    config={"ops": {"policy_comparison": {"config": ALGORITHM_STUDY}}},
+    description="The ten algorithms side by side: five trainings of each as it ships, with as many queries as the"
+    " policy's own training, those with a guide under the role GUIDE and under a look-ahead.",
 )
 
 regenerate = dg.define_asset_job(

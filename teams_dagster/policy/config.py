@@ -152,6 +152,11 @@ class TrainingConfig(BaseModel):
         of_episodes = sum(self._expected(iteration)[0] for iteration in range(self.iterations))
         return self.episodes_per_iteration * of_episodes
 
+    @property
+    def expected_queries(self) -> float:
+        """Queries that the whole training is likely to ask, the guide's included."""
+        return sum(map(self._expected_queries, range(self.iterations)))
+
     def iterations_for(self, queries: int) -> int:
         """How many iterations so many queries are likely enough for; at least 1.
 
@@ -161,11 +166,14 @@ class TrainingConfig(BaseModel):
         """
         count, asked = 0, 0.0
         while True:
-            edits, named = self._expected(count)
-            asked += self.episodes_per_iteration * (self.reward.queries_an_edit * edits + named)
+            asked += self._expected_queries(count)
             if asked > queries:
                 return max(1, count)
             count += 1
+
+    def _expected_queries(self, iteration: int) -> float:
+        edits, named = self._expected(iteration)
+        return self.episodes_per_iteration * (self.reward.queries_an_edit * edits + named)
 
     def _expected(self, iteration: int) -> tuple[float, float]:
         """Edits of an episode of `iteration`, and queries to a model that guides, as far as can be expected."""

@@ -22,6 +22,7 @@ from teams_dagster.policy.baselines import (
     UNIFORM,
     UNIFORM_WITH_NONE,
 )
+from teams_dagster.policy.comparison.algorithms import COMPARED, GUIDES, compared_algorithm, compared_name
 from teams_dagster.policy.comparison.contenders import (
     NO_HISTORY,
     REFERENCE,
@@ -37,8 +38,16 @@ FIXED = tuple(operation.value for operation in TEXT_OPERATIONS)
 
 _BASELINES = "Baselines"
 
+_BY_ALGORITHM = tuple(
+    compared_name(name, guide)
+    for guide in GUIDES
+    for name, algorithm in COMPARED.items()
+    if algorithm.asks_guide or guide == "model"
+)
+
 GROUPS: dict[str, tuple[str, ...]] = {
     "Trained": (TRAINED, TRAINED_WITHOUT_NONE, TRAINED_BY_GRADED, TEXT_ZEROED, TEXT_NOISE, NO_HISTORY, REFERENCE),
+    "Trained by other algorithms": _BY_ALGORITHM,
     _BASELINES: (
         *(UNIFORM, UNIFORM_WITH_NONE, ROUND_ROBIN, LAZY_ONE_EDIT, LAZY_TWO_EDITS),
         *(OPEN_LOOP, BANDIT, TABLE, GENERIC_PROMPT),
@@ -48,6 +57,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Ceiling": (CEILING,),
 }
 """Every known policy, in the order in which they are shown. Others are shown after the baselines."""
+
+
+def _by_algorithm(name: str) -> str:
+    algorithm, guide = compared_algorithm(name) or (name, "model")
+    text = f"trained by {COMPARED[algorithm].title} as it ships, with as many queries as the trained policy"
+    if algorithm.startswith("aggrevated_"):
+        text += f", in the form {words(algorithm.removeprefix('aggrevated_'))}"
+    return f"{text}, guided by a look-ahead." if guide == "look_ahead" else f"{text}."
+
 
 EXPLAINED = {
     TRAINED: "the deployed policy; where several trainings were compared, it and the same training under other random"
@@ -81,6 +99,7 @@ EXPLAINED = {
     LOOK_AHEAD: "tries every operation at each step and keeps the best edit. All its queries count, so it shows"
     " what looking costs.",
     CEILING: "the same, but only queries of the edits it kept count: the ceiling for choosing one step at a time.",
+    **{name: _by_algorithm(name) for name in _BY_ALGORITHM},
 }
 """What each policy is, in plain words; the fixed ones are what their names say."""
 

@@ -41,10 +41,13 @@ def learnt(scores: Sequence[Score]) -> str:
 
 
 def gain_by_reading(scores: Iterable[Score]) -> Score | None:
-    """The trained policy's gain over the stricter control: that of `UNREADING` which it exceeds least; None without."""
+    """The trained policy's gain over the stricter control of `UNREADING`; None without.
+
+    Stricter is the one over which least is certain: the lower end of the interval says what may be told.
+    """
     found = of_trained(scores)
     gains = [gain for name in UNREADING if (gain := found.get(minus(HEADLINE, name)))]
-    return min(gains, key=lambda gain: gain.mean, default=None)
+    return min(gains, key=lambda gain: gain.ci_low, default=None)
 
 
 def simpler_rule(scores: Sequence[Score]) -> str:
@@ -71,9 +74,9 @@ def simpler_rule(scores: Sequence[Score]) -> str:
 
 
 def _nearest(found: Mapping[str, Score], metric: str) -> tuple[str, Score] | None:
-    """The simpler rule that the trained policy exceeds least in `metric`, and by how much; None without any."""
+    """The simpler rule over which least is certain in `metric`, and the gain over it; None without any."""
     gains = [(name, gain) for name in SIMPLER_RULES if (gain := found.get(minus(metric, name)))]
-    return min(gains, key=lambda pair: pair[1].mean, default=None)
+    return min(gains, key=lambda pair: pair[1].ci_low, default=None)
 
 
 def _difference(gain: Score, metric: str) -> str:

@@ -7,9 +7,12 @@ from importlib.util import find_spec
 
 import pytest
 
-from assets.columns import POLICY_SCORES
 from teams_dagster.automation import JOBS
+from teams_dagster.cli import COMMANDS
 from teams_dagster.definitions import defs
+from teams_dagster.policy.baselines import baseline_names
+from teams_dagster.policy.comparison.plan import KNOWN_ABLATIONS
+from teams_dagster.policy.comparison.scores import METRICS
 from tests.support.commands import ROOT
 
 PAGE = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
@@ -32,20 +35,31 @@ def test_a_claim_says_how_to_reproduce_and_how_to_refute_it(row: list[str]) -> N
     assert re.search(r"`make [a-z-]+`|`\.venv/bin/|job `\w+`|the report's", reproduce), reproduce
 
 
-def test_every_benchmark_that_is_named_exists() -> None:
-    for module in re.findall(r"-m (benchmarks[\w.]+)", PAGE):
+def named(pattern: str) -> list[str]:
+    """What of the page `pattern` matches: something, or the page or the pattern changed."""
+    found = re.findall(pattern, PAGE)
+    assert found, pattern
+    return found
+
+
+def test_every_benchmark_and_file_that_is_named_exists() -> None:
+    for module in named(r"-m (benchmarks[\w.]+)"):
         assert find_spec(module), module
-    for path in re.findall(r"((?:benchmarks|tests|teams_dagster)/[\w./]+)", PAGE):
+    for path in named(r"((?:benchmarks|tests|teams_dagster)/[\w./]+)"):
         assert (ROOT / path).exists(), path
 
 
-def test_every_job_and_check_that_is_named_exists() -> None:
-    jobs = set(re.findall(r"job `(\w+)`", PAGE))
-    assert jobs <= {job.name for job in JOBS}
+def test_every_job_check_target_and_command_that_is_named_exists() -> None:
+    assert set(named(r"job `(\w+)`")) <= {job.name for job in JOBS}
     checks = {key.name for key in defs.resolve_asset_graph().asset_check_keys}
-    assert set(re.findall(r"`(every_\w+)`", PAGE)) <= checks
+    assert {*named(r"check `(\w+)`"), *named(r"`(every_\w+)`")} <= checks
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert set(named(r"`make ([a-z-]+)`")) <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert set(named(r"`\.venv/bin/teams ([a-z-]+)")) <= set(COMMANDS)
 
 
-def test_the_columns_that_hold_the_figures_exist() -> None:
-    assert "mean" in POLICY_SCORES
-    assert "ci_low" in POLICY_SCORES
+def test_every_figure_that_would_refute_a_claim_can_be_looked_up() -> None:
+    policies = {*baseline_names(), *KNOWN_ABLATIONS}
+    for metric, policy in named(r"`(\w+)_minus_(\w+)`"):
+        assert metric in METRICS, metric
+        assert policy in policies, policy

@@ -409,7 +409,9 @@ def test_a_look_ahead_guides_and_its_queries_are_counted(tmp_path):
 def test_dollars_without_token_counts_end_a_training_after_its_first_batch(tmp_path):
     prices = generation_prices((1, 1))
     dollars = RewardConfig(preset=RewardPreset.DOLLARS, dollars=DollarReward(prices=prices))
-    with pytest.raises(TrainingFailed, match=r"reward `dollars` counts tokens.*toy-instructor.*does not report usage"):
+    with pytest.raises(
+        TrainingFailed, match=r"reward `dollars` counts tokens, and toy-instructor \(instructor\) reports none"
+    ):
         run(ToyWorld(), tmp_path / "p", SHORT.model_copy(update={"reward": dollars}))
 
 

@@ -123,6 +123,21 @@ def test_a_simpler_rule_suffices_where_the_policy_does_not_exceed_the_nearest() 
     )
 
 
+def test_the_rule_that_may_do_as_well_is_named_though_another_comes_nearer_on_the_mean() -> None:
+    sure = policy_score("trained", "distinct_accepted_per_query_minus_open_loop", 0.01, 0.005)
+    unsure = policy_score("trained", "distinct_accepted_per_query_minus_table", 0.02, 0.03)
+    returns = [policy_score("trained", f"return_minus_{name}", 1.0, 0.1) for name in ("open_loop", "table")]
+    assert simpler_rule([sure, unsure, *returns]).startswith(
+        "A simpler rule suffices, as far as can be told: +0.020 distinct accepted per query (95%: -0.010 to +0.050)"
+    )
+
+
+def test_the_stricter_control_is_the_one_that_may_do_as_well() -> None:
+    sure = policy_score("trained", "distinct_accepted_per_query_minus_text_noise", 0.01, 0.005)
+    unsure = above_control("text_zeroed", 0.015)
+    assert learnt([sure, unsure]).startswith("It learnt an order of operations, not to read")
+
+
 def test_a_rule_that_only_repeats_itself_suffices_where_a_seed_is_played_once() -> None:
     said = simpler_rule([*over_rule("open_loop", 0.2, 1.0), *over_rule("table", 0.1, 0.05)])
     assert said.startswith("Where a seed is played once, a simpler rule suffices: +0.050 return")

@@ -55,6 +55,7 @@ async def run_comparison(
             environment, trainings, lambda episode: progress.done(episode.accepted), log
         )
         kept.parts.extend([*trainings.parts(), *parts, PLAYS])
+        kept.asked.update(trainings.asked())
         with EpisodeTables(part_folder(trainings.folder, PLAYS), trainings.run_id) as tables:
 
             def keep(name: str, by_seed: Mapping[str, SeedPlay]) -> None:

@@ -49,7 +49,7 @@ def comparison_questions(
     """
     seeds, each = len(held_out), _allowance(plan, training.reward).episodes
     episodes = still_open(earlier, comparison_episodes(plan, training, seeds))
-    most = sum(map(_most_episodes, _trained(plan, training))) + played_episodes(plan, seeds, each)
+    most = sum(map(_most_episodes, _trained(plan, training))) + played_episodes(plan, training, seeds, each)
     texts = [*training_seeds.values(), *held_out.values()]
     stated = last_stats(policy) if policy else UNTRAINED
     seen = stats_of(store.all_of("policy_comparison")) or episodes_of(stated, tried)
@@ -62,7 +62,7 @@ def comparison_questions(
 
 def comparison_episodes(plan: ComparisonPlan, config: TrainingConfig, seeds: int) -> int:
     """Episodes of a comparison on so many held-out seeds, about."""
-    return trained_episodes(plan, config) + played_episodes(plan, seeds, _likely(plan, config.reward))
+    return trained_episodes(plan, config) + played_episodes(plan, config, seeds, _likely(plan, config.reward))
 
 
 def trained_episodes(plan: ComparisonPlan, config: TrainingConfig) -> int:
@@ -85,12 +85,13 @@ def _guided_episodes(config: TrainingConfig) -> int:
     return config.iterations * config.episodes_per_iteration * config.most_branches if config.asks_guide else 0
 
 
-def played_episodes(plan: ComparisonPlan, seeds: int, each: int) -> int:
+def played_episodes(plan: ComparisonPlan, config: TrainingConfig, seeds: int, each: int) -> int:
     """Episodes that ask as much as all policies do: a look-ahead's count for each operation that it tries.
 
     `each` is how many a policy plays from one seed.
     """
-    trained = plan.training_seeds * (1 + len(plan.ablations)) * seeds * each
+    policies = 1 + len(plan.ablations) + len(plan.compared_algorithms(config))
+    trained = plan.training_seeds * policies * seeds * each
     return trained + sum(_episodes_of(name, plan, seeds, each) for name in plan.baselines)
 
 

@@ -19,6 +19,7 @@ from teams_dagster.policy.baselines import (
     UNIFORM,
     baseline_names,
 )
+from teams_dagster.policy.comparison.algorithms import COMPARED, GUIDES, Guide, by_algorithm
 from teams_dagster.policy.comparison.compare import ComparisonConfig
 from teams_dagster.policy.comparison.contenders import (
     NO_HISTORY,
@@ -57,6 +58,10 @@ class ComparisonPlan:
     training_seeds: int
     baselines: tuple[str, ...]
     ablations: tuple[Ablation, ...]
+    algorithms: tuple[str, ...] = ()
+    """What else the policy is trained by, to be compared: names of `comparison.algorithms.COMPARED`."""
+    guides: tuple[Guide, ...] = ()
+    """Under whom the guided ones of `algorithms` are trained."""
 
     @property
     def searched(self) -> tuple[str, ...]:
@@ -65,8 +70,12 @@ class ComparisonPlan:
 
     def roles(self, deployed: TrainingConfig) -> tuple[Role, ...]:
         """Who is asked: by the policies themselves, and by those that are trained for the comparison."""
-        guided = GUIDE in self.baselines or (deployed.asks_guide and bool(self.trainings(deployed)))
-        return (Role.INSTRUCTOR, Role.REVIEWER, *((Role.GUIDE,) if guided else ()))
+        asked = dict.fromkeys((Role.INSTRUCTOR, Role.REVIEWER, *self.training_roles(deployed)))
+        return (*asked, *((Role.GUIDE,) if GUIDE in self.baselines and Role.GUIDE not in asked else ()))
+
+    def training_roles(self, deployed: TrainingConfig) -> tuple[Role, ...]:
+        """Who is asked by the policies that are trained for the comparison."""
+        return tuple(dict.fromkeys(role for training in self.trainings(deployed) for role in training.config.roles))
 
     def settings(self) -> dict[str, Any]:
         """What decides the comparison's output."""
@@ -75,17 +84,35 @@ class ComparisonPlan:
             "training_seeds": self.training_seeds,
             "baselines": list(self.baselines),
             "ablations": list(self.ablations),
+            **({"algorithms": list(self.algorithms), "guides": list(self.guides)} if self.algorithms else {}),
         }
 
     def trainings(self, deployed: TrainingConfig) -> list[Training]:
-        """What has to be trained for the comparison: the deployed policy's other seeds, and each ablation's."""
-        alike = [
-            Training(name, deployed.model_copy(update={"root_seed": deployed.root_seed + number}))
-            for name in (TRAINED, *(name for name in self.ablations if name in TRAINED_ALIKE))
+        """What has to be trained: the deployed policy's other seeds, each ablation's, and each other algorithm's."""
+        alike = self._seeded({name: deployed for name in (TRAINED, *self.ablations) if name != TRAINED_WITHOUT_NONE})
+        others = self._seeded(by_algorithm(deployed, self.algorithms, self.guides))
+        return [training.ablated() for training in alike[1:]] + others
+
+    def _seeded(self, configs: Mapping[str, TrainingConfig]) -> list[Training]:
+        """Each of `configs`, as often as the policy is trained."""
+        return [
+            Training(name, config.model_copy(update={"root_seed": config.root_seed + number}))
+            for name, config in configs.items()
             for number in range(self.training_seeds)
         ]
-        return [training.ablated() for training in alike[1:]]
 
+    def compared_algorithms(self, deployed: TrainingConfig) -> tuple[str, ...]:
+        """The names of the policies that other algorithms train."""
+        return tuple(by_algorithm(deployed, self.algorithms, self.guides))
+
+
+ALGORITHM_STUDY = {
+    "training_seeds": EMBEDDED_TRAINING_SEEDS,
+    "baselines": [UNIFORM, GUIDE, LOOK_AHEAD],
+    "algorithms": list(COMPARED),
+    "guides": list(GUIDES),
+}
+"""Run configuration that compares the algorithms: as many trainings of each, under both guides."""
 
 STUDY = {"training_seeds": EMBEDDED_TRAINING_SEEDS, "baselines": baseline_names(), "ablations": [*ABLATIONS]}
 """Run configuration of the whole study: every baseline, every ablation, and as many trainings of each."""
@@ -98,8 +125,10 @@ def comparison_plan(
     training_seeds: int | None,
     baselines: Collection[str] | None,
     ablations: Collection[str] | None,
+    algorithms: Collection[str] | None,
+    guides: Collection[str],
     referenced: bool,
-    reward: RewardPreset,
+    deployed: TrainingConfig,
 ) -> ComparisonPlan:
     """What is compared.
 
@@ -109,32 +138,42 @@ def comparison_plan(
         training_seeds: Trainings that are compared; None: 1, or `EMBEDDED_TRAINING_SEEDS`.
         baselines: Their names; None: `default_baselines`. `uniform` is always among them.
         ablations: Their names; None: none.
+        algorithms: What else is trained by and compared; None: nothing.
+        guides: Under whom those that need a guide are trained.
         referenced: Whether the deployed policy was kept near to another one.
-        reward: By which the deployed policy was trained.
+        deployed: How the deployed policy was trained.
 
-    Raises ValueError for baselines and ablations that do not exist, or cannot be trained.
+    Raises ValueError for baselines, ablations and algorithms that do not exist, or cannot be trained.
     """
     embedded = all(model.provider == "offline" for model in models.values())
     named = baselines if baselines is not None else default_baselines(embedded=embedded)
     ablated = ablations or ()
     _refuse_unknown("baselines", named, baseline_names())
     _refuse_unknown("ablations", ablated, KNOWN_ABLATIONS)
-    if TRAINED_BY_GRADED in ablated and reward is not RewardPreset.DOLLARS:
+    _refuse_unknown("algorithms", algorithms or (), COMPARED)
+    _refuse_unknown("guides", guides, GUIDES)
+    if not guides and (guided := [name for name in algorithms or () if COMPARED[name].asks_guide]):
+        raise ValueError(f"algorithms {', '.join(guided)} need a guide, and `guides` is empty: name one there")
+    if TRAINED_BY_GRADED in ablated and deployed.reward.preset is not RewardPreset.DOLLARS:
         raise ValueError(
             f"{TRAINED_BY_GRADED} is compared with a policy that was trained by `reward: dollars`, and this one was by"
-            f" {reward.value}: leave it out of `ablations`"
+            f" {deployed.reward.preset.value}: leave it out of `ablations`"
         )
     if referenced and (blind := [name for name in ablated if name in TRAINED_ALIKE]):
         raise ValueError(
             f"the policy was kept near to another one, which reads all features: {', '.join(blind)} cannot be"
             " trained alike; leave it out of `ablations`"
         )
-    return ComparisonPlan(
+    plan = ComparisonPlan(
         config=config,
         training_seeds=training_seeds or (EMBEDDED_TRAINING_SEEDS if embedded else 1),
         baselines=tuple(name for name in baseline_names() if name in {UNIFORM, *named}),
         ablations=tuple(name for name in KNOWN_ABLATIONS if name in ablated),
+        algorithms=tuple(name for name in COMPARED if name in (algorithms or ())),
+        guides=tuple(guide for guide in GUIDES if guide in guides) if algorithms else (),
     )
+    plan.trainings(deployed)  # what cannot be trained is refused here, before anything is asked
+    return plan
 
 
 def default_baselines(*, embedded: bool) -> list[str]:

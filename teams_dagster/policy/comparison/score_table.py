@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,8 +17,14 @@ from teams_dagster.policy.comparison.dollars import Spending, dollar_measures
 from teams_dagster.policy.comparison.plan import ComparisonPlan
 from teams_dagster.policy.comparison.playing import SeedPlay
 from teams_dagster.policy.comparison.scores import Score, interval
+from teams_dagster.policy.comparison.trainings import Asked
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.policy import PolicyFacts
+
+TRAINING_ITERATIONS = "training_iterations"
+TRAINING_QUERIES = "training_queries"
+TRAINING_QUERIES_TO_GUIDE = "training_queries_to_guide"
+"""What the trainings took, of every policy that an algorithm trained, where algorithms are compared."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,9 @@ class Kept:
 
     parts: list[str] = field(default_factory=list)
     """The parts of the tables that the comparison's episodes were written to."""
+
+    asked: dict[str, list[Asked]] = field(default_factory=dict[str, list[Asked]])
+    """By policy, what its trainings took, where algorithms are compared."""
 
     def keep(self, name: str, by_seed: Mapping[str, SeedPlay]) -> None:
         """Take from what the policy `name` did under one of its training seeds."""
@@ -47,7 +56,21 @@ def all_scores(comparison: Comparison, kept: Kept, plan: ComparisonPlan, policy:
         *_distinct(comparison, kept, plan),
         *_in_dollars(comparison, kept, plan),
         *_paid_off(comparison, kept, plan, policy),
+        *_asked_in_training(comparison, kept),
     ]
+
+
+def _asked_in_training(comparison: Comparison, kept: Kept) -> Iterator[Score]:
+    """What the trainings of a policy took: the mean, the least and the most."""
+    for policy, trainings in kept.asked.items():
+        about = comparison.score(policy, "return")
+        for metric, counts in (
+            (TRAINING_ITERATIONS, [each.iterations for each in trainings]),
+            (TRAINING_QUERIES, [each.queries for each in trainings]),
+            (TRAINING_QUERIES_TO_GUIDE, [each.of_guide for each in trainings]),
+        ):
+            mean = sum(counts) / len(counts)
+            yield replace(about, metric=metric, mean=mean, ci_low=float(min(counts)), ci_high=float(max(counts)))
 
 
 def _distinct(comparison: Comparison, kept: Kept, plan: ComparisonPlan) -> list[Score]:

@@ -24,6 +24,22 @@ TRAININGS_EACH = 5
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What one training took."""
+
+    iterations: int
+    queries: int
+    """The guide's included."""
+    of_guide: int
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> Asked:
+        """By its learning curve."""
+        curve = checkpoint.curve
+        return cls(len(curve), sum(p.queries for p in curve), sum(p.guidance_queries for p in curve))
+
+
+@dataclass(frozen=True)
 class Trainings:
     """The trainings of one comparison, kept in its folder: an interrupted one goes on after its last iteration."""
 
@@ -53,6 +69,17 @@ class Trainings:
         if TRAINED_WITHOUT_NONE in self.plan.ablations and self.deployed.config.allow_none:
             contenders.insert(1, self._contender(TRAINED_WITHOUT_NONE, found[TRAINED]))
         return contenders
+
+    def asked(self) -> dict[str, list[Asked]]:
+        """What each training of the policy and of the compared algorithms took; empty where none is compared."""
+        if not self.plan.algorithms:
+            return {}
+        found = {TRAINED: [self.deployed]}
+        compared = {TRAINED, *self.plan.compared_algorithms(self.deployed.config)}
+        for training in self._all:
+            if training.name in compared:
+                found.setdefault(training.name, []).append(Checkpoint.load(training.checkpoint(self.folder)))
+        return {name: [Asked.of(checkpoint) for checkpoint in each] for name, each in found.items()}
 
     def parts(self) -> list[str]:
         """The parts of the tables that the finished trainings wrote."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.environment.decisions import Actor
@@ -23,7 +23,7 @@ class Searched(Actor, Protocol):
         ...
 
 
-SEARCHES: dict[str, Callable[[Trial], Awaitable[Searched]]] = {
+SEARCHES: dict[str, Callable[[Trial], Coroutine[Any, Any, Searched]]] = {
     OPEN_LOOP: search_open_loop,
     BANDIT: search_bandit,
     TABLE: search_table,

@@ -66,7 +66,7 @@ def test_a_guides_queries_are_part_of_the_ten_thousand(name):
     assert found.asks_guide
     assert found.iterations < TrainingConfig().iterations
     steps = [found.algorithm.expected_steps(number, 6, 7) for number in range(found.iterations)]
-    expected = found.episodes_per_iteration * sum(2 * step.everyone + step.guide for step in steps)
+    expected = found.episodes_per_iteration * sum(2 * step.everyone + step.guide + step.labels for step in steps)
     assert 0.75 * 10_000 < expected <= 10_000
 
 

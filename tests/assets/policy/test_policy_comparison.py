@@ -195,3 +195,34 @@ def test_a_policy_by_another_algorithm_is_compared_with_others_trained_alike(pro
     assert project.make(policy_comparison, policy_comparison={"training_seeds": 2})
     rows = pq.read_table(project.store.current("policy_comparison").path("transitions.parquet")).to_pylist()
     assert any(row["chosen_by"] == "guide" for row in rows if row["purpose"] == "train")
+
+
+def test_other_algorithms_are_trained_and_compared_and_what_they_asked_is_told(project: Project):
+    algorithms = {"algorithms": ["ppo", "bc"], "guides": ["model", "look_ahead"]}
+    assert project.make(policy_comparison, policy_comparison=algorithms)
+    found, names = scores(project), ("trained_by_ppo", "trained_by_bc", "trained_by_bc_under_look_ahead")
+    for name in names:
+        assert ("trained", f"return_minus_{name}") in found
+        assert found[name, "training_iterations"].mean == 1
+    assert found["trained_by_ppo", "training_queries_to_guide"].mean == 0
+    assert (
+        0 < found["trained_by_bc", "training_queries_to_guide"].mean < found["trained_by_bc", "training_queries"].mean
+    )
+    rows = pq.read_table(project.store.current("policy_comparison").path("transitions.parquet")).to_pylist()
+    by = {
+        name: {row["chosen_by"] for row in rows if (row["policy"], row["purpose"]) == (name, "train")} for name in names
+    }
+    assert by == {
+        "trained_by_ppo": {"policy"},
+        "trained_by_bc": {"guide"},
+        "trained_by_bc_under_look_ahead": {"look_ahead"},
+    }
+
+
+def test_algorithms_and_guides_that_do_not_exist_are_refused_by_name(project: Project):
+    with pytest.raises(ValueError, match="unknown algorithms sarsa: choose from trpo, ppo"):
+        ComparisonSettings(algorithms=["sarsa"]).plan(TrainingConfig(), asked(project))
+    with pytest.raises(ValueError, match="unknown guides oracle: choose from model, look_ahead"):
+        ComparisonSettings(algorithms=["bc"], guides=["oracle"]).plan(TrainingConfig(), asked(project))
+    with pytest.raises(ValueError, match="algorithms bc need a guide, and `guides` is empty"):
+        ComparisonSettings(algorithms=["ppo", "bc"], guides=[]).plan(TrainingConfig(), asked(project))
