@@ -16,6 +16,7 @@ from teams_dagster.preflight.labelled_pairs import (
     Split,
     judge_pairs,
     pairs_version,
+    rating_pairs,
     read_pairs,
     review_pairs,
 )
@@ -79,9 +80,17 @@ def test_no_instruction_stands_on_both_sides_of_the_split(pairs: tuple[ReviewPai
 
 def test_the_pairs_are_those_that_were_committed():
     """They are not changed to move a result: whoever adds pairs says so here."""
-    versions = pairs_version(review_pairs()), pairs_version(judge_pairs())
+    versions = [pairs_version(pairs()) for pairs in (review_pairs, judge_pairs, rating_pairs)]
 
-    assert versions == ("ff4db648ebeca9c49968b6b1dc8b38db", "714f65be1436edb89a1e932e77f27263")
+    assert versions == [
+        "ff4db648ebeca9c49968b6b1dc8b38db",
+        "714f65be1436edb89a1e932e77f27263",
+        "400ce840bb94db08ba5b65a877e819a7",
+    ]
+
+
+def test_half_of_the_rated_pairs_are_good():
+    assert Counter(pair.good for pair in rating_pairs()) == {True: 60, False: 60}
 
 
 def test_a_pair_gives_the_two_texts_under_review_with_their_inputs(tmp_path: Path):
