@@ -230,6 +230,10 @@ def _check_url(name: str, url: str, allow_http: bool) -> None:
             )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise SettingsError(f"{name} must be an http(s) URL such as {OPENAI_URL}, and what it is set to is none")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise SettingsError(f"{name}: the port after the colon must be a number up to 65535") from None
     if parts.scheme == "http" and not is_loopback(url) and not allow_http:
         raise SettingsError(f"{name} would send plain http to {parts.hostname}: use https, or set TEAMS_ALLOW_HTTP=1")
 

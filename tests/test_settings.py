@@ -241,6 +241,13 @@ def test_the_ledgers_password_is_in_no_representation(root: Path, monkeypatch: p
     assert KEY not in repr(settings) + str(settings)
 
 
+@pytest.mark.parametrize("port", ["99999", "abc", "-1"])
+def test_a_base_url_whose_port_is_none_is_refused_by_name(root: Path, monkeypatch: pytest.MonkeyPatch, port: str):
+    configure(monkeypatch, EXPERT_MODEL="m", EXPERT_BASE_URL=f"http://127.0.0.1:{port}/v1")
+    with pytest.raises(SettingsError, match=r"TEAMS_EXPERT_BASE_URL.*port"):
+        load_settings(root)
+
+
 @pytest.mark.parametrize(
     "url", [f"me:{KEY}@host/v1", f"ftp://me:{KEY}@host", f"host?key={KEY}", f"https://h/v1?k={KEY}"]
 )

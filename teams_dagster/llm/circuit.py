@@ -21,6 +21,9 @@ REJECTED_AT_FIRST = 10
 FOREIGN_AT_FIRST = 12
 """Unreachable, or answers that are no chat completion, before any success: a wrong URL."""
 
+BROKEN_OFF_AT_FIRST = 16
+"""Answers that the server broke off, before any success: they may be billed, and the next ones will be no better."""
+
 FOREIGN_AT_FIRST_S = 1.0
 """These must spread over so many seconds: all that is sent at one instant meets the same hiccup."""
 
@@ -79,7 +82,7 @@ _ADVICE = {
     " comes back is no chat completion.",
     ErrorKind.NOT_JSON: _WRONG_URL,
     ErrorKind.BAD_ENCODING: "Check {}BASE_URL, and proxies on the way to it.",
-    ErrorKind.INCOMPLETE: "Check the server's log or the provider's status page.",
+    ErrorKind.INCOMPLETE: "Check {}MODEL, and the server's log or the provider's status page.",
 }
 """What to check; `{}` stands for the role's prefix, `TEAMS_EXPERT_` for one."""
 
@@ -189,6 +192,8 @@ class Circuit:
             return self._at_least(1 if first else DENIED_LATER, frozenset({kind}))
         if kind is ErrorKind.REJECTED and first:
             return self._at_least(REJECTED_AT_FIRST, frozenset({kind}))
+        if kind is ErrorKind.INCOMPLETE and first:
+            return self._at_least(BROKEN_OFF_AT_FIRST, frozenset({kind}))
         if kind in _FOREIGN and first and lasted_s >= FOREIGN_AT_FIRST_S:
             attempts = self._at_least(FOREIGN_AT_FIRST, _FOREIGN)
             if attempts:

@@ -175,6 +175,16 @@ def test_an_endpoint_that_answers_nobody_is_found_out_by_the_first_few(
         raise results[-1]
 
 
+def test_answers_that_a_server_breaks_off_are_not_paid_again_and_again(
+    openai_server: OpenAIServer, ledger: Ledger
+) -> None:
+    openai_server.respond = lambda body: Reply("half", finish_reason="error")
+    results = ask_all(openai_server, ledger, TEXTS[:64])
+    assert openai_server.count <= 25
+    with pytest.raises(EndpointBroken, match="broke its answer off.*TEAMS_EXPERT_MODEL"):
+        raise results[-1]
+
+
 def test_a_single_query_that_is_denied_names_the_settings_to_check(openai_server: OpenAIServer, ledger: Ledger) -> None:
     openai_server.faults.append(Fault(401, '{"error": {"message": "no such key."}}'))
     (failed,) = ask_all(openai_server, ledger, TEXTS[:1])
