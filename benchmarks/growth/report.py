@@ -103,4 +103,5 @@ def _writers(written: Mapping[str, Sequence[Written]]) -> Iterator[str]:
             + " |"
         )
     loads = [one.load for found in written.values() for one in found]
-    yield f"\nOthers used the machine: its load was {min(loads):.0f} to {max(loads):.0f}."
+    if loads:
+        yield f"\nThe machine's load was {min(loads):.0f} to {max(loads):.0f}."
