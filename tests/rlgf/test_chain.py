@@ -44,9 +44,11 @@ def learnt(algorithm, guide, seed, iterations=30, **options):
         iterations=iterations,
         max_new_tokens=chain.HORIZON,
         weights=WeightsConfig(kind="full"),
-        critic=TokenCriticConfig(head_learning_rate=0.1, minibatch=0, value_clip=None, schedule="constant"),
+        critic=TokenCriticConfig(head_learning_rate=0.1, epochs=5, minibatch=0, value_clip=None, schedule="constant"),
         kl_reference=None,
-        **({"texts": 64, "at_once": 1024} | options),
+        texts=256,
+        at_once=1024,
+        **options,
     )
     return token_chain.trained(config, guide)
 
@@ -76,26 +78,26 @@ def test_aggrevated_reaches_the_greedy_policy_on_the_guides_q(seed, form, decay,
     "algorithm", [TokenLOLSConfig(step=STEP), TokenD2LOLSConfig(step=STEP, switch=8)], ids=["LOLS", "D2LOLS"]
 )
 def test_lols_and_d2lols_reach_the_optimum_with_a_good_guide(seed, algorithm):
-    assert token_chain.value_of(learnt(algorithm, GOOD, seed, 40)) == pytest.approx(OPTIMUM, rel=0.02)
+    assert token_chain.value_of(learnt(algorithm, GOOD, seed)) == pytest.approx(OPTIMUM, rel=0.02)
 
 
 @SEEDS
 @pytest.mark.parametrize("algorithm", [GRPOConfig, RLOOConfig])
 def test_groups_reach_the_optimum(seed, algorithm):
-    found = learnt(algorithm(step=STEP, group=16), GOOD, seed)
+    found = learnt(algorithm(step=STEP, group=256), GOOD, seed)
     assert token_chain.value_of(found) == pytest.approx(OPTIMUM, rel=0.02)
 
 
 @SEEDS
 def test_expert_iteration_reaches_the_optimum(seed):
-    step = TokenStepConfig(learning_rate=0.03, minibatch=0)
-    found = learnt(ExpertIterationConfig(step=step, group=64, keep=0.1), GOOD, seed)
+    step = TokenStepConfig(learning_rate=0.1, minibatch=0)
+    found = learnt(ExpertIterationConfig(step=step, group=256, keep=0.1), GOOD, seed)
     assert token_chain.value_of(found) == pytest.approx(OPTIMUM, rel=0.02)
 
 
 @SEEDS
 def test_behaviour_cloning_reaches_the_guides_distribution(seed):
     step = TokenStepConfig(learning_rate=0.1, minibatch=0)
-    found = learnt(BehaviourCloningConfig(step=step), GOOD, seed, texts=256)
+    found = learnt(BehaviourCloningConfig(step=step), GOOD, seed)
     assert token_chain.value_of(found) == pytest.approx(chain.value_of(GOOD), rel=0.02)
     assert np.abs(token_chain.chosen(found)[: chain.CHOICES] - GOOD[0, 0]).sum() / 2 < 0.02
