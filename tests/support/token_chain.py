@@ -1,7 +1,7 @@
 """The chain of `chain_world` as texts: a token is a choice, a text's reward the sum of what its choices pay.
 
-One more token ends a text, which pays nothing more; it is the prompt too. The optimum, any policy's value and the greedy
-policy on a guide's Q are those of the chain, since ending early is never better.
+One more token ends a text, which pays nothing more; it is the prompt too. The optimum, any policy's value and the
+greedy policy on a guide's Q are those of the chain, since ending early is never better.
 """
 
 from __future__ import annotations
