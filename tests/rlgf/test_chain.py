@@ -25,7 +25,8 @@ from tests.support import chain_world as chain
 from tests.support import token_chain
 
 SEEDS = pytest.mark.parametrize("seed", range(3))
-STEP = TokenStepConfig(learning_rate=0.1, epochs=4, minibatch=0, entropy_weight=0.05)
+STEP = TokenStepConfig(learning_rate=0.05, epochs=4, minibatch=0, entropy_weight=0.03)
+GUIDED = TokenStepConfig(learning_rate=0.1, epochs=4, minibatch=0, entropy_weight=0.05)
 OPTIMUM = chain.value_of(chain.optimal())
 GOOD = chain.softened(chain.optimal(), 0.1)
 IDLE = chain.softened(chain.always(chain.REST), 0.4)
@@ -60,7 +61,7 @@ def test_ppo_reaches_the_optimum(seed):
 
 @SEEDS
 def test_ppo_plus_plus_reaches_the_optimum(seed):
-    assert token_chain.value_of(learnt(TokenPPOPlusPlusConfig(step=STEP), GOOD, seed)) == pytest.approx(
+    assert token_chain.value_of(learnt(TokenPPOPlusPlusConfig(step=GUIDED), GOOD, seed)) == pytest.approx(
         OPTIMUM, rel=0.02
     )
 
@@ -69,13 +70,13 @@ def test_ppo_plus_plus_reaches_the_optimum(seed):
 @pytest.mark.parametrize(("form", "decay"), [("mask", 0.0), ("one_step", 0.95)])
 @pytest.mark.parametrize("guide", [GOOD, IDLE], ids=["good", "idle"])
 def test_aggrevated_reaches_the_greedy_policy_on_the_guides_q(seed, form, decay, guide):
-    found = learnt(TokenAggreVaTeDConfig(form=form, step=STEP), guide, seed, gae_decay=decay)
+    found = learnt(TokenAggreVaTeDConfig(form=form, step=GUIDED), guide, seed, gae_decay=decay)
     assert token_chain.value_of(found) == pytest.approx(target_of(guide), rel=0.02)
 
 
 @SEEDS
 @pytest.mark.parametrize(
-    "algorithm", [TokenLOLSConfig(step=STEP), TokenD2LOLSConfig(step=STEP, switch=8)], ids=["LOLS", "D2LOLS"]
+    "algorithm", [TokenLOLSConfig(step=GUIDED), TokenD2LOLSConfig(step=GUIDED, switch=8)], ids=["LOLS", "D2LOLS"]
 )
 def test_lols_and_d2lols_reach_the_optimum_with_a_good_guide(seed, algorithm):
     assert token_chain.value_of(learnt(algorithm, GOOD, seed)) == pytest.approx(OPTIMUM, rel=0.02)
