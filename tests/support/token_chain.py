@@ -60,23 +60,26 @@ class TableModel(nn.Module):
     def get_output_embeddings(self) -> nn.Linear:
         return self.head
 
-    def forward(self, input_ids: torch.Tensor, past_key_values: Any = None, **_: Any) -> Any:
+    def forward(
+        self, input_ids: torch.Tensor, past_key_values: Any = None, attention_mask: Any = None, **_: Any
+    ) -> Any:
         ids = input_ids if past_key_values is None else torch.cat([past_key_values, input_ids], dim=1)
-        logits = self.head(self.trunk(ids).last_hidden_state)
+        logits = self.head(self.trunk(ids, attention_mask).last_hidden_state)
         return SimpleNamespace(logits=logits, past_key_values=ids)
 
 
 class _Places(nn.Module):
-    """Where the choices led, and which they were, before each next one."""
+    """Where the choices led, and which they were, before each next one; what is not attended to is no step."""
 
-    def forward(self, input_ids: torch.Tensor, **_: Any) -> Any:
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any) -> Any:
+        attended = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        steps = (attended.cumsum(1) - 1).clamp(min=0)
         moves = torch.from_numpy(np.vstack([chain.NEXT.T, np.tile(np.arange(chain.PLACES), (TOKENS - 3, 1))]))
         place, past, states, pasts = *torch.zeros(2, len(input_ids), dtype=torch.long), [], []
-        for step in range(input_ids.shape[1]):
-            token = input_ids[:, step]
+        for token, step in zip(input_ids.T, steps.T, strict=True):
             place = moves[token, place]
             past = (past * chain.CHOICES + 1 + token.clamp(max=chain.CHOICES - 1)) * (step > 0)
-            states.append(min(step, chain.HORIZON - 1) * chain.PLACES + place)
+            states.append(step.clamp(max=chain.HORIZON - 1) * chain.PLACES + place)
             pasts.append(past % PREFIXES)
         parts = ((states, chain.FEATURES), (pasts, PREFIXES))
         one_hot = [torch.nn.functional.one_hot(torch.stack(part, dim=1), size) for part, size in parts]
