@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from resources.language_models.openai_compatible import OpenAICompatibleModel
-from teams_dagster.core.protocol import LanguageModel, Role
+from teams_dagster.core.protocol import Role
 from teams_dagster.instructions.seeds import load_seeds
 from teams_dagster.instructions.stored_seeds import seed_sources
 from teams_dagster.ledger.database import sqlite_url
@@ -36,26 +36,21 @@ def tried(openai_server: OpenAIServer, ledger: Ledger) -> Try:
     """Tries a role, and the reviewer of its rewrites, at the server."""
 
     def trying(role: Role, size: Size = FULL, base_url: str = "") -> RoleRecord:
-        return try_on(OpenAICompatibleModel("m", base_url=base_url or openai_server.base_url), ledger, role, size)
+        async def steps() -> RoleRecord:
+            model = OpenAICompatibleModel("m", base_url=base_url or openai_server.base_url)
+            models = dict.fromkeys((role, Role.REVIEWER), model)
+            engine = Engine(models, ledger, CallContext("run-1", "preflight"), load_prices(), first_wait_s=0.01)
+            try:
+                return await try_role(engine, plan_of(role, model, size), most=8, priced=False)
+            finally:
+                await engine.close()
+                await model.close()
+
+        return asyncio.run(steps())
 
     return trying
 
 
-def try_on(model: LanguageModel, ledger: Ledger, role: Role, size: Size) -> RoleRecord:
-    """What is found out about `model` in a role; it reviews that role's rewrites too."""
-
-    async def steps() -> RoleRecord:
-        models = dict.fromkeys((role, Role.REVIEWER), model)
-        engine = Engine(models, ledger, CallContext("run-1", "preflight"), load_prices(), first_wait_s=0.01)
-        try:
-            return await try_role(engine, plan_of(role, model, size), most=8, priced=False)
-        finally:
-            await engine.close()
-            await model.close()
-
-    return asyncio.run(steps())
-
-
-def plan_of(role: Role, model: LanguageModel, size: Size) -> Planned:
+def plan_of(role: Role, model: OpenAICompatibleModel, size: Size) -> Planned:
     path, _ = seed_sources(None, ())
     return planned(role, model.identity, [seed.instruction for seed in load_seeds(path).seeds], size)
