@@ -11,6 +11,9 @@ from teams_dagster.core.replies import AllowedReplies, Choice, Parts, Way, json_
 TOP_LOGPROBS = 20
 """The most that OpenAI and vLLM list for one token."""
 
+TOP_LOGPROBS_OF_LLAMA_CPP = 200
+"""It lists what its grammar forbids too, before it: the other replies are seldom among the first twenty."""
+
 _NAME = "reply"
 
 
@@ -22,8 +25,10 @@ def constraint_parameters(request: Request, *, with_logprobs: bool) -> dict[str,
     way, allowed = request.structured, request.allowed
     if way is None or allowed is None:
         return {}
-    asked = {"logprobs": True, "top_logprobs": TOP_LOGPROBS} if with_logprobs and isinstance(allowed, Choice) else {}
-    return _held(way, allowed) | asked
+    if not (with_logprobs and isinstance(allowed, Choice)):
+        return _held(way, allowed)
+    most = TOP_LOGPROBS_OF_LLAMA_CPP if way is Way.GRAMMAR else TOP_LOGPROBS
+    return _held(way, allowed) | {"logprobs": True, "top_logprobs": most}
 
 
 def _held(way: Way, allowed: AllowedReplies) -> dict[str, Any]:

@@ -132,10 +132,20 @@ def test_a_reply_that_is_not_allowed_is_malformed_and_no_verdict_though_it_can_b
     assert rows(ledger, "select outcome, text from answers") == [("malformed", "They are equal.")]
 
 
+@pytest.mark.parametrize(
+    ("way", "said", "most"), [(Way.JSON_SCHEMA, '{"verdict": "Equal"}', 20), (Way.GRAMMAR, "Equal", 200)]
+)
+def test_only_llama_cpp_is_asked_for_more_tokens_than_openai_lists(
+    openai_server: OpenAIServer, ledger: Ledger, way: Way, said: str, most: int
+) -> None:
+    openai_server.respond = saying(said)
+    held(openai_server, ledger, way, REVIEW, logprobs=True)
+    assert (openai_server.received[0]["logprobs"], openai_server.received[0]["top_logprobs"]) == (True, most)
+
+
 def test_the_probability_of_each_verdict_is_kept_where_log_probabilities_come_back(ledger: Ledger) -> None:
     with OpenAIServer(saying("Not Equal")) as server:
         server.logprobs = [{"token": "Not", "logprob": -0.2, "top_logprobs": [{"token": "Equal", "logprob": -1.2}]}]
         probabilities = held(server, ledger, Way.GRAMMAR, REVIEW, logprobs=True).completion.probabilities
-        assert (server.received[0]["logprobs"], server.received[0]["top_logprobs"]) == (True, 20)
     assert probabilities == pytest.approx({"Equal": 0.2689, "Not Equal": 0.7311}, abs=1e-4)
     assert json.loads(rows(ledger, "select probabilities from answers")[0][0]) == probabilities

@@ -1,0 +1,82 @@
+"""Real weights that review: held to the two verdicts, each reply is one of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from resources.language_models.llama_server import LlamaServer
+from resources.language_models.local_transformers import LocalTransformersModel
+from resources.language_models.openai_compatible import OpenAICompatibleModel
+from resources.language_models.probing import WAYS, Held, find_out
+from teams_dagster.core.protocol import Answer, LanguageModel, Role
+from teams_dagster.core.replies import Way
+from teams_dagster.instructions.requests import review_query
+from teams_dagster.instructions.review import Verdict, parse_verdict
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.context import CallContext
+from teams_dagster.llm.engine import Engine
+from teams_dagster.preflight.labelled_pairs import review_pairs
+from teams_dagster.pricing.prices import load_prices
+from teams_dagster.weights import SMOLLM2
+
+PAIRS = review_pairs()[:4]
+
+
+@asynccontextmanager
+async def asking(model: LanguageModel, ledger: Ledger) -> AsyncIterator[Engine]:
+    engine = Engine({Role.REVIEWER: model}, ledger, CallContext("run", "asset"), load_prices())
+    try:
+        yield engine
+    finally:
+        await engine.close()
+        await model.close()
+
+
+def reviewed(model: LanguageModel, ledger: Ledger) -> list[Answer]:
+    async def every() -> list[Answer]:
+        async with asking(model, ledger) as engine:
+            return await asyncio.gather(*[engine.ask(review_query(pair.before, pair.after)) for pair in PAIRS])
+
+    return asyncio.run(every())
+
+
+def behind(server: LlamaServer, held: Held) -> OpenAICompatibleModel:
+    return OpenAICompatibleModel(SMOLLM2, base_url=server.url, structured=held.structured, logprobs=held.logprobs)
+
+
+def readable(answers: list[Answer]) -> bool:
+    return Verdict.UNCLEAR not in [parse_verdict(answer.completion.text) for answer in answers]
+
+
+def probable(answers: list[Answer]) -> bool:
+    """Whether each answer says how likely each verdict was."""
+    shares = [answer.completion.probabilities for answer in answers]
+    return all(share is not None and sum(share.values()) == pytest.approx(1.0) for share in shares)
+
+
+def test_every_verdict_of_a_server_held_by_a_json_schema_is_readable(smollm2_server: LlamaServer, ledger: Ledger):
+    assert readable(reviewed(behind(smollm2_server, Held(Way.JSON_SCHEMA, logprobs=True)), ledger))
+
+
+def test_every_verdict_of_a_server_held_by_a_grammar_is_readable_and_probable(
+    smollm2_server: LlamaServer, ledger: Ledger
+):
+    answers = reviewed(behind(smollm2_server, Held(Way.GRAMMAR, logprobs=True)), ledger)
+    assert readable(answers)
+    assert probable(answers)
+
+
+def test_every_verdict_of_local_weights_is_readable_and_probable(small_models: Path, ledger: Ledger):
+    answers = reviewed(LocalTransformersModel(str(small_models / SMOLLM2), structured=Way.LOGPROBS), ledger)
+    assert readable(answers)
+    assert probable(answers)
+
+
+def test_what_llama_cpp_honours_is_found_out(smollm2_server: LlamaServer, ledger: Ledger):
+    found = asyncio.run(find_out(lambda held: asking(behind(smollm2_server, held), ledger), Role.REVIEWER, WAYS))
+    assert found == Held(Way.JSON_SCHEMA, logprobs=True)
