@@ -49,6 +49,7 @@ from teams_dagster.ledger.batches import Batch
 from teams_dagster.ledger.budgets import BudgetExhausted, Budgets, Limit
 from teams_dagster.ledger.costs import outcomes_of_step
 from teams_dagster.ledger.database import LedgerLost
+from teams_dagster.ledger.traits import record_shared_role
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm import loop
 from teams_dagster.llm.batches import MAX_REQUESTS
@@ -321,6 +322,8 @@ class LanguageModels(dg.ConfigurableResource):
         log(str(needed))
         if (shared := settings.shared_line(roles)) is not None:
             log(shared)
+        for role in settings.shared_roles(roles):
+            record_shared_role(ledger.engine, self.identities(role)[role].server, role.value, "TEAMS_MODEL")
         refuse_unbounded(settings, roles, budgets, str(needed))
         return needed
 

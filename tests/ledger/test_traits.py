@@ -8,7 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from teams_dagster.ledger.database import open_database, sqlite_url
-from teams_dagster.ledger.traits import record_trait, traits_of
+from teams_dagster.ledger.traits import ServedRole, record_shared_role, record_trait, roles_shared, traits_of
 from tests.support.entries import IDENTITY
 
 
@@ -32,3 +32,13 @@ def test_a_trait_is_of_one_model_at_one_address(tmp_path: Path) -> None:
     record_trait(engine, IDENTITY, "structured", "json_schema")
     assert traits_of(engine, replace(IDENTITY, model="another")) == {}
     assert traits_of(engine, replace(IDENTITY, base_url="https://another/v1")) == {}
+
+
+def test_which_roles_a_shared_model_served_is_on_the_ledger(tmp_path: Path) -> None:
+    engine = _opened(tmp_path)
+    record_trait(engine, IDENTITY, "structured", "json_schema")
+    for role in ("expert", "judge", "expert"):
+        record_shared_role(engine, IDENTITY, role, "TEAMS_MODEL")
+    assert roles_shared(engine) == {
+        ServedRole(role, IDENTITY.provider, IDENTITY.model): "TEAMS_MODEL" for role in ("expert", "judge")
+    }
