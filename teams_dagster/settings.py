@@ -144,13 +144,19 @@ class Settings(BaseModel):
         """The roles that a model is named for: by themselves, or by `TEAMS_MODEL`."""
         return tuple(role for role in Role if role in self.roles or self.shared is not None)
 
+    def shared_roles(self, roles: Iterable[Role]) -> list[Role]:
+        """Those of `roles` that ask `TEAMS_MODEL`."""
+        if self.shared is None:
+            return []
+        place = (self.shared.model, self.shared.base_url)
+        return [role for role in roles if (self.role(role).model, self.role(role).base_url) == place]
+
     def shared_line(self, roles: Iterable[Role]) -> str | None:
         """Which of `roles` ask `TEAMS_MODEL`, for people; None where none does."""
-        if self.shared is None:
+        served = ", ".join(role.value for role in self.shared_roles(roles))
+        if self.shared is None or not served:
             return None
-        place = (self.shared.model, self.shared.base_url)
-        served = [role.value for role in roles if (self.role(role).model, self.role(role).base_url) == place]
-        return f"TEAMS_MODEL, {self.shared.model} at {place[1]}, serves {', '.join(served)}" if served else None
+        return f"TEAMS_MODEL, {self.shared.model} at {self.shared.base_url}, serves {served}"
 
 
 def find_root(start: Path | None = None) -> Path:

@@ -6,6 +6,7 @@ from assets.materialize import OWNERS, AssetConfig, materialization
 from resources.ledger import LedgerConnection
 from teams_dagster.core.files import write_atomically
 from teams_dagster.core.hashing import content_hash
+from teams_dagster.ledger.traits import roles_shared
 from teams_dagster.lineage.explorer.samples_page import EXPLORER, write_samples_page
 from teams_dagster.report.gather import gather, report_inputs
 from teams_dagster.store.artefact_store import ArtefactStore
@@ -27,7 +28,7 @@ PAGE = "report.html"
     ],
     kinds={"html"},
     owners=OWNERS,
-    code_version="4",
+    code_version="5",
     description="One self-contained HTML page: the policy, the dataset, the models, their scores, what it all cost.",
 )
 def report(
@@ -41,7 +42,9 @@ def report(
         if made.draft is not None:
             from teams_dagster.report.page import render_report
 
-            page = render_report(gather(store))
+            with ledger.open() as opened:
+                shared = roles_shared(opened.engine)
+            page = render_report(gather(store, shared))
             (made.folder / PAGE).write_text(page, encoding="utf-8")
             made.finish(content_hash("report", page), ReportFacts(bytes=len(page.encode())))
     page_file = store.current("report").path(PAGE)

@@ -51,6 +51,7 @@ from teams_dagster.ledger.budgets import BudgetExhausted, Budgets, Limit
 from teams_dagster.ledger.costs import outcomes_of_step
 from teams_dagster.ledger.database import LedgerLost
 from teams_dagster.ledger.room import NoRoom, bytes_needed, clock_behind, require_room
+from teams_dagster.ledger.traits import record_shared_role
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm import loop
 from teams_dagster.llm.batches import MAX_REQUESTS
@@ -324,6 +325,8 @@ class LanguageModels(dg.ConfigurableResource):
         log(str(needed))
         if (shared := settings.shared_line(roles)) is not None:
             log(shared)
+        for role in settings.shared_roles(roles):
+            record_shared_role(ledger.engine, self.identities(role)[role].server, role.value, "TEAMS_MODEL")
         refuse_unbounded(settings, roles, budgets, str(needed))
         require_room(written_folders(settings), bytes_needed(needed.sent.likely, needed.tokens.likely))
         if behind := clock_behind(ledger.engine):

@@ -96,7 +96,7 @@ COLUMNS = (
     Column(
         "turned_review_request_ids",
         _TEXTS,
-        "The attempt that judged with the texts the other way round, of each operation; NULL where it was not asked.",
+        "The attempt that judged with the texts the other way round, of each operation; NULL where none was asked.",
         "prov:wasInfluencedBy",
     ),
     Column("respond_request_id", _TEXT, "The attempt that answered.", "prov:wasGeneratedBy", nullable=True),

@@ -6,6 +6,8 @@ time go on with the same one. Of a limit the smallest stays, for whatever keeps 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import sqlalchemy as sa
 
 from teams_dagster.core.protocol import ModelIdentity
@@ -42,6 +44,38 @@ def _recorded(connection: sa.Connection, identity: ModelIdentity, trait: str, va
     statement = insert_new(schema.endpoint_traits, connection.dialect.name)
     connection.execute(statement, {**row, "value": value, "found_at": now(connection)})
     return _read(connection, identity)[trait]
+
+
+SHARED = "shared_by_"
+"""How a trait begins that says which role a model serves that names none; its value is the setting that names it."""
+
+
+@dataclass(frozen=True)
+class ServedRole:
+    """A role, and the model that served it."""
+
+    role: str
+    provider: str
+    model: str
+
+
+def record_shared_role(engine: sa.Engine, identity: ModelIdentity, role: str, setting: str) -> None:
+    """Write down that `identity` serves `role` because `setting` names it for every role that names none."""
+    if f"{SHARED}{role}" not in traits_of(engine, identity):
+        record_trait(engine, identity, f"{SHARED}{role}", setting)
+
+
+def roles_shared(engine: sa.Engine) -> dict[ServedRole, str]:
+    """Every role that was served so, with the setting that said it."""
+    traits = schema.endpoint_traits.c
+    shared = sa.select(traits.trait, traits.provider, traits.model, traits.value).where(
+        traits.trait.startswith(SHARED, autoescape=True)
+    )
+    with engine.connect() as connection:
+        return {
+            ServedRole(row.trait.removeprefix(SHARED), row.provider, row.model): row.value
+            for row in connection.execute(shared)
+        }
 
 
 def _read(connection: sa.Connection, identity: ModelIdentity) -> dict[str, str]:

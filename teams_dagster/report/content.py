@@ -39,6 +39,8 @@ class RoleModel:
     role: str
     provider: str
     model: str
+    named_by: str = ""
+    """The setting that names it for every role that names none; empty where the role names it itself."""
 
     @property
     def offline(self) -> bool:
@@ -196,6 +198,42 @@ class Chain:
 
 
 @dataclass(frozen=True)
+class RatedOperation:
+    """What was said of the pairs that one operation made last."""
+
+    operation: str
+    pairs: int
+    mean_score: float | None
+    """Of those that have a score; None where none has."""
+    dropped: int
+
+
+@dataclass(frozen=True)
+class PairRatings:
+    """What scores said of the pairs, and what that did."""
+
+    pairs: int
+    """Scored ones: each of several answers to an instruction makes one."""
+    without_score: int
+    ratings: Mapping[str, int]
+    """What the judge said, counted; empty where programs alone scored."""
+    least: float
+    """Pairs of a lower score are not in the dataset; 0: none is left out for its score."""
+    dropped: Mapping[str, int]
+    """Pairs left out for their score, by reason."""
+    by_operation: tuple[RatedOperation, ...]
+    compared: int = 0
+    """Instructions with several answers that have a score."""
+    later_better: int = 0
+    """Of these, those to which a later answer scored better than the first."""
+    queries: int = 0
+    """To the judge, paid or reused."""
+    cost_nano_usd: int = 0
+    """Of all attempts ever sent to rate."""
+    unpriced: int = 0
+
+
+@dataclass(frozen=True)
 class DatasetResults:
     """What the generations made."""
 
@@ -214,6 +252,8 @@ class DatasetResults:
     """Of the samples of the latest generations; the `policy` of a measure is the partition key."""
     chains: tuple[Chain, ...] = ()
     """A few, to look at."""
+    ratings: PairRatings | None = None
+    """None where no pair was scored."""
 
     @property
     def kept(self) -> int:

@@ -16,6 +16,7 @@ from teams_dagster.dataset.stored import answers_asked
 from teams_dagster.report import content
 from teams_dagster.report.costs import read_costs
 from teams_dagster.report.funnel import yield_funnel
+from teams_dagster.report.pair_ratings import pair_ratings, scored_rows
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts, ResponseFacts, overlap_line
 
@@ -76,7 +77,15 @@ def dataset_results(store: ArtefactStore, generations: list[MadeGeneration]) -> 
             generations=tuple(_generations(store, tables, generations)),
             diversity_by_generation=_diversity(_texts_by_generation(tables, generations)),
             chains=tuple(_chains(generations[-1])),
+            ratings=_ratings(store, generations, facts.min_score or 0.0),
         )
+
+
+def _ratings(store: ArtefactStore, generations: list[MadeGeneration], least: float) -> content.PairRatings | None:
+    rows = [
+        row for made in generations if made.scores for row in scored_rows(made.generated, made.responses, made.scores)
+    ]
+    return pair_ratings(rows, least, read_costs(store.current("query_costs")).get("asset_key", ()))
 
 
 @contextmanager

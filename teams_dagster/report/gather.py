@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from teams_dagster.dataset.scoring import SCORES
 from teams_dagster.dataset.steering import untrained_name
@@ -11,6 +12,7 @@ from teams_dagster.evaluation.judging import JUDGE_FILE
 from teams_dagster.evaluation.stored import read_evaluation_scores, read_paper_table, read_privacy, read_win_rates
 from teams_dagster.instructions.prompts import load_prompt, shipped_prompts
 from teams_dagster.ledger.costs import Cost
+from teams_dagster.ledger.traits import ServedRole
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.checkpoint import load_policy
 from teams_dagster.policy.comparison.stored import read_policy_scores
@@ -39,12 +41,12 @@ def report_inputs(store: ArtefactStore) -> dict[str, str]:
     }
 
 
-def gather(store: ArtefactStore) -> content.Report:
-    """Everything that the report shows, from the artefacts."""
+def gather(store: ArtefactStore, shared: Mapping[ServedRole, str]) -> content.Report:
+    """Everything that the report shows, from the artefacts; `shared` are the ledger's roles that named no model."""
     generations = [MadeGeneration(store, partition) for partition in store.partitions("expert_responses")]
     return content.Report(
         title="teams-dagster report",
-        about=_about(store, generations),
+        about=_about(store, generations, shared),
         policy=_policy(store, generations),
         dataset=dataset_results(store, generations),
         models=_models(store),
@@ -53,7 +55,7 @@ def gather(store: ArtefactStore) -> content.Report:
     )
 
 
-def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.About:
+def _about(store: ArtefactStore, generations: list[MadeGeneration], shared: Mapping[ServedRole, str]) -> content.About:
     base, policy = store.current("base_model").read_facts(BaseFacts), _policy_in_use(store, generations)
     manifests = [generation.manifest for generation in generations]
     libraries = [
@@ -73,7 +75,10 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration]) -> content.A
         generations=tuple(generation.partition for generation in generations),
         seeds=len(set[str]().union(*(seeds_played(generation.generated) for generation in generations))),
         seeds_source=", ".join(f"{library.source} ({library.refused} rows refused)" for library in libraries),
-        models=tuple(models),
+        models=tuple(
+            replace(model, named_by=shared.get(ServedRole(model.role, model.provider, model.model), ""))
+            for model in models
+        ),
         own_prompts=_own_prompts(store, policy, generations),
         preflight=_preflight(store, policy, generations),
         student=base.student,

@@ -8,7 +8,14 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from teams_dagster.ledger.database import open_database, sqlite_url
-from teams_dagster.ledger.traits import record_limit, record_trait, traits_of
+from teams_dagster.ledger.traits import (
+    ServedRole,
+    record_limit,
+    record_shared_role,
+    record_trait,
+    roles_shared,
+    traits_of,
+)
 from tests.support.entries import IDENTITY
 
 
@@ -39,3 +46,13 @@ def test_of_a_limit_the_smallest_stands(tmp_path: Path) -> None:
     stand = [record_limit(engine, IDENTITY, "context_tokens", found) for found in (8192, 4096, 8192)]
     assert stand == [8192, 4096, 4096]
     assert traits_of(engine, IDENTITY) == {"context_tokens": "4096"}
+
+
+def test_which_roles_a_shared_model_served_is_on_the_ledger(tmp_path: Path) -> None:
+    engine = _opened(tmp_path)
+    record_trait(engine, IDENTITY, "structured", "json_schema")
+    for role in ("expert", "judge", "expert"):
+        record_shared_role(engine, IDENTITY, role, "TEAMS_MODEL")
+    assert roles_shared(engine) == {
+        ServedRole(role, IDENTITY.provider, IDENTITY.model): "TEAMS_MODEL" for role in ("expert", "judge")
+    }

@@ -7,7 +7,15 @@ from html.parser import HTMLParser
 
 import pytest
 
-from teams_dagster.report.content import DatasetResults, GenerationResults, PolicyResults, Report
+from teams_dagster.report.content import (
+    DatasetResults,
+    GenerationResults,
+    PairRatings,
+    PolicyResults,
+    RatedOperation,
+    Report,
+    RoleModel,
+)
 from teams_dagster.report.page import MOST_CHAINS, MOST_ROWS, render_report
 from teams_dagster.report.policies import EXPLAINED
 from tests.report.example_report import ACCEPTED, CHAIN, EXAMPLE, HOSTILE, hostile
@@ -288,3 +296,34 @@ def test_the_papers_table_shows_its_numbers_with_their_source_and_a_difference_w
     assert "abstract (arXiv 2403.08694)" in section
     assert "-0.0200 to 0.0800" in section
     assert "no reproduction of theirs" in section
+
+
+def test_ratings_of_pairs_are_told_where_pairs_were_scored(example: str) -> None:
+    assert "Ratings of pairs" not in example
+    ratings = PairRatings(
+        pairs=152,
+        without_score=3,
+        ratings={"good": 100, "partly": 52},
+        least=0.6,
+        dropped={"partly": 20},
+        by_operation=(RatedOperation("breadth", 152, 0.82, 20),),
+        compared=76,
+        later_better=38,
+        queries=152,
+        cost_nano_usd=4_000_000,
+    )
+    text = Page(render_report(replace(EXAMPLE, dataset=replace(EXAMPLE.dataset, ratings=ratings)))).text
+    for words in (
+        "152 pairs were scored, 152 of them rated by the judge for $0.004; of 3 nobody could tell.",
+        "Pairs below 0.60 are not in the dataset: partly 20.",
+        "a later answer was better than the first 38 times (50.0%)",
+        "good 100 65.8%",
+        "breadth 152 0.82 20",
+    ):
+        assert words in text
+
+
+def test_a_model_that_was_not_named_for_its_role_is_said_to_be_named_by_the_shared_setting() -> None:
+    models = (RoleModel("expert", "openai", "m", named_by="TEAMS_MODEL"), RoleModel("judge", "openai", "j"))
+    text = Page(render_report(replace(EXAMPLE, about=replace(EXAMPLE.about, models=models)))).text
+    assert "expert openai m a language model, named by TEAMS_MODEL judge openai j a language model" in text

@@ -24,6 +24,7 @@ from teams_dagster.core.metadata import Table
 from teams_dagster.dataset.answers import ANSWER_STRIDE
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.pair_costs import stored_pair_costs
+from teams_dagster.dataset.quality.scores import Fault
 from teams_dagster.dataset.yields import expert_yield
 from teams_dagster.evaluation.paper_values import of_dataset
 from teams_dagster.ledger.costs import costs_by, costs_of
@@ -35,7 +36,7 @@ from teams_dagster.report.costs import read_costs
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
 from teams_dagster.report.gather import question_counts
 from teams_dagster.store.artefact_store import Artefact
-from teams_dagster.store.facts.dataset import GenerationFacts
+from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts
 from tests.support.openai_server import Body, OpenAIServer, Reply
 from tests.support.project import Project
 from tests.support.served_rules import answer
@@ -258,3 +259,15 @@ def test_a_generations_figures_hold_its_answers_and_its_ratings(made: Project, s
         sum(bill.asked for bill in bills),
         sum(bill.nano_usd for bill in bills),
     )
+
+
+def test_the_report_tells_ratings_and_how_often_a_later_answer_was_better(made: Project) -> None:
+    ratings = dataset_results(made.store, [MadeGeneration(made.store, WEEK)]).ratings
+    assert ratings is not None
+    scores = rows(made.store.current("pair_scores", WEEK), "pair_scores")
+    first = {row["sample_id"]: row["score"] for row in scores if row["answer"] == 0}
+    later = [row for row in scores if row["answer"] == 2 and row["score"] > first[row["sample_id"]]]
+    assert (ratings.pairs, ratings.later_better) == (len(scores), len(later))
+    assert ratings.cost_nano_usd == bill(made, "pair_scores").nano_usd
+    dropped = made.store.current("instruction_dataset").read_facts(DatasetFacts).dropped
+    assert {reason: count for reason, count in dropped.items() if reason in Fault} == ratings.dropped

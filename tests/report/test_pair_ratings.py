@@ -1,0 +1,57 @@
+"""What the report says of scores: counted from their rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from teams_dagster.ledger.costs import Cost
+from teams_dagster.report.content import PairRatings, RatedOperation
+from teams_dagster.report.pair_ratings import pair_ratings
+
+COSTS = [
+    Cost({"asset_key": asset}, cost_nano_usd=paid) for asset, paid in (("expert_responses", 900), ("pair_scores", 7))
+]
+
+
+def row(sample: str, answer: int, rating: str, score: float | None, *, chosen: bool, operation: str) -> dict[str, Any]:
+    ids = {"sample_id": sample, "answer": answer, "operation": operation}
+    return {**ids, "rating": rating, "score": score, "chosen": chosen, "broken": 0}
+
+
+ROWS = (
+    row("a", 0, "partly", 0.5, chosen=False, operation="breadth"),
+    row("a", 2, "good", 1.0, chosen=True, operation="breadth"),
+    row("b", 0, "off_topic", 0.0, chosen=True, operation="deepening"),
+    row("b", 1, "off_topic", 0.0, chosen=False, operation="deepening"),
+    row("c", 0, "cannot_tell", None, chosen=True, operation="deepening"),
+)
+
+
+@pytest.fixture
+def shown() -> PairRatings:
+    found = pair_ratings(ROWS, 0.6, COSTS)
+    assert found is not None
+    return found
+
+
+def test_ratings_are_counted_and_what_they_cost_is_that_of_their_asset(shown: PairRatings) -> None:
+    assert (shown.pairs, shown.without_score, shown.queries, shown.cost_nano_usd) == (5, 1, 5, 7)
+    assert shown.ratings == {"off_topic": 2, "partly": 1, "good": 1, "cannot_tell": 1}
+
+
+def test_only_a_chosen_answer_can_be_left_out_for_its_score(shown: PairRatings) -> None:
+    assert shown.dropped == {"off_topic": 1}
+    assert shown.by_operation == (
+        RatedOperation("breadth", 2, 0.75, 0),
+        RatedOperation("deepening", 3, 0.0, 1),
+    )
+
+
+def test_a_later_answer_is_better_where_it_scores_more_than_the_first(shown: PairRatings) -> None:
+    assert (shown.compared, shown.later_better) == (2, 1)
+
+
+def test_without_scores_there_is_nothing_to_show() -> None:
+    assert pair_ratings((), 0.0, COSTS) is None
