@@ -181,7 +181,7 @@ def test_answers_that_a_server_breaks_off_are_not_paid_again_and_again(
     openai_server.respond = lambda body: Reply("half", finish_reason="error")
     results = ask_all(openai_server, ledger, TEXTS[:64])
     assert openai_server.count <= 25
-    with pytest.raises(EndpointBroken, match="broke its answer off.*TEAMS_EXPERT_MODEL"):
+    with pytest.raises(EndpointBroken, match=r"broke its answer off.*TEAMS_EXPERT_MODEL"):
         raise results[-1]
 
 
