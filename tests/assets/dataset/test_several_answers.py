@@ -270,4 +270,4 @@ def test_the_report_tells_ratings_and_how_often_a_later_answer_was_better(made: 
     assert (ratings.pairs, ratings.later_better) == (len(scores), len(later))
     assert ratings.cost_nano_usd == bill(made, "pair_scores").nano_usd
     dropped = made.store.current("instruction_dataset").read_facts(DatasetFacts).dropped
-    assert {reason: count for reason, count in dropped.items() if reason in Fault} == ratings.dropped
+    assert {reason: count for reason, count in dropped.items() if reason in set(Fault)} == ratings.dropped
