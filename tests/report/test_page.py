@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from teams_dagster.policy.comparison.algorithms import compared_algorithm
 from teams_dagster.report.content import (
     DatasetResults,
     GenerationResults,
@@ -17,7 +18,6 @@ from teams_dagster.report.content import (
     RoleModel,
 )
 from teams_dagster.report.page import MOST_CHAINS, MOST_ROWS, render_report
-from teams_dagster.policy.comparison.algorithms import compared_algorithm
 from teams_dagster.report.policies import EXPLAINED
 from tests.report.example_report import ACCEPTED, CHAIN, EXAMPLE, HOSTILE, hostile
 
