@@ -1,7 +1,5 @@
 """One update of GRPO and one of RLOO move the same weights as TRL's, from the same texts and rewards."""
 
-import os
-
 import pytest
 import torch
 from datasets import Dataset
@@ -29,6 +27,12 @@ STEP = {
 }
 
 
+@pytest.fixture(autouse=True)
+def no_usage_ping(monkeypatch):
+    """TRL's trainers send one, unless the library says not to."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY", True)
+
+
 def tokenizer():
     words = {f"w{index}": index for index in range(VOCABULARY)}
     plain = Tokenizer(models.WordLevel(words, unk_token="w15"))
@@ -44,7 +48,6 @@ def trl_update(kind, folder):
     """TRL's weights after one update, and the texts that it wrote: (prompt tokens, tokens) each."""
     from trl.trainer import grpo_config, grpo_trainer, rloo_config, rloo_trainer
 
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     seen = []
 
     def reward(prompts, completions, completion_ids, **_):
