@@ -72,13 +72,13 @@ def trace(connection: duckdb.DuckDBPyConnection, given: str) -> Lineage:
     by_id = {row["transition_id"]: row for row in rows}
     chain = _chain(by_id, transition_id)
     sample = _one(connection, "select * from chosen_samples where sample_id = ?", [sample_id]) if sample_id else {}
-    given = _rows(connection, "select * from sample_answers where sample_id = ? order by answer", [sample_id])
-    found = _look_up(connection, rows, [sample, *given])
+    several = _rows(connection, "select * from sample_answers where sample_id = ? order by answer", [sample_id])
+    found = _look_up(connection, rows, [sample, *several])
     last = by_id[transition_id]
     steps = {row["transition_id"]: _step(row, found) for row in rows}
     runs = {row["run_id"] for row in chain} | ({sample["run_id"]} if sample else set[str]())
     datasets = _datasets(connection, sample_id)
-    own, others = _answers(sample, given, found)
+    own, others = _answers(sample, several, found)
     return Lineage(
         transition_id=transition_id,
         sample_id=sample_id,

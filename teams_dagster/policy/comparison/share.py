@@ -47,7 +47,7 @@ class Training:
             return self
         if self.name == TRAINED_BY_GRADED:
             graded = self.config.reward.model_dump() | {"preset": RewardPreset.GRADED, "dollars": None}
-            return replace(self, config=self.config.model_copy(update={"reward": RewardConfig(**graded)}))
+            return replace(self, config=self.config.model_copy(update={"reward": RewardConfig.model_validate(graded)}))
         if self.name == REFERENCE:
             return replace(self, config=reference_training(self.config.root_seed))
         features = self.config.features.model_copy(update={"ablation": self.name})
