@@ -31,11 +31,11 @@ from teams_dagster.ledger.budgets import recount, spent_by
 from teams_dagster.ledger.database import OLDEST, open_database, sqlite_url
 from teams_dagster.ledger.schema import SCHEMA_VERSION
 from teams_dagster.store.artefact_store import ArtefactStore
-from teams_dagster.student.base import build_embedded_base
 from tests.support import forked_runs
 from tests.support.old_ledgers import make_older
 from tests.support.project import Project
 from tests.support.simulated_year import BERLIN, RulesServer, Year, living, query, until
+from tests.support.small_student import write_student
 from tests.support.webhook import Webhook
 
 SEED, WEEKS = int(os.environ.get("SOAK_SEED", "0")), int(os.environ.get("SOAK_WEEKS", "52"))
@@ -43,7 +43,7 @@ SEED, WEEKS = int(os.environ.get("SOAK_SEED", "0")), int(os.environ.get("SOAK_WE
 MONDAYS = [datetime(2025, 1, 6) + timedelta(weeks=week) for week in range(WEEKS)]
 """As days: in Berlin the clocks change on 30 March and on 26 October."""
 
-FIRST_SEEDS, LATER_SEEDS = slice(0, 120), slice(60, 200)
+FIRST_SEEDS, LATER_SEEDS = slice(0, 60), slice(30, 100)
 """Rows of the shipped seeds in the first file, and in the one that takes its place; a third has its turn a week."""
 
 REFUSED, KILLED, DRY, RAISED, NEW_SEEDS, UPGRADED, TWICE = 3, 5, 9, 11, 20, 26, 40
@@ -56,10 +56,10 @@ SHORT_OUTAGE, LONG_OUTAGE = range(15, 18), range(30, 38)
 CAUGHT_UP = 5
 """Ticks that the daemon makes up for at most."""
 
-RETRAINED = 30
-"""Weeks after which there were enough, whatever the seeds' samples were."""
+LEARNS = 12
+"""The week in which people have the adapters trained: at once, and again with enough new samples."""
 
-RETRAIN_AT = 1_500
+RETRAIN_AT = 800
 """Kept samples that are worth a retraining."""
 
 PAID = ("generated_instructions", "expert_responses")
@@ -177,7 +177,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
             settings |= {f"{role}_{name}": value for name, value in served.items()}
         for name, value in settings.items():
             patch.setenv(f"TEAMS_{name}", value)
-        build_embedded_base(folder / "base", seed=0, steps=20)
+        write_student(folder / "base")
         forked_runs.make_ready()
         project = Project(folder / "data")
         assert project.make(seed_instructions, trained_policy)
@@ -216,7 +216,7 @@ def _as_the_first_version_left_it(data: Path) -> None:
 
 def _live(life: Life, patch: pytest.MonkeyPatch) -> None:
     year = life.year
-    year.switch_on("weekly_generation", "read_changed_seeds", "retrain_on_new_samples")
+    year.switch_on("weekly_generation", "read_changed_seeds")
     year.switch_on("alert_on_failure", "alert_on_checks")
     year.sense()
     for number in range(1, WEEKS + 1):
@@ -242,6 +242,8 @@ def _before(life: Life, number: int, patch: pytest.MonkeyPatch) -> None:
     if number == RAISED:
         life.billed_within_it = life.server.billable
         patch.setenv("TEAMS_BUDGET_QUERIES", "1000000")
+    if number == LEARNS:
+        life.year.switch_on("retrain_on_new_samples")
     if number == NEW_SEEDS:
         _write_seeds(life.seeds, LATER_SEEDS)
         life.year.now = tick_of(number) - timedelta(days=1)
@@ -354,7 +356,7 @@ def test_the_budgets_end_is_told_by_its_check(life: Life) -> None:
 
 
 def test_the_adapters_are_retrained_on_what_is_new_and_each_time_once(life: Life) -> None:
-    if not lived(RETRAINED):
+    if not lived(LEARNS):
         pytest.skip("it comes later")
     runs = life.year.instance.get_runs(dg.RunsFilter(job_name="retrain"))
     assert runs

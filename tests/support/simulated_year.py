@@ -201,6 +201,10 @@ def living(data: Path, begins: datetime) -> Iterator[Year]:
     home.mkdir(parents=True)
     settings = yaml.safe_load((ROOT / "dagster.yaml").read_text(encoding="utf-8"))
     settings["run_launcher"] = {"module": forked_runs.__name__, "class": forked_runs.ForkedRunLauncher.__name__}
+    settings["compute_logs"] = {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+    }
     settings["run_monitoring"]["start_timeout_seconds"] = PATIENCE_S  # a busy machine begins late
     settings["code_servers"] = {"local_startup_timeout": PATIENCE_S}
     (home / "dagster.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
