@@ -90,14 +90,14 @@ class RulesServer(OpenAIServer):
 
 
 def query_of(body: Body) -> str:
-    """What is asked: the messages and the seed, which is the replica."""
-    return query(body["messages"], body.get("seed") or 0)
+    """What is asked: the model, the messages, and the seed, which is the replica."""
+    return query(body["model"], body["messages"], body.get("seed") or 0)
 
 
-def query(messages: Sequence[Mapping[str, str]], replica: int) -> str:
+def query(model: str, messages: Sequence[Mapping[str, str]], replica: int) -> str:
     """The same of what the ledger has of a query."""
     plain = [[message["role"], message["content"]] for message in messages]
-    return json.dumps([plain, replica], ensure_ascii=False)
+    return json.dumps([model, plain, replica], ensure_ascii=False)
 
 
 @dataclass
