@@ -62,7 +62,7 @@ test: tools models  ## the specification
 test-fast: tools  ## the part of it that is worth running after each edit: no whole line, process, real weights or browser
 	$(BIN)/pytest -q -n 2 --dist worksteal --fast
 
-soak: tools  ## the long rounds: properties at random, kills on SQLite and PostgreSQL (SOAK_ROUNDS=40 each), a year of weeks, lineage, the benchmarks once
+soak: tools  ## the long rounds: properties at random, kills on SQLite and PostgreSQL (SOAK_ROUNDS=40 each), three weeks of ticks, lineage, the benchmarks once
 	$(BIN)/pytest -q -n 2 --dist worksteal --timeout 0 -m hypothesis --hypothesis-profile soak
 	SOAK_CHAIN_SEEDS=3 $(BIN)/pytest -q -n 2 --dist worksteal --timeout 0 tests/rlgf/test_chain.py
 	$(BIN)/pytest -q -s --timeout 0 tests/soak/soak_*.py

@@ -90,14 +90,14 @@ class RulesServer(OpenAIServer):
 
 
 def query_of(body: Body) -> str:
-    """What is asked: the messages and the seed, which is the replica."""
-    return query(body["messages"], body.get("seed") or 0)
+    """What is asked: the model, the messages, and the seed, which is the replica."""
+    return query(body["model"], body["messages"], body.get("seed") or 0)
 
 
-def query(messages: Sequence[Mapping[str, str]], replica: int) -> str:
+def query(model: str, messages: Sequence[Mapping[str, str]], replica: int) -> str:
     """The same of what the ledger has of a query."""
     plain = [[message["role"], message["content"]] for message in messages]
-    return json.dumps([plain, replica], ensure_ascii=False)
+    return json.dumps([model, plain, replica], ensure_ascii=False)
 
 
 @dataclass
@@ -201,6 +201,10 @@ def living(data: Path, begins: datetime) -> Iterator[Year]:
     home.mkdir(parents=True)
     settings = yaml.safe_load((ROOT / "dagster.yaml").read_text(encoding="utf-8"))
     settings["run_launcher"] = {"module": forked_runs.__name__, "class": forked_runs.ForkedRunLauncher.__name__}
+    settings["compute_logs"] = {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+    }
     settings["run_monitoring"]["start_timeout_seconds"] = PATIENCE_S  # a busy machine begins late
     settings["code_servers"] = {"local_startup_timeout": PATIENCE_S}
     (home / "dagster.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
