@@ -15,7 +15,7 @@ from teams_dagster.instructions.prompts import prompt
 from teams_dagster.instructions.requests import review_query
 from teams_dagster.preflight.labelled_pairs import judge_pairs, rating_pairs, review_pairs
 from tests.support import served_rules
-from tests.support.openai_server import OpenAIServer
+from tests.support.openai_server import Body, OpenAIServer, Reply
 
 Script = Callable[[str], str]
 """What is said to a user message."""
@@ -40,6 +40,18 @@ def answering(
             return "deepening"
         script = scripts.get(_opening(system))
         return served_rules.answer(body) if script is None else script(user)
+
+    return answer
+
+
+def honest_rules() -> Callable[[Body], Reply]:
+    """The embedded rules, which are told the labels of the preflight's pairs, with honest token counts (words)."""
+    scripted = answering(review=perfect_reviewer(by_the_rules), judge=perfect_judge())
+
+    def answer(body: Body) -> Reply:
+        probing = len(body["messages"]) == 1  # whether it can be held to replies: this server cannot
+        text = "As you like." if probing else scripted(body)
+        return Reply(text, prompt_tokens=len(str(body["messages"]).split()), completion_tokens=len(text.split()))
 
     return answer
 
