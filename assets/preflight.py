@@ -28,7 +28,15 @@ from teams_dagster.preflight.plan import (
     ratings_key,
     record_key,
 )
-from teams_dagster.preflight.record import FOLDER, RoleRecord, episode_stats, read_record, usable_record, write_record
+from teams_dagster.preflight.record import (
+    FOLDER,
+    RoleRecord,
+    episode_stats,
+    gate_failures,
+    read_record,
+    usable_record,
+    write_record,
+)
 from teams_dagster.preflight.trying import try_role
 from teams_dagster.pricing.prices import PriceTable, load_prices
 
@@ -68,8 +76,12 @@ def preflight_of(
 
 def judge_faults(models: LanguageModels) -> list[str]:
     """Why the judge may not drop a pair: what failed of its preflight, whatever `TEAMS_PREFLIGHT` makes of it."""
-    records = _deciding(models, _served(models, [Role.JUDGE]), ratings=True).values()
-    return [sentence for record in records if record is not None for sentence in record.failures]
+    data_dir, served = models.settings().data_dir, _identities(models, [Role.JUDGE])
+    return [
+        sentence
+        for role, identity in served.items()
+        for sentence in gate_failures(data_dir, record_key(role, identity), ratings_key())
+    ]
 
 
 def failed(failures: Sequence[str]) -> dg.Failure:

@@ -1,5 +1,7 @@
 """The report: one self-contained page with the pictures."""
 
+from functools import partial
+
 import dagster as dg
 
 from assets.materialize import OWNERS, AssetConfig, materialization
@@ -38,7 +40,7 @@ def report(
     ledger: LedgerConnection,
 ) -> dg.MaterializeResult:
     """Gather what every stage recorded, render the page, and publish the read model with the models and scores."""
-    with materialization(context, store, config=config, inputs=report_inputs(store)) as made:
+    with materialization(context, store, config=config, inputs=partial(report_inputs, store)) as made:
         if made.draft is not None:
             from teams_dagster.report.page import render_report
 
@@ -47,8 +49,9 @@ def report(
             page = render_report(gather(store, shared))
             (made.folder / PAGE).write_text(page, encoding="utf-8")
             made.finish(content_hash("report", page), ReportFacts(bytes=len(page.encode())))
-    page_file = store.current("report").path(PAGE)
-    write_atomically(store.root / PAGE, page_file.read_text(encoding="utf-8"))
+    with store.turn("report", waiting=context.log.info):  # of two runs at once the later one's page stays
+        page_file = store.current("report").path(PAGE)
+        write_atomically(store.root / PAGE, page_file.read_text(encoding="utf-8"))
     sealed = ledger.refresh(context.instance)
     told = write_samples_page(store, ledger.read_model, sealed.head or None)
     context.log.info(f"{EXPLORER}: {told}")

@@ -1,6 +1,9 @@
 """Lineage: everything that is stored is compared with its hashes, and every generation replayed from the ledger."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
 
 import dagster as dg
 
@@ -13,7 +16,7 @@ from teams_dagster.dataset.scoring import SCORES, scores_of
 from teams_dagster.ledger.costs import total_cost
 from teams_dagster.lineage.replay_generation import lineage_preview, replay_generation
 from teams_dagster.lineage.replay_scores import replay_scores
-from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
+from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.store.facts.accounting import LineageFacts
 from teams_dagster.store.facts.dataset import ResponseFacts
 from teams_dagster.store.integrity import Verification
@@ -46,26 +49,23 @@ def sample_lineage(
     ledger: LedgerConnection,
 ) -> dg.MaterializeResult:
     """Compare everything, then replay every generation. Fails with the first difference."""
-    answered = [store.current("expert_responses", partition) for partition in store.partitions("expert_responses")]
-    pairs = [(generated_for(store, responses), responses) for responses in answered]
-    if not pairs:
+    if not store.partitions("expert_responses"):
         raise ArtefactMissing(f"no generation has answers in {store.root}: materialise expert_responses first")
     sealed = ledger.refresh(context.instance)
     stored = ledger.verify(context.instance, progress=context.log.info)
     _refuse(stored, "stored fields are not what was written")
     context.log.info(f"{stored.verified:,} rows and files are as they were written")
-    scored = [(responses, scores) for responses in answered if (scores := scores_of(store, responses)) is not None]
-    inputs = {responses.manifest["partition_key"]: responses.data_version for responses in answered}
-    inputs |= {f"{SCORES} {scores.manifest['partition_key']}": scores.data_version for _, scores in scored}
-    with materialization(context, store, config=config, inputs=inputs) as made:
+    replayed = cache(partial(_replayed, store))
+    with materialization(context, store, config=config, inputs=lambda: replayed().inputs) as made:
         if made.draft is not None:
-            found = Verification()
+            found, answered = Verification(), replayed().answered
             with ledger.open() as opened:
-                for generated, responses in pairs:
+                for responses in answered:
+                    generated = generated_for(store, responses)
                     asyncio.run(
                         replay_generation(store, opened, generated, responses, found, progress=context.log.info)
                     )
-                for responses, scores in scored:
+                for responses, scores in replayed().scored:
                     asyncio.run(replay_scores(opened, responses, scores, found))
                 spent = total_cost(opened)
             _refuse(found, "stored fields are not what the ledger's answers give")
@@ -81,6 +81,30 @@ def sample_lineage(
     beside = {"chain_head": sealed.head, "rows_and_files_as_written": stored.verified}
     unsealed = {"not_compared": dg.MetadataValue.json(stored.not_verified)} if stored.not_verified else {}
     return result._replace(metadata={**(result.metadata or {}), **beside, **unsealed})
+
+
+@dataclass(frozen=True)
+class _Replayed:
+    """What is replayed."""
+
+    answered: Sequence[Artefact]
+    """The answers to every generation."""
+    scored: Sequence[tuple[Artefact, Artefact]]
+    """Answers with their scores, where they have some."""
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """By generation, the version of its answers, and of their scores."""
+        return {responses.manifest["partition_key"]: responses.data_version for responses in self.answered} | {
+            f"{SCORES} {scores.manifest['partition_key']}": scores.data_version for _, scores in self.scored
+        }
+
+
+def _replayed(store: ArtefactStore) -> _Replayed:
+    """Every generation as it is now."""
+    answered = [store.current("expert_responses", partition) for partition in store.partitions("expert_responses")]
+    scored = [(responses, scores) for responses in answered if (scores := scores_of(store, responses)) is not None]
+    return _Replayed(answered, scored)
 
 
 def _refuse(found: Verification, what: str) -> None:

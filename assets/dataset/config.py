@@ -1,6 +1,6 @@
 """Run configuration of generations and of the answers to them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from pydantic import Field
@@ -12,7 +12,7 @@ from teams_dagster.dataset.manifests import GenerationSettings
 from teams_dagster.dataset.pair_settings import ONE_ANSWER, PairSettings, pair_settings
 from teams_dagster.dataset.responses import REASONING_WORDS
 from teams_dagster.dataset.scoring import SCORES
-from teams_dagster.dataset.target import LEAST_TARGET
+from teams_dagster.dataset.target import LEAST_TARGET, refuse_target_unread
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.dataset import PairScoreFacts
 
@@ -168,15 +168,35 @@ class DatasetConfig(AssetConfig):
         return threshold_of(store.current(TRAINED_ARM.dataset))
 
 
-def counted_pairs(store: ArtefactStore, partition: str, configs: Mapping[str, Mapping[str, Any]]) -> PairSettings:
-    """What a pair has to be to count towards the target of a generation, by the whole run's configuration by asset.
+def counted_pairs(
+    store: ArtefactStore,
+    partition: str,
+    target: int | None,
+    configs: Mapping[str, Mapping[str, Any]],
+    *,
+    pairs_mode: str,
+    judge: Callable[[], str],
+) -> PairSettings:
+    """What a pair has to be to count towards the `target` of a generation, by the whole run's configuration by asset.
 
-    Raises NobodyScores for a threshold without scores.
+    Args:
+        store: Holds the scores and the dataset that a configuration may follow (`as_before`).
+        partition: The generation.
+        target: The samples that it is to bring; None: it has no target, and nothing is counted.
+        configs: The whole run's configuration by asset.
+        pairs_mode: The project's `TEAMS_PAIRS_MODE`.
+        judge: Names who rates; called only where the judge is asked.
+
+    Raises NobodyScores for a threshold, or several answers, without scores.
     """
+    if target is None:
+        return ONE_ANSWER
+    refuse_target_unread(target, pairs_mode)
     answers = AnswersConfig(**configs.get("expert_responses", {}))
-    return pair_settings(
+    counted = pair_settings(
         answers=answers.answers,
         reasoning_words=answers.reasoning_words,
         scored_by=PairScoresConfig(**configs.get(SCORES, {})).scorer(store, partition),
         min_score=DatasetConfig(**configs.get(TRAINED_ARM.dataset, {})).threshold(store),
     )
+    return counted.rated_by(judge()) if counted.asks_judge else counted

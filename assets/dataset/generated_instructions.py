@@ -18,7 +18,7 @@ from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.building import counting, dataset_sources
 from teams_dagster.dataset.gating import refuse_faulty_judge
-from teams_dagster.dataset.generation import GenerationManifest
+from teams_dagster.dataset.generation import GenerationManifest, check_judge
 from teams_dagster.dataset.manifests import (
     ROLES,
     begin_generation,
@@ -28,7 +28,7 @@ from teams_dagster.dataset.manifests import (
     refuse_unfinished,
 )
 from teams_dagster.dataset.pair_costs import pair_costs
-from teams_dagster.dataset.pair_settings import ONE_ANSWER, PairSettings
+from teams_dagster.dataset.pair_settings import PairSettings
 from teams_dagster.dataset.pairs import load_pairs
 from teams_dagster.dataset.playing import (
     generation_content,
@@ -48,7 +48,6 @@ from teams_dagster.dataset.query_forecast import (
 )
 from teams_dagster.dataset.scoring import judge_named
 from teams_dagster.dataset.steering import policy_title
-from teams_dagster.dataset.target import refuse_target_unread
 from teams_dagster.environment.episodes import open_episodes_for
 from teams_dagster.llm.context import CallContext
 from teams_dagster.report.preview_dataset import generation_preview
@@ -105,6 +104,8 @@ def generated_instructions(
     with materialization(context, store, config=config, settings={}, inputs=inputs, publish=models.publish) as made:
         if made.draft is not None:
             check_as_begun(manifest, models.found_out(*ROLES))
+            if manifest.counted.asks_judge:
+                check_judge(manifest, _judge(models))
             models.check_reward(generation_reward(store, manifest))
             made.preflight = _try(context, models, manifest.counted)
             facts = _play(made.folder, where, store, models, manifest, output.earlier(store), log)
@@ -121,16 +122,22 @@ def _counted(
     context: dg.AssetExecutionContext, config: GenerationConfig, store: ArtefactStore, models: LanguageModels
 ) -> PairSettings:
     """What a pair has to be to count towards the target, by what this run says of answers, scores and threshold."""
-    if config.target_samples is None:
-        return ONE_ANSWER
-    refuse_target_unread(config.target_samples, models.settings().pairs_mode)
     ops = cast("Mapping[str, Mapping[str, Any]]", context.run.run_config.get("ops") or {})
     configs = {name: op.get("config") or {} for name, op in ops.items()}
-    counted = counted_pairs(store, context.partition_key, configs)
-    if counted.asks_judge:
-        models.found_out(Role.JUDGE)
-        return counted.rated_by(judge_named(models.versions(Role.JUDGE)))
-    return counted
+    return counted_pairs(
+        store,
+        context.partition_key,
+        config.target_samples,
+        configs,
+        pairs_mode=models.settings().pairs_mode,
+        judge=partial(_judge, models),
+    )
+
+
+def _judge(models: LanguageModels) -> str:
+    """Who rates, when it was found out how it can be asked."""
+    models.found_out(Role.JUDGE)
+    return judge_named(models.versions(Role.JUDGE))
 
 
 def _asked(counted: PairSettings) -> tuple[Role, ...]:

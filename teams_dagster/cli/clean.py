@@ -1,7 +1,10 @@
 """`teams clean`: room on the disk, without anything that lineage or a seal needs."""
 
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,9 +56,9 @@ def clean(days: int, yes: bool) -> None:
             say(f"{total} in {places} places could go; nothing was removed: teams clean --yes removes it")
             return
         kept: list[str] = []
-        for removal in (*found, *logs):
-            _refuse_while_running(instance)  # one that was launched meanwhile may be about to read it
-            if why := _remove_logs(removal, before) if removal in logs else remove(store, removal, before):
+        refuse = partial(_refuse_while_running, instance)  # a run launched meanwhile may be about to read it
+        for removal, why in chain(remove(store, found, before, ahead=refuse), _remove_logs(logs, before, refuse)):
+            if why:
                 kept.append(f"{_shown(removal.folder, settings.data_dir)}: {why}")
     if kept:
         raise click.ClickException(
@@ -98,12 +101,17 @@ def _logs(instance: "dg.DagsterInstance", before: datetime) -> "list[Removal]":
     return found
 
 
-def _remove_logs(removal: "Removal", before: datetime) -> str | None:
-    """Remove logs. Returns why they were left, if they were."""
-    if _written(removal.folder) >= before:
-        return "its run still writes there"
-    shutil.rmtree(removal.folder)
-    return None
+def _remove_logs(
+    logs: "Sequence[Removal]", before: datetime, ahead: Callable[[], None]
+) -> "Iterator[tuple[Removal, str | None]]":
+    """Remove logs; `ahead` is called before each. Returns each with why it was left, if it was."""
+    for removal in logs:
+        ahead()
+        if _written(removal.folder) >= before:
+            yield removal, "its run still writes there"
+        else:
+            shutil.rmtree(removal.folder)
+            yield removal, None
 
 
 def _written(folder: Path) -> datetime:

@@ -97,9 +97,9 @@ def dataset_sources(
     answered = [store.current(arm.responses, partition) for partition in partitions if partition != without]
     if not answered and not (own and own.instead) and without is None:
         raise ArtefactMissing(f"no generation has answers in {store.root}: materialise {arm.responses} first")
+    gate = gate_for(store, answered, min_score)
     evaluation_texts = [text for file in evaluation_sets for text in texts_in(file)]
     sides = dataset_sides(seed_clusters([*all_seeds(store), *(pairs.seeds if pairs else ())]))
-    gate = Gate() if without and not min_score else gate_for(store, answered, min_score)
     return DatasetSources(arm, answered, sides, evaluation_sets, evaluation_texts, own, gate)
 
 

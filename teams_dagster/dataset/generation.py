@@ -161,6 +161,19 @@ def check_continuable(
         )
 
 
+def check_judge(manifest: GenerationManifest, judge: str) -> None:
+    """Refuse to finish a generation with another `judge` than the one whose ratings count towards its target.
+
+    Raises GenerationChanged naming both and the two ways on.
+    """
+    if manifest.counted.asks_judge and manifest.counted.judge != judge:
+        raise GenerationChanged(
+            f"generation {manifest.partition_key} was counted with another judge: {manifest.counted.judge} -> {judge}:"
+            " restore it (TEAMS_JUDGE_MODEL, TEAMS_PROMPTS) to finish it, or run it with `target_samples`, which has"
+            " the judge of now rate its pairs anew"
+        )
+
+
 def _named(prompt_versions: Mapping[str, str], models: Mapping[str, ModelIdentity]) -> dict[str, str]:
     """Everything that a generation's queries depend on, by a name that people understand."""
     prompts = {f"prompt {name}": version for name, version in prompt_versions.items()}

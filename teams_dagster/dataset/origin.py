@@ -121,7 +121,7 @@ def data_card(
         licence_note="The seeds' licence and the terms of the models named above bind these texts.",
         languages=(),
         seed_files=tuple((library.source, library.sha256) for library in seeds),
-        seeds_used=len(set[str]().union(*(seeds_played(generation.generated) for generation in generations))),
+        seeds_used=len(seeds_played(*(generation.generated for generation in generations))),
         seeds_refused=_refused(libraries),
         generations=tuple(facts.generations),
         examples={split: facts.examples[split] for split in SPLITS},

@@ -11,7 +11,7 @@ NOBODY, JUDGE = "nobody", "judge"
 
 
 class NobodyScores(ValueError):
-    """A threshold of scores where nobody is asked for any."""
+    """Scores are to decide, by a threshold or among several answers, where nobody is asked for any."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,14 @@ ONE_ANSWER = PairSettings()
 def pair_settings(*, answers: int, reasoning_words: int | None, scored_by: str, min_score: float) -> PairSettings:
     """What counts in a run of this configuration.
 
-    Raises NobodyScores for a threshold without scores.
+    Raises NobodyScores for a threshold, or several answers, without scores.
     """
+    if answers > 1 and scored_by == NOBODY:
+        raise NobodyScores(
+            f"answers is {answers}, and nobody scores the pairs of this run (`scored_by: nobody`), so that none of"
+            " several answers could be taken: set `scored_by: judge`, or `programs`, of pair_scores, or leave out"
+            " answers of expert_responses"
+        )
     if min_score and scored_by == NOBODY:
         raise NobodyScores(
             f"min_score is {min_score:g}, and nobody scores the pairs of this run (`scored_by: nobody`): set"

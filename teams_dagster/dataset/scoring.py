@@ -39,10 +39,13 @@ BYTES_PER_TOKEN = 4
 """Of answers of which there is no example yet; a quarter of the longest is taken for usual."""
 
 
+_RATE_PROMPT = "prompt of rate"
+
+
 def scores_inputs(responses: Artefact, scored_by: str, judge: Mapping[str, str]) -> dict[str, str]:
     """What the scores of a generation's answers are made from; `judge` names and identifies the model that rates."""
     inputs = {responses.manifest["asset_key"]: responses.data_version}
-    return inputs | ({"prompt of rate": rate_prompt().version, **judge} if scored_by == JUDGE else {})
+    return inputs | ({_RATE_PROMPT: rate_prompt().version, **judge} if scored_by == JUDGE else {})
 
 
 def scores_of(store: ArtefactStore, responses: Artefact) -> Artefact | None:
@@ -109,7 +112,19 @@ def pairs_in(sample: Sample, several: Sequence[GivenAnswer]) -> Iterator[Pair]:
 
 def judge_named(versions: Mapping[str, str]) -> str:
     """The model that rates, of which `versions` has the identity, and the version of its prompt."""
-    return ", ".join([*versions.values(), f"prompt {rate_prompt().version}"])
+    return _named(versions.values(), rate_prompt().version)
+
+
+def judge_of(scores: Artefact) -> str | None:
+    """Who rated, as `judge_named` says it; None where programs alone scored."""
+    inputs: Mapping[str, str] = scores.manifest["inputs"]
+    if _RATE_PROMPT not in inputs:
+        return None
+    return _named((who for name, who in inputs.items() if name.startswith("model of ")), inputs[_RATE_PROMPT])
+
+
+def _named(models: Iterable[str], prompt_version: str) -> str:
+    return ", ".join([*models, f"prompt {prompt_version}"])
 
 
 def rating_queries(
@@ -117,10 +132,11 @@ def rating_queries(
 ) -> list[QueryForecast]:
     """What rating a generation's pairs will ask: all of them, or where they were rated `earlier` what failed then.
 
-    Those of a generation that was played to a target with this `judge` were rated as it was played.
+    Of a generation that was played to a target with this `judge`, the answers that counted were rated as it was played.
     """
-    rated = read_manifest(generated_for(store, responses)).counted.judge == judge_named(judge)
-    count = 0 if rated and earlier is None else still_open(earlier, sum(1 for _ in pairs_of(responses)))
+    counted = read_manifest(generated_for(store, responses)).counted
+    rated = counted.answers if earlier is None and counted.judge == judge_named(judge) else 0
+    count = still_open(earlier, sum(pair.answer >= rated for pair in pairs_of(responses)))
     size = mean_bytes([rate_query(pair.instruction, pair.response) for pair in islice(pairs_of(responses), SAMPLED)])
     return [QueryForecast(Role.JUDGE, Purpose.RATE, count, count, count, size, VERDICT.max_tokens)]
 

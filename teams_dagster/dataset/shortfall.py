@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from teams_dagster.dataset.curation import DroppedSample
 from teams_dagster.dataset.gating import Gate
+from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.origin import AnsweredGeneration
-from teams_dagster.dataset.pair_settings import PairSettings
 from teams_dagster.dataset.responses import kept_reasoning
+from teams_dagster.dataset.scoring import judge_of
 from teams_dagster.dataset.stored import answers_asked
 from teams_dagster.store.artefact_store import Artefact
-from teams_dagster.store.facts.dataset import GenerationFacts
+from teams_dagster.store.facts.dataset import GenerationFacts, PairScoreFacts
 
 
 def shortfalls(
@@ -48,7 +49,7 @@ def shortfalls(
 def _because(generation: AnsweredGeneration, gate: Gate) -> str:
     changed = [
         f"{name} ({then} then, {now} now)"
-        for name, then, now in _compared(generation.manifest.counted, generation.responses, gate)
+        for name, then, now in _compared(generation.manifest, generation.responses, gate)
         if then != now
     ]
     if not changed:
@@ -59,8 +60,14 @@ def _because(generation: AnsweredGeneration, gate: Gate) -> str:
     )
 
 
-def _compared(counted: PairSettings, responses: Artefact, gate: Gate) -> Iterator[tuple[str, object, object]]:
-    """Name, value when it was counted, value now."""
+def _compared(manifest: GenerationManifest, responses: Artefact, gate: Gate) -> Iterator[tuple[str, object, object]]:
+    """Name, value when it was counted, value now. Who scores is compared where scores decided then and do now."""
+    counted, scores = manifest.counted, (gate.scores or {}).get(manifest.partition_key)
     yield "answers", counted.answers, answers_asked(responses)
     yield "reasoning", counted.reasoning_words or "none", kept_reasoning(responses) or "none"
     yield "min_score", counted.min_score, gate.least
+    if counted.decides and scores is not None:
+        scored_by = scores.read_facts(PairScoreFacts).scored_by
+        yield "scored_by", counted.scored_by, scored_by
+        if counted.scored_by == scored_by:
+            yield "judge", counted.judge, judge_of(scores)

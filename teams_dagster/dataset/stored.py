@@ -40,10 +40,10 @@ def answers_asked(responses: Artefact) -> int:
     return responses.manifest.get("config", {}).get(ANSWERS_EACH, 1)
 
 
-def seeds_played(generated: Artefact) -> set[str]:
-    """The seeds that a generation's transitions begin at: on the way to a target not all that it was offered."""
-    table = pq.read_table(generated.path("transitions.parquet"), columns=["seed_id"])
-    return set(table["seed_id"].unique().to_pylist())
+def seeds_played(*generated: Artefact) -> set[str]:
+    """The seeds that generations' transitions begin at: on the way to a target not all that they were offered."""
+    files = [generation.path("transitions.parquet") for generation in generated]
+    return {seed for file in files for seed in pq.read_table(file, columns=["seed_id"])["seed_id"].unique().to_pylist()}
 
 
 ANSWERS = "sample_answers"

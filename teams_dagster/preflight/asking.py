@@ -62,14 +62,16 @@ async def ask_one(client: LLMClient, request: Request) -> Reply:
     return Reply(request, answer, seconds=None if answer.reused else time.perf_counter() - began)
 
 
-async def ask_rising(client: LLMClient, requests: Sequence[Request], most: int) -> tuple[list[Reply], list[WidthRate]]:
+async def ask_rising(
+    client: LLMClient, requests: Sequence[Request], most: int, *, answers: bool = False
+) -> tuple[list[Reply], list[WidthRate]]:
     """Ask all of `requests`, the first alone, then more and more at once, `most` at most.
 
     Returns the replies in the order of `requests`, and what each width brought. After a first query that fails for good
-    nothing more is asked.
+    nothing more is asked, unless the role `answers`: it has answered others.
     """
     replies, rates, width = [await ask_one(client, requests[0])], list[WidthRate](), 1
-    if replies[0].answer is None:
+    if replies[0].answer is None and not answers:
         return replies, rates
     while len(replies) < len(requests):
         left = len(requests) - len(replies)

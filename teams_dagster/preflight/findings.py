@@ -83,12 +83,26 @@ def rewrite_faults(role: Role, model: str, operations: Sequence[OperationCount])
     return failures, warnings
 
 
-def answering_faults(role: Role, model: str, failures: Sequence[str], asked: int) -> tuple[list[str], list[str]]:
-    """Failures and warnings of queries that got no answer; `failures` says why, once for each."""
+def ratings_unmeasured(model: str, failures: Sequence[str], asked: int) -> str:
+    """What is said where none of the good pairs, or of the bad ones, was rated; `failures` says why, once for each."""
+    return (
+        f"the ratings of the judge {model} were not measured: {len(failures)} of {asked} queries got no answer"
+        f" ({failures[0]}), those of every good pair or of every bad one among them. It may not drop a pair. Run"
+        " teams preflight again when it answers, or set TEAMS_JUDGE_MODEL to another model"
+    )
+
+
+def answering_faults(
+    role: Role, model: str, failures: Sequence[str], asked: int, *, measured: bool = True
+) -> tuple[list[str], list[str]]:
+    """Failures and warnings of queries that got no answer; `failures` says why, once for each.
+
+    Where for want of them nothing was `measured`, they are a failure whatever their share.
+    """
     if not failures:
         return [], []
     said = f"{len(failures)} of {asked} queries to the {role.value} {model} got no answer: {failures[0]}"
-    return ([said], []) if len(failures) > UNANSWERED_STOPS * asked else ([], [said])
+    return ([], [said]) if measured and len(failures) <= UNANSWERED_STOPS * asked else ([said], [])
 
 
 def seed_faults(role: Role, model: str, seed: SeedUse | None) -> tuple[list[str], list[str]]:

@@ -28,7 +28,7 @@ def preflight_lines(records: Sequence[RoleRecord]) -> list[str]:
     for record in records:
         if record.accuracy is not None:
             lines += ["", *_kinds(record.role.value, record.accuracy)]
-        if record.ratings is not None:
+        if record.ratings is not None and record.ratings.accuracy is not None:
             lines += ["", *_kinds(f"ratings of the {record.role.value}", record.ratings.accuracy)]
     return lines
 
@@ -41,7 +41,7 @@ def _facts(record: RoleRecord) -> Iterator[str]:
         yield from _accuracy(record.accuracy)
         if record.quick:
             yield f"quick: that interval is {number(record.accuracy.high - record.accuracy.low)} wide"
-    if record.ratings is not None:
+    if record.ratings is not None and record.ratings.accuracy is not None:
         rated = record.ratings.accuracy
         yield (
             f"ratings: balanced accuracy {number(rated.balanced)} (95%: {number(rated.low)} to {number(rated.high)}) on"

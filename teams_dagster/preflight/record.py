@@ -57,7 +57,8 @@ class RatingsRecord(BaseModel):
 
     key: str
     """Of what it is a function beside the model: see `plan.ratings_key`."""
-    accuracy: Accuracy
+    accuracy: Accuracy | None
+    """None where nothing can be said: of the good pairs, or of the bad ones, none got an answer."""
     failures: tuple[str, ...]
     """Sentences: each keeps the judge from dropping a pair."""
     warnings: tuple[str, ...]
@@ -161,6 +162,15 @@ def usable_record(data_dir: Path, role: Role, key: str, ratings_key: str | None 
         for record in found
     )
     return full or (quick if quick is not None and not quick.failures else None)
+
+
+def gate_failures(data_dir: Path, key: str, ratings_key: str) -> tuple[str, ...]:
+    """Why a judge may not drop a pair: what failed when it was tried, also where some of its queries got no answer."""
+    usable = usable_record(data_dir, Role.JUDGE, key, ratings_key)
+    if usable is not None:
+        return usable.failures
+    found = [read_record(data_dir, Role.JUDGE, key, quick=quick) for quick in (False, True)]
+    return next((record.with_ratings().failures for record in found if record is not None), ())
 
 
 def episode_stats(record: RoleRecord | None) -> EpisodeStats | None:

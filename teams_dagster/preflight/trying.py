@@ -27,6 +27,7 @@ from teams_dagster.preflight.findings import (
     accuracy_faults,
     answering_faults,
     rating_faults,
+    ratings_unmeasured,
     readable_faults,
     rewrite_faults,
     seed_faults,
@@ -111,7 +112,8 @@ async def _tried(client: LLMClient, plan: Planned, record: RoleRecord, found: _F
     if plan.role in SAMPLED and found.replies[0].completion is not None:
         tried = tried.model_copy(update={"seed": await _try_seed(client, found.replies[0], found)})
     unanswered = [reply.failure for reply in found.replies if reply.completion is None]
-    found.add(answering_faults(plan.role, record.model, unanswered, len(found.replies)))
+    measured = tried.accuracy is not None or plan.role not in (Role.REVIEWER, Role.JUDGE)
+    found.add(answering_faults(plan.role, record.model, unanswered, len(found.replies), measured=measured))
     return tried
 
 
@@ -148,7 +150,8 @@ def _review_said(plan: Planned, replies: Sequence[Reply]) -> list[Said]:
 
 async def _try_ratings(client: LLMClient, plan: Planned, record: RoleRecord, found: _Found, most: int) -> RoleRecord:
     """A judge that is to drop pairs: whether it tells good ones from bad ones."""
-    replies, _ = await ask_rising(client, plan.ratings(), most)
+    answers = any(reply.completion is not None for reply in found.replies)
+    replies, _ = await ask_rising(client, plan.ratings(), most, answers=answers)
     found.replies += replies
     pairs = plan.rating_pairs[: len(replies)]
     said = [
@@ -156,9 +159,11 @@ async def _try_ratings(client: LLMClient, plan: Planned, record: RoleRecord, fou
         for pair, reply in zip(pairs, replies, strict=True)
     ]
     if {one.label for one in said if one.said is not None} != {_kept(good=True), _kept(good=False)}:
-        return record
-    accuracy = accuracy_of(said)
-    failures, warnings = rating_faults(record.model, accuracy, quick=record.quick)
+        missing = [reply.failure for reply in replies if reply.completion is None]
+        accuracy, failures, warnings = None, [ratings_unmeasured(record.model, missing, len(replies))], []
+    else:
+        accuracy = accuracy_of(said)
+        failures, warnings = rating_faults(record.model, accuracy, quick=record.quick)
     ratings = RatingsRecord(key=ratings_key(), accuracy=accuracy, failures=tuple(failures), warnings=tuple(warnings))
     return record.model_copy(update={"ratings": ratings})
 

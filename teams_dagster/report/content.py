@@ -223,7 +223,7 @@ class PairRatings:
     """Pairs left out for their score, by reason."""
     by_operation: tuple[RatedOperation, ...]
     compared: int = 0
-    """Instructions with several answers that have a score."""
+    """Instructions whose first answer has a score, and a later one too."""
     later_better: int = 0
     """Of these, those to which a later answer scored better than the first."""
     queries: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,8 @@ from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.dataset.scoring import SCORES, ratings_asked, scores_of
 from teams_dagster.dataset.stored import answers_asked
+from teams_dagster.ledger.costs import Cost
 from teams_dagster.report import content
-from teams_dagster.report.costs import read_costs
 from teams_dagster.report.funnel import yield_funnel
 from teams_dagster.report.pair_ratings import pair_ratings, scored_rows
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
@@ -59,8 +59,10 @@ class MadeGeneration:
         return asked + answers + (ratings_asked(self.scores) if self.scores else 0)
 
 
-def dataset_results(store: ArtefactStore, generations: list[MadeGeneration]) -> content.DatasetResults:
-    """The dataset, how it came about, and a few of its samples."""
+def dataset_results(
+    store: ArtefactStore, generations: list[MadeGeneration], costs: Mapping[str, Sequence[Cost]]
+) -> content.DatasetResults:
+    """The dataset, how it came about, and a few of its samples; `costs` are the account, as `read_costs` gives it."""
     dataset = store.current("instruction_dataset")
     facts = dataset.read_facts(DatasetFacts)
     overlap = overlap_line(facts.overlap) if facts.overlap else ""
@@ -74,18 +76,20 @@ def dataset_results(store: ArtefactStore, generations: list[MadeGeneration]) -> 
             operations=tuple(_operations(tables)),
             lengths=tuple(_lengths(tables)),
             diversity_by_step=_diversity(_texts_by_step(tables)),
-            generations=tuple(_generations(store, tables, generations)),
+            generations=tuple(_generations(tables, generations, costs)),
             diversity_by_generation=_diversity(_texts_by_generation(tables, generations)),
             chains=tuple(_chains(generations[-1])),
-            ratings=_ratings(store, generations, facts.min_score or 0.0),
+            ratings=_ratings(generations, facts.min_score or 0.0, costs),
         )
 
 
-def _ratings(store: ArtefactStore, generations: list[MadeGeneration], least: float) -> content.PairRatings | None:
+def _ratings(
+    generations: list[MadeGeneration], least: float, costs: Mapping[str, Sequence[Cost]]
+) -> content.PairRatings | None:
     rows = [
         row for made in generations if made.scores for row in scored_rows(made.generated, made.responses, made.scores)
     ]
-    return pair_ratings(rows, least, read_costs(store.current("query_costs")).get("asset_key", ()))
+    return pair_ratings(rows, least, costs.get("asset_key, purpose", ()))
 
 
 @contextmanager
@@ -139,7 +143,7 @@ def _lengths(tables: duckdb.DuckDBPyConnection) -> Iterator[content.LengthAtStep
 
 
 def _generations(
-    store: ArtefactStore, tables: duckdb.DuckDBPyConnection, generations: list[MadeGeneration]
+    tables: duckdb.DuckDBPyConnection, generations: list[MadeGeneration], costs: Mapping[str, Sequence[Cost]]
 ) -> Iterator[content.GenerationResults]:
     words = _WORDS.format(text="instruction")
     rows = tables.execute(
@@ -150,10 +154,10 @@ def _generations(
         """
     )
     kept = {partition: figures for partition, *figures in rows.fetchall()}
-    costs = _costs(store)
+    paid = _costs(costs.get("asset_key, partition_key", ()))
     for generation in generations:
         count, *lengths = kept.get(generation.partition, (0, *[float("nan")] * 3))
-        nano_usd, unpriced = costs.get(generation.partition, (0, 0))
+        nano_usd, unpriced = paid.get(generation.partition, (0, 0))
         yield content.GenerationResults(
             generation.partition,
             generation.queries,
@@ -164,14 +168,14 @@ def _generations(
         )
 
 
-def _costs(store: ArtefactStore) -> dict[str, tuple[int, int]]:
+def _costs(costs: Sequence[Cost]) -> dict[str, tuple[int, int]]:
     """Nano-dollars of every generation of the main line, and its calls without a price."""
-    costs: dict[str, tuple[int, int]] = {}
-    for cost in read_costs(store.current("query_costs")).get("asset_key, partition_key", ()):
+    paid: dict[str, tuple[int, int]] = {}
+    for cost in costs:
         if (partition := cost.group["partition_key"]) and cost.group["asset_key"] in MAIN_LINE:
-            nano_usd, unpriced = costs.get(partition, (0, 0))
-            costs[partition] = nano_usd + cost.cost_nano_usd, unpriced + cost.unpriced
-    return costs
+            nano_usd, unpriced = paid.get(partition, (0, 0))
+            paid[partition] = nano_usd + cost.cost_nano_usd, unpriced + cost.unpriced
+    return paid
 
 
 def _texts_by_step(tables: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:

@@ -44,14 +44,16 @@ def report_inputs(store: ArtefactStore) -> dict[str, str]:
 def gather(store: ArtefactStore, shared: Mapping[ServedRole, str]) -> content.Report:
     """Everything that the report shows, from the artefacts; `shared` are the ledger's roles that named no model."""
     generations = [MadeGeneration(store, partition) for partition in store.partitions("expert_responses")]
+    spent = store.current("query_costs")
+    costs = read_costs(spent)
     return content.Report(
         title="teams-dagster report",
         about=_about(store, generations, shared),
         policy=_policy(store, generations),
-        dataset=dataset_results(store, generations),
+        dataset=dataset_results(store, generations, costs),
         models=_models(store),
         paper=tuple(read_paper_table(store.current("paper_table"))),
-        account=_account(store, generations),
+        account=_account(spent, costs),
     )
 
 
@@ -73,7 +75,7 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration], shared: Mapp
         policy_version=policy.data_version,
         steered_by=untrained_name(manifests[-1].policy_version) if manifests else None,
         generations=tuple(generation.partition for generation in generations),
-        seeds=len(set[str]().union(*(seeds_played(generation.generated) for generation in generations))),
+        seeds=len(seeds_played(*(generation.generated for generation in generations))),
         seeds_source=", ".join(f"{library.source} ({library.refused} rows refused)" for library in libraries),
         models=tuple(
             replace(model, named_by=shared.get(ServedRole(model.role, model.provider, model.model), ""))
@@ -165,9 +167,8 @@ def _adapter(kind: str, artefact: Artefact) -> content.Adapter:
     )
 
 
-def _account(store: ArtefactStore, generations: list[MadeGeneration]) -> content.Account:
-    artefact = store.current("query_costs")
-    groups, pairs = read_costs(artefact), read_pair_costs(artefact)
+def _account(artefact: Artefact, groups: Mapping[str, tuple[Cost, ...]]) -> content.Account:
+    pairs = read_pair_costs(artefact)
     total = artefact.read_facts(CostFacts).model_dump(exclude={"expert"})
     return content.Account(
         total=Cost(**total),

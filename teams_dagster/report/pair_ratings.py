@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from teams_dagster.core.protocol import Purpose
+from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.quality.scores import Fault, fault_of
 from teams_dagster.dataset.scoring import SCORES
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.report.content import PairRatings, RatedOperation
 from teams_dagster.store.artefact_store import Artefact
+
+_RATED_BY = {(TRAINED_ARM.instructions, Purpose.RATE.value), (SCORES, Purpose.RATE.value)}
+"""Asset and purpose of the queries that rate pairs: on the way to a target they are asked as it is played."""
 
 Row = Mapping[str, Any]
 """Of table `pair_scores`, with the `operation` that made its instruction."""
@@ -25,14 +30,14 @@ def pair_ratings(rows: Sequence[Row], least: float, costs: Iterable[Cost]) -> Pa
     Args:
         rows: The scores, those of one sample together in the order of its answers.
         least: Pairs of a lower score are not in the dataset; 0: none is left out for its score.
-        costs: The account by asset.
+        costs: The account by asset and purpose.
     """
     if not rows:
         return None
     faults = [fault.value for row in rows if (fault := _fault(row, least)) is not None]
     ratings = Counter(row["rating"] for row in rows if row["rating"])
-    compared = [scored for scored in _of_samples(rows) if len(scored) > 1]
-    paid = next((cost for cost in costs if cost.group["asset_key"] == SCORES), Cost({}))
+    compared = list(_first_and_later(rows))
+    paid = [cost for cost in costs if (cost.group["asset_key"], cost.group["purpose"]) in _RATED_BY]
     return PairRatings(
         pairs=len(rows),
         without_score=sum(row["score"] is None for row in rows),
@@ -41,10 +46,10 @@ def pair_ratings(rows: Sequence[Row], least: float, costs: Iterable[Cost]) -> Pa
         dropped=dict(Counter(faults).most_common()),
         by_operation=tuple(_by_operation(rows, least)),
         compared=len(compared),
-        later_better=sum(max(scored[1:]) > scored[0] for scored in compared),
+        later_better=sum(later > first for first, later in compared),
         queries=ratings.total(),
-        cost_nano_usd=paid.cost_nano_usd,
-        unpriced=paid.unpriced,
+        cost_nano_usd=sum(cost.cost_nano_usd for cost in paid),
+        unpriced=sum(cost.unpriced for cost in paid),
     )
 
 
@@ -66,12 +71,13 @@ def _fault(row: Row, least: float) -> Fault | None:
     return fault_of(row["score"], row["rating"], row["broken"], least) if row["chosen"] else None
 
 
-def _of_samples(rows: Sequence[Row]) -> list[list[float]]:
-    """By sample, the scores that its answers have, in their order."""
-    return [
-        [row["score"] for row in answers if row["score"] is not None]
-        for _, answers in groupby(rows, key=lambda row: row["sample_id"])
-    ]
+def _first_and_later(rows: Sequence[Row]) -> Iterator[tuple[float, float]]:
+    """Of each sample whose first answer has a score, and a later one too: that score, and the best later one."""
+    for _, answers in groupby(rows, key=lambda row: row["sample_id"]):
+        scores = {row["answer"]: row["score"] for row in answers if row["score"] is not None}
+        first = scores.pop(0, None)
+        if first is not None and scores:
+            yield first, max(scores.values())
 
 
 def _by_operation(rows: Sequence[Row], least: float) -> Iterable[RatedOperation]:

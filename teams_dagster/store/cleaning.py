@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,24 +57,43 @@ def removals(store: ArtefactStore, before: datetime) -> list[Removal]:
     return [*weights, *_drafts(sorted({*assets.glob("*/.*"), *assets.glob("*/*/.*")}), before)]
 
 
-def remove(store: ArtefactStore, removal: Removal, before: datetime) -> str | None:
-    """Remove it, if it still can go. Returns why it was left; None where it was removed."""
-    try:
-        with locked(removal.folder.parent / ".lock", timeout_s=0):
-            if removal not in _as_it_is_now(store, removal, before):
-                return "it has been used since it was listed"
-            if removal.files:
-                _remove_files(removal)
+def remove(
+    store: ArtefactStore, found: Sequence[Removal], before: datetime, *, ahead: Callable[[], None] = lambda: None
+) -> Iterator[tuple[Removal, str | None]]:
+    """Remove each that still can go: somebody may have selected an output, or gone on with a draft, since.
+
+    All places are held until the last is done, so that the store is read once. `ahead` is called before each.
+
+    Returns each with why it was left; None where it was removed.
+    """
+    with ExitStack() as held:
+        free = {place for place in {removal.folder.parent for removal in found} if _held(held, place)}
+        can_go = set(removals(store, before)) if free else set[Removal]()
+        for removal in found:
+            ahead()
+            if removal.folder.parent not in free:
+                yield removal, "another process is writing beside it"
+            elif removal not in can_go:
+                yield removal, "it has been used since it was listed"
             else:
-                shutil.rmtree(removal.folder)
+                _remove(removal)
+                yield removal, None
+
+
+def _held(held: ExitStack, place: Path) -> bool:
+    """Whether nobody else holds the place; it is then held until `held` ends."""
+    try:
+        held.enter_context(locked(place / ".lock", timeout_s=0))
     except Timeout:
-        return "another process is writing beside it"
-    return None
+        return False
+    return True
 
 
-def _as_it_is_now(store: ArtefactStore, removal: Removal, before: datetime) -> list[Removal]:
-    """What can go at a removal's place: somebody may have selected an output, or gone on with a draft, since."""
-    return removals(store, before) if removal.files else list(_drafts([removal.folder], before))
+def _remove(removal: Removal) -> None:
+    if removal.files:
+        _remove_files(removal)
+    else:
+        shutil.rmtree(removal.folder)
 
 
 def _needed(everything: list[tuple[Artefact, bool]]) -> set[str]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 
 import pytest
 
-from teams_dagster.core.protocol import Role
-from teams_dagster.preflight.plan import QUICK
-from teams_dagster.preflight.record import SeedUse, Status
+from teams_dagster.core.protocol import ModelIdentity, Role
+from teams_dagster.dataset.quality.rating import rate_query
+from teams_dagster.preflight.labelled_pairs import RatingPair, rating_pairs
+from teams_dagster.preflight.plan import FULL, QUICK, planned, ratings_key
+from teams_dagster.preflight.record import SeedUse, Status, gate_failures, usable_record, write_record
 from tests.preflight.conftest import Try
-from tests.support.openai_server import Fault, OpenAIServer, Reply
+from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
 from tests.support.scripted_roles import (
     Script,
     answering,
@@ -82,6 +86,7 @@ def test_a_judge_that_tells_good_pairs_from_bad_ones_may_drop_them(openai_server
     openai_server.respond = answering(judge=perfect_judge(), rate=perfect_rater())
     record = tried(Role.JUDGE, ratings=True)
     assert record.ratings is not None
+    assert record.ratings.accuracy is not None
     assert (record.ratings.accuracy.balanced, record.ratings.failures) == (1.0, ())
     assert record.queries == openai_server.count == 164 + 120
 
@@ -101,7 +106,61 @@ def test_a_judge_that_cannot_tell_is_never_right(openai_server: OpenAIServer, tr
     openai_server.respond = answering(judge=perfect_judge(), rate=lambda _: "cannot tell")
     ratings = tried(Role.JUDGE, QUICK, ratings=True).ratings
     assert ratings is not None
+    assert ratings.accuracy is not None
     assert (ratings.accuracy.unclear, ratings.accuracy.balanced) == (32, 0.0)
+
+
+def refusing(answer: Callable[[Body], str], refused: Collection[str]) -> Callable[[Body], str | Fault]:
+    """The same answers, but to those user messages that are refused for good."""
+    return lambda body: Fault(status=400) if body["messages"][-1]["content"] in refused else answer(body)
+
+
+def rated(pairs: Iterable[RatingPair]) -> list[str]:
+    """The user messages that have the judge rate them."""
+    return [rate_query(pair.asked, pair.answer).messages[-1].content for pair in pairs]
+
+
+def test_the_first_rating_without_an_answer_is_one_that_is_missing(openai_server: OpenAIServer, tried: Try):
+    first = planned(Role.JUDGE, ModelIdentity("openai", "m", ""), [], FULL, ratings=True).rating_pairs[:1]
+    openai_server.respond = refusing(answering(judge=perfect_judge(), rate=lambda _: "good"), rated(first))
+    record = tried(Role.JUDGE, ratings=True)
+    assert record.ratings is not None
+    assert record.ratings.accuracy is not None
+    assert (record.ratings.accuracy.pairs, record.unanswered) == (119, 1)
+    assert "it may not drop a pair" in record.ratings.failures[0]
+
+
+def test_ratings_that_were_never_measured_fail(openai_server: OpenAIServer, tried: Try):
+    bad = [pair for pair in rating_pairs() if not pair.good]
+    openai_server.respond = refusing(answering(judge=perfect_judge(), rate=perfect_rater()), rated(bad))
+    ratings = tried(Role.JUDGE, QUICK, ratings=True).ratings
+    assert ratings is not None
+    assert ratings.accuracy is None
+    assert "the ratings of the judge openai/m were not measured: 16 of 32 queries got no answer" in ratings.failures[0]
+
+
+def test_a_judge_of_which_no_comparison_was_answered_fails_though_its_ratings_were(
+    openai_server: OpenAIServer, tried: Try
+):
+    asked = planned(Role.JUDGE, ModelIdentity("openai", "m", ""), [], QUICK).judgements()
+    answer = answering(judge=perfect_judge(), rate=perfect_rater())
+    openai_server.respond = refusing(answer, [asked[0].messages[-1].content])
+    record = tried(Role.JUDGE, QUICK, ratings=True)
+    assert record.accuracy is None
+    assert "1 of 33 queries to the judge openai/m got no answer" in " ".join(record.failures)
+
+
+def test_a_query_without_an_answer_does_not_let_a_bad_judge_drop_pairs(
+    openai_server: OpenAIServer, tried: Try, tmp_path: Path
+):
+    answer = answering(judge=perfect_judge(), rate=lambda _: "good")
+    openai_server.respond = refusing(answer, rated(rating_pairs()[:1]))
+    record = tried(Role.JUDGE, ratings=True)
+    assert not record.settled
+    write_record(tmp_path, record)
+    assert usable_record(tmp_path, Role.JUDGE, record.key, ratings_key()) is None
+    (fault,) = gate_failures(tmp_path, record.key, ratings_key())
+    assert "it may not drop a pair" in fault
 
 
 def test_an_instructors_rewrites_are_counted_by_operation(openai_server: OpenAIServer, tried: Try):

@@ -14,6 +14,7 @@ from assets.dataset.instruction_dataset import instruction_dataset
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from teams_dagster.report.content import DatasetResults
+from teams_dagster.report.costs import read_costs
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
 from teams_dagster.report.funnel import yield_funnel
 from teams_dagster.store.artefact_store import Artefact
@@ -39,7 +40,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 @pytest.fixture(scope="module")
 def shown(made: Project) -> DatasetResults:
-    return dataset_results(made.store, [MadeGeneration(made.store, week) for week in WEEKS])
+    costs = read_costs(made.store.current("query_costs"))
+    return dataset_results(made.store, [MadeGeneration(made.store, week) for week in WEEKS], costs)
 
 
 def rows(artefact: Artefact, table: str) -> list[dict]:
@@ -118,8 +120,6 @@ def test_each_asset_shows_its_picture_in_the_ui(made: Project, monkeypatch: pyte
 
 
 def test_the_account_tells_generations_and_operations_of_roles_apart(made: Project) -> None:
-    from teams_dagster.report.costs import read_costs
-
     costs = read_costs(made.store.current("query_costs"))
     partitions = {cost.group["partition_key"] for cost in costs["asset_key, partition_key"]}
     assert partitions == {None, *WEEKS}
@@ -129,4 +129,4 @@ def test_the_account_tells_generations_and_operations_of_roles_apart(made: Proje
 
 
 def test_a_project_without_a_generation_shows_its_dataset_alone(made: Project) -> None:
-    assert dataset_results(made.store, []).generations == ()
+    assert dataset_results(made.store, [], {}).generations == ()

@@ -319,7 +319,7 @@ def test_ratings_of_pairs_are_told_where_pairs_were_scored(example: str) -> None
     )
     text = Page(render_report(replace(EXAMPLE, dataset=replace(EXAMPLE.dataset, ratings=ratings)))).text
     for words in (
-        "152 pairs were scored, 152 of them rated by the judge for $0.004; of 3 nobody could tell.",
+        "152 pairs were scored, the judge was asked about 152 of them for $0.004; of 3 nobody could tell.",
         "Pairs below 0.60 are not in the dataset: partly 20.",
         "a later answer was better than the first 38 times (50.0%)",
         "good 100 65.8%",

@@ -10,8 +10,16 @@ from teams_dagster.ledger.costs import Cost
 from teams_dagster.report.content import PairRatings, RatedOperation
 from teams_dagster.report.pair_ratings import pair_ratings
 
+PAID = {
+    ("generated_instructions", "rewrite"): 4_000,
+    ("generated_instructions", "rate"): 50,
+    ("expert_responses", "respond"): 900,
+    ("pair_scores", "rate"): 7,
+    ("preflight", "rate"): 30,
+}
 COSTS = [
-    Cost({"asset_key": asset}, cost_nano_usd=paid) for asset, paid in (("expert_responses", 900), ("pair_scores", 7))
+    Cost({"asset_key": asset, "purpose": purpose}, cost_nano_usd=paid, unpriced=1)
+    for (asset, purpose), paid in PAID.items()
 ]
 
 
@@ -36,8 +44,9 @@ def shown() -> PairRatings:
     return found
 
 
-def test_ratings_are_counted_and_what_they_cost_is_that_of_their_asset(shown: PairRatings) -> None:
-    assert (shown.pairs, shown.without_score, shown.queries, shown.cost_nano_usd) == (5, 1, 5, 7)
+def test_ratings_are_counted_with_what_they_cost_on_the_way_to_a_target_too(shown: PairRatings) -> None:
+    assert (shown.pairs, shown.without_score, shown.queries) == (5, 1, 5)
+    assert (shown.cost_nano_usd, shown.unpriced) == (57, 2)
     assert shown.ratings == {"off_topic": 2, "partly": 1, "good": 1, "cannot_tell": 1}
 
 
@@ -51,6 +60,15 @@ def test_only_a_chosen_answer_can_be_left_out_for_its_score(shown: PairRatings) 
 
 def test_a_later_answer_is_better_where_it_scores_more_than_the_first(shown: PairRatings) -> None:
     assert (shown.compared, shown.later_better) == (2, 1)
+
+
+def test_where_the_first_answer_has_no_score_no_later_one_is_compared_with_it() -> None:
+    refused_first = [row("d", n, "good", n / 2, chosen=n == 2, operation="breadth") for n in (1, 2)]
+    without_score = [row("e", 0, "cannot_tell", None, chosen=False, operation="breadth")]
+    without_score += [row("e", n, "good", n / 2, chosen=n == 2, operation="breadth") for n in (1, 2)]
+    found = pair_ratings((*ROWS, *refused_first, *without_score), 0.6, COSTS)
+    assert found is not None
+    assert (found.compared, found.later_better) == (2, 1)
 
 
 def test_without_scores_there_is_nothing_to_show() -> None:

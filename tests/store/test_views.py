@@ -202,6 +202,27 @@ def test_the_lineage_of_one_sample_is_its_rows_of_the_lineage_of_all(model: Path
     assert described[0] == described[1]
 
 
+@pytest.mark.parametrize("taken", ["call a 1", None])
+def test_a_samples_cost_holds_further_answers_whichever_of_them_failed(
+    model: Path, tmp_path: Path, taken: str | None
+) -> None:
+    """Answer 0 is the sample's own; the other one is the one that the sample did not take."""
+    folder, texts = tmp_path / "one", [{"instruction_id": f"text {n}", "text": "T", "input": ""} for n in range(2)]
+    given = {"sample_id": "s-1", "partition_key": "2026-11-16", "accepted": True}
+    other = None if taken else "call c 1"
+    write_table(folder, "instructions", texts)
+    write_table(folder, "transitions", [transition(1, None)])
+    write_table(folder, "samples", [sample("s-1", 1) | {"respond_request_id": taken}])
+    write_table(
+        folder,
+        "sample_answers",
+        [given | {"answer": n, "respond_request_id": asked} for n, asked in enumerate((taken, other))],
+    )
+    (folder / "manifest.json").write_text("{}")
+    follow(model, small_ledger(), ArtefactFiles(folder, current=True))
+    assert read(model, "select cost_nano_usd from sample_lineage") == [(3 * 7,)], "rewrite, review and one answer"
+
+
 def transition(number: int, parent: int | None) -> dict[str, Any]:
     return {
         "transition_id": f"t-{number}",

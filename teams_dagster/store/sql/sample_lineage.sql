@@ -30,7 +30,8 @@ further_answers as $materialized (
     from sample_answers as given
     join chosen_samples as samples on samples.sample_id = given.sample_id
     left join llm_calls as sent on sent.request_id = given.respond_request_id
-    where given.respond_request_id <> samples.respond_request_id
+    where given.respond_request_id is not null
+    and given.respond_request_id is distinct from samples.respond_request_id
     $of_answers
     group by given.sample_id
 )

@@ -113,6 +113,19 @@ def test_a_judge_that_failed_its_preflight_counts_nothing(project: Project, monk
     assert sent(project) == {}
 
 
+def test_another_judge_does_not_go_on_with_a_generation_that_was_begun_with_one(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert play(project, 10)
+    monkeypatch.setenv("TEAMS_JUDGE_MODEL", "another")
+    before = sent(project)
+    again = {"policy": "uniform", "seeds": 240, "force": True}
+    assert not project.make(generated_instructions, week=WEEK, generated_instructions=again)
+    assert "was counted with another judge: openai/" in why(project)
+    assert "TEAMS_JUDGE_MODEL" in why(project)
+    assert sent(project) == before
+
+
 def test_a_budget_that_ends_it_counts_what_passed_and_says_what_the_rest_would_take(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

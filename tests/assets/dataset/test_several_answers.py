@@ -249,7 +249,8 @@ def test_the_reports_main_line_counts_ratings_among_its_queries(made: Project) -
 
 @pytest.fixture(scope="module")
 def shown(made: Project) -> GenerationResults:
-    [generation] = dataset_results(made.store, [MadeGeneration(made.store, WEEK)]).generations
+    costs = read_costs(made.store.current("query_costs"))
+    [generation] = dataset_results(made.store, [MadeGeneration(made.store, WEEK)], costs).generations
     return generation
 
 
@@ -262,7 +263,8 @@ def test_a_generations_figures_hold_its_answers_and_its_ratings(made: Project, s
 
 
 def test_the_report_tells_ratings_and_how_often_a_later_answer_was_better(made: Project) -> None:
-    ratings = dataset_results(made.store, [MadeGeneration(made.store, WEEK)]).ratings
+    costs = read_costs(made.store.current("query_costs"))
+    ratings = dataset_results(made.store, [MadeGeneration(made.store, WEEK)], costs).ratings
     assert ratings is not None
     scores = rows(made.store.current("pair_scores", WEEK), "pair_scores")
     first = {row["sample_id"]: row["score"] for row in scores if row["answer"] == 0}
