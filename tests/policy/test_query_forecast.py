@@ -56,8 +56,8 @@ def test_what_a_preflight_tried_is_met_at_every_edit_that_a_look_ahead_tries(sto
 @pytest.mark.parametrize("algorithm", [BCConfig(), DAggerConfig(), PPOConfig(imitation_weight=0.1)])
 def test_a_training_is_sized_for_all_that_a_look_ahead_asks(algorithm: BaseAlgorithmConfig) -> None:
     """12 queries a step that it takes; 12 for a label, and 2 for the edit beside it."""
-    training = TrainingConfig.model_validate({"algorithm": algorithm, "guide": "look_ahead"})
-    steps = [algorithm.expected_steps(number, 6, 7) for number in range(training.iterations_for(10_000) + 1)]
+    training = TrainingConfig.sized_for(10_000, {"algorithm": algorithm, "guide": "look_ahead"})
+    steps = [algorithm.expected_steps(number, 6, 7) for number in range(training.iterations + 1)]
     asked = [32 * (12 * each.guide + 14 * each.labels) for each in steps]
     assert sum(asked[:-1]) <= 10_000 < sum(asked)
 
