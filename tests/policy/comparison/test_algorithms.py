@@ -49,7 +49,7 @@ def test_whatever_algorithm_and_guide_a_policy_was_trained_by_it_is_not_trained_
 ) -> None:
     """Also where the queries of so many iterations, rounded, are enough for one fewer."""
     for name, algorithm in COMPARED.items():
-        deployed = TrainingConfig(algorithm=algorithm, guide=guide, iterations=iterations)
+        deployed = TrainingConfig.model_validate({"algorithm": algorithm, "guide": guide, "iterations": iterations})
         own = compared_name(name, guide if algorithm.asks_guide else "model")
         assert own not in by_algorithm(deployed, [name], [guide])
 
