@@ -1,6 +1,7 @@
 """`teams clean`: room on the disk, without anything that lineage or a seal needs."""
 
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,21 +49,21 @@ def clean(days: int, yes: bool) -> None:
         found, logs = removals(store, before), _logs(instance, before)
         for removal in (*found, *logs):
             say(f"{_megabytes(removal.size):>12}  {_shown(removal.folder, settings.data_dir)}: {removal.why}")
-        places, total = len(found) + len(logs), _megabytes(sum(removal.size for removal in (*found, *logs)))
         if not yes:
-            say(f"{total} in {places} places could go; nothing was removed: teams clean --yes removes it")
+            say(f"{_counted((*found, *logs))} could go; nothing was removed: teams clean --yes removes it")
             return
-        kept: list[str] = []
-        for removal in (*found, *logs):
-            _refuse_while_running(instance)  # one that was launched meanwhile may be about to read it
-            if why := _remove_logs(removal, before) if removal in logs else remove(store, removal, before):
-                kept.append(f"{_shown(removal.folder, settings.data_dir)}: {why}")
-    if kept:
+
+        def refuse() -> None:
+            _refuse_while_running(instance)  # one that was launched meanwhile may be about to read what would go
+
+        refuse()
+        outcomes = [*remove(store, found, before, refuse), *((log, _remove_logs(log, before)) for log in logs)]
+    say(f"{_counted([removal for removal, why in outcomes if why is None])} removed")
+    if left := [f"{_shown(removal.folder, settings.data_dir)}: {why}" for removal, why in outcomes if why is not None]:
         raise click.ClickException(
-            f"{len(kept)} of {places} places were left, for example {kept[0]}: run teams clean again once no run is"
-            " under way"
+            f"{len(left)} of {len(outcomes)} could not be removed, for example {left[0]}: run teams clean again once"
+            " nothing is written there"
         )
-    say(f"{total} in {places} places were removed")
 
 
 def _refuse_while_running(instance: "dg.DagsterInstance") -> None:
@@ -113,6 +114,12 @@ def _written(folder: Path) -> datetime:
 
 def _shown(folder: Path, data_dir: Path) -> str:
     return str(folder.relative_to(data_dir)) if folder.is_relative_to(data_dir) else str(folder)
+
+
+def _counted(found: "Sequence[Removal]") -> str:
+    """`2.0 MB in 1 place`."""
+    places = f"{len(found)} place" if len(found) == 1 else f"{len(found)} places"
+    return f"{_megabytes(sum(removal.size for removal in found))} in {places}"
 
 
 def _megabytes(size: int) -> str:

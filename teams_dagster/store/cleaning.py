@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,24 +56,41 @@ def removals(store: ArtefactStore, before: datetime) -> list[Removal]:
     return [*weights, *_drafts(sorted({*assets.glob("*/.*"), *assets.glob("*/*/.*")}), before)]
 
 
-def remove(store: ArtefactStore, removal: Removal, before: datetime) -> str | None:
-    """Remove it, if it still can go. Returns why it was left; None where it was removed."""
-    try:
-        with locked(removal.folder.parent / ".lock", timeout_s=0):
-            if removal not in _as_it_is_now(store, removal, before):
-                return "it has been used since it was listed"
-            if removal.files:
-                _remove_files(removal)
-            else:
-                shutil.rmtree(removal.folder)
-    except Timeout:
-        return "another process is writing beside it"
-    return None
+def remove(
+    store: ArtefactStore, found: Iterable[Removal], before: datetime, check: Callable[[], None] = lambda: None
+) -> Iterator[tuple[Removal, str | None]]:
+    """Remove those of `found` that still can go: each, once it was looked at, with why it was left; None where it went.
+
+    What can go is found out anew for each asset's place, held meanwhile: what is read does not grow with what goes.
+
+    `check` is called before anything of a place goes; what it raises ends the removing.
+    """
+    places: dict[Path, list[Removal]] = {}
+    for removal in found:
+        places.setdefault(removal.folder.parent, []).append(removal)
+    for place, of_place in places.items():
+        try:
+            with locked(place / ".lock", timeout_s=0):
+                check()
+                there = _as_it_is_now(store, of_place, before)
+                for removal in of_place:
+                    yield removal, _removed(removal) if removal in there else "it has been used since it was listed"
+        except Timeout:
+            yield from ((removal, "another process is writing beside it") for removal in of_place)
 
 
-def _as_it_is_now(store: ArtefactStore, removal: Removal, before: datetime) -> list[Removal]:
-    """What can go at a removal's place: somebody may have selected an output, or gone on with a draft, since."""
-    return removals(store, before) if removal.files else list(_drafts([removal.folder], before))
+def _removed(removal: Removal) -> None:
+    if removal.files:
+        _remove_files(removal)
+    else:
+        shutil.rmtree(removal.folder)
+
+
+def _as_it_is_now(store: ArtefactStore, of_place: Sequence[Removal], before: datetime) -> set[Removal]:
+    """What can go at a place: somebody may have selected an output, or gone on with a draft, since it was listed."""
+    drafts = [removal.folder for removal in of_place if not removal.files]
+    weights = removals(store, before) if len(drafts) < len(of_place) else []
+    return {*weights, *_drafts(drafts, before)}
 
 
 def _needed(everything: list[tuple[Artefact, bool]]) -> set[str]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from teams_dagster.ledger.database import sqlite_url
+from teams_dagster.store import cleaning
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.artefacts import stored_artefacts
-from teams_dagster.store.cleaning import Removal, removals, remove
+from teams_dagster.store.cleaning import Removal, removals
 from teams_dagster.store.integrity import REMOVED, Verification, verify_storage
 from teams_dagster.store.read_model import refresh
 from tests.support.weeks import Weeks
@@ -35,6 +38,12 @@ def planned(weeks: Weeks) -> dict[str, Removal]:
     return {names.get(removal.folder, removal.folder.name): removal for removal in removals(weeks.store, LATER)}
 
 
+def remove(store: ArtefactStore, removal: Removal, before: datetime) -> str | None:
+    """Why it was left; None where it went."""
+    [(_, why)] = cleaning.remove(store, [removal], before)
+    return why
+
+
 def verified(weeks: Weeks) -> Verification:
     url = sqlite_url(weeks.store.root / "ledger.sqlite")
     refresh(url, stored_artefacts(weeks.store.root), weeks.store.root / "teams.duckdb")
@@ -55,6 +64,23 @@ def test_weights_of_superseded_models_go_and_all_else_stays(weeks: Weeks) -> Non
 def test_what_a_current_output_is_made_from_stays(weeks: Weeks) -> None:
     weeks.write("evaluation_scores", "scores", inputs={"lora": "lora 1"})
     assert planned(weeks) == {}, "the scores of now are those of the adapter before, and of its base"
+
+
+def test_the_store_is_looked_through_once_for_each_asset_however_much_goes(
+    weeks: Weeks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3, 8):
+        weeks.write("lora_model", f"lora {number}", files=MODEL)
+    found, looked = list(planned(weeks).values()), list[None]()
+    everything = ArtefactStore.everything
+
+    def counted(store: ArtefactStore) -> Iterator[tuple[Artefact, bool]]:
+        looked.append(None)
+        return everything(store)
+
+    monkeypatch.setattr(ArtefactStore, "everything", counted)
+    assert [why for _, why in cleaning.remove(weeks.store, found, LATER)] == [None] * len(found)
+    assert (len(found), len(looked)) == (7, 2)
 
 
 def test_what_is_young_stays(weeks: Weeks) -> None:

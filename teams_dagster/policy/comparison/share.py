@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import ValidationError
+
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LLMClient
 from teams_dagster.environment.recording import recording
@@ -41,13 +43,13 @@ class Training:
     def ablated(self) -> Training:
         """The same, reading only what its name says, or rewarded as it says, the reward's options alike.
 
-        Raises ValueError where `graded` refuses the price a query that `dollars` did not look at.
+        Raises ValueError, naming `price` and `ablations`, where `graded` refuses the price a query that `dollars` did
+        not look at.
         """
         if self.name == TRAINED:
             return self
         if self.name == TRAINED_BY_GRADED:
-            graded = self.config.reward.model_dump() | {"preset": RewardPreset.GRADED, "dollars": None}
-            return replace(self, config=self.config.model_copy(update={"reward": RewardConfig.model_validate(graded)}))
+            return replace(self, config=self.config.model_copy(update={"reward": _graded(self.config.reward)}))
         if self.name == REFERENCE:
             return replace(self, config=reference_training(self.config.root_seed))
         features = self.config.features.model_copy(update={"ablation": self.name})
@@ -56,6 +58,19 @@ class Training:
     def checkpoint(self, folder: Path) -> Path:
         """Where it is kept in a comparison's folder."""
         return folder / TRAININGS / self.part / CHECKPOINT
+
+
+def _graded(dollars: RewardConfig) -> RewardConfig:
+    """The same options under preset `graded`. Raises ValueError where it refuses the price."""
+    try:
+        return RewardConfig.model_validate(dollars.model_dump() | {"preset": RewardPreset.GRADED, "dollars": None})
+    except ValidationError as error:
+        raise ValueError(
+            f"{TRAINED_BY_GRADED} cannot be trained: the policy was trained by reward `dollars` with `price`"
+            f" {dollars.price}, which that reward does not look at and `graded` refuses ({error.errors()[0]['msg']})."
+            f" Leave {TRAINED_BY_GRADED} out of `ablations`, or train the policy with a `price` below"
+            f" {1 / dollars.queries_an_edit:.2f}"
+        ) from error
 
 
 @dataclass(frozen=True)
