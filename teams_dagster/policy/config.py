@@ -157,6 +157,11 @@ class TrainingConfig(BaseModel):
         return self.episodes_per_iteration * of_episodes
 
     @property
+    def plain_episodes(self) -> float:
+        """Episodes without branches and look-ahead that one episode of it is likely to ask as much as."""
+        return self.expected_edits / (self.iterations * self.episodes_per_iteration * HORIZON)
+
+    @property
     def expected_queries(self) -> float:
         """Queries that the whole training is likely to ask, the guide's included."""
         return sum(map(self._expected_queries, range(self.iterations)))

@@ -296,11 +296,10 @@ def training_questions(
     seen = stats_of(artefact for artefact in store.all_of("trained_policy") if trained_alike(artefact, training))
     if training.looks_ahead:
         seen = [stats.with_tries(reviews) for stats in seen]
-    of_one = training.expected_edits / (training.iterations * training.episodes_per_iteration * HORIZON)
     if tried is not None and not seen:
-        seen = [tried.at(of_one * tried.rewrites)]
+        seen = [tried.at(training.plain_episodes * tried.rewrites)]
     most = episodes * training.most_edits_an_episode // HORIZON
-    stated = UNTRAINED.at(of_one * UNTRAINED.rewrites)
+    stated = UNTRAINED.at(training.plain_episodes * UNTRAINED.rewrites)
     asked = rewriting(Role.INSTRUCTOR, episodes, seeds.values(), seen, stated, most=most, reviews_an_edit=reviews)
     return asked + (guiding(episodes, seeds.values(), seen, most=most) if training.asks_guide else [])
 

@@ -22,6 +22,12 @@ from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint
 from teams_dagster.policy.comparison.contenders import REFERENCE, TRAINED, TRAINED_BY_GRADED
 from teams_dagster.policy.config import TrainingConfig, reference_training
 
+Done = Callable[[int, float], object]
+"""Hears of each episode how many of its edits were accepted, and how many plain ones it counts as.
+
+With an episode its branches are counted, and what a look-ahead tries: those count as none.
+"""
+
 TRAININGS = "trainings"
 
 AT_ONCE = 4
@@ -91,8 +97,8 @@ class Share:
 class Heard:
     """What a process did since it last said so."""
 
-    accepted: tuple[int, ...]
-    """Accepted edits of each episode."""
+    episodes: tuple[tuple[int, float], ...]
+    """As `Done` hears of each."""
     tallies: Tallies
     line: str | None = None
     """For the log."""
@@ -109,14 +115,14 @@ class EngineFactory(Protocol):
 async def train_share(
     client: LLMClient,
     share: Share,
-    on_episode: Callable[[Episode], object],
+    done: Done,
     say: Callable[[str], None],
     on_iteration: Callable[[], None] = lambda: None,
 ) -> None:
     """Train everything in `share`. Raises what `policy.training.train` does."""
 
     def begun(training: Training) -> Coroutine[Any, Any, Checkpoint]:
-        return _train(client, share, training, on_episode, on_iteration)
+        return _train(client, share, training, done, on_iteration)
 
     async with aclosing(in_order(begun, share.trainings, AT_ONCE)) as checkpoints:
         for training in share.trainings:
@@ -131,27 +137,30 @@ async def train_share(
 async def train_elsewhere(job: tuple[Share, EngineFactory], tell: Callable[[Heard], None]) -> None:
     """The same in a process of its own, with an engine of its own; tells what it did after each iteration."""
     share, asking = job
-    accepted: list[int] = []
+    episodes: list[tuple[int, float]] = []
     async with asking.engine() as engine:
         told = Tallies()
 
         def tell_all(line: str | None = None) -> None:
             nonlocal told
-            tell(Heard(tuple(accepted), engine.tallies.since(told), line))
-            accepted.clear()
+            tell(Heard(tuple(episodes), engine.tallies.since(told), line))
+            episodes.clear()
             told = engine.tallies.copy()
 
-        await train_share(engine, share, lambda episode: accepted.append(episode.accepted), tell_all, tell_all)
+        await train_share(engine, share, lambda *episode: episodes.append(episode), tell_all, tell_all)
 
 
 async def _train(
     client: LLMClient,
     share: Share,
     training: Training,
-    on_episode: Callable[[Episode], object],
+    done: Done,
     on_iteration: Callable[[], None],
 ) -> Checkpoint:
     from teams_dagster.policy.training import train
+
+    def on_episode(episode: Episode) -> None:
+        done(episode.accepted, 0.0 if episode.key.branch else training.config.plain_episodes)
 
     return await train(
         client,

@@ -14,7 +14,15 @@ from teams_dagster.llm.processes import cores, in_processes
 from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.policy.comparison.contenders import TRAINED, TRAINED_WITHOUT_NONE, Contender
 from teams_dagster.policy.comparison.plan import ComparisonPlan
-from teams_dagster.policy.comparison.share import EngineFactory, Heard, Share, Training, train_elsewhere, train_share
+from teams_dagster.policy.comparison.share import (
+    Done,
+    EngineFactory,
+    Heard,
+    Share,
+    Training,
+    train_elsewhere,
+    train_share,
+)
 
 PROCESSES = 4
 """Processes that train at once, at most: each takes a processor, and some 550 MB."""
@@ -54,13 +62,8 @@ class Trainings:
     elsewhere: EngineFactory | None
     """How other processes ask; None where only this one can."""
 
-    async def contenders(
-        self, engine: Engine, done: Callable[[int], object], say: Callable[[str], None]
-    ) -> list[Contender]:
-        """The policies that were trained, the deployed one first, after training what is missing.
-
-        `done` hears of each episode how many of its edits were accepted.
-        """
+    async def contenders(self, engine: Engine, done: Done, say: Callable[[str], None]) -> list[Contender]:
+        """The policies that were trained, the deployed one first, after training what is missing."""
         await self._train(engine, done, say)
         found: dict[str, list[Checkpoint]] = {TRAINED: [self.deployed]}
         for training in self._all:
@@ -102,20 +105,20 @@ class Trainings:
             tuple(checkpoint.policy_version for checkpoint in checkpoints),
         )
 
-    async def _train(self, engine: Engine, done: Callable[[int], object], say: Callable[[str], None]) -> None:
+    async def _train(self, engine: Engine, done: Done, say: Callable[[str], None]) -> None:
         """Train what is missing.
 
         Neither how many processes do it nor which of them trains what makes a difference to what comes out.
         """
         processes = self._processes()
         if self.elsewhere is None or processes < 2:
-            await train_share(engine, self._share(self._all), lambda episode: done(episode.accepted), say)
+            await train_share(engine, self._share(self._all), done, say)
             return
 
         def hear(heard: Heard) -> None:
             engine.tallies.add(heard.tallies)
-            for accepted in heard.accepted:
-                done(accepted)
+            for episode in heard.episodes:
+                done(*episode)
             if heard.line is not None:
                 say(heard.line)
 
