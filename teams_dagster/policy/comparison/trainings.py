@@ -65,9 +65,7 @@ class Trainings:
     async def contenders(self, engine: Engine, done: Done, say: Callable[[str], None]) -> list[Contender]:
         """The policies that were trained, the deployed one first, after training what is missing."""
         await self._train(engine, done, say)
-        found: dict[str, list[Checkpoint]] = {TRAINED: [self.deployed]}
-        for training in self._all:
-            found.setdefault(training.name, []).append(Checkpoint.load(training.checkpoint(self.folder)))
+        found = self._checkpoints()
         contenders = [self._contender(name, checkpoints) for name, checkpoints in found.items()]
         if TRAINED_WITHOUT_NONE in self.plan.ablations and self.deployed.config.allow_none:
             contenders.insert(1, self._contender(TRAINED_WITHOUT_NONE, found[TRAINED]))
@@ -77,12 +75,9 @@ class Trainings:
         """What each training of the policy and of the compared algorithms took; empty where none is compared."""
         if not self.plan.algorithms:
             return {}
-        found = {TRAINED: [self.deployed]}
         compared = {TRAINED, *self.plan.compared_algorithms(self.deployed.config)}
-        for training in self._all:
-            if training.name in compared:
-                found.setdefault(training.name, []).append(Checkpoint.load(training.checkpoint(self.folder)))
-        return {name: [Asked.of(checkpoint) for checkpoint in each] for name, each in found.items()}
+        found = self._checkpoints()
+        return {name: [Asked.of(checkpoint) for checkpoint in found[name]] for name in found if name in compared}
 
     def parts(self) -> list[str]:
         """The parts of the tables that the finished trainings wrote."""
@@ -95,6 +90,13 @@ class Trainings:
     @property
     def _all(self) -> list[Training]:
         return self.plan.trainings(self.deployed.config)
+
+    def _checkpoints(self) -> dict[str, list[Checkpoint]]:
+        """By the names of the policies, what was trained of each; of `trained` the deployed one first."""
+        found = {TRAINED: [self.deployed]}
+        for training in self._all:
+            found.setdefault(training.name, []).append(Checkpoint.load(training.checkpoint(self.folder)))
+        return found
 
     def _contender(self, name: str, checkpoints: list[Checkpoint]) -> Contender:
         allowed = TEXT_OPERATIONS if name == TRAINED_WITHOUT_NONE else None
