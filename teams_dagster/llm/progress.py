@@ -119,7 +119,7 @@ class Progress:
             return []
         return [f"{about_dollars(paid / self._kept)} {self._each}"]
 
-    def _time_left(self, remaining: int) -> str:
+    def _time_left(self, remaining: float) -> str:
         """At the rate of the last moments: reused answers go faster than asked ones."""
         (since, before), now = self._marks[0], self._clock()
         finished, seconds = self._done - before, now - since

@@ -147,7 +147,10 @@ async def train_elsewhere(job: tuple[Share, EngineFactory], tell: Callable[[Hear
             episodes.clear()
             told = engine.tallies.copy()
 
-        await train_share(engine, share, lambda *episode: episodes.append(episode), tell_all, tell_all)
+        def done(accepted: int, counts: float) -> None:
+            episodes.append((accepted, counts))
+
+        await train_share(engine, share, done, tell_all, tell_all)
 
 
 async def _train(
