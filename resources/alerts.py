@@ -16,8 +16,9 @@ from teams_dagster.core.text import shorten, visible
 from teams_dagster.role_settings import is_loopback
 from teams_dagster.settings import Settings, load_settings
 
-TIMEOUT_S = 5.0
-"""Seconds that one sending may take: with every try of both channels, a tick stays below the minute it is given."""
+SILENT_S = 5.0
+"""Seconds that the other side may be silent, in connecting and at each answer. Where neither webhook nor mail server is
+reached at all, three tries of both end within the minute that a tick is given."""
 
 PAUSES_S = (1.0, 3.0)
 """Seconds before the second and the third try."""
@@ -115,18 +116,16 @@ class Alerts(dg.ConfigurableResource):
 
 def _tried(send: Callable[[], None]) -> _Refused | None:
     """None where `send` worked in one of three tries; otherwise why the last did not."""
-    for pause in PAUSES_S:
+    fault = None
+    for pause in (0.0, *PAUSES_S):
+        time.sleep(pause)
         try:
             send()
-        except _Refused:
-            time.sleep(pause)
+        except _Refused as refused:
+            fault = refused
         else:
             return None
-    try:
-        send()
-    except _Refused as refused:
-        return refused
-    return None
+    return fault
 
 
 def _post(url: str, alert: Alert) -> None:
@@ -135,7 +134,7 @@ def _post(url: str, alert: Alert) -> None:
 
     content = {"text": f"{alert.title}\n{alert.body}", "title": alert.title, "details": alert.details}
     try:
-        with httpx2.Client(timeout=TIMEOUT_S, trust_env=not is_loopback(url)) as client:
+        with httpx2.Client(timeout=SILENT_S, trust_env=not is_loopback(url)) as client:
             answer = client.post(url, content=json.dumps(content), headers={"Content-Type": "application/json"})
     except httpx2.HTTPError as error:
         raise _Refused(f"the webhook was not reached ({type(error).__name__})") from None
@@ -183,8 +182,8 @@ class _Mail:
 def _connected(server: MailServer) -> smtplib.SMTP:
     """A connection that is encrypted, unless it stays on this machine."""
     if server.encrypted:
-        return smtplib.SMTP_SSL(server.host, server.port, timeout=TIMEOUT_S, context=ssl.create_default_context())
-    connection = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_S)
+        return smtplib.SMTP_SSL(server.host, server.port, timeout=SILENT_S, context=ssl.create_default_context())
+    connection = smtplib.SMTP(server.host, server.port, timeout=SILENT_S)
     if not server.loopback:
         connection.starttls(context=ssl.create_default_context())
     return connection

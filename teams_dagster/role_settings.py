@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 from urllib.parse import parse_qsl, urlsplit
@@ -120,6 +121,10 @@ class RoleSettings(BaseModel):
         return self.provider == "openai" and not is_loopback(self.base_url)
 
 
+_PLACE = frozenset({"provider", "base_url", "api_key"})
+"""Settings that say where a role's model is."""
+
+
 def role_settings(root: Path, role: Role, values: dict[str, str], allow_http: bool) -> RoleSettings | None:
     """A role's settings of the environment; None where none of its own variables is set.
 
@@ -140,9 +145,14 @@ def role_settings(root: Path, role: Role, values: dict[str, str], allow_http: bo
     }
     if not given:
         return None
-    if not given.keys() & {"provider", "base_url", "api_key"}:  # a key goes to no other address than its own
+    if not given.keys() & _PLACE:  # a key goes to no other address than its own
         given = {**_shared_values(values), **given}
     return _checked(root, name, given, allow_http)
+
+
+def names_a_model(role: Role, values: Mapping[str, str]) -> bool:
+    """Whether a role's own variables say who serves it, by model or by place: `TEAMS_MODEL` does not, then."""
+    return any(f"{PREFIX}{role.name}_{field.upper()}" in values for field in ("model", *_PLACE))
 
 
 def shared_settings(values: dict[str, str], allow_http: bool) -> RoleSettings | None:

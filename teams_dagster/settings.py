@@ -30,6 +30,7 @@ from teams_dagster.role_settings import (
     explain,
     folder_or_name,
     listed,
+    names_a_model,
     role_settings,
     shared_settings,
 )
@@ -105,6 +106,8 @@ class Settings(BaseModel):
     """What a step does with a role that was not tried: try it and stop if it fails, try it and go on, or neither."""
     roles: dict[Role, RoleSettings] = Field(default_factory=dict[Role, RoleSettings])
     """The roles that the environment configures by themselves."""
+    naming: frozenset[Role] = frozenset()
+    """Those of `roles` that name a model of their own, be it the same as another's; others set their limits, say."""
     shared: RoleSettings | None = None
     """What `TEAMS_MODEL` and the variables beside it name."""
 
@@ -145,11 +148,8 @@ class Settings(BaseModel):
         return tuple(role for role in Role if role in self.roles or self.shared is not None)
 
     def shared_roles(self, roles: Iterable[Role]) -> list[Role]:
-        """Those of `roles` that ask `TEAMS_MODEL`."""
-        if self.shared is None:
-            return []
-        place = (self.shared.model, self.shared.base_url)
-        return [role for role in roles if (self.role(role).model, self.role(role).base_url) == place]
+        """Those of `roles` that name no model of their own and ask `TEAMS_MODEL`."""
+        return [role for role in roles if self.shared is not None and role not in self.naming]
 
     def shared_line(self, roles: Iterable[Role]) -> str | None:
         """Which of `roles` ask `TEAMS_MODEL`, for people; None where none does."""
@@ -193,7 +193,8 @@ def load_settings(root: Path | None = None) -> Settings:
         allow_http = Settings.model_validate(arguments).allow_http
         shared = shared_settings(values, allow_http)
         roles = {role: found for role in Role if (found := role_settings(root, role, values, allow_http)) is not None}
-        settings = Settings.model_validate({**arguments, "roles": roles, "shared": shared})
+        naming = [role for role in roles if names_a_model(role, values)]
+        settings = Settings.model_validate({**arguments, "roles": roles, "naming": naming, "shared": shared})
         _check_alerts(settings)
         use_own_prompts(settings.prompts)
     except ValidationError as error:
@@ -214,7 +215,7 @@ def _check_alerts(settings: Settings) -> None:
     mail_server(server, settings.alert_mail_to)
 
 
-_NOT_OURS_TO_NAME = {"root", "dagster_home", "roles", "shared"}
+_NOT_OURS_TO_NAME = {"root", "dagster_home", "roles", "naming", "shared"}
 """Fields that are found, that Dagster names, or that several variables make up."""
 
 

@@ -134,6 +134,15 @@ def test_three_lines_serve_every_role_that_is_not_named_itself(root: Path, monke
     assert settings.shared_line(Role) == ("TEAMS_MODEL, m at https://h.example/v1, serves reviewer, instructor, guide")
 
 
+def test_a_role_that_names_a_model_is_its_own_even_where_it_names_the_same_one(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    configure(monkeypatch, MODEL="m", BASE_URL="https://h.example/v1", API_KEY=KEY)
+    configure(monkeypatch, EXPERT_MODEL="m", REVIEWER_RPM="60")
+    configure(monkeypatch, JUDGE_MODEL="m", JUDGE_BASE_URL="https://h.example/v1", JUDGE_API_KEY=KEY)
+    assert load_settings(root).shared_roles(Role) == [Role.REVIEWER, Role.INSTRUCTOR, Role.GUIDE]
+
+
 def test_the_common_key_goes_to_no_other_address(root: Path, monkeypatch: pytest.MonkeyPatch):
     configure(monkeypatch, MODEL="m", BASE_URL="https://h.example/v1", API_KEY=KEY)
     configure(monkeypatch, EXPERT_MODEL="large", EXPERT_BASE_URL="http://127.0.0.1:8000/v1")

@@ -32,9 +32,6 @@ from teams_dagster.pricing.generation_prices import ExpertPriceUnknown, Generati
 QUERIES = 10_000
 """Queries that a training is sized for by default: without a guide it asks no more."""
 
-_MANY = 1_000_000
-"""Iterations that no training has: in their place until it is known what one of them asks."""
-
 _TRAINING = TrainingConfig()
 
 _COMPARISON = ComparisonConfig()
@@ -165,25 +162,24 @@ class PolicyConfig(AssetConfig):
         if not self.kl_reference.weight and (self.kl_reference.policy_version or self.kl_reference.target):
             raise ValueError("kl_reference names a policy or a target without a `weight`: give it one, or leave it out")
         reward = self._reward(prices)
-        training = TrainingConfig(
-            root_seed=self.root_seed,
-            iterations=self.iterations or _MANY,
-            episodes_per_iteration=self.episodes_per_iteration,
-            patience=self.patience,
-            gamma=self.gamma,
-            gae_decay=self.gae_decay,
-            allow_none=self.allow_none,
-            reward=reward,
-            features=FeatureConfig(**self.features.model_dump()),
-            guide=self.guide,
-            **_dumped(algorithm=self.algorithm, critic=self.critic),
-            kl_reference=method.KLReferenceConfig(weight=self.kl_reference.weight, target=self.kl_reference.target)
-            if self.kl_reference.weight
-            else None,
-        )
-        if self.iterations is not None:
-            return training
-        return TrainingConfig.model_validate(training.model_dump() | {"iterations": training.iterations_for(QUERIES)})
+        kept_near = method.KLReferenceConfig(weight=self.kl_reference.weight, target=self.kl_reference.target)
+        settings: dict[str, Any] = {
+            "root_seed": self.root_seed,
+            "episodes_per_iteration": self.episodes_per_iteration,
+            "patience": self.patience,
+            "gamma": self.gamma,
+            "gae_decay": self.gae_decay,
+            "allow_none": self.allow_none,
+            "reward": reward,
+            "features": FeatureConfig(**self.features.model_dump()),
+            "guide": self.guide,
+            "algorithm": self.algorithm.model_dump(),
+            "critic": self.critic.model_dump(),
+            "kl_reference": kept_near if self.kl_reference.weight else None,
+        }
+        if self.iterations is None:
+            return TrainingConfig.sized_for(QUERIES, settings)
+        return TrainingConfig(iterations=self.iterations, **settings)
 
     def _refuse_settings_beside_reference(self) -> None:
         unset = PolicyConfig(preset="reference")
@@ -202,11 +198,6 @@ class PolicyConfig(AssetConfig):
         return RewardConfig(
             preset=preset, price=self.price, both_orders=self.both_orders, soft=self.soft, dollars=dollars
         )
-
-
-def _dumped(**parts: dg.Config) -> dict[str, Any]:
-    """Parts of the configuration as plain values, for the method's own classes."""
-    return {name: part.model_dump() for name, part in parts.items()}
 
 
 class ComparisonSettings(AssetConfig):

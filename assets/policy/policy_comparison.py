@@ -34,7 +34,7 @@ from teams_dagster.store.tables import write_table
     owners=OWNERS,
     op_tags=COMPARED_LAST,
     metadata=table_columns("policy_scores", POLICY_SCORES),
-    code_version="3",
+    code_version="4",
     pool=LANGUAGE_MODELS,
     description="The trained policy against uniform (what Evol-Instruct does) and other baselines on seeds it was never"
     " trained on, at an equal number of queries, with paired 95% intervals. Nothing paid depends on it.",

@@ -119,8 +119,7 @@ def trained(
     found = []
     for number in range(trainings):
         settings = {"algorithm": algorithm, "guide": guide, "root_seed": number}
-        sized = TrainingConfig(iterations=QUERIES, **settings).iterations_for(QUERIES)
-        config = TrainingConfig(iterations=sized, **settings)
+        config = TrainingConfig.sized_for(QUERIES, settings)
         path = place / guide / f"{name}-{number}" / CHECKPOINT
         path.parent.mkdir(parents=True, exist_ok=True)
         found.append(asyncio.run(train(client, seeds.train, config, path, progress=lambda line: None)))

@@ -37,7 +37,7 @@ from resources.language_models.openai_compatible import OpenAICompatibleModel
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LanguageModel, LLMClient, Role
 from teams_dagster.core.replies import Way
-from teams_dagster.environment.episodes import EpisodePlan, run_episodes
+from teams_dagster.environment.episodes import EpisodePlan, open_episodes_for, run_episodes
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.environment.transition import Environment
@@ -72,9 +72,6 @@ VARIANTS = {
     "both orders, soft": {"both_orders": True, "soft": True},
 }
 
-
-OPEN = 4 * SLOTS
-"""Episodes under way at once: what is reviewed goes on while others are rewritten."""
 
 PROVIDERS = ("embedding", "transformers", "llama.cpp")
 
@@ -156,7 +153,8 @@ async def play(
             for number in range(each)
         ]
         plans, done = [EpisodePlan(key, there[key.seed_id]) for key in keys], _Counted(len(keys), name, say)
-        episodes = await run_episodes(environment, actor, plans, open_episodes=OPEN, on_episode=done)
+        under_way = open_episodes_for(SLOTS)
+        episodes = await run_episodes(environment, actor, plans, open_episodes=under_way, on_episode=done)
         found[name] = Played(episodes, gram_of(episodes, network, encode, config.gamma))
     return found
 

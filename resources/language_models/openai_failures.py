@@ -202,7 +202,7 @@ def _date(value: str) -> float | None:
     for read in (parsedate_to_datetime, datetime.fromisoformat):
         try:
             date = read(value)
-        except ValueError:
+        except (ValueError, OverflowError):  # the second: a day or an hour of so many digits that no date holds it
             continue
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     return None

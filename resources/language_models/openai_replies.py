@@ -6,7 +6,6 @@ Servers differ in what they leave out and in what they call things; what is not 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +20,9 @@ from teams_dagster.core.protocol import (
     Usage,
 )
 from teams_dagster.llm.settling import completion_of, storable
+
+_ROUNDED = 1e-3
+"""A log-probability above this is a mistake of the server, and no rounding."""
 
 _MOST_TOKENS = 10**9
 """No call has more. A larger count is a server's mistake, and sums over such counts leave 64 bits."""
@@ -190,15 +192,18 @@ def _tokens(reported: Any) -> tuple[ReplyToken, ...]:
             )
             for token in listed or ()
         )
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, OverflowError):
         return ()
 
 
 def _logprob(value: Any) -> float:
-    """Raises TypeError or ValueError for what is no number."""
-    if math.isnan(number := float(value)):
+    """Raises TypeError, ValueError or OverflowError for what is no logarithm of a probability.
+
+    A little above 0 is what some servers round to.
+    """
+    if not (number := float(value)) <= _ROUNDED:
         raise ValueError
-    return number
+    return min(number, 0.0)
 
 
 def _details(reported: Any) -> Mapping[str, Any]:

@@ -1,9 +1,9 @@
-"""Which model serves which role, and the engine that asks them on the ledger, within the budgets of project and run."""
+"""Which model serves which role, and how a step comes to ask them, within the budgets of project and run."""
 
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -13,15 +13,11 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from resources.language_models.asking import announce, asking_engine, needed_for, stopping
 from resources.language_models.embedded import EmbeddedAsking
 from resources.language_models.opening import (
-    as_configured,
     batches_of,
-    collect_batches,
-    go_on_from_traits,
     open_model,
-    reply_limit_of,
-    written_folders,
 )
 from resources.language_models.probing import (
     MOST_QUERIES,
@@ -29,79 +25,38 @@ from resources.language_models.probing import (
     NOT_HELD,
     PROBED,
     Held,
-    NotFoundOut,
-    NotHonoured,
     known_ways,
     probe,
 )
-from resources.language_models.readable import readable
 from resources.language_models.run_budgets import (
-    BudgetMissing,
+    CONTINUES,
     RunBudget,
     refuse_beyond_budget,
     refuse_unbounded,
     rooms_of,
 )
 from resources.ledger import LedgerConnection
-from teams_dagster.core.protocol import LanguageModel, ModelIdentity, Role
+from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.transition import ProbabilitiesMissing, may_give_probabilities
 from teams_dagster.ledger.batches import Batch
-from teams_dagster.ledger.budgets import BudgetExhausted, Budgets, Limit
+from teams_dagster.ledger.budgets import Budgets, Limit
 from teams_dagster.ledger.costs import outcomes_of_step
 from teams_dagster.ledger.database import LedgerLost
-from teams_dagster.ledger.room import NoRoom, bytes_needed, clock_behind, require_room
-from teams_dagster.ledger.traits import record_shared_role
-from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm import loop
 from teams_dagster.llm.batches import MAX_REQUESTS
-from teams_dagster.llm.batching import BatchesUnderWay, BatchPace, BatchRefused
-from teams_dagster.llm.budget_gate import PriceUnknown
-from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.context import CallContext
-from teams_dagster.llm.endpoint import RateCeiling
 from teams_dagster.llm.engine import Engine
-from teams_dagster.llm.trial import NothingUsable
 from teams_dagster.pricing.budget_parts import (
     POLICY_ASSETS,
-    BudgetTooSmall,
     policy_limit,
 )
-from teams_dagster.pricing.forecast import Estimate, QueryForecast, estimate
+from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.pricing.generation_prices import ExpertPriceUnknown, GenerationPrices, generation_prices
 from teams_dagster.pricing.prices import load_prices
-from teams_dagster.role_settings import WRITING_PROVIDERS
 from teams_dagster.settings import Settings, SettingsError, load_settings
 
 _log = logging.getLogger(__name__)
-
-
-CONTINUES = "teams/continues"
-"""The tag of a run that continues another one, with that run's id."""
-
-STOPS = (
-    BudgetMissing,
-    BudgetTooSmall,
-    BudgetExhausted,
-    NoRoom,
-    PriceUnknown,
-    EndpointBroken,
-    NothingUsable,
-    BatchesUnderWay,
-    BatchRefused,
-    NotFoundOut,
-    NotHonoured,
-)
-"""What ends a step for a reason that trying again at once does not change."""
-
-
-@contextmanager
-def _stops() -> Iterator[None]:
-    """What ends a step, as a failure that Dagster does not retry."""
-    try:
-        yield
-    except (*STOPS, LedgerLost) as stopped:
-        raise dg.Failure(str(stopped), allow_retries=False) from stopped
 
 
 class LanguageModels(dg.ConfigurableResource):
@@ -131,7 +86,7 @@ class LanguageModels(dg.ConfigurableResource):
         """
         settings = self.settings()
         if None in known_ways(settings, roles).values():
-            with _stops():
+            with stopping():
                 loop.run(self._find_out(settings, roles))
         return self.identities(*roles)
 
@@ -251,87 +206,23 @@ class LanguageModels(dg.ConfigurableResource):
         settings = self.settings()
         budgets = self._budgets(settings, context, named)
         batched = [role for role in roles if batches and settings.role(role).transport == "batch"]
-        with _stops():
+        with stopping():
             try:
+                identities = self.identities(*roles)
                 with self.ledger.open() as ledger:
-                    needed = self._announce(ledger, settings, roles, batched, budgets, expected, log)
+                    needed = needed_for(ledger, settings, identities, expected, batched)
+                    announce(ledger, settings, identities, budgets, needed, log)
                     if context.asset_key in POLICY_ASSETS and settings.budget.bounded:
                         refuse_beyond_budget(ledger, context, needed, settings)
                 held = await self._find_out(settings, roles)
                 models = {role: open_model(settings.role(role), settings, held[role]) for role in roles}
-                async with self._engine(settings, models, context, budgets, batched, log) as engine:
+                async with asking_engine(self.ledger, settings, models, context, budgets, batched, log) as engine:
                     yield engine
             except LedgerLost:
                 raise
             except BaseException:
                 self._publish_after_failure()
                 raise
-
-    @asynccontextmanager
-    async def _engine(
-        self,
-        settings: Settings,
-        models: Mapping[Role, LanguageModel],
-        context: CallContext,
-        budgets: Budgets,
-        batched: Collection[Role],
-        log: Callable[[str], None],
-    ) -> AsyncIterator[Engine]:
-        """The engine that asks `models`, which are closed with it."""
-        prices = load_prices(settings.prices)
-        try:
-            with self.ledger.open() as ledger:
-                go_on_from_traits(ledger, models.values())
-                direct = [model for role, model in models.items() if role not in batched]
-                await collect_batches(ledger, direct, context, prices)
-                engine = Engine(
-                    models,
-                    ledger,
-                    context,
-                    prices,
-                    max_in_flight=settings.max_in_flight,
-                    budgets=budgets,
-                    ceilings={role: RateCeiling(settings.role(role).rpm, settings.role(role).tpm) for role in models},
-                    batches={role: batches_of(models[role]) for role in batched},
-                    batch_pace=BatchPace(settings.batch_wait_s, settings.batch_poll_s),
-                    reply_limits={
-                        role: reply_limit_of(settings.role(role))
-                        for role, model in models.items()
-                        if model.identity.provider in WRITING_PROVIDERS
-                    },
-                    readable=readable,
-                    say=log,
-                )
-                try:
-                    yield engine
-                finally:
-                    await engine.close()
-        finally:
-            for model in models.values():
-                await model.close()
-
-    def _announce(
-        self,
-        ledger: Ledger,
-        settings: Settings,
-        roles: Collection[Role],
-        batched: Collection[Role],
-        budgets: Budgets,
-        expected: Sequence[QueryForecast],
-        log: Callable[[str], None],
-    ) -> Estimate:
-        """Say what is to be expected; refuse to go to a provider without any bound, or to fill the disk."""
-        needed = self._needed(ledger, settings, roles, expected, batched)
-        log(str(needed))
-        if (shared := settings.shared_line(roles)) is not None:
-            log(shared)
-        for role in settings.shared_roles(roles):
-            record_shared_role(ledger.engine, self.identities(role)[role].server, role.value, "TEAMS_MODEL")
-        refuse_unbounded(settings, roles, budgets, str(needed))
-        require_room(written_folders(settings), bytes_needed(needed.sent.likely, needed.tokens.likely))
-        if behind := clock_behind(ledger.engine):
-            log(behind)
-        return needed
 
     async def _find_out(self, settings: Settings, roles: Collection[Role]) -> dict[Role, Held]:
         """How each role's model is held; what nobody knows is found out, on the ledger and within the budgets.
@@ -357,31 +248,21 @@ class LanguageModels(dg.ConfigurableResource):
         settings = self.settings()
         if not settings.budget.bounded:
             return
-        with _stops(), self.ledger.open() as ledger:
-            refuse_beyond_budget(ledger, context, self._needed(ledger, settings, roles, expected), settings)
+        with stopping(), self.ledger.open() as ledger:
+            refuse_beyond_budget(
+                ledger, context, needed_for(ledger, settings, self.identities(*roles), expected), settings
+            )
 
     def times_affordable(self, context: CallContext, *roles: Role, expected: Sequence[QueryForecast]) -> float:
         """How many times over what is left of the budgets likely pays the `expected`; infinite where nothing bounds."""
         settings = self.settings()
-        budgets = self._budgets(settings, context)
+        budgets, identities = self._budgets(settings, context), self.identities(*roles)
         with self.ledger.open() as ledger:
             rooms = [
-                (room, self._needed(ledger, settings, asking, [kind for kind in expected if kind.role in asking]))
+                (room, needed_for(ledger, settings, identities, [kind for kind in expected if kind.role in asking]))
                 for room, asking in rooms_of(ledger, budgets, context.run_id, roles)
             ]
         return min((room.times(needed) for room, needed in rooms), default=math.inf)
-
-    def _needed(
-        self,
-        ledger: Ledger,
-        settings: Settings,
-        roles: Collection[Role],
-        expected: Sequence[QueryForecast],
-        batched: Collection[Role] = (),
-    ) -> Estimate:
-        """What the queries `expected` will likely take."""
-        forecasts, prices = as_configured(expected, settings), load_prices(settings.prices)
-        return estimate(ledger, forecasts, self.identities(*roles), prices, batched=batched)
 
     def _budgets(self, settings: Settings, context: CallContext, named: Sequence[Limit] = ()) -> Budgets:
         """Everything that bounds a step: its part of the project's budget too, where it is one of the policy's."""

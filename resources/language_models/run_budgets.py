@@ -16,6 +16,9 @@ from teams_dagster.pricing.budget_parts import POLICY_ASSETS, Room, policy_limit
 from teams_dagster.pricing.forecast import Estimate
 from teams_dagster.settings import Settings
 
+CONTINUES = "teams/continues"
+"""Run tag: the id of the run that a run goes on from; the first one, however many came between."""
+
 
 class RoleBudget(dg.Config):
     """The most that may be spent; empty is no bound."""

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from resources.language_models.roles import LanguageModels
+from resources.language_models.run_budgets import CONTINUES
 from resources.ledger import LedgerConnection
 from teams_dagster.automation.jobs import dataset, everything, regenerate, retry_failed, uniform_arm
-from teams_dagster.automation.runs import AD_HOC, BATCHES, CONTINUES, PARTITION, UNDER_WAY
+from teams_dagster.automation.runs import AD_HOC, BATCHES, PARTITION, UNDER_WAY
 from teams_dagster.core.protocol import CompletionError, ErrorKind
 from teams_dagster.ledger.batches import Batch, unattended
 from teams_dagster.ledger.database import LedgerError

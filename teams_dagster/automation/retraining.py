@@ -4,7 +4,6 @@ import dagster as dg
 
 from resources.language_models.roles import LanguageModels
 from teams_dagster.automation.jobs import (
-    DATASET_AS_BEFORE,
     dataset,
     demo,
     everything,
@@ -77,6 +76,4 @@ def _worth_training_on(settings: Settings, store: ArtefactStore) -> NewSamples |
 
 
 def _retraining(news: NewSamples) -> dg.RunRequest:
-    return dg.RunRequest(
-        run_key=news.version[:16], run_config=DATASET_AS_BEFORE, tags={"teams/because": str(news)[:250]}
-    )
+    return dg.RunRequest(run_key=news.version[:16], tags={"teams/because": str(news)[:250]})

@@ -4,9 +4,6 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-CONTINUES = "teams/continues"
-"""Run tag: the id of the run that a run goes on from; the first one, however many came between."""
-
 PARTITION = "dagster/partition"
 """Run tag: the partition of a run, as Dagster names it."""
 

@@ -1,10 +1,8 @@
 """`teams clean`: room on the disk, without anything that lineage or a seal needs."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,21 +49,21 @@ def clean(days: int, yes: bool) -> None:
         found, logs = removals(store, before), _logs(instance, before)
         for removal in (*found, *logs):
             say(f"{_megabytes(removal.size):>12}  {_shown(removal.folder, settings.data_dir)}: {removal.why}")
-        places, total = len(found) + len(logs), _megabytes(sum(removal.size for removal in (*found, *logs)))
         if not yes:
-            say(f"{total} in {places} places could go; nothing was removed: teams clean --yes removes it")
+            say(f"{_counted((*found, *logs))} could go; nothing was removed: teams clean --yes removes it")
             return
-        kept: list[str] = []
-        refuse = partial(_refuse_while_running, instance)  # a run launched meanwhile may be about to read it
-        for removal, why in chain(remove(store, found, before, ahead=refuse), _remove_logs(logs, before, refuse)):
-            if why:
-                kept.append(f"{_shown(removal.folder, settings.data_dir)}: {why}")
-    if kept:
+
+        def refuse() -> None:
+            _refuse_while_running(instance)  # one that was launched meanwhile may be about to read what would go
+
+        refuse()
+        outcomes = [*remove(store, found, before, refuse), *((log, _remove_logs(log, before)) for log in logs)]
+    say(f"{_counted([removal for removal, why in outcomes if why is None])} removed")
+    if left := [f"{_shown(removal.folder, settings.data_dir)}: {why}" for removal, why in outcomes if why is not None]:
         raise click.ClickException(
-            f"{len(kept)} of {places} places were left, for example {kept[0]}: run teams clean again once no run is"
-            " under way"
+            f"{len(left)} of {len(outcomes)} could not be removed, for example {left[0]}: run teams clean again once"
+            " nothing is written there"
         )
-    say(f"{total} in {places} places were removed")
 
 
 def _refuse_while_running(instance: "dg.DagsterInstance") -> None:
@@ -101,17 +99,12 @@ def _logs(instance: "dg.DagsterInstance", before: datetime) -> "list[Removal]":
     return found
 
 
-def _remove_logs(
-    logs: "Sequence[Removal]", before: datetime, ahead: Callable[[], None]
-) -> "Iterator[tuple[Removal, str | None]]":
-    """Remove logs; `ahead` is called before each. Returns each with why it was left, if it was."""
-    for removal in logs:
-        ahead()
-        if _written(removal.folder) >= before:
-            yield removal, "its run still writes there"
-        else:
-            shutil.rmtree(removal.folder)
-            yield removal, None
+def _remove_logs(removal: "Removal", before: datetime) -> str | None:
+    """Remove logs. Returns why they were left, if they were."""
+    if _written(removal.folder) >= before:
+        return "its run still writes there"
+    shutil.rmtree(removal.folder)
+    return None
 
 
 def _written(folder: Path) -> datetime:
@@ -121,6 +114,12 @@ def _written(folder: Path) -> datetime:
 
 def _shown(folder: Path, data_dir: Path) -> str:
     return str(folder.relative_to(data_dir)) if folder.is_relative_to(data_dir) else str(folder)
+
+
+def _counted(found: "Sequence[Removal]") -> str:
+    """`2.0 MB in 1 place`."""
+    places = f"{len(found)} place" if len(found) == 1 else f"{len(found)} places"
+    return f"{_megabytes(sum(removal.size for removal in found))} in {places}"
 
 
 def _megabytes(size: int) -> str:

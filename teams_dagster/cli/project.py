@@ -5,6 +5,7 @@ terminal, whatever data, files or providers put into it.
 """
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,21 +26,25 @@ if TYPE_CHECKING:
     from teams_dagster.ledger.writer import Ledger
 
 PROCESS_TAG = "teams/process"
-"""Run tag: the process that a run is made in."""
+"""Run tag: the machine and the process that a run is made in."""
 
 
 def process_tags() -> dict[str, str]:
     """The tags of a run in this process."""
-    return {PROCESS_TAG: str(os.getpid())}
+    return {PROCESS_TAG: f"{socket.gethostname()} {os.getpid()}"}
 
 
 def close_dead_runs(instance: "dg.DagsterInstance") -> None:
-    """Mark runs as failed whose process was killed, and free their places in pools: without the daemon nobody would."""
+    """Mark runs as failed whose process was killed, and free their places in pools: without the daemon nobody would.
+
+    Those of another machine, in a storage that several share, are that machine's to close: here nobody can tell.
+    """
     import dagster as dg
 
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-        process = run.tags.get(PROCESS_TAG)
-        if process and not _alive(int(process)):
+        machine, _, process = run.tags.get(PROCESS_TAG, "").rpartition(" ")
+        here = machine in ("", socket.gethostname())  # earlier versions named no machine
+        if process and here and not _alive(int(process)):
             instance.report_run_failed(run, f"its process {process} was killed; a later run continues its work")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 

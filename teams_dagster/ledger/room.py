@@ -35,11 +35,13 @@ def require_room(folders: Mapping[str, Path], needed: int) -> None:
     """Raises NoRoom where a disk has less than `needed` bytes free.
 
     Args:
-        folders: By setting, the folder that it names.
+        folders: By setting, the folder that it names; where it does not exist yet, the disk is that of the nearest one
+            above it that does.
         needed: See `bytes_needed`.
     """
     for setting, folder in folders.items():
-        free = shutil.disk_usage(folder).free
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        free = shutil.disk_usage(there).free
         if free < needed:
             raise NoRoom(
                 f"{setting}: the disk of {folder} has {free / 1e6:,.0f} MB free, and this step may need"

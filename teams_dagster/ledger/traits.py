@@ -49,6 +49,9 @@ def _recorded(connection: sa.Connection, identity: ModelIdentity, trait: str, va
 SHARED = "shared_by_"
 """How a trait begins that says which role a model serves that names none; its value is the setting that names it."""
 
+SHARED_BY = "TEAMS_MODEL"
+"""That setting."""
+
 
 @dataclass(frozen=True)
 class ServedRole:
@@ -59,10 +62,10 @@ class ServedRole:
     model: str
 
 
-def record_shared_role(engine: sa.Engine, identity: ModelIdentity, role: str, setting: str) -> None:
-    """Write down that `identity` serves `role` because `setting` names it for every role that names none."""
+def record_shared_role(engine: sa.Engine, identity: ModelIdentity, role: str) -> None:
+    """Write down that `identity` serves `role` because `TEAMS_MODEL` names it for every role that names none."""
     if f"{SHARED}{role}" not in traits_of(engine, identity):
-        record_trait(engine, identity, f"{SHARED}{role}", setting)
+        record_trait(engine, identity, f"{SHARED}{role}", SHARED_BY)
 
 
 def roles_shared(engine: sa.Engine) -> dict[ServedRole, str]:

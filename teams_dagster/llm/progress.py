@@ -55,10 +55,10 @@ class Progress:
         self._total, self._unit, self._tallies, self._log = total, unit, tallies, log
         self._every_s, self._clock, self._kept_as = every_s, clock, kept
         self._each, self._paid_before = each, None if paid_before is None else paid_before - _paid(tallies)
-        self._done = self._kept = 0
+        self._done, self._kept = 0.0, 0
         self._told_at = clock()
         self._finished = False
-        self._marks: deque[tuple[float, int]] = deque([(self._told_at, 0)], MARKS)
+        self._marks: deque[tuple[float, float]] = deque([(self._told_at, 0.0)], MARKS)
         self._ticking: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -72,9 +72,9 @@ class Progress:
                 await self._ticking
         self.finish()
 
-    def done(self, kept: bool | int = True) -> None:
-        """One more is done, and this many of it are kept."""
-        self._done += 1
+    def done(self, kept: bool | int = True, units: float = 1) -> None:
+        """One more is done, and this many of it are kept; `units` where it counts as another number of them."""
+        self._done += units
         self._kept += int(kept)
         self._tell_in_time()
 
@@ -99,7 +99,11 @@ class Progress:
 
     def _tell(self) -> None:
         of = "" if self._total is None else f" of {self._total:,}"
-        parts = [f"{self._done:,}{of} {self._unit}", f"{self._kept:,} {self._kept_as}", spent_so_far(self._tallies)]
+        parts = [
+            f"{round(self._done):,}{of} {self._unit}",
+            f"{self._kept:,} {self._kept_as}",
+            spent_so_far(self._tallies),
+        ]
         parts += self._price_of_one()
         if self._total is not None and self._done < self._total and not self._finished:
             parts.append(self._time_left(self._total - self._done))
@@ -115,7 +119,7 @@ class Progress:
             return []
         return [f"{about_dollars(paid / self._kept)} {self._each}"]
 
-    def _time_left(self, remaining: int) -> str:
+    def _time_left(self, remaining: float) -> str:
         """At the rate of the last moments: reused answers go faster than asked ones."""
         (since, before), now = self._marks[0], self._clock()
         finished, seconds = self._done - before, now - since

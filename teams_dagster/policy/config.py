@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -34,6 +35,9 @@ FEWEST_EPISODES = 32
 
 REFERENCE_UPDATES = 200
 """Updates of the paper's code."""
+
+_ENDLESS = 1_000_000
+"""Iterations that no training has: in their place until it is known what one of them asks."""
 
 
 class TrainingConfig(BaseModel):
@@ -153,11 +157,26 @@ class TrainingConfig(BaseModel):
         return self.episodes_per_iteration * of_episodes
 
     @property
+    def plain_episodes(self) -> float:
+        """Episodes without branches and look-ahead that one episode of it is likely to ask as much as."""
+        return self.expected_edits / (self.iterations * self.episodes_per_iteration * HORIZON)
+
+    @property
     def expected_queries(self) -> float:
         """Queries that the whole training is likely to ask, the guide's included."""
         return sum(map(self._expected_queries, range(self.iterations)))
 
-    def iterations_for(self, queries: int) -> int:
+    @classmethod
+    def sized_for(cls, queries: int, settings: Mapping[str, Any]) -> Self:
+        """A training by `settings`, with as many iterations as so many queries are likely enough for; at least 1.
+
+        Raises pydantic.ValidationError where the settings contradict each other, or the iterations are too few for
+        the algorithm.
+        """
+        endless = cls.model_validate({**settings, "iterations": _ENDLESS})
+        return cls.model_validate({**endless.model_dump(), "iterations": endless._iterations_for(queries)})
+
+    def _iterations_for(self, queries: int) -> int:
         """How many iterations so many queries are likely enough for; at least 1.
 
         Each step counts for an edit with its review, and a step of the guide for one more query, or for the other edits

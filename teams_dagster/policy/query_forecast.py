@@ -7,6 +7,7 @@ before there are any, what an untrained policy does. Least is a stated share of 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -63,14 +64,21 @@ class EpisodeStats:
     """Queries asked to choose operations."""
 
     def at(self, rewrites: float) -> Self:
-        """The same for an episode of so many rewrites."""
-        scale = rewrites / self.rewrites
-        return replace(self, **{field.name: getattr(self, field.name) * scale for field in fields(self)})
+        """The same for an episode of so many rewrites; what an untrained policy does, where there was none."""
+        like = self._with_rewrites
+        scale = rewrites / like.rewrites
+        return replace(self, **{field.name: getattr(like, field.name) * scale for field in fields(self)})
 
     def with_tries(self, reviews_an_edit: int) -> Self:
         """The same of a training that a look-ahead guided: what it asked to choose are rewrites and reviews."""
-        queries_a_rewrite = 1 + reviews_an_edit * self.reviews / self.rewrites
+        like = self._with_rewrites
+        queries_a_rewrite = 1 + reviews_an_edit * like.reviews / like.rewrites
         return replace(self.at(self.rewrites + self.guidance / queries_a_rewrite), guidance=0.0)
+
+    @property
+    def _with_rewrites(self) -> EpisodeStats:
+        """These stats; those of an untrained policy where every step rested, so that nothing is known of a rewrite."""
+        return self if self.rewrites else UNTRAINED
 
     @classmethod
     def of(cls, artefact: Artefact) -> Self | None:
@@ -288,19 +296,22 @@ def training_questions(
     seen = stats_of(artefact for artefact in store.all_of("trained_policy") if trained_alike(artefact, training))
     if training.looks_ahead:
         seen = [stats.with_tries(reviews) for stats in seen]
-    of_one = training.expected_edits / (training.iterations * training.episodes_per_iteration * HORIZON)
     if tried is not None and not seen:
-        seen = [tried.at(of_one * tried.rewrites)]
+        seen = [tried.at(training.plain_episodes * tried.rewrites)]
     most = episodes * training.most_edits_an_episode // HORIZON
-    stated = UNTRAINED.at(of_one * UNTRAINED.rewrites)
+    stated = UNTRAINED.at(training.plain_episodes * UNTRAINED.rewrites)
     asked = rewriting(Role.INSTRUCTOR, episodes, seeds.values(), seen, stated, most=most, reviews_an_edit=reviews)
     return asked + (guiding(episodes, seeds.values(), seen, most=most) if training.asks_guide else [])
 
 
 def trained_alike(policy: Artefact, training: TrainingConfig) -> bool:
-    """Whether a policy was trained by the same algorithm and kind of guide: what an episode asks depends on both."""
-    guide = policy.manifest["config"].get("guide", "model")
-    return (policy.read_facts(PolicyFacts).algorithm, guide) == (training.algorithm.name, training.guide)
+    """Whether a policy was trained by the same algorithm and kind of guide: what an episode asks depends on both.
+
+    The row of table `policies` says it, which an imported policy has as well.
+    """
+    (row,) = pq.read_table(policy.path("policies.parquet"), columns=["algorithm", "config"]).to_pylist()
+    guide = json.loads(row["config"]).get("guide", "model")
+    return (row["algorithm"], guide) == (training.algorithm.name, training.guide)
 
 
 def episodes_left(training: TrainingConfig, folder: Path) -> int:

@@ -48,6 +48,6 @@ async def train_policy(
             folder / CHECKPOINT,
             reference=reference,
             sink=recording(folder, run_id),
-            on_episode=lambda episode: progress.done(episode.accepted),
+            on_episode=lambda episode: progress.done(episode.accepted, 0 if episode.key.branch else 1),
             progress=lambda line: log(f"{line}; {spent_so_far(engine.tallies)}"),
         )

@@ -11,7 +11,6 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,42 +57,40 @@ def removals(store: ArtefactStore, before: datetime) -> list[Removal]:
 
 
 def remove(
-    store: ArtefactStore, found: Sequence[Removal], before: datetime, *, ahead: Callable[[], None] = lambda: None
+    store: ArtefactStore, found: Iterable[Removal], before: datetime, check: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[Removal, str | None]]:
-    """Remove each that still can go: somebody may have selected an output, or gone on with a draft, since.
+    """Remove those of `found` that still can go: each, once it was looked at, with why it was left; None where it went.
 
-    All places are held until the last is done, so that the store is read once. `ahead` is called before each.
+    What can go is found out anew for each asset's place, held meanwhile: what is read does not grow with what goes.
 
-    Returns each with why it was left; None where it was removed.
+    `check` is called before anything of a place goes; what it raises ends the removing.
     """
-    with ExitStack() as held:
-        free = {place for place in {removal.folder.parent for removal in found} if _held(held, place)}
-        can_go = set(removals(store, before)) if free else set[Removal]()
-        for removal in found:
-            ahead()
-            if removal.folder.parent not in free:
-                yield removal, "another process is writing beside it"
-            elif removal not in can_go:
-                yield removal, "it has been used since it was listed"
-            else:
-                _remove(removal)
-                yield removal, None
+    places: dict[Path, list[Removal]] = {}
+    for removal in found:
+        places.setdefault(removal.folder.parent, []).append(removal)
+    for place, of_place in places.items():
+        try:
+            with locked(place / ".lock", timeout_s=0):
+                check()
+                there = _as_it_is_now(store, of_place, before)
+                for removal in of_place:
+                    yield removal, _removed(removal) if removal in there else "it has been used since it was listed"
+        except Timeout:
+            yield from ((removal, "another process is writing beside it") for removal in of_place)
 
 
-def _held(held: ExitStack, place: Path) -> bool:
-    """Whether nobody else holds the place; it is then held until `held` ends."""
-    try:
-        held.enter_context(locked(place / ".lock", timeout_s=0))
-    except Timeout:
-        return False
-    return True
-
-
-def _remove(removal: Removal) -> None:
+def _removed(removal: Removal) -> None:
     if removal.files:
         _remove_files(removal)
     else:
         shutil.rmtree(removal.folder)
+
+
+def _as_it_is_now(store: ArtefactStore, of_place: Sequence[Removal], before: datetime) -> set[Removal]:
+    """What can go at a place: somebody may have selected an output, or gone on with a draft, since it was listed."""
+    drafts = [removal.folder for removal in of_place if not removal.files]
+    weights = removals(store, before) if len(drafts) < len(of_place) else []
+    return {*weights, *_drafts(drafts, before)}
 
 
 def _needed(everything: list[tuple[Artefact, bool]]) -> set[str]:

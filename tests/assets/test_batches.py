@@ -15,9 +15,10 @@ from assets.dataset.generated_instructions import generated_instructions
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from assets.uniform_arm.instructions import uniform_instructions
+from resources.language_models.run_budgets import CONTINUES
 from teams_dagster.automation.batches import collect_batches
 from teams_dagster.automation.jobs import regenerate, uniform_arm
-from teams_dagster.automation.runs import AD_HOC, CONTINUES, PARTITION
+from teams_dagster.automation.runs import AD_HOC, PARTITION
 from teams_dagster.definitions import definitions
 from tests.support.openai_batches import OpenAIBatchServer
 from tests.support.project import Project

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from benchmarks.policy.remembering import Remembering
 from benchmarks.policy.rlgf import CANDIDATES, HERE, RESULTS
-from benchmarks.policy.verdicts import arguments
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Role
-from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.instructions.requests import rewrite_query
 from teams_dagster.llm import loop
-
-
-def test_every_reward_that_the_study_of_verdicts_takes_by_default_can_be_had() -> None:
-    assert [RewardConfig(preset=preset).name for preset in arguments(["model"]).presets] == ["graded", "paper"]
 
 
 def test_trying_candidates_overwrites_nothing_that_is_published() -> None:

@@ -49,15 +49,26 @@ def weights(weeks: Weeks) -> int:
 def test_without_yes_it_is_only_said_what_would_go(weeks: Weeks) -> None:
     result = clean()
     assert result.exit_code == 0, result.output
-    assert "2.0 MB in 1 places could go; nothing was removed" in result.output
+    assert "2.0 MB in 1 place could go; nothing was removed" in result.output
     assert "weights of 2025-11-02, superseded" in result.output
     assert weights(weeks) == 2
 
 
 def test_with_yes_it_goes(weeks: Weeks) -> None:
-    assert "2.0 MB in 1 places were removed" in clean("--yes").output
+    assert "2.0 MB in 1 place removed" in clean("--yes").output
     assert weights(weeks) == 1
     assert "0.0 MB in 0 places could go" in clean().output
+
+
+def test_what_was_removed_is_said_beside_what_was_left(weeks: Weeks) -> None:
+    weeks.write("qlora_model", "old", files=MODEL, made_on="2025-11-02")
+    weeks.write("qlora_model", "new", files=MODEL, made_on="2025-11-02")
+    with weeks.store.turn("qlora_model"):
+        result = clean("--yes")
+    assert result.exit_code == 1
+    assert "2.0 MB in 1 place removed" in result.output
+    assert "1 of 2 could not be removed, for example assets/qlora_model/" in result.output
+    assert "another process is writing beside it" in result.output
 
 
 def test_nothing_goes_while_a_run_is_under_way(weeks: Weeks, instance: dg.DagsterInstance) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
-from teams_dagster.evaluation.comparison import Evaluation, evaluate_models
+from teams_dagster.evaluation.comparison import NEUTRAL, Evaluation, evaluate_models
 from teams_dagster.evaluation.scores import ModelVersions, Score
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.adapters import train_adapter
@@ -93,19 +94,25 @@ def test_adapters_trained_on_such_answers_beat_the_base(evaluation: Evaluation) 
 
 
 def test_an_adapter_that_knows_the_answers_by_heart_chooses_every_one(base: Path, tmp_path: Path) -> None:
-    """A fault in prompts, labels, scores or the order of choices would show as less than all of them."""
+    """A fault in prompts, labels, scores or the order of choices would show as less than all of them.
+
+    It learns as well that an instruction that asks nothing in particular is answered by none of them more than by
+    another. Otherwise one of the answers comes after that as if asked for, and which one is chance: calibrated, it
+    would fit its own instruction worse than an answer that comes after neither.
+    """
     student = load_student(base)
     # so little trained, the base's output layer is too faint for any adapter to be sure of a word
     with torch.no_grad():
         student.model.model.norm.weight.mul_(10)
     student.model.save_pretrained(tmp_path / "base")
     student.tokenizer.save_pretrained(tmp_path / "base")
-    known = [Example(name, name, Instruction(f"Say {name} {name}."), f"It is the {name}.") for name in ANIMALS]
+    known = [Example(name, name, Instruction(f"Say {name} {name}."), f"It is the {name}.") for name in ANIMALS[:6]]
+    unasked = [replace(example, sample_id=f"{example.sample_id}-unasked", instruction=NEUTRAL) for example in known]
     config = AdapterConfig(kind="lora", learning_rate=2e-3, max_steps=120, batch_size=12)
-    train_adapter(tmp_path / "base", known, [], tmp_path / "lora", config)
+    train_adapter(tmp_path / "base", [*known, *unasked], [], tmp_path / "lora", config)
     result = evaluate_models(tmp_path / "base", {"lora": tmp_path / "lora"}, known, known, VERSIONS, seed=0)
     assert row(result, "lora", "choice_accuracy").value == 1.0
-    assert row(result, "lora", "choice_accuracy_calibrated").value > 0.7  # 10 to 12 of 12, as processors round
+    assert row(result, "lora", "choice_accuracy_calibrated").value > 0.9
     assert row(result, "lora", "heldout_loss").value < 0.5
     assert row(result, "base", "choice_accuracy").value < 0.75
 

@@ -28,6 +28,13 @@ def test_a_disk_with_room_is_nothing_to_speak_of(tmp_path: Path) -> None:
     require_room({"TEAMS_DATA_DIR": tmp_path, "TEAMS_LEDGER_URL": tmp_path}, 1)
 
 
+def test_a_folder_that_is_not_made_yet_is_on_the_disk_of_the_nearest_that_is(tmp_path: Path) -> None:
+    folders = {"TEAMS_DATA_DIR": tmp_path / "not" / "yet"}
+    require_room(folders, 1)
+    with pytest.raises(NoRoom, match=r"TEAMS_DATA_DIR: the disk of .*not/yet has"):
+        require_room(folders, shutil.disk_usage(tmp_path).free + LEAST_BYTES)
+
+
 def test_a_step_that_asks_more_needs_more() -> None:
     assert bytes_needed(0, 0) == LEAST_BYTES
     assert bytes_needed(1_000_000, 0) > 3_000_000_000

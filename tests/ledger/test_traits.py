@@ -52,7 +52,7 @@ def test_which_roles_a_shared_model_served_is_on_the_ledger(tmp_path: Path) -> N
     engine = _opened(tmp_path)
     record_trait(engine, IDENTITY, "structured", "json_schema")
     for role in ("expert", "judge", "expert"):
-        record_shared_role(engine, IDENTITY, role, "TEAMS_MODEL")
+        record_shared_role(engine, IDENTITY, role)
     assert roles_shared(engine) == {
         ServedRole(role, IDENTITY.provider, IDENTITY.model): "TEAMS_MODEL" for role in ("expert", "judge")
     }

@@ -31,6 +31,16 @@ def test_a_line_says_what_is_done_kept_asked_and_paid_and_how_long_the_rest_take
     assert lines == ["1,200 of 5,000 answers, 1,150 kept, 3,400 queries (210 reused, 2 failed), $0.42, 32 s left"]
 
 
+def test_what_counts_as_several_units_is_counted_so():
+    lines = []
+    progress = Progress(12, "episodes", Tallies(), lines.append)
+    for _ in range(2):
+        progress.done(3, 6)
+    progress.done(1, 0)
+    progress.finish()
+    assert lines == ["12 of 12 episodes, 7 kept, 0 queries, $0.00"]
+
+
 def test_lines_come_by_time_and_not_by_count():
     clock, lines = Clock(), []
     progress = Progress(10_000, "answers", Tallies(), lines.append, every_s=10, clock=clock)

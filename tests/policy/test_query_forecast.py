@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from teams_dagster.core.protocol import Role
 from teams_dagster.policy.algorithms.base import BaseAlgorithmConfig
 from teams_dagster.policy.algorithms.config import AggreVaTeDConfig, BCConfig, DAggerConfig, PPOConfig, TRPOConfig
 from teams_dagster.policy.config import TrainingConfig
-from teams_dagster.policy.query_forecast import UNTRAINED, EpisodeStats, training_questions
+from teams_dagster.policy.query_forecast import UNTRAINED, EpisodeStats, trained_alike, training_questions
 from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.store.artefact_store import ArtefactStore
 from tests.support.toy_world import topical_seeds
@@ -56,8 +58,8 @@ def test_what_a_preflight_tried_is_met_at_every_edit_that_a_look_ahead_tries(sto
 @pytest.mark.parametrize("algorithm", [BCConfig(), DAggerConfig(), PPOConfig(imitation_weight=0.1)])
 def test_a_training_is_sized_for_all_that_a_look_ahead_asks(algorithm: BaseAlgorithmConfig) -> None:
     """12 queries a step that it takes; 12 for a label, and 2 for the edit beside it."""
-    training = TrainingConfig.model_validate({"algorithm": algorithm, "guide": "look_ahead"})
-    steps = [algorithm.expected_steps(number, 6, 7) for number in range(training.iterations_for(10_000) + 1)]
+    training = TrainingConfig.sized_for(10_000, {"algorithm": algorithm, "guide": "look_ahead"})
+    steps = [algorithm.expected_steps(number, 6, 7) for number in range(training.iterations + 1)]
     asked = [32 * (12 * each.guide + 14 * each.labels) for each in steps]
     assert sum(asked[:-1]) <= 10_000 < sum(asked)
 
@@ -65,3 +67,26 @@ def test_a_training_is_sized_for_all_that_a_look_ahead_asks(algorithm: BaseAlgor
 def test_earlier_trainings_under_a_look_ahead_count_with_what_it_tried() -> None:
     stats = EpisodeStats(rewrites=6, reviews=6, new_rewrites=3, new_reviews=3, accepted=3, guidance=60)
     assert stats.with_tries(reviews_an_edit=1) == EpisodeStats(36, 36, 18, 18, 18)
+
+
+def test_of_a_guide_that_tried_everything_and_always_rested_what_it_tried_counts() -> None:
+    """As much of it is reviewed as of an untrained policy's edits."""
+    rested = EpisodeStats(rewrites=0, reviews=0, new_rewrites=0, new_reviews=0, accepted=0, guidance=60)
+    counted = rested.with_tries(reviews_an_edit=1)
+    assert counted.rewrites + counted.reviews == pytest.approx(60)
+    assert counted.reviews / counted.rewrites == pytest.approx(UNTRAINED.reviews / UNTRAINED.rewrites)
+    assert rested.at(0) == EpisodeStats(0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("guide", ["model", "look_ahead"])
+def test_an_imported_policy_tells_who_guided_its_training(store: ArtefactStore, guide: str) -> None:
+    """Its manifest holds no configuration of a run: its row of table `policies` says it."""
+    trained = TrainingConfig.model_validate({"algorithm": BCConfig(), "guide": guide})
+    row = {"algorithm": "bc", "config": trained.model_dump_json()}
+    with store.writing("trained_policy", "imported", about={"config": {}}, select=True) as draft:
+        pq.write_table(pa.Table.from_pylist([row]), draft.folder / "policies.parquet")
+        draft.finish("p1", {})
+    imported = store.current("trained_policy")
+    for other in ("model", "look_ahead"):
+        training = TrainingConfig.model_validate({"algorithm": BCConfig(), "guide": other})
+        assert trained_alike(imported, training) is (other == guide)

@@ -72,9 +72,8 @@ def by_algorithm(
             guided = algorithm.asks_guide
             if name not in algorithms or (guide not in guides if guided else guide == "look_ahead"):
                 continue
-            training = _sized(deployed, algorithm, guide)
-            if training != deployed.model_copy(update={"patience": 0}):
-                found[compared_name(name, guide)] = training
+            if deployed.algorithm != algorithm or (guided and deployed.guide != guide):
+                found[compared_name(name, guide)] = _sized(deployed, algorithm, guide)
     return found
 
 
@@ -83,15 +82,10 @@ def _sized(deployed: TrainingConfig, algorithm: BaseAlgorithmConfig, guide: Guid
     if algorithm.asks_guide:
         values["guide"] = guide
     queries = round(deployed.expected_queries)
-    iterations = TrainingConfig.model_validate(values | {"iterations": _MANY}).iterations_for(queries)
     try:
-        return TrainingConfig.model_validate(values | {"iterations": iterations})
+        return TrainingConfig.sized_for(queries, values)
     except ValidationError as error:
         raise ValueError(
-            f"the {queries:,} queries of the policy's training are too few for {algorithm.title} under guide `{guide}`,"
-            f" which has {iterations} iterations then: leave it out of `algorithms`, or train the policy longer"
+            f"the {queries:,} queries of the policy's training are too few for {algorithm.title} under guide `{guide}`"
+            f" ({error.errors()[0]['msg']}): leave it out of `algorithms`, or train the policy longer"
         ) from error
-
-
-_MANY = 1_000_000
-"""Iterations that no training has: in their place until it is known what one of them asks."""

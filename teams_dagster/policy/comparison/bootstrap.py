@@ -18,6 +18,7 @@ queries, or nano-dollars. It is infinite, `never`, where the trained policy's ed
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -72,6 +73,10 @@ class Resamples:
     def mean(self, values: np.ndarray) -> np.ndarray:
         """The mean of `values` (T, N) under each resample."""
         return self.total(values) / self.size
+
+    def mean_of_trainings(self, counts: Sequence[int]) -> np.ndarray:
+        """The mean of what is counted of each training under each resample: shape (1 + B,)."""
+        return self.mean(np.repeat(np.array(counts, dtype=np.float64)[:, None], self.evaluation.shape[1], axis=1))
 
 
 def _spread(trainings: int, confidence: float) -> float:

@@ -15,7 +15,7 @@ from teams_dagster.llm.progress import Progress
 from teams_dagster.policy.comparison.compare import Comparison, compare
 from teams_dagster.policy.comparison.contenders import baseline_contenders
 from teams_dagster.policy.comparison.dollars import Spending
-from teams_dagster.policy.comparison.forecast import comparison_episodes
+from teams_dagster.policy.comparison.forecast import comparison_episodes, plain_episodes_of
 from teams_dagster.policy.comparison.playing import SeedPlay
 from teams_dagster.policy.comparison.score_table import Kept
 from teams_dagster.policy.comparison.searches import search_contenders
@@ -69,7 +69,7 @@ async def run_comparison(
                 plan.config,
                 trained_on=trainings.seeds,
                 sink=keep,
-                on_episode=lambda episode: progress.done(episode.accepted),
+                on_episode=lambda episode: progress.done(episode.accepted, plain_episodes_of(episode.key.policy)),
                 progress=log,
             )
     return comparison, kept

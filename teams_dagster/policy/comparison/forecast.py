@@ -102,8 +102,13 @@ def _episodes_of(name: str, plan: ComparisonPlan, seeds: int, count: int) -> int
         return seeds * plan.training_seeds * count
     if name in (LOOK_AHEAD, CEILING):
         charged = ceil(plan.config.questions_per_seed / (len(TEXT_OPERATIONS) * HORIZON))
-        return seeds * (min(charged, count) if name == LOOK_AHEAD else count) * len(TEXT_OPERATIONS)
+        return seeds * (min(charged, count) if name == LOOK_AHEAD else count) * plain_episodes_of(name)
     return seeds * (1 if is_deterministic(baselines()[name]) else count)
+
+
+def plain_episodes_of(policy: str) -> int:
+    """As how many an episode of a policy that is played counts: a look-ahead tries every operation at each step."""
+    return len(TEXT_OPERATIONS) if policy in (LOOK_AHEAD, CEILING) else 1
 
 
 def _likely(plan: ComparisonPlan, reward: RewardConfig) -> int:

@@ -70,12 +70,9 @@ class ComparisonPlan:
 
     def roles(self, deployed: TrainingConfig) -> tuple[Role, ...]:
         """Who is asked: by the policies themselves, and by those that are trained for the comparison."""
-        asked = dict.fromkeys((Role.INSTRUCTOR, Role.REVIEWER, *self.training_roles(deployed)))
-        return (*asked, *((Role.GUIDE,) if GUIDE in self.baselines and Role.GUIDE not in asked else ()))
-
-    def training_roles(self, deployed: TrainingConfig) -> tuple[Role, ...]:
-        """Who is asked by the policies that are trained for the comparison."""
-        return tuple(dict.fromkeys(role for training in self.trainings(deployed) for role in training.config.roles))
+        trained = (role for training in self.trainings(deployed) for role in training.config.roles)
+        played = (Role.GUIDE,) if GUIDE in self.baselines else ()
+        return tuple(dict.fromkeys((Role.INSTRUCTOR, Role.REVIEWER, *trained, *played)))
 
     def settings(self) -> dict[str, Any]:
         """What decides the comparison's output."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -56,21 +56,19 @@ def all_scores(comparison: Comparison, kept: Kept, plan: ComparisonPlan, policy:
         *_distinct(comparison, kept, plan),
         *_in_dollars(comparison, kept, plan),
         *_paid_off(comparison, kept, plan, policy),
-        *_asked_in_training(comparison, kept),
+        *_asked_in_training(comparison, kept, plan),
     ]
 
 
-def _asked_in_training(comparison: Comparison, kept: Kept) -> Iterator[Score]:
-    """What the trainings of a policy took: the mean, the least and the most."""
+def _asked_in_training(comparison: Comparison, kept: Kept, plan: ComparisonPlan) -> Iterator[Score]:
+    """What the trainings of a policy took, in the mean."""
     for policy, trainings in kept.asked.items():
-        about = comparison.score(policy, "return")
         for metric, counts in (
             (TRAINING_ITERATIONS, [each.iterations for each in trainings]),
             (TRAINING_QUERIES, [each.queries for each in trainings]),
             (TRAINING_QUERIES_TO_GUIDE, [each.of_guide for each in trainings]),
         ):
-            mean = sum(counts) / len(counts)
-            yield replace(about, metric=metric, mean=mean, ci_low=float(min(counts)), ci_high=float(max(counts)))
+            yield _interval(comparison, metric, comparison.resamples.mean_of_trainings(counts), plan, policy)
 
 
 def _distinct(comparison: Comparison, kept: Kept, plan: ComparisonPlan) -> list[Score]:

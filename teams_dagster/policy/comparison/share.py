@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import ValidationError
+
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LLMClient
 from teams_dagster.environment.recording import recording
@@ -19,6 +21,12 @@ from teams_dagster.llm.ordered import in_order
 from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint
 from teams_dagster.policy.comparison.contenders import REFERENCE, TRAINED, TRAINED_BY_GRADED
 from teams_dagster.policy.config import TrainingConfig, reference_training
+
+Done = Callable[[int, float], object]
+"""Hears of each episode how many of its edits were accepted, and how many plain ones it counts as.
+
+With an episode its branches are counted, and what a look-ahead tries: those count as none.
+"""
 
 TRAININGS = "trainings"
 
@@ -41,13 +49,13 @@ class Training:
     def ablated(self) -> Training:
         """The same, reading only what its name says, or rewarded as it says, the reward's options alike.
 
-        Raises ValueError where `graded` refuses the price a query that `dollars` did not look at.
+        Raises ValueError, naming `price` and `ablations`, where `graded` refuses the price a query that `dollars` did
+        not look at.
         """
         if self.name == TRAINED:
             return self
         if self.name == TRAINED_BY_GRADED:
-            graded = self.config.reward.model_dump() | {"preset": RewardPreset.GRADED, "dollars": None}
-            return replace(self, config=self.config.model_copy(update={"reward": RewardConfig.model_validate(graded)}))
+            return replace(self, config=self.config.model_copy(update={"reward": _graded(self.config.reward)}))
         if self.name == REFERENCE:
             return replace(self, config=reference_training(self.config.root_seed))
         features = self.config.features.model_copy(update={"ablation": self.name})
@@ -56,6 +64,19 @@ class Training:
     def checkpoint(self, folder: Path) -> Path:
         """Where it is kept in a comparison's folder."""
         return folder / TRAININGS / self.part / CHECKPOINT
+
+
+def _graded(dollars: RewardConfig) -> RewardConfig:
+    """The same options under preset `graded`. Raises ValueError where it refuses the price."""
+    try:
+        return RewardConfig.model_validate(dollars.model_dump() | {"preset": RewardPreset.GRADED, "dollars": None})
+    except ValidationError as error:
+        raise ValueError(
+            f"{TRAINED_BY_GRADED} cannot be trained: the policy was trained by reward `dollars` with `price`"
+            f" {dollars.price}, which that reward does not look at and `graded` refuses ({error.errors()[0]['msg']})."
+            f" Leave {TRAINED_BY_GRADED} out of `ablations`, or train the policy with a `price` below"
+            f" {1 / dollars.queries_an_edit:.2f}"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -76,8 +97,8 @@ class Share:
 class Heard:
     """What a process did since it last said so."""
 
-    accepted: tuple[int, ...]
-    """Accepted edits of each episode."""
+    episodes: tuple[tuple[int, float], ...]
+    """As `Done` hears of each."""
     tallies: Tallies
     line: str | None = None
     """For the log."""
@@ -94,14 +115,14 @@ class EngineFactory(Protocol):
 async def train_share(
     client: LLMClient,
     share: Share,
-    on_episode: Callable[[Episode], object],
+    done: Done,
     say: Callable[[str], None],
     on_iteration: Callable[[], None] = lambda: None,
 ) -> None:
     """Train everything in `share`. Raises what `policy.training.train` does."""
 
     def begun(training: Training) -> Coroutine[Any, Any, Checkpoint]:
-        return _train(client, share, training, on_episode, on_iteration)
+        return _train(client, share, training, done, on_iteration)
 
     async with aclosing(in_order(begun, share.trainings, AT_ONCE)) as checkpoints:
         for training in share.trainings:
@@ -116,27 +137,33 @@ async def train_share(
 async def train_elsewhere(job: tuple[Share, EngineFactory], tell: Callable[[Heard], None]) -> None:
     """The same in a process of its own, with an engine of its own; tells what it did after each iteration."""
     share, asking = job
-    accepted: list[int] = []
+    episodes: list[tuple[int, float]] = []
     async with asking.engine() as engine:
         told = Tallies()
 
         def tell_all(line: str | None = None) -> None:
             nonlocal told
-            tell(Heard(tuple(accepted), engine.tallies.since(told), line))
-            accepted.clear()
+            tell(Heard(tuple(episodes), engine.tallies.since(told), line))
+            episodes.clear()
             told = engine.tallies.copy()
 
-        await train_share(engine, share, lambda episode: accepted.append(episode.accepted), tell_all, tell_all)
+        def done(accepted: int, counts: float) -> None:
+            episodes.append((accepted, counts))
+
+        await train_share(engine, share, done, tell_all, tell_all)
 
 
 async def _train(
     client: LLMClient,
     share: Share,
     training: Training,
-    on_episode: Callable[[Episode], object],
+    done: Done,
     on_iteration: Callable[[], None],
 ) -> Checkpoint:
     from teams_dagster.policy.training import train
+
+    def on_episode(episode: Episode) -> None:
+        done(episode.accepted, 0.0 if episode.key.branch else training.config.plain_episodes)
 
     return await train(
         client,

@@ -14,7 +14,15 @@ from teams_dagster.llm.processes import cores, in_processes
 from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.policy.comparison.contenders import TRAINED, TRAINED_WITHOUT_NONE, Contender
 from teams_dagster.policy.comparison.plan import ComparisonPlan
-from teams_dagster.policy.comparison.share import EngineFactory, Heard, Share, Training, train_elsewhere, train_share
+from teams_dagster.policy.comparison.share import (
+    Done,
+    EngineFactory,
+    Heard,
+    Share,
+    Training,
+    train_elsewhere,
+    train_share,
+)
 
 PROCESSES = 4
 """Processes that train at once, at most: each takes a processor, and some 550 MB."""
@@ -54,17 +62,10 @@ class Trainings:
     elsewhere: EngineFactory | None
     """How other processes ask; None where only this one can."""
 
-    async def contenders(
-        self, engine: Engine, done: Callable[[int], object], say: Callable[[str], None]
-    ) -> list[Contender]:
-        """The policies that were trained, the deployed one first, after training what is missing.
-
-        `done` hears of each episode how many of its edits were accepted.
-        """
+    async def contenders(self, engine: Engine, done: Done, say: Callable[[str], None]) -> list[Contender]:
+        """The policies that were trained, the deployed one first, after training what is missing."""
         await self._train(engine, done, say)
-        found: dict[str, list[Checkpoint]] = {TRAINED: [self.deployed]}
-        for training in self._all:
-            found.setdefault(training.name, []).append(Checkpoint.load(training.checkpoint(self.folder)))
+        found = self._checkpoints()
         contenders = [self._contender(name, checkpoints) for name, checkpoints in found.items()]
         if TRAINED_WITHOUT_NONE in self.plan.ablations and self.deployed.config.allow_none:
             contenders.insert(1, self._contender(TRAINED_WITHOUT_NONE, found[TRAINED]))
@@ -74,12 +75,9 @@ class Trainings:
         """What each training of the policy and of the compared algorithms took; empty where none is compared."""
         if not self.plan.algorithms:
             return {}
-        found = {TRAINED: [self.deployed]}
         compared = {TRAINED, *self.plan.compared_algorithms(self.deployed.config)}
-        for training in self._all:
-            if training.name in compared:
-                found.setdefault(training.name, []).append(Checkpoint.load(training.checkpoint(self.folder)))
-        return {name: [Asked.of(checkpoint) for checkpoint in each] for name, each in found.items()}
+        found = self._checkpoints()
+        return {name: [Asked.of(checkpoint) for checkpoint in found[name]] for name in found if name in compared}
 
     def parts(self) -> list[str]:
         """The parts of the tables that the finished trainings wrote."""
@@ -93,6 +91,13 @@ class Trainings:
     def _all(self) -> list[Training]:
         return self.plan.trainings(self.deployed.config)
 
+    def _checkpoints(self) -> dict[str, list[Checkpoint]]:
+        """By the names of the policies, what was trained of each; of `trained` the deployed one first."""
+        found = {TRAINED: [self.deployed]}
+        for training in self._all:
+            found.setdefault(training.name, []).append(Checkpoint.load(training.checkpoint(self.folder)))
+        return found
+
     def _contender(self, name: str, checkpoints: list[Checkpoint]) -> Contender:
         allowed = TEXT_OPERATIONS if name == TRAINED_WITHOUT_NONE else None
         donors = tuple(self.seeds.values())
@@ -102,20 +107,20 @@ class Trainings:
             tuple(checkpoint.policy_version for checkpoint in checkpoints),
         )
 
-    async def _train(self, engine: Engine, done: Callable[[int], object], say: Callable[[str], None]) -> None:
+    async def _train(self, engine: Engine, done: Done, say: Callable[[str], None]) -> None:
         """Train what is missing.
 
         Neither how many processes do it nor which of them trains what makes a difference to what comes out.
         """
         processes = self._processes()
         if self.elsewhere is None or processes < 2:
-            await train_share(engine, self._share(self._all), lambda episode: done(episode.accepted), say)
+            await train_share(engine, self._share(self._all), done, say)
             return
 
         def hear(heard: Heard) -> None:
             engine.tallies.add(heard.tallies)
-            for accepted in heard.accepted:
-                done(accepted)
+            for episode in heard.episodes:
+                done(*episode)
             if heard.line is not None:
                 say(heard.line)
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 import pytest
 
 from teams_dagster.core.protocol import Role
-from teams_dagster.policy.algorithms.config import PPOConfig
+from teams_dagster.policy.algorithms.config import BCConfig, PPOConfig
 from teams_dagster.policy.baselines import UNIFORM
-from teams_dagster.policy.comparison.algorithms import COMPARED, GUIDES, by_algorithm, compared_algorithm, compared_name
+from teams_dagster.policy.comparison.algorithms import (
+    COMPARED,
+    GUIDES,
+    Guide,
+    by_algorithm,
+    compared_algorithm,
+    compared_name,
+)
 from teams_dagster.policy.comparison.compare import ComparisonConfig
 from teams_dagster.policy.comparison.forecast import trained_episodes
 from teams_dagster.policy.comparison.plan import ComparisonPlan
@@ -33,6 +40,23 @@ def test_those_that_know_no_guide_are_trained_once_and_what_the_policy_was_train
     expected = {"trained_by_ppo", *(compared_name(name, guide) for name in guided for guide in GUIDES)}
     assert by_algorithm(DEPLOYED, COMPARED, GUIDES).keys() == expected
     assert "trained_by_trpo" in by_algorithm(TrainingConfig(algorithm=PPOConfig()), COMPARED, GUIDES)
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+@pytest.mark.parametrize("iterations", [8, 11, 26])
+def test_whatever_algorithm_and_guide_a_policy_was_trained_by_it_is_not_trained_so_again(
+    iterations: int, guide: Guide
+) -> None:
+    """Also where the queries of so many iterations, rounded, are enough for one fewer."""
+    for name, algorithm in COMPARED.items():
+        deployed = TrainingConfig.model_validate({"algorithm": algorithm, "guide": guide, "iterations": iterations})
+        own = compared_name(name, guide if algorithm.asks_guide else "model")
+        assert own not in by_algorithm(deployed, [name], [guide])
+
+
+def test_a_policy_under_the_other_guide_is_trained():
+    deployed = TrainingConfig(algorithm=BCConfig(), guide="look_ahead")
+    assert by_algorithm(deployed, ["bc"], GUIDES).keys() == {"trained_by_bc"}
 
 
 def test_a_look_ahead_guides_in_its_own_trainings_alone():

@@ -35,6 +35,20 @@ def test_a_policy_with_one_training_has_it_under_every_training_seed():
     np.testing.assert_allclose(resamples.total(VALUES[:1]), resamples.total(np.repeat(VALUES[:1], 3, axis=0)))
 
 
+def test_what_trainings_took_has_the_interval_of_their_mean():
+    """Not the least and the most of them, which get further apart with more trainings; its ends come nearer."""
+    counts = [*range(100, 140), 500]
+    resamples = Resamples.drawn(len(counts), 4, 2_000, 0)
+    found = resamples.mean_of_trainings(counts)
+    low, high = interval(found, 0.95)
+    assert found[0] == pytest.approx(np.mean(counts))
+    assert 110 < low < found[0] < high < 160
+
+
+def test_what_one_training_took_is_certain():
+    assert set(Resamples.drawn(5, 4, 200, 0).mean_of_trainings([7]).round(9)) == {7.0}
+
+
 def test_the_spread_is_that_of_both_kinds_of_seeds():
     """Student's t with 39 degrees of freedom is 1.032 times as wide as a normal variable."""
     stream = np.random.default_rng(0)

@@ -25,5 +25,7 @@ def test_the_policy_trained_by_graded_differs_in_nothing_but_the_preset():
 
 
 def test_a_price_that_graded_cannot_count_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"preset `graded`: price 0\.4"):
+    refusal = r"trained_by_graded cannot be trained: .*`price` 0\.4.* out of `ablations`, or .* `price` below 0\.33"
+    with pytest.raises(ValueError, match=refusal) as refused:
         by_graded(price=0.4, both_orders=True)
+    assert "validation error" not in str(refused.value)

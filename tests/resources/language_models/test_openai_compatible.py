@@ -278,8 +278,10 @@ def test_a_part_that_is_larger_than_the_whole_is_unknown_and_said_so(
     assert (found, found.impossible) == (usage, True)
 
 
-def test_probabilities_that_are_no_numbers_are_none(openai_server: OpenAIServer) -> None:
-    token = {"token": "Equal", "logprob": float("nan"), "top_logprobs": []}
+@pytest.mark.parametrize("logprob", [float("nan"), 10**400, -(10**400), 1e300, 0.5, "no number"])
+def test_probabilities_that_are_no_numbers_are_none(openai_server: OpenAIServer, logprob: object) -> None:
+    """A number of 400 digits has no place in a float, and nothing is more likely than certain."""
+    token = {"token": "Equal", "logprob": logprob, "top_logprobs": []}
     openai_server.faults.append(body_with({"content": "Equal"}, logprobs={"content": [token]}))
     assert ask(openai_server).tokens == ()
 
@@ -589,6 +591,8 @@ def test_another_rejection_gets_no_such_advice(openai_server: OpenAIServer) -> N
         ({"Retry-After": "1445412480"}, 0.0),
         ({"Retry-After": "2015-10-21T07:28:00Z"}, 0.0),
         ({"Retry-After": "soon"}, None),
+        ({"Retry-After": f"Wed, {'9' * 30} Oct 2015 07:28:00 GMT"}, None),
+        ({"Retry-After": f"Wed, 21 Oct 2015 07:28:00 +{'9' * 20}"}, None),
         ({"Retry-After": "99999999999999999999"}, None),
         ({"Retry-After": "-5"}, None),
         ({"retry-after-ms": "inf"}, None),
