@@ -234,9 +234,8 @@ class RLGFConfig(FrozenConfig):
 
     @model_validator(mode="after")
     def _groups_are_whole(self) -> Self:
-        group = getattr(self.algorithm, "group", 1)
-        if self.texts % group:
-            raise ValueError(f"texts is {self.texts}: give a multiple of the algorithm's group, which is {group}")
+        if self.texts % self.group:
+            raise ValueError(f"texts is {self.texts}: give a multiple of the algorithm's group, which is {self.group}")
         return self
 
     @model_validator(mode="after")
@@ -255,9 +254,14 @@ class RLGFConfig(FrozenConfig):
         return algorithm if isinstance(algorithm, TokenStepConfig) else algorithm.step
 
     @property
+    def group(self) -> int:
+        """Texts of each prompt in a batch."""
+        return getattr(self.algorithm, "group", 1)
+
+    @property
     def prompts_a_batch(self) -> int:
         """Different prompts of a batch."""
-        return self.texts // getattr(self.algorithm, "group", 1)
+        return self.texts // self.group
 
     @property
     def version(self) -> str:
