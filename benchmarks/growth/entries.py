@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 
+from benchmarks.llm.big_ledger import ANSWER
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import (
     Completion,
@@ -27,8 +28,6 @@ from teams_dagster.llm.keys import request_key
 IDENTITY = ModelIdentity("openai", "model", "https://models.example/v1")
 
 RESERVED = Reservation((Limit(PROJECT, Budget()),), tokens=4_000, nano_usd=4_000_000)
-
-ANSWER = "An answer of ordinary length says what was asked, gives a reason and an example, and stops. " * 4
 
 
 async def ask(ledger: Ledger, texts: Sequence[str], *, at_once: int = 64) -> None:

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.growth.entries import ask
 from benchmarks.llm import big_ledger
+from benchmarks.llm.big_ledger import made_up_id
 from benchmarks.policy.process import Cost, cost_of
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.arms import TRAINED_ARM
@@ -99,27 +100,23 @@ def _samples(size: int) -> Iterator[Sample]:
     chance = random.Random(0)
     words = [hashlib.blake2b(str(number).encode(), digest_size=4).hexdigest() for number in range(WORDS)]
     for number in range(size):
-        seed_id = _id("seed", number // SAMPLES_A_SEED)
+        seed_id = made_up_id("seed", number // SAMPLES_A_SEED)
         told = Instruction(f"Explain {' '.join(chance.choices(words, k=30))}.")
         answer = f"It is {' '.join(chance.choices(words, k=80))}."
-        named = _id("sample", number)
+        named = made_up_id("sample", number)
         yield Sample(
             named,
-            _id("t", number),
-            _id("e", number),
+            made_up_id("t", number),
+            made_up_id("e", number),
             1,
             "2026-11-02",
             seed_id,
             told,
             answer,
-            _id("r", number),
+            made_up_id("r", number),
             True,
             None,
         )
-
-
-def _id(kind: str, number: int) -> str:
-    return hashlib.blake2b(f"{kind} {number}".encode(), digest_size=16).hexdigest()
 
 
 def _size_mb(folder: Path) -> float:

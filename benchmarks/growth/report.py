@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import linear_regression
 
 from benchmarks.growth.measure import Grown
 from benchmarks.growth.writers import COMMITS_A_QUERY, ROWS_A_QUERY, Written
@@ -37,10 +38,7 @@ def page(
 
 def exponent(sizes: Sequence[int], costs: Sequence[float]) -> float:
     """The power of the size that a cost grows with: the slope of the line through its logarithms, by least squares."""
-    xs, ys = [math.log(size) for size in sizes], [math.log(cost) for cost in costs]
-    middle_x, middle_y = sum(xs) / len(xs), sum(ys) / len(ys)
-    across = sum((x - middle_x) ** 2 for x in xs)
-    return sum((x - middle_x) * (y - middle_y) for x, y in zip(xs, ys, strict=True)) / across
+    return linear_regression([math.log(size) for size in sizes], [math.log(cost) for cost in costs]).slope
 
 
 def _part(part: str, found: Sequence[Grown]) -> str:
@@ -87,7 +85,10 @@ def _memory_ends(before: Grown, last: Grown) -> str:
     if not ends:
         return "No step's memory grows."
     first = min(ends, key=lambda step: ends[step])
-    return f"First to break: the memory of {first}, which passes {ROOM_MB:,.0f} MB at about {ends[first]:,.0f}."
+    return (
+        f"First to break: the memory of {first}, which passes {ROOM_MB:,.0f} MB at about {ends[first]:,.0f}"
+        f" on the line through {before.size:,} and {last.size:,}: an extrapolation, not a measurement."
+    )
 
 
 def _writers(written: Mapping[str, Sequence[Written]]) -> Iterator[str]:

@@ -25,6 +25,9 @@ ROWS_A_QUERY = 5
 COMMITS_A_QUERY = 2
 """An intent and an answer, each waited for."""
 
+STARTED_WITHIN_S = 600.0
+"""A writer that died before the start is no reason to wait for ever."""
+
 
 @dataclass(frozen=True)
 class Written:
@@ -57,7 +60,7 @@ def measure(url: str, writers: int, queries: int) -> Written:
     working = [processes.Process(target=_write, args=(url, number, share, start, cpu_s)) for number in range(writers)]
     for process in working:
         process.start()
-    start.wait()
+    start.wait(STARTED_WITHIN_S)
     began = time.perf_counter()
     for process in working:
         process.join()
@@ -71,7 +74,7 @@ def measure(url: str, writers: int, queries: int) -> Written:
 
 def _write(url: str, number: int, queries: int, start: Barrier, cpu_s: Synchronized[float]) -> None:
     with Ledger(url) as ledger:
-        start.wait()
+        start.wait(STARTED_WITHIN_S)
         began = time.process_time()
         asyncio.run(ask(ledger, [f"writer {number}, query {query}" for query in range(queries)]))
     with cpu_s.get_lock():

@@ -45,7 +45,7 @@ WHOLE_VIEWS = ("ledger_audit", "request_outcomes")
 _STARTED_AT = 1_760_000_000_000_000
 _PURPOSES = {"expert": "respond", "instructor": "rewrite", "reviewer": "review"}
 _OPERATIONS = ("breadth", "add_constraints", "deepening", "concretizing", "increase_reasoning_steps")
-_TEXT = "An answer of ordinary length says what was asked, gives a reason and an example, and stops. " * 4
+ANSWER = "An answer of ordinary length says what was asked, gives a reason and an example, and stops. " * 4
 
 
 def build(folder: Path, calls: int) -> None:
@@ -122,7 +122,9 @@ def _rows(numbers: Iterable[int]) -> dict[sa.Table, list[dict[str, Any]]]:
 
 
 def _call(number: int, draw: random.Random) -> Iterator[tuple[sa.Table, dict[str, Any]]]:
-    key, request_id, use_id, transition_id = (_id(name, number) for name in ("key", "request", "use", "transition"))
+    key, request_id, use_id, transition_id = (
+        made_up_id(name, number) for name in ("key", "request", "use", "transition")
+    )
     role = draw.choice(tuple(_PURPOSES))
     place = {
         "role": role,
@@ -150,8 +152,8 @@ def _call(number: int, draw: random.Random) -> Iterator[tuple[sa.Table, dict[str
             **{name: place[name] for name in ("provider", "model")},
             "base_url": "https://models.example/v1",
             "rules_version": "",
-            "prompt_version": _id("prompt", number % 7),
-            "messages": json.dumps([{"role": "user", "content": _TEXT[:200]}]),
+            "prompt_version": made_up_id("prompt", number % 7),
+            "messages": json.dumps([{"role": "user", "content": ANSWER[:200]}]),
             "temperature": 0.7,
             "top_p": 0.95,
             "max_tokens": 2048,
@@ -185,13 +187,13 @@ def _call(number: int, draw: random.Random) -> Iterator[tuple[sa.Table, dict[str
             "http_status": 500 if failed else None,
             **({} if failed else usage),
             "cost_nano_usd": None if failed else 150 * usage["prompt_tokens"] + 600 * usage["completion_tokens"],
-            "price_version": _id("prices", 0),
+            "price_version": made_up_id("prices", 0),
             "latency_ms": draw.uniform(200, 4_000),
             "finished_at": asked_at + 1_000_000,
         },
     )
     if not failed:
-        answer = {"text": f"{number} {_TEXT}", "finish_reason": "stop", "outcome": "usable", **usage}
+        answer = {"text": f"{number} {ANSWER}", "finish_reason": "stop", "outcome": "usable", **usage}
         yield (
             schema.answers,
             {"request_key": key, "request_id": request_id, **answer, "created_at": asked_at + 1_000_000},
@@ -221,7 +223,8 @@ def _insert(connection: sqlite3.Connection, table: sa.Table, found: list[dict[st
     connection.executemany(f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})", values)
 
 
-def _id(kind: str, number: int) -> str:
+def made_up_id(kind: str, number: int) -> str:
+    """An id as long as a real one, the same for the same number."""
     return hashlib.blake2b(f"{kind} {number}".encode(), digest_size=16).hexdigest()
 
 

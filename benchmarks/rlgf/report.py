@@ -40,7 +40,7 @@ def page(outcomes: Sequence[Outcome], settings: dict[str, Any]) -> str:
         "",
         "| algorithm | seeds | updates | tokens | of the guide | " + " | ".join(METRICS) + " |",
         "| --- " * (5 + len(METRICS)) + "|",
-        _row("before", outcomes, "before"),
+        _row("before", list({outcome.seed: outcome for outcome in outcomes}.values()), "before"),
         *(_row(name, [o for o in outcomes if o.algorithm == name], "after") for name in names),
         "",
         *(_difference(names[0], name, outcomes) for name in names[1:]),

@@ -17,8 +17,9 @@ import torch
 
 from benchmarks.policy.process import ROOT
 from benchmarks.rlgf.report import Outcome, page
+from teams_dagster.core.hashing import content_hash
 from teams_dagster.rlgf.config import RLGFConfig
-from teams_dagster.rlgf.task import load_task
+from teams_dagster.rlgf.task import Task, load_task
 from teams_dagster.rlgf.training import TokenTraining
 from teams_dagster.student.base import build_embedded_base
 from teams_dagster.student.loading import load_student
@@ -31,6 +32,18 @@ ENDLESS = 10_000
 
 def main(given: Sequence[str] | None = None) -> None:
     """The command line."""
+    arguments = parsed(given)
+    outcomes = [run(arguments, name, seed) for seed in range(arguments.seeds) for name in arguments.algorithms]
+    apart = ("algorithms", "seeds", "output", "scratch")
+    settings = {key: value for key, value in vars(arguments).items() if key not in apart}
+    rows = [json.dumps({**settings, **asdict(outcome)}) for outcome in outcomes]
+    arguments.output.with_suffix(".jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    arguments.output.write_text(page(outcomes, settings), encoding="utf-8")
+    print(page(outcomes, settings))
+
+
+def parsed(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """What was typed (None: at the command line), with the defaults."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="embedded", help="a folder or hub id; `embedded`: the tiny base")
     parser.add_argument("--task", default="positive_continuation", help="a task file, or a task of the package")
@@ -45,26 +58,18 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--evaluation-texts", type=int, default=4, help="after each evaluation prompt")
     parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md", help="the page; its rows lie beside it")
     parser.add_argument("--scratch", type=Path, default=SCRATCH, help="where trainings are kept")
-    arguments = parser.parse_args(given)
-    outcomes = [run(arguments, name, seed) for seed in range(arguments.seeds) for name in arguments.algorithms]
-    apart = ("algorithms", "seeds", "output", "scratch")
-    settings = {key: value for key, value in vars(arguments).items() if key not in apart}
-    rows = [json.dumps({**settings, **asdict(outcome)}) for outcome in outcomes]
-    arguments.output.with_suffix(".jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    arguments.output.write_text(page(outcomes, settings), encoding="utf-8")
-    print(page(outcomes, settings))
+    return parser.parse_args(given)
 
 
 def run(arguments: argparse.Namespace, name: str, seed: int) -> Outcome:
     """One training, begun or gone on with."""
     model, config = base_of(arguments.model, arguments.scratch), config_of(arguments, name, seed)
-    student = load_student(model, dtype=torch.float32)
-    folder = arguments.scratch / Path(arguments.model).name / f"{config.version[:12]}"
+    student, task = load_student(model, dtype=torch.float32), load_task(arguments.task)
     report = TokenTraining(
         student,
-        load_task(arguments.task),
+        task,
         config,
-        folder,
+        folder_of(arguments, task, config),
         base=str(arguments.model),
         progress=lambda line: print(f"{name} seed {seed}: {line}", flush=True),
     ).run()
@@ -77,6 +82,12 @@ def run(arguments: argparse.Namespace, name: str, seed: int) -> Outcome:
         before=report.evaluations[0].metrics,
         after=report.evaluations[-1].metrics,
     )
+
+
+def folder_of(arguments: argparse.Namespace, task: Task, config: RLGFConfig) -> Path:
+    """Where a training is kept: no other has its model, task and configuration."""
+    which = content_hash("rlgf benchmark", arguments.model, task.version, config.version)
+    return arguments.scratch / Path(arguments.model).name / task.name / which[:12]
 
 
 def config_of(arguments: argparse.Namespace, name: str, seed: int) -> RLGFConfig:

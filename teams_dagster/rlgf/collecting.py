@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -113,6 +114,12 @@ def _text(page: _Page, ends: frozenset[int]) -> Text:
 
 
 def rewarded(written: Written, rewards: Sequence[float]) -> Written:
-    """The same texts with what they earned. Raises ValueError where a reward is missing."""
+    """The same texts with what they earned. Raises ValueError where a reward is missing or not finite."""
+    for text, reward in zip(written.texts, rewards, strict=True):
+        if not math.isfinite(reward):
+            raise ValueError(
+                f"the text after prompt {text.prompt_id!r} earned {reward}: a reward is a finite number, so mend the"
+                " function that gives it"
+            )
     texts = tuple(replace(text, reward=reward) for text, reward in zip(written.texts, rewards, strict=True))
     return replace(written, texts=texts)

@@ -89,10 +89,26 @@ class TokenD2LOLSConfig(D2LOLSConfig):
     )
 
 
+LIKELIHOOD_UNUSED = ("clip", "entropy_weight", "target_kl", "normalise")
+"""What says how advantages are followed: learning texts by their likelihood has none."""
+
+
 class _AloneConfig(FrozenConfig):
-    """An algorithm whose learner writes alone, without a critic."""
+    """An algorithm of one writer, without a critic."""
+
+    title: ClassVar[str]
+    unused: ClassVar[tuple[str, ...]]
+    """Settings of `step` that the update does not read: another value than the default is refused."""
 
     step: TokenStepConfig = TokenStepConfig()
+
+    @model_validator(mode="after")
+    def _nothing_is_ignored(self) -> Self:
+        for name in self.unused:
+            value = getattr(self.step, name)
+            if value != TokenStepConfig.model_fields[name].default:
+                raise ValueError(f"{self.title} does not use step.{name}, which is {value}: leave it out")
+        return self
 
     @property
     def asks_guide(self) -> bool:
@@ -105,6 +121,8 @@ class _AloneConfig(FrozenConfig):
 
 class _GroupConfig(_AloneConfig):
     """Several texts of each prompt are judged by each other. TRL's defaults take one pass over the whole batch."""
+
+    unused = ("normalise",)
 
     step: TokenStepConfig = TokenStepConfig(epochs=1, minibatch=0)
     group: int = Field(default=4, ge=2, description="Texts of each prompt; the batch is a multiple of it.")
@@ -128,6 +146,8 @@ class ExpertIterationConfig(_AloneConfig):
     """Expert iteration (ReST, Gulcehre et al. 2023): sample, keep the best, learn their likelihood, repeat."""
 
     title: ClassVar[str] = "expert iteration"
+    unused = LIKELIHOOD_UNUSED
+
     name: Literal["expert_iteration"] = "expert_iteration"
     group: int = Field(default=4, ge=2, description="Texts of each prompt; the batch is a multiple of it.")
     keep: float = Field(default=0.25, gt=0, le=1, description="Share of a prompt's texts that is kept, at least one.")
@@ -137,6 +157,8 @@ class BehaviourCloningConfig(_AloneConfig):
     """Behaviour cloning: learn the likelihood of the guide's texts; the prompt is not learnt."""
 
     title: ClassVar[str] = "behaviour cloning"
+    unused = LIKELIHOOD_UNUSED
+
     name: Literal["bc"] = "bc"
 
     @property
@@ -160,9 +182,11 @@ TokenAlgorithmConfig = Annotated[
 
 
 class DecodingConfig(FrozenConfig):
-    """How tokens are drawn."""
+    """How tokens are drawn. Log-probabilities and KL are of all tokens, whatever `top_k` and `top_p` leave out."""
 
-    temperature: float = Field(default=1.0, gt=0, description="Logits are divided by it.")
+    temperature: float = Field(
+        default=1.0, gt=0, description="Logits are divided by it, those that log-probabilities and KL are of too."
+    )
     top_k: int | None = Field(default=None, ge=1, description="Only the most probable so many; none: all.")
     top_p: float | None = Field(
         default=None, gt=0, le=1, description="Only the most probable, until their sum reaches this; none: all."
@@ -210,9 +234,8 @@ class RLGFConfig(FrozenConfig):
 
     @model_validator(mode="after")
     def _groups_are_whole(self) -> Self:
-        group = getattr(self.algorithm, "group", 1)
-        if self.texts % group:
-            raise ValueError(f"texts is {self.texts}: give a multiple of the algorithm's group, which is {group}")
+        if self.texts % self.group:
+            raise ValueError(f"texts is {self.texts}: give a multiple of the algorithm's group, which is {self.group}")
         return self
 
     @model_validator(mode="after")
@@ -231,9 +254,14 @@ class RLGFConfig(FrozenConfig):
         return algorithm if isinstance(algorithm, TokenStepConfig) else algorithm.step
 
     @property
+    def group(self) -> int:
+        """Texts of each prompt in a batch."""
+        return getattr(self.algorithm, "group", 1)
+
+    @property
     def prompts_a_batch(self) -> int:
         """Different prompts of a batch."""
-        return self.texts // getattr(self.algorithm, "group", 1)
+        return self.texts // self.group
 
     @property
     def version(self) -> str:

@@ -40,46 +40,6 @@ class LocalWriter:
             return sample(model, begun, self.vocabulary, self.decoding, at_once=self.at_once)
 
 
-@dataclass
-class BlackBoxGuide:
-    """A guide of which only text is seen, such as a model behind an endpoint.
-
-    It is given prompts with what is written so far. One that repeats the beginning before it goes on is understood:
-    the repetition is dropped, and counted.
-    """
-
-    ask: Callable[[Sequence[Question]], Sequence[str]]
-    """What follows each beginning."""
-    tokenizer: PreTrainedTokenizerBase
-    vocabulary: Vocabulary
-    counts: Counts = field(default_factory=lambda: Counts())
-
-    def write(self, begun: Sequence[Begun]) -> list[tuple[int, ...]]:
-        questions = [
-            Question(self._text(text.prompt), self._text(text.tokens), text.room, "/".join(map(str, text.key)))
-            for text in begun
-        ]
-        replies = self.ask(questions)
-        return [
-            self._tokens(question, reply, text.room)
-            for question, reply, text in zip(questions, replies, begun, strict=True)
-        ]
-
-    def _text(self, tokens: Sequence[int]) -> str:
-        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
-
-    def _tokens(self, question: Question, reply: str, room: int) -> tuple[int, ...]:
-        """The reply's tokens; where it fits it ended, and the end token follows."""
-        self.counts.asked += 1
-        start = question.begun.strip()
-        if start and reply.lstrip().startswith(start):
-            reply = reply.lstrip()[len(start) :]
-            self.counts.repeated += 1
-        tokens = tuple(self.tokenizer(reply, add_special_tokens=False)["input_ids"])  # type: ignore[arg-type]
-        self.counts.silent += not tokens
-        return (*tokens, min(self.vocabulary.ends))[:room]
-
-
 @dataclass(frozen=True)
 class Question:
     """What a black-box guide is asked."""
@@ -99,6 +59,57 @@ class Counts:
 
     asked: int = 0
     repeated: int = 0
-    """Replies that began with the beginning."""
+    """Replies that began with what was there."""
     silent: int = 0
     """Replies without a token: the text ends where it was."""
+
+
+@dataclass
+class BlackBoxGuide:
+    """A guide of which only text is seen, such as a model behind an endpoint.
+
+    It is given prompts with what is written so far. One that repeats both, or what is written alone, before it goes on
+    is understood: the repetition is dropped, and counted.
+    """
+
+    ask: Callable[[Sequence[Question]], Sequence[str]]
+    """What follows each beginning."""
+    tokenizer: PreTrainedTokenizerBase
+    vocabulary: Vocabulary
+    counts: Counts = field(default_factory=Counts)
+
+    def write(self, begun: Sequence[Begun]) -> list[tuple[int, ...]]:
+        questions = [
+            Question(self._text(text.prompt), self._text(text.tokens), text.room, "/".join(map(str, text.key)))
+            for text in begun
+        ]
+        replies = self.ask(questions)
+        return [
+            self._tokens(question, reply, text.room)
+            for question, reply, text in zip(questions, replies, begun, strict=True)
+        ]
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def _tokens(self, question: Question, reply: str, room: int) -> tuple[int, ...]:
+        """The reply's tokens; where it fits it ended, and the end token follows."""
+        self.counts.asked += 1
+        rests = (_rest(reply, said) for said in (question.prompt + question.begun, question.begun))
+        rest = next((rest for rest in rests if rest is not None), None)
+        self.counts.repeated += rest is not None
+        reply = reply if rest is None else rest
+        tokens = tuple(self.tokenizer(reply, add_special_tokens=False)["input_ids"])  # type: ignore[arg-type]
+        self.counts.silent += not tokens
+        return (*tokens, min(self.vocabulary.ends))[:room]
+
+
+def _rest(reply: str, said: str) -> str | None:
+    """What follows `said` in a reply that repeats it; None where it does not."""
+    start, told = said.strip(), reply.lstrip()
+    if not start or not told.startswith(start):
+        return None
+    rest = told[len(start) :]
+    if rest and (start[-1] + rest[0]).isalnum() and len(start.split()) == 1:
+        return None  # a longer word that begins alike; several words that are the same are a repetition
+    return rest.lstrip() if said[-1].isspace() else rest

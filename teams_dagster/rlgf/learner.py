@@ -68,7 +68,7 @@ class TokenLearner:
     def state(self) -> dict[str, Any]:
         """All that training needs to go on bit for bit: tensors and numbers, not copied."""
         return {
-            "weights": {name: dict(self.models.trained(name)) for name in self.optimisers},
+            "weights": {name: self.models.trained(name) for name in self.optimisers},
             "heads": {name: head.state_dict() for name, head in self.heads.items()},
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
             "kappa": self.kappa,

@@ -20,7 +20,8 @@ class Metrics:
     reward_deviation: float
     """Sample deviation between texts; 0 of one."""
     perplexity: float
-    """exp of the mean negative log-probability of a token under the model before any training."""
+    """exp of the mean negative log-probability of a token under the model before any training, at the temperature that
+    the policy writes at."""
     distinct_1: float
     """Different tokens over all tokens, of all texts together."""
     distinct_2: float
@@ -30,7 +31,8 @@ class Metrics:
     ended: float
     """Share of texts that ended by themselves."""
     kl: float
-    """Mean of log pi - log pi_ref over all tokens, in nats: estimates the KL from the model before any training."""
+    """Mean of log pi - log pi_ref over all tokens, in nats: estimates the KL from the model before any training.
+    Both are at the temperature that the policy writes at."""
 
 
 def measured(learner: TokenLearner, texts: Sequence[Text], padding: int) -> Metrics:

@@ -88,10 +88,10 @@ class Adapters:
 
 
 class Copies:
-    """A whole model for each name, and the frozen base."""
+    """A whole model for each name, and the frozen base; in float32, since half precision loses small updates."""
 
     def __init__(self, base: Any, names: Sequence[str]) -> None:
-        base.requires_grad_(False).eval()
+        base.float().requires_grad_(False).eval()
         self._reference = base
         self._models = {name: copy.deepcopy(base).requires_grad_(True) for name in names}
 

@@ -42,6 +42,7 @@ def learn_texts(
 
     `losses` gives the parts whose sum is a minibatch's loss; each is differentiated before the next is computed.
     `goes_on` is asked after them and before the step: where it says no, that step and all later ones are left out.
+    Raises ValueError before the step of a minibatch whose loss is not finite.
     """
     weights = [weight for group in optimiser.param_groups for weight in group["params"]]
     plans = [
@@ -52,6 +53,11 @@ def learn_texts(
     for taken, part in enumerate(plans):
         optimiser.zero_grad()
         for loss in losses(texts if part is None else texts[part]):
+            if not bool(loss.isfinite()):
+                raise ValueError(
+                    f"the loss of minibatch {taken + 1} of {len(plans)} is {loss.item()}, which is not finite: check"
+                    f" the rewards, or give a learning_rate below {config.learning_rate:g}"
+                )
             loss.backward()
         if not goes_on():
             return Passes(taken, len(plans))

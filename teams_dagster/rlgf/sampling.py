@@ -100,7 +100,8 @@ def allowed(logits: torch.Tensor, decoding: DecodingConfig) -> torch.Tensor:
         logits = logits.masked_fill(logits < least, -torch.inf)
     if decoding.top_p is not None and decoding.top_p < 1:
         ordered, order = logits.sort(dim=-1, descending=True)
-        before = torch.softmax(ordered, dim=-1).cumsum(-1) - torch.softmax(ordered, dim=-1)
+        probabilities = torch.softmax(ordered, dim=-1)
+        before = probabilities.cumsum(-1) - probabilities
         outside = torch.zeros_like(before, dtype=torch.bool).scatter(-1, order, before >= decoding.top_p)
         logits = logits.masked_fill(outside, -torch.inf)
     return logits

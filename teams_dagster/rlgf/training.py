@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,7 @@ class TrainingReport:
     """What a training did."""
 
     version: str
-    """A hash of configuration, task and base."""
+    """A hash of configuration, task and base, and of the names of a guide and a reward that were given."""
     records: tuple[IterationRecord, ...]
     evaluations: tuple[Evaluation, ...]
     """The first is of the model before any update, the last of the one after all."""
@@ -101,7 +100,9 @@ class TokenTraining:
         *,
         base: str,
         guide: Writer | None = None,
+        guide_name: str | None = None,
         reward: Reward | None = None,
+        reward_name: str | None = None,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`student`'s model becomes part of the training.
@@ -109,10 +110,24 @@ class TokenTraining:
         Args:
             base: What names the student's weights: a checkpoint of another base is not gone on from.
             guide: None is the model before any training, decoded as `guide_decoding` says.
+            guide_name: What names the guide that is given: a checkpoint that another one led to is not gone on from.
             reward: None is the task's own.
+            reward_name: The same of the reward that is given.
+
+        Raises:
+            ValueError: A guide or reward has no name, or all weights of a base in 4 bits are to be trained.
         """
+        if student.four_bit and config.weights.kind == "full":
+            raise ValueError(
+                "weights.kind is full, and the base is in 4 bits, which cannot be moved: say lora, or load the base"
+                " with four_bit=False"
+            )
+        for what, given, name in (("guide", guide, guide_name), ("reward", reward, reward_name)):
+            if (given is None) != (name is None):
+                here, missing = (what, f"{what}_name") if name is None else (f"{what}_name", what)
+                raise ValueError(f"{here} is given without {missing}: give both, or none for the default {what}")
         self.student, self.task, self.config, self.folder = student, task, config, folder
-        self.version = content_hash("rlgf training", config.version, task.version, base)
+        self.version = content_hash("rlgf training", config.version, task.version, base, guide_name, reward_name)
         self.learner = TokenLearner(student.model, config)
         self._algorithm, self._reward, self._progress = token_algorithm(config), reward or task.rewards, progress
         self._vocabulary = Vocabulary(frozenset(end_tokens(student)), _padding(student))
@@ -146,8 +161,7 @@ class TokenTraining:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._restore()
         last = self.config.iterations if until is None else min(until, self.config.iterations)
-        with ExitStack() as stack:
-            stack.enter_context(threads_for(self.student.model))
+        with threads_for(self.student.model):
             if not self._evaluations:
                 self._evaluate()
             while len(self._records) < last and not self.finished:
@@ -164,8 +178,8 @@ class TokenTraining:
     def _iterate(self) -> None:
         iteration = len(self._records)
         ids = drawn(sorted(self.task.prompts), self.config.prompts_a_batch, self.config.root_seed, iteration)
-        each = self.config.texts // self.config.prompts_a_batch
-        texts = self._write(self._algorithm, [name for name in ids for _ in range(each)], iteration, "train")
+        names = [name for name in ids for _ in range(self.config.group)]
+        texts = self._write(self._algorithm, names, iteration, "train")
         self.learner.begin(iteration)
         known = scored(self.learner, batch_of(texts.texts, self._vocabulary.padding))
         update = self._algorithm.update(self.learner, known, iteration)
@@ -215,7 +229,8 @@ class TokenTraining:
 
     def _save_model(self) -> None:
         """The policy as `load_adapter` reads it, complete once its recipe is there."""
-        folder, student, kind = self.folder / MODEL, self.student, self.config.weights.kind
+        folder, student = self.folder / MODEL, self.student
+        kind = "qlora" if student.four_bit else self.config.weights.kind
         self.learner.models.save(folder)
         if kind == "full":
             student.tokenizer.save_pretrained(str(folder))
@@ -235,7 +250,8 @@ class TokenTraining:
         if state["version"] != self.version:
             raise ValueError(
                 f"{self.folder} holds a checkpoint of another training ({state['version'][:8]}, this one is"
-                f" {self.version[:8]}): give another folder, or the configuration, task and base it was begun with"
+                f" {self.version[:8]}): give another folder, or the configuration, task, base, guide and reward that it"
+                " was begun with"
             )
         self.learner.restore(state["learner"])
         self._records = [

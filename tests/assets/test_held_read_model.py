@@ -13,8 +13,8 @@ from assets.dataset.instruction_dataset import instruction_dataset
 from teams_dagster.definitions import definitions
 from teams_dagster.settings import find_root, load_settings
 from teams_dagster.store.read_model import UP_TO_DATE
+from tests.support.processes import until
 from tests.support.project import Project
-from tests.support.rounds import until
 from tests.support.workers import Crew, hold_open
 
 WEEK = "2026-11-02"

@@ -17,6 +17,7 @@ from teams_dagster.cli import main
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.pricing.paid_assets import PAID
 from teams_dagster.settings import load_settings
+from tests.support.failures import why
 from tests.support.openai_server import Body, OpenAIServer, Reply
 from tests.support.project import Project
 from tests.support.scripted_roles import answering, coin, perfect_judge, perfect_reviewer
@@ -45,13 +46,6 @@ def project(tmp_path: Path, openai_server: OpenAIServer, monkeypatch: pytest.Mon
 def asked_by_asset(project: Project) -> dict[str | None, int]:
     with project.ledger.open() as ledger:
         return {cost.group["asset_key"]: cost.asked for cost in costs_by(ledger, ["asset_key"])}
-
-
-def why(project: Project) -> str:
-    (failure,) = project.last.get_step_failure_events()
-    error = failure.step_failure_data.error
-    assert error is not None
-    return (error.cause or error).message
 
 
 def test_a_reviewer_at_chance_stops_the_training_before_its_first_query(project: Project, openai_server: OpenAIServer):

@@ -16,10 +16,10 @@ import pytest
 
 from assets.dataset.generated_instructions import generated_instructions
 from assets.seeds import seed_instructions
-from teams_dagster.automation.failures import step_failures
 from teams_dagster.ledger import room
 from tests.support import served_rules
 from tests.support.entries import begin
+from tests.support.failures import why
 from tests.support.openai_server import OpenAIServer
 from tests.support.project import Project
 
@@ -50,11 +50,6 @@ def project(data: Path, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyP
 
 def generate(project: Project) -> bool:
     return project.make(generated_instructions, week=WEEK, generated_instructions={"seeds": 1, "policy": "uniform"})
-
-
-def why(project: Project) -> str:
-    [failure] = step_failures(project.last.get_step_failure_events())
-    return failure.reason
 
 
 @contextmanager

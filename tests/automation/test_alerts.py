@@ -13,11 +13,10 @@ from teams_dagster.automation.alerts import alert_on_checks, alert_on_failure
 from teams_dagster.automation.runs import ALERTED, PARTITION
 from teams_dagster.ledger.database import LedgerError
 from tests.support.commands import ROOT
+from tests.support.failures import ADVICE, caused
 from tests.support.webhook import MailBox, Webhook
 
 ALERTS = Alerts(root=str(ROOT))
-
-ADVICE = "the budget is used up: raise TEAMS_BUDGET_USD"
 
 
 class BatchesUnderWay(Exception):
@@ -73,11 +72,6 @@ def hear(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
         resources={"alerts": ALERTS},
     ).for_run_failure()
     alert_on_failure(context)
-
-
-def caused(error: Exception, cause: Exception) -> Exception:
-    error.__cause__ = cause
-    return error
 
 
 def test_a_failed_run_is_told_of_with_the_advice_of_its_error(webhook: Webhook, instance: dg.DagsterInstance) -> None:

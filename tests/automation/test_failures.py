@@ -8,13 +8,7 @@ import pytest
 from teams_dagster.automation.failures import StepFailure, step_failures
 from teams_dagster.ledger.database import LedgerError
 from teams_dagster.llm.processes import InAnotherProcess
-
-ADVICE = "the budget is used up: raise TEAMS_BUDGET_USD"
-
-
-def caused(error: Exception, cause: Exception) -> Exception:
-    error.__cause__ = cause
-    return error
+from tests.support.failures import ADVICE, caused
 
 
 def failure_by(instance: dg.DagsterInstance, error: Exception) -> StepFailure:

@@ -19,7 +19,10 @@ def test_a_law_is_the_slope_of_the_logarithms() -> None:
 
 def test_the_size_at_which_memory_ends_is_named() -> None:
     told = page({"part": [grown(1_000, 1, 100), grown(2_000, 2, 200)]}, {"SQLite": []}, {}, "today", 1)
-    assert "the memory of a step, which passes 1,536 MB at about 15,360" in told
+    assert (
+        "the memory of a step, which passes 1,536 MB at about 15,360 on the line through 1,000 and 2,000: an extra"
+        in told
+    )
 
 
 def test_a_step_that_takes_longer_a_row_is_named() -> None:

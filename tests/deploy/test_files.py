@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from dagster._core.workspace.load import location_origins_from_yaml_paths
 
 import teams_dagster
 from tests.support.commands import ROOT
-from tests.support.image import DOCKERFILE
+from tests.support.image import DOCKERFILE, command_of_image, lay_out
 
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
@@ -64,7 +66,7 @@ def test_the_charts_version_is_dagsters() -> None:
 
 def test_the_image_and_the_chart_start_the_same_code_server() -> None:
     [deployment] = HELM["dagster-user-deployments"]["deployments"]
-    command: list[str] = yaml.safe_load(DOCKERFILE.read_text(encoding="utf-8").rpartition("\nCMD ")[2])
+    command = command_of_image()
     assert command[-2:] == deployment["codeServerArgs"]
     assert command[command.index("-p") + 1] == str(deployment["port"])
 
@@ -88,3 +90,47 @@ def test_it_keeps_what_the_installation_of_one_machine_sets() -> None:
         yaml.safe_load(path.read_text(encoding="utf-8")) for path in (ROOT / "dagster.yaml", DEPLOY / "dagster.yaml")
     )
     assert {name: shared.get(name) for name in small} == small
+
+
+def entered(folder: Path, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """What the image's entry point does in a container with these settings, started from any folder."""
+    image = lay_out(folder / "image")
+    (folder / "elsewhere").mkdir()
+    return subprocess.run(
+        [str(image / "deploy" / "entrypoint.sh"), "echo", "begun"],
+        cwd=folder / "elsewhere",
+        env={"PATH": os.environ["PATH"], "DAGSTER_HOME": str(home), **settings},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_entry_point_puts_the_instance_where_dagster_looks_for_it(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("# of an earlier version", encoding="utf-8")
+    assert entered(tmp_path, home, DAGSTER_POSTGRES_URL="postgresql+psycopg2://here").stdout == "begun\n"
+    assert (home / "dagster.yaml").read_bytes() == (DEPLOY / "dagster.yaml").read_bytes()
+
+
+def test_the_entry_point_writes_nothing_where_the_chart_has_its_own_instance(tmp_path: Path) -> None:
+    """The chart's folder does not exist in the code server's container, and is read-only in a run's."""
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    begun = entered(tmp_path, tmp_path / "file" / "home")
+    assert (begun.stdout, begun.stderr) == ("begun\n", "")
+
+
+def test_the_chart_frees_the_places_of_killed_runs_as_soon_as_compose_does() -> None:
+    shared = yaml.safe_load((DEPLOY / "dagster.yaml").read_text(encoding="utf-8"))["run_monitoring"]
+    chart = HELM["dagsterDaemon"]["runMonitoring"]
+    assert chart["pollIntervalSeconds"] == shared["poll_interval_seconds"]
+    assert chart["freeSlotsAfterRunEndSeconds"] == shared["free_slots_after_run_end_seconds"]
+
+
+def test_code_server_and_runs_of_the_chart_can_write_the_data_folder() -> None:
+    uid = re.search(r"--uid (\d+)", DOCKERFILE.read_text(encoding="utf-8"))
+    assert uid is not None
+    [deployment] = HELM["dagster-user-deployments"]["deployments"]
+    runs = HELM["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]["podSpecConfig"]
+    groups = [deployment["podSecurityContext"]["fsGroup"], runs["securityContext"]["fsGroup"]]
+    assert groups == [int(uid[1])] * 2

@@ -21,7 +21,8 @@ import yaml
 
 from tests.support import postgres
 from tests.support.commands import ROOT
-from tests.support.image import lay_out
+from tests.support.image import command_of_image, lay_out
+from tests.support.processes import free_port
 
 pytestmark = [
     pytest.mark.postgres,
@@ -91,19 +92,10 @@ def with_driver(url: str) -> str:
 
 def command_of(service: str, port: int) -> list[str]:
     """What compose starts, on loopback and a port that is free here."""
-    words: list[str] = SERVICES[service].get("command") or []
-    if not words:  # the image's own
-        dockerfile = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
-        words = yaml.safe_load(dockerfile.rpartition("\nCMD ")[2])
+    words: list[str] = SERVICES[service].get("command") or command_of_image()
     named = {"0.0.0.0": "127.0.0.1", "3000": str(port), "3001": str(port), "4000": str(port)}
     program, *arguments = [named.get(word, word) for word in words]
     return [str(Path(sys.executable).with_name(program)), *arguments]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

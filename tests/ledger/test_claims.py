@@ -18,7 +18,7 @@ from teams_dagster.ledger.entries import BeginAttempt, Claimed, Release
 from teams_dagster.ledger.records import StoredAnswer
 from teams_dagster.ledger.writer import Ledger
 from tests.support.entries import begin, failure, settle
-from tests.support.rounds import until
+from tests.support.processes import until
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_many_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
     """SQLite refuses a switch to WAL mode beside another one at once, whatever its timeout."""
     with ThreadPoolExecutor(8) as pool:
         for number in range(50):
-            together = threading.Barrier(8)
+            together = threading.Barrier(8, timeout=60)
 
             def open_it(
                 _: int, url: str = sqlite_url(tmp_path / str(number)), meet: threading.Barrier = together

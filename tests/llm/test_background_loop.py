@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from teams_dagster.llm.background_loop import BackgroundEventLoop
-from tests.support.rounds import until
+from tests.support.processes import until
 
 
 def opening(log, *, entering=None, leaving=None):

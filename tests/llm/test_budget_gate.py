@@ -14,8 +14,8 @@ from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.engine import Engine
 from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_server import OpenAIServer
+from tests.support.processes import until
 from tests.support.questions import question
-from tests.support.rounds import until
 
 
 async def ask(server: OpenAIServer, ledger: Ledger, run_id: str, budget: Budget, *texts: str) -> list[object]:

@@ -27,8 +27,8 @@ from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.keys import request_key
 from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
+from tests.support.processes import until
 from tests.support.questions import question
-from tests.support.rounds import until
 
 
 async def ask_all(

@@ -16,7 +16,8 @@ import pytest
 from teams_dagster.ledger.budgets import Budget
 from tests.support.counting_server import CountingServer
 from tests.support.openai_server import Fault
-from tests.support.rounds import Figures, Plan, play, until
+from tests.support.processes import until
+from tests.support.rounds import Figures, Plan, play
 from tests.support.workers import Crew, Work, ask_everything
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import pytest
 
 from teams_dagster.policy.algorithms.batch import Who
 from teams_dagster.rlgf.algorithms import token_algorithm
-from teams_dagster.rlgf.collecting import Prompt, write_texts
+from teams_dagster.rlgf.collecting import Prompt, rewarded, write_texts
 from teams_dagster.rlgf.config import RLGFConfig
 from teams_dagster.rlgf.sequences import EndReason
 
@@ -49,6 +49,14 @@ def test_the_learner_writes_alone_without_a_guide(name):
     assert {who for text in written.texts for who in text.writers} == {Who.LEARNER}
     assert (written.learner_tokens, written.guide_tokens) == (64 * 3, 0)
     assert not writers[Who.GUIDE].rooms
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_reward_that_is_not_finite_is_refused_with_its_prompt_and_value(value):
+    written, _ = collect("ppo")
+    rewards = [0.0, 0.0, 0.0, value, *[0.0] * 60]
+    with pytest.raises(ValueError, match=f"the text after prompt 'prompt 3' earned {value}"):
+        rewarded(written, rewards)
 
 
 def test_behaviour_cloning_is_of_the_guides_texts():

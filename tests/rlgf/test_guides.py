@@ -43,6 +43,28 @@ def test_a_reply_that_repeats_the_beginning_is_understood_and_counted(tokenizer)
     assert counts.repeated == 1
 
 
+def test_a_reply_that_begins_with_a_longer_word_repeats_nothing(tokenizer):
+    text, _, counts = guided(tokenizer, "few", "fewer words")
+    assert text == "fewer words" + tokenizer.eos_token
+    assert counts.repeated == 0
+
+
+@pytest.mark.parametrize(
+    ("begun", "reply", "follows"),
+    [
+        ("few", "Go on: few words", " words"),
+        ("", "Go on: words", "words"),
+        ("few ", "few words", "words"),
+        ("a few wor", "a few words", "ds"),
+    ],
+    ids=["prompt and beginning", "prompt alone", "a space at the end", "a word that was begun"],
+)
+def test_a_reply_that_repeats_all_that_it_was_given_is_understood(tokenizer, begun, reply, follows):
+    text, _, counts = guided(tokenizer, begun, reply)
+    assert text == follows + tokenizer.eos_token
+    assert counts.repeated == 1
+
+
 def test_a_reply_longer_than_its_room_is_cut(tokenizer):
     text, _, _ = guided(tokenizer, "", "words to learn from", room=3)
     assert text == tokenizer.decode(tokenizer("words to learn from")["input_ids"][:3])

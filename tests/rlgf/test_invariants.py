@@ -166,6 +166,16 @@ def test_a_reward_that_is_not_finite_is_an_error():
         run("grpo", {"group": 2}, [dataclasses.replace(t, reward=float("nan")) for t in TEXTS])
 
 
+@pytest.mark.parametrize("name", ["learner", POLICY])
+def test_a_loss_that_is_not_finite_moves_nothing(name):
+    config = config_of("ppo", {})
+    learner, before = TokenLearner(small_llama(), config), weights(TokenLearner(small_llama(), config), name)
+    known = scored(learner, batch_of([dataclasses.replace(t, reward=float("nan")) for t in TEXTS], END))
+    with pytest.raises(ValueError, match="is not finite"):
+        token_algorithm(config).update(learner, known, 0)
+    assert torch.equal(weights(learner, name), before)
+
+
 def test_the_entropy_term_keeps_the_policy_open():
     plain, _ = run("ppo", {}, iterations=6)
     kept, _ = run("ppo", {}, iterations=6, step={"entropy_weight": 1.0})

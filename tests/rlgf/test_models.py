@@ -33,6 +33,14 @@ def test_all_sets_of_weights_are_the_base_at_first(kind):
     assert not learner.values("learner", BATCH).any()
 
 
+def test_copies_of_a_base_in_half_precision_are_float32_and_equal_to_it_at_first():
+    config = RLGFConfig(weights=WeightsConfig(kind="full"))
+    learner = TokenLearner(small_llama().to(torch.bfloat16), config)
+    assert {weight.dtype for weight in learner.models.trained(POLICY).values()} == {torch.float32}
+    policy, reference = learner.policy_scores(BATCH), learner.reference_scores(BATCH)
+    assert torch.equal(policy.log_probabilities, reference.log_probabilities)
+
+
 @KINDS
 def test_moving_one_set_of_weights_moves_no_other(kind):
     learner = learner_of(kind)

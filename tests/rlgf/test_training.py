@@ -1,16 +1,20 @@
 """A training on the embedded student: it raises its reward, and goes on from its checkpoint bit for bit."""
 
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from teams_dagster.rlgf.config import RLGFConfig, TokenCriticConfig, WeightsConfig
+from teams_dagster.rlgf.config import DecodingConfig, RLGFConfig, TokenCriticConfig, WeightsConfig
+from teams_dagster.rlgf.guides import LocalWriter
 from teams_dagster.rlgf.models import POLICY
+from teams_dagster.rlgf.sampling import Vocabulary
 from teams_dagster.rlgf.task import Task
 from teams_dagster.rlgf.training import CHECKPOINT, MODEL, REPORT, TokenTraining
-from teams_dagster.student.loading import load_adapter, load_student
+from teams_dagster.student.loading import Recipe, load_adapter, load_student
 
 TASK = Task(
     name="vowels",
@@ -18,6 +22,8 @@ TASK = Task(
     prompts=("The box was", "A list of", "In the morning", "My friend"),
     evaluation=("The end of", "One of the"),
 )
+
+GUIDE = LocalWriter(nullcontext, Vocabulary(frozenset({0}), 0), DecodingConfig(), at_once=1)
 
 
 def vowels(_, texts):
@@ -34,7 +40,8 @@ def config_of(name="ppo_plus_plus", iterations=4, **more):
 
 def training(base: Path, folder: Path, config: RLGFConfig, **more) -> TokenTraining:
     student = load_student(base, place="cpu", dtype=torch.float32)
-    return TokenTraining(student, TASK, config, folder, base="base", reward=vowels, **more)
+    settings = {"reward": vowels, "reward_name": "vowels"} | more
+    return TokenTraining(student, TASK, config, folder, base="base", **settings)
 
 
 def bits(trained: TokenTraining) -> list[bytes]:
@@ -62,6 +69,34 @@ def test_a_checkpoint_of_another_training_is_refused(base, tmp_path):
     training(base, tmp_path, config_of(iterations=1)).run()
     with pytest.raises(ValueError, match="holds a checkpoint of another training"):
         training(base, tmp_path, config_of(iterations=2)).run()
+
+
+def test_a_checkpoint_that_another_reward_or_guide_led_to_is_refused(base, tmp_path):
+    training(base, tmp_path, config_of(iterations=2)).run(until=1)
+    for other in ({"reward_name": "consonants"}, {"guide": GUIDE, "guide_name": "another"}):
+        with pytest.raises(ValueError, match="holds a checkpoint of another training"):
+            training(base, tmp_path, config_of(iterations=2), **other).run()
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"), [({"reward_name": None}, "reward_name"), ({"guide": GUIDE}, "guide_name")]
+)
+def test_a_reward_or_guide_without_a_name_is_refused(base, tmp_path, given, missing):
+    with pytest.raises(ValueError, match=f"without {missing}"):
+        training(base, tmp_path, config_of(), **given)
+
+
+def test_what_was_learnt_on_four_bits_is_loaded_on_four_bits(base, tmp_path):
+    student = load_student(base, four_bit=True, place="cpu", dtype=torch.float32)
+    config = config_of("grpo", iterations=1, max_new_tokens=2)
+    TokenTraining(student, TASK, config, tmp_path, base="base").run()
+    assert Recipe.load(tmp_path / MODEL).kind == "qlora"
+
+
+def test_all_weights_of_a_base_in_four_bits_are_not_trained(base, tmp_path):
+    student = replace(load_student(base, place="cpu", dtype=torch.float32), four_bit=True)
+    with pytest.raises(ValueError, match=r"weights\.kind is full, and the base is in 4 bits"):
+        TokenTraining(student, TASK, config_of(weights=WeightsConfig(kind="full")), tmp_path, base="base")
 
 
 def test_the_report_counts_the_tokens_of_learner_and_guide(base, tmp_path):

@@ -35,8 +35,9 @@ from teams_dagster.ledger.schema import SCHEMA_VERSION
 from teams_dagster.store.artefact_store import ArtefactStore
 from tests.support import forked_runs
 from tests.support.old_ledgers import make_older
+from tests.support.processes import until
 from tests.support.project import Project
-from tests.support.simulated_year import BERLIN, RulesServer, Year, living, query, until
+from tests.support.simulated_year import BERLIN, PATIENCE_S, RulesServer, Year, living, query
 from tests.support.small_student import write_student
 from tests.support.webhook import Webhook
 
@@ -261,7 +262,7 @@ def _during(life: Life, number: int) -> None:
     if number == KILLED:
         [run] = life.year.runs(week_of(number))
         asked = life.server.count
-        until(lambda: life.server.count >= asked + 30 or not forked_runs.alive())
+        until(lambda: life.server.count >= asked + 30 or not forked_runs.alive(), PATIENCE_S)
         forked_runs.kill(run.run_id)
     if number == TWICE:
         life.year.launch("regenerate", week_of(number))

@@ -18,7 +18,7 @@ from teams_dagster.store.publishing import NotNow
 from teams_dagster.store.read_model import refresh
 from teams_dagster.store.tables import TABLES, Table, write_table
 from tests.support.entries import ask, ask_in_vain, intend
-from tests.support.rounds import until
+from tests.support.processes import until
 from tests.support.workers import Crew, hold_open
 
 ROWS = 60

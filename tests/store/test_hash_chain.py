@@ -49,7 +49,7 @@ def test_each_sealing_takes_what_is_new_and_names_the_head_before_it(ledger: Led
 
 def test_two_that_seal_at_once_make_one_chain(ledger: Ledger):
     ask(ledger, *"abcdef")
-    barrier = threading.Barrier(4)
+    barrier = threading.Barrier(4, timeout=60)
 
     def work(name: str) -> None:
         barrier.wait()

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from teams_dagster.student import training_script
 from teams_dagster.student.adapter_config import FAILURE, LOCK, MODEL, REPORT, AdapterConfig, TrainingRequest
 from teams_dagster.student.adapters import train_adapter
 from teams_dagster.student.training_script import MODULE, main
+from tests.support.processes import until
 
 ROOT = Path(__file__).parent.parent.parent
 WEIGHTS = f"{MODEL}/adapter_model.safetensors"
@@ -93,7 +93,7 @@ def test_a_training_that_was_killed_or_orphaned_goes_on_bit_for_bit(
     child = _once_it_trains(tmp_path)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    _until(lambda: not _alive(child), "the training outlived its parent")
+    until(lambda: not _alive(child), otherwise="the training outlived its parent")
     assert not (tmp_path / REPORT).exists()
 
     again = run(request(dataset, base, tmp_path, **settings))
@@ -105,15 +105,8 @@ def test_a_training_that_was_killed_or_orphaned_goes_on_bit_for_bit(
 
 def _once_it_trains(folder: Path) -> int:
     """Waits for a checkpoint; the process id of the training."""
-    _until(lambda: any(folder.glob("checkpoints/checkpoint-*/complete")), "no checkpoint was written")
+    until(lambda: any(folder.glob("checkpoints/checkpoint-*/complete")), otherwise="no checkpoint was written")
     return int((folder / LOCK).read_text())
-
-
-def _until(happened: Any, otherwise: str, seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.01)
 
 
 def _alive(process: int) -> bool:

@@ -6,9 +6,16 @@ import shlex
 import shutil
 from pathlib import Path
 
+import yaml
+
 from tests.support.commands import ROOT
 
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+
+
+def command_of_image() -> list[str]:
+    """What the image starts where nothing else is asked for."""
+    return yaml.safe_load(DOCKERFILE.read_text(encoding="utf-8").rpartition("\nCMD ")[2])
 
 
 def lay_out(folder: Path) -> Path:

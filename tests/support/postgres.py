@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
+
+from tests.support.processes import free_port
 
 
 def programs() -> Path | None:
@@ -40,7 +41,7 @@ def cluster() -> Iterator[str]:
         call(str(folder / "initdb"), "-D", data, "-U", "teams", "--auth=trust", "--no-sync")
 
         def start() -> int:
-            port = _free_port()
+            port = free_port()
             options = f"-p {port} -k {place} -c listen_addresses=127.0.0.1"
             call(str(folder / "pg_ctl"), "-D", data, "-w", "-l", f"{place}/log", "-o", options, "start")
             return port
@@ -53,13 +54,6 @@ def cluster() -> Iterator[str]:
             yield f"postgresql://teams@127.0.0.1:{port}/postgres"
         finally:
             call(str(folder / "pg_ctl"), "-D", data, "-w", "-m", "immediate", "stop")
-
-
-def _free_port() -> int:
-    """A port of the loopback interface that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def new_database(address: str) -> str:

@@ -1,12 +1,14 @@
-"""Work for processes of their own, and a program that has some done."""
+"""Work for processes of their own, a program that has some done, and waiting for what others do."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +90,18 @@ def ends(process: int, within_s: float = 10.0) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+def until(condition: Callable[[], bool], patience_s: float = 90.0, otherwise: str = "nothing happened") -> None:
+    """Wait for something to become true. Raises AssertionError, which says what is true `otherwise`."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{otherwise} in {patience_s:g} s"
+        time.sleep(0.002)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

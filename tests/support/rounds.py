@@ -6,7 +6,6 @@ import random
 import signal
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from teams_dagster.llm.endpoint import made_ready
 from teams_dagster.llm.keys import request_key
 from teams_dagster.store.read_model import PUBLISHED, UP_TO_DATE, refresh
 from tests.support.counting_server import CountingServer
+from tests.support.processes import until
 from tests.support.questions import question
 from tests.support.workers import (
     IN_FLIGHT,
@@ -35,9 +35,6 @@ from tests.support.workers import (
     hold_open,
     refresh_forever,
 )
-
-PATIENCE_S = 90.0
-"""Whatever takes longer hangs."""
 
 INPUT, OUTPUT = 100, 400
 """Nano-dollars per token, where dollars are bounded."""
@@ -373,11 +370,3 @@ def _opens(model: Path) -> bool:
 def _read(model: Path, query: str) -> list[tuple[Any, ...]]:
     with duckdb.connect(model, read_only=True) as connection:
         return connection.execute(query).fetchall()
-
-
-def until(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
-    """Wait for something to become true. Raises AssertionError."""
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < deadline, f"nothing for {patience_s:g} s"
-        time.sleep(0.002)

@@ -11,7 +11,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -35,6 +35,7 @@ from teams_dagster.automation.runs import PARTITION, UNDER_WAY
 from tests.support import forked_runs
 from tests.support.commands import ROOT
 from tests.support.openai_server import Body, Fault, OpenAIServer
+from tests.support.processes import until
 from tests.support.served_rules import answer
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -140,7 +141,7 @@ class Year:
 
     def settle(self) -> None:
         """Until every run has ended and is known to have."""
-        until(lambda: not forked_runs.alive() and not self._waiting())
+        until(lambda: not forked_runs.alive() and not self._waiting(), PATIENCE_S)
 
     def _waiting(self) -> bool:
         self._dequeue()
@@ -226,11 +227,3 @@ def living(data: Path, begins: datetime) -> Iterator[Year]:
 def _definitions() -> ModuleTarget:
     """The code location, in a server of its own with the settings of now: a file that one names may change."""
     return ModuleTarget("teams_dagster.definitions", None, str(ROOT), _LOCATION)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something to become true. Raises AssertionError."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"nothing for {PATIENCE_S:g} s"
-        time.sleep(0.1)

@@ -21,7 +21,7 @@ from teams_dagster.ledger.schema import attempts, batches, results
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import ArtefactStore
 from tests.support.entries import ask, ask_in_vain, intend
-from tests.support.rounds import until
+from tests.support.processes import until
 from tests.support.workers import Crew, hold_open
 
 

@@ -17,6 +17,7 @@ from teams_dagster.dataset.stored import examples_in
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.settings import load_settings
 from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts
+from tests.support.failures import why
 from tests.support.openai_server import OpenAIServer
 from tests.support.project import Project
 from tests.support.scripted_roles import judge_at
@@ -50,13 +51,6 @@ def rows(project: Project) -> int:
 
 def facts(project: Project) -> GenerationFacts:
     return project.store.current("generated_instructions", WEEK).read_facts(GenerationFacts)
-
-
-def why(project: Project) -> str:
-    (failure,) = project.last.get_step_failure_events()
-    error = failure.step_failure_data.error
-    assert error is not None
-    return (error.cause or error).message
 
 
 def sent(project: Project) -> dict[str | None, int]:

@@ -23,6 +23,7 @@ from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, 
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.definitions import defs
 from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
+from tests.support.failures import why
 from tests.support.project import Project
 
 WEEK, NEXT_WEEK = "2026-11-02", "2026-11-09"
@@ -190,12 +191,6 @@ def retry_failed(project: Project, week: str = WEEK) -> bool:
     return project.make(generated_instructions, week=week, generated_instructions=RETRY) and project.make(
         expert_responses, week=week, expert_responses=RETRY
     )
-
-
-def why(project: Project) -> str:
-    error = project.last.get_step_failure_events()[0].step_failure_data.error
-    assert error is not None
-    return str(error)
 
 
 def test_a_retry_does_not_finish_what_was_killed_early(project: Project, monkeypatch: pytest.MonkeyPatch):

@@ -30,6 +30,7 @@ from teams_dagster.settings import load_settings
 from teams_dagster.store.facts.accounting import LineageFacts
 from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts, PairScoreFacts
 from teams_dagster.store.integrity import Verification
+from tests.support.failures import why
 from tests.support.openai_server import OpenAIServer
 from tests.support.project import Project
 from tests.support.scripted_roles import judge_at
@@ -68,13 +69,6 @@ def scores(project: Project) -> list[dict[str, Any]]:
 def asked(project: Project) -> int:
     with project.ledger.open() as ledger:
         return sum(cost.asked for cost in costs_by(ledger, ["asset_key"]) if cost.group["asset_key"] == "pair_scores")
-
-
-def why(project: Project) -> str:
-    (failure,) = project.last.get_step_failure_events()
-    error = failure.step_failure_data.error
-    assert error is not None
-    return (error.cause or error).message
 
 
 def test_nobody_scores_by_default_and_the_dataset_is_the_same(project: Project):
