@@ -51,6 +51,9 @@ MOST_QUERIES = 2 * len(WAYS)
 
 _UNTOLD = "Explain in one long sentence why the sky is blue."
 
+_SYSTEM = "Answer the user."
+"""So that a model without a system role is found out here, and not by all the first queries of a step at once."""
+
 _REPLIES = Choice("reply", ("Yes", "No"))
 """No answer to it: who gives one of these was held to them."""
 
@@ -199,8 +202,8 @@ def _question(role: Role) -> Request:
     return Request(
         role,
         Intent(Purpose.PROBE, Instruction(_UNTOLD)),
-        (Message("user", _UNTOLD),),
-        content_hash("probe", _UNTOLD),
+        (Message("system", _SYSTEM), Message("user", _UNTOLD)),
+        content_hash("probe", _SYSTEM, _UNTOLD),
         Sampling(temperature=0.0, top_p=1.0, max_tokens=256),
         allowed=_REPLIES,
     )

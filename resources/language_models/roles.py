@@ -19,6 +19,7 @@ from resources.language_models.opening import (
     batches_of,
     collect_batches,
     go_on_from_traits,
+    open_as_known,
     open_model,
     reply_limit_of,
     written_folders,
@@ -348,7 +349,7 @@ class LanguageModels(dg.ConfigurableResource):
             where = CallContext(within.run.run_id if within.run else NO_RUN, PROBED)
             say = within.log.info if within.log else _log.info
             with self.ledger.open() as ledger:
-                opened = partial(open_model, settings.role(role), settings)
+                opened = partial(open_as_known, settings.role(role), settings, ledger)
                 await probe(role, settings, opened, ledger, where, budgets, say)
         return {role: held or NOT_HELD for role, held in known_ways(settings, roles).items()}
 

@@ -86,6 +86,17 @@ def test_refused_log_probabilities_do_not_cost_the_constraint(project: Project, 
         assert traits_of(ledger.engine, identity) == {"structured": "json_schema", "logprobs": "no"}
 
 
+def test_that_a_model_has_no_system_role_is_found_out_before_many_queries_meet_it(
+    project: Project, openai_server: OpenAIServer
+) -> None:
+    honours = honouring("response_format", json.dumps({"reply": "Yes"}))
+    refused = Fault(400, '{"error": {"message": "System role not supported"}}')
+    openai_server.respond = lambda body: refused if body["messages"][0]["role"] == "system" else honours(body)
+    assert way(project) is Way.JSON_SCHEMA
+    assert openai_server.count == 2
+    assert ("system_role", "folded") in rows(project, "select trait, value from endpoint_traits")
+
+
 def test_log_probabilities_that_come_back_are_asked_for_from_then_on(
     project: Project, openai_server: OpenAIServer
 ) -> None:
