@@ -91,8 +91,8 @@ class NotFoundOut(Exception):
     """An endpoint that cannot be asked how it holds a model to its replies."""
 
     def __init__(self, role: Role, identity: ModelIdentity, failure: QueryFailed) -> None:
-        cause = CompletionError(failure.kind, failure.detail)
-        checked = "" if "TEAMS_" in failure.detail else f" {advice(cause, role)}"
+        advised = advice(CompletionError(failure.kind, failure.detail), role)
+        checked = "" if f"TEAMS_{role.name}_" in failure.detail else f" {advised}"
         super().__init__(
             f"the {role.value}'s model {identity} gives {str(failure).rstrip('. ')}.{checked} Then run the step again."
             f" (Asked was how it can be held to its replies; TEAMS_{role.name}_STRUCTURED=off leaves that out.)"

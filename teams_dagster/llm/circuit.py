@@ -82,12 +82,13 @@ _ADVICE = {
     ErrorKind.UNSUPPORTED: "Check what this model takes: {}OMIT leaves parameters out, {}EXTRA adds some.",
     ErrorKind.REJECTED: "Check what this model takes: {}OMIT leaves parameters out, {}MAX_TOKENS bounds its answers.",
     ErrorKind.UNREACHABLE: "Check {}BASE_URL, and that the server runs and can be reached from here.",
-    ErrorKind.RATE_LIMITED: "Its limits let nothing through for longer than a run waits: go on later, or raise them.",
+    ErrorKind.RATE_LIMITED: "Its limits let nothing through for longer than a run waits: go on later, or raise those of"
+    " the account behind {}API_KEY.",
     ErrorKind.TOO_LONG: "Check the context that {}MODEL is served with: it is shorter than what is asked.",
     ErrorKind.TOO_LARGE: "Check {}BASE_URL, and {}MAX_TOKENS.",
-    ErrorKind.CONNECTION: "Check the server's log, and proxies on the way to it.",
+    ErrorKind.CONNECTION: "Check the log of the server at {}BASE_URL, and proxies on the way to it.",
     ErrorKind.TIMEOUT: "Check the server's load, {}TIMEOUT_S and TEAMS_MAX_IN_FLIGHT, and {}MAX_TOKENS.",
-    ErrorKind.SERVER: "Check the server's log or the provider's status page.",
+    ErrorKind.SERVER: "Check the log of the server at {}BASE_URL, or its provider's status page.",
     ErrorKind.BAD_REPLY: "Check {}BASE_URL (is a path like /v1 missing?), {}MODEL, and {}API_KEY with its account: what"
     " comes back is no chat completion.",
     ErrorKind.NOT_JSON: _WRONG_URL,

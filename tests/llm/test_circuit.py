@@ -282,6 +282,11 @@ def test_every_reason_says_what_to_check_in_a_message_of_bounded_length(kind: Er
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("kind", list(ErrorKind))
+def test_every_reason_names_a_setting(kind: ErrorKind):
+    assert "TEAMS_EXPERT_" in str(EndpointBroken(ENDPOINT, Role.EXPERT, 100, CompletionError(kind, "no luck")))
+
+
 def test_sixty_four_waiting_calls_end_with_the_reason_when_the_endpoint_breaks():
     """Limit, rates and circuit as the engine uses them: nobody hangs, nothing stays taken, few calls are spent."""
     sent = 0

@@ -62,7 +62,7 @@ def ask_all(server: OpenAIServer, ledger: Ledger, texts: list[str]) -> list[Any]
         (Fault(200, '{"error": {"message": "busy", "code": 503}}'), "HTTP 200 with an error of code 503: busy"),
         (Fault(200, '{"error": "the upstream is away"}'), "HTTP 200 with an error: the upstream is away"),
         (Fault(200, "caf\xe9".encode("latin-1")), "bad_encoding"),
-        (Fault(500), "server: HTTP 500.*server's log"),
+        (Fault(500), "server: HTTP 500.*TEAMS_EXPERT_BASE_URL"),
         (Fault(disconnect=True), "connection"),
     ],
 )
