@@ -94,6 +94,13 @@ def go_on_from_traits(ledger: Ledger, models: Collection[LanguageModel]) -> None
             )
 
 
+def open_as_known(role: RoleSettings, settings: Settings, ledger: Ledger, held: Held) -> LanguageModel:
+    """`open_model`, going on from what the ledger knows of its endpoint."""
+    model = open_model(role, settings, held)
+    go_on_from_traits(ledger, [model])
+    return model
+
+
 async def collect_batches(
     ledger: Ledger, models: Sequence[LanguageModel], context: CallContext, prices: PriceTable
 ) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import (
+    CompletionError,
     ErrorKind,
     Intent,
     LanguageModel,
@@ -28,6 +29,7 @@ from teams_dagster.ledger.budgets import Budgets
 from teams_dagster.ledger.costs import existing_ledger
 from teams_dagster.ledger.traits import record_trait, traits_of
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.llm.circuit import advice
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.engine import Engine
 from teams_dagster.pricing.prices import load_prices
@@ -46,10 +48,13 @@ PROBED = "endpoint_traits"
 NO_RUN = "none"
 """The run of those that no run asks."""
 
-MOST_QUERIES = 2 * len(WAYS)
-"""Of one finding out: each way with log-probabilities and, where that is refused, without."""
+MOST_QUERIES = 2 * len(WAYS) + 1
+"""Of one finding out: each way with log-probabilities and, where that is refused, without; then without any way."""
 
 _UNTOLD = "Explain in one long sentence why the sky is blue."
+
+_SYSTEM = "Answer the user."
+"""So that a model without a system role is found out here, and not by all the first queries of a step at once."""
 
 _REPLIES = Choice("reply", ("Yes", "No"))
 """No answer to it: who gives one of these was held to them."""
@@ -86,9 +91,11 @@ class NotFoundOut(Exception):
     """An endpoint that cannot be asked how it holds a model to its replies."""
 
     def __init__(self, role: Role, identity: ModelIdentity, failure: QueryFailed) -> None:
+        advised = advice(CompletionError(failure.kind, failure.detail), role)
+        checked = "" if f"TEAMS_{role.name}_" in failure.detail else f" {advised}"
         super().__init__(
-            f"how {identity} can be held to its replies was not found out: {failure}. Run the step again, or set"
-            f" TEAMS_{role.name}_STRUCTURED=off: then nothing is asked for it, and the model is only told what to reply"
+            f"the {role.value}'s model {identity} gives {str(failure).rstrip('. ')}.{checked} Then run the step again."
+            f" (Asked was how it can be held to its replies; TEAMS_{role.name}_STRUCTURED=off leaves that out.)"
         )
 
 
@@ -177,8 +184,9 @@ async def find_out(
         ask: Opens a client that holds the role's model so.
         role: Who is asked.
 
-    Raises QueryFailed where the endpoint cannot be asked at all.
+    Raises QueryFailed where the endpoint cannot be asked at all: one that refuses every way is asked without any.
     """
+    answered = False
     for way in ways:
         for logprobs in (True, False):
             async with ask(Held(way, logprobs)) as client:
@@ -188,9 +196,13 @@ async def find_out(
                     if failed.kind is not ErrorKind.REJECTED:
                         raise
                     continue  # perhaps the log-probabilities alone are refused
+            answered = True
             if answer.completion.outcome is Outcome.USABLE:
                 return Held(way, logprobs and bool(answer.completion.tokens or answer.completion.probabilities))
             break
+    if not answered:
+        async with ask(NOT_HELD) as client:
+            await client.ask(_question(role))
     return NOT_HELD
 
 
@@ -199,8 +211,8 @@ def _question(role: Role) -> Request:
     return Request(
         role,
         Intent(Purpose.PROBE, Instruction(_UNTOLD)),
-        (Message("user", _UNTOLD),),
-        content_hash("probe", _UNTOLD),
+        (Message("system", _SYSTEM), Message("user", _UNTOLD)),
+        content_hash("probe", _SYSTEM, _UNTOLD),
         Sampling(temperature=0.0, top_p=1.0, max_tokens=256),
         allowed=_REPLIES,
     )

@@ -17,6 +17,7 @@ from resources.language_models.asking import announce, asking_engine, needed_for
 from resources.language_models.embedded import EmbeddedAsking
 from resources.language_models.opening import (
     batches_of,
+    open_as_known,
     open_model,
 )
 from resources.language_models.probing import (
@@ -239,7 +240,7 @@ class LanguageModels(dg.ConfigurableResource):
             where = CallContext(within.run.run_id if within.run else NO_RUN, PROBED)
             say = within.log.info if within.log else _log.info
             with self.ledger.open() as ledger:
-                opened = partial(open_model, settings.role(role), settings)
+                opened = partial(open_as_known, settings.role(role), settings, ledger)
                 await probe(role, settings, opened, ledger, where, budgets, say)
         return {role: held or NOT_HELD for role, held in known_ways(settings, roles).items()}
 

@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from teams_dagster.core.words import word_count, words
-from teams_dagster.instructions.file_rows import ASKING_COLUMNS, FileRow, SeedFileError, column_name, refuse_twins
+from teams_dagster.instructions.file_rows import (
+    ASKING_COLUMNS,
+    COLUMNS,
+    FileRow,
+    SeedFileError,
+    column_name,
+    refuse_twins,
+)
 
 _DELIMITERS = ",;\t|"
 
@@ -57,14 +64,14 @@ def csv_rows(name: str, text: str, delimiter: str | None = None) -> Iterator[Fil
 
 
 def csv_texts(name: str, text: str, delimiter: str | None = None) -> Iterator[FileRow]:
-    """The rows of a file of which every text counts, whatever its column; a first row that is no header is row 0.
+    """The rows of a file of which every text counts, whatever its column; a first row that may be no header is row 0.
 
     Raises SeedFileError for a first row that is broken.
     """
     records = _records(_table(text, delimiter))
     first = _first_record(name, records)
     columns = [f"{at} {column_name(cell)}" for at, cell in enumerate(first)]  # no two alike
-    if _datum(first) is not None:
+    if _datum(first) is not None or COLUMNS.isdisjoint(map(column_name, first)):
         yield FileRow(0, dict(zip(columns, first, strict=True)))
     yield from _below(columns, records)
 

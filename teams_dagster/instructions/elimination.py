@@ -32,7 +32,7 @@ _REVIEW_TAGS = ("first", "second")
 _GAP = r"[\W_]{1,4}"
 
 _VERDICT = (
-    r"[\W_]{0,4}(?:not[\s_-]+)?equal\b"
+    r"[\W_]{0,4}(?:not[\W_]+)?equal\b"
     r"(?![\W_]{0,4}?(?:\bor\b|/)[\W_]{0,4}(?:not|un|different|equal))"  # a choice of both is no order
     r"(?=[\W_]*(?:$|[.!,;:)\]}\"'*_`]|\n|\b(?:and|or|whatever|no matter|only)\b))"
 )
@@ -137,13 +137,20 @@ _PROMPT_PHRASES = re.compile(_PHRASES, re.IGNORECASE)
 _PROMPT_WORDS = re.compile(rf"{_PHRASES}|</?(?:instruction|input|first|second)(?:-[0-9a-f]+)?>", re.IGNORECASE)
 
 _APOLOGY = re.compile(
-    r"\bsorry\b"
-    r"|抱歉|对不起|對不起|我(?:无法|無法|不能)(?:回答|提供|协助|協助|帮助|幫助|满足|滿足)"
+    r"\bsorry\b|\bi apologi[sz]e\b|\bas an ai\b(?: language)?(?: model| assistant)?,"
+    r"|\bi (?:can(?:not|['’]t| not)|won['’]t|am unable to|am not able to)"
+    r" (?:help|assist|comply|fulfil|answer (?:that|this|your|the question))"
+    r"|\bi['’]m (?:unable|not able) to (?:help|assist|comply|fulfil|answer)"
+    r"|抱歉|对不起|對不起|很遗憾[，,]|很遺憾[，,]|作为一个(?:人工智能|AI|语言模型)"
+    r"|我(?:无法|無法|不能|没有办法|沒有辦法)(?:回答|提供|完成|协助|協助|帮助|幫助|满足|滿足)"
     r"|申し訳(?:あり|ござい|ない)|すみません|ごめんなさい|お(?:答え|手伝い)(?:することは|することが)?でき(?:ません|かね)"
-    r"|\blo siento\b|\blamento (?:no|que|mucho|decir)|\b(?:disculpa|disculpe|perdón)\b|\bno puedo (?:ayudar|responder)"
-    r"|\btut mir (?:sehr |wirklich )?leid\b|\bentschuldigung\b|\bleider kann ich\b"
+    r"|(?:回答|対応)(?:することは|することが)?でき(?:ません|かね)"
+    r"|\blo siento\b|\blamento (?:no|que|mucho|decir)|\b(?:disculpa|disculpe|perdón)\b"
+    r"|\bno (?:puedo|me es posible) (?:ayudar|responder|cumplir)"
+    r"|\btut mir (?:sehr |wirklich )?leid\b|\bentschuldigung\b|\bleider kann ich\b|\bich bin nicht in der lage\b"
+    r"|\bich kann (?:ihnen|dir|euch) (?:dabei |damit |hier )?(?:leider )?nicht (?:weiter)?helfen"
     r"|\b(?:kann ich|ich kann)\b[^.!?\n]{0,20}\bleider (?:nicht|kein)"
-    r"|\bdésolée?s?\b|\bje regrette\b|\bje ne (?:peux|puis) (?:pas|malheureusement)\b",
+    r"|\bdésolée?s?\b|\bje regrette\b|\bje ne (?:peux|puis) (?:pas|malheureusement)\b|\bje ne suis pas en mesure\b",
     re.IGNORECASE,
 )
 

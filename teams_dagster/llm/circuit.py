@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import datetime, timedelta
 
 from teams_dagster.core.protocol import CompletionError, ErrorKind, QueryFailed, Role
@@ -27,8 +27,17 @@ BROKEN_OFF_AT_FIRST = 16
 FOREIGN_AT_FIRST_S = 1.0
 """These must spread over so many seconds: all that is sent at one instant meets the same hiccup."""
 
-OUTAGE = 100
-"""Attempts without an answer and without a success in between: an outage."""
+IN_TROUBLE = 8
+"""Attempts in a row that brought nothing, timeouts aside: whether anything comes at all is tried one by one."""
+
+OUTAGE = 20
+"""So many in a row are an outage, where they were made for `OUTAGE_QUERIES` queries."""
+
+OUTAGE_QUERIES = 10
+"""Fewer may be those that no server survives: the last of a step have no others beside them that are answered."""
+
+OUTAGE_AT_ALL = 100
+"""Attempts without an answer, timeouts among them, and without a success in between: an outage in any case."""
 
 OUTAGE_S = 20.0
 """An outage lasts at least so many seconds."""
@@ -40,7 +49,8 @@ STALLED_CALLS = 3.0
 """That is at least as long as so many calls take, one after another, the last of which had the endpoint to itself."""
 
 _FOREIGN = frozenset({ErrorKind.UNREACHABLE, ErrorKind.NOT_JSON, ErrorKind.BAD_ENCODING, ErrorKind.BAD_REPLY})
-_OUTAGE = _FOREIGN | {ErrorKind.CONNECTION, ErrorKind.TIMEOUT, ErrorKind.SERVER, ErrorKind.INCOMPLETE}
+_TROUBLE = _FOREIGN | {ErrorKind.CONNECTION, ErrorKind.SERVER, ErrorKind.INCOMPLETE}
+_OUTAGE = _TROUBLE | {ErrorKind.TIMEOUT}
 _STALL = _OUTAGE | {ErrorKind.RATE_LIMITED}
 _OF_SETTINGS = frozenset(
     {
@@ -72,12 +82,13 @@ _ADVICE = {
     ErrorKind.UNSUPPORTED: "Check what this model takes: {}OMIT leaves parameters out, {}EXTRA adds some.",
     ErrorKind.REJECTED: "Check what this model takes: {}OMIT leaves parameters out, {}MAX_TOKENS bounds its answers.",
     ErrorKind.UNREACHABLE: "Check {}BASE_URL, and that the server runs and can be reached from here.",
-    ErrorKind.RATE_LIMITED: "Its limits let nothing through for longer than a run waits: go on later, or raise them.",
+    ErrorKind.RATE_LIMITED: "Its limits let nothing through for longer than a run waits: go on later, or raise those of"
+    " the account behind {}API_KEY.",
     ErrorKind.TOO_LONG: "Check the context that {}MODEL is served with: it is shorter than what is asked.",
     ErrorKind.TOO_LARGE: "Check {}BASE_URL, and {}MAX_TOKENS.",
-    ErrorKind.CONNECTION: "Check the server's log, and proxies on the way to it.",
+    ErrorKind.CONNECTION: "Check the log of the server at {}BASE_URL, and proxies on the way to it.",
     ErrorKind.TIMEOUT: "Check the server's load, {}TIMEOUT_S and TEAMS_MAX_IN_FLIGHT, and {}MAX_TOKENS.",
-    ErrorKind.SERVER: "Check the server's log or the provider's status page.",
+    ErrorKind.SERVER: "Check the log of the server at {}BASE_URL, or its provider's status page.",
     ErrorKind.BAD_REPLY: "Check {}BASE_URL (is a path like /v1 missing?), {}MODEL, and {}API_KEY with its account: what"
     " comes back is no chat completion.",
     ErrorKind.NOT_JSON: _WRONG_URL,
@@ -139,6 +150,8 @@ class Circuit:
         self._clock = clock
         self._ever_succeeded = False
         self._failures: Counter[ErrorKind] = Counter()
+        self._unanswered: set[Hashable] = set()
+        """The queries of `_TROUBLE` since the last success."""
         self._first_at: float | None = None
         """When the first failure of `_OUTAGE` since the last success came."""
         self._stalled_since: float | None = None
@@ -155,23 +168,31 @@ class Circuit:
         """For how many seconds nothing came of what was sent; 0 when the last attempt was answered."""
         return 0.0 if self._stalled_since is None else self._clock() - self._stalled_since
 
+    @property
+    def in_trouble(self) -> bool:
+        """Whether so little comes back that calls are to be made one after another."""
+        return self._at_least(IN_TROUBLE, _TROUBLE) > 0
+
     def succeeded(self) -> None:
         """The endpoint answered: whatever failed before was not for good."""
         self._ever_succeeded = True
         if self._failures:
             self._failures.clear()
+            self._unanswered.clear()
             self._first_at = self._stalled_since = None
 
     def open(self, error: CompletionError) -> None:
         """The endpoint will not answer for longer than a run may wait."""
         self._open = self._open or (1 + sum(self._failures.values()), error)
 
-    def failed(self, error: CompletionError, latency_s: float = 0.0) -> None:
-        """An attempt brought nothing, after `latency_s`. Opens the circuit when it was one too many."""
+    def failed(self, error: CompletionError, latency_s: float = 0.0, *, query: Hashable) -> None:
+        """An attempt at `query` brought nothing, after `latency_s`. Opens the circuit when it was one too many."""
         if self._open is not None:
             return
         kind, now = error.kind, self._clock()
         self._failures[kind] += 1
+        if kind in _TROUBLE:
+            self._unanswered.add(query)
         if self._stalled_since is None:
             self._stalled_since = now - latency_s
         if kind in _STALL and now - self._stalled_since >= max(STALLED_S, STALLED_CALLS * latency_s):
@@ -198,9 +219,10 @@ class Circuit:
             attempts = self._at_least(FOREIGN_AT_FIRST, _FOREIGN)
             if attempts:
                 return attempts
-        if kind in _OUTAGE and lasted_s >= OUTAGE_S:
-            return self._at_least(OUTAGE, _OUTAGE)
-        return 0
+        if kind not in _OUTAGE or lasted_s < OUTAGE_S:
+            return 0
+        several = len(self._unanswered) >= OUTAGE_QUERIES
+        return (several and self._at_least(OUTAGE, _TROUBLE)) or self._at_least(OUTAGE_AT_ALL, _OUTAGE)
 
     def _at_least(self, many: int, kinds: frozenset[ErrorKind]) -> int:
         """The number of failures of these kinds when it is `many` or more, otherwise 0."""

@@ -28,6 +28,9 @@ OVERLOADED_AFTER = 2
 TOLD_EVERY_S = 60.0
 """While no answer comes, the log is told so about this often."""
 
+LONGEST_PROBE_PAUSE = 16
+"""The pauses between calls to an endpoint in trouble grow to so many times the first."""
+
 _UNAVAILABLE = 503
 
 
@@ -57,9 +60,13 @@ class Endpoint:
         limit: AdaptiveLimit,
         ahead: int,
         pace: RateCeiling,
+        first_wait_s: float,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """At most `ahead` calls are made ready to follow those under way. `say` is told what slows `role` down."""
+        """At most `ahead` calls are made ready to follow those under way. `say` is told what slows `role` down.
+
+        `first_wait_s` is the first pause of an endpoint in trouble, each further one being twice as long.
+        """
         self.model = model
         self._role = role
         self._say = say
@@ -74,7 +81,11 @@ class Endpoint:
         self._told_s = 0.0
         """The stall of which the log was told last."""
         self._ahead = ahead
-        self._front: asyncio.Semaphore | None = None
+        self._first_wait_s = first_wait_s
+        self._probes = 0
+        """Calls that were made one by one since the last answer."""
+        self._front = asyncio.Semaphore(ahead)
+        self._probing = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -93,7 +104,8 @@ class Endpoint:
         There are a few such places, so that the next calls are ready when one ends. Raises EndpointBroken.
         """
         self._circuit.check()
-        async with self._front_of_running_loop():
+        self._meet_running_loop()
+        async with self._front:
             tokens = self._forecast.expect(
                 request.intent.purpose.value, prompt_bound(request), request.sampling.max_tokens
             )
@@ -110,25 +122,42 @@ class Endpoint:
         await self._limit.acquire()
         try:
             await self._provider.wait(tokens)
-            self._circuit.check()
-            self._sent += 1
-            try:
-                yield
-            finally:
-                self._sent -= 1
+            async with self._one_by_one():
+                self._circuit.check()
+                self._sent += 1
+                try:
+                    yield
+                finally:
+                    self._sent -= 1
         finally:
             self._limit.release()
 
-    def _front_of_running_loop(self) -> asyncio.Semaphore:
+    @asynccontextmanager
+    async def _one_by_one(self) -> AsyncGenerator[None]:
+        """While the endpoint is in trouble, one call at a time is made, after a pause: what it brings tells the others.
+
+        Otherwise everything that waits would be spent on it, attempt by attempt, within seconds.
+        """
+        if self._circuit.in_trouble:
+            async with self._probing:
+                self._circuit.check()
+                if self._circuit.in_trouble:
+                    await asyncio.sleep(self._first_wait_s * min(2**self._probes, LONGEST_PROBE_PAUSE))
+                    self._probes += 1
+                    yield
+                    return
+        yield
+
+    def _meet_running_loop(self) -> None:
+        """What waits in one event loop cannot in another."""
         loop = asyncio.get_running_loop()
-        if self._front is None or self._loop is not loop:
-            self._front, self._loop = asyncio.Semaphore(self._ahead), loop
-        return self._front
+        if self._loop is not loop:
+            self._front, self._probing, self._loop = asyncio.Semaphore(self._ahead), asyncio.Lock(), loop
 
     def answered(self, request: Request, completion: Completion, latency_s: float) -> None:
         """Learn from a completion."""
         purpose = request.intent.purpose.value
-        self._refused_in_a_row = self._timeouts_in_a_row = 0
+        self._refused_in_a_row = self._timeouts_in_a_row = self._probes = 0
         self._told_s = 0.0
         self._circuit.succeeded()
         self._limit.succeeded(purpose, latency_s)
@@ -139,7 +168,7 @@ class Endpoint:
         """Learn from an attempt that brought nothing. A refusal that the connection adapts to says nothing."""
         if error.adapted:
             return
-        self._circuit.failed(error, latency_s)
+        self._circuit.failed(error, latency_s, query=request)
         self._tell_stall(error)
         self._provider.update(error.rate_limit_headers, self._sent)
         if error.kind is ErrorKind.TIMEOUT:

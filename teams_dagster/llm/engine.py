@@ -114,6 +114,7 @@ class Engine:
                 limits[model.identity.server],
                 made_ready(max_in_flight),
                 (ceilings or {}).get(role, UNPACED),
+                first_wait_s,
                 say,
             )
             for role, model in models.items()

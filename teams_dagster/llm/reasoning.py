@@ -15,12 +15,14 @@ _MARKS = (
     ("[THINK]", "[/THINK]"),
     ("◁think▷", "◁/think▷"),
     ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
     ("<|channel>thought", "<channel|>"),
 )
 """Opening and closing marks that stand for nothing else, wherever they are."""
 
-_WORDS = ("thinking", "thought", "reasoning")
-"""Tags that are also plain XML: they mark a thought where the text begins with one."""
+_WORDS = ("thinking", "thought", "reasoning", "reflection", "scratchpad")
+"""Tags that are also plain XML: they mark a thought where the text begins with one, or where a line holds or begins or
+ends with a closing one that nothing opens."""
 
 _MARK = re.compile(
     f"(?P<open>{'|'.join(re.escape(opening) for opening, _ in _MARKS)})"
@@ -31,6 +33,17 @@ _MARK = re.compile(
 _FIRST_BLOCK = re.compile(
     rf"\A\s*<(?P<tag>{'|'.join(_WORDS)})>(?P<thought>.*?)(?:</(?P=tag)>|\Z)", re.IGNORECASE | re.DOTALL
 )
+
+_CLOSED_BY_WORD = re.compile(rf"(?:^[ \t]*</(?:{'|'.join(_WORDS)})>|</(?:{'|'.join(_WORDS)})>[ \t]*$)", re.I | re.M)
+
+_OPENED_BY_WORD = re.compile(rf"<(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
+
+_WRAPPED = re.compile(
+    r"\A\s*(?:<\|(?:begin_of_solution|START_RESPONSE)\|>(?P<marked>.*?)(?:<\|(?:end_of_solution|END_RESPONSE)\|>\s*)?"
+    r"|<(?P<tag>answer|response)>(?P<tagged>(?:(?!<(?P=tag)>).)*?)(?:</(?P=tag)>\s*)?)\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What some models put around the answer that follows their thoughts."""
 
 _CHANNEL = re.compile(
     r"(?:<\|start\|>(?:\s*\w+\b)?\s*)?<\|channel\|>\s*(?P<name>\w+)\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>"
@@ -58,8 +71,28 @@ def split_reasoning(text: str) -> tuple[str, str]:
         return bare["thought"].strip(), bare["answer"].strip()
     if (first := _FIRST_BLOCK.match(text)) is not None:
         thought, answer = _split_blocks(text[first.end() :])
-        return _joined([first["thought"], thought]), answer.strip()
-    return _split_blocks(text)
+        return _joined([first["thought"], thought]), _unwrapped(answer)
+    if (closed := _closed_by_word(text)) is not None:
+        thought, answer = _split_blocks(text[closed.end() :])
+        return _joined([text[: closed.start()], thought]), _unwrapped(answer)
+    thought, answer = _split_blocks(text)
+    return thought, _unwrapped(answer) if thought else answer
+
+
+def _closed_by_word(text: str) -> re.Match[str] | None:
+    """The closing tag of a thought whose opening one the chat template wrote; None in code, and after an opening."""
+    closed = _CLOSED_BY_WORD.search(text) if "</" in text else None
+    if closed is None:
+        return None
+    before = text[: closed.start()]
+    in_code = before.count(_FENCE) % 2 or before[before.rfind("\n") + 1 :].count("`") % 2
+    return None if in_code or _OPENED_BY_WORD.search(before) else closed
+
+
+def _unwrapped(answer: str) -> str:
+    """An answer without the tags that stand around all of it."""
+    wrapped = _WRAPPED.match(answer)
+    return (answer if wrapped is None else wrapped["marked"] or wrapped["tagged"] or "").strip()
 
 
 def _split_channels(text: str, first: int) -> tuple[str, str]:

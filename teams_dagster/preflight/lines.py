@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from teams_dagster.core.text import number, percent
+from teams_dagster.ledger.traits import SHARED
 from teams_dagster.preflight.accuracy import Accuracy
 from teams_dagster.preflight.record import RoleRecord
 
@@ -52,7 +53,11 @@ def _facts(record: RoleRecord) -> Iterator[str]:
     if record.operations:
         yield from _operations(record)
     yield "price known" if record.priced else "price unknown"
-    yield from (f"{trait} {value}" for trait, value in record.traits.items())
+    for trait, value in record.traits.items():
+        if not trait.startswith(SHARED):
+            yield f"{trait} {value}"
+        elif trait == f"{SHARED}{record.role.value}":
+            yield f"served by {value}"
     yield f"log-probabilities {'come back' if record.log_probabilities else 'do not come back'}"
     if record.seed is not None:
         yield f"seed {record.seed.value}"

@@ -75,20 +75,47 @@ def test_a_stop_word_alone_is_no_instruction():
 
 
 REFUSALS = {
-    "Chinese": ("抱歉，我无法回答这个问题。", "对不起，我不能提供帮助。", "很抱歉，無法協助。", "我无法提供这类信息。"),
+    "English": (
+        "I cannot help with that.",
+        "I'm unable to assist with this request.",
+        "As an AI language model, I cannot do it.",
+        "I apologize, but I cannot.",
+        "I’m not able to answer that.",
+    ),
+    "Chinese": (
+        "抱歉，我无法回答这个问题。",
+        "对不起，我不能提供帮助。",
+        "很抱歉，無法協助。",
+        "我无法提供这类信息。",
+        "作为一个人工智能，我无法完成此请求。",
+        "很遗憾，我没有办法回答。",
+    ),
     "Japanese": (
         "申し訳ありませんが、お答えできません。",
         "すみません、わかりません。",
         "ごめんなさい。",
         "その質問にはお答えできません。",
+        "その質問には回答できません。",
     ),
-    "Spanish": ("Lo siento, pero no puedo ayudar con eso.", "Lamento no poder ayudarte.", "No puedo ayudarte con eso."),
+    "Spanish": (
+        "Lo siento, pero no puedo ayudar con eso.",
+        "Lamento no poder ayudarte.",
+        "No puedo ayudarte con eso.",
+        "No puedo cumplir.",
+    ),
     "German": (
         "Es tut mir leid, das kann ich nicht.",
         "Entschuldigung, das weiß ich nicht.",
         "Dabei kann ich leider nicht helfen.",
+        "Ich bin nicht in der Lage, das zu beantworten.",
+        "Ich kann Ihnen dabei nicht helfen.",
     ),
-    "French": ("Je suis désolée, mais je ne peux pas.", "Désolé.", "Malheureusement, je ne peux pas vous aider."),
+    "French": (
+        "Je suis désolée, mais je ne peux pas.",
+        "Désolé.",
+        "Malheureusement, je ne peux pas vous aider.",
+        "Je ne suis pas en mesure de répondre.",
+    ),
 }
 
 
@@ -105,6 +132,11 @@ def test_a_long_answer_that_says_sorry_is_one_in_scripts_without_spaces_too():
     "answer",
     [
         "东京是日本的首都。",
+        "I cannot overstate how tall it is.",
+        "The door cannot help itself.",
+        "You are unable to answer where no bell rings.",
+        "植物没有办法移动。",
+        "Ich bin in der Lage, das zu tragen.",
         "水は摂氏百度で沸騰します。",
         "El siglo XX fue muy largo.",
         "Das Leid der Welt ist groß.",

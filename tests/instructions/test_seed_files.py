@@ -201,6 +201,11 @@ def test_the_first_row_of_an_evaluation_set_without_a_header_is_not_lost(tmp_pat
     assert list(texts_in(write(tmp_path, "sums.csv", "2+2,4\n3+3,6\n")))[:2] == ["2+2", "4"]
 
 
+def test_a_short_first_question_is_not_taken_for_a_header(tmp_path: Path) -> None:
+    rows = "Capital of France,Paris,Oslo,Bern,Rome,A\nHighest mountain,K2,Everest,Elbrus,Fuji,B\n"
+    assert "Capital of France" in list(texts_in(write(tmp_path, "mmlu.csv", rows)))
+
+
 def test_the_names_of_columns_are_no_evaluation_texts(tmp_path: Path) -> None:
     assert list(texts_in(write(tmp_path, "a.csv", "question,A,B,answer\nWho?,x,y,B\n"))) == ["Who?", "x", "y", "B"]
 

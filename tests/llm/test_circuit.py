@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 import re
 from datetime import datetime, timedelta
 
@@ -10,7 +11,10 @@ from teams_dagster.llm.circuit import (
     DENIED_LATER,
     FOREIGN_AT_FIRST,
     FOREIGN_AT_FIRST_S,
+    IN_TROUBLE,
     OUTAGE,
+    OUTAGE_AT_ALL,
+    OUTAGE_QUERIES,
     OUTAGE_S,
     REJECTED_AT_FIRST,
     STALLED_S,
@@ -29,6 +33,7 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self._queries = itertools.count()
         self.circuit = Circuit(ENDPOINT, Role.EXPERT, clock=lambda: self.now)
 
     def fails(
@@ -39,9 +44,12 @@ class Endpoint:
         every_s: float = 0.0,
         status: int | None = None,
         latency_s: float = 0.0,
+        query: str | None = None,
     ) -> None:
+        """Without `query`, each time in an attempt at another one."""
         for _ in range(times):
-            self.circuit.failed(CompletionError(kind, "no luck", http_status=status), latency_s)
+            error = CompletionError(kind, "no luck", http_status=status)
+            self.circuit.failed(error, latency_s, query=next(self._queries) if query is None else query)
             self.now += every_s
 
     def succeeds(self) -> None:
@@ -130,14 +138,14 @@ def test_what_meets_one_instants_hiccup_at_the_start_gets_another_chance(endpoin
     [
         ErrorKind.UNREACHABLE,
         ErrorKind.CONNECTION,
-        ErrorKind.TIMEOUT,
         ErrorKind.SERVER,
         ErrorKind.BAD_REPLY,
         ErrorKind.NOT_JSON,
         ErrorKind.BAD_ENCODING,
+        ErrorKind.INCOMPLETE,
     ],
 )
-def test_an_outage_is_a_hundred_attempts_without_a_success_in_between(endpoint: Endpoint, kind: ErrorKind):
+def test_an_outage_is_twenty_attempts_without_a_success_in_between(endpoint: Endpoint, kind: ErrorKind):
     endpoint.succeeds()
     endpoint.fails(kind, OUTAGE - 1, every_s=OUTAGE_S / 10)
     endpoint.succeeds()
@@ -145,12 +153,39 @@ def test_an_outage_is_a_hundred_attempts_without_a_success_in_between(endpoint: 
     assert not endpoint.broken
     endpoint.fails(kind)
     assert endpoint.broken
+    assert OUTAGE == 20
+
+
+def test_timeouts_are_an_outage_after_a_hundred(endpoint: Endpoint):
+    endpoint.succeeds()
+    endpoint.fails(ErrorKind.TIMEOUT, OUTAGE_AT_ALL - 1, every_s=OUTAGE_S / 10)
+    assert not endpoint.broken
+    endpoint.fails(ErrorKind.TIMEOUT)
+    assert endpoint.broken
+
+
+def test_attempts_at_few_queries_are_no_outage_before_there_were_a_hundred(endpoint: Endpoint):
+    endpoint.succeeds()
+    for query in range(OUTAGE_QUERIES - 1):
+        endpoint.fails(ErrorKind.SERVER, 11, every_s=OUTAGE_S / 10, query=f"query {query}")
+    assert not endpoint.broken
+    endpoint.fails(ErrorKind.SERVER, query="query 0")
+    assert endpoint.broken
+
+
+def test_an_endpoint_is_in_trouble_until_it_answers(endpoint: Endpoint):
+    endpoint.fails(ErrorKind.SERVER, IN_TROUBLE - 1)
+    assert not endpoint.circuit.in_trouble
+    endpoint.fails(ErrorKind.NOT_JSON)
+    assert endpoint.circuit.in_trouble
+    endpoint.succeeds()
+    assert not endpoint.circuit.in_trouble
 
 
 def test_an_outage_may_show_itself_in_several_ways(endpoint: Endpoint):
     endpoint.succeeds()
     for _ in range(OUTAGE // 2):
-        endpoint.fails(ErrorKind.CONNECTION, every_s=1)
+        endpoint.fails(ErrorKind.CONNECTION, every_s=2)
         endpoint.fails(ErrorKind.SERVER, every_s=1)
     assert endpoint.broken
 
@@ -158,7 +193,7 @@ def test_an_outage_may_show_itself_in_several_ways(endpoint: Endpoint):
 def test_a_restarting_server_is_no_outage_before_twenty_seconds(endpoint: Endpoint):
     endpoint.succeeds()
     endpoint.now = 1_000.0
-    endpoint.fails(ErrorKind.CONNECTION, OUTAGE * 3)
+    endpoint.fails(ErrorKind.CONNECTION, OUTAGE_AT_ALL * 3)
     endpoint.now += OUTAGE_S - 0.1
     endpoint.fails(ErrorKind.CONNECTION)
     assert not endpoint.broken
@@ -247,6 +282,11 @@ def test_every_reason_says_what_to_check_in_a_message_of_bounded_length(kind: Er
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("kind", list(ErrorKind))
+def test_every_reason_names_a_setting(kind: ErrorKind):
+    assert "TEAMS_EXPERT_" in str(EndpointBroken(ENDPOINT, Role.EXPERT, 100, CompletionError(kind, "no luck")))
+
+
 def test_sixty_four_waiting_calls_end_with_the_reason_when_the_endpoint_breaks():
     """Limit, rates and circuit as the engine uses them: nobody hangs, nothing stays taken, few calls are spent."""
     sent = 0
@@ -267,7 +307,7 @@ def test_sixty_four_waiting_calls_end_with_the_reason_when_the_endpoint_breaks()
                 circuit.check()
                 sent += 1
                 await asyncio.sleep(0.01)
-                circuit.failed(CompletionError(ErrorKind.DENIED, "no such key", http_status=401))
+                circuit.failed(CompletionError(ErrorKind.DENIED, "no such key", http_status=401), query=None)
             finally:
                 limit.release()
 

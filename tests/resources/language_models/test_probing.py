@@ -86,6 +86,17 @@ def test_refused_log_probabilities_do_not_cost_the_constraint(project: Project, 
         assert traits_of(ledger.engine, identity) == {"structured": "json_schema", "logprobs": "no"}
 
 
+def test_that_a_model_has_no_system_role_is_found_out_before_many_queries_meet_it(
+    project: Project, openai_server: OpenAIServer
+) -> None:
+    honours = honouring("response_format", json.dumps({"reply": "Yes"}))
+    refused = Fault(400, '{"error": {"message": "System role not supported"}}')
+    openai_server.respond = lambda body: refused if body["messages"][0]["role"] == "system" else honours(body)
+    assert way(project) is Way.JSON_SCHEMA
+    assert openai_server.count == 2
+    assert ("system_role", "folded") in rows(project, "select trait, value from endpoint_traits")
+
+
 def test_log_probabilities_that_come_back_are_asked_for_from_then_on(
     project: Project, openai_server: OpenAIServer
 ) -> None:
@@ -105,6 +116,36 @@ def test_an_endpoint_that_is_down_is_not_written_down_as_one_that_honours_nothin
     with pytest.raises(dg.Failure, match=r"unreachable.*TEAMS_REVIEWER_STRUCTURED=off"):
         way(project)
     assert rows(project, "select * from endpoint_traits") == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [
+        (Fault(401, '{"error": {"message": "no such key"}}'), "HTTP 401: no such key.*TEAMS_REVIEWER_API_KEY"),
+        (Fault(500), "HTTP 500: the model is on fire.*TEAMS_REVIEWER_BASE_URL"),
+        (Fault(disconnect=True), "connection.*TEAMS_REVIEWER_BASE_URL"),
+        (Fault(400, '{"error": {"message": "no luck"}}'), "HTTP 400: no luck.*TEAMS_REVIEWER_OMIT"),
+    ],
+)
+def test_what_keeps_an_endpoint_from_answering_comes_first_with_the_setting(
+    project: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, fault: Fault, named: str
+) -> None:
+    monkeypatch.setattr("teams_dagster.llm.retries.RetryPolicy.pause_s", lambda self, error: None)
+    openai_server.respond = lambda body: fault
+    with pytest.raises(dg.Failure, match=f"^the reviewer's model openai/m {openai_server.base_url} gives no .*{named}"):
+        way(project)
+    assert openai_server.count <= 7
+    assert rows(project, "select trait from endpoint_traits") == []
+
+
+def test_an_endpoint_that_refuses_every_way_and_answers_without_one_is_not_held(
+    project: Project, openai_server: OpenAIServer
+) -> None:
+    refused = Fault(400, '{"error": {"message": "Extra inputs are not permitted"}}')
+    extra = {"response_format", "structured_outputs", "grammar"}
+    openai_server.respond = lambda body: refused if extra & body.keys() else "Because air scatters blue light most."
+    assert way(project) is None
+    assert ("structured", "off") in rows(project, "select trait, value from endpoint_traits")
 
 
 def test_an_endpoint_that_does_not_answer_is_told_of_while_it_is_found_out(
