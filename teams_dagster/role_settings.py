@@ -86,7 +86,7 @@ class RoleSettings(BaseModel):
     structured: Structured = "auto"
     """How the model is held to the replies that a query allows (a verdict, an operation, a two-part rewrite):
     `json_schema` (`response_format`), `choice` (vLLM), `grammar` (llama.cpp), `logprobs` (local weights), or `off`: it
-    is only told. `auto` finds out once for each endpoint and model, with at most seven short queries, and keeps to that;
+    is only told. `auto` finds out once for each endpoint and model, by at most seven short queries, and keeps to that;
     one that the ledger had answers of before there were constraints stays `off`, so that nothing is paid anew."""
 
     @field_validator("omit", mode="before")
