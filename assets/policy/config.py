@@ -162,7 +162,6 @@ class PolicyConfig(AssetConfig):
         if not self.kl_reference.weight and (self.kl_reference.policy_version or self.kl_reference.target):
             raise ValueError("kl_reference names a policy or a target without a `weight`: give it one, or leave it out")
         reward = self._reward(prices)
-        kept_near = method.KLReferenceConfig(weight=self.kl_reference.weight, target=self.kl_reference.target)
         settings: dict[str, Any] = {
             "root_seed": self.root_seed,
             "episodes_per_iteration": self.episodes_per_iteration,
@@ -175,7 +174,9 @@ class PolicyConfig(AssetConfig):
             "guide": self.guide,
             "algorithm": self.algorithm.model_dump(),
             "critic": self.critic.model_dump(),
-            "kl_reference": kept_near if self.kl_reference.weight else None,
+            "kl_reference": method.KLReferenceConfig(weight=self.kl_reference.weight, target=self.kl_reference.target)
+            if self.kl_reference.weight
+            else None,
         }
         if self.iterations is None:
             return TrainingConfig.sized_for(QUERIES, settings)
