@@ -87,15 +87,27 @@ class NotHonoured(Exception):
         )
 
 
-class NotFoundOut(Exception):
-    """An endpoint that cannot be asked how it holds a model to its replies."""
+class AllThinking(Exception):
+    """A reply that was all thinking: it does not tell what the endpoint honours."""
 
-    def __init__(self, role: Role, identity: ModelIdentity, failure: QueryFailed) -> None:
-        advised = advice(CompletionError(failure.kind, failure.detail), role)
-        checked = "" if f"TEAMS_{role.name}_" in failure.detail else f" {advised}"
+
+class NotFoundOut(Exception):
+    """An endpoint that does not tell how it holds a model to its replies."""
+
+    def __init__(self, role: Role, identity: ModelIdentity, failure: QueryFailed | AllThinking, limit: int) -> None:
+        """`limit` is the tokens that the reply might take."""
+        setting = f"TEAMS_{role.name}_"
+        if isinstance(failure, AllThinking):
+            said = (
+                f"gives a reply that was all thinking in {limit:,} tokens: raise {setting}MAX_TOKENS, or let it think"
+                f" less with {setting}EXTRA."
+            )
+        else:
+            advised = advice(CompletionError(failure.kind, failure.detail), role)
+            said = f"gives {str(failure).rstrip('. ')}.{'' if setting in failure.detail else f' {advised}'}"
         super().__init__(
-            f"the {role.value}'s model {identity} gives {str(failure).rstrip('. ')}.{checked} Then run the step again."
-            f" (Asked was how it can be held to its replies; TEAMS_{role.name}_STRUCTURED=off leaves that out.)"
+            f"the {role.value}'s model {identity} {said} Then run the step again."
+            f" (Asked was how it can be held to its replies; {setting}STRUCTURED=off leaves that out.)"
         )
 
 
@@ -160,8 +172,9 @@ async def probe(
     say(f"{_place(named)}: finds out how its replies can be held, by at most {MOST_QUERIES} short queries")
     try:
         found = await find_out(client, role, WAYS if named.structured == "auto" else (Way(named.structured),))
-    except QueryFailed as failure:
-        raise NotFoundOut(role, _place(named), failure) from failure
+    except (QueryFailed, AllThinking) as failure:
+        limit = named.max_tokens or _question(role).sampling.max_tokens
+        raise NotFoundOut(role, _place(named), failure, limit) from failure
     if found == NOT_HELD and named.structured != "auto":
         raise NotHonoured(role, named.structured, _place(named))
     for trait, value in found.traits.items():
@@ -184,7 +197,8 @@ async def find_out(
         ask: Opens a client that holds the role's model so.
         role: Who is asked.
 
-    Raises QueryFailed where the endpoint cannot be asked at all: one that refuses every way is asked without any.
+    Raises QueryFailed where the endpoint cannot be asked at all: one that refuses every way is asked without any; and
+    AllThinking where a reply got no further than that.
     """
     answered = False
     for way in ways:
@@ -197,6 +211,8 @@ async def find_out(
                         raise
                     continue  # perhaps the log-probabilities alone are refused
             answered = True
+            if answer.completion.outcome is Outcome.REASONING_ONLY:
+                raise AllThinking
             if answer.completion.outcome is Outcome.USABLE:
                 return Held(way, logprobs and bool(answer.completion.tokens or answer.completion.probabilities))
             break

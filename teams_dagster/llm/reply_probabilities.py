@@ -20,11 +20,14 @@ def reply_probabilities(
 
     Args:
         text: The whole reply, perhaps JSON around `reply`.
-        tokens: Its tokens in order.
+        tokens: What the model wrote, in order: the reply, perhaps after what it thought.
         reply: The one of `allowed` that it says.
     """
-    begins = text.rfind(reply)
-    place = 0
+    answer = text.strip()
+    answered = "".join(token.text for token in tokens).rfind(answer)
+    if answered < 0:
+        return None
+    begins, place = answered + answer.rfind(reply), 0
     for token in tokens:
         ends = place + len(token.text)
         if ends > begins and (ends - begins >= _shared(reply, allowed) + 1 or ends >= begins + len(reply)):

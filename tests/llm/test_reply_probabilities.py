@@ -31,6 +31,16 @@ def test_the_json_around_a_reply_does_not_matter() -> None:
     assert found == pytest.approx({"Equal": 1 / (1 + math.exp(-2.9)), "Not Equal": 1 / (1 + math.exp(2.9))})
 
 
+def test_what_was_thought_before_a_reply_is_no_part_of_it() -> None:
+    thought = [token("<think>", Equal=0.9, Not=0.1), token("Not Equal?"), token("</think>")]
+    said = [*thought, token("Equal", Equal=0.25, Not=0.75), token("<|im_end|>")]
+    assert reply_probabilities("Equal", said, "Equal", VERDICTS) == pytest.approx({"Equal": 0.25, "Not Equal": 0.75})
+
+
+def test_tokens_of_another_text_than_the_reply_leave_all_unknown() -> None:
+    assert reply_probabilities("Equal", [token("Yes", Equal=0.5, Not=0.5)], "Equal", VERDICTS) is None
+
+
 def test_several_tokens_that_begin_one_reply_count_for_it() -> None:
     said = [token("Equal", Equal=0.3, E=0.1, Not=0.4)]
     found = reply_probabilities("Equal", said, "Equal", VERDICTS)

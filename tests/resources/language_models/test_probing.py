@@ -14,7 +14,7 @@ from teams_dagster.core.protocol import Role
 from teams_dagster.core.replies import Way
 from teams_dagster.ledger.traits import traits_of
 from teams_dagster.llm import endpoint
-from tests.support.openai_server import Body, Fault, OpenAIServer
+from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
 from tests.support.project import Project
 
 
@@ -146,6 +146,18 @@ def test_an_endpoint_that_refuses_every_way_and_answers_without_one_is_not_held(
     openai_server.respond = lambda body: refused if extra & body.keys() else "Because air scatters blue light most."
     assert way(project) is None
     assert ("structured", "off") in rows(project, "select trait, value from endpoint_traits")
+
+
+def test_a_model_that_only_thinks_is_not_written_down_as_one_that_honours_nothing(
+    project: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, thought = json.dumps({"reply": "Yes"}), Reply("<think>The user asks", "length")
+    openai_server.respond = lambda body: Reply(held) if body["max_tokens"] > 1_000 else thought
+    with pytest.raises(dg.Failure, match=r"all thinking in 256 tokens.*raise TEAMS_REVIEWER_MAX_TOKENS"):
+        way(project)
+    assert rows(project, "select trait from endpoint_traits") == []
+    monkeypatch.setenv("TEAMS_REVIEWER_MAX_TOKENS", "4096")
+    assert way(project) is Way.JSON_SCHEMA
 
 
 def test_an_endpoint_that_does_not_answer_is_told_of_while_it_is_found_out(
