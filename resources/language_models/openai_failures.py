@@ -46,6 +46,9 @@ _STATUS_OF_CODES = {
 _WRONG_KEY = re.compile("API_KEY_INVALID|incorrect api key|api key not valid", re.IGNORECASE)
 """Google and xAI answer 400 to a wrong key."""
 
+_LOGPROBS = re.compile(r"\blogprobs\b", re.IGNORECASE)
+"""OpenAI answers 403 where a reasoning model is asked for them: it refuses the request, and not the key."""
+
 _OF_THE_DAY = re.compile(
     r"\bper day\b|\bdaily\b|\bof the day\b|\bRPD\b|\bTPD\b|\bmidnight\b|\btomorrow\b", re.IGNORECASE
 )
@@ -127,6 +130,8 @@ def _kind(status: int, said: _Said, *, has_end: bool = False) -> ErrorKind:
     if status == 429:
         exhausted = said.codes & _EXHAUSTED or (not has_end and _OF_THE_DAY.search(said.message))
         return ErrorKind.DENIED if exhausted else ErrorKind.RATE_LIMITED
+    if status == 403 and _LOGPROBS.search(said.message):
+        return ErrorKind.REJECTED
     if status in _DENIED_STATUS or said.codes & _DENIED_CODES or (status == 400 and _WRONG_KEY.search(said.text)):
         return ErrorKind.DENIED
     return _OTHER_STATUS.get(status, ErrorKind.REJECTED)

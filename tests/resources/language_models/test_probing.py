@@ -77,9 +77,15 @@ def test_to_look_is_not_to_ask(project: Project, openai_server: OpenAIServer) ->
     assert openai_server.count == 0
 
 
-def test_refused_log_probabilities_do_not_cost_the_constraint(project: Project, openai_server: OpenAIServer) -> None:
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(400, "logprobs is not supported"), (403, "You are not allowed to request logprobs from this model")],
+)
+def test_refused_log_probabilities_do_not_cost_the_constraint(
+    project: Project, openai_server: OpenAIServer, status: int, said: str
+) -> None:
     openai_server.respond = honouring("response_format", json.dumps({"reply": "Yes"}))
-    openai_server.faults.append(Fault(400, '{"error": {"message": "logprobs is not supported"}}'))
+    openai_server.faults.append(Fault(status, json.dumps({"error": {"message": said}})))
     assert way(project) is Way.JSON_SCHEMA
     with project.ledger.open() as ledger:
         identity = project.models.identities(Role.REVIEWER)[Role.REVIEWER]
