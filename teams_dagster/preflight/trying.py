@@ -250,6 +250,8 @@ def _read_rewrite(reply: Reply) -> tuple[Operation, Request | str]:
     operation, before, completion = _operation(reply), reply.request.intent.before, reply.completion
     if completion is None:
         return operation, "unanswered"
+    if completion.outcome is Outcome.MALFORMED:
+        return operation, "malformed"
     if eliminate_outcome(completion.outcome) is not None:
         return operation, "eliminated"
     try:

@@ -181,6 +181,11 @@ def test_rewrites_that_break_the_format_fail_an_instructor(openai_server: OpenAI
     )
 
 
+def test_a_rewrite_that_holds_no_text_that_can_be_kept_breaks_the_format(openai_server: OpenAIServer, tried: Try):
+    openai_server.respond = lambda body: "Name\x00 three rivers."
+    assert [one.malformed for one in tried(Role.INSTRUCTOR, QUICK).operations] == [1] * 6
+
+
 def test_an_expert_answers_too_so_that_an_estimate_can_learn_from_it(openai_server: OpenAIServer, tried: Try):
     openai_server.respond = answering(review=perfect_reviewer())
     assert tried(Role.EXPERT).queries == 24 + 20 + 2
