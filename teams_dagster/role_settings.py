@@ -272,7 +272,9 @@ def folder_or_name(root: Path, variable: str, value: str) -> str:
     if path.is_dir():
         return str(path)
     if value.startswith((".", "/", "~")):
-        raise SettingsError(f"{value!r} names a folder, and {path} does not exist: give a model's folder or a hub id")
+        raise SettingsError(
+            f"{variable}: {value!r} names a folder, and {path} does not exist: give a model's folder or a hub id"
+        )
     return value
 
 
