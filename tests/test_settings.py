@@ -293,7 +293,7 @@ def test_a_hub_id_stays_as_it_is_and_a_missing_folder_is_named(root: Path, monke
     configure(monkeypatch, STUDENT="meta-llama/Llama-3.2-1B")
     assert load_settings(root).student == "meta-llama/Llama-3.2-1B"
     configure(monkeypatch, STUDENT="./student")
-    with pytest.raises(SettingsError, match="^TEAMS_STUDENT: .*student does not exist"):
+    with pytest.raises(SettingsError, match=r"^TEAMS_STUDENT: .*student does not exist"):
         load_settings(root)
 
 
