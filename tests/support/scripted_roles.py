@@ -49,8 +49,7 @@ def honest_rules() -> Callable[[Body], Reply]:
     scripted = answering(review=perfect_reviewer(by_the_rules), judge=perfect_judge())
 
     def answer(body: Body) -> Reply:
-        probing = len(body["messages"]) == 1  # whether it can be held to replies: this server cannot
-        text = "As you like." if probing else scripted(body)
+        text = scripted(body)
         return Reply(text, prompt_tokens=len(str(body["messages"]).split()), completion_tokens=len(text.split()))
 
     return answer
