@@ -1,6 +1,6 @@
 """A generation: the policy steers the expert over this week's seeds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +12,7 @@ from assets.dataset.config import GenerationConfig, counted_pairs
 from assets.materialize import DATASET_FIRST, OWNERS, materialization, output_of
 from assets.partitions import GENERATIONS
 from assets.pools import LANGUAGE_MODELS
-from assets.preflight import judge_faults, preflight_of, tried_episodes
+from assets.preflight import judge_faults, preflight_of, tried_episodes, tried_first
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.arms import TRAINED_ARM
@@ -24,7 +24,6 @@ from teams_dagster.dataset.manifests import (
     begin_generation,
     check_as_begun,
     kept_from_before,
-    kept_manifest,
     refuse_unfinished,
 )
 from teams_dagster.dataset.pair_costs import pair_costs
@@ -50,6 +49,7 @@ from teams_dagster.dataset.scoring import judge_named
 from teams_dagster.dataset.steering import policy_title
 from teams_dagster.environment.episodes import open_episodes_for
 from teams_dagster.llm.context import CallContext
+from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.report.preview_dataset import generation_preview
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts
@@ -82,19 +82,14 @@ def generated_instructions(
     where = CallContext(context.run.run_id, "generated_instructions", partition)
     identities = partial(models.found_out, *ROLES)
 
-    def check_budget(begun: GenerationManifest) -> None:
+    def check(begun: GenerationManifest) -> None:
         models.check_reward(generation_reward(store, begun))
-        tried = tried_episodes(models, Role.EXPERT)
-        if begun.target_samples is None:
-            expected = [*begun_generation_questions(store, begun, None, tried), *answers_to_come(store, begun)]
-        else:
-            expected = episodes_asked(store, begun, LEAST_EPISODES, tried)
-        models.check_budget(where, *_asked(begun.counted), expected=expected)
+        _check_budget(where, store, models, begun, _trial(models, begun.counted))
+        _try(context, models, begun.counted)
+        _check_budget(where, store, models, begun)  # by what the trial found out
 
-    if not settings.only_failed and kept_manifest(store, partition, settings, identities) is None:
-        _try(context, models, settings.counted)  # a generation that has begun keeps its models
     with store.turn("generated_instructions", waiting=log):
-        manifest = begin_generation(store, partition, settings, identities, log=log, check=check_budget)
+        manifest = begin_generation(store, partition, settings, identities, log=log, check=check)
     inputs = generation_inputs(manifest)
     output = output_of(context.assets_def, config, inputs, settings={}, partition_key=partition)
     refuse_unfinished(settings, manifest, output.earlier(store))
@@ -143,6 +138,28 @@ def _judge(models: LanguageModels) -> str:
 def _asked(counted: PairSettings) -> tuple[Role, ...]:
     """Who is asked on the way."""
     return (*ROLES, Role.JUDGE) if counted.asks_judge else ROLES
+
+
+def _trial(models: LanguageModels, counted: PairSettings) -> list[QueryForecast]:
+    """What is asked before anything else, to try the roles that were not tried yet."""
+    plans = tried_first(models, _asked(counted), ratings=counted.asks_judge)
+    return [kind for plan in plans for kind in plan.forecasts()]
+
+
+def _check_budget(
+    where: CallContext,
+    store: ArtefactStore,
+    models: LanguageModels,
+    begun: GenerationManifest,
+    before: Sequence[QueryForecast] = (),
+) -> None:
+    """Raises dagster.Failure where the budget likely pays no dataset and what is asked `before` it."""
+    tried = tried_episodes(models, Role.EXPERT)
+    if begun.target_samples is None:
+        expected = [*begun_generation_questions(store, begun, None, tried), *answers_to_come(store, begun)]
+    else:
+        expected = episodes_asked(store, begun, LEAST_EPISODES, tried)
+    models.check_budget(where, *_asked(begun.counted), expected=[*before, *expected])
 
 
 def _try(context: dg.AssetExecutionContext, models: LanguageModels, counted: PairSettings) -> list[str]:

@@ -1,5 +1,7 @@
 """The policy, trained on a part of the seeds."""
 
+from functools import partial
+
 import dagster as dg
 
 from assets.columns import POLICIES, table_columns
@@ -53,11 +55,12 @@ def trained_policy(
     ) as made:
         if made.draft is not None:
             models.check_reward(training.reward)
-            made.preflight = preflight_of(context, models, *training.roles)
             training_seeds, _ = policy_seeds(seeds)
-            tried = tried_episodes(models, Role.INSTRUCTOR)
-            expected = training_questions(store, training_seeds, training, made.output, tried)
+            asked = partial(training_questions, store, training_seeds, training, made.output)
             where = CallContext(run_id, "trained_policy")
+            models.check_budget(where, *training.roles, expected=asked(tried_episodes(models, Role.INSTRUCTOR)))
+            made.preflight = preflight_of(context, models, *training.roles)
+            expected = asked(tried_episodes(models, Role.INSTRUCTOR))
             checkpoint = loop.run(
                 train_policy(
                     models.asking(where, *training.roles, expected=expected, log=context.log.info),

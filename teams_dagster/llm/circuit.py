@@ -121,11 +121,18 @@ def advice(last: CompletionError, role: Role) -> str:
     """What to check after a failure, by the names of the role's variables; and when a pause ends that it asks for."""
     denied = last.kind is ErrorKind.DENIED
     template = (_OF_STATUS.get(last.http_status or 0) if denied else None) or _ADVICE[last.kind]
-    named = template.replace("{}", f"TEAMS_{role.name}_")
+    named = naming_variables(template, role)
     if last.retry_after is None or last.kind is not ErrorKind.RATE_LIMITED:
         return named
     ends = datetime.now().astimezone() + timedelta(seconds=last.retry_after)
     return f"It asks to be left alone until {ends:%Y-%m-%d %H:%M %Z}. {named}"
+
+
+def naming_variables(template: str, role: Role) -> str:
+    """Advice with a role's variables for each `{}`, and those that serve every role, which people may have set."""
+    own = f"TEAMS_{role.name}_"
+    shared = [f"TEAMS_{name}" for name in ("API_KEY", "BASE_URL", "MODEL") if f"{{}}{name}" in template]
+    return template.replace("{}", own) + (f" (Where not set: {', '.join(shared)}.)" if shared else "")
 
 
 def given_up(error: CompletionError, role: Role, attempts: int) -> QueryFailed:

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from teams_dagster.core.protocol import Completion, Outcome, Purpose, QueryFailed, Request, Role
+from teams_dagster.llm.circuit import naming_variables
 from teams_dagster.llm.constraints import as_asked_for
 
 TRIED = 20
@@ -77,7 +78,7 @@ class NothingUsable(Exception):
         which = "first" if first else "last"
         super().__init__(
             f"none of the {which} {found.total()} {_NAMES.get(purpose, purpose)} of {role.value} can be used: {times}"
-            f" {became.format(limit=limit, cause=cause)}. {advice.replace('{}', f'TEAMS_{role.name}_')}{shown}"
+            f" {became.format(limit=limit, cause=cause)}. {naming_variables(advice, role)}{shown}"
             " What is paid is kept: once this is fixed, run the same step again and it goes on from there."
         )
         self.role, self.purpose, self.cause = role, purpose, cause

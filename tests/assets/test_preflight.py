@@ -211,3 +211,25 @@ def test_a_provider_is_not_even_tried_without_a_budget(project: Project, monkeyp
     assert not project.make(trained_policy)
     assert "TEAMS_BUDGET_USD" in why(project)
     assert asked_by_asset(project) == {}
+
+
+def test_a_budget_that_pays_the_trial_of_the_roles_and_no_dataset_is_refused_before_that_trial(
+    project: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+):
+    openai_server.respond = answering(review=perfect_reviewer())
+    monkeypatch.setenv("TEAMS_EXPERT_PROVIDER", "offline")
+    monkeypatch.setenv("TEAMS_BUDGET_QUERIES", "200")
+    wanted = {"policy": "uniform", "target_samples": 60}
+    assert not project.make(generated_instructions, week=WEEK, generated_instructions=wanted)
+    assert openai_server.count == 0, "the trial alone takes 184"
+    assert "200 of 200 are left for it" in why(project)
+
+
+def test_a_budget_that_pays_no_training_is_refused_before_the_roles_are_tried(
+    project: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+):
+    openai_server.respond = answering(review=perfect_reviewer())
+    monkeypatch.setenv("TEAMS_BUDGET_QUERIES", "200")
+    assert not project.make(trained_policy)
+    assert openai_server.count == 0, "the trial alone takes 184"
+    assert "100 of 100 are left for it, 50% of TEAMS_BUDGET_QUERIES" in why(project)

@@ -243,6 +243,9 @@ def test_that_begins_when_the_first_call_was_sent_and_lasts_at_least_three_calls
         (403, "TEAMS_EXPERT_MODEL"),
         (404, "TEAMS_EXPERT_BASE_URL (is a path like /v1 missing?)"),
         (429, "quota of the account behind TEAMS_EXPERT_API_KEY"),
+        (401, "TEAMS_API_KEY"),
+        (403, "TEAMS_MODEL"),
+        (404, "TEAMS_BASE_URL"),
     ],
 )
 def test_the_reason_names_the_settings_to_check(endpoint: Endpoint, status: int, named: str):

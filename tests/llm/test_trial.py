@@ -188,7 +188,8 @@ def test_answers_that_a_server_breaks_off_are_not_paid_again_and_again(
 def test_a_single_query_that_is_denied_names_the_settings_to_check(openai_server: OpenAIServer, ledger: Ledger) -> None:
     openai_server.faults.append(Fault(401, '{"error": {"message": "no such key."}}'))
     (failed,) = ask_all(openai_server, ledger, TEXTS[:1])
-    assert failed.detail == "HTTP 401: no such key. Check TEAMS_EXPERT_API_KEY: it is wrong, or has expired"
+    advice = "Check TEAMS_EXPERT_API_KEY: it is wrong, or has expired. (Where not set: TEAMS_API_KEY.)"
+    assert failed.detail == f"HTTP 401: no such key. {advice}"
 
 
 def test_a_single_query_that_is_put_off_for_a_day_names_the_hour(openai_server: OpenAIServer, ledger: Ledger) -> None:
