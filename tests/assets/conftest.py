@@ -18,12 +18,6 @@ WEEK = "2026-11-02"
 
 
 @pytest.fixture(scope="session")
-def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with seeds and no policy, made once; tests work on copies."""
-    return _made_in(tmp_path_factory.mktemp("seeded"), seed_instructions)
-
-
-@pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder in which a policy was trained, made once; tests work on copies."""
     return _made_in(tmp_path_factory.mktemp("trained"), seed_instructions, trained_policy)
@@ -51,14 +45,6 @@ def project(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path))
     return Project(tmp_path)
-
-
-@pytest.fixture
-def untrained(seeded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project of its own with seeds and no policy."""
-    data = Path(shutil.copytree(seeded, tmp_path / "untrained"))
-    monkeypatch.setenv("TEAMS_DATA_DIR", str(data))
-    return Project(data)
 
 
 @pytest.fixture
