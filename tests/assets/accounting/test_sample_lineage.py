@@ -21,17 +21,10 @@ from tests.support.project import Project
 WEEK = "2026-11-02"
 
 
-@pytest.fixture
-def generation(project: Project) -> Project:
-    assert project.make(generated_instructions, week=WEEK)
-    assert project.make(expert_responses, week=WEEK)
-    return project
-
-
-def test_every_row_of_a_generation_comes_out_of_the_ledger_again(generation: Project):
-    assert generation.make(sample_lineage)
-    facts = generation.store.current("sample_lineage").facts
-    transitions = generation.store.current("generated_instructions", WEEK).facts["transitions"]
+def test_every_row_of_a_generation_comes_out_of_the_ledger_again(answered: Project):
+    assert answered.make(sample_lineage)
+    facts = answered.store.current("sample_lineage").facts
+    transitions = answered.store.current("generated_instructions", WEEK).facts["transitions"]
     assert facts["rows_verified"] == transitions + facts["samples"]
     assert facts["not_verified"] == {}
 
@@ -54,45 +47,45 @@ def test_every_row_of_a_generation_comes_out_of_the_ledger_again(generation: Pro
     ],
 )
 def test_a_changed_field_is_found(
-    generation: Project, asset: str, table: str, column: str, changed: Callable[[Any], Any]
+    answered: Project, asset: str, table: str, column: str, changed: Callable[[Any], Any]
 ):
-    path = generation.store.current(asset, WEEK).path(f"{table}.parquet")
+    path = answered.store.current(asset, WEEK).path(f"{table}.parquet")
     if not any(pq.read_table(path)[column].to_pylist()):
         pytest.fail(f"no value of {column} to change")
     change(path, column, changed)
-    assert not generation.make(sample_lineage)
-    assert not generation.store.exists("sample_lineage")
+    assert not answered.make(sample_lineage)
+    assert not answered.store.exists("sample_lineage")
 
 
 def test_a_generation_is_replayed_with_the_prompts_it_was_made_with(
-    generation: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    answered: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     own = tmp_path / "prompts"
     own.mkdir()
     (own / "_rules.md").write_text("Rules of the house: be brief.", encoding="utf-8")
     monkeypatch.setenv("TEAMS_PROMPTS", str(own))
-    assert generation.make(sample_lineage)
-    facts = generation.store.current("sample_lineage").facts
-    transitions = generation.store.current("generated_instructions", WEEK).facts["transitions"]
+    assert answered.make(sample_lineage)
+    facts = answered.store.current("sample_lineage").facts
+    transitions = answered.store.current("generated_instructions", WEEK).facts["transitions"]
     assert facts["rows_verified"] == transitions + facts["samples"]
 
 
 @pytest.mark.parametrize("cause", [FeaturesChanged("other features"), EmbeddingUnavailable("no such model")])
 def test_without_the_policy_all_but_its_probabilities_is_verified(
-    generation: Project, monkeypatch: pytest.MonkeyPatch, cause: Exception
+    answered: Project, monkeypatch: pytest.MonkeyPatch, cause: Exception
 ):
     def absent(*_: Any) -> None:
         raise cause
 
     monkeypatch.setattr(Checkpoint, "actor", absent)
-    assert generation.make(sample_lineage)
-    facts = generation.store.current("sample_lineage").facts
-    transitions = generation.store.current("generated_instructions", WEEK).facts["transitions"]
+    assert answered.make(sample_lineage)
+    facts = answered.store.current("sample_lineage").facts
+    transitions = answered.store.current("generated_instructions", WEEK).facts["transitions"]
     assert facts["rows_verified"] == transitions + facts["samples"]
     assert list(facts["not_verified"].values()) == [transitions], "counted, never passed"
-    path = generation.store.current("expert_responses", WEEK).path("samples.parquet")
+    path = answered.store.current("expert_responses", WEEK).path("samples.parquet")
     change(path, "response", lambda value: value + "!")
-    assert not generation.make(sample_lineage, sample_lineage={"force": True})
+    assert not answered.make(sample_lineage, sample_lineage={"force": True})
 
 
 def test_what_the_rules_of_an_earlier_version_refused_is_counted_and_no_tampering(
@@ -114,10 +107,10 @@ def test_what_the_rules_of_an_earlier_version_refused_is_counted_and_no_tamperin
 
 
 def test_a_generation_whose_words_were_told_apart_otherwise_is_counted_and_no_tampering(
-    generation: Project, monkeypatch: pytest.MonkeyPatch
+    answered: Project, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("teams_dagster.instructions.novelty.segmentation", lambda texts: ("another",))
-    assert generation.make(sample_lineage)
-    facts = generation.store.current("sample_lineage").facts
-    transitions = generation.store.current("generated_instructions", WEEK).facts["transitions"]
+    assert answered.make(sample_lineage)
+    facts = answered.store.current("sample_lineage").facts
+    transitions = answered.store.current("generated_instructions", WEEK).facts["transitions"]
     assert list(facts["not_verified"].values()) == [transitions + facts["samples"]]

@@ -72,9 +72,9 @@ def test_exactly_a_hundred_rows_from_any_file_of_seeds_all_of_them_replayed(
 
 
 def test_made_again_it_asks_nothing_and_is_the_same(untrained: Project) -> None:
-    assert play(untrained, 20)
+    assert play(untrained, 8)
     asked, version = untrained.calls, untrained.version("generated_instructions", WEEK)
-    assert play(untrained, 20, force=True)
+    assert play(untrained, 8, force=True)
     assert (untrained.calls, untrained.version("generated_instructions", WEEK)) == (asked, version)
     assert play(untrained, None)
     assert untrained.version("generated_instructions", WEEK) == version, "its manifest rules where none is given"
@@ -100,19 +100,19 @@ def test_a_larger_target_goes_on_from_what_is_paid_as_if_it_had_been_the_first_a
 
 
 def test_a_smaller_target_asks_nothing_and_leaves_the_others_out_by_name(untrained: Project) -> None:
-    assert play(untrained, 40)
+    assert play(untrained, 24)
     asked = untrained.calls
-    assert play(untrained, 25)
-    assert rows(untrained) == 25
+    assert play(untrained, 9)
+    assert rows(untrained) == 9
     assert untrained.calls == asked
     dropped = untrained.store.current("instruction_dataset").read_facts(DatasetFacts).dropped
-    assert dropped["beyond_target"] == (facts(untrained).curated or 0) - 25 >= 15
+    assert dropped["beyond_target"] == (facts(untrained).curated or 0) - 9 >= 15
 
 
 def test_another_week_brings_its_own_number_beside_the_first(untrained: Project) -> None:
-    assert play(untrained, 20)
-    assert play(untrained, 25, NEXT_WEEK)
-    assert rows(untrained) == 45
+    assert play(untrained, 10)
+    assert play(untrained, 12, NEXT_WEEK)
+    assert rows(untrained) == 22
 
 
 def test_the_ceiling_ends_it_with_the_setting_that_raises_it(untrained: Project) -> None:
