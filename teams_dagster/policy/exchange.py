@@ -50,11 +50,14 @@ class PolicyFolderDamaged(ValueError):
 def export_policy(store: ArtefactStore, policy: Artefact, target: Path) -> list[str]:
     """Write a trained policy into the folder `target`; the names of its files. Raises OSError."""
     checkpoint = load_policy(policy)
-    sources = [policy.folder / name for name in (CHECKPOINT, *_TABLES)]
+    scores = [policy.folder / _SCORES] if (policy.folder / _SCORES).is_file() else []  # came with it
     for comparison in store.all_of("policy_comparison"):
         if comparison.manifest["inputs"].get("trained_policy") == policy.data_version:
-            sources = [source for source in sources if source.name != _SCORES] + [comparison.folder / _SCORES]
+            scores = [comparison.folder / _SCORES]
+    sources = [*(policy.folder / name for name in (CHECKPOINT, *_TABLES)), *scores]
     target.mkdir(parents=True, exist_ok=True)
+    if not scores:
+        (target / _SCORES).unlink(missing_ok=True)  # of a policy that was exported here before
     for source in sources:
         with replacing(target / source.name) as draft:
             shutil.copyfile(source, draft)
@@ -104,7 +107,7 @@ def import_policy(store: ArtefactStore, folder: Path) -> Artefact:
     }
     select = not store.exists("trained_policy")
     with store.writing("trained_policy", f"imported-{version[:16]}", about=made, select=select) as draft:
-        for name in (CHECKPOINT, *_TABLES):
+        for name in (CHECKPOINT, *_TABLES, *({_SCORES} & about.files.keys())):
             shutil.copyfile(folder / name, draft.folder / name)
         draft.finish(version, about.facts)
     return store.of_version("trained_policy", version)

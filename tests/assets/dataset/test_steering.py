@@ -24,11 +24,14 @@ from teams_dagster.definitions import defs
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baseline_version
 from teams_dagster.policy.checkpoint import CHECKPOINT
+from teams_dagster.policy.exchange import export_policy, import_policy
+from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.accounting import LineageFacts
 from teams_dagster.store.facts.dataset import DatasetFacts
 from tests.support.project import Project
 
 WEEK = "2026-11-02"
+SCORES = "policy_scores.parquet"
 FORCED = {"forced_schedule": True, "seeds": 40}
 
 
@@ -78,6 +81,25 @@ def test_naming_another_policy_begins_the_generation_again(project: Project) -> 
     assert steered_by(project) == baseline_version(UNIFORM)
     assert generate(project, policy=project.version("trained_policy")[:8])
     assert steered_by(project) == project.version("trained_policy")
+
+
+def test_its_scores_go_with_a_policy_and_on_from_there(project: Project, tmp_path: Path) -> None:
+    trained = project.store.current("trained_policy")
+    about = {"inputs": {"trained_policy": trained.data_version}, "made_at": "2026-11-02T00:00:00"}
+    with project.store.writing("policy_comparison", "one", about=about) as draft:
+        (draft.folder / SCORES).write_bytes(b"scores")
+        draft.finish("compared", {})
+    export_policy(project.store, trained, tmp_path / "first")
+    elsewhere = ArtefactStore(data_dir=str(tmp_path / "elsewhere"))
+    export_policy(elsewhere, import_policy(elsewhere, tmp_path / "first"), tmp_path / "second")
+    assert (tmp_path / "second" / SCORES).read_bytes() == b"scores"
+
+
+def test_a_policy_without_scores_is_not_exported_beside_those_of_another(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "policy" / SCORES).write_bytes(b"of another")
+    export_policy(project.store, project.store.current("trained_policy"), tmp_path / "policy")
+    assert not (tmp_path / "policy" / SCORES).exists()
 
 
 def test_a_policy_is_taken_to_another_project_in_one_folder(
