@@ -25,6 +25,7 @@ MADE = {"seed_instructions", "trained_policy", "generated_instructions", "expert
 def test_a_generation_is_made_checked_and_accounted_for_while_somebody_writes_to_the_read_model(
     project: Project, tmp_path: Path
 ) -> None:
+    assert project.ledger.refresh(project.instance).published  # a store that was copied has its read model made anew
     with Crew(tmp_path) as crew:
         holder = crew.start(hold_open, project.ledger.read_model)
         until(lambda: "held" in holder.lines)
