@@ -145,7 +145,10 @@ def test_only_llama_cpp_is_asked_for_more_tokens_than_openai_lists(
 
 def test_the_probability_of_each_verdict_is_kept_where_log_probabilities_come_back(ledger: Ledger) -> None:
     with OpenAIServer(saying("Not Equal")) as server:
-        server.logprobs = [{"token": "Not", "logprob": -0.2, "top_logprobs": [{"token": "Equal", "logprob": -1.2}]}]
+        server.logprobs = [
+            {"token": "Not", "logprob": -0.2, "top_logprobs": [{"token": "Equal", "logprob": -1.2}]},
+            {"token": " Equal", "logprob": 0.0, "top_logprobs": []},
+        ]
         probabilities = held(server, ledger, Way.GRAMMAR, REVIEW, logprobs=True).completion.probabilities
     assert probabilities == pytest.approx({"Equal": 0.2689, "Not Equal": 0.7311}, abs=1e-4)
     assert json.loads(rows(ledger, "select probabilities from answers")[0][0]) == probabilities
