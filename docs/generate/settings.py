@@ -36,7 +36,7 @@ OTHERS = """## Read by others
 Job `push_to_hub` takes the hub's token from `HF_TOKEN`, and the hub's address from `HF_ENDPOINT` where it is set.
 """
 
-NOT_SET_BY_PEOPLE = ("root", "roles", "shared")
+NOT_SET_BY_PEOPLE = ("root", "roles", "naming", "shared")
 """Fields that are found, or that other variables make up."""
 
 NAMES: dict[type, str] = {
