@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.assets.conftest import project
+from tests.assets.conftest import project, trained
 
-__all__ = ["project"]
+__all__ = ["project", "trained"]
