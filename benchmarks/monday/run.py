@@ -28,16 +28,10 @@ from benchmarks.llm import machine
 from benchmarks.policy.process import ROOT
 from tests.support.openai_server import OpenAIServer
 from tests.support.scripted_roles import honest_rules
+from tests.support.token_prices import PRICES
 
 LATENCY_S = 0.05
 COMMANDS = ("preflight --quick", "preview --seeds 5", "dataset --samples 100", "export --to monday --lineage")
-PRICES = """[[price]]
-provider = "openai"
-base_url = "*"
-model = "my-model"
-input = 150
-output = 600
-"""
 
 
 @dataclass(frozen=True)

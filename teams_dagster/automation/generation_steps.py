@@ -101,7 +101,7 @@ class _Known:
 
 
 @dataclass(frozen=True)
-class GenerationSteps:
+class PlannedRun:
     """A run that might be started: of the assets `wanted`, for one generation, with run configuration by asset."""
 
     store: ArtefactStore
@@ -109,29 +109,6 @@ class GenerationSteps:
     partition_key: str
     configs: Mapping[str, Mapping[str, Any]]
     wanted: Collection[str]
-
-    def uniform(self) -> list[Step]:
-        """The steps of the uniform arm beside the generation that is stored. Raises ArtefactMissing without one."""
-        if not set(UNIFORM_PAID) & set(self.wanted):
-            return []
-        config = AssetConfig(**self.configs.get("uniform_instructions", {}))
-        beside = generation_beside(self.store, self.partition_key)
-        output = output_of(uniform_instructions, config, beside.inputs, settings={}, partition_key=self.partition_key)
-        earlier = output.earlier(self.store)
-        made = reusable(config, earlier)
-        wanted = "uniform_instructions" in self.wanted
-        if wanted and made is None:
-            check_as_begun(beside.trained, self.models.identities(*ROLES))
-        texts = list(generation_seeds(self.store, beside.trained).values())
-        expected = [] if made else uniform_questions(self.store, beside, earlier)
-        playing = Step("uniform_instructions", tuple(expected), made is not None)
-        generated = made if wanted else self.stored("uniform_instructions", self.partition_key)
-        if generated is not None:
-            return [playing, self.responses(generated, uniform_responses)]
-        stats = stats_of_generations(self.store, "uniform_instructions")
-        reward = generation_reward(self.store, beside.trained)
-        later = answering_later(uniform_episodes(beside, stats, reward), texts, stats, STEADY)
-        return [playing, Step("uniform_responses", tuple(later), False)]
 
     def tried(self, asset_key: str, rewriter: Role) -> EpisodeStats | None:
         """What a preflight says of the episodes of an asset that is wanted."""
@@ -142,18 +119,50 @@ class GenerationSteps:
         exists = self.store.exists(asset_key, partition_key)
         return self.store.current(asset_key, partition_key) if exists else None
 
+
+@dataclass(frozen=True)
+class GenerationSteps:
+    """The steps of a run's generation: playing, answers and scores, and the uniform arm's."""
+
+    run: PlannedRun
+
+    def uniform(self) -> list[Step]:
+        """The steps of the uniform arm beside the generation that is stored. Raises ArtefactMissing without one."""
+        if not set(UNIFORM_PAID) & set(self.run.wanted):
+            return []
+        config = AssetConfig(**self.run.configs.get("uniform_instructions", {}))
+        beside = generation_beside(self.run.store, self.run.partition_key)
+        output = output_of(
+            uniform_instructions, config, beside.inputs, settings={}, partition_key=self.run.partition_key
+        )
+        earlier = output.earlier(self.run.store)
+        made = reusable(config, earlier)
+        wanted = "uniform_instructions" in self.run.wanted
+        if wanted and made is None:
+            check_as_begun(beside.trained, self.run.models.identities(*ROLES))
+        texts = list(generation_seeds(self.run.store, beside.trained).values())
+        expected = [] if made else uniform_questions(self.run.store, beside, earlier)
+        playing = Step("uniform_instructions", tuple(expected), made is not None)
+        generated = made if wanted else self.run.stored("uniform_instructions", self.run.partition_key)
+        if generated is not None:
+            return [playing, self.responses(generated, uniform_responses)]
+        stats = stats_of_generations(self.run.store, "uniform_instructions")
+        reward = generation_reward(self.run.store, beside.trained)
+        later = answering_later(uniform_episodes(beside, stats, reward), texts, stats, STEADY)
+        return [playing, Step("uniform_responses", tuple(later), False)]
+
     def generation(
         self, seeds: Artefact | None, policy: Artefact | None, library: list[Instruction]
     ) -> tuple[Artefact | None, Step, Step]:
         """The generation's output where it is known, its step, and that of its answers where it is not."""
-        config = GenerationConfig(**self.configs.get("generated_instructions", {}))
-        wanted = "generated_instructions" in self.wanted
+        config = GenerationConfig(**self.run.configs.get("generated_instructions", {}))
+        wanted = "generated_instructions" in self.run.wanted
         known = self._known(config, seeds, policy, library)
         manifest, made = known.manifest, reusable(config, known.earlier)
         if wanted and manifest is not None:
             refuse_unfinished(known.settings, manifest, known.earlier)
             if made is None:
-                check_as_begun(manifest, self.models.identities(*ROLES))
+                check_as_begun(manifest, self.run.models.identities(*ROLES))
                 if manifest.counted.asks_judge:
                     check_judge(manifest, self._judge())
         if known.target is None:
@@ -162,116 +171,116 @@ class GenerationSteps:
             asked, later = self._played_to_target(known, known.target, config), []
         step = Step("generated_instructions", () if made else tuple(asked), made is not None)
         if not wanted:
-            made = self.stored("generated_instructions", self.partition_key)
+            made = self.run.stored("generated_instructions", self.run.partition_key)
         return made, step, Step("expert_responses", tuple(later), False)
 
     def _known(
         self, config: GenerationConfig, seeds: Artefact | None, policy: Artefact | None, library: list[Instruction]
     ) -> _Known:
         """What is known of the generation. Raises what beginning it would raise, where it is wanted."""
-        wanted, rotation = "generated_instructions" in self.wanted, self.models.settings().seed_rotation_weeks
+        wanted, rotation = "generated_instructions" in self.run.wanted, self.run.models.settings().seed_rotation_weeks
         settings = config.settings(rotation, self._counted(config) if wanted else ONE_ANSWER)
-        identities = partial(self.models.identities, *ROLES)
-        manifest = kept_manifest(self.store, self.partition_key, settings, identities)
+        identities = partial(self.run.models.identities, *ROLES)
+        manifest = kept_manifest(self.run.store, self.run.partition_key, settings, identities)
         if wanted:
             check_retry(settings)
             if config.only_failed and manifest is None:
-                raise never_finished(self.partition_key)
-        known, policy = policy_known(self.store, settings.policy, policy)
+                raise never_finished(self.run.partition_key)
+        known, policy = policy_known(self.run.store, settings.policy, policy)
         if wanted and manifest is None and seeds is not None and known:
-            manifest = new_manifest(self.store, self.partition_key, settings, identities, seeds, policy)
+            manifest = new_manifest(self.run.store, self.run.partition_key, settings, identities, seeds, policy)
         if manifest is None:
             episodes = min(config.seeds, ceil(len(library) / rotation))
             return _Known(settings, None, policy, known, None, library, episodes)
-        inputs, week = generation_inputs(manifest), self.partition_key
+        inputs, week = generation_inputs(manifest), self.run.partition_key
         output = output_of(generated_instructions, config, inputs, settings={}, partition_key=week)
-        texts = list(generation_seeds(self.store, manifest).values())
-        steering = generation_policy(self.store, manifest)
-        return _Known(settings, manifest, steering, True, output.earlier(self.store), texts, len(texts))
+        texts = list(generation_seeds(self.run.store, manifest).values())
+        steering = generation_policy(self.run.store, manifest)
+        return _Known(settings, manifest, steering, True, output.earlier(self.run.store), texts, len(texts))
 
     def _reviews(self, known: _Known) -> int | None:
         """Reviews of an edit by the policy that is still to be trained; None where it is known."""
         if known.policy_known:
             return None
-        to_be_trained = PolicyConfig(**self.configs.get("trained_policy", {}))
-        return to_be_trained.training(self.models.generation_prices).reward.reviews_an_edit
+        to_be_trained = PolicyConfig(**self.run.configs.get("trained_policy", {}))
+        return to_be_trained.training(self.run.models.generation_prices).reward.reviews_an_edit
 
     def _played_to_target(self, known: _Known, target: int, config: GenerationConfig) -> list[QueryForecast]:
         """What playing to a target asks, answers and ratings included."""
         manifest = known.manifest
         return target_questions(
-            self.store,
+            self.run.store,
             target,
             known.episodes * (manifest or config).episodes_per_seed,
             known.texts,
             known.policy,
-            self.tried("generated_instructions", Role.EXPERT),
+            self.run.tried("generated_instructions", Role.EXPERT),
             known.unknown,
-            there=samples_there(self.store, manifest) if manifest is not None else 0,
+            there=samples_there(self.run.store, manifest) if manifest is not None else 0,
             reviews_an_edit=self._reviews(known),
             counted=manifest.counted if manifest is not None else known.settings.counted,
         )
 
     def _played_once(self, known: _Known) -> tuple[list[QueryForecast], list[QueryForecast]]:
         """What one episode from each seed asks; and what answering it will ask."""
-        tried, episodes, texts = self.tried("generated_instructions", Role.EXPERT), known.episodes, known.texts
+        tried, episodes, texts = self.run.tried("generated_instructions", Role.EXPERT), known.episodes, known.texts
         asked = generation_questions(
-            self.store, episodes, texts, known.policy, known.earlier, tried, known.unknown, self._reviews(known)
+            self.run.store, episodes, texts, known.policy, known.earlier, tried, known.unknown, self._reviews(known)
         )
         stated = last_stats(known.policy) if known.policy else known.unknown
-        seen = stats_of_generations(self.store) or episodes_of(stated, tried)
-        several = AnswersConfig(**self.configs.get("expert_responses", {})).answers
+        seen = stats_of_generations(self.run.store) or episodes_of(stated, tried)
+        several = AnswersConfig(**self.run.configs.get("expert_responses", {})).answers
         return asked, [kind.times(several) for kind in answering_later(episodes, texts, seen, stated)]
 
     def _counted(self, config: GenerationConfig) -> PairSettings:
         """What a pair has to be to count towards the generation's target."""
         return counted_pairs(
-            self.store,
-            self.partition_key,
+            self.run.store,
+            self.run.partition_key,
             config.target_samples,
-            self.configs,
-            pairs_mode=self.models.settings().pairs_mode,
+            self.run.configs,
+            pairs_mode=self.run.models.settings().pairs_mode,
             judge=self._judge,
         )
 
     def _judge(self) -> str:
         """Who rates pairs."""
-        return judge_named(self.models.versions(Role.JUDGE))
+        return judge_named(self.run.models.versions(Role.JUDGE))
 
     def responses(self, generated: Artefact, asset: dg.AssetsDefinition = expert_responses) -> Step:
         """The step of the answers to a generation that is there."""
         key = asset.key.to_user_string()
-        config = (AnswersConfig if asset is expert_responses else ResponsesConfig)(**self.configs.get(key, {}))
+        config = (AnswersConfig if asset is expert_responses else ResponsesConfig)(**self.run.configs.get(key, {}))
         answers = config.answers if isinstance(config, AnswersConfig) else 1
         inputs, week = responses_inputs(generated), generated.manifest["partition_key"]
         settings = config.deciding | answers_settings(answers)
-        if key in self.wanted and config.only_failed:
-            refuse_unanswered(self.store, generated)
-            settings = retried_settings(self.store, generated, settings)
+        if key in self.run.wanted and config.only_failed:
+            refuse_unanswered(self.run.store, generated)
+            settings = retried_settings(self.run.store, generated, settings)
         answers = settings.get(ANSWERS_EACH, 1)
         output = output_of(asset, config, inputs, settings=settings, partition_key=week)
-        earlier = output.earlier(self.store)
+        earlier = output.earlier(self.run.store)
         made = reusable(config, earlier)
-        if key in self.wanted and made is None:
-            check_as_begun(read_manifest(generated), self.models.identities(*ROLES))
-        earlier = earlier or answered_before(self.store, generated)
+        if key in self.run.wanted and made is None:
+            check_as_begun(read_manifest(generated), self.run.models.identities(*ROLES))
+        earlier = earlier or answered_before(self.run.store, generated)
         expected = [] if made else response_questions(generated, earlier, answers)
         return Step(key, tuple(expected), made is not None)
 
     def scoring(self, coming: Sequence[QueryForecast], like: list[Instruction]) -> Step:
         """Pairs are scored once they are there: of answers that are still to come, each is rated at most."""
-        config = PairScoresConfig(**self.configs.get("pair_scores", {}))
-        scored_by = config.scorer(self.store, self.partition_key)
-        if SCORES not in self.wanted or scored_by != JUDGE:
+        config = PairScoresConfig(**self.run.configs.get("pair_scores", {}))
+        scored_by = config.scorer(self.run.store, self.run.partition_key)
+        if SCORES not in self.run.wanted or scored_by != JUDGE:
             return Step(SCORES, (), False)
         if coming:
             return Step(SCORES, tuple(ratings_later(kind, like) for kind in coming), False)
-        responses = self.stored("expert_responses", self.partition_key)
+        responses = self.run.stored("expert_responses", self.run.partition_key)
         if responses is None:
             return Step(SCORES, (), False)
-        judge, settings = self.models.versions(Role.JUDGE), {"scored_by": scored_by}
-        inputs, week = scores_inputs(responses, scored_by, judge), self.partition_key
-        earlier = output_of(pair_scores, config, inputs, settings=settings, partition_key=week).earlier(self.store)
+        judge, settings = self.run.models.versions(Role.JUDGE), {"scored_by": scored_by}
+        inputs, week = scores_inputs(responses, scored_by, judge), self.run.partition_key
+        earlier = output_of(pair_scores, config, inputs, settings=settings, partition_key=week).earlier(self.run.store)
         made = reusable(config, earlier)
-        expected = () if made else tuple(rating_queries(self.store, responses, earlier, judge))
+        expected = () if made else tuple(rating_queries(self.run.store, responses, earlier, judge))
         return Step(SCORES, expected, made is not None)

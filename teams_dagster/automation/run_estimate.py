@@ -16,7 +16,7 @@ from assets.seeds import seed_instructions
 from resources.language_models.opening import as_configured
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
-from teams_dagster.automation.generation_steps import GenerationSteps, Step
+from teams_dagster.automation.generation_steps import GenerationSteps, PlannedRun, Step
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.dataset.sample import Example
@@ -33,9 +33,7 @@ from teams_dagster.ledger.writer import Ledger
 from teams_dagster.policy.checkpoint import divide, load_policy, policy_inputs
 from teams_dagster.policy.comparison.forecast import comparison_questions
 from teams_dagster.policy.comparison.stored import comparison_inputs
-from teams_dagster.policy.query_forecast import (
-    training_questions,
-)
+from teams_dagster.policy.query_forecast import training_questions
 from teams_dagster.pricing.forecast import Estimate, QueryForecast, estimate
 from teams_dagster.pricing.paid_assets import BATCHED
 from teams_dagster.pricing.prices import PriceTable, load_prices
@@ -46,52 +44,55 @@ from teams_dagster.student.stored import ADAPTERS
 
 
 @dataclass(frozen=True)
-class Walk(GenerationSteps):
-    """A run that might be started: of the assets `wanted`, for one generation, with run configuration by asset.
+class Walk:
+    """The paid assets of a run that might be started, in their order.
 
     An asset that is not wanted is taken as it is stored; what would be made anew, before it exists, is not known, and
     neither is then what is made from it.
     """
 
+    run: PlannedRun
+
     def steps(self) -> list[Step]:
         """The wanted paid assets in their order. Raises what the run would raise before its first query."""
-        seeds = self._seeds()
-        library, clusters = _library(self.models) if seeds is None else (read_seeds(seeds), read_clusters(seeds))
+        seeds, generations = self._seeds(), GenerationSteps(self.run)
+        library, clusters = _library(self.run.models) if seeds is None else (read_seeds(seeds), read_clusters(seeds))
         train, held_out = divide(library, clusters)
         policy, training = self._policy(seeds, train)
         comparing = self._comparison(seeds, policy, train, held_out)
-        generated, generating, answering = self.generation(seeds, policy, [seed.instruction for seed in library])
+        texts = [seed.instruction for seed in library]
+        generated, generating, answering = generations.generation(seeds, policy, texts)
         if generated is not None:
-            answering = self.responses(generated)
-        made = [step for step in (generating, answering) if step.asset_key in self.wanted]
+            answering = generations.responses(generated)
+        made = [step for step in (generating, answering) if step.asset_key in self.run.wanted]
         coming = [kind for step in made for kind in step.expected if kind.most and kind.purpose is Purpose.RESPOND]
         rated = any(kind.purpose is Purpose.RATE for kind in generating.expected)
-        scoring = Step(SCORES, (), False) if rated else self.scoring(coming, [seed.instruction for seed in library])
+        scoring = Step(SCORES, (), False) if rated else generations.scoring(coming, texts)
         judging = self._judging(coming, library)
-        steps = (training, comparing, generating, answering, scoring, judging, *self.uniform())
-        return [step for step in steps if step.asset_key in self.wanted]
+        steps = (training, comparing, generating, answering, scoring, judging, *generations.uniform())
+        return [step for step in steps if step.asset_key in self.run.wanted]
 
     def _seeds(self) -> Artefact | None:
-        if "seed_instructions" not in self.wanted:
-            return self.stored("seed_instructions")
-        config = AssetConfig(**self.configs.get("seed_instructions", {}))
-        output = output_of(seed_instructions, config, seed_inputs(*_seed_sources(self.models)))
-        return reusable(config, output.earlier(self.store))
+        if "seed_instructions" not in self.run.wanted:
+            return self.run.stored("seed_instructions")
+        config = AssetConfig(**self.run.configs.get("seed_instructions", {}))
+        output = output_of(seed_instructions, config, seed_inputs(*_seed_sources(self.run.models)))
+        return reusable(config, output.earlier(self.run.store))
 
     def _policy(self, seeds: Artefact | None, train: dict[str, Instruction]) -> tuple[Artefact | None, Step]:
-        config = PolicyConfig(**self.configs.get("trained_policy", {}))
-        training, output = config.training(self.models.generation_prices), None
+        config = PolicyConfig(**self.run.configs.get("trained_policy", {}))
+        training, output = config.training(self.run.models.generation_prices), None
         if seeds is not None:
-            versions = self.models.versions(*training.roles)
+            versions = self.run.models.versions(*training.roles)
             inputs = policy_inputs(seeds, training, versions, config.kl_reference.policy_version)
             output = output_of(trained_policy, config, inputs, settings=training.model_dump(mode="json"))
-        made = None if output is None else reusable(config, output.earlier(self.store))
-        missing = self.models.probabilities_missing(training.reward)
-        if missing is not None and made is None and "trained_policy" in self.wanted:
+        made = None if output is None else reusable(config, output.earlier(self.run.store))
+        missing = self.run.models.probabilities_missing(training.reward)
+        if missing is not None and made is None and "trained_policy" in self.run.wanted:
             raise missing
-        tried = self.tried("trained_policy", Role.INSTRUCTOR)
-        expected = [] if made else training_questions(self.store, train, training, output, tried)
-        known = made if "trained_policy" in self.wanted else self.stored("trained_policy")
+        tried = self.run.tried("trained_policy", Role.INSTRUCTOR)
+        expected = [] if made else training_questions(self.run.store, train, training, output, tried)
+        known = made if "trained_policy" in self.run.wanted else self.run.stored("trained_policy")
         return known, Step("trained_policy", tuple(expected), made is not None)
 
     def _comparison(
@@ -101,39 +102,42 @@ class Walk(GenerationSteps):
         train: dict[str, Instruction],
         held_out: dict[str, Instruction],
     ) -> Step:
-        config = ComparisonSettings(**self.configs.get("policy_comparison", {}))
-        trained = PolicyConfig(**self.configs.get("trained_policy", {}))
-        training, reference = trained.training(self.models.generation_prices), bool(trained.kl_reference.policy_version)
+        config = ComparisonSettings(**self.run.configs.get("policy_comparison", {}))
+        trained = PolicyConfig(**self.run.configs.get("trained_policy", {}))
+        training, reference = (
+            trained.training(self.run.models.generation_prices),
+            bool(trained.kl_reference.policy_version),
+        )
         if policy is not None:
             checkpoint = load_policy(policy)
             training, reference = checkpoint.config, checkpoint.origin.reference_version is not None
-        plan, earlier = config.plan(training, self.models.identities(*training.roles), referenced=reference), None
+        plan, earlier = config.plan(training, self.run.models.identities(*training.roles), referenced=reference), None
         if seeds is not None and policy is not None:
             inputs = comparison_inputs(
                 seeds,
                 policy,
-                self.models.versions(*plan.roles(training)),
-                self.models.known_generation_prices(training.reward),
+                self.run.models.versions(*plan.roles(training)),
+                self.run.models.known_generation_prices(training.reward),
                 plan,
             )
-            earlier = output_of(policy_comparison, config, inputs, settings=plan.settings()).earlier(self.store)
+            earlier = output_of(policy_comparison, config, inputs, settings=plan.settings()).earlier(self.run.store)
         made = reusable(config, earlier)
-        tried = self.tried("policy_comparison", Role.INSTRUCTOR)
-        asked = comparison_questions(self.store, train, held_out, plan, training, policy, earlier, tried)
+        tried = self.run.tried("policy_comparison", Role.INSTRUCTOR)
+        asked = comparison_questions(self.run.store, train, held_out, plan, training, policy, earlier, tried)
         expected = [] if made else asked
         return Step("policy_comparison", tuple(expected), made is not None)
 
     def _judging(self, coming: Sequence[QueryForecast], library: list[Seed]) -> Step:
         """The models are taken as they are stored, unless new answers are to come: what learns from these is new."""
-        if "judged_win_rate" not in self.wanted:
+        if "judged_win_rate" not in self.run.wanted:
             return Step("judged_win_rate", (), False)
-        config = JudgeConfig(**self.configs.get("judged_win_rate", {}))
-        dataset, earlier = self.stored("instruction_dataset"), None
+        config = JudgeConfig(**self.run.configs.get("judged_win_rate", {}))
+        dataset, earlier = self.run.stored("instruction_dataset"), None
         names = {name: f"{name}_model" for name in ("base", *ADAPTERS)}
-        students = {name: stored for name, key in names.items() if (stored := self.stored(key)) is not None}
+        students = {name: stored for name, key in names.items() if (stored := self.run.stored(key)) is not None}
         if dataset is not None and students.keys() == names.keys() and not coming:
-            inputs = judging_inputs(students, dataset, self.models.versions(Role.JUDGE))
-            earlier = output_of(judged_win_rate, config, inputs).earlier(self.store)
+            inputs = judging_inputs(students, dataset, self.run.models.versions(Role.JUDGE))
+            earlier = output_of(judged_win_rate, config, inputs).earlier(self.run.store)
             if reusable(config, earlier) is not None:
                 return Step("judged_win_rate", (), True)
         held_out = read_examples(dataset, "held_out") if dataset is not None else []
@@ -168,7 +172,7 @@ def estimate_run(
     """Estimate a run of the assets `wanted`, given run configuration by asset. Raises what the run would raise."""
     root, store = str(settings.root), ArtefactStore(data_dir=str(settings.data_dir))
     models = LanguageModels(root=root, ledger=LedgerConnection(root=root, store=store))
-    steps = Walk(store, models, partition_key, configs, wanted).steps()
+    steps = Walk(PlannedRun(store, models, partition_key, configs, wanted)).steps()
     everything = [kind for step in steps for kind in step.expected]
     roles = tuple(role for role in Role if any(kind.role is role and kind.most for kind in everything))
     identities, prices = models.identities(*roles), load_prices(settings.prices)

@@ -132,7 +132,7 @@ def naming_variables(template: str, role: Role) -> str:
     """Advice with a role's variables for each `{}`, and those that serve every role, which people may have set."""
     own = f"TEAMS_{role.name}_"
     shared = [f"TEAMS_{name}" for name in ("API_KEY", "BASE_URL", "MODEL") if f"{{}}{name}" in template]
-    return template.replace("{}", own) + (f" (Where not set: {', '.join(shared)}.)" if shared else "")
+    return template.replace("{}", own) + (f" (Where the role has none: {', '.join(shared)}.)" if shared else "")
 
 
 def given_up(error: CompletionError, role: Role, attempts: int) -> QueryFailed:

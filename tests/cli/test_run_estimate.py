@@ -12,6 +12,7 @@ from assets.dataset.generated_instructions import generated_instructions
 from assets.policy.policy_comparison import policy_comparison
 from assets.policy.trained_policy import trained_policy
 from resources.language_models.offline.model import OfflineModel
+from teams_dagster.automation.generation_steps import PlannedRun
 from teams_dagster.automation.run_estimate import RunEstimate, Walk, estimate_run
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Purpose, Request
 from teams_dagster.dataset.generation import GenerationChanged, PolicyFromOtherModels
@@ -182,5 +183,5 @@ def _estimate(asset_key: str) -> str:
 def test_a_walk_writes_nothing(project: Project):
     assert project.make(generated_instructions, week=WEEK)
     before = {path: path.stat().st_mtime_ns for path in project.store.root.rglob("*")}
-    Walk(project.store, project.models, "2026-11-09", CONFIGS, EVERYTHING).steps()
+    Walk(PlannedRun(project.store, project.models, "2026-11-09", CONFIGS, EVERYTHING)).steps()
     assert {path: path.stat().st_mtime_ns for path in project.store.root.rglob("*")} == before

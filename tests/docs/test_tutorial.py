@@ -21,6 +21,7 @@ from tests.support.commands import ROOT, blocks_in
 from tests.support.openai_server import OpenAIServer
 from tests.support.scripted_roles import honest_rules
 from tests.support.seed_files import questions_without_input
+from tests.support.token_prices import PRICES
 
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -30,13 +31,6 @@ COMMANDS = [
     for line in block.text.splitlines()
     if line.startswith("teams ")
 ]
-PRICES = """[[price]]
-provider = "openai"
-base_url = "*"
-model = "my-model"
-input = 150
-output = 600
-"""
 PREVIEW = 75
 
 

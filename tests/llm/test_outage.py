@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
-from typing import Any
 
 import pytest
 
-from resources.language_models.openai_compatible import OpenAICompatibleModel
-from teams_dagster.core.protocol import QueryFailed, Role
+from teams_dagster.core.protocol import QueryFailed
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm import circuit
 from teams_dagster.llm.circuit import EndpointBroken
-from teams_dagster.llm.context import CallContext
-from teams_dagster.llm.engine import Engine
-from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_server import Body, Fault, OpenAIServer
-from tests.support.questions import question
+from tests.support.questions import ask_all
 
 WORKED = 30
 """Queries that are answered before anything goes wrong."""
@@ -31,28 +25,6 @@ OUTAGE_S = 2.0
 TEXTS = [f"text {number}" for number in range(200)]
 
 HTML = Fault(200, "<html><body>Maintenance</body></html>", content_type="text/html")
-
-
-def ask_all(server: OpenAIServer, ledger: Ledger, texts: list[str]) -> list[Any]:
-    """Answers or exceptions, in order."""
-
-    async def asking() -> list[Any]:
-        model = OpenAICompatibleModel("m", base_url=server.base_url)
-        engine = Engine(
-            {Role.EXPERT: model},
-            ledger,
-            CallContext("run-1", "asset"),
-            load_prices(),
-            first_wait_s=0.01,
-            max_in_flight=IN_FLIGHT,
-        )
-        try:
-            return await asyncio.gather(*[engine.ask(question(text)) for text in texts], return_exceptions=True)
-        finally:
-            await engine.close()
-            await model.close()
-
-    return asyncio.run(asking())
 
 
 @pytest.mark.parametrize(
@@ -71,7 +43,7 @@ def test_an_endpoint_that_breaks_in_mid_run_costs_few_attempts(
 ) -> None:
     monkeypatch.setattr(circuit, "OUTAGE_S", 0.5)
     openai_server.respond = lambda body: "fine" if openai_server.count <= WORKED else fault
-    results = ask_all(openai_server, ledger, TEXTS)
+    results = ask_all(openai_server, ledger, TEXTS, max_in_flight=IN_FLIGHT)
     assert openai_server.count <= WORKED + IN_FLIGHT + 25
     with pytest.raises(EndpointBroken, match=told):
         raise results[-1]
@@ -86,7 +58,7 @@ def test_a_short_outage_costs_no_row(openai_server: OpenAIServer, ledger: Ledger
         return HTML if began and time.monotonic() - began[0] < OUTAGE_S else "fine"
 
     openai_server.respond = respond
-    results = ask_all(openai_server, ledger, TEXTS[: WORKED + IN_FLIGHT])
+    results = ask_all(openai_server, ledger, TEXTS[: WORKED + IN_FLIGHT], max_in_flight=IN_FLIGHT)
     assert not [result for result in results if isinstance(result, BaseException)]
 
 
@@ -101,7 +73,7 @@ def test_a_few_queries_that_no_server_survives_end_no_step(
         return Fault(500) if body["messages"][-1]["content"] in hopeless else "fine"
 
     openai_server.respond = respond
-    results = ask_all(openai_server, ledger, TEXTS[-50:])
+    results = ask_all(openai_server, ledger, TEXTS[-50:], max_in_flight=IN_FLIGHT)
     assert [type(result) for result in results[-4:]] == [QueryFailed] * 4
     assert not [result for result in results[:-4] if isinstance(result, BaseException)]
     assert re.search("HTTP 500", str(results[-1]))

@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 import pytest
 
-from resources.language_models.openai_compatible import OpenAICompatibleModel
-from teams_dagster.core.protocol import Outcome, QueryFailed, Role
+from teams_dagster.core.protocol import Outcome, QueryFailed
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.circuit import EndpointBroken
-from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.endpoint import made_ready
-from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.trial import AT_FIRST, TRIED, NothingUsable
-from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
-from tests.support.questions import question
-
-
-def ask_all(server: OpenAIServer, ledger: Ledger, texts: list[str], **options: Any) -> list[Any]:
-    """Answers or exceptions, in order."""
-
-    async def asking() -> list[Any]:
-        model = OpenAICompatibleModel("m", base_url=server.base_url)
-        engine = Engine(
-            {Role.EXPERT: model}, ledger, CallContext("run-1", "asset"), load_prices(), first_wait_s=0.01, **options
-        )
-        try:
-            return await asyncio.gather(*[engine.ask(question(text)) for text in texts], return_exceptions=True)
-        finally:
-            await engine.close()
-            await model.close()
-
-    return asyncio.run(asking())
-
+from tests.support.questions import ask_all
 
 TEXTS = [f"text {number}" for number in range(200)]
 
@@ -188,7 +163,7 @@ def test_answers_that_a_server_breaks_off_are_not_paid_again_and_again(
 def test_a_single_query_that_is_denied_names_the_settings_to_check(openai_server: OpenAIServer, ledger: Ledger) -> None:
     openai_server.faults.append(Fault(401, '{"error": {"message": "no such key."}}'))
     (failed,) = ask_all(openai_server, ledger, TEXTS[:1])
-    advice = "Check TEAMS_EXPERT_API_KEY: it is wrong, or has expired. (Where not set: TEAMS_API_KEY.)"
+    advice = "Check TEAMS_EXPERT_API_KEY: it is wrong, or has expired. (Where the role has none: TEAMS_API_KEY.)"
     assert failed.detail == f"HTTP 401: no such key. {advice}"
 
 

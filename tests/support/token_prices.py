@@ -1,8 +1,17 @@
-"""Prices of a generation, for tests that count dollars."""
+"""Prices, for tests that count dollars."""
 
 from decimal import Decimal
 
 from teams_dagster.pricing.generation_prices import GenerationPrices, TokenPrice
+
+PRICES = """[[price]]
+provider = "openai"
+base_url = "*"
+model = "my-model"
+input = 150
+output = 600
+"""
+"""The price file of somebody who asks `my-model`, wherever it is served."""
 
 
 def generation_prices(rewrite: tuple[int, int] = (2_500, 10_000), review: tuple[int, int] = (0, 0)) -> GenerationPrices:
