@@ -36,6 +36,7 @@ from teams_dagster.lineage.explorer.content import choose
 from teams_dagster.lineage.trace import trace
 from teams_dagster.pricing.paid_assets import UNIFORM_PAID
 from teams_dagster.report.content import DatasetResults
+from teams_dagster.report.costs import read_costs
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
 from teams_dagster.settings import load_settings
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
@@ -64,7 +65,8 @@ class Arms:
 
 def shown(project: Project) -> DatasetResults:
     assert project.make(query_costs)
-    return dataset_results(project.store, [MadeGeneration(project.store, WEEK)])
+    costs = read_costs(project.store.current("query_costs"))
+    return dataset_results(project.store, [MadeGeneration(project.store, WEEK)], costs)
 
 
 def samples_on_a_page(project: Project) -> int:
