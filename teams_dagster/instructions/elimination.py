@@ -137,11 +137,11 @@ _PROMPT_PHRASES = re.compile(_PHRASES, re.IGNORECASE)
 _PROMPT_WORDS = re.compile(rf"{_PHRASES}|</?(?:instruction|input|first|second)(?:-[0-9a-f]+)?>", re.IGNORECASE)
 
 _APOLOGY = re.compile(
-    r"\bsorry\b|\bi apologi[sz]e\b|\bas an ai\b(?: language)?(?: model| assistant)?,"
+    r"\bsorry\b|\bi apologi[sz]e\b|\bas an ai\b(?: language)?(?: model| assistant)?, i\b"
     r"|\bi (?:can(?:not|['’]t| not)|won['’]t|am unable to|am not able to)"
     r" (?:help|assist|comply|fulfil|answer (?:that|this|your|the question))"
     r"|\bi['’]m (?:unable|not able) to (?:help|assist|comply|fulfil|answer)"
-    r"|抱歉|对不起|對不起|很遗憾[，,]|很遺憾[，,]|作为一个(?:人工智能|AI|语言模型)"
+    r"|抱歉|对不起|對不起|很遗憾[，,]|很遺憾[，,]|作为一个(?:人工智能|AI|语言模型)[^。！？\n]{0,8}我"
     r"|我(?:无法|無法|不能|没有办法|沒有辦法)(?:回答|提供|完成|协助|協助|帮助|幫助|满足|滿足)"
     r"|申し訳(?:あり|ござい|ない)|すみません|ごめんなさい|お(?:答え|手伝い)(?:することは|することが)?でき(?:ません|かね)"
     r"|(?:回答|対応)(?:することは|することが)?でき(?:ません|かね)"
