@@ -22,7 +22,7 @@ from teams_dagster.instructions.review import Verdict, parse_verdict
 from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.trial import TRIED, NothingUsable
 from teams_dagster.preflight.accuracy import UNCLEAR, Said, accuracy_of, wilson
-from teams_dagster.preflight.asking import Reply, WidthRate, ask_one, ask_rising
+from teams_dagster.preflight.asking import Reply, WidthRate, ask_one, ask_rising, recommended_width
 from teams_dagster.preflight.findings import (
     accuracy_faults,
     answering_faults,
@@ -234,8 +234,8 @@ async def _try_rewriter(client: LLMClient, plan: Planned, record: RoleRecord, fo
         for operation in dict.fromkeys(_operation(reply) for reply in replies)
     )
     found.add(rewrite_faults(plan.role, record.model, operations))
-    if answers := plan.answers():
-        found.replies += (await ask_rising(client, answers, most))[0]
+    if answers := plan.answers():  # long ones: a slow machine would time out at a width that it does not serve well
+        found.replies += (await ask_rising(client, answers, recommended_width(found.rates) or most))[0]
     return record.model_copy(update={"operations": operations})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 
 from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.dataset.quality.rating import rate_query
+from teams_dagster.instructions.requests import respond_query
+from teams_dagster.instructions.seeds import load_seeds
+from teams_dagster.instructions.stored_seeds import seed_sources
 from teams_dagster.preflight.labelled_pairs import RatingPair, rating_pairs
 from teams_dagster.preflight.plan import FULL, QUICK, planned, ratings_key
 from teams_dagster.preflight.record import SeedUse, Status, gate_failures, usable_record, write_record
@@ -227,6 +231,25 @@ def test_more_and_more_are_under_way_at_once(openai_server: OpenAIServer, tried:
     assert [rate.width for rate in record.widths] == [1, 2, 4, 8]
     assert record.width in (1, 2, 4, 8)
     assert openai_server.most_in_flight <= 8
+
+
+def test_a_machine_that_serves_one_at_a_time_best_is_asked_for_long_answers_one_at_a_time(
+    openai_server: OpenAIServer, tried: Try
+):
+    answer, at_once = answering(review=perfect_reviewer()), list[int]()
+
+    def crowded(body: Body) -> str:
+        time.sleep(0.03 * (openai_server.in_flight - 1))
+        if body["messages"][-1]["content"] in asked:
+            at_once.append(openai_server.in_flight)
+        return answer(body)
+
+    openai_server.respond, openai_server.latency_s = crowded, 0.02
+    texts = [seed.instruction for seed in load_seeds(seed_sources(None, ())[0]).seeds]
+    asked = {respond_query(text).messages[-1].content for text in texts}
+    record = tried(Role.EXPERT)
+    assert record.width == 1
+    assert (len(at_once), max(at_once)) == (20, 1)
 
 
 def test_an_endpoint_that_refuses_the_key_fails_with_its_words_after_a_few_queries(
