@@ -71,7 +71,7 @@ def _of_policy(report: Report) -> Iterator[str]:
     yield from _of_pay_off(policy)
     if few := few_trainings(policy.scores):
         yield few
-    if steered := report.about.steered_by:
+    if (steered := report.about.steered_by) and policy.curve:
         yield (
             f"The latest generation was steered by {words(steered)}, which needs no training: the figures of the"
             " trained policy do not say how its samples came about."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from teams_dagster.dataset.scoring import SCORES
 from teams_dagster.dataset.steering import untrained_name
@@ -29,6 +30,8 @@ from teams_dagster.store.facts.policy import ComparisonFacts, PolicyFacts
 from teams_dagster.store.facts.seeds import SeedFacts
 from teams_dagster.student.stored import ADAPTERS, read_curve
 
+Row = TypeVar("Row")
+
 _POLICY_ASSETS = ("trained_policy", "policy_comparison")
 
 
@@ -42,37 +45,61 @@ def report_inputs(store: ArtefactStore) -> dict[str, str]:
 
 
 def gather(store: ArtefactStore, shared: Mapping[ServedRole, str]) -> content.Report:
-    """Everything that the report shows, from the artefacts; `shared` are the ledger's roles that named no model."""
+    """Everything that the report shows, from the artefacts; `shared` are the ledger's roles that named no model.
+
+    What was never made is left out: a dataset needs no policy, and nothing needs policies to be compared. Raises
+    ArtefactMissing where there is no dataset, or no account of its queries.
+    """
     generations = [MadeGeneration(store, partition) for partition in store.partitions("expert_responses")]
+    policy = _policy_in_use(store, generations)
     spent = store.current("query_costs")
     costs = read_costs(spent)
     return content.Report(
         title="teams-dagster report",
-        about=_about(store, generations, shared),
-        policy=_policy(store, generations),
+        about=_about(store, generations, policy, shared),
+        policy=content.PolicyResults() if policy is None else _policy(store, policy),
         dataset=dataset_results(store, generations, costs),
         models=_models(store),
-        paper=tuple(read_paper_table(store.current("paper_table"))),
+        paper=tuple(_read(store, "paper_table", read_paper_table)),
         account=_account(spent, costs),
     )
 
 
-def _about(store: ArtefactStore, generations: list[MadeGeneration], shared: Mapping[ServedRole, str]) -> content.About:
-    base, policy = store.current("base_model").read_facts(BaseFacts), _policy_in_use(store, generations)
+def _if_made(store: ArtefactStore, asset_key: str) -> Artefact | None:
+    return store.current(asset_key) if store.exists(asset_key) else None
+
+
+def _read(store: ArtefactStore, asset_key: str, reader: Callable[[Artefact], Iterable[Row]]) -> Iterable[Row]:
+    """What `reader` finds in an asset; nothing where it was never made."""
+    made = _if_made(store, asset_key)
+    return () if made is None else reader(made)
+
+
+def _about(
+    store: ArtefactStore,
+    generations: list[MadeGeneration],
+    policy: Artefact | None,
+    shared: Mapping[ServedRole, str],
+) -> content.About:
+    base, judged = _if_made(store, "base_model"), _if_made(store, "judged_win_rate")
+    student = None if base is None else base.read_facts(BaseFacts)
     manifests = [generation.manifest for generation in generations]
     libraries = [
         store.of_version("seed_instructions", version).read_facts(SeedFacts)
         for version in dict.fromkeys(manifest.seeds_version for manifest in manifests)
     ]
-    instructor = policy.read_facts(PolicyFacts).instructor
-    models = [content.RoleModel("instructor", instructor.provider, instructor.model)]
+    models = list[content.RoleModel]()
+    if policy is not None:
+        instructor = policy.read_facts(PolicyFacts).instructor
+        models.append(content.RoleModel("instructor", instructor.provider, instructor.model))
     if manifests:
         models += [content.RoleModel(role, model.provider, model.model) for role, model in manifests[-1].models]
-    judge = store.current("judged_win_rate").read_facts(WinRateFacts).judge
-    models.append(content.RoleModel("judge", judge.provider, judge.model))
+    if judged is not None:
+        judge = judged.read_facts(WinRateFacts).judge
+        models.append(content.RoleModel("judge", judge.provider, judge.model))
     return content.About(
         dataset_version=store.current("instruction_dataset").data_version,
-        policy_version=policy.data_version,
+        policy_version=None if policy is None else policy.data_version,
         steered_by=untrained_name(manifests[-1].policy_version) if manifests else None,
         generations=tuple(generation.partition for generation in generations),
         seeds=len(seeds_played(*(generation.generated for generation in generations))),
@@ -81,38 +108,45 @@ def _about(store: ArtefactStore, generations: list[MadeGeneration], shared: Mapp
             replace(model, named_by=shared.get(ServedRole(model.role, model.provider, model.model), ""))
             for model in models
         ),
-        own_prompts=_own_prompts(store, policy, generations),
-        preflight=_preflight(store, policy, generations),
-        student=base.student,
-        student_embedded=base.embedded,
+        own_prompts=_own_prompts(policy, generations, judged),
+        preflight=_preflight(policy, _if_made(store, "policy_comparison"), judged, generations),
+        student="" if student is None else student.student,
+        student_embedded=student is not None and student.embedded,
     )
 
 
 def _own_prompts(
-    store: ArtefactStore, policy: Artefact, generations: list[MadeGeneration]
+    policy: Artefact | None, generations: list[MadeGeneration], judged: Artefact | None
 ) -> tuple[tuple[str, str], ...]:
     """Name and version of every prompt that the policy, the latest generation or the judge used and that does not ship.
 
     Where two of them used different ones, the generation's counts.
     """
-    used = dict(load_policy(policy).origin.prompt_versions)
+    used = {} if policy is None else dict(load_policy(policy).origin.prompt_versions)
     used |= dict(generations[-1].manifest.prompt_versions) if generations else {}
-    used["judge"] = store.current("judged_win_rate").manifest["inputs"]["prompt of judge"]
+    if judged is not None:
+        used["judge"] = judged.manifest["inputs"]["prompt of judge"]
     shipped = {prompt.name: prompt.version for prompt in (*shipped_prompts(), load_prompt(JUDGE_FILE))}
     return tuple((name, version) for name, version in sorted(used.items()) if shipped.get(name) != version)
 
 
-def _preflight(store: ArtefactStore, policy: Artefact, generations: list[MadeGeneration]) -> tuple[str, ...]:
+def _preflight(
+    policy: Artefact | None,
+    comparison: Artefact | None,
+    judged: Artefact | None,
+    generations: list[MadeGeneration],
+) -> tuple[str, ...]:
     """What preflights said of the roles that the policy, the generations and the judge asked, each sentence once."""
-    asked = [policy, store.current("policy_comparison"), store.current("judged_win_rate")]
+    asked = [policy, comparison, judged]
     asked += [artefact for made in generations for artefact in (made.generated, made.responses)]
-    return tuple(dict.fromkeys(sentence for each in asked for sentence in each.read_facts(QueryFacts).preflight))
+    found = [each.read_facts(QueryFacts) for each in asked if each is not None]
+    return tuple(dict.fromkeys(sentence for facts in found for sentence in facts.preflight))
 
 
-def _policy_in_use(store: ArtefactStore, generations: list[MadeGeneration]) -> Artefact:
-    """The policy that steered the latest generation; the current one where one that needs no training did."""
+def _policy_in_use(store: ArtefactStore, generations: list[MadeGeneration]) -> Artefact | None:
+    """The policy that steered the latest generation; the current one, if any, where one that needs no training did."""
     if not generations or untrained_name(generations[-1].manifest.policy_version):
-        return store.current("trained_policy")
+        return _if_made(store, "trained_policy")
     return store.of_version("trained_policy", generations[-1].manifest.policy_version)
 
 
@@ -120,18 +154,18 @@ def _role(role: str, identity: dict[str, str]) -> content.RoleModel:
     return content.RoleModel(role, identity["provider"], identity["model"])
 
 
-def _policy(store: ArtefactStore, generations: list[MadeGeneration]) -> content.PolicyResults:
-    policy, comparison = _policy_in_use(store, generations), store.current("policy_comparison")
+def _policy(store: ArtefactStore, policy: Artefact) -> content.PolicyResults:
+    comparison = _if_made(store, "policy_comparison")
     checkpoint, facts = load_policy(policy), policy.read_facts(PolicyFacts)
-    compared = comparison.read_facts(ComparisonFacts)
+    compared = None if comparison is None else comparison.read_facts(ComparisonFacts)
     origin = checkpoint.origin
     asked = (("instructor", origin.instructor), ("reviewer", origin.reviewer), ("guide", origin.guide))
     return content.PolicyResults(
         algorithm=checkpoint.config.algorithm.name,
         curve=checkpoint.curve,
-        scores=tuple(read_policy_scores(comparison)),
-        flat_reward=facts.flat_reward or compared.flat_reward,
-        uniform_variance=compared.reward_variance.get(UNIFORM),
+        scores=() if comparison is None else tuple(read_policy_scores(comparison)),
+        flat_reward=facts.flat_reward or (compared is not None and compared.flat_reward),
+        uniform_variance=None if compared is None else compared.reward_variance.get(UNIFORM),
         trained_with=tuple(content.RoleModel(role, who.provider, who.model) for role, who in asked if who),
         cost_nano_usd=facts.cost_nano_usd,
         unpriced=facts.unpriced,
@@ -146,10 +180,10 @@ def _policy(store: ArtefactStore, generations: list[MadeGeneration]) -> content.
 
 def _models(store: ArtefactStore) -> content.ModelResults:
     return content.ModelResults(
-        adapters=tuple(_adapter(kind, store.current(f"{kind}_model")) for kind in ADAPTERS),
-        scores=tuple(read_evaluation_scores(store.current("evaluation_scores"))),
-        win_rates=tuple(read_win_rates(store.current("judged_win_rate"))),
-        privacy=tuple(read_privacy(store.current("privacy_audit"))),
+        adapters=tuple(_adapter(kind, made) for kind in ADAPTERS if (made := _if_made(store, f"{kind}_model"))),
+        scores=tuple(_read(store, "evaluation_scores", read_evaluation_scores)),
+        win_rates=tuple(_read(store, "judged_win_rate", read_win_rates)),
+        privacy=tuple(_read(store, "privacy_audit", read_privacy)),
     )
 
 
