@@ -64,6 +64,7 @@ EMBEDDING = "MiniLM"
 EMBEDDED_REWRITER, FOREIGN_REWRITER = "embedded rules", "SmolLM2"
 PORT = 8181
 """Of llama.cpp's server: the address is part of a query's key, so it stays."""
+EPISODE = TrainingConfig().reward.queries_an_episode
 SLOTS = 6
 """Rewrites that SmolLM2 writes at once."""
 
@@ -139,11 +140,16 @@ class Study:
         *,
         rewriter_name: str = EMBEDDED_REWRITER,
         seeds: int | None = None,
+        queries: int | None = None,
     ) -> list[Cell]:
-        """Every policy and uniform on the held-out seeds, the first `seeds` of them, under `reviewer`."""
+        """Every policy and uniform on the held-out seeds, the first `seeds` of them, under `reviewer`.
+
+        `queries` from each, in the place of what the sizes say.
+        """
         training_seeds, held_out = split(0)
         played = dict(list(held_out.items())[:seeds])
-        comparison = loop.run(self._compared(contenders, reviewer, rewriter, training_seeds, played))
+        config = ComparisonConfig(questions_per_seed=queries or self.sizes.queries_per_seed)
+        comparison = loop.run(self._compared(contenders, reviewer, rewriter, training_seeds, played, config))
         for cell in (found := list(cells(comparison, contenders, reviewer, rewriter_name))):
             _say(f"{cell.policy}, reviewed by {reviewer}, rewritten by {rewriter_name}: {cell.headline}")
         return found
@@ -155,6 +161,7 @@ class Study:
         rewriter: LanguageModel | None,
         training_seeds: Mapping[str, Instruction],
         played: Mapping[str, Instruction],
+        config: ComparisonConfig,
     ) -> Comparison:
         def keep(name: str, by_seed: Mapping[str, SeedPlay]) -> None:
             if rewriter is None:
@@ -166,7 +173,7 @@ class Study:
                 Environment(engine, Pool(training_seeds.values()), TrainingConfig().reward, Role.INSTRUCTOR),
                 [*contenders, *baseline_contenders([UNIFORM])],
                 played,
-                ComparisonConfig(questions_per_seed=self.sizes.queries_per_seed),
+                config,
                 trained_on=training_seeds,
                 sink=keep,
                 progress=_quietly,
@@ -231,13 +238,14 @@ def reviewed_edits(folder: Path) -> Iterator[tuple[Instruction, Instruction, boo
 
 
 def foreign(study: Study, contenders: Sequence[Contender], gguf: Path) -> list[Cell]:
-    """The same policies on SmolLM2's rewrites, which none of them has met."""
+    """The first policy of each on SmolLM2's rewrites, which none of them has met: one episode from each seed."""
+    first = [Contender(one.name, one.deciders[:1], one.versions[:1]) for one in contenders]
     with LlamaServer(gguf, port=PORT, slots=SLOTS) as server:
         rewriter = OpenAICompatibleModel(
             SMOLLM2, base_url=server.url, timeout_s=300, structured=Way.GRAMMAR, max_tokens=256
         )
         return study.scored(
-            contenders, EMBEDDING, rewriter, rewriter_name=FOREIGN_REWRITER, seeds=study.sizes.foreign_seeds
+            first, EMBEDDING, rewriter, rewriter_name=FOREIGN_REWRITER, seeds=study.sizes.foreign_seeds, queries=EPISODE
         )
 
 
