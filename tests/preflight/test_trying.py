@@ -233,9 +233,7 @@ def test_more_and_more_are_under_way_at_once(openai_server: OpenAIServer, tried:
     assert openai_server.most_in_flight <= 8
 
 
-def test_long_answers_are_asked_for_no_more_at_once_than_a_machine_serves_best(
-    openai_server: OpenAIServer, tried: Try
-):
+def test_long_answers_are_asked_for_no_more_at_once_than_a_machine_serves_best(openai_server: OpenAIServer, tried: Try):
     answer, at_once = answering(review=perfect_reviewer()), list[int]()
 
     def crowded(body: Body) -> str:
