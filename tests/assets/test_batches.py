@@ -89,7 +89,9 @@ def requests(project: Project, instance: dg.DagsterInstance) -> list[dg.RunReque
     with dg.build_sensor_context(
         instance=instance, resources={"ledger": project.ledger, "models": project.models}
     ) as context:
-        return list(collect_batches.evaluate_tick(context).run_requests or [])
+        tick = collect_batches(context)
+        assert isinstance(tick, Iterator)
+        return [request for request in tick if isinstance(request, dg.RunRequest)]
 
 
 def hand_in(project: Project) -> None:
