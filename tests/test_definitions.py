@@ -112,7 +112,7 @@ def test_the_checks_can_run_without_materialising_anything():
 
 @pytest.mark.parametrize("asset_key", sorted(set(ASSETS) - {"base_model", "report", "paper_table"}))
 def test_every_stage_worth_gating_has_a_check(asset_key: str):
-    assert graph.get_check_keys_for_assets([dg.AssetKey(asset_key)])
+    assert graph.get_check_keys_for_assets({dg.AssetKey(asset_key)})
 
 
 def test_before_money_is_spent_bad_seeds_and_broken_policies_stop_the_run():

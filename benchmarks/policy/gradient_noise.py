@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from teams_dagster.core.operations import Operation
+from teams_dagster.core.operations import Operation, Rewriting
 from teams_dagster.core.rng import generator
 from teams_dagster.environment.state import HORIZON, Episode
 from teams_dagster.policy.encoder import Encoder
@@ -23,7 +23,7 @@ from teams_dagster.policy.network import PolicyNetwork
 HALVES = 2_000
 """Halves of the seeds that an interval rests on."""
 
-_INDEX = {operation: index for index, operation in enumerate(Operation)}
+_INDEX: dict[Rewriting, int] = {operation: index for index, operation in enumerate(Operation)}
 
 
 @dataclass(frozen=True)

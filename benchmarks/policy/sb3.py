@@ -34,7 +34,7 @@ def learner(algorithm: str, batch: Rollouts, *, double: bool) -> OnPolicyAlgorit
     """A model that is about to `train()` on `batch`; `double` makes it compute in float64."""
     dtype = np.float64 if double else np.float32
     if double:  # sb3 turns every observation into float32 first, which a float64 network refuses
-        sb3_policies.preprocess_obs = lambda obs, *_, **__: obs
+        sb3_policies.preprocess_obs = lambda obs, *_, **__: obs  # pyright: ignore[reportPrivateImportUsage]
     warnings.filterwarnings("ignore", "You have specified a mini-batch size")  # the last one of a pass is smaller
     episodes = len(batch.actions)
     shared: dict[str, Any] = {

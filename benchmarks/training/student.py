@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -23,7 +24,7 @@ SHAPES = {
 
 def make_student(folder: Path, shape: str) -> int:
     """Writes a Llama of random weights with the product's tokenizer to `folder`; returns its parameters."""
-    tokenizer = train_tokenizer(corpus_texts())
+    tokenizer: Any = train_tokenizer(corpus_texts())
     width, inner, layers, heads = SHAPES[shape]
     torch.manual_seed(0)
     config = LlamaConfig(

@@ -43,7 +43,7 @@ _SPACED_WORD = re.compile(r"\w+")
 SEGMENTED = "segmented"
 
 WHOLE = 6
-"""`share` of a word of a script that is written with spaces."""
+"""`sixths` of a word of a script that is written with spaces."""
 
 _FIRST_UNSPACED = "\u0e00"
 """No character of a script without spaces, and no emoji, comes before it."""
@@ -59,7 +59,7 @@ def words(text: str) -> list[str]:
     return _WORD.findall(unicodedata.normalize("NFC", _INVISIBLE.sub("", normal)))
 
 
-def segmentation(texts: Iterable[str]) -> tuple[str, ...]:
+def segmentation_version(texts: Iterable[str]) -> tuple[str, ...]:
     r"""What to add to a version that depends on the words of `texts`: nothing where release 0.1.0 read the same words.
 
     It took runs of `\w` for words, which combining marks split and missing spaces did not. Where that makes no
@@ -69,14 +69,14 @@ def segmentation(texts: Iterable[str]) -> tuple[str, ...]:
     return () if as_before else (SEGMENTED,)
 
 
-def only_whole(found: Iterable[str]) -> bool:
-    """Whether each of these words counts as one."""
+def all_spaced(found: Iterable[str]) -> bool:
+    """Whether each of these words is of a script that is written with spaces, so that it counts as one word."""
     return max(found, default="") < _FIRST_UNSPACED
 
 
 @lru_cache(maxsize=8_192)
-def share(word: str) -> int:
-    """What one of `words` counts as, in sixths of a word.
+def sixths(word: str) -> int:
+    """How many sixths of a word one of `words` counts as: 6 in scripts that are written with spaces.
 
     A character of a script without spaces is a part of a word: about half a word of Chinese or Japanese, a third of
     a word of Thai, Khmer and their like. That is an approximation: against ICU's dictionaries a sentence counts as up
@@ -89,12 +89,12 @@ def share(word: str) -> int:
 
 def word_count(found: Iterable[str]) -> float:
     """How many words these of `words` are: what a length in words means in any script."""
-    return sum(map(share, found)) / WHOLE
+    return sum(map(sixths, found)) / WHOLE
 
 
 def length_in_words(text: str) -> float:
     """How long a text is: what stands between its spaces, and in scripts without spaces what makes as many words."""
     spaced = text.split()
-    if text.isascii() or only_whole(found := words(text)):
+    if text.isascii() or all_spaced(found := words(text)):
         return len(spaced)
     return word_count(found)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from teams_dagster.core.text import folded
 from teams_dagster.dataset.curation import DroppedSample, DropReason
 from teams_dagster.dataset.sample import Example
-from teams_dagster.instructions.near_duplicates import chains
+from teams_dagster.instructions.near_duplicates import cluster_keys
 from teams_dagster.instructions.ngrams import ngrams
 from teams_dagster.instructions.seed_splits import EmptySplitError, Split
 from teams_dagster.instructions.signatures import StoredSignatures
@@ -52,7 +52,7 @@ def shared_with_training(
 ) -> Iterator[DroppedSample]:
     """The examples of the other sides that reach training, each with the one it reaches."""
     every = (example for rows in splits.values() for example in rows)
-    joined = chains(((example.sample_id, example.instruction) for example in every), signatures)
+    joined = cluster_keys(((example.sample_id, example.instruction) for example in every), signatures)
     clusters: dict[str, str] = {}
     responses: dict[str, str] = {}
     for example in splits[TRAIN]:

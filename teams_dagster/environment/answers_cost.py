@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from teams_dagster.ledger.costs import costs_of
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.store.parquet import distinct_values
 from teams_dagster.store.transition_row import ANSWERS
 
 
@@ -24,7 +23,5 @@ class AnswersCost:
 
 def answers_cost(ledger: Ledger, transitions: Path) -> AnswersCost:
     """The cost of the answers that a `transitions` table names, each counted once."""
-    table = pq.read_table(transitions, columns=list(ANSWERS))
-    ids = {name for column in ANSWERS for name in table[column].drop_null().unique().to_pylist()}
-    costs = costs_of(ledger, sorted(ids)).values()
+    costs = costs_of(ledger, sorted(distinct_values(transitions, ANSWERS))).values()
     return AnswersCost(sum(cost or 0 for cost in costs), sum(cost is None for cost in costs))

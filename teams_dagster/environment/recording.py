@@ -8,12 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-import pyarrow.parquet as pq
-
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.row_hash import ROW_HASH
 from teams_dagster.environment.state import Episode, EpisodePurpose, sample_id_of
+from teams_dagster.store.parquet import iterate_rows
 from teams_dagster.store.tables import TableWriter, merge_tables
 
 AT_ONCE = 1_000
@@ -138,8 +137,7 @@ def is_whole(part: Path) -> bool:
 
 def content_of(path: Path) -> str:
     """Hash of a table's rows in their order. A column that tables gained counts where it has a value."""
-    rows = (row for batch in pq.ParquetFile(path).iter_batches(AT_ONCE) for row in batch.to_pylist())
-    return content_hash("rows", [content_hash(_content(row)) for row in rows])
+    return content_hash("rows", [content_hash(_content(row)) for row in iterate_rows(path, AT_ONCE)])
 
 
 def _content(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,9 @@ class InstructionVecEnv(VecEnv):
         self._task = task
         self._episodes = SideBySide(task, num_envs)
         self._actions: Sequence[int] = ()
-        super().__init__(num_envs, observation_space(task), action_space())
+        super().__init__(  # pyright: ignore[reportUnknownMemberType] (gymnasium's spaces, as sb3 declares them)
+            num_envs, observation_space(task), action_space()
+        )
 
     def reset(self) -> np.ndarray:
         """Begin an episode in every place: observations of shape (num_envs, size). The seed is that of `seed`."""
@@ -43,7 +45,7 @@ class InstructionVecEnv(VecEnv):
         """Keep the operations' numbers, shape (num_envs,), for `step_wait`."""
         self._actions = [int(action) for action in actions]
 
-    def step_wait(self) -> VecEnvStepReturn:
+    def step_wait(self) -> VecEnvStepReturn:  # pyright: ignore[reportUnknownParameterType] (sb3's own)
         """Apply them. Raises what `SideBySide.advance` raises."""
         taken = self._episodes.advance(dict(enumerate(self._actions)))
         observations: list[np.ndarray] = []

@@ -43,13 +43,13 @@ def same_text_key(instruction: Instruction) -> tuple[str, str]:
     return folded(instruction.text), folded(instruction.input)
 
 
-def clustered(a: Instruction, b: Instruction) -> bool:
+def same_cluster(a: Instruction, b: Instruction) -> bool:
     """Whether two seeds belong together: `CLUSTER_JACCARD` on the shingles of text and input together."""
     return _jaccard(shingles(a), shingles(b)) >= CLUSTER_JACCARD
 
 
 def near_duplicate(a: Instruction, b: Instruction) -> bool:
-    """Whether two instructions are too alike to keep both. Near duplicates are always `clustered`.
+    """Whether two instructions are too alike to keep both. Near duplicates are always of the `same_cluster`.
 
     Texts and inputs must be alike separately, so that two tasks on one long input, or one task on two inputs, stay.
     """
@@ -103,12 +103,14 @@ class NearIndex:
 
 
 def cluster_index(stored: StoredSignatures | None = None) -> NearIndex:
-    """An index that finds `clustered` instructions; signatures that are `stored` are not computed again."""
-    return NearIndex(clustered, bands=32, rows=4, sign=signature if stored is None else stored.of)
+    """An index that finds instructions of the `same_cluster`; signatures that are `stored` are not computed again."""
+    return NearIndex(same_cluster, bands=32, rows=4, sign=signature if stored is None else stored.of)
 
 
-def chains(instructions: Iterable[tuple[str, Instruction]], stored: StoredSignatures | None = None) -> dict[str, str]:
-    """Key to the key that its cluster goes by: the first of all that a chain of `clustered` instructions joins.
+def cluster_keys(
+    instructions: Iterable[tuple[str, Instruction]], stored: StoredSignatures | None = None
+) -> dict[str, str]:
+    """Key to the key that its cluster goes by: the first of all that a chain of `same_cluster` pairs joins.
 
     A key that was met before is passed over. `stored` signatures are not computed again.
     """

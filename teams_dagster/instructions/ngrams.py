@@ -28,20 +28,20 @@ def ngrams(text: str, size: int = NGRAM_WORDS) -> set[str]:
     "answer the following question" are as short there as elsewhere.
     """
     found = words(text)
-    if segmentation.only_whole(found):
+    if segmentation.all_spaced(found):
         return {" ".join(found[at : at + size]) for at in range(len(found) - size + 1)}
     return {" ".join(found[start:end]) for start, end in _windows(found, size * segmentation.WHOLE)}
 
 
 def _windows(found: list[str], wanted: int) -> Iterator[tuple[int, int]]:
-    """From each word the shortest run whose `share`s come to `wanted`."""
-    shares = list(map(segmentation.share, found))
+    """From each word the shortest run whose `sixths` come to `wanted`."""
+    sixths = list(map(segmentation.sixths, found))
     end = have = 0
-    for start, first in enumerate(shares):
+    for start, first in enumerate(sixths):
         while have < wanted:
             if end == len(found):
                 return
-            have += shares[end]
+            have += sixths[end]
             end += 1
         yield start, end
         have -= first

@@ -16,7 +16,7 @@ import numpy as np
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.words import segmentation, words
+from teams_dagster.core.words import segmentation_version, words
 
 MEASURE = "dice_words_bigrams"
 
@@ -53,7 +53,7 @@ class Pool:
 
     def __init__(self, instructions: Iterable[Instruction]) -> None:
         members = sorted({(i.text, i.input) for i in instructions})
-        self.version = content_hash("pool", MEASURE, *segmentation(chain.from_iterable(members)), members)
+        self.version = content_hash("pool", MEASURE, *segmentation_version(chain.from_iterable(members)), members)
         self._size = len(members)
         self._texts = _Postings([text for text, _ in members])
         self._inputs = _Postings([material for _, material in members])

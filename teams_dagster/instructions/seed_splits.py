@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 from teams_dagster.core.rng import uniform
-from teams_dagster.instructions.near_duplicates import chains
+from teams_dagster.instructions.near_duplicates import cluster_keys
 from teams_dagster.instructions.seeds import Seed
 
 Split = Literal["train", "validation", "held_out"]
@@ -28,13 +28,13 @@ class EmptySplitError(ValueError):
 
 
 def seed_clusters(seeds: Sequence[Seed]) -> dict[str, str]:
-    """Seed id to cluster id: seeds joined by a chain of `clustered` pairs share the id of the first of them.
+    """Seed id to cluster id: seeds joined by a chain of `same_cluster` pairs share the id of the first of them.
 
     A seed like no other is its own cluster, whatever else is in the file. New seeds at the end of a file move no
     earlier one, unless one is near to seeds of two clusters and so joins them. Pass all seeds that any generation
     used, earlier files first, so that old ones keep their side.
     """
-    return chains((seed.seed_id, seed.instruction) for seed in seeds)
+    return cluster_keys((seed.seed_id, seed.instruction) for seed in seeds)
 
 
 def split_of(cluster_id: str) -> Split:

@@ -12,7 +12,7 @@ from teams_dagster.core.files import file_sha256
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.metadata import Details, Table
-from teams_dagster.core.words import segmentation
+from teams_dagster.core.words import segmentation_version
 from teams_dagster.instructions.seed_files import texts_in
 from teams_dagster.instructions.seed_splits import seed_clusters
 from teams_dagster.instructions.seeds import Seed, SeedLibrary, scripts, shipped_seeds_path
@@ -61,7 +61,7 @@ def _version(seeds: Sequence[Seed], clusters: Mapping[str, str]) -> str:
     """Of seeds whose words are read otherwise it is another one, so that a policy whose features these are is too."""
     texts = (text for seed in seeds for text in (seed.instruction.text, seed.instruction.input))
     rows = [(seed.seed_id, seed.response, clusters[seed.seed_id]) for seed in seeds]
-    return content_hash("seeds", *segmentation(texts), rows)
+    return content_hash("seeds", *segmentation_version(texts), rows)
 
 
 def seeds_preview(artefact: Artefact) -> Details:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pyarrow.parquet as pq
-
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.dataset.quality.chains import StoredGeneration, chain_faults
@@ -14,6 +12,7 @@ from teams_dagster.dataset.stored import answers_file
 from teams_dagster.ledger.costs import answered_requests
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
+from teams_dagster.store.parquet import distinct_values, read_rows
 
 
 def generation_faults(store: ArtefactStore, ledger: Ledger, responses: Artefact) -> Iterator[str]:
@@ -44,7 +43,7 @@ def generation_faults(store: ArtefactStore, ledger: Ledger, responses: Artefact)
 
 
 def _manifest_faults(generated: Artefact, manifest: GenerationManifest) -> Iterator[str]:
-    stored = pq.read_table(generated.path("generations.parquet")).to_pylist()
+    stored = read_rows(generated.path("generations.parquet"))
     if [row["generation_version"] for row in stored] != [manifest.version]:
         yield f"its manifest is {manifest.version}, which table generations does not say"
     if generated.manifest["inputs"].get("generation") != manifest.version:
@@ -52,4 +51,4 @@ def _manifest_faults(generated: Artefact, manifest: GenerationManifest) -> Itera
 
 
 def _templates(artefact: Artefact) -> set[str]:
-    return set(pq.read_table(artefact.path("prompt_templates.parquet"))["prompt_version"].to_pylist())
+    return distinct_values(artefact.path("prompt_templates.parquet"), ["prompt_version"])

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from teams_dagster.core.metadata import Details
 from teams_dagster.dataset.answers import answer_transitions
 from teams_dagster.dataset.generation import GenerationManifest
@@ -25,6 +23,7 @@ from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.accounting import LineageFacts
 from teams_dagster.store.facts.dataset import GenerationFacts, ResponseFacts
 from teams_dagster.store.integrity import Verification
+from teams_dagster.store.parquet import iterate_rows
 
 
 async def replay_generation(
@@ -123,5 +122,4 @@ def _rows_of(generated: Artefact, responses: Artefact) -> int:
 
 
 def _rows(artefact: Artefact, table: str) -> Iterator[dict[str, Any]]:
-    for batch in pq.ParquetFile(artefact.path(f"{table}.parquet")).iter_batches(10_000):
-        yield from batch.to_pylist()
+    return iterate_rows(artefact.path(f"{table}.parquet"), 10_000)

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from teams_dagster.core.protocol import Role, identity_of
 from teams_dagster.dataset.pair_settings import JUDGE
 from teams_dagster.dataset.quality.scores import UNANSWERED, PairScore
@@ -17,6 +15,7 @@ from teams_dagster.lineage.replay import LedgerAsker
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.dataset import PairScoreFacts
 from teams_dagster.store.integrity import Difference, Verification
+from teams_dagster.store.parquet import read_rows
 
 
 async def replay_scores(ledger: Ledger, responses: Artefact, scores: Artefact, into: Verification) -> None:
@@ -29,7 +28,7 @@ async def replay_scores(ledger: Ledger, responses: Artefact, scores: Artefact, i
         into: Where rows that agree, differ or cannot be replayed are counted.
     """
     facts = scores.read_facts(PairScoreFacts)
-    stored = pq.read_table(scores.path(f"{SCORES}.parquet")).to_pylist()
+    stored = read_rows(scores.path(f"{SCORES}.parquet"))
     with stored_prompts(_prompts(scores) if facts.scored_by == JUDGE else {}):
         if facts.scored_by == JUDGE:
             client = LedgerAsker(ledger, [(Role.JUDGE.value, identity_of(facts.judge))])
@@ -58,5 +57,5 @@ def _compare(stored: list[dict[str, Any]], replayed: list[PairScore], into: Veri
 
 
 def _prompts(scores: Artefact) -> dict[str, Prompt]:
-    rows = pq.read_table(scores.path("prompt_templates.parquet")).to_pylist()
+    rows = read_rows(scores.path("prompt_templates.parquet"))
     return {row["name"]: Prompt(row["name"], row["prompt_version"], row["text"]) for row in rows}

@@ -96,7 +96,7 @@ def plan_batch(
     """An iteration's `count` episodes, one for each seed it draws."""
     met: Counter[str] = Counter()
     plans = []
-    for seed_id in drawn(sorted(seeds), count, root_seed, iteration):
+    for seed_id in next_ids(sorted(seeds), count, root_seed, iteration):
         key = EpisodeKey(
             root_seed=root_seed,
             purpose=EpisodePurpose.TRAIN,
@@ -111,7 +111,7 @@ def plan_batch(
     return plans
 
 
-def drawn(ids: Sequence[str], count: int, root_seed: int, iteration: int) -> list[str]:
+def next_ids(ids: Sequence[str], count: int, root_seed: int, iteration: int) -> list[str]:
     """The next `count` of an endless series of shuffles of `ids`, so that each is met equally often.
 
     No id comes twice where there are `count` of them: a shuffle that continues a batch puts the batch's own ids last.

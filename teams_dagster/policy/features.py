@@ -17,8 +17,8 @@ A sentence embedding takes the place of `words`, `pairs` and `material` where a 
 it says what a text is about in words that no training seed used.
 
 Sizes and hashing are frozen under `FEATURE_VERSION`, which every checkpoint carries; what is a word in which script is
-part of the version of the seeds that a policy is trained on (`core.words.segmentation`). No running normaliser: every
-feature is scaled to order 1 by a fixed rule, so a resumed or loaded policy sees what it was trained on.
+part of the version of the seeds that a policy is trained on (`core.words.segmentation_version`). No running normaliser:
+every feature is scaled to order 1 by a fixed rule, so a resumed or loaded policy sees what it was trained on.
 """
 
 from __future__ import annotations

@@ -40,10 +40,10 @@ from teams_dagster.preflight.record import OperationCount, RatingsRecord, RoleRe
 class _Found:
     """What is found out about a role, as it comes in."""
 
-    replies: list[Reply] = field(default_factory=list)
-    rates: list[WidthRate] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list[Reply])
+    rates: list[WidthRate] = field(default_factory=list[WidthRate])
+    failures: list[str] = field(default_factory=list[str])
+    warnings: list[str] = field(default_factory=list[str])
     unusable: int = 0
     """Replies after which the engine gave up, because none of them could be used."""
 
@@ -188,7 +188,7 @@ _MIRRORED = {Preference.FIRST: Preference.SECOND, Preference.SECOND: Preference.
 def _judge_said(plan: Planned, replies: Sequence[Reply]) -> list[Said]:
     said = [_preferred(reply.completion) for reply in replies]
     turned = said[len(plan.judge_pairs) :]
-    found = []
+    found: list[Said] = []
     for at, pair in enumerate(plan.judge_pairs):
         first, other = said[at], turned[at] if at < len(turned) else None
         same_place = first is not None and first is other is Preference.FIRST

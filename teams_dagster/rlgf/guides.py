@@ -99,7 +99,7 @@ class BlackBoxGuide:
         rest = next((rest for rest in rests if rest is not None), None)
         self.counts.repeated += rest is not None
         reply = reply if rest is None else rest
-        tokens = tuple(self.tokenizer(reply, add_special_tokens=False)["input_ids"])  # type: ignore[arg-type]
+        tokens = tuple(self.tokenizer(reply, add_special_tokens=False)["input_ids"])
         self.counts.silent += not tokens
         return (*tokens, min(self.vocabulary.ends))[:room]
 

@@ -15,7 +15,7 @@ from teams_dagster.core.files import write_atomically
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.policy.algorithms.batch import RollIn, Who
 from teams_dagster.policy.algorithms.report import UpdateReport
-from teams_dagster.policy.collecting import drawn
+from teams_dagster.policy.collecting import next_ids
 from teams_dagster.rlgf.algorithms import token_algorithm
 from teams_dagster.rlgf.collecting import Planner, Prompt, Written, rewarded, write_texts
 from teams_dagster.rlgf.config import RLGFConfig
@@ -177,7 +177,7 @@ class TokenTraining:
 
     def _iterate(self) -> None:
         iteration = len(self._records)
-        ids = drawn(sorted(self.task.prompts), self.config.prompts_a_batch, self.config.root_seed, iteration)
+        ids = next_ids(sorted(self.task.prompts), self.config.prompts_a_batch, self.config.root_seed, iteration)
         names = [name for name in ids for _ in range(self.config.group)]
         texts = self._write(self._algorithm, names, iteration, "train")
         self.learner.begin(iteration)

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from teams_dagster.dataset.sample import Example
-from teams_dagster.student.adapter_config import AdapterConfig
+from teams_dagster.student.adapter_config import AdapterConfig, AdapterKind
 from teams_dagster.student.answering import draw_examples
 from teams_dagster.student.chat import template_version
 from teams_dagster.student.checkpoints import checkpoint_to_resume
@@ -50,7 +50,7 @@ FEWEST_MEASURED = 16
 class AdapterReport:
     """What a training run made."""
 
-    kind: str
+    kind: AdapterKind
     updates: int
     planned_updates: int
     """More than `updates` where it stopped early."""

@@ -89,7 +89,9 @@ def requests(project: Project, instance: dg.DagsterInstance) -> list[dg.RunReque
     with dg.build_sensor_context(
         instance=instance, resources={"ledger": project.ledger, "models": project.models}
     ) as context:
-        return list(collect_batches(context))
+        tick = collect_batches(context)
+        assert isinstance(tick, Iterator)
+        return [request for request in tick if isinstance(request, dg.RunRequest)]
 
 
 def hand_in(project: Project) -> None:
@@ -107,7 +109,9 @@ def test_a_generation_goes_on_from_batch_to_batch(
         runs += 1
         assert runs < 12
         failure = next(iter(project.last.filter_events(lambda event: event.is_step_failure)))
-        assert "collect_batches" in str(failure.step_failure_data.error.cause or failure.step_failure_data.error)
+        error = failure.step_failure_data.error
+        assert error is not None
+        assert "collect_batches" in str(error.cause or error)
         assert requests(project, instance) == []
         server.finish()
         [request] = requests(project, instance)

@@ -11,7 +11,11 @@ from assets.pools import GPU, LANGUAGE_MODELS
 ASKING = {"trained_policy", "policy_comparison"}
 """Assets that ask, beside those of kind openai."""
 
-ASSETS = {asset.key.to_user_string(): asset for asset in dg.load_assets_from_package_module(graph)}
+ASSETS = {
+    asset.key.to_user_string(): asset
+    for asset in dg.load_assets_from_package_module(graph)
+    if isinstance(asset, dg.AssetsDefinition)
+}
 
 
 @pytest.mark.parametrize("name", ASSETS)

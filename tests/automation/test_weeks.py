@@ -24,6 +24,7 @@ from teams_dagster.automation.schedules import weekly_generation
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Request
 from teams_dagster.dataset.manifests import read_manifest
 from teams_dagster.instructions.seeds import shipped_seeds_path
+from tests.support.checks import checked
 from tests.support.project import Project
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -128,7 +129,7 @@ def test_every_week_has_its_generation_once_whatever_the_clock_says(year: Year) 
     assert [year.tick(monday) for monday in MONDAYS] == MONDAYS
     assert year.project.store.partitions("expert_responses") == MONDAYS
     assert year.project.store.current("instruction_dataset").facts["generations"] == MONDAYS
-    assert dataset_is_up_to_date(year.project.store).passed
+    assert checked(dataset_is_up_to_date, year.project.store).passed
 
 
 def test_what_failed_was_asked_again(year: Year) -> None:
@@ -139,8 +140,8 @@ def test_what_failed_was_asked_again(year: Year) -> None:
 def test_no_query_was_sent_beyond_the_budget(year: Year) -> None:
     assert 0 < year.asked_within_it <= year.budget
     context = dg.build_asset_check_context(instance=year.project.instance)
-    assert ledger_keeps_its_promises(context, ledger=year.project.ledger).passed
-    assert spending_is_within_budget(ledger=year.project.ledger, models=year.project.models).passed
+    assert checked(ledger_keeps_its_promises, context, ledger=year.project.ledger).passed
+    assert checked(spending_is_within_budget, ledger=year.project.ledger, models=year.project.models).passed
 
 
 def test_no_seed_is_asked_twice_with_one_replica(year: Year) -> None:

@@ -50,8 +50,9 @@ def review(reviewer: Leaning, first: Instruction, second: Instruction) -> Review
 @pytest.mark.parametrize("probability", [0.0, 0.3, 0.45, 0.55, 1.0])
 def test_not_equal_is_likelier_by_the_lean_where_the_longer_text_stands_first(probability: float) -> None:
     reviewer = Leaning(Certain(probability), 0.2)
-    longer_first, shorter_first = review(reviewer, LONG, SHORT), review(reviewer, SHORT, LONG)
-    assert longer_first.probability == pytest.approx(shorter_first.probability + 0.2)
+    longer_first, shorter_first = (review(reviewer, *texts).probability for texts in ((LONG, SHORT), (SHORT, LONG)))
+    assert shorter_first is not None
+    assert longer_first == pytest.approx(shorter_first + 0.2)
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.3, 0.45, 0.55, 1.0])

@@ -99,15 +99,15 @@ def test_the_same_estimate_is_the_first_thing_that_a_step_says(project: Project,
 def test_iterations_that_an_interrupted_training_finished_are_not_counted_again(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ):
-    longer = {"trained_policy": {"root_seed": 1, "iterations": 2}}
-    assert questions(**longer)["trained_policy"][2] == 2 * 32 * 6 * 2
+    longer = {"root_seed": 1, "iterations": 2}
+    assert questions(trained_policy=longer)["trained_policy"][2] == 2 * 32 * 6 * 2
 
     def killed(*_: object) -> None:
         raise RuntimeError("killed")
 
     monkeypatch.setattr("assets.policy.trained_policy.merge_parts", killed)
-    assert not project.make(trained_policy, **longer)
-    assert questions(**longer)["trained_policy"] == (0, 0, 0)
+    assert not project.make(trained_policy, trained_policy=longer)
+    assert questions(trained_policy=longer)["trained_policy"] == (0, 0, 0)
 
 
 def test_both_orders_are_estimated_in_what_is_trained_and_in_what_it_will_steer(project: Project):
@@ -128,10 +128,11 @@ def test_what_a_soft_reward_would_be_refused_for_is_said_before(project: Project
 
 def test_a_policy_that_is_to_be_trained_leaves_a_generation_that_was_begun_as_it_is(project: Project):
     assert project.make(generated_instructions, week=WEEK)
-    retrained = {"trained_policy": {"root_seed": 1}}
-    assert set(questions(PAID[:4], **retrained)) == {"trained_policy", "policy_comparison", "expert_responses"}
-    assert "generated_instructions" in questions(generated_instructions={"policy": "latest"}, **retrained)
-    assert "generated_instructions" not in questions(generated_instructions={"policy": "latest"})
+    retrained, latest = {"root_seed": 1}, {"policy": "latest"}
+    found = questions(PAID[:4], trained_policy=retrained)
+    assert set(found) == {"trained_policy", "policy_comparison", "expert_responses"}
+    assert "generated_instructions" in questions(generated_instructions=latest, trained_policy=retrained)
+    assert "generated_instructions" not in questions(generated_instructions=latest)
     assert "generated_instructions" in questions(generated_instructions={"fresh": True})
 
 

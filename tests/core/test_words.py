@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from teams_dagster.core.words import length_in_words, segmentation, word_count, words
+from teams_dagster.core.words import length_in_words, segmentation_version, word_count, words
 
 NINE = {
     "Hindi": "कृपया निम्नलिखित प्रश्नों के उत्तर हिन्दी में विस्तार से",
@@ -74,7 +74,7 @@ def test_an_emoji_is_a_word_whatever_it_is_made_of() -> None:
 
 def test_a_word_of_latin_letters_is_what_it_was() -> None:
     assert words("It’s  3.5 km; naïve snake_case—ŒUVRE") == ["it", "s", "3", "5", "km", "naïve", "snake_case", "œuvre"]
-    assert segmentation(["It’s  3.5 km; naïve snake_case—ŒUVRE"]) == ()
+    assert segmentation_version(["It’s  3.5 km; naïve snake_case—ŒUVRE"]) == ()
 
 
 def test_a_length_counts_what_stands_between_spaces_and_characters_where_there_are_none() -> None:
@@ -83,8 +83,8 @@ def test_a_length_counts_what_stands_between_spaces_and_characters_where_there_a
 
 
 def test_versions_tell_texts_whose_words_are_others_than_before() -> None:
-    assert segmentation(["Explain tides.", "दिन"]) != ()
-    assert segmentation(["Explain tides.", "写诗"]) != ()
+    assert segmentation_version(["Explain tides.", "दिन"]) != ()
+    assert segmentation_version(["Explain tides.", "写诗"]) != ()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from teams_dagster.dataset.croissant import CROISSANT, ExportedFile, render_croi
 from teams_dagster.dataset.export import describe_folder, export_dataset
 from teams_dagster.dataset.provenance import LINEAGE, write_provenance
 from teams_dagster.dataset.sample import Example
+from teams_dagster.instructions.seed_splits import Split
 from tests.support.chains import Chain, sample_ids, write_generation, write_members
 from tests.support.datasets import CARD, HOSTILE, ROWS
 
@@ -75,7 +76,7 @@ def test_it_conforms_to_croissant_and_its_responsible_ai_extension(folder: Path)
 
 
 @pytest.mark.parametrize("split", ROWS)
-def test_the_rows_of_a_split_are_read_from_disk(folder: Path, split: str) -> None:
+def test_the_rows_of_a_split_are_read_from_disk(folder: Path, split: Split) -> None:
     def as_record(e: Example) -> dict[str, str]:
         texts = {"instruction": e.instruction.text, "input": e.instruction.input, "output": e.response}
         return {"sample_id": e.sample_id, "seed_id": e.seed_id, **texts}

@@ -17,7 +17,7 @@ from teams_dagster.dataset.sample import Example
 from teams_dagster.instructions.seed_splits import Split
 from tests.support.datasets import HOSTILE, ROWS
 
-SPLITS = {**ROWS, "held_out": ()}
+SPLITS: dict[Split, tuple[Example, ...]] = {**ROWS, "held_out": ()}
 
 AS_ROWS: dict[Format, Callable[[Example], dict[str, Any]]] = {
     Format.ALPACA: lambda e: {"instruction": e.instruction.text, "input": e.instruction.input, "output": e.response},

@@ -166,8 +166,9 @@ def test_next_step_mode_begins_the_next_episode_without_a_question(vector):
     env = vector(task(world), 2)
     assert env.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
     env.reset(seed=0)
-    for _ in range(HORIZON):
-        observations, _, terminated, _, infos = env.step(np.array([NONE, NONE]))
+    for _ in range(HORIZON - 1):
+        env.step(np.array([NONE, NONE]))
+    observations, _, terminated, _, _ = env.step(np.array([NONE, NONE]))
     assert terminated.all()
     assert (observations[:, -1] == 1).all()
     observations, rewards, terminated, _, infos = env.step(np.array([DEEPENING, DEEPENING]))
@@ -181,8 +182,9 @@ def test_next_step_mode_begins_the_next_episode_without_a_question(vector):
 def test_same_step_mode_gives_the_last_observation_beside_the_first(vector):
     env = vector(task(), 2, autoreset_mode=AutoresetMode.SAME_STEP)
     env.reset(seed=0)
-    for _ in range(HORIZON):
-        observations, _, terminated, _, infos = env.step(np.array([DEEPENING, NONE]))
+    for _ in range(HORIZON - 1):
+        env.step(np.array([DEEPENING, NONE]))
+    observations, _, terminated, _, infos = env.step(np.array([DEEPENING, NONE]))
     assert terminated.all()
     assert (observations[:, -1] == 0).all()
     assert [final[-1] for final in infos["final_obs"]] == [1, 1]

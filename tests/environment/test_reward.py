@@ -107,11 +107,11 @@ def test_a_price_per_query_is_looked_at_where_the_preset_counts_it(preset, optio
     values = {"price": 0.4, "both_orders": True}
     assert RewardConfig(preset=preset, **values, **options).price == 0.4
     with pytest.raises(ValidationError, match=r"preset `graded`: price 0\.4 for each of the 3 queries"):
-        RewardConfig(preset="graded", **values)
+        RewardConfig(preset=RewardPreset.GRADED, **values)
 
 
 def test_dollars_and_their_prices_come_together():
     with pytest.raises(ValidationError, match="preset `dollars` needs `dollars`, the prices"):
-        RewardConfig(preset="dollars")
+        RewardConfig(preset=RewardPreset.DOLLARS)
     with pytest.raises(ValidationError, match="preset `graded` counts no dollars: leave `dollars` out"):
-        RewardConfig(dollars={"prices": PRICES.model_dump()})
+        RewardConfig(dollars=DollarReward(prices=PRICES))

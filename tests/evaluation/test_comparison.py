@@ -29,11 +29,11 @@ TRAIN, HELD_OUT = EXAMPLES[:14], EXAMPLES[14:]
 
 @pytest.fixture(scope="module")
 def models(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Path]]:
-    adapters = {kind: tmp_path_factory.mktemp(kind) for kind in ("lora", "qlora")}
-    for kind, folder in adapters.items():
-        config = AdapterConfig(kind=kind, learning_rate=5e-3, max_steps=12, batch_size=8)  # type: ignore[arg-type]
-        train_adapter(base, TRAIN, [], folder, config)
-    return base, adapters
+    configs = [AdapterConfig(kind=kind, learning_rate=5e-3, max_steps=12, batch_size=8) for kind in ("lora", "qlora")]
+    adapters = {config.kind: tmp_path_factory.mktemp(config.kind) for config in configs}
+    for config in configs:
+        train_adapter(base, TRAIN, [], adapters[config.kind], config)
+    return base, {**adapters}
 
 
 @pytest.fixture(scope="module")

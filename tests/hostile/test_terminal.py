@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +11,6 @@ import dagster as dg
 import duckdb
 import pytest
 from click.testing import CliRunner, Result
-from dagster._core.events import StepFailureData
-from dagster_shared.error import SerializableErrorInfo
 from hypothesis import given
 
 from resources.console import console
@@ -82,7 +79,7 @@ def test_a_log_line_quotes_a_providers_error_and_obeys_none_of_it(
     text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The lines of a run, the warnings and failures that quote a server's body among them."""
-    logger = console.logger_fn(dg.build_init_logger_context(logger_config={}))  # type: ignore[arg-type]
+    logger = console(dg.build_init_logger_context(logger_config={}))
     logger.info("no answer after 3 attempt(s): server: %s", text)
     logger.warning(text)
     logger.error("", extra={"dagster_meta": {"orig_message": text, "step_key": "expert_responses"}})
@@ -92,7 +89,7 @@ def test_a_log_line_quotes_a_providers_error_and_obeys_none_of_it(
 
 
 @pytest.fixture
-def spoilt_ledger(tmp_path: Path) -> Iterator[Path]:
+def spoilt_ledger(tmp_path: Path) -> Path:
     """The project's ledger, whose every name is hostile."""
     path = tmp_path / "data" / "ledger.sqlite"
     with Ledger(sqlite_url(path)):
@@ -198,31 +195,31 @@ def test_the_tree_of_a_hostile_sample_is_inert_and_whole(tmp_path: Path) -> None
     assert "[U+001B][31mred" in said
 
 
-class _Event:
-    """A failed step, as a run reports it."""
+def failed_run(said: str) -> dg.ExecuteInProcessResult:
+    """A run in which a step and a blocking check fail with `said`."""
 
-    step_key = "expert_responses"
+    @dg.asset
+    def asked() -> None: ...
 
-    def __init__(self, message: str) -> None:
-        error = SerializableErrorInfo(message, [], "Failure")
-        self.step_failure_data = StepFailureData(error, user_failure_data=None)
+    @dg.asset_check(asset=asked, blocking=True)
+    def asked_is_kept() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=False, description=said)
+
+    @dg.asset
+    def answered() -> None:
+        raise dg.Failure(said)
+
+    return dg.materialize([asked, asked_is_kept, answered], raise_on_error=False)
 
 
 def test_a_demo_that_fails_says_why_and_obeys_no_provider() -> None:
-    body = TEXTS["escapes"]
-    check = type("Check", (), {"passed": False, "blocking": True, "check_name": "asked_is_kept", "description": body})
-    result = type(
-        "Run",
-        (),
-        {
-            "run_id": "run-1",
-            "get_step_failure_events": lambda self: [_Event(f"dagster.Failure: {body}")],
-            "get_asset_check_evaluations": lambda self: [check],
-        },
-    )
+    run = failed_run(TEXTS["escapes"])
 
     @click.command()
     def fail() -> None:
-        demo_module._say_why(result(), "teams ui")
+        demo_module._say_why(run, "teams ui")
 
-    assert_inert(CliRunner().invoke(fail))
+    result = CliRunner().invoke(fail)
+    assert_inert(result)
+    assert "answered failed: " in result.output
+    assert "check asked_is_kept stops the run: " in result.output

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.near_duplicates import (
     cluster_index,
-    clustered,
     duplicate_index,
     near_duplicate,
+    same_cluster,
     same_text_key,
 )
 
@@ -34,7 +34,7 @@ def test_near_duplicates_are_symmetric_and_always_clustered(one, other, related)
     a = Instruction(sentence(*one))
     b = Instruction(sentence(*one, other[0]) if related else sentence(*other))
     assert near_duplicate(a, b) == near_duplicate(b, a)
-    assert clustered(a, b) or not near_duplicate(a, b)
+    assert same_cluster(a, b) or not near_duplicate(a, b)
 
 
 def test_one_word_more_in_a_long_text_is_a_near_duplicate() -> None:
@@ -51,7 +51,7 @@ def test_one_task_on_two_inputs_is_not_a_near_duplicate() -> None:
 
 
 def test_seeds_on_one_long_input_are_clustered() -> None:
-    assert clustered(Instruction("Summarise the text.", PASSAGE), Instruction("Translate the text.", PASSAGE))
+    assert same_cluster(Instruction("Summarise the text.", PASSAGE), Instruction("Translate the text.", PASSAGE))
 
 
 def test_case_and_white_space_do_not_make_another_text() -> None:
@@ -61,7 +61,7 @@ def test_case_and_white_space_do_not_make_another_text() -> None:
 
 def test_the_indexes_find_what_the_exact_measures_call_near() -> None:
     texts = [Instruction(sentence(*range(k, k + 40))) for k in range(0, 100, 2)]
-    for index, near in ((duplicate_index(), near_duplicate), (cluster_index(), clustered)):
+    for index, near in ((duplicate_index(), near_duplicate), (cluster_index(), same_cluster)):
         for key, text in enumerate(texts):
             assert index.matches(text) == [str(other) for other in range(key) if near(texts[other], text)]
             index.add(str(key), text)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.instructions.near_duplicates import clustered, near_duplicate
+from teams_dagster.instructions.near_duplicates import near_duplicate, same_cluster
 from teams_dagster.instructions.seed_splits import (
     EmptySplitError,
     dataset_sides,
@@ -40,7 +40,7 @@ def test_near_duplicate_seeds_share_a_cluster_named_after_the_first() -> None:
 def test_a_seed_near_to_two_clusters_joins_them() -> None:
     words = [f"w{k}" for k in range(40)]
     left, bridge, right = (seed(" ".join(words[k : k + 30])) for k in (0, 4, 8))
-    assert not clustered(left.instruction, right.instruction)
+    assert not same_cluster(left.instruction, right.instruction)
     assert set(seed_clusters([left, right, bridge]).values()) == {left.seed_id}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from resources.language_models.openai_batches import OpenAIBatches
 from resources.language_models.openai_compatible import OpenAICompatibleModel
-from teams_dagster.core.protocol import Answer, Role, Sampling
+from teams_dagster.core.protocol import Answer, Request, Role, Sampling
 from teams_dagster.ledger import batches, schema
 from teams_dagster.ledger.batches import Batch
 from teams_dagster.ledger.budgets import Budget, Budgets, recount
@@ -63,7 +63,7 @@ async def ask_all(
     endpoint = OpenAIBatches(model)
     if broken:
 
-        async def submit(*_: object) -> str:
+        async def submit(batch_id: str, requests: Mapping[str, Request]) -> str:
             raise RuntimeError("killed")
 
         endpoint.submit = submit

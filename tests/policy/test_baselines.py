@@ -52,17 +52,17 @@ def test_the_forced_schedule_takes_breadth_at_two_steps_and_nowhere_else():
 
 
 def test_uniform_gives_the_six_operations_the_same_chance():
-    np.testing.assert_allclose(baselines()["uniform"].probabilities(STATES[0]), [1 / 6] * 6 + [0])
+    np.testing.assert_allclose(ACTORS["uniform"].probabilities(STATES[0]), [1 / 6] * 6 + [0])
 
 
 def test_round_robin_takes_each_operation_once_an_episode():
-    taken = [int(baselines()["round_robin"].probabilities(state).argmax()) for state in STATES]
+    taken = [int(ACTORS["round_robin"].probabilities(state).argmax()) for state in STATES]
     assert [list(Operation)[index] for index in taken] == list(TEXT_OPERATIONS)
 
 
 @pytest.mark.parametrize("operation", TEXT_OPERATIONS)
 def test_a_fixed_baseline_bears_its_operations_name(operation):
-    baseline = baselines()[operation.value]
+    baseline = ACTORS[operation.value]
     assert all(baseline.probabilities(state)[list(Operation).index(operation)] == 1 for state in STATES)
     assert is_deterministic(baseline)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
+from teams_dagster.core.operations import TEXT_OPERATIONS, Operation, Rewriting
 from teams_dagster.core.protocol import LLMClient, Role
 from teams_dagster.core.rng import uniform
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
@@ -66,7 +66,7 @@ def distance(one: dict[Operation, float], other: dict[Operation, float]) -> floa
     return sum(abs(one[operation] - other[operation]) for operation in TEXT_OPERATIONS) / 2
 
 
-RENAMED = {
+RENAMED: dict[Rewriting, Operation] = {
     # Names change places among operations that reply in the same format, for the format goes with the name.
     Operation.BREADTH: Operation.COMPLICATE_INPUT,
     Operation.COMPLICATE_INPUT: Operation.BREADTH,
@@ -101,7 +101,7 @@ def test_permuting_the_names_permutes_the_learned_mix_and_nothing_else(plain, tm
         assert there.ci_low < here.ci_high
 
 
-def coin(before: Instruction, operation: Operation) -> bool:
+def coin(before: Instruction, operation: Rewriting) -> bool:
     """The null world: nothing about a text tells which operation pays on it."""
     return uniform("null", before.instruction_id, operation.value) < 0.5
 

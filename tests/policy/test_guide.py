@@ -6,7 +6,7 @@ import pytest
 
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Completion, Outcome, Purpose
-from teams_dagster.environment.decisions import Drawing
+from teams_dagster.environment.decisions import Actor, Decider, Drawing
 from teams_dagster.environment.episodes import EpisodePlan, run_episode, run_episodes
 from teams_dagster.environment.state import HORIZON, ChosenBy, EpisodeKey, EpisodePurpose
 from teams_dagster.policy.baselines import Fixed
@@ -21,7 +21,7 @@ def plans(count=1, **changes):
     return [EpisodePlan(EpisodeKey(**fields, seed_id=name), seed) for name, seed in topical_seeds(count).items()]
 
 
-def run(world, decider=GUIDE, plan=None):
+def run(world, decider: Actor | Decider = GUIDE, plan=None):
     return asyncio.run(run_episode(environment(world), decider, plan or plans()[0]))
 
 

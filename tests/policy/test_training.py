@@ -27,7 +27,7 @@ from teams_dagster.policy.algorithms.config import (
     TRPOConfig,
 )
 from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated, FeaturesChanged
-from teams_dagster.policy.collecting import drawn
+from teams_dagster.policy.collecting import next_ids
 from teams_dagster.policy.config import TrainingConfig, reference_training
 from teams_dagster.policy.curve import SMOOTHED
 from teams_dagster.policy.training import TrainingFailed, train
@@ -226,7 +226,7 @@ def test_every_seed_is_met_equally_often(tmp_path):
 @given(st.integers(1, 90), st.integers(32, 70), st.integers(0, 6))
 def test_seeds_are_drawn_evenly_and_a_batch_has_different_ones_where_it_can(seeds, count, root_seed):
     ids = [f"{number:03d}" for number in range(seeds)]
-    batches = [drawn(ids, count, root_seed, iteration) for iteration in range(5)]
+    batches = [next_ids(ids, count, root_seed, iteration) for iteration in range(5)]
     assert all(len(batch) == count for batch in batches)
     assert seeds < count or all(len(set(batch)) == count for batch in batches)
     met = Counter(seed_id for batch in batches for seed_id in batch)

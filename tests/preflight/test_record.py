@@ -79,7 +79,7 @@ async def _simulated(
 ) -> tuple[Estimate, Estimate, int]:
     prices, texts = load_prices(), list(seeds.values())
     roles = (Role.INSTRUCTOR, Role.REVIEWER)
-    identities = dict.fromkeys(roles, model.identity)
+    identities: dict[Role, ModelIdentity] = dict.fromkeys(roles, model.identity)
 
     def estimated(seen: Sequence) -> Estimate:
         return estimate(ledger, rewriting(Role.INSTRUCTOR, EPISODES, texts, seen, UNTRAINED), identities, prices)

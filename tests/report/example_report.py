@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
@@ -33,15 +33,7 @@ from teams_dagster.report.content import (
     RoleModel,
     funnel_stages,
 )
-
-
-@dataclass(frozen=True)
-class Point:
-    """Stands in for `TrainingPoint`, whose module needs torch."""
-
-    step: int
-    loss: float | None
-    validation_loss: float | None
+from teams_dagster.student.curves import TrainingPoint
 
 
 def iteration(index: int) -> IterationRecord:
@@ -251,7 +243,7 @@ DROPPED = {**REFUSED, "near_duplicate": 104, "exact_duplicate": 19}
 
 def adapter(kind: str, shift: float) -> Adapter:
     curve = tuple(
-        Point(
+        TrainingPoint(
             step,
             loss=3.4 - 1.1 * (1 - math.exp(-step / 60)) + shift if step else None,
             validation_loss=3.5 - 0.9 * (1 - math.exp(-step / 70)) + shift if step % 48 == 0 else None,
@@ -388,14 +380,20 @@ HOSTILE = (
 )
 
 
-def hostile(value: object) -> object:
-    """`value` with every string in it hostile."""
+def hostile(report: Report) -> Report:
+    """`report` with every string in it hostile."""
+    made = _hostile(report)
+    assert isinstance(made, Report)
+    return made
+
+
+def _hostile(value: object) -> object:
     if isinstance(value, str):
         return HOSTILE
     if isinstance(value, tuple):
-        return tuple(hostile(item) for item in value)
+        return tuple(_hostile(item) for item in value)
     if isinstance(value, dict):
-        return {f"{HOSTILE}{key}": hostile(item) for key, item in value.items()}
-    if hasattr(value, "__dataclass_fields__"):
-        return type(value)(**{name: hostile(getattr(value, name)) for name in value.__dataclass_fields__})
+        return {f"{HOSTILE}{key}": _hostile(item) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value)(**{field.name: _hostile(getattr(value, field.name)) for field in fields(value)})
     return value

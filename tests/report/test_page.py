@@ -66,7 +66,7 @@ def example() -> str:
 
 @pytest.fixture(scope="module")
 def hostile_page() -> str:
-    return render_report(hostile(EXAMPLE))  # type: ignore[arg-type]
+    return render_report(hostile(EXAMPLE))
 
 
 def test_the_page_has_every_section_in_order_and_closes_what_it_opens(example: str) -> None:

@@ -30,7 +30,7 @@ class Scribe:
 
 
 def collect(name, learner=3, guide=3, **options):
-    config = RLGFConfig(algorithm={"name": name, **options}, iterations=30)
+    config = RLGFConfig.model_validate({"algorithm": {"name": name, **options}, "iterations": 30})
     writers = {Who.LEARNER: Scribe(1, learner), Who.GUIDE: Scribe(2, guide)}
     written = write_texts(
         token_algorithm(config), writers, PROMPTS, iteration=0, limit=LIMIT, ends=frozenset({END}), key=("t",)

@@ -26,7 +26,6 @@ EVERY = [
     ("expert_iteration", {"group": 2, "keep": 0.5}),
     ("bc", {}),
 ]
-names = {"ids": lambda value: value if isinstance(value, str) else "-".join(map(str, value.values()))}
 TEXTS = [
     text("3 4 5 0", prompt="1 2", by="ggll", reward=1.0),
     text("6 7 8", prompt="8", by="llgg"[:3], reward=-1.0),
@@ -37,11 +36,15 @@ TEXTS = [
 ]
 
 
+def named(value: str | dict[str, object]) -> str:
+    return value if isinstance(value, str) else "-".join(map(str, value.values()))
+
+
 def config_of(name, options, **more):
     step = {**STEP, **more.pop("step", {})}
     algorithm = {"name": "ppo", **step} if name == "ppo" else {"name": name, "step": step, **options}
     settings = {"iterations": 9, "texts": 6, "weights": WeightsConfig(kind="full"), "kl_reference": None}
-    return RLGFConfig(algorithm=algorithm, **(settings | more))
+    return RLGFConfig.model_validate({"algorithm": algorithm, **settings, **more})
 
 
 def run(name, options, texts=TEXTS, iterations=2, **more):
@@ -116,18 +119,18 @@ def test_d2lols_switches_once_and_each_phase_has_its_own_critic():
     assert [report.phase for report in run("d2lols", {"switch": 1}, iterations=3)[1]][1:] == ["ppo_plus_plus"] * 2
 
 
-@pytest.mark.parametrize(("name", "options"), EVERY, **names)
+@pytest.mark.parametrize(("name", "options"), EVERY, ids=named)
 def test_the_same_texts_give_the_same_bits(name, options):
     assert same(run(name, options)[0], run(name, options)[0])
 
 
-@pytest.mark.parametrize(("name", "options"), EVERY, **names)
+@pytest.mark.parametrize(("name", "options"), EVERY, ids=named)
 def test_how_many_texts_are_computed_at_once_changes_no_more_than_float_noise(name, options):
     one, other = run(name, options, at_once=6, iterations=1)[0], run(name, options, at_once=1, iterations=1)[0]
     torch.testing.assert_close(weights(one), weights(other), atol=2e-4, rtol=0)
 
 
-@pytest.mark.parametrize(("name", "options"), [("ppo", {}), *GUIDED], **names)
+@pytest.mark.parametrize(("name", "options"), [("ppo", {}), *GUIDED], ids=named)
 def test_the_learner_pays_for_leaving_the_reference_and_the_guide_does_not(name, options):
     config = config_of(name, options, kl_reference=KLReferenceConfig(weight=0.5))
     learner = TokenLearner(small_llama(), config)

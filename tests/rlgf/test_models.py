@@ -14,7 +14,7 @@ KINDS = pytest.mark.parametrize("kind", ["lora", "full"])
 
 
 def learner_of(kind, algorithm="d2lols"):
-    config = RLGFConfig(algorithm={"name": algorithm}, weights=WeightsConfig(kind=kind), iterations=30)
+    config = RLGFConfig.model_validate({"algorithm": {"name": algorithm}, "weights": {"kind": kind}, "iterations": 30})
     return TokenLearner(small_llama(), config)
 
 
@@ -35,7 +35,7 @@ def test_all_sets_of_weights_are_the_base_at_first(kind):
 
 def test_copies_of_a_base_in_half_precision_are_float32_and_equal_to_it_at_first():
     config = RLGFConfig(weights=WeightsConfig(kind="full"))
-    learner = TokenLearner(small_llama().to(torch.bfloat16), config)
+    learner = TokenLearner(small_llama().bfloat16(), config)
     assert {weight.dtype for weight in learner.models.trained(POLICY).values()} == {torch.float32}
     policy, reference = learner.policy_scores(BATCH), learner.reference_scores(BATCH)
     assert torch.equal(policy.log_probabilities, reference.log_probabilities)

@@ -9,6 +9,7 @@ from teams_dagster.core.protocol import (
     Answer,
     Completion,
     ErrorKind,
+    ModelIdentity,
     Outcome,
     QueryFailed,
     Request,
@@ -28,6 +29,9 @@ class Client:
     fails: bool = False
     asked: list[Request] = field(default_factory=list)
 
+    def identity(self, role: Role) -> ModelIdentity:
+        return ModelIdentity("scripted", role.value)
+
     async def ask(self, request: Request, **_: str | None) -> Answer:
         self.asked.append(request)
         if self.fails:
@@ -38,7 +42,7 @@ class Client:
 
 def asked(client: Client) -> list[str]:
     with asyncio.Runner() as runner:
-        return RoleGuide(client, runner)(QUESTIONS)  # type: ignore[arg-type]
+        return RoleGuide(client, runner)(QUESTIONS)
 
 
 def test_each_text_is_gone_on_with_in_its_order():

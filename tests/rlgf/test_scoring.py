@@ -54,7 +54,7 @@ def test_chunks_change_neither_scores_nor_gradients(monkeypatch):
 def test_logits_are_never_all_in_memory_at_once(monkeypatch):
     seen = []
     model = small_llama()
-    model.get_output_embeddings().register_forward_hook(lambda _, __, logits: seen.append(len(logits)))
+    model.lm_head.register_forward_hook(lambda _, __, logits: seen.append(len(logits)))
     monkeypatch.setattr(scoring, "LOGITS_AT_ONCE", 2 * 16)
     token_scores(model, batch_of(TEXTS, END))
     assert seen == [2, 2, 2, 1]
@@ -66,6 +66,7 @@ def test_a_model_that_changes_its_logits_afterwards_is_refused():
 
     def scaled(*args, **options):
         output = plain_forward(*args, **options)
+        assert output.logits is not None
         output.logits = output.logits / 2
         return output
 

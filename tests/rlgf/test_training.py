@@ -35,7 +35,7 @@ def config_of(name="ppo_plus_plus", iterations=4, **more):
     step = {"learning_rate": 3e-3, "epochs": 2, "minibatch": 0}
     algorithm = {"name": "ppo", **step} if name == "ppo" else {"name": name, "step": step}
     settings = {"texts": 8, "max_new_tokens": 6, "critic": TokenCriticConfig(epochs=1), "checkpoint_every": 2}
-    return RLGFConfig(algorithm=algorithm, iterations=iterations, **(settings | more))
+    return RLGFConfig.model_validate({"algorithm": algorithm, "iterations": iterations, **settings, **more})
 
 
 def training(base: Path, folder: Path, config: RLGFConfig, **more) -> TokenTraining:

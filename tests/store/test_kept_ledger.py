@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
@@ -136,11 +137,11 @@ def look(data: Path) -> list[str]:
     def hear(*arguments: object) -> None:
         said.append(str(arguments[2]))
 
-    sa.event.listen(sa.Engine, "before_cursor_execute", hear)
+    event.listen(sa.Engine, "before_cursor_execute", hear)
     try:
         require_kept_ledger(sqlite_url(data / "ledger.sqlite"), data)
     finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", hear)
+        event.remove(sa.Engine, "before_cursor_execute", hear)
     return said
 
 

@@ -92,7 +92,7 @@ def test_the_same_seed_gives_the_same_adapter(
 ) -> None:
     folder, report = trained
     torch.rand(2)
-    again = train_adapter(base, examples[:6], examples[6:], tmp_path, config(report.kind))  # type: ignore[arg-type]
+    again = train_adapter(base, examples[:6], examples[6:], tmp_path, config(report.kind))
     assert again == report
     name = "adapter_model.safetensors"
     assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
@@ -102,7 +102,7 @@ def test_measuring_validation_changes_no_weight(
     base: Path, examples: list[Example], trained: tuple[Path, AdapterReport], tmp_path: Path
 ) -> None:
     folder, report = trained
-    train_adapter(base, examples[:6], [], tmp_path, config(report.kind))  # type: ignore[arg-type]
+    train_adapter(base, examples[:6], [], tmp_path, config(report.kind))
     name = "adapter_model.safetensors"
     assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 

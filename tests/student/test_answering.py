@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,8 +20,8 @@ from teams_dagster.student.lengths import lengths_for
 from teams_dagster.student.loading import Student
 
 
-def answered(student: Student, examples: list[Example], **options: object) -> list[StudentAnswer]:
-    batches = answer_examples(student, examples, max_new_tokens=12, **options)  # type: ignore[arg-type]
+def answered(student: Student, examples: list[Example], **options: Any) -> list[StudentAnswer]:
+    batches = answer_examples(student, examples, max_new_tokens=12, **options)
     return [answer for batch in batches for answer in batch]
 
 
@@ -78,7 +80,7 @@ def test_seeds_take_turns_and_no_sample_is_drawn_twice(found: list[Example], cou
 
 
 @given(samples, st.integers(1, 25), st.randoms())
-def test_a_draw_depends_on_no_order(found: list[Example], count: int, random: object) -> None:
+def test_a_draw_depends_on_no_order(found: list[Example], count: int, random: Random) -> None:
     shuffled = list(found)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     assert draw_examples(shuffled, count, seed=1) == draw_examples(found, count, seed=1)

@@ -15,9 +15,18 @@ from tests.support.secrets import planted
 TOKEN = planted("HUB")
 
 
+class Hub(ThreadingHTTPServer):
+    """Refuses whoever writes, and keeps what it heard: paths, and by whose leave."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Refusing)
+        self.heard: list[tuple[str, str]] = []
+
+
 class _Refusing(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
-        self.server.heard.append((self.path, self.headers["Authorization"]))  # type: ignore[attr-defined]
+        assert isinstance(self.server, Hub)
+        self.server.heard.append((self.path, self.headers["Authorization"]))
         self.rfile.read(int(self.headers["Content-Length"]))
         said = b'{"error": "You may not write here"}'
         self.send_response(403)
@@ -26,14 +35,13 @@ class _Refusing(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(said)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name of http.server)
         pass
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Refusing) as server:
-        server.heard = []  # type: ignore[attr-defined]
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with Hub() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("HF_TOKEN", TOKEN)
@@ -41,12 +49,12 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
         server.shutdown()
 
 
-def test_what_the_hub_says_is_told_without_the_token(hub: ThreadingHTTPServer, tmp_path: Path) -> None:
+def test_what_the_hub_says_is_told_without_the_token(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(CannotPush, match=r"did not take .* as somebody/model") as refused:
         push_folder(tmp_path, "somebody/model")
     assert "403" in str(refused.value)
     assert TOKEN not in str(refused.value)
-    assert hub.heard == [("/api/repos/create", f"Bearer {TOKEN}")]  # type: ignore[attr-defined]
+    assert hub.heard == [("/api/repos/create", f"Bearer {TOKEN}")]
 
 
 def test_a_hub_that_cannot_be_reached_is_named_by_its_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,15 +64,13 @@ def test_a_hub_that_cannot_be_reached_is_named_by_its_fault(tmp_path: Path, monk
         push_folder(tmp_path, "somebody/model")
 
 
-def test_a_name_that_is_none_is_refused(hub: ThreadingHTTPServer, tmp_path: Path) -> None:
+def test_a_name_that_is_none_is_refused(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(CannotPush, match="did not take"):
         push_folder(tmp_path, "not a/name at/all")
 
 
-def test_without_a_token_nobody_is_asked(
-    hub: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_token_nobody_is_asked(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(CannotPush, match="HF_TOKEN is not set"):
         push_folder(tmp_path, "somebody/model")
-    assert hub.heard == []  # type: ignore[attr-defined]
+    assert hub.heard == []

@@ -25,7 +25,7 @@ def test_it_brings_its_own_template_and_ends_where_it_was_trained_to(smollm2: St
     turn = smollm2.tokenizer.apply_chat_template([{"role": "assistant", "content": "Yes."}], tokenize=False)
 
     assert smollm2.template == "tokenizer"
-    assert str(turn).rstrip().endswith(smollm2.tokenizer.eos_token)
+    assert str(turn).rstrip().endswith(str(smollm2.tokenizer.eos_token))
     assert smollm2.model.generation_config.eos_token_id == smollm2.tokenizer.eos_token_id
 
 

@@ -121,8 +121,8 @@ def test_two_processes_train_on_the_same_examples_as_one(dataset: Path, base: Pa
     assert done.returncode == 0, done.stderr
     two = json.loads((tmp_path / "two" / REPORT).read_text())
     accumulating = TrainingRequest.load(request(dataset, base, tmp_path / "one", max_steps=4, gradient_accumulation=2))
-    sides = [list(examples_in(path)) for path in (accumulating.train, accumulating.validation)]
-    one = train_adapter(base, *sides, tmp_path / "one" / MODEL, accumulating.config)
+    training, validation = (list(examples_in(path)) for path in (accumulating.train, accumulating.validation))
+    one = train_adapter(base, training, validation, tmp_path / "one" / MODEL, accumulating.config)
     assert (one.processes, two["processes"]) == (1, 2)
     losses = [point["loss"] for point in two["curve"] if point["loss"]]
     assert losses == pytest.approx([point.loss for point in one.curve if point.loss], abs=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from transformers import GenerationConfig, LlamaConfig
 
@@ -11,7 +12,7 @@ from teams_dagster.student.base import train_tokenizer
 
 def bare_base(folder: Path) -> Path:
     """Writes it to `folder` as Hugging Face lays a model out."""
-    tokenizer = train_tokenizer(["a few words to learn the bytes from"], vocabulary=270)
+    tokenizer: Any = train_tokenizer(["a few words to learn the bytes from"], vocabulary=270)
     tokenizer.save_pretrained(folder)
     LlamaConfig(vocab_size=270, eos_token_id=tokenizer.eos_token_id, bos_token_id=None).save_pretrained(folder)
     GenerationConfig(eos_token_id=tokenizer.eos_token_id).save_pretrained(folder)

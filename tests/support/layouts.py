@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ SIZE: dict[str, Any] = {
     "head_dim": 16,
     "max_position_embeddings": 512,
 }
-LAYOUTS: dict[str, tuple[type[PreTrainedConfig], str | None, str | None, str]] = {
+LAYOUTS: dict[str, tuple[Callable[..., PreTrainedConfig], str | None, str | None, str]] = {
     "llama": (LlamaConfig, None, "<s>", "</s>"),  # as a base is published: no template, a first token of its own
     "qwen2": (Qwen2Config, CHATML, None, "<|im_end|>"),
     "qwen3": (Qwen3Config, CHATML, None, "<|im_end|>"),

@@ -10,14 +10,14 @@ from importlib.resources import files
 from resources.language_models.offline.model import OfflineModel
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import Operation
+from teams_dagster.core.operations import Rewriting
 from teams_dagster.core.protocol import Answer, ModelIdentity, Request, Role
 
 
 class OfflineWorld:
     """An `LLMClient` over the offline model. `names` says which operation is performed for the one that is asked."""
 
-    def __init__(self, names: Callable[[Operation], Operation] = lambda operation: operation) -> None:
+    def __init__(self, names: Callable[[Rewriting], Rewriting] = lambda operation: operation) -> None:
         self.model, self.names = OfflineModel(), names
         self.answers: dict[Request, Answer] = {}
 

@@ -368,6 +368,7 @@ class OpenAIBatchServer(OpenAIServer):
             fault = self.line_faults.get(custom_id)
             if executed and fault is None:
                 said = self.respond(body)
+                assert not isinstance(said, Fault), "what goes wrong in a batch is set in line_faults"
                 reply = Reply(said) if isinstance(said, str) else said
                 response = {"status_code": 200, "request_id": f"req_{number}", "body": reply.body(body["model"])}
                 output.append(self._line(number, custom_id, response, None))

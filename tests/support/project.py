@@ -44,7 +44,7 @@ class Project:
             name: {"config": {**SMALL.get(name, {}).get("config", {}), **settings}} for name, settings in config.items()
         }
         result = dg.materialize(
-            list(dg.load_assets_from_package_module(graph)),
+            [asset for asset in dg.load_assets_from_package_module(graph) if isinstance(asset, dg.AssetsDefinition)],
             selection=list(assets),
             partition_key=week,
             instance=self.instance,

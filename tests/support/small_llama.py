@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -11,11 +13,11 @@ from teams_dagster.rlgf.sequences import EndReason, Text
 VOCABULARY, END = 16, 0
 
 
-def small_llama(seed: int = 0, **changes: object) -> LlamaForCausalLM:
+def small_llama(seed: int = 0, **changes: Any) -> LlamaForCausalLM:
     """The same weights for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        settings: dict[str, object] = {
+        settings: dict[str, Any] = {
             "vocab_size": VOCABULARY,
             "hidden_size": 16,
             "intermediate_size": 32,

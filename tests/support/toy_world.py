@@ -128,7 +128,7 @@ TOPICS = {
 """In the topical world, a text about the topic takes this operation and no other."""
 
 
-def topical(before: Instruction, operation: Operation) -> bool:
+def topical(before: Instruction, operation: Rewriting) -> bool:
     """Which operation pays depends on the text."""
     return any(topic in before.text and operation is pays for topic, pays in TOPICS.items())
 

@@ -203,7 +203,7 @@ def _divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
         return np.where(p > 0, p * np.log2(p / q), 0.0).sum(axis=-1)
 
 
-def deviations(latest: np.ndarray, earlier: np.ndarray) -> np.ndarray:
+def standardised_differences(latest: np.ndarray, earlier: np.ndarray) -> np.ndarray:
     """Difference of means over the pooled standard deviation; columns: count, sum, sum of squares."""
     (m1, v1), (m2, v2) = (_moments(totals) for totals in (latest, earlier))
     return (m1 - m2) / np.sqrt((v1 + v2) / 2)
@@ -214,30 +214,35 @@ def _moments(totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.maximum(totals[..., 2] / totals[..., 0] - mean**2, 0)
 
 
-def points(latest: np.ndarray, earlier: np.ndarray) -> np.ndarray:
+def share_differences(latest: np.ndarray, earlier: np.ndarray) -> np.ndarray:
     """Difference of shares; columns: whole, part."""
     return latest[..., 1] / latest[..., 0] - earlier[..., 1] / earlier[..., 0]
 
 
-def relative(latest: np.ndarray, earlier: np.ndarray) -> np.ndarray:
+def relative_changes(latest: np.ndarray, earlier: np.ndarray) -> np.ndarray:
     """How much more (+0.5: half as much again) of the second column there is for each of the first."""
     return (latest[..., 1] / latest[..., 0]) / (earlier[..., 1] / earlier[..., 0]) - 1
 
 
 EDITS = (
     Measure("operation mix", OPERATIONS, mix_divergence, MOST_MIX_BITS),
-    Measure("words of an accepted instruction", ("accepted", "words", "words_squared"), deviations, MOST_DEVIATIONS),
-    Measure("reward of a step", ("steps", "reward", "reward_squared"), deviations, MOST_DEVIATIONS),
-    Measure("acceptance of rewrites", ("rewrites", "accepted"), points, MOST_POINTS),
-    Measure("queries of an accepted instruction", ("accepted", "queries"), relative, MOST_RELATIVE),
+    Measure(
+        "words of an accepted instruction",
+        ("accepted", "words", "words_squared"),
+        standardised_differences,
+        MOST_DEVIATIONS,
+    ),
+    Measure("reward of a step", ("steps", "reward", "reward_squared"), standardised_differences, MOST_DEVIATIONS),
+    Measure("acceptance of rewrites", ("rewrites", "accepted"), share_differences, MOST_POINTS),
+    Measure("queries of an accepted instruction", ("accepted", "queries"), relative_changes, MOST_RELATIVE),
 )
 """Of `edit_totals`."""
 
 ANSWERS = (
-    Measure("words of a kept answer", ("kept", "words", "words_squared"), deviations, MOST_DEVIATIONS),
-    Measure("acceptance of answers", ("samples", "kept"), points, MOST_POINTS),
-    Measure("queries of a kept sample", ("kept", "queries"), relative, MOST_RELATIVE),
-    Measure("nano-dollars of a kept sample", ("kept", "cost"), relative, MOST_RELATIVE),
+    Measure("words of a kept answer", ("kept", "words", "words_squared"), standardised_differences, MOST_DEVIATIONS),
+    Measure("acceptance of answers", ("samples", "kept"), share_differences, MOST_POINTS),
+    Measure("queries of a kept sample", ("kept", "queries"), relative_changes, MOST_RELATIVE),
+    Measure("nano-dollars of a kept sample", ("kept", "cost"), relative_changes, MOST_RELATIVE),
 )
 """Of `answer_totals`."""
 

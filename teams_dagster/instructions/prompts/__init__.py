@@ -64,7 +64,7 @@ class _InUse:
 
     folder: Path | None = None
     """Whose files stand for the shipped ones of the same name."""
-    loaded: dict[str, Prompt] = field(default_factory=dict)
+    loaded: dict[str, Prompt] = field(default_factory=dict[str, Prompt])
 
 
 _in_use = _InUse()
@@ -155,7 +155,8 @@ def _list_of_operations() -> str:
 
 
 _ENVIRONMENT = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-_ENVIRONMENT.globals.clear()  # no template uses them, and copying them takes half of a rendering
+# No template uses jinja's globals, and copying them takes half of a rendering.
+_ENVIRONMENT.globals.clear()  # pyright: ignore[reportUnknownMemberType]
 
 
 @lru_cache(maxsize=4_096)

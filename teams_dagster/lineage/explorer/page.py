@@ -117,7 +117,7 @@ def _packed(content: Iterable[Block]) -> Iterator[Markup]:
 @cache
 def _template() -> jinja2.Template:
     environment = text_only_templates("teams_dagster.lineage.explorer", "web")
-    environment.filters |= {"number": number, "moment": _moment}
+    environment.filters.update(number=number, moment=_moment)  # pyright: ignore[reportUnknownMemberType]
     return environment.get_template("page.html.jinja")
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from teams_dagster.lineage.explorer.columns import ExplorerError
 from teams_dagster.lineage.explorer.content import MOST_SAMPLES
 from teams_dagster.lineage.explorer.page import ExplorerFacts, write_explorer
-from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.accounting import LineageFacts
 from teams_dagster.store.facts.dataset import ResponseFacts
+from teams_dagster.store.parquet import read_rows
 
 EXPLORER = "explorer.html"
 
@@ -42,7 +41,9 @@ def write_samples_page(store: ArtefactStore, read_model: Path, chain_head: str |
 
 def _choice(store: ArtefactStore) -> tuple[list[str], list[str] | None]:
     """The generations that do not fit, and the ids of the samples that do; None for all."""
-    room, chosen, left_out = MOST_SAMPLES, [], []
+    room = MOST_SAMPLES
+    chosen: list[Artefact] = []
+    left_out: list[Artefact] = []
     for partition in reversed(store.partitions("expert_responses")):
         responses = store.current("expert_responses", partition)
         room -= responses.read_facts(ResponseFacts).samples
@@ -54,4 +55,4 @@ def _choice(store: ArtefactStore) -> tuple[list[str], list[str] | None]:
 
 
 def _sample_ids(path: Path) -> list[str]:
-    return pq.read_table(path, columns=["sample_id"])["sample_id"].to_pylist()
+    return [row["sample_id"] for row in read_rows(path, ["sample_id"])]

@@ -83,12 +83,12 @@ def _spread(trainings: int, confidence: float) -> float:
     """By how much draws of so many trainings are spread around one draw each, so that their intervals cover."""
     if trainings < FEWEST_SPREAD:
         return 1.0
-    wider = student(trainings - 1, confidence) / NormalDist().inv_cdf((1 + confidence) / 2)
+    wider = t_quantile(trainings - 1, confidence) / NormalDist().inv_cdf((1 + confidence) / 2)
     return math.sqrt(trainings / (trainings - 1)) * wider
 
 
-def student(freedom: int, confidence: float) -> float:
-    """Standard errors to either side of an interval by Student's t with so many degrees of freedom."""
+def t_quantile(freedom: int, confidence: float) -> float:
+    """Standard errors to either side of a `confidence` interval, by Student's t with `freedom` degrees of freedom."""
     return float(stdtrit(freedom, (1 + confidence) / 2))
 
 

@@ -34,7 +34,7 @@ import numpy as np
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.rng import generator
-from teams_dagster.policy.comparison.bootstrap import student
+from teams_dagster.policy.comparison.bootstrap import t_quantile
 from teams_dagster.policy.comparison.token_texts import (
     DIMENSIONS,
     CutTexts,
@@ -215,5 +215,5 @@ def _summary(policy: str, metric: str, values: np.ndarray, confidence: float) ->
     there = values[~np.isnan(values)]
     if len(there) < 2:
         return None
-    mean, reach = float(there.mean()), student(len(there) - 1, confidence) * float(there.std(ddof=1))
+    mean, reach = float(there.mean()), t_quantile(len(there) - 1, confidence) * float(there.std(ddof=1))
     return Measure(policy, metric, mean, mean - reach, mean + reach, len(there))

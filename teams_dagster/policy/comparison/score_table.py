@@ -33,10 +33,10 @@ class Kept:
 
     spending: Spending
     """What their edits would cost in a generation."""
-    texts: dict[str, dict[str, list[Instruction]]] = field(default_factory=dict)
+    texts: dict[str, dict[str, list[Instruction]]] = field(default_factory=dict[str, dict[str, list[Instruction]]])
     """By policy and seed, the accepted texts (of a trained policy: of the deployed training)."""
 
-    parts: list[str] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list[str])
     """The parts of the tables that the comparison's episodes were written to."""
 
     asked: dict[str, list[Asked]] = field(default_factory=dict[str, list[Asked]])

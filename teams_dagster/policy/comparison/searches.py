@@ -9,7 +9,7 @@ from teams_dagster.environment.state import Episode
 from teams_dagster.environment.transition import Environment
 from teams_dagster.policy.comparison.contenders import Contender
 from teams_dagster.policy.comparison.trainings import Trainings
-from teams_dagster.policy.searched.searches import SEARCHES, never_draws, searched_version
+from teams_dagster.policy.searched.searches import SEARCHES, Searched, never_draws, searched_version
 from teams_dagster.policy.searched.trial import Trial
 
 
@@ -26,7 +26,8 @@ async def search_contenders(
     contenders: list[Contender] = []
     parts: list[str] = []
     for name in trainings.plan.searched:
-        found, versions = [], []
+        found: list[Searched] = []
+        versions: list[str] = []
         for number in range(trainings.plan.training_seeds):
             trial = _trial(environment, trainings, name, number, on_episode)
             actor = await SEARCHES[name](trial)

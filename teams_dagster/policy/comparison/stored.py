@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.operations import GenericRewrite
@@ -19,6 +17,7 @@ from teams_dagster.policy.comparison.scores import Score
 from teams_dagster.pricing.generation_prices import GenerationPrices
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.policy import ComparisonFacts
+from teams_dagster.store.parquet import read_rows
 
 
 def comparison_inputs(
@@ -76,5 +75,5 @@ def comparison_facts(
 
 def read_policy_scores(artefact: Artefact) -> list[Score]:
     """The rows of table `policy_scores` in an artefact."""
-    rows = pq.read_table(artefact.path("policy_scores.parquet"), columns=list(Score.__dataclass_fields__)).to_pylist()
-    return [Score(**row) for row in rows]
+    columns = [field.name for field in fields(Score)]
+    return [Score(**row) for row in read_rows(artefact.path("policy_scores.parquet"), columns)]

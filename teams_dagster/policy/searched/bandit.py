@@ -44,7 +44,7 @@ class Arms:
     def choices(self, count: int) -> list[tuple[Operation, ...]]:
         """The operations of `count` episodes, by the upper confidence bounds."""
         visits, means = self.visits.copy(), self.means
-        chosen = []
+        chosen: list[tuple[Operation, ...]] = []
         for _ in range(count):
             arms = [_upper(means[step], visits[step]) for step in range(HORIZON)]
             visits[range(HORIZON), arms] += 1
@@ -54,7 +54,7 @@ class Arms:
     def best(self) -> tuple[Operation, ...]:
         """The operation with the largest mean at each step, of those that were played."""
         means = np.where(self.visits > 0, self.means, -math.inf)
-        return tuple(self._allowed[arm] for arm in means.argmax(axis=1))
+        return tuple(self._allowed[int(arm)] for arm in means.argmax(axis=1))
 
 
 def _upper(means: np.ndarray, visits: np.ndarray) -> int:

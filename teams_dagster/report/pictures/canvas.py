@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.text import visible, words
@@ -93,9 +93,9 @@ def counts_along_x(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
-def legend(target: Axes | Figure, **where: object) -> None:
+def legend(target: Axes | Figure, **where: Any) -> None:
     """A legend without a frame."""
-    drawn = target.legend(frameon=False, prop={"family": _FONT, "size": _TINY}, **where)  # type: ignore[arg-type]
+    drawn = target.legend(frameon=False, prop={"family": _FONT, "size": _TINY}, **where)
     for text in drawn.get_texts():
         text.set_color(INK)
 
@@ -108,10 +108,16 @@ def swatches(figure: Figure, colours: Mapping[str, str]) -> None:
     legend(figure, handles=patches, loc="outside lower left", ncols=len(patches))
 
 
-def note(axes: Axes, at: tuple[float, float], text: str, shift: tuple[float, float] = (4, 0), **how: object) -> None:
+def note(axes: Axes, at: tuple[float, float], text: str, shift: tuple[float, float] = (4, 0), **how: Any) -> None:
     """A small text beside the data coordinates `at`, `shift` points away."""
-    style = {"fontsize": _TINY, "color": INK, "family": _FONT, "va": "center", "textcoords": "offset points"}
-    axes.annotate(label(text, limit=90), at, xytext=shift, **{**style, **how})  # type: ignore[arg-type]
+    style: dict[str, Any] = {
+        "fontsize": _TINY,
+        "color": INK,
+        "family": _FONT,
+        "va": "center",
+        "textcoords": "offset points",
+    }
+    axes.annotate(label(text, limit=90), at, xytext=shift, **(style | how))
 
 
 def name_colours(names: list[str]) -> dict[str, str]:

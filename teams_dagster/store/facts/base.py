@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -104,5 +104,5 @@ def _plain(value: Any) -> Detail:
     if isinstance(value, BaseModel):
         return Json(value.model_dump(mode="json"))
     if isinstance(value, dict | list | tuple):
-        return Json(value)
+        return Json(cast(Any, value))
     return value

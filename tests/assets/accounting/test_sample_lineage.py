@@ -109,7 +109,7 @@ def test_what_the_rules_of_an_earlier_version_refused_is_counted_and_no_tamperin
 def test_a_generation_whose_words_were_told_apart_otherwise_is_counted_and_no_tampering(
     answered: Project, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("teams_dagster.instructions.novelty.segmentation", lambda texts: ("another",))
+    monkeypatch.setattr("teams_dagster.instructions.novelty.segmentation_version", lambda texts: ("another",))
     assert answered.make(sample_lineage)
     facts = answered.store.current("sample_lineage").facts
     transitions = answered.store.current("generated_instructions", WEEK).facts["transitions"]

@@ -23,6 +23,7 @@ from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, 
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.definitions import defs
 from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
+from tests.support.checks import checked
 from tests.support.failures import why
 from tests.support.project import Project
 
@@ -133,9 +134,9 @@ def test_the_dataset_holds_every_week_and_says_when_one_changed(project: Project
     assert project.make(instruction_dataset)
     dataset = project.store.current("instruction_dataset")
     assert dataset.facts["generations"] == [WEEK, NEXT_WEEK]
-    assert dataset_is_up_to_date(project.store).passed
+    assert checked(dataset_is_up_to_date, project.store).passed
     assert generation(project, seeds=60, fresh=True)
-    result = dataset_is_up_to_date(project.store)
+    result = checked(dataset_is_up_to_date, project.store)
     assert not result.passed
     assert WEEK in (result.description or "")
 
@@ -177,7 +178,7 @@ def test_the_same_answers_give_the_same_dataset_byte_for_byte(tmp_path: Path, mo
 
 def test_before_anything_is_made_a_check_says_that_it_did_not_run(tmp_path: Path):
     store = ArtefactStore(data_dir=str(tmp_path))
-    result = dataset_is_up_to_date(store)
+    result = checked(dataset_is_up_to_date, store)
     assert not result.passed
     assert (result.description or "").startswith("not run")
     with pytest.raises(ArtefactMissing, match="materialise it first"):

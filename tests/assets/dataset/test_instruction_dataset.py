@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pyarrow.parquet as pq
 import pytest
@@ -66,7 +67,9 @@ def test_the_lineage_has_a_row_for_each_example_of_every_week(made: Project) -> 
 
 def test_the_materialisation_carries_the_column_lineage(made: Project) -> None:
     [event] = made.last.asset_materializations_for_node("instruction_dataset")
-    assert "output" in event.metadata[COLUMN_LINEAGE].value.deps_by_column
+    lineage = event.metadata[COLUMN_LINEAGE]
+    assert isinstance(lineage, dg.TableColumnLineageMetadataValue)
+    assert "output" in lineage.column_lineage.deps_by_column
 
 
 def test_an_export_is_valid_for_croissant_and_loads_by_its_card(

@@ -16,6 +16,7 @@ from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from teams_dagster.dataset.stored import examples_in
 from teams_dagster.store.facts.dataset import DatasetFacts
+from tests.support.checks import checked
 from tests.support.project import Project
 
 WEEK = "2026-11-02"
@@ -58,8 +59,8 @@ def test_pairs_instead_of_generations_are_a_dataset_that_no_query_was_sent_for(
     assert facts.generations == []
     assert facts.pairs_refused == {"duplicate": 1, "no_response": 1}
     assert facts.dropped["contaminated"] == 1
-    assert splits_are_apart(store=project.store).passed  # type: ignore[union-attr]
-    assert dataset_is_up_to_date(store=project.store).passed  # type: ignore[union-attr]
+    assert checked(splits_are_apart, store=project.store).passed
+    assert checked(dataset_is_up_to_date, store=project.store).passed
 
 
 def test_the_card_and_the_lineage_say_that_people_wrote_them(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

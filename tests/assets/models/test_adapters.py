@@ -26,6 +26,7 @@ from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.scores import Score
+from teams_dagster.instructions.seed_splits import Split
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.tables import write_table
 from teams_dagster.student.merging import CannotPush
@@ -109,8 +110,8 @@ def _upstream(store: ArtefactStore, student: Path) -> None:
         shutil.copytree(student, draft.folder / "model")
         draft.finish("the base", {"student": "embedded", "embedded": True})
     with store.writing("instruction_dataset", "one", about=about) as draft:
-        sides = {"train": EXAMPLES, "validation": EXAMPLES[:4], "held_out": EXAMPLES[:1]}
-        export_dataset(draft.folder / "files", sides)  # type: ignore[arg-type]
+        sides: dict[Split, list[Example]] = {"train": EXAMPLES, "validation": EXAMPLES[:4], "held_out": EXAMPLES[:1]}
+        export_dataset(draft.folder / "files", sides)
         (draft.folder / CARD).write_text(CARD_OF_DATASET.to_json())
         (draft.folder / LINEAGE).write_text("chains")
         draft.finish("the dataset", {})

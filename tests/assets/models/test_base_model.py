@@ -44,9 +44,8 @@ def test_a_student_that_cannot_be_trained_stops_the_run_before_a_query_is_sent(
     result = run(project, seed_instructions, trained_policy, student_can_be_trained)
     [check] = result.get_asset_check_evaluations()
     assert (check.description or "").startswith(f"TEAMS_STUDENT is {student}, and the chat template cannot be parsed")
-    assert [event.asset_key.to_user_string() for event in result.get_asset_materialization_events()] == [  # type: ignore[union-attr]
-        "seed_instructions"
-    ]
+    made = [event.asset_key for event in result.get_asset_materialization_events()]
+    assert made == [dg.AssetKey("seed_instructions")]
     assert project.calls == 0
 
 

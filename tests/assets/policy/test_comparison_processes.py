@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 import teams_dagster.policy.comparison.comparison_run as stage
 import teams_dagster.policy.comparison.trainings as trainings

@@ -120,14 +120,14 @@ def test_by_default_the_embedded_rules_have_five_trainings_and_the_quick_baselin
 
 
 def test_the_study_has_five_trainings_every_baseline_and_every_ablation(project: Project):
-    plan = ComparisonSettings(**STUDY).plan(TrainingConfig(), asked(project))
+    plan = ComparisonSettings.model_validate(STUDY).plan(TrainingConfig(), asked(project))
     assert plan.training_seeds == 5
     assert plan.baselines == tuple(baseline_names())
     assert plan.ablations == ("text_zeroed", "text_noise", "no_history", "trained_without_none")
 
 
 def test_what_is_compared_by_default_asks_nothing_that_the_study_does_not(project: Project):
-    settings = (ComparisonSettings(), ComparisonSettings(**STUDY))
+    settings = (ComparisonSettings(), ComparisonSettings.model_validate(STUDY))
     quick, study = (found.plan(TrainingConfig(), asked(project)) for found in settings)
     assert {training.part for training in quick.trainings(TrainingConfig())} < {
         training.part for training in study.trainings(TrainingConfig())

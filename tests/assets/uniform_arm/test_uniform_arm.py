@@ -41,6 +41,7 @@ from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
 from teams_dagster.settings import load_settings
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.models import AdapterFacts
+from tests.support.checks import checked
 from tests.support.project import Project
 
 WEEK, UNBEGUN = "2026-01-05", "2026-01-12"
@@ -112,7 +113,7 @@ def test_both_arms_asked_as_many_questions(arms: Arms):
     assert 0 <= trained["questions"] - uniform["questions"] <= 1
     counted = sum(row["queries"] for row in arms.rows("uniform_instructions", "transitions"))
     assert counted == uniform["questions"]
-    assert arms_ask_the_same(arms.project.store).passed
+    assert checked(arms_ask_the_same, arms.project.store).passed
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_answers_or_rows_that_were_not_made_alike_are_told(
     path = store.current(asset_key, week).folder / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(manifest | {"config": config}), encoding="utf-8")
-    check = arms_ask_the_same(store)
+    check = checked(arms_ask_the_same, store)
     assert not check.passed
     assert said in (check.description or "")
 
@@ -149,7 +150,7 @@ def test_the_arm_says_how_many_seeds_it_played_and_how_many_of_them_trained_the_
     said = f"uniform played {len(played)} seeds, {len(played & known)} of which trained the policy"
     assert said in seeds_line(arms.project.store, uniform, trained)
     assert 0 < len(played & known) < len(played)
-    assert said in str(arms_ask_the_same(arms.project.store).metadata["seeds"].value)
+    assert said in str(checked(arms_ask_the_same, arms.project.store).metadata["seeds"].value)
 
 
 def test_a_generation_of_an_earlier_version_keeps_its_order_and_asks_nothing(arms: Arms, tmp_path: Path):
@@ -189,7 +190,7 @@ def test_answers_belong_to_the_arms_own_instructions(arms: Arms):
 
 
 def test_no_sample_is_in_both_datasets_and_a_seed_is_on_the_same_side(arms: Arms):
-    assert arms_are_apart(arms.project.store).passed
+    assert checked(arms_are_apart, arms.project.store).passed
 
 
 def test_the_arms_dataset_has_a_card_that_says_so(arms: Arms):
@@ -250,7 +251,7 @@ def test_a_change_of_the_trained_generation_is_noticed(project: Project):
     assert project.make(generated_instructions, week=WEEK)
     assert project.make(uniform_instructions, week=WEEK)
     assert project.make(generated_instructions, week=WEEK, generated_instructions={"fresh": True})
-    check = arms_ask_the_same(project.store)
+    check = checked(arms_ask_the_same, project.store)
     assert not check.passed
     assert "seeds differ" in (check.description or "")
 
@@ -271,7 +272,7 @@ def test_what_failed_is_asked_again_and_the_budget_holds(project: Project, monke
     assert project.make(uniform_instructions, week=WEEK)
     facts = project.store.current("uniform_instructions", WEEK).facts
     assert facts["unanswered"] == 0
-    assert arms_ask_the_same(project.store).passed
+    assert checked(arms_ask_the_same, project.store).passed
 
 
 def lora_that_made(folder: Path, updates: int, planned: int) -> Artefact:

@@ -5,7 +5,16 @@ import asyncio
 import pytest
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import Answer, Completion, ErrorKind, Outcome, QueryFailed, Request
+from teams_dagster.core.protocol import (
+    Answer,
+    Completion,
+    ErrorKind,
+    ModelIdentity,
+    Outcome,
+    QueryFailed,
+    Request,
+    Role,
+)
 from teams_dagster.dataset.quality.rating import Rating
 from teams_dagster.dataset.quality.scores import UNANSWERED, Fault, Pair, PairScore, best_of, fault_of
 from teams_dagster.dataset.scoring import rate_pairs, score_rows
@@ -21,6 +30,9 @@ def pair(row: dict[str, str], answer: int = 0) -> Pair:
 
 class Judge:
     """Says by script what each planted pair is."""
+
+    def identity(self, role: Role) -> ModelIdentity:
+        return ModelIdentity("scripted", "judge")
 
     async def ask(self, request: Request, *, transition_id: str | None = None, sample_id: str | None = None) -> Answer:
         (label,) = [row["label"] for row in PLANTED if row["id"] == sample_id]

@@ -85,7 +85,8 @@ def test_edits_are_counted_by_seed(folder: Path) -> None:
 
 
 def answered(folder: Path, cost_of: CostOf, answers: str = "samples") -> Totals:
-    return answer_totals(*(folder / f"{name}.parquet" for name in ("samples", answers, "transitions")), cost_of)
+    samples, transitions = folder / "samples.parquet", folder / "transitions.parquet"
+    return answer_totals(samples, folder / f"{answers}.parquet", transitions, cost_of)
 
 
 def test_answers_are_counted_by_seed_with_all_that_the_kept_ones_took(folder: Path) -> None:

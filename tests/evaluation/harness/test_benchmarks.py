@@ -55,6 +55,6 @@ def test_a_plan_that_cannot_be_meant_is_refused(
     message: str,
 ) -> None:
     (tmp_path / "there").write_text("{}")
-    paths = [{name: tmp_path / file for name, file in given.items()} for given in (files, shot_files)]
+    asked, shown = ({name: tmp_path / file for name, file in given.items()} for given in (files, shot_files))
     with pytest.raises(BenchmarkError, match=message):
-        BenchmarkPlan(names, *paths)
+        BenchmarkPlan(names, asked, shown)

@@ -35,7 +35,7 @@ def test_the_answer_points_at_the_response_wherever_it_stands(tmp_path: Path) ->
 
 def test_the_prompt_is_the_users_turn_of_training(tmp_path: Path) -> None:
     write_held_out(questions(1), tmp_path / "held_out.jsonl", seed=0)
-    (document,) = read_held_out(held_out=str(tmp_path / "held_out.jsonl"), version=1.0)["test"]
+    (document,) = read_held_out(held_out=str(tmp_path / "held_out.jsonl"), version=1.0)["test"].to_list()
     assert document["prompt"] == "Say it.\n\n### Input:\nLoudly."
 
 

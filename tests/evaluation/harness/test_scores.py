@@ -133,7 +133,7 @@ def direct(base: Path, tasks: list[str], held_out: Path | None, *, chat: bool, *
     found = simple_evaluate(
         "hf",
         {"pretrained": str(base), "dtype": "float32", **model},
-        tasks=tasks,
+        tasks=[*tasks],
         batch_size=CPU_BATCH,
         device="cpu",
         limit=6,
@@ -144,6 +144,7 @@ def direct(base: Path, tasks: list[str], held_out: Path | None, *, chat: bool, *
     )
     torch.set_num_threads(threads)
     assert found is not None
+    assert "results" in found
     return measured(found["results"])
 
 

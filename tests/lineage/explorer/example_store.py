@@ -145,28 +145,21 @@ def example() -> Store:
     store.seed("seed-rivers", "Name three rivers.", response="Nile, Rhine, Amur", row=7)
     store.seed("seed-table", "Sort the table", input="b 2\na 1")
     store.edit("e1.0", "seed-rivers", "Name three rivers of Asia.", operation="concretizing", probability=0.125)
-    refused = {"verdict": "equal", "accepted": False, "reward": -0.2, "novelty": None}
+    refused: dict[str, Any] = {"verdict": "equal", "accepted": False, "reward": -0.2, "novelty": None}
     store.edit("e1.1", "e1.0", "Name 3 rivers of Asia.", operation="deepening", **refused)
     likely = {"verdict_probability": 0.875, "orders_agree": False}
     store.edit("e1.2", "e1.0", "Name four rivers of Asia, in verse.", operation="add_constraints", reward=0.3, **likely)
     store.sample("rivers-1", "e1.0", "seed-rivers", "Yangtze, Mekong, Indus")
     store.sample("rivers-2", "e1.2", "seed-rivers", "The Yangtze wide, the Mekong slow")
-    second = {"partition_key": SECOND_WEEK, "policy_version": "policy-2", "run_id": "run-2"}
+    second: dict[str, Any] = {"partition_key": SECOND_WEEK, "policy_version": "policy-2", "run_id": "run-2"}
     guided = {"chosen_by": "guide", "proposed": "complicate_input", "guidance_queries": 1}
     store.edit(
         "e2.0", "seed-table", "Sort the table", "b 2\nc 3\na 1", operation="complicate_input", **second, **guided
     )
     store.sample("table-1", "e2.0", "seed-table", None, accepted=False, reason="short_apology", run_id="run-2")
     store.rows["llm_calls"][-1]["cost_nano_usd"] = None
-    store.edit(
-        "e2.1",
-        "e2.0",
-        None,
-        operation="breadth",
-        **second,
-        **refused | {"verdict": None},
-        eliminated_by="malformed_reply",
-    )
+    malformed: dict[str, Any] = {**refused, "verdict": None, "eliminated_by": "malformed_reply"}
+    store.edit("e2.1", "e2.0", None, operation="breadth", **second, **malformed)
     store.rows["dataset_samples"] += [
         {"dataset_version": version, "sample_id": sample, "split": split}
         for version, sample, split in (

@@ -168,6 +168,7 @@ def test_what_was_verified_is_said_and_what_that_does_not_cover(tmp_path: Path) 
     assert "1,234 rows verified" in page
     assert "5 not: no answer at the time (5)" in page
     assert "sealed 2026-11-25 11:04 UTC" in page
+    assert ABOUT.chain_head is not None
     assert ABOUT.chain_head in page
     assert "rewrites the data and Dagster's event log together is out of scope" in page
 

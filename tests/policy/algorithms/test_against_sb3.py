@@ -50,8 +50,10 @@ class Both:
         self.policy = PolicyNetwork(FEATURES, (HIDDEN,), np.ones(CHOICES, dtype=bool), ("policy", seed))
         self.critic = ValueNetwork(FEATURES, (HIDDEN,), ("critic", seed))
         for network in (self.policy, self.critic):
+            head = network.layers[-1]
+            assert isinstance(head, torch.nn.Linear)
             with torch.no_grad():
-                network.layers[-1].weight.mul_(100)  # not near uniform, so that curvature matters
+                head.weight.mul_(100)  # not near uniform, so that curvature matters
         self.start = self.policy.weights(), self.critic.weights()
         monkeypatch.setattr(stable_baselines3.common.policies, "preprocess_obs", lambda seen, *_, **__: seen)
         orders = chain([] if algorithm is PPO else [np.arange(STEPS)], map(_order, range(EPOCHS)))
@@ -113,7 +115,9 @@ class Both:
         fit_adam(
             self.critic,
             _adam(self.critic),
-            *(torch.from_numpy(array) for array in (self.features, self.targets, self.values)),
+            torch.from_numpy(self.features),
+            torch.from_numpy(self.targets),
+            torch.from_numpy(self.values),
             options,
             KEY,
         )

@@ -14,6 +14,7 @@ from teams_dagster.policy.algorithms.algorithm import algorithm_of
 from teams_dagster.policy.algorithms.config import (
     AdamCriticConfig,
     AggreVaTeDConfig,
+    AggreVaTeDForm,
     BCConfig,
     D2LOLSConfig,
     DAggerConfig,
@@ -27,7 +28,7 @@ from tests.support import chain_world as chain
 
 GUIDE = chain.softened(chain.optimal(), 0.5)
 STEPS = [TRPOConfig(), PPOConfig(minibatch=16, epochs=2)]
-FORMS = ["mask", "one_step", "enumerated"]
+FORMS: list[AggreVaTeDForm] = ["mask", "one_step", "enumerated"]
 ADAM = AdamCriticConfig(minibatch=16, epochs=2)
 EVERY = [
     *STEPS,
@@ -38,7 +39,10 @@ EVERY = [
     BCConfig(),
     DAggerConfig(),
 ]
-name_of = {"ids": lambda config: getattr(config, "name", str(config))}
+
+
+def name_of(config: object) -> str:
+    return getattr(config, "name", str(config))
 
 
 def run(config, *, change=lambda batch: batch, iterations=2, seed=0, **options):
@@ -64,7 +68,7 @@ def without_guides_steps(batch):
     return dataclasses.replace(batch, actions=actions)
 
 
-@pytest.mark.parametrize("step", STEPS, **name_of)
+@pytest.mark.parametrize("step", STEPS, ids=name_of)
 def test_ppo_plus_plus_without_roll_in_is_the_plain_algorithm(step):
     plain, reports = run(step)
     guided, guided_reports = run(PPOPlusPlusConfig(beta=0, step=step))
@@ -74,7 +78,7 @@ def test_ppo_plus_plus_without_roll_in_is_the_plain_algorithm(step):
     ]
 
 
-@pytest.mark.parametrize("step", STEPS, **name_of)
+@pytest.mark.parametrize("step", STEPS, ids=name_of)
 def test_ppo_plus_plus_learns_nothing_from_the_guides_choices_and_rewards(step):
     def changed(batch):
         guides = batch.valid & ~batch.by_learner
@@ -85,7 +89,7 @@ def test_ppo_plus_plus_learns_nothing_from_the_guides_choices_and_rewards(step):
     assert same(one, other, ("policy", "critic"))
 
 
-@pytest.mark.parametrize("step", STEPS, **name_of)
+@pytest.mark.parametrize("step", STEPS, ids=name_of)
 @pytest.mark.parametrize("form", FORMS)
 def test_aggrevateds_policy_learns_nothing_from_which_choices_the_guide_makes(step, form):
     config = AggreVaTeDConfig(form=form, step=step)
@@ -93,7 +97,7 @@ def test_aggrevateds_policy_learns_nothing_from_which_choices_the_guide_makes(st
     assert same(one, other)
 
 
-@pytest.mark.parametrize("step", STEPS, **name_of)
+@pytest.mark.parametrize("step", STEPS, ids=name_of)
 @pytest.mark.parametrize("form", FORMS)
 def test_aggrevated_without_learner_steps_never_moves_the_policy(step, form):
     config = AggreVaTeDConfig(beta=0, form=form, step=step)
@@ -142,7 +146,7 @@ def test_the_last_learner_step_is_one_an_episode(lengths):
     assert all(chosen[row, length - 1] for row, length in enumerate(lengths) if length)
 
 
-@pytest.mark.parametrize("step", STEPS, **name_of)
+@pytest.mark.parametrize("step", STEPS, ids=name_of)
 @pytest.mark.parametrize(
     ("tau", "other"),
     [(1.0, PPOPlusPlusConfig(beta=0.4)), (0.0, AggreVaTeDConfig(form="mask", beta=0.8))],
@@ -166,7 +170,7 @@ def test_lols_tosses_one_coin_an_iteration_from_its_own_stream():
     assert phases(algorithm, 0.1) != phases(other_seed, 0.1)
 
 
-@pytest.mark.parametrize("step", STEPS, **name_of)
+@pytest.mark.parametrize("step", STEPS, ids=name_of)
 def test_d2lols_that_switches_at_once_is_ppo_plus_plus(step):
     switched, reports = run(D2LOLSConfig(switch=0, beta_learner=0.8, step=step))
     plain, plain_reports = run(PPOPlusPlusConfig(beta=0.8, step=step))
@@ -186,7 +190,7 @@ def test_each_phase_keeps_its_own_critic():
     assert not same(first, fresh, ("critic.guide",))
 
 
-@pytest.mark.parametrize("config", EVERY, **name_of)
+@pytest.mark.parametrize("config", EVERY, ids=name_of)
 def test_invalid_steps_and_their_contents_change_nothing(config):
     """The last step of every third episode did not happen; what stands there does not matter."""
 
@@ -207,26 +211,26 @@ def test_invalid_steps_and_their_contents_change_nothing(config):
     assert same(run(config, change=cut(0.0))[0], run(config, change=cut(5.0))[0])
 
 
-@pytest.mark.parametrize("config", EVERY, **name_of)
+@pytest.mark.parametrize("config", EVERY, ids=name_of)
 def test_the_same_inputs_give_the_same_bits(config):
     assert same(run(config, critic=ADAM)[0], run(config, critic=ADAM)[0], ("policy", "critic", "adam", "kappa"))
 
 
-@pytest.mark.parametrize("config", EVERY, **name_of)
+@pytest.mark.parametrize("config", EVERY, ids=name_of)
 def test_training_leaves_torchs_global_generator_alone(config):
     before = torch.random.get_rng_state()
     run(config, critic=ADAM)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("config", EVERY, **name_of)
+@pytest.mark.parametrize("config", EVERY, ids=name_of)
 def test_every_report_is_safe_to_write_as_json(config):
     _, reports = run(config, kl=KLReferenceConfig(weight=0.1, target=0.2))
     for report in reports:
         json.dumps(dataclasses.asdict(report), allow_nan=False)
 
 
-@pytest.mark.parametrize("config", EVERY, **name_of)
+@pytest.mark.parametrize("config", EVERY, ids=name_of)
 def test_a_learner_restored_from_its_state_goes_on_bit_for_bit(config):
     kl = KLReferenceConfig(weight=0.1, target=0.2)
     whole, _ = run(config, iterations=4, critic=ADAM, kl=kl)

@@ -19,7 +19,7 @@ GUIDE = chain.softened(chain.optimal(), 0.5)
 PRICED = KLReferenceConfig(weight=0.3)
 
 
-def example(kl=PRICED, reference=None):
+def example(kl: KLReferenceConfig | None = PRICED, reference=None):
     """A learner that has moved away from its first weights, and a batch that guide and learner made."""
     learner = chain.learner_of(PPOPlusPlusConfig(), kl=kl, reference=reference)
     with torch.no_grad():

@@ -23,7 +23,10 @@ def test_minibatches_have_the_size_asked_for_except_the_last(count, size):
 
 
 def test_the_order_belongs_to_its_key():
-    one, same, other = (torch.cat(list(minibatches(50, 8, key))) for key in (("a", 1), ("a", 1), ("a", 2)))
+    def order(*key: str | int) -> torch.Tensor:
+        return torch.cat([take(torch.arange(50), index) for index in minibatches(50, 8, key)])
+
+    one, same, other = order("a", 1), order("a", 1), order("a", 2)
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 

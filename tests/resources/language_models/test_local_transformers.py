@@ -203,6 +203,7 @@ def test_a_choice_is_scored_by_the_log_probabilities_of_each_reply(folder: Path)
         logits = model(torch.tensor([prompt + said])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
         scores.append(sum(row[token].item() for row, token in zip(logits, said, strict=True)))
     expected = torch.tensor(scores).softmax(0).tolist()
+    assert answer.probabilities is not None
     assert answer.probabilities == pytest.approx(dict(zip(("red", "blue green"), expected, strict=True)), rel=1e-4)
     assert answer.text == max(answer.probabilities, key=answer.probabilities.__getitem__)
 

@@ -15,7 +15,7 @@ import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import pytest
 from hypothesis import given
@@ -195,9 +195,9 @@ def test_the_file_on_the_way_has_no_name_and_nobody_else_may_read_it(
     seen: list[tuple[list[Path], int]] = []
     upload = OpenAIBatches._upload
 
-    async def look(self: OpenAIBatches, batch_id: str, file: object) -> str:
-        seen.append((list(scratch.iterdir()), os.fstat(file.fileno()).st_mode & 0o777))  # type: ignore[attr-defined]
-        return await upload(self, batch_id, file)  # type: ignore[arg-type]
+    async def look(self: OpenAIBatches, batch_id: str, file: IO[bytes]) -> str:
+        seen.append((list(scratch.iterdir()), os.fstat(file.fileno()).st_mode & 0o777))
+        return await upload(self, batch_id, file)
 
     monkeypatch.setattr(OpenAIBatches, "_upload", look)
     submit(server, questions(2))

@@ -248,7 +248,7 @@ def test_a_failure_holds_nothing_that_no_terminal_and_no_database_takes(openai_s
 
 @pytest.mark.parametrize("count", [2**62, 2**64 - 1, -1, 7.5])
 def test_a_count_that_no_call_can_have_is_unknown_and_said_so(openai_server: OpenAIServer, count: float) -> None:
-    openai_server.respond = lambda body: Reply("Hello.", completion_tokens=count, total_tokens=10)  # type: ignore[arg-type]
+    openai_server.respond = lambda body: Reply("Hello.", completion_tokens=count, total_tokens=10)  # pyright: ignore[reportArgumentType]
     usage = ask(openai_server).usage
     assert (usage, usage.impossible) == (Usage(10, 0, None), True)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -21,11 +22,13 @@ def refusal(message: str, status: int = 400) -> Fault:
 
 
 def ask_until_answered(
-    server: OpenAIServer, record: Callable[[str, str], object] = lambda trait, value: None, **traits: str
+    server: OpenAIServer,
+    record: Callable[[str, str], object] = lambda trait, value: None,
+    known: Mapping[str, str] = MappingProxyType({}),
 ) -> Completion:
     async def asking() -> Completion:
         model = OpenAICompatibleModel("m", base_url=server.base_url)
-        model.dialect.keep(traits, record, lambda trait, limit: record(trait, str(limit)))
+        model.dialect.keep(known, record, lambda trait, limit: record(trait, str(limit)))
         try:
             while True:
                 try:
@@ -75,7 +78,7 @@ def test_without_a_system_role_the_user_says_what_the_system_said(openai_server:
 
 
 def test_what_was_learnt_before_is_not_found_out_again(openai_server: OpenAIServer) -> None:
-    ask_until_answered(openai_server, **{LIMIT_PARAMETER: "max_completion_tokens", SYSTEM_ROLE: FOLDED})
+    ask_until_answered(openai_server, known={LIMIT_PARAMETER: "max_completion_tokens", SYSTEM_ROLE: FOLDED})
     (asked,) = openai_server.received
     assert "max_completion_tokens" in asked
     assert [message["role"] for message in asked["messages"]] == ["user"]

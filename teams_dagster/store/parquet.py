@@ -1,0 +1,32 @@
+"""Parquet files as plain values. pyarrow ships no types: here ends what pyright cannot know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq  # pyright: ignore[reportMissingTypeStubs]
+
+
+def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Every row, in the file's order; of all columns where `columns` is None."""
+    return _read(path, columns).to_pylist()
+
+
+def iterate_rows(path: Path, at_once: int) -> Iterator[dict[str, Any]]:
+    """The same, with `at_once` rows in memory."""
+    file: Any = pq.ParquetFile(path)
+    for batch in file.iter_batches(at_once):
+        yield from batch.to_pylist()
+
+
+def distinct_values(path: Path, columns: Sequence[str]) -> set[Any]:
+    """What `columns` hold together, nulls left out."""
+    table = _read(path, columns)
+    return {value for column in columns for value in table[column].drop_null().unique().to_pylist()}
+
+
+def _read(path: Path, columns: Sequence[str] | None) -> Any:
+    names = None if columns is None else list(columns)
+    return pq.read_table(path, columns=names)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
