@@ -45,8 +45,13 @@ class Year:
         """The generation that the schedule launches at 03:00 UTC, as a clock in Berlin tells that time."""
         hour = 5 if monday < "2026-10-25" else 4
         when = datetime.fromisoformat(monday).replace(hour=hour, tzinfo=BERLIN)
-        request = weekly_generation(dg.build_schedule_context(scheduled_execution_time=when))
-        assert isinstance(request, dg.RunRequest)
+        with (
+            dg.DagsterInstance.local_temp() as instance,
+            dg.build_schedule_context(instance, scheduled_execution_time=when) as context,
+        ):
+            requests = weekly_generation(context)
+        assert isinstance(requests, list)
+        [request] = requests
         return str(request.partition_key)
 
     def generate(self, week: str) -> bool:
