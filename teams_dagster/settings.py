@@ -186,7 +186,9 @@ def load_settings(root: Path | None = None) -> Settings:
         file = absolute(root, plain["student"])
         named = str(file) if file.is_file() else folder_or_name(root, f"{PREFIX}STUDENT", plain["student"])
         arguments["student"] = named
-    arguments |= {name: absolute(root, plain[name]) for name in ("seeds", "prices", "prompts") if name in plain}
+    arguments |= {
+        name: absolute(root, plain[name]) for name in ("seeds", "pairs", "prices", "prompts") if name in plain
+    }
     if "evaluation_sets" in plain:
         arguments["evaluation_sets"] = [absolute(root, part) for part in listed(plain["evaluation_sets"])]
     try:

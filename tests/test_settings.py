@@ -1,11 +1,13 @@
+import shutil
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from teams_dagster.core.protocol import Role
+from teams_dagster.instructions.prompts import FOLDER as PROMPTS
 from teams_dagster.role_settings import OPENAI_URL, is_loopback
-from teams_dagster.settings import SettingsError, load_settings
+from teams_dagster.settings import Settings, SettingsError, load_settings
 
 KEY = "sk-planted-secret"
 
@@ -35,6 +37,15 @@ def test_relative_paths_are_relative_to_the_root(root: Path, monkeypatch: pytest
     assert settings.seeds == root.parent / "shared" / "seeds.jsonl"
     assert settings.data_dir == root / "elsewhere"
     assert settings.evaluation_sets == (root / "a.jsonl", root / "b.jsonl")
+
+
+def test_every_setting_that_is_a_path_is_relative_to_the_root(root: Path, monkeypatch: pytest.MonkeyPatch):
+    shutil.copytree(PROMPTS, root / "named", ignore=shutil.ignore_patterns("*.py*", "__pycache__"))
+    monkeypatch.chdir("/")
+    paths = [name for name, field in Settings.model_fields.items() if field.annotation == Path | None]
+    configure(monkeypatch, **{name.upper(): "named" for name in paths})
+    settings = load_settings(root)
+    assert {name: getattr(settings, name) for name in paths} == dict.fromkeys(paths, root / "named")
 
 
 def test_the_environment_wins_over_the_env_file(root: Path, monkeypatch: pytest.MonkeyPatch):

@@ -68,8 +68,8 @@ def judged_win_rate(
             if judged.nothing_judged:
                 raise NothingAnswered(
                     f"no pair of answers was judged in both orders: {judged.unanswered} queries failed, and the"
-                    " ledger (llm_calls.error_kind, error_detail) says why. Make the judge reachable and run the same"
-                    " step again: what was answered is kept"
+                    " ledger (llm_calls.error_kind, error_detail) says why. Check TEAMS_JUDGE_BASE_URL,"
+                    " TEAMS_JUDGE_MODEL and TEAMS_JUDGE_API_KEY, and run the same step again: what was answered is kept"
                 )
             judge = models.identities(Role.JUDGE)[Role.JUDGE]
             rates = win_rates(judged, students, dataset.data_version, str(judge), seed=config.seed)

@@ -16,11 +16,13 @@ _NUMBER = r"(\d[\d,]*)"
 _CONTEXT = tuple(
     re.compile(form, re.IGNORECASE)
     for form in (
-        rf"maximum (?:context|model|sequence) length (?:is|of|:) ?{_NUMBER}",  # OpenAI, vLLM, SGLang
+        rf"maximum (?:context|model|sequence) length(?: is| of| :|:) ?{_NUMBER}",  # OpenAI, vLLM, SGLang, Fireworks
+        rf"max_model_len(?:=\w+)*=?[ (=]{_NUMBER}",  # vLLM
         rf"context (?:size|length|window) (?:of (?:only )?)?\(?{_NUMBER}",  # llama.cpp, LM Studio
         rf"{_NUMBER} (?:tokens? )?(?:as )?maximum context",  # Mistral
         rf"context\b[^.\d]{{0,30}} is {_NUMBER} tokens",  # gateways
-        rf"max_new_tokens` must be <= ?{_NUMBER}",  # Text Generation Inference
+        rf"max_new_tokens\b[^.\d]{{1,20}}must be <= ?{_NUMBER}",  # Text Generation Inference, Together
+        rf"(?:number of tokens allowed|tokens in the prompt cannot exceed) \(?{_NUMBER}",  # Google, Cohere
         rf"tokens > {_NUMBER} maximum",  # Anthropic
         rf"\bn_ctx\b\D{{1,4}}{_NUMBER}",  # llama.cpp's fields
         rf"must be less than max_seq_len \({_NUMBER}\)",
@@ -32,7 +34,8 @@ _PROMPT = tuple(
     re.compile(form, re.IGNORECASE)
     for form in (
         rf"{_NUMBER} (?:tokens )?(?:in|from|of) (?:(?:the|your) )?(?:input )?(?:messages|prompt)",  # OpenAI, SGLang
-        rf"{_NUMBER} input tokens",  # vLLM
+        rf"{_NUMBER} input tokens",  # vLLM, Together
+        rf"input token count \({_NUMBER}",  # Google
         rf"(?:prompt|request) \((?:length )?{_NUMBER}",  # vLLM, llama.cpp
         rf"prompt (?:contains|is too long:|has) {_NUMBER}",  # Mistral, Anthropic
         rf"given: {_NUMBER} `inputs`",  # Text Generation Inference

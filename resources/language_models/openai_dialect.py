@@ -28,23 +28,43 @@ CONTEXT = "context_tokens"
 OLD_LIMIT, NEW_LIMIT = "max_tokens", "max_completion_tokens"
 
 NOT_TAKEN = re.compile(
-    r"unsupported|not support|unknown|unrecogni[sz]ed|unexpected|not permitted|not allowed|cannot both|does not take"
-    r"|must be|\bonly\b.{0,40}\b(?:allowed|supported)",
+    r"unsupported|(?:not|n['’]t) support|unknown|unrecogni[sz]ed|unexpected|cannot both|does not take|must be|forbidden"
+    r"|not (?:permitted|allowed|accepted|available|enabled)|not an? (?:valid|known)|invalid (?:parameter|field)"
+    r"|no longer|deprecated|renamed|removed|\binstead\b|rather than|\bonly\b.{0,40}\b(?:allowed|supported)",
     re.IGNORECASE,
 )
 """What a refusal says whose parameter, or whose value, the endpoint does not take."""
 
 _OF_SIZE = re.compile(
-    r"too (?:large|high|long|small)|at (?:most|least)|(?:less|greater|more) than|exceed|maximum", re.IGNORECASE
+    r"too (?:large|high|long|small)|at (?:most|least)|(?:less|greater|more) than|exceed|maximum|between|\brange\b"
+    r"|\b(?:integer|number)\b",
+    re.IGNORECASE,
 )
 """What it says where the parameter is taken and its value is not."""
 
-NO_SYSTEM = re.compile(
-    r"system.{0,20}\brole.{0,40}not supported|system (?:messages?|role|prompts?)\b.{0,40}\bnot (?:supported|allowed)"
-    r"|\bnot support.{0,40}\bsystem\b|unsupported.{0,20}\bsystem\b|only user and assistant roles|roles must alternate",
+_USER_FIRST = re.compile(
+    r"roles must alternate|only user and assistant roles|developer instruction"
+    r"|(?:first message|conversations?) (?:must|should|ha(?:s|ve) to) (?:be|have|start|begin)\b.{0,20}\buser\b",
     re.IGNORECASE,
 )
-"""What Gemma's and older Mistrals' templates say, and servers in front of them."""
+"""What a template says that takes turns of user and assistant alone (Gemma's, older Mistrals')."""
+
+_ROLE = re.compile(r"\b(?:roles?|messages?|prompts?|instructions?|user)\b", re.IGNORECASE)
+
+_NOT_A_ROLE = re.compile(rf"{NOT_TAKEN.pattern}|invalid|\bone of\b|should be", re.IGNORECASE)
+
+_TOO_MUCH = re.compile(r"\b(?:longer|too long|length|tokens|characters|overloaded)\b", re.IGNORECASE)
+
+
+def has_no_system_role(said: str) -> bool:
+    """Whether a refusal says that a conversation may have no system turn: by name, or that it begins with the user's.
+
+    A system message that is too long is another trouble.
+    """
+    if _USER_FIRST.search(said):
+        return True
+    named = re.search(r"\bsystem\b", said, re.IGNORECASE) and _ROLE.search(said)
+    return bool(named and _NOT_A_ROLE.search(said) and not _TOO_MUCH.search(said))
 
 
 class Dialect:
@@ -135,6 +155,6 @@ def _learnt(said: str, body: Mapping[str, Any]) -> tuple[str, str] | None:
     if OLD_LIMIT in body and refused:
         return LIMIT_PARAMETER, NEW_LIMIT
     messages = body["messages"]
-    if len(messages) > 1 and messages[0]["role"] == "system" and NO_SYSTEM.search(said):
+    if len(messages) > 1 and messages[0]["role"] == "system" and has_no_system_role(said):
         return SYSTEM_ROLE, FOLDED
     return None

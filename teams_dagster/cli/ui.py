@@ -12,9 +12,13 @@ from types import FrameType
 import click
 
 from teams_dagster.cli.project import open_settings, prepare_home
+from teams_dagster.student.isolation import ParentGone, die_with
 
 PATIENCE_S = 30.0
 """How long Dagster's services may take to end by themselves."""
+
+_ASKED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""How a process is asked to end."""
 
 
 @click.command()
@@ -32,11 +36,34 @@ def ui(port: int) -> None:
 def run_until_asked(command: Sequence[str]) -> int:
     """Run `command` until it ends or this process is asked to end; what it started ends with it. Its exit code.
 
+    A process between the two sees to that, also where this one is killed and can see to nothing (on Linux).
+    """
+    keeper = os.fork()
+    if keeper == 0:
+        code = 1
+        try:
+            code = _keep(command)
+        finally:
+            os._exit(code)
+    for number in _ASKED_BY:
+        signal.signal(number, lambda number, _frame: os.kill(keeper, number))
+    return os.waitstatus_to_exitcode(os.waitpid(keeper, 0)[1])
+
+
+def _keep(command: Sequence[str]) -> int:
+    """Run `command` in a session of its own until it ends, or this process is asked to end, or its parent is gone.
+
     `dagster dev` ends its services on an interrupt alone: another signal would leave them running.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _ASKED_BY:
         signal.signal(number, _interrupt)  # before: what a shell's `&` has ignored would be ignored by the command too
-    process = subprocess.Popen(command, start_new_session=True)
+    parent = os.getppid()
+    os.setsid()  # a terminal's interrupt comes once, from the parent
+    try:
+        die_with(parent, signal.SIGTERM)
+        process = subprocess.Popen(command, start_new_session=True)
+    except (KeyboardInterrupt, ParentGone):
+        return 1
     try:
         return process.wait()
     except KeyboardInterrupt:

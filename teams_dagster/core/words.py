@@ -40,6 +40,10 @@ _NEEDS_NO_SEGMENTATION = re.compile("[\0-\u00ac\u00ae-\u02ff\u0370-\u0482\u048a-
 
 _SPACED_WORD = re.compile(r"\w+")
 
+_BETWEEN_LETTERS = regex.compile(
+    r"[^\p{L}\p{M}\p{N}\p{Emoji_Presentation}\p{Regional_Indicator}\p{Extended_Pictographic}]|\p{DI}", regex.V1
+)
+
 SEGMENTED = "segmented"
 
 WHOLE = 6
@@ -57,6 +61,15 @@ def words(text: str) -> list[str]:
     if _NEEDS_NO_SEGMENTATION.fullmatch(normal):
         return _SPACED_WORD.findall(normal)
     return _WORD.findall(unicodedata.normalize("NFC", _INVISIBLE.sub("", normal)))
+
+
+def letters(text: str) -> str:
+    """The letters, digits and emoji of `text`, run together in lower case: equal wherever only signs and spaces differ.
+
+    A comma in a number, a hyphen and a space change which words a text has, and nothing here.
+    """
+    spelt = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return _BETWEEN_LETTERS.sub("", spelt)
 
 
 def segmentation_version(texts: Iterable[str]) -> tuple[str, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+
+from teams_dagster.core.protocol import CompletionError, ErrorKind, Role
+from teams_dagster.llm.circuit import advice
 
 
 class NothingToRetry(ValueError):
@@ -15,18 +16,31 @@ class NothingAnswered(RuntimeError):
     """A step that asked, and got no answer at all."""
 
 
-def refuse_silence(asked: int, unanswered: int, outcomes: Mapping[str, Mapping[str, Any]]) -> None:
-    """A step whose every query failed has made nothing. Raises NothingAnswered.
+FEWEST = 3
+"""Queries of one role that failed, all of them: fewer may be those queries' own trouble."""
 
-    `outcomes` are those of its queries on the ledger, by purpose: what became of them is part of the error.
+
+@dataclass(frozen=True)
+class Silence:
+    """The queries of one role, none of which got an answer."""
+
+    role: Role
+    queries: int
+    failure: str
+    """What one of them met, its kind first: `rejected: HTTP 400: ...`."""
+
+    def __str__(self) -> str:
+        kind, _, detail = self.failure.partition(": ")
+        told = f"none of {self.queries} queries of {self.role.value} got an answer: {self.failure.rstrip('. ')}."
+        if f"TEAMS_{self.role.name}_" in detail:
+            return told
+        return f"{told} {advice(CompletionError(ErrorKind(kind), detail), self.role)}"
+
+
+def refuse_silence(silent: Silence | None, *, at_least: int = FEWEST) -> None:
+    """A step that a role never answered has made nothing. Raises NothingAnswered, with what to check.
+
+    `at_least` so many queries say so; None where the role answered, or was not asked.
     """
-    if unanswered and unanswered >= asked:
-        causes = Counter[str]()
-        for counts in outcomes.values():
-            causes.update(counts["causes"])
-        named = ", ".join(f"{count:,} {cause}" for cause, count in causes.most_common())
-        raise NothingAnswered(
-            f"none of {unanswered} queries got an answer{f' ({named})' if named else ''}; the ledger"
-            " (llm_calls.error_kind, error_detail) says why."
-            " Make the models reachable and run the same step again: what was answered is kept"
-        )
+    if silent is not None and silent.queries >= at_least:
+        raise NothingAnswered(f"{silent} Run the same step again then: what was answered is kept")

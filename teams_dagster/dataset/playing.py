@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from teams_dagster.core.files import write_atomically
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LLMClient, Role
-from teams_dagster.dataset.failures import refuse_silence
+from teams_dagster.dataset.failures import Silence, refuse_silence
 from teams_dagster.dataset.generation import ROUND_STRIDE, GenerationManifest
 from teams_dagster.dataset.manifests import MANIFEST
 from teams_dagster.dataset.steering import UNTRAINED_POLICIES, policy_title, transition_policy, untrained_name
@@ -238,8 +239,20 @@ def generation_facts(folder: Path, outcomes: Mapping[str, dict[str, Any]]) -> Ge
         asking=asking_of(folder / "transitions.parquet"),
         outcomes=dict(outcomes),
     )
-    refuse_silence(facts.questions, facts.unanswered, outcomes)
+    refuse_silence(_silence(rows, "rewrite", Role.EXPERT), at_least=1)
+    refuse_silence(_silence(rows, "review", Role.REVIEWER))
     return facts
+
+
+def _silence(rows: pa.Table, purpose: str, role: Role) -> Silence | None:
+    """What `role` met where it answered no query of `purpose` in these transitions."""
+    edits = [row for row in rows.to_pylist() if row["operation"] != "none"]
+    failed = [row["failure"] for row in edits if (row["failure"] or "").startswith(f"{purpose}: ")]
+    later = ("verdict",) if purpose == "review" else ("verdict", "eliminated_by")
+    answered = any(row[name] for row in edits for name in later) or (
+        purpose == "rewrite" and any((row["failure"] or "").startswith("review: ") for row in edits)
+    )
+    return Silence(role, len(failed), failed[0].removeprefix(f"{purpose}: ")) if failed and not answered else None
 
 
 def _generation_row(manifest: GenerationManifest, run_id: str) -> dict[str, object]:

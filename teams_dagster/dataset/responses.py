@@ -10,9 +10,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.answers import NO_ANSWER, answer_transitions
 from teams_dagster.dataset.arms import arm_of
-from teams_dagster.dataset.failures import NothingToRetry, refuse_silence
+from teams_dagster.dataset.failures import NothingToRetry, Silence, refuse_silence
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.dataset.stored import ANSWERS, accepted_of, responses_inputs
 from teams_dagster.environment.recording import content_of
@@ -164,8 +165,10 @@ def response_facts(folder: Path, generated: Artefact, outcomes: Mapping[str, dic
             refused[row["reason"]] = refused.get(row["reason"], 0) + 1
     given = folder / f"{ANSWERS}.parquet"
     asked = pq.read_table(given, columns=["reason"]).to_pylist() if given.is_file() else rows
-    unanswered = sum((row["reason"] or "").startswith(NO_ANSWER) for row in asked)
-    refuse_silence(len(asked), unanswered, outcomes)
+    failed = [row["reason"] for row in asked if (row["reason"] or "").startswith(NO_ANSWER)]
+    unanswered = len(failed)
+    if failed and unanswered == len(asked):
+        refuse_silence(Silence(Role.EXPERT, unanswered, failed[0].removeprefix(NO_ANSWER)), at_least=1)
     return ResponseFacts(
         samples=len(rows),
         kept=len(rows) - sum(refused.values()),

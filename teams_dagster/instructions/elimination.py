@@ -23,7 +23,7 @@ import regex
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Outcome
-from teams_dagster.core.words import length_in_words, words
+from teams_dagster.core.words import length_in_words, letters, words
 from teams_dagster.instructions.lookalikes import imitates_tags, plainly
 from teams_dagster.instructions.novelty import similarity
 
@@ -107,7 +107,7 @@ class Rule(StrEnum):
     INJECTION = "injection"
     """It, or the text it was made from, orders a verdict; or it imitates the prompt's tags, as its parent did not."""
     RETURNED = "returned"
-    """It is equal or near-equal to an earlier text of its chain."""
+    """It is equal or near-equal to an earlier text of its chain, or has the same letters with other signs between."""
     SHORT_APOLOGY = "short_apology"
     """It says sorry or declines in fewer than 80 words: the instruction is hard to answer (rule 2).
 
@@ -187,9 +187,20 @@ def eliminate_rewrite(rewritten: Instruction, chain: Sequence[Instruction]) -> R
         return Rule.INJECTION
     if _breaks_out(rewritten) and not (parent is not None and _breaks_out(parent)):
         return Rule.INJECTION
-    if any(similarity(rewritten, earlier) >= RETURNED_SIMILARITY for earlier in chain):
+    if any(_returns(rewritten, earlier) for earlier in chain):
         return Rule.RETURNED
     return None
+
+
+def _returns(rewritten: Instruction, earlier: Instruction) -> bool:
+    """Whether nothing but a few words, or the signs and spaces between letters, tells the one from the other."""
+    if similarity(rewritten, earlier) >= RETURNED_SIMILARITY:
+        return True
+    return _letters(rewritten.text) == _letters(earlier.text) and _letters(rewritten.input) == _letters(earlier.input)
+
+
+_letters = lru_cache(maxsize=8_192)(letters)
+"""Kept for a while: a text is compared with each edit of it."""
 
 
 def leaks_prompt_words(rewritten: Instruction, parent: Instruction | None = None) -> bool:

@@ -36,6 +36,9 @@ OUTAGE = 20
 OUTAGE_QUERIES = 10
 """Fewer may be those that no server survives: the last of a step have no others beside them that are answered."""
 
+OUTAGE_QUERIES_AT_FIRST = 3
+"""Before any success nothing says that a server survives another query."""
+
 OUTAGE_AT_ALL = 100
 """Attempts without an answer, timeouts among them, and without a success in between: an outage in any case."""
 
@@ -228,7 +231,7 @@ class Circuit:
                 return attempts
         if kind not in _OUTAGE or lasted_s < OUTAGE_S:
             return 0
-        several = len(self._unanswered) >= OUTAGE_QUERIES
+        several = len(self._unanswered) >= (OUTAGE_QUERIES_AT_FIRST if first else OUTAGE_QUERIES)
         return (several and self._at_least(OUTAGE, _TROUBLE)) or self._at_least(OUTAGE_AT_ALL, _OUTAGE)
 
     def _at_least(self, many: int, kinds: frozenset[ErrorKind]) -> int:

@@ -345,10 +345,13 @@ class Engine:
         except CompletionError as failure:
             latency_s = time.perf_counter() - began
             error = failure.for_role(request.role)
+            if not error.adapted:
+                self._trials.heard(request)
             endpoint.failed(request, error, latency_s)
             await self._settlement.failed(attempt, error, latency_s * 1_000)
             raise error from None
         latency_s = time.perf_counter() - began
+        self._trials.heard(request)
         endpoint.answered(request, completion, latency_s)
         completion = judged_by(request.structured, request.allowed, completion)
         return await self._settlement.answered(attempt, completion, latency_s * 1_000)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_MARKS = (
+MARKS = (
     ("<think>", "</think>"),
     ("<seed:think>", "</seed:think>"),
     ("[THINK]", "[/THINK]"),
@@ -20,23 +20,23 @@ _MARKS = (
 )
 """Opening and closing marks that stand for nothing else, wherever they are."""
 
-_WORDS = ("thinking", "thought", "reasoning", "reflection", "scratchpad")
+WORDS = ("thinking", "thought", "reasoning", "reflection", "scratchpad")
 """Tags that are also plain XML: they mark a thought where the text begins with one, or where a line holds or begins or
 ends with a closing one that nothing opens."""
 
 _MARK = re.compile(
-    f"(?P<open>{'|'.join(re.escape(opening) for opening, _ in _MARKS)})"
-    f"|(?P<close>{'|'.join(re.escape(closing) for _, closing in _MARKS)})",
+    f"(?P<open>{'|'.join(re.escape(opening) for opening, _ in MARKS)})"
+    f"|(?P<close>{'|'.join(re.escape(closing) for _, closing in MARKS)})",
     re.IGNORECASE,
 )
 
 _FIRST_BLOCK = re.compile(
-    rf"\A\s*<(?P<tag>{'|'.join(_WORDS)})>(?P<thought>.*?)(?:</(?P=tag)>|\Z)", re.IGNORECASE | re.DOTALL
+    rf"\A\s*<(?P<tag>{'|'.join(WORDS)})>(?P<thought>.*?)(?:</(?P=tag)>|\Z)", re.IGNORECASE | re.DOTALL
 )
 
-_CLOSED_BY_WORD = re.compile(rf"(?:^[ \t]*</(?:{'|'.join(_WORDS)})>|</(?:{'|'.join(_WORDS)})>[ \t]*$)", re.I | re.M)
+_CLOSED_BY_WORD = re.compile(rf"(?:^[ \t]*</(?:{'|'.join(WORDS)})>|</(?:{'|'.join(WORDS)})>[ \t]*$)", re.I | re.M)
 
-_OPENED_BY_WORD = re.compile(rf"<(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
+_OPENED_BY_WORD = re.compile(rf"<(?:{'|'.join(WORDS)})\b", re.IGNORECASE)
 
 _WRAPPED = re.compile(
     r"\A\s*(?:<\|(?:begin_of_solution|START_RESPONSE)\|>(?P<marked>.*?)(?:<\|(?:end_of_solution|END_RESPONSE)\|>\s*)?"
@@ -60,7 +60,7 @@ _FENCE = "```"
 def split_reasoning(text: str) -> tuple[str, str]:
     """What `text` holds of thought, and what of an answer: (thought, answer), each possibly empty.
 
-    Marks are `<think>` and its kin (`_MARKS`), also a closing one whose opening the chat template wrote, and channels
+    Marks are `<think>` and its kin (`MARKS`), also a closing one whose opening the chat template wrote, and channels
     (`<|channel|>analysis<|message|>...`), whose `final` one is the answer. An answer that breaks off into a thought is
     none. Marks in code (between backticks) are what a text is about and stay; without any mark `text` is the answer
     as it is.

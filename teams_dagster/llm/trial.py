@@ -1,7 +1,8 @@
 """Queries of one kind are tried on a few before many are paid: a step whose replies are all unusable ends early.
 
-A kind is a role and a purpose: the expert's rewrites, the reviewer's verdicts. Until the first usable reply a few are
-under way at a time, and after `TRIED` without any the step ends with the reason. Later it ends where as many in a row
+A kind is a role and a purpose: the expert's rewrites, the reviewer's verdicts. The first is asked alone, so that what
+its endpoint does not take is refused once; until the first usable reply a few are under way at a time, and after
+`TRIED` without any the step ends with the reason. Later it ends where as many in a row
 are unusable for one cause, and the replies before say that this is no chance: the model, or a limit, is another now.
 """
 
@@ -24,7 +25,7 @@ CHANCE = 1e-6
 """After a usable reply, it ends only where so many unusable ones in a row are less likely than this."""
 
 AT_FIRST = 8
-"""Queries of one kind under way until one has brought something usable."""
+"""Queries of one kind under way until one has brought something usable, once one has brought anything."""
 
 UNREADABLE = "unreadable"
 """A whole text that is not in the form its prompt asks for."""
@@ -100,6 +101,10 @@ class Trials:
         """Raises NothingUsable where the kind's queries have ended."""
         self._of(request).check()
 
+    def heard(self, request: Request) -> None:
+        """Something came of a query: a reply, or a failure after which it is not written otherwise."""
+        self._of(request).heard()
+
     def reused(self, request: Request, completion: Completion) -> None:
         """A stored answer: one that can be used shows that the kind works, others say nothing of what comes now."""
         trial = self._of(request)
@@ -141,6 +146,8 @@ class Trial:
         self._role, self._purpose = role, purpose
         self.passed = False
         """Whether a reply could be used."""
+        self._heard = False
+        """Whether something came of a query."""
         self._under_way = 0
         self._usable = self._unusable = 0
         """Replies before those in a row."""
@@ -168,6 +175,12 @@ class Trial:
         """Raises NothingUsable once it was one too many."""
         if self._ended is not None:
             raise self._ended
+
+    def heard(self) -> None:
+        """Something came of a query: it need not be alone any more."""
+        if not self._heard:
+            self._heard = True
+            self._wake()
 
     def usable(self) -> None:
         """A reply can be used."""
@@ -208,7 +221,7 @@ class Trial:
         )
 
     def _has_room(self) -> bool:
-        return self._under_way < min(AT_FIRST, TRIED - self._in_a_row.total())
+        return self._under_way < (min(AT_FIRST, TRIED - self._in_a_row.total()) if self._heard else 1)
 
     def _wake(self) -> None:
         """Whoever waits looks again: a few at first, everybody once the kind works or has failed."""

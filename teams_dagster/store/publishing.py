@@ -72,7 +72,7 @@ def read_lock(path: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
         except (duckdb.Error, OSError) as error:
             if isinstance(error, duckdb.ConnectionException | OSError) or _LOCKED in str(error):
                 raise NotNow(f"{path} is open elsewhere: {error}") from error
-            _set_aside(path, error)
+            set_aside(path, error)
             reader = None
         yield reader
 
@@ -81,7 +81,7 @@ _LOCKED = "Could not set lock"
 """How DuckDB begins to say that another process has a file open; its exception's class tells too little."""
 
 
-def _set_aside(path: Path, error: duckdb.Error) -> None:
+def set_aside(path: Path, error: duckdb.Error) -> None:
     """Keep a file that cannot be read under another name, with what its last writer left beside it."""
     aside = path.with_name(f"{path.name}.unreadable-{time.time_ns()}")
     _log.warning("%s cannot be read (%s): it is kept as %s, and made again", path, str(error).strip(), aside.name)
@@ -94,6 +94,8 @@ def _set_aside(path: Path, error: duckdb.Error) -> None:
 def draft(path: Path, *, copied: bool) -> Iterator[Path]:
     """A place for the next version of `path`, beside it; a copy of it when `copied`. Publish it inside the block."""
     place = path.with_name(f".{path.name}.draft")
+    for left in (place, place.with_name(f"{place.name}.wal")):
+        left.unlink(missing_ok=True)  # of a try that failed
     if not copied:
         yield place
         return

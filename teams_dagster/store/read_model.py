@@ -22,7 +22,7 @@ from teams_dagster.store import source, views
 from teams_dagster.store.artefacts import ArtefactFiles, CompleteArtefact, complete, sealed_name, store_id
 from teams_dagster.store.hash_chain import Sealed, seal
 from teams_dagster.store.kept_ledger import keep_head, require_kept_ledger
-from teams_dagster.store.publishing import NotNow, draft, lock, publish, read_lock, temp_dir
+from teams_dagster.store.publishing import NotNow, draft, lock, publish, read_lock, set_aside, temp_dir
 from teams_dagster.store.source import Position
 from teams_dagster.store.tables import TABLES, Table
 
@@ -123,19 +123,38 @@ def _bring_up_to_date(
         known = None if reader is None else _read_state(reader)
         if known is not None and known == wanted:
             return None
-        extends = known is not None and known.can_become(wanted)
-        with draft(path, copied=extends) as place:
-            with duckdb.connect(place, config=_config(place)) as connection:
-                connection.execute("set enable_progress_bar = false")  # it would write to the step's output
-                if known is None or not extends:
-                    views.create(connection)
-                    known = _State(wanted.version, wanted.ledger_id, Position(), ())
-                _follow_ledger(connection, ledger, known.position)
-                _follow_artefacts(connection, known.artefacts, wanted.artefacts)
-                _write_state(connection, wanted)
-                rows = _count(connection)
-                connection.execute("checkpoint")
-            publish(place, path)
+        extended = known if known is not None and known.can_become(wanted) else None
+        try:
+            return _publish(ledger, path, wanted, extended)
+        except duckdb.Error as error:
+            if extended is None:
+                raise
+            # Its beginning can be read, and the rest of it cannot: what it holds is made anew
+            rows = _publish(ledger, path, wanted, None, damage=error)
+    return rows
+
+
+def _publish(
+    ledger: sa.Connection, path: Path, wanted: _State, known: _State | None, *, damage: duckdb.Error | None = None
+) -> dict[str, int]:
+    """Put a file made from `wanted` in the place of `path`: what is there with what it lacks, or a new one.
+
+    `known` is what the file there was made from, None for a new one; one with `damage` is kept under another name.
+    """
+    with draft(path, copied=known is not None) as place:
+        with duckdb.connect(place, config=_config(place)) as connection:
+            connection.execute("set enable_progress_bar = false")  # it would write to the step's output
+            if known is None:
+                views.create(connection)
+                known = _State(wanted.version, wanted.ledger_id, Position(), ())
+            _follow_ledger(connection, ledger, known.position)
+            _follow_artefacts(connection, known.artefacts, wanted.artefacts)
+            _write_state(connection, wanted)
+            rows = _count(connection)
+            connection.execute("checkpoint")
+        if damage is not None:
+            set_aside(path, damage)
+        publish(place, path)
     return rows
 
 

@@ -74,8 +74,8 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, instruction: Instruction) 
 def encode_response(tokenizer: PreTrainedTokenizerBase, instruction: Instruction, response: str) -> list[int]:
     """The response as the template ends it, closed by exactly one end-of-sequence token.
 
-    Raises ValueError where the template changes the prompt once an answer follows it, or does not write the response
-    as it is: what the student is trained on would then differ from what it is asked.
+    Raises ValueError where the template changes the prompt once an answer follows it: what the student is trained on
+    would then differ from what it is asked.
     """
     _, said = conversation_text(tokenizer, user_message(instruction), response)
     return _closed(tokenizer, said)

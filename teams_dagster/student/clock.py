@@ -11,7 +11,7 @@ ASKS = "strftime_now"
 
 _DIRECTIVES = [*(f"%{letter}" for letter in "aAbBcdeDfFGHIjmMpSTuUVwWxXyYzZ"), "%-d", "%-m", "%-H", "%-I", "%-M", "%-j"]
 _FROZEN = (
-    f"{{%- macro {ASKS}(form) -%}}{{{{- form"
+    f"{{%- macro {ASKS}(format) -%}}{{{{- format"
     + "".join(f" | replace('{directive}', '{CLOCK.strftime(directive)}')" for directive in _DIRECTIVES)
     + "-}}{%- endmacro -%}"
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateSyntaxError
 
+from teams_dagster.llm.reasoning import MARKS, WORDS
 from teams_dagster.student.clock import CLOCK, asks_the_time, with_frozen_clock
 
 if TYPE_CHECKING:
@@ -20,7 +21,21 @@ SYSTEM = "You are a helpful assistant."
 
 _QUESTION, _ANSWER = "Which colour is the box?", "The box is blue."
 NEWLINE = "\n"
-_THINKING_BEGINS = re.compile(r"<(think|thinking|thought|reasoning)>\s*\Z")
+_CLOSED_BY = {opening.lower(): closing for opening, closing in (*MARKS, *((f"<{w}>", f"</{w}>") for w in WORDS))}
+"""What closes a thought that these marks open."""
+_THINKING_BEGINS = re.compile(rf"({'|'.join(map(re.escape, _CLOSED_BY))})\s*\Z", re.IGNORECASE)
+_DRAWN = re.compile(r"\|\s*(random)\b|\b(lipsum)\b")
+_PARTS_AS_TEXT = re.compile(r"""\[\{['"]type['"]: ['"]text['"]""")
+_SPOKEN_TO: tuple[tuple[bool, tuple[str, ...]], ...] = (
+    (False, ()),
+    (True, ()),
+    (True, ("assistant",)),
+    (True, ("user",)),
+    (True, ("system",)),
+    (True, ("system", "assistant")),
+    (True, ("system", "user")),
+)
+"""What content may be, the most usual first: text, parts, or parts but for the turns of some roles."""
 
 
 class TemplateFault(ValueError):
@@ -33,6 +48,8 @@ class Dialect:
 
     parts: bool = False
     """Content is a list of parts, each with a type; text alone would be left out."""
+    texts: tuple[str, ...] = ()
+    """The roles whose content is text where that of the others is parts."""
     system: bool = False
     """A conversation begins with a system turn."""
     lead: str = ""
@@ -46,7 +63,8 @@ class Dialect:
     @property
     def version(self) -> tuple[dict[str, Any], ...]:
         """What of it decides tokens; empty for a template that asks for nothing in particular."""
-        return () if self == Dialect() else (asdict(self),)
+        said = {name: value for name, value in asdict(self).items() if name != "texts" or value}
+        return () if self == Dialect() else (said,)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -78,26 +96,36 @@ def prompt_text(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
 
 
 def conversation_text(tokenizer: PreTrainedTokenizerBase, question: str, answer: str) -> tuple[str, str]:
-    """The prompt that asks `question`, and what the template writes after it: `answer`, and how it ends.
+    """The prompt that asks `question`, and what is learnt after it: `answer`, and how the template ends it.
 
-    Raises TemplateFault where the template does not write this very answer after this very prompt.
+    A template that writes this answer otherwise (escaped, or cut at a mark in it) is for once not followed: the
+    student is to write the answer as it is. Raises TemplateFault where it writes an answer after another prompt.
+    """
+    prompt, said = prompt_text(tokenizer, question), written_text(tokenizer, question, answer)
+    if said is None:
+        said = answer.strip() + _around_answer(tokenizer, question)[1]
+    return prompt, said
+
+
+def written_text(tokenizer: PreTrainedTokenizerBase, question: str, answer: str) -> str | None:
+    """What the template writes after the prompt that asks `question`; None where that is not `answer` as it is.
+
+    Raises TemplateFault where it writes an answer after another prompt.
     """
     dialect = dialect_of(tokenizer)
-    prompt = rendered(tokenizer, dialect, question) + dialect.lead
     whole = rendered(tokenizer, dialect, question, answer)
-    if dialect.thinks:
-        written = whole.rfind(answer.strip())
-        said = whole[written:] if written >= 0 else ""
-    elif whole.startswith(prompt):
-        said = whole[len(prompt) :]
-    else:
+    prompt = rendered(tokenizer, dialect, question) + dialect.lead
+    before = _around_answer(tokenizer, question)[0] if dialect.thinks else prompt
+    if not whole.startswith(before):
         raise _own_prompt_fault(prompt)
-    if not said.lstrip().startswith(answer.strip()):
-        raise TemplateFault(
-            f"the chat template does not write the response as it is: {answer.strip()[:60]!r} became"
-            f" {said.strip()[:60]!r}; give the student a template that does"
-        )
-    return prompt, said
+    said = whole[len(before) :]
+    return said if said.lstrip().startswith(answer.strip()) else None
+
+
+def _around_answer(tokenizer: PreTrainedTokenizerBase, question: str) -> tuple[str, str]:
+    """What the template writes before an answer to `question`, and after it."""
+    before, _, after = rendered(tokenizer, dialect_of(tokenizer), question, _ANSWER).rpartition(_ANSWER)
+    return before, after
 
 
 def chat_messages(
@@ -109,7 +137,11 @@ def chat_messages(
     if answer is not None:
         turns.append(("assistant", answer))
     messages: list[dict[str, Any]] = [
-        {"role": role, "content": [{"type": "text", "text": text}] if dialect.parts else text} for role, text in turns
+        {
+            "role": role,
+            "content": [{"type": "text", "text": text}] if dialect.parts and role not in dialect.texts else text,
+        }
+        for role, text in turns
     ]
     if thought is not None:
         messages[-1]["reasoning_content"] = thought
@@ -118,11 +150,15 @@ def chat_messages(
 
 @lru_cache(maxsize=16)
 def _dialect(tokenizer: PreTrainedTokenizerBase, chat_template: str) -> Dialect:
+    if (drawn := _DRAWN.search(chat_template)) is not None:
+        raise TemplateFault(
+            f"the chat template draws at random ({drawn[1] or drawn[2]}), so that a prompt is never the same twice"
+        )
     clock = CLOCK.isoformat() if asks_the_time(chat_template) else None
     faults: list[str] = []
-    for system, parts in product((False, True), repeat=2):
+    for system, (parts, texts) in product((False, True), _SPOKEN_TO):
         try:
-            return _answered(tokenizer, Dialect(parts=parts, system=system, clock=clock))
+            return _answered(tokenizer, Dialect(parts=parts, texts=texts, system=system, clock=clock))
         except TemplateSyntaxError as error:
             raise TemplateFault(f"the chat template cannot be parsed, line {error.lineno}: {error.message}") from None
         except TemplateFault as fault:
@@ -135,10 +171,10 @@ def _dialect(tokenizer: PreTrainedTokenizerBase, chat_template: str) -> Dialect:
 def _answered(tokenizer: PreTrainedTokenizerBase, dialect: Dialect) -> Dialect:
     """`dialect` with what stands before an answer. Raises TemplateFault where question or answer do not come back."""
     prompt = rendered(tokenizer, dialect, _QUESTION)
-    if _QUESTION not in prompt or "'type'" in prompt:  # a list of parts written as such is not read
+    if _QUESTION not in prompt or _PARTS_AS_TEXT.search(prompt):
         raise TemplateFault("the chat template leaves the instruction out of its prompt")
     head, found, _ = rendered(tokenizer, dialect, _QUESTION, _ANSWER).rpartition(_ANSWER)
-    if not found:
+    if not found or _PARTS_AS_TEXT.search(head):
         raise TemplateFault("the chat template leaves the response out of a conversation")
     if head.startswith(prompt):
         between = head[len(prompt) :]
@@ -147,7 +183,8 @@ def _answered(tokenizer: PreTrainedTokenizerBase, dialect: Dialect) -> Dialect:
     opened = _THINKING_BEGINS.search(prompt)
     if opened is None or not head.startswith(prompt[: opened.start()].rstrip()):
         raise _own_prompt_fault(prompt)
-    closed = f"{'' if prompt[-1].isspace() else NEWLINE}{NEWLINE}</{opened[1]}>{NEWLINE * 2}"
+    closing = _CLOSED_BY[opened[1].lower()]
+    closed = f"{'' if prompt[-1].isspace() else NEWLINE}{NEWLINE}{closing}{NEWLINE * 2}"
     return replace(dialect, lead=closed, thinks=True)
 
 

@@ -31,15 +31,15 @@ class ParentGone(RuntimeError):
     """The process that started this one had ended before this one could say that it wants to end with it."""
 
 
-def die_with(parent: int) -> None:
-    """The kernel kills this process as soon as `parent`, its parent, is gone, however it went.
+def die_with(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
+    """The kernel sends this process `by` as soon as `parent`, its parent, is gone, however it went.
 
     Only Linux can: elsewhere nothing happens here, and a training whose parent was killed runs to its end; the lock on
     its folder then keeps a second one away. Raises ParentGone when it is gone already.
     """
     if sys.platform != "linux":
         return
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, by, 0, 0, 0)
     if os.getppid() != parent:
         raise ParentGone(f"process {parent}, which asked for this training, has ended")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,12 +160,14 @@ def load_tokenizer(
     """The tokenizer at `path` and the name of its template: by default its own, or Alpaca's where it brings none.
 
     `gguf` names the file in the folder `path` that the tokenizer is in, where it is in one. Raises ValueError where its
-    own is `wanted` and there is none.
+    own is `wanted` and there is none, or none that is plainly meant.
     """
     tokenizer = AutoTokenizer.from_pretrained(str(path), **({"gguf_file": gguf} if gguf else {}))
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
+    if isinstance(tokenizer.chat_template, dict):
+        tokenizer.chat_template = _default_template(path, tokenizer.chat_template)
     if tokenizer.chat_template is None and wanted == "tokenizer":
         raise ValueError(f"template: the tokenizer of {path} brings no chat template; choose alpaca or auto")
     if tokenizer.chat_template is not None and wanted != ALPACA_TEMPLATE:
@@ -174,6 +177,14 @@ def load_tokenizer(
     begins = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
     tokenizer.chat_template = ("{{- bos_token -}}" if begins else "") + template(ALPACA_TEMPLATE)
     return tokenizer, ALPACA_TEMPLATE
+
+
+def _default_template(path: str | Path, named: Mapping[str, str]) -> str:
+    """Of several chat templates the one that transformers takes for plain conversations. Raises ValueError."""
+    if "default" not in named:
+        names = ", ".join(sorted(named))
+        raise ValueError(f"the tokenizer of {path} brings several chat templates ({names}) and none called default")
+    return named["default"]
 
 
 def load_student(

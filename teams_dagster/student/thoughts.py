@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from teams_dagster.dataset.formats import with_think_block
 from teams_dagster.llm.reasoning import split_reasoning
 from teams_dagster.student.adapter_config import TrainedReasoning
-from teams_dagster.student.conversation import TemplateFault, conversation_text, dialect_of, rendered
+from teams_dagster.student.conversation import TemplateFault, dialect_of, rendered, written_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -27,9 +27,15 @@ def thinking_text(
             f"reasoning: {reasoning} cannot be trained, because prompts of this chat template end with {dialect.lead!r}"
             " before every answer: set template to `alpaca`, or reasoning to `none`"
         )
-    if reasoning == "think":
-        return conversation_text(tokenizer, question, with_think_block(thought, answer))
     prompt = rendered(tokenizer, dialect, question)
+    if reasoning == "think":
+        said = written_text(tokenizer, question, with_think_block(thought, answer))
+        if said is None:
+            raise TemplateFault(
+                "reasoning: think cannot be trained, because this chat template does not write the response as it is,"
+                " thought and all: set reasoning to `template`, or template to `alpaca`"
+            )
+        return prompt, said
     whole = rendered(tokenizer, dialect, question, answer, thought)
     said = whole[len(prompt) :] if whole.startswith(prompt) else ""
     if thought.strip() not in said:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from teams_dagster.core.protocol import ModelIdentity, Role
-from teams_dagster.dataset.failures import NothingAnswered, NothingToRetry, refuse_silence
+from teams_dagster.dataset.failures import NothingAnswered, NothingToRetry, Silence, refuse_silence
 from teams_dagster.dataset.generation import GenerationChanged, GenerationManifest
 from teams_dagster.dataset.manifests import (
     MANIFEST,
@@ -86,16 +86,18 @@ def test_a_generation_is_finished_by_the_models_it_was_begun_with() -> None:
     check_as_begun(BEGUN, {Role.EXPERT: RULES, Role.REVIEWER: RULES})
 
 
-def test_a_step_all_of_whose_queries_failed_is_refused_with_what_became_of_them() -> None:
-    outcomes = {"rewrite": {"asked": 2, "kept": 0, "causes": {"server_error": 2}}}
-    outcomes["review"] = {"asked": 1, "kept": 0, "causes": {"timeout": 1}}
-    with pytest.raises(NothingAnswered, match=r"none of 3 queries got an answer \(2 server_error, 1 timeout\)"):
-        refuse_silence(3, 3, outcomes)
+def test_a_step_whose_role_never_answered_is_refused_with_the_cause_and_the_setting_to_check() -> None:
+    silent = Silence(Role.REVIEWER, 8, "rejected: HTTP 400: I do not like this request.")
+    told = (
+        r"none of 8 queries of reviewer got an answer: rejected: HTTP 400: I do not like this request\. .*REVIEWER_OMIT"
+    )
+    with pytest.raises(NothingAnswered, match=told):
+        refuse_silence(silent)
 
 
-@pytest.mark.parametrize(("asked", "unanswered"), [(3, 2), (0, 0)])
-def test_a_step_with_an_answer_or_with_nothing_to_ask_goes_on(asked: int, unanswered: int) -> None:
-    refuse_silence(asked, unanswered, {})
+def test_a_step_whose_role_answered_or_failed_once_or_twice_goes_on() -> None:
+    refuse_silence(None)
+    refuse_silence(Silence(Role.REVIEWER, 2, "rejected: no"))
 
 
 def test_a_retry_does_not_finish_what_a_budget_ended(tmp_path: Path) -> None:

@@ -272,10 +272,9 @@ def test_a_real_engine_is_opened_and_closed_in_the_loop_that_asks(tmp_path):
 
     actions = np.random.default_rng(1).integers(0, len(TEXT_OPERATIONS), (3, 4))
     with (
-        OpenAIServer(lambda body: served_rules.answer(body)) as server,
+        OpenAIServer(served_rules.answer, latency_s=0.05) as server,
         Ledger(sqlite_url(tmp_path / "ledger.sqlite")) as ledger,
     ):
-        server.holds_until = 2
         rounds = []
         for _ in range(2):
             env = InstructionVectorEnv(task(environment=opener(ledger, server.base_url)), 4)

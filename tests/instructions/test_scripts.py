@@ -25,7 +25,7 @@ VOCABULARIES = {
     "emoji": "🌊 🏖️ 🌙 💧 📣 👍🏽 ✂️ 📋 3️⃣ ❓ 📅 📏 🪨 🏜️ 🇯🇵".split(),
 }
 UNSPACED = ("Thai", "Khmer", "Han", "Kana", "emoji")
-COMMAS = ",，、،"
+COMMAS = ",，、،､﹐︐፣՝᠂꓾߸⹁\N{INVISIBLE SEPARATOR}"
 
 
 def between(script: str) -> str:
@@ -56,6 +56,31 @@ def test_a_comma_never_earns(text: tuple[str, list[str]], comma: str, data: st.D
     gap = between(script)
     seed, edit = gap.join(found), gap.join(found[:at]) + comma + gap + gap.join(found[at:])
     assert earned(edit, seed) == 0
+
+
+@given(drawn(st.integers(1, 10)), st.sampled_from([*COMMAS, "_", "-", " ", "\u3164", "\u034f"]), st.data())
+def test_a_sign_between_any_two_characters_never_earns(
+    text: tuple[str, list[str]], sign: str, data: st.DataObject
+) -> None:
+    script, found = text
+    seed = between(script).join(found)
+    at = data.draw(st.integers(0, len(seed)))
+    assert earned(seed[:at] + sign + seed[at:], seed) == 0
+
+
+@pytest.mark.parametrize(
+    ("seed", "edit"),
+    [
+        ("List 1000 rivers.", "List 1,000 rivers."),
+        ("List 1000000 rivers.", "List 1 000 000 rivers."),
+        ("लिखो १००००० शब्द", "लिखो १,००,००० शब्द"),
+        ("اكتب ١٠٠٠ كلمة", "اكتب ١٬٠٠٠ كلمة"),
+        ("写1000字", "写１，０００字"),
+    ],
+    ids=["thousands", "by spaces", "lakh", "Arabic", "full width"],
+)
+def test_a_number_written_in_groups_never_earns(seed: str, edit: str) -> None:
+    assert earned(edit, seed) == earned(seed, edit) == 0
 
 
 @given(drawn(st.just(15)), st.integers(2, 5))

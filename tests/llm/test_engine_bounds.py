@@ -160,13 +160,14 @@ def test_a_wrong_key_stops_the_step_and_not_ten_thousand_rows(openai_server: Ope
 
 def test_what_was_not_sent_when_a_step_ends_is_never_sent(ledger: Ledger) -> None:
     with OpenAIServer() as server:
-        server.holds_until = 5
 
         async def step() -> None:
             model = OpenAICompatibleModel("m", base_url=server.base_url)
             engine = Engine({Role.EXPERT: model}, ledger, CallContext("run-1", "asset"), load_prices(), max_in_flight=4)
+            await engine.ask(question("until one is usable, fewer are under way"))
+            server.holds_until = 5
             asks = [asyncio.create_task(engine.ask(question(text))) for text in TEXTS]
-            await asyncio.to_thread(until, lambda: server.count == 4)
+            await asyncio.to_thread(until, lambda: server.count == 5)
             for task in asks:
                 task.cancel()
             server.holds_until = 0
@@ -174,9 +175,9 @@ def test_what_was_not_sent_when_a_step_ends_is_never_sent(ledger: Ledger) -> Non
             await model.close()
 
         asyncio.run(step())
-        assert server.count == 4
+        assert server.count == 5
         with ledger.engine.connect() as connection:
-            assert connection.execute(sa.select(sa.func.count()).select_from(schema.answers)).scalar_one() == 4
+            assert connection.execute(sa.select(sa.func.count()).select_from(schema.answers)).scalar_one() == 5
         assert claims(ledger) == 0
 
 

@@ -110,20 +110,40 @@ def test_what_an_earlier_run_paid_in_vain_does_not_end_this_one(openai_server: O
     assert not [result for result in results if isinstance(result, BaseException)]
 
 
-def test_few_are_under_way_until_one_is_usable_and_then_all_that_are_allowed(ledger: Ledger) -> None:
+def test_one_is_under_way_until_the_first_reply_a_few_until_a_usable_one_and_then_all_that_are_allowed(
+    ledger: Ledger,
+) -> None:
     with OpenAIServer(latency_s=0.3) as server:
         under_way: list[int] = []
 
-        def counting(body: Body) -> str:
+        def counting(body: Body) -> Reply:
             under_way.append(server.in_flight)
-            return "fine"
+            return Reply("fine") if server.count > AT_FIRST else Reply("")
 
         server.respond = counting
         ask_all(server, ledger, TEXTS[:40])
-        assert under_way[0] == AT_FIRST
+        assert under_way[0] == 1
+        assert under_way[1] == AT_FIRST
         server.holds_until = 50
         ask_all(server, ledger, TEXTS[:100], max_in_flight=50)
         assert server.most_in_flight == 50
+
+
+def test_what_an_endpoint_does_not_take_is_found_out_by_one_query_and_not_by_all_the_first(
+    openai_server: OpenAIServer, ledger: Ledger
+) -> None:
+    def particular(body: Body) -> Reply | Fault:
+        if body["messages"][0]["role"] == "system":
+            return Fault(400, '{"error": {"message": "System role not supported"}}')
+        if "max_tokens" in body:
+            return Fault(400, '{"error": {"message": "Unknown parameter: max_tokens"}}')
+        return Reply("half", "length")
+
+    openai_server.respond = particular
+    results = ask_all(openai_server, ledger, TEXTS)
+    assert openai_server.count == TRIED + 2
+    with pytest.raises(NothingUsable, match="cut off at"):
+        raise results[-1]
 
 
 @pytest.mark.parametrize(

@@ -469,6 +469,25 @@ def test_a_database_that_lost_its_end_is_made_again(ledger: Ledger, model: Path)
     assert read(model, "select count(*) from llm_requests") == [(1,)]
 
 
+HEADERS, BLOCK = 3 * 4_096, 256 * 1024
+"""How DuckDB divides a file."""
+
+
+def test_a_database_with_a_damaged_block_is_made_again_where_it_would_be_added_to(ledger: Ledger, model: Path) -> None:
+    ask(ledger, *[str(number) for number in range(50)])
+    renew(model)
+    sound = model.read_bytes()
+    kept = 0
+    for at in range(HEADERS, len(sound), BLOCK):
+        model.write_bytes(sound[:at] + os.urandom(4_096) + sound[at + 4_096 :])
+        ask(ledger, f"one more, {at}")
+        renew(model)
+        count = read(model, "select count(*) from llm_requests, read_model_state")[0][0]
+        assert count == read(model, "select count(*) from llm_calls")[0][0] > 50
+        kept += len(list(model.parent.glob(f"{model.name}.unreadable-*")))
+    assert kept
+
+
 def test_refreshers_take_turns(ledger: Ledger, model: Path) -> None:
     ask(ledger, *[str(i) for i in range(50)])
     reports: list[RefreshReport] = []

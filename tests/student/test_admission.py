@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from teams_dagster.student.admission import examine_student
-from teams_dagster.student.loading import load_student
+from teams_dagster.student.loading import load_student, load_tokenizer
 from teams_dagster.student.stored import MODEL, take_configured_base
 from teams_dagster.student.weights import StudentFault
 from tests.support.gguf_student import embeddings, tiny_gguf
@@ -84,6 +84,16 @@ def test_a_student_that_cannot_be_trained_is_refused_with_the_setting_that_helps
 def test_a_sound_student_is_told_with_its_tokens_and_its_end(sound: Path) -> None:
     found = examine_student(str(sound))
     assert (found.template, found.end_token, found.notes) == ("tokenizer", "<|im_end|>", ())
+
+
+def test_of_several_templates_the_default_one_is_taken(student: Path) -> None:
+    (student / "chat_template.jinja").unlink()
+    templates = [{"name": "tool_use", "template": "{{ messages }}"}, {"name": "default", "template": CHATML}]
+    edit(student / "tokenizer_config.json", chat_template=templates)
+    assert load_tokenizer(student)[0].chat_template == CHATML
+    edit(student / "tokenizer_config.json", chat_template=templates[:1])
+    with pytest.raises(StudentFault, match=r"several chat templates \(tool_use\) and none called default"):
+        examine_student(str(student))
 
 
 def test_what_a_template_needs_of_other_tools_is_noted(student: Path) -> None:

@@ -39,14 +39,45 @@ EMPTY_THOUGHT = CHAT.replace(
     "<|assistant|>\n{{ m['content'] }}", "<|assistant|>\n<think>\n\n</think>\n\n{{ m['content'] }}"
 )
 NO_HEAD = CHAT.split("{% if add_generation_prompt")[0]
+
+
+def thinking(mark: str) -> str:
+    """CHAT, with a prompt that ends with `mark`."""
+    return CHAT.replace("%}<|assistant|>\n{% endif %}", "%}<|assistant|>\n" + mark + "{% endif %}")
+
+
+PARTS_OF_USERS = CHAT.replace(TURN, TURN.replace("{{ m['content'] }}", "{{ m['content'][0]['text'] }}"))
+PARTS_OF_ASSISTANTS = CHAT.replace(
+    "\n{{ m['content'] }}<|end|>\n{% else", "\n{{ m['content'][0].text }}<|end|>\n{% else"
+)
+SYSTEM_IS_TEXT = (
+    "{% if messages[0]['role'] != 'system' %}{{ raise_exception('a system turn comes first') }}{% endif %}"
+    "{{ messages[0]['content'] + '<|end|>' }}" + PARTS.replace("in messages", "in messages[1:]")
+)
 TEMPLATES = {
     "asks for the time": DATED,
+    "asks for the time by name": DATED.replace("strftime_now(", "strftime_now(format="),
     "reads parts": PARTS,
+    "reads parts of users": PARTS_OF_USERS,
+    "reads parts of assistants": PARTS_OF_ASSISTANTS,
+    "reads parts, and a system turn as text": SYSTEM_IS_TEXT,
     "needs a system turn": NEEDS_SYSTEM,
     "ends its prompt in a thought": THINKING,
     "writes an empty thought before answers": EMPTY_THOUGHT,
     "writes no head of the answer": NO_HEAD,
+} | {
+    f"ends its prompt in {mark.strip()}": thinking(mark)
+    for mark in (
+        "<think>",
+        "<Thinking>\n",
+        "<scratchpad>\n",
+        "[THINK]",
+        "◁think▷",
+        "<seed:think>",
+        "<|channel>thought\n",
+    )
 }
+ANSWERS = ("Blue, as the sea.", "e", "d", "end", "n|", "A", "<b>x</b> & 'y'", "</think> closes a thought", "1. a\n2. b")
 
 
 def tokenizer_with(template: str) -> Any:
@@ -58,9 +89,12 @@ def tokenizer_with(template: str) -> Any:
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_the_labels_are_the_response_and_the_end_whatever_the_template_asks_for(name: str) -> None:
     tokenizer = tokenizer_with(TEMPLATES[name])
-    learnt = [label for label in encode_example(tokenizer, EXAMPLE, 1000).labels if label != MASKED]
-    assert tokenizer.decode(learnt) == "Blue, as the sea.<|end|>"
-    assert "Name a colour." in tokenizer.decode(encode_prompt(tokenizer, ASK))
+    for answer in ANSWERS:
+        labels = encode_example(tokenizer, Example("one", "seed", ASK, answer), 1000).labels
+        assert tokenizer.decode([label for label in labels if label != MASKED]) == f"{answer}<|end|>"
+    prompt = tokenizer.decode(encode_prompt(tokenizer, ASK))
+    assert "Name a colour." in prompt
+    assert "'type'" not in prompt
 
 
 def test_a_template_that_asks_for_the_time_writes_the_same_prompt_later() -> None:
@@ -84,6 +118,8 @@ def test_a_template_that_asks_for_nothing_in_particular_has_the_version_that_ear
         ("{{ messages[0]['content'] }}", "leaves the response out"),
         (CHAT.replace("m['content'] }}<|end|>", "m['content'][:1] }}<|end|>"), "leaves the"),
         ("{{ raise_exception('only on Sundays') }}", "only on Sundays"),
+        ("{{ ['Hello', 'Good day'] | random }}" + CHAT, r"at random \(random\)"),
+        ("{{ lipsum(n=1) }}" + CHAT, r"at random \(lipsum\)"),
     ],
 )
 def test_a_template_that_no_example_can_be_written_with_is_refused_with_what_is_wrong(template: str, said: str) -> None:
@@ -91,10 +127,15 @@ def test_a_template_that_no_example_can_be_written_with_is_refused_with_what_is_
         encode_prompt(tokenizer_with(template), ASK)
 
 
-def test_a_response_that_the_template_changes_is_refused() -> None:
-    cut = CHAT.replace("<|assistant|>\n{{ m['content'] }}", "<|assistant|>\n{{ m['content'].split('</think>')[-1] }}")
-    with pytest.raises(ValueError, match="does not write the response as it is"):
-        encode_response(tokenizer_with(cut), ASK, "<think>two</think>Four.")
+@pytest.mark.parametrize(
+    "changed",
+    ["m['content'].split('</think>')[-1]", "m['content'] | e", "m['content'] | replace('\\n', ' ')"],
+    ids=["cut", "escaped", "on one line"],
+)
+def test_a_response_that_the_template_changes_is_learnt_as_it_is(changed: str) -> None:
+    template = CHAT.replace("<|assistant|>\n{{ m['content'] }}", f"<|assistant|>\n{{{{ {changed} }}}}")
+    said = encode_response(tokenizer_with(template), ASK, "<think>two</think>\nFour & <b>more</b>.")
+    assert tokenizer_with(template).decode(said) == "<think>two</think>\nFour & <b>more</b>.<|end|>"
 
 
 def test_an_example_whose_response_the_tokenizer_cannot_write_is_left_out_and_named() -> None:

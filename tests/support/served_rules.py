@@ -9,7 +9,8 @@ from resources.language_models.offline import expert, judge, reviewer
 from resources.language_models.offline.model import rewrite
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS
-from teams_dagster.instructions.prompts import prompt
+from teams_dagster.evaluation.judging import judge_prompt
+from teams_dagster.instructions.prompts import all_prompts, prompt
 
 _BETWEEN_TAGS = re.compile(r"<instruction>\n(.*?)\n</instruction>(?:\n+<input>\n(.*?)\n</input>)?", re.DOTALL)
 _REVIEWED = re.compile(r"<first>\n(.*?)\n</first>\n+<second>\n(.*?)\n</second>", re.DOTALL)
@@ -22,8 +23,8 @@ _INPUT = re.compile(r"\n+Input:\n")
 
 
 def answer(body: dict[str, Any]) -> str:
-    """What the rules answer to a chat completions request body."""
-    system, user = (message["content"] for message in body["messages"])
+    """What the rules answer to a chat completions request body, its system message folded into the user's or not."""
+    system, user = _system_and_user([message["content"] for message in body["messages"]])
     replica = body.get("seed") or 0
     for operation in TEXT_OPERATIONS:
         if prompt(operation.value).source.startswith(system[:200]):
@@ -35,6 +36,14 @@ def answer(body: dict[str, Any]) -> str:
     if judged := _JUDGED.search(user):
         return judge.preference(_with_input(judged[2]), judged[3], judged[4])
     return expert.respond(_with_input(user), replica)
+
+
+def _system_and_user(said: list[str]) -> tuple[str, str]:
+    if len(said) == 2:
+        return said[0], said[1]
+    systems = {each.source.partition("\n---\n")[0].strip() for each in (*all_prompts(), judge_prompt())}
+    system = max((system for system in systems if said[0].startswith(system)), key=len, default="")
+    return system, said[0].removeprefix(system).lstrip()
 
 
 def _with_input(text: str) -> Instruction:

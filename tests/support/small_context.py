@@ -26,6 +26,14 @@ TGI = (
     "`inputs` tokens + `max_new_tokens` must be <= {context}. Given: {prompt} `inputs` tokens and {reply}"
     " `max_new_tokens`"
 )
+VLLM_MAX_MODEL_LEN = (
+    "max_tokens={reply} cannot be greater than max_model_len=max_total_tokens={context}. Please request fewer output"
+    " tokens. (parameter=max_tokens, value={reply})"
+)
+TOGETHER = "The request has {prompt} input tokens and {reply} max_new_tokens; the sum must be <= {context}"
+FIREWORKS = "The prompt is too long: {prompt}, model maximum context length: {context}"
+GOOGLE = "The input token count ({prompt}) exceeds the maximum number of tokens allowed ({context})."
+COHERE = "too many tokens: total number of tokens in the prompt cannot exceed {context} - received {prompt}"
 GATEWAY = (
     "The context of this model is {context} tokens, and {total} were asked for ({prompt} of messages, {reply} of"
     " completion)."

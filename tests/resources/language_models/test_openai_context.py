@@ -24,14 +24,19 @@ from tests.support.openai_server import OpenAIServer
 from tests.support.project import Project
 from tests.support.questions import question
 from tests.support.small_context import (
+    COHERE,
+    FIREWORKS,
     GATEWAY,
+    GOOGLE,
     LLAMA_CPP,
     LM_STUDIO,
     OLLAMA,
     OPENAI,
     SGLANG,
     TGI,
+    TOGETHER,
     VLLM,
+    VLLM_MAX_MODEL_LEN,
     prompt_tokens,
     with_context,
 )
@@ -72,7 +77,7 @@ class Asking:
                     return error
 
 
-@pytest.mark.parametrize("refusal", [OPENAI, VLLM, SGLANG, TGI, GATEWAY])
+@pytest.mark.parametrize("refusal", [OPENAI, VLLM, VLLM_MAX_MODEL_LEN, SGLANG, TGI, TOGETHER, GATEWAY])
 def test_the_first_refusal_bounds_replies_by_what_prompts_leave(openai_server: OpenAIServer, refusal: str):
     openai_server.respond = with_context(SIZE, refusal)
     asking = Asking(openai_server)
@@ -94,7 +99,10 @@ def test_a_context_that_is_known_is_never_exceeded(openai_server: OpenAIServer):
 
 @pytest.mark.parametrize(
     ("refusal", "counts_reply"),
-    [(OPENAI, True), (VLLM, True), (LLAMA_CPP, False), (OLLAMA, False), (LM_STUDIO, False)],
+    [
+        *[(OPENAI, True), (VLLM, True), (LLAMA_CPP, False), (OLLAMA, False), (LM_STUDIO, False)],
+        *[(FIREWORKS, False), (GOOGLE, False), (COHERE, False)],
+    ],
 )
 def test_a_prompt_that_does_not_fit_is_refused_by_name_and_the_next_one_is_not_sent(
     openai_server: OpenAIServer, refusal: str, counts_reply: bool

@@ -47,6 +47,12 @@ def ask_until_answered(
     [
         "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
         "Unrecognized request argument supplied: max_tokens",
+        "max_tokens is deprecated, please use max_completion_tokens",
+        "The parameter max_tokens is no longer available.",
+        "Please use 'max_completion_tokens' instead of 'max_tokens'.",
+        "Invalid parameter: max_tokens. Did you mean max_completion_tokens?",
+        "`max_tokens` is not a valid parameter for this model",
+        "[{'type': 'extra_forbidden', 'loc': ('body', 'max_tokens'), 'msg': 'Extra inputs are not permitted'}]",
     ],
 )
 def test_an_endpoint_that_refuses_max_tokens_is_given_max_completion_tokens(
@@ -67,6 +73,16 @@ def test_an_endpoint_that_refuses_max_tokens_is_given_max_completion_tokens(
         refusal("System role not supported"),
         refusal("Conversation roles must alternate user/assistant/user/assistant/..."),
         refusal("Error in template: Only user and assistant roles are supported!", 500),
+        refusal("Developer instruction is not enabled for models/gemma-3-27b-it"),
+        refusal("Unsupported value: 'messages[0].role' does not support 'system' with this model."),
+        refusal('messages: Unexpected role "system". The Messages API accepts a top-level `system` parameter.'),
+        refusal("loc: messages, 0, role; msg: Input should be 'user' or 'assistant'; input: system", 422),
+        refusal("Invalid value: 'system'. Supported values are: 'user' and 'assistant'."),
+        refusal("messages[0].role must be one of [user, assistant], got system"),
+        refusal("System prompts aren't supported by this model."),
+        refusal("Jinja Exception: Conversations must start with a user prompt", 500),
+        refusal("The first message must be from user"),
+        refusal("Error: invalid message role 'system' (allowed: user, assistant)"),
     ],
 )
 def test_without_a_system_role_the_user_says_what_the_system_said(openai_server: OpenAIServer, fault: Fault) -> None:
@@ -88,7 +104,13 @@ def test_what_was_learnt_before_is_not_found_out_again(openai_server: OpenAIServ
     "message",
     [
         "`max_tokens` must be less than or equal to 1024, a greater value is not supported.",
+        "max_tokens must be an integer",
+        "The value of max_tokens must be between 1 and 512",
+        "Invalid max_tokens value, the valid range of max_tokens is [1, 512]",
         "The system is overloaded.",
+        "The system prompt must not be longer than 500 characters.",
+        "System error: the operation is not supported.",
+        "The model `system-3` does not exist.",
     ],
 )
 def test_any_other_refusal_teaches_nothing(openai_server: OpenAIServer, message: str) -> None:

@@ -1,0 +1,157 @@
+"""Endpoints as people meet them: each makes its own of a text that a model wrote, or refuses in its own way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tests.support.openai_server import Body, Fault, Reply
+from tests.support.small_context import OPENAI, with_context
+
+Endpoint = Callable[[Body, str], Reply | Fault]
+"""What it sends back to a request body, of the text that the model behind it wrote."""
+
+THOUGHT = "Let me see what is wanted here. I would first look at the parts."
+
+
+def wrapped(before: str, after: str = "", finish_reason: str = "stop") -> Endpoint:
+    """The text with something around it."""
+    return lambda body, said: Reply(f"{before}{said}{after}", finish_reason)
+
+
+def halved(finish_reason: str) -> Endpoint:
+    """Half of the text."""
+    return lambda body, said: Reply(said[: len(said) // 2], finish_reason)
+
+
+def message(**fields: Any) -> Endpoint:
+    """A message of these fields; `...` stands for the text."""
+
+    def sent(value: Any, said: str) -> Any:
+        if value is ...:
+            return said
+        if isinstance(value, list):
+            return [sent(each, said) for each in value]
+        return {name: sent(each, said) for name, each in value.items()} if isinstance(value, dict) else value
+
+    def respond(body: Body, said: str) -> Fault:
+        choice = {"index": 0, "message": {"role": "assistant", **sent(fields, said)}, "finish_reason": "stop"}
+        return Fault(200, json.dumps({"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 5}}))
+
+    return respond
+
+
+def raw(content: str | bytes, status: int = 200, content_type: str = "application/json", **headers: str) -> Endpoint:
+    """The same bytes, whatever is asked."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda body, said: Fault(status, content, content_type, named)
+
+
+def refusal(status: int, text: str, **more: Any) -> Endpoint:
+    """An error as OpenAI words one."""
+    headers = {"retry_after": more.pop("retry_after")} if "retry_after" in more else {}
+    return raw(json.dumps({"error": {"message": text, **more}}), status, **headers)
+
+
+def where(refused: Callable[[Body], bool], refuse: Endpoint, answer: Endpoint) -> Endpoint:
+    """`refuse` for the bodies that are `refused`, `answer` for the others."""
+    return lambda body, said: (refuse if refused(body) else answer)(body, said)
+
+
+def with_system(body: Body) -> bool:
+    """Whether a body has a system message."""
+    return any(each["role"] == "system" for each in body["messages"])
+
+
+def within(context: int) -> Endpoint:
+    """Answers what fits into a context of so many tokens."""
+
+    def respond(body: Body, said: str) -> Reply | Fault:
+        found = with_context(context, OPENAI, lambda _: Reply(said))(body)
+        return Reply(found) if isinstance(found, str) else found
+
+    return respond
+
+
+whole = wrapped("")
+no_system = refusal(400, "System role not supported", type="BadRequestError")
+no_max_tokens = refusal(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
+asks_max_tokens: Callable[[Body], bool] = lambda body: "max_tokens" in body  # noqa: E731 - a table of them follows
+
+THINKING: dict[str, Endpoint] = {
+    "think": wrapped(f"<think>\n{THOUGHT}\n</think>\n\n"),
+    "a closing tag alone": wrapped(f"{THOUGHT}\n</think>\n\n"),
+    "THINK": wrapped(f"[THINK]{THOUGHT}[/THINK]"),
+    "scratchpad and answer": wrapped(f"<scratchpad>\n{THOUGHT}\n</scratchpad>\n<answer>\n", "\n</answer>"),
+    "channels": wrapped(f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>"),
+    "bare channels": wrapped(f"analysis{THOUGHT}assistantfinal"),
+    "set apart": message(content=..., reasoning_content=THOUGHT),
+    "thinking parts": message(content=[{"type": "thinking", "thinking": THOUGHT}, {"type": "text", "text": ...}]),
+}
+"""All of the text arrives, with a thought beside it."""
+
+WHOLE: dict[str, Endpoint] = {
+    "plain": whole,
+    "text parts": message(content=[{"type": "text", "text": ...}]),
+    "output_text parts": message(content=[{"type": "output_text", "text": ...}]),
+    "string parts": message(content=[...]),
+    "one part": message(content={"type": "text", "text": ...}),
+    "empty tool calls": message(content=..., tool_calls=[], refusal=""),
+    "no system role": where(with_system, no_system, whole),
+    "no max_tokens": where(asks_max_tokens, no_max_tokens, whole),
+    "neither": where(with_system, no_system, where(asks_max_tokens, no_max_tokens, whole)),
+}
+"""All of it arrives, for who asks as the endpoint wants it."""
+
+SPOILT: dict[str, Endpoint] = {
+    **{f"half, {reason}": halved(reason) for reason in ("length", "max_tokens", "model_length", "safety", "other")},
+    **{f"half, {reason or 'no reason'}": halved(reason) for reason in ("content_filter", "error", "tool_calls", "")},
+    "half a thought": lambda body, said: Reply(f"<think>\n{THOUGHT}", "length"),
+    "a thought that ends by itself": lambda body, said: Reply(f"<think>\n{THOUGHT}"),
+    "thought apart, no text": message(content="", reasoning_content=...),
+    "null": message(content=None, reasoning_content=...),
+    "no content": message(reasoning=...),
+    "empty": lambda body, said: Reply(" \n"),
+    "declined": lambda body, said: Reply(None, refusal="I cannot help with that."),
+    "tool call": message(content=None, tool_calls=[{"id": "1", "type": "function"}]),
+    "cut, with no system role": where(with_system, no_system, halved("length")),
+    "an image": message(content=[{"type": "image_url", "image_url": {"url": "data:,"}}]),
+}
+"""Nothing of it can be used, though it is paid."""
+
+REFUSED: dict[str, Endpoint] = {
+    "legacy": raw('{"choices": [{"index": 0, "text": "fine", "finish_reason": "stop"}]}'),
+    "a stream": raw('data: {"choices":[{"delta":{"content":"fine"}}]}\n\ndata: [DONE]\n\n', 200, "text/event-stream"),
+    "no choices": raw('{"choices": []}'),
+    "an empty object": raw("{}"),
+    "a list": raw("[1, 2]"),
+    "no body": raw(b""),
+    "Latin-1": raw(b'{"choices": [{"message": {"content": "caf\xe9"}, "finish_reason": "stop"}]}'),
+    "a page": raw("<!DOCTYPE html><html>log in</html>", 200, "text/html"),
+    "200, a code of 429": raw('{"error": {"message": "the limit of the day is reached", "code": 429}}'),
+    "200, a wrong key": raw('{"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}'),
+    "200, words": raw('{"error": "model not found"}'),
+    "any 400": refusal(400, "I do not like this request"),
+    "seed is not taken": refusal(422, "[{'type': 'extra_forbidden', 'loc': ('body', 'seed')}] not permitted"),
+    "temperature is not taken": refusal(
+        400, "Unsupported value: 'temperature' does not take 0.7.", param="temperature"
+    ),
+    "a wrong key": lambda body, said: Fault(401, '{"error": {"message": "wrong key: Bearer sk-planted-secret-123"}}'),
+    "no credit": refusal(402, "Insufficient credits"),
+    "a country": refusal(403, "Your country is not supported"),
+    "no such model": raw('{"error": "no such model here", "status": 404}', 404),
+    "no such path": raw('{"detail": "Not Found"}', 404),
+    "retired": refusal(410, "This model has been retired"),
+    "quota": refusal(429, "You exceeded your current quota.", type="insufficient_quota"),
+    "a day": refusal(429, "the free requests of the day are used up", retry_after="86400"),
+    "a day without a header": refusal(429, "the free requests of the day are used up; they come back at midnight"),
+    "two hours": refusal(503, "down for maintenance", retry_after="7200"),
+    "elsewhere": raw(b"", 307, location="https://example.org/v1"),
+    "a tiny context": refusal(
+        400, "This model's maximum context length is 40 tokens. However, you requested 2304 tokens."
+    ),
+}
+"""It is never answered."""
+
+ENDPOINTS = {**THINKING, **WHOLE, **SPOILT, **REFUSED}
