@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,7 @@ ALGORITHMS = {
     "aggrevated_one_step": AggreVaTeDConfig(form="one_step"),
     "aggrevated_enumerated": AggreVaTeDConfig(form="enumerated"),
     "lols": LOLSConfig(tau=0.5),
-    "d2lols": D2LOLSConfig(switch=2, step=TRPOConfig()),
+    "d2lols": D2LOLSConfig(switch=1, step=TRPOConfig()),
     "bc": BCConfig(),
     "dagger": DAggerConfig(),
 }
@@ -113,6 +114,23 @@ def guided():
     return named
 
 
+@pytest.fixture(scope="module")
+def by(tmp_path_factory):
+    """A training of two iterations by an algorithm, by its name, with that guide: each once."""
+
+    @cache
+    def trained_by(name):
+        path = tmp_path_factory.mktemp(name) / "policy"
+        return Trained(run(ToyWorld(topical, guide=guided()), path, guided_by(name)), path, [])
+
+    return trained_by
+
+
+def guided_by(name):
+    """Its configuration."""
+    return SHORT.model_copy(update={"algorithm": ALGORITHMS[name], "critic": AdamCriticConfig(), "iterations": 2})
+
+
 def test_the_same_seed_and_answers_give_the_same_weights_in_any_order_of_answers(trained, tmp_path):
     scrambled = run(ToyWorld(topical, delay=0.003), tmp_path / "b")
     assert same(trained.checkpoint, scrambled)
@@ -127,20 +145,19 @@ def test_another_root_seed_gives_another_policy(trained, tmp_path):
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_every_algorithm_gives_the_same_weights_at_any_concurrency_and_after_a_kill(tmp_path, name):
-    config = SHORT.model_copy(update={"algorithm": ALGORITHMS[name], "critic": AdamCriticConfig(), "iterations": 2})
-    whole = run(ToyWorld(topical, guide=guided()), tmp_path / "whole", config)
-    in_the_second = whole.curve[0].queries + 100
+def test_every_algorithm_gives_the_same_weights_at_any_concurrency_and_after_a_kill(by, tmp_path, name):
+    whole, config = by(name), guided_by(name)
+    in_the_second = whole.checkpoint.curve[0].queries + 100
     with pytest.raises(KeyboardInterrupt):
         run(Killed(in_the_second, guide=guided()), tmp_path / "killed", config)
-    assert same(whole, run(ToyWorld(topical, guide=guided(), delay=0.002), tmp_path / "killed", config))
-    assert (tmp_path / "whole").read_bytes() == (tmp_path / "killed").read_bytes()
+    resumed = run(ToyWorld(topical, guide=guided(), delay=0.002), tmp_path / "killed", config)
+    assert same(whole.checkpoint, resumed)
+    assert whole.path.read_bytes() == (tmp_path / "killed").read_bytes()
 
 
 @pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"trpo", "ppo"}))
-def test_an_algorithm_with_a_guide_pays_for_its_questions(tmp_path, name):
-    config = SHORT.model_copy(update={"algorithm": ALGORITHMS[name]})
-    checkpoint = run(ToyWorld(topical, guide=guided()), tmp_path / "p", config)
+def test_an_algorithm_with_a_guide_pays_for_its_questions(by, name):
+    checkpoint = by(name).checkpoint
     assert checkpoint.origin.guide is not None
     assert sum(record.guidance_queries for record in checkpoint.curve) > 0
     assert all(record.queries >= record.guidance_queries for record in checkpoint.curve)
@@ -374,18 +391,12 @@ def test_what_cannot_be_watched_or_reached_is_refused():
         TrainingConfig(iterations=4, algorithm=D2LOLSConfig(switch=4))
 
 
-def test_dagger_learns_from_the_states_of_every_iteration(tmp_path):
-    world = ToyWorld(topical, guide=guided())
-    checkpoint = run(world, tmp_path / "p", SHORT.model_copy(update={"algorithm": DAggerConfig(), "iterations": 3}))
-    labelled = [record.policy_steps for record in checkpoint.curve]
-    assert labelled == [32 * 6, 2 * 32 * 6, 3 * 32 * 6]
+def test_dagger_learns_from_the_states_of_every_iteration(by):
+    assert [record.policy_steps for record in by("dagger").checkpoint.curve] == [32 * 6, 2 * 32 * 6]
 
 
-def test_a_finished_policy_carries_no_data(tmp_path):
-    finished = run(
-        ToyWorld(topical, guide=guided()), tmp_path / "p", SHORT.model_copy(update={"algorithm": BCConfig()})
-    )
-    assert not [name for name in finished.state if name.startswith("labelled")]
+def test_a_finished_policy_carries_no_data(by):
+    assert not [name for name in by("bc").checkpoint.state if name.startswith("labelled")]
 
 
 def test_the_curve_tells_the_policys_own_steps_from_the_guides(tmp_path):

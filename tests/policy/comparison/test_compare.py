@@ -146,15 +146,17 @@ def test_the_mix_of_operations_adds_up():
     assert result.score("deepening", "share_of_deepening").mean == 1
 
 
-def test_intervals_cover_the_true_difference_about_as_often_as_they_say():
-    """A text takes any operation or none, by a coin: two policies differ by luck alone, and 0 lies inside."""
-    covered = 0
-    for number in range(30):
-        world = ToyWorld(lambda before, operation, n=number: hash_coin(before.text, n))
-        result = run([Fixed(Operation.DEEPENING)], world=world, names=[], seeds=topical_seeds(20, f"x{number}"))
-        score = result.score("trained", "accepted_per_query_minus_uniform")
-        covered += score.ci_low <= 0 <= score.ci_high
-    assert covered >= 25
+def test_an_interval_covers_a_difference_that_is_luck_alone():
+    """A text takes any operation or none, by a coin. How often intervals cover it, `make soak` counts."""
+    assert sum(covers_nothing(number) for number in range(5)) >= 4
+
+
+def covers_nothing(number):
+    """Whether the interval of the difference between two policies holds 0 in the world of this number."""
+    world = ToyWorld(lambda before, operation: hash_coin(before.text, number))
+    result = run([Fixed(Operation.DEEPENING)], world=world, names=[], seeds=topical_seeds(20, f"x{number}"))
+    score = result.score("trained", "accepted_per_query_minus_uniform")
+    return score.ci_low <= 0 <= score.ci_high
 
 
 def hash_coin(*key):
