@@ -160,7 +160,7 @@ def test_nothing_is_asked(whole: Checked) -> None:
 
 def test_a_check_that_fails_is_named_everywhere_and_ends_with_1(data: Path, tmp_path: Path) -> None:
     break_a_promise(data)
-    wanted = ("query_costs", "trained_policy", "lora_model", "stored_fields_are_unchanged")
+    wanted = ("ledger_keeps_its_promises", "stored_fields_are_unchanged", "policy_acts", "lora_adapter_answers")
     outcomes = found(*selecting(*wanted), "--junit", str(tmp_path / "reports" / "checks.xml"), exit_code=1)
     assert {name for name, outcome in outcomes.items() if outcome["result"] == "failed"} == {
         "ledger_keeps_its_promises",
@@ -178,7 +178,7 @@ def test_a_check_that_fails_is_named_everywhere_and_ends_with_1(data: Path, tmp_
 
 def test_a_check_that_raises_has_failed_and_the_others_run(data: Path, tmp_path: Path) -> None:
     forget_a_fact(data)
-    wanted = ("query_costs", "trained_policy", "stored_fields_are_unchanged")
+    wanted = ("trained_policy", "stored_fields_are_unchanged")
     outcomes = found(*selecting(*wanted), "--junit", str(tmp_path / "checks.xml"), exit_code=1)
     assert outcomes["reward_is_not_flat"]["result"] == "failed"
     finding = outcomes["reward_is_not_flat"]["finding"]
