@@ -16,10 +16,14 @@ from assets.dataset.instruction_dataset import instruction_dataset
 from assets.partitions import GENERATIONS
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
+from teams_dagster.instructions.seeds import shipped_seeds_path
 from tests.support.project import Project
 
 WEEK, NEXT_WEEK = "2026-11-02", "2026-11-09"
 """The generations of the stores here."""
+
+FEW = 70
+"""Seeds, enough to divide them."""
 
 
 def made_once(
@@ -65,6 +69,29 @@ def trained_store(factory: pytest.TempPathFactory) -> Path:
         assert project.make(trained_policy)
 
     return made_once(factory, "trained", make, seeded_store(factory))
+
+
+def few_seeds_store(factory: pytest.TempPathFactory) -> Path:
+    """The first of the shipped seeds, few enough that policies are soon compared on those kept back."""
+
+    def make(project: Project) -> None:
+        file = project.store.root / "few.jsonl"
+        rows = shipped_seeds_path().read_text(encoding="utf-8").splitlines()[:FEW]
+        file.write_text("\n".join(rows), encoding="utf-8")
+        with pytest.MonkeyPatch.context() as settings:
+            settings.setenv("TEAMS_SEEDS", str(file))
+            assert project.make(seed_instructions)
+
+    return made_once(factory, "few_seeds", make)
+
+
+def few_seeds_trained_store(factory: pytest.TempPathFactory) -> Path:
+    """Few seeds, and a policy trained on them."""
+
+    def make(project: Project) -> None:
+        assert project.make(trained_policy)
+
+    return made_once(factory, "few_seeds_trained", make, few_seeds_store(factory))
 
 
 def generated_store(factory: pytest.TempPathFactory) -> Path:
