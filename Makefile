@@ -64,7 +64,8 @@ test-fast: tools  ## the part of it that is worth running after each edit: no wh
 
 soak: tools  ## the long rounds: properties at random, kills on SQLite and PostgreSQL (SOAK_ROUNDS=40 each), three weeks of ticks, lineage, the benchmarks once
 	$(BIN)/pytest -q -n 2 --dist worksteal --timeout 0 -m hypothesis --hypothesis-profile soak
-	SOAK_CHAIN_SEEDS=3 $(BIN)/pytest -q -n 2 --dist worksteal --timeout 0 tests/rlgf/test_chain.py
+	SOAK_MODELS=20 $(BIN)/pytest -q --timeout 0 tests/preflight/test_record.py
+	SOAK_CHAIN_SEEDS=3 SOAK_CHAIN_TEXTS=256 $(BIN)/pytest -q -n 2 --dist worksteal --timeout 0 tests/rlgf/test_chain.py tests/policy/algorithms/test_chain.py
 	$(BIN)/pytest -q -s --timeout 0 tests/soak/soak_*.py
 
 bench: tools  ## calls a second, CPU, waste and more beside Curator, DataDesigner and distilabel; about a quarter of an hour

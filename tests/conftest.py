@@ -29,6 +29,10 @@ QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Tests run side by side: a second thread of each would busily wait for a processor that another test has."""
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+"""Tests start many processes: what one has compiled, the next ones read."""
+
 NOT_FAST = {
     *("assets", "benchmarks", "cli", "docs", "examples", "hostile", "soak", "student"),
     *("dataset/quality", "evaluation/harness", "evaluation/membership", "lineage/explorer", "policy/comparison"),

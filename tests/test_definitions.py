@@ -139,7 +139,18 @@ def test_nothing_is_overdue_unless_days_are_set(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_loading_the_location_imports_nothing_heavy():
-    heavy = ("torch", "transformers", "peft", "bitsandbytes", "trl", "datasets", "matplotlib", "openai")
+    heavy = (
+        "torch",
+        "transformers",
+        "peft",
+        "bitsandbytes",
+        "trl",
+        "datasets",
+        "matplotlib",
+        "openai",
+        "scipy",
+        "gymnasium",
+    )
     code = f"import sys, teams_dagster.definitions; print([name for name in {heavy!r} if name in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"

@@ -20,6 +20,7 @@ import pytest
 from resources.language_models.offline import rules
 from teams_dagster.core import operations
 from teams_dagster.instructions import prompts
+from teams_dagster.instructions.seeds import shipped_seeds_path
 from teams_dagster.policy.algorithms import config
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.training import train
@@ -131,12 +132,14 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     copy, data = copy_of_the_project(tmp_path_factory.mktemp("copy")), tmp_path_factory.mktemp("data")
     add_the_operation(copy)
     add_the_algorithm(copy)
-    before = data / "before.safetensors"
+    before, seeds = data / "before.safetensors", data / "seeds.jsonl"
+    seeds.write_text("".join(shipped_seeds_path().read_text(encoding="utf-8").splitlines(keepends=True)[:80]), "utf-8")
     asyncio.run(train(OfflineWorld(), shipped_seeds(), TrainingConfig(iterations=1), before))
     done = subprocess.run(
         [sys.executable, "-m", extended_run.__name__, OPERATION, ALGORITHM, str(data), str(before)],
         cwd=copy,
-        env=os.environ | {"PYTHONPATH": f"{copy}{os.pathsep}{ROOT}", "TEAMS_DATA_DIR": str(data)},
+        env=os.environ
+        | {"PYTHONPATH": f"{copy}{os.pathsep}{ROOT}", "TEAMS_DATA_DIR": str(data), "TEAMS_SEEDS": str(seeds)},
         capture_output=True,
         text=True,
     )

@@ -147,7 +147,7 @@ def serve_every_role(monkeypatch: pytest.MonkeyPatch, base_url: str) -> None:
         monkeypatch.setenv(f"TEAMS_{role}_API_KEY", key)
 
 
-@pytest.mark.parametrize("echo", [refusal, page, completion_with_slashes_escaped], ids=lambda echo: echo.__name__)
+@pytest.mark.parametrize("echo", [refusal, completion_with_slashes_escaped], ids=lambda echo: echo.__name__)
 def test_a_key_that_a_server_gives_back_is_written_nowhere(
     echo: Echo, world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

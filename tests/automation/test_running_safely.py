@@ -59,12 +59,12 @@ class Served:
             tags={PARTITION: week},
             asset_selection=["seed_instructions", "generated_instructions"],
         )
-        until(lambda: self.server.count >= asked + 2 * IN_FLIGHT, PATIENCE_S)
+        until(lambda: self.server.count >= asked + 2 * IN_FLIGHT, PATIENCE_S, every_s=0.02)
         return run_id
 
     def ended(self, run_id: str) -> dg.DagsterRunStatus:
         """How a run ends."""
-        until(lambda: self._run(run_id).is_finished, PATIENCE_S)
+        until(lambda: self._run(run_id).is_finished, PATIENCE_S, every_s=0.2)
         return self._run(run_id).status
 
     def process_of(self, run_id: str) -> int:

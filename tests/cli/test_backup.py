@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from assets.policy.trained_policy import trained_policy
-from assets.seeds import seed_instructions
 from teams_dagster.cli import main
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
 from tests.support.entries import ask
 from tests.support.project import Project
+from tests.support.stores import seeded_store
 
 
 def teams(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
 
 
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with seeds and three questions, sealed and recorded in Dagster's history there."""
+    data = Path(shutil.copytree(seeded_store(tmp_path_factory), tmp_path_factory.mktemp("sealed") / "data"))
+    with pytest.MonkeyPatch.context() as settings:
+        settings.setenv("TEAMS_DATA_DIR", str(data))
+        settings.delenv("DAGSTER_HOME", raising=False)
+        put_on_the_ledger(data, "a", "b", "c")
+    return data
+
+
+@pytest.fixture
+def data(sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same for one test."""
     monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("TEAMS_BUDGET_QUERIES", "10")
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    assert Project(tmp_path / "data").make(seed_instructions)
-    put_on_the_ledger(tmp_path / "data", "a", "b", "c")
-    return tmp_path / "data"
+    return Path(shutil.copytree(sealed, tmp_path / "data"))
 
 
 def put_on_the_ledger(data: Path, *texts: str) -> None:

@@ -8,6 +8,7 @@ import pty
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -16,16 +17,15 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 from junitparser import Failure, JUnitXml, Skipped, TestCase
 
-from assets.policy.trained_policy import trained_policy
-from assets.seeds import seed_instructions
 from teams_dagster.cli import main
 from teams_dagster.cli.project import PROCESS_TAG
+from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.schema import results
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import ArtefactStore
 from tests.support.commands import ROOT, blocks_in
-from tests.support.project import Project
+from tests.support.stores import trained_store
 
 PACKED = [block.text for block in blocks_in((ROOT / "docs" / "ci.md").read_text(encoding="utf-8"), "docs/ci.md")]
 
@@ -33,11 +33,7 @@ PACKED = [block.text for block in blocks_in((ROOT / "docs" / "ci.md").read_text(
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store on another path."""
-    data = tmp_path_factory.mktemp("elsewhere") / "data"
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("TEAMS_DATA_DIR", str(data))
-        assert Project(data).make(seed_instructions, trained_policy)
-    return data
+    return trained_store(tmp_path_factory)
 
 
 @pytest.fixture(autouse=True)
@@ -63,9 +59,18 @@ def outcomes(*arguments: str, exit_code: int = 0) -> list[dict[str, str]]:
     return json.loads(result.stdout)["checks"]
 
 
-def found(*arguments: str, exit_code: int = 0) -> dict[str, dict[str, str]]:
+def by_name(outcomes: list[dict[str, str]]) -> dict[str, dict[str, str]]:
     """By the name of the check; one that several assets have is there once."""
-    return {outcome["check"]: outcome for outcome in outcomes(*arguments, exit_code=exit_code)}
+    return {outcome["check"]: outcome for outcome in outcomes}
+
+
+def found(*arguments: str, exit_code: int = 0) -> dict[str, dict[str, str]]:
+    return by_name(outcomes(*arguments, exit_code=exit_code))
+
+
+def selecting(*names: str) -> list[str]:
+    """The arguments with which only these checks, and those of these assets, run."""
+    return [word for name in names for word in ("--select", name)]
 
 
 def reported(path: Path) -> dict[str, TestCase]:
@@ -75,6 +80,33 @@ def reported(path: Path) -> dict[str, TestCase]:
 def latest_run() -> dg.DagsterRun:
     with dg.DagsterInstance.get() as instance:
         return instance.get_runs(limit=1)[0]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A store on which every check ran."""
+
+    home: Path
+    outcomes: list[dict[str, str]]
+    spent_before: Spent
+    spent_after: Spent
+
+
+@pytest.fixture(scope="module")
+def whole(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Checked:
+    """Every check, run once."""
+    folder = tmp_path_factory.mktemp("whole")
+    data, home = shutil.copytree(made, folder / "data"), folder / "home"
+    with pytest.MonkeyPatch.context() as settings:
+        settings.setenv("TEAMS_DATA_DIR", str(data))
+        settings.setenv("DAGSTER_HOME", str(home))
+        before = spent_in(data)
+        return Checked(home, outcomes(), before, spent_in(data))
+
+
+def spent_in(data: Path) -> Spent:
+    with Ledger(sqlite_url(data / "ledger.sqlite")) as ledger:
+        return ledger.spent()
 
 
 def forget_a_fact(data: Path) -> None:
@@ -91,8 +123,8 @@ def break_a_promise(data: Path) -> None:
         database.execute(sa.update(results).where(results.c.seq == latest).values(outcome="nonsense"))
 
 
-def test_what_is_stored_passes_and_what_is_missing_is_not_run(data: Path) -> None:
-    checked = found()
+def test_what_is_stored_passes_and_what_is_missing_is_not_run(whole: Checked) -> None:
+    checked = by_name(whole.outcomes)
     assert checked["seeds_fill_every_split"]["result"] == "passed"
     assert checked["policy_acts"]["result"] == "passed"
     assert checked["ledger_keeps_its_promises"]["result"] == "passed"
@@ -102,7 +134,7 @@ def test_what_is_stored_passes_and_what_is_missing_is_not_run(data: Path) -> Non
 
 
 def test_the_table_names_every_check_and_ends_with_a_summary(data: Path) -> None:
-    result = teams_checks()
+    result = teams_checks("--select", "trained_policy", "--select", "lora_model")
     assert result.exit_code == 0, result.output
     header, *rows, empty, summary = result.stdout.splitlines()
     assert header.split() == ["asset", "check", "result", "found"]
@@ -113,23 +145,23 @@ def test_the_table_names_every_check_and_ends_with_a_summary(data: Path) -> None
     assert row.split()[:3] == ["trained_policy", "policy_acts", "passed"]
 
 
-def test_results_are_in_dagsters_history_nothing_is_materialised_and_nothing_is_asked(data: Path) -> None:
-    with Ledger(sqlite_url(data / "ledger.sqlite")) as ledger:
-        before = ledger.spent()
-    evaluated_now = outcomes()
-    with Ledger(sqlite_url(data / "ledger.sqlite")) as ledger:
-        assert ledger.spent() == before
-    run = latest_run()
-    assert run.status is dg.DagsterRunStatus.SUCCESS
-    with dg.DagsterInstance.get() as instance:
+def test_results_are_in_dagsters_history_and_nothing_is_materialised(whole: Checked) -> None:
+    with dg.DagsterInstance.from_config(str(whole.home)) as instance:
+        (run,) = instance.get_runs()
+        assert run.status is dg.DagsterRunStatus.SUCCESS
         evaluated = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-        assert len(evaluated) == len(evaluated_now)
+        assert len(evaluated) == len(whole.outcomes)
         assert instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION) == []
+
+
+def test_nothing_is_asked(whole: Checked) -> None:
+    assert whole.spent_after == whole.spent_before
 
 
 def test_a_check_that_fails_is_named_everywhere_and_ends_with_1(data: Path, tmp_path: Path) -> None:
     break_a_promise(data)
-    outcomes = found("--junit", str(tmp_path / "reports" / "checks.xml"), exit_code=1)
+    wanted = ("ledger_keeps_its_promises", "stored_fields_are_unchanged", "policy_acts", "lora_adapter_answers")
+    outcomes = found(*selecting(*wanted), "--junit", str(tmp_path / "reports" / "checks.xml"), exit_code=1)
     assert {name for name, outcome in outcomes.items() if outcome["result"] == "failed"} == {
         "ledger_keeps_its_promises",
         "stored_fields_are_unchanged",
@@ -146,7 +178,8 @@ def test_a_check_that_fails_is_named_everywhere_and_ends_with_1(data: Path, tmp_
 
 def test_a_check_that_raises_has_failed_and_the_others_run(data: Path, tmp_path: Path) -> None:
     forget_a_fact(data)
-    outcomes = found("--junit", str(tmp_path / "checks.xml"), exit_code=1)
+    wanted = ("trained_policy", "stored_fields_are_unchanged")
+    outcomes = found(*selecting(*wanted), "--junit", str(tmp_path / "checks.xml"), exit_code=1)
     assert outcomes["reward_is_not_flat"]["result"] == "failed"
     finding = outcomes["reward_is_not_flat"]["finding"]
     assert finding.startswith("could not be executed: ")
@@ -288,17 +321,13 @@ def test_in_a_terminal_each_check_says_when_it_ends_and_standard_output_holds_th
 
 
 def test_what_the_readme_packs_is_what_the_checks_need(
-    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, whole: Checked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(made, tmp_path / "data")
     lines = [line for block in PACKED for line in block.splitlines() if line.startswith(("tar ", "mkdir "))]
     subprocess.run(["sh", "-ec", "\n".join(lines)], cwd=tmp_path, check=True)
     assert sorted(path.name for path in (tmp_path / "restored").iterdir()) == ["assets", "ledger.sqlite"]
-    here = found()
     monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / "restored"))
     monkeypatch.delenv("DAGSTER_HOME")
-    there = found()
-    assert {name: outcome["result"] for name, outcome in there.items()} == {
-        name: outcome["result"] for name, outcome in here.items()
-    }
+    results = [[(outcome["check"], outcome["result"]) for outcome in each] for each in (outcomes(), whole.outcomes)]
+    assert results[0] == results[1]
     assert (tmp_path / "restored" / "dagster" / "history").is_dir()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -19,7 +18,7 @@ import teams_dagster.cli.written as written
 from teams_dagster.cli.demo import _check_lines, _side_by_side
 from teams_dagster.cli.project import open_settings
 from teams_dagster.definitions import defs
-from tests.support.processes import ends
+from tests.support.processes import ends, until
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -122,13 +121,16 @@ def test_no_step_outlives_a_demo_that_is_killed(tmp_path: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as running:
-        deadline = time.monotonic() + 120
-        while not list(data.glob("assets/**/parts/*/transitions.parquet")):
+
+        def trains() -> bool:
+            return any(data.glob("assets/**/parts/*/transitions.parquet"))
+
+        try:
+            until(lambda: running.poll() is not None or trains(), 900, "no policy was being trained", every_s=0.05)
             assert running.poll() is None, "it ended before it could be killed"
-            assert time.monotonic() < deadline, "no policy was being trained after two minutes"
-            time.sleep(0.01)
-        begun = descendants(running.pid)
-        running.kill()
+            begun = descendants(running.pid)
+        finally:
+            running.kill()
     assert len(begun) > 2
     assert all(ends(process) for process in begun)
 

@@ -67,8 +67,8 @@ class Deployment:
         return answer.json()["data"]
 
     def launch(self, address: str) -> dict[str, Any]:
-        """Ask for a small generation steered by no policy, and its answers, on the embedded rules."""
-        assets = ("seed_instructions", "generated_instructions", "expert_responses", "query_costs")
+        """Ask for a small generation steered by no policy, on the embedded rules."""
+        assets = ("seed_instructions", "generated_instructions")
         selector = {
             "repositoryLocationName": "teams_dagster",
             "repositoryName": "__repository__",

@@ -1,8 +1,6 @@
 """The faces of the decision process for learners from outside."""
 
 import asyncio
-import subprocess
-import sys
 import warnings
 from contextlib import asynccontextmanager
 
@@ -293,8 +291,3 @@ def test_a_real_engine_is_opened_and_closed_in_the_loop_that_asks(tmp_path):
     assert asked == asked_after == answers > 4
     assert truncated
     assert told["failure"].startswith("rewrite: rejected")
-
-
-def test_the_project_imports_gymnasium_only_for_its_face():
-    code = "import sys, teams_dagster.definitions; sys.exit('gymnasium' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,10 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pytest
 
-from assets.dataset.expert_responses import expert_responses
-from assets.dataset.generated_instructions import generated_instructions
-from assets.partitions import GENERATIONS
 from assets.policy.policy_comparison import policy_comparison
-from assets.policy.trained_policy import trained_policy
-from assets.seeds import seed_instructions
 from tests.support.commands import ROOT
 from tests.support.project import Project
+from tests.support.stores import dataset_store
 
 NOTEBOOK = ROOT / "examples" / "explore_a_store.ipynb"
 CELLS: list[dict[str, Any]] = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
@@ -25,13 +22,12 @@ CELLS: list[dict[str, Any]] = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data folder of a small project, from seeds to answered instructions."""
-    folder = tmp_path_factory.mktemp("project") / "data"
+    """The data folder of a small project, from seeds to a dataset, with a comparison."""
+    folder = Path(shutil.copytree(dataset_store(tmp_path_factory), tmp_path_factory.mktemp("project") / "data"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEAMS_DATA_DIR", str(folder))
         project = Project(folder)
-        assert project.make(seed_instructions, trained_policy, policy_comparison)
-        assert project.make(generated_instructions, expert_responses, week=GENERATIONS.get_last_partition_key())
+        assert project.make(policy_comparison)
         project.ledger.refresh(project.instance)
     return folder
 

@@ -12,9 +12,6 @@ import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
-from assets.dataset.expert_responses import expert_responses
-from assets.dataset.generated_instructions import generated_instructions
-from assets.dataset.instruction_dataset import instruction_dataset
 from teams_dagster.cli import main
 from teams_dagster.definitions import definitions
 from teams_dagster.lineage.forward import KINDS, forward_lineage
@@ -22,34 +19,28 @@ from teams_dagster.lineage.records import Lineage
 from teams_dagster.lineage.trace import NotFound, trace
 from teams_dagster.lineage.tree import forward_lines, lineage_lines
 from teams_dagster.settings import find_root, load_settings
-from tests.support.project import Project
-
-WEEK = "2026-11-02"
+from tests.support.stores import dataset_store
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A generation with its dataset, made once."""
-    from assets.policy.trained_policy import trained_policy
-    from assets.seeds import seed_instructions
-
-    folder = tmp_path_factory.mktemp("data")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TEAMS_DATA_DIR", str(folder))
-        project = Project(folder)
-        assert project.make(seed_instructions, trained_policy)
-        assert project.make(generated_instructions, expert_responses, week=WEEK, generated_instructions={"seeds": 40})
-        assert project.make(instruction_dataset)
-        project.ledger.refresh(project.instance)
-        yield project
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generation with its dataset."""
+    return dataset_store(tmp_path_factory)
 
 
 @pytest.fixture
-def model(made: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[duckdb.DuckDBPyConnection]:
-    monkeypatch.setenv("TEAMS_DATA_DIR", str(made.store.root))
-    monkeypatch.setenv("DAGSTER_HOME", str(made.store.root / "home"))
-    with duckdb.connect(made.ledger.read_model, read_only=True) as connection:
+def model(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[duckdb.DuckDBPyConnection]:
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(data))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    with duckdb.connect(data / "teams.duckdb", read_only=True) as connection:
         yield connection
+
+
+@pytest.fixture(scope="module")
+def lineages(data: Path) -> list[Lineage]:
+    """That of every sample."""
+    with duckdb.connect(data / "teams.duckdb", read_only=True) as model:
+        return [trace(model, sample) for (sample,) in rows(model, "select sample_id from samples")]
 
 
 def rows(model: duckdb.DuckDBPyConnection, query: str) -> list[tuple]:
@@ -60,6 +51,10 @@ def one(model: duckdb.DuckDBPyConnection, query: str) -> str:
     return rows(model, f"{query} limit 1")[0][0]
 
 
+def week_of(model: duckdb.DuckDBPyConnection) -> str:
+    return one(model, "select partition_key from samples")
+
+
 def longest(model: duckdb.DuckDBPyConnection) -> Lineage:
     return trace(model, one(model, "select sample_id from sample_hops order by hop desc, sample_id"))
 
@@ -68,11 +63,9 @@ def teams(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
 
 
-def test_every_sample_leads_back_to_its_seed_in_the_file(model: duckdb.DuckDBPyConnection):
-    samples = rows(model, "select sample_id from samples")
-    assert len(samples) > 50
-    for (sample_id,) in samples:
-        found = trace(model, sample_id)
+def test_every_sample_leads_back_to_its_seed_in_the_file(lineages: list[Lineage]):
+    assert len(lineages) > 50
+    for found in lineages:
         assert found.seed["text"] == found.chain[0].text_before
         assert (found.seed["source"], len(found.seed["source_sha256"])) == ("seeds.jsonl", 64)
         for before, after in zip(found.chain, found.chain[1:], strict=False):
@@ -80,8 +73,8 @@ def test_every_sample_leads_back_to_its_seed_in_the_file(model: duckdb.DuckDBPyC
             assert after.parent_transition_id == before.transition_id
 
 
-def test_a_refused_sample_has_its_lineage_and_its_reason(made: Project, tmp_path: Path):
-    copied = shutil.copy(made.ledger.read_model, tmp_path / "copied.duckdb")
+def test_a_refused_sample_has_its_lineage_and_its_reason(data: Path, tmp_path: Path):
+    copied = shutil.copy(data / "teams.duckdb", tmp_path / "copied.duckdb")
     with duckdb.connect(copied) as model:
         sample = one(model, "select sample_id from samples")
         model.execute("update samples set accepted = false, reason = 'refusal' where sample_id = ?", [sample])
@@ -115,11 +108,12 @@ def test_every_query_is_there_with_its_cost_run_and_asset(model: duckdb.DuckDBPy
         "expert_responses",
     }
     assert [origin.asset_key for origin in found.origins] == ["generated_instructions", "expert_responses"]
-    assert {origin.partition_key for origin in found.origins} == {WEEK}
+    assert {origin.partition_key for origin in found.origins} == {week_of(model)}
 
 
 def test_a_refused_edit_has_its_lineage_too(model: duckdb.DuckDBPyConnection):
-    refused = one(model, f"select transition_id from transitions where partition_key = '{WEEK}' and not accepted")
+    week = week_of(model)
+    refused = one(model, f"select transition_id from transitions where partition_key = '{week}' and not accepted")
     found = trace(model, refused)
     assert found.sample_id is None
     assert found.chain[-1].transition_id == refused
@@ -133,8 +127,9 @@ def test_an_id_that_is_unknown_too_short_or_ambiguous_is_said_to_be_so(model: du
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_forward_finds_the_samples_whose_lineage_names_it(model: duckdb.DuckDBPyConnection, kind: str):
-    lineages = [trace(model, sample) for (sample,) in rows(model, "select sample_id from samples")]
+def test_forward_finds_the_samples_whose_lineage_names_it(
+    model: duckdb.DuckDBPyConnection, lineages: list[Lineage], kind: str
+):
     last = max(lineages, key=lambda lineage: len(lineage.chain))
     value, names = {
         "seed": (last.seed["seed_id"], lambda of: {of.seed["seed_id"]}),
@@ -217,6 +212,6 @@ def test_the_job_logs_an_observation_on_the_asset(model: duckdb.DuckDBPyConnecti
         run_config = {"ops": {"look_up_sample": {"config": {"sample_id": found.sample_id}}}}
         assert job.execute_in_process(instance=instance, run_config=run_config).success
         observed = instance.fetch_observations(dg.AssetKey("expert_responses"), limit=5).records
-    assert [record.asset_observation.partition for record in observed if record.asset_observation] == [WEEK]
+    assert [record.asset_observation.partition for record in observed if record.asset_observation] == [week_of(model)]
     assert observed[0].asset_observation is not None
     assert found.seed["text"].split()[0] in str(observed[0].asset_observation.metadata["chain"].value)

@@ -245,7 +245,7 @@ ALL_GO_ON = None
 TURNS_OF_THE_LOOP = st.sampled_from([0, 1, 2, 3, ALL_GO_ON])
 
 
-@settings(max_examples=example_count(200))
+@settings(max_examples=example_count(80))
 @given(
     maximum=st.integers(1, 5),
     steps=st.lists(

@@ -27,9 +27,9 @@ from tests.support.offline_world import OfflineWorld, shipped_seeds
 from tests.support.toy_world import ToyWorld
 
 ALL = shipped_seeds()
-HELD_OUT = {seed_id: ALL[seed_id] for seed_id in sorted(ALL)[::3]}
+HELD_OUT = {seed_id: ALL[seed_id] for seed_id in sorted(ALL)[::4]}
 TRAINING = {seed_id: seed for seed_id, seed in ALL.items() if seed_id not in HELD_OUT}
-CONFIG = TrainingConfig(iterations=16, episodes_per_iteration=64, allow_none=False)
+CONFIG = TrainingConfig(iterations=8, episodes_per_iteration=64, allow_none=False)
 
 
 def learn(world: LLMClient, folder: Path, config: TrainingConfig = CONFIG, *, also=(), told=None) -> Comparison:

@@ -1,8 +1,11 @@
 """Training a policy: determinism, resume, honesty about what cannot be learnt."""
 
 import asyncio
+import shutil
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +53,42 @@ def same(one, other):
     )
 
 
+class Killed(ToyWorld):
+    """The topical world, in which the process ends after so many queries."""
+
+    def __init__(self, after, **options):
+        super().__init__(topical, **options)
+        self.after = after
+
+    async def ask(self, request, **options):
+        if sum(self.asked.values()) >= self.after:
+            raise KeyboardInterrupt
+        return await super().ask(request, **options)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training in the topical world: its policy, its file, and what its sink received."""
+
+    checkpoint: Checkpoint
+    path: Path
+    received: list
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """By SHORT, once. Its file is only read."""
+    path, received = tmp_path_factory.mktemp("trained") / "policy", []
+    checkpoint = run(ToyWorld(topical), path, sink=lambda number, episodes: received.append((number, episodes)))
+    return Trained(checkpoint, path, received)
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+    """Its file, for one test to go on with."""
+    return Path(shutil.copy(trained.path, tmp_path / "p"))
+
+
 ALGORITHMS = {
     "trpo": TRPOConfig(),
     "ppo": PPOConfig(),
@@ -58,7 +97,7 @@ ALGORITHMS = {
     "aggrevated_one_step": AggreVaTeDConfig(form="one_step"),
     "aggrevated_enumerated": AggreVaTeDConfig(form="enumerated"),
     "lols": LOLSConfig(tau=0.5),
-    "d2lols": D2LOLSConfig(switch=2, step=TRPOConfig()),
+    "d2lols": D2LOLSConfig(switch=1, step=TRPOConfig()),
     "bc": BCConfig(),
     "dagger": DAggerConfig(),
 }
@@ -75,41 +114,50 @@ def guided():
     return named
 
 
-def test_the_same_seed_and_answers_give_the_same_weights_in_any_order_of_answers(tmp_path):
-    quick = run(ToyWorld(topical), tmp_path / "a")
+@pytest.fixture(scope="module")
+def by(tmp_path_factory):
+    """A training of two iterations by an algorithm, by its name, with that guide: each once."""
+
+    @cache
+    def trained_by(name):
+        path = tmp_path_factory.mktemp(name) / "policy"
+        return Trained(run(ToyWorld(topical, guide=guided()), path, guided_by(name)), path, [])
+
+    return trained_by
+
+
+def guided_by(name):
+    """Its configuration."""
+    return SHORT.model_copy(update={"algorithm": ALGORITHMS[name], "critic": AdamCriticConfig(), "iterations": 2})
+
+
+def test_the_same_seed_and_answers_give_the_same_weights_in_any_order_of_answers(trained, tmp_path):
     scrambled = run(ToyWorld(topical, delay=0.003), tmp_path / "b")
-    assert same(quick, scrambled)
-    assert quick.curve == scrambled.curve
-    assert quick.policy_version == scrambled.policy_version
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert same(trained.checkpoint, scrambled)
+    assert trained.checkpoint.curve == scrambled.curve
+    assert trained.checkpoint.policy_version == scrambled.policy_version
+    assert trained.path.read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_another_root_seed_gives_another_policy(tmp_path):
+def test_another_root_seed_gives_another_policy(trained, tmp_path):
     other = SHORT.model_copy(update={"root_seed": 1})
-    assert not same(run(ToyWorld(topical), tmp_path / "a"), run(ToyWorld(topical), tmp_path / "b", other))
+    assert not same(trained.checkpoint, run(ToyWorld(topical), tmp_path / "b", other))
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_every_algorithm_gives_the_same_weights_at_any_concurrency_and_after_a_kill(tmp_path, name):
-    config = SHORT.model_copy(update={"algorithm": ALGORITHMS[name], "critic": AdamCriticConfig(), "iterations": 3})
-
-    class Killed(ToyWorld):
-        async def ask(self, request, **options):
-            if sum(self.asked.values()) >= 900:
-                raise KeyboardInterrupt
-            return await super().ask(request, **options)
-
-    whole = run(ToyWorld(topical, guide=guided()), tmp_path / "whole", config)
+def test_every_algorithm_gives_the_same_weights_at_any_concurrency_and_after_a_kill(by, tmp_path, name):
+    whole, config = by(name), guided_by(name)
+    in_the_second = whole.checkpoint.curve[0].queries + 100
     with pytest.raises(KeyboardInterrupt):
-        run(Killed(topical, guide=guided()), tmp_path / "killed", config)
-    assert same(whole, run(ToyWorld(topical, guide=guided(), delay=0.002), tmp_path / "killed", config))
-    assert (tmp_path / "whole").read_bytes() == (tmp_path / "killed").read_bytes()
+        run(Killed(in_the_second, guide=guided()), tmp_path / "killed", config)
+    resumed = run(ToyWorld(topical, guide=guided(), delay=0.002), tmp_path / "killed", config)
+    assert same(whole.checkpoint, resumed)
+    assert whole.path.read_bytes() == (tmp_path / "killed").read_bytes()
 
 
 @pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"trpo", "ppo"}))
-def test_an_algorithm_with_a_guide_pays_for_its_questions(tmp_path, name):
-    config = SHORT.model_copy(update={"algorithm": ALGORITHMS[name]})
-    checkpoint = run(ToyWorld(topical, guide=guided()), tmp_path / "p", config)
+def test_an_algorithm_with_a_guide_pays_for_its_questions(by, name):
+    checkpoint = by(name).checkpoint
     assert checkpoint.origin.guide is not None
     assert sum(record.guidance_queries for record in checkpoint.curve) > 0
     assert all(record.queries >= record.guidance_queries for record in checkpoint.curve)
@@ -174,42 +222,29 @@ def test_without_patience_training_takes_all_its_iterations(tmp_path):
 
 
 @pytest.mark.parametrize("questions", [5, 700, 1000])
-def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tmp_path, questions):
-    class Killed(ToyWorld):
-        async def ask(self, request, **options):
-            if sum(self.asked.values()) >= questions:
-                raise KeyboardInterrupt
-            return await super().ask(request, **options)
-
-    whole = run(ToyWorld(topical), tmp_path / "whole")
+def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(trained, tmp_path, questions):
     with pytest.raises(KeyboardInterrupt):
-        run(Killed(topical), tmp_path / "killed")
+        run(Killed(questions), tmp_path / "killed")
     told: list[str] = []
-    again = ToyWorld(topical)
-    resumed = run(again, tmp_path / "killed", progress=told.append)
-    assert same(whole, resumed)
-    assert (tmp_path / "whole").read_bytes() == (tmp_path / "killed").read_bytes()
+    resumed = run(ToyWorld(topical), tmp_path / "killed", progress=told.append)
+    assert same(trained.checkpoint, resumed)
+    assert trained.path.read_bytes() == (tmp_path / "killed").read_bytes()
     assert ("continuing" in told[0]) == (questions > 384)
 
 
-def test_a_finished_run_asks_nothing_more(tmp_path):
-    finished = run(ToyWorld(topical), tmp_path / "p")
+def test_a_finished_run_asks_nothing_more(trained, copy):
     world = ToyWorld(topical)
-    assert same(run(world, tmp_path / "p"), finished)
+    assert same(run(world, copy), trained.checkpoint)
     assert not world.requests
 
 
-def test_the_sink_receives_each_iteration_in_canonical_order(tmp_path):
-    received = []
-    checkpoint = run(
-        ToyWorld(topical), tmp_path / "p", sink=lambda number, episodes: received.append((number, episodes))
-    )
-    assert [number for number, _ in received] == [0, 1, 2, 3]
-    for number, episodes in received:
+def test_the_sink_receives_each_iteration_in_canonical_order(trained):
+    assert [number for number, _ in trained.received] == [0, 1, 2, 3]
+    for number, episodes in trained.received:
         orders = [episode.key.order for episode in episodes]
         assert orders == sorted(orders)
         assert len({seed for seed, _ in orders}) == 32
-        assert {e.key.policy_version for e in episodes} == {checkpoint.curve[number].policy_version}
+        assert {e.key.policy_version for e in episodes} == {trained.checkpoint.curve[number].policy_version}
 
 
 def test_every_seed_is_met_equally_often(tmp_path):
@@ -293,12 +328,11 @@ def test_when_no_question_is_answered_training_fails_with_the_cause(tmp_path):
     assert not (tmp_path / "p").exists()
 
 
-def test_a_checkpoint_of_another_run_is_refused(tmp_path):
-    run(ToyWorld(topical), tmp_path / "p")
+def test_a_checkpoint_of_another_run_is_refused(copy):
     with pytest.raises(TrainingFailed, match="another configuration"):
-        run(ToyWorld(topical), tmp_path / "p", SHORT.model_copy(update={"gamma": 0.5}))
+        run(ToyWorld(topical), copy, SHORT.model_copy(update={"gamma": 0.5}))
     with pytest.raises(TrainingFailed, match="another configuration"):
-        run(ToyWorld(topical), tmp_path / "p", seeds=topical_seeds(41))
+        run(ToyWorld(topical), copy, seeds=topical_seeds(41))
 
 
 def test_no_seed_is_an_error(tmp_path):
@@ -306,9 +340,8 @@ def test_no_seed_is_an_error(tmp_path):
         run(ToyWorld(topical), tmp_path / "p", seeds={})
 
 
-def test_a_checkpoint_is_read_as_it_was_written_and_acts(tmp_path):
-    written = run(ToyWorld(topical), tmp_path / "p")
-    read = Checkpoint.load(tmp_path / "p")
+def test_a_checkpoint_is_read_as_it_was_written_and_acts(trained):
+    written, read = trained.checkpoint, Checkpoint.load(trained.path)
     assert same(written, read)
     assert (read.config, read.origin, read.curve) == (written.config, written.origin, written.curve)
     assert read.policy_version == written.policy_version
@@ -322,15 +355,13 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
         Checkpoint.load(tmp_path / "p")
 
 
-def test_a_changed_checkpoint_is_refused(tmp_path):
-    run(ToyWorld(topical), tmp_path / "p")
-    content = bytearray((tmp_path / "p").read_bytes())
-    checkpoint = Checkpoint.load(tmp_path / "p")
-    needle = checkpoint.policy["0.weight"].tobytes()[:64]
+def test_a_changed_checkpoint_is_refused(copy):
+    content = bytearray(copy.read_bytes())
+    needle = Checkpoint.load(copy).policy["0.weight"].tobytes()[:64]
     content[content.index(needle)] ^= 1
-    (tmp_path / "p").write_bytes(content)
+    copy.write_bytes(content)
     with pytest.raises(ValueError, match="it was changed"):
-        Checkpoint.load(tmp_path / "p")
+        Checkpoint.load(copy)
 
 
 def test_a_checkpoint_of_an_earlier_format_says_what_to_do(tmp_path, monkeypatch):
@@ -341,8 +372,8 @@ def test_a_checkpoint_of_an_earlier_format_says_what_to_do(tmp_path, monkeypatch
         Checkpoint.load(tmp_path / "p")
 
 
-def test_a_checkpoint_of_other_operations_is_read_and_refused_by_their_names(tmp_path):
-    written = run(ToyWorld(topical), tmp_path / "p")
+def test_a_checkpoint_of_other_operations_is_read_and_refused_by_their_names(trained, tmp_path):
+    written = trained.checkpoint
     templates = {name: version for name, version in written.origin.prompt_versions.items() if name != "deepening"}
     replace(written, origin=replace(written.origin, prompt_versions=templates | {"gone": "1"})).save(tmp_path / "p")
     assert Checkpoint.load(tmp_path / "p").iteration == written.iteration
@@ -360,18 +391,12 @@ def test_what_cannot_be_watched_or_reached_is_refused():
         TrainingConfig(iterations=4, algorithm=D2LOLSConfig(switch=4))
 
 
-def test_dagger_learns_from_the_states_of_every_iteration(tmp_path):
-    world = ToyWorld(topical, guide=guided())
-    checkpoint = run(world, tmp_path / "p", SHORT.model_copy(update={"algorithm": DAggerConfig(), "iterations": 3}))
-    labelled = [record.policy_steps for record in checkpoint.curve]
-    assert labelled == [32 * 6, 2 * 32 * 6, 3 * 32 * 6]
+def test_dagger_learns_from_the_states_of_every_iteration(by):
+    assert [record.policy_steps for record in by("dagger").checkpoint.curve] == [32 * 6, 2 * 32 * 6]
 
 
-def test_a_finished_policy_carries_no_data(tmp_path):
-    finished = run(
-        ToyWorld(topical, guide=guided()), tmp_path / "p", SHORT.model_copy(update={"algorithm": BCConfig()})
-    )
-    assert not [name for name in finished.state if name.startswith("labelled")]
+def test_a_finished_policy_carries_no_data(by):
+    assert not [name for name in by("bc").checkpoint.state if name.startswith("labelled")]
 
 
 def test_the_curve_tells_the_policys_own_steps_from_the_guides(tmp_path):
@@ -384,8 +409,8 @@ def test_the_curve_tells_the_policys_own_steps_from_the_guides(tmp_path):
     assert record.own.operation_mix["deepening"] < record.operation_mix["deepening"]
 
 
-def test_where_the_policy_acts_alone_the_curve_says_so(tmp_path):
-    assert {record.own for record in run(ToyWorld(topical), tmp_path / "p").curve} == {None}
+def test_where_the_policy_acts_alone_the_curve_says_so(trained):
+    assert {record.own for record in trained.checkpoint.curve} == {None}
 
 
 def test_a_guided_training_stops_when_its_own_steps_get_no_better(tmp_path):

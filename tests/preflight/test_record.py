@@ -1,8 +1,12 @@
-"""After a preflight an estimate is narrow, and what a run then takes lies within it."""
+"""After a preflight an estimate is narrow, and what a run then takes lies within it.
+
+For five simulated models here, for twenty (`SOAK_MODELS=20`) in `make soak`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +37,7 @@ from teams_dagster.pricing.prices import load_prices
 from tests.support.offline_world import shipped_seeds
 
 EPISODES = 24
+MODELS = int(os.environ.get("SOAK_MODELS", "5"))
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ async def _simulated(
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Estimate, Estimate, int]]:
     folder = tmp_path_factory.mktemp("runs")
-    return [simulated(number, folder) for number in range(20)]
+    return [simulated(number, folder) for number in range(MODELS)]
 
 
 def test_after_a_preflight_the_most_is_at_most_three_times_the_least(runs: list[tuple[Estimate, Estimate, int]]):
@@ -119,6 +124,6 @@ def test_after_a_preflight_the_most_is_at_most_three_times_the_least(runs: list[
     assert min(before.tokens.most / before.tokens.least for before, _, _ in runs) > 3
 
 
-def test_what_a_run_takes_lies_inside_in_18_of_20(runs: list[tuple[Estimate, Estimate, int]]):
+def test_what_a_run_takes_lies_inside_in_nine_of_ten(runs: list[tuple[Estimate, Estimate, int]]):
     inside = sum(after.tokens.least <= took <= after.tokens.most for _, after, took in runs)
-    assert inside >= 18
+    assert inside >= 0.9 * MODELS

@@ -1,6 +1,6 @@
 """Each algorithm on a chain of tokens solved exactly: it reaches its own target within 2%.
 
-On one seed here, on three (`SOAK_CHAIN_SEEDS=3`) in `make soak`.
+On one seed and 128 texts an iteration here, on three and 256 (`SOAK_CHAIN_SEEDS`, `SOAK_CHAIN_TEXTS`) in `make soak`.
 
 PPO, PPO++, LOLS and D2LOLS with a good guide, GRPO, RLOO and expert iteration: the optimum. AggreVaTeD: the greedy
 policy on the guide's Q. Behaviour cloning: the guide.
@@ -29,6 +29,7 @@ from tests.support import chain_world as chain
 from tests.support import token_chain
 
 SEEDS = pytest.mark.parametrize("seed", range(int(os.environ.get("SOAK_CHAIN_SEEDS", "1"))))
+TEXTS = int(os.environ.get("SOAK_CHAIN_TEXTS", "128"))
 STEP = TokenStepConfig(learning_rate=0.05, epochs=4, minibatch=0, entropy_weight=0.03)
 GUIDED = TokenStepConfig(learning_rate=0.1, epochs=4, minibatch=0, entropy_weight=0.05)
 OPTIMUM = chain.value_of(chain.optimal())
@@ -51,7 +52,7 @@ def learnt(algorithm, guide, seed, iterations=30, **options):
         weights=WeightsConfig(kind="full"),
         critic=TokenCriticConfig(head_learning_rate=0.1, epochs=5, minibatch=0, value_clip=None, schedule="constant"),
         kl_reference=None,
-        texts=256,
+        texts=TEXTS,
         at_once=1024,
         **options,
     )
@@ -89,14 +90,14 @@ def test_lols_and_d2lols_reach_the_optimum_with_a_good_guide(seed, algorithm):
 @SEEDS
 @pytest.mark.parametrize("algorithm", [GRPOConfig, RLOOConfig])
 def test_groups_reach_the_optimum(seed, algorithm):
-    found = learnt(algorithm(step=STEP, group=256), GOOD, seed)
+    found = learnt(algorithm(step=STEP, group=TEXTS), GOOD, seed)
     assert token_chain.value_of(found) == pytest.approx(OPTIMUM, rel=0.02)
 
 
 @SEEDS
 def test_expert_iteration_reaches_the_optimum(seed):
     step = TokenStepConfig(learning_rate=0.1, minibatch=0)
-    found = learnt(ExpertIterationConfig(step=step, group=256, keep=0.1), GOOD, seed)
+    found = learnt(ExpertIterationConfig(step=step, group=TEXTS, keep=0.1), GOOD, seed)
     assert token_chain.value_of(found) == pytest.approx(OPTIMUM, rel=0.02)
 
 

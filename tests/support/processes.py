@@ -92,12 +92,18 @@ def ends(process: int, within_s: float = 10.0) -> bool:
     return False
 
 
-def until(condition: Callable[[], bool], patience_s: float = 90.0, otherwise: str = "nothing happened") -> None:
+def until(
+    condition: Callable[[], bool],
+    patience_s: float = 90.0,
+    otherwise: str = "nothing happened",
+    *,
+    every_s: float = 0.002,
+) -> None:
     """Wait for something to become true. Raises AssertionError, which says what is true `otherwise`."""
     deadline = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline, f"{otherwise} in {patience_s:g} s"
-        time.sleep(0.002)
+        time.sleep(every_s)
 
 
 def free_port() -> int:

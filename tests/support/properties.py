@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-EXAMPLES = 100
+EXAMPLES = 40
 """Of a property that does not say otherwise."""
 
-SOAK_TIMES = 10
+SOAK_TIMES = 25
 """`make soak` tries so many times more."""
 
 LOAD_IS_NO_FAILURE = [HealthCheck.too_slow]

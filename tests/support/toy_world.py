@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
@@ -36,6 +37,7 @@ Reviewer = Callable[[Instruction, Instruction], tuple[str, float | None]]
 """From the two texts as they are shown to the verdict and P(Not Equal)."""
 
 
+@cache
 def fresh_words(before: Instruction, operation: Rewriting, salt: str = "") -> str:
     """Ten words that belong to (before, operation)."""
     return " ".join(f"w{content_hash(before.text, before.input, operation.value, salt, n)[:6]}" for n in range(10))

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from scipy.special import stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
 from teams_dagster.core.rng import generator
 from teams_dagster.policy.comparison.playing import Results
@@ -89,6 +88,8 @@ def _spread(trainings: int, confidence: float) -> float:
 
 def t_quantile(freedom: int, confidence: float) -> float:
     """Standard errors to either side of a `confidence` interval, by Student's t with `freedom` degrees of freedom."""
+    from scipy.special import stdtrit  # takes a tenth of the start of a run
+
     return float(stdtrit(freedom, (1 + confidence) / 2))
 
 

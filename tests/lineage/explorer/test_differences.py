@@ -38,7 +38,7 @@ def side(runs: Runs, *kinds: str) -> str:
 
 
 @given(before=TEXTS, after=TEXTS)
-@settings(max_examples=example_count(150))
+@settings(max_examples=example_count(60))
 def test_what_was_kept_and_removed_is_the_old_text_and_what_was_kept_and_added_the_new(
     differences: Differences, before: str, after: str
 ) -> None:
@@ -48,7 +48,6 @@ def test_what_was_kept_and_removed_is_the_old_text_and_what_was_kept_and_added_t
 
 
 @given(before=TEXTS, after=TEXTS)
-@settings(max_examples=example_count(100))
 def test_runs_are_not_empty_and_each_has_another_kind_than_its_neighbour(
     differences: Differences, before: str, after: str
 ) -> None:

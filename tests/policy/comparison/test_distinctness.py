@@ -1,9 +1,5 @@
 """How distinct a policy's texts are."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -205,31 +201,3 @@ def test_a_text_that_is_there_twice_makes_the_set_less_distinct(texts):
     once, twice = kernel(texts), kernel([*texts, texts[0]])
     assert vendi_score(twice) <= vendi_score(once) + 1 + 1e-6
     assert nearest_similarity(twice) >= nearest_similarity(once) * len(texts) / (len(texts) + 1) - 1e-6
-
-
-MEASURED_ALONE = """
-import time
-import numpy as np
-from teams_dagster.core.instruction import Instruction
-from teams_dagster.policy.comparison.distinctness import distinctness
-
-odds = 1 / np.arange(1, 5_001)
-vocabulary = [f"word{number}" for number in range(len(odds))]
-drawn = np.random.default_rng(0).choice(vocabulary, size=(12, 90, 15, 60), p=odds / odds.sum())
-texts = {
-    f"policy {policy}": {f"seed {seed}": [Instruction(" ".join(words)) for words in of_seed]
-    for seed, of_seed in enumerate(of_policy)} for policy, of_policy in enumerate(drawn)
-}
-began = time.process_time()
-found = distinctness(texts)
-assert len(found.measures) == 12 * 4
-print(time.process_time() - began)
-"""
-
-
-def test_twelve_policies_are_measured_in_seconds():
-    one_thread = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    said = subprocess.run(
-        [sys.executable, "-c", MEASURED_ALONE], env=one_thread, capture_output=True, text=True, check=True
-    )
-    assert float(said.stdout) < 10  # 3.4 s on a core to itself; a core that is shared does less a second

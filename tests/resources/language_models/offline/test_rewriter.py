@@ -239,7 +239,7 @@ def test_the_same_question_gets_the_same_reply(before: Instruction, operation: O
     assert rewrite(operation, before, replica) == rewrite(operation, before, replica)
 
 
-@settings(max_examples=example_count(300))
+@settings(max_examples=example_count(120))
 @given(st.one_of(st.sampled_from([one.text for one in EVERY_KIND]), texts), st.integers(0, 5))
 def test_a_rewording_is_equal_and_yet_another_text(text: str, replica: int) -> None:
     reworded = reword(text, replica)

@@ -2,9 +2,7 @@
 
 import asyncio
 import hashlib
-import json
-from collections.abc import Iterator
-from importlib.resources import files
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -15,6 +13,7 @@ from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Intent, Purpose, Request, Role
 from teams_dagster.dataset.quality.rating import rate_query
 from teams_dagster.instructions.requests import guide_query
+from tests.support.offline_world import shipped_seeds
 
 RELEASED_REPLIES = "10edd6ae44251ce0"
 """Hash of what the released rules answer to `requests`."""
@@ -25,41 +24,47 @@ RELEASED_RATINGS = "1bed315893e1e994"
 RULES = OfflineModel()
 
 
-def reply(request: Request) -> str:
-    return asyncio.run(RULES.complete(request)).text
+async def reply(request: Request) -> str:
+    return (await RULES.complete(request)).text
 
 
-def expert(purpose: Purpose, before: Instruction, operation: Operation | None = None, *, replica: int) -> str:
-    return reply(Request(Role.EXPERT, Intent(purpose, before, None, operation), (), "", replica=replica))
+async def expert(purpose: Purpose, before: Instruction, operation: Operation | None = None, *, replica: int) -> str:
+    return await reply(Request(Role.EXPERT, Intent(purpose, before, None, operation), (), "", replica=replica))
 
 
-def replies() -> Iterator[str]:
-    """Replies of every purpose about every shipped seed, in two replicas where they can differ."""
-    lines = (files("teams_dagster.instructions") / "data" / "seeds.jsonl").read_text(encoding="utf-8").splitlines()
-    for row in map(json.loads, lines):
-        seed = Instruction(row["instruction"], row.get("input") or "")
-        for operation in TEXT_OPERATIONS:
-            for replica in range(2):
-                after = expert(Purpose.REWRITE, seed, operation, replica=replica)
-                yield after
-                intent = Intent(Purpose.REVIEW, seed, Instruction(after, seed.input), operation)
-                yield reply(Request(Role.REVIEWER, intent, (), ""))
-            yield reply(guide_query(seed, [(operation, True)], 6, may_rest=False))
-        answers = (expert(Purpose.RESPOND, seed, replica=0), expert(Purpose.RESPOND, seed, replica=1))
-        yield from answers
-        yield reply(Request(Role.JUDGE, Intent(Purpose.JUDGE, seed, answers=answers), (), ""))
+async def replies(seed: Instruction) -> AsyncIterator[str]:
+    """Replies of every purpose about a seed, in two replicas where they can differ."""
+    for operation in TEXT_OPERATIONS:
+        for replica in range(2):
+            after = await expert(Purpose.REWRITE, seed, operation, replica=replica)
+            yield after
+            intent = Intent(Purpose.REVIEW, seed, Instruction(after, seed.input), operation)
+            yield await reply(Request(Role.REVIEWER, intent, (), ""))
+        yield await reply(guide_query(seed, [(operation, True)], 6, may_rest=False))
+    answers = (await expert(Purpose.RESPOND, seed, replica=0), await expert(Purpose.RESPOND, seed, replica=1))
+    for answer in answers:
+        yield answer
+    yield await reply(Request(Role.JUDGE, Intent(Purpose.JUDGE, seed, answers=answers), (), ""))
+
+
+def digest_of(said: list[str]) -> str:
+    return hashlib.sha256("\0".join(said).encode()).hexdigest()[:16]
 
 
 def test_the_released_rules_answer_what_they_always_answered() -> None:
-    digest = hashlib.sha256("\0".join(replies()).encode()).hexdigest()[:16]
+    async def every() -> list[str]:
+        return [said for seed in shipped_seeds().values() async for said in replies(seed)]
+
+    digest = digest_of(asyncio.run(every()))
     assert digest == RELEASED_REPLIES, "the rules answer differently: they need another RELEASED_VERSION"
 
 
 def test_the_released_rules_rate_what_they_always_rated() -> None:
-    lines = (files("teams_dagster.instructions") / "data" / "seeds.jsonl").read_text(encoding="utf-8").splitlines()
-    seeds = [Instruction(row["instruction"], row.get("input") or "") for row in map(json.loads, lines)]
-    said = [reply(rate_query(seed, expert(Purpose.RESPOND, seed, replica=0))) for seed in seeds]
-    digest = hashlib.sha256("\0".join(said).encode()).hexdigest()[:16]
+    async def every() -> list[str]:
+        answers = {seed: await expert(Purpose.RESPOND, seed, replica=0) for seed in shipped_seeds().values()}
+        return [await reply(rate_query(seed, answer)) for seed, answer in answers.items()]
+
+    digest = digest_of(asyncio.run(every()))
     assert digest == RELEASED_RATINGS, "the rules rate differently: they need another RELEASED_VERSION"
 
 
