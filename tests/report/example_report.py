@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
@@ -33,6 +34,7 @@ from teams_dagster.report.content import (
     RoleModel,
     funnel_stages,
 )
+from teams_dagster.report.page import render_report
 
 
 @dataclass(frozen=True)
@@ -399,3 +401,15 @@ def hostile(value: object) -> object:
     if hasattr(value, "__dataclass_fields__"):
         return type(value)(**{name: hostile(getattr(value, name)) for name in value.__dataclass_fields__})
     return value
+
+
+@cache
+def example_page() -> str:
+    """The page of `EXAMPLE`, whose pictures take seconds to draw."""
+    return render_report(EXAMPLE)
+
+
+@cache
+def hostile_example_page() -> str:
+    """The page of `EXAMPLE` with every text hostile."""
+    return render_report(hostile(EXAMPLE))  # type: ignore[arg-type]
