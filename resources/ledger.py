@@ -13,7 +13,7 @@ from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.artefacts import stored_artefacts
 from teams_dagster.store.comparing import TableDifference, compare_read_model
 from teams_dagster.store.integrity import RecordedHead, Verification, verify_storage
-from teams_dagster.store.kept_ledger import find_kept_ledger, require_kept_ledger
+from teams_dagster.store.kept_ledger import find_kept_ledger, require_kept_rows
 from teams_dagster.store.read_model import RefreshReport, refresh
 
 CHAIN_ASSET = dg.AssetKey("sample_lineage")
@@ -44,9 +44,11 @@ class LedgerConnection(dg.ConfigurableResource):
 
         With `whole` False a ledger that lost rows is opened, for checks that name what is missing.
         """
-        find = require_kept_ledger if whole else find_kept_ledger
-        find(self._url, self.store.root)
-        with Ledger(self._url) as ledger:
+        url = self._url
+        there = find_kept_ledger(url, self.store.root)
+        with Ledger(url) as ledger:
+            if there and whole:
+                require_kept_rows(ledger.engine, url, self.store.root)
             yield ledger
 
     @property

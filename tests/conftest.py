@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import sys
 from collections.abc import Generator, Iterator
@@ -15,6 +16,7 @@ from resources.language_models.llama_server import LlamaServer
 from teams_dagster.instructions.prompts import use_prompts
 from teams_dagster.weights import models_folder
 from tests.support.commands import ROOT
+from tests.support.once import filled_once
 from tests.support.openai_server import OpenAIServer
 from tests.support.properties import load_profiles
 
@@ -32,6 +34,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 """Tests start many processes: what one has compiled, the next ones read."""
+
+IN_MEMORY, LEAST_ROOM = Path("/dev/shm"), 8 << 30
+"""Where tests keep their files, if so many bytes are free there: what is stored is durable, so on a disk tests wait for
+it."""
 
 NOT_FAST = {
     *("assets", "benchmarks", "cli", "docs", "examples", "hostile", "soak", "student"),
@@ -81,10 +87,19 @@ def _is_slow(item: pytest.Item) -> bool:
     return not NOT_FAST_FIXTURES.isdisjoint(asked_for) or any(item.iter_markers("browser"))
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """What a library's log handler closes when Dagster sets up logging must not be what pytest captures with."""
     logging = pytest.importorskip("absl.logging")
     logging.get_absl_handler().python_handler.stream = sys.__stderr__
+    if config.option.basetemp is None and _has_room(IN_MEMORY):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
+
+
+def _has_room(folder: Path) -> bool:
+    """Whether tests can keep their files there, and run programs that they put there."""
+    if not folder.is_dir() or not os.access(folder, os.W_OK) or os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        return False
+    return shutil.disk_usage(folder).free >= LEAST_ROOM
 
 
 @pytest.hookimpl(wrapper=True)
@@ -119,8 +134,12 @@ def base_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BaseRep
     """An embedded student with real weights, made once: a few updates are enough for everything but its quality."""
     from teams_dagster.student.base import build_embedded_base
 
-    folder = tmp_path_factory.mktemp("base")
-    return folder, build_embedded_base(folder, seed=0, steps=20)
+    def build(folder: Path) -> None:
+        report = build_embedded_base(folder / "model", seed=0, steps=20)
+        (folder / "report.pickle").write_bytes(pickle.dumps(report))
+
+    folder = filled_once(tmp_path_factory, "base", build)
+    return folder / "model", pickle.loads((folder / "report.pickle").read_bytes())
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,10 @@ SHINGLE_WORDS = 3
 
 PERMUTATIONS = 128
 
+REMEMBERED = 4_096
+"""Signatures that a process remembers, about 6 MB: one that is looked up is added next, and a generation with a target
+is curated after each of its rounds."""
+
 _ROW = np.dtype([("instruction_id", f"S{ID_LENGTH}"), ("signature", "<u4", (PERMUTATIONS,))])
 
 _PROBE = Instruction(
@@ -46,7 +50,7 @@ def shingles(instruction: Instruction) -> frozenset[tuple[str, ...]]:
     return part_shingles("text", instruction.text) | part_shingles("input", instruction.input)
 
 
-@lru_cache(maxsize=1)  # what is looked up is mostly added next
+@lru_cache(maxsize=REMEMBERED)
 def signature(instruction: Instruction) -> MinHash:
     """The MinHash of an instruction's shingles: the same on every machine."""
     computed = _no_shingles().copy()

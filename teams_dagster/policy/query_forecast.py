@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +20,7 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.core.protocol import Purpose, Request, Role
 from teams_dagster.environment.state import HORIZON
+from teams_dagster.instructions.prompts import prompt
 from teams_dagster.instructions.requests import (
     CREATIVE,
     NAMING,
@@ -27,6 +29,7 @@ from teams_dagster.instructions.requests import (
     reply_limit,
     respond_query,
     review_query,
+    rewrite_prompt,
     rewrite_query,
 )
 from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint
@@ -176,18 +179,39 @@ def rewriting(
     There may be `most` episodes: more than `episodes` where some can have branches, or ask nothing. Each edit that is
     reviewed takes `reviews_an_edit` queries for it.
     """
-    sample = _sample(seeds)
-    rewrites = [rewrite_query(rewriter, operation, seed) for seed in sample for operation in TEXT_OPERATIONS]
-    reviews = [review_query(seed, seed) for seed in sample]
+    prompts = (*(rewrite_prompt(operation).version for operation in TEXT_OPERATIONS), prompt("review").version)
+    sizes = _sizes(tuple(_sample(seeds)), prompts)
     kinds = (
-        (rewriter, Purpose.REWRITE, "rewrites", rewrites, max(map(reply_limit, rewrites), default=CREATIVE.max_tokens)),
-        (Role.REVIEWER, Purpose.REVIEW, "reviews", reviews, VERDICT.max_tokens),
+        (rewriter, Purpose.REWRITE, "rewrites", sizes.rewrite_bytes, sizes.rewrite_tokens),
+        (Role.REVIEWER, Purpose.REVIEW, "reviews", sizes.review_bytes, VERDICT.max_tokens),
     )
     found = [
-        _of_kind(role, purpose, episodes, most or episodes, name, seen, stated, mean_bytes(requests), max_tokens)
-        for role, purpose, name, requests, max_tokens in kinds
+        _of_kind(role, purpose, episodes, most or episodes, name, seen, stated, prompt_bytes, max_tokens)
+        for role, purpose, name, prompt_bytes, max_tokens in kinds
     ]
     return [kind.times(reviews_an_edit) if kind.purpose is Purpose.REVIEW else kind for kind in found]
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """What queries on some seeds are like."""
+
+    rewrite_bytes: int
+    """Mean of the prompts, as below."""
+    rewrite_tokens: int
+    """The most that a reply may have."""
+    review_bytes: int
+
+
+@lru_cache(maxsize=4)  # a generation with a target forecasts each of its rounds
+def _sizes(sample: tuple[Instruction, ...], prompt_versions: tuple[str, ...]) -> _Sizes:
+    """Of the rewrites and reviews of `sample`, which depend on `prompt_versions` and on nobody's role."""
+    rewrites = [rewrite_query(Role.EXPERT, operation, seed) for seed in sample for operation in TEXT_OPERATIONS]
+    return _Sizes(
+        mean_bytes(rewrites),
+        max(map(reply_limit, rewrites), default=CREATIVE.max_tokens),
+        mean_bytes([review_query(seed, seed) for seed in sample]),
+    )
 
 
 def guiding(

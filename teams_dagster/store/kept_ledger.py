@@ -56,14 +56,19 @@ def require_kept_ledger(ledger_url: str, data_dir: Path, *, asking: bool = True)
     """
     if not find_kept_ledger(ledger_url, data_dir):
         return
-    known = known_head(data_dir)
-    bought = list(_bought(data_dir)) if asking and not known and not was_sealed(data_dir) else []
     engine = open_database(ledger_url)
     try:
-        with engine.connect() as connection:
-            lacking = _lacking(connection, known, bought, data_dir)
+        require_kept_rows(engine, ledger_url, data_dir, asking=asking)
     finally:
         engine.dispose()
+
+
+def require_kept_rows(engine: sa.Engine, ledger_url: str, data_dir: Path, *, asking: bool = True) -> None:
+    """As `require_kept_ledger`, of a ledger that was there and is open: `engine` is the one at `ledger_url`."""
+    known = known_head(data_dir)
+    bought = list(_bought(data_dir)) if asking and not known and not was_sealed(data_dir) else []
+    with engine.connect() as connection:
+        lacking = _lacking(connection, known, bought, data_dir)
     if lacking:
         raise LedgerLost.of(ledger_url, lacking)
 

@@ -21,7 +21,7 @@ from teams_dagster.ledger.database import ledger_id, open_database, read_snapsho
 from teams_dagster.store import source, views
 from teams_dagster.store.artefacts import ArtefactFiles, CompleteArtefact, complete, sealed_name, store_id
 from teams_dagster.store.hash_chain import Sealed, seal
-from teams_dagster.store.kept_ledger import keep_head, require_kept_ledger
+from teams_dagster.store.kept_ledger import find_kept_ledger, keep_head, require_kept_rows
 from teams_dagster.store.publishing import NotNow, draft, lock, publish, read_lock, set_aside, temp_dir
 from teams_dagster.store.source import Position
 from teams_dagster.store.tables import TABLES, Table
@@ -85,9 +85,11 @@ def refresh(
     """
     began = time.perf_counter()
     path.parent.mkdir(parents=True, exist_ok=True)
-    require_kept_ledger(ledger_url, path.parent, asking=False)
+    there = find_kept_ledger(ledger_url, path.parent)
     engine = open_database(ledger_url)
     try:
+        if there:
+            require_kept_rows(engine, ledger_url, path.parent, asking=False)
         found = complete(artefacts)
         sealed = seal(engine, _sealable(path.parent, found)) if sealing else Sealed("", 0)
         if sealing:

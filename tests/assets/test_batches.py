@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,8 +11,6 @@ import pytest
 
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
-from assets.policy.trained_policy import trained_policy
-from assets.seeds import seed_instructions
 from assets.uniform_arm.instructions import uniform_instructions
 from resources.language_models.run_budgets import CONTINUES
 from teams_dagster.automation.batches import collect_batches
@@ -34,7 +31,8 @@ def server() -> Iterator[OpenAIBatchServer]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, server: OpenAIBatchServer, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(project: Project, server: OpenAIBatchServer, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project with a trained policy, whose expert is asked in batches."""
     settings = {
         "EXPERT_MODEL": "m",
         "EXPERT_BASE_URL": server.base_url,
@@ -44,14 +42,11 @@ def project(tmp_path: Path, server: OpenAIBatchServer, monkeypatch: pytest.Monke
         "INSTRUCTOR_PROVIDER": "offline",
         "BATCH_WAIT_S": "0",
         "BATCH_POLL_S": "0.05",
-        "DATA_DIR": str(tmp_path / "data"),
     }
     for name, value in settings.items():
         monkeypatch.setenv(f"TEAMS_{name}", value)
     monkeypatch.setattr("teams_dagster.llm.batching.QUIET_S", 0.1)
-    made = Project(tmp_path / "data")
-    assert made.make(seed_instructions, trained_policy)
-    return made
+    return project
 
 
 PICKED = frozenset({dg.AssetKey("generated_instructions"), dg.AssetKey("expert_responses")})

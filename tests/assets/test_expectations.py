@@ -12,6 +12,7 @@ from assets.policy.policy_comparison import policy_comparison
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import ModelIdentity, Purpose, Role
 from teams_dagster.environment.state import HORIZON
+from teams_dagster.instructions.prompts import use_prompts
 from teams_dagster.instructions.requests import respond_query
 from teams_dagster.policy.query_forecast import (
     UNTRAINED,
@@ -68,6 +69,14 @@ def test_prompts_are_measured_as_they_are_sent():
     assert mean_bytes([]) == 0
     [answers] = answering_later(1, SEEDS, [], UNTRAINED)
     assert abs(answers.prompt_bytes - mean_bytes([question])) <= 3
+
+
+def test_prompts_of_the_projects_own_are_measured_anew(tmp_path: Path):
+    [shipped, _] = rewriting(Role.EXPERT, 1, SEEDS, [], UNTRAINED)
+    (tmp_path / "_rules.md").write_text("Rules of the house: " + "be brief. " * 1_000, encoding="utf-8")
+    use_prompts(tmp_path)
+    [own, _] = rewriting(Role.EXPERT, 1, SEEDS, [], UNTRAINED)
+    assert own.prompt_bytes > shipped.prompt_bytes + 5_000
 
 
 def test_of_what_was_made_before_only_the_failed_questions_are_open(tmp_path: Path):

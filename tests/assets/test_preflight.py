@@ -11,7 +11,6 @@ from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.pair_scores import pair_scores
 from assets.policy.trained_policy import trained_policy
-from assets.seeds import seed_instructions
 from teams_dagster.automation.run_estimate import estimate_run
 from teams_dagster.cli import main
 from teams_dagster.ledger.costs import costs_by
@@ -26,21 +25,18 @@ WEEK = "2026-11-02"
 
 
 @pytest.fixture
-def project(tmp_path: Path, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(untrained: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project whose reviewer is a model at the server, nothing being tried or trained yet."""
     settings = {
         "REVIEWER_MODEL": "m",
         "REVIEWER_BASE_URL": openai_server.base_url,
         "REVIEWER_STRUCTURED": "off",
         "INSTRUCTOR_PROVIDER": "offline",
-        "DATA_DIR": str(tmp_path),
         "PREFLIGHT": "required",
     }
     for name, value in settings.items():
         monkeypatch.setenv(f"TEAMS_{name}", value)
-    project = Project(tmp_path)
-    assert project.make(seed_instructions)
-    return project
+    return untrained
 
 
 def asked_by_asset(project: Project) -> dict[str | None, int]:

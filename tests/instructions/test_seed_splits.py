@@ -108,3 +108,9 @@ def test_a_quarter_of_the_policys_training_seeds_is_for_choosing_settings_and_in
     for side in ("train", "held_out"):
         kept = [validation for where, validation in drawn if where == side]
         assert 0.22 < sum(kept) / len(kept) < 0.28
+
+
+def test_clusters_belong_to_who_asked_for_them() -> None:
+    seeds = [family(1, 1), family(2, 1)]
+    seed_clusters(seeds).clear()
+    assert len(seed_clusters(seeds)) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
@@ -33,6 +34,7 @@ from teams_dagster.report.content import (
     RoleModel,
     funnel_stages,
 )
+from teams_dagster.report.page import render_report
 from teams_dagster.student.curves import TrainingPoint
 
 
@@ -397,3 +399,15 @@ def _hostile(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         return type(value)(**{field.name: _hostile(getattr(value, field.name)) for field in fields(value)})
     return value
+
+
+@cache
+def example_page() -> str:
+    """The page of `EXAMPLE`, whose pictures take seconds to draw."""
+    return render_report(EXAMPLE)
+
+
+@cache
+def hostile_example_page() -> str:
+    """The page of `EXAMPLE` with every text hostile."""
+    return render_report(hostile(EXAMPLE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pyarrow.parquet as pq
@@ -11,14 +12,13 @@ from assets.accounting.query_costs import query_costs
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
-from assets.policy.trained_policy import trained_policy
-from assets.seeds import seed_instructions
 from teams_dagster.report.content import DatasetResults
 from teams_dagster.report.costs import read_costs
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
 from teams_dagster.report.funnel import yield_funnel
 from teams_dagster.store.artefact_store import Artefact
 from tests.support.project import Project
+from tests.support.stores import trained_store
 
 WEEKS = ("2026-01-05", "2026-01-12")
 
@@ -27,10 +27,10 @@ WEEKS = ("2026-01-05", "2026-01-12")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """Two generations, a dataset and the account."""
     data = tmp_path_factory.mktemp("o'clock")  # a quote in the path, as SQL has them
+    shutil.copytree(trained_store(tmp_path_factory), data, dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("TEAMS_DATA_DIR", str(data))
         project = Project(data)
-        assert project.make(seed_instructions, trained_policy)
         for week in WEEKS:
             assert project.make(generated_instructions, expert_responses, week=week)
         assert project.make(instruction_dataset)

@@ -11,6 +11,7 @@ from teams_dagster.policy.comparison.algorithms import compared_algorithm
 from teams_dagster.report.content import (
     DatasetResults,
     GenerationResults,
+    ModelResults,
     PairRatings,
     PolicyResults,
     RatedOperation,
@@ -19,7 +20,7 @@ from teams_dagster.report.content import (
 )
 from teams_dagster.report.page import MOST_CHAINS, MOST_ROWS, render_report
 from teams_dagster.report.policies import EXPLAINED
-from tests.report.example_report import ACCEPTED, CHAIN, EXAMPLE, HOSTILE, hostile
+from tests.report.example_report import ACCEPTED, CHAIN, EXAMPLE, HOSTILE, example_page, hostile_example_page
 
 SECTIONS = ["about", "policy", "dataset", "samples", "models", "privacy", "paper", "costs"]
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -61,12 +62,18 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def example() -> str:
-    return render_report(EXAMPLE)
+    return example_page()
 
 
 @pytest.fixture(scope="module")
 def hostile_page() -> str:
-    return render_report(hostile(EXAMPLE))
+    return hostile_example_page()
+
+
+@pytest.fixture
+def few_pictures() -> Report:
+    """All that the page tells, with the pictures of the account alone: the others take five seconds to draw."""
+    return replace(EXAMPLE, policy=PolicyResults(), dataset=DatasetResults(chains=(CHAIN,)), models=ModelResults())
 
 
 def test_the_page_has_every_section_in_order_and_closes_what_it_opens(example: str) -> None:
@@ -211,10 +218,13 @@ def test_each_generation_tells_what_a_kept_sample_took_and_how_distinct_its_samp
 
 
 def test_one_generation_is_a_row_without_a_picture() -> None:
-    alone = replace(EXAMPLE.dataset, generations=EXAMPLE.dataset.generations[:1])
-    page = Page(render_report(replace(EXAMPLE, dataset=alone)))
+    alone = DatasetResults(
+        generations=EXAMPLE.dataset.generations[:1],
+        diversity_by_generation=EXAMPLE.dataset.diversity_by_generation,
+    )
+    page = Page(render_report(Report(dataset=alone)))
     assert "2026-01-05 2,180" in page.text
-    assert len(page.of("img")) == 14
+    assert page.of("img") == []
 
 
 def test_a_generation_that_kept_nothing_has_no_cost_per_sample() -> None:
@@ -269,13 +279,13 @@ def test_an_empty_project_has_a_report_that_says_what_to_do() -> None:
         assert f"materialise {asset}" in page.text
 
 
-def test_the_page_is_bounded_however_much_there_is_to_show() -> None:
+def test_the_page_is_bounded_however_much_there_is_to_show(few_pictures: Report) -> None:
     huge = replace(CHAIN, response="x " * 1_000_000)
     scores = EXAMPLE.policy.scores * 500
     report = replace(
-        EXAMPLE,
-        policy=replace(EXAMPLE.policy, scores=tuple(s for s in scores if s.metric == "accepted_per_episode")),
-        dataset=replace(EXAMPLE.dataset, chains=(huge,) * 1_000),
+        few_pictures,
+        policy=PolicyResults(scores=tuple(s for s in scores if s.metric == "accepted_per_episode")),
+        dataset=replace(few_pictures.dataset, chains=(huge,) * 1_000),
         account=replace(EXAMPLE.account, by_model=EXAMPLE.account.by_model * 1_000),
     )
     html = render_report(report)
@@ -286,9 +296,12 @@ def test_the_page_is_bounded_however_much_there_is_to_show() -> None:
     assert f"{500 * len(ACCEPTED) - MOST_ROWS:,} more" in page.text
 
 
-def test_a_realistic_page_is_small_and_always_the_same(example: str) -> None:
+def test_a_realistic_page_is_small(example: str) -> None:
     assert len(example) < 750_000
-    assert render_report(EXAMPLE) == example
+
+
+def test_the_page_is_always_the_same(few_pictures: Report) -> None:
+    assert render_report(few_pictures) == render_report(few_pictures)
 
 
 def test_the_hostile_text_is_hostile() -> None:
@@ -296,7 +309,11 @@ def test_the_hostile_text_is_hostile() -> None:
 
 
 def test_the_papers_table_shows_its_numbers_with_their_source_and_a_difference_with_its_interval() -> None:
-    section = render_report(EXAMPLE).split('<section id="paper">')[1].split("</section>")[0]
+    section = (
+        render_report(Report(about=EXAMPLE.about, paper=EXAMPLE.paper))
+        .split('<section id="paper">')[1]
+        .split("</section>")[0]
+    )
     assert "17,878" in section
     assert "abstract (arXiv 2403.08694)" in section
     assert "-0.0200 to 0.0800" in section
@@ -317,7 +334,7 @@ def test_ratings_of_pairs_are_told_where_pairs_were_scored(example: str) -> None
         queries=152,
         cost_nano_usd=4_000_000,
     )
-    text = Page(render_report(replace(EXAMPLE, dataset=replace(EXAMPLE.dataset, ratings=ratings)))).text
+    text = Page(render_report(Report(dataset=DatasetResults(ratings=ratings)))).text
     for words in (
         "152 pairs were scored, the judge was asked about 152 of them for $0.004; of 3 nobody could tell.",
         "Pairs below 0.60 are not in the dataset: partly 20.",
@@ -330,5 +347,5 @@ def test_ratings_of_pairs_are_told_where_pairs_were_scored(example: str) -> None
 
 def test_a_model_that_was_not_named_for_its_role_is_said_to_be_named_by_the_shared_setting() -> None:
     models = (RoleModel("expert", "openai", "m", named_by="TEAMS_MODEL"), RoleModel("judge", "openai", "j"))
-    text = Page(render_report(replace(EXAMPLE, about=replace(EXAMPLE.about, models=models)))).text
+    text = Page(render_report(Report(about=replace(EXAMPLE.about, models=models)))).text
     assert "expert openai m a language model, named by TEAMS_MODEL judge openai j a language model" in text

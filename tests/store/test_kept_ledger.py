@@ -12,12 +12,11 @@ from sqlalchemy import event
 
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
-from assets.policy.trained_policy import trained_policy
-from assets.seeds import seed_instructions
 from teams_dagster.ledger.database import LedgerLost, sqlite_url
 from teams_dagster.store import kept_ledger
 from teams_dagster.store.kept_ledger import require_kept_ledger
 from tests.support.project import Project
+from tests.support.stores import seeded_store
 
 WEEK = "2026-11-02"
 HISTORY = ("questions", "attempts", "results", "answers", "uses")
@@ -26,11 +25,10 @@ HISTORY = ("questions", "attempts", "results", "answers", "uses")
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with an answered generation, its chain sealed."""
-    data = tmp_path_factory.mktemp("made")
+    data = Path(shutil.copytree(seeded_store(tmp_path_factory), tmp_path_factory.mktemp("made"), dirs_exist_ok=True))
     with pytest.MonkeyPatch.context() as settings:
         settings.setenv("TEAMS_DATA_DIR", str(data))
         project = Project(data)
-        assert project.make(seed_instructions)
         assert project.make(
             generated_instructions, week=WEEK, generated_instructions={"seeds": 12, "policy": "uniform"}
         )
@@ -65,18 +63,23 @@ def older(data: Path, *files: str) -> None:
         (data / "assets" / name).unlink(missing_ok=True)
 
 
+def goes_on(data: Path) -> bool:
+    """Whether a run that asks is not stopped."""
+    return Project(data).make(generated_instructions, week=WEEK, generated_instructions={"force": True})
+
+
 def stopped(data: Path) -> str:
     """What a run that would ask says, having asked nothing."""
     before = attempts(data) if (data / "ledger.sqlite").exists() else None
     project = Project(data)
-    assert not project.make(trained_policy)
+    assert not project.make(generated_instructions, week=WEEK, generated_instructions={"force": True})
     [failure] = project.last.get_step_failure_events()
     assert (attempts(data) if (data / "ledger.sqlite").exists() else None) == before
     return failure.step_failure_data.error_display_string
 
 
 def test_a_store_as_it_was_made_goes_on(data: Path):
-    assert Project(data).make(trained_policy)
+    assert goes_on(data)
 
 
 @pytest.mark.parametrize("table", HISTORY)
@@ -112,13 +115,13 @@ def test_a_store_of_before_the_chain_tells_a_ledger_that_is_gone(data: Path):
 
 def test_a_store_of_before_the_chain_goes_on_where_its_ledger_is_whole(data: Path):
     older(data, ".store-id", ".chain-head")
-    assert Project(data).make(trained_policy)
+    assert goes_on(data)
 
 
 def test_who_has_but_an_older_copy_goes_on_from_it_by_removing_the_head(data: Path):
     execute(data, *(f"delete from {table}" for table in (*HISTORY, "seals")))
     older(data, ".chain-head")
-    assert Project(data).make(trained_policy)
+    assert goes_on(data)
 
 
 def test_the_first_line_names_the_ledger_and_the_settings(data: Path):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from matplotlib.figure import Figure
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 import teams_dagster
@@ -83,13 +83,13 @@ def _page(project: Project, algorithm: str, rows: list[dict[str, Any]]) -> str:
 def _recorded_pictures() -> list[list[str]]:
     """The texts on every picture that is drawn from now on."""
     pictures: list[list[str]] = []
-    save = Figure.savefig
+    draw = FigureCanvasAgg.draw
 
-    def recorded(self: Figure, *args: Any, **how: Any) -> None:
-        pictures.append([text.get_text() for text in self.findobj(Text) if isinstance(text, Text)])
-        save(self, *args, **how)
+    def recorded(self: FigureCanvasAgg) -> None:
+        pictures.append([text.get_text() for text in self.figure.findobj(Text) if isinstance(text, Text)])
+        draw(self)
 
-    Figure.savefig = recorded
+    FigureCanvasAgg.draw = recorded
     return pictures
 
 

@@ -86,7 +86,7 @@ def refresh_forever(ledger_url: str, model: Path, seen: Path) -> None:
     with _lines(seen) as write:
         while True:
             write(refresh(ledger_url, [], model, wait_s=10.0).reason)
-            time.sleep(0.005)
+            time.sleep(0.05)
 
 
 def hold_open(model: Path, seen: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import dagster as dg
 import pytest
 
@@ -11,7 +9,6 @@ from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from assets.dataset.pair_scores import pair_scores
-from assets.seeds import seed_instructions
 from teams_dagster.definitions import definitions
 from teams_dagster.settings import load_settings
 from tests.support.project import Project
@@ -21,11 +18,9 @@ KEPT = ("generated_instructions", "expert_responses", "pair_scores")
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(untrained: Project) -> Project:
     """A dataset of two answers each with their thoughts, scored by programs, above a threshold."""
-    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / "data"))
-    project = Project(tmp_path / "data")
-    assert project.make(seed_instructions)
+    project = untrained
     line = (generated_instructions, expert_responses, pair_scores, instruction_dataset)
     assert project.make(
         *line,

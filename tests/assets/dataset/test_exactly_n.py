@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,6 @@ from tests.support.seed_files import passages_with_input, questions_without_inpu
 WEEK, NEXT_WEEK = "2026-11-02", "2026-11-09"
 
 
-@pytest.fixture
-def untrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project with seeds and no policy."""
-    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / "data"))
-    project = Project(tmp_path / "data")
-    assert project.make(seed_instructions)
-    return project
-
-
 def play(project: Project, target: int | None, week: str = WEEK, **config: Any) -> bool:
     steered: dict[str, Any] = {"policy": "uniform", "seeds": 240, **config}
     if target is not None:
@@ -51,19 +43,17 @@ def facts(project: Project, week: str = WEEK) -> GenerationFacts:
 
 
 @pytest.mark.parametrize("write", [questions_without_input, passages_with_input, None])
-def test_exactly_a_hundred_rows_from_any_file_of_seeds_all_of_them_replayed(
-    write: Callable[[Path], Path] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_exactly_forty_rows_from_any_file_of_seeds_all_of_them_replayed(
+    write: Callable[[Path], Path] | None, untrained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / "data"))
+    project = untrained
     if write is not None:
-        monkeypatch.setenv(
-            "TEAMS_SEEDS", str(write(tmp_path / f"seeds{'.csv' if write is passages_with_input else '.jsonl'}"))
-        )
-    project = Project(tmp_path / "data")
-    assert project.make(seed_instructions)
-    assert play(project, 100)
-    assert rows(project) == 100
-    assert facts(project).target_kept == 100
+        file = write(tmp_path / f"own{'.csv' if write is passages_with_input else '.jsonl'}")
+        monkeypatch.setenv("TEAMS_SEEDS", str(file))
+        assert project.make(seed_instructions)
+    assert play(project, 40)
+    assert rows(project) == 40
+    assert facts(project).target_kept == 40
     assert facts(project).target_missed is None
     assert project.make(sample_lineage)
     lineage = project.store.current("sample_lineage").read_facts(LineageFacts)
@@ -81,7 +71,7 @@ def test_made_again_it_asks_nothing_and_is_the_same(untrained: Project) -> None:
 
 
 def test_a_larger_target_goes_on_from_what_is_paid_as_if_it_had_been_the_first_at_any_concurrency(
-    untrained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    untrained: Project, seeded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert play(untrained, 30)
     assert rows(untrained) == 30
@@ -91,8 +81,7 @@ def test_a_larger_target_goes_on_from_what_is_paid_as_if_it_had_been_the_first_a
     calls = untrained.calls
     monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / "at_once"))
     monkeypatch.setenv("TEAMS_MAX_IN_FLIGHT", "1")
-    at_once = Project(tmp_path / "at_once")
-    assert at_once.make(seed_instructions)
+    at_once = Project(Path(shutil.copytree(seeded, tmp_path / "at_once")))
     assert play(at_once, 60)
     assert calls == at_once.calls > first
     for asset in ("generated_instructions", "expert_responses"):
@@ -132,14 +121,14 @@ def test_the_ceiling_ends_it_with_the_setting_that_raises_it(untrained: Project)
 def test_a_budget_ends_in_a_dataset_whose_rows_and_bill_agree_with_the_ledger(
     untrained: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TEAMS_BUDGET_QUERIES", "500")
+    monkeypatch.setenv("TEAMS_BUDGET_QUERIES", "300")
     assert play(untrained, 1_000)
     found = facts(untrained)
     assert found.target_missed is not None
-    assert "the budget of the project is used up: 500 of 500 queries" in found.target_missed
-    assert untrained.calls == 500
+    assert "the budget of the project is used up: 300 of 300 queries" in found.target_missed
+    assert untrained.calls == 300
     assert rows(untrained) == found.target_kept
-    assert 70 < rows(untrained) < 140
+    assert 42 < rows(untrained) < 84
     with untrained.ledger.open() as ledger:
         by_asset = {cost.group["asset_key"]: cost.calls for cost in costs_by(ledger, ["asset_key"])}
         by_purpose = {
@@ -147,11 +136,11 @@ def test_a_budget_ends_in_a_dataset_whose_rows_and_bill_agree_with_the_ledger(
             for cost in costs_by(ledger, ["asset_key", "purpose"])
             if cost.group["asset_key"] == "generated_instructions"
         }
-    assert by_asset == {"generated_instructions": 500, "expert_responses": 0}
+    assert by_asset == {"generated_instructions": 300, "expert_responses": 0}
     assert by_purpose["respond"] == found.accepted, "every instruction on record has its answer"
     monkeypatch.delenv("TEAMS_BUDGET_QUERIES")
-    assert play(untrained, 120)
-    assert rows(untrained) == 120, "with more budget it goes on"
+    assert play(untrained, 90)
+    assert rows(untrained) == 90, "with more budget it goes on"
 
 
 def test_a_budget_that_pays_next_to_nothing_is_refused_before_the_first_query(
@@ -163,14 +152,14 @@ def test_a_budget_that_pays_next_to_nothing_is_refused_before_the_first_query(
 
 
 def test_what_it_asks_lies_in_the_estimate_and_then_nothing_is_left(untrained: Project) -> None:
-    config: dict[str, dict[str, Any]] = {"generated_instructions": {"policy": "uniform", "target_samples": 100}}
+    config: dict[str, dict[str, Any]] = {"generated_instructions": {"policy": "uniform", "target_samples": 40}}
     wanted = ("seed_instructions", "generated_instructions", "expert_responses")
 
     def steps() -> dict[str, Any]:
         return {key: found.queries for key, found, _ in estimate_run(load_settings(), WEEK, config, wanted).steps}
 
     before = steps()
-    assert play(untrained, 100)
+    assert play(untrained, 40)
     with untrained.ledger.open() as ledger:
         asked = {cost.group["asset_key"]: cost.asked for cost in costs_by(ledger, ["asset_key"])}
     assert before["generated_instructions"].least <= asked["generated_instructions"]

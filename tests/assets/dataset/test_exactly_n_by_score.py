@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from assets.dataset.pair_scores import pair_scores
-from assets.seeds import seed_instructions
 from teams_dagster.automation.run_estimate import estimate_run
 from teams_dagster.dataset.stored import examples_in
 from teams_dagster.ledger.costs import costs_by
@@ -27,13 +25,10 @@ JUDGED: dict[str, dict[str, Any]] = {"pair_scores": {"scored_by": "judge"}, "ins
 
 
 @pytest.fixture
-def project(tmp_path: Path, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(untrained: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with seeds and no policy, whose judge finds a third of the pairs off topic."""
-    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / "data"))
     judge_at(openai_server, monkeypatch, lambda user: "off topic" if len(user) % 3 == 0 else "good")
-    project = Project(tmp_path / "data")
-    assert project.make(seed_instructions)
-    return project
+    return untrained
 
 
 def play(project: Project, target: int | None, **config: dict[str, Any]) -> bool:

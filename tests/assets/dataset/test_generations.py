@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,6 @@ from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from assets.policy.trained_policy import trained_policy
-from assets.seeds import seed_instructions
 from resources.language_models.offline.model import OfflineModel
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Purpose, Request
 from teams_dagster.dataset.manifests import generated_for, read_manifest
@@ -128,12 +128,17 @@ def test_answers_stay_with_the_instructions_they_belong_to(project: Project):
     assert generated_for(project.store, responses) == belongs
 
 
-def test_the_dataset_holds_every_week_and_says_when_one_changed(project: Project):
-    assert generation(project, seeds=60)
-    assert generation(project, NEXT_WEEK, seeds=60)
-    assert project.make(instruction_dataset)
-    dataset = project.store.current("instruction_dataset")
-    assert dataset.facts["generations"] == [WEEK, NEXT_WEEK]
+@pytest.fixture
+def two_weeks_project(two_weeks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project of its own with the answered generations of two weeks and their dataset."""
+    data = Path(shutil.copytree(two_weeks, tmp_path / "data"))
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(data))
+    return Project(data)
+
+
+def test_the_dataset_holds_every_week_and_says_when_one_changed(two_weeks_project: Project):
+    project = two_weeks_project
+    assert project.store.current("instruction_dataset").facts["generations"] == [WEEK, NEXT_WEEK]
     assert checked(dataset_is_up_to_date, project.store).passed
     assert generation(project, seeds=60, fresh=True)
     result = checked(dataset_is_up_to_date, project.store)
@@ -142,10 +147,9 @@ def test_the_dataset_holds_every_week_and_says_when_one_changed(project: Project
 
 
 def test_a_dataset_has_the_generation_that_another_run_finished_while_it_waited_for_its_turn(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    two_weeks_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    assert generation(project, seeds=60)
-    assert generation(project, NEXT_WEEK, seeds=60)
+    project = two_weeks_project
     place, elsewhere = project.store.current("expert_responses", NEXT_WEEK).folder.parent, tmp_path / "elsewhere"
     place.rename(elsewhere)
     turn = ArtefactStore.turn
@@ -162,13 +166,15 @@ def test_a_dataset_has_the_generation_that_another_run_finished_while_it_waited_
     assert project.store.current("instruction_dataset").facts["generations"] == [WEEK, NEXT_WEEK]
 
 
-def test_the_same_answers_give_the_same_dataset_byte_for_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_same_answers_give_the_same_dataset_byte_for_byte(
+    seeded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     folders = []
     for name in ("one", "two"):
         monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / name))
         monkeypatch.setenv("TEAMS_MAX_IN_FLIGHT", "64" if name == "one" else "3")
-        project = Project(tmp_path / name)
-        assert project.make(seed_instructions, trained_policy)
+        project = Project(Path(shutil.copytree(seeded, tmp_path / name)))
+        assert project.make(trained_policy)
         assert generation(project, seeds=60)
         assert project.make(instruction_dataset)
         folders.append(project.store.current("instruction_dataset").folder / "files")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from assets.columns import LINEAGE as COLUMN_LINEAGE
-from assets.dataset.expert_responses import expert_responses
-from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
-from assets.policy.trained_policy import trained_policy
-from assets.seeds import seed_instructions
 from teams_dagster.cli import main
 from teams_dagster.dataset.card import CARD
 from tests.support.project import Project
@@ -25,17 +22,13 @@ WEEKS = ("2026-11-02", "2026-11-09")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def made(two_weeks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A dataset of two generations."""
-    data = tmp_path_factory.mktemp("data")
+    data = Path(shutil.copytree(two_weeks, tmp_path_factory.mktemp("data"), dirs_exist_ok=True))
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TEAMS_DATA_DIR", str(data))
         project = Project(data)
-        assert project.make(seed_instructions, trained_policy)
-        for week in WEEKS:
-            assert project.make(generated_instructions, week=week, generated_instructions={"seeds": 60})
-            assert project.make(expert_responses, week=week)
-        assert project.make(instruction_dataset)
+        assert project.make(instruction_dataset), "reused: this project's event log is to know of it"
         project.ledger.refresh(project.instance)
         yield project
 

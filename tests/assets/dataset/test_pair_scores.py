@@ -19,7 +19,6 @@ from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from assets.dataset.pair_scores import pair_scores
-from assets.seeds import seed_instructions
 from teams_dagster.automation.run_estimate import estimate_run
 from teams_dagster.cli import main
 from teams_dagster.ledger.costs import costs_by
@@ -40,13 +39,12 @@ JUDGED = {"scored_by": "judge"}
 
 
 @pytest.fixture(scope="module")
-def answered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def answered(seeded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder of a generation with answers, nothing scored yet."""
-    data = tmp_path_factory.mktemp("answered")
+    data = Path(shutil.copytree(seeded, tmp_path_factory.mktemp("answered"), dirs_exist_ok=True))
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TEAMS_DATA_DIR", str(data))
         project = Project(data)
-        assert project.make(seed_instructions)
         settings = {"policy": "uniform", "seeds": 40}
         assert project.make(generated_instructions, week=WEEK, generated_instructions=settings)
         assert project.make(expert_responses, week=WEEK)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +18,9 @@ from assets.accounting.schema_checks import schema_checks
 from assets.dataset.contamination_checks import contamination_of_samples
 from assets.dataset.dataset_checks import dataset_repeats_nothing
 from assets.dataset.drift_checks import answers_do_not_drift, edits_do_not_drift
-from assets.dataset.expert_responses import expert_responses
-from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from assets.dataset.sample_checks import kept_answers_answer, no_prompt_words_leaked
-from assets.policy.trained_policy import trained_policy
-from assets.seeds import contamination_of_seeds, seed_instructions
+from assets.seeds import contamination_of_seeds
 from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.ledger.schema import results
 from tests.support.parquet import change, cut
@@ -35,27 +31,10 @@ FIRST, LATEST = WEEKS
 SEEDS = 60
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with two generations and their dataset."""
-    data = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patched:
-        for name in [name for name in os.environ if name.startswith("TEAMS_")]:
-            patched.delenv(name)
-        patched.setenv("TEAMS_DATA_DIR", str(data))
-        project = Project(data)
-        assert project.make(seed_instructions, trained_policy)
-        for week in WEEKS:
-            assert project.make(generated_instructions, week=week, generated_instructions={"seeds": SEEDS})
-            assert project.make(expert_responses, week=week)
-        assert project.make(instruction_dataset)
-    return data
-
-
 @pytest.fixture
-def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A copy of it, to be broken."""
-    data = Path(shutil.copytree(made, tmp_path / "data"))
+def project(two_weeks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of a data folder with two generations and their dataset, to be broken."""
+    data = Path(shutil.copytree(two_weeks, tmp_path / "data"))
     monkeypatch.setenv("TEAMS_DATA_DIR", str(data))
     return Project(data)
 
@@ -100,8 +79,9 @@ def test_before_anything_is_made_no_check_passes_and_each_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path))
+    empty = Project(tmp_path)
     for check, resources in EVERYTHING:
-        result = checked(check, Project(tmp_path), *resources)
+        result = checked(check, empty, *resources)
         assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
         assert (result.description or "").startswith("not run: ")
         assert result.metadata["not_run"].value is True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from assets.accounting.sample_lineage import sample_lineage
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
-from assets.seeds import seed_instructions
 from teams_dagster.store.facts.accounting import LineageFacts
 from tests.support.openai_server import OpenAIServer, Reply
 from tests.support.project import Project
@@ -59,8 +59,8 @@ class Story:
 
 
 @pytest.fixture(params=[apart, in_text], scope="module")
-def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    data = tmp_path_factory.mktemp("data")
+def story(request: pytest.FixtureRequest, seeded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    data = Path(shutil.copytree(seeded, tmp_path_factory.mktemp("data"), dirs_exist_ok=True))
     with OpenAIServer(request.param) as server, pytest.MonkeyPatch.context() as settings:
         settings.setenv("TEAMS_DATA_DIR", str(data))
         settings.setenv("TEAMS_PREFLIGHT", "off")
@@ -70,7 +70,6 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         for role in ("REVIEWER", "INSTRUCTOR", "JUDGE", "GUIDE"):
             settings.setenv(f"TEAMS_{role}_PROVIDER", "offline")
         project = Project(data)
-        assert project.make(seed_instructions)
         assert project.make(
             generated_instructions, week=WEEK, generated_instructions={"seeds": 40, "policy": "uniform"}
         )

@@ -5,8 +5,10 @@ A server answers three times: its first answer is in part right, a rule refuses 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -19,7 +21,6 @@ from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from assets.dataset.pair_scores import pair_scores
-from assets.seeds import seed_instructions
 from teams_dagster.core.metadata import Table
 from teams_dagster.dataset.answers import ANSWER_STRIDE
 from teams_dagster.dataset.card import CARD, DataCard
@@ -67,9 +68,9 @@ def is_answer(body: Body) -> bool:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def made(seeded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A generation of three answers each, rated, and its dataset without those that are right in part."""
-    data = tmp_path_factory.mktemp("several")
+    data = Path(shutil.copytree(seeded, tmp_path_factory.mktemp("several"), dirs_exist_ok=True))
     (data / "prices.toml").write_text(PRICES, encoding="utf-8")
     with OpenAIServer(serve) as server, pytest.MonkeyPatch.context() as patched:
         patched.setenv("TEAMS_DATA_DIR", str(data))
@@ -81,7 +82,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
             for name, value in (("MODEL", model), ("BASE_URL", server.base_url), ("STRUCTURED", "off")):
                 patched.setenv(f"TEAMS_{role}_{name}", value)
         project = Project(data)
-        assert project.make(seed_instructions)
         settings = {"policy": "uniform", "seeds": 24}
         assert project.make(generated_instructions, week=WEEK, generated_instructions=settings)
         assert project.make(expert_responses, week=WEEK, expert_responses={"answers": ANSWERS})

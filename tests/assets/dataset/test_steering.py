@@ -35,15 +35,6 @@ SCORES = "policy_scores.parquet"
 FORCED = {"forced_schedule": True, "seeds": 40}
 
 
-@pytest.fixture
-def untrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project with seeds and no policy."""
-    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / "untrained"))
-    project = Project(tmp_path / "untrained")
-    assert project.make(seed_instructions)
-    return project
-
-
 def generate(project: Project, **config: Any) -> bool:
     made = project.make(generated_instructions, week=WEEK, generated_instructions=config)
     return made and project.make(expert_responses, week=WEEK)

@@ -18,7 +18,6 @@ import teams_dagster.policy.comparison.comparison_run as stage
 import teams_dagster.policy.comparison.trainings as trainings
 from assets.policy.policy_comparison import policy_comparison
 from assets.policy.trained_policy import trained_policy
-from assets.seeds import seed_instructions
 from resources.language_models.embedded import EmbeddedAsking
 from resources.language_models.roles import LanguageModels
 from resources.language_models.run_budgets import RunBudget
@@ -115,12 +114,12 @@ def failure_of(result: dg.ExecuteInProcessResult) -> SerializableErrorInfo:
 
 
 @pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def begun(few_seeds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with a policy to compare."""
-    data = tmp_path_factory.mktemp("begun")
+    data = Path(shutil.copytree(few_seeds, tmp_path_factory.mktemp("begun"), dirs_exist_ok=True))
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TEAMS_DATA_DIR", str(data))
-        assert Project(data).make(seed_instructions, trained_policy, trained_policy={"iterations": 2})
+        assert Project(data).make(trained_policy, trained_policy={"iterations": 2})
     return data
 
 
@@ -152,10 +151,10 @@ def test_a_killed_comparison_takes_its_processes_along_and_goes_on_from_there(al
     with subprocess.Popen(
         [sys.executable, "-c", ON_TWO_CORES, str(data)], env=environment, cwd=ROOT, stderr=subprocess.DEVNULL
     ) as program:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while not policies_in(data):
             assert program.poll() is None, "it ended before it could be killed"
-            assert time.monotonic() < deadline, "it trained nothing in two minutes"
+            assert time.monotonic() < deadline, "it trained nothing in four minutes"
             time.sleep(0.005)
         tasks = Path(f"/proc/{program.pid}/task").iterdir()
         children = [int(child) for task in tasks for child in (task / "children").read_text().split()]

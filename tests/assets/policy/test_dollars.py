@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +15,6 @@ from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from assets.policy.policy_comparison import policy_comparison
 from assets.policy.trained_policy import trained_policy
-from assets.seeds import seed_instructions
 from teams_dagster.environment.reward import RewardPreset
 from teams_dagster.policy.checkpoint import load_policy
 from teams_dagster.policy.comparison.stored import read_policy_scores
@@ -55,8 +56,8 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    data = tmp_path_factory.mktemp("dollars")
+def made(few_seeds: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    data = Path(shutil.copytree(few_seeds, tmp_path_factory.mktemp("dollars"), dirs_exist_ok=True))
     (data / "prices.toml").write_text(PRICES, encoding="utf-8")
     with OpenAIServer(counted) as server, pytest.MonkeyPatch.context() as patched:
         patched.setenv("TEAMS_DATA_DIR", str(data))
@@ -66,8 +67,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
             for name, value in (("MODEL", model), ("BASE_URL", server.base_url), ("STRUCTURED", "off")):
                 patched.setenv(f"TEAMS_{role}_{name}", value)
         project = Project(data)
-        line = (seed_instructions, trained_policy, generated_instructions, expert_responses, instruction_dataset)
-        assert project.make(*line, sample_lineage, week=WEEK, trained_policy=DOLLARS)
+        line = (trained_policy, generated_instructions, expert_responses, instruction_dataset)
+        assert project.make(
+            *line, sample_lineage, week=WEEK, trained_policy=DOLLARS, generated_instructions={"seeds": 40}
+        )
         metadata = {
             event.asset_key.to_user_string(): {k: v.value for k, v in event.materialization.metadata.items()}
             for event in project.last.get_asset_materialization_events()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -11,7 +13,6 @@ import teams_dagster.policy.comparison.trainings as trainings
 from assets.policy.config import ComparisonSettings
 from assets.policy.policy_comparison import policy_comparison
 from assets.policy.trained_policy import trained_policy
-from assets.seeds import seed_instructions
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.policy.algorithms.config import PPOPlusPlusConfig
@@ -48,14 +49,21 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainings, "cores", lambda: 1)
 
 
+@pytest.fixture
+def project(few_seeds_trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project of its own with few seeds and a trained policy."""
+    data = Path(shutil.copytree(few_seeds_trained, tmp_path / "data"))
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(data))
+    return Project(data)
+
+
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    folder = tmp_path_factory.mktemp("data")
+def compared(few_seeds_trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    folder = Path(shutil.copytree(few_seeds_trained, tmp_path_factory.mktemp("data"), dirs_exist_ok=True))
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TEAMS_DATA_DIR", str(folder))
         patched.setattr(trainings, "cores", lambda: 1)
         project = Project(folder)
-        assert project.make(seed_instructions, trained_policy)
         assert project.make(policy_comparison, policy_comparison=WIDE)
         yield project
 
@@ -97,16 +105,18 @@ def test_the_same_comparison_again_asks_nothing_and_trains_nothing(compared: Pro
 def test_an_interrupted_comparison_keeps_the_trainings_that_were_finished(project: Project, monkeypatch):
     import teams_dagster.policy.comparison.comparison_run as stage
 
+    wide = {**WIDE, "baselines": []}
+
     async def stopped(*args, **options):
         raise RuntimeError("stopped on purpose")
 
     with monkeypatch.context() as interrupted:
         interrupted.setattr(stage, "compare", stopped)
-        assert not project.make(policy_comparison, policy_comparison=WIDE)
+        assert not project.make(policy_comparison, policy_comparison=wide)
     [left] = project.store.root.rglob(TRAININGS)
     before = {path.parent.name: path.stat().st_mtime_ns for path in left.rglob("policy.safetensors")}
     assert set(before) == {"trained-1", "text_noise-0", "text_noise-1"}
-    assert project.make(policy_comparison, policy_comparison=WIDE)
+    assert project.make(policy_comparison, policy_comparison=wide)
     after = project.store.current("policy_comparison").folder / TRAININGS
     assert {path.parent.name: path.stat().st_mtime_ns for path in after.rglob("policy.safetensors")} == before
 

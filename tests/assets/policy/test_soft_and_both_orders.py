@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.policy.config import ComparisonSettings, PolicyConfig
 from assets.policy.trained_policy import trained_policy
-from assets.seeds import seed_instructions
 from assets.uniform_arm.instructions import uniform_instructions
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import Role
@@ -65,13 +65,13 @@ def configured(patch: pytest.MonkeyPatch, folder: Path, server: OpenAIServer) ->
 
 
 @pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, OpenAIServer]]:
+def once(seeded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, OpenAIServer]]:
     """A generation by a policy that was trained with both options, made once, and its reviewer."""
-    folder = tmp_path_factory.mktemp("data")
+    folder = Path(shutil.copytree(seeded, tmp_path_factory.mktemp("data"), dirs_exist_ok=True))
     with pytest.MonkeyPatch.context() as patch, OpenAIServer(how_likely) as server:
         configured(patch, folder, server)
         project = Project(folder)
-        assert project.make(seed_instructions, trained_policy, trained_policy=OPTIONS)
+        assert project.make(trained_policy, trained_policy=OPTIONS)
         assert project.make(generated_instructions, expert_responses, week=WEEK)
         project.ledger.refresh(project.instance)
         yield project, server
@@ -209,11 +209,10 @@ def test_a_training_and_a_comparison_have_room_for_whole_episodes_in_both_orders
 
 
 def test_a_soft_reward_by_a_reviewer_without_probabilities_is_refused_before_anything_is_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    untrained: Project,
 ) -> None:
-    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path))
-    project = Project(tmp_path)
-    assert not project.make(seed_instructions, trained_policy, trained_policy={"soft": True})
+    project = untrained
+    assert not project.make(trained_policy, trained_policy={"soft": True})
     (failure,) = project.last.get_step_failure_events()
     error = failure.step_failure_data.error
     assert error is not None
@@ -222,10 +221,9 @@ def test_a_soft_reward_by_a_reviewer_without_probabilities_is_refused_before_any
 
 
 def test_an_endpoint_that_holds_replies_but_tells_no_probabilities_is_refused_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    untrained: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with OpenAIServer(lambda body: "Yes") as server:
-        configured(monkeypatch, tmp_path, server)
-        project = Project(tmp_path)
-        assert not project.make(seed_instructions, trained_policy, trained_policy={"soft": True})
+        configured(monkeypatch, untrained.store.root, server)
+        assert not untrained.make(trained_policy, trained_policy={"soft": True})
         assert server.count == 1, "only how it is held was found out"

@@ -18,8 +18,6 @@ from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from assets.models.config import AdapterSettings
-from assets.policy.trained_policy import trained_policy
-from assets.seeds import seed_instructions
 from assets.uniform_arm.adapter import settings_of, stopped_at
 from assets.uniform_arm.checks import arms_are_apart, arms_ask_the_same
 from assets.uniform_arm.dataset import uniform_dataset
@@ -78,12 +76,11 @@ def samples_on_a_page(project: Project) -> int:
 
 
 @pytest.fixture(scope="module")
-def arms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arms]:
-    data = tmp_path_factory.mktemp("arms")
+def arms(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arms]:
+    data = Path(shutil.copytree(trained, tmp_path_factory.mktemp("arms"), dirs_exist_ok=True))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("TEAMS_DATA_DIR", str(data))
         project = Project(data)
-        assert project.make(seed_instructions, trained_policy)
         assert project.make(generated_instructions, expert_responses, week=WEEK, generated_instructions={"seeds": 60})
         assert project.make(instruction_dataset)
         before = shown(project), samples_on_a_page(project)
