@@ -88,7 +88,7 @@ def _spread(trainings: int, confidence: float) -> float:
 
 def t_quantile(freedom: int, confidence: float) -> float:
     """Standard errors to either side of a `confidence` interval, by Student's t with `freedom` degrees of freedom."""
-    from scipy.special import stdtrit  # takes a tenth of the start of a run
+    from scipy.special import stdtrit  # pyright: ignore[reportMissingTypeStubs]  # takes a tenth of the start of a run
 
     return float(stdtrit(freedom, (1 + confidence) / 2))
 

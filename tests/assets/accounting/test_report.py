@@ -15,8 +15,8 @@ from assets.dataset.instruction_dataset import instruction_dataset
 from assets.dataset.pair_scores import pair_scores
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
-from tests.assets.conftest import WEEK
 from tests.support.project import Project
+from tests.support.stores import WEEK
 
 
 @pytest.fixture(scope="module")
