@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
@@ -17,6 +16,7 @@ from assets.partitions import GENERATIONS
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from teams_dagster.instructions.seeds import shipped_seeds_path
+from tests.support.once import filled_once
 from tests.support.project import Project
 
 WEEK, NEXT_WEEK = "2026-11-02", "2026-11-09"
@@ -33,24 +33,18 @@ def made_once(
 
     It begins as a copy of `upon`, or empty.
     """
-    base = factory.getbasetemp()
-    data = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made" / name
-    data.parent.mkdir(exist_ok=True)
-    finished = data.with_name(f"{name}.finished")
-    with FileLock(data.with_name(f"{name}.lock")), pytest.MonkeyPatch.context() as settings:
-        if not finished.exists():
-            shutil.rmtree(data, ignore_errors=True)  # what a making that failed left
-            if upon is None:
-                data.mkdir()
-            else:
-                shutil.copytree(upon, data)
+
+    def fill(data: Path) -> None:
+        if upon is not None:
+            shutil.copytree(upon, data, dirs_exist_ok=True)
+        with pytest.MonkeyPatch.context() as settings:
             for variable in [variable for variable in os.environ if variable.startswith("TEAMS_")]:
                 settings.delenv(variable)
             settings.setenv("TEAMS_DATA_DIR", str(data))
             settings.setenv("TEAMS_PREFLIGHT", "off")
             make(Project(data))
-            finished.touch()
-    return data
+
+    return filled_once(factory, name, fill)
 
 
 def seeded_store(factory: pytest.TempPathFactory) -> Path:
