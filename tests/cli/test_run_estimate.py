@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from teams_dagster.ledger.costs import costs_by
 from teams_dagster.pricing.paid_assets import PAID
 from teams_dagster.settings import load_settings
 from tests.support.project import SMALL, Project
+from tests.support.stores import made_once, trained_store
 
 WEEK = "2026-11-02"
 CONFIGS = {name: step["config"] for name, step in SMALL.items()}
@@ -36,6 +38,19 @@ def questions(wanted: Iterable[str] = EVERYTHING, week: str = WEEK, **configs: d
         for key, each, reused in found.steps
         if not reused
     }
+
+
+@pytest.fixture
+def generated(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project of its own with a trained policy and a generation of `WEEK` without answers."""
+
+    def make(project: Project) -> None:
+        assert project.make(generated_instructions, week=WEEK)
+
+    store = made_once(tmp_path_factory, "unanswered", make, trained_store(tmp_path_factory))
+    shutil.copytree(store, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path))
+    return Project(tmp_path)
 
 
 @pytest.fixture
@@ -126,8 +141,7 @@ def test_what_a_soft_reward_would_be_refused_for_is_said_before(project: Project
         questions(trained_policy={"root_seed": 1, "soft": True})
 
 
-def test_a_policy_that_is_to_be_trained_leaves_a_generation_that_was_begun_as_it_is(project: Project):
-    assert project.make(generated_instructions, week=WEEK)
+def test_a_policy_that_is_to_be_trained_leaves_a_generation_that_was_begun_as_it_is(generated: Project):
     retrained, latest = {"root_seed": 1}, {"policy": "latest"}
     found = questions(PAID[:4], trained_policy=retrained)
     assert set(found) == {"trained_policy", "policy_comparison", "expert_responses"}
@@ -144,33 +158,30 @@ def test_only_the_wanted_assets_are_estimated_upon_what_is_stored(project: Proje
 
 
 def test_an_output_with_failed_questions_asks_those_alone(
-    project: Project, outage: Callable[[Callable[[Request], bool]], None]
+    generated: Project, outage: Callable[[Callable[[Request], bool]], None]
 ):
-    assert project.make(generated_instructions, week=WEEK)
     texts = iter(range(1_000))
     outage(lambda request: request.intent.purpose is Purpose.RESPOND and next(texts) < 2)
-    assert project.make(expert_responses, week=WEEK)
-    facts = project.store.current("expert_responses", WEEK).facts
+    assert generated.make(expert_responses, week=WEEK)
+    facts = generated.store.current("expert_responses", WEEK).facts
     assert facts["unanswered"] == 2
     assert facts["outcomes"]["respond"]["causes"] == {"failed: rejected": 2}
     assert questions()["expert_responses"] == (2, 2, 2)
-    metadata = project.last.asset_materializations_for_node("expert_responses")[0].metadata
+    metadata = generated.last.asset_materializations_for_node("expert_responses")[0].metadata
     assert str(metadata["outcomes"].value).endswith(f"| respond | {facts['samples']} | {facts['samples'] - 2} | 2 |")
 
 
-def test_a_forced_run_asks_nothing_that_is_not_answered(project: Project):
-    assert project.make(generated_instructions, week=WEEK)
+def test_a_forced_run_asks_nothing_that_is_not_answered(generated: Project):
     assert questions(generated_instructions={"force": True})["generated_instructions"] == (0, 0, 0)
 
 
-def test_what_would_stop_the_run_stops_the_estimate(project: Project, monkeypatch: pytest.MonkeyPatch):
-    assert project.make(generated_instructions, week=WEEK)
+def test_what_would_stop_the_run_stops_the_estimate(generated: Project, monkeypatch: pytest.MonkeyPatch):
     for role in ("EXPERT", "REVIEWER", "INSTRUCTOR"):
         monkeypatch.setenv(f"TEAMS_{role}_MODEL", "served")
         monkeypatch.setenv(f"TEAMS_{role}_BASE_URL", "http://127.0.0.1:9/v1")
     with pytest.raises(PolicyFromOtherModels, match="foreign_policy"):
         questions(["generated_instructions"], week="2026-11-09")
-    made = project.store.current("generated_instructions", WEEK)
+    made = generated.store.current("generated_instructions", WEEK)
     (made.folder / "manifest.json").unlink()
     with pytest.raises(GenerationChanged, match="restore them to finish it"):
         questions(["generated_instructions"])
@@ -181,8 +192,7 @@ def _estimate(asset_key: str) -> str:
     return next(str(each) for key, each, _ in found.steps if key == asset_key)
 
 
-def test_a_walk_writes_nothing(project: Project):
-    assert project.make(generated_instructions, week=WEEK)
-    before = {path: path.stat().st_mtime_ns for path in project.store.root.rglob("*")}
-    Walk(PlannedRun(project.store, project.models, "2026-11-09", CONFIGS, EVERYTHING)).steps()
-    assert {path: path.stat().st_mtime_ns for path in project.store.root.rglob("*")} == before
+def test_a_walk_writes_nothing(generated: Project):
+    before = {path: path.stat().st_mtime_ns for path in generated.store.root.rglob("*")}
+    Walk(PlannedRun(generated.store, generated.models, "2026-11-09", CONFIGS, EVERYTHING)).steps()
+    assert {path: path.stat().st_mtime_ns for path in generated.store.root.rglob("*")} == before
