@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from teams_dagster.ledger.database import naming_ledger
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.settings import load_settings
 from teams_dagster.store.artefact_store import ArtefactStore
@@ -46,7 +47,7 @@ class LedgerConnection(dg.ConfigurableResource):
         """
         find = require_kept_ledger if whole else find_kept_ledger
         find(self._url, self.store.root)
-        with Ledger(self._url) as ledger:
+        with naming_ledger(self._url), Ledger(self._url) as ledger:
             yield ledger
 
     @property

@@ -18,7 +18,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from teams_dagster.core.files import write_atomically
-from teams_dagster.ledger.database import LedgerLost, holds_ledger, ledger_id, open_database
+from teams_dagster.ledger.database import LedgerLost, holds_ledger, ledger_id, naming_ledger, open_database
 from teams_dagster.ledger.schema import HISTORY, attempts, seals
 from teams_dagster.store.artefacts import CURRENT, was_sealed
 from teams_dagster.store.hash_chain import ROWS, head
@@ -60,7 +60,7 @@ def require_kept_ledger(ledger_url: str, data_dir: Path, *, asking: bool = True)
     bought = list(_bought(data_dir)) if asking and not known and not was_sealed(data_dir) else []
     engine = open_database(ledger_url)
     try:
-        with engine.connect() as connection:
+        with naming_ledger(ledger_url), engine.connect() as connection:
             lacking = _lacking(connection, known, bought, data_dir)
     finally:
         engine.dispose()
