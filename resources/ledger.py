@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from teams_dagster.ledger.database import naming_ledger
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.settings import load_settings
 from teams_dagster.store.artefact_store import ArtefactStore
@@ -46,7 +47,9 @@ class LedgerConnection(dg.ConfigurableResource):
         """
         url = self._url
         there = find_kept_ledger(url, self.store.root)
-        with Ledger(url) as ledger:
+        with naming_ledger(url):
+            opened = Ledger(url)
+        with opened as ledger:
             if there and whole:
                 require_kept_rows(ledger.engine, url, self.store.root)
             yield ledger

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from teams_dagster.core.protocol import Outcome
-from teams_dagster.ledger.database import read_address
+from teams_dagster.ledger.database import naming_ledger, read_address
 from teams_dagster.ledger.schema import attempts, results, uses
 from teams_dagster.ledger.writer import Ledger
 
@@ -88,7 +88,7 @@ def existing_ledger(url: str) -> Iterator[Ledger | None]:
     if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
         yield None
         return
-    with Ledger(url) as ledger:
+    with naming_ledger(url), Ledger(url) as ledger:
         yield ledger
 
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoResultFound, SQLAlchemyError
 
 from teams_dagster.core.replies import OFF, STRUCTURED
 from teams_dagster.core.row_hash import ROW_HASH, row_hash
@@ -201,7 +201,20 @@ def _connected(address: sa.URL) -> sa.Engine:
 
 def _cannot_open(address: sa.URL, error: SQLAlchemyError) -> LedgerError:
     shown = address.render_as_string(hide_password=True)
-    return LedgerError(f"cannot open the ledger database {shown}: {reason(error)}")
+    why = "its identity is gone" if isinstance(error, NoResultFound) else reason(error)
+    return LedgerError(
+        f"cannot read the ledger database {shown}: {why}. Check TEAMS_LEDGER_URL (by default ledger.sqlite in"
+        " TEAMS_DATA_DIR); for a ledger that is damaged, move it away and run `teams restore BACKUP`"
+    )
+
+
+@contextmanager
+def naming_ledger(url: str) -> Iterator[None]:
+    """What the database at `url` refuses in the block, as a LedgerError that names it and what to do."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise _cannot_open(read_address(url), error) from error
 
 
 @contextmanager

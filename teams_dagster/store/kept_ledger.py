@@ -18,7 +18,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from teams_dagster.core.files import write_atomically
-from teams_dagster.ledger.database import LedgerLost, holds_ledger, ledger_id, open_database
+from teams_dagster.ledger.database import LedgerLost, holds_ledger, ledger_id, naming_ledger, open_database
 from teams_dagster.ledger.schema import HISTORY, attempts, seals
 from teams_dagster.store.artefacts import CURRENT, was_sealed
 from teams_dagster.store.hash_chain import ROWS, head
@@ -67,7 +67,7 @@ def require_kept_rows(engine: sa.Engine, ledger_url: str, data_dir: Path, *, ask
     """As `require_kept_ledger`, of a ledger that was there and is open: `engine` is the one at `ledger_url`."""
     known = known_head(data_dir)
     bought = list(_bought(data_dir)) if asking and not known and not was_sealed(data_dir) else []
-    with engine.connect() as connection:
+    with naming_ledger(ledger_url), engine.connect() as connection:
         lacking = _lacking(connection, known, bought, data_dir)
     if lacking:
         raise LedgerLost.of(ledger_url, lacking)

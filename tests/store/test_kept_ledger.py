@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy import event
 
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
-from teams_dagster.ledger.database import LedgerLost, sqlite_url
+from teams_dagster.ledger.database import LedgerError, LedgerLost, sqlite_url
 from teams_dagster.store import kept_ledger
 from teams_dagster.store.kept_ledger import require_kept_ledger
 from tests.support.project import Project
@@ -98,6 +99,33 @@ def test_rows_that_were_deleted_with_the_chain_stop_a_run(data: Path):
 def test_another_ledger_in_the_place_of_the_one_that_was_there_stops_a_run(data: Path):
     execute(data, "update ledger_identity set ledger_id = 'another'")
     assert "is another one than that of the outputs" in stopped(data)
+
+
+def overwrite(data: Path, begins: float, content: bytes) -> None:
+    """Put `content` in the place of all of the ledger from a share of it on."""
+    with sqlite3.connect(data / "ledger.sqlite") as connection:
+        connection.execute("pragma wal_checkpoint(truncate)")
+    connection.close()
+    whole = (data / "ledger.sqlite").read_bytes()
+    (data / "ledger.sqlite").write_bytes(whole[: int(len(whole) * begins)] + content)
+
+
+DAMAGED = {
+    "text": lambda data: overwrite(data, 0, b"my notes\n" * 1_000),
+    "cut off": lambda data: overwrite(data, 0.5, b""),
+    "overwritten": lambda data: overwrite(data, 0.5, b"\xff" * 500_000),
+    "a table is gone": lambda data: execute(data, "drop table answers"),
+    "nobody's": lambda data: execute(data, "delete from ledger_identity"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+def test_a_ledger_that_cannot_be_read_is_named_with_the_settings_and_the_restore(
+    data: Path, damage: Callable[[Path], None]
+):
+    damage(data)
+    with pytest.raises(LedgerError, match=r"\A.*ledger\.sqlite.*TEAMS_LEDGER_URL.*TEAMS_DATA_DIR.*teams restore"):
+        require_kept_ledger(sqlite_url(data / "ledger.sqlite"), data)
 
 
 def test_a_store_of_before_the_chain_tells_deleted_rows_by_what_its_outputs_rest_on(data: Path):

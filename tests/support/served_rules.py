@@ -27,7 +27,7 @@ def answer(body: dict[str, Any]) -> str:
     system, user = _system_and_user([message["content"] for message in body["messages"]])
     replica = body.get("seed") or 0
     for operation in TEXT_OPERATIONS:
-        if prompt(operation.value).source.startswith(system[:200]):
+        if system and prompt(operation.value).source.startswith(system[:200]):
             found = _BETWEEN_TAGS.search(user)
             assert found is not None, user
             return rewrite(operation, Instruction(found[1], found[2] or ""), replica)
