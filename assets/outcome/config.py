@@ -78,7 +78,7 @@ class OutcomeSettings(AssetConfig):
         named = [Path(name) for name in self.pairs_files] or ([settings.pairs] if settings.pairs else [])
         if not named:
             raise NoPairs(
-                "outcome_study has no people's pairs to score students on: set TEAMS_PAIRS to a file of instructions"
+                "outcome_scores has no people's pairs to score students on: set TEAMS_PAIRS to a file of instructions"
                 " with people's own answers, or `pairs_files` in the run's configuration"
             )
         return named

@@ -205,7 +205,7 @@ def draw_rows(kept: ArmPairs, plan: OutcomePlan, student: int) -> list[Example]:
     """
     if not kept.pairs:
         raise ValueError(
-            f"arm {kept.arm} of outcome_study kept no pair of the {kept.asked:,} queries it asked: raise `queries`"
+            f"arm {kept.arm} of outcome_scores kept no pair of the {kept.asked:,} queries it asked: raise `queries`"
         )
 
     def lot(pair: Example) -> float:

@@ -47,7 +47,7 @@ class CrossedEstimate:
         def missing(mean: float) -> float:
             return float(stats.nct.sf(self.beyond, self.degrees, mean)) - POWER
 
-        return float(optimize.brentq(missing, 0.0, 10 * self.beyond)) * self.stderr
+        return optimize.root_scalar(missing, bracket=(0.0, 10 * self.beyond)).root * self.stderr
 
 
 def crossed(values: ArrayLike, weights: ArrayLike, clusters: Sequence[str], *, comparisons: int = 1) -> CrossedEstimate:

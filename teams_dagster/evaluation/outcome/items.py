@@ -31,12 +31,12 @@ class Items:
     """How many pairs and prompts were left out, by why."""
 
     @property
-    def choices(self) -> tuple[Example, ...]:
-        """Each question's instruction with each of its responses, the true one first."""
+    def distractors(self) -> tuple[Example, ...]:
+        """Each question's instruction with each of the other people's responses."""
         return tuple(
             Example(question.example.sample_id, question.example.seed_id, question.example.instruction, response)
             for question in self.questions
-            for response in question.choices
+            for response in question.choices[1:]
         )
 
 
@@ -97,7 +97,7 @@ def choose_items(base: str, pairs: Sequence[Example], rows: Iterable[Example], p
         if why is None:
             prompts.append(prompt)
     if not drawn or not prompts:
-        raise ValueError(f"outcome_study has {len(drawn)} pairs and {len(prompts)} prompts left: {dict(+left_out)}")
+        raise ValueError(f"outcome_scores has {len(drawn)} pairs and {len(prompts)} prompts left: {dict(+left_out)}")
     limits = [plan.adapter.max_length - lengths.prompt(pair.instruction) for pair in drawn]
     questions = draw_questions(drawn, list(map(lengths.response, drawn)), seed=plan.root_seed, limits=limits)
     return Items(tuple(drawn), tuple(questions), tuple(prompts[: plan.prompts]), dict(+left_out))

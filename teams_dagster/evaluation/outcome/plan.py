@@ -53,7 +53,7 @@ class OutcomePlan(BaseModel):
             return self.queries
         if self.queries <= self.training_queries:
             raise TooFewQueries(
-                f"queries {self.queries:,} of outcome_study is no more than the {self.training_queries:,} that the"
+                f"queries {self.queries:,} of outcome_scores is no more than the {self.training_queries:,} that the"
                 f" policy's training asked, so that with these counted it may ask nothing: set `queries` to"
                 f" {2 * self.training_queries:,}, or leave it out"
             )

@@ -38,7 +38,7 @@ def outcome_facts(study: Study, plan: OutcomePlan, outcomes: Mapping[str, dict[s
 
 
 def read_outcome_scores(artefact: Artefact) -> list[OutcomeScore]:
-    """The scores of an `outcome_study` artefact."""
+    """The scores of an `outcome_scores` artefact."""
     columns = list(OutcomeScore.__dataclass_fields__)
     rows = pq.read_table(artefact.path("evaluation_scores.parquet"), columns=columns).to_pylist()
     return [OutcomeScore(**row) for row in rows]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from teams_dagster.core.files import write_atomically
 from teams_dagster.core.hashing import content_hash
@@ -17,10 +18,10 @@ from teams_dagster.evaluation.outcome.items import Items
 from teams_dagster.evaluation.outcome.plan import OutcomePlan
 from teams_dagster.student.adapter_config import CHECKPOINTS, MODEL
 
-MEASURED = "measured.json"
+if TYPE_CHECKING:
+    from teams_dagster.student.scoring import ResponseScore
 
-EACH = DISTRACTORS + 1
-"""Responses of a question."""
+MEASURED = "measured.json"
 
 Progress = Callable[[str], None]
 
@@ -92,23 +93,34 @@ def _train_and_measure(
         updates, final_loss = report.updates, report.curve[-1].loss if report.curve else None
         gc.collect()
     model = load_adapter(base, folder / MODEL) if rows else load_student(base)
-    choices = items.choices
-    encoded = [encode_example(model.tokenizer, each, model.context) for each in (*items.pairs, *choices)]
-    scores = score_encoded(model, encoded, progress=progress)
-    pairs, chosen = scores[: len(items.pairs)], scores[len(items.pairs) :]
+    wanted = (*items.pairs, *items.distractors)
+    scores = score_encoded(
+        model, [encode_example(model.tokenizer, each, model.context) for each in wanted], progress=progress
+    )
     asked = [Example(prompt.prompt_id, prompt.task_id, prompt.instruction, "") for prompt in items.prompts]
     batches = answer_examples(model, asked, max_new_tokens=plan.max_new_tokens, progress=progress)
     replies = {answer.sample_id: answer.response for batch in batches for answer in batch}
     del model
     gc.collect()
+    pairs = scores[: len(items.pairs)]
     return Measured(
         log_probabilities=tuple(score.log_probability for score in pairs),
         tokens=tuple(score.tokens for score in pairs),
-        credits=tuple(credit([-score.loss for score in chosen[at : at + EACH]]) for at in range(0, len(chosen), EACH)),
+        credits=tuple(_credits(items, scores)),
         replies=replies,
         updates=updates,
         final_loss=final_loss,
     )
+
+
+def _credits(items: Items, scores: Sequence[ResponseScore]) -> Iterator[float]:
+    """Of each question; `scores` are those of the pairs, and after them those of the distractors."""
+    own = {pair.sample_id: score.loss for pair, score in zip(items.pairs, scores, strict=False)}
+    others = [score.loss for score in scores[len(items.pairs) :]]
+    for number, question in enumerate(items.questions):
+        at = number * DISTRACTORS
+        losses = (own[question.example.sample_id], *others[at : at + DISTRACTORS])
+        yield credit([-loss for loss in losses])
 
 
 def _made_of(rows: Sequence[Example], items: Items, plan: OutcomePlan, student: int) -> str:
@@ -116,7 +128,7 @@ def _made_of(rows: Sequence[Example], items: Items, plan: OutcomePlan, student: 
     return content_hash(
         "student of an outcome study",
         [(row.instruction.instruction_id, row.response) for row in rows],
-        [(choice.instruction.instruction_id, choice.response) for choice in items.choices],
+        [(other.instruction.instruction_id, other.response) for other in items.distractors],
         [pair.sample_id for pair in items.pairs],
         [prompt.prompt_id for prompt in items.prompts],
         plan.max_new_tokens,

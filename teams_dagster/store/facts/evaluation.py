@@ -86,7 +86,7 @@ def _arms_table(arms: dict[str, ArmFacts]) -> Table:
 
 
 class OutcomeFacts(QueryFacts):
-    """Facts of `outcome_study`."""
+    """Facts of `outcome_scores`."""
 
     training_queries: int
     """What the policy's training asked."""

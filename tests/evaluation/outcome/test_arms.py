@@ -47,7 +47,7 @@ def test_students_draw_rows_of_their_own_and_the_same_ones_again():
 
 
 def test_an_arm_without_a_pair_is_named():
-    with pytest.raises(ValueError, match="arm uniform of outcome_study kept no pair"):
+    with pytest.raises(ValueError, match="arm uniform of outcome_scores kept no pair"):
         draw_rows(pairs(0), plan(), 0)
 
 

@@ -1,4 +1,4 @@
-"""Asset `outcome_study`: students of several arms at equal queries, on measures that no reward ever saw."""
+"""Asset `outcome_scores`: students of several arms at equal queries, on measures that no reward ever saw."""
 
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -53,7 +53,7 @@ INPUTS = ("seed_instructions", "trained_policy", "base_model")
     " equal queries, training's counted and not: loss and choice on people's own pairs, and constraints that programs"
     " check, each difference with its interval and the smallest one that could have been seen.",
 )
-def outcome_study(
+def outcome_scores(
     context: dg.AssetExecutionContext,
     config: OutcomeSettings,
     store: dg.ResourceParam[ArtefactStore],
@@ -81,7 +81,7 @@ def outcome_study(
             made.preflight = preflight_of(context, models, *ROLES)
             seeds = study_seeds({seed.seed_id: seed.instruction for seed in read_seeds(library)}, plan)
             world = World(seeds, Pool(policy_seeds(library)[0].values()), checkpoint)
-            where = CallContext(context.run.run_id, "outcome_study")
+            where = CallContext(context.run.run_id, "outcome_scores")
             expected = study_queries(policy, seeds, plan)
             asking = models.asking(where, *ROLES, expected=expected, log=log)
             width = AHEAD * models.settings().max_in_flight
@@ -92,5 +92,5 @@ def outcome_study(
             rows = [asdict(score) for score in study.scores()]
             write_table(made.folder, "evaluation_scores", (row | {"run_id": where.run_id} for row in rows))
             write_texts(made.folder, study)
-            made.finish(content_hash("outcome_study", rows), outcome_facts(study, plan, models.outcomes(where)))
+            made.finish(content_hash("outcome_scores", rows), outcome_facts(study, plan, models.outcomes(where)))
     return made.result(OutcomeFacts, outcome_preview)

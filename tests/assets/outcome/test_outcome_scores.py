@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.models.base_model import base_model
-from assets.outcome.outcome_study import outcome_study
+from assets.outcome.outcome_scores import outcome_scores
 from teams_dagster.evaluation.outcome.plan import ARMS, BASE, COMPARED, TRAINED_COUNTED
 from teams_dagster.evaluation.outcome.scores import MEASURES
 from teams_dagster.evaluation.outcome.stored import read_outcome_scores
@@ -49,7 +49,7 @@ class Made:
 
     @property
     def artefact(self) -> Artefact:
-        return self.project.store.current("outcome_study")
+        return self.project.store.current("outcome_scores")
 
     @property
     def facts(self) -> OutcomeFacts:
@@ -90,7 +90,7 @@ def made(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
         asked = project.store.current("trained_policy").read_facts(PolicyFacts).questions
         settings = SMALL | {"queries": asked + BEYOND_TRAINING}
         assert project.make(base_model)
-        assert project.make(outcome_study, outcome_study=settings)
+        assert project.make(outcome_scores, outcome_scores=settings)
         log = tuple(entry.user_message for entry in project.instance.all_logs(project.last.run_id))
         yield Made(project, settings, asked, log)
 
@@ -133,7 +133,7 @@ def test_a_study_that_is_there_is_reused_without_a_query(made: Made, monkeypatch
     for name, value in environment(made.project.store.root).items():
         monkeypatch.setenv(name, value)
     before = made.project.calls
-    assert made.project.make(outcome_study, outcome_study=made.settings)
+    assert made.project.make(outcome_scores, outcome_scores=made.settings)
     assert made.project.calls == before
 
 
