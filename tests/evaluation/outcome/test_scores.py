@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.metadata import Table
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.choice import Question
 from teams_dagster.evaluation.constraints.prompts import constrained_prompts
@@ -13,6 +14,7 @@ from teams_dagster.evaluation.outcome.plan import ARMS, BASE, COMPARED, TRAINED_
 from teams_dagster.evaluation.outcome.scores import (
     CANNOT_TELL,
     MEASURES,
+    Difference,
     OutcomeScore,
     all_scores,
     differences,
@@ -45,7 +47,7 @@ def student(log_probability: float, number: int = 0) -> Measured:
 STUDENTS = {arm: [student(-4.0 if arm == TRAINED else -8.0, number) for number in range(3)] for arm in ARMS}
 
 
-def found(ours: str, other: str, metric: str):
+def found(ours: str, other: str, metric: str) -> Difference:
     return next(
         each
         for each in differences(ITEMS, STUDENTS)
@@ -94,5 +96,6 @@ def test_what_the_study_could_have_seen_is_shown_before_what_it_saw():
 
 def test_every_difference_is_shown_with_its_verdict():
     table = outcome_tables(scores())["differences"]
+    assert isinstance(table, Table)
     assert [row[0] for row in table.rows] == [f"{ours} less {other}" for ours, other in COMPARED]
-    assert table.rows[0][1].endswith("better")
+    assert str(table.rows[0][1]).endswith("better")
