@@ -26,7 +26,7 @@ ALL_REPEATED = 1.0
 
 
 def study_queries(policy: Artefact, seeds: Mapping[str, Instruction], plan: OutcomePlan) -> list[QueryForecast]:
-    """The queries of every arm: together no more than their allowances."""
+    """The queries of every arm: of each kind no more than its allowance, and likely that many of all kinds together."""
     stats = {TRAINED: last_stats(policy), TRAINED_COUNTED: last_stats(policy)}
     reviews, found = reviews_of_an_edit(policy), list[QueryForecast]()
     for arm in ARMS:
