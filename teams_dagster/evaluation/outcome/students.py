@@ -91,7 +91,7 @@ def _train_and_measure(
         config = plan.adapter.model_copy(update={"seed": student})
         report = train_adapter(base, rows, (), folder / MODEL, config, progress, checkpoints=folder / CHECKPOINTS)
         updates, final_loss = report.updates, report.curve[-1].loss if report.curve else None
-        gc.collect()
+        gc.collect()  # the trainer, and the student before: models know their parts, and these them
     model = load_adapter(base, folder / MODEL) if rows else load_student(base)
     wanted = (*items.pairs, *items.distractors)
     scores = score_encoded(
@@ -100,8 +100,6 @@ def _train_and_measure(
     asked = [Example(prompt.prompt_id, prompt.task_id, prompt.instruction, "") for prompt in items.prompts]
     batches = answer_examples(model, asked, max_new_tokens=plan.max_new_tokens, progress=progress)
     replies = {answer.sample_id: answer.response for batch in batches for answer in batch}
-    del model
-    gc.collect()
     pairs = scores[: len(items.pairs)]
     return Measured(
         log_probabilities=tuple(score.log_probability for score in pairs),
