@@ -130,6 +130,8 @@ UNIFORM_SCORES: Lineage = {
     "dataset_version": "instruction_dataset.sample_id uniform_dataset.sample_id",
     "n": "instruction_dataset.seed_id uniform_dataset.seed_id",
 }
+_OUTCOME = "base_model.model_version trained_policy.policy_version seed_instructions.text seed_instructions.input"
+OUTCOME: Lineage = dict.fromkeys(("value", "stderr", "ci_low", "ci_high"), _OUTCOME)
 
 
 def table_columns(table: str, lineage: Lineage | None = None) -> dict[str, Any]:

@@ -29,6 +29,7 @@ GROUPS = {
         "lora_uniform",
         "uniform_scores",
     },
+    "outcome": {"outcome_scores"},
 }
 ASSETS = sorted(set().union(*GROUPS.values()))
 UNIFORM_PAID = {"uniform_instructions", "uniform_responses"}
@@ -40,6 +41,7 @@ PAID = {
     "pair_scores",
     "judged_win_rate",
     *UNIFORM_PAID,
+    "outcome_scores",
 }
 
 graph = defs.resolve_asset_graph()
@@ -91,8 +93,9 @@ def test_nothing_paid_depends_on_the_comparison():
 @pytest.mark.parametrize(
     ("job", "assets"),
     [
-        ("everything", set(ASSETS) - GROUPS["uniform_arm"]),
+        ("everything", set(ASSETS) - GROUPS["uniform_arm"] - GROUPS["outcome"]),
         ("uniform_arm", GROUPS["uniform_arm"] | {"paper_table", "report"}),
+        ("outcome_study", GROUPS["outcome"]),
         ("train_policy", GROUPS["seeds"] | GROUPS["policy"]),
         ("regenerate", GROUPS["dataset"] | {"query_costs", "sample_lineage"}),
         ("fine_tune_and_evaluate", GROUPS["models"] | GROUPS["evaluation"] | {"report"}),

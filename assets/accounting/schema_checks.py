@@ -27,6 +27,7 @@ ASSETS = (
     "uniform_dataset",
     "lora_uniform",
     "uniform_scores",
+    "outcome_scores",
 )
 
 SHOWN = 5

@@ -28,6 +28,7 @@ PLACES: dict[str, tuple[float, int]] = {
     "qlora_model": (2, 6),
     "lora_model": (3, 6),
     "uniform_dataset": (5, 6),
+    "outcome_scores": (4, 6),
     "judged_win_rate": (2, 7),
     "evaluation_scores": (3, 7),
     "privacy_audit": (4, 7),
@@ -47,6 +48,7 @@ COLOURS = {
     "evaluation": "#e65100",
     "accounting": "#546e7a",
     "uniform_arm": "#9e9d24",
+    "outcome": "#c2185b",
 }
 
 WIDTH, HEIGHT, COLUMN, ROW, MARGIN = 164, 40, 184, 72, 16

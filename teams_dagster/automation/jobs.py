@@ -13,7 +13,10 @@ _SLOW_AUDITS = dg.AssetSelection.checks(
 UNIFORM = "uniform_arm"
 """The group of the assets that only their own job makes."""
 
-_WHOLE_GRAPH = dg.AssetSelection.all() - dg.AssetSelection.groups(UNIFORM) - _SLOW_AUDITS
+OUTCOME = "outcome"
+"""The same."""
+
+_WHOLE_GRAPH = dg.AssetSelection.all() - dg.AssetSelection.groups(UNIFORM, OUTCOME) - _SLOW_AUDITS
 
 everything = dg.define_asset_job(
     "everything",
@@ -70,6 +73,15 @@ algorithm_study = dg.define_asset_job(
     config={"ops": {"policy_comparison": {"config": ALGORITHM_STUDY}}},
     description="The ten algorithms side by side: five trainings of each as it ships, with as many queries as the"
     " policy's own training, those with a guide under the role GUIDE and under a look-ahead.",
+)
+
+outcome_study = dg.define_asset_job(
+    "outcome_study",
+    selection=dg.AssetSelection.groups(OUTCOME),
+    executor_def=dg.in_process_executor,
+    description="What the trained policy is worth to the student: five students each of the policy, uniform, one"
+    " generic prompt and the seeds alone, at equal queries, scored on people's own pairs (TEAMS_PAIRS) and on"
+    " constraints that programs check.",
 )
 
 regenerate = dg.define_asset_job(

@@ -25,6 +25,7 @@ TABLE_OF = {
     "uniform_responses": "samples",
     "lora_uniform": "models",
     "uniform_scores": "evaluation_scores",
+    "outcome_scores": "evaluation_scores",
 }
 LED = [
     name

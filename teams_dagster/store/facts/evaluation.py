@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from teams_dagster.core.metadata import Table
 from teams_dagster.store.facts.base import Facts, Hidden, QueryFacts, Shown
 from teams_dagster.store.facts.dataset import overlap_line
 
@@ -62,6 +63,44 @@ class WinRateFacts(QueryFacts):
     """By model, the answers that reached the longest length."""
     overlap: Annotated[dict[str, float], Shown("held_out_overlap", form=overlap_line)] = Field(default_factory=dict)
     """What the dataset's held-out examples still share with training (`DatasetFacts.overlap`)."""
+
+
+class ArmFacts(BaseModel):
+    """What an arm of the outcome study asked, and what its students were trained on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    allowed: int
+    """Queries that it might ask."""
+    asked: int
+    """Those that it asked, answers included."""
+    pairs: int
+    """Pairs that differ and fit, which rows were drawn from."""
+    updates: list[int]
+    """Of each of its students."""
+
+
+def _arms_table(arms: dict[str, ArmFacts]) -> Table:
+    rows = [(name, arm.allowed, arm.asked, arm.pairs, arm.updates[0]) for name, arm in arms.items()]
+    return Table(("arm", "queries allowed", "queries asked", "pairs", "updates of each student"), rows)
+
+
+class OutcomeFacts(QueryFacts):
+    """Facts of `outcome_scores`."""
+
+    training_queries: int
+    """What the policy's training asked."""
+    rows: int
+    """Training rows of each student."""
+    students: int
+    """Of each arm."""
+    pairs: Annotated[int, Shown("peoples_pairs")]
+    """People's pairs that students were scored on."""
+    prompts: int
+    """Prompts with constraints that they answered."""
+    left_out: dict[str, int]
+    """Pairs and prompts that were not asked, by why: what shares text with any row of any arm is none."""
+    arms: Annotated[dict[str, ArmFacts], Shown(form=_arms_table)]
 
 
 class PaperTableFacts(Facts):

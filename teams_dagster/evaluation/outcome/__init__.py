@@ -1,0 +1,1 @@
+"""What the policy is worth to the student: arms at equal queries, scored on measures that no reward ever saw."""

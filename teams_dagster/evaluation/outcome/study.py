@@ -1,0 +1,178 @@
+"""An outcome study from its arms' first query to its scores. Interrupted anywhere, it goes on from what is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import GenericRewrite
+from teams_dagster.core.protocol import Role
+from teams_dagster.dataset.sample import Example
+from teams_dagster.environment.recording import EpisodeTables
+from teams_dagster.environment.transition import Environment
+from teams_dagster.evaluation.outcome.arms import (
+    ArmPairs,
+    answer_all,
+    draw_rows,
+    episode_plans,
+    play_arm,
+    players,
+    price,
+    rewritten,
+    seeds_alone,
+)
+from teams_dagster.evaluation.outcome.items import Items, choose_items
+from teams_dagster.evaluation.outcome.plan import ARMS, BASE, SEEDS_ANSWERED, TRAINED_COUNTED, OutcomePlan
+from teams_dagster.evaluation.outcome.scores import Difference, OutcomeScore, all_scores, differences
+from teams_dagster.evaluation.outcome.students import Measured, measured_student
+from teams_dagster.instructions.novelty import Pool
+from teams_dagster.instructions.prompts import write_prompts
+from teams_dagster.instructions.requests import rewrite_prompt
+from teams_dagster.llm.engine import Engine
+from teams_dagster.policy.checkpoint import Checkpoint
+
+STUDENTS = "students"
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class World:
+    """What the arms play in: the same for all of them."""
+
+    seeds: Mapping[str, Instruction]
+    """Those that every arm starts from, in the order that they are played in."""
+    pool: Pool
+    """Of the policy's training: what its reward measures novelty against."""
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study found."""
+
+    arms: Mapping[str, ArmPairs]
+    items: Items
+    students: Mapping[str, Sequence[Measured]]
+    base: Measured
+    differences: Sequence[Difference]
+
+    def scores(self) -> list[OutcomeScore]:
+        """Its rows."""
+        return all_scores(self.items, self.students, self.base, self.differences)
+
+
+async def make_pairs(
+    asking: AbstractAsyncContextManager[Engine],
+    world: World,
+    plan: OutcomePlan,
+    folder: Path,
+    run_id: str,
+    *,
+    width: int,
+    log: Log,
+) -> dict[str, ArmPairs]:
+    """Play and answer every arm; its transitions are written into `folder`. What the ledger has is not paid again."""
+    made: dict[str, ArmPairs] = {}
+    async with asking as engine:
+        reward = world.checkpoint.config.reward
+        environment = Environment(engine, world.pool, reward, Role.EXPERT)
+        with EpisodeTables(folder, run_id) as tables:
+            for arm in ARMS:
+                made[arm] = await _pairs_of(arm, engine, environment, world, plan, tables, width)
+                kept = made[arm]
+                log(
+                    f"arm {arm}: {kept.asked:,} queries, {len(kept.pairs):,} pairs that differ, {kept.duplicates:,}"
+                    f" near duplicates, {kept.refused:,} answers refused, {kept.unanswered:,} queries unanswered"
+                )
+    write_prompts(folder, run_id, [rewrite_prompt(GenericRewrite.HARDER)])
+    return made
+
+
+async def _pairs_of(
+    arm: str,
+    engine: Engine,
+    environment: Environment,
+    world: World,
+    plan: OutcomePlan,
+    tables: EpisodeTables,
+    width: int,
+) -> ArmPairs:
+    queries = plan.allowance(arm)
+    if arm == SEEDS_ANSWERED:
+        waiting = seeds_alone(world.seeds, queries)
+        return await answer_all(engine, arm, waiting, asked=0, failed=0, width=width)
+    player = players(world.checkpoint)[arm]
+    played = play_arm(environment, player, episode_plans(player, world.seeds, plan), queries, width=width)
+    async with aclosing(played) as stream:
+        episodes = [episode async for episode in stream]
+    if arm != TRAINED_COUNTED:  # its episodes are the first of the trained arm's
+        tables.record(episodes)
+    waiting = rewritten(episodes)
+    asked = sum(price(t) for episode in episodes for t in episode.recorded) - len(waiting)
+    failed = sum(episode.failed is not None for episode in episodes)
+    return await answer_all(engine, arm, waiting, asked=asked, failed=failed, width=width)
+
+
+def fitting(base: str, arms: Mapping[str, ArmPairs], plan: OutcomePlan) -> dict[str, ArmPairs]:
+    """The arms with the pairs alone that a student takes whole: a row that is left out would leave it one fewer."""
+    from teams_dagster.student.lengths import lengths_for
+
+    lengths = lengths_for(base, ())
+
+    def short(pair: Example) -> bool:
+        return lengths.whole(pair) <= plan.adapter.max_length
+
+    return {name: replace(arm, pairs=tuple(filter(short, arm.pairs))) for name, arm in arms.items()}
+
+
+def run_students(
+    base: str, arms: Mapping[str, ArmPairs], people: Sequence[Example], plan: OutcomePlan, folder: Path, log: Log
+) -> Study:
+    """Train and score every student of every arm, and the base; each is written down as soon as it is measured."""
+    items = choose_items(base, people, (pair for arm in arms.values() for pair in arm.pairs), plan)
+    log(
+        f"{len(items.pairs)} people's pairs, {len(items.questions)} of them with a choice, and {len(items.prompts)}"
+        f" prompts with constraints; left out: {dict(items.left_out) or 'none'}"
+    )
+    where = folder / STUDENTS
+    began, total = time.monotonic(), plan.students * len(arms)
+    measured_base = measured_student(BASE, 0, base, (), items, plan, where, log)
+    students: dict[str, list[Measured]] = {arm: [] for arm in arms}
+    for student in range(plan.students):  # a seed of every arm before the next seed: all arms are equally far
+        for arm, kept in arms.items():
+            rows = draw_rows(kept, plan, student)
+            students[arm].append(measured_student(arm, student, base, rows, items, plan, where, log))
+            done = sum(map(len, students.values()))
+            log(f"student {done} of {total} ({arm}, seed {student}) measured, {time.monotonic() - began:.0f} s so far")
+    return Study(arms, items, students, measured_base, differences(items, students))
+
+
+def write_texts(folder: Path, study: Study) -> None:
+    """Write every arm's pairs, and every student's reply to every prompt, for who wants to look."""
+    replies = [
+        {"arm": arm, "student": number, "prompt": prompt.instruction.text, "reply": measured.replies[prompt.prompt_id]}
+        for arm, each in {**study.students, BASE: [study.base]}.items()
+        for number, measured in enumerate(each)
+        for prompt in study.items.prompts
+    ]
+    pairs = [
+        {
+            "arm": name,
+            "seed_id": pair.seed_id,
+            "instruction": pair.instruction.text,
+            "input": pair.instruction.input,
+            "response": pair.response,
+        }
+        for name, arm in study.arms.items()
+        for pair in arm.pairs
+    ]
+    pq.write_table(pa.Table.from_pylist(replies), folder / "outcome_replies.parquet")
+    pq.write_table(pa.Table.from_pylist(pairs), folder / "outcome_pairs.parquet")
