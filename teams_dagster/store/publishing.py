@@ -63,18 +63,31 @@ def read_lock(path: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
                 with duckdb.connect(path) as writer:  # fails while its writer lives; else finishes a dead one's work
                     writer.execute("checkpoint")
             opened.enter_context(duckdb.connect(path, read_only=True))
-            # Inside one process DuckDB answers a known path from the file it opened first, which may have been
-            # replaced since. A second name leads to the file as it is, and to its lock.
-            alias = path.with_name(f".{path.name}.held")
-            os.link(path, alias)
-            opened.callback(alias.unlink)
-            reader = opened.enter_context(duckdb.connect(alias, read_only=True))
+            reader = opened.enter_context(_connect_as_it_is(path))
         except (duckdb.Error, OSError) as error:
             if isinstance(error, duckdb.ConnectionException | OSError) or _LOCKED in str(error):
                 raise NotNow(f"{path} is open elsewhere: {error}") from error
             set_aside(path, error)
             reader = None
         yield reader
+
+
+def _connect_as_it_is(path: Path) -> duckdb.DuckDBPyConnection:
+    """A read-only connection to the file that is at `path` now.
+
+    Inside one process DuckDB answers a known path from the file it opened first, which may have been replaced since. A
+    name of its own leads to the file as it is, and to its lock; once it is open it needs no name.
+    """
+    while True:
+        alias = path.with_name(f".{path.name}.held-{os.getpid()}-{time.monotonic_ns()}")
+        os.link(path, alias)
+        try:
+            return duckdb.connect(alias, read_only=True)
+        except duckdb.IOException:
+            if alias.exists():  # else a refresher cleared it away, as it does with what a kill left
+                raise
+        finally:
+            alias.unlink(missing_ok=True)
 
 
 _LOCKED = "Could not set lock"
