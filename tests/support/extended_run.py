@@ -55,7 +55,7 @@ def main(operation: Operation, algorithm: str, data: Path, checkpoint: Path) -> 
 
 def _made(operation: Operation, algorithm: str, data: Path) -> Project:
     """A project trained by `algorithm`, compared with always `operation`, with one generation."""
-    project = Project(data)
+    project = Project(data, draws=True)
     assert project.make(seed_instructions)
     assert project.make(trained_policy, trained_policy={"algorithm": {algorithm: {}}})
     assert project.make(policy_comparison, policy_comparison={"baselines": [operation.value]})

@@ -217,6 +217,8 @@ def play(plan: Plan, ledger_url: str, folder: Path) -> Figures:
             left = _left(game)
             game.fill(plan.more)
         game.finish("answered")
+        if plan.holder:
+            until(lambda: any(worker.lines for worker in game.refreshers))
         for worker in (game.refresher, holder):
             if worker is not None:
                 crew.kill(worker)
