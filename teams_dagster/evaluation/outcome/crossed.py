@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, stats
 
 CONFIDENCE = 0.95
 POWER = 0.8
@@ -43,6 +42,7 @@ class CrossedEstimate:
     @property
     def smallest(self) -> float:
         """The smallest true difference that such a study finds with probability POWER."""
+        from scipy import optimize, stats  # takes a tenth of the start of a run
 
         def missing(mean: float) -> float:
             return float(stats.nct.sf(self.beyond, self.degrees, mean)) - POWER
@@ -73,6 +73,8 @@ def crossed(values: ArrayLike, weights: ArrayLike, clusters: Sequence[str], *, c
     variance, degrees = _variance(of_cluster)
     stderr = float(np.sqrt(variance))
     tail = (1 - CONFIDENCE) / (2 * comparisons)
+    from scipy import stats  # takes a tenth of the start of a run
+
     beyond = float(stats.t.ppf(1 - tail, degrees))
     return CrossedEstimate(
         value=value,
