@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
 
 from resources.alerts import NOT_SET, Alert, AlertNotSent, Alerts
 from teams_dagster.automation.failures import UNKNOWN, StepFailure, step_failures
@@ -16,8 +20,11 @@ from teams_dagster.settings import SettingsError
 TOLD_OF = frozenset({"spending_is_within_budget", "budget_has_room", "edits_do_not_drift", "answers_do_not_drift"})
 """Checks whose warnings are worth a message; of the others, only errors are."""
 
-AT_ONCE = 500
-"""Check results that one tick reads."""
+PAGE = 20
+"""Results of a check that are read at once."""
+
+EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+"""What a check has said, apart from what it was planned to say."""
 
 LONGEST_TICK_S = 15.0
 """Seconds after which a tick begins no other message: Dagster ends one after a minute, and keeps no cursor of it."""
@@ -101,12 +108,12 @@ def alert_on_checks(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.S
     """
     if (silent := _silent(alerts)) is not None:
         return silent
-    if not context.cursor:
-        records = _evaluations(context.instance, None, 1, ascending=False)
-        return _cursor(Told(records[0].storage_id if records else 0), "from now on checks are looked at")
-    before = told = _read(context.cursor)
-    records, sent, began = _evaluations(context.instance, told.after, AT_ONCE, ascending=True), 0, time.monotonic()
-    for done, record in enumerate(records):
+    checks = _checks(context)
+    if (told := _read(context.cursor)) is None:
+        return _cursor(_from_now_on(context.instance, checks), "from now on checks are looked at")
+    before, sent, began = told, 0, time.monotonic()
+    records = [record for check in checks for record in _since(context.instance, check, told.after.get(_name(check)))]
+    for done, record in enumerate(sorted(records, key=_when)):
         finding = _finding(record)
         if finding is not None and finding.tell and told.findings.get(finding.name) != finding.said:
             if time.monotonic() - began > LONGEST_TICK_S:
@@ -131,21 +138,21 @@ def alert_on_checks(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.S
 class Told:
     """How far the checks were looked at."""
 
-    after: int
-    """The last result that was."""
+    after: Mapping[str, float]
+    """When each check said the last that was looked at, in seconds since 1970."""
     findings: Mapping[str, str | None] = field(default_factory=dict)
     """What was told of each check that has not passed since."""
     reached: tuple[str, ...] = ()
     """Settings by which the next finding was sent already."""
 
-    def and_then(self, record: dg.EventLogRecord, finding: "_Finding | None") -> "Told":
+    def and_then(self, record: AssetCheckExecutionRecord, finding: "_Finding | None") -> "Told":
         """After another result."""
         findings = dict(self.findings)
         if finding is not None and finding.passed:
             findings.pop(finding.name, None)
         elif finding is not None and finding.tell:
             findings[finding.name] = finding.said
-        return Told(record.storage_id, findings)
+        return Told({**self.after, _name(record.key): _when(record)}, findings)
 
 
 @dataclass(frozen=True)
@@ -160,29 +167,62 @@ class _Finding:
     alert: Alert
 
 
-def _finding(record: dg.EventLogRecord) -> _Finding | None:
+def _finding(record: AssetCheckExecutionRecord) -> _Finding | None:
     """None for a check that had nothing to look at."""
-    event = record.event_log_entry.dagster_event
-    found = event.asset_check_evaluation_data if event else None
+    found = record.evaluation
     if found is None or "not_run" in found.metadata:
         return None
-    asset = found.asset_key.to_user_string()
-    details = {"asset": asset, "check": found.check_name, "severity": found.severity.value.lower()}
-    details["run"] = record.event_log_entry.run_id
+    details = {"asset": found.asset_key.to_user_string(), "check": found.check_name}
+    details |= {"severity": found.severity.value.lower(), "run": record.run_id}
     worth = found.severity is dg.AssetCheckSeverity.ERROR or found.check_name in TOLD_OF
     alert = Alert(f"Check {found.check_name} did not pass", found.description or "", details)
-    return _Finding(f"{asset}: {found.check_name}", found.passed, found.description, worth and not found.passed, alert)
+    return _Finding(_name(record.key), found.passed, found.description, worth and not found.passed, alert)
 
 
-def _evaluations(
-    instance: dg.DagsterInstance, after: int | None, limit: int, *, ascending: bool
-) -> list[dg.EventLogRecord]:
-    wanted = dg.EventRecordsFilter(dg.DagsterEventType.ASSET_CHECK_EVALUATION, after_cursor=after)
-    return list(instance.get_event_records(wanted, limit=limit, ascending=ascending))
+def _checks(context: dg.SensorEvaluationContext) -> list[dg.AssetCheckKey]:
+    """Every check of the code location. Results are read check by check: SQLite has no order of all events."""
+    code = context.repository_def
+    if code is None:
+        raise dg.DagsterInvariantViolationError("alert_on_checks looks at the checks of a code location, and has none")
+    return sorted(code.asset_graph.asset_check_keys, key=_name)
 
 
-def _read(cursor: str) -> Told:
-    state = json.loads(cursor)
+def _name(check: dg.AssetCheckKey) -> str:
+    return f"{check.asset_key.to_user_string()}: {check.name}"
+
+
+def _when(record: AssetCheckExecutionRecord) -> float:
+    """When the check said it, which need not be in the order in which checks were planned."""
+    return record.event.timestamp if record.event else record.create_timestamp
+
+
+def _since(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey, after: float | None
+) -> list[AssetCheckExecutionRecord]:
+    """What `check` said after `after`; all that it ever said where that is None."""
+    found: list[AssetCheckExecutionRecord] = []
+    cursor = None
+    while True:
+        page = instance.event_log_storage.get_asset_check_execution_history(check, PAGE, cursor, EVALUATED)
+        new = [record for record in page if after is None or _when(record) > after]
+        found += new
+        if len(page) < PAGE or not new:
+            return found
+        cursor = page[-1].id
+
+
+def _from_now_on(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey]) -> Told:
+    history = instance.event_log_storage.get_asset_check_execution_history
+    said = {_name(check): history(check, PAGE, None, EVALUATED) for check in checks}
+    return Told({name: max(map(_when, records)) for name, records in said.items() if records})
+
+
+def _read(cursor: str | None) -> Told | None:
+    """None where checks were not looked at before, or the cursor counts events, as it did before checks were read one
+    by one."""
+    state = json.loads(cursor) if cursor else {}
+    if not isinstance(state.get("after"), dict):
+        return None
     return Told(state["after"], state["told"], tuple(state.get("reached", ())))
 
 

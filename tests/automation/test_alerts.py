@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -122,6 +124,30 @@ def test_a_run_that_waits_for_its_batches_alarms_nobody(webhook: Webhook, instan
 
 CHECKED = dg.AssetKey("query_costs")
 
+NAMES = ("old", "budget_has_room", "files_are_whole", "few_rows_are_refused", "edits_do_not_drift")
+
+
+def stand_in(name: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=CHECKED, name=name)
+    def check() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    return check
+
+
+CODE = dg.Definitions(assets=[dg.AssetSpec(CHECKED)], asset_checks=[stand_in(name) for name in NAMES])
+"""A code location with the checks that the tests have evaluated."""
+
+
+def evaluation(name: str, passed: bool, severity: str, said: str, **metadata: bool) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=CHECKED, name=name)
+    def check() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(
+            passed=passed, severity=dg.AssetCheckSeverity(severity), description=said, metadata=metadata
+        )
+
+    return check
+
 
 def evaluate(instance: dg.DagsterInstance, name: str, passed: bool, severity: str, said: str, **metadata: bool) -> None:
     """Have a run record what a check said."""
@@ -129,23 +155,20 @@ def evaluate(instance: dg.DagsterInstance, name: str, passed: bool, severity: st
     @dg.asset(key=CHECKED)
     def asset() -> None: ...
 
-    @dg.asset_check(asset=CHECKED, name=name)
-    def check() -> dg.AssetCheckResult:
-        return dg.AssetCheckResult(
-            passed=passed, severity=dg.AssetCheckSeverity(severity), description=said, metadata=metadata
-        )
-
+    check = evaluation(name, passed, severity, said, **metadata)
     dg.materialize([asset, check], selection=dg.AssetSelection.all_asset_checks(), instance=instance)
 
 
 class Sensor:
     """`alert_on_checks` with its cursor from tick to tick."""
 
-    def __init__(self, instance: dg.DagsterInstance) -> None:
-        self.instance, self.cursor = instance, None
+    def __init__(self, instance: dg.DagsterInstance, cursor: str | None = None) -> None:
+        self.instance, self.cursor = instance, cursor
 
     def tick(self) -> str:
-        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, resources={"alerts": ALERTS})
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursor, resources={"alerts": ALERTS}, definitions=CODE
+        )
         with context:
             data = alert_on_checks.evaluate_tick(context)
         self.cursor = data.cursor or self.cursor
@@ -153,11 +176,53 @@ class Sensor:
 
 
 @pytest.fixture
-def sensor(instance: dg.DagsterInstance) -> Sensor:
-    evaluate(instance, "old", False, "ERROR", "found before the sensor was switched on")
-    switched_on = Sensor(instance)
+def stored(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance on SQLite files, as every project's is by default: it has no order of all runs' events."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sensor(stored: dg.DagsterInstance) -> Sensor:
+    evaluate(stored, "old", False, "ERROR", "found before the sensor was switched on")
+    switched_on = Sensor(stored)
     assert "from now on" in switched_on.tick()
     return switched_on
+
+
+def test_a_cursor_that_counted_events_begins_anew(stored: dg.DagsterInstance, webhook: Webhook) -> None:
+    evaluate(stored, "files_are_whole", False, "ERROR", "a file was edited")
+    sensor = Sensor(stored, json.dumps({"after": 41, "told": {}, "reached": []}))
+    assert "from now on" in sensor.tick()
+    evaluate(stored, "files_are_whole", False, "ERROR", "a file is missing")
+    sensor.tick()
+    assert [told["text"].splitlines()[1] for told in webhook.received] == ["a file is missing"]
+
+
+def test_results_of_more_than_a_page_are_all_looked_at(
+    webhook: Webhook, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("teams_dagster.automation.alerts.PAGE", 2)
+    for said in ("95%", "96%", "97%"):
+        evaluate(sensor.instance, "budget_has_room", False, "WARN", said)
+    assert "3 results of checks, 3 told of" in sensor.tick()
+    assert [told["text"].splitlines()[1] for told in webhook.received] == ["95%", "96%", "97%"]
+
+
+def test_a_check_that_was_planned_first_and_ended_last_is_looked_at(webhook: Webhook, sensor: Sensor) -> None:
+    """Its result stands where it was planned, before one that was looked at already."""
+
+    @dg.asset(key=CHECKED)
+    def asset() -> None: ...
+
+    @dg.asset_check(asset=CHECKED, name="budget_has_room")
+    def check() -> dg.AssetCheckResult:
+        evaluate(sensor.instance, "budget_has_room", True, "WARN", "20%")
+        assert "1 results of checks, 0 told of" in sensor.tick()
+        return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description="95%")
+
+    dg.materialize([asset, check], selection=dg.AssetSelection.all_asset_checks(), instance=sensor.instance)
+    assert "1 results of checks, 1 told of" in sensor.tick()
 
 
 def test_errors_and_the_warnings_of_budget_and_drift_are_told_once(webhook: Webhook, sensor: Sensor) -> None:
@@ -209,5 +274,5 @@ def test_a_tick_that_sends_nothing_at_all_has_failed(webhook: Webhook, sensor: S
         sensor.tick()
 
 
-def test_nobody_to_be_told_is_said(instance: dg.DagsterInstance) -> None:
-    assert "TEAMS_ALERT_WEBHOOK_URL" in Sensor(instance).tick()
+def test_nobody_to_be_told_is_said(stored: dg.DagsterInstance) -> None:
+    assert "TEAMS_ALERT_WEBHOOK_URL" in Sensor(stored).tick()
