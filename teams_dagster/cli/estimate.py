@@ -18,7 +18,7 @@ from teams_dagster.cli.project import (
 )
 from teams_dagster.ledger.budgets import Budgets
 from teams_dagster.ledger.database import LedgerError
-from teams_dagster.pricing.paid_assets import PAID, UNIFORM_PAID
+from teams_dagster.pricing.paid_assets import OUTCOME_PAID, PAID, UNIFORM_PAID
 from teams_dagster.pricing.prices import PriceFileError
 from teams_dagster.report.terminal import budget_lines, estimate_lines, run_budget_lines
 from teams_dagster.settings import Settings
@@ -50,6 +50,11 @@ def _estimated(
 ) -> list[str]:
     """The estimate of each paid asset and of all, what is left of the budget, and what the run would be refused for."""
     known = (*PAID, *UNIFORM_PAID)
+    if later := [key for key in keys if key in OUTCOME_PAID]:
+        raise click.ClickException(
+            f"{', '.join(later)} is not estimated here: each of its arms may ask `queries` of its run configuration,"
+            " which the run says before its first one"
+        )
     if unknown := [key for key in keys if key not in known]:
         raise click.ClickException(f"{', '.join(unknown)} asks nothing: give one of {', '.join(known)}")
     if 0 < len(set(keys) & set(UNIFORM_PAID)) < len(set(keys)):

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from teams_dagster.core.files import write_atomically
@@ -219,34 +218,35 @@ def generation_facts(folder: Path, outcomes: Mapping[str, dict[str, Any]]) -> Ge
     Raises NothingAnswered where every query failed.
     """
     columns = ["operation", "accepted", "eliminated_by", "verdict", "failure", "queries"]
-    rows = pq.read_table(folder / "transitions.parquet", columns=columns)
+    rows = pq.read_table(folder / "transitions.parquet", columns=columns).to_pylist()
     chosen: Counter[str] = Counter()
     accepted: Counter[str] = Counter()
     causes: dict[str, int] = {}
-    for row in rows.to_pylist():
+    for row in rows:
         chosen[row["operation"]] += 1
         accepted[row["operation"]] += row["accepted"]
         if not row["accepted"]:
             cause = _cause(row)
             causes[cause] = causes.get(cause, 0) + 1
     facts = GenerationFacts(
-        transitions=rows.num_rows,
+        transitions=len(rows),
         accepted=accepted.total(),
-        questions=sum(rows["queries"].to_pylist()),
+        questions=sum(row["queries"] for row in rows),
         operations={name: OperationCounts(chosen=count, accepted=accepted[name]) for name, count in chosen.items()},
         not_accepted=causes,
         unanswered=causes.get(FAILED, 0),
         asking=asking_of(folder / "transitions.parquet"),
         outcomes=dict(outcomes),
     )
-    refuse_silence(_silence(rows, "rewrite", Role.EXPERT), at_least=1)
-    refuse_silence(_silence(rows, "review", Role.REVIEWER))
+    if facts.unanswered:
+        refuse_silence(_silence(rows, "rewrite", Role.EXPERT), at_least=1)
+        refuse_silence(_silence(rows, "review", Role.REVIEWER))
     return facts
 
 
-def _silence(rows: pa.Table, purpose: str, role: Role) -> Silence | None:
+def _silence(rows: Sequence[Mapping[str, Any]], purpose: str, role: Role) -> Silence | None:
     """What `role` met where it answered no query of `purpose` in these transitions."""
-    edits = [row for row in rows.to_pylist() if row["operation"] != "none"]
+    edits = [row for row in rows if row["operation"] != "none"]
     failed = [row["failure"] for row in edits if (row["failure"] or "").startswith(f"{purpose}: ")]
     later = ("verdict",) if purpose == "review" else ("verdict", "eliminated_by")
     answered = any(row[name] for row in edits for name in later) or (

@@ -46,11 +46,3 @@ class ModelVersions:
         """The row for `estimate`."""
         version = self.models.get(model)
         return Score(model, task, metric, estimate.value, estimate.stderr, estimate.clusters, version, self.dataset)
-
-
-AGAINST_LORA = "_vs_lora"
-"""How the metrics end that are paired differences from `lora`."""
-
-
-OWN_SIDE = "_uniform_arm"
-"""How the tasks end that are asked of the held-out side of the uniform arm's dataset."""

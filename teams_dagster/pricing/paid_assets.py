@@ -15,5 +15,8 @@ PAID = (
 UNIFORM_PAID = ("uniform_instructions", "uniform_responses")
 """Those of the uniform arm, which no other job asks for."""
 
+OUTCOME_PAID = ("outcome_scores",)
+"""That of the outcome study, whose arms say what they are going to ask when it begins."""
+
 BATCHED = ("generated_instructions", "expert_responses", "pair_scores", *UNIFORM_PAID)
 """Those whose queries go through a provider's batches where a role's transport says so."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from teams_dagster.evaluation.constraints.prompts import ConstrainedPrompt
 from teams_dagster.evaluation.constraints.verifying import kept, kept_loosely
-from teams_dagster.evaluation.statistics import Estimate, clustered_ratio
 
 ACCURACIES = ("prompt_strict", "prompt_loose", "constraint_strict", "constraint_loose")
 """Of prompts all of whose constraints are kept, and of constraints."""
@@ -27,10 +25,6 @@ class Followed:
         counted: int = getattr(self, how)
         return counted / self.constraints if unit == "constraint" else float(counted == self.constraints)
 
-    def weight(self, accuracy: str) -> int:
-        """How much that counts: a prompt as one, or as many as it has constraints."""
-        return self.constraints if accuracy.startswith("constraint") else 1
-
 
 def followed(prompt: ConstrainedPrompt, reply: str) -> Followed:
     """What `reply` keeps of what `prompt` asks."""
@@ -41,16 +35,6 @@ def followed(prompt: ConstrainedPrompt, reply: str) -> Followed:
     )
 
 
-def accuracies(prompts: Sequence[ConstrainedPrompt], replies: Mapping[str, str]) -> dict[str, Estimate]:
-    """Each of `ACCURACIES` of one model, its error clustered by task; `replies` are by prompt id.
-
-    Raises KeyError for a prompt without a reply, ValueError where there is no prompt.
-    """
-    found = [followed(prompt, replies[prompt.prompt_id]) for prompt in prompts]
-    tasks = [prompt.task_id for prompt in prompts]
-    return {
-        name: clustered_ratio(
-            [each.value(name) * each.weight(name) for each in found], [each.weight(name) for each in found], tasks
-        )
-        for name in ACCURACIES
-    }
+def weight(prompt: ConstrainedPrompt, accuracy: str) -> int:
+    """How much a prompt counts in one of `ACCURACIES`: as one, or as many as it has constraints."""
+    return len(prompt.checks) if accuracy.startswith("constraint") else 1

@@ -2,7 +2,7 @@
 
 Each of a hundred tasks, written by hand, is asked twice with different constraints. Which, in which words and with
 which values is drawn; all kinds come up about equally often. Constraints that contradict each other are never drawn
-together: `teams_dagster/evaluation/constraints/prompts.py` says which those are, and a test answers every prompt.
+together: `_APART` says which those are, and a test answers every prompt.
 """
 
 from __future__ import annotations

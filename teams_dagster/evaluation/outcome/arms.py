@@ -18,7 +18,6 @@ from teams_dagster.core.protocol import LLMClient, QueryFailed
 from teams_dagster.core.rng import uniform
 from teams_dagster.dataset.generation import ROUND_STRIDE
 from teams_dagster.dataset.sample import Example, accepted_in
-from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.environment.episodes import EpisodePlan, stream_episodes
 from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose, Transition
 from teams_dagster.environment.transition import Environment
@@ -30,18 +29,10 @@ from teams_dagster.llm.ordered import in_order
 from teams_dagster.policy.baselines import GENERIC_PROMPT, UNIFORM, GenericPrompt, Uniform, baseline_version
 from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.policy.comparison.contenders import TRAINED
+from teams_dagster.policy.comparison.playing import Player
 
 OUTCOME = "outcome study"
 """In the names of the study's random streams."""
-
-
-@dataclass(frozen=True)
-class Player:
-    """Who chooses the operations of an arm, and the name that its transitions carry."""
-
-    decider: Actor | Decider
-    policy: str
-    version: str
 
 
 @dataclass(frozen=True)
@@ -63,12 +54,12 @@ class ArmPairs:
 
 def players(checkpoint: Checkpoint) -> dict[str, Player]:
     """Who plays each arm that rewrites."""
-    trained = Player(checkpoint.actor(), TRAINED, checkpoint.policy_version)
+    trained = Player(TRAINED, checkpoint.policy_version, checkpoint.actor(), deterministic=False)
     return {
         TRAINED: trained,
         TRAINED_COUNTED: trained,
-        UNIFORM: Player(Uniform(), UNIFORM, baseline_version(UNIFORM)),
-        GENERIC_PROMPT: Player(GenericPrompt(), GENERIC_PROMPT, baseline_version(GENERIC_PROMPT)),
+        UNIFORM: Player(UNIFORM, baseline_version(UNIFORM), Uniform(), deterministic=False),
+        GENERIC_PROMPT: Player(GENERIC_PROMPT, baseline_version(GENERIC_PROMPT), GenericPrompt(), deterministic=False),
     }
 
 
@@ -85,7 +76,7 @@ def episode_plans(player: Player, seeds: Mapping[str, Instruction], plan: Outcom
             key = EpisodeKey(
                 root_seed=plan.root_seed,
                 purpose=EpisodePurpose.COMPARE,
-                policy=player.policy,
+                policy=player.name,
                 policy_version=player.version,
                 seed_id=seed_id,
                 episode=number,

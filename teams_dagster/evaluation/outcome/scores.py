@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from teams_dagster.evaluation.constraints.accuracy import ACCURACIES, followed
+from teams_dagster.evaluation.constraints.accuracy import ACCURACIES, followed, weight
 from teams_dagster.evaluation.outcome.crossed import CrossedEstimate, crossed
 from teams_dagster.evaluation.outcome.items import Items
 from teams_dagster.evaluation.outcome.plan import BASE, COMPARED
@@ -48,8 +48,7 @@ def _accuracy(name: str) -> Measure:
         return [followed(prompt, measured.replies[prompt.prompt_id]).value(name) for prompt in items.prompts]
 
     def weights(items: Items, measured: Measured) -> list[float]:
-        per_constraint = name.startswith("constraint")
-        return [float(len(prompt.checks)) if per_constraint else 1.0 for prompt in items.prompts]
+        return [float(weight(prompt, name)) for prompt in items.prompts]
 
     return Measure(CONSTRAINTS, name, False, values, weights, lambda items: [p.task_id for p in items.prompts])
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from teams_dagster.evaluation.outcome.plan import OutcomePlan
 from teams_dagster.evaluation.outcome.scores import OutcomeScore
 from teams_dagster.evaluation.outcome.study import Study
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.evaluation import ArmFacts, OutcomeFacts
+from teams_dagster.store.parquet import read_rows
 
 
 def outcome_facts(study: Study, plan: OutcomePlan, outcomes: Mapping[str, dict[str, Any]]) -> OutcomeFacts:
@@ -39,6 +39,5 @@ def outcome_facts(study: Study, plan: OutcomePlan, outcomes: Mapping[str, dict[s
 
 def read_outcome_scores(artefact: Artefact) -> list[OutcomeScore]:
     """The scores of an `outcome_scores` artefact."""
-    columns = list(OutcomeScore.__dataclass_fields__)
-    rows = pq.read_table(artefact.path("evaluation_scores.parquet"), columns=columns).to_pylist()
-    return [OutcomeScore(**row) for row in rows]
+    columns = [field.name for field in fields(OutcomeScore)]
+    return [OutcomeScore(**row) for row in read_rows(artefact.path("evaluation_scores.parquet"), columns)]

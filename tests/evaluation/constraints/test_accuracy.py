@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import pytest
-
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.quality.constraints.constraint import Constraint, Kind
-from teams_dagster.evaluation.constraints.accuracy import accuracies
+from teams_dagster.evaluation.constraints.accuracy import followed, weight
 from teams_dagster.evaluation.constraints.prompts import ConstrainedPrompt
 
 LOW, SHORT = Constraint(Kind.LOWERCASE, ""), Constraint(Kind.WORDS, "", 0, 3)
 
-PROMPTS = [
-    ConstrainedPrompt("one", "first task", Instruction("one"), ("lowercase",), (LOW,)),
-    ConstrainedPrompt("two", "second task", Instruction("two"), ("lowercase", "words_at_most"), (LOW, SHORT)),
-]
+BOTH = ConstrainedPrompt("two", "a task", Instruction("two"), ("lowercase", "words_at_most"), (LOW, SHORT))
 
 
 def test_a_prompt_counts_where_all_of_its_constraints_are_kept_and_a_constraint_by_itself():
-    found = accuracies(PROMPTS, {"one": "it rains.", "two": "It rains."})
-    assert (found["prompt_strict"].value, found["constraint_strict"].value) == (0.5, pytest.approx(2 / 3))
+    found = followed(BOTH, "It rains.")
+    assert (found.value("prompt_strict"), found.value("constraint_strict")) == (0.0, 0.5)
+    assert followed(BOTH, "it rains.").value("prompt_strict") == 1.0
 
 
 def test_what_is_forgiven_counts_loosely_alone():
-    found = accuracies(PROMPTS, {"one": "Sure:\nit rains.", "two": "it rains."})
-    assert (found["prompt_strict"].value, found["prompt_loose"].value) == (0.5, 1.0)
+    found = followed(BOTH, "Sure:\nit rains.")
+    assert (found.value("prompt_strict"), found.value("prompt_loose")) == (0.0, 1.0)
 
 
-def test_its_error_is_clustered_by_task():
-    alike = [ConstrainedPrompt(name, "one task", Instruction(name), ("lowercase",), (LOW,)) for name in "ab"]
-    found = accuracies([*alike, PROMPTS[1]], {"a": "low", "b": "low", "two": "High"})
-    assert found["prompt_strict"].clusters == 2
+def test_a_prompt_counts_as_one_or_as_many_as_it_has_constraints():
+    assert (weight(BOTH, "prompt_loose"), weight(BOTH, "constraint_loose")) == (1, 2)

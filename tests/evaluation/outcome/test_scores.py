@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from teams_dagster.core.instruction import Instruction
@@ -99,3 +101,12 @@ def test_every_difference_is_shown_with_its_verdict():
     assert isinstance(table, Table)
     assert [row[0] for row in table.rows] == [f"{ours} less {other}" for ours, other in COMPARED]
     assert str(table.rows[0][1]).endswith("better")
+
+
+def test_two_prompts_of_one_task_are_one_cluster_of_the_error():
+    task = ITEMS.prompts[0].task_id
+    twice = replace(ITEMS, prompts=tuple(prompt for prompt in constrained_prompts() if prompt.task_id == task))
+    base = replace(student(-12.0), replies={prompt.prompt_id: "It rains." for prompt in twice.prompts})
+    assert len(twice.prompts) == 2
+    [strict] = [each for each in all_scores(twice, {}, base, []) if each.metric == "prompt_strict"]
+    assert strict.n == 1
