@@ -8,8 +8,10 @@ from assets.dataset.config import ResponsesConfig
 from assets.materialize import AssetConfig, materialization
 from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
+from resources.language_models.side_by_side import working
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import Role
+from teams_dagster.dataset.answers import answer_worker
 from teams_dagster.dataset.arms import Arm
 from teams_dagster.dataset.building import MIN_SCORE, build_dataset, dataset_sources
 from teams_dagster.dataset.manifests import ROLES, check_as_begun, read_manifest
@@ -20,6 +22,7 @@ from teams_dagster.dataset.responses import (
     REASONING_WORDS,
     answer_generation,
     answered_before,
+    answering_of,
     refuse_unanswered,
     response_facts,
     responses_content,
@@ -62,20 +65,22 @@ def materialize_responses(
             where = CallContext(context.run.run_id, arm.responses, partition)
             earlier = made.output.earlier(store) or answered_before(store, generated)
             expected = response_questions(generated, earlier, answers)
-            asking = models.asking(where, Role.EXPERT, expected=expected, log=log, batches=True)
             width = models.at_once(Role.EXPERT, direct=AHEAD * models.settings().max_in_flight)
+            work = answering_of(generated, answers, settings.get(REASONING_WORDS))
+            answering = working(
+                models, answer_worker, work, where, Role.EXPERT, expected=expected, width=width, log=log
+            )
             with models.ledger.open() as ledger:
                 paid = pair_costs(ledger, generated).total
             answer_generation(
                 made.folder,
                 where.run_id,
                 generated,
-                asking,
+                work,
+                answering,
                 width=width,
                 paid_before=None if paid.unpriced else paid.nano_usd,
-                reasoning_words=settings.get(REASONING_WORDS),
                 log=log,
-                answers=answers,
             )
             facts = response_facts(made.folder, generated, models.outcomes(where))
             made.finish(responses_content(made.folder, generated), facts)

@@ -68,9 +68,9 @@ class RoleSettings(BaseModel):
     api_key: SecretStr | None = None
     """The endpoint's key; not needed for an address of this machine."""
     rpm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Requests a minute at most, of this process; by default what the provider's headers say."""
+    """Requests a minute at most, of one step; by default what the provider's headers say."""
     tpm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Tokens a minute at most, of this process; by default what the provider's headers say."""
+    """Tokens a minute at most, of one step; by default what the provider's headers say."""
     timeout_s: float = Field(default=120.0, gt=0, allow_inf_nan=False)
     """Seconds that one attempt may take."""
     omit: tuple[Parameter, ...] = ()

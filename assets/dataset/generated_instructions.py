@@ -14,6 +14,7 @@ from assets.partitions import GENERATIONS
 from assets.pools import LANGUAGE_MODELS
 from assets.preflight import judge_faults, preflight_of, tried_episodes, tried_first
 from resources.language_models.roles import LanguageModels
+from resources.language_models.side_by_side import working
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.building import counting, dataset_sources
@@ -30,6 +31,8 @@ from teams_dagster.dataset.pair_costs import pair_costs
 from teams_dagster.dataset.pair_settings import PairSettings
 from teams_dagster.dataset.pairs import load_pairs
 from teams_dagster.dataset.playing import (
+    GenerationWork,
+    episode_worker,
     generation_content,
     generation_facts,
     generation_inputs,
@@ -37,7 +40,7 @@ from teams_dagster.dataset.playing import (
     play_generation,
     trained_playing,
 )
-from teams_dagster.dataset.playing_to_target import TargetSources, facts_to_target, play_to_target
+from teams_dagster.dataset.playing_to_target import TargetSources, facts_to_target, play_to_target, target_worker
 from teams_dagster.dataset.query_forecast import (
     LEAST_EPISODES,
     answers_to_come,
@@ -183,10 +186,11 @@ def _play(
     roles = _asked(manifest.counted)
     tried = tried_episodes(models, Role.EXPERT)
     width = models.at_once(*roles, direct=open_episodes_for(models.settings().max_in_flight))
+    work = GenerationWork(store, manifest)
     if manifest.target_samples is None:
         expected = begun_generation_questions(store, manifest, earlier, tried)
-        asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)
-        play_generation(folder, where.run_id, trained_playing(store, manifest), asking, width=width, log=log)
+        players = working(models, episode_worker, work, where, *ROLES, expected=expected, width=width, log=log)
+        play_generation(folder, where.run_id, trained_playing(store, manifest), players, width=width, log=log)
         return generation_facts(folder, models.outcomes(where))
     settings = models.settings()
     pairs = load_pairs(settings.pairs, instead=settings.pairs_mode == "instead") if settings.pairs else None
@@ -198,6 +202,6 @@ def _play(
 
     sources = TargetSources(counting(others, log), affordable)
     expected = begun_target_questions(store, manifest, tried)
-    asking = models.asking(where, *roles, expected=expected, log=log, batches=True)
-    ended = play_to_target(folder, where.run_id, store, manifest, sources, asking, width=width, log=log)
+    players = working(models, target_worker, work, where, *roles, expected=expected, width=width, log=log)
+    ended = play_to_target(folder, where.run_id, store, manifest, sources, players, width=width, log=log)
     return facts_to_target(generation_facts(folder, models.outcomes(where)), manifest, ended)

@@ -5,16 +5,9 @@ from contextlib import asynccontextmanager, contextmanager
 
 import dagster as dg
 
-from resources.language_models.opening import (
-    as_configured,
-    batches_of,
-    collect_batches,
-    go_on_from_traits,
-    reply_limit_of,
-    written_folders,
-)
+from resources.language_models.engines import step_engine
+from resources.language_models.opening import as_configured, collect_batches, written_folders
 from resources.language_models.probing import NotFoundOut, NotHonoured
-from resources.language_models.readable import readable
 from resources.language_models.run_budgets import BudgetMissing, refuse_unbounded
 from resources.ledger import LedgerConnection
 from teams_dagster.core.protocol import LanguageModel, ModelIdentity, Role
@@ -23,17 +16,15 @@ from teams_dagster.ledger.database import LedgerLost
 from teams_dagster.ledger.room import NoRoom, bytes_needed, clock_behind, require_room
 from teams_dagster.ledger.traits import record_shared_role
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.llm.batching import BatchesUnderWay, BatchPace, BatchRefused
+from teams_dagster.llm.batching import BatchesUnderWay, BatchRefused
 from teams_dagster.llm.budget_gate import PriceUnknown
 from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.context import CallContext
-from teams_dagster.llm.endpoint import RateCeiling
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.trial import NothingUsable
 from teams_dagster.pricing.budget_parts import BudgetTooSmall
 from teams_dagster.pricing.forecast import Estimate, QueryForecast, estimate
 from teams_dagster.pricing.prices import load_prices
-from teams_dagster.role_settings import WRITING_PROVIDERS
 from teams_dagster.settings import Settings
 
 STOPS = (
@@ -108,30 +99,11 @@ async def asking_engine(
     say: Callable[[str], None],
 ) -> AsyncIterator[Engine]:
     """The engine that asks `models`, which are closed with it."""
-    prices = load_prices(settings.prices)
     try:
         with connection.open() as ledger:
-            go_on_from_traits(ledger, models.values())
             direct = [model for role, model in models.items() if role not in batched]
-            await collect_batches(ledger, direct, context, prices)
-            engine = Engine(
-                models,
-                ledger,
-                context,
-                prices,
-                max_in_flight=settings.max_in_flight,
-                budgets=budgets,
-                ceilings={role: RateCeiling(settings.role(role).rpm, settings.role(role).tpm) for role in models},
-                batches={role: batches_of(models[role]) for role in batched},
-                batch_pace=BatchPace(settings.batch_wait_s, settings.batch_poll_s),
-                reply_limits={
-                    role: reply_limit_of(settings.role(role))
-                    for role, model in models.items()
-                    if model.identity.provider in WRITING_PROVIDERS
-                },
-                readable=readable,
-                say=say,
-            )
+            await collect_batches(ledger, direct, context, load_prices(settings.prices))
+            engine = step_engine(ledger, settings, models, context, budgets, batched=batched, say=say)
             try:
                 yield engine
             finally:

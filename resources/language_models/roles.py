@@ -14,9 +14,10 @@ import dagster as dg
 from pydantic import Field
 
 from resources.language_models.asking import announce, asking_engine, needed_for, stopping
-from resources.language_models.embedded import EmbeddedAsking
+from resources.language_models.elsewhere import ProcessAsking
 from resources.language_models.opening import (
     batches_of,
+    collect_batches,
     open_as_known,
     open_model,
 )
@@ -149,26 +150,18 @@ class LanguageModels(dg.ConfigurableResource):
         settings = self.settings()
         return MAX_REQUESTS if any(settings.role(role).transport == "batch" for role in roles) else direct
 
-    def elsewhere(self, context: CallContext, *roles: Role) -> EmbeddedAsking | None:
-        """How processes beside this one ask `roles` in the same step; None where they must not.
+    def elsewhere(self, context: CallContext, *roles: Role) -> ProcessAsking | None:
+        """How processes beside this one ask `roles` in the same step by themselves; None where they must not.
 
-        They may ask the embedded rules. How fast, how much at once and whether a model is asked at all (limits a
-        minute, `max_in_flight`, the circuit) is decided in each process by itself, so several would ask a model faster
-        than it allows; and one is as quick as any endpoint. Local weights would be loaded in each of them.
+        They may ask the embedded rules. How fast and how much at once a model is asked is decided in each process by
+        itself, and how many there will be is not known here: see `asking_elsewhere`. Weights would be loaded in each.
         """
         settings = self.settings()
-        served = {role: settings.role(role) for role in roles}
-        if any(role.provider != "offline" or role.rpm or role.tpm for role in served.values()):
+        served = [settings.role(role) for role in roles]
+        if any(role.provider != "offline" or role.rpm or role.tpm for role in served):
             return None
-        return EmbeddedAsking(
-            models={role: named.model for role, named in served.items()},
-            ledger_url=settings.ledger_url,
-            context=context,
-            budgets=self._budgets(settings, context),
-            prices=settings.prices,
-            max_in_flight=settings.max_in_flight,
-            own_prompts=settings.prompts,
-        )
+        held = dict.fromkeys(roles, NOT_HELD)
+        return ProcessAsking(settings, held, context, self._budgets(settings, context))
 
     async def has_ended(self, batch: Batch) -> bool:
         """Whether the answers of a batch can be collected, as the provider says. Raises CompletionError.
@@ -207,6 +200,44 @@ class LanguageModels(dg.ConfigurableResource):
         settings = self.settings()
         budgets = self._budgets(settings, context, named)
         batched = [role for role in roles if batches and settings.role(role).transport == "batch"]
+        async with self._begun(settings, context, roles, budgets, expected, batched, log) as held:
+            models = {role: open_model(settings.role(role), settings, held[role]) for role in roles}
+            async with asking_engine(self.ledger, settings, models, context, budgets, batched, log) as engine:
+                yield engine
+
+    @asynccontextmanager
+    async def asking_elsewhere(
+        self,
+        context: CallContext,
+        *roles: Role,
+        expected: Sequence[QueryForecast],
+        log: Callable[[str], None],
+        processes: int,
+    ) -> AsyncIterator[ProcessAsking]:
+        """How so many processes beside this one ask `roles`; they share what may be under way at once and a minute.
+
+        Otherwise as `asking`, without batches.
+        """
+        settings = self.settings()
+        budgets = self._budgets(settings, context)
+        async with self._begun(settings, context, roles, budgets, expected, (), log) as held:
+            models = [open_model(settings.role(role), settings, held[role]) for role in roles]
+            with self.ledger.open() as ledger:
+                await collect_batches(ledger, models, context, load_prices(settings.prices))
+            yield ProcessAsking(settings, held, context, budgets, processes)
+
+    @asynccontextmanager
+    async def _begun(
+        self,
+        settings: Settings,
+        context: CallContext,
+        roles: Sequence[Role],
+        budgets: Budgets,
+        expected: Sequence[QueryForecast],
+        batched: Collection[Role],
+        log: Callable[[str], None],
+    ) -> AsyncIterator[dict[Role, Held]]:
+        """How each role's model is held, once what comes was said; what ends the block is a failure of the step."""
         with stopping():
             try:
                 identities = self.identities(*roles)
@@ -215,10 +246,7 @@ class LanguageModels(dg.ConfigurableResource):
                     announce(ledger, settings, identities, budgets, needed, log)
                     if context.asset_key in POLICY_ASSETS and settings.budget.bounded:
                         refuse_beyond_budget(ledger, context, needed, settings)
-                held = await self._find_out(settings, roles)
-                models = {role: open_model(settings.role(role), settings, held[role]) for role in roles}
-                async with asking_engine(self.ledger, settings, models, context, budgets, batched, log) as engine:
-                    yield engine
+                yield await self._find_out(settings, roles)
             except LedgerLost:
                 raise
             except BaseException:

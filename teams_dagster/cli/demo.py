@@ -29,7 +29,7 @@ from teams_dagster.cli.written import WRITTEN_JOB, WRITTEN_SIZES, choose_writer,
 from teams_dagster.core.files import locked
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.llm.processes import cores
+from teams_dagster.llm.child_process import cores
 from teams_dagster.report.terminal import Made, cost_lines, made_lines, policy_lines, score_lines, win_rate_lines
 from teams_dagster.settings import Settings
 from teams_dagster.store.read_model import UP_TO_DATE

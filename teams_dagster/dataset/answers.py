@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 
 from teams_dagster.core.protocol import Answer, LLMClient, QueryFailed
 from teams_dagster.core.words import length_in_words
@@ -11,7 +14,9 @@ from teams_dagster.dataset.sample import Accepted, GivenAnswer, Sample
 from teams_dagster.environment.state import sample_id_of
 from teams_dagster.instructions.elimination import Rule, eliminate_answer, eliminate_outcome
 from teams_dagster.instructions.requests import respond_query
+from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.ordered import in_order
+from teams_dagster.llm.workers import LocalWorker
 
 NO_ANSWER = "no_answer_"
 """How the reason of a sample begins whose query failed for good."""
@@ -20,36 +25,27 @@ ANSWER_STRIDE = 10_000_000
 """How far the replicas of an instruction's further answers lie from that of its first: beyond any other's."""
 
 
-async def answer_transitions(
-    client: LLMClient,
-    accepted: Iterable[Accepted],
-    replicas: Mapping[str, int],
-    *,
-    partition_key: str,
-    width: int,
-    answers: int = 1,
-    reasoning_words: int | None = None,
-) -> AsyncGenerator[Sample]:
-    """One sample for each accepted transition, in their order; refused ones carry the rule they break.
+@dataclass(frozen=True)
+class Answering:
+    """How the instructions of a generation are answered."""
 
-    Args:
-        client: Asks the expert.
-        accepted: The instructions.
-        replicas: By seed id, the replica of the query for the first answer.
-        partition_key: The generation.
-        width: Transitions whose queries may be under way at once.
-        answers: How many answers each is given. A sample of several has all of them, and as its own the first that
-            may be kept.
-        reasoning_words: Keep what was thought before an answer, and refuse an answer with more words of it than this;
-            None: samples are without it.
-    """
+    replicas: Mapping[str, int]
+    """By seed id, the replica of the query for the first answer."""
+    partition_key: str
+    """The generation."""
+    answers: int = 1
+    """How many each is given. A sample of several has all of them, and as its own the first that may be kept."""
+    reasoning_words: int | None = None
+    """Keep what was thought before an answer, and refuse an answer with more words of it than this; None: samples are
+    without it."""
 
-    async def sample(transition: Accepted) -> Sample:
-        sample_id, first = sample_id_of(transition.transition_id), replicas[transition.seed_id]
+    async def sample(self, client: LLMClient, transition: Accepted) -> Sample:
+        """The sample of an accepted transition; a refused one carries the rule it breaks."""
+        sample_id, first = sample_id_of(transition.transition_id), self.replicas[transition.seed_id]
         given = await asyncio.gather(
             *(
-                _answer(client, transition, sample_id, first + number * ANSWER_STRIDE, reasoning_words)
-                for number in range(answers)
+                _answer(client, transition, sample_id, first + number * ANSWER_STRIDE, self.reasoning_words)
+                for number in range(self.answers)
             )
         )
         own = next((each for each in given if each.reason is None), given[0])
@@ -58,7 +54,7 @@ async def answer_transitions(
             transition_id=transition.transition_id,
             episode_id=transition.episode_id,
             step=transition.step,
-            partition_key=partition_key,
+            partition_key=self.partition_key,
             seed_id=transition.seed_id,
             instruction=transition.instruction,
             response=own.response,
@@ -66,11 +62,24 @@ async def answer_transitions(
             accepted=own.reason is None,
             reason=own.reason,
             reasoning=own.reasoning,
-            answers=tuple(given) if answers > 1 else (),
+            answers=tuple(given) if self.answers > 1 else (),
         )
 
-    async for made in in_order(sample, accepted, width):
-        yield made
+
+def answer_transitions(
+    client: LLMClient, accepted: Iterable[Accepted], work: Answering, *, width: int
+) -> AsyncGenerator[Sample]:
+    """One sample for each accepted transition, in their order, with at most `width` under way."""
+    return in_order(partial(work.sample, client), accepted, width)
+
+
+@asynccontextmanager
+async def answer_worker(
+    work: Answering, asking: AbstractAsyncContextManager[Engine]
+) -> AsyncGenerator[LocalWorker[Accepted, Sample]]:
+    """Has accepted transitions answered."""
+    async with asking as engine:
+        yield LocalWorker(partial(work.sample, engine), engine.tallies)
 
 
 async def _answer(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import pyarrow.parquet as pq
 
@@ -20,7 +21,7 @@ from teams_dagster.dataset.generation import ROUND_STRIDE, GenerationManifest
 from teams_dagster.dataset.manifests import MANIFEST
 from teams_dagster.dataset.steering import UNTRAINED_POLICIES, policy_title, transition_policy, untrained_name
 from teams_dagster.environment.decisions import Actor
-from teams_dagster.environment.episodes import EpisodePlan, stream_episodes
+from teams_dagster.environment.episodes import EpisodePlan, run_episode
 from teams_dagster.environment.recording import EpisodeTables, content_of
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
@@ -31,8 +32,11 @@ from teams_dagster.instructions.seed_splits import seed_clusters
 from teams_dagster.instructions.seeds import Seed
 from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.llm import loop
+from teams_dagster.llm.context import Tallies
 from teams_dagster.llm.engine import Engine
+from teams_dagster.llm.ordered import in_order
 from teams_dagster.llm.progress import Progress
+from teams_dagster.llm.workers import LocalWorker, Worker
 from teams_dagster.policy.baselines import ForcedSchedule
 from teams_dagster.policy.checkpoint import Checkpoint, divide, load_policy, policy_seeds
 from teams_dagster.policy.query_forecast import asking_of
@@ -126,26 +130,55 @@ def episode_plans(manifest: GenerationManifest, seeds: dict[str, Instruction]) -
             yield EpisodePlan(key, seeds[seed_id])
 
 
+class Asked(Protocol):
+    """Who plays, as far as progress is told of it."""
+
+    @property
+    def tallies(self) -> Tallies:
+        """What was asked so far."""
+        ...
+
+
+Player = TypeVar("Player", bound=Asked)
+
+
 @dataclass(frozen=True)
-class Playing:
+class Playing(Generic[Player]):
     """How a generation of either arm is played."""
 
     manifest: GenerationManifest
-    episodes: Callable[[LLMClient, int], AsyncGenerator[Episode]]
-    """Its episodes in their order, given whom to ask and how many may be open at once."""
+    episodes: Callable[[Player, int], AsyncGenerator[Episode]]
+    """Its episodes in their order, given who plays them and how many may be open at once."""
     total: int
     """How many there will be, likely."""
     counted: str
     """What its progress calls them."""
 
 
-def trained_playing(store: ArtefactStore, manifest: GenerationManifest) -> Playing:
-    """A generation of the main line: one episode from each of its seeds."""
+@dataclass(frozen=True)
+class GenerationWork:
+    """What whoever plays episodes of a generation needs, as values."""
 
-    def episodes(client: LLMClient, width: int) -> AsyncGenerator[Episode]:
-        environment, checkpoint, seeds = generation_world(store, manifest, client)
-        actor = generation_actor(manifest, checkpoint)
-        return stream_episodes(environment, actor, episode_plans(manifest, seeds), open_episodes=width)
+    store: ArtefactStore
+    manifest: GenerationManifest
+
+
+@asynccontextmanager
+async def episode_worker(
+    work: GenerationWork, asking: AbstractAsyncContextManager[Engine]
+) -> AsyncGenerator[LocalWorker[EpisodePlan, Episode]]:
+    """Plays episodes of a generation."""
+    async with asking as engine:
+        environment, checkpoint = generation_environment(work.store, work.manifest, engine)
+        actor = generation_actor(work.manifest, checkpoint)
+        yield LocalWorker(partial(run_episode, environment, actor), engine.tallies)
+
+
+def trained_playing(store: ArtefactStore, manifest: GenerationManifest) -> Playing[Worker[EpisodePlan, Episode]]:
+    """A generation of the main line: one episode from each of its seeds, played by `episode_worker`."""
+
+    def episodes(worker: Worker[EpisodePlan, Episode], width: int) -> AsyncGenerator[Episode]:
+        return in_order(worker.call, episode_plans(manifest, generation_seeds(store, manifest)), width)
 
     return Playing(manifest, episodes, len(manifest.replicas), "seeds")
 
@@ -153,8 +186,8 @@ def trained_playing(store: ArtefactStore, manifest: GenerationManifest) -> Playi
 def play_generation(
     folder: Path,
     run_id: str,
-    playing: Playing,
-    asking: AbstractAsyncContextManager[Engine],
+    playing: Playing[Player],
+    players: AbstractAsyncContextManager[Player],
     *,
     width: int,
     log: Callable[[str], None],
@@ -165,11 +198,11 @@ def play_generation(
         folder: Where the tables `transitions`, `instructions`, `generations` and `prompt_templates` are written.
         run_id: The run that each row names.
         playing: The generation.
-        asking: Opens whom it asks.
+        players: Opens who plays it.
         width: Episodes that may be open at once.
         log: Told of the progress.
     """
-    loop.run(_record(folder, run_id, playing, asking, width, log))
+    loop.run(_record(folder, run_id, playing, players, width, log))
     write_generation(folder, run_id, playing.manifest)
 
 
@@ -183,24 +216,24 @@ def write_generation(folder: Path, run_id: str, manifest: GenerationManifest) ->
 async def _record(
     folder: Path,
     run_id: str,
-    playing: Playing,
-    asking: AbstractAsyncContextManager[Engine],
+    playing: Playing[Player],
+    players: AbstractAsyncContextManager[Player],
     width: int,
     log: Callable[[str], None],
 ) -> None:
     async with (
-        asking as engine,
+        players as player,
         Progress(
             playing.total,
             playing.counted,
-            engine.tallies,
+            player.tallies,
             log,
             kept="instructions accepted",
             each="an accepted instruction",
         ) as progress,
     ):
         with EpisodeTables(folder, run_id) as tables:
-            async with aclosing(playing.episodes(engine, width)) as episodes:
+            async with aclosing(playing.episodes(player, width)) as episodes:
                 async for episode in episodes:
                     tables.record([episode])
                     progress.done(episode.accepted)

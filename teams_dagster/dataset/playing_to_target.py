@@ -15,19 +15,21 @@ or a larger budget, goes on from what is paid, and the same answers give the sam
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from teams_dagster.dataset.answers import answer_transitions
+from teams_dagster.dataset.answers import Answering, answer_transitions
 from teams_dagster.dataset.gating import gate_as_played
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.playing import (
+    GenerationWork,
     episode_plans,
     generation_actor,
-    generation_world,
+    generation_environment,
+    generation_seeds,
     write_generation,
 )
 from teams_dagster.dataset.sample import Sample, accepted_in
@@ -42,8 +44,12 @@ from teams_dagster.llm import loop
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.ordered import in_order
 from teams_dagster.llm.progress import Progress, spent_so_far
+from teams_dagster.llm.workers import LocalWorker, Worker
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts
+
+Played = tuple[Episode, list[Sample]]
+"""An episode, and a sample for each transition that it accepted, refused where its score is too low."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ def play_to_target(
     store: ArtefactStore,
     manifest: GenerationManifest,
     sources: TargetSources,
-    asking: AbstractAsyncContextManager[Engine],
+    players: AbstractAsyncContextManager[Worker[EpisodePlan, Played]],
     *,
     width: int,
     log: Callable[[str], None],
@@ -86,7 +92,7 @@ def play_to_target(
         store: Holds its seeds and its policy.
         manifest: The generation, with its target.
         sources: Count what it has, and say what the budgets pay.
-        asking: Opens whom it asks.
+        players: Opens who plays it, by `target_worker`.
         width: Episodes that may be open at once.
         log: Told of the progress.
 
@@ -97,9 +103,9 @@ def play_to_target(
         raise ValueError(f"generation {manifest.partition_key} has no target: play it with play_generation")
 
     async def played() -> Ended:
-        async with asking as engine:
+        async with players as player:
             with EpisodeTables(folder, run_id) as tables:
-                rounds = _Rounds(store, manifest, target, sources, engine, tables, width, log)
+                rounds = _Rounds(store, manifest, target, sources, player, tables, width, log)
                 return await rounds.play()
 
     ended = loop.run(played())
@@ -119,6 +125,17 @@ def facts_to_target(facts: GenerationFacts, manifest: GenerationManifest, ended:
     return facts.model_copy(update=found)
 
 
+@asynccontextmanager
+async def target_worker(
+    work: GenerationWork, asking: AbstractAsyncContextManager[Engine]
+) -> AsyncGenerator[LocalWorker[EpisodePlan, Played]]:
+    """Plays episodes of a generation with a target, and has what they accept answered and rated."""
+    async with asking as engine:
+        environment, checkpoint = generation_environment(work.store, work.manifest, engine)
+        player = _Player(environment, generation_actor(work.manifest, checkpoint), engine, work.manifest)
+        yield LocalWorker(player.play, engine.tallies)
+
+
 class _Rounds:
     """The rounds of one generation."""
 
@@ -128,16 +145,15 @@ class _Rounds:
         manifest: GenerationManifest,
         target: int,
         sources: TargetSources,
-        engine: Engine,
+        player: Worker[EpisodePlan, Played],
         tables: EpisodeTables,
         width: int,
         log: Callable[[str], None],
     ) -> None:
-        environment, checkpoint, seeds = generation_world(store, manifest, engine)
-        self._player = _Player(environment, generation_actor(manifest, checkpoint), engine, manifest)
+        seeds = generation_seeds(store, manifest)
         self._plans = episode_plans(manifest, seeds)
         self._left = manifest.episodes_per_seed * len(seeds)
-        self._manifest, self._target, self._sources, self._engine = manifest, target, sources, engine
+        self._manifest, self._target, self._sources, self._player = manifest, target, sources, player
         self._tables, self._width, self._log = tables, width, log
         self._samples: list[Sample] = []
         self._played = 0
@@ -170,9 +186,9 @@ class _Rounds:
         named = f"episodes of round {number}"
         async with (
             Progress(
-                size, named, self._engine.tallies, self._log, kept="answers accepted", each="an accepted answer"
+                size, named, self._player.tallies, self._log, kept="answers accepted", each="an accepted answer"
             ) as progress,
-            aclosing(in_order(self._player.play, plans, self._width)) as results,
+            aclosing(in_order(self._player.call, plans, self._width)) as results,
         ):
             try:
                 async for episode, samples in results:
@@ -189,7 +205,7 @@ class _Rounds:
         empty = "" if kept.complete else ", but none on a side of the split yet"
         self._log(
             f"{min(kept.samples, self._target):,} of {self._target:,} samples after curation{empty}, in"
-            f" {self._played:,} episodes; {spent_so_far(self._engine.tallies)}"
+            f" {self._played:,} episodes; {spent_so_far(self._player.tallies)}"
         )
 
     def _exhausted(self) -> str | None:
@@ -205,7 +221,7 @@ class _Rounds:
         return None
 
     def _ended(self, kept: Kept, because: str) -> Ended:
-        tallies = self._engine.tallies
+        tallies = self._player.tallies
         nano_usd = None if tallies.unpriced else tallies.cost_nano_usd
         spending = Spending(tallies.asked, tallies.asked - tallies.reused, nano_usd)
         refused = Counter(sample.reason for sample in self._samples if sample.reason is not None)
@@ -223,19 +239,14 @@ class _Player:
     engine: Engine
     manifest: GenerationManifest
 
-    async def play(self, plan: EpisodePlan) -> tuple[Episode, list[Sample]]:
-        """The episode and a sample for each transition that it accepted, refused where its score is too low."""
+    async def play(self, plan: EpisodePlan) -> Played:
+        """Play the episode, and have it answered and rated."""
         counted = self.manifest.counted
         episode = await run_episode(self.environment, self.actor, plan)
-        answered = answer_transitions(
-            self.engine,
-            accepted_in(episode),
-            dict(self.manifest.replicas),
-            partition_key=self.manifest.partition_key,
-            width=HORIZON,
-            answers=counted.answers,
-            reasoning_words=counted.reasoning_words,
+        answering = Answering(
+            dict(self.manifest.replicas), self.manifest.partition_key, counted.answers, counted.reasoning_words
         )
+        answered = answer_transitions(self.engine, accepted_in(episode), answering, width=HORIZON)
         async with aclosing(answered) as samples:
             made = [sample async for sample in samples]
         return episode, await gate_as_played(self.engine, made, counted, width=HORIZON * counted.answers)

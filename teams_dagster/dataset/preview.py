@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.dataset.answers import answer_transitions
+from teams_dagster.dataset.answers import Answering, answer_transitions
 from teams_dagster.dataset.generation import GenerationManifest, drawn_order
 from teams_dagster.dataset.manifests import GenerationSettings, Identities, kept_manifest, manifest_to_begin
 from teams_dagster.dataset.playing import (
@@ -133,13 +133,8 @@ async def play_preview(store: ArtefactStore, planned: Planned, engine: Engine, s
     left = planned.most_queries - engine.tallies.asked
     accepted = _by_turns([accepted_in(episodes[plan.key.seed_id]) for plan in plans])[: max(0, left)]
     samples, ended = dict[str, Sample](), f"the preview's {planned.most_queries} queries are used up"
-    answers = answer_transitions(
-        engine,
-        accepted,
-        dict(planned.manifest.replicas),
-        partition_key=planned.manifest.partition_key,
-        width=AT_ONCE,
-    )
+    work = Answering(dict(planned.manifest.replicas), planned.manifest.partition_key)
+    answers = answer_transitions(engine, accepted, work, width=AT_ONCE)
     async with aclosing(answers) as answered:
         try:
             async for sample in answered:

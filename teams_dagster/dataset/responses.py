@@ -11,16 +11,18 @@ import pyarrow.parquet as pq
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import Role
-from teams_dagster.dataset.answers import NO_ANSWER, answer_transitions
+from teams_dagster.dataset.answers import NO_ANSWER, Answering
 from teams_dagster.dataset.arms import arm_of
 from teams_dagster.dataset.failures import NothingToRetry, Silence, refuse_silence
 from teams_dagster.dataset.manifests import generated_for, read_manifest
+from teams_dagster.dataset.sample import Accepted, Sample
 from teams_dagster.dataset.stored import ANSWERS, accepted_of, responses_inputs
 from teams_dagster.environment.recording import content_of
 from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.llm import loop
-from teams_dagster.llm.engine import Engine
+from teams_dagster.llm.ordered import in_order
 from teams_dagster.llm.progress import Progress
+from teams_dagster.llm.workers import Worker
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts, ResponseFacts
 from teams_dagster.store.tables import TableWriter
@@ -75,17 +77,22 @@ def retried_settings(store: ArtefactStore, generated: Artefact, wanted: Mapping[
     return kept
 
 
+def answering_of(generated: Artefact, answers: int = 1, reasoning_words: int | None = None) -> Answering:
+    """How a generation is answered: so many `answers` each, their thoughts kept up to so many words or left out."""
+    manifest = read_manifest(generated)
+    return Answering(dict(manifest.replicas), manifest.partition_key, answers, reasoning_words)
+
+
 def answer_generation(
     folder: Path,
     run_id: str,
     generated: Artefact,
-    asking: AbstractAsyncContextManager[Engine],
+    work: Answering,
+    answering: AbstractAsyncContextManager[Worker[Accepted, Sample]],
     *,
     width: int,
     paid_before: int | None,
-    reasoning_words: int | None,
     log: Callable[[str], None],
-    answers: int = 1,
 ) -> None:
     """Have every accepted instruction of a generation answered; write the samples and the prompts into `folder`.
 
@@ -93,15 +100,14 @@ def answer_generation(
         folder: Where the tables `samples`, `prompt_templates` and, of several answers, `sample_answers` are written.
         run_id: The run that each row names.
         generated: The generation's instructions, of either arm.
-        asking: Opens whom it asks.
+        work: How they are answered, as `answering_of` says.
+        answering: Opens who has them answered, by `answer_worker`.
         width: Queries that may be under way at once.
         paid_before: Nano-dollars that the generation's rewrites and reviews cost, which the price of a pair includes;
             None: not known.
-        reasoning_words: Keep what was thought before each answer, up to so many words; None: leave it out.
         log: Told of the progress.
-        answers: How many answers each instruction is given.
     """
-    loop.run(_record(folder, run_id, generated, asking, width, paid_before, reasoning_words, log, answers))
+    loop.run(_record(folder, run_id, generated, work, answering, width, paid_before, log))
     write_prompts(folder, run_id)
 
 
@@ -109,30 +115,22 @@ async def _record(
     folder: Path,
     run_id: str,
     generated: Artefact,
-    asking: AbstractAsyncContextManager[Engine],
+    work: Answering,
+    answering: AbstractAsyncContextManager[Worker[Accepted, Sample]],
     width: int,
     paid_before: int | None,
-    reasoning_words: int | None,
     log: Callable[[str], None],
-    answers: int,
 ) -> None:
-    manifest, total = read_manifest(generated), generated.read_facts(GenerationFacts).accepted
+    total = generated.read_facts(GenerationFacts).accepted
     async with (
-        asking as engine,
-        Progress(total, "answers", engine.tallies, log, each="a kept pair", paid_before=paid_before) as progress,
+        answering as worker,
+        Progress(total, "answers", worker.tallies, log, each="a kept pair", paid_before=paid_before) as progress,
     ):
         with ExitStack() as tables:
             samples = tables.enter_context(TableWriter(folder, "samples"))
-            given = tables.enter_context(TableWriter(folder, ANSWERS)) if answers > 1 else None
-            async for sample in answer_transitions(
-                engine,
-                accepted_of(generated),
-                dict(manifest.replicas),
-                partition_key=manifest.partition_key,
-                width=max(1, width // answers),
-                answers=answers,
-                reasoning_words=reasoning_words,
-            ):
+            given = tables.enter_context(TableWriter(folder, ANSWERS)) if work.answers > 1 else None
+            at_once = max(1, width // work.answers)
+            async for sample in in_order(worker.call, accepted_of(generated), at_once):
                 samples.write([sample.row() | {"run_id": run_id}])
                 if given is not None:
                     given.write([row | {"run_id": run_id} for row in sample.answer_rows()])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import LLMClient, Role
+from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.arms import UNIFORM_ARM
 from teams_dagster.dataset.generation import ROUND_STRIDE, GenerationManifest, drawn_order
 from teams_dagster.dataset.manifests import read_manifest
@@ -24,6 +24,7 @@ from teams_dagster.dataset.stored import seeds_played
 from teams_dagster.environment.episodes import EpisodePlan
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose
+from teams_dagster.llm.engine import Engine
 from teams_dagster.policy.baselines import UNIFORM, Uniform, baseline_version
 from teams_dagster.policy.checkpoint import policy_seeds
 from teams_dagster.policy.comparison.playing import play_until_asked
@@ -75,11 +76,11 @@ def generation_beside(store: ArtefactStore, partition: str) -> Beside:
     return by_id if by_id.inputs in made and beside.inputs not in made else beside
 
 
-def uniform_playing(store: ArtefactStore, beside: Beside) -> Playing:
+def uniform_playing(store: ArtefactStore, beside: Beside) -> Playing[Engine]:
     """The uniform arm's generation: rounds over the same seeds, until as many queries are asked."""
 
-    def episodes(client: LLMClient, width: int) -> AsyncGenerator[Episode]:
-        environment, _, seeds = generation_world(store, beside.trained, client)
+    def episodes(engine: Engine, width: int) -> AsyncGenerator[Episode]:
+        environment, _, seeds = generation_world(store, beside.trained, engine)
         plans = uniform_plans(beside, seeds)
         return play_until_asked(environment, Uniform(), plans, beside.questions, open_episodes=width)
 

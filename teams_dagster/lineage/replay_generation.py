@@ -11,7 +11,7 @@ from teams_dagster.dataset.answers import answer_transitions
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import read_manifest
 from teams_dagster.dataset.playing import episode_plans, generation_actor, generation_world
-from teams_dagster.dataset.responses import kept_reasoning
+from teams_dagster.dataset.responses import answering_of, kept_reasoning
 from teams_dagster.dataset.stored import accepted_of, answers_asked
 from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.instructions.prompts import Prompt, stored_prompts
@@ -63,15 +63,8 @@ async def replay_generation(
             into,
             progress=progress,
         )
-        replayed = answer_transitions(
-            client,
-            accepted_of(generated),
-            dict(manifest.replicas),
-            partition_key=manifest.partition_key,
-            width=100,
-            answers=answers_asked(responses),
-            reasoning_words=kept_reasoning(responses),
-        )
+        answering = answering_of(generated, answers_asked(responses), kept_reasoning(responses))
+        replayed = answer_transitions(client, accepted_of(generated), answering, width=100)
         await replay_samples(replayed, _rows(responses, "samples"), into, answers=_given(responses))
         progress(f"generation {manifest.partition_key}: {into.verified} rows agree with the ledger")
 

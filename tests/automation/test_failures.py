@@ -7,7 +7,7 @@ import pytest
 
 from teams_dagster.automation.failures import StepFailure, step_failures
 from teams_dagster.ledger.database import LedgerError
-from teams_dagster.llm.processes import InAnotherProcess
+from teams_dagster.llm.child_process import InAnotherProcess
 from tests.support.failures import ADVICE, caused
 
 

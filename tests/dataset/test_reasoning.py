@@ -13,7 +13,7 @@ import pytest
 from teams_dagster.core.files import file_sha256
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Answer, Completion, LLMClient, ModelIdentity, Outcome, Request, Role
-from teams_dagster.dataset.answers import answer_transitions
+from teams_dagster.dataset.answers import Answering, answer_transitions
 from teams_dagster.dataset.copying import Part, StoredDataset, copy_dataset
 from teams_dagster.dataset.croissant import CROISSANT
 from teams_dagster.dataset.curation import curate
@@ -45,9 +45,8 @@ class Thinking:
 def answered(client: LLMClient, reasoning_words: int | None) -> Sample:
     async def first() -> Sample:
         waiting = [Accepted("t", "e", 0, "seed", Instruction("Add two and two."))]
-        made = answer_transitions(
-            client, waiting, {"seed": 0}, partition_key="week", width=1, reasoning_words=reasoning_words
-        )
+        work = Answering({"seed": 0}, "week", reasoning_words=reasoning_words)
+        made = answer_transitions(client, waiting, work, width=1)
         return await anext(made)
 
     return asyncio.run(first())

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from teams_dagster.llm import loop
-from teams_dagster.llm.processes import ProcessFailed, ProcessLost, in_processes
+from teams_dagster.llm.child_process import ProcessFailed, ProcessLost
+from teams_dagster.llm.processes import in_processes
 from tests.support.processes import (
     Dry,
     die,

@@ -9,8 +9,9 @@ from pathlib import Path
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.environment.recording import training_parts
+from teams_dagster.llm.child_process import cores
 from teams_dagster.llm.engine import Engine
-from teams_dagster.llm.processes import cores, in_processes
+from teams_dagster.llm.processes import in_processes
 from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.policy.comparison.contenders import TRAINED, TRAINED_WITHOUT_NONE, Contender
 from teams_dagster.policy.comparison.plan import ComparisonPlan

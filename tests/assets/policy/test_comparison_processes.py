@@ -18,7 +18,7 @@ import teams_dagster.policy.comparison.comparison_run as stage
 import teams_dagster.policy.comparison.trainings as trainings
 from assets.policy.policy_comparison import policy_comparison
 from assets.policy.trained_policy import trained_policy
-from resources.language_models.embedded import EmbeddedAsking
+from resources.language_models.elsewhere import ProcessAsking
 from resources.language_models.roles import LanguageModels
 from resources.language_models.run_budgets import RunBudget
 from teams_dagster.core.protocol import Role
@@ -186,7 +186,7 @@ def test_a_process_of_its_own_does_not_load_dagster():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def elsewhere(*roles: Role) -> EmbeddedAsking | None:
+def elsewhere(*roles: Role) -> ProcessAsking | None:
     resources = {"models": Project(Path("unused")).models}
     with dg.build_resources(resources) as opened:
         return opened.models.elsewhere(CallContext("run", "policy_comparison"), *roles)

@@ -1,0 +1,75 @@
+"""Who works at a step that asks: the step's own process, or TEAMS_WORKERS beside it."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
+
+from resources.language_models.elsewhere import ProcessAsking
+from resources.language_models.roles import LanguageModels
+from teams_dagster.core.protocol import Role
+from teams_dagster.llm.context import CallContext
+from teams_dagster.llm.engine import Engine
+from teams_dagster.llm.workers import Say, Worker, WorkerPool
+from teams_dagster.pricing.forecast import QueryForecast
+from teams_dagster.settings import Settings
+
+Work = TypeVar("Work")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+Asking = AbstractAsyncContextManager[Engine]
+
+OpenWithEngine = Callable[[Work, Asking], AbstractAsyncContextManager[Worker[Item, Result]]]
+"""Opens a worker that asks by the engine that the other opens: a function of a module."""
+
+
+@asynccontextmanager
+async def working(
+    models: LanguageModels,
+    opened: OpenWithEngine[Work, Item, Result],
+    work: Work,
+    context: CallContext,
+    *roles: Role,
+    expected: Sequence[QueryForecast],
+    width: int,
+    log: Callable[[str], None],
+) -> AsyncIterator[Worker[Item, Result]]:
+    """Whoever works at `work`, which asks `roles`, at no more than `width` items at once.
+
+    Otherwise as `LanguageModels.asking`, which it goes by.
+    """
+    count, why = _processes(models.settings(), roles)
+    if why is not None:
+        log(why)
+    if count == 1:
+        asking = models.asking(context, *roles, expected=expected, log=log, batches=True)
+        async with opened(work, asking) as worker:
+            yield worker
+        return
+    async with models.asking_elsewhere(context, *roles, expected=expected, log=log, processes=count) as asking:
+        job = (opened, work, asking)
+        async with WorkerPool(_open_elsewhere, job, count, -(-width // count), log) as pool:
+            yield pool
+
+
+def _open_elsewhere(
+    job: tuple[OpenWithEngine[Work, Item, Result], Work, ProcessAsking], say: Say
+) -> AbstractAsyncContextManager[Worker[Item, Result]]:
+    opened, work, asking = job
+    return opened(work, asking.engine(say))
+
+
+def _processes(settings: Settings, roles: Sequence[Role]) -> tuple[int, str | None]:
+    """How many processes ask `roles`, and why it is one where more are wanted."""
+    wanted = settings.workers
+    if wanted == 1:
+        return 1, None
+    for role in roles:
+        served = settings.role(role)
+        if served.transport == "batch":
+            return 1, f"one process asks, and not {wanted} (TEAMS_WORKERS): batches of the {role.value} are one queue"
+        if served.provider == "transformers":
+            return 1, (
+                f"one process asks, and not {wanted} (TEAMS_WORKERS): each would load the weights of the {role.value}"
+            )
+    return wanted, None

@@ -1,0 +1,308 @@
+"""Whoever works at the items of a step: this process, or several beside it that share the work.
+
+A worker is given an item and brings its result; `ordered.in_order` asks it for many at once. So results come in the
+items' order however many processes there are, and no process holds more than is under way.
+
+Several workers divide what they are given as they have room. The first begins alone, and the others are started when it
+has brought a result: what makes a step impossible is found out once, and a short step does not wait for processes. One
+that is killed leaves what it had under way to the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import threading
+from asyncio.subprocess import Process
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Generic, Protocol, Self, TypeVar
+
+from teams_dagster.llm import loop
+from teams_dagster.llm.child_process import (
+    Failed,
+    ProcessLost,
+    end_as_told,
+    ending,
+    framed,
+    pipes,
+    read_frame,
+    received,
+    start,
+    stop,
+)
+from teams_dagster.llm.context import Tallies
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Job = TypeVar("Job")
+_Given = TypeVar("_Given", contravariant=True)
+_Brought = TypeVar("_Brought", covariant=True)
+
+Say = Callable[[str], None]
+
+_PROGRAM = "from teams_dagster.llm.workers import main; main()"
+
+
+class Worker(Protocol[_Given, _Brought]):
+    """Brings results, and counts what it asked for them."""
+
+    @property
+    def tallies(self) -> Tallies:
+        """What was asked so far."""
+        ...
+
+    @property
+    def call(self) -> Callable[[_Given], Coroutine[Any, Any, _Brought]]:
+        """Brings the result of an item."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalWorker(Generic[Item, Result]):
+    """A worker of this process."""
+
+    call: Callable[[Item], Coroutine[Any, Any, Result]]
+    tallies: Tallies
+
+
+OpenWorker = Callable[[Job, Say], AbstractAsyncContextManager[Worker[Item, Result]]]
+"""Opens a worker in the process that calls it: a function of a module other than `__main__`, so that a process finds it
+by its name. What it says is for the log."""
+
+
+@dataclass(frozen=True)
+class _Call:
+    number: int
+    item: Any
+
+
+@dataclass(frozen=True)
+class _Cancel:
+    number: int
+
+
+@dataclass(frozen=True)
+class _Returned:
+    number: int
+    result: Any
+    failed: Failed | None
+    tallies: Tallies
+    """What the worker asked since it last said so."""
+
+
+@dataclass(frozen=True)
+class _Said:
+    line: str
+
+
+class _Process:
+    """A worker in a process of its own, as its parent sees it."""
+
+    def __init__(self, process: Process, tallies: Tallies, say: Say) -> None:
+        self._process, self._tallies, self._say = process, tallies, say
+        self._open: dict[int, asyncio.Future[Any]] = {}
+        self._number = 0
+        self.gone: BaseException | None = None
+        """Why it works no more."""
+        self._hearing = asyncio.create_task(self._hear())
+
+    @classmethod
+    async def start(cls, opened: OpenWorker[Job, Any, Any], job: Job, tallies: Tallies, say: Say) -> _Process:
+        process = await start(_PROGRAM)
+        started = cls(process, tallies, say)
+        started._write(pickle.dumps((opened, job)))
+        return started
+
+    @property
+    def under_way(self) -> int:
+        return len(self._open)
+
+    async def call(self, item: Any) -> Any:
+        """The result of `item`. Raises what the worker raised, ProcessLost where its process died."""
+        if self.gone is not None:
+            raise self.gone
+        self._number = number = self._number + 1
+        result = self._open[number] = asyncio.get_running_loop().create_future()
+        self._write(framed(_Call(number, item)))
+        try:
+            return await result
+        except asyncio.CancelledError:
+            self._write(framed(_Cancel(number)))
+            raise
+        finally:
+            self._open.pop(number, None)
+
+    async def close(self) -> None:
+        """Have it finish the calls that it is paying for, and end."""
+        if self._process.returncode is None:
+            await stop(self._process)
+        await self._hearing
+
+    def _write(self, data: bytes) -> None:
+        assert self._process.stdin is not None, "it was asked for"
+        with suppress(BrokenPipeError, ConnectionResetError):  # it died, as will be heard
+            self._process.stdin.write(data)
+
+    async def _hear(self) -> None:
+        assert self._process.stdout is not None, "it was asked for"
+        while (frame := await received(self._process.stdout)) is not None:
+            if isinstance(frame, _Said):
+                self._say(frame.line)
+            elif isinstance(frame, Failed):
+                self._end(frame.error())
+                return
+            else:
+                self._return(frame)
+        self._end(ProcessLost(ending(await self._process.wait())))
+
+    def _return(self, returned: _Returned) -> None:
+        self._tallies.add(returned.tallies)
+        result = self._open.get(returned.number)
+        if result is None or result.done():
+            return
+        if returned.failed is None:
+            result.set_result(returned.result)
+        else:
+            result.set_exception(returned.failed.error())
+
+    def _end(self, why: BaseException) -> None:
+        self.gone = why
+        for result in self._open.values():
+            if not result.done():
+                result.set_exception(why)
+
+
+class WorkerPool(Generic[Item, Result]):
+    """Several processes that work side by side: a worker like another, which `async with` opens."""
+
+    def __init__(self, opened: OpenWorker[Job, Item, Result], job: Job, count: int, each: int, say: Say) -> None:
+        """`count` processes, each of which opens its worker for `job` and has at most `each` items under way.
+
+        `say` hears what they say, and of each that is lost.
+        """
+        self.tallies = Tallies()
+        self._start = lambda: _Process.start(opened, job, self.tallies, say)
+        self._count, self._each, self._say = count, each, say
+        self._room = asyncio.Semaphore(each)
+        self._workers: list[_Process] = []
+        self._announced: list[ProcessLost] = []
+        self._starting: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._workers.append(await self._start())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+        await asyncio.gather(*(worker.close() for worker in self._workers))
+
+    async def call(self, item: Item) -> Result:
+        """The result of `item`, by the worker with the most room.
+
+        Raises what it raised; ProcessLost where no worker is left, or a second one is lost with the same item.
+        """
+        async with self._room:
+            worker = self._least_busy()
+            try:
+                result = await worker.call(item)
+            except ProcessLost as lost:
+                self._announce(lost)
+                result = await self._least_busy().call(item)
+            if self._starting is None:
+                self._starting = asyncio.create_task(self._start_others())
+            return result
+
+    def _least_busy(self) -> _Process:
+        """The worker with the most room. Raises what ended the last one where none is left."""
+        living = [worker for worker in self._workers if worker.gone is None]
+        if not living:
+            raise self._workers[-1].gone or ProcessLost("no process of this step is left: run the same step again")
+        return min(living, key=lambda worker: worker.under_way)
+
+    def _announce(self, lost: ProcessLost) -> None:
+        """Say once of each process that it was lost, where others go on."""
+        living = sum(worker.gone is None for worker in self._workers)
+        if living and lost not in self._announced:
+            self._announced.append(lost)
+            self._say(f"{lost}; {living} of {self._count} go on with what it had under way")
+
+    async def _start_others(self) -> None:
+        for _ in range(self._count - 1):
+            self._workers.append(await self._start())
+            for _ in range(self._each):
+                self._room.release()
+
+
+def main() -> None:
+    """The program of a worker's process."""
+    parent, told = pipes()
+
+    def tell(value: object) -> None:
+        told.write(framed(value))
+        told.flush()
+
+    def say(line: str) -> None:
+        tell(_Said(line))
+
+    opened, job = pickle.load(parent)
+    try:
+        loop.run(_work(opened(job, say), parent, tell))
+    except KeyboardInterrupt:
+        end_as_told()
+    except BaseException as error:
+        tell(Failed.of(error))
+
+
+async def _work(
+    opened: AbstractAsyncContextManager[Worker[Any, Any]], parent: BinaryIO, tell: Callable[[object], None]
+) -> None:
+    """Serve the parent until it says stop, by a signal."""
+    frames: asyncio.Queue[_Call | _Cancel] = asyncio.Queue()
+    hearing = threading.Thread(
+        target=_hear_parent, args=(parent, asyncio.get_running_loop(), frames), name="parent-watch", daemon=True
+    )
+    async with AsyncExitStack() as stack:
+        worker = await stack.enter_async_context(opened)
+        under_way: dict[int, asyncio.Task[None]] = {}
+        stack.push_async_callback(_cancel_all, under_way)
+        told = Tallies()
+
+        async def work(number: int, item: Any) -> None:
+            nonlocal told
+            result, failed = None, None
+            try:
+                result = await worker.call(item)
+            except Exception as error:
+                failed = Failed.of(error)
+            finally:
+                del under_way[number]
+            since, told = worker.tallies.since(told), worker.tallies.copy()
+            tell(_Returned(number, result, failed, since))
+
+        hearing.start()
+        while True:
+            frame = await frames.get()
+            if isinstance(frame, _Call):
+                under_way[frame.number] = asyncio.create_task(work(frame.number, frame.item))
+            elif (task := under_way.get(frame.number)) is not None:
+                task.cancel()
+
+
+async def _cancel_all(under_way: dict[int, asyncio.Task[None]]) -> None:
+    tasks = list(under_way.values())
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _hear_parent(parent: BinaryIO, running: asyncio.AbstractEventLoop, frames: asyncio.Queue[Any]) -> None:
+    """Pass on what the parent says; end this process when the parent has ended, as if it had been killed."""
+    with suppress(RuntimeError):  # the loop has ended: so will this process
+        while (frame := read_frame(parent)) is not None:
+            running.call_soon_threadsafe(frames.put_nowait, frame)
+        os._exit(1)
