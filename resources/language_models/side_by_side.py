@@ -38,7 +38,7 @@ async def working(
 
     Otherwise as `LanguageModels.asking`, which it goes by.
     """
-    count, why = _processes(models.settings(), roles)
+    count, why = processes_for(models.settings(), roles)
     if why is not None:
         log(why)
     if count == 1:
@@ -59,7 +59,7 @@ def _open_elsewhere(
     return opened(work, asking.engine(say))
 
 
-def _processes(settings: Settings, roles: Sequence[Role]) -> tuple[int, str | None]:
+def processes_for(settings: Settings, roles: Sequence[Role]) -> tuple[int, str | None]:
     """How many processes ask `roles`, and why it is one where more are wanted."""
     wanted = settings.workers
     if wanted == 1:

@@ -16,8 +16,8 @@ from teams_dagster.llm.child_process import ProcessLost
 from teams_dagster.llm.ordered import in_order
 from teams_dagster.llm.workers import WorkerPool
 from tests.support.commands import ROOT
-from tests.support.processes import Dry, ends, until
 from tests.support.pooled_workers import doubling, dying_once, not_opened, running_dry, writing_down
+from tests.support.processes import Dry, ends, until
 
 
 def brought(pool: WorkerPool[Any, Any], items: list[int], width: int = 8) -> list[Any]:

@@ -92,6 +92,20 @@ def ends(process: int, within_s: float = 10.0) -> bool:
     return False
 
 
+def children(program: str) -> list[int]:
+    """The processes that this one started whose command line names `program`."""
+    found: list[int] = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]
+            command = (folder / "cmdline").read_text(encoding="utf-8")
+        except OSError:
+            continue
+        if int(parent) == os.getpid() and program in command:
+            found.append(int(folder.name))
+    return found
+
+
 def until(
     condition: Callable[[], bool],
     patience_s: float = 90.0,

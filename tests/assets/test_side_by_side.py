@@ -1,0 +1,161 @@
+"""TEAMS_WORKERS: processes that divide a generation bring what one brings, pay for nothing twice and not beyond."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assets.dataset.expert_responses import expert_responses
+from assets.dataset.generated_instructions import generated_instructions
+from assets.seeds import seed_instructions
+from resources.language_models.roles import LanguageModels
+from resources.language_models.run_budgets import RunBudget
+from resources.language_models.side_by_side import processes_for
+from teams_dagster.core.protocol import Role
+from teams_dagster.ledger.costs import costs_by
+from teams_dagster.settings import load_settings
+from tests.support import served_rules
+from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
+from tests.support.processes import children
+from tests.support.project import Project
+
+WEEK = "2026-11-02"
+
+
+@pytest.fixture
+def served(openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> OpenAIServer:
+    """A server that answers by the embedded rules, which every role is asked at."""
+    openai_server.respond = served_rules.answer
+    for name, value in {
+        "MODEL": "m",
+        "BASE_URL": openai_server.base_url,
+        "PREFLIGHT": "off",
+    }.items():
+        monkeypatch.setenv(f"TEAMS_{name}", value)
+    for role in ("EXPERT", "REVIEWER", "INSTRUCTOR", "GUIDE", "JUDGE"):
+        monkeypatch.setenv(f"TEAMS_{role}_STRUCTURED", "off")
+    return openai_server
+
+
+def begun(data: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> Project:
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(data))
+    monkeypatch.setenv("TEAMS_WORKERS", str(workers))
+    project = Project(data)
+    assert project.make(seed_instructions)
+    return project
+
+
+def play(project: Project, **config: Any) -> bool:
+    steered = {"policy": "uniform", "seeds": 24, **config}
+    return project.make(generated_instructions, expert_responses, week=WEEK, generated_instructions=steered)
+
+
+def versions(project: Project) -> list[str]:
+    return [project.version(name, WEEK) for name in ("generated_instructions", "expert_responses")]
+
+
+def sent(project: Project) -> int:
+    with project.ledger.open() as ledger:
+        return sum(row.calls for row in costs_by(ledger, ["asset_key"]))
+
+
+@pytest.mark.parametrize("target", [None, 20])
+def test_three_processes_bring_the_same_bytes_as_one_and_each_request_is_on_the_ledger(
+    target: int | None, served: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {} if target is None else {"target_samples": target}
+    alone = begun(tmp_path / "alone", monkeypatch, 1)
+    assert play(alone, **config)
+    asked = served.count
+    divided = begun(tmp_path / "divided", monkeypatch, 3)
+    assert play(divided, **config)
+    assert versions(divided) == versions(alone)
+    assert served.count - asked == sent(divided)
+    asked = served.count
+    assert play(divided, force=True, **config)
+    assert served.count == asked
+
+
+def test_a_process_that_is_killed_loses_no_answer_and_the_others_go_on(
+    served: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = begun(tmp_path / "alone", monkeypatch, 1)
+    assert play(alone)
+    paid = served.count
+    killed: list[int] = []
+    served.respond = killing_the_second(killed)
+    divided = begun(tmp_path / "divided", monkeypatch, 2)
+    assert play(divided)
+    assert killed
+    assert versions(divided) == versions(alone)
+    in_flight = 64 // 2
+    assert served.count - paid <= paid + in_flight
+
+
+def test_a_budget_is_used_up_to_the_last_query_and_not_beyond(
+    served: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    divided = begun(tmp_path, monkeypatch, 3)
+    unbounded, divided.models = (
+        divided.models,
+        LanguageModels(root=divided.models.root, ledger=divided.ledger, budget=RunBudget(queries=150)),
+    )
+    assert not play(divided)
+    assert served.count == sent(divided) == 150
+    divided.models = unbounded
+    assert play(divided)
+    assert served.count == sent(divided)
+
+
+def test_what_makes_a_step_impossible_is_found_out_by_one_process(
+    served: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.respond = lambda body: Fault(401, '{"error": {"message": "wrong key"}}')
+    divided = begun(tmp_path, monkeypatch, 3)
+    assert not play(divided)
+    assert served.count <= 25
+    assert "TEAMS_API_KEY" in failure_of(divided)
+
+
+def test_processes_share_what_may_be_under_way_at_once(
+    served: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAMS_MAX_IN_FLIGHT", "6")
+    served.latency_s = 0.005
+    assert play(begun(tmp_path, monkeypatch, 3))
+    assert served.most_in_flight <= 6
+
+
+def test_weights_are_not_loaded_in_each_process_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"WORKERS": "3", "EXPERT_PROVIDER": "transformers", "EXPERT_MODEL": "gpt2"}.items():
+        monkeypatch.setenv(f"TEAMS_{name}", value)
+    count, why = processes_for(load_settings(), [Role.EXPERT])
+    assert (count, why) == (1, "one process asks, and not 3 (TEAMS_WORKERS): each would load the weights of the expert")
+
+
+def failure_of(project: Project) -> str:
+    failed = [event for event in project.last.all_events if event.is_step_failure]
+    error = failed[0].step_failure_data.error
+    return error.to_string() if error else ""
+
+
+def killing_the_second(killed: list[int]) -> Callable[[Body], Reply | Fault | str]:
+    """Answers by the rules, and kills the second of this process's workers 40 requests after it was started."""
+
+    since = 0
+
+    def respond(body: Body) -> Reply | Fault | str:
+        nonlocal since
+        if not killed and len(workers := children("teams_dagster.llm.workers")) == 2:
+            since += 1
+            if since == 40:
+                killed.append(max(workers))
+                os.kill(killed[0], signal.SIGKILL)
+        return served_rules.answer(body)
+
+    return respond
