@@ -1,8 +1,9 @@
 """How processes beside a step's own ask its models. Knows no Dagster, so that such a process is small."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from resources.language_models.engines import step_engine
 from resources.language_models.opening import open_model
@@ -13,7 +14,17 @@ from teams_dagster.ledger.budgets import Budgets
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.engine import Engine
+from teams_dagster.llm.workers import Say, Worker
 from teams_dagster.settings import Settings
+
+Work = TypeVar("Work")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+Asking = AbstractAsyncContextManager[Engine]
+
+OpenWithEngine = Callable[[Work, Asking], AbstractAsyncContextManager[Worker[Item, Result]]]
+"""Opens a worker that asks by the engine that the other opens: a function of a module."""
 
 
 def _ignore(line: str) -> None: ...
@@ -50,3 +61,11 @@ class ProcessAsking:
         finally:
             for model in models.values():
                 await model.close()
+
+
+def open_elsewhere(
+    job: tuple[OpenWithEngine[Work, Item, Result], Work, ProcessAsking], say: Say
+) -> AbstractAsyncContextManager[Worker[Item, Result]]:
+    """A worker in the process that calls it, for `workers.WorkerPool`."""
+    opened, work, asking = job
+    return opened(work, asking.engine(say))

@@ -1,26 +1,15 @@
 """Who works at a step that asks: the step's own process, or TEAMS_WORKERS beside it."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeVar
+from contextlib import asynccontextmanager
 
-from resources.language_models.elsewhere import ProcessAsking
+from resources.language_models.elsewhere import Item, OpenWithEngine, Result, Work, open_elsewhere
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
 from teams_dagster.llm.context import CallContext
-from teams_dagster.llm.engine import Engine
-from teams_dagster.llm.workers import Say, Worker, WorkerPool
+from teams_dagster.llm.workers import Worker, WorkerPool
 from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.settings import Settings
-
-Work = TypeVar("Work")
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-Asking = AbstractAsyncContextManager[Engine]
-
-OpenWithEngine = Callable[[Work, Asking], AbstractAsyncContextManager[Worker[Item, Result]]]
-"""Opens a worker that asks by the engine that the other opens: a function of a module."""
 
 
 @asynccontextmanager
@@ -48,15 +37,8 @@ async def working(
         return
     async with models.asking_elsewhere(context, *roles, expected=expected, log=log, processes=count) as asking:
         job = (opened, work, asking)
-        async with WorkerPool(_open_elsewhere, job, count, -(-width // count), log) as pool:
+        async with WorkerPool(open_elsewhere, job, count, -(-width // count), log) as pool:
             yield pool
-
-
-def _open_elsewhere(
-    job: tuple[OpenWithEngine[Work, Item, Result], Work, ProcessAsking], say: Say
-) -> AbstractAsyncContextManager[Worker[Item, Result]]:
-    opened, work, asking = job
-    return opened(work, asking.engine(say))
 
 
 def processes_for(settings: Settings, roles: Sequence[Role]) -> tuple[int, str | None]:
