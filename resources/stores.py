@@ -10,7 +10,10 @@ class ArtefactStoreResource(dg.ConfigurableResource[ArtefactStore]):
     """Gives assets and checks the store below `data_dir`: parameters of type `dg.ResourceParam[ArtefactStore]`."""
 
     data_dir: str = Field(description="The folder that holds everything the project makes.")
+    shared_url: str | None = Field(default=None, description="Where several machines share the outputs.")
 
     def create_resource(self, context: dg.InitResourceContext) -> ArtefactStore:
-        """The store."""
-        return ArtefactStore(data_dir=self.data_dir)
+        """The store, with what other machines made. Raises SharedArtefactsFailed."""
+        store = ArtefactStore(data_dir=self.data_dir, shared_url=self.shared_url)
+        store.synchronise()
+        return store

@@ -19,7 +19,7 @@ warnings.filterwarnings("ignore", message="Parameter `owners` of initializer", c
 
 def definitions(settings: Settings) -> dg.Definitions:
     """The whole code location for these settings."""
-    store = ArtefactStoreResource(data_dir=str(settings.data_dir))
+    store = ArtefactStoreResource(data_dir=str(settings.data_dir), shared_url=settings.artefacts_url)
     ledger = LedgerConnection(root=str(settings.root), store=store)
     return dg.Definitions(
         assets=dg.load_assets_from_package_module(assets),

@@ -50,6 +50,9 @@ class Settings(BaseModel):
     """Where everything is written; by default `data`."""
     ledger_url: str = Field(repr=False)  # it can hold a password
     """The ledger database, `sqlite:///...` or `postgresql://...`; by default SQLite in the data folder."""
+    artefacts_url: str | None = None
+    """Where several machines share the assets' outputs, such as `s3://bucket/project`; the data folder is a copy of it.
+    By default nowhere."""
     dagster_home: Path
     """Where Dagster keeps its history; by default `$TEAMS_DATA_DIR/dagster`."""
     seeds: Path | None = None
@@ -119,6 +122,14 @@ class Settings(BaseModel):
         """What bounds the project's lifetime."""
         nano_usd = None if self.budget_usd is None else int(self.budget_usd * NANO)
         return Budget(self.budget_queries, self.budget_tokens, nano_usd)
+
+    @field_validator("artefacts_url")
+    @classmethod
+    def _names_storage(cls, value: str | None) -> str | None:
+        scheme, separator, place = (value or "").partition("://")
+        if value is not None and (not (scheme and separator and place) or scheme in ("http", "https")):
+            raise ValueError("it is an address of object storage such as s3://bucket/folder, gs://bucket/folder")
+        return value.rstrip("/") if value else None
 
     @field_validator("first_generation")
     @classmethod

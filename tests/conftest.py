@@ -21,6 +21,7 @@ from tests.support.openai_server import OpenAIServer
 from tests.support.properties import load_profiles
 
 if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
     from playwright.sync_api import Browser
 
     from teams_dagster.student.base import BaseReport
@@ -55,7 +56,7 @@ NOT_FAST = {
     *("policy/test_training.py", "policy/algorithms/test_chain.py", "preflight/test_record.py"),
     *("report/test_dataset_results.py", "report/test_page.py", "report/test_pictures.py"),
     *("resources/language_models/test_openai_batches.py", "store/test_backup.py", "store/test_comparing.py"),
-    *("store/test_integrity.py", "store/test_kept_ledger.py", "store/test_read_model.py"),
+    *("store/test_integrity.py", "store/test_kept_ledger.py", "store/test_read_model.py", "store/test_shared.py"),
     *("rlgf/test_against_trl.py", "rlgf/test_chain.py", "test_extension.py", "test_secrets.py", "test_weights.py"),
 }
 """What `--fast` leaves out, below this folder: whole lines, processes that are killed, students, commands, pages, and
@@ -182,3 +183,20 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of a server that speaks S3."""
+    from tests.support.object_storage import serving
+
+    with serving() as address:
+        yield address
+
+
+@pytest.fixture
+def storage(s3: str, monkeypatch: pytest.MonkeyPatch) -> AbstractFileSystem:
+    """An empty bucket, which the environment names."""
+    from tests.support.object_storage import empty_bucket
+
+    return empty_bucket(s3, monkeypatch)

@@ -170,7 +170,7 @@ def estimate_run(
     settings: Settings, partition_key: str, configs: Mapping[str, Mapping[str, Any]], wanted: Collection[str]
 ) -> RunEstimate:
     """Estimate a run of the assets `wanted`, given run configuration by asset. Raises what the run would raise."""
-    root, store = str(settings.root), ArtefactStore(data_dir=str(settings.data_dir))
+    root, store = str(settings.root), ArtefactStore(str(settings.data_dir), settings.artefacts_url)
     models = LanguageModels(root=root, ledger=LedgerConnection(root=root, store=store))
     steps = Walk(PlannedRun(store, models, partition_key, configs, wanted)).steps()
     everything = [kind for step in steps for kind in step.expected]

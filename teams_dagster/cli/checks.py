@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from teams_dagster.cli.project import close_dead_runs, open_settings, prepare_home, process_tags, say
+from teams_dagster.cli.project import close_dead_runs, open_settings, open_store, prepare_home, process_tags, say
 from teams_dagster.report.checks import CheckOutcome, Result, check_lines, checks_json, summary_line
 from teams_dagster.settings import Settings
 
@@ -71,10 +71,9 @@ def _settings() -> Settings:
 
 def _require_something_to_check(settings: Settings) -> None:
     """Raises NothingChecked, which says how to get data, for a store without any artefact."""
-    from teams_dagster.store.artefact_store import ArtefactStore
 
     data_dir = settings.data_dir
-    if next(ArtefactStore(data_dir=str(data_dir)).everything(), None) is not None:
+    if next(open_store(settings).everything(), None) is not None:
         return
     deeper = sorted(folder.parent for folder in data_dir.glob("*/assets")) if data_dir.is_dir() else []
     hint = f"; did you mean TEAMS_DATA_DIR={deeper[0]}?" if deeper else ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from teams_dagster.cli.project import close_dead_runs, open_settings, prepare_home, say
+from teams_dagster.cli.project import close_dead_runs, open_settings, open_store, prepare_home, say
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -34,7 +34,6 @@ def clean(days: int, yes: bool) -> None:
     """
     import dagster as dg
 
-    from teams_dagster.store.artefact_store import ArtefactStore
     from teams_dagster.store.cleaning import removals, remove
 
     settings = open_settings()
@@ -42,7 +41,7 @@ def clean(days: int, yes: bool) -> None:
         raise click.ClickException(f"TEAMS_DATA_DIR: there is nothing in {settings.data_dir} yet")
     prepare_home(settings)
     before = datetime.now(UTC) - timedelta(days=days)
-    store = ArtefactStore(data_dir=str(settings.data_dir))
+    store = open_store(settings)
     with dg.DagsterInstance.get() as instance:
         close_dead_runs(instance)
         _refuse_while_running(instance)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from teams_dagster.cli.project import naming_folder, open_settings, project_ledger, say
+from teams_dagster.cli.project import naming_folder, open_settings, open_store, project_ledger, say
 from teams_dagster.dataset.pair_costs import PAIR_COLUMNS, PairCost, stored_pair_costs
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import COLUMNS, DAY, Cost, costs_by, total_cost
@@ -40,7 +40,7 @@ def costs(by: str, wanted: tuple[str, ...], as_json: bool) -> None:
             found = costs_by(ledger, columns, where) if ledger and not of_pairs else []
             whole = total_cost(ledger) if ledger else Cost({})
             spent = ledger.spent() if ledger else Spent()
-            pairs = _pairs(ledger, ArtefactStore(data_dir=str(settings.data_dir)), columns, where) if ledger else []
+            pairs = _pairs(ledger, open_store(settings), columns, where) if ledger else []
     except (ValueError, LedgerError) as error:
         raise click.ClickException(str(error)) from None
     if as_json:

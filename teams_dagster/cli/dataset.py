@@ -11,6 +11,7 @@ from teams_dagster.cli.project import (
     generation_of,
     naming_folder,
     open_settings,
+    open_store,
     prepare_home,
     project_ledger,
     read_run_config,
@@ -69,9 +70,9 @@ def _steering(settings: Settings, week: str, policy: str) -> str:
     """
     from teams_dagster.dataset.manifests import MANIFEST
     from teams_dagster.dataset.steering import TRAINED, trained_policy_named
-    from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
+    from teams_dagster.store.artefact_store import ArtefactMissing
 
-    store = ArtefactStore(data_dir=str(settings.data_dir))
+    store = open_store(settings)
     begun = (store.place("generated_instructions", week) / MANIFEST).exists()
     if policy == "manifest" and not begun and not store.exists("trained_policy"):
         return "uniform"
@@ -85,10 +86,9 @@ def _steering(settings: Settings, week: str, policy: str) -> str:
 
 def _outcome(settings: Settings, week: str) -> list[str]:
     """The rows, what is missing of them, and the bill."""
-    from teams_dagster.store.artefact_store import ArtefactStore
     from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts
 
-    store = ArtefactStore(data_dir=str(settings.data_dir))
+    store = open_store(settings)
     found = store.current("instruction_dataset").read_facts(DatasetFacts)
     generated = store.current("generated_instructions", week).read_facts(GenerationFacts)
     rows = ", ".join(f"{count:,} {split}" for split, count in found.examples.items())

@@ -19,6 +19,7 @@ from teams_dagster.cli.project import (
     close_dead_runs,
     generation_of,
     open_settings,
+    open_store,
     prepare_home,
     process_tags,
     read_run_config,
@@ -225,9 +226,8 @@ def _outcome(settings: Settings) -> list[str]:
     """The account, the policy and the scores."""
     from teams_dagster.evaluation.stored import read_evaluation_scores, read_win_rates
     from teams_dagster.policy.comparison.stored import read_policy_scores
-    from teams_dagster.store.artefact_store import ArtefactStore
 
-    store = ArtefactStore(data_dir=str(settings.data_dir))
+    store = open_store(settings)
     policies = policy_lines(read_policy_scores(store.current("policy_comparison")))
     scores = score_lines(read_evaluation_scores(store.current("evaluation_scores")))
     judged = win_rate_lines(read_win_rates(store.current("judged_win_rate")))
@@ -242,10 +242,9 @@ def _account(settings: Settings) -> list[str]:
 
 def _pairs(settings: Settings, partition: str) -> list[str]:
     """The account, and what became of edits and answers."""
-    from teams_dagster.store.artefact_store import ArtefactStore
     from teams_dagster.store.facts.dataset import GenerationFacts, ResponseFacts
 
-    store = ArtefactStore(data_dir=str(settings.data_dir))
+    store = open_store(settings)
     edits = store.current("generated_instructions", partition).read_facts(GenerationFacts)
     answers = store.current("expert_responses", partition).read_facts(ResponseFacts)
     refused = ", ".join(f"{count} {reason}" for reason, count in answers.refused.items())
@@ -262,9 +261,8 @@ def _behind(settings: Settings) -> str:
     import dagster as dg
 
     from resources.ledger import LedgerConnection
-    from teams_dagster.store.artefact_store import ArtefactStore
 
-    store = ArtefactStore(data_dir=str(settings.data_dir))
+    store = open_store(settings)
     with dg.DagsterInstance.get() as instance:
         report = LedgerConnection(root=str(settings.root), store=store).refresh(instance)
     return "" if report.published or report.reason == UP_TO_DATE else f" (behind: {report.reason})"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from teams_dagster.cli.project import open_settings, say
+from teams_dagster.cli.project import open_settings, open_store, say
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.copying import CopyRefused, Part, StoredDataset, copy_dataset
 from teams_dagster.dataset.export import FILES
@@ -13,6 +13,7 @@ from teams_dagster.dataset.formats import Format, Thoughts
 from teams_dagster.dataset.preferences import PREFERENCE, preference_file
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.instructions.seed_splits import Split
+from teams_dagster.settings import Settings
 
 if TYPE_CHECKING:
     from teams_dagster.store.artefact_store import Artefact
@@ -49,7 +50,7 @@ def export(
 
     A data card (README.md) and Croissant metadata (croissant.json) beside the files describe exactly these.
     """
-    dataset = _stored(open_settings().data_dir, version)
+    dataset = _stored(open_settings(), version)
     part = Part(
         formats=tuple(Format) if form == "all" else () if form == PREFERENCE else (Format(form),),
         splits=tuple(split for split in SPLITS if not splits or split in splits),
@@ -73,9 +74,9 @@ def _rows(dataset: StoredDataset, part: Part, target: Path) -> int:
     return sum(file.read_bytes().count(b"\n") for file in files if file.is_file())
 
 
-def _stored(data_dir: Path, version: str | None) -> StoredDataset:
+def _stored(settings: Settings, version: str | None) -> StoredDataset:
     """The current dataset, or the one of this version. Raises ClickException."""
-    artefact = _artefact(data_dir, version)
+    artefact = _artefact(settings, version)
     try:
         card = DataCard.from_json((artefact.folder / CARD).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -86,10 +87,10 @@ def _stored(data_dir: Path, version: str | None) -> StoredDataset:
     return StoredDataset(artefact.folder, artefact.manifest["files"], card)
 
 
-def _artefact(data_dir: Path, version: str | None) -> "Artefact":
-    from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
+def _artefact(settings: Settings, version: str | None) -> "Artefact":
+    from teams_dagster.store.artefact_store import ArtefactMissing
 
-    store = ArtefactStore(data_dir=str(data_dir))
+    store = open_store(settings)
     try:
         if version is None:
             return store.current(KEY)
@@ -100,6 +101,6 @@ def _artefact(data_dir: Path, version: str | None) -> "Artefact":
     stored = {artefact.data_version: artefact for artefact in store.all_of(KEY)}
     if version not in stored:
         raise click.ClickException(
-            f"there is no dataset {version} in {data_dir}; there are: {', '.join(stored) or 'none'}"
+            f"there is no dataset {version} in {settings.data_dir}; there are: {', '.join(stored) or 'none'}"
         )
     return stored[version]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from teams_dagster.cli.project import naming_folder, open_settings, project_ledger, say
+from teams_dagster.cli.project import naming_folder, open_settings, open_store, project_ledger, say
 from teams_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def _read_model(settings: Settings) -> Iterator[tuple["duckdb.DuckDBPyConnection
         with project_ledger(settings) as ledger:
             if ledger is None:
                 raise click.ClickException(f"nothing was asked yet in {settings.data_dir}: run `make demo` first")
+        open_store(settings)
         with naming_folder("TEAMS_DATA_DIR", settings.data_dir):
             report = refresh(settings.ledger_url, stored_artefacts(settings.data_dir), path)
         if report.links:

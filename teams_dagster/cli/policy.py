@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from teams_dagster.cli.project import open_settings, say
+from teams_dagster.cli.project import open_settings, open_store, say
 
 
 @click.command()
@@ -17,9 +17,9 @@ def policy(target: Path, version: str) -> None:
     """
     from teams_dagster.dataset.steering import trained_policy_named
     from teams_dagster.policy.exchange import export_policy
-    from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
+    from teams_dagster.store.artefact_store import ArtefactMissing
 
-    store = ArtefactStore(data_dir=str(open_settings().data_dir))
+    store = open_store(open_settings())
     try:
         found = trained_policy_named(store, version)
         if found is None:

@@ -11,6 +11,7 @@ from teams_dagster.cli.project import (
     close_dead_runs,
     config_of,
     open_settings,
+    open_store,
     prepare_home,
     process_tags,
     read_run_config,
@@ -46,7 +47,6 @@ def preflight(quick: bool, config: Path | None) -> None:
     from teams_dagster.automation.failures import step_failures
     from teams_dagster.definitions import definitions
     from teams_dagster.preflight.lines import preflight_lines
-    from teams_dagster.store.artefact_store import ArtefactStore
 
     prepare_home(settings)
     code_location = definitions(settings)
@@ -61,7 +61,7 @@ def preflight(quick: bool, config: Path | None) -> None:
             tags=process_tags(),
             raise_on_error=False,
         )
-    root, store = str(settings.root), ArtefactStore(data_dir=str(settings.data_dir))
+    root, store = str(settings.root), open_store(settings)
     models = LanguageModels(root=root, ledger=LedgerConnection(root=root, store=store))
     say("\n".join(preflight_lines(records_of(models, quick=quick))))
     for failure in step_failures(result.get_step_failure_events()):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pydantic
 
     from teams_dagster.ledger.writer import Ledger
+    from teams_dagster.store.artefact_store import ArtefactStore
 
 PROCESS_TAG = "teams/process"
 """Run tag: the machine and the process that a run is made in."""
@@ -112,6 +113,19 @@ def open_settings() -> Settings:
         return load_settings(find_root())
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
+
+
+def open_store(settings: Settings) -> "ArtefactStore":
+    """The artefact store, with what other machines made. Raises ClickException where it cannot be reached."""
+    from teams_dagster.store.artefact_store import ArtefactStore
+    from teams_dagster.store.shared import SharedArtefactsFailed
+
+    store = ArtefactStore(data_dir=str(settings.data_dir), shared_url=settings.artefacts_url)
+    try:
+        store.synchronise()
+    except SharedArtefactsFailed as error:
+        raise click.ClickException(str(error)) from None
+    return store
 
 
 def check_ready(settings: Settings) -> None:

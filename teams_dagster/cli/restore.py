@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from teams_dagster.cli.backup import refuse_differing
-from teams_dagster.cli.project import open_settings, prepare_home, project_ledger, say
+from teams_dagster.cli.project import open_settings, open_store, prepare_home, project_ledger, say
 from teams_dagster.ledger.database import LedgerError
 from teams_dagster.report.terminal import budget_lines
 from teams_dagster.settings import Settings
@@ -62,9 +62,8 @@ def _publish(settings: Settings) -> None:
     import dagster as dg
 
     from resources.ledger import LedgerConnection
-    from teams_dagster.store.artefact_store import ArtefactStore
 
     prepare_home(settings)
-    store = ArtefactStore(data_dir=str(settings.data_dir))
+    store = open_store(settings)
     with dg.DagsterInstance.get() as instance:
         LedgerConnection(root=str(settings.root), store=store).refresh(instance)

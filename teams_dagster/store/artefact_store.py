@@ -3,6 +3,8 @@
     $TEAMS_DATA_DIR/assets/<asset key>[/<partition>]/<fingerprint>/manifest.json, *.parquet, ...
     $TEAMS_DATA_DIR/assets/<asset key>[/<partition>]/current        the name of the folder that downstream reads
 
+With `shared_url` several machines share them: `shared.py` says how.
+
 A fingerprint is the hash of what an output is a function of: the asset's inputs, its configuration and its code
 version. A folder with a manifest is complete; one without was interrupted and is written again.
 """
@@ -16,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +26,7 @@ from teams_dagster.core.files import folder_sha256s, locked, write_atomically
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.store.artefacts import CLEANED, CURRENT, read_manifest, stored_artefacts
 from teams_dagster.store.facts.base import Facts, read_facts
+from teams_dagster.store.shared import SharedArtefacts
 from teams_dagster.store.tables import MANIFEST
 
 _PLAIN = re.compile(r"\w[\w.-]*")
@@ -91,6 +95,18 @@ class ArtefactStore:
     """Finds and writes artefacts below `data_dir`."""
 
     data_dir: str
+    shared_url: str | None = None
+    """Where several machines share them, of which what is below `data_dir` is a copy."""
+
+    @property
+    def shared(self) -> SharedArtefacts | None:
+        """The artefacts that several machines share; None where there is one machine."""
+        return SharedArtefacts(self.shared_url, self.root) if self.shared_url else None
+
+    def synchronise(self) -> None:
+        """Fetch what other machines made, where artefacts are shared. Raises SharedArtefactsFailed."""
+        if self.shared is not None:
+            self.shared.synchronise()
 
     @property
     def root(self) -> Path:
@@ -161,7 +177,10 @@ class ArtefactStore:
 
     def select(self, artefact: Artefact) -> Artefact:
         """Make `artefact` the one that downstream reads."""
-        write_atomically(artefact.folder.parent / CURRENT, artefact.folder.name + "\n")
+        place, name = artefact.folder.parent, artefact.folder.name
+        if self.shared is not None:
+            self.shared.select(place, name)
+        write_atomically(place / CURRENT, name + "\n")
         return artefact
 
     @contextmanager
@@ -174,6 +193,7 @@ class ArtefactStore:
         """
         place = self.place(asset_key, partition_key) / ".lock"
         with locked(place, waiting=lambda: waiting(f"another process is making {asset_key}: waiting for it")):
+            self.synchronise()
             yield
 
     @contextmanager
@@ -211,7 +231,7 @@ class ArtefactStore:
             "files": folder_sha256s(draft.folder),
         }
         write_atomically(draft.folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False))
-        made = Artefact(_publish(draft.folder, place, fingerprint))
+        made = Artefact(_publish(draft.folder, place, fingerprint, self.shared))
         if select:
             self.select(made)
 
@@ -257,19 +277,23 @@ def _plain(name: str) -> str:
     return name
 
 
-def _publish(draft: Path, place: Path, fingerprint: str) -> Path:
+def _publish(draft: Path, place: Path, fingerprint: str, shared: SharedArtefacts | None) -> Path:
     """Give the finished draft its name; a name that is taken (a forced run) gets the next number."""
-    attempt = 1
+    names = (name for name in _names(fingerprint) if not (place / name).exists())
+    if shared is not None:
+        return draft.rename(place / shared.publish(draft, place, names))
     while True:
-        target = place / (fingerprint if attempt == 1 else f"{fingerprint}.{attempt}")
+        target = place / next(names)
         try:
-            draft.rename(target)
+            return draft.rename(target)
         except OSError:
             if not target.exists():
                 raise
-            attempt += 1
-        else:
-            return target
+
+
+def _names(fingerprint: str) -> Iterator[str]:
+    yield fingerprint
+    yield from (f"{fingerprint}.{attempt}" for attempt in count(2))
 
 
 def _is_whole(folder: Path) -> bool:

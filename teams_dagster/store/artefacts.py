@@ -23,6 +23,9 @@ CLEANED = "cleaned.json"
 STORE_ID = ".store-id"
 """The file beside the assets that tells one data folder's artefacts from another's."""
 
+AGREED_ID = ".store-id-agreed"
+"""The id that it is going to have, where machines share their artefacts."""
+
 _PLAIN = ("asset_key", "partition_key", "data_version", "code_version", "fingerprint", "run_id", "made_at")
 _AS_JSON = ("inputs", "config")
 
@@ -105,9 +108,10 @@ def store_id(data_dir: Path) -> str:
     """The id of the artefacts below a data folder, drawn when it is first asked for: several can share a ledger."""
     place = data_dir / "assets" / STORE_ID
     place.parent.mkdir(parents=True, exist_ok=True)
-    draft = place.with_name(f".store-id-{uuid.uuid4().hex}")
+    draft, agreed = place.with_name(f".store-id-{uuid.uuid4().hex}"), place.with_name(AGREED_ID)
     if not place.exists():
-        draft.write_text(f"{uuid.uuid4().hex}\n", encoding="utf-8")
+        drawn = agreed.read_text(encoding="utf-8") if agreed.exists() else f"{uuid.uuid4().hex}\n"
+        draft.write_text(drawn, encoding="utf-8")
         with suppress(FileExistsError):
             os.link(draft, place)  # whole or not at all, and never over another's
         draft.unlink()

@@ -47,11 +47,14 @@ def _leave_blank(canvas: FigureCanvasAgg) -> None:
 class Project:
     """A data folder, and what is materialised in it."""
 
-    def __init__(self, data: Path, *, draws: bool = False) -> None:
-        """`draws`: the pictures beside outputs are drawn, which takes half of a small run; else they stay blank."""
+    def __init__(self, data: Path, *, draws: bool = False, shared: str | None = None) -> None:
+        """`draws`: the pictures beside outputs are drawn, which takes half of a small run; else they stay blank.
+
+        `shared` is where its outputs are shared with other machines.
+        """
         self._drawing = nullcontext() if draws else patch.object(FigureCanvasAgg, "draw", _leave_blank)
         root = str(Path(__file__).parent.parent.parent)
-        self.store = ArtefactStore(data_dir=str(data))
+        self.store = ArtefactStore(data_dir=str(data), shared_url=shared)
         self.ledger = LedgerConnection(root=root, store=self.store)
         self.instance = dg.DagsterInstance.ephemeral()
         self.models = LanguageModels(root=root, ledger=self.ledger)
