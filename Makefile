@@ -66,6 +66,7 @@ soak: tools  ## the long rounds: properties at random, kills on SQLite and Postg
 	$(BIN)/pytest -q -n 2 --dist worksteal --timeout 0 -m hypothesis --hypothesis-profile soak
 	SOAK_MODELS=20 $(BIN)/pytest -q --timeout 0 tests/preflight/test_record.py
 	SOAK_CHAIN_SEEDS=3 SOAK_CHAIN_TEXTS=256 $(BIN)/pytest -q -n 2 --dist worksteal --timeout 0 tests/rlgf/test_chain.py tests/policy/algorithms/test_chain.py
+	SOAK_SHARED=1 $(BIN)/pytest -q --timeout 0 tests/assets/test_line.py
 	$(BIN)/pytest -q -s --timeout 0 tests/soak/soak_*.py
 
 bench: tools  ## calls a second, CPU, waste and more beside Curator, DataDesigner and distilabel; about a quarter of an hour

@@ -197,6 +197,8 @@ def s3() -> Iterator[str]:
 @pytest.fixture
 def storage(s3: str, monkeypatch: pytest.MonkeyPatch) -> AbstractFileSystem:
     """An empty bucket, which the environment names."""
-    from tests.support.object_storage import empty_bucket
+    from tests.support.object_storage import credentials, empty_bucket
 
-    return empty_bucket(s3, monkeypatch)
+    for name, value in credentials(s3).items():
+        monkeypatch.setenv(name, value)
+    return empty_bucket(s3)

@@ -1,4 +1,7 @@
-"""The whole line over real HTTP: killed half way, run to its end, run again."""
+"""The whole line over real HTTP: killed half way, run to its end, run again.
+
+With SOAK_SHARED=1 (`make soak`) its ledger is on PostgreSQL and its outputs in object storage.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +23,9 @@ import duckdb
 import pytest
 
 from teams_dagster.instructions.seeds import shipped_seeds_path
+from tests.support.object_storage import URL, credentials, empty_bucket, serving
 from tests.support.openai_server import OpenAIServer
+from tests.support.postgres import cluster, new_database
 from tests.support.secrets import planted, traces
 from tests.support.served_rules import answer
 
@@ -98,9 +104,10 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     (data / "seeds.jsonl").write_text("\n".join(rows), encoding="utf-8")
     SMALL["ops"]["evaluation_scores"]["config"]["benchmark_files"] = {"gsm8k": str(_arithmetic(data))}
     (data / "small.json").write_text(json.dumps(SMALL))
-    with OpenAIServer(answer) as server:
+    with OpenAIServer(answer) as server, _shared() as shared:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("TEAMS_", "DAGSTER"))}
         environment |= {"TEAMS_DATA_DIR": str(data), "TEAMS_SEEDS": str(data / "seeds.jsonl"), "OMP_NUM_THREADS": "1"}
+        environment |= shared
         environment["TEAMS_PREFLIGHT"] = (
             "off"  # the rules behind the server are no better than 0.68 on the labelled pairs
         )
@@ -117,6 +124,17 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
         line.output, line.finished_at = finished.stdout + finished.stderr, server.count
         assert finished.returncode == 0, line.output[-4000:]
         yield line
+
+
+@contextmanager
+def _shared() -> Iterator[dict[str, str]]:
+    """Where the line's ledger and outputs are, where they are not in the data folder."""
+    if not os.environ.get("SOAK_SHARED"):
+        yield {}
+        return
+    with cluster() as postgres, serving() as storage:
+        empty_bucket(storage)
+        yield {"TEAMS_LEDGER_URL": new_database(postgres), "TEAMS_ARTEFACTS_URL": URL, **credentials(storage)}
 
 
 def _arithmetic(data: Path) -> Path:

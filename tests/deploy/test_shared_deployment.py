@@ -1,4 +1,4 @@
-"""Webserver, read-only viewer, daemon and code server: processes of their own on one PostgreSQL, as deployed."""
+"""Webserver, viewer, daemon and code server: processes of their own on one PostgreSQL, their outputs in S3."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ import httpx2 as httpx
 import psycopg
 import pytest
 import yaml
+from fsspec import AbstractFileSystem
 
-from tests.support import postgres
+from tests.support import object_storage, postgres
 from tests.support.commands import ROOT
 from tests.support.image import command_of_image, lay_out
 from tests.support.processes import free_port
@@ -58,6 +59,8 @@ class Deployment:
     viewer: str
     ledger_url: str
     data: Path
+    bucket: AbstractFileSystem
+    """Where outputs are shared."""
 
     def ask(self, address: str, query: str, **variables: Any) -> dict[str, Any]:
         """GraphQL, as the UI speaks it."""
@@ -106,12 +109,16 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     with ExitStack() as stack:
         address = stack.enter_context(postgres.cluster())
         history, ledger = postgres.new_database(address), postgres.new_database(address)
+        storage = stack.enter_context(object_storage.serving())
+        bucket = object_storage.empty_bucket(storage)
+        elsewhere = {"TEAMS_LEDGER_URL": ledger, "TEAMS_ARTEFACTS_URL": object_storage.URL}
+        elsewhere |= object_storage.credentials(storage)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("TEAMS_", "DAGSTER"))}
         environment |= {"DAGSTER_HOME": str(data / "dagster"), "DAGSTER_POSTGRES_URL": with_driver(history)}
         environment |= {"CODE_SERVER_HOST": "127.0.0.1", "CODE_SERVER_PORT": str(ports["code"])}
         environment |= {"PYTHONPATH": os.pathsep.join([str(image), *sys.path[1:]]), "OMP_NUM_THREADS": "1"}
         for service, port in ports.items():
-            keys = {"TEAMS_DATA_DIR": str(data), "TEAMS_LEDGER_URL": ledger, "TEAMS_PREFLIGHT": "off"}
+            keys = {"TEAMS_DATA_DIR": str(data), "TEAMS_PREFLIGHT": "off", **elsewhere}
             log = stack.enter_context((folder / f"{service}.log").open("w"))
             started = subprocess.Popen(
                 [str(image / "deploy" / "entrypoint.sh"), *command_of(service, port)],
@@ -126,7 +133,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
                 wait(folder, lambda port=port: listens(port))
         webserver, viewer = (f"http://127.0.0.1:{ports[name]}" for name in ("webserver", "viewer"))
         wait(folder, lambda: all(listens(ports[name]) for name in ("webserver", "viewer")))
-        yield Deployment(webserver, viewer, ledger, data)
+        yield Deployment(webserver, viewer, ledger, data, bucket)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -170,3 +177,6 @@ def test_a_run_goes_from_the_webserver_through_the_queue_to_the_shared_ledger(de
     assert answered > 0
     assert (deployment.data / "teams.duckdb").is_file()
     assert not (deployment.data / "ledger.sqlite").exists()
+    uploaded = {path.removeprefix("bucket/project/") for path in deployment.bucket.find(object_storage.URL)}
+    outputs = (deployment.data / "assets").glob("**/manifest.json")
+    assert {path.relative_to(deployment.data).as_posix() for path in outputs} <= uploaded

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import fsspec
-import pytest
+from fsspec import AbstractFileSystem
 from moto.server import ThreadedMotoServer
 
 URL = "s3://bucket/project"
@@ -24,16 +24,27 @@ def serving() -> Iterator[str]:
         server.stop()
 
 
-def empty_bucket(address: str, monkeypatch: pytest.MonkeyPatch) -> fsspec.AbstractFileSystem:
-    """The file system of an empty bucket at `address`, which the environment names from now on."""
-    for name, value in {
+def credentials(address: str) -> dict[str, str]:
+    """The variables by which S3's clients find the server at `address`."""
+    return {
         "AWS_ENDPOINT_URL": address,
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    system = fsspec.filesystem("s3", use_listings_cache=False, skip_instance_cache=True)
+    }
+
+
+def empty_bucket(address: str) -> AbstractFileSystem:
+    """The file system of an empty bucket at `address`."""
+    own = credentials(address)
+    system: AbstractFileSystem = fsspec.filesystem(
+        "s3",
+        endpoint_url=address,
+        key=own["AWS_ACCESS_KEY_ID"],
+        secret=own["AWS_SECRET_ACCESS_KEY"],
+        use_listings_cache=False,
+        skip_instance_cache=True,
+    )
     if system.exists("bucket"):
         system.rm("bucket", recursive=True)
     system.mkdir("bucket")
