@@ -80,7 +80,8 @@ class Settings(BaseModel):
     max_in_flight: int = Field(default=64, ge=1, le=4096)
     """Queries under way at once to one model, at most: fewer while it refuses them or they queue there."""
     workers: int = Field(default=1, ge=1, le=256)
-    """Processes that ask for a generation and its answers side by side. They share `TEAMS_MAX_IN_FLIGHT` and the limits
+    """Processes that ask for a generation, its answers and their scores side by side. They share
+    `TEAMS_MAX_IN_FLIGHT` and the limits
     a minute, and the result is the same."""
     batch_wait_s: float = Field(default=3_600.0, ge=0, allow_inf_nan=False)
     """Seconds that a step waits for its batches before it ends, to be continued."""

@@ -11,12 +11,14 @@ from assets.partitions import GENERATIONS
 from assets.pools import LANGUAGE_MODELS
 from assets.preflight import judge_faults, preflight_of
 from resources.language_models.roles import LanguageModels
+from resources.language_models.side_by_side import working
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.pair_settings import JUDGE, NOBODY
 from teams_dagster.dataset.scoring import (
     SCORES,
     pairs_of,
     rating_queries,
+    rating_worker,
     score_facts,
     scores_inputs,
     write_judged_scores,
@@ -67,9 +69,11 @@ def pair_scores(
                 made.preflight = preflight_of(context, models, Role.JUDGE, ratings=True)
                 judge, faults = asdict(models.identities(Role.JUDGE)[Role.JUDGE]), judge_faults(models)
                 expected = rating_queries(store, responses, made.output.earlier(store), models.versions(Role.JUDGE))
-                asking = models.asking(where, Role.JUDGE, expected=expected, log=log, batches=True)
                 width = models.at_once(Role.JUDGE, direct=AHEAD * models.settings().max_in_flight)
-                write_judged_scores(made.folder, where.run_id, responses, asking, width=width, log=log)
+                judging = working(
+                    models, rating_worker, None, where, Role.JUDGE, expected=expected, width=width, log=log
+                )
+                write_judged_scores(made.folder, where.run_id, responses, judging, width=width, log=log)
             else:
                 pairs = pairs_of(responses) if scored_by != NOBODY else ()
                 write_programs_scores(made.folder, where.run_id, pairs)

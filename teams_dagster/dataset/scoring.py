@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from teams_dagster.llm import loop
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.ordered import in_order
 from teams_dagster.llm.progress import Progress
+from teams_dagster.llm.workers import LocalWorker, Worker
 from teams_dagster.policy.query_forecast import SAMPLED, mean_bytes, still_open
 from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
@@ -150,21 +152,30 @@ def ratings_later(answers: QueryForecast, like: Sequence[Instruction]) -> QueryF
     )
 
 
-async def rate_pairs(client: LLMClient, pairs: Iterable[Pair], *, width: int) -> AsyncIterator[PairScore]:
+async def rate_pair(client: LLMClient, pair: Pair) -> PairScore:
+    """What the judge says of a pair."""
+    query = rate_query(pair.instruction, pair.response)
+    try:
+        answer = await client.ask(query, transition_id=pair.transition_id, sample_id=pair.sample_id)
+    except QueryFailed:
+        return PairScore(pair, UNANSWERED, None, query.prompt_version)
+    usable = answer.completion.outcome is Outcome.USABLE
+    rating = parse_rating(answer.completion.text) if usable else Rating.UNCLEAR
+    return PairScore(pair, rating.value, answer.request_id, query.prompt_version)
+
+
+def rate_pairs(client: LLMClient, pairs: Iterable[Pair], *, width: int) -> AsyncGenerator[PairScore]:
     """What the judge says of each pair, in their order; `width` bounds the queries under way."""
+    return in_order(partial(rate_pair, client), pairs, width)
 
-    async def rate(pair: Pair) -> PairScore:
-        query = rate_query(pair.instruction, pair.response)
-        try:
-            answer = await client.ask(query, transition_id=pair.transition_id, sample_id=pair.sample_id)
-        except QueryFailed:
-            return PairScore(pair, UNANSWERED, None, query.prompt_version)
-        usable = answer.completion.outcome is Outcome.USABLE
-        rating = parse_rating(answer.completion.text) if usable else Rating.UNCLEAR
-        return PairScore(pair, rating.value, answer.request_id, query.prompt_version)
 
-    async for score in in_order(rate, pairs, width):
-        yield score
+@asynccontextmanager
+async def rating_worker(
+    work: None, asking: AbstractAsyncContextManager[Engine]
+) -> AsyncGenerator[LocalWorker[Pair, PairScore]]:
+    """Asks the judge about pairs; all that it needs is in them."""
+    async with asking as engine:
+        yield LocalWorker(partial(rate_pair, engine), engine.tallies)
 
 
 def write_programs_scores(folder: Path, run_id: str, pairs: Iterable[Pair]) -> None:
@@ -179,7 +190,7 @@ def write_judged_scores(
     folder: Path,
     run_id: str,
     responses: Artefact,
-    asking: AbstractAsyncContextManager[Engine],
+    judging: AbstractAsyncContextManager[Worker[Pair, PairScore]],
     *,
     width: int,
     log: Callable[[str], None],
@@ -190,11 +201,11 @@ def write_judged_scores(
         folder: Where the tables are written.
         run_id: The run that each row names.
         responses: The generation's answers.
-        asking: Opens whom it asks.
+        judging: Opens who asks the judge, by `rating_worker`.
         width: Queries that may be under way at once.
         log: Told of the progress.
     """
-    loop.run(_record(folder, run_id, responses, asking, width, log))
+    loop.run(_record(folder, run_id, responses, judging, width, log))
     prompt = rate_prompt()
     template = {"prompt_version": prompt.version, "name": prompt.name, "text": prompt.source, "run_id": run_id}
     write_table(folder, "prompt_templates", [template])
@@ -204,15 +215,15 @@ async def _record(
     folder: Path,
     run_id: str,
     responses: Artefact,
-    asking: AbstractAsyncContextManager[Engine],
+    judging: AbstractAsyncContextManager[Worker[Pair, PairScore]],
     width: int,
     log: Callable[[str], None],
 ) -> None:
     total = sum(1 for _ in pairs_of(responses))
-    async with asking as engine, Progress(total, "pairs", engine.tallies, log, kept="rated") as progress:
+    async with judging as worker, Progress(total, "pairs", worker.tallies, log, kept="rated") as progress:
         with TableWriter(folder, SCORES) as table:
             of_sample: list[PairScore] = []
-            async for score in rate_pairs(engine, pairs_of(responses), width=width):
+            async for score in in_order(worker.call, pairs_of(responses), width):
                 if of_sample and of_sample[0].pair.sample_id != score.pair.sample_id:
                     table.write(_rows_of(of_sample, run_id))
                     of_sample = []

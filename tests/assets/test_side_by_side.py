@@ -12,6 +12,7 @@ import pytest
 
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
+from assets.dataset.pair_scores import pair_scores
 from assets.seeds import seed_instructions
 from resources.language_models.roles import LanguageModels
 from resources.language_models.run_budgets import RunBudget
@@ -52,11 +53,13 @@ def begun(data: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> Project:
 
 def play(project: Project, **config: Any) -> bool:
     steered = {"policy": "uniform", "seeds": 24, **config}
-    return project.make(generated_instructions, expert_responses, week=WEEK, generated_instructions=steered)
+    made = (generated_instructions, expert_responses, pair_scores)
+    judged = {"scored_by": "judge"}
+    return project.make(*made, week=WEEK, generated_instructions=steered, pair_scores=judged)
 
 
 def versions(project: Project) -> list[str]:
-    return [project.version(name, WEEK) for name in ("generated_instructions", "expert_responses")]
+    return [project.version(name, WEEK) for name in ("generated_instructions", "expert_responses", "pair_scores")]
 
 
 def sent(project: Project) -> int:

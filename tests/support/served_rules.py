@@ -7,6 +7,7 @@ from typing import Any
 
 from resources.language_models.offline import expert, judge, reviewer
 from resources.language_models.offline.model import rewrite
+from resources.language_models.offline.rater import rating
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.evaluation.judging import judge_prompt
@@ -18,6 +19,9 @@ _JUDGED = re.compile(
     r"<instruction (\w+)>\n(.*?)\n</instruction \1>\n+<answer A \1>\n(.*?)\n?</answer A \1>\n+"
     r"<answer B \1>\n(.*?)\n?</answer B \1>",
     re.DOTALL,
+)
+_RATED = re.compile(
+    r"<instruction (\w+)>\n(.*?)\n</instruction \1>\n+<answer \1>\n(.*?)\n?</answer \1>", re.DOTALL
 )
 _INPUT = re.compile(r"\n+Input:\n")
 
@@ -35,6 +39,8 @@ def answer(body: dict[str, Any]) -> str:
         return reviewer.verdict(_with_input(reviewed[1]), _with_input(reviewed[2]))
     if judged := _JUDGED.search(user):
         return judge.preference(_with_input(judged[2]), judged[3], judged[4])
+    if rated := _RATED.search(user):
+        return rating(_with_input(rated[2]), rated[3])
     return expert.respond(_with_input(user), replica)
 
 
