@@ -20,9 +20,7 @@ _JUDGED = re.compile(
     r"<answer B \1>\n(.*?)\n?</answer B \1>",
     re.DOTALL,
 )
-_RATED = re.compile(
-    r"<instruction (\w+)>\n(.*?)\n</instruction \1>\n+<answer \1>\n(.*?)\n?</answer \1>", re.DOTALL
-)
+_RATED = re.compile(r"<instruction (\w+)>\n(.*?)\n</instruction \1>\n+<answer \1>\n(.*?)\n?</answer \1>", re.DOTALL)
 _INPUT = re.compile(r"\n+Input:\n")
 
 
