@@ -140,7 +140,8 @@ def restore(backup: Path, ledger_url: str, data_dir: Path, dagster_home: Path) -
     if holds_ledger(ledger_url):
         raise BackupRefused(
             "there is a ledger at TEAMS_LEDGER_URL (by default ledger.sqlite in TEAMS_DATA_DIR), and a restore replaces"
-            " none: set the variable to an empty database, or TEAMS_DATA_DIR to a new folder"
+            " none: move it away where it is damaged, set the variable to an empty database, or TEAMS_DATA_DIR to a new"
+            " folder"
         )
     own, theirs = data_dir / ASSETS / STORE_ID, backup / ASSETS / STORE_ID
     if own.exists() and theirs.exists() and own.read_bytes() != theirs.read_bytes():
