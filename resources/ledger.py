@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import dagster as dg
 
@@ -15,7 +16,10 @@ from teams_dagster.store.artefacts import stored_artefacts
 from teams_dagster.store.comparing import TableDifference, compare_read_model
 from teams_dagster.store.integrity import RecordedHead, Verification, verify_storage
 from teams_dagster.store.kept_ledger import find_kept_ledger, require_kept_rows
+from teams_dagster.store.publishing import read_whole
 from teams_dagster.store.read_model import RefreshReport, refresh
+
+T = TypeVar("T")
 
 CHAIN_ASSET = dg.AssetKey("sample_lineage")
 """The asset whose observations record the chain's heads."""
@@ -69,9 +73,16 @@ class LedgerConnection(dg.ConfigurableResource):
             record_head(instance, report)
         return report
 
-    def compare_read_model(self) -> list[TableDifference]:
+    def read(self, instance: dg.DagsterInstance, read: Callable[[Path], T]) -> T:
+        """What `read` gives of `teams.duckdb`, which is made again where it is found to be damaged.
+
+        Raises NotNow where it cannot be made again at the moment, and what `read` raises.
+        """
+        return read_whole(self.read_model, lambda: read(self.read_model), lambda: self.refresh(instance))
+
+    def compare_read_model(self, instance: dg.DagsterInstance) -> list[TableDifference]:
         """What differs in `teams.duckdb` from one made anew. Raises SourcesMoved; NotNow while it is being written."""
-        return compare_read_model(self._url, stored_artefacts(self.store.root), self.read_model)
+        return self.read(instance, lambda path: compare_read_model(self._url, stored_artefacts(self.store.root), path))
 
     def verify(self, instance: dg.DagsterInstance, *, progress: Callable[[str], None] = lambda _: None) -> Verification:
         """Compare everything that is stored with its hashes, the chain, and the heads in the event log."""

@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 SMOLLM2 = "smollm2"
 MINILM = "minilm"
@@ -63,16 +63,21 @@ def make_models(packages: Path, target: Path) -> None:
 def unpack_gguf(file: Path, folder: Path, *, dtype: Literal["float32", "bfloat16"]) -> None:
     """Save the model and the tokenizer in a GGUF file as a Hugging Face folder, its weights not packed.
 
-    `float32` loses nothing of what GGUF keeps. Raises OSError, ValueError or KeyError where transformers cannot.
+    `float32` loses nothing of what GGUF keeps. Raises ModelFault where weights are missing or have another shape than
+    the file says, and OSError, ValueError or KeyError where transformers cannot.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    place: dict[str, Any] = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
-    packed = GgufConfig(dequantize=True)
-    model = AutoModelForCausalLM.from_pretrained(**place, dtype=getattr(torch, dtype), quantization_config=packed)
+    from teams_dagster.model_weights import load_weights
+
+    gguf, packed = {"gguf_file": file.name}, GgufConfig(dequantize=True)
+    precision = getattr(torch, dtype)
+    model = load_weights(
+        AutoModelForCausalLM, file.parent, named=file, dtype=precision, quantization_config=packed, **gguf
+    )
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(str(file.parent), **gguf).save_pretrained(folder)
 
 
 if __name__ == "__main__":

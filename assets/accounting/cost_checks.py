@@ -1,6 +1,7 @@
 """Checks of the account."""
 
 from collections import Counter
+from pathlib import Path
 
 import dagster as dg
 import duckdb
@@ -104,18 +105,23 @@ def ledger_keeps_its_promises(context: dg.AssetCheckExecutionContext, ledger: Le
     if not report.published and report.reason != UP_TO_DATE:
         return not_run(report.reason)
     try:
-        with duckdb.connect(ledger.read_model, read_only=True) as connection:
-            audit = connection.execute(
-                "select name, violations from ledger_audit where kind = 'promise' order by name"
-            ).fetchall()
-            asked = connection.execute("select count(*) from llm_requests").fetchall()[0][0]
-    except (duckdb.IOException, duckdb.ConnectionException) as error:
+        audit, asked = ledger.read(context.instance, _audit)
+    except (duckdb.IOException, duckdb.ConnectionException, NotNow) as error:
         return not_run(f"{ledger.read_model} cannot be read at the moment: {error}")
     if asked == 0:
         return not_run("nothing was asked yet")
     broken = {name: violations for name, violations in audit if violations}
     said = "; ".join(f"{name}: {violations} violations" for name, violations in broken.items())
     return verdict(not broken, f"{len(audit) - len(broken)} of {len(audit)} promises kept; {said or 'no violation'}")
+
+
+def _audit(path: Path) -> tuple[list[tuple[str, int]], int]:
+    """How often each promise is broken, and how many queries there are."""
+    with duckdb.connect(path, read_only=True) as connection:
+        audit = connection.execute(
+            "select name, violations from ledger_audit where kind = 'promise' order by name"
+        ).fetchall()
+        return audit, connection.execute("select count(*) from llm_requests").fetchall()[0][0]
 
 
 @dg.asset_check(
@@ -177,7 +183,7 @@ def read_model_tells_what_is_stored(
     if not report.published and report.reason != UP_TO_DATE:
         return not_run(report.reason)
     try:
-        differing = ledger.compare_read_model()
+        differing = ledger.compare_read_model(context.instance)
     except (SourcesMoved, NotNow) as reason:
         return not_run(str(reason))
     said = "; ".join(

@@ -53,7 +53,7 @@ def report(
         page_file = store.current("report").path(PAGE)
         write_atomically(store.root / PAGE, page_file.read_text(encoding="utf-8"))
     sealed = ledger.refresh(context.instance)
-    told = write_samples_page(store, ledger.read_model, sealed.head or None)
+    told = ledger.read(context.instance, lambda path: write_samples_page(store, path, sealed.head or None))
     context.log.info(f"{EXPLORER}: {told}")
     result = made.result(ReportFacts)
     beside = {"page": dg.MetadataValue.url(page_file.as_uri()), "explorer": told}

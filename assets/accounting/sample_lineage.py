@@ -53,7 +53,7 @@ def sample_lineage(
         raise ArtefactMissing(f"no generation has answers in {store.root}: materialise expert_responses first")
     sealed = ledger.refresh(context.instance)
     stored = ledger.verify(context.instance, progress=context.log.info)
-    _refuse(stored, "stored fields are not what was written")
+    _refuse(stored, "stored fields are not what was written (`teams restore BACKUP` puts outputs back)")
     context.log.info(f"{stored.verified:,} rows and files are as they were written")
     replayed = cache(partial(_replayed, store))
     with materialization(context, store, config=config, inputs=lambda: replayed().inputs) as made:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind
+from teams_dagster.model_files import ModelFault
 
 Work = TypeVar("Work")
 
@@ -39,7 +40,7 @@ class BatchedThread(Generic[Work]):
         self._serving: asyncio.Task[None] | None = None
 
     async def ask(self, work: Work) -> Completion:
-        """The answer to `work`. Raises CompletionError: its own, or that the weights cannot be loaded (DENIED)."""
+        """The answer to `work`. Raises CompletionError: its own, or that the weights are UNLOADABLE."""
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(work, future))
         if self._serving is None or self._serving.done():
@@ -75,7 +76,8 @@ class BatchedThread(Generic[Work]):
             if self._answer is None:
                 self._answer = self._load()
         except Exception as error:
-            return [CompletionError(ErrorKind.DENIED, f"cannot load the {self._name}: {error}") for _ in batch]
+            said = f", {error.said}" if isinstance(error, ModelFault) else f": {' '.join(str(error).split())}"
+            return [CompletionError(ErrorKind.UNLOADABLE, f"cannot load the {self._name}{said}") for _ in batch]
         try:
             return self._answer(batch)
         except Exception as error:

@@ -27,6 +27,8 @@ from teams_dagster.core.protocol import (
 )
 from teams_dagster.core.replies import Choice, Way
 from teams_dagster.llm.settling import completion_of
+from teams_dagster.model_files import ADAPTER, check_folder
+from teams_dagster.model_weights import load_weights
 
 if TYPE_CHECKING:
     import torch
@@ -102,8 +104,11 @@ class _Generator:
 
         on_gpu = torch.cuda.is_available()
         dtype = torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float32
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(path)
-        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+        folder = Path(path)
+        if folder.exists() and not (folder / ADAPTER).exists():  # an adapter is read with the model that it names
+            check_folder(folder)
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        model = load_weights(AutoModelForCausalLM, path, dtype=dtype)
         self._model = model.to("cuda" if on_gpu else "cpu").eval()
         self._ends = _end_tokens(self._model, self._tokenizer)
         self._folds_system = False
@@ -150,7 +155,7 @@ class _Generator:
             limit = min(limit, self._window - len(tokens))
         if limit < 1:
             detail = f"the prompt has {len(tokens)} tokens, the model's window {self._window}"
-            return CompletionError(ErrorKind.REJECTED, detail)
+            return CompletionError(ErrorKind.TOO_LONG, detail)
         return _Prompt(request, tokens, limit)
 
     def _templated(self, messages: tuple[Message, ...]) -> str:

@@ -1,11 +1,14 @@
 """The job `trace_sample`: the command `teams lineage` in the UI."""
 
+from pathlib import Path
+
 import dagster as dg
 import duckdb
 from pydantic import Field
 
 from assets.materialize import to_metadata
 from resources.ledger import LedgerConnection
+from teams_dagster.lineage.records import Lineage
 from teams_dagster.lineage.trace import trace
 from teams_dagster.lineage.tree import lineage_details
 
@@ -20,8 +23,12 @@ class TracedSample(dg.Config):
 def look_up_sample(context: dg.OpExecutionContext, config: TracedSample, ledger: LedgerConnection) -> None:
     """Raises NotFound for an id that nothing has."""
     ledger.refresh(context.instance)
-    with duckdb.connect(ledger.read_model, read_only=True) as connection:
-        found = trace(connection, config.sample_id)
+
+    def look_up(path: Path) -> Lineage:
+        with duckdb.connect(path, read_only=True) as connection:
+            return trace(connection, config.sample_id)
+
+    found = ledger.read(context.instance, look_up)
     context.log_event(
         dg.AssetObservation(
             asset_key="expert_responses",

@@ -1,11 +1,10 @@
 """`teams lineage`: how a sample came about, and what something touched."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -15,7 +14,11 @@ from teams_dagster.settings import Settings
 if TYPE_CHECKING:
     import duckdb
 
+    from teams_dagster.lineage.forward import ForwardLineage
+    from teams_dagster.lineage.records import Lineage
     from teams_dagster.store.read_model import RefreshReport
+
+T = TypeVar("T")
 
 
 @click.command()
@@ -43,37 +46,44 @@ def lineage(sample: str | None, start: str | None, as_json: bool, html: Path | N
     if (sample is None) == (start is None):
         raise click.UsageError("give the id of a sample, or --from KIND=VALUE")
     settings = open_settings()
+
+    def look_up(connection: "duckdb.DuckDBPyConnection") -> "tuple[Lineage | ForwardLineage, list[str], list[str]]":
+        if sample is not None:
+            found = trace(connection, sample)
+            return found, [found.sample_id] if found.sample_id else [], lineage_lines(found, whole=whole)
+        kind, equals, value = (start or "").partition("=")
+        if not equals or not value:
+            raise click.UsageError(f"--from {start!r} must be KIND=VALUE, such as operation=deepening")
+        touched = forward_lineage(connection, kind, value, most=None if as_json or html else limit)
+        ids = [each.sample_id for each in touched.shown if each.accepted is not None]
+        return touched, ids, forward_lines(touched)
+
     try:
-        with _read_model(settings) as (connection, head):
-            if sample is not None:
-                found = trace(connection, sample)
-                ids, lines = [found.sample_id] if found.sample_id else [], lineage_lines(found, whole=whole)
-            else:
-                kind, equals, value = (start or "").partition("=")
-                if not equals or not value:
-                    raise click.UsageError(f"--from {start!r} must be KIND=VALUE, such as operation=deepening")
-                found = forward_lineage(connection, kind, value, most=None if as_json or html else limit)
-                ids, lines = [each.sample_id for each in found.shown if each.accepted is not None], forward_lines(found)
+        report = _refreshed(settings)
+        found, ids, lines = _read(settings, lambda path: _connected(path, look_up))
     except NotFound as error:
         raise click.ClickException(str(error)) from None
     if html is not None:
-        _write_page(settings, html, ids, head)
+        _write_page(settings, html, ids, report.head)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=1, default=str))
     elif html is None:
         say("\n".join(lines))
 
 
-@contextmanager
-def _read_model(settings: Settings) -> Iterator[tuple["duckdb.DuckDBPyConnection", str]]:
-    """teams.duckdb, brought up to date first, and the chain's head. Raises ClickException for nothing to read."""
+def _read_model(settings: Settings) -> Path:
+    return settings.data_dir / "teams.duckdb"
+
+
+def _refreshed(settings: Settings) -> "RefreshReport":
+    """Bring teams.duckdb up to date. Raises ClickException for nothing to read."""
     import duckdb
 
     from teams_dagster.ledger.database import LedgerError
     from teams_dagster.store.artefacts import stored_artefacts
     from teams_dagster.store.read_model import UP_TO_DATE, refresh
 
-    path = settings.data_dir / "teams.duckdb"
+    path = _read_model(settings)
     try:
         with project_ledger(settings) as ledger:
             if ledger is None:
@@ -81,14 +91,33 @@ def _read_model(settings: Settings) -> Iterator[tuple["duckdb.DuckDBPyConnection
         open_store(settings)
         with naming_folder("TEAMS_DATA_DIR", settings.data_dir):
             report = refresh(settings.ledger_url, stored_artefacts(settings.data_dir), path)
-        if report.links:
-            _record(settings, report)
-        if not report.published and report.reason != UP_TO_DATE:
-            say(f"{path} is behind: {report.reason}", err=True)
-        with duckdb.connect(path, read_only=True) as connection:
-            yield connection, report.head
     except (LedgerError, duckdb.IOException) as error:
         raise click.ClickException(str(error)) from None
+    if report.links:
+        _record(settings, report)
+    if not report.published and report.reason != UP_TO_DATE:
+        say(f"{path} is behind: {report.reason}", err=True)
+    return report
+
+
+def _read(settings: Settings, read: Callable[[Path], T]) -> T:
+    """What `read` gives of teams.duckdb, which is made again where it is damaged. Raises ClickException."""
+    import duckdb
+
+    from teams_dagster.store.publishing import NotNow, read_whole
+
+    path = _read_model(settings)
+    try:
+        return read_whole(path, lambda: read(path), lambda: _refreshed(settings))
+    except (duckdb.IOException, NotNow) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _connected(path: Path, look_up: "Callable[[duckdb.DuckDBPyConnection], T]") -> T:
+    import duckdb
+
+    with duckdb.connect(path, read_only=True) as connection:
+        return look_up(connection)
 
 
 def _record(settings: Settings, report: "RefreshReport") -> None:
@@ -115,7 +144,7 @@ def _write_page(settings: Settings, target: Path, sample_ids: list[str], head: s
     rows, others = (verified["rows_verified"], verified["not_verified"]) if verified else (0, {})
     about = ExplorerFacts(settings.data_dir.name, rows, others, head or None, None)
     try:
-        report = write_explorer(settings.data_dir / "teams.duckdb", target, about=about, sample_ids=sample_ids)
+        report = _read(settings, lambda path: write_explorer(path, target, about=about, sample_ids=sample_ids))
     except ExplorerError as error:
         raise click.ClickException(str(error)) from None
     say(f"{target}: {report.samples:,} samples, {report.file_bytes / 1e6:.1f} MB", err=True)

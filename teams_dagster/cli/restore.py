@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 def restore(source: Path) -> None:
     """Put back what is missing of a project from the folder BACKUP that `teams backup` made.
 
-    The ledger goes to TEAMS_LEDGER_URL, which must hold none; its chain and its budget go on from there. Outputs and
-    Dagster's history that are still there stay as they are. Nothing is put back from a backup that was changed.
+    The ledger goes to TEAMS_LEDGER_URL, and its chain and its budget go on from there. A ledger that goes on from the
+    backup stays, and any other is refused. Outputs that are whole and Dagster's history stay as they are; one that is
+    not what was sealed is replaced, and kept beside. Nothing is put back from a backup that was changed.
     """
     from teams_dagster.store import backup
 
@@ -29,16 +30,25 @@ def restore(source: Path) -> None:
     try:
         heads = _recorded(settings)
         refuse_differing(backup.verify_backup(source), "the backup is not what was sealed, and nothing was restored")
-        missing = backup.heads_after(source, heads)
-        backup.restore(source, settings.ledger_url, settings.data_dir, settings.dagster_home)
+        missing, lacking = backup.heads_after(source, heads), backup.outputs_lacking(source)
+        put_back = backup.restore(source, settings.ledger_url, settings.data_dir, settings.dagster_home)
         _publish(settings)
         with project_ledger(settings) as ledger:
             spent = ledger.spent() if ledger else None
     except (backup.BackupRefused, LedgerError, OSError) as error:
         raise click.ClickException(str(error)) from None
     about = backup.read_about(source)
-    say(f"restored {about.rows['uses']:,} queries and {about.artefacts:,} outputs as of {about.made_at}")
-    if missing:
+    held = about.artefacts - len(lacking)
+    if put_back:
+        say(f"restored {about.rows['uses']:,} queries and {held:,} outputs as of {about.made_at}")
+    else:
+        say(f"the ledger goes on from the backup, and stays; of the backup's {held:,} outputs, what lacked is put back")
+    if lacking:
+        say(
+            f"the backup lacks {len(lacking):,} outputs that it was made with, {lacking[0]} for one: where they are"
+            " gone here too, materialise them again, which asks nothing that is answered"
+        )
+    if missing and put_back:
         say(f"the backup is older than the last {missing:,} records of the chain: what was asked since is not in it")
     if spent is not None:
         say("\n".join(budget_lines(spent, settings.budget)))

@@ -71,6 +71,8 @@ class ErrorKind(StrEnum):
     """The server will not answer this request (400, 413, 422, ...). Asking again cannot help."""
     DENIED = "denied"
     """The server answers nothing to this key, model or URL (401, 403, 404, a redirect, an exhausted quota)."""
+    UNLOADABLE = "unloadable"
+    """The weights of a local model cannot be loaded, or are not those that its configuration asks for."""
     BAD_REPLY = "bad_reply"
     """The server answered 2xx with JSON that is not a chat completion."""
     NOT_JSON = "not_json"
@@ -96,7 +98,14 @@ class ErrorKind(StrEnum):
 
 
 _NEVER_AGAIN = frozenset(
-    {ErrorKind.UNSUPPORTED, ErrorKind.REJECTED, ErrorKind.DENIED, ErrorKind.TOO_LARGE, ErrorKind.TOO_LONG}
+    {
+        ErrorKind.UNSUPPORTED,
+        ErrorKind.REJECTED,
+        ErrorKind.DENIED,
+        ErrorKind.UNLOADABLE,
+        ErrorKind.TOO_LARGE,
+        ErrorKind.TOO_LONG,
+    }
 )
 
 _PERHAPS_BILLED = frozenset(

@@ -58,6 +58,7 @@ _STALL = _OUTAGE | {ErrorKind.RATE_LIMITED}
 _OF_SETTINGS = frozenset(
     {
         ErrorKind.DENIED,
+        ErrorKind.UNLOADABLE,
         ErrorKind.RATE_LIMITED,
         ErrorKind.UNREACHABLE,
         ErrorKind.NOT_JSON,
@@ -82,6 +83,7 @@ _OF_STATUS = {
 
 _ADVICE = {
     ErrorKind.DENIED: "Check {}API_KEY, {}MODEL and {}BASE_URL, and the account's quota.",
+    ErrorKind.UNLOADABLE: "Check {}MODEL: it is to name weights that can be loaded here.",
     ErrorKind.UNSUPPORTED: "Check what this model takes: {}OMIT leaves parameters out, {}EXTRA adds some.",
     ErrorKind.REJECTED: "Check what this model takes: {}OMIT leaves parameters out, {}MAX_TOKENS bounds its answers.",
     ErrorKind.UNREACHABLE: "Check {}BASE_URL, and that the server runs and can be reached from here.",
@@ -219,7 +221,7 @@ class Circuit:
         first = not self._ever_succeeded
         if kind is ErrorKind.DENIED:
             return self._at_least(DENIED_AT_FIRST if first else DENIED_LATER, frozenset({kind}))
-        if kind is ErrorKind.UNSUPPORTED:
+        if kind in (ErrorKind.UNSUPPORTED, ErrorKind.UNLOADABLE):
             return self._at_least(1 if first else DENIED_LATER, frozenset({kind}))
         if kind is ErrorKind.REJECTED and first:
             return self._at_least(REJECTED_AT_FIRST, frozenset({kind}))

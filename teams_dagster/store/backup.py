@@ -25,6 +25,7 @@ from teams_dagster.ledger.copying import copy_ledger
 from teams_dagster.ledger.database import (
     holds_ledger,
     ledger_id,
+    naming_ledger,
     open_database,
     read_address,
     read_snapshot,
@@ -32,6 +33,7 @@ from teams_dagster.ledger.database import (
     sqlite_url,
 )
 from teams_dagster.store.artefacts import CURRENT, STORE_ID, complete, stored_artefacts
+from teams_dagster.store.damage import damage_of, set_damaged_aside
 from teams_dagster.store.hash_chain import ARTEFACT, head, read_links
 from teams_dagster.store.integrity import RecordedHead, Verification, verify_storage
 from teams_dagster.store.kept_ledger import forget_head, keep_head
@@ -105,11 +107,27 @@ def read_about(backup: Path) -> About:
 def verify_backup(backup: Path, recorded: Iterable[RecordedHead] = ()) -> Verification:
     """Compare what a backup holds with its hashes, its chain, and the heads `recorded` elsewhere.
 
-    Raises BackupRefused, and LedgerError for a ledger that cannot be read as one.
+    Raises BackupRefused for a folder that is no backup or a database in it that is damaged, and LedgerError for a
+    ledger that cannot be read as one.
     """
     about = read_about(backup)
+    if not (backup / LEDGER).is_file():
+        raise BackupRefused(f"the backup {backup} lacks its {LEDGER}: take another one")
+    for path in (backup / LEDGER, *sorted((backup / DAGSTER).rglob("*.db"))):
+        if said := damage_of(path):
+            rest = "" if path.name == LEDGER else f", or move {backup / DAGSTER} away to restore the rest of this one"
+            raise BackupRefused(f"in the backup, {path} is damaged ({said}): take another backup{rest}")
     own = RecordedHead(about.head, about.ledger_id, str(backup / ABOUT))
     return verify_storage(sqlite_url(backup / LEDGER), backup, [own, *recorded])
+
+
+def outputs_lacking(backup: Path) -> list[str]:
+    """The outputs that a backup was made with and does not hold any more, by their folders; [] where all are there."""
+    held = {str(artefact.folder.relative_to(backup.resolve())) for artefact in complete(stored_artefacts(backup))}
+    if len(held) >= read_about(backup).artefacts:
+        return []
+    _, _, sealed = _chain_of(backup / LEDGER)
+    return sorted({name.partition("/")[2] for name in sealed} - held)
 
 
 def heads_after(backup: Path, recorded: Iterable[RecordedHead]) -> int:
@@ -131,29 +149,47 @@ def heads_after(backup: Path, recorded: Iterable[RecordedHead]) -> int:
     return later
 
 
-def restore(backup: Path, ledger_url: str, data_dir: Path, dagster_home: Path) -> None:
-    """Put back what is missing of a project: its ledger, its outputs, Dagster's history. What is there stays.
+def restore(backup: Path, ledger_url: str, data_dir: Path, dagster_home: Path) -> bool:
+    """Put back what is missing or damaged of a project: ledger, outputs, Dagster's history. What is whole stays.
 
-    Raises BackupRefused where there is a ledger, or outputs of another project; LedgerError, OSError.
+    A ledger that the backup is of, and that has gone on since, stays too: False then, True where it was put back.
+    Raises BackupRefused where there is another ledger, or outputs of another project; LedgerError, OSError.
     """
-    read_about(backup)
-    if holds_ledger(ledger_url):
+    about = read_about(backup)
+    there = holds_ledger(ledger_url)
+    if there and not _is_later(ledger_url, about):
         raise BackupRefused(
-            "there is a ledger at TEAMS_LEDGER_URL (by default ledger.sqlite in TEAMS_DATA_DIR), and a restore replaces"
-            " none: set the variable to an empty database, or TEAMS_DATA_DIR to a new folder"
+            "there is a ledger at TEAMS_LEDGER_URL (by default ledger.sqlite in TEAMS_DATA_DIR) that does not go on"
+            " from the backup, and a restore replaces none: move it away where it is damaged or has lost rows, set the"
+            " variable to an empty database, or TEAMS_DATA_DIR to a new folder"
         )
     own, theirs = data_dir / ASSETS / STORE_ID, backup / ASSETS / STORE_ID
     if own.exists() and theirs.exists() and own.read_bytes() != theirs.read_bytes():
         raise BackupRefused(f"{data_dir} holds the outputs of another project: set TEAMS_DATA_DIR to a new folder")
+    set_damaged_aside(backup, data_dir)
     _put_back(backup / ASSETS, data_dir / ASSETS)
     if not dagster_home.exists() or not any(dagster_home.rglob("*.db")):
         _put_back(backup / DAGSTER, dagster_home)
+    if there:
+        return False
     _clear_side_files(ledger_url)
     copy_ledger(sqlite_url(backup / LEDGER), ledger_url)
     forget_head(data_dir)  # it may be of after the backup
     engine = open_database(ledger_url)
     try:
         keep_head(engine, data_dir)
+    finally:
+        engine.dispose()
+    return True
+
+
+def _is_later(ledger_url: str, about: About) -> bool:
+    """Whether the ledger at `ledger_url` is that of a backup, and has the end of its chain."""
+    engine = open_database(ledger_url)
+    try:
+        with naming_ledger(ledger_url), read_snapshot(engine) as ledger:
+            heads = {link.head for link, _ in read_links(ledger)}
+            return ledger_id(ledger) == about.ledger_id and (not about.head or about.head in heads)
     finally:
         engine.dispose()
 

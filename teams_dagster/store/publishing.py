@@ -12,10 +12,10 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import duckdb
 from filelock import Timeout
@@ -23,6 +23,11 @@ from filelock import Timeout
 from teams_dagster.core.files import locked, put_in_place
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_MAKING_S = 60.0
+"""How long another process that makes the file is waited for."""
 
 
 class NotNow(Exception):
@@ -92,6 +97,34 @@ def _connect_as_it_is(path: Path) -> duckdb.DuckDBPyConnection:
 
 _LOCKED = "Could not set lock"
 """How DuckDB begins to say that another process has a file open; its exception's class tells too little."""
+
+
+_CORRUPT, _CUT_OFF = "Corrupt database file", "Could not read "
+"""How DuckDB says that a block of a file is not what was written; its exception's class tells too little."""
+
+
+def read_whole(path: Path, read: Callable[[], T], remake: Callable[[], object]) -> T:
+    """What `read` gives of the file at `path`; where it meets a damaged block, of the file that `remake` makes anew.
+
+    A block is looked at when it is first read, so that a file can be opened, and be up to date, with damage in it. The
+    damaged file is kept under another name, which is said. Raises what `read` and `remake` raise, and NotNow.
+    """
+    try:
+        return read()
+    except duckdb.Error as error:
+        if not _is_damage(error, path):
+            raise
+        with lock(path, _MAKING_S):
+            set_aside(path, error)
+    remake()
+    return read()
+
+
+def _is_damage(error: duckdb.Error, path: Path) -> bool:
+    if isinstance(error, duckdb.InternalException | duckdb.FatalException | duckdb.SerializationException):
+        return True
+    said = str(error)
+    return _CORRUPT in said or (_CUT_OFF in said and path.name in said)
 
 
 def set_aside(path: Path, error: duckdb.Error) -> None:

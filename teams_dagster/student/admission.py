@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
-
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
+from teams_dagster.student.architecture import Architecture, check_architecture, first_line
 from teams_dagster.student.chat import MASKED, Encoded, encode_example, labels_say
 from teams_dagster.student.conversation import TemplateFault, dialect_of
 from teams_dagster.student.loading import load_tokenizer
@@ -53,12 +52,13 @@ def examine_student(student: str) -> Admission:
     """
     check_weights(student)
     packed = gguf_file(student)
+    architecture = None if packed else check_architecture(student)
     tokenizer, template = _tokenizer(student, packed)
     encoded = _encoded(student, tokenizer)
     dialect = dialect_of(tokenizer)
     notes = dialect.notes
-    if packed is None:
-        _check_model(student, max(encoded.input_ids))
+    if architecture is not None:
+        _check_fit(student, tokenizer, encoded, architecture)
         notes = (*notes, *stop_faults(tokenizer, student))
     return Admission(template, len(tokenizer), str(tokenizer.eos_token), dialect.clock, notes)
 
@@ -67,9 +67,13 @@ def _tokenizer(student: str, packed: Path | None) -> tuple[PreTrainedTokenizerBa
     try:
         return load_tokenizer(student) if packed is None else load_tokenizer(packed.parent, gguf=packed.name)
     except Exception as error:  # files of any kind, read by several libraries
+        if packed is not None:
+            raise StudentFault(
+                student, f"which cannot be read as GGUF ({first_line(error)}): download it again, or set it to another"
+            ) from error
         raise StudentFault(
             student,
-            f"whose tokenizer cannot be read ({_first_line(error)}): set it to a folder with"
+            f"whose tokenizer cannot be read ({first_line(error)}): set it to a folder with"
             " tokenizer.json, or with the files that its tokenizer_config.json names",
         ) from error
 
@@ -100,30 +104,22 @@ def _encoded(student: str, tokenizer: PreTrainedTokenizerBase) -> Encoded:
     return encoded
 
 
-def _check_model(student: str, highest: int) -> None:
-    """The configuration beside the tokenizer, which writes token `highest`."""
-    try:
-        config: Any = AutoConfig.from_pretrained(student)
-    except Exception as error:
+def _check_fit(student: str, tokenizer: PreTrainedTokenizerBase, encoded: Encoded, architecture: Architecture) -> None:
+    """The tokens that the example and its padding are written with, beside what the model knows and takes."""
+    written = [*encoded.input_ids, *(token for token in _marks(tokenizer) if isinstance(token, int))]
+    if max(written) >= architecture.vocabulary:
         raise StudentFault(
             student,
-            f"whose configuration cannot be read ({_first_line(error)}): set it to a folder"
-            " with the config.json of a causal language model",
-        ) from error
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise StudentFault(
-            student,
-            f"a {config.model_type} model, which does not write text from left to right: set"
-            " it to a causal language model",
-        )
-    known = config.get_text_config().vocab_size
-    if highest >= known:
-        raise StudentFault(
-            student,
-            f"whose tokenizer writes token {highest:,} and whose model knows {known:,}: set"
+            f"whose tokenizer writes token {max(written):,} and whose model knows {architecture.vocabulary:,}: set"
             " it to a folder where the two belong together",
         )
+    if architecture.context is not None and len(encoded.input_ids) > architecture.context:
+        raise StudentFault(
+            student,
+            f"which reads {architecture.context:,} tokens at most (`max_position_embeddings`), fewer than the"
+            f" {len(encoded.input_ids):,} of a short example: set it to a model with a longer context",
+        )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+def _marks(tokenizer: PreTrainedTokenizerBase) -> tuple[Any, ...]:
+    return tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id

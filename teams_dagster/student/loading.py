@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
+from teams_dagster.model_weights import load_weights
 from teams_dagster.student.adapter_config import Template, TrainedReasoning
 from teams_dagster.student.chat import ALPACA_TEMPLATE, template, template_version
 from teams_dagster.student.clock import with_frozen_clock
@@ -22,7 +23,7 @@ from teams_dagster.student.conversation import TemplateFault
 from teams_dagster.student.quiet import quieten_transformers
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,9 @@ def load_tokenizer(
     `gguf` names the file in the folder `path` that the tokenizer is in, where it is in one. Raises ValueError where its
     own is `wanted` and there is none, or none that is plainly meant.
     """
-    tokenizer = AutoTokenizer.from_pretrained(str(path), **({"gguf_file": gguf} if gguf else {}))
+    tokenizer = AutoTokenizer.from_pretrained(
+        str(path), trust_remote_code=False, **({"gguf_file": gguf} if gguf else {})
+    )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
@@ -198,19 +201,22 @@ def load_student(
 ) -> Student:
     """The base at `path` (a folder or a hub id), on the GPU when there is one, in `dtype` (by default bfloat16 there).
 
-    `four_bit` loads its linear layers as NF4; `place` names another device. Raises OSError, by transformers, when
-    nothing can be loaded from `path`.
+    `four_bit` loads its linear layers as NF4; `place` names another device. Raises ModelFault where its weights are not
+    those that its configuration asks for, and OSError, by transformers, when nothing can be loaded from `path`.
     """
     quieten_transformers()
     tokenizer, name = load_tokenizer(path, template)
     precision = compute_dtype() if dtype is None else dtype
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        str(path),
-        dtype=precision,
-        device_map=None if _spread_by_launcher() else {"": place or device()},
-        quantization_config=nf4(precision, double=double_quantisation) if four_bit else None,
-        use_safetensors=True,
-    )
+    options: dict[str, Any] = {
+        "dtype": precision,
+        "quantization_config": nf4(precision, double=double_quantisation) if four_bit else None,
+        "use_safetensors": True,
+    }
+    model: Any
+    if _spread_by_launcher():  # which hands most processes no weights
+        model = AutoModelForCausalLM.from_pretrained(str(path), device_map=None, **options)
+    else:
+        model = load_weights(AutoModelForCausalLM, path, device_map={"": place or device()}, **options)
     if four_bit:
         keep_differentiable(model)
     model.eval()

@@ -13,6 +13,7 @@ from teams_dagster.core.files import file_sha256
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.provenance import LINEAGE
+from teams_dagster.model_files import ModelFault
 from teams_dagster.store.artefact_store import Artefact, hash_of_folder
 from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
 from teams_dagster.student.adapter_config import MODEL, REPORT, AdapterConfig, departures_from_paper, too_few_updates
@@ -38,7 +39,7 @@ def student_version(student: str) -> str:
         return file_sha256(Path(student))
     from transformers import AutoConfig
 
-    return f"{student}@{AutoConfig.from_pretrained(student)._commit_hash}"
+    return f"{student}@{AutoConfig.from_pretrained(student, trust_remote_code=False)._commit_hash}"
 
 
 def configured_version(student: str) -> str:
@@ -102,6 +103,8 @@ def take_configured_base(folder: Path, student: str) -> BaseFacts:
         quieten_transformers()
         try:
             unpack_gguf(packed, folder / MODEL, dtype="float32")
+        except ModelFault as fault:
+            raise StudentFault(packed, fault.said) from fault
         except (OSError, ValueError, KeyError) as error:
             raise StudentFault(
                 packed, f"which transformers cannot unpack ({error}): set it to a folder with safetensors"

@@ -1,12 +1,12 @@
-"""The files of a student's folder: which hold its weights, and whether they can be read. Imports no torch."""
+"""The files of a student: which hold its weights, and whether they can be read. Imports no torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from teams_dagster.model_files import ADAPTER, ModelFault, check_folder, check_pointers, read_object
+
 GGUF = ".gguf"
-POINTER = b"version https://git-lfs.github.com/spec/"
-"""How a file begins that Git LFS has left in the place of the real one."""
 
 
 class StudentFault(ValueError):
@@ -36,50 +36,43 @@ def gguf_file(student: str | Path) -> Path | None:
 def check_weights(student: str | Path) -> None:
     """Looks at the files of a folder, or at a GGUF file; of a hub id there is nothing to look at.
 
-    Raises StudentFault for Git LFS pointers, weights in pickles only, none at all, and safetensors that end early.
+    Raises StudentFault for an adapter, for what `model_files.check_folder` refuses, and for weights in pickles alone.
     """
     path = Path(student)
     if not path.exists():
         return
-    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-        if file.is_file() and _begins_with(file, POINTER):
-            raise StudentFault(
-                path,
-                f"where {file.name} is a Git LFS pointer of {file.stat().st_size} bytes and not"
-                " the file itself: run `git lfs pull` in that folder, or download the model again",
-            )
-    if gguf_file(path):
-        return
-    tensors = sorted(path.glob("*.safetensors"))
-    for file in tensors:
-        _check_tensors(path, file)
-    if tensors:
-        return
-    if any(path.glob("*.bin")) or any(path.glob("*.pt*")):
-        raise StudentFault(
-            path,
-            f"whose weights are pickles ({_pickle(path)}), which can run any code when they are"
-            " opened: set it to a folder with safetensors. If you trust this one, transformers writes such a folder:"
-            f" AutoModelForCausalLM.from_pretrained({str(path)!r}, use_safetensors=False).save_pretrained(...), and the"
-            " same for AutoTokenizer",
-        )
-    raise StudentFault(path, "which holds no weights: neither safetensors nor a GGUF file")
-
-
-def _check_tensors(folder: Path, file: Path) -> None:
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(file, framework="numpy"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise StudentFault(folder, f"where {file.name} cannot be read ({error}): download it again") from None
+        if gguf_file(path):
+            check_pointers(path)
+            return
+        if not path.is_dir():
+            raise ModelFault(path, "a file that is not GGUF: set it to the folder that it lies in")
+        _check_no_adapter(path)
+        check_folder(path)
+        _check_pickles(path)
+    except ModelFault as fault:
+        raise StudentFault(path, fault.said) from fault
 
 
-def _begins_with(file: Path, marks: bytes) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(len(marks)) == marks
+def _check_no_adapter(folder: Path) -> None:
+    if (folder / ADAPTER).exists():
+        base = read_object(folder, ADAPTER).get("base_model_name_or_path")
+        raise ModelFault(
+            folder, f"which holds an adapter of {base} and not a model: set it to a folder with the two merged"
+        )
 
 
-def _pickle(folder: Path) -> str:
-    return min(file.name for pattern in ("*.bin", "*.pt*") for file in folder.glob(pattern))
+def _check_pickles(folder: Path) -> None:
+    """Raises ModelFault where a folder has no safetensors."""
+    if any(folder.glob("*.safetensors")):
+        return
+    pickles = sorted(file.name for pattern in ("*.bin", "*.pt*") for file in folder.glob(pattern))
+    if not pickles:
+        raise ModelFault(folder, "which holds no weights: neither safetensors nor a GGUF file")
+    raise ModelFault(
+        folder,
+        f"whose weights are pickles ({pickles[0]}), which can run any code when they are"
+        " opened: set it to a folder with safetensors. If you trust this one, transformers writes such a folder:"
+        f" AutoModelForCausalLM.from_pretrained({str(folder)!r}, use_safetensors=False).save_pretrained(...), and the"
+        " same for AutoTokenizer",
+    )

@@ -207,8 +207,9 @@ def test_a_huge_answer_is_never_a_broken_endpoint(endpoint: Endpoint):
     assert not endpoint.broken
 
 
-def test_a_parameter_that_the_endpoint_names_as_not_taken_costs_one_call(endpoint: Endpoint):
-    endpoint.fails(ErrorKind.UNSUPPORTED)
+@pytest.mark.parametrize("kind", [ErrorKind.UNSUPPORTED, ErrorKind.UNLOADABLE])
+def test_a_parameter_that_is_not_taken_or_weights_that_do_not_load_cost_one_call(endpoint: Endpoint, kind: ErrorKind):
+    endpoint.fails(kind)
     assert endpoint.broken
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore, fingerprint
+from teams_dagster.store.artefact_store import Artefact, ArtefactDamaged, ArtefactMissing, ArtefactStore, fingerprint
+from teams_dagster.store.tables import write_table
 
 KEY = "instruction_dataset"
 
@@ -124,6 +125,17 @@ def test_a_removed_file_is_missed_by_name(store: ArtefactStore):
     (artefact.folder / "rows.txt").unlink()
     with pytest.raises(ArtefactMissing, match=r"rows\.txt is gone"):
         artefact.path("rows.txt")
+
+
+def test_a_table_that_was_cut_off_is_named_with_what_puts_it_back(store: ArtefactStore):
+    artefact = write(store, "abc", "hello")
+    write_table(artefact.folder, "seeds", [])
+    assert artefact.path("seeds.parquet").is_file()
+    content = (artefact.folder / "seeds.parquet").read_bytes()
+    for kept in (0, 3, len(content) // 2):
+        (artefact.folder / "seeds.parquet").write_bytes(content[:kept])
+        with pytest.raises(ArtefactDamaged, match=r"seeds\.parquet is damaged.*`teams restore BACKUP` puts it back"):
+            artefact.path("seeds.parquet")
 
 
 def test_a_fingerprint_changes_with_the_code_the_config_and_the_inputs():

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import threading
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from teams_dagster.core.files import write_atomically
+from teams_dagster.ledger.copying import copy_ledger
 from teams_dagster.ledger.database import LedgerLost, sqlite_url
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.artefacts import stored_artefacts
-from teams_dagster.store.backup import BackupRefused, back_up, heads_after, restore, verify_backup
+from teams_dagster.store.backup import BackupRefused, back_up, heads_after, outputs_lacking, restore, verify_backup
 from teams_dagster.store.integrity import RecordedHead, verify_storage
 from teams_dagster.store.read_model import RefreshReport, refresh
 from teams_dagster.store.tables import write_table
@@ -121,10 +126,103 @@ def test_a_changed_backup_is_told(store: Store, tmp_path: Path) -> None:
     assert verify_backup(backup).differing == 1
 
 
+def flip(path: Path) -> None:
+    """Damages what a database holds, and leaves its beginning."""
+    content = path.read_bytes()
+    path.write_bytes(content[:8_192] + b"\xa5" * (len(content) - 8_192))
+
+
+def test_a_backup_whose_ledger_has_damaged_pages_is_refused(store: Store, tmp_path: Path) -> None:
+    backup = store.back_up(tmp_path / "backup")
+    flip(backup / "ledger.sqlite")
+    with pytest.raises(BackupRefused, match=r"in the backup, .*ledger.sqlite is damaged .*take another backup"):
+        verify_backup(backup)
+
+
+def test_a_backup_without_its_ledger_is_refused(store: Store, tmp_path: Path) -> None:
+    backup = store.back_up(tmp_path / "backup")
+    (backup / "ledger.sqlite").unlink()
+    with pytest.raises(BackupRefused, match=r"the backup .* lacks its ledger.sqlite"):
+        verify_backup(backup)
+
+
+def test_a_damaged_history_in_a_backup_is_named_with_the_way_to_the_rest(store: Store, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(store.home / "runs.db")) as history, history:
+        history.execute(
+            "create table runs as with recursive n(i) as (select 1 union all select i + 1 from n limit 5000)"
+            " select i from n"
+        )
+    backup = store.back_up(tmp_path / "backup")
+    flip(backup / "dagster" / "runs.db")
+    with pytest.raises(BackupRefused, match=r"runs.db is damaged .*move .*dagster away to restore the rest"):
+        verify_backup(backup)
+
+
+def test_outputs_that_a_backup_lost_are_named(store: Store, tmp_path: Path) -> None:
+    backup = store.back_up(tmp_path / "backup")
+    assert outputs_lacking(backup) == []
+    shutil.rmtree(backup / "assets" / "seed_instructions" / ("f" * 16))
+    assert outputs_lacking(backup) == [f"assets/seed_instructions/{'f' * 16}"]
+
+
 def test_a_ledger_that_is_there_is_not_replaced(store: Store, tmp_path: Path) -> None:
     backup = store.back_up(tmp_path / "backup")
-    with pytest.raises(BackupRefused, match="a restore replaces none"):
-        restore(backup, store.url, store.folder, store.home)
+    other = sqlite_url(tmp_path / "other.sqlite")
+    with Ledger(other) as ledger:
+        ask(ledger, "a")
+    with pytest.raises(BackupRefused, match="does not go on from the backup, and a restore replaces none"):
+        restore(backup, other, store.folder, store.home)
+
+
+def test_an_older_copy_of_the_ledger_is_not_taken_for_one_that_goes_on(store: Store, tmp_path: Path) -> None:
+    older = sqlite_url(tmp_path / "older.sqlite")
+    copy_ledger(store.url, older)
+    with Ledger(store.url) as ledger:
+        ask(ledger, "c")
+    store.refresh()
+    with pytest.raises(BackupRefused, match="does not go on from the backup"):
+        restore(store.back_up(tmp_path / "backup"), older, store.folder, store.home)
+
+
+def removed(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def cut_off(folder: Path) -> None:
+    table = folder / "seeds.parquet"
+    table.write_bytes(table.read_bytes()[:40])
+
+
+def with_half_a_manifest(folder: Path) -> None:
+    manifest = folder / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:40])
+
+
+@pytest.mark.parametrize("spoil", [removed, cut_off, with_half_a_manifest])
+def test_a_damaged_output_is_put_back_where_the_ledger_goes_on(
+    store: Store, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    backup = store.back_up(tmp_path / "backup")
+    with Ledger(store.url) as ledger:
+        ask(ledger, "c")
+    spoil(store.folder / "assets" / "seed_instructions" / ("f" * 16))
+    assert not restore(backup, store.url, store.folder, store.home)
+    found = verify_storage(store.url, store.folder, [])
+    assert (found.differing, found.not_verified.get("artefacts that were sealed and are gone")) == (0, None)
+    assert rows_of(store.url) == 3
+
+
+def test_an_output_that_was_made_again_gives_way_to_the_one_that_was_sealed(store: Store, tmp_path: Path) -> None:
+    backup = store.back_up(tmp_path / "backup")
+    shutil.rmtree(store.folder / "assets" / "seed_instructions" / ("f" * 16))
+    again = ABOUT | {"run_id": "another"}
+    with ArtefactStore(data_dir=str(store.folder)).writing("seed_instructions", "f" * 16, about=again) as draft:
+        write_table(draft.folder, "seeds", [])
+        draft.finish("v1", {})
+    assert verify_storage(store.url, store.folder, []).differing == 1
+    restore(backup, store.url, store.folder, store.home)
+    assert verify_storage(store.url, store.folder, []).differing == 0
+    assert list((store.folder / "assets" / "seed_instructions").glob(".*.replaced-*"))
 
 
 def test_a_folder_that_is_no_backup_is_refused(store: Store, tmp_path: Path) -> None:

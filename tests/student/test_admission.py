@@ -10,13 +10,25 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
+from teams_dagster.model_files import ModelFault
 from teams_dagster.student.admission import examine_student
 from teams_dagster.student.loading import load_student, load_tokenizer
 from teams_dagster.student.stored import MODEL, take_configured_base
 from teams_dagster.student.weights import StudentFault
 from tests.support.gguf_student import embeddings, tiny_gguf
 from tests.support.layouts import CHATML, tiny_layout
+from tests.support.spoilt_models import (
+    as_pointer,
+    cut_short,
+    edit,
+    in_shards,
+    with_code_of_its_own,
+    without_a_shard,
+    without_weights,
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +42,6 @@ def student(sound: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(sound, tmp_path / "student"))
 
 
-def edit(file: Path, **changes: Any) -> None:
-    content = json.loads(file.read_text())
-    file.write_text(json.dumps({name: value for name, value in (content | changes).items() if value is not None}))
-
-
 def with_template(text: str) -> Callable[[Path], Any]:
     return lambda student: (student / "chat_template.jinja").write_text(text)
 
@@ -43,17 +50,49 @@ def as_pickle(student: Path) -> None:
     (student / "model.safetensors").rename(student / "pytorch_model.bin")
 
 
-def as_pointer(student: Path) -> None:
-    (student / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
-
-
 def without_end(student: Path) -> None:
     edit(student / "tokenizer_config.json", eos_token=None)
 
 
-def cut_short(student: Path) -> None:
-    tensors = student / "model.safetensors"
-    tensors.write_bytes(tensors.read_bytes()[:-100])
+def tensors(student: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
+    file = student / "model.safetensors"
+    save_file(change(load_file(file)), file, metadata={"format": "pt"})
+
+
+def without_index(student: Path) -> None:
+    in_shards(student)
+    (student / "model.safetensors.index.json").unlink()
+
+
+def with_damaged_index(student: Path) -> None:
+    in_shards(student)
+    (student / "model.safetensors.index.json").write_text("<html>")
+
+
+def with_a_bias(student: Path) -> None:
+    tensors(student, lambda weights: weights | {"model.layers.0.self_attn.q_proj.bias": torch.zeros(64)})
+
+
+def of_a_wrapper(student: Path) -> None:
+    tensors(student, lambda weights: {f"module.{name}": weight for name, weight in weights.items()})
+
+
+def of_another_class(student: Path) -> None:
+    edit(student / "config.json", architectures=["Qwen3ForSequenceClassification"])
+    tensors(student, lambda weights: weights | {"score.weight": torch.zeros(1, 64)})
+
+
+def packed_by(**packing: Any) -> Callable[[Path], Any]:
+    return lambda student: edit(student / "config.json", **packing)
+
+
+def as_adapter(student: Path) -> None:
+    (student / "model.safetensors").rename(student / "adapter_model.safetensors")
+    (student / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "the/base"}))
+
+
+def without_tokenizer(student: Path) -> None:
+    (student / "tokenizer.json").unlink()
 
 
 SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
@@ -64,12 +103,52 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
         "`eos_token` in its tokenizer_config",
     ),
     "a tokenizer that is none": (lambda s: (s / "tokenizer.json").write_text("{"), "tokenizer cannot be read"),
-    "tokens unknown to the model": (lambda s: edit(s / "config.json", vocab_size=90), "model knows 90"),
+    "fewer embeddings than weights": (lambda s: edit(s / "config.json", vocab_size=90), "281, 64. and not .90, 64"),
     "a model of another kind": (lambda s: edit(s / "config.json", model_type="t5"), "a t5 model"),
     "weights in a pickle": (as_pickle, "pytorch_model.bin.*set it to a folder with safetensors"),
     "weights that are a pointer": (as_pointer, "Git LFS pointer of 63 bytes.*git lfs pull"),
     "weights that end early": (cut_short, "model.safetensors cannot be read"),
     "no weights": (lambda s: (s / "model.safetensors").unlink(), "holds no weights"),
+    "a missing file of weights": (without_a_shard, r"1 of 2 files of weights are missing \(model-00002"),
+    "files of weights without their index": (without_index, "not named by any model.safetensors.index.json"),
+    "an index that is none": (with_damaged_index, "index.json cannot be read"),
+    "weights of another name": (of_a_wrapper, r"25 are missing \(lm_head.weight.*drawn at random"),
+    "a missing weight": (
+        without_weights("layers.1.mlp.up"),
+        r"1 are missing \(model.layers.1.mlp.up_proj.weight\).*drawn at random",
+    ),
+    "weights of fewer layers": (
+        lambda s: edit(s / "config.json", num_hidden_layers=3, layer_types=None),
+        r"11 are missing \(model.layers.2",
+    ),
+    "weights of more layers": (
+        lambda s: edit(s / "config.json", num_hidden_layers=1, layer_types=None),
+        "11 have no place in its configuration",
+    ),
+    "a bias that nobody reads": (with_a_bias, "1 have no place in its configuration.*q_proj.bias"),
+    "weights of another shape": (
+        lambda s: edit(s / "config.json", intermediate_size=96),
+        r"6 have another shape than its configuration says .*\[64, 128\] and not \[64, 96\]",
+    ),
+    "GPTQ": (packed_by(quantization_config={"quant_method": "gptq", "bits": 4}), r"are quantised \(gptq\)"),
+    "bitsandbytes": (
+        packed_by(quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True}),
+        r"are quantised \(bitsandbytes\).*unquantised weights",
+    ),
+    "MLX": (packed_by(quantization={"group_size": 64, "bits": 4}), "are quantised: a student"),
+    "code of its own": (with_code_of_its_own, "needs code of its own .*no such code is run"),
+    "an adapter": (as_adapter, "holds an adapter of the/base and not a model"),
+    "no tokenizer": (without_tokenizer, "holds no tokenizer"),
+    "no configuration": (lambda s: (s / "config.json").unlink(), "holds no config.json"),
+    "a configuration that is none": (lambda s: (s / "config.json").write_text("[]"), "config.json is no JSON object"),
+    "an encoder": (lambda s: edit(s / "config.json", model_type="bert"), "a bert model, which does not write"),
+    "an encoder with a decoder": (lambda s: edit(s / "config.json", model_type="bart"), "a bart model, which does not"),
+    "a classifier": (of_another_class, "a model trained as Qwen3ForSequenceClassification"),
+    "a context that holds nothing": (lambda s: edit(s / "config.json", max_position_embeddings=16), "reads 16 tokens"),
+    "an end token unknown to the model": (
+        lambda s: AutoTokenizer.from_pretrained(s, eos_token="<|own end|>").save_pretrained(s),
+        "writes token 281 and whose model knows 281",
+    ),
 }
 
 
@@ -109,6 +188,44 @@ def test_a_gguf_file_is_read_as_a_student_whose_weights_are_its_own(tmp_path: Pa
     assert examine_student(str(tmp_path / "base" / MODEL)).end_token == "<|end|>"
     embedding = load_student(tmp_path / "base" / MODEL).model.get_input_embeddings().weight
     assert torch.equal(embedding.detach(), torch.from_numpy(embeddings()))
+
+
+def test_weights_that_would_be_drawn_at_random_are_not_loaded(student: Path) -> None:
+    """Also those of a hub id, whose files are not there when it is examined."""
+    without_weights("layers.1.mlp.up")(student)
+    with pytest.raises(ModelFault, match="1 are missing"):
+        load_student(student)
+
+
+def test_another_head_beside_the_weights_is_no_fault(student: Path) -> None:
+    tensors(student, lambda weights: weights | {"value_head.weight": torch.zeros(1, 64)})
+    assert examine_student(str(student)).end_token == "<|im_end|>"
+
+
+def test_weights_in_several_files_are_read(student: Path) -> None:
+    in_shards(student)
+    assert examine_student(str(student)).end_token == "<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda content: content[:-2_000], "cannot be read as GGUF"),
+        (lambda content: b"<html>" * 100, "cannot be read as GGUF .*magic"),
+        (lambda content: content.replace(b"blk.0.ffn_gate", b"blk.0.ffn_wait"), "1 are missing .*gate_proj.weight"),
+    ],
+    ids=["cut off", "a page", "a missing weight"],
+)
+def test_a_damaged_gguf_file_is_refused(damage: Callable[[bytes], bytes], said: str, tmp_path: Path) -> None:
+    file = tiny_gguf(tmp_path)
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(StudentFault, match=f"TEAMS_STUDENT is {file}.*{said}"):
+        take_configured_base(tmp_path / "base", str(file))
+
+
+def test_a_file_that_is_no_gguf_is_refused(student: Path) -> None:
+    with pytest.raises(StudentFault, match="a file that is not GGUF: set it to the folder"):
+        examine_student(str(student / "model.safetensors"))
 
 
 def test_one_of_several_gguf_files_must_be_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from resources.language_models.batched_thread import BatchedThread
 from resources.language_models.embedding.calibration import (
@@ -18,6 +18,7 @@ from resources.language_models.embedding.calibration import (
     calibration_pairs,
     calibration_version,
 )
+from resources.language_models.embedding.loading import load_embedding_model
 from resources.language_models.embedding.wording import changed_facts, reads_like_an_answer, spelt_like
 from resources.language_models.local_transformers import weights_digest
 from teams_dagster.core.hashing import content_hash
@@ -92,11 +93,11 @@ class EditReader:
     calibration: Calibration
 
     def __init__(self, path: str) -> None:
-        """Load the model in `path` and calibrate it: the texts of some 70 pairs are embedded."""
-        from sentence_transformers import SentenceTransformer
+        """Load the model in `path` and calibrate it: the texts of some 70 pairs are embedded.
 
-        in_single = {"dtype": "float32"}
-        self._model: Any = SentenceTransformer(path, device="cpu", model_kwargs=in_single).eval()
+        Raises what `load_embedding_model` raises.
+        """
+        self._model = load_embedding_model(path)
         self._embeddings: dict[str, np.ndarray] = {}
         pairs = calibration_pairs()
         measured = self.measure([(pair.before, pair.after) for pair in pairs])

@@ -32,6 +32,10 @@ def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LedgerConnect
     return LedgerConnection(root=root, store=ArtefactStore(data_dir=str(tmp_path)))
 
 
+HEADERS, BLOCK = 3 * 4_096, 256 * 1024
+"""How DuckDB divides a file."""
+
+
 @pytest.fixture
 def ledger(connection: LedgerConnection) -> Iterator[Ledger]:
     with connection.open() as ledger:
@@ -58,6 +62,18 @@ def test_promises_that_are_kept_pass_and_a_broken_one_is_named(ledger: Ledger, c
     assert not found.passed
     assert found.severity == dg.AssetCheckSeverity.ERROR
     assert "a billed call has an outcome: 1 violations" in (found.description or "")
+
+
+def test_a_read_model_with_a_damaged_block_is_made_again_and_told_of(
+    ledger: Ledger, connection: LedgerConnection, tmp_path: Path
+) -> None:
+    ask(ledger, *[f"{number} " + "words " * 200 for number in range(2_000)])
+    connection.refresh(dg.DagsterInstance.ephemeral())
+    sound = connection.read_model.read_bytes()
+    for at in range(HEADERS, len(sound), BLOCK):
+        connection.read_model.write_bytes(sound[:at] + b"\xa5" * 4_096 + sound[at + 4_096 :])
+        assert checked(ledger_keeps_its_promises, connection).passed, f"damaged at {at}"
+    assert list(tmp_path.glob("teams.duckdb.unreadable-*"))
 
 
 def test_a_read_model_that_is_held_by_somebody_is_no_broken_promise(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,14 @@ from resources.language_models.local_transformers import LocalTransformersModel,
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Outcome, Request, Sampling
 from teams_dagster.core.replies import Choice, Way
 from tests.support.questions import question
+from tests.support.spoilt_models import (
+    as_pointer,
+    configured,
+    cut_short,
+    with_code_of_its_own,
+    without_a_shard,
+    without_weights,
+)
 
 WORDS = "Be brief. Say something. why is the sky blue red green one two three user system assistant".split()
 TEMPLATE = (
@@ -144,7 +152,7 @@ def test_a_prompt_beyond_the_window_fails_alone(folder: Path) -> None:
 
     failure, answer = asyncio.run(both())
     assert isinstance(failure, CompletionError)
-    assert failure.kind is ErrorKind.REJECTED
+    assert failure.kind is ErrorKind.TOO_LONG
     assert "window 64" in failure.detail
     assert isinstance(answer, Completion)
 
@@ -213,3 +221,22 @@ def test_a_choice_at_a_temperature_is_a_draw_that_its_replica_decides(folder: Pa
     answers = held(folder, *asked)
     assert {answer.text for answer in answers} == {"red", "blue green"}
     assert [answer.text for answer in held(folder, *asked)] == [answer.text for answer in answers]
+
+
+SPOILT: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a pointer": (as_pointer, "model.safetensors is a Git LFS pointer"),
+    "cut short": (cut_short, "model.safetensors cannot be read"),
+    "a file of two": (without_a_shard, "1 of 2 files of weights are missing"),
+    "a weight": (without_weights("layers.1.mlp.up"), "1 are missing .*would be drawn at random"),
+    "more layers": (configured(num_hidden_layers=3), "9 are missing"),
+    "code of its own": (with_code_of_its_own, "contains custom code"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_weights_that_are_not_whole_answer_nothing(name: str, tmp_path: Path) -> None:
+    spoil, said = SPOILT[name]
+    spoil(save_tiny_llama(tmp_path))
+    with pytest.raises(CompletionError, match=f"cannot load the model {tmp_path}.*{said}") as failure:
+        ask(tmp_path, question())
+    assert failure.value.kind is ErrorKind.UNLOADABLE

@@ -121,7 +121,7 @@ def test_anything_but_a_review_is_refused(tmp_path: Path):
 
 
 def test_weights_that_cannot_be_loaded_are_named(tmp_path: Path):
-    with pytest.raises(CompletionError, match=f"denied.*{tmp_path}"):
+    with pytest.raises(CompletionError, match=f"unloadable.*{tmp_path}"):
         ask(EmbeddingReviewer(str(tmp_path)), review_query(SOUP, SOUP))
 
 
