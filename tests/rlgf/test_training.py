@@ -40,8 +40,8 @@ def config_of(name="ppo_plus_plus", iterations=4, **more):
 
 def training(base: Path, folder: Path, config: RLGFConfig, **more) -> TokenTraining:
     student = load_student(base, place="cpu", dtype=torch.float32)
-    settings = {"reward": vowels, "reward_name": "vowels"} | more
-    return TokenTraining(student, TASK, config, folder, base="base", **settings)
+    settings = {"task": TASK, "reward": vowels, "reward_name": "vowels"} | more
+    return TokenTraining(student, config=config, folder=folder, base="base", **settings)
 
 
 def bits(trained: TokenTraining) -> list[bytes]:
@@ -119,6 +119,17 @@ def test_what_was_learnt_is_loaded_like_any_adapter(base, tmp_path, kind):
         with trained.learner.models.reference() as first:
             assert not torch.equal(expected, first(ids).logits)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_a_reward_of_fluency_is_of_the_model_before_training(base, tmp_path):
+    task = Task(name="fluent", reward="fluency", metrics=("fluency",), prompts=("The box was",), evaluation=("One of",))
+    given = {"reward": None, "reward_name": None, "task": task}
+    config = config_of("ppo", iterations=2, texts=2, evaluation_texts=2)
+    report = training(base, tmp_path, config, **given).run()
+    for evaluation in report.evaluations:
+        assert evaluation.metrics.task == {"fluency": pytest.approx(evaluation.metrics.reward)}
+    assert all(0 < record.reward < 1 for record in report.records)
+    assert training(base, tmp_path, config, **given).run() == report
 
 
 @pytest.mark.parametrize("name", ["ppo", "grpo"])
