@@ -26,7 +26,8 @@ from teams_dagster.rlgf.metrics import Metrics, measured, perplexities
 from teams_dagster.rlgf.models import POLICY
 from teams_dagster.rlgf.report import Evaluation, IterationRecord, TrainingReport
 from teams_dagster.rlgf.sampling import Vocabulary
-from teams_dagster.rlgf.sequences import Text, batch_of
+from teams_dagster.rlgf.sequences import Text, TextBatch, batch_of
+from teams_dagster.rlgf.targets import targets
 from teams_dagster.rlgf.task import Reward, Task, encoded
 from teams_dagster.rlgf.update import scored
 from teams_dagster.student.answering import end_tokens
@@ -95,6 +96,7 @@ class TokenTraining:
         }
         prompts = encoded(student.tokenizer, [*task.prompts, *task.evaluation], task.asks)
         self._prompts = {prompt.prompt_id: prompt for prompt in prompts}
+        self._targets = self._references() if config.step.target_weight else None
         self._records: list[IterationRecord] = []
         self._evaluations: list[Evaluation] = []
 
@@ -137,12 +139,21 @@ class TokenTraining:
         names = [name for name in ids for _ in range(self.config.group)]
         texts = self._write(self._algorithm, names, iteration, "train")
         self.learner.begin(iteration)
-        known = scored(self.learner, batch_of(texts.texts, self._vocabulary.padding))
+        references = None if self._targets is None else self._batch([self._targets[name] for name in names])
+        known = scored(self.learner, self._batch(texts.texts), references)
         update = self._algorithm.update(self.learner, known, iteration)
         mean = sum(text.reward for text in texts.texts) / len(texts.texts)
         record = IterationRecord(iteration, mean, texts.learner_tokens, texts.guide_tokens, known.kl, update)
         self._records.append(record)
         self._progress(f"iteration {iteration + 1}/{self.config.iterations}: reward {mean:.3f}, {update.phase}")
+
+    def _references(self) -> dict[str, Text]:
+        known = [self._prompts[name] for name in self.task.prompts]
+        end = min(self._vocabulary.ends)
+        return targets(self.student.tokenizer, self.task, known, end, self.config.max_new_tokens)
+
+    def _batch(self, texts: Sequence[Text]) -> TextBatch:
+        return batch_of(texts, self._vocabulary.padding)
 
     def _write(self, planner: Planner, names: Sequence[str], iteration: int, purpose: str) -> Written:
         prompts: list[Prompt] = [self._prompts[name] for name in names]
