@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 
 from teams_dagster.policy.algorithms.minibatches import Key
 from teams_dagster.policy.algorithms.report import PolicyStep, UpdateReport, UpdateStatus
 from teams_dagster.policy.estimators import masked_mean
-from teams_dagster.rlgf.config import ExpertIterationConfig, GRPOConfig, RLOOConfig
+from teams_dagster.rlgf.alone_config import ExpertIterationConfig, GRPOConfig, RLOOConfig
 from teams_dagster.rlgf.gains import Gains
 from teams_dagster.rlgf.learner import TokenLearner, parts_of
 from teams_dagster.rlgf.models import POLICY
 from teams_dagster.rlgf.passes import learn_texts
+from teams_dagster.rlgf.sequences import TextBatch, joined
 from teams_dagster.rlgf.update import Scored, move_policy
 
 DEVIATION_FLOOR = 1e-4
@@ -42,30 +44,52 @@ def best_of(rewards: torch.Tensor, config: ExpertIterationConfig) -> torch.Tenso
     return (first + order).flatten().sort().values
 
 
-def likelihood_update(learner: TokenLearner, known: Scored, texts: torch.Tensor, key: Key, phase: str) -> UpdateReport:
-    """Move the policy up the likelihood of the tokens of `texts` (long: which of the batch); prompts are not learnt."""
-    valid, config = known.batch.valid, learner.config.step
+@dataclass(frozen=True)
+class Lesson:
+    """Texts to be learnt by their likelihood."""
+
+    batch: TextBatch
+    learnt: torch.Tensor
+    """(texts, tokens), bool: the tokens that count; prompts never do."""
+
+
+def likelihood_update(
+    learner: TokenLearner, known: Scored, learnt: torch.Tensor, key: Key, phase: str, lesson: Lesson | None = None
+) -> UpdateReport:
+    """Move the policy up the likelihood of the tokens of `lesson`, by default those of the batch that are `learnt`.
+
+    `learnt` (texts, tokens), bool, are the tokens of the batch that the report is of.
+    """
+    taught = lesson or Lesson(known.batch, learnt)
 
     def losses(rows: torch.Tensor) -> Iterator[torch.Tensor]:
-        tokens = valid[rows].sum()
+        tokens = taught.learnt[rows].sum()
         for part in parts_of(len(rows), learner.config.at_once):
-            scores = learner.policy_scores(known.batch.rows(rows[part])).log_probabilities
-            yield -scores[valid[rows[part]]].sum() / tokens
+            scores = learner.policy_scores(taught.batch.rows(rows[part])).log_probabilities
+            yield -scores[taught.learnt[rows[part]]].sum() / tokens
 
-    passes = learn_texts(learner.optimisers[POLICY], texts, config, key, losses)
+    texts = taught.learnt.any(1).nonzero().squeeze(1)
+    passes = learn_texts(learner.optimisers[POLICY], texts, learner.config.step, key, losses)
     after = learner.in_parts(lambda part: learner.policy_scores(part).log_probabilities, known.batch)
-    before, later = (float(-masked_mean(scores[texts], valid[texts])) for scores in (known.old, after))
-    own = valid & known.batch.by_learner  # what others wrote says nothing of the distance from the policy that wrote
+    before, later = (float(-masked_mean(scores, learnt)) for scores in (known.old, after))
+    own = known.batch.valid & known.batch.by_learner  # others' tokens say nothing of the distance from who wrote
     moved = after - known.old
     step = PolicyStep(
         UpdateStatus.MOVED,
-        entropy=float(masked_mean(known.entropies[texts], valid[texts])),
+        entropy=float(masked_mean(known.entropies, learnt)),
         kl=float(masked_mean(moved.expm1() - moved, own)) if bool(own.any()) else 0.0,
         improvement=before - later,
         step_size=passes.share,
         imitation_loss=before,
     )
-    return _report(learner, step, phase, int(valid[texts].sum()))
+    return _report(learner, step, phase, int(taught.learnt.sum()))
+
+
+def remembered(learner: TokenLearner, batch: TextBatch, most: int) -> Lesson:
+    """The guide's tokens of the latest `most` texts that the learner was ever shown, those of `batch` included."""
+    texts = batch if learner.memory is None else joined(learner.memory, batch)
+    learner.memory = texts.rows(torch.arange(max(0, len(texts) - most), len(texts)))
+    return Lesson(learner.memory, learner.memory.valid & ~learner.memory.by_learner)
 
 
 def _report(learner: TokenLearner, step: PolicyStep, phase: str, tokens: int) -> UpdateReport:

@@ -2,55 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from teams_dagster.core.hashing import content_hash
-from teams_dagster.policy.algorithms.base import CriticName, FrozenConfig
+from teams_dagster.policy.algorithms.base import FrozenConfig
 from teams_dagster.policy.algorithms.config import (
-    AdamCriticConfig,
     AggreVaTeDConfig,
     D2LOLSConfig,
     KLReferenceConfig,
     LOLSConfig,
     PPOPlusPlusConfig,
 )
-from teams_dagster.policy.algorithms.steps import PPOConfig
-
-Schedule = Literal["linear", "constant"]
-"""How a learning rate falls over the iterations: to 0 after the last one, or not at all."""
+from teams_dagster.rlgf.alone_config import (
+    BehaviourCloningConfig,
+    ExpertIterationConfig,
+    GAILConfig,
+    GRPOConfig,
+    OnlineDPOConfig,
+    RLOOConfig,
+    TokenDAggerConfig,
+)
+from teams_dagster.rlgf.step_config import DiscriminatorConfig, TokenCriticConfig, TokenStepConfig
 
 TokenForm = Literal["mask", "one_step"]
 """`mask`: every token before the switch has a GAE advantage of the guide's value (TRIL's; biased unless GAE's lambda is
 0); `one_step`: only the last of them, with the return of the guide's completion (exact, and one token a text)."""
-
-
-class TokenStepConfig(PPOConfig):
-    """How the policy is moved: PPO's clipped surrogate under AdamW, minibatches of whole texts."""
-
-    learning_rate: float = Field(default=1e-5, gt=0, description="AdamW's step size at the beginning.")
-    weight_decay: float = Field(default=1e-6, ge=0, description="AdamW's; matrices alone decay.")
-    schedule: Schedule = Field(default="linear", description="How the step size falls over the iterations.")
-    epochs: int = Field(default=4, ge=1, description="Passes over the batch.")
-    minibatch: int = Field(default=16, ge=0, description="Texts a minibatch; 0: all of them.")
-    imitation_weight: Literal[0] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
-        default=0, description="Always 0: texts have no guide-labelled states."
-    )
-
-
-class TokenCriticConfig(AdamCriticConfig):
-    """How a critic is fitted: the clipped squared error under AdamW, minibatches of whole texts."""
-
-    learning_rate: float = Field(default=1e-5, gt=0, description="AdamW's step size at the beginning.")
-    head_learning_rate: float = Field(default=1e-3, gt=0, description="The same for the value head, which begins at 0.")
-    weight_decay: float = Field(default=1e-6, ge=0, description="AdamW's; matrices alone decay.")
-    schedule: Schedule = Field(default="linear", description="How the step size falls over the iterations.")
-    epochs: int = Field(default=4, ge=1, description="Passes over the batch.")
-    minibatch: int = Field(default=16, ge=0, description="Texts a minibatch; 0: all of them.")
-    value_clip: float | None = Field(
-        default=0.2, gt=0, description="Values count as moved by at most this from those before the fit; none: freely."
-    )
 
 
 class TokenPPOPlusPlusConfig(PPOPlusPlusConfig):
@@ -89,83 +67,6 @@ class TokenD2LOLSConfig(D2LOLSConfig):
     )
 
 
-LIKELIHOOD_UNUSED = ("clip", "entropy_weight", "target_kl", "normalise")
-"""What says how advantages are followed: learning texts by their likelihood has none."""
-
-
-class _AloneConfig(FrozenConfig):
-    """An algorithm of one writer, without a critic."""
-
-    title: ClassVar[str]
-    unused: ClassVar[tuple[str, ...]]
-    """Settings of `step` that the update does not read: another value than the default is refused."""
-
-    step: TokenStepConfig = TokenStepConfig()
-
-    @model_validator(mode="after")
-    def _nothing_is_ignored(self) -> Self:
-        for name in self.unused:
-            value = getattr(self.step, name)
-            if value != TokenStepConfig.model_fields[name].default:
-                raise ValueError(f"{self.title} does not use step.{name}, which is {value}: leave it out")
-        return self
-
-    @property
-    def asks_guide(self) -> bool:
-        return False
-
-    @property
-    def critics(self) -> tuple[CriticName, ...]:
-        return ()
-
-
-class _GroupConfig(_AloneConfig):
-    """Several texts of each prompt are judged by each other. TRL's defaults take one pass over the whole batch."""
-
-    unused = ("normalise",)
-
-    step: TokenStepConfig = TokenStepConfig(epochs=1, minibatch=0)
-    group: int = Field(default=4, ge=2, description="Texts of each prompt; the batch is a multiple of it.")
-
-
-class GRPOConfig(_GroupConfig):
-    """GRPO (Shao et al. 2024): a text's advantage is its reward in deviations from the mean of its group."""
-
-    title: ClassVar[str] = "GRPO"
-    name: Literal["grpo"] = "grpo"
-
-
-class RLOOConfig(_GroupConfig):
-    """RLOO (Ahmadian et al. 2024): a text is one action, its advantage the reward less the mean of the others'."""
-
-    title: ClassVar[str] = "RLOO"
-    name: Literal["rloo"] = "rloo"
-
-
-class ExpertIterationConfig(_AloneConfig):
-    """Expert iteration (ReST, Gulcehre et al. 2023): sample, keep the best, learn their likelihood, repeat."""
-
-    title: ClassVar[str] = "expert iteration"
-    unused = LIKELIHOOD_UNUSED
-
-    name: Literal["expert_iteration"] = "expert_iteration"
-    group: int = Field(default=4, ge=2, description="Texts of each prompt; the batch is a multiple of it.")
-    keep: float = Field(default=0.25, gt=0, le=1, description="Share of a prompt's texts that is kept, at least one.")
-
-
-class BehaviourCloningConfig(_AloneConfig):
-    """Behaviour cloning: learn the likelihood of the guide's texts; the prompt is not learnt."""
-
-    title: ClassVar[str] = "behaviour cloning"
-    unused = LIKELIHOOD_UNUSED
-
-    name: Literal["bc"] = "bc"
-
-    @property
-    def asks_guide(self) -> bool:
-        return True
-
-
 TokenAlgorithmConfig = Annotated[
     TokenStepConfig
     | TokenPPOPlusPlusConfig
@@ -175,7 +76,10 @@ TokenAlgorithmConfig = Annotated[
     | GRPOConfig
     | RLOOConfig
     | ExpertIterationConfig
-    | BehaviourCloningConfig,
+    | BehaviourCloningConfig
+    | TokenDAggerConfig
+    | OnlineDPOConfig
+    | GAILConfig,
     Field(discriminator="name"),
 ]
 """Every algorithm that a language model can be trained with, by `name`; `ppo` is the step by itself."""
@@ -252,6 +156,11 @@ class RLGFConfig(FrozenConfig):
         """How the algorithm moves the policy."""
         algorithm = self.algorithm
         return algorithm if isinstance(algorithm, TokenStepConfig) else algorithm.step
+
+    @property
+    def discriminator(self) -> DiscriminatorConfig | None:
+        """How a discriminator is fitted; None where the algorithm has none."""
+        return getattr(self.algorithm, "discriminator", None)
 
     @property
     def group(self) -> int:

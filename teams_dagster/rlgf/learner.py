@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, cast
 
 import torch
 from torch import nn
 
 from teams_dagster.core.rng import generator
-from teams_dagster.rlgf.config import RLGFConfig, Schedule, TokenCriticConfig, TokenStepConfig
+from teams_dagster.rlgf.config import RLGFConfig
 from teams_dagster.rlgf.models import POLICY, models_of
-from teams_dagster.rlgf.scoring import TokenScores, hidden_states, token_scores
+from teams_dagster.rlgf.scoring import TokenScores, final_states, hidden_states, token_scores
 from teams_dagster.rlgf.sequences import TextBatch
+from teams_dagster.rlgf.step_config import DiscriminatorConfig, FitConfig, Schedule, TokenCriticConfig
+
+DISCRIMINATOR = "discriminator"
 
 
 class TokenLearner:
@@ -21,25 +25,32 @@ class TokenLearner:
     def __init__(self, base: Any, config: RLGFConfig) -> None:
         """A learner before its first update; `base`, a transformers causal language model, becomes part of it."""
         self.config = config
-        critics = config.algorithm.critics
+        fits: dict[str, TokenCriticConfig | DiscriminatorConfig] = dict.fromkeys(
+            config.algorithm.critics, config.critic
+        )
+        if config.discriminator is not None:
+            fits[DISCRIMINATOR] = config.discriminator
         seed = int(generator(config.root_seed, "rlgf weights").integers(2**31))
-        self.models = models_of(base, [POLICY, *critics], config.weights, seed)
-        self.heads = {name: _value_head(base) for name in critics}
+        self.models = models_of(base, [POLICY, *fits], config.weights, seed)
+        self.heads = {name: _value_head(base) for name in fits}
         self.optimisers = {POLICY: _adamw(self.models.trained(POLICY), config.step)}
-        for name in critics:
-            self.optimisers[name] = _adamw(self.models.trained(name), config.critic)
+        for name, fit in fits.items():
+            self.optimisers[name] = _adamw(self.models.trained(name), fit)
             head = {"params": list(self.heads[name].parameters()), "weight_decay": 0.0}
-            self.optimisers[name].add_param_group({**head, "lr": config.critic.head_learning_rate})
+            self.optimisers[name].add_param_group({**head, "lr": fit.head_learning_rate})
+        self._schedules: dict[str, Schedule] = {name: fit.schedule for name, fit in fits.items()}
+        self._schedules[POLICY] = config.step.schedule
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
                 group["first_lr"] = group["lr"]
         self.kappa = config.kl_reference.weight if config.kl_reference else 0.0
+        self.memory: TextBatch | None = None
+        """The texts that DAgger learns from; None before the first."""
 
     def begin(self, iteration: int) -> None:
         """Sets the step sizes of `iteration` by the schedules."""
         for name, optimiser in self.optimisers.items():
-            schedule = self.config.step.schedule if name == POLICY else self.config.critic.schedule
-            share = _share(schedule, iteration, self.config.iterations)
+            share = _share(self._schedules[name], iteration, self.config.iterations)
             for group in optimiser.param_groups:
                 group["lr"] = share * group["first_lr"]
 
@@ -59,6 +70,12 @@ class TokenLearner:
             values = self.heads[critic](hidden_states(model, batch).float()).squeeze(-1)
         return values.to(batch.ids.device)
 
+    def guide_logits(self, batch: TextBatch) -> torch.Tensor:
+        """The discriminator's log-odds that each text is the guide's: (texts,), float32."""
+        with self.models.using(DISCRIMINATOR) as model:
+            logits = self.heads[DISCRIMINATOR](final_states(model, batch).float()).squeeze(-1)
+        return logits.to(batch.ids.device)
+
     def in_parts(self, compute: Callable[[TextBatch], torch.Tensor], batch: TextBatch) -> torch.Tensor:
         """`compute` of all texts, some `at_once`, without gradients, as float64."""
         with torch.no_grad():
@@ -72,6 +89,7 @@ class TokenLearner:
             "heads": {name: head.state_dict() for name, head in self.heads.items()},
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
             "kappa": self.kappa,
+            "memory": None if self.memory is None else asdict(self.memory),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -85,6 +103,7 @@ class TokenLearner:
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
         self.kappa = state["kappa"]
+        self.memory = None if state["memory"] is None else TextBatch(**state["memory"]).cpu()
 
 
 def parts_of(count: int, size: int) -> Sequence[torch.Tensor]:
@@ -101,7 +120,7 @@ def _value_head(base: Any) -> nn.Linear:
     return head.to(base.device)
 
 
-def _adamw(weights: dict[str, nn.Parameter], config: TokenStepConfig | TokenCriticConfig) -> torch.optim.AdamW:
+def _adamw(weights: dict[str, nn.Parameter], config: FitConfig) -> torch.optim.AdamW:
     matrices = [weight for weight in weights.values() if weight.ndim > 1]
     others = [weight for weight in weights.values() if weight.ndim <= 1]
     groups = [{"params": matrices}, *([{"params": others, "weight_decay": 0.0}] if others else [])]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from teams_dagster.policy.estimators import masked_mean
 from teams_dagster.rlgf.learner import TokenLearner
 from teams_dagster.rlgf.sequences import EndReason, Text, batch_of
 
@@ -33,10 +34,14 @@ class Metrics:
     kl: float
     """Mean of log pi - log pi_ref over all tokens, in nats: estimates the KL from the model before any training.
     Both are at the temperature that the policy writes at."""
+    task: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Means of the metrics that the task names."""
 
 
-def measured(learner: TokenLearner, texts: Sequence[Text], padding: int) -> Metrics:
-    """The metrics of `texts`, which the policy wrote with log-probabilities as they are now."""
+def measured(
+    learner: TokenLearner, texts: Sequence[Text], padding: int, task: Mapping[str, float] | None = None
+) -> Metrics:
+    """The metrics of `texts`, which the policy wrote with log-probabilities as they are now; `task` has the task's."""
     batch = batch_of(texts, padding)
     own = learner.in_parts(lambda part: learner.policy_scores(part).log_probabilities, batch)[batch.valid]
     reference = learner.in_parts(lambda part: learner.reference_scores(part).log_probabilities, batch)[batch.valid]
@@ -53,7 +58,15 @@ def measured(learner: TokenLearner, texts: Sequence[Text], padding: int) -> Metr
         length=sum(len(text.tokens) for text in texts) / len(texts),
         ended=sum(text.end is EndReason.ENDED for text in texts) / len(texts),
         kl=float((own - reference).mean()),
+        task=dict(task or {}),
     )
+
+
+def perplexities(learner: TokenLearner, texts: Sequence[Text], padding: int) -> list[float]:
+    """Of each text under the model before any training, at the temperature that the policy writes at."""
+    batch = batch_of(texts, padding)
+    reference = learner.in_parts(lambda part: learner.reference_scores(part).log_probabilities, batch)
+    return [math.exp(-float(masked_mean(scores, valid))) for scores, valid in zip(reference, batch.valid, strict=True)]
 
 
 def distinct(texts: Sequence[Text], size: int) -> float:

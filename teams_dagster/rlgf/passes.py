@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from teams_dagster.policy.algorithms.minibatches import Key, minibatches
-from teams_dagster.rlgf.config import TokenCriticConfig, TokenStepConfig
+from teams_dagster.rlgf.step_config import FitConfig
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Passes:
 def learn_texts(
     optimiser: torch.optim.Optimizer,
     texts: torch.Tensor,
-    config: TokenStepConfig | TokenCriticConfig,
+    config: FitConfig,
     key: Key,
     losses: Callable[[torch.Tensor], Iterable[torch.Tensor]],
     goes_on: Callable[[], bool] = lambda: True,

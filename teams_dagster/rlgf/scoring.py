@@ -40,6 +40,19 @@ def hidden_states(model: Any, batch: TextBatch) -> torch.Tensor:
     return output.last_hidden_state[:, batch.width - 1 :]
 
 
+def final_states(model: Any, batch: TextBatch) -> torch.Tensor:
+    """What the last layer says after the last token of each text: (texts, features), where the model is."""
+    trunk, place = getattr(model, model.base_model_prefix), model.device
+    output = trunk(
+        input_ids=batch.ids.to(place),
+        attention_mask=batch.attended.long().to(place),
+        position_ids=batch.positions.to(place),
+        use_cache=False,
+    )
+    last = (batch.width + batch.valid.sum(1) - 1).to(place)
+    return output.last_hidden_state[torch.arange(len(batch), device=place), last]
+
+
 def token_scores(model: Any, batch: TextBatch, *, temperature: float = 1.0) -> TokenScores:
     """Scores of the tokens of `batch` by `model` (a transformers causal language model), gradients where enabled.
 

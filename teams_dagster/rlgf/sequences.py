@@ -76,9 +76,35 @@ class TextBatch:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def cpu(self) -> TextBatch:
+        """The same in main memory."""
+        ids, attended, by_learner, rewards = (
+            tensor.cpu() for tensor in (self.ids, self.attended, self.by_learner, self.rewards)
+        )
+        return TextBatch(ids, attended, self.width, by_learner, rewards)
+
     def rows(self, index: torch.Tensor) -> TextBatch:
         """The texts at `index`."""
         return TextBatch(self.ids[index], self.attended[index], self.width, self.by_learner[index], self.rewards[index])
+
+
+def joined(one: TextBatch, other: TextBatch) -> TextBatch:
+    """The texts of both, in this order."""
+    width, length = max(one.width, other.width), max(one.tokens.shape[1], other.tokens.shape[1])
+    parts = [_widened(batch, width - batch.width, length - batch.tokens.shape[1]) for batch in (one, other)]
+    ids, attended, by_learner, rewards = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    return TextBatch(ids, attended, width, by_learner, rewards)
+
+
+def _widened(batch: TextBatch, before: int, after: int) -> tuple[torch.Tensor, ...]:
+    """Its tensors, with as many columns more; what stands there is never attended to."""
+    whole, own = (before, after), (0, after)
+    return (
+        torch.nn.functional.pad(batch.ids, whole),
+        torch.nn.functional.pad(batch.attended, whole),
+        torch.nn.functional.pad(batch.by_learner, own),
+        torch.nn.functional.pad(batch.rewards, own),
+    )
 
 
 def batch_of(texts: Sequence[Text], padding: int) -> TextBatch:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -13,16 +14,13 @@ from pydantic import Field, ValidationError, model_validator
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.policy.algorithms.base import FrozenConfig
 from teams_dagster.rlgf.collecting import Prompt
-from teams_dagster.rlgf.lexicon import positivity
+from teams_dagster.rlgf.measures import MEASURES, Judged, MeasureName, Reads
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Reward = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
 """Prompts and the texts after them to what each text earns. Any function that is always the same, a model or not."""
-
-REWARDS: dict[str, Callable[[str, str], float]] = {"positivity": lambda prompt, text: positivity(text)}
-"""Rewards that a task file can name; of one prompt and the text after it."""
 
 
 class Task(FrozenConfig):
@@ -33,9 +31,42 @@ class Task(FrozenConfig):
         default="continuation",
         description="`continuation`: the model goes on with the prompt; `chat`: it answers it, in its chat template.",
     )
-    reward: Literal["positivity"] = Field(description="What earns a reward.")
+    reward: MeasureName = Field(description="What earns a reward.")
+    metrics: tuple[MeasureName, ...] = Field(default=(), description="What else is measured of the texts.")
     prompts: tuple[str, ...] = Field(min_length=1, description="What texts are trained after.")
     evaluation: tuple[str, ...] = Field(min_length=1, description="What texts are measured after; none of `prompts`.")
+    concepts: dict[str, tuple[str, ...]] = Field(
+        default={}, description="By prompt: words that a text should have. In a file, `concepts` beside `prompt`."
+    )
+    references: dict[str, str] = Field(
+        default={}, description="By prompt: a text that would be right. In a file, `reference` beside `prompt`."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prompts_with_what_belongs_to_them(cls, said: Any) -> Any:
+        """A prompt may be written as a mapping, with its concepts and its reference beside it."""
+        if not isinstance(said, Mapping):
+            return said
+        content = dict(cast(Mapping[str, Any], said))
+        for side in ("prompts", "evaluation"):
+            listed: Any = content.get(side)
+            if isinstance(listed, list | tuple):
+                entries = cast(Sequence[Any], listed)
+                content[side] = tuple(_prompt_of(entry, content) for entry in entries)
+        return content
+
+    @model_validator(mode="after")
+    def _what_is_read_is_there(self) -> Task:
+        for name in (self.reward, *self.metrics):
+            for read in MEASURES[name].reads - {"perplexity"}:
+                known: Mapping[str, Any] = getattr(self, read)
+                if missing := [prompt for prompt in (*self.prompts, *self.evaluation) if not known.get(prompt)]:
+                    raise ValueError(
+                        f"{name} reads the {read} of each prompt, and {missing[0]!r} has none: write it as"
+                        f" {{prompt: ..., {_KEYS[read]}: ...}}"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _sides_are_apart(self) -> Task:
@@ -48,9 +79,55 @@ class Task(FrozenConfig):
         """A hash of all that it says."""
         return content_hash("rlgf task", self.model_dump_json())
 
-    def rewards(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
+    @property
+    def reads_perplexity(self) -> bool:
+        """Whether its reward needs to know what the model before training makes of a text."""
+        return "perplexity" in MEASURES[self.reward].reads
+
+    def rewards(
+        self, prompts: Sequence[str], texts: Sequence[str], perplexities: Sequence[float] | None = None
+    ) -> list[float]:
         """What each of `texts` earns after its prompt."""
-        return [REWARDS[self.reward](prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
+        return self.scores(self.reward, prompts, texts, perplexities)
+
+    def scores(
+        self,
+        measure: MeasureName,
+        prompts: Sequence[str],
+        texts: Sequence[str],
+        perplexities: Sequence[float] | None = None,
+    ) -> list[float]:
+        """`measure` of each of `texts` after its prompt; `perplexities` are theirs under the model before training.
+
+        Raises ValueError where it reads perplexities and none are given.
+        """
+        if perplexities is None and "perplexity" in MEASURES[measure].reads:
+            raise ValueError(f"{measure} reads the perplexity of each text: give `perplexities`")
+        judged = (
+            Judged(text, self.concepts.get(prompt, ()), self.references.get(prompt, ""), perplexity)
+            for prompt, text, perplexity in zip(prompts, texts, perplexities or [math.nan] * len(texts), strict=True)
+        )
+        return [MEASURES[measure].of(one) for one in judged]
+
+
+_KEYS: dict[Reads, str] = {"concepts": "concepts", "references": "reference"}
+"""What a task file has beside a prompt, by the field of `Task` that keeps it."""
+
+
+def _prompt_of(entry: Any, content: dict[str, Any]) -> Any:
+    """The prompt of an entry of a task file; what is beside it is put where `content` keeps it."""
+    if not isinstance(entry, Mapping):
+        return entry
+    beside = dict(cast(Mapping[str, Any], entry))
+    prompt = beside.pop("prompt", None)
+    if not isinstance(prompt, str):
+        raise ValueError(f"an entry without its `prompt`: {beside}")
+    for field, key in _KEYS.items():
+        if key in beside:
+            content[field] = {**content.get(field, {}), prompt: beside.pop(key)}
+    if beside:
+        raise ValueError(f"{sorted(beside)[0]!r} beside the prompt {prompt!r}: only {', '.join(_KEYS.values())} may be")
+    return prompt
 
 
 def load_task(path: str | Path) -> Task:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -21,10 +22,12 @@ from teams_dagster.rlgf.collecting import Planner, Prompt, Written, rewarded, wr
 from teams_dagster.rlgf.config import RLGFConfig
 from teams_dagster.rlgf.guides import LocalWriter, Writer
 from teams_dagster.rlgf.learner import TokenLearner
-from teams_dagster.rlgf.metrics import Metrics, measured
+from teams_dagster.rlgf.metrics import Metrics, measured, perplexities
 from teams_dagster.rlgf.models import POLICY
+from teams_dagster.rlgf.report import Evaluation, IterationRecord, TrainingReport
 from teams_dagster.rlgf.sampling import Vocabulary
-from teams_dagster.rlgf.sequences import batch_of
+from teams_dagster.rlgf.sequences import Text, TextBatch, batch_of
+from teams_dagster.rlgf.targets import targets
 from teams_dagster.rlgf.task import Reward, Task, encoded
 from teams_dagster.rlgf.update import scored
 from teams_dagster.student.answering import end_tokens
@@ -34,52 +37,6 @@ from teams_dagster.student.loading import RECIPE_FILE, Recipe, Student
 from teams_dagster.student.threads import threads_for
 
 CHECKPOINT, REPORT, MODEL = "checkpoint.pt", "report.json", "model"
-
-
-@dataclass(frozen=True)
-class IterationRecord:
-    """One batch with its update."""
-
-    iteration: int
-    reward: float
-    """Mean of the batch's texts, those that the guide wrote a part of included."""
-    learner_tokens: int
-    guide_tokens: int
-    kl: float | None
-    """Mean of log pi - log pi_ref over the learner's tokens, before the update; None without a reference term."""
-    update: UpdateReport
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The policy's own texts after the evaluation prompts."""
-
-    iteration: int
-    """Updates before it."""
-    tokens: int
-    """Tokens that learner and guide had written for the training by then."""
-    metrics: Metrics
-
-
-@dataclass(frozen=True)
-class TrainingReport:
-    """What a training did."""
-
-    version: str
-    """A hash of configuration, task and base, and of the names of a guide and a reward that were given."""
-    records: tuple[IterationRecord, ...]
-    evaluations: tuple[Evaluation, ...]
-    """The first is of the model before any update, the last of the one after all."""
-
-    @property
-    def learner_tokens(self) -> int:
-        """Tokens that the learner wrote."""
-        return sum(record.learner_tokens for record in self.records)
-
-    @property
-    def guide_tokens(self) -> int:
-        """Tokens that the guide wrote."""
-        return sum(record.guide_tokens for record in self.records)
 
 
 @dataclass(frozen=True)
@@ -129,7 +86,7 @@ class TokenTraining:
         self.student, self.task, self.config, self.folder = student, task, config, folder
         self.version = content_hash("rlgf training", config.version, task.version, base, guide_name, reward_name)
         self.learner = TokenLearner(student.model, config)
-        self._algorithm, self._reward, self._progress = token_algorithm(config), reward or task.rewards, progress
+        self._algorithm, self._reward, self._progress = token_algorithm(config), reward, progress
         self._vocabulary = Vocabulary(frozenset(end_tokens(student)), _padding(student))
         models, at_once = self.learner.models, config.at_once
         own = LocalWriter(lambda: models.using(POLICY), self._vocabulary, config.decoding, at_once)
@@ -139,6 +96,7 @@ class TokenTraining:
         }
         prompts = encoded(student.tokenizer, [*task.prompts, *task.evaluation], task.asks)
         self._prompts = {prompt.prompt_id: prompt for prompt in prompts}
+        self._targets = self._references() if config.step.target_weight else None
         self._records: list[IterationRecord] = []
         self._evaluations: list[Evaluation] = []
 
@@ -181,12 +139,21 @@ class TokenTraining:
         names = [name for name in ids for _ in range(self.config.group)]
         texts = self._write(self._algorithm, names, iteration, "train")
         self.learner.begin(iteration)
-        known = scored(self.learner, batch_of(texts.texts, self._vocabulary.padding))
+        references = None if self._targets is None else self._batch([self._targets[name] for name in names])
+        known = scored(self.learner, self._batch(texts.texts), references)
         update = self._algorithm.update(self.learner, known, iteration)
         mean = sum(text.reward for text in texts.texts) / len(texts.texts)
         record = IterationRecord(iteration, mean, texts.learner_tokens, texts.guide_tokens, known.kl, update)
         self._records.append(record)
         self._progress(f"iteration {iteration + 1}/{self.config.iterations}: reward {mean:.3f}, {update.phase}")
+
+    def _references(self) -> dict[str, Text]:
+        known = [self._prompts[name] for name in self.task.prompts]
+        end = min(self._vocabulary.ends)
+        return targets(self.student.tokenizer, self.task, known, end, self.config.max_new_tokens)
+
+    def _batch(self, texts: Sequence[Text]) -> TextBatch:
+        return batch_of(texts, self._vocabulary.padding)
 
     def _write(self, planner: Planner, names: Sequence[str], iteration: int, purpose: str) -> Written:
         prompts: list[Prompt] = [self._prompts[name] for name in names]
@@ -199,16 +166,35 @@ class TokenTraining:
             ends=self._vocabulary.ends,
             key=(self.config.root_seed, purpose),
         )
-        said = [str(self.student.tokenizer.decode(list(t.tokens), skip_special_tokens=True)) for t in texts.texts]
-        return rewarded(texts, self._reward(names, said))
+        return rewarded(texts, self._earned(texts.texts))
+
+    def _earned(self, texts: Sequence[Text]) -> Sequence[float]:
+        """By the reward that was given, or the task's own."""
+        names, said = [text.prompt_id for text in texts], self._said(texts)
+        if self._reward is not None:
+            return self._reward(names, said)
+        return self.task.rewards(names, said, self._perplexities(texts) if self.task.reads_perplexity else None)
+
+    def _said(self, texts: Sequence[Text]) -> list[str]:
+        return [str(self.student.tokenizer.decode(list(text.tokens), skip_special_tokens=True)) for text in texts]
+
+    def _perplexities(self, texts: Sequence[Text]) -> list[float]:
+        return perplexities(self.learner, texts, self._vocabulary.padding)
 
     def _evaluate(self) -> None:
         """Draws of their own, the same at every evaluation."""
         names = [name for name in self.task.evaluation for _ in range(self.config.evaluation_texts)]
         texts = self._write(_LearnerAlone(), names, 0, "evaluate")
-        metrics = measured(self.learner, texts.texts, self._vocabulary.padding)
+        metrics = measured(self.learner, texts.texts, self._vocabulary.padding, self._task_metrics(texts.texts))
         self._evaluations.append(Evaluation(len(self._records), self.tokens, metrics))
         self._progress(f"after {len(self._records)} updates: reward {metrics.reward:.3f}, kl {metrics.kl:.3f}")
+
+    def _task_metrics(self, texts: Sequence[Text]) -> dict[str, float]:
+        """Means of the task's metrics."""
+        if not self.task.metrics:
+            return {}
+        names, said, known = [text.prompt_id for text in texts], self._said(texts), self._perplexities(texts)
+        return {name: fmean(self.task.scores(name, names, said, known)) for name in self.task.metrics}
 
     def _report(self) -> TrainingReport:
         report = TrainingReport(self.version, tuple(self._records), tuple(self._evaluations))

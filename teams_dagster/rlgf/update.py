@@ -44,20 +44,29 @@ class Scored:
     """The learner's tokens pay for leaving the reference."""
     kl: float | None
     """Mean of log pi_old - log pi_ref over the learner's tokens; None where there is no reference or no such token."""
+    targets: TextBatch | None = None
+    """The reference of each text's prompt, where `target_weight` has them learnt."""
 
 
-def scored(learner: TokenLearner, batch: TextBatch) -> Scored:
-    """What the models say of `batch`; then kappa is steered."""
+def scored(learner: TokenLearner, batch: TextBatch, targets: TextBatch | None = None) -> Scored:
+    """What the models say of `batch`; then kappa is steered. `targets` are a reference for each text.
+
+    Raises ValueError where `target_weight` says that references are learnt, and there are none.
+    """
+    if learner.config.step.target_weight and targets is None:
+        raise ValueError(
+            f"step.target_weight is {learner.config.step.target_weight}, and no reference is given: give `targets`"
+        )
     both = learner.in_parts(lambda part: torch.stack(learner.policy_scores(part), dim=1), batch)
     old, entropies = both[:, 0], both[:, 1]
     acted, config = batch.valid & batch.by_learner, learner.config.kl_reference
     if config is None or not bool(acted.any()):
-        return Scored(batch, old, entropies, batch.rewards, None)
+        return Scored(batch, old, entropies, batch.rewards, None, targets)
     reference = learner.in_parts(lambda part: learner.reference_scores(part).log_probabilities, batch)
     distance = torch.where(acted, old - reference, 0.0)
     kl, rewards = float(masked_mean(distance, acted)), batch.rewards - learner.kappa * distance
     learner.kappa = next_kappa(learner.kappa, kl, config)
-    return Scored(batch, old, entropies, rewards, kl)
+    return Scored(batch, old, entropies, rewards, kl, targets)
 
 
 def actor_critic_update(learner: TokenLearner, known: Scored, plan: Plan) -> UpdateReport:
@@ -151,7 +160,8 @@ def policy_losses(
     config: TokenStepConfig,
     divergences: list[float],
 ) -> Iterator[torch.Tensor]:
-    """The parts of a minibatch's loss: minus the clipped surrogate, minus `entropy_weight` times the entropy.
+    """The parts of a minibatch's loss: minus the clipped surrogate, minus `entropy_weight` times the entropy, plus
+    `target_weight` times the mean loss of a token of the references of its prompts.
 
     What each part adds to the minibatch's mean divergence is appended to `divergences`.
     """
@@ -173,3 +183,13 @@ def policy_losses(
             loss = loss - config.entropy_weight * entropy
         yield loss
         begin = end
+    if config.target_weight and known.targets is not None:
+        for loss in reference_losses(learner, known.targets.rows(texts)):
+            yield config.target_weight * loss
+
+
+def reference_losses(learner: TokenLearner, references: TextBatch) -> Iterator[torch.Tensor]:
+    """The parts of -mean log pi of the tokens of `references`."""
+    tokens = references.valid.sum()
+    for part in parts_of(len(references), learner.config.at_once):
+        yield -learner.policy_scores(references.rows(part)).log_probabilities.sum() / tokens

@@ -27,6 +27,7 @@ from teams_dagster.definitions import defs
 from teams_dagster.instructions.prompts import prompt
 from teams_dagster.instructions.requests import rewrite_query
 from teams_dagster.pricing.prices import load_prices
+from teams_dagster.rlgf.task import load_task
 from teams_dagster.settings import load_settings
 from teams_dagster.weights import NAMES, models_folder
 from tests.docs.conftest import Store
@@ -56,8 +57,13 @@ KNOWN_PROGRAMS = (
 """What else the pages type: checked as shell, as targets of the Makefile, and by the tests of what they are for."""
 
 
+TASK_FILES = [block for block in BLOCKS if block.title == "errands.yaml"]
+"""Tasks of token-level training; every other block in YAML is a run configuration."""
+
+
 def of(*languages: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("block", [block for block in BLOCKS if block.language in languages], ids=str)
+    chosen = [block for block in BLOCKS if block.language in languages and block not in TASK_FILES]
+    return pytest.mark.parametrize("block", chosen, ids=str)
 
 
 def typed(block: Block) -> Iterator[list[str]]:
@@ -149,6 +155,12 @@ def test_a_run_configuration_that_contradicts_itself_is_found() -> None:
     block = Block("a page", 1, "yaml", "", "ops: {trained_policy: {config: {algorithm: {bc: {}}, patience: 8}}}")
     with pytest.raises(ValueError, match="patience 8"):
         test_a_run_configuration_is_valid(block)
+
+
+@pytest.mark.parametrize("block", TASK_FILES, ids=str)
+def test_a_task_file_is_read(block: Block, tmp_path: Path) -> None:
+    (tmp_path / block.title).write_text(block.text, encoding="utf-8")
+    assert load_task(tmp_path / block.title).metrics
 
 
 @of("toml")

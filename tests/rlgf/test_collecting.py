@@ -29,11 +29,11 @@ class Scribe:
         return [whole[: text.room] for text in begun]
 
 
-def collect(name, learner=3, guide=3, **options):
+def collect(name, learner=3, guide=3, iteration=0, **options):
     config = RLGFConfig.model_validate({"algorithm": {"name": name, **options}, "iterations": 30})
     writers = {Who.LEARNER: Scribe(1, learner), Who.GUIDE: Scribe(2, guide)}
     written = write_texts(
-        token_algorithm(config), writers, PROMPTS, iteration=0, limit=LIMIT, ends=frozenset({END}), key=("t",)
+        token_algorithm(config), writers, PROMPTS, iteration=iteration, limit=LIMIT, ends=frozenset({END}), key=("t",)
     )
     return written, writers
 
@@ -43,7 +43,7 @@ def switches(texts):
     return [sum(who is text.writers[0] for who in text.writers) for text in texts]
 
 
-@pytest.mark.parametrize("name", ["ppo", "grpo", "rloo", "expert_iteration"])
+@pytest.mark.parametrize("name", ["ppo", "grpo", "rloo", "expert_iteration", "online_dpo"])
 def test_the_learner_writes_alone_without_a_guide(name):
     written, writers = collect(name)
     assert {who for text in written.texts for who in text.writers} == {Who.LEARNER}
@@ -62,6 +62,25 @@ def test_a_reward_that_is_not_finite_is_refused_with_its_prompt_and_value(value)
 def test_behaviour_cloning_is_of_the_guides_texts():
     written, _ = collect("bc")
     assert {who for text in written.texts for who in text.writers} == {Who.GUIDE}
+
+
+def test_the_guide_writes_the_first_texts_of_dagger_whole():
+    written, _ = collect("dagger")
+    assert {who for text in written.texts for who in text.writers} == {Who.GUIDE}
+
+
+def test_daggers_guide_goes_on_from_every_state_that_the_learner_met():
+    written, _ = collect("dagger", iteration=1, learner=3, guide=LIMIT)
+    begun = [sum(who is Who.LEARNER for who in text.writers) for text in written.texts]
+    assert {*begun} == {0, 1, 2}
+    assert {text.writers[-1] for text in written.texts} == {Who.GUIDE}
+
+
+def test_learner_and_guide_share_gails_texts_and_none_is_of_both():
+    written, _ = collect("gail", guide_share=0.25)
+    writers = [{*text.writers} for text in written.texts]
+    assert {len(who) for who in writers} == {1}
+    assert 0.1 < sum(who == {Who.GUIDE} for who in writers) / 64 < 0.4
 
 
 def test_a_guide_that_ends_early_still_begins_every_text_of_ppo_plus_plus():

@@ -2,16 +2,21 @@
 
 import json
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from teams_dagster.policy.algorithms.batch import Who
+from teams_dagster.rlgf.collecting import Prompt
 from teams_dagster.rlgf.config import DecodingConfig, RLGFConfig, TokenCriticConfig, WeightsConfig
 from teams_dagster.rlgf.guides import LocalWriter
 from teams_dagster.rlgf.models import POLICY
 from teams_dagster.rlgf.sampling import Vocabulary
+from teams_dagster.rlgf.sequences import EndReason, Text, batch_of
+from teams_dagster.rlgf.targets import targets
 from teams_dagster.rlgf.task import Task
 from teams_dagster.rlgf.training import CHECKPOINT, MODEL, REPORT, TokenTraining
 from teams_dagster.student.loading import Recipe, load_adapter, load_student
@@ -26,29 +31,47 @@ TASK = Task(
 GUIDE = LocalWriter(nullcontext, Vocabulary(frozenset({0}), 0), DecodingConfig(), at_once=1)
 
 
+@dataclass
+class Chant:
+    """A guide that always writes the same."""
+
+    tokenizer: Any
+
+    @property
+    def tokens(self):
+        return tuple(self.tokenizer(" la la la la", add_special_tokens=False)["input_ids"])
+
+    def write(self, begun):
+        return [self.tokens[: text.room] for text in begun]
+
+    def text(self, prompt):
+        return Text("any", prompt, self.tokens, (Who.GUIDE,) * len(self.tokens), EndReason.LENGTH)
+
+
 def vowels(_, texts):
     """Share of letters that are vowels: any text earns some of it."""
     return [sum(letter in "aeiou" for letter in text.lower()) / max(1, len(text)) for text in texts]
 
 
-def config_of(name="ppo_plus_plus", iterations=4, **more):
-    step = {"learning_rate": 3e-3, "epochs": 2, "minibatch": 0}
+def config_of(name="ppo_plus_plus", iterations=4, discriminator=None, step=(), **more):
+    step = {"learning_rate": 3e-3, "epochs": 2, "minibatch": 0, **dict(step)}
     algorithm = {"name": "ppo", **step} if name == "ppo" else {"name": name, "step": step}
+    algorithm |= {"discriminator": discriminator} if discriminator else {}
     settings = {"texts": 8, "max_new_tokens": 6, "critic": TokenCriticConfig(epochs=1), "checkpoint_every": 2}
     return RLGFConfig.model_validate({"algorithm": algorithm, "iterations": iterations, **settings, **more})
 
 
 def training(base: Path, folder: Path, config: RLGFConfig, **more) -> TokenTraining:
     student = load_student(base, place="cpu", dtype=torch.float32)
-    settings = {"reward": vowels, "reward_name": "vowels"} | more
-    return TokenTraining(student, TASK, config, folder, base="base", **settings)
+    settings = {"task": TASK, "reward": vowels, "reward_name": "vowels"} | more
+    return TokenTraining(student, config=config, folder=folder, base="base", **settings)
 
 
 def bits(trained: TokenTraining) -> list[bytes]:
     return [weight.detach().numpy().tobytes() for weight in trained.learner.models.trained(POLICY).values()]
 
 
-@pytest.mark.parametrize("name", ["ppo_plus_plus", "grpo"])
+@pytest.mark.parametrize("name", ["ppo_plus_plus", "grpo", "dagger", "gail", "online_dpo"])
 def test_a_training_that_stopped_goes_on_bit_for_bit(base, tmp_path, name):
     whole = training(base, tmp_path / "whole", config_of(name))
     report = whole.run()
@@ -121,7 +144,56 @@ def test_what_was_learnt_is_loaded_like_any_adapter(base, tmp_path, kind):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["ppo", "grpo"])
+def test_a_reward_of_fluency_is_of_the_model_before_training(base, tmp_path):
+    task = Task(name="fluent", reward="fluency", metrics=("fluency",), prompts=("The box was",), evaluation=("One of",))
+    given = {"reward": None, "reward_name": None, "task": task}
+    config = config_of("ppo", iterations=2, texts=2, evaluation_texts=2)
+    report = training(base, tmp_path, config, **given).run()
+    for evaluation in report.evaluations:
+        assert evaluation.metrics.task == {"fluency": pytest.approx(evaluation.metrics.reward)}
+    assert all(0 < record.reward < 1 for record in report.records)
+    assert training(base, tmp_path, config, **given).run() == report
+
+
+REFERRED = TASK.model_copy(update={"references": dict.fromkeys(TASK.prompts, "full of old coins")})
+"""The same with a reference for each prompt."""
+
+
+def test_references_become_likelier_where_they_are_learnt_beside_the_reward(base, tmp_path):
+    def likelihood(weight):
+        config = config_of("grpo", iterations=4, step={"target_weight": weight})
+        trained = training(base, tmp_path / str(weight), config, task=REFERRED)
+        trained.run()
+        known = targets(trained.student.tokenizer, REFERRED, [Prompt("The box was", (5, 6))], 0, 6)
+        scores = trained.learner.policy_scores(batch_of([*known.values()], 0)).log_probabilities
+        return float(scores.sum())
+
+    assert likelihood(1.0) > likelihood(0.0)
+
+
+def test_a_task_without_references_has_none_to_learn(base, tmp_path):
+    config = RLGFConfig.model_validate({"algorithm": {"name": "ppo", "target_weight": 0.1}})
+    with pytest.raises(ValueError, match="prompt 'The box was' of task vowels has none: give the task file a `ref"):
+        training(base, tmp_path, config)
+
+
+@pytest.mark.parametrize("name", ["dagger", "gail"])
+def test_a_short_training_on_a_guide_raises_the_likelihood_of_its_texts(base, tmp_path, name):
+    guide = Chant(load_student(base, place="cpu").tokenizer)
+    discriminator = {"learning_rate": 3e-3, "head_learning_rate": 3e-2, "epochs": 5} if name == "gail" else None
+    config = config_of(name, iterations=10, texts=16, kl_reference=None, discriminator=discriminator)
+    trained = training(base, tmp_path, config, guide=guide, guide_name="chant")
+    batch = batch_of([guide.text(prompt) for prompt in [(5, 6), (7,)]], 0)
+
+    def likelihood():
+        return float(trained.learner.policy_scores(batch).log_probabilities.sum())
+
+    before = likelihood()
+    trained.run()
+    assert likelihood() > before + 1
+
+
+@pytest.mark.parametrize("name", ["ppo", "grpo", "online_dpo"])
 def test_a_short_training_raises_its_reward(base, tmp_path, name):
     config = config_of(name, iterations=8, texts=16, weights=WeightsConfig(rank=4), kl_reference=None)
     report = training(base, tmp_path, config).run()

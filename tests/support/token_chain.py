@@ -23,13 +23,13 @@ from teams_dagster.rlgf.guides import LocalWriter
 from teams_dagster.rlgf.learner import TokenLearner
 from teams_dagster.rlgf.models import POLICY
 from teams_dagster.rlgf.sampling import Begun, Vocabulary
-from teams_dagster.rlgf.sequences import batch_of
+from teams_dagster.rlgf.sequences import EndReason, Text, batch_of
 from teams_dagster.rlgf.update import scored
 from tests.support import chain_world as chain
 
 END, TOKENS = 3, 4
-PREFIXES = sum(chain.CHOICES**step for step in range(chain.HORIZON))
-"""Beginnings of a text that do not end it."""
+PREFIXES = sum(chain.CHOICES**step for step in range(chain.HORIZON + 1))
+"""Texts and their beginnings, ends apart."""
 SEEN = chain.FEATURES + PREFIXES
 VOCABULARY = Vocabulary(frozenset({END}), padding=END)
 PROMPT = Prompt("bottom", (END,))
@@ -141,13 +141,16 @@ def written(learner: TokenLearner, algorithm: Any, guide: Any, iteration: int) -
     return rewarded(texts, [reward_of(text.tokens) for text in texts.texts])
 
 
-def trained(config: RLGFConfig, guide: chain.Table) -> TokenLearner:
-    """The learner after all its iterations."""
+def trained(config: RLGFConfig, guide: chain.Table, target: Sequence[int] = ()) -> TokenLearner:
+    """The learner after all its iterations; `target` are the tokens of a reference, where one is learnt."""
     learner, algorithm = TokenLearner(TableModel(), config), token_algorithm(config)
+    writers = (Who.GUIDE,) * len(target)
+    reference = Text(PROMPT.prompt_id, PROMPT.tokens, (*target,), writers, EndReason.LENGTH) if target else None
     for iteration in range(config.iterations):
         texts = written(learner, algorithm, TableGuide(guide), iteration).texts
         learner.begin(iteration)
-        algorithm.update(learner, scored(learner, batch_of(texts, END)), iteration)
+        references = batch_of([reference] * config.texts, END) if reference else None
+        algorithm.update(learner, scored(learner, batch_of(texts, END), references), iteration)
     return learner
 
 

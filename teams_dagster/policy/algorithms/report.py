@@ -65,3 +65,5 @@ class UpdateReport:
     """Weight of the reference term in the next update."""
     imitation_loss: float | None = None
     """-mean log pi(guide's choice | s) before the update, over guide-labelled states."""
+    discriminator_loss: float | None = None
+    """GAIL: the discriminator's logistic loss before its fit, the guide's texts and the learner's counting alike."""
