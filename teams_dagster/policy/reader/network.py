@@ -12,8 +12,11 @@ from torch.utils.checkpoint import checkpoint
 from teams_dagster.core.rng import generator
 from teams_dagster.policy.network import FORBIDDEN, Network, Weights
 from teams_dagster.policy.reader.config import LanguageModelReaderConfig
-from teams_dagster.policy.reader.names import check_names
+from teams_dagster.policy.reader.names import NO_TOKEN, check_names
 from teams_dagster.policy.reader.prompt import PromptReader
+
+SIDE_BY_SIDE = 16
+"""Prompts that are computed together."""
 
 
 class LanguageModelPolicy(Network):
@@ -48,9 +51,11 @@ class LanguageModelPolicy(Network):
 
     def scores(self, prompts: torch.Tensor) -> torch.Tensor:
         """log p(name | prompt) of each operation: (prompts, operations)."""
-        parts = prompts.split(self._reader.config.states_at_once)
-        one = self._in_two_passes if len(parts) > 1 and torch.is_grad_enabled() else self._scores
-        return torch.cat([one(part) for part in parts])
+        at_once = self._reader.config.states_at_once
+        order = (prompts != NO_TOKEN).sum(1).argsort(stable=True)  # neighbours are as long: little is filled up
+        one = self._in_two_passes if len(prompts) > at_once and torch.is_grad_enabled() else self._scores
+        scores = [one(prompts[part]) for part in order.split(min(at_once, SIDE_BY_SIDE))]
+        return torch.cat(scores)[order.argsort()]
 
     def _scores(self, prompts: torch.Tensor) -> torch.Tensor:
         return self._reader.names.scores(self.model, prompts)
