@@ -37,7 +37,7 @@ from teams_dagster.policy.training import train
 
 HERE = Path(__file__).parent
 SCRATCH = ROOT / "benchmarks" / ".runs" / "language_model"
-STEP = PPOConfig(learning_rate=2e-3, epochs=5)
+STEP = PPOConfig(learning_rate=3e-3, epochs=3, minibatch=32, target_kl=0.1)
 """How the adapter is moved."""
 ITERATIONS = 5
 """Of 32 episodes with at most 12 queries: 1,920 at most."""
@@ -118,7 +118,8 @@ def page(comparison: Comparison, policies: Mapping[str, Sequence[Checkpoint]], b
 `python -m benchmarks.policy.language_model`: the embedded rules rewrite and review. Trainings of each policy:
 {len(policies[TRAINED])}, with {ITERATIONS} iterations of 32 episodes, compared on held-out seeds, with 95% intervals
 over seeds and trainings. The language model is {base} ({parameters:,} weights in its adapter), trained by PPO with
-learning rate {STEP.learning_rate:g} and {STEP.epochs} passes; the small networks as they ship.
+learning rate {STEP.learning_rate:g} and {STEP.epochs} passes in minibatches of {STEP.minibatch} that stop at a KL of
+{STEP.target_kl:g}; the small networks as they ship.
 
 {table}
 

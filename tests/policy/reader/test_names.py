@@ -50,9 +50,9 @@ def test_a_name_that_begins_another_is_refused(names):
         Names(names)
 
 
-def test_a_model_that_looks_elsewhere_than_its_mask_says_is_refused():
+def test_a_model_that_looks_elsewhere_than_its_mask_says_is_refused(monkeypatch):
     model = small_llama()
     plain = model.forward
-    model.forward = lambda attention_mask=None, **inputs: plain(**inputs)
+    monkeypatch.setattr(model, "forward", lambda attention_mask=None, **inputs: plain(**inputs))
     with pytest.raises(ValueError, match="LlamaForCausalLM: a name's log-probability is"):
         check_names(model, Names(NAMES), PROMPT)

@@ -6,7 +6,7 @@ import pytest
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
 from teams_dagster.environment.state import HORIZON, PastOperation, State
-from teams_dagster.policy.encoder import FeatureConfig, encoder
+from teams_dagster.policy.encoder import Ablation, FeatureConfig, encoder
 from teams_dagster.policy.reader.base import language_model_base
 from teams_dagster.policy.reader.config import LanguageModelReaderConfig
 from teams_dagster.policy.reader.names import NO_TOKEN
@@ -20,7 +20,7 @@ TRIED = (PastOperation(Operation.BREADTH, True), PastOperation(Operation.ADD_CON
 def read(base):
     """Makes a reader; also with an ablation, and other limits."""
 
-    def made(ablation="full", donors=(), **limits):
+    def made(ablation: Ablation = "full", donors=(), **limits):
         features = encoder(FeatureConfig(ablation=ablation), donors)
         return PromptReader(LanguageModelReaderConfig(base=base, **limits), language_model_base(base), features)
 
