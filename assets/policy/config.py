@@ -27,6 +27,7 @@ from teams_dagster.policy.config import (
     reference_training,
 )
 from teams_dagster.policy.encoder import FeatureConfig
+from teams_dagster.policy.reader.config import FeatureReaderConfig, LanguageModelReaderConfig
 from teams_dagster.pricing.generation_prices import ExpertPriceUnknown, GenerationPrices
 
 QUERIES = 10_000
@@ -74,6 +75,14 @@ class Features(dg.Config):
     """What the policy reads."""
 
     embedding_model: str = Field(default="", description=FeatureConfig.model_fields["embedding_model"].description)
+
+
+class FeatureReader(FeatureReaderConfig, dg.Config):
+    """A small network reads features."""
+
+
+class LanguageModelReader(LanguageModelReaderConfig, dg.Config):
+    """A language model reads a prompt."""
 
 
 class KLReference(dg.Config):
@@ -142,6 +151,7 @@ class PolicyConfig(AssetConfig):
     )
     allow_none: bool = Field(default=True, description="Whether the policy may keep a text and ask nothing.")
     features: Features = Features()
+    reader: FeatureReader | LanguageModelReader = Field(default=FeatureReader(), discriminator="kind")
     algorithm: _one_of(method.ALGORITHMS) = Field(  # pyright: ignore[reportInvalidTypeForm] (made from the list)
         default=_run_config(method.TRPOConfig)(), discriminator="name"
     )
@@ -159,6 +169,11 @@ class PolicyConfig(AssetConfig):
         if self.preset == "reference":
             self._refuse_settings_beside_reference()
             return reference_training(self.root_seed, self.iterations or REFERENCE_UPDATES)
+        if self.reader.kind == "language_model" and self.kl_reference.policy_version:
+            raise ValueError(
+                "kl_reference.policy_version: where a language model reads, a policy stays near to the uniform one,"
+                " or to none: leave the version out"
+            )
         if not self.kl_reference.weight and (self.kl_reference.policy_version or self.kl_reference.target):
             raise ValueError("kl_reference names a policy or a target without a `weight`: give it one, or leave it out")
         reward = self._reward(prices)
@@ -172,6 +187,7 @@ class PolicyConfig(AssetConfig):
             "reward": reward,
             "features": FeatureConfig(**self.features.model_dump()),
             "guide": self.guide,
+            "reader": self.reader.model_dump(),
             "algorithm": self.algorithm.model_dump(),
             "critic": self.critic.model_dump(),
             "kl_reference": method.KLReferenceConfig(weight=self.kl_reference.weight, target=self.kl_reference.target)

@@ -7,6 +7,7 @@ import dagster as dg
 from assets.columns import POLICIES, table_columns
 from assets.materialize import DATASET_FIRST, OWNERS, materialization
 from assets.policy.config import PolicyConfig
+from assets.policy.student_base import find_student
 from assets.pools import LANGUAGE_MODELS
 from assets.preflight import preflight_of, tried_episodes
 from resources.language_models.roles import LanguageModels
@@ -46,10 +47,12 @@ def trained_policy(
 ) -> dg.MaterializeResult:
     """Train on the policy's side of the seeds. An interrupted training continues after its last iteration."""
     seeds, run_id = store.current("seed_instructions"), context.run.run_id
-    training = config.training(models.generation_prices)
+    found = find_student(config.training(models.generation_prices), store)
+    training = found.training
     reference, settings = config.kl_reference.policy_version, training.model_dump(mode="json")
     models.found_out(*training.roles)
-    inputs = policy_inputs(seeds, training, models.versions(*training.roles), reference)
+    versions = found.inputs | models.versions(*training.roles)
+    inputs = policy_inputs(seeds, training, versions, reference, found.folder)
     with materialization(
         context, store, config=config, settings=settings, inputs=inputs, resume=True, publish=models.publish
     ) as made:
@@ -70,6 +73,7 @@ def trained_policy(
                     folder=made.folder,
                     run_id=run_id,
                     log=context.log.info,
+                    student=found.folder,
                 )
             )
             merge_parts(made.folder, training_parts(checkpoint.iteration))

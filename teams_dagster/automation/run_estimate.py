@@ -1,6 +1,7 @@
 """What a run of the paid assets would ask, given what is stored: the walk behind `teams estimate`. Writes nothing."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from assets.evaluation.judged_win_rate import judged_win_rate
 from assets.materialize import AssetConfig, output_of, reusable
 from assets.policy.config import ComparisonSettings, PolicyConfig
 from assets.policy.policy_comparison import policy_comparison
+from assets.policy.student_base import find_student
 from assets.policy.trained_policy import trained_policy
 from assets.preflight import tried_first
 from assets.seeds import seed_instructions
@@ -34,6 +36,7 @@ from teams_dagster.policy.checkpoint import divide, load_policy, policy_inputs
 from teams_dagster.policy.comparison.forecast import comparison_questions
 from teams_dagster.policy.comparison.stored import comparison_inputs
 from teams_dagster.policy.query_forecast import training_questions
+from teams_dagster.policy.reader.reading import BaseNotGiven
 from teams_dagster.pricing.forecast import Estimate, QueryForecast, estimate
 from teams_dagster.pricing.paid_assets import BATCHED
 from teams_dagster.pricing.prices import PriceTable, load_prices
@@ -81,10 +84,13 @@ class Walk:
 
     def _policy(self, seeds: Artefact | None, train: dict[str, Instruction]) -> tuple[Artefact | None, Step]:
         config = PolicyConfig(**self.run.configs.get("trained_policy", {}))
-        training, output = config.training(self.run.models.generation_prices), None
-        if seeds is not None:
-            versions = self.run.models.versions(*training.roles)
-            inputs = policy_inputs(seeds, training, versions, config.kl_reference.policy_version)
+        training, output, student = config.training(self.run.models.generation_prices), None, None
+        with suppress(BaseNotGiven):  # the run makes it
+            student = find_student(training, self.run.store)
+        if seeds is not None and student is not None:
+            training = student.training
+            versions = student.inputs | self.run.models.versions(*training.roles)
+            inputs = policy_inputs(seeds, training, versions, config.kl_reference.policy_version, student.folder)
             output = output_of(trained_policy, config, inputs, settings=training.model_dump(mode="json"))
         made = None if output is None else reusable(config, output.earlier(self.run.store))
         missing = self.run.models.probabilities_missing(training.reward)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_right
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import accumulate
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -14,6 +18,8 @@ from teams_dagster.environment.state import ChosenBy, EpisodeKey, State
 from teams_dagster.environment.transition import Environment
 
 _OPERATIONS = tuple(Operation)
+
+Result = TypeVar("Result")
 
 
 class Actor(Protocol):
@@ -61,13 +67,34 @@ class Drawing:
 
     async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
         """A draw that belongs to the episode's step and to nothing else."""
+        if is_slow(self.actor):
+            return await apart(partial(draw, self.actor, key, state))
         return draw(self.actor, key, state)
+
+
+def is_slow(actor: Actor) -> bool:
+    """Whether `actor` says of itself, by an attribute `slow`, that other queries should go on while it computes."""
+    return bool(getattr(actor, "slow", False))
+
+
+async def apart(compute: Callable[[], Result]) -> Result:
+    """What `compute` returns, computed in a thread beside the event loop's: one such call after the other."""
+    return await asyncio.get_running_loop().run_in_executor(_apart(), compute)
+
+
+@cache
+def _apart() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="policy")
 
 
 def draw(actor: Actor, key: EpisodeKey, state: State) -> Decision:
     """The operation that the episode's draw falls on."""
-    probabilities = actor.probabilities(state)
-    index = choose(probabilities, key.draw(state.step, "action"))
+    return drawn(actor.probabilities(state), key.draw(state.step, "action"))
+
+
+def drawn(probabilities: np.ndarray, point: float) -> Decision:
+    """The operation that `point` in [0, 1) falls on. Raises what `choose` does."""
+    index = choose(probabilities, point)
     return Decision(_OPERATIONS[index], float(probabilities[index]))
 
 

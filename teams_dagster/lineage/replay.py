@@ -8,6 +8,7 @@ another key and no answer), parsed text, rule, verdict, reward, probability and 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import groupby, zip_longest
 from operator import itemgetter
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Answer, ErrorKind, ModelIdentity, QueryFailed, Request, Role
 from teams_dagster.dataset.sample import Sample
-from teams_dagster.environment.decisions import Actor, Decider, Decision
+from teams_dagster.environment.decisions import Actor, Decider, Decision, apart, drawn
 from teams_dagster.environment.episodes import EpisodePlan, stream_episodes
 from teams_dagster.environment.state import EpisodeKey, State, Transition
 from teams_dagster.environment.transition import Environment
@@ -27,6 +28,9 @@ from teams_dagster.store.integrity import Difference, Verification
 
 _ANSWER_RULES = frozenset((Rule.MEANINGLESS, Rule.SHORT_APOLOGY))
 """They say something else of a few answers than release 0.1.0 did; that rows are as they were written is told apart."""
+
+
+_OPERATIONS = tuple(Operation)
 
 
 class ReplayImpossible(Exception):
@@ -70,6 +74,37 @@ class StoredDecisions:
         if transition not in self._chosen:
             raise ReplayImpossible(f"no stored transition has the id {transition}, which the ledger's answers lead to")
         return self._chosen[transition]
+
+
+PROBABILITY_TOLERANCE = 1e-3
+"""Within which a language model's probabilities are computed again: its products differ between processors."""
+
+
+class NearlyAsStored:
+    """A decider that chooses what was chosen, with the stored probability, where a policy in float32 agrees nearly.
+
+    The draw must fall on the stored operation, and its probability be the stored one, each within the tolerance; else
+    the policy's own choice stands, which then differs from the stored row.
+    """
+
+    def __init__(self, actor: Actor, stored: Iterable[Mapping[str, Any]]) -> None:
+        """`stored` are rows of table `transitions`."""
+        self._actor = actor
+        self._chosen = {row["transition_id"]: (Operation(row["operation"]), row["probability"]) for row in stored}
+
+    async def decide(self, environment: Environment, key: EpisodeKey, state: State, transition: str) -> Decision:
+        """The stored operation, or the policy's own."""
+        probabilities = await apart(partial(self._actor.probabilities, state))
+        point = key.draw(state.step, "action")
+        operation, probability = self._chosen.get(transition, (None, 0.0))
+        if operation is not None:
+            index = _OPERATIONS.index(operation)
+            ends = float(probabilities[: index + 1].sum())
+            begins = ends - float(probabilities[index])
+            near = begins - PROBABILITY_TOLERANCE <= point <= ends + PROBABILITY_TOLERANCE
+            if near and abs(float(probabilities[index]) - probability) <= PROBABILITY_TOLERANCE:
+                return Decision(operation, probability)
+        return drawn(probabilities, point)
 
 
 async def replay_transitions(

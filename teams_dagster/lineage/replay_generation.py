@@ -16,9 +16,16 @@ from teams_dagster.dataset.stored import accepted_of, answers_asked
 from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.instructions.prompts import Prompt, stored_prompts
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.lineage.replay import LedgerAsker, StoredDecisions, replay_samples, replay_transitions
+from teams_dagster.lineage.replay import (
+    LedgerAsker,
+    NearlyAsStored,
+    StoredDecisions,
+    replay_samples,
+    replay_transitions,
+)
 from teams_dagster.policy.checkpoint import Checkpoint, CheckpointOutdated, FeaturesChanged
 from teams_dagster.policy.encoder import EmbeddingUnavailable
+from teams_dagster.policy.reader.reading import BaseUnavailable
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.accounting import LineageFacts
 from teams_dagster.store.facts.dataset import GenerationFacts, ResponseFacts
@@ -87,11 +94,16 @@ def _actor(
 ) -> Actor | Decider:
     """The policy; where it cannot be run here, what it chose, and its probabilities count as not verified."""
     try:
-        return generation_actor(manifest, checkpoint)
+        actor = generation_actor(manifest, checkpoint)
     except FeaturesChanged:
         reason = "probabilities of a policy that reads features of another version"
     except EmbeddingUnavailable:
         reason = "probabilities of a policy whose embedding model is not here"
+    except BaseUnavailable:
+        reason = "probabilities of a policy whose language model is not here"
+    else:
+        prompted = checkpoint is not None and checkpoint.config.reads_prompts
+        return NearlyAsStored(actor, _rows(generated, "transitions")) if prompted else actor
     into.skip(reason, generated.read_facts(GenerationFacts).transitions)
     return StoredDecisions(_rows(generated, "transitions"))
 

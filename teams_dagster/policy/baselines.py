@@ -8,7 +8,7 @@ import numpy as np
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.operations import TEXT_OPERATIONS, GenericRewrite, Operation
-from teams_dagster.environment.decisions import Actor, Decider, Decision
+from teams_dagster.environment.decisions import Actor, Decider, Decision, is_slow
 from teams_dagster.environment.state import EpisodeKey, State
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.requests import rewrite_prompt
@@ -70,6 +70,11 @@ class ForcedSchedule:
     """
 
     actor: Actor = Uniform()
+
+    @property
+    def slow(self) -> bool:
+        """As the actor is."""
+        return is_slow(self.actor)
 
     def probabilities(self, state: State) -> np.ndarray:
         """Of breadth alone, or of the others."""

@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -25,6 +26,7 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import ModelIdentity, identity_of
 from teams_dagster.environment.answers_cost import AnswersCost
+from teams_dagster.environment.decisions import Actor
 from teams_dagster.environment.order_effect import OrderEffect
 from teams_dagster.instructions.prompts import prompts_version
 from teams_dagster.instructions.seed_splits import is_policy_validation, policy_sides
@@ -33,7 +35,7 @@ from teams_dagster.instructions.stored_seeds import read_clusters, read_seeds
 from teams_dagster.policy.algorithms.base import LABELLED
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.curve import IterationRecord, is_flat, stops_early
-from teams_dagster.policy.encoder import PolicyActor, encoder
+from teams_dagster.policy.reader.reading import reader
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.policy import PolicyFacts
 
@@ -70,6 +72,15 @@ class TrainingOrigin:
     """Where the algorithm asks one."""
     reference_version: str | None = None
     """Content hash of the policy that the training was kept near to; None for the uniform one."""
+    base_version: str | None = None
+    """Of the language model that reads, before its adapter; None where features are read."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it is written; earlier versions knew no language model that reads."""
+        values = asdict(self)
+        if self.base_version is None:
+            del values["base_version"]
+        return values
 
     @property
     def operations(self) -> frozenset[str]:
@@ -86,6 +97,8 @@ class Checkpoint:
     config: TrainingConfig
     origin: TrainingOrigin
     curve: tuple[IterationRecord, ...] = ()
+    base: str | None = field(default=None, compare=False)
+    """Where the student lies that the policy reads with, where its reader's base is the student; not stored."""
 
     @property
     def policy(self) -> Weights:
@@ -119,18 +132,24 @@ class Checkpoint:
             "policy", weights_version(self.policy), self.config.model_dump(mode="json"), self.origin.feature_version
         )
 
-    def actor(self, allowed: Collection[Operation] | None = None, donors: Sequence[Instruction] = ()) -> PolicyActor:
+    def actor(self, allowed: Collection[Operation] | None = None, donors: Sequence[Instruction] = ()) -> Actor:
         """The policy, ready to act, on `allowed` operations (by default those of its training).
 
         `donors` are the training seeds, which an ablation that is blind to the text needs.
-        Raises FeaturesChanged when it was trained on other operations or features than this code's.
+        Raises FeaturesChanged when it was trained on other operations or features than this code's, or on another
+        language model than is there, and what `reader` raises where a model cannot be loaded.
         """
         if changed := changed_operations(self.origin):
             raise FeaturesChanged(
                 f"this policy chooses among other operations than this code has ({changed}): train it again, and begin"
                 " generations that are to go on with it again (`policy: latest`)"
             )
-        encode = encoder(self.config.features, donors)
+        encode = reader(self.config, donors, self.base)
+        if self.origin.base_version != encode.base_version:
+            raise FeaturesChanged(
+                f"this policy's adapter belongs to a language model of version {self.origin.base_version}, and the one"
+                f" that is there is {encode.base_version}: put the model back that it was trained on, or train it again"
+            )
         if self.origin.feature_version != encode.version:
             raise FeaturesChanged(
                 f"this policy reads features {self.origin.feature_version}, the code makes {encode.version}: train it"
@@ -139,7 +158,7 @@ class Checkpoint:
         mask = self.config.allowed
         if allowed is not None:
             mask = mask & np.array([operation in allowed for operation in Operation])
-        return PolicyActor(self.policy, mask, encode)
+        return encode.actor(self.policy, mask)
 
     def save(self, path: Path) -> None:
         """Write to `path`, whole or not at all."""
@@ -147,15 +166,18 @@ class Checkpoint:
             "format": FORMAT,
             "policy_version": self.policy_version,
             "config": self.config.model_dump(mode="json"),
-            "origin": asdict(self.origin),
+            "origin": self.origin.as_dict(),
             "curve": [asdict(record) for record in self.curve],
         }
         metadata = {"state": json.dumps(state, sort_keys=True, allow_nan=False)}
         write_atomically(path, save(self.state, metadata=metadata))
 
     @classmethod
-    def load(cls, path: Path) -> Checkpoint:
-        """Read `path`. Raises ValueError when it is not a checkpoint, or its content does not match its version."""
+    def load(cls, path: Path, base: str | None = None) -> Checkpoint:
+        """Read `path`. Raises ValueError when it is not a checkpoint, or its content does not match its version.
+
+        `base` is where the student lies that it reads with, if it does; None: in the folder `BASE` beside the file.
+        """
         try:
             with safe_open(path, "numpy") as file:
                 state = json.loads((file.metadata() or {})["state"])
@@ -174,6 +196,7 @@ class Checkpoint:
             config=TrainingConfig.model_validate(state["config"]),
             origin=TrainingOrigin(**(origin | models)),
             curve=tuple(IterationRecord.of(record) for record in state["curve"]),
+            base=base or kept_base(path.parent),
         )
         if checkpoint.policy_version != state["policy_version"]:
             raise ValueError(
@@ -181,6 +204,15 @@ class Checkpoint:
                 " it was changed: delete it and train again"
             )
         return checkpoint
+
+
+BASE = "base"
+"""The folder beside a checkpoint with the student that its policy reads with."""
+
+
+def kept_base(folder: Path) -> str | None:
+    """Where the student lies that is kept with a policy in `folder`; None where none is."""
+    return str(folder / BASE) if (folder / BASE).is_dir() else None
 
 
 def changed_operations(origin: TrainingOrigin) -> str:
@@ -246,18 +278,23 @@ def divide_training(
 
 
 def policy_inputs(
-    seeds: Artefact, training: TrainingConfig, model_versions: Mapping[str, str], reference_version: str
+    seeds: Artefact,
+    training: TrainingConfig,
+    model_versions: Mapping[str, str],
+    reference_version: str,
+    base: str | None = None,
 ) -> dict[str, str]:
     """What a trained policy is made from, besides its configuration, by name to version.
 
     Args:
         model_versions: Of the models that are asked.
         reference_version: Of the policy that the training stays near to; empty: the uniform one.
+        base: Where the student lies, where the policy reads with it.
     """
     return {
         "seed_instructions": seeds.data_version,
         "prompts": prompts_version(),
-        "features": encoder(training.features).version,
+        "features": reader(training, base=base).version,
         **model_versions,
         **({"reference_policy": reference_version} if reference_version else {}),
     }

@@ -21,8 +21,8 @@ from teams_dagster.environment.episodes import EpisodePlan, run_episodes
 from teams_dagster.environment.state import HORIZON, ChosenBy, Episode, EpisodeKey, EpisodePurpose, State
 from teams_dagster.environment.transition import Environment
 from teams_dagster.policy.algorithms.batch import RollIn, Who
-from teams_dagster.policy.encoder import Encoder
 from teams_dagster.policy.guide import Advisor, Labelled
+from teams_dagster.policy.reader.reading import Reader
 
 if TYPE_CHECKING:
     from teams_dagster.policy.algorithms.batch import Batch, Branches
@@ -126,7 +126,7 @@ def next_ids(ids: Sequence[str], count: int, root_seed: int, iteration: int) -> 
     return chosen
 
 
-def batch_of(collected: Collected, encode: Encoder, gamma: float) -> Batch:
+def batch_of(collected: Collected, encode: Reader, gamma: float) -> Batch:
     """The tensors of what was collected."""
     import torch
 
@@ -161,7 +161,7 @@ def batch_of(collected: Collected, encode: Encoder, gamma: float) -> Batch:
     )
 
 
-def _branches_of(branches: Sequence[Episode], encode: Encoder, gamma: float) -> Branches:
+def _branches_of(branches: Sequence[Episode], encode: Reader, gamma: float) -> Branches:
     """The return of each operation tried, completed by the guide; one that a failed query cut short is untried."""
     import torch
 

@@ -29,6 +29,7 @@ from teams_dagster.policy.algorithms.config import (
 )
 from teams_dagster.policy.encoder import FeatureConfig
 from teams_dagster.policy.guide import ATTEMPTS as GUIDE_ATTEMPTS
+from teams_dagster.policy.reader.config import FeatureReaderConfig, LanguageModelReaderConfig, ReaderConfig
 
 FEWEST_EPISODES = 32
 """Episodes a batch, below which an update follows single texts."""
@@ -71,6 +72,7 @@ class TrainingConfig(BaseModel):
         description="Who guides a guided algorithm: the role GUIDE, or a look-ahead that tries every operation at each"
         " of its steps, its queries counted.",
     )
+    reader: ReaderConfig = FeatureReaderConfig()
     kl_reference: KLReferenceConfig | None = Field(
         default=None, description="A price on moving away from a reference policy; None: none."
     )
@@ -83,6 +85,8 @@ class TrainingConfig(BaseModel):
             values.pop("reference", None)
         if self.guide == "model":
             values.pop("guide", None)
+        if isinstance(self.reader, FeatureReaderConfig):
+            values.pop("reader", None)
         return values
 
     @model_validator(mode="after")
@@ -107,6 +111,20 @@ class TrainingConfig(BaseModel):
                 " none, since the guide acts alone: leave patience out"
             )
         return self
+
+    @model_validator(mode="after")
+    def _reader_can_learn(self) -> Self:
+        if self.reads_prompts and self.algorithm.second_derivatives:
+            raise ValueError(
+                "trpo takes second derivatives of the whole batch at once, for which a language model has no room:"
+                " give `reader: language_model` an algorithm that moves the policy by ppo, or bc or dagger"
+            )
+        return self
+
+    @property
+    def reads_prompts(self) -> bool:
+        """Whether a language model reads for the policy."""
+        return isinstance(self.reader, LanguageModelReaderConfig)
 
     @property
     def allowed_operations(self) -> tuple[Operation, ...]:

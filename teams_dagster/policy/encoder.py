@@ -131,6 +131,8 @@ class HashedWords:
 class Encoder:
     """States to vectors: meaning, cues, growth, history, progress, in this order."""
 
+    base_version, is_small = None, True
+
     def __init__(self, config: FeatureConfig, meaning: Meaning, donors: Sequence[Instruction] = ()) -> None:
         """`donors` are the training seeds, which `text_noise` needs. Raises ValueError when it has none."""
         if config.ablation == "text_noise" and not donors:
@@ -138,7 +140,7 @@ class Encoder:
         self._meaning = meaning
         self._ablation = config.ablation
         self._donors = sorted(donors, key=lambda donor: donor.instruction_id) if self._ablation == "text_noise" else []
-        self.size = meaning.size + CUE_SIZE + GROWTH_SIZE + HISTORY_SIZE + PROGRESS_SIZE
+        self.size = self.critic_size = meaning.size + CUE_SIZE + GROWTH_SIZE + HISTORY_SIZE + PROGRESS_SIZE
         self.version = content_hash(
             "encoder",
             FEATURE_VERSION,
@@ -149,18 +151,33 @@ class Encoder:
 
     def __call__(self, state: State) -> np.ndarray:
         """The feature vector of `state`: shape (size,), float64."""
-        past = np.zeros(HISTORY_SIZE) if self._ablation == "no_history" else history(state)
+        past = history(state) if self.sees_history else np.zeros(HISTORY_SIZE)
         return np.concatenate([*self._text(state), past, progress(state)])
+
+    @property
+    def sees_history(self) -> bool:
+        """Whether what was tried in the episode is shown."""
+        return self._ablation != "no_history"
+
+    def shown(self, state: State) -> Instruction | None:
+        """The text that is read in `state`: its own, that of a training seed, or None."""
+        if self._ablation == "text_zeroed":
+            return None
+        if self._donors:
+            drawn = uniform("text_noise", state.stream, state.step, len(state.chain))
+            return self._donors[int(drawn * len(self._donors))]
+        return state.instruction
+
+    def actor(self, weights: dict[str, np.ndarray], allowed: np.ndarray) -> PolicyActor:
+        """The policy with these weights, as `PolicyNetwork.weights` gives them, ready to act."""
+        return PolicyActor(weights, allowed, self)
 
     def _text(self, state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Meaning, cues and growth, or what stands in their place."""
-        if self._ablation == "text_zeroed":
+        shown = self.shown(state)
+        if shown is None:
             return np.zeros(self._meaning.size), np.zeros(CUE_SIZE), np.zeros(GROWTH_SIZE)
-        if self._donors:
-            drawn = uniform("text_noise", state.stream, state.step, len(state.chain))
-            shown = self._donors[int(drawn * len(self._donors))]
-            return self._meaning(shown), cues(shown), np.zeros(GROWTH_SIZE)
-        return self._meaning(state.instruction), cues(state.instruction), growth(state)
+        return self._meaning(shown), cues(shown), np.zeros(GROWTH_SIZE) if self._donors else growth(state)
 
 
 def encoder(config: FeatureConfig, donors: Sequence[Instruction] = ()) -> Encoder:

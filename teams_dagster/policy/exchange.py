@@ -4,6 +4,7 @@
 <folder>/policy.safetensors    the policy itself, with its configuration and its learning curve
 <folder>/policies.parquet      its row of table `policies`
 <folder>/policy_scores.parquet how it compared with others, where it was compared
+<folder>/base/                 the student that it reads with, where that is kept with it
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import json
 import shutil
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from teams_dagster.core.files import file_sha256, replacing, write_atomically
-from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint, load_policy
+from teams_dagster.policy.checkpoint import BASE, CHECKPOINT, Checkpoint, load_policy
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 
 ABOUT = "policy.json"
@@ -54,12 +55,14 @@ def export_policy(store: ArtefactStore, policy: Artefact, target: Path) -> list[
     for comparison in store.all_of("policy_comparison"):
         if comparison.manifest["inputs"].get("trained_policy") == policy.data_version:
             scores = [comparison.folder / _SCORES]
-    sources = [*(policy.folder / name for name in (CHECKPOINT, *_TABLES)), *scores]
+    sources = {path.name: path for path in (*(policy.folder / name for name in (CHECKPOINT, *_TABLES)), *scores)}
+    if checkpoint.base is not None:
+        sources |= {f"{BASE}/{path.name}": path for path in sorted(Path(checkpoint.base).iterdir())}
     target.mkdir(parents=True, exist_ok=True)
     if not scores:
         (target / _SCORES).unlink(missing_ok=True)  # of a policy that was exported here before
-    for source in sources:
-        with replacing(target / source.name) as draft:
+    for name, source in sources.items():
+        with replacing(target / name) as draft:
             shutil.copyfile(source, draft)
     origin = asdict(checkpoint.origin)
     about = _About(
@@ -70,7 +73,7 @@ def export_policy(store: ArtefactStore, policy: Artefact, target: Path) -> list[
         prompts=origin["prompt_versions"],
         code_version=policy.manifest["code_version"],
         facts=policy.manifest["facts"],
-        files={source.name: file_sha256(target / source.name) for source in sources},
+        files={name: file_sha256(target / name) for name in sources},
     )
     write_atomically(target / ABOUT, json.dumps(about.model_dump(), indent=1, sort_keys=True) + "\n")
     return [ABOUT, *about.files]
@@ -107,10 +110,17 @@ def import_policy(store: ArtefactStore, folder: Path) -> Artefact:
     }
     select = not store.exists("trained_policy")
     with store.writing("trained_policy", f"imported-{version[:16]}", about=made, select=select) as draft:
-        for name in (CHECKPOINT, *_TABLES, *({_SCORES} & about.files.keys())):
+        for name in (CHECKPOINT, *_TABLES, *({_SCORES} & about.files.keys()), *filter(_is_of_base, about.files)):
+            (draft.folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(folder / name, draft.folder / name)
         draft.finish(version, about.facts)
     return store.of_version("trained_policy", version)
+
+
+def _is_of_base(name: str) -> bool:
+    """Whether a file's name is that of one of the student's, and of none elsewhere."""
+    path = PurePosixPath(name)
+    return path.parts == (BASE, path.name) and path.name not in ("", "..")
 
 
 def _about(folder: Path) -> _About:

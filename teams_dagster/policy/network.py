@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import cast
@@ -23,7 +24,19 @@ Weights = dict[str, np.ndarray]
 """Layer weights by name: `0.weight` (out, in), `0.bias` (out,), `1.weight`, ..."""
 
 
-class _MLP(nn.Module):
+class Network(nn.Module, ABC):
+    """What an update moves, and keeps as arrays."""
+
+    @abstractmethod
+    def weights(self) -> Weights:
+        """A copy of the weights that are learnt."""
+
+    @abstractmethod
+    def load(self, weights: Weights) -> None:
+        """Take over `weights`. Raises RuntimeError when their names or shapes are another network's."""
+
+
+class _MLP(Network):
     """Tanh layers and a linear head whose weights start small, so that the first outputs are near 0.
 
     Weights come from the keyed stream `key`, never from torch's global generator.
@@ -51,11 +64,9 @@ class _MLP(nn.Module):
         return torch.addmm(head.bias.unsqueeze(1), head.weight, columns).T.reshape(*inputs.shape[:-1], -1)
 
     def weights(self) -> Weights:
-        """A copy of the weights."""
         return {name.removeprefix("layers."): value.numpy().copy() for name, value in self.state_dict().items()}
 
     def load(self, weights: Weights) -> None:
-        """Take over `weights`. Raises RuntimeError when their names or shapes are another network's."""
         self.load_state_dict({f"layers.{name}": torch.from_numpy(value.copy()) for name, value in weights.items()})
 
 
@@ -73,11 +84,12 @@ class PolicyNetwork(_MLP):
 
 
 class ValueNetwork(_MLP):
-    """V(s): features (..., features) to values (...)."""
+    """V(s): vectors (..., size) to values (...). It reads their last `features` columns: all, but beside a prompt."""
 
     def __init__(self, features: int, hidden: tuple[int, ...], key: tuple[str | int, ...]) -> None:
         super().__init__(features, hidden, 1, key)
+        self._features = features
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Expected discounted return of each state."""
-        return super().forward(inputs).squeeze(-1)
+        return super().forward(inputs[..., -self._features :]).squeeze(-1)

@@ -8,30 +8,31 @@ same weights.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-
-import torch
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import LLMClient, Role
-from teams_dagster.environment.decisions import Drawing
+from teams_dagster.environment.decisions import Drawing, apart
 from teams_dagster.environment.state import HORIZON, ChosenBy, Episode
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.novelty import Pool
 from teams_dagster.instructions.prompts import prompt
 from teams_dagster.policy.algorithms.algorithm import Algorithm, UpdateReport, algorithm_of
-from teams_dagster.policy.algorithms.learner import Learner
+from teams_dagster.policy.algorithms.learner import Learner, policy_key
 from teams_dagster.policy.checkpoint import Checkpoint, TrainingOrigin, changed_operations
 from teams_dagster.policy.collecting import Collected, RollingIn, batch_of, collect, plan_batch
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.curve import IterationRecord, is_flat, own_steps, tally, without_tokens
-from teams_dagster.policy.encoder import Encoder, PolicyActor, encoder
 from teams_dagster.policy.guide import Advisor, Guide
 from teams_dagster.policy.look_ahead import LookAheadGuide
+from teams_dagster.policy.network import Network
+from teams_dagster.policy.reader.reading import Reader, reader
+from teams_dagster.policy.reader.threads import few_threads
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ async def train(
     *,
     name: str = POLICY_NAME,
     reference: Checkpoint | None = None,
+    base: str | None = None,
     sink: Sink | None = None,
     on_episode: Callable[[Episode], object] | None = None,
     progress: Callable[[str], None] = _log.info,
@@ -61,18 +63,18 @@ async def train(
     """Train a policy on `seeds` (by seed id), with the checkpoint at `path`; continue from it where there is one.
 
     `name` is what its transitions are filed under. `reference` is the policy that `kl_reference` keeps near to; None:
-    the uniform policy. `on_episode` hears of each episode as it is done, `progress` of each
-    iteration.
+    the uniform policy. `base` is where the student lies, where the policy reads with it. `on_episode` hears of each
+    episode as it is done, `progress` of each iteration.
 
     Raises TrainingFailed when the checkpoint belongs to another run, or when no query of a batch was answered.
     """
     if not seeds:
         raise TrainingFailed("there are no training seeds; give the policy at least one")
-    encode = encoder(config.features, tuple(seeds.values()))
+    encode = reader(config, tuple(seeds.values()), base)
     environment = Environment(client, Pool(seeds.values()), config.reward, Role.INSTRUCTOR)
     algorithm = algorithm_of(config.algorithm, config.root_seed)
     learner = _new_learner(config, encode, reference)
-    checkpoint = _begin(_origin(environment, seeds, encode, config, reference), config, learner, path)
+    checkpoint = _begin(_origin(environment, seeds, encode, config, reference), config, learner, path, base)
     learner.restore(checkpoint.state)
     if 0 < checkpoint.iteration < config.iterations:
         progress(f"continuing after iteration {checkpoint.iteration} of {config.iterations}")
@@ -82,7 +84,8 @@ async def train(
         _demand_token_counts(config, environment, collected.everything)
         if sink:
             sink(checkpoint.iteration, collected.everything)
-        checkpoint = _updated(checkpoint, algorithm, learner, collected, encode)
+        learning = partial(_updated, checkpoint, algorithm, learner, collected, encode)
+        checkpoint = await apart(learning) if config.reads_prompts else learning()
         checkpoint.save(path)
         progress(_summary(checkpoint.curve[-1], config))
     if checkpoint.stopped_early:
@@ -95,7 +98,7 @@ async def train(
     return checkpoint
 
 
-def _new_learner(config: TrainingConfig, encode: Encoder, reference: Checkpoint | None) -> Learner:
+def _new_learner(config: TrainingConfig, encode: Reader, reference: Checkpoint | None) -> Learner:
     """A learner before its first update. Raises TrainingFailed for a reference policy of another kind."""
     if reference is not None:
         there, here = (
@@ -108,7 +111,7 @@ def _new_learner(config: TrainingConfig, encode: Encoder, reference: Checkpoint 
                 " other operations than the one to be trained: train it with the same settings"
             )
     return Learner.new(
-        features=encode.size,
+        features=encode.critic_size,
         hidden=config.hidden,
         allowed=config.allowed,
         algorithm=config.algorithm,
@@ -118,13 +121,26 @@ def _new_learner(config: TrainingConfig, encode: Encoder, reference: Checkpoint 
         decay=config.gae_decay,
         root_seed=config.root_seed,
         reference=reference.policy if reference else None,
+        policy=_language_model(encode, config),
     )
+
+
+def _language_model(encode: Reader, config: TrainingConfig) -> Network | None:
+    """The policy of a language model; None where a small network reads features."""
+    if not config.reads_prompts:
+        return None
+    from teams_dagster.policy.reader.network import LanguageModelPolicy
+    from teams_dagster.policy.reader.prompt import PromptReader
+
+    if not isinstance(encode, PromptReader):
+        raise TypeError(f"{encode} reads no prompts")
+    return LanguageModelPolicy(encode, config.allowed, policy_key(config.root_seed))
 
 
 def _origin(
     environment: Environment,
     seeds: Mapping[str, Instruction],
-    encode: Encoder,
+    encode: Reader,
     config: TrainingConfig,
     reference: Checkpoint | None,
 ) -> TrainingOrigin:
@@ -143,14 +159,17 @@ def _origin(
         reviewer=environment.client.identity(Role.REVIEWER),
         guide=environment.client.identity(Role.GUIDE) if config.asks_guide else None,
         reference_version=reference.policy_version if reference else None,
+        base_version=encode.base_version,
     )
 
 
-def _begin(origin: TrainingOrigin, config: TrainingConfig, learner: Learner, path: Path) -> Checkpoint:
+def _begin(
+    origin: TrainingOrigin, config: TrainingConfig, learner: Learner, path: Path, base: str | None
+) -> Checkpoint:
     """The checkpoint at `path`, or that of an untrained policy."""
     if not path.exists():
-        return Checkpoint(learner.state(), config, origin)
-    checkpoint = Checkpoint.load(path)
+        return Checkpoint(learner.state(), config, origin, base=base)
+    checkpoint = Checkpoint.load(path, base)
     if checkpoint.config != config or checkpoint.origin != origin:
         operations = changed_operations(checkpoint.origin)
         other = (
@@ -167,7 +186,7 @@ async def _rollouts(
     seeds: Mapping[str, Instruction],
     checkpoint: Checkpoint,
     algorithm: Algorithm,
-    encode: Encoder,
+    encode: Reader,
     name: str,
     on_episode: Callable[[Episode], object] | None,
 ) -> Collected:
@@ -182,7 +201,7 @@ async def _rollouts(
         version=checkpoint.policy_version,
     )
     decider = RollingIn(
-        Drawing(PolicyActor(checkpoint.policy, config.allowed, encode)),
+        Drawing(encode.actor(checkpoint.policy, config.allowed)),
         guide_of(config),
         {
             plan.key.order: algorithm.roll_in(iteration, HORIZON, lambda what, key=plan.key: key.draw(0, what))
@@ -230,14 +249,14 @@ def _demand_answers(iteration: int, episodes: Sequence[Episode]) -> None:
 
 
 def _updated(
-    checkpoint: Checkpoint, algorithm: Algorithm, learner: Learner, collected: Collected, encode: Encoder
+    checkpoint: Checkpoint, algorithm: Algorithm, learner: Learner, collected: Collected, encode: Reader
 ) -> Checkpoint:
     """One iteration's learning: a new checkpoint with one more point on its curve."""
     batch = batch_of(collected, encode, checkpoint.config.gamma)
-    with _one_thread():
+    with few_threads(encode.is_small):
         report = algorithm.update(learner, batch, checkpoint.iteration)
     record = _record(checkpoint, collected.everything, report)
-    made = Checkpoint(learner.state(), checkpoint.config, checkpoint.origin, (*checkpoint.curve, record))
+    made = replace(checkpoint, state=learner.state(), curve=(*checkpoint.curve, record))
     return made.without_data() if made.finished else made
 
 
@@ -274,17 +293,6 @@ def _record(checkpoint: Checkpoint, episodes: Sequence[Episode], report: UpdateR
         own=own_steps(episodes),
         without_tokens=without_tokens(episodes, checkpoint.config.reward),
     )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Matrix products on one thread: the same bits on machines with other numbers of cores, and faster this small."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _summary(record: IterationRecord, config: TrainingConfig) -> str:

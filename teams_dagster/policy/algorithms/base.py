@@ -88,6 +88,11 @@ class BaseAlgorithmConfig(FrozenConfig):
         return False
 
     @property
+    def second_derivatives(self) -> bool:
+        """Whether it takes those of the policy, over all states of a batch at once."""
+        return False
+
+    @property
     def critics(self) -> tuple[CriticName, ...]:
         """The critics that it uses."""
         return ("learner",)

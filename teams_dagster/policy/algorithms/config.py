@@ -64,6 +64,10 @@ class _GuidedConfig(BaseAlgorithmConfig):
     step: StepConfig = PPOConfig()
 
     @property
+    def second_derivatives(self) -> bool:
+        return self.step.second_derivatives
+
+    @property
     def policy_optimiser(self) -> AdamSettings | None:
         return self.step.policy_optimiser
 

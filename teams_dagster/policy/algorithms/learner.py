@@ -11,7 +11,7 @@ from teams_dagster.policy.algorithms.base import LABELLED, AdamSettings, BaseAlg
 from teams_dagster.policy.algorithms.config import AdamCriticConfig, CriticConfig, KLReferenceConfig
 from teams_dagster.policy.algorithms.kl_reference import LogProbabilities, frozen, uniform_reference
 from teams_dagster.policy.algorithms.labelled import Labelled
-from teams_dagster.policy.network import PolicyNetwork, ValueNetwork, Weights
+from teams_dagster.policy.network import Network, PolicyNetwork, ValueNetwork, Weights
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
@@ -20,7 +20,7 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 class Learner:
     """What an update moves in place, and the fixed values that every update needs."""
 
-    policy: PolicyNetwork
+    policy: Network
     critics: dict[str, ValueNetwork]
     """`learner` (V of the policy) and `guide` (V of the guide), where the algorithm uses them."""
     optimisers: dict[str, torch.optim.Adam]
@@ -52,13 +52,15 @@ class Learner:
         decay: float,
         root_seed: int,
         reference: Weights | None = None,
+        policy: Network | None = None,
     ) -> Learner:
         """A learner before its first update.
 
         `allowed` is a bool mask of shape (choices,). `reference` holds the weights of a frozen policy of the same shape
-        as the learner's; None: uniform over the allowed choices.
+        as the learner's; None: uniform over the allowed choices. `policy` is what learns; None: a small network over
+        the `features`.
         """
-        policy = PolicyNetwork(features, hidden, allowed, (root_seed, "weights", "policy"))
+        policy = policy or PolicyNetwork(features, hidden, allowed, policy_key(root_seed))
         critics = {
             name: ValueNetwork(features, hidden, (root_seed, "weights", _STREAMS[name])) for name in algorithm.critics
         }
@@ -110,8 +112,14 @@ _STREAMS = {"learner": "critic", "guide": "guide_critic"}
 """The random stream of each critic's first weights."""
 
 
-def _adam(network: torch.nn.Module, config: AdamSettings) -> torch.optim.Adam:
-    return torch.optim.Adam(network.parameters(), lr=config.learning_rate, eps=config.adam_epsilon, fused=True)
+def policy_key(root_seed: int) -> tuple[str | int, ...]:
+    """The random stream of a policy's first weights."""
+    return (root_seed, "weights", "policy")
+
+
+def _adam(network: Network, config: AdamSettings) -> torch.optim.Adam:
+    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return torch.optim.Adam(learnt, lr=config.learning_rate, eps=config.adam_epsilon, fused=True)
 
 
 def _part(state: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

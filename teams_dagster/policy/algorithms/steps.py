@@ -35,6 +35,10 @@ class TRPOConfig(BaseAlgorithmConfig):
         description="The KL that a step may not exceed: KL(old || new), the paper's, or KL(new || old), sb3-contrib's.",
     )
 
+    @property
+    def second_derivatives(self) -> bool:
+        return True
+
     def build(self, root_seed: int) -> Algorithm:
         from teams_dagster.policy.algorithms.on_policy import OnPolicy
 

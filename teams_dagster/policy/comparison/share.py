@@ -91,6 +91,13 @@ class Share:
     folder: Path
     """The comparison's: an interrupted training goes on after its last iteration."""
     run_id: str
+    base: str | None = None
+    """Where the student lies, where the policies read with it."""
+
+    @property
+    def at_once(self) -> int:
+        """Trainings under way at once; one where language models learn, each of which fills processor and memory."""
+        return 1 if any(training.config.reads_prompts for training in self.trainings) else AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ async def train_share(
     def begun(training: Training) -> Coroutine[Any, Any, Checkpoint]:
         return _train(client, share, training, done, on_iteration)
 
-    async with aclosing(in_order(begun, share.trainings, AT_ONCE)) as checkpoints:
+    async with aclosing(in_order(begun, share.trainings, share.at_once)) as checkpoints:
         for training in share.trainings:
             checkpoint = await anext(checkpoints)
             last = checkpoint.curve[-1]
@@ -172,6 +179,7 @@ async def _train(
         training.checkpoint(share.folder),
         name=training.name,
         reference=share.reference,
+        base=share.base,
         sink=recording(share.folder, share.run_id, training.part),
         on_episode=on_episode,
         progress=lambda _: on_iteration(),

@@ -96,7 +96,9 @@ class Trainings:
         """By the names of the policies, what was trained of each; of `trained` the deployed one first."""
         found = {TRAINED: [self.deployed]}
         for training in self._all:
-            found.setdefault(training.name, []).append(Checkpoint.load(training.checkpoint(self.folder)))
+            found.setdefault(training.name, []).append(
+                Checkpoint.load(training.checkpoint(self.folder), self.deployed.base)
+            )
         return found
 
     def _contender(self, name: str, checkpoints: list[Checkpoint]) -> Contender:
@@ -130,14 +132,14 @@ class Trainings:
         await in_processes(train_elsewhere, [(share, self.elsewhere) for share in shares], hear)
 
     def _processes(self) -> int:
-        """How many processes train; below 2: this one. A sentence-embedding model would be loaded in each of them."""
-        if self.deployed.config.features.embedding_model:
+        """How many processes train; below 2: this one. A model that reads would be loaded in each of them."""
+        if self.deployed.config.features.embedding_model or self.deployed.config.reads_prompts:
             return 1
         missing = sum(self._is_missing(training) for training in self._all)
         return min(cores(), PROCESSES, -(-missing // TRAININGS_EACH))
 
     def _share(self, trainings: list[Training]) -> Share:
-        return Share(tuple(trainings), self.seeds, self.reference, self.folder, self.run_id)
+        return Share(tuple(trainings), self.seeds, self.reference, self.folder, self.run_id, self.deployed.base)
 
     def _is_missing(self, training: Training) -> bool:
         path = training.checkpoint(self.folder)
