@@ -32,6 +32,7 @@ PLACES: dict[str, tuple[float, int]] = {
     "judged_win_rate": (2, 7),
     "evaluation_scores": (3, 7),
     "privacy_audit": (4, 7),
+    "rlgf_model": (0, 9),
     "lora_uniform": (5, 7),
     "query_costs": (0, 8),
     "uniform_scores": (5, 8),

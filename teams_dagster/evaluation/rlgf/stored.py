@@ -1,0 +1,78 @@
+"""A token-level training as its artefact holds it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from teams_dagster.core.hashing import content_hash
+from teams_dagster.ledger.costs import cost_of_requests
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.rlgf.asking import GUIDE, JUDGE
+from teams_dagster.rlgf.run_request import RLGFRequest
+from teams_dagster.store.facts.rlgf import RLGFFacts, TextMetrics
+from teams_dagster.student.adapter_config import REPORT
+
+START, NOBODY = "start", "none"
+"""Who guides where it is not a role: the model before the training; nobody, where the algorithm has no guide."""
+ASKED = "asked.txt"
+"""What each request was for and its id, a line each: which guide's texts and whose verdicts made the adapter."""
+
+
+def read_asked(folder: Path) -> dict[str, set[str]]:
+    """By what they were for, the ids of the requests in a training's folder. A line that was cut off counts as none."""
+    found: dict[str, set[str]] = {GUIDE: set(), JUDGE: set()}
+    file = folder / ASKED
+    if file.exists():
+        for line in file.read_text(encoding="utf-8").split("\n")[:-1]:
+            what, _, request_id = line.partition(" ")
+            found[what].add(request_id)
+    return found
+
+
+def settle_asked(folder: Path) -> dict[str, set[str]]:
+    """The same, each line once and in order from now on: a training that went on asked some of them twice."""
+    found = read_asked(folder)
+    lines = [f"{what} {request_id}\n" for what, ids in sorted(found.items()) for request_id in sorted(ids)]
+    if lines:
+        (folder / ASKED).write_text("".join(lines), encoding="utf-8")
+    return found
+
+
+def rlgf_facts(
+    request: RLGFRequest, ledger: Ledger, *, judge: str | None, outcomes: Mapping[str, dict[str, Any]]
+) -> RLGFFacts:
+    """What is kept of a training that has ended well.
+
+    Args:
+        judge: Which model's preference was the reward; None where the task has one of its own.
+        outcomes: Those of this run's queries, by purpose.
+    """
+    config = request.config
+    report, asked = read_report(request.folder / REPORT), settle_asked(request.folder)
+    guide = (request.guide or START) if config.algorithm.asks_guide else NOBODY
+    ids = sorted(asked[GUIDE] | asked[JUDGE])
+    return RLGFFacts(
+        algorithm=config.algorithm.name,
+        task=report["task"],
+        guide=guide,
+        judge=judge,
+        iterations=len(report["records"]),
+        learner_tokens=sum(record["learner_tokens"] for record in report["records"]),
+        guide_tokens=sum(record["guide_tokens"] for record in report["records"]),
+        guide_queries=len(asked[GUIDE]),
+        judge_queries=len(asked[JUDGE]),
+        requests=content_hash("requests", ids) if ids else "",
+        cost_nano_usd=cost_of_requests(ledger, ids),
+        before=TextMetrics.model_validate(report["evaluations"][0]["metrics"]),
+        after=TextMetrics.model_validate(report["evaluations"][-1]["metrics"]),
+        settings=config.model_dump(mode="json"),
+        outcomes=dict(outcomes),
+    )
+
+
+def read_report(file: Path) -> dict[str, Any]:
+    """The report of a training: `records`, one an iteration, `evaluations`, `config` and `task`."""
+    return json.loads(file.read_text(encoding="utf-8"))
