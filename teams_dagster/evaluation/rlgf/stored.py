@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.ledger.costs import cost_of_requests
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.rlgf.asking import GUIDE, JUDGE
-from teams_dagster.rlgf.run_request import RLGFRequest
-from teams_dagster.store.facts.rlgf import RLGFFacts, TextMetrics
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.rlgf import RLGFFacts, RLGFScoreFacts, StageScores, TextMetrics
 from teams_dagster.student.adapter_config import REPORT
+
+if TYPE_CHECKING:
+    from teams_dagster.rlgf.run_request import RLGFRequest
 
 START, NOBODY = "start", "none"
 """Who guides where it is not a role: the model before the training; nobody, where the algorithm has no guide."""
@@ -76,3 +79,29 @@ def rlgf_facts(
 def read_report(file: Path) -> dict[str, Any]:
     """The report of a training: `records`, one an iteration, `evaluations`, `config` and `task`."""
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def read_stages(store: ArtefactStore) -> list[StageScores]:
+    """The current comparison, with what other trainings made of the same adapter; nothing where there is none.
+
+    They were scored on the same dataset by the same judge with the same settings; the current one comes last.
+    """
+    if not store.exists("rlgf_scores"):
+        return []
+    current = store.current("rlgf_scores")
+    alike = [other for other in store.all_of("rlgf_scores") if _comparable(other) == _comparable(current)]
+    last = {_stages(other)[-1].model_version: _stages(other)[-1] for other in alike}
+    newest = _stages(current)
+    others = [stage for version, stage in last.items() if version != newest[-1].model_version]
+    return [*newest[:-1], *others, newest[-1]]
+
+
+def _stages(artefact: Artefact) -> list[StageScores]:
+    return artefact.read_facts(RLGFScoreFacts).stages
+
+
+def _comparable(artefact: Artefact) -> tuple[dict[str, str], dict[str, Any]]:
+    """What has to be the same for two scores to stand in one table."""
+    manifest = artefact.manifest
+    inputs = {name: version for name, version in manifest["inputs"].items() if name != "rlgf_model"}
+    return inputs, manifest["config"]

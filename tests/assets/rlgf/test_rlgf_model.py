@@ -244,10 +244,14 @@ def judged(tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> Asked:
         return asked(project, server, JUDGED, after=8, scored={"questions": 3, "max_new_tokens": 4})
 
 
-@pytest.mark.parametrize("asking", ["guided", "judged"])
-def test_what_ends_the_asking_ends_the_training_in_its_own_words(asking: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(
+    ("asking", "said"), [("guided", "HTTP 401"), ("judged", "JudgeSilent: the judge did not answer")]
+)
+def test_what_ends_the_asking_ends_the_training_in_its_own_words(
+    asking: str, said: str, request: pytest.FixtureRequest
+) -> None:
     found: Asked = request.getfixturevalue(asking)
-    assert "401" in found.failure
+    assert said in found.failure
     assert "TrainingFailed" not in found.failure
 
 
@@ -279,7 +283,7 @@ def test_a_guide_of_the_role_writes_a_part_and_is_named(guided: Asked) -> None:
 def test_an_estimate_comes_before_the_first_text(guided: Asked) -> None:
     estimate = next(place for place, line in enumerate(guided.said) if line.startswith("estimate: "))
     assert "6 queries (0 to 8)" in guided.said[estimate]
-    assert estimate < next(place for place, line in enumerate(guided.said) if line.startswith("iteration 1/2"))
+    assert estimate < next(place for place, line in enumerate(guided.said) if line.startswith("iteration "))
 
 
 def test_answers_are_judged_against_those_of_the_adapter_it_starts_from(judged: Asked) -> None:
