@@ -11,6 +11,7 @@ from assets.models.config import SettingsRefused
 from assets.run_config import run_config
 from teams_dagster.rlgf.config import RLGFConfig
 from teams_dagster.rlgf.dataset_task import DATASET_ANSWERS, DatasetPrompts
+from teams_dagster.rlgf.task import Task, load_task
 
 _RLGF: Any = run_config(RLGFConfig)
 
@@ -73,8 +74,10 @@ class RLGFSettings(AssetConfig, _RLGF):
         """Whether the prompts are the dataset's, and the reward the judge's."""
         return self.task == DATASET_ANSWERS
 
-    def drawn(self, train: Path, held_out: Path) -> DatasetPrompts:
-        """Which instructions of the dataset's sides are its prompts."""
+    def task_on(self, train: Path, held_out: Path) -> Task | DatasetPrompts:
+        """The task, or which instructions of the dataset's sides are its prompts. Raises ValueError for no task."""
+        if not self.on_dataset:
+            return load_task(self.task)
         return DatasetPrompts(
             train=train,
             held_out=held_out,

@@ -21,14 +21,14 @@ from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.stored import dataset_file
 from teams_dagster.evaluation.judging import judge_prompt
 from teams_dagster.evaluation.rlgf.serving import Serving, serving
-from teams_dagster.evaluation.rlgf.stored import ASKED, rlgf_facts
+from teams_dagster.evaluation.rlgf.stored import ASKED, rlgf_facts, settle_asked
 from teams_dagster.llm.background_loop import BackgroundEventLoop
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.ordered import AHEAD
 from teams_dagster.report.preview_rlgf import rlgf_preview
 from teams_dagster.rlgf.config import RLGFConfig
 from teams_dagster.rlgf.run_request import LESS_MEMORY, SCRIPT, RLGFRequest
-from teams_dagster.rlgf.task import Task, load_task
+from teams_dagster.rlgf.task import Task
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
 from teams_dagster.store.facts.rlgf import RLGFFacts
@@ -58,17 +58,12 @@ def rlgf_model(
     models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Train on from lora_model; a training that was interrupted goes on, and asks nothing twice."""
-    lora, dataset = store.current("lora_model"), store.current("instruction_dataset")
+    lora, dataset, training = store.current("lora_model"), store.current("instruction_dataset"), config.training()
     base = store.of_version("base_model", lora.manifest["inputs"]["base_model"])
-    training = config.training()
     _refuse_whole_model(lora, training)
     roles = [role for role, asked in ((Role.GUIDE, config.guide == "role"), (Role.JUDGE, config.on_dataset)) if asked]
     models.found_out(*roles)
-    task = (
-        config.drawn(dataset_file(dataset, "train"), dataset_file(dataset, "held_out"))
-        if config.on_dataset
-        else load_task(config.task)
-    )
+    task = config.task_on(dataset_file(dataset, "train"), dataset_file(dataset, "held_out"))
     inputs = {"base_model": base.data_version, "lora_model": lora.data_version, **models.versions(*roles)}
     if isinstance(task, Task):
         inputs["task"] = task.version
@@ -98,15 +93,18 @@ def rlgf_model(
                 _train(context, models, request, where)
             with models.ledger.open() as ledger:
                 facts = rlgf_facts(request, ledger, judge=names.get(Role.JUDGE), outcomes=models.outcomes(where))
-            version, folder = adapter_version(made.folder / MODEL, base.data_version), made.folder / MODEL
-            row = model_row("rlgf", version, MODEL, weights_sha256(folder), config.deciding, where.run_id)
-            learnt = {
-                "dataset_version": lora.manifest["inputs"]["instruction_dataset"],
-                "base_version": base.data_version,
-            }
-            write_table(made.folder, "models", [row | learnt])
+            version = adapter_version(made.folder / MODEL, base.data_version)
+            _list_model(made.folder, version, lora, config, where.run_id)
             made.finish(version, facts)
     return made.result(RLGFFacts, rlgf_preview)
+
+
+def _list_model(folder: Path, version: str, lora: Artefact, config: RLGFSettings, run_id: str) -> None:
+    """Write the model's row of table `models`: it stands on the base and the dataset of the adapter before."""
+    inputs = lora.manifest["inputs"]
+    row = model_row("rlgf", version, MODEL, weights_sha256(folder / MODEL), config.deciding, run_id)
+    stands_on = {"dataset_version": inputs["instruction_dataset"], "base_version": inputs["base_model"]}
+    write_table(folder, "models", [row | stands_on])
 
 
 def _refuse_whole_model(lora: Artefact, training: RLGFConfig) -> None:
@@ -123,6 +121,7 @@ def _train(context: dg.AssetExecutionContext, models: LanguageModels, request: R
 
     The asking is in a thread of its own: an interruption finds this one waiting for the training, as at any adapter's.
     """
+    settle_asked(request.folder)
     if not request.roles:
         train_beside(context, request, SCRIPT, LESS_MEMORY)
         return

@@ -1,5 +1,8 @@
 """Asset `rlgf_scores`: what a token-level training is worth, beside one fine-tuning and the base."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import dagster as dg
 
 from assets.columns import RLGF_SCORES, table_columns
@@ -20,16 +23,19 @@ from teams_dagster.evaluation.judged_answers import (
     write_judged,
 )
 from teams_dagster.evaluation.judging_forecast import judging_questions
-from teams_dagster.evaluation.rlgf.scores import PAIRS, compared_models, evaluate, score_rows, stage_scores
+from teams_dagster.evaluation.rlgf.scores import PAIRS, compared_models, evaluate, score_rows, stage_scores, tuned_on
 from teams_dagster.evaluation.student_answers import ASKED_ALIKE, Answering, earlier_answers
 from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.ordered import AHEAD
 from teams_dagster.report.preview_rlgf import rlgf_scores_preview
-from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.evaluation import JudgeModel
 from teams_dagster.store.facts.rlgf import RLGFScoreFacts
 from teams_dagster.store.tables import write_table
+
+if TYPE_CHECKING:
+    from teams_dagster.student.answering import StudentAnswer
 
 
 @dg.asset(
@@ -61,7 +67,7 @@ def rlgf_scores(
             scores = evaluate(students, dataset, seed=config.seed, progress=log)
             held_out = read_examples(dataset, "held_out")
             asked = {name: getattr(config, name) for name in ASKED_ALIKE}
-            known = {} if config.force else earlier_answers("judged_win_rate", store, students, dataset, asked)
+            known = {} if config.force else _known_answers(store, students, dataset, asked)
             counts = [len(held_out)] * 3
             expected = judging_questions(
                 config.questions, config.max_new_tokens, counts, held_out, made.output.earlier(store), pairs=len(PAIRS)
@@ -80,9 +86,17 @@ def rlgf_scores(
                 judge=JudgeModel(provider=judge.provider, model=judge.model),
                 questions=len(judged.answered.examples),
                 too_long=judged.answered.too_long,
-                stages=stage_scores(students, dataset, scores, rates),
+                stages=stage_scores(students, tuned_on(store, students), scores, rates),
                 unanswered=judged.unanswered,
                 outcomes=models.outcomes(where),
             )
             made.finish(content_hash("rlgf_scores", rows, judged_version(judged, rates)), facts)
     return made.result(RLGFScoreFacts, rlgf_scores_preview)
+
+
+def _known_answers(
+    store: ArtefactStore, students: Mapping[str, Artefact], dataset: Artefact, asked: Mapping[str, Any]
+) -> dict[str, dict[str, "StudentAnswer"]]:
+    """By model, what it answered to the same draw for this asset or for `judged_win_rate`."""
+    found = (earlier_answers(key, store, students, dataset, asked) for key in ("judged_win_rate", "rlgf_scores"))
+    return {name: answers for answered in found for name, answers in answered.items()}

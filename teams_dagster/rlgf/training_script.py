@@ -48,11 +48,12 @@ def _train(request: RLGFRequest, say: Say) -> None:
 
 def _start(request: RLGFRequest) -> Student:
     """The fine-tuned student, its adapter added into the base's weights."""
-    from teams_dagster.student.loading import load_adapter
+    from teams_dagster.student.loading import Recipe, load_adapter
 
     student = load_adapter(request.base, request.adapter, four_bit=False)
-    merge = getattr(student.model, "merge_and_unload", None)
-    return student if merge is None else replace(student, model=merge(safe_merge=True))
+    if Recipe.load(request.adapter).kind == "full":  # all its weights were trained: there is nothing to add
+        return student
+    return replace(student, model=student.model.merge_and_unload(safe_merge=True))
 
 
 def _training(request: RLGFRequest, student: Student, step: StepConnection | None, say: Say) -> TokenTraining:

@@ -30,6 +30,11 @@ def compared_models(store: ArtefactStore) -> dict[str, Artefact]:
     return {**before, RLGF: tuned}
 
 
+def tuned_on(store: ArtefactStore, models: Mapping[str, Artefact]) -> Artefact:
+    """The dataset that the adapter was trained on. Raises ArtefactMissing."""
+    return store.of_version("instruction_dataset", models[LORA].manifest["inputs"]["instruction_dataset"])
+
+
 def evaluate(
     models: Mapping[str, Artefact], dataset: Artefact, *, seed: int, progress: Callable[[str], None]
 ) -> tuple[Score, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -70,4 +71,6 @@ async def _reply(state: Serving, engine: Engine, answer: Answers, query: Mapping
         return {"ended": f"{error}" or type(error).__name__}
     with state.asked.open("a", encoding="utf-8") as file:
         file.write("".join(f"{query['what']} {request_id}\n" for request_id in request_ids))
+        file.flush()
+        os.fsync(file.fileno())
     return {"answers": answers}

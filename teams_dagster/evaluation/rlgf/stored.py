@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from teams_dagster.core.files import write_atomically
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.ledger.costs import cost_of_requests
 from teams_dagster.ledger.writer import Ledger
@@ -36,11 +37,11 @@ def read_asked(folder: Path) -> dict[str, set[str]]:
 
 
 def settle_asked(folder: Path) -> dict[str, set[str]]:
-    """The same, each line once and in order from now on: a training that went on asked some of them twice."""
+    """The same, each line once, whole and in order from now on: a training that goes on asks some of them again."""
     found = read_asked(folder)
     lines = [f"{what} {request_id}\n" for what, ids in sorted(found.items()) for request_id in sorted(ids)]
     if lines:
-        (folder / ASKED).write_text("".join(lines), encoding="utf-8")
+        write_atomically(folder / ASKED, "".join(lines))
     return found
 
 

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
+from assets.rlgf.checks import rlgf_adapter_answers
 from assets.rlgf.rlgf_model import rlgf_model
 from assets.rlgf.rlgf_scores import rlgf_scores
 from teams_dagster.evaluation.rlgf.stored import read_asked
@@ -25,6 +27,7 @@ from teams_dagster.rlgf.run_request import OWN_ANSWERS
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.rlgf import RLGFFacts, RLGFScoreFacts
 from teams_dagster.student.adapter_config import MODEL, REPORT
+from tests.support.checks import checked
 from tests.support.layouts import tiny_layout
 from tests.support.openai_server import Fault, OpenAIServer
 from tests.support.project import Project
@@ -165,6 +168,8 @@ def test_the_same_again_is_not_trained_again(trainings: Trainings) -> None:
 class Asked:
     """A training whose endpoint refused its key half way, and that was then gone on with."""
 
+    answers: dg.AssetCheckResult
+    """Of the check that the adapter answers."""
     made: Artefact
     scores: Artefact | None
     failure: str
@@ -201,7 +206,9 @@ def asked(
         uses = connection.exec_driver_sql("select role, asset_key, sample_id from uses").all()
         bought = connection.exec_driver_sql("select request_id, request_key from answers").all()
     assert scored is None or project.make(rlgf_scores, rlgf_scores=scored)
+    answers = checked(rlgf_adapter_answers, project.store)
     return Asked(
+        answers=answers,
         made=project.store.current("rlgf_model"),
         scores=None if scored is None else project.store.current("rlgf_scores"),
         failure=failed,
@@ -292,6 +299,10 @@ def test_answers_are_judged_against_those_of_the_adapter_it_starts_from(judged: 
     assert "served-judge" in str(facts.judge)
     assert all(said in judged.shown for said in start.values())
     assert judged.samples == {"sample", "held"}
+
+
+def test_it_is_loaded_and_asked_like_any_adapter(judged: Asked) -> None:
+    assert judged.answers.passed, judged.answers.description
 
 
 @pytest.fixture
