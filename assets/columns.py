@@ -79,6 +79,13 @@ ADAPTERS: Lineage = {
     "base_version": "base_model.model_version",
     "dataset_version": f"instruction_dataset.sample_id {_LEARNT}",
 }
+_TUNED = f"lora_model.model_version base_model.model_version {_LEARNT}"
+RLGF_ADAPTER: Lineage = {
+    "model_version": _TUNED,
+    "sha256": _TUNED,
+    "base_version": "base_model.model_version",
+    "dataset_version": f"instruction_dataset.sample_id {_LEARNT}",
+}
 _PLAYED = "seed_instructions.text seed_instructions.input trained_policy.policy_version trained_policy.config"
 POLICY_SCORES: Lineage = {
     "mean": _PLAYED,
@@ -94,6 +101,14 @@ EVALUATION_SCORES: Lineage = {
     "ci_high": _SCORED,
     "n": "instruction_dataset.seed_id",
     "model_version": _VERSIONS,
+    "dataset_version": f"instruction_dataset.sample_id {_LEARNT}",
+}
+_STAGES = " ".join(f"{name}.model_version" for name in ("base_model", "lora_model", "rlgf_model"))
+_STAGES_SCORED = f"{_LEARNT} instruction_dataset.seed_id {_STAGES}"
+RLGF_SCORES: Lineage = {
+    **dict.fromkeys(("value", "stderr", "ci_low", "ci_high"), _STAGES_SCORED),
+    "n": "instruction_dataset.seed_id",
+    "model_version": _STAGES,
     "dataset_version": f"instruction_dataset.sample_id {_LEARNT}",
 }
 _JUDGED = f"{_SCORED} instruction_dataset.sample_id"

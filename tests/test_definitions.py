@@ -30,6 +30,7 @@ GROUPS = {
         "uniform_scores",
     },
     "outcome": {"outcome_scores"},
+    "rlgf": {"rlgf_model", "rlgf_scores"},
 }
 ASSETS = sorted(set().union(*GROUPS.values()))
 UNIFORM_PAID = {"uniform_instructions", "uniform_responses"}
@@ -42,6 +43,8 @@ PAID = {
     "judged_win_rate",
     *UNIFORM_PAID,
     "outcome_scores",
+    "rlgf_model",
+    "rlgf_scores",
 }
 
 graph = defs.resolve_asset_graph()
@@ -93,9 +96,10 @@ def test_nothing_paid_depends_on_the_comparison():
 @pytest.mark.parametrize(
     ("job", "assets"),
     [
-        ("everything", set(ASSETS) - GROUPS["uniform_arm"] - GROUPS["outcome"]),
+        ("everything", set(ASSETS) - GROUPS["uniform_arm"] - GROUPS["outcome"] - GROUPS["rlgf"]),
         ("uniform_arm", GROUPS["uniform_arm"] | {"paper_table", "report"}),
         ("outcome_study", GROUPS["outcome"]),
+        ("train_rlgf", GROUPS["rlgf"] | {"report"}),
         ("train_policy", GROUPS["seeds"] | GROUPS["policy"]),
         ("regenerate", GROUPS["dataset"] | {"query_costs", "sample_lineage"}),
         ("fine_tune_and_evaluate", GROUPS["models"] | GROUPS["evaluation"] | {"report"}),

@@ -28,6 +28,8 @@ ASSETS = (
     "lora_uniform",
     "uniform_scores",
     "outcome_scores",
+    "rlgf_model",
+    "rlgf_scores",
 )
 
 SHOWN = 5

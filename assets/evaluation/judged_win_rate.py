@@ -9,9 +9,9 @@ from assets.pools import GPU
 from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
-from teams_dagster.dataset.failures import NothingAnswered
 from teams_dagster.dataset.stored import read_examples
 from teams_dagster.evaluation.judged_answers import (
+    demand_verdicts,
     judge_answers,
     judged_version,
     judging_inputs,
@@ -65,12 +65,7 @@ def judged_win_rate(
             asking = models.asking(where, Role.JUDGE, expected=expected, log=context.log.info)
             width = AHEAD * models.settings().max_in_flight
             judged = loop.run(judge_answers(asking, answering, known, width=width))
-            if judged.nothing_judged:
-                raise NothingAnswered(
-                    f"no pair of answers was judged in both orders: {judged.unanswered} queries failed, and the"
-                    " ledger (llm_calls.error_kind, error_detail) says why. Check TEAMS_JUDGE_BASE_URL,"
-                    " TEAMS_JUDGE_MODEL and TEAMS_JUDGE_API_KEY, and run the same step again: what was answered is kept"
-                )
+            demand_verdicts(judged)
             judge = models.identities(Role.JUDGE)[Role.JUDGE]
             rates = win_rates(judged, students, dataset.data_version, str(judge), seed=config.seed)
             write_judged(made.folder, context.run.run_id, judged, rates, students)

@@ -1,10 +1,7 @@
 """Assets `lora_model` and `qlora_model`: adapters of the base, trained on the dataset."""
 
 import os
-import re
-import warnings
 from contextlib import nullcontext
-from typing import Any
 
 import dagster as dg
 
@@ -12,6 +9,7 @@ from assets.columns import ADAPTERS, table_columns
 from assets.materialize import MODELS_NEXT, OWNERS, materialization
 from assets.models.config import AdapterSettings
 from assets.pools import GPU
+from assets.training import train_beside
 from teams_dagster.dataset.arms import TRAINED_ARM, Arm
 from teams_dagster.dataset.stored import dataset_file
 from teams_dagster.report.preview_evaluation import adapter_preview
@@ -19,6 +17,7 @@ from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
 from teams_dagster.store.tables import write_table
 from teams_dagster.student.adapter_config import MODEL, AdapterKind, TrainingRequest
+from teams_dagster.student.failures import less_memory
 from teams_dagster.student.isolation import one_training_at_a_time
 from teams_dagster.student.stored import (
     adapter_facts,
@@ -28,12 +27,7 @@ from teams_dagster.student.stored import (
     student_path,
     weights_sha256,
 )
-from teams_dagster.student.training_run import (
-    failed_training,
-    finished_training,
-    training_command,
-    training_environment,
-)
+from teams_dagster.student.training_run import SCRIPT
 
 
 @dg.asset(
@@ -112,7 +106,9 @@ def train_adapter(
             )
             embedded = base.read_facts(BaseFacts).embedded  # takes one processor and little memory
             with nullcontext() if embedded else one_training_at_a_time(store.root, context.log.info):
-                report = _train_in_process(context, request)
+                report = train_beside(
+                    context, request, SCRIPT, less_memory(settings), launched=config.launcher != "none"
+                )
             facts, folder = adapter_facts(report, settings), made.folder / MODEL
             for warning in facts.warnings:
                 context.log.warning(warning)
@@ -125,19 +121,3 @@ def train_adapter(
             write_table(made.folder, "models", [row | trained_from])
             made.finish(version, facts)
     return made.result(AdapterFacts, adapter_preview)
-
-
-def _train_in_process(context: dg.AssetExecutionContext, request: TrainingRequest) -> dict[str, Any]:
-    """Train beside this process, whose log shows what the training says; returns its report. Raises TrainingFailed."""
-    command = training_command(request)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Dagster warns of its own use of its own parts
-            dg.PipesSubprocessClient().run(context=context, command=command, env=training_environment())
-    except Exception as error:  # its class is no part of what Dagster exports
-        ended = re.search(r"process failed with code (-?\d+)", str(error))  # Dagster tells it in words only
-        if ended is None:
-            raise
-    else:
-        return finished_training(request)
-    raise failed_training(request, int(ended[1]))  # outside the block: what it replaces says nothing more

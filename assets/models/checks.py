@@ -11,7 +11,9 @@ from teams_dagster.student.adapter_config import MODEL
 from teams_dagster.student.stored import ADAPTERS, student_path
 
 
-def _adapter_check(name: str) -> dg.AssetChecksDefinition:
+def adapter_check(name: str) -> dg.AssetChecksDefinition:
+    """The check of the asset `<name>_model` that its adapter answers."""
+
     @dg.asset_check(
         asset=f"{name}_model",
         name=f"{name}_adapter_answers",
@@ -72,7 +74,7 @@ def _parity_check(name: str) -> dg.AssetChecksDefinition:
     return asked_as_trained
 
 
-lora_adapter_answers, qlora_adapter_answers = (_adapter_check(name) for name in ADAPTERS)
+lora_adapter_answers, qlora_adapter_answers = (adapter_check(name) for name in ADAPTERS)
 lora_is_asked_as_trained, qlora_is_asked_as_trained = (_parity_check(name) for name in ADAPTERS)
 
 

@@ -3,16 +3,14 @@
 Each algorithm is one choice of `algorithm`, with its own parameters: `algorithm: {ppo: {clip: 0.1}}`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache, reduce
-from inspect import cleandoc
-from operator import or_
-from typing import Any, Literal, cast, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import dagster as dg
-from pydantic import BaseModel, Field, create_model
+from pydantic import Field
 
 from assets.materialize import AssetConfig
+from assets.run_config import one_of, run_config
 from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset
 from teams_dagster.policy.algorithms import config as method
@@ -36,27 +34,6 @@ QUERIES = 10_000
 _TRAINING = TrainingConfig()
 
 _COMPARISON = ComparisonConfig()
-
-
-@cache
-def _run_config(config: type[BaseModel]) -> type[dg.Config]:
-    """A configuration of the method as one of Dagster: the same fields, choices among configurations turned alike."""
-    choices: dict[str, Any] = {
-        name: (
-            _one_of(get_args(field.annotation)),
-            Field(default=_run_config(type(field.default))(**field.default.model_dump()), discriminator="name"),
-        )
-        for name, field in config.model_fields.items()
-        if field.discriminator == "name"
-    }
-    summary = cleandoc(config.__doc__ or "").partition("\n\n")[0]
-    made = create_model(config.__name__, __base__=(config, dg.Config), __doc__=summary, **choices)
-    return cast("type[dg.Config]", made)
-
-
-def _one_of(configs: Iterable[type[BaseModel]]) -> Any:
-    """The union of `configs`, each as a configuration of Dagster."""
-    return reduce(or_, (_run_config(config) for config in configs))
 
 
 def _no_prices() -> GenerationPrices:
@@ -152,8 +129,8 @@ class PolicyConfig(AssetConfig):
     allow_none: bool = Field(default=True, description="Whether the policy may keep a text and ask nothing.")
     features: Features = Features()
     reader: FeatureReader | LanguageModelReader = Field(default=FeatureReader(), discriminator="kind")
-    algorithm: _one_of(method.ALGORITHMS) = Field(  # pyright: ignore[reportInvalidTypeForm] (made from the list)
-        default=_run_config(method.TRPOConfig)(), discriminator="name"
+    algorithm: one_of(method.ALGORITHMS) = Field(  # pyright: ignore[reportInvalidTypeForm] (made from the list)
+        default=run_config(method.TRPOConfig)(), discriminator="name"
     )
     guide: Literal["model", "look_ahead"] = Field(
         default="model", description=TrainingConfig.model_fields["guide"].description

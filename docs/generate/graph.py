@@ -33,8 +33,10 @@ PLACES: dict[str, tuple[float, int]] = {
     "evaluation_scores": (3, 7),
     "privacy_audit": (4, 7),
     "lora_uniform": (5, 7),
+    "rlgf_model": (6, 7),
     "query_costs": (0, 8),
     "uniform_scores": (5, 8),
+    "rlgf_scores": (6, 8),
     "paper_table": (3, 9),
     "report": (1, 10),
 }
@@ -49,6 +51,7 @@ COLOURS = {
     "accounting": "#546e7a",
     "uniform_arm": "#9e9d24",
     "outcome": "#c2185b",
+    "rlgf": "#5d4037",
 }
 
 WIDTH, HEIGHT, COLUMN, ROW, MARGIN = 164, 40, 184, 72, 16

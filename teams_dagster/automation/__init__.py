@@ -19,6 +19,7 @@ from teams_dagster.automation.jobs import (
     retry_failed,
     train_on_pairs,
     train_policy,
+    train_rlgf,
     uniform_arm,
 )
 from teams_dagster.automation.retraining import monthly_retraining, retrain_on_new_samples
@@ -36,6 +37,7 @@ JOBS = [
     policy_study,
     algorithm_study,
     outcome_study,
+    train_rlgf,
     regenerate,
     dataset,
     retry_failed,

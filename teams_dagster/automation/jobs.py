@@ -16,7 +16,10 @@ UNIFORM = "uniform_arm"
 OUTCOME = "outcome"
 """The same."""
 
-_WHOLE_GRAPH = dg.AssetSelection.all() - dg.AssetSelection.groups(UNIFORM, OUTCOME) - _SLOW_AUDITS
+RLGF = "rlgf"
+"""The same."""
+
+_WHOLE_GRAPH = dg.AssetSelection.all() - dg.AssetSelection.groups(UNIFORM, OUTCOME, RLGF) - _SLOW_AUDITS
 
 everything = dg.define_asset_job(
     "everything",
@@ -82,6 +85,14 @@ outcome_study = dg.define_asset_job(
     description="What the trained policy is worth to the student: five students each of the policy, uniform, one"
     " generic prompt and the seeds alone, at equal queries, scored on people's own pairs (TEAMS_PAIRS) and on"
     " constraints that programs check.",
+)
+
+train_rlgf = dg.define_asset_job(
+    "train_rlgf",
+    selection=dg.AssetSelection.groups(RLGF) | dg.AssetSelection.assets("report"),
+    executor_def=dg.in_process_executor,
+    description="Train lora_model on, token by token, with a reward and, where the algorithm has one, a guide; score it"
+    " beside lora_model and the base, and write the report.",
 )
 
 regenerate = dg.define_asset_job(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from teams_dagster.core.hashing import content_hash
+from teams_dagster.dataset.failures import NothingAnswered
 from teams_dagster.evaluation.asking_judge import Contest, Judgement, judge_contests
 from teams_dagster.evaluation.judging import judge_prompt
 from teams_dagster.evaluation.stored import evaluated_versions
@@ -30,6 +31,11 @@ from teams_dagster.student.stored import ADAPTERS
 
 if TYPE_CHECKING:
     from teams_dagster.student.answering import StudentAnswer
+
+
+Pairs = Sequence[tuple[str, str]]
+"""Who is compared with whom, by their names."""
+AGAINST_BASE: Pairs = tuple((adapter, BASE) for adapter in ADAPTERS)
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ async def judge_answers(
     known: Mapping[str, Mapping[str, StudentAnswer]],
     *,
     width: int,
+    pairs: Pairs = AGAINST_BASE,
 ) -> JudgedAnswers:
     """Let the models answer, once it is known that the judge may be asked, and ask it about each pair of answers.
 
@@ -74,11 +81,12 @@ async def judge_answers(
         asking: Opens the engine that asks the judge; it fails where the judge cannot be asked.
         known: Answers, by model and sample id, that are not made again.
         width: Pairs of answers under way at once.
+        pairs: Whose answers are compared with whose.
     """
     judged: list[Judgement] = []
     async with asking as engine:
         answered = answer_all(answering, known)
-        contests = list(_contests(answered))
+        contests = list(_contests(answered, pairs))
         progress = Progress(len(contests), "pairs of answers", engine.tallies, answering.progress, kept="judged")
         async with progress:
             async for judgement in judge_contests(engine, contests, width=width):
@@ -87,31 +95,48 @@ async def judge_answers(
     return JudgedAnswers(answered, tuple(judged))
 
 
-def _contests(answered: Answered) -> Iterator[Contest]:
-    for adapter in ADAPTERS:
+def _contests(answered: Answered, pairs: Pairs) -> Iterator[Contest]:
+    for model, against in pairs:
         for example in answered.examples:
             yield Contest(
-                model=adapter,
-                against=BASE,
+                model=model,
+                against=against,
                 sample_id=example.sample_id,
                 seed_id=example.seed_id,
                 instruction=example.instruction,
-                answer=answered.answers[adapter][example.sample_id].response,
-                other_answer=answered.answers[BASE][example.sample_id].response,
+                answer=answered.answers[model][example.sample_id].response,
+                other_answer=answered.answers[against][example.sample_id].response,
             )
 
 
+def demand_verdicts(judged: JudgedAnswers) -> None:
+    """Raises NothingAnswered where no pair has a verdict in both orders."""
+    if judged.nothing_judged:
+        raise NothingAnswered(
+            f"no pair of answers was judged in both orders: {judged.unanswered} queries failed, and the"
+            " ledger (llm_calls.error_kind, error_detail) says why. Check TEAMS_JUDGE_BASE_URL,"
+            " TEAMS_JUDGE_MODEL and TEAMS_JUDGE_API_KEY, and run the same step again: what was answered is kept"
+        )
+
+
 def win_rates(
-    judged: JudgedAnswers, students: Mapping[str, Artefact], dataset_version: str, judge: str, *, seed: int
+    judged: JudgedAnswers,
+    students: Mapping[str, Artefact],
+    dataset_version: str,
+    judge: str,
+    *,
+    seed: int,
+    pairs: Pairs = AGAINST_BASE,
 ) -> list[WinRate]:
-    """The win rate of each adapter some of whose pairs were judged; all by the same resampled seeds."""
+    """The win rate of each of `pairs` some of whose answers were judged; all by the same resampled seeds."""
     rates = []
-    for adapter in ADAPTERS:
-        version, questions = students[adapter].data_version, len(judged.answered.examples)
-        pairs = [each.pair for each in judged.judgements if each.contest.model == adapter and each.pair is not None]
-        if pairs:
-            compared = Compared(adapter, BASE, questions, judge, version, dataset_version)
-            rates.append(win_rate(pairs, compared, "judged", seed))
+    for model, against in pairs:
+        version, questions = students[model].data_version, len(judged.answered.examples)
+        who = [each for each in judged.judgements if (each.contest.model, each.contest.against) == (model, against)]
+        scored = [each.pair for each in who if each.pair is not None]
+        if scored:
+            compared = Compared(model, against, questions, judge, version, dataset_version)
+            rates.append(win_rate(scored, compared, "judged", seed))
     return rates
 
 

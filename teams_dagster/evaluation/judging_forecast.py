@@ -22,7 +22,13 @@ BYTES_PER_TOKEN = 4
 
 
 def judging_questions(
-    questions: int, max_new_tokens: int, held_out: Sequence[int], like: Sequence[Example], earlier: Artefact | None
+    questions: int,
+    max_new_tokens: int,
+    held_out: Sequence[int],
+    like: Sequence[Example],
+    earlier: Artefact | None,
+    *,
+    pairs: int = len(ADAPTERS),
 ) -> list[QueryForecast]:
     """The queries to the judge that a win rate takes.
 
@@ -32,8 +38,9 @@ def judging_questions(
         held_out: How many held-out instructions there are: at least, likely and at most.
         like: Some of them, or examples like them.
         earlier: The same win rate, where it was made before: what failed then is all that is open.
+        pairs: Pairs of models that are compared.
     """
-    counts = [ORDERS * len(ADAPTERS) * min(questions, count) for count in held_out]
+    counts = [ORDERS * pairs * min(questions, count) for count in held_out]
     if earlier is not None:
         unanswered = earlier.read_facts(QueryFacts).unanswered
         counts = [min(count, unanswered) for count in counts]

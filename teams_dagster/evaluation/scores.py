@@ -20,8 +20,8 @@ class Score:
     """A model's number on a task; the fields are the table's columns."""
 
     model: str
-    """`base`, `lora`, `qlora`, `lora_uniform`; or a baseline: `chance`, `shortest_answer`, `uniform_tokens`, `unigram`.
-    """
+    """`base`, `lora`, `qlora`, `lora_uniform`, `rlgf`; or a baseline: `chance`, `shortest_answer`, `uniform_tokens`,
+    `unigram`."""
     task: str
     metric: str
     value: float

@@ -283,6 +283,8 @@ class ModelResults:
     scores: tuple[EvaluationScore, ...] = ()
     win_rates: tuple[WinRate, ...] = ()
     privacy: tuple[MembershipScore, ...] = ()
+    stages: Table | None = None
+    """The base, one fine-tuning and what token-level trainings made of that; None where there was none."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from teams_dagster.dataset.scoring import SCORES
 from teams_dagster.dataset.steering import untrained_name
 from teams_dagster.dataset.stored import seeds_played
 from teams_dagster.evaluation.judging import JUDGE_FILE
+from teams_dagster.evaluation.rlgf.stored import read_stages
 from teams_dagster.evaluation.stored import read_evaluation_scores, read_paper_table, read_privacy, read_win_rates
 from teams_dagster.instructions.prompts import load_prompt, shipped_prompts
 from teams_dagster.ledger.costs import Cost
@@ -27,6 +28,7 @@ from teams_dagster.store.facts.base import QueryFacts
 from teams_dagster.store.facts.evaluation import WinRateFacts
 from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
 from teams_dagster.store.facts.policy import ComparisonFacts, PolicyFacts
+from teams_dagster.store.facts.rlgf import stages_table
 from teams_dagster.store.facts.seeds import SeedFacts
 from teams_dagster.student.stored import ADAPTERS, read_curve
 
@@ -184,6 +186,7 @@ def _models(store: ArtefactStore) -> content.ModelResults:
         scores=tuple(_read(store, "evaluation_scores", read_evaluation_scores)),
         win_rates=tuple(_read(store, "judged_win_rate", read_win_rates)),
         privacy=tuple(_read(store, "privacy_audit", read_privacy)),
+        stages=stages_table(stages) if (stages := read_stages(store)) else None,
     )
 
 

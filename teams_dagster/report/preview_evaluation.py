@@ -165,11 +165,11 @@ def win_rate_preview(artefact: Artefact) -> Details:
         },
         **{f"{rate.model}_contradictory": rate.contradictory / rate.pairs for rate in rates},
         "picture": Picture(win_rates(rates), "Win rates"),
-        "win_rates": _win_rate_table(rates),
+        "win_rates": win_rate_table(rates),
     }
 
 
-def _win_rate_table(rates: Sequence[WinRate]) -> Table:
+def win_rate_table(rates: Sequence[WinRate]) -> Table:
     columns = ("model", "against", "pairs", "wins", "ties", "losses", "unclear", "win rate", "95% interval")
     more = ("length-controlled", "95% interval", "first place", "characters")
     rows = [

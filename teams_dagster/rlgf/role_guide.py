@@ -13,7 +13,7 @@ from typing import Protocol
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import Intent, LLMClient, Message, Outcome, Purpose, Request, Role, Sampling
+from teams_dagster.core.protocol import Answer, Intent, LLMClient, Message, Outcome, Purpose, Request, Role, Sampling
 from teams_dagster.rlgf.guides import Question
 
 ASKED = """\
@@ -41,11 +41,20 @@ class RoleGuide:
 
     def __call__(self, questions: Sequence[Question]) -> list[str]:
         """What follows each beginning; nothing where the guide refused. Raises QueryFailed where it did not answer."""
-        return self.runner.run(self._all(questions))
+        return self.runner.run(self._texts(questions))
 
-    async def _all(self, questions: Sequence[Question]) -> list[str]:
-        answers = await asyncio.gather(*(self.client.ask(continuation_query(question)) for question in questions))
-        return [answer.completion.text if answer.completion.outcome in READABLE else "" for answer in answers]
+    async def _texts(self, questions: Sequence[Question]) -> list[str]:
+        return [said(answer) for answer in await continued(self.client, questions)]
+
+
+async def continued(client: LLMClient, questions: Sequence[Question]) -> list[Answer]:
+    """The role's answers, in the order of `questions`. Raises QueryFailed where it did not answer."""
+    return await asyncio.gather(*(client.ask(continuation_query(question)) for question in questions))
+
+
+def said(answer: Answer) -> str:
+    """What follows; nothing where the guide refused."""
+    return answer.completion.text if answer.completion.outcome in READABLE else ""
 
 
 def continuation_query(question: Question) -> Request:

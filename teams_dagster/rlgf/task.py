@@ -13,11 +13,12 @@ from pydantic import Field, ValidationError, model_validator
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.policy.algorithms.base import FrozenConfig
-from teams_dagster.rlgf.collecting import Prompt
 from teams_dagster.rlgf.measures import MEASURES, Judged, MeasureName, Reads
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from teams_dagster.rlgf.collecting import Prompt
 
 Reward = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
 """Prompts and the texts after them to what each text earns. Any function that is always the same, a model or not."""
@@ -154,15 +155,19 @@ def known_tasks() -> list[str]:
 
 def encoded(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], asks: str) -> list[Prompt]:
     """Prompts as tokens; each is known by its text."""
+    from teams_dagster.rlgf.collecting import Prompt
+
     return [Prompt(text, tuple(_tokens(tokenizer, text, asks))) for text in texts]
 
 
 def _tokens(tokenizer: PreTrainedTokenizerBase, text: str, asks: str) -> list[int]:
+    from teams_dagster.student.chat import tokens_of
+    from teams_dagster.student.conversation import prompt_text
+
     if asks == "continuation":
         found: Any = tokenizer(text)["input_ids"]
     else:
-        messages = [{"role": "user", "content": text}]
-        found = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        found = tokens_of(tokenizer, prompt_text(tokenizer, text))
     if not found:
         raise ValueError(f"the prompt {text!r} has no token: give it a word")
     return list(found)

@@ -87,7 +87,7 @@ class TokenTraining:
         self.version = content_hash("rlgf training", config.version, task.version, base, guide_name, reward_name)
         self.learner = TokenLearner(student.model, config)
         self._algorithm, self._reward, self._progress = token_algorithm(config), reward, progress
-        self._vocabulary = Vocabulary(frozenset(end_tokens(student)), _padding(student))
+        self._vocabulary = vocabulary_of(student)
         models, at_once = self.learner.models, config.at_once
         own = LocalWriter(lambda: models.using(POLICY), self._vocabulary, config.decoding, at_once)
         self._writers: Mapping[Who, Writer] = {
@@ -249,7 +249,8 @@ class TokenTraining:
         ]
 
 
-def _padding(student: Student) -> int:
-    """The token that fills up a batch, whatever it is: it is never attended to."""
-    padding = student.tokenizer.pad_token_id
-    return int(padding if isinstance(padding, int) else min(end_tokens(student)))
+def vocabulary_of(student: Student) -> Vocabulary:
+    """The tokens that mean something to a sampler of `student`'s texts."""
+    ends, padding = end_tokens(student), student.tokenizer.pad_token_id
+    # what fills up a batch, whatever it is: it is never attended to
+    return Vocabulary(frozenset(ends), int(padding if isinstance(padding, int) else min(ends)))

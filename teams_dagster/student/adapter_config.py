@@ -183,18 +183,12 @@ WORKING_FILES = (REQUEST, FAILURE, LOCK)
 """Files in a training's folder that are nothing to keep once it has ended well; so is the folder of checkpoints."""
 
 
-class TrainingRequest(BaseModel):
-    """One training, and the folder that it may write to: what is trained goes to `model/`, its report beside it."""
+class ProcessRequest(BaseModel):
+    """A training in a process of its own, and the folder that it may write to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    base: str = Field(description="Folder or hub id of the student before training.")
-    train: Path = Field(description="Parquet file of the training side.")
-    validation: Path = Field(description="Parquet file of the validation side.")
     folder: Path = Field(description="Where everything is written; one training at a time.")
-    config: AdapterConfig = Field(description="How it is trained.")
-    launcher: Launcher = Field(default="none", description="`none`: one process; or an accelerate configuration.")
-    processes: int = Field(default=0, ge=0, description="Processes of the launcher; 0: one for each GPU.")
     parent: int = Field(description="Process that the training must not outlive.")
 
     def save(self) -> Path:
@@ -204,6 +198,17 @@ class TrainingRequest(BaseModel):
         return path
 
     @classmethod
-    def load(cls, path: Path) -> TrainingRequest:
+    def load(cls, path: Path) -> Self:
         """Reads it. Raises ValueError where it is not one."""
         return cls.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+class TrainingRequest(ProcessRequest):
+    """One adapter's training: what is trained goes to `model/`, its report beside it."""
+
+    base: str = Field(description="Folder or hub id of the student before training.")
+    train: Path = Field(description="Parquet file of the training side.")
+    validation: Path = Field(description="Parquet file of the validation side.")
+    config: AdapterConfig = Field(description="How it is trained.")
+    launcher: Launcher = Field(default="none", description="`none`: one process; or an accelerate configuration.")
+    processes: int = Field(default=0, ge=0, description="Processes of the launcher; 0: one for each GPU.")

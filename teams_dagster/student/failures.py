@@ -9,24 +9,24 @@ from teams_dagster.student.adapter_config import AdapterConfig
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 
 
-def why_it_failed(error: BaseException, config: AdapterConfig) -> str:
-    """The cause in words; where memory ran out, with the settings that need less."""
+def why_it_failed(error: BaseException, advice: str) -> str:
+    """The cause in words; where memory ran out, with the `advice` on settings that need less."""
     said = f"{type(error).__name__}: {error}".strip().removesuffix(":")
     if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or _tells_of_memory(str(error)):
-        return f"out of memory ({said.splitlines()[0]}). {less_memory(config)}"
+        return f"out of memory ({said.splitlines()[0]}). {advice}"
     return said
 
 
-def why_it_ended(code: int, config: AdapterConfig, *, launched: bool) -> str:
-    """What an exit code means where the training could not say anything itself."""
+def why_it_ended(code: int, advice: str, *, launched: bool = False) -> str:
+    """What an exit code means where the training could not say anything itself; `advice` is on memory."""
     if code in _KILLED:
-        return f"was killed (exit code {code}), probably because memory ran out. {less_memory(config)}"
+        return f"was killed (exit code {code}), probably because memory ran out. {advice}"
     if code < 0:
         return f"was ended by signal {signal.Signals(-code).name}: its last lines are in the step's standard error"
     if launched:
         return (
             f"ended with its launcher, code {code}; the lines in the step's standard error say which process failed."
-            f" If one was killed, memory probably ran out. {less_memory(config)}"
+            f" If one was killed, memory probably ran out. {advice}"
         )
     return f"ended with code {code}: its last lines are in the step's standard error"
 

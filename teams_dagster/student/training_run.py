@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from teams_dagster.student.adapter_config import CHECKPOINTS, FAILURE, MODEL, REPORT, WORKING_FILES, TrainingRequest
+from teams_dagster.student.adapter_config import CHECKPOINTS, FAILURE, MODEL, REPORT, WORKING_FILES, ProcessRequest
 from teams_dagster.student.failures import why_it_ended
 
 SCRIPT = "teams_dagster.student.training_script"
@@ -24,15 +24,15 @@ class TrainingFailed(RuntimeError):
     """A training that ended without a model."""
 
 
-def training_command(request: TrainingRequest) -> list[str]:
-    """The command that trains what `request` asks for, in its folder.
+def training_command(request: ProcessRequest, script: str = SCRIPT) -> list[str]:
+    """The command that trains what `request` asks for, in its folder, by the module `script`.
 
     What an earlier attempt ended with there is removed. Its checkpoints stay: the training goes on from the last one.
     """
     for left in (REPORT, FAILURE):
         (request.folder / left).unlink(missing_ok=True)
     shutil.rmtree(request.folder / MODEL, ignore_errors=True)
-    return [sys.executable, "-m", SCRIPT, str(request.save())]
+    return [sys.executable, "-m", script, str(request.save())]
 
 
 def training_environment() -> dict[str, str]:
@@ -41,7 +41,7 @@ def training_environment() -> dict[str, str]:
     return {**QUIET, "PYTHONPATH": path}
 
 
-def finished_training(request: TrainingRequest) -> dict[str, Any]:
+def finished_training(request: ProcessRequest) -> dict[str, Any]:
     """The report of a training that ended well; its working files and checkpoints are removed."""
     for name in WORKING_FILES:
         (request.folder / name).unlink(missing_ok=True)
@@ -49,13 +49,14 @@ def finished_training(request: TrainingRequest) -> dict[str, Any]:
     return json.loads((request.folder / REPORT).read_text(encoding="utf-8"))
 
 
-def failed_training(request: TrainingRequest, exit_code: int) -> TrainingFailed:
+def failed_training(request: ProcessRequest, exit_code: int, advice: str, *, launched: bool = False) -> TrainingFailed:
     """Why a training ended with `exit_code`: what it wrote down, or what the code means.
 
-    Where memory ran out, the error names the settings to change.
+    Args:
+        advice: Which settings take less memory, where that ran out.
+        launched: Whether a launcher of several processes stood between.
     """
     written = request.folder / FAILURE
     if written.exists():
         return TrainingFailed(written.read_text(encoding="utf-8"))
-    cause = why_it_ended(exit_code, request.config, launched=request.launcher != "none")
-    return TrainingFailed(f"the training {cause}")
+    return TrainingFailed(f"the training {why_it_ended(exit_code, advice, launched=launched)}")

@@ -1,7 +1,6 @@
 """Door: a training in a process of its own, `python -m teams_dagster.student.training_script REQUEST`.
 
-Nothing of Dagster is here: where Dagster started the process, its Pipes protocol carries progress and errors, else
-they are printed. Heavy packages are imported once the process is under its parent's control.
+Heavy packages are imported once the process is under its parent's control.
 """
 
 from __future__ import annotations
@@ -9,24 +8,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 
-import dagster_pipes
-
-from teams_dagster.student.adapter_config import CHECKPOINTS, FAILURE, LOCK, MODEL, REPORT, TrainingRequest
-from teams_dagster.student.failures import why_it_failed
-from teams_dagster.student.isolation import alone_in, be_killed_first, die_with
+from teams_dagster.student.adapter_config import CHECKPOINTS, MODEL, REPORT, TrainingRequest
+from teams_dagster.student.failures import less_memory
+from teams_dagster.student.isolation import be_killed_first, die_with
+from teams_dagster.student.process import Say, carry_out
 
 LAUNCHER = "TEAMS_TRAINING_LAUNCHER"
 """The process id of the launcher, in the environment of the processes that it starts."""
 MODULE = "teams_dagster.student.training_script"
-
-Say = Callable[[str], None]
 
 
 def main(arguments: list[str]) -> int:
@@ -39,17 +32,7 @@ def main(arguments: list[str]) -> int:
     if request.launcher != "none" and not launched_by:
         _become_launcher(request, path)
     first = os.environ.get("RANK", "0") == "0"
-    with _telling(first) as (say, complain):
-        try:
-            with alone_in(request.folder / LOCK) if first else nullcontext():
-                (request.folder / FAILURE).unlink(missing_ok=True)
-                _train(request, say, first=first)
-        except Exception as error:
-            cause = why_it_failed(error, request.config)
-            (request.folder / FAILURE).write_text(cause, encoding="utf-8")
-            complain("".join(traceback.format_exception(error)))
-            return 1
-    return 0
+    return carry_out(request, lambda say: _train(request, say, first=first), less_memory(request.config), first=first)
 
 
 def _become_launcher(request: TrainingRequest, path: Path) -> None:
@@ -86,16 +69,6 @@ def _train(request: TrainingRequest, say: Say, *, first: bool) -> None:
     )
     if first:
         (request.folder / REPORT).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
-
-
-@contextmanager
-def _telling(first: bool) -> Iterator[tuple[Say, Say]]:
-    """Where news and errors go: into the Dagster run, where there is one, from the first process."""
-    if first and dagster_pipes.PipesEnvVarParamsLoader().is_dagster_pipes_process():
-        with dagster_pipes.open_dagster_pipes() as pipes:
-            yield pipes.log.info, pipes.log.error
-    else:
-        yield print, lambda text: print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

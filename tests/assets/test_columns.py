@@ -26,6 +26,8 @@ TABLE_OF = {
     "lora_uniform": "models",
     "uniform_scores": "evaluation_scores",
     "outcome_scores": "evaluation_scores",
+    "rlgf_model": "models",
+    "rlgf_scores": "evaluation_scores",
 }
 LED = [
     name

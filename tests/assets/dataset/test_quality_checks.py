@@ -102,6 +102,8 @@ def test_what_was_made_passes(project: Project) -> None:
         "lora_uniform",
         "uniform_scores",
         "outcome_scores",
+        "rlgf_model",
+        "rlgf_scores",
     }
     for check, resources in EVERYTHING:
         if check in contamination_checks or key_of(check).asset_key.to_user_string() in models:

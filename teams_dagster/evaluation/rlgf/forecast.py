@@ -1,0 +1,60 @@
+"""What a token-level training would ask, before it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+from teams_dagster.core.instruction import from_user_message, user_message
+from teams_dagster.core.protocol import Purpose, Role
+from teams_dagster.dataset.export import examples_in
+from teams_dagster.evaluation.judging import judge_query
+from teams_dagster.evaluation.judging_forecast import BYTES_PER_TOKEN, ORDERS
+from teams_dagster.instructions.requests import VERDICT
+from teams_dagster.policy.query_forecast import SAMPLED, mean_bytes
+from teams_dagster.pricing.forecast import QueryForecast
+from teams_dagster.rlgf.config import RLGFConfig, TokenPPOPlusPlusConfig
+from teams_dagster.rlgf.guides import Question
+from teams_dagster.rlgf.role_guide import continuation_query
+from teams_dagster.rlgf.run_request import RLGFRequest
+from teams_dagster.rlgf.task import Task
+
+
+def training_queries(request: RLGFRequest) -> list[QueryForecast]:
+    """All queries of a training, none where neither guide nor judge is asked."""
+    task = request.task
+    if isinstance(task, Task):
+        prompts, measured = list(task.prompts), len(task.evaluation)
+    else:
+        prompts = [user_message(example.instruction) for example in islice(examples_in(task.train), SAMPLED)]
+        measured = min(task.evaluation_prompts, sum(1 for _ in examples_in(task.held_out)))
+    guide = guide_queries(request.config, prompts) if request.guide is not None else []
+    judge = judge_queries(request.config, prompts, measured) if request.judge is not None else []
+    return [*guide, *judge]
+
+
+def evaluations_of(config: RLGFConfig) -> int:
+    """How often a training measures its texts, before and after included."""
+    every = config.evaluate_every
+    return 2 + ((config.iterations - 1) // every if every else 0)
+
+
+def guide_queries(config: RLGFConfig, prompts: Sequence[str]) -> list[QueryForecast]:
+    """The queries to the guide of a training after `prompts`; those that a switch leaves out are not known before."""
+    texts = config.iterations * config.texts
+    likely = round(config.algorithm.beta * texts) if isinstance(config.algorithm, TokenPPOPlusPlusConfig) else texts
+    begun = "x" * (BYTES_PER_TOKEN * config.max_new_tokens // 2)
+    asked = [continuation_query(Question(p, begun, config.max_new_tokens, "")) for p in prompts[:SAMPLED]]
+    return [QueryForecast(Role.GUIDE, Purpose.RESPOND, 0, likely, texts, mean_bytes(asked), config.max_new_tokens)]
+
+
+def judge_queries(config: RLGFConfig, prompts: Sequence[str], evaluation_prompts: int) -> list[QueryForecast]:
+    """The queries to the judge of a training whose reward it is, each text in both orders.
+
+    An answer that is the one it is compared with is not asked about, so there may be fewer.
+    """
+    measured = evaluations_of(config) * config.evaluation_texts * evaluation_prompts
+    most = ORDERS * (config.iterations * config.texts + measured)
+    answer = "x" * (BYTES_PER_TOKEN * config.max_new_tokens // 2)
+    asked = [judge_query(from_user_message(prompt), answer, answer) for prompt in prompts[:SAMPLED]]
+    return [QueryForecast(Role.JUDGE, Purpose.JUDGE, 0, most, most, mean_bytes(asked), VERDICT.max_tokens)]
