@@ -13,6 +13,7 @@ from teams_dagster.core.instruction import user_message
 from teams_dagster.dataset.export import examples_in
 from teams_dagster.dataset.sample import Example
 from teams_dagster.policy.algorithms.base import FrozenConfig
+from teams_dagster.rlgf.measures import MeasureName
 from teams_dagster.rlgf.task import Task
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ class DatasetTask(Task):
     reward: Literal["judge"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride] (no function of texts)
         default="judge", description="The judge's preference over what the model answered before the training."
     )
+
+    @property
+    def measures(self) -> tuple[MeasureName, ...]:
+        """Its metrics alone."""
+        return self.metrics
 
     @property
     def reads_perplexity(self) -> bool:

@@ -59,7 +59,7 @@ class Task(FrozenConfig):
 
     @model_validator(mode="after")
     def _what_is_read_is_there(self) -> Task:
-        for name in (self.reward, *self.metrics):
+        for name in self.measures:
             for read in MEASURES[name].reads - {"perplexity"}:
                 known: Mapping[str, Any] = getattr(self, read)
                 if missing := [prompt for prompt in (*self.prompts, *self.evaluation) if not known.get(prompt)]:
@@ -79,6 +79,11 @@ class Task(FrozenConfig):
     def version(self) -> str:
         """A hash of all that it says."""
         return content_hash("rlgf task", self.model_dump_json())
+
+    @property
+    def measures(self) -> tuple[MeasureName, ...]:
+        """What it measures of each text by itself: its reward, and its metrics."""
+        return (self.reward, *self.metrics)
 
     @property
     def reads_perplexity(self) -> bool:
