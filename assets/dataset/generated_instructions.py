@@ -17,7 +17,7 @@ from resources.language_models.roles import LanguageModels
 from resources.language_models.side_by_side import working
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.arms import TRAINED_ARM
-from teams_dagster.dataset.building import counting, dataset_sources
+from teams_dagster.dataset.building import dataset_sources, kept_counter
 from teams_dagster.dataset.gating import refuse_faulty_judge
 from teams_dagster.dataset.generation import GenerationManifest, check_judge
 from teams_dagster.dataset.manifests import (
@@ -200,7 +200,7 @@ def _play(
     def affordable(episodes: int) -> float:
         return models.times_affordable(where, *roles, expected=episodes_asked(store, manifest, episodes, tried))
 
-    sources = TargetSources(counting(others, log), affordable)
+    sources = TargetSources(kept_counter(others, log), affordable)
     expected = begun_target_questions(store, manifest, tried)
     players = working(models, target_worker, work, where, *roles, expected=expected, width=width, log=log)
     ended = play_to_target(folder, where.run_id, store, manifest, sources, players, width=width, log=log)

@@ -182,7 +182,7 @@ def _apart(
     return splits, (*curated.dropped, *separated.dropped, *beyond)
 
 
-def counting(sources: DatasetSources, log: Callable[[str], None]) -> Callable[[Sequence[Sample]], Kept]:
+def kept_counter(sources: DatasetSources, log: Callable[[str], None]) -> Callable[[Sequence[Sample]], Kept]:
     """What counts the samples of a generation that is being played: those the dataset would have of it now.
 
     Args:

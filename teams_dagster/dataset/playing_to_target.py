@@ -33,7 +33,7 @@ from teams_dagster.dataset.playing import (
     write_generation,
 )
 from teams_dagster.dataset.sample import Sample, accepted_in
-from teams_dagster.dataset.target import Kept, Spending, episodes_afforded, episodes_needed, missed
+from teams_dagster.dataset.target import Kept, Spending, episodes_afforded, episodes_needed, shortfall_sentence
 from teams_dagster.environment.decisions import Actor
 from teams_dagster.environment.episodes import EpisodePlan, run_episode
 from teams_dagster.environment.recording import EpisodeTables
@@ -225,7 +225,7 @@ class _Rounds:
         nano_usd = None if tallies.unpriced else tallies.cost_nano_usd
         spending = Spending(tallies.asked, tallies.asked - tallies.reused, nano_usd)
         refused = Counter(sample.reason for sample in self._samples if sample.reason is not None)
-        why = missed(self._target, kept, because, spending, refused)
+        why = shortfall_sentence(self._target, kept, because, spending, refused)
         self._log(why)
         return Ended(kept.samples, why)
 

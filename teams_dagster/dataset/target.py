@@ -108,7 +108,7 @@ class Spending:
     """What these cost; None where a price is not known."""
 
 
-def missed(target: int, kept: Kept, because: str, spending: Spending, refused: Mapping[str, int]) -> str:
+def shortfall_sentence(target: int, kept: Kept, because: str, spending: Spending, refused: Mapping[str, int]) -> str:
     """Why a generation ends before its target, and what that would take at the yield so far.
 
     `refused` are its samples that were refused, by reason: for what they say, their thoughts or their score.

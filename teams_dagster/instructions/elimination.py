@@ -24,7 +24,7 @@ import regex
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Outcome
 from teams_dagster.core.words import length_in_words, letters, words
-from teams_dagster.instructions.lookalikes import imitates_tags, plainly
+from teams_dagster.instructions.lookalikes import folded_text, imitates_tags
 from teams_dagster.instructions.novelty import similarity
 
 _REVIEW_TAGS = ("first", "second")
@@ -70,7 +70,7 @@ def orders_a_verdict(instruction: Instruction) -> bool:
 @lru_cache(maxsize=4_096)
 def _orders(text: str) -> bool:
     """Kept for a while: a text is read again with each edit of it."""
-    plain = plainly(text)
+    plain = folded_text(text)
     return "equal" in plain and _ORDERED_VERDICT.search(plain) is not None
 
 
@@ -81,7 +81,7 @@ def _breaks_out(instruction: Instruction) -> bool:
 
 @lru_cache(maxsize=4_096)
 def _breaks_out_of_tags(text: str) -> bool:
-    return imitates_tags(text, _REVIEW_TAGS) or _CALLED_OFF.search(plainly(text)) is not None
+    return imitates_tags(text, _REVIEW_TAGS) or _CALLED_OFF.search(folded_text(text)) is not None
 
 
 class Rule(StrEnum):

@@ -45,7 +45,7 @@ def column_name(name: str) -> str:
     return name.strip().lower()
 
 
-def named(cells: Mapping[str, Any]) -> dict[str, Any]:
+def cells_by_column(cells: Mapping[str, Any]) -> dict[str, Any]:
     """The cells of an object by `column_name`; of names that differ in case alone, the lower-case one counts."""
     by_name = {column_name(name): cell for name, cell in cells.items()}
     return by_name | {name: cells[name] for name in by_name if name in cells}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from teams_dagster.core.json_numbers import whole_number
-from teams_dagster.instructions.file_rows import ASKING_COLUMNS, FileRow, SeedFileError, named
+from teams_dagster.instructions.file_rows import ASKING_COLUMNS, FileRow, SeedFileError, cells_by_column
 
 
 def json_rows(name: str, text: str) -> Iterator[FileRow]:
@@ -86,7 +86,7 @@ def _listed(name: str, value: Any) -> list[Any]:
         return value
     if not isinstance(value, dict):
         raise SeedFileError(f"{name}: holds a {type(value).__name__}, not a list. Write a list of objects: [{{...}}].")
-    asking = [cell for column, cell in named(value).items() if column in ASKING_COLUMNS]
+    asking = [cell for column, cell in cells_by_column(value).items() if column in ASKING_COLUMNS]
     if any(isinstance(cell, dict) or (isinstance(cell, list) and not _are_objects(cell)) for cell in asking):
         raise SeedFileError(
             f"{name}: holds columns, not rows. Write a list of objects: [{{...}}] (in pandas orient='records')."
@@ -111,4 +111,4 @@ def _from_value(row: int, value: Any) -> FileRow:
         return FileRow(
             row, None, f'a JSON object is needed, such as {{"instruction": ...}}, not {type(value).__name__}'
         )
-    return FileRow(row, named(value))
+    return FileRow(row, cells_by_column(value))

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 
 @lru_cache(maxsize=4_096)
-def plainly(text: str) -> str:
+def folded_text(text: str) -> str:
     """`text` in lower case, compatible letters alike, nothing invisible, HTML's character references resolved.
 
     Kept for a while: a text is read again with each edit of it.
@@ -24,5 +24,5 @@ def plainly(text: str) -> str:
 
 def imitates_tags(text: str, names: Iterable[str]) -> bool:
     """Whether `text` has something that looks like `<name>` or `</name>`, whatever follows the name."""
-    plain = plainly(text)
+    plain = folded_text(text)
     return "<" in plain and re.search(rf"<\s*/?\s*(?:{'|'.join(names)})\b", plain) is not None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teams_dagster.instructions.csv_rows import csv_rows, csv_texts
-from teams_dagster.instructions.file_rows import FileRow, SeedFileError, column_name, named, refuse_twins
+from teams_dagster.instructions.file_rows import FileRow, SeedFileError, cells_by_column, column_name, refuse_twins
 from teams_dagster.instructions.file_text import PACKED, text_of
 from teams_dagster.instructions.json_rows import json_rows, jsonl_rows
 
@@ -111,6 +111,6 @@ def _parquet_body(name: str, table: pq.ParquetFile) -> Iterator[FileRow]:
                 except UnicodeDecodeError:
                     yield FileRow(row, None, "a cell is not UTF-8")
                 else:
-                    yield FileRow(row, named(cells))
+                    yield FileRow(row, cells_by_column(cells))
     except (pa.ArrowException, OSError) as error:
         raise SeedFileError(f"{name}: is damaged after row {row} ({error}). Write it again.") from error

@@ -13,7 +13,7 @@ from teams_dagster.policy.comparison.scores import ALLOWANCE_USED, HEADLINE, lef
 from teams_dagster.report.content import PolicyResults, Report, RoleModel
 from teams_dagster.report.policies import FIXED
 from teams_dagster.report.policy_scores import PAY_OFF
-from teams_dagster.report.policy_sentences import few_trainings, minus
+from teams_dagster.report.policy_sentences import difference_metric, few_trainings
 
 FEW_SEEDS = 30
 """Below this many seeds a standard error is itself a guess."""
@@ -57,7 +57,7 @@ def _of_policy(report: Report) -> Iterator[str]:
             "The reward is flat: nearly every edit earns the same, so no policy can show a gain. Look at the reviewer"
             " before training again."
         )
-    gain = policy.score(TRAINED, minus(HEADLINE, UNIFORM))
+    gain = policy.score(TRAINED, difference_metric(HEADLINE, UNIFORM))
     if gain and gain.ci_low <= 0 <= gain.ci_high:
         yield (
             f"Too small to tell: the trained policy's gain over uniform in {words(HEADLINE)} is {gain.mean:.3f}, with"
@@ -93,7 +93,7 @@ def _of_rivals(policy: PolicyResults) -> Iterator[str]:
         best = max(fixed, key=lambda score: score.mean).policy
         rivals[best] = "always chooses this one operation, which needs no training"
     for name, meaning in rivals.items():
-        gain = policy.score(TRAINED, minus(HEADLINE, name))
+        gain = policy.score(TRAINED, difference_metric(HEADLINE, name))
         if gain and gain.ci_low <= 0:
             verb = "is below" if gain.ci_high < 0 else "cannot be told from"
             yield (

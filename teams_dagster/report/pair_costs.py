@@ -21,13 +21,20 @@ def pair_table(costs: PairCosts) -> Table:
     rows: list[tuple[str, ...]] = []
     for cost in costs.by(["operation"]):
         name = cost.group["operation"]
-        rows.append((name, *(each(cells.get((name, step))) for step in of_step), each(cost), f"{cost.kept:,}"))
+        rows.append(
+            (
+                name,
+                *(dollars_a_pair(cells.get((name, step))) for step in of_step),
+                dollars_a_pair(cost),
+                f"{cost.kept:,}",
+            )
+        )
     total = costs.total
-    rows.append(("all", *map(each, of_step.values()), each(total), f"{total.kept:,}"))
+    rows.append(("all", *map(dollars_a_pair, of_step.values()), dollars_a_pair(total), f"{total.kept:,}"))
     return Table(("dollars per kept pair", *(f"step {step}" for step in of_step), "all", "pairs kept"), rows)
 
 
-def each(cost: PairCost | None) -> str:
+def dollars_a_pair(cost: PairCost | None) -> str:
     """Dollars per kept pair, for people: what was paid in vain where none was kept; a dash where nothing was asked."""
     if cost is None or not (cost.nano_usd or cost.unpriced or cost.kept):
         return NOT_A_NUMBER
@@ -43,7 +50,7 @@ def pair_rows(costs: Sequence[PairCost]) -> list[tuple[str, ...]]:
             ", ".join(cost.group.values()) or "all",
             *(f"{count:,}" for count in (cost.edits, cost.accepted, cost.kept)),
             about_dollars(cost.nano_usd) + (f" + {cost.unpriced:,} without a price" if cost.unpriced else ""),
-            each(cost),
+            dollars_a_pair(cost),
         )
         for cost in costs
     ]

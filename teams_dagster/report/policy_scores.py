@@ -17,7 +17,7 @@ from teams_dagster.policy.comparison.scores import ALLOWANCE_USED, HEADLINE, HEA
 from teams_dagster.policy.curve import FLAT_VARIANCE, is_flat
 from teams_dagster.report.content import PolicyResults
 from teams_dagster.report.policies import EXPLAINED, in_order
-from teams_dagster.report.policy_sentences import few_trainings, learnt, minus, of_trained, simpler_rule
+from teams_dagster.report.policy_sentences import difference_metric, few_trainings, learnt, of_trained, simpler_rule
 from teams_dagster.report.policy_training import training_sentences
 
 SHOWN = (
@@ -88,7 +88,7 @@ def policies_table(scores: Sequence[Score], metrics: Sequence[str] = SHOWN) -> S
 def differences_table(scores: Sequence[Score], metrics: Sequence[str] = HEADLINES) -> ScoreTable:
     """The trained policy less each other one: a row for each of those, a column for each of `metrics`."""
     others = in_order(others_of((score.metric for score in scores if score.policy == TRAINED), metrics))
-    return _table(scores, others, metrics, lambda other, metric: (TRAINED, minus(metric, other)), _signed)
+    return _table(scores, others, metrics, lambda other, metric: (TRAINED, difference_metric(metric, other)), _signed)
 
 
 def mix_table(scores: Sequence[Score]) -> ScoreTable:

@@ -11,7 +11,7 @@ from teams_dagster.policy.comparison.contenders import TRAINED, UNREADING
 from teams_dagster.policy.comparison.scores import HEADLINE, Score
 
 
-def minus(metric: str, other: str) -> str:
+def difference_metric(metric: str, other: str) -> str:
     """The trained policy's metric that says by how much it exceeds `other` in `metric`."""
     return f"{metric}_minus_{other}"
 
@@ -33,7 +33,7 @@ def learnt(scores: Sequence[Score]) -> str:
         )
     told = (
         f"{signed(gain.mean)} {words(HEADLINE)} (95%: {signed(gain.ci_low)} to {signed(gain.ci_high)}) over"
-        f" {words(gain.metric.removeprefix(minus(HEADLINE, '')))}, trained alike without the text"
+        f" {words(gain.metric.removeprefix(difference_metric(HEADLINE, '')))}, trained alike without the text"
     )
     if gain.ci_low > 0:
         return f"It learnt to read: {told}."
@@ -46,7 +46,7 @@ def gain_by_reading(scores: Iterable[Score]) -> Score | None:
     Stricter is the one over which least is certain: the lower end of the interval says what may be told.
     """
     found = of_trained(scores)
-    gains = [gain for name in UNREADING if (gain := found.get(minus(HEADLINE, name)))]
+    gains = [gain for name in UNREADING if (gain := found.get(difference_metric(HEADLINE, name)))]
     return min(gains, key=lambda gain: gain.ci_low, default=None)
 
 
@@ -75,7 +75,7 @@ def simpler_rule(scores: Sequence[Score]) -> str:
 
 def _nearest(found: Mapping[str, Score], metric: str) -> tuple[str, Score] | None:
     """The simpler rule over which least is certain in `metric`, and the gain over it; None without any."""
-    gains = [(name, gain) for name in SIMPLER_RULES if (gain := found.get(minus(metric, name)))]
+    gains = [(name, gain) for name in SIMPLER_RULES if (gain := found.get(difference_metric(metric, name)))]
     return min(gains, key=lambda pair: pair[1].ci_low, default=None)
 
 

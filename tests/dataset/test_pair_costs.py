@@ -15,7 +15,7 @@ import pytest
 from teams_dagster.dataset.pair_costs import PairCost, PairCosts, pair_costs
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.report.pair_costs import each, pair_figures, pair_table
+from teams_dagster.report.pair_costs import dollars_a_pair, pair_figures, pair_table
 from teams_dagster.store.artefact_store import Artefact
 from tests.support.entries import begin, settle
 
@@ -113,7 +113,7 @@ def test_a_cost_that_is_not_known_gives_no_figure(ledger: Ledger, tmp_path: Path
     samples = [answered(1, pay(ledger, "a", 7))]
     found = pair_costs(ledger, stored(tmp_path / "g", "transitions", rows), stored(tmp_path / "s", "samples", samples))
     assert found.total.each is None
-    assert each(found.total) == "$0.000000012 + 1 without a price"
+    assert dollars_a_pair(found.total) == "$0.000000012 + 1 without a price"
     assert "dollars_per_kept_pair" not in pair_figures(found)
 
 

@@ -10,7 +10,7 @@ from teams_dagster.dataset.target import (
     Spending,
     episodes_afforded,
     episodes_needed,
-    missed,
+    shortfall_sentence,
     within_targets,
 )
 from teams_dagster.instructions.seed_splits import Split
@@ -82,15 +82,19 @@ def test_generations_without_a_target_lose_nothing() -> None:
 
 
 def test_a_missed_target_says_why_and_what_it_would_take() -> None:
-    said = missed(100, Kept(40), "the budget is used up", Spending(queries=200, sent=160, nano_usd=320_000_000), {})
+    said = shortfall_sentence(
+        100, Kept(40), "the budget is used up", Spending(queries=200, sent=160, nano_usd=320_000_000), {}
+    )
     assert said.startswith("40 of 100 samples: the budget is used up. At 5.0 queries a sample")
     assert "about 300 more queries and $0.60" in said
 
 
 def test_dollars_are_not_guessed_where_no_price_is_known() -> None:
-    assert "$" not in missed(100, Kept(40), "the budget is used up", Spending(200, 160, None), {})
+    assert "$" not in shortfall_sentence(100, Kept(40), "the budget is used up", Spending(200, 160, None), {})
 
 
 def test_what_was_refused_on_the_way_to_a_missed_target_is_named() -> None:
-    said = missed(100, Kept(40), "it ended", Spending(200, 160, None), {"reasoning_too_long": 2, "off_topic": 12})
+    said = shortfall_sentence(
+        100, Kept(40), "it ended", Spending(200, 160, None), {"reasoning_too_long": 2, "off_topic": 12}
+    )
     assert said.startswith("40 of 100 samples: it ended; refused: 12 off_topic, 2 reasoning_too_long. At")

@@ -46,7 +46,7 @@ class Reinforce:
     def update(self, learner: Learner, batch: Batch, iteration: int) -> UpdateReport:
         import torch
 
-        from teams_dagster.policy.algorithms.minibatches import descend, rows
+        from teams_dagster.policy.algorithms.minibatches import gradient_step, rows
         from teams_dagster.policy.algorithms.objectives import mean_entropy, mean_kl
         from teams_dagster.policy.algorithms.report import UpdateReport, UpdateStatus
         from teams_dagster.policy.estimators import discounted_returns
@@ -57,7 +57,7 @@ class Reinforce:
         old = learner.policy(features)
         likelihood = old.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
         before = (likelihood * returns).mean()
-        descend(-before, learner.optimisers["policy"], max_norm=None)
+        gradient_step(-before, learner.optimisers["policy"], max_norm=None)
         with torch.no_grad():
             new = learner.policy(features)
         after = (new.gather(-1, actions.unsqueeze(-1)).squeeze(-1) * returns).mean()

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from teams_dagster.policy.algorithms.config import AdamCriticConfig, LBFGSCriticConfig
-from teams_dagster.policy.algorithms.minibatches import Key, descend, minibatches, take
+from teams_dagster.policy.algorithms.minibatches import Key, gradient_step, minibatches, take
 
 
 def fit_lbfgs(critic: nn.Module, features: torch.Tensor, targets: torch.Tensor, config: LBFGSCriticConfig) -> float:
@@ -56,7 +56,7 @@ def fit_adam(
     for epoch in range(config.epochs):
         for index in minibatches(len(targets), config.minibatch, (*key, epoch, "states")):
             loss = value_loss(critic(take(features, index)), take(targets, index), take(values, index), config)
-            descend(loss, optimiser, config.max_gradient_norm)
+            gradient_step(loss, optimiser, config.max_gradient_norm)
     with torch.no_grad():
         return _finite(float(value_loss(critic(features), targets, values, config)))
 

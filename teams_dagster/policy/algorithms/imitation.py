@@ -18,7 +18,7 @@ from teams_dagster.policy.algorithms.batch import Batch, RollIn, Who
 from teams_dagster.policy.algorithms.config import BCConfig, DAggerConfig, PPOConfig
 from teams_dagster.policy.algorithms.labelled import Labelled, labelled_states
 from teams_dagster.policy.algorithms.learner import Learner
-from teams_dagster.policy.algorithms.minibatches import Key, descend, minibatches
+from teams_dagster.policy.algorithms.minibatches import Key, gradient_step, minibatches
 from teams_dagster.policy.algorithms.objectives import imitation_loss, mean_entropy, mean_kl
 from teams_dagster.policy.algorithms.report import PolicyStep, UpdateReport, UpdateStatus
 
@@ -36,7 +36,7 @@ def imitation_step(
         old = policy(labelled.features)
     for epoch in range(config.epochs):
         for index in minibatches(len(labelled), config.minibatch, (*key, epoch, "labelled")):
-            descend(weight * labelled.rows(index).loss(policy), optimiser, config.max_gradient_norm)
+            gradient_step(weight * labelled.rows(index).loss(policy), optimiser, config.max_gradient_norm)
     with torch.no_grad():
         new = policy(labelled.features)
     before, after = (float(imitation_loss(log_probabilities, labelled.labels)) for log_probabilities in (old, new))

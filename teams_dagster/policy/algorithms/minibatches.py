@@ -36,7 +36,7 @@ def rows(tensor: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return flat if bool(mask.all()) else flat.index_select(0, mask.reshape(-1).nonzero().squeeze(1))
 
 
-def descend(loss: torch.Tensor, optimiser: torch.optim.Adam, max_norm: float | None) -> None:
+def gradient_step(loss: torch.Tensor, optimiser: torch.optim.Adam, max_norm: float | None) -> None:
     """One step of `optimiser` down `loss`, its gradient scaled down to `max_norm` where it is longer."""
     optimiser.zero_grad()
     loss.backward()

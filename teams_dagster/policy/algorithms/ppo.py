@@ -7,7 +7,7 @@ from torch import nn
 
 from teams_dagster.policy.algorithms.config import PPOConfig
 from teams_dagster.policy.algorithms.labelled import Labelled
-from teams_dagster.policy.algorithms.minibatches import Index, Key, descend, minibatches, take
+from teams_dagster.policy.algorithms.minibatches import Index, Key, gradient_step, minibatches, take
 from teams_dagster.policy.algorithms.objectives import AdvantageBatch, Judge, mean_entropy, mean_kl
 from teams_dagster.policy.algorithms.report import PolicyStep, UpdateStatus
 
@@ -44,7 +44,7 @@ def ppo_step(
             loss = ppo_loss(part, new, config)
             if guided is not None:
                 loss = loss + config.imitation_weight * guided.loss(policy)
-            descend(loss, optimiser, config.max_gradient_norm)
+            gradient_step(loss, optimiser, config.max_gradient_norm)
             taken += 1
     with torch.no_grad():
         new = policy(features)

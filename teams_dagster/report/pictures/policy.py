@@ -35,7 +35,7 @@ from teams_dagster.report.pictures.canvas import (
 )
 from teams_dagster.report.policies import algorithm_name, grouped, in_order
 from teams_dagster.report.policy_scores import is_clear, others_of
-from teams_dagster.report.policy_sentences import minus
+from teams_dagster.report.policy_sentences import difference_metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,7 +96,7 @@ def differences(scores: Sequence[Score], metrics: Sequence[str] = DIFFERENCES) -
         axes = panel(figure, (1, len(metrics), index), x="trained minus the other (95% interval)", y="", title=title)
         axes.axvline(0, color=INK, linewidth=1, zorder=1)
         for y, other in _rows(axes, lines, named=index == 1):
-            if score := found.get(minus(metric, other)):
+            if score := found.get(difference_metric(metric, other)):
                 _interval(axes, y, score, GREY if not is_clear(score) else BLUE if score.mean > 0 else VERMILION)
     return png(figure)
 
