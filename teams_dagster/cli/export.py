@@ -88,12 +88,13 @@ def _stored(data_dir: Path, version: str | None) -> StoredDataset:
 
 def _artefact(data_dir: Path, version: str | None) -> "Artefact":
     from teams_dagster.store.artefact_store import ArtefactMissing, ArtefactStore
+    from teams_dagster.store.damage import ArtefactDamaged
 
     store = ArtefactStore(data_dir=str(data_dir))
     try:
         if version is None:
             return store.current(KEY)
-    except ArtefactMissing as missing:
+    except (ArtefactMissing, ArtefactDamaged) as missing:
         raise click.ClickException(
             f"there is no dataset to export: {missing} (`teams demo` makes everything)"
         ) from None
