@@ -233,6 +233,8 @@ def _check_url(name: str, url: str, allow_http: bool) -> None:
             f"{name} must hold neither credentials nor parameters other than api-version: put the key in"
             f" {name.removesuffix('BASE_URL')}API_KEY"
         )
+    if parts.fragment:
+        raise SettingsError(f"{name} has a #, and what follows one is never sent: leave it out")
     for endpoint in _ENDPOINTS:
         if parts.path.rstrip("/").endswith(endpoint):
             raise SettingsError(

@@ -121,6 +121,12 @@ def test_a_base_url_may_name_its_api_version(root: Path, monkeypatch: pytest.Mon
     assert load_settings(root).role(Role.EXPERT).base_url == url
 
 
+def test_what_a_base_url_would_never_send_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch):
+    configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY, EXPERT_BASE_URL="https://h.example/#/v1")
+    with pytest.raises(SettingsError, match=r"TEAMS_EXPERT_BASE_URL has a #"):
+        load_settings(root)
+
+
 def test_once_a_role_is_configured_the_others_must_be_too(root: Path, monkeypatch: pytest.MonkeyPatch):
     configure(monkeypatch, EXPERT_MODEL="m", EXPERT_API_KEY=KEY)
     settings = load_settings(root)

@@ -43,6 +43,10 @@ _SHORTEST_HIDDEN = 4
 
 _MAX_CONNECTIONS = 4096
 
+_IDLE_S = 1.5
+"""A connection that was idle for longer is not used again: servers close theirs after 2 s (gunicorn) or 5 s (uvicorn,
+Node, llama.cpp), and a query that meets its end may have been heard, or not."""
+
 _UNSENT = "closing transport"
 """What the transport says of a connection that was closed before the first byte of a request was written to it."""
 
@@ -164,7 +168,7 @@ class OpenAICompatibleModel:
         timeout = httpx2.Timeout(self.timeout_s, connect=self._connect_timeout_s)
         http = openai.DefaultAioHttpClient(
             timeout=timeout,
-            limits=httpx2.Limits(max_connections=_MAX_CONNECTIONS),
+            limits=httpx2.Limits(max_connections=_MAX_CONNECTIONS, keepalive_expiry=_IDLE_S),
             # A redirect would send the query a second time, under one ledger row, and the key elsewhere.
             follow_redirects=False,
             mounts=_NO_PROXY if is_loopback(self._identity.base_url) else None,

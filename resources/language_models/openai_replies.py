@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from resources.language_models.openai_failures import read_failure, status_of_code
+from resources.language_models.openai_streams import is_stream, read_stream
 from teams_dagster.core.json_numbers import whole_number
 from teams_dagster.core.protocol import (
     Completion,
@@ -29,20 +30,23 @@ _MOST_TOKENS = 10**9
 
 
 def read_completion(content: bytes, http_status: int, rate_limit_headers: RateLimitHeaders | None = None) -> Completion:
-    """The completion in a 2xx response body.
+    """The completion in a 2xx response body, whole or a stream of events.
 
     Raises CompletionError when it holds none: BAD_ENCODING, NOT_JSON, or BAD_REPLY for JSON of another form.
     """
     try:
-        body = json.loads(content.decode("utf-8-sig"), parse_int=whole_number)
+        text = content.decode("utf-8-sig")
+        body = read_stream(text) if is_stream(text) else json.loads(text, parse_int=whole_number)
     except UnicodeDecodeError as error:
         raise _unusable(ErrorKind.BAD_ENCODING, "bytes that are not UTF-8", content, http_status) from error
     except (ValueError, RecursionError) as error:
         raise _unusable(ErrorKind.NOT_JSON, "something that is not JSON", content, http_status) from error
+    except (LookupError, TypeError, AttributeError) as error:
+        raise _unusable(ErrorKind.BAD_REPLY, "a stream that is no chat completion", content, http_status) from error
     if (failure := _failure_within(body)) is not None:
         raise failure
     try:
-        choice = body["choices"][0]
+        choice = _first(body["choices"])
         message = choice["message"]
         text, reasoning = _text_and_reasoning(message)
         finish_reason = str(choice.get("finish_reason") or "")
@@ -50,7 +54,7 @@ def read_completion(content: bytes, http_status: int, rate_limit_headers: RateLi
         usage = _usage(body.get("usage"))
         tokens = _tokens(choice.get("logprobs"))
         broke_off = choice.get("error")
-    except (LookupError, TypeError, AttributeError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise _unusable(ErrorKind.BAD_REPLY, "JSON that is no chat completion", content, http_status) from error
     if broke_off or finish_reason.lower() == "error":
         detail = f"the server broke its answer off: {_message_of(broke_off) or 'finish_reason is error'}"
@@ -64,6 +68,11 @@ def read_completion(content: bytes, http_status: int, rate_limit_headers: RateLi
         tokens=tokens,
         rate_limit_headers=rate_limit_headers,
     )
+
+
+def _first(choices: Any) -> Any:
+    """The choice that was asked for, whatever place a server gives it among further ones."""
+    return min(choices, key=lambda choice: index if isinstance(index := choice.get("index"), int) else 0)
 
 
 def _failure_within(body: Any) -> CompletionError | None:

@@ -71,6 +71,7 @@ def _steering(settings: Settings, week: str, policy: str) -> str:
     from teams_dagster.dataset.manifests import MANIFEST
     from teams_dagster.dataset.steering import TRAINED, trained_policy_named
     from teams_dagster.store.artefact_store import ArtefactMissing
+    from teams_dagster.store.damage import ArtefactDamaged
 
     store = open_store(settings)
     begun = (store.place("generated_instructions", week) / MANIFEST).exists()
@@ -79,7 +80,7 @@ def _steering(settings: Settings, week: str, policy: str) -> str:
     if policy in ("latest", TRAINED):
         try:
             trained_policy_named(store, TRAINED)
-        except ArtefactMissing as missing:
+        except (ArtefactMissing, ArtefactDamaged) as missing:
             raise click.ClickException(str(missing)) from None
     return policy
 

@@ -89,12 +89,13 @@ def _stored(settings: Settings, version: str | None) -> StoredDataset:
 
 def _artefact(settings: Settings, version: str | None) -> "Artefact":
     from teams_dagster.store.artefact_store import ArtefactMissing
+    from teams_dagster.store.damage import ArtefactDamaged
 
     store = open_store(settings)
     try:
         if version is None:
             return store.current(KEY)
-    except ArtefactMissing as missing:
+    except (ArtefactMissing, ArtefactDamaged) as missing:
         raise click.ClickException(
             f"there is no dataset to export: {missing} (`teams demo` makes everything)"
         ) from None

@@ -81,6 +81,7 @@ def _refreshed(settings: Settings) -> "RefreshReport":
 
     from teams_dagster.ledger.database import LedgerError
     from teams_dagster.store.artefacts import stored_artefacts
+    from teams_dagster.store.damage import ArtefactDamaged
     from teams_dagster.store.read_model import UP_TO_DATE, refresh
 
     path = _read_model(settings)
@@ -91,7 +92,7 @@ def _refreshed(settings: Settings) -> "RefreshReport":
         open_store(settings)
         with naming_folder("TEAMS_DATA_DIR", settings.data_dir):
             report = refresh(settings.ledger_url, stored_artefacts(settings.data_dir), path)
-    except (LedgerError, duckdb.IOException) as error:
+    except (LedgerError, ArtefactDamaged, duckdb.IOException) as error:
         raise click.ClickException(str(error)) from None
     if report.links:
         _record(settings, report)

@@ -18,6 +18,7 @@ def policy(target: Path, version: str) -> None:
     from teams_dagster.dataset.steering import trained_policy_named
     from teams_dagster.policy.exchange import export_policy
     from teams_dagster.store.artefact_store import ArtefactMissing
+    from teams_dagster.store.damage import ArtefactDamaged
 
     store = open_store(open_settings())
     try:
@@ -25,7 +26,7 @@ def policy(target: Path, version: str) -> None:
         if found is None:
             raise click.ClickException(f"--version {version} needs no training: there is nothing to export")
         names = export_policy(store, found, target)
-    except (ArtefactMissing, OSError, ValueError) as error:
+    except (ArtefactMissing, ArtefactDamaged, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     say(f"policy {found.data_version} in {target}:")
     say("\n".join(f"  {name}" for name in names))

@@ -25,6 +25,7 @@ def restore(source: Path) -> None:
     not what was sealed is replaced, and kept beside. Nothing is put back from a backup that was changed.
     """
     from teams_dagster.store import backup
+    from teams_dagster.store.damage import ArtefactDamaged
 
     settings = open_settings()
     try:
@@ -35,7 +36,7 @@ def restore(source: Path) -> None:
         _publish(settings)
         with project_ledger(settings) as ledger:
             spent = ledger.spent() if ledger else None
-    except (backup.BackupRefused, LedgerError, OSError) as error:
+    except (backup.BackupRefused, ArtefactDamaged, LedgerError, OSError) as error:
         raise click.ClickException(str(error)) from None
     about = backup.read_about(source)
     held = about.artefacts - len(lacking)

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from teams_dagster.core.files import folder_sha256s, locked, write_atomically
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.store.artefacts import CLEANED, CURRENT, read_manifest, stored_artefacts
-from teams_dagster.store.damage import ends_as_parquet
+from teams_dagster.store.damage import mending, require_whole
 from teams_dagster.store.facts.base import Facts, read_facts
 from teams_dagster.store.shared import SharedArtefacts
 from teams_dagster.store.tables import MANIFEST
@@ -37,10 +37,6 @@ F = TypeVar("F", bound=Facts)
 
 class ArtefactMissing(Exception):
     """An upstream artefact that does not exist yet."""
-
-
-class ArtefactDamaged(Exception):
-    """A file of an artefact that is not what was written."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +71,10 @@ class Artefact:
         """
         found = self.folder / name
         if not found.exists():
-            raise ArtefactMissing(f"{found} is gone: {self._mend}")
-        if found.suffix == ".parquet" and not ends_as_parquet(found):
-            raise ArtefactDamaged(f"{found} is damaged, it ends before it is whole: {self._mend}")
+            raise ArtefactMissing(f"{found} is gone: {mending(self.folder)}")
+        if found.suffix == ".parquet":
+            require_whole(found, self.folder)
         return found
-
-    @property
-    def _mend(self) -> str:
-        return f"`teams restore BACKUP` puts it back; without a backup, remove {self.folder} and materialise again"
 
     def changed_files(self) -> list[str]:
         """Files that are not what the manifest says: edited, cut or removed."""

@@ -24,11 +24,21 @@ def damage_of(database: Path) -> str:
     return "" if found == "ok" else " ".join(str(found).split())
 
 
-def ends_as_parquet(file: Path) -> bool:
-    """Whether a Parquet file ends as one does, and was not cut off: a look at four bytes."""
-    with file.open("rb") as opened:
-        opened.seek(max(0, file.stat().st_size - len(_PARQUET_END)))
-        return opened.read() == _PARQUET_END
+class ArtefactDamaged(Exception):
+    """A file of an output that is not what was written."""
+
+
+def require_whole(parquet: Path, folder: Path) -> None:
+    """Raises ArtefactDamaged where a Parquet file of the output in `folder` was cut off: a look at four bytes."""
+    with parquet.open("rb") as opened:
+        opened.seek(max(0, parquet.stat().st_size - len(_PARQUET_END)))
+        if opened.read() != _PARQUET_END:
+            raise ArtefactDamaged(f"{parquet} is damaged, it ends before it is whole: {mending(folder)}")
+
+
+def mending(folder: Path) -> str:
+    """What to do about a file that is gone or damaged of the output in `folder`."""
+    return f"`teams restore BACKUP` puts it back; without a backup, remove {folder} and materialise again"
 
 
 def set_damaged_aside(backup: Path, data_dir: Path) -> None:

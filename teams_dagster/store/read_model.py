@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from teams_dagster.ledger.database import ledger_id, open_database, read_snapshot
 from teams_dagster.store import source, views
 from teams_dagster.store.artefacts import ArtefactFiles, CompleteArtefact, complete, sealed_name, store_id
+from teams_dagster.store.damage import require_whole
 from teams_dagster.store.hash_chain import Sealed, seal
 from teams_dagster.store.kept_ledger import find_kept_ledger, keep_head, require_kept_rows
 from teams_dagster.store.publishing import NotNow, draft, lock, publish, read_lock, set_aside, temp_dir
@@ -210,6 +211,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: Table, artefacts: Iter
         file = artefact.folder / f"{table.name}.parquet"
         if not file.exists():
             continue
+        require_whole(file, artefact.folder)
         there = set(pq.read_schema(file).names)
         columns = ", ".join(name for name in table.schema.names if name in there)
         statement = (

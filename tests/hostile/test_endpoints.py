@@ -15,7 +15,7 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Answer, Outcome, Request, Role
 from teams_dagster.evaluation.judging import judge_query
-from teams_dagster.instructions.requests import respond_query, review_query, rewrite_query
+from teams_dagster.instructions.requests import guide_query, respond_query, review_query, rewrite_query
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.context import CallContext
@@ -29,6 +29,8 @@ KEY = "sk-planted-secret-123"
 SOME, MANY, MOST_PAID = 4, 60, 25
 
 QUERIES: dict[str, Callable[[Instruction], Request]] = {
+    "rewrites of the expert": lambda text: rewrite_query(Role.EXPERT, Operation.CONCRETIZING, text),
+    "guidance": lambda text: guide_query(text, [], 3, may_rest=True),
     "rewrites of the instructor": lambda text: rewrite_query(Role.INSTRUCTOR, Operation.DEEPENING, text),
     "verdicts": lambda text: review_query(text, Instruction(f"{text.text} Give three reasons with an example each.")),
     "answers": respond_query,
@@ -87,7 +89,7 @@ def test_what_is_kept_is_the_text_that_the_model_wrote(endpoint: str, kind: str,
 
 
 @pytest.mark.parametrize("endpoint", [*SPOILT, *REFUSED])
-@pytest.mark.parametrize("kind", QUERIES)
+@pytest.mark.parametrize("kind", ["rewrites of the instructor", "verdicts", "answers", "judgements"])
 def test_what_is_of_no_use_is_not_kept_and_ends_early_with_the_setting_to_change(
     endpoint: str, kind: str, ledger: Ledger
 ) -> None:

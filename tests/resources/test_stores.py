@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from teams_dagster.store.artefact_store import Artefact, ArtefactDamaged, ArtefactMissing, ArtefactStore, fingerprint
+from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore, fingerprint
+from teams_dagster.store.damage import ArtefactDamaged
 from teams_dagster.store.tables import write_table
 
 KEY = "instruction_dataset"

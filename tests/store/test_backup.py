@@ -198,7 +198,11 @@ def with_half_a_manifest(folder: Path) -> None:
     manifest.write_bytes(manifest.read_bytes()[:40])
 
 
-@pytest.mark.parametrize("spoil", [removed, cut_off, with_half_a_manifest])
+def no_longer_current(folder: Path) -> None:
+    (folder.parent / "current").unlink()
+
+
+@pytest.mark.parametrize("spoil", [removed, cut_off, with_half_a_manifest, no_longer_current])
 def test_a_damaged_output_is_put_back_where_the_ledger_goes_on(
     store: Store, tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:

@@ -25,6 +25,7 @@ from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store import source
 from teams_dagster.store.artefacts import ArtefactFiles
+from teams_dagster.store.damage import ArtefactDamaged
 from teams_dagster.store.read_model import RefreshReport, refresh
 from teams_dagster.store.tables import TABLES, write_table
 from tests.support import postgres
@@ -444,6 +445,16 @@ def test_an_artefact_that_was_removed_is_gone_from_the_file(ledger: Ledger, mode
     two = artefact(tmp_path / "two", transitions=[transition("2", None)])
     assert renew(model, one, two).rows["transitions"] == 2
     assert renew(model, two).rows["transitions"] == 1
+
+
+def test_an_output_that_was_cut_off_is_named_with_what_puts_it_back(
+    ledger: Ledger, model: Path, tmp_path: Path
+) -> None:
+    one = artefact(tmp_path / "one", transitions=[transition("1", None)])
+    table = one.folder / "transitions.parquet"
+    table.write_bytes(table.read_bytes()[:-100])
+    with pytest.raises(ArtefactDamaged, match=r"transitions.parquet is damaged.*`teams restore BACKUP` puts it back"):
+        renew(model, one)
 
 
 @pytest.mark.parametrize("content", ["", "my notes " * 1_000])

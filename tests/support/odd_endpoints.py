@@ -48,6 +48,46 @@ def raw(content: str | bytes, status: int = 200, content_type: str = "applicatio
     return lambda body, said: Fault(status, content, content_type, named)
 
 
+def streamed(*, finish_reason: str | None = "stop", comment: str = "") -> Endpoint:
+    """The text in two pieces, as a server sends it that streams unasked."""
+
+    def respond(body: Body, said: str) -> Fault:
+        pieces = [{"role": "assistant", "content": said[: len(said) // 2]}, {"content": said[len(said) // 2 :]}]
+        choices: list[Any] = [{"index": 0, "delta": piece, "finish_reason": None} for piece in pieces]
+        choices.append({"index": 0, "delta": {}, "finish_reason": finish_reason})
+        events: list[Any] = [{"choices": [choice]} for choice in choices]
+        events.append({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 5}})
+        lines = [comment, *(f"data: {json.dumps(event)}" for event in events), "data: [DONE]", ""]
+        return Fault(200, "\n\n".join(lines), "text/event-stream")
+
+    return respond
+
+
+def choices(*texts: str) -> Endpoint:
+    """Several answers where one was asked for; `...` stands for the text, and the last one has index 0."""
+
+    def respond(body: Body, said: str) -> Fault:
+        found = [
+            {"index": index, "message": {"content": said if text == "..." else text}, "finish_reason": "stop"}
+            for index, text in zip(range(len(texts) - 1, -1, -1), texts, strict=True)
+        ]
+        return Fault(200, json.dumps({"choices": found, "usage": {"prompt_tokens": 9, "completion_tokens": 5}}))
+
+    return respond
+
+
+def sent_as(content_type: str, before: bytes = b"", **headers: str) -> Endpoint:
+    """A plain completion under another name, or with something before it."""
+
+    def respond(body: Body, said: str) -> Fault:
+        plain = message(content=...)(body, said)
+        assert isinstance(plain, Fault)
+        content = plain.body if isinstance(plain.body, bytes) else plain.body.encode()
+        return Fault(200, before + content, content_type, {n.replace("_", "-"): value for n, value in headers.items()})
+
+    return respond
+
+
 def refusal(status: int, text: str, **more: Any) -> Endpoint:
     """An error as OpenAI words one."""
     headers = {"retry_after": more.pop("retry_after")} if "retry_after" in more else {}
@@ -98,6 +138,13 @@ WHOLE: dict[str, Endpoint] = {
     "string parts": message(content=[...]),
     "one part": message(content={"type": "text", "text": ...}),
     "empty tool calls": message(content=..., tool_calls=[], refusal=""),
+    "a stream": streamed(),
+    "a stream with comments": streamed(comment=": OPENROUTER PROCESSING"),
+    "two choices, the second first": choices("Another answer to what was asked, that nobody asked for.", "..."),
+    "as text": sent_as("text/plain"),
+    "as a page": sent_as("text/html"),
+    "after a byte order mark": sent_as("application/json", b"\xef\xbb\xbf"),
+    "after lines that keep it alive": sent_as("application/json", b"\n" * 500),
     "no system role": where(with_system, no_system, whole),
     "no max_tokens": where(asks_max_tokens, no_max_tokens, whole),
     "neither": where(with_system, no_system, where(asks_max_tokens, no_max_tokens, whole)),
@@ -107,6 +154,7 @@ WHOLE: dict[str, Endpoint] = {
 SPOILT: dict[str, Endpoint] = {
     **{f"half, {reason}": halved(reason) for reason in ("length", "max_tokens", "model_length", "safety", "other")},
     **{f"half, {reason or 'no reason'}": halved(reason) for reason in ("content_filter", "error", "tool_calls", "")},
+    "a stream that ended early": streamed(finish_reason=None),
     "half a thought": lambda body, said: Reply(f"<think>\n{THOUGHT}", "length"),
     "a thought that ends by itself": lambda body, said: Reply(f"<think>\n{THOUGHT}"),
     "thought apart, no text": message(content="", reasoning_content=...),
@@ -122,7 +170,12 @@ SPOILT: dict[str, Endpoint] = {
 
 REFUSED: dict[str, Endpoint] = {
     "legacy": raw('{"choices": [{"index": 0, "text": "fine", "finish_reason": "stop"}]}'),
-    "a stream": raw('data: {"choices":[{"delta":{"content":"fine"}}]}\n\ndata: [DONE]\n\n', 200, "text/event-stream"),
+    "a stream of something else": raw('data: {"type": "ping"}\n\n', 200, "text/event-stream"),
+    "a stream of an error": raw('data: {"error": {"message": "Incorrect API key provided", "code": 401}}\n\n'),
+    "packed otherwise than it says": sent_as("application/json", content_encoding="gzip"),
+    "204": raw(b"", 204),
+    "202": raw('{"request_id": "x", "status": "queued"}', 202),
+    "deltas": raw('{"choices": [{"index": 0, "delta": {"content": "fine"}, "finish_reason": "stop"}]}'),
     "no choices": raw('{"choices": []}'),
     "an empty object": raw("{}"),
     "a list": raw("[1, 2]"),

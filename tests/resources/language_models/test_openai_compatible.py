@@ -734,6 +734,21 @@ def test_an_idle_connection_that_the_server_dropped_is_an_attempt_that_was_not_s
     assert openai_server.count == 1
 
 
+def test_a_connection_that_was_idle_for_as_long_as_servers_bear_is_not_used_again(openai_server: OpenAIServer) -> None:
+    async def twice() -> Completion:
+        model = OpenAICompatibleModel("some-model", base_url=openai_server.base_url)
+        try:
+            await model.complete(question())
+            await asyncio.sleep(1.8)
+            openai_server.drop_connections()  # while this loop does not run, and so cannot notice
+            return await model.complete(question())
+        finally:
+            await model.close()
+
+    assert uvloop.run(twice()).text
+    assert openai_server.count == 2
+
+
 def test_the_api_version_of_a_base_url_is_sent_with_each_query(openai_server: OpenAIServer) -> None:
     ask(f"{openai_server.base_url}?api-version=2024-10-21")
     assert openai_server.queries == ["api-version=2024-10-21"]

@@ -1,0 +1,64 @@
+"""A completion that a server sends as a stream of events, though it was asked for whole: some do so by default."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from teams_dagster.core.json_numbers import whole_number
+
+_BEGINNINGS = ("data:", "event:", "id:", "retry:", ":")
+"""How a stream of server-sent events begins, and no JSON."""
+_DONE = "[DONE]"
+_JOINED = ("content", "reasoning_content", "reasoning", "refusal")
+"""Texts that arrive in pieces."""
+
+
+def is_stream(text: str) -> bool:
+    """Whether a body is a stream of server-sent events."""
+    return text.lstrip().startswith(_BEGINNINGS)
+
+
+def read_stream(text: str) -> dict[str, Any]:
+    """The body that the same answer would have been whole; one of an error where an event tells of one.
+
+    What never came is not in it: a stream that broke off has no finish reason. Raises ValueError for events that hold
+    no JSON, and LookupError, TypeError or AttributeError for JSON of another form.
+    """
+    message: dict[str, Any] = {"role": "assistant"}
+    choice: dict[str, Any] = {"index": 0, "message": message}
+    whole: dict[str, Any] = {"choices": [choice]}
+    tokens: list[Any] = []
+    for event in _events(text):
+        if event.get("error"):
+            return {"error": event["error"]}
+        if event.get("usage"):
+            whole["usage"] = event["usage"]
+        for part in event["choices"]:
+            if part.get("index", 0) == 0:
+                _add(choice, message, tokens, part)
+    if tokens:
+        choice["logprobs"] = {"content": tokens}
+    return whole
+
+
+def _add(choice: dict[str, Any], message: dict[str, Any], tokens: list[Any], part: Mapping[str, Any]) -> None:
+    """Put a piece of the answer behind those before it."""
+    delta = part.get("delta") or {}
+    for name in _JOINED:
+        if isinstance(said := delta.get(name), str):
+            message[name] = message.get(name, "") + said
+    if delta.get("tool_calls"):
+        message["tool_calls"] = delta["tool_calls"]
+    if part.get("finish_reason"):
+        choice["finish_reason"] = part["finish_reason"]
+    tokens.extend((part.get("logprobs") or {}).get("content") or [])
+
+
+def _events(text: str) -> Iterator[Any]:
+    """What each event holds; comments between them keep the connection alive and hold nothing."""
+    for line in text.splitlines():
+        field, _, value = line.partition(":")
+        if field == "data" and value.strip() and value.strip() != _DONE:
+            yield json.loads(value, parse_int=whole_number)
