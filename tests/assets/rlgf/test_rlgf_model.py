@@ -22,7 +22,7 @@ from assets.rlgf.checks import rlgf_adapter_answers
 from assets.rlgf.rlgf_model import rlgf_model
 from assets.rlgf.rlgf_scores import rlgf_scores
 from teams_dagster.evaluation.rlgf.stored import read_asked
-from teams_dagster.evaluation.stored import read_win_rates
+from teams_dagster.evaluation.stored import read_privacy, read_win_rates
 from teams_dagster.rlgf.run_request import OWN_ANSWERS
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.rlgf import RLGFFacts, RLGFScoreFacts
@@ -330,3 +330,7 @@ def test_only_scores_that_no_other_asset_has_are_written(scores: Artefact) -> No
 def test_the_judge_compares_it_with_the_base_and_with_what_it_was(scores: Artefact) -> None:
     rates = {(rate.model, rate.against) for rate in read_win_rates(scores)}
     assert {("rlgf", "base"), ("rlgf", "lora")} <= rates
+
+
+def test_it_is_audited_like_every_adapter(scores: Artefact) -> None:
+    assert {(result.attack, result.model) for result in read_privacy(scores)} >= {("loss", "base"), ("loss", "rlgf")}
