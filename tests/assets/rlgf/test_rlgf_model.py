@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -104,21 +103,22 @@ def trainings(tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def killed_once_it_trains(project: Project) -> str:
     """What the step says of a training that is killed after its first checkpoint."""
-    killer = threading.Thread(target=_kill, args=(project.store,), daemon=True)
+    ended = threading.Event()
+    killer = threading.Thread(target=_kill, args=(project.store, ended), daemon=True)
     killer.start()
-    assert not project.make(rlgf_model, rlgf_model=PPO)
+    made = project.make(rlgf_model, rlgf_model=PPO)
+    ended.set()
     killer.join()
+    assert not made
     return failure(project)
 
 
-def _kill(store: ArtefactStore) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
+def _kill(store: ArtefactStore, ended: threading.Event) -> None:
+    while not ended.wait(0.002):
         if any(store.place("rlgf_model").glob(".*/checkpoints/checkpoint.pt")):
             [lock] = store.place("rlgf_model").glob(".*/.training.lock")
             os.kill(int(lock.read_text()), signal.SIGKILL)
             return
-        time.sleep(0.002)
 
 
 def failure(project: Project) -> str:
