@@ -1,5 +1,6 @@
 """Asset `rlgf_scores`: what a token-level training is worth, beside one fine-tuning and the base."""
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,17 @@ from teams_dagster.evaluation.judged_answers import (
     write_judged,
 )
 from teams_dagster.evaluation.judging_forecast import judging_questions
-from teams_dagster.evaluation.rlgf.scores import PAIRS, compared_models, evaluate, score_rows, stage_scores, tuned_on
+from teams_dagster.evaluation.membership.adapter import audit_adapter
+from teams_dagster.evaluation.rlgf.scores import (
+    PAIRS,
+    RLGF,
+    compared_models,
+    evaluate,
+    score_rows,
+    stage_scores,
+    tuned_on,
+)
+from teams_dagster.evaluation.stored import PRIVACY
 from teams_dagster.evaluation.student_answers import ASKED_ALIKE, Answering, earlier_answers
 from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext
@@ -48,7 +59,7 @@ if TYPE_CHECKING:
     code_version="1",
     pool=GPU,
     description="Base, one fine-tuning and what a token-level training made of it: held-out loss, response choice, the"
-    " judge's win rates, and what each took in queries and dollars.",
+    " judge's win rates, membership inference, and what each took in queries and dollars.",
 )
 def rlgf_scores(
     context: dg.AssetExecutionContext,
@@ -65,6 +76,9 @@ def rlgf_scores(
         if made.draft is not None:
             made.preflight = preflight_of(context, models, Role.JUDGE)
             scores = evaluate(students, dataset, seed=config.seed, progress=log)
+            learnt = tuned_on(store, students)
+            audit = audit_adapter(students, RLGF, learnt, seed=config.seed, progress=log)
+            (made.folder / PRIVACY).write_text(json.dumps(audit, indent=1), encoding="utf-8")
             held_out = read_examples(dataset, "held_out")
             asked = {name: getattr(config, name) for name in ASKED_ALIKE}
             known = {} if config.force else _known_answers(store, students, dataset, asked)
@@ -86,11 +100,11 @@ def rlgf_scores(
                 judge=JudgeModel(provider=judge.provider, model=judge.model),
                 questions=len(judged.answered.examples),
                 too_long=judged.answered.too_long,
-                stages=stage_scores(students, tuned_on(store, students), scores, rates),
+                stages=stage_scores(students, learnt, scores, rates),
                 unanswered=judged.unanswered,
                 outcomes=models.outcomes(where),
             )
-            made.finish(content_hash("rlgf_scores", rows, judged_version(judged, rates)), facts)
+            made.finish(content_hash("rlgf_scores", rows, audit, judged_version(judged, rates)), facts)
     return made.result(RLGFScoreFacts, rlgf_scores_preview)
 
 

@@ -13,13 +13,13 @@ from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.metadata import Details
 from teams_dagster.dataset.arms import TRAINED_ARM, UNIFORM_ARM
 from teams_dagster.evaluation.harness.run import run_benchmarks
+from teams_dagster.evaluation.membership.adapter import audit_adapter
 from teams_dagster.evaluation.stored import PRIVACY, read_evaluation_scores, read_privacy
 from teams_dagster.evaluation.uniform_arm import (
     BASE,
     LORA_UNIFORM,
     MODELS,
     arm_scores,
-    audit_adapter,
     compared_datasets,
     compared_models,
     evaluate_on,
@@ -75,7 +75,7 @@ def uniform_scores(
                     progress=context.log.info,
                 )
             rows = [score_row(score) for score in arm_scores(evaluation.scores, benchmarks, evaluate(own).scores)]
-            results = audit_adapter(models, own, seed=config.seed, progress=context.log.info)
+            results = audit_adapter(models, LORA_UNIFORM, own, seed=config.seed, progress=context.log.info)
             (made.folder / PRIVACY).write_text(json.dumps(results, indent=1), encoding="utf-8")
             write_table(made.folder, "evaluation_scores", (row | {"run_id": context.run.run_id} for row in rows))
             made.finish(content_hash("uniform_scores", rows, results), UniformScoreFacts(scores=len(rows)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from teams_dagster.dataset.arms import ARMS
 from teams_dagster.dataset.export import examples_in
-from teams_dagster.dataset.stored import dataset_file, read_examples, read_steps
+from teams_dagster.dataset.stored import dataset_file, read_examples
 from teams_dagster.evaluation.scores import AGAINST_LORA, OWN_SIDE, ModelVersions, Score
 from teams_dagster.evaluation.statistics import normal_interval
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
@@ -75,24 +75,6 @@ def score_row(score: Score) -> dict[str, Any]:
     """A row of table `evaluation_scores`, with the score's 95% interval."""
     low, high = normal_interval(score.value, score.stderr)
     return asdict(score) | {"ci_low": low, "ci_high": high}
-
-
-def audit_adapter(
-    models: Mapping[str, Artefact], dataset: Artefact, *, seed: int, progress: Callable[[str], None]
-) -> list[dict[str, Any]]:
-    """Membership inference of `lora_uniform` against its training examples: a row per attack and model."""
-    from teams_dagster.evaluation.membership.audit import audit_privacy
-
-    audit = audit_privacy(
-        student_path(models[BASE]),
-        {LORA_UNIFORM: models[LORA_UNIFORM].path(MODEL)},
-        read_examples(dataset, "train"),
-        read_examples(dataset, "held_out"),
-        read_steps(dataset),
-        seed=seed,
-        progress=progress,
-    )
-    return [asdict(result) for result in audit.results]
 
 
 def differences(scores: Sequence[Score]) -> list[Score]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from teams_dagster.core.metadata import Details, Table
 from teams_dagster.core.text import number
 from teams_dagster.evaluation.rlgf.stored import read_report
-from teams_dagster.evaluation.stored import read_win_rates
-from teams_dagster.report.preview_evaluation import win_rate_table
+from teams_dagster.evaluation.stored import read_privacy, read_win_rates
+from teams_dagster.report.preview_evaluation import membership_table, win_rate_table
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.rlgf import RLGFFacts, RLGFScoreFacts
 from teams_dagster.student.adapter_config import REPORT
@@ -37,7 +37,7 @@ def rlgf_preview(artefact: Artefact) -> Details:
 
 
 def rlgf_scores_preview(artefact: Artefact) -> Details:
-    """The last stage's figures, and the judge's win rates; the comparison is among the facts."""
+    """The last stage's figures, win rates, and membership inference; the comparison is among the facts."""
     *_, last = artefact.read_facts(RLGFScoreFacts).stages
     rates = read_win_rates(artefact)
     return {
@@ -45,6 +45,7 @@ def rlgf_scores_preview(artefact: Artefact) -> Details:
         "rlgf_choice_accuracy": last.choice_accuracy,
         **{f"{rate.model}_win_rate_against_{rate.against}": rate.win_rate for rate in rates},
         "win_rates": win_rate_table(rates),
+        "membership": membership_table(read_privacy(artefact)),
     }
 
 

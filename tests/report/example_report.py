@@ -35,6 +35,7 @@ from teams_dagster.report.content import (
     funnel_stages,
 )
 from teams_dagster.report.page import render_report
+from teams_dagster.store.facts.rlgf import StageScores, stages_table
 from teams_dagster.student.curves import TrainingPoint
 
 
@@ -242,6 +243,19 @@ NOT_ACCEPTED = {
 REFUSED = {"short_apology": 23, "empty": 2}
 DROPPED = {**REFUSED, "near_duplicate": 104, "exact_duplicate": 19}
 
+STAGES = [
+    StageScores(
+        stage=stage,
+        model_version=f"model {stage}",
+        heldout_loss=loss,
+        choice_accuracy=0.6,
+        against_base=None if stage == "base" else 0.7,
+        queries=queries,
+        cost_nano_usd=queries * 1_000_000,
+    )
+    for stage, loss, queries in (("base", 3.47, 0), ("fine-tuning", 2.61, 4_100), ("fine-tuning + grpo", 2.58, 5_200))
+]
+
 
 def adapter(kind: str, shift: float) -> Adapter:
     curve = tuple(
@@ -332,6 +346,7 @@ EXAMPLE = Report(
         ),
         win_rates=(judged("lora", 0.82), judged("qlora", 0.55)),
         privacy=(membership("base", 0.51), membership("lora", 0.58), membership("qlora", 0.57)),
+        stages=stages_table(STAGES),
     ),
     paper=tuple(
         paper_table(

@@ -264,6 +264,16 @@ def test_hostile_characters_are_named_and_the_page_is_utf8(hostile_page: str) ->
     assert "[U+202E]txt.exe[U+2066] [U+001B][31m [U+0000] [U+D800]" in Page(hostile_page).text
 
 
+def test_every_stage_of_a_model_stands_with_what_it_took(example: str) -> None:
+    text = Page(example).text
+    assert "fine-tuning 2.6100 0.600 0.700 – 4,100 4.1000" in text
+    assert "fine-tuning + grpo 2.5800 0.600 0.700 – 5,200 5.2000" in text
+
+
+def test_without_a_token_level_training_there_is_no_word_of_it() -> None:
+    assert "token by token" not in Page(render_report(Report())).text
+
+
 def test_an_empty_project_has_a_report_that_says_what_to_do() -> None:
     page = Page(render_report(Report()))
     assert [attributes["id"] for attributes in page.of("section")] == SECTIONS

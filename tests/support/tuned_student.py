@@ -6,12 +6,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from peft import LoraConfig, get_peft_model
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.export import export_dataset
+from teams_dagster.dataset.provenance import LINEAGE
 from teams_dagster.dataset.sample import Example
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.models import AdapterFacts
@@ -23,7 +26,7 @@ TRAIN = [
     for i in range(8)
 ]
 HELD_OUT = [
-    Example(f"held-{i}", f"held-seed-{i}", Instruction(f"Name the {word}."), f"It is the {word} one.")
+    Example(f"held-{i}", f"held-seed-{i}", Instruction(f"Name the {word}."), f"Box {i} is tan.")
     for i, word in enumerate(("first", "second", "third", "fourth", "fifth", "sixth"))
 ]
 ADAPTER_FACTS = AdapterFacts(
@@ -97,6 +100,8 @@ def tuned_store(data: Path, base: Path, adapter: Path) -> ArtefactStore:
         draft.finish("the base", {"student": "embedded", "embedded": True})
     with store.writing("instruction_dataset", "one", about={"inputs": {}, **made}) as draft:
         export_dataset(draft.folder / "files", {"train": TRAIN, "validation": TRAIN[:1], "held_out": HELD_OUT})
+        chains = [{"sample_id": example.sample_id, "operations": ["breadth"]} for example in (*TRAIN, *HELD_OUT)]
+        pq.write_table(pa.Table.from_pylist(chains), draft.folder / LINEAGE)
         (draft.folder / CARD).write_text(CARD_OF_DATASET.to_json())
         draft.finish("the dataset", DATASET_FACTS)
     inputs = {"base_model": "the base", "instruction_dataset": "the dataset"}

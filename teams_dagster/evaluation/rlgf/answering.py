@@ -37,10 +37,10 @@ class Judging:
         self._examples, self._width = examples, width
 
     async def __call__(self, engine: Engine, answers: Sequence[Any]) -> tuple[list[float], list[str]]:
-        """What each (prompt, answer, other answer) earns: 1 where the judge prefers it in both orders, 0 for the other.
+        """What each (prompt, answer, other answer) earns: the pair's score in a win rate, of both orders.
 
-        A judge that names the same place twice, says tie or cannot be read earns it a half, as in a win rate. Raises
-        JudgeSilent where a query was not answered.
+        1 where the judge prefers it both times, 0 where it prefers the other; a tie, a verdict that cannot be read, and
+        naming the same place twice are worth a half. Raises JudgeSilent where a query was not answered.
         """
         contests = [self._contest(*answer) for answer in answers]
         judged = [judgement async for judgement in judge_contests(engine, contests, width=self._width)]

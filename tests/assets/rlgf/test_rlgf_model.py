@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from assets.rlgf.checks import rlgf_adapter_answers
 from assets.rlgf.rlgf_model import rlgf_model
 from assets.rlgf.rlgf_scores import rlgf_scores
 from teams_dagster.evaluation.rlgf.stored import read_asked
-from teams_dagster.evaluation.stored import read_win_rates
+from teams_dagster.evaluation.stored import read_privacy, read_win_rates
 from teams_dagster.rlgf.run_request import OWN_ANSWERS
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.rlgf import RLGFFacts, RLGFScoreFacts
@@ -74,51 +73,66 @@ def copied(tuned: Path, folder: Path) -> Iterator[Project]:
 
 
 @dataclass(frozen=True)
-class Trainings:
-    """A training that nothing interrupted, and one that was killed and gone on with."""
+class Trained:
+    """A training that nothing interrupted, and what was said of others."""
 
-    whole: Artefact
+    made: Artefact
     again: Artefact
-    killed: str
-    resumed: Artefact
-    said: str
+    """What making the same again gave."""
+    refusal: str
+    """Of a guide that nobody would ask."""
 
 
 @pytest.fixture(scope="module")
-def trainings(tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainings]:
-    folder = tmp_path_factory.mktemp("trainings")
-    with copied(tuned, folder / "whole") as project:
+def whole(tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    with copied(tuned, tmp_path_factory.mktemp("whole") / "data") as project:
         assert project.make(rlgf_model, rlgf_model=PPO)
-        whole = project.store.current("rlgf_model")
+        made = project.store.current("rlgf_model")
         assert project.make(rlgf_model, rlgf_model=PPO)
         again = project.store.current("rlgf_model")
         assert not project.make(rlgf_model, rlgf_model=PPO | {"guide": "role"})
-        assert "guide is role, and ppo has no guide" in failure(project)
-    with copied(tuned, folder / "killed") as project:
+        return Trained(made, again, failure(project))
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The same training, killed and gone on with."""
+
+    made: Artefact
+    killed: str
+    """What was said when it was killed."""
+    said: str
+    """What the next run said."""
+
+
+@pytest.fixture(scope="module")
+def resumed(tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> Resumed:
+    with copied(tuned, tmp_path_factory.mktemp("killed") / "data") as project:
         killed = killed_once_it_trains(project)
         assert not project.store.exists("rlgf_model")
         assert project.make(rlgf_model, rlgf_model=PPO)
         said = "\n".join(entry.user_message for entry in project.instance.all_logs(project.last.run_id))
-        yield Trainings(whole, again, killed, project.store.current("rlgf_model"), said)
+        return Resumed(project.store.current("rlgf_model"), killed, said)
 
 
 def killed_once_it_trains(project: Project) -> str:
     """What the step says of a training that is killed after its first checkpoint."""
-    killer = threading.Thread(target=_kill, args=(project.store,), daemon=True)
+    ended = threading.Event()
+    killer = threading.Thread(target=_kill, args=(project.store, ended), daemon=True)
     killer.start()
-    assert not project.make(rlgf_model, rlgf_model=PPO)
+    made = project.make(rlgf_model, rlgf_model=PPO)
+    ended.set()
     killer.join()
+    assert not made
     return failure(project)
 
 
-def _kill(store: ArtefactStore) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
+def _kill(store: ArtefactStore, ended: threading.Event) -> None:
+    while not ended.wait(0.002):
         if any(store.place("rlgf_model").glob(".*/checkpoints/checkpoint.pt")):
             [lock] = store.place("rlgf_model").glob(".*/.training.lock")
             os.kill(int(lock.read_text()), signal.SIGKILL)
             return
-        time.sleep(0.002)
 
 
 def failure(project: Project) -> str:
@@ -128,24 +142,8 @@ def failure(project: Project) -> str:
     return found.error.to_string()
 
 
-def test_a_killed_training_says_what_takes_less_memory(trainings: Trainings) -> None:
-    assert "TrainingFailed: the training was killed (exit code -9), probably because memory ran out" in trainings.killed
-    assert "a smaller at_once" in trainings.killed
-
-
-def test_the_next_run_goes_on_and_ends_with_the_same_bits(trainings: Trainings) -> None:
-    assert "going on from the last checkpoint of an interrupted training" in trainings.said
-    assert trainings.resumed.path(WEIGHTS).read_bytes() == trainings.whole.path(WEIGHTS).read_bytes()
-    assert trainings.resumed.path(REPORT).read_bytes() == trainings.whole.path(REPORT).read_bytes()
-    assert trainings.resumed.data_version == trainings.whole.data_version
-
-
-def test_progress_is_told_to_the_run(trainings: Trainings) -> None:
-    assert "iteration 6/6: reward" in trainings.said
-
-
-def test_what_is_left_is_an_adapter_of_the_base_and_its_report(trainings: Trainings) -> None:
-    folder = trainings.whole.folder
+def test_what_is_left_is_an_adapter_of_the_base_and_its_report(whole: Trained) -> None:
+    folder = whole.made.folder
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     files = ["adapter_config.json", "adapter_model.safetensors", "recipe.json"]
     assert names == ["manifest.json", *(f"model/{name}" for name in files), "models.parquet", "report.json"]
@@ -153,15 +151,35 @@ def test_what_is_left_is_an_adapter_of_the_base_and_its_report(trainings: Traini
     assert (row["kind"], row["base_version"], row["dataset_version"]) == ("rlgf", "the base", "the dataset")
 
 
-def test_its_facts_say_what_was_learnt_and_that_nobody_was_asked(trainings: Trainings) -> None:
-    facts = trainings.whole.read_facts(RLGFFacts)
+def test_its_facts_say_what_was_learnt_and_that_nobody_was_asked(whole: Trained) -> None:
+    facts = whole.made.read_facts(RLGFFacts)
     assert (facts.algorithm, facts.task, facts.guide, facts.judge) == ("ppo", "positive continuation", "none", None)
     assert (facts.iterations, facts.guide_tokens, facts.guide_queries, facts.judge_queries) == (6, 0, 0, 0)
     assert facts.after.kl != 0 == facts.before.kl
 
 
-def test_the_same_again_is_not_trained_again(trainings: Trainings) -> None:
-    assert trainings.again.manifest["made_at"] == trainings.whole.manifest["made_at"]
+def test_the_same_again_is_not_trained_again(whole: Trained) -> None:
+    assert whole.again.manifest["made_at"] == whole.made.manifest["made_at"]
+
+
+def test_a_guide_that_nobody_would_ask_is_refused(whole: Trained) -> None:
+    assert "guide is role, and ppo has no guide" in whole.refusal
+
+
+def test_a_killed_training_says_what_takes_less_memory(resumed: Resumed) -> None:
+    assert "TrainingFailed: the training was killed (exit code -9), probably because memory ran out" in resumed.killed
+    assert "a smaller at_once" in resumed.killed
+
+
+def test_the_next_run_goes_on_and_ends_with_the_same_bits(whole: Trained, resumed: Resumed) -> None:
+    assert "going on from the last checkpoint of an interrupted training" in resumed.said
+    assert resumed.made.path(WEIGHTS).read_bytes() == whole.made.path(WEIGHTS).read_bytes()
+    assert resumed.made.path(REPORT).read_bytes() == whole.made.path(REPORT).read_bytes()
+    assert resumed.made.data_version == whole.made.data_version
+
+
+def test_progress_is_told_to_the_run(resumed: Resumed) -> None:
+    assert "iteration 6/6: reward" in resumed.said
 
 
 @dataclass(frozen=True)
@@ -330,3 +348,7 @@ def test_only_scores_that_no_other_asset_has_are_written(scores: Artefact) -> No
 def test_the_judge_compares_it_with_the_base_and_with_what_it_was(scores: Artefact) -> None:
     rates = {(rate.model, rate.against) for rate in read_win_rates(scores)}
     assert {("rlgf", "base"), ("rlgf", "lora")} <= rates
+
+
+def test_it_is_audited_like_every_adapter(scores: Artefact) -> None:
+    assert {(result.attack, result.model) for result in read_privacy(scores)} >= {("loss", "base"), ("loss", "rlgf")}
