@@ -37,8 +37,10 @@ from teams_dagster.policy.training import train
 
 HERE = Path(__file__).parent
 SCRATCH = ROOT / "benchmarks" / ".runs" / "language_model"
-STEP = PPOConfig(learning_rate=3e-3, epochs=3, minibatch=32, target_kl=0.1)
+STEP = PPOConfig(learning_rate=1e-3, epochs=8)
 """How the adapter is moved."""
+READ = LanguageModelReaderConfig(instruction_tokens=32, input_tokens=16)
+"""What it is shown: little, so that a training takes minutes."""
 ITERATIONS = 5
 """Of 32 episodes with at most 12 queries: 1,920 at most."""
 SHOWN = (HEADLINE, f"{HEADLINE}_over_uniform", "return", "accepted_per_episode")
@@ -60,7 +62,7 @@ class Study:
     def configs(self) -> dict[str, TrainingConfig]:
         """By the names of the policies."""
         return {
-            TRAINED: TrainingConfig(iterations=ITERATIONS, reader=LanguageModelReaderConfig(), algorithm=STEP),
+            TRAINED: TrainingConfig(iterations=ITERATIONS, reader=READ, algorithm=STEP),
             NETWORK_TRPO: TrainingConfig(iterations=ITERATIONS),
             NETWORK_PPO: TrainingConfig(iterations=ITERATIONS, algorithm=PPOConfig()),
         }
@@ -118,8 +120,8 @@ def page(comparison: Comparison, policies: Mapping[str, Sequence[Checkpoint]], b
 `python -m benchmarks.policy.language_model`: the embedded rules rewrite and review. Trainings of each policy:
 {len(policies[TRAINED])}, with {ITERATIONS} iterations of 32 episodes, compared on held-out seeds, with 95% intervals
 over seeds and trainings. The language model is {base} ({parameters:,} weights in its adapter), trained by PPO with
-learning rate {STEP.learning_rate:g} and {STEP.epochs} passes in minibatches of {STEP.minibatch} that stop at a KL of
-{STEP.target_kl:g}; the small networks as they ship.
+learning rate {STEP.learning_rate:g} and {STEP.epochs} passes, and reads {READ.instruction_tokens} tokens of a text and
+{READ.input_tokens} of its input; the small networks as they ship.
 
 {table}
 

@@ -50,7 +50,8 @@ class LanguageModelBase:
 
     def tokens(self, text: str) -> tuple[int, ...]:
         """`text` as tokens, none of them special."""
-        return tuple(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+        encodable = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate is no text to a tokenizer
+        return tuple(self.tokenizer(encodable, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
     @property
     def begins(self) -> tuple[int, ...]:

@@ -22,9 +22,9 @@ SIDE_BY_SIDE = 16
 class LanguageModelPolicy(Network):
     """pi(a | s): vectors of a `PromptReader` (..., size) to log-probabilities (..., operations), float64.
 
-    A softmax over log p(name | prompt), each less its offset, which is the base's own score unless a prior is kept: so
-    the policy is the base's distribution over the names times what the adapter made of it, and an untrained one draws
-    uniformly. The adapter's first weights come from the keyed stream `key`.
+    A softmax over log p(name | prompt), each less its offset. Unless a prior is kept, that is the base's own score: the
+    policy is then how much likelier the adapter made each name, and an untrained one draws uniformly. The adapter's
+    first weights come from the keyed stream `key`.
     """
 
     def __init__(self, reader: PromptReader, allowed: np.ndarray, key: tuple[str | int, ...]) -> None:

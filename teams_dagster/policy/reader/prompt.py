@@ -6,7 +6,7 @@ nearest to the answer. Operations add to a text at its end, so a long one is sho
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,7 @@ from teams_dagster.policy.encoder import Encoder
 from teams_dagster.policy.features import MAX_CHARACTERS
 from teams_dagster.policy.reader.config import LanguageModelReaderConfig
 from teams_dagster.policy.reader.names import NO_TOKEN, Names
+from teams_dagster.policy.reader.threads import few_threads
 
 if TYPE_CHECKING:
     from teams_dagster.policy.reader.base import LanguageModelBase
@@ -54,7 +55,7 @@ class PromptReader:
         self._piece = lru_cache(maxsize=None)(base.tokens)
         self.empty = self._prompt(None, (), 0)
         """The prompt of no text of which nothing is known."""
-        self._base_scores = lru_cache(maxsize=8_192)(partial(self.names.scores_of_one, base.model))
+        self._base_scores = lru_cache(maxsize=8_192)(self._scores_by_base)
 
     def __call__(self, state: State) -> np.ndarray:
         """The vector of `state`: shape (size,), float64, in which every token is exact."""
@@ -71,6 +72,10 @@ class PromptReader:
         prior = self.config.prior
         after_none = prior * self._base_scores(self.empty) if prior else 0.0
         return after_none + (1 - prior) * self._base_scores(prompt)
+
+    def _scores_by_base(self, prompt: tuple[int, ...]) -> np.ndarray:
+        with few_threads(self.is_small):  # wherever a state is met first, its scores have the same bits
+            return self.names.scores_of_one(self.base.model, prompt)
 
     def prompt(self, state: State) -> tuple[int, ...]:
         """The tokens of `state`, at most `width`."""

@@ -22,9 +22,11 @@ from teams_dagster.policy.comparison.stored import read_policy_scores
 from teams_dagster.policy.exchange import PolicyFolderDamaged, export_policy, import_policy
 from teams_dagster.policy.reader.reading import BaseUnavailable
 from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.student import base
 from tests.support.checks import checked
 from tests.support.parquet import change
 from tests.support.project import Project
+from tests.support.small_llama import small_llama
 from tests.support.stores import WEEK, made_once
 
 READS: dict[str, Any] = {
@@ -35,14 +37,26 @@ READS: dict[str, Any] = {
 
 @pytest.fixture(scope="session")
 def prompted(few_seeds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder in which the embedded student, hardly trained, is the policy of a generation; made once."""
+    """A data folder in which a student as the embedded one, but smaller, is the policy of a generation; made once."""
 
     def make(project: Project) -> None:
-        assert project.make(base_model, base_model={"steps": 2})
+        with pytest.MonkeyPatch.context() as smaller:
+            smaller.setattr(base, "_architecture", tiny)
+            assert project.make(base_model, base_model={"steps": 2})
         assert project.make(trained_policy, trained_policy=READS)
         assert project.make(generated_instructions, expert_responses, week=WEEK)
 
     return made_once(tmp_path_factory, "prompted", make, few_seeds)
+
+
+def tiny(tokenizer: Any) -> Any:
+    """A few thousand weights in the place of a million."""
+    return small_llama(
+        vocab_size=len(tokenizer),
+        max_position_embeddings=base.CONTEXT,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    ).config
 
 
 @pytest.fixture
@@ -72,7 +86,9 @@ def test_training_again_asks_nothing(project: Project):
 
 def test_another_student_trains_another_policy(project: Project):
     before = project.version("trained_policy")
-    assert project.make(base_model, base_model={"steps": 2, "seed": 1})
+    with pytest.MonkeyPatch.context() as smaller:
+        smaller.setattr(base, "_architecture", tiny)
+        assert project.make(base_model, base_model={"steps": 2, "seed": 1})
     assert project.make(trained_policy, trained_policy=READS)
     assert project.version("trained_policy") != before
 

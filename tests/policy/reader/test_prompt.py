@@ -57,6 +57,10 @@ def test_special_tokens_in_a_text_are_plain_words(read):
     assert reader.base.tokenizer.eos_token_id not in prompt
 
 
+def test_half_a_character_is_read_as_a_question_mark(read):
+    assert "Instruction: a ? b\n" in shown(read(), State("s", (Instruction("a \ud800 b"),)))
+
+
 def test_a_vector_is_the_prompt_the_offsets_and_the_critics_features(read):
     reader, state = read(), State("s", (SEED,), TRIED)
     vector = reader(state)
