@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ from tests.support.served_rules import answer
 QUESTIONS = 6
 CONFIG: dict[str, Any] = {"questions": QUESTIONS, "max_new_tokens": 8}
 EVERY_QUESTION = 2 * QUESTIONS * len(ADAPTERS)
+INSTRUCTION = re.compile(r"<instruction \w+>\n(.*?)\n", re.DOTALL)
 EXAMPLES = [
     Example(f"sample-{i}", f"seed-{i % 5}", Instruction(f"Which colour is box {i}?"), f"Box {i} is red.")
     for i in range(8)
@@ -173,10 +175,9 @@ def test_a_run_that_was_stopped_goes_on_and_asks_nothing_twice(
     project: Project, judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The endpoint refuses this key half way, before any pair is judged in both orders."""
-    judge.server.respond = refusing_after(5, judge.server)
+    judge.server.respond = refusing_after(5)
     assert not make(project)
     assert not project.store.exists("judged_win_rate")
-    judge.server.faults.clear()
     judge.server.respond = answer
     answered: list[str] = []
     monkeypatch.setattr(student_answers, "_answers_of", lambda name, *_: answered.append(name) or {})
@@ -189,12 +190,15 @@ def test_a_run_that_was_stopped_goes_on_and_asks_nothing_twice(
     assert not list(made(project).folder.glob("*.jsonl"))
 
 
-def refusing_after(count: int, server: OpenAIServer) -> Any:
-    """Answers so many requests; whatever comes later is refused, as by a key that has expired."""
+def refusing_after(count: int) -> Any:
+    """Answers about so many instructions, once each; whatever comes later is refused, as by a key that has expired."""
+    judged: set[str] = set()
 
-    def respond(body: Body) -> Reply | str:
-        if server.count > count:
-            server.faults.extend([Fault(status=401)] * EVERY_QUESTION)
+    def respond(body: Body) -> Reply | Fault | str:
+        instruction = INSTRUCTION.findall(body["messages"][-1]["content"])[0]
+        if instruction in judged or len(judged) == count:
+            return Fault(status=401)
+        judged.add(instruction)
         return answer(body)
 
     return respond
