@@ -16,6 +16,7 @@ from assets.materialize import AssetConfig
 from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset
 from teams_dagster.policy.algorithms import config as method
+from teams_dagster.policy.algorithms import controller_config as controllers
 from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baseline_names
 from teams_dagster.policy.comparison.algorithms import COMPARED, GUIDES
 from teams_dagster.policy.comparison.compare import ComparisonConfig, check_room, default_questions
@@ -76,12 +77,27 @@ class Features(dg.Config):
     embedding_model: str = Field(default="", description=FeatureConfig.model_fields["embedding_model"].description)
 
 
+class AdaptiveController(controllers.AdaptiveControllerConfig, dg.Config):
+    """kappa grows and shrinks by a share of the relative error."""
+
+
+class PIDController(controllers.PIDControllerConfig, dg.Config):
+    """kappa is what has been held, plus shares of the error and of its rise."""
+
+
+class BallController(controllers.BallControllerConfig, dg.Config):
+    """kappa ascends by Adam while the KL is above its target, and falls to 0 below."""
+
+
 class KLReference(dg.Config):
     """A price on moving away from a reference policy."""
 
     weight: float = Field(default=0.0, ge=0, description="kappa, at the beginning; 0: no such price.")
     target: float | None = Field(
         default=None, gt=0, description="Mean KL to the reference that kappa is steered to; none: kappa stays."
+    )
+    controller: AdaptiveController | PIDController | BallController = Field(
+        default=AdaptiveController(), discriminator="name", description="How kappa is steered to the target."
     )
     policy_version: str = Field(
         default="",
@@ -174,7 +190,9 @@ class PolicyConfig(AssetConfig):
             "guide": self.guide,
             "algorithm": self.algorithm.model_dump(),
             "critic": self.critic.model_dump(),
-            "kl_reference": method.KLReferenceConfig(weight=self.kl_reference.weight, target=self.kl_reference.target)
+            "kl_reference": method.KLReferenceConfig.model_validate(
+                self.kl_reference.model_dump(exclude={"policy_version"})
+            )
             if self.kl_reference.weight
             else None,
         }
