@@ -14,6 +14,7 @@ from assets.run_config import one_of, run_config
 from teams_dagster.core.protocol import ModelIdentity, Role
 from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardPreset
 from teams_dagster.policy.algorithms import config as method
+from teams_dagster.policy.algorithms.controller_config import CONTROLLERS, AdaptiveControllerConfig
 from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baseline_names
 from teams_dagster.policy.comparison.algorithms import COMPARED, GUIDES
 from teams_dagster.policy.comparison.compare import ComparisonConfig, check_room, default_questions
@@ -68,6 +69,11 @@ class KLReference(dg.Config):
     weight: float = Field(default=0.0, ge=0, description="kappa, at the beginning; 0: no such price.")
     target: float | None = Field(
         default=None, gt=0, description="Mean KL to the reference that kappa is steered to; none: kappa stays."
+    )
+    controller: one_of(CONTROLLERS) = Field(  # pyright: ignore[reportInvalidTypeForm] (made from the list)
+        default=run_config(AdaptiveControllerConfig)(),
+        discriminator="name",
+        description="How kappa is steered to the target.",
     )
     policy_version: str = Field(
         default="",
@@ -167,7 +173,9 @@ class PolicyConfig(AssetConfig):
             "reader": self.reader.model_dump(),
             "algorithm": self.algorithm.model_dump(),
             "critic": self.critic.model_dump(),
-            "kl_reference": method.KLReferenceConfig(weight=self.kl_reference.weight, target=self.kl_reference.target)
+            "kl_reference": method.KLReferenceConfig.model_validate(
+                self.kl_reference.model_dump(exclude={"policy_version"})
+            )
             if self.kl_reference.weight
             else None,
         }

@@ -8,7 +8,8 @@ from pydantic import Field, ValidationError
 
 from assets.materialize import AssetConfig
 from assets.models.config import SettingsRefused
-from assets.run_config import run_config
+from assets.run_config import one_of, run_config
+from teams_dagster.policy.algorithms.controller_config import CONTROLLERS, AdaptiveControllerConfig
 from teams_dagster.rlgf.config import RLGFConfig
 from teams_dagster.rlgf.dataset_task import DATASET_ANSWERS, DatasetPrompts
 from teams_dagster.rlgf.task import Task, load_task
@@ -21,6 +22,11 @@ class TokenKLReference(dg.Config):
 
     weight: float = Field(default=0.01, ge=0, description="kappa, at the beginning; 0: no such price.")
     target: float | None = Field(default=None, gt=0, description="Mean KL that kappa is steered to; none: kappa stays.")
+    controller: one_of(CONTROLLERS) = Field(  # pyright: ignore[reportInvalidTypeForm] (made from the list)
+        default=run_config(AdaptiveControllerConfig)(),
+        discriminator="name",
+        description="How kappa is steered to the target.",
+    )
 
 
 class RLGFSettings(AssetConfig, _RLGF):

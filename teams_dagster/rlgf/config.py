@@ -106,6 +106,9 @@ class WeightsConfig(FrozenConfig):
     rank: int = Field(default=8, ge=1, description="Rank of an adapter's matrices.")
     alpha: int = Field(default=64, ge=1, description="Scale of an adapter, divided by the rank.")
     target_modules: str | list[str] = Field(default="all-linear", description="The layers that get one (PEFT's names).")
+    gradient_checkpointing: bool = Field(
+        default=False, description="Compute layers again in the backward pass: less memory at long texts, more time."
+    )
 
 
 class RLGFConfig(FrozenConfig):

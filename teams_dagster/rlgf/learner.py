@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from teams_dagster.core.rng import generator
+from teams_dagster.policy.algorithms.kl_controllers import Steering, steered
 from teams_dagster.rlgf.config import RLGFConfig
 from teams_dagster.rlgf.models import POLICY, models_of
 from teams_dagster.rlgf.scoring import TokenScores, final_states, hidden_states, token_scores
@@ -44,6 +45,7 @@ class TokenLearner:
             for group in optimiser.param_groups:
                 group["first_lr"] = group["lr"]
         self.kappa = config.kl_reference.weight if config.kl_reference else 0.0
+        self.kl_memory: tuple[float, ...] = ()
         self.memory: TextBatch | None = None
         """The texts that DAgger learns from; None before the first."""
 
@@ -53,6 +55,12 @@ class TokenLearner:
             share = _share(self._schedules[name], iteration, self.config.iterations)
             for group in optimiser.param_groups:
                 group["lr"] = share * group["first_lr"]
+
+    def steer(self, kl: float) -> None:
+        """Steers kappa after a batch whose mean KL to the reference was `kl`, in nats."""
+        if self.config.kl_reference is not None:
+            steering = steered(Steering(self.kappa, self.kl_memory), kl, self.config.kl_reference)
+            self.kappa, self.kl_memory = steering.kappa, steering.memory
 
     def policy_scores(self, batch: TextBatch) -> TokenScores:
         """Of the tokens of `batch`, by the policy; gradients where enabled."""
@@ -89,6 +97,7 @@ class TokenLearner:
             "heads": {name: head.state_dict() for name, head in self.heads.items()},
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
             "kappa": self.kappa,
+            "kl_memory": self.kl_memory,
             "memory": None if self.memory is None else asdict(self.memory),
         }
 
@@ -102,7 +111,7 @@ class TokenLearner:
             head.load_state_dict(state["heads"][name])
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
-        self.kappa = state["kappa"]
+        self.kappa, self.kl_memory = state["kappa"], state["kl_memory"]
         self.memory = None if state["memory"] is None else TextBatch(**state["memory"]).cpu()
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from teams_dagster.rlgf.config import WeightsConfig
+from teams_dagster.rlgf.recomputing import recompute_layers
 from teams_dagster.rlgf.scoring import check_head
 
 POLICY = "policy"
@@ -60,6 +61,8 @@ class Adapters:
             for name in others:
                 self.model.add_adapter(name, copy.deepcopy(lora))
         self.model.eval()
+        if config.gradient_checkpointing:
+            recompute_layers(self.model)
 
     @contextmanager
     def using(self, name: str) -> Iterator[Any]:
@@ -90,10 +93,13 @@ class Adapters:
 class Copies:
     """A whole model for each name, and the frozen base; in float32, since half precision loses small updates."""
 
-    def __init__(self, base: Any, names: Sequence[str]) -> None:
+    def __init__(self, base: Any, names: Sequence[str], config: WeightsConfig) -> None:
         base.float().requires_grad_(False).eval()
         self._reference = base
         self._models = {name: copy.deepcopy(base).requires_grad_(True) for name in names}
+        if config.gradient_checkpointing:
+            for model in self._models.values():
+                recompute_layers(model)
 
     @contextmanager
     def using(self, name: str) -> Iterator[Any]:
@@ -113,4 +119,4 @@ class Copies:
 def models_of(base: Any, names: Sequence[str], config: WeightsConfig, seed: int) -> Models:
     """The sets of weights `names` over `base`, equal to it at first. Raises ValueError where it changes its logits."""
     check_head(base)
-    return Adapters(base, names, config, seed) if config.kind == "lora" else Copies(base, names)
+    return Adapters(base, names, config, seed) if config.kind == "lora" else Copies(base, names, config)

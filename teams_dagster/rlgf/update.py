@@ -13,7 +13,6 @@ import torch
 
 from teams_dagster.policy.algorithms.actor_critic import Estimates, Plan
 from teams_dagster.policy.algorithms.critic import value_loss
-from teams_dagster.policy.algorithms.kl_reference import next_kappa
 from teams_dagster.policy.algorithms.minibatches import Key
 from teams_dagster.policy.algorithms.report import PolicyStep, UpdateReport, UpdateStatus
 from teams_dagster.policy.estimators import (
@@ -65,7 +64,7 @@ def scored(learner: TokenLearner, batch: TextBatch, targets: TextBatch | None = 
     reference = learner.in_parts(lambda part: learner.reference_scores(part).log_probabilities, batch)
     distance = torch.where(acted, old - reference, 0.0)
     kl, rewards = float(masked_mean(distance, acted)), batch.rewards - learner.kappa * distance
-    learner.kappa = next_kappa(learner.kappa, kl, config)
+    learner.steer(kl)
     return Scored(batch, old, entropies, rewards, kl, targets)
 
 

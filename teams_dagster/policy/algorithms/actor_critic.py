@@ -14,7 +14,7 @@ from teams_dagster.policy.algorithms.batch import Batch
 from teams_dagster.policy.algorithms.config import LBFGSCriticConfig, PPOConfig, TRPOConfig
 from teams_dagster.policy.algorithms.critic import fit_adam, fit_lbfgs
 from teams_dagster.policy.algorithms.imitation import imitation_step
-from teams_dagster.policy.algorithms.kl_reference import gap, mean_gap, next_kappa
+from teams_dagster.policy.algorithms.kl_reference import gap, mean_gap
 from teams_dagster.policy.algorithms.labelled import labelled_states
 from teams_dagster.policy.algorithms.learner import Learner
 from teams_dagster.policy.algorithms.minibatches import Key, rows
@@ -97,7 +97,7 @@ def priced_rewards(learner: Learner, batch: Batch) -> torch.Tensor:
     old, distance = gap(learner.policy, learner.reference, rows(batch.features, acted))
     price = torch.zeros_like(batch.rewards)
     price[acted] = learner.kappa * distance.gather(-1, rows(batch.actions, acted).unsqueeze(-1)).squeeze(-1)
-    learner.kappa = next_kappa(learner.kappa, mean_gap(old, distance), learner.kl)
+    learner.steer(mean_gap(old, distance))
     return batch.rewards - price
 
 

@@ -21,7 +21,7 @@ from teams_dagster.policy.algorithms.actor_critic import (
 )
 from teams_dagster.policy.algorithms.batch import Batch, Branches, RollIn, Who
 from teams_dagster.policy.algorithms.config import AggreVaTeDForm, PPOConfig, TRPOConfig
-from teams_dagster.policy.algorithms.kl_reference import gap, mean_gap, next_kappa
+from teams_dagster.policy.algorithms.kl_reference import gap, mean_gap
 from teams_dagster.policy.algorithms.learner import Learner
 from teams_dagster.policy.algorithms.minibatches import Key
 from teams_dagster.policy.algorithms.objectives import enumerated
@@ -98,5 +98,5 @@ def priced_returns(learner: Learner, branches: Branches) -> torch.Tensor:
         return branches.returns
     old, distance = gap(learner.policy, learner.reference, branches.features)
     priced = branches.returns - learner.kappa * distance
-    learner.kappa = next_kappa(learner.kappa, mean_gap(old, distance), learner.kl)
+    learner.steer(mean_gap(old, distance))
     return priced

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 from pydantic import Field
 
 from teams_dagster.policy.algorithms.base import AdamSettings, BaseAlgorithmConfig, CriticName, FrozenConfig, Steps
+from teams_dagster.policy.algorithms.controller_config import KLReferenceConfig as KLReferenceConfig
 from teams_dagster.policy.algorithms.steps import PPOConfig, StepConfig, TRPOConfig
 
 if TYPE_CHECKING:
@@ -307,14 +308,3 @@ AlgorithmConfig = Annotated[
 
 ALGORITHMS: tuple[type[BaseAlgorithmConfig], ...] = get_args(get_args(AlgorithmConfig)[0])
 """The same as classes, in their order."""
-
-
-class KLReferenceConfig(FrozenConfig):
-    """A price on leaving a reference policy: r~ = r - kappa (log pi_old(a|s) - log pi_ref(a|s)) on learner steps."""
-
-    weight: float = Field(gt=0, description="kappa, at the beginning.")
-    target: float | None = Field(
-        default=None,
-        gt=0,
-        description="Mean KL(pi_old || pi_ref) that kappa steers to, by at most 2% an iteration; none: fixed.",
-    )

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from teams_dagster.policy.algorithms.config import KLReferenceConfig
 from teams_dagster.policy.network import FORBIDDEN
 
 LogProbabilities = Callable[[torch.Tensor], torch.Tensor]
@@ -42,11 +41,3 @@ def gap(
 def mean_gap(old: torch.Tensor, distance: torch.Tensor) -> float:
     """Mean KL(pi_old || pi_ref) over the states of `gap`, in nats."""
     return float((old.exp() * distance).sum(-1).mean())
-
-
-def next_kappa(kappa: float, kl: float, config: KLReferenceConfig) -> float:
-    """kappa (1 + 0.1 clip((KL - target) / target, -0.2, 0.2)); unchanged where there is no target."""
-    if config.target is None:
-        return kappa
-    error = (kl - config.target) / config.target
-    return kappa * (1 + 0.1 * min(0.2, max(-0.2, error)))

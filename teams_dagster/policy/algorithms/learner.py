@@ -9,6 +9,7 @@ import torch
 
 from teams_dagster.policy.algorithms.base import LABELLED, AdamSettings, BaseAlgorithmConfig
 from teams_dagster.policy.algorithms.config import AdamCriticConfig, CriticConfig, KLReferenceConfig
+from teams_dagster.policy.algorithms.kl_controllers import Steering, steered
 from teams_dagster.policy.algorithms.kl_reference import LogProbabilities, frozen, uniform_reference
 from teams_dagster.policy.algorithms.labelled import Labelled
 from teams_dagster.policy.network import Network, PolicyNetwork, ValueNetwork, Weights
@@ -35,6 +36,8 @@ class Learner:
     """Discount of future reward."""
     decay: float
     """GAE's lambda."""
+    kl_memory: tuple[float, ...] = ()
+    """What the controller of `kappa` remembers."""
     labelled: Labelled | None = None
     """What imitation has learnt from so far; None where there is none."""
 
@@ -77,6 +80,12 @@ class Learner:
             log_reference = frozen(network)
         return cls(policy, critics, optimisers, kl.weight if kl else 0.0, critic, kl, log_reference, gamma, decay)
 
+    def steer(self, kl: float) -> None:
+        """Steers `kappa` after a batch whose mean KL to the reference was `kl`, in nats."""
+        if self.kl is not None:
+            steering = steered(Steering(self.kappa, self.kl_memory), kl, self.kl)
+            self.kappa, self.kl_memory = steering.kappa, steering.memory
+
     def state(self) -> dict[str, np.ndarray]:
         """Copies of all that training needs to go on bit for bit; the reference policy is an input, not state."""
         state = {f"policy.{name}": value for name, value in self.policy.weights().items()}
@@ -89,6 +98,8 @@ class Learner:
         if self.labelled is not None:
             state[f"{LABELLED}features"] = self.labelled.features.numpy().copy()
             state[f"{LABELLED}labels"] = self.labelled.labels.numpy().copy()
+        if self.kl_memory:
+            state["kl_memory"] = np.array(self.kl_memory)
         return state | {"kappa": np.array(self.kappa)}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
@@ -106,6 +117,7 @@ class Learner:
         if data := _part(state, LABELLED):
             self.labelled = Labelled(torch.from_numpy(data["features"].copy()), torch.from_numpy(data["labels"].copy()))
         self.kappa = float(state["kappa"])
+        self.kl_memory = tuple(state["kl_memory"].tolist()) if "kl_memory" in state else ()
 
 
 _STREAMS = {"learner": "critic", "guide": "guide_critic"}

@@ -1,17 +1,16 @@
-"""The reference term: who pays it, how much, and how its weight is steered."""
+"""The reference term: who pays it, how much, and when its weight is steered."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from teams_dagster.policy.algorithms.actor_critic import priced_rewards
 from teams_dagster.policy.algorithms.aggrevated import AggreVaTeD, priced_returns
 from teams_dagster.policy.algorithms.config import KLReferenceConfig, PPOConfig, PPOPlusPlusConfig
-from teams_dagster.policy.algorithms.kl_reference import gap, mean_gap, next_kappa, uniform_reference
+from teams_dagster.policy.algorithms.controller_config import PIDControllerConfig
+from teams_dagster.policy.algorithms.kl_reference import gap, mean_gap, uniform_reference
 from teams_dagster.policy.algorithms.ppo_plus_plus import PPOPlusPlus
 from tests.support import chain_world as chain
 
@@ -70,17 +69,6 @@ def test_the_mean_gap_is_the_kl_to_the_reference():
     assert mean_gap(old, distance) == pytest.approx(float(expected))
 
 
-@given(st.floats(1e-3, 10), st.floats(0, 5))
-def test_a_fixed_kappa_stays(kappa, kl):
-    assert next_kappa(kappa, kl, KLReferenceConfig(weight=1)) == kappa
-
-
-@given(st.floats(1e-3, 10), st.floats(0, 5), st.floats(1e-3, 2))
-def test_an_adaptive_kappa_moves_as_the_formula_says(kappa, kl, target):
-    expected = kappa * (1 + 0.1 * np.clip((kl - target) / target, -0.2, 0.2))
-    assert next_kappa(kappa, kl, KLReferenceConfig(weight=1, target=target)) == pytest.approx(expected)
-
-
 def test_an_update_steers_kappa_once_from_the_kl_of_the_acting_policy():
     learner, batch = example(KLReferenceConfig(weight=0.3, target=1e-6))
     PPOPlusPlus(0.8, PPOConfig(), 0).update(learner, batch, 0)
@@ -91,3 +79,20 @@ def test_a_batch_without_learner_steps_leaves_kappa():
     learner, batch = example(KLReferenceConfig(weight=0.3, target=1e-6))
     priced_rewards(learner, replace(batch, by_learner=torch.zeros_like(batch.by_learner)))
     assert learner.kappa == 0.3
+
+
+def test_what_a_controller_remembers_goes_on_with_the_training():
+    kl = KLReferenceConfig(weight=0.3, target=1e-6, controller=PIDControllerConfig())
+    learner, batch = example(kl)
+    priced_rewards(learner, batch)
+    other, _ = example(kl)
+    other.restore(learner.state())
+    assert (other.kappa, other.kl_memory) == (learner.kappa, learner.kl_memory) != (0.3, ())
+
+
+def test_a_state_that_earlier_versions_wrote_is_taken_over():
+    learner, _ = example(KLReferenceConfig(weight=0.3, target=1e-6))
+    state = learner.state()
+    assert "kl_memory" not in state
+    learner.restore(state)
+    assert (learner.kappa, learner.kl_memory) == (0.3, ())
