@@ -206,7 +206,7 @@ def test_questions_in_batches_are_estimated_at_the_price_of_batches(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--asset", "outcome_scores"], "outcome_scores is not estimated here: each of its arms may ask `queries`"),
+        (["--asset", "outcome_scores"], "outcome_scores is not estimated here: its run says what it is going to ask"),
         (["--asset", "report"], "report asks nothing: give one of trained_policy, policy_comparison"),
         (["--partition", "2026-11-17"], "2026-11-17 is no generation"),
     ],

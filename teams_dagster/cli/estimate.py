@@ -18,7 +18,7 @@ from teams_dagster.cli.project import (
 )
 from teams_dagster.ledger.budgets import Budgets
 from teams_dagster.ledger.database import LedgerError
-from teams_dagster.pricing.paid_assets import OUTCOME_PAID, PAID, UNIFORM_PAID
+from teams_dagster.pricing.paid_assets import ESTIMATED_WHEN_RUN, PAID, UNIFORM_PAID
 from teams_dagster.pricing.prices import PriceFileError
 from teams_dagster.report.terminal import budget_lines, estimate_lines, run_budget_lines
 from teams_dagster.settings import Settings
@@ -50,10 +50,10 @@ def _estimated(
 ) -> list[str]:
     """The estimate of each paid asset and of all, what is left of the budget, and what the run would be refused for."""
     known = (*PAID, *UNIFORM_PAID)
-    if later := [key for key in keys if key in OUTCOME_PAID]:
+    if later := [key for key in keys if key in ESTIMATED_WHEN_RUN]:
         raise click.ClickException(
-            f"{', '.join(later)} is not estimated here: each of its arms may ask `queries` of its run configuration,"
-            " which the run says before its first one"
+            f"{', '.join(later)} is not estimated here: its run says what it is going to ask, and for how much, before"
+            " its first query"
         )
     if unknown := [key for key in keys if key not in known]:
         raise click.ClickException(f"{', '.join(unknown)} asks nothing: give one of {', '.join(known)}")

@@ -15,8 +15,8 @@ PAID = (
 UNIFORM_PAID = ("uniform_instructions", "uniform_responses")
 """Those of the uniform arm, which no other job asks for."""
 
-OUTCOME_PAID = ("outcome_scores",)
-"""That of the outcome study, whose arms say what they are going to ask when it begins."""
+ESTIMATED_WHEN_RUN = ("outcome_scores", "rlgf_model", "rlgf_scores")
+"""Those of jobs of their own that say what they are going to ask when they begin."""
 
 BATCHED = ("generated_instructions", "expert_responses", "pair_scores", *UNIFORM_PAID)
 """Those whose queries go through a provider's batches where a role's transport says so."""
