@@ -118,10 +118,9 @@ def page(comparison: Comparison, policies: Mapping[str, Sequence[Checkpoint]], b
     return f"""# A language model as the operation policy
 
 `python -m benchmarks.policy.language_model --trainings {len(policies[TRAINED])}`: the embedded rules rewrite and
-review. Each training has {ITERATIONS} iterations of 32 episodes. Compared on held-out seeds with 95% intervals; with one
-training they do not show how much trainings vary. The language model is {base} ({parameters:,} weights in its
-adapter),
-trained by PPO with learning rate {STEP.learning_rate:g} and {STEP.epochs} passes, and reads
+review. Each training has {ITERATIONS} iterations of 32 episodes. Compared on held-out seeds with 95% intervals; with
+one training they do not show how much trainings vary. The language model is {base} ({parameters:,} weights in its
+adapter), trained by PPO with learning rate {STEP.learning_rate:g} and {STEP.epochs} passes, and reads
 {READ.instruction_tokens} tokens of a text and {READ.input_tokens} of its input; the small networks are as they ship.
 
 {table}
