@@ -19,6 +19,8 @@ from teams_dagster.evaluation.outcome.scores import (
 from teams_dagster.evaluation.outcome.stored import read_outcome_scores
 from teams_dagster.store.artefact_store import Artefact
 
+NOT_KNOWN = "not known: nothing varied"
+
 
 def outcome_preview(artefact: Artefact) -> Details:
     """The study's tables, and how many of its differences are clear."""
@@ -32,9 +34,9 @@ def outcome_tables(scores: Sequence[OutcomeScore]) -> Details:
     smallest, seen, clear = [], [], 0
     for ours, other in COMPARED:
         found = [known[ours, m.task, f"{m.metric}{MINUS}{other}"] for m in MEASURES]
-        least = [known[ours, m.task, f"{m.metric}{MINUS}{other}{SMALLEST}"] for m in MEASURES]
+        least = [known.get((ours, m.task, f"{m.metric}{MINUS}{other}{SMALLEST}")) for m in MEASURES]
         title = f"{ours} less {other}"
-        smallest.append((title, *(number(score.value) for score in least)))
+        smallest.append((title, *(NOT_KNOWN if score is None else number(score.value) for score in least)))
         seen.append((title, *(_difference(m, score) for m, score in zip(MEASURES, found, strict=True))))
         clear += sum(_told(m, score) != CANNOT_TELL for m, score in zip(MEASURES, found, strict=True))
     arms = [(arm, *(_level(known[arm, m.task, m.metric]) for m in MEASURES)) for arm in (BASE, *ARMS)]
@@ -47,20 +49,18 @@ def outcome_tables(scores: Sequence[OutcomeScore]) -> Details:
 
 
 def _difference(measure: Measure, score: OutcomeScore) -> str:
-    low, high = _bounds(score)
-    return f"{signed(score.value)} [{interval(low, high)}] {_told(measure, score)}"
+    return f"{signed(score.value)} [{_interval(score)}] {_told(measure, score)}"
 
 
 def _told(measure: Measure, score: OutcomeScore) -> str:
-    return verdict(score.value, *_bounds(score), lower_is_better=measure.lower_is_better)
+    return verdict(score.value, score.ci_low, score.ci_high, lower_is_better=measure.lower_is_better)
 
 
 def _level(score: OutcomeScore) -> str:
-    low, high = _bounds(score)
-    return f"{number(score.value)} [{interval(low, high)}]"
+    return f"{number(score.value)} [{_interval(score)}]"
 
 
-def _bounds(score: OutcomeScore) -> tuple[float, float]:
+def _interval(score: OutcomeScore) -> str:
     if score.ci_low is None or score.ci_high is None:
-        raise ValueError(f"{score.metric} of {score.model} has no interval: it is no score of an outcome study")
-    return score.ci_low, score.ci_high
+        return NOT_KNOWN
+    return interval(score.ci_low, score.ci_high)

@@ -7,7 +7,8 @@ Satterthwaite's degrees of freedom: Clark's min F' (1973, Journal of Verbal Lear
 It is never taken to be less than either of MS_s / (K C) and MS_c / (K C).
 
 Intervals of 95% hold the truth in 93 to 97 of 100 simulated studies with three students, and in 95 to 97 with five;
-with two, in as few as 88 where students vary much more than items, so that two are refused.
+with two, in as few as 88 where students vary much more than items, so that two are refused. Where nothing varies at
+all, say because no student chose otherwise than another, the interval is a point that says nothing.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class CrossedEstimate:
 
     value: float
     stderr: float
+    """0 where no student and no item differs from another: then nothing tells how much they would vary."""
     low: float
     high: float
     students: int

@@ -103,9 +103,9 @@ class Difference:
 CANNOT_TELL = "cannot tell"
 
 
-def verdict(value: float, low: float, high: float, *, lower_is_better: bool) -> str:
+def verdict(value: float, low: float | None, high: float | None, *, lower_is_better: bool) -> str:
     """What a difference and its interval say of the first of two arms; that they cannot tell is a result."""
-    if low <= 0 <= high:
+    if low is None or high is None or low <= 0 <= high:
         return CANNOT_TELL
     return "better" if (value < 0) == lower_is_better else "worse"
 
@@ -160,15 +160,16 @@ def _rows_of(difference: Difference) -> Iterator[OutcomeScore]:
     measure, estimate = difference.measure, difference.estimate
     metric = f"{measure.metric}{MINUS}{difference.other}"
     yield _row(difference.ours, measure, metric, estimate)
-    yield OutcomeScore(
-        difference.ours, measure.task, metric + SMALLEST, estimate.smallest, None, estimate.clusters, None, None
-    )
+    if estimate.stderr:
+        yield OutcomeScore(
+            difference.ours, measure.task, metric + SMALLEST, estimate.smallest, None, estimate.clusters, None, None
+        )
 
 
 def _row(model: str, measure: Measure, metric: str, estimate: CrossedEstimate) -> OutcomeScore:
-    return OutcomeScore(
-        model, measure.task, metric, estimate.value, estimate.stderr, estimate.clusters, estimate.low, estimate.high
-    )
+    """Where nothing varied there is neither error nor interval: how much it would vary is not known."""
+    stderr, low, high = (estimate.stderr, estimate.low, estimate.high) if estimate.stderr else (None, None, None)
+    return OutcomeScore(model, measure.task, metric, estimate.value, stderr, estimate.clusters, low, high)
 
 
 def _table(measure: Measure, items: Items, students: Sequence[Measured]) -> np.ndarray:

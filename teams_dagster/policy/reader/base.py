@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -24,11 +26,11 @@ class LanguageModelBase:
 
     def __init__(self, path: str) -> None:
         """`path` is a folder or a hub id. Raises BaseUnavailable."""
-        logging.disable_progress_bar()
         place = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
-            model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
+            with _without_bars():
+                self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
+                model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
         except (OSError, ValueError) as error:
             raise BaseUnavailable(
                 f"the policy's language model {path!r} cannot be loaded ({error}): give `base` a folder or a hub id"
@@ -64,6 +66,18 @@ class LanguageModelBase:
 def language_model_base(path: str) -> LanguageModelBase:
     """The model in the folder or of the hub id `path`, loaded once a process. Raises BaseUnavailable."""
     return LanguageModelBase(path)
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """No progress of a load that takes a moment; others show theirs still."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _digest(model: Any, tokenizer: Any) -> str:

@@ -17,7 +17,7 @@ import pytest
 from assets.models.base_model import base_model
 from assets.outcome.outcome_scores import outcome_scores
 from teams_dagster.evaluation.outcome.plan import ARMS, BASE, COMPARED, TRAINED_COUNTED
-from teams_dagster.evaluation.outcome.scores import MEASURES
+from teams_dagster.evaluation.outcome.scores import MEASURES, MINUS, SMALLEST
 from teams_dagster.evaluation.outcome.stored import read_outcome_scores
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.store.artefact_store import Artefact
@@ -115,9 +115,14 @@ def test_every_student_is_trained_on_as_many_rows_and_updates(made: Made):
 
 
 def test_each_arm_each_difference_and_the_smallest_one_it_could_see_has_a_row_in_each_measure(made: Made):
-    counted = Counter(score.model for score in read_outcome_scores(made.artefact))
+    scores = read_outcome_scores(made.artefact)
+    smallest = {(score.model, score.metric.removesuffix(SMALLEST)) for score in scores if SMALLEST in score.metric}
+    told = [score for score in scores if SMALLEST not in score.metric]
     differences = {ours: sum(first == ours for first, _ in COMPARED) for ours, _ in COMPARED}
-    assert counted == {name: len(MEASURES) * (1 + 2 * differences.get(name, 0)) for name in (BASE, *ARMS)}
+    counted = Counter(score.model for score in told)
+    assert counted == {name: len(MEASURES) * (1 + differences.get(name, 0)) for name in (BASE, *ARMS)}
+    varied = {(score.model, score.metric) for score in told if MINUS in score.metric and score.stderr}
+    assert smallest == varied
 
 
 def test_no_item_shares_text_with_any_row(made: Made):

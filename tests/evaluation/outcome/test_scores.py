@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -78,12 +79,22 @@ def test_arms_that_score_alike_are_not_told_apart():
         (1.0, 0.5, 2.0, False, "better"),
         (1.0, -0.5, 2.0, False, CANNOT_TELL),
         (0.0, 0.0, 0.0, False, CANNOT_TELL),
+        (0.0, None, None, False, CANNOT_TELL),
     ],
 )
 def test_an_interval_on_one_side_of_zero_is_told(
-    value: float, low: float, high: float, lower_is_better: bool, said: str
+    value: float, low: float | None, high: float | None, lower_is_better: bool, said: str
 ):
     assert verdict(value, low, high, lower_is_better=lower_is_better) == said
+
+
+def test_where_no_student_chose_otherwise_the_study_does_not_say_how_little_it_could_have_seen():
+    """Nothing varied: no error of 0, no interval of one point, no smallest difference of 0."""
+    alike = [score for score in scores() if score.metric.startswith("choice_accuracy_minus_")]
+    assert {(score.value, score.stderr, score.ci_low, score.ci_high) for score in alike} == {(0.0, None, None, None)}
+    tables = outcome_tables(scores())
+    shown = [str(row[2]) for name in ("differences", "smallest_detectable_differences") for row in rows(tables[name])]
+    assert all("not known" in cell for cell in shown)
 
 
 def test_every_arm_and_the_base_are_scored_in_every_measure():
@@ -97,10 +108,14 @@ def test_what_the_study_could_have_seen_is_shown_before_what_it_saw():
 
 
 def test_every_difference_is_shown_with_its_verdict():
-    table = outcome_tables(scores())["differences"]
+    shown = rows(outcome_tables(scores())["differences"])
+    assert [row[0] for row in shown] == [f"{ours} less {other}" for ours, other in COMPARED]
+    assert str(shown[0][1]).endswith("better")
+
+
+def rows(table: object) -> Sequence[Sequence[object]]:
     assert isinstance(table, Table)
-    assert [row[0] for row in table.rows] == [f"{ours} less {other}" for ours, other in COMPARED]
-    assert str(table.rows[0][1]).endswith("better")
+    return table.rows
 
 
 def test_two_prompts_of_one_task_are_one_cluster_of_the_error():
