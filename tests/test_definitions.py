@@ -111,6 +111,11 @@ def test_each_natural_piece_has_its_job(job: str, assets: set[str]):
     assert {key.to_user_string() for key in selected} == assets
 
 
+@pytest.mark.parametrize("scores", ["evaluation_scores", "judged_win_rate", "rlgf_scores"])
+def test_a_report_is_written_after_the_scores_that_it_shows(scores: str):
+    assert dg.AssetKey("report") in graph.get(dg.AssetKey(scores)).child_keys
+
+
 def test_the_checks_can_run_without_materialising_anything():
     job = defs.resolve_job_def("checks")
     assert not job.asset_layer.executable_asset_keys

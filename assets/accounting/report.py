@@ -27,6 +27,7 @@ PAGE = "report.html"
         "paper_table",
         "query_costs",
         "sample_lineage",
+        "rlgf_scores",
     ],
     kinds={"html"},
     owners=OWNERS,
