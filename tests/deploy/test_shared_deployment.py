@@ -117,6 +117,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         environment |= {"DAGSTER_HOME": str(data / "dagster"), "DAGSTER_POSTGRES_URL": with_driver(history)}
         environment |= {"CODE_SERVER_HOST": "127.0.0.1", "CODE_SERVER_PORT": str(ports["code"])}
         environment |= {"PYTHONPATH": os.pathsep.join([str(image), *sys.path[1:]]), "OMP_NUM_THREADS": "1"}
+        processes: list[subprocess.Popen[bytes]] = []
         for service, port in ports.items():
             keys = {"TEAMS_DATA_DIR": str(data), "TEAMS_PREFLIGHT": "off", **elsewhere}
             log = stack.enter_context((folder / f"{service}.log").open("w"))
@@ -129,11 +130,14 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
                 start_new_session=True,
             )
             stack.callback(stop, started)
+            processes.append(started)
             if service == "code":
                 wait(folder, lambda port=port: listens(port))
         webserver, viewer = (f"http://127.0.0.1:{ports[name]}" for name in ("webserver", "viewer"))
         wait(folder, lambda: all(listens(ports[name]) for name in ("webserver", "viewer")))
         yield Deployment(webserver, viewer, ledger, data, bucket)
+        for process in processes:  # together: each takes some seconds to end
+            process.terminate()
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
