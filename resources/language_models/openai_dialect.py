@@ -44,6 +44,7 @@ _OF_SIZE = re.compile(
 
 _USER_FIRST = re.compile(
     r"roles must alternate|only user and assistant roles|developer instruction"
+    r"|must be one of (?!.{0,60}\bsystem\b)\W{0,3}(?:user|assistant)\b"
     r"|(?:first message|conversations?) (?:must|should|ha(?:s|ve) to) (?:be|have|start|begin)\b.{0,20}\buser\b",
     re.IGNORECASE,
 )

@@ -76,8 +76,11 @@ def _first(choices: Any) -> Any:
 
 
 def _failure_within(body: Any) -> CompletionError | None:
-    """The failure in a 2xx body that holds an error and no choice: what its code says it is. None for other bodies."""
-    error = body.get("error") if isinstance(body, Mapping) and not body.get("choices") else None
+    """The failure in a 2xx body that holds an error: what its code says it is. None for other bodies.
+
+    What stands beside the error was written until then: half a text, whatever its finish reason.
+    """
+    error = body.get("error") if isinstance(body, Mapping) else None
     if not error:
         return None
     named = error if isinstance(error, Mapping) else body

@@ -11,7 +11,7 @@ INPUT_COLUMNS = ("input", "context")
 OUTPUT_COLUMNS = ("output", "response", "answer", "completion")
 INSTANCES_COLUMN = "instances"
 CONVERSATION_COLUMNS = ("messages", "conversations")
-CONTEXT_COLUMNS = ("system", "system_prompt", "history")
+CONTEXT_COLUMNS = ("system", "system_prompt", "system_message", "system_instruction", "history")
 """What some files keep of a conversation beside the instruction."""
 
 COLUMNS = frozenset(

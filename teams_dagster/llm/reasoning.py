@@ -17,12 +17,15 @@ MARKS = (
     ("<|START_THINKING|>", "<|END_THINKING|>"),
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
     ("<|channel>thought", "<channel|>"),
+    ("<mm:think>", "</mm:think>"),
+    ("<unused94>thought", "<unused95>"),
+    ("<|inner_prefix|>", "<|inner_suffix|>"),
 )
 """Opening and closing marks that stand for nothing else, wherever they are."""
 
-WORDS = ("thinking", "thought", "reasoning", "reflection", "scratchpad")
-"""Tags that are also plain XML: they mark a thought where the text begins with one, or where a line holds or begins or
-ends with a closing one that nothing opens."""
+WORDS = ("thinking", "thought", "thoughts", "reasoning", "reflection", "scratchpad")
+"""Tags that are also plain XML: they mark a thought where the text begins with one, or where there is a
+closing one that nothing opens, unless a sentence speaks of it."""
 
 _MARK = re.compile(
     f"(?P<open>{'|'.join(re.escape(opening) for opening, _ in MARKS)})"
@@ -31,16 +34,19 @@ _MARK = re.compile(
 )
 
 _FIRST_BLOCK = re.compile(
-    rf"\A\s*<(?P<tag>{'|'.join(WORDS)})>(?P<thought>.*?)(?:</(?P=tag)>|\Z)", re.IGNORECASE | re.DOTALL
+    rf"\A\s*<(?P<tag>{'|'.join(WORDS)})(?:\s[^<>]*)?>(?P<thought>.*?)(?:</(?P=tag)>|\Z)", re.IGNORECASE | re.DOTALL
 )
 
-_CLOSED_BY_WORD = re.compile(rf"(?:^[ \t]*</(?:{'|'.join(WORDS)})>|</(?:{'|'.join(WORDS)})>[ \t]*$)", re.I | re.M)
+_CLOSED_BY_WORD = re.compile(rf"</(?:{'|'.join(WORDS)})>", re.IGNORECASE)
+
+_BEFORE_NAMED, _AFTER_NAMED = re.compile(r"[a-z,] \Z"), re.compile(r"\A(?: [a-z]|[,.;:)])")
+"""What stands around a mark that a sentence speaks of: a word before it, and the sentence going on after it."""
 
 _OPENED_BY_WORD = re.compile(rf"<(?:{'|'.join(WORDS)})\b", re.IGNORECASE)
 
 _WRAPPED = re.compile(
     r"\A\s*(?:<\|(?:begin_of_solution|START_RESPONSE)\|>(?P<marked>.*?)(?:<\|(?:end_of_solution|END_RESPONSE)\|>\s*)?"
-    r"|<(?P<tag>answer|response)>(?P<tagged>(?:(?!<(?P=tag)>).)*?)(?:</(?P=tag)>\s*)?)\Z",
+    r"|<(?P<tag>answer|response|output)>(?P<tagged>(?:(?!<(?P=tag)>).)*?)(?:</(?P=tag)>\s*)?)\Z",
     re.IGNORECASE | re.DOTALL,
 )
 """What some models put around the answer that follows their thoughts."""
@@ -51,7 +57,9 @@ _CHANNEL = re.compile(
 
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start)\|>.*\Z", re.DOTALL)
 
-_BARE_CHANNELS = re.compile(r"\Aanalysis(?P<thought>.*?)assistantfinal(?P<answer>.*)\Z", re.DOTALL)
+_BARE_CHANNELS = re.compile(
+    r"\A(?:assistant)?(?:analysis|commentary)(?P<thought>.*?)assistantfinal(?P<answer>.*)\Z", re.DOTALL
+)
 """Channels whose marks a server left out as special tokens."""
 
 _FENCE = "```"
@@ -86,7 +94,13 @@ def _closed_by_word(text: str) -> re.Match[str] | None:
         return None
     before = text[: closed.start()]
     in_code = before.count(_FENCE) % 2 or before[before.rfind("\n") + 1 :].count("`") % 2
-    return None if in_code or _OPENED_BY_WORD.search(before) else closed
+    return None if in_code or _is_named(text, closed) or _OPENED_BY_WORD.search(before) else closed
+
+
+def _is_named(text: str, mark: re.Match[str]) -> bool:
+    """Whether a sentence speaks of a mark: "it closes with </think> and goes on"."""
+    before, after = text[max(0, mark.start() - 2) : mark.start()], text[mark.end() : mark.end() + 2]
+    return _BEFORE_NAMED.search(before) is not None and _AFTER_NAMED.match(after) is not None
 
 
 def _unwrapped(answer: str) -> str:
@@ -135,7 +149,9 @@ def _unquoted(text: str) -> Iterator[re.Match[str]]:
     for mark, in_code in _marks(text):
         closing = mark["close"] is not None
         if closing and not seen_opening:
-            in_code = text[mark.start() - 1 : mark.start()] == "`"
+            in_code = in_code and text[mark.start() - 1 : mark.start()] == "`"
+        elif _is_named(text, mark):
+            in_code = True
         seen_opening = seen_opening or not closing
         if (thinking and closing) or not in_code:
             thinking = not closing

@@ -123,6 +123,8 @@ ASSISTANT = {"role": "assistant", "content": "2"}
         {"prompt": [SYSTEM, USER], "completion": [ASSISTANT]},
         {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}] * 2},
         {"question": "Add.", "system_prompt": "Be brief."},
+        {"instruction": "Add.", "system_message": "Be brief."},
+        {"instruction": "Add.", "system_instruction": "Be brief."},
         {"instruction": "Add.", "history": [["Count.", "1, 2"]]},
     ],
 )

@@ -24,6 +24,15 @@ THOUGHT = "The user wants a colour.\n\nGreen will do."
         pytest.param(f"<reflection>\n{THOUGHT}\n</reflection>\nGreen.", id="reflection"),
         pytest.param(f"{THOUGHT}\n</thinking>\n\nGreen.", id="the template wrote <thinking>"),
         pytest.param(f"{THOUGHT}</thought>\nGreen.", id="the template wrote <thought>"),
+        pytest.param(f"{THOUGHT}</thinking>Green.", id="the template wrote <thinking>, on one line"),
+        pytest.param(f"<thoughts>{THOUGHT}</thoughts>Green.", id="thoughts"),
+        pytest.param(f"<thought id=1>{THOUGHT}</thought>Green.", id="a tag with an attribute"),
+        pytest.param(f"<thinking>{THOUGHT}</thinking><output>Green.</output>", id="an output in tags"),
+        pytest.param(f"<mm:think>{THOUGHT}</mm:think>Green.", id="MiniMax"),
+        pytest.param(f"<unused94>thought\n{THOUGHT}<unused95>Green.", id="MedGemma"),
+        pytest.param(f"<|inner_prefix|>{THOUGHT}<|inner_suffix|>Green.", id="Apertus"),
+        pytest.param(f"commentary{THOUGHT}assistantfinalGreen.", id="commentary whose marks were left out"),
+        pytest.param(f"assistantanalysis{THOUGHT}assistantfinalGreen.", id="a role whose marks were left out"),
         pytest.param(f"<think>{THOUGHT}</think>\n<answer>\nGreen.\n</answer>", id="an answer in tags (Hunyuan)"),
         pytest.param(f"<think>{THOUGHT}</think><response>Green.</response>", id="a response in tags (ERNIE)"),
         pytest.param(f"{THOUGHT}\n</think>\n<answer>Green.", id="an answer's tag that is not closed"),
@@ -96,4 +105,19 @@ def test_an_empty_block_leaves_the_answer_alone() -> None:
     ],
 )
 def test_an_answer_about_such_marks_is_left_as_it_is(text: str) -> None:
+    assert split_reasoning(text) == ("", text)
+
+
+def test_code_before_a_closing_mark_does_not_hide_it() -> None:
+    assert split_reasoning("I would use `it`</think>\nGreen.") == ("I would use `it`", "Green.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Qwen writes <think> and </think> around its thoughts. They are special.",
+        "A thought ends with </thinking>, which the template writes.",
+    ],
+)
+def test_marks_that_a_sentence_speaks_of_are_of_the_answer(text: str) -> None:
     assert split_reasoning(text) == ("", text)

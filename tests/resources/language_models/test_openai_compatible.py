@@ -239,6 +239,15 @@ def test_an_error_without_a_code_is_told_in_the_servers_words(
     assert failure.value.detail == "HTTP 200 with an error: out of credit"
 
 
+def test_what_stands_beside_an_error_is_half_a_text_whatever_its_finish_reason(openai_server: OpenAIServer) -> None:
+    half = {"index": 0, "message": {"role": "assistant", "content": "Half of"}, "finish_reason": "stop"}
+    body = {"error": {"code": 502, "message": "upstream gone"}, "choices": [half]}
+    openai_server.faults.append(Fault(status=200, body=json.dumps(body)))
+    with pytest.raises(CompletionError) as failure:
+        ask(openai_server)
+    assert failure.value.detail == "HTTP 200 with an error of code 502: upstream gone"
+
+
 def test_a_failure_holds_nothing_that_no_terminal_and_no_database_takes(openai_server: OpenAIServer) -> None:
     openai_server.faults.append(Fault(body='{"error": {"message": "on \\ud800 fire\\u0000"}}'))
     with pytest.raises(CompletionError) as failure:

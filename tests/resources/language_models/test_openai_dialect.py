@@ -79,6 +79,7 @@ def test_an_endpoint_that_refuses_max_tokens_is_given_max_completion_tokens(
         refusal("loc: messages, 0, role; msg: Input should be 'user' or 'assistant'; input: system", 422),
         refusal("Invalid value: 'system'. Supported values are: 'user' and 'assistant'."),
         refusal("messages[0].role must be one of [user, assistant], got system"),
+        refusal("messages[0].role must be one of user, assistant"),
         refusal("System prompts aren't supported by this model."),
         refusal("Jinja Exception: Conversations must start with a user prompt", 500),
         refusal("The first message must be from user"),
