@@ -31,6 +31,12 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """NUL and lone surrogates: no text column and no UTF-8 file takes them."""
 
 
+_TURN_ENDS = (
+    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<|end|>", "<|return|>"),
+    *("<|END_OF_TURN_TOKEN|>", "<end_of_turn>"),
+)
+"""Special tokens that end a turn, which some servers leave in its text. `</s>` is none: it is HTML, too."""
+
 _FINISHED = frozenset(
     {"stop", "stop_sequence", "eos", "eos_token", "end_turn", "end", "end_of_text", "complete", "completed", "finished"}
 )
@@ -45,6 +51,13 @@ _WITHHELD = frozenset(
 Anything else, nothing at all among it, does not say that a text is whole."""
 
 
+def _without_turn_ends(text: str) -> str:
+    """`text` without the tokens that end it as a turn; itself where there is none."""
+    while (shorter := text.rstrip()).endswith(_TURN_ENDS):
+        text = shorter[: shorter.rindex("<")]
+    return text
+
+
 def completion_of(
     text: str | None,
     finish_reason: str,
@@ -55,13 +68,13 @@ def completion_of(
     tokens: tuple[ReplyToken, ...] = (),
     rate_limit_headers: RateLimitHeaders | None = None,
 ) -> Completion:
-    """A completion with its outcome, what the model thought told from what it answered.
+    """A completion with its outcome, what the model thought told from what it answered, without what ends a turn.
 
     `text` is None when the message holds no text (a tool call, a list of parts); `reasoning` is what the provider
     itself sets apart, to which thoughts found in `text` are added; `refusal` what it says instead of an answer.
     """
     usage = usage or Usage()
-    thought, answer = ("", text) if text is None else split_reasoning(text)
+    thought, answer = ("", text) if text is None else split_reasoning(_without_turn_ends(text))
     thoughts = "\n\n".join(part for part in ((reasoning or "").strip(), thought) if part)
     thinks = bool(thoughts or usage.reasoning_tokens)
     outcome = classify(answer, finish_reason, refusal, thinks=thinks)

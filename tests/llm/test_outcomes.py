@@ -63,3 +63,13 @@ def test_every_text_becomes_storable_and_a_storable_one_is_left_alone(text: str)
     assert stored.encode("utf-8").decode("utf-8") == stored
     assert storable(stored) == stored
     assert len(stored) == len(text)
+
+
+@pytest.mark.parametrize("ends", ["<|im_end|>", "<|eot_id|>\n", "<end_of_turn><|endoftext|>"])
+def test_tokens_that_end_a_turn_are_not_of_its_text(ends: str) -> None:
+    assert completion_of(f"Green.{ends}", "stop").text == "Green."
+
+
+@pytest.mark.parametrize("text", ["In ChatML a turn ends with `<|im_end|>`.", "<s>Red</s>", "Green.\n"])
+def test_what_a_text_says_of_such_tokens_stays(text: str) -> None:
+    assert completion_of(text, "stop").text == text
