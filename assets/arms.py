@@ -32,7 +32,7 @@ from teams_dagster.dataset.stored import ANSWERS_EACH, answers_settings, respons
 from teams_dagster.llm.engine import CallContext
 from teams_dagster.llm.ordered import AHEAD
 from teams_dagster.report.preview_dataset import dataset_preview, responses_preview
-from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import DatasetFacts, ResponseFacts
 
 
@@ -70,8 +70,6 @@ def materialize_responses(
             answering = working(
                 models, answer_worker, work, where, Role.EXPERT, expected=expected, width=width, log=log
             )
-            with models.ledger.open() as ledger:
-                paid = pair_costs(ledger, generated).total
             answer_generation(
                 made.folder,
                 where.run_id,
@@ -79,7 +77,7 @@ def materialize_responses(
                 work,
                 answering,
                 width=width,
-                paid_before=None if paid.unpriced else paid.nano_usd,
+                paid_before=_paid_for(models, generated),
                 log=log,
             )
             facts = response_facts(made.folder, generated, models.outcomes(where))
@@ -88,6 +86,13 @@ def materialize_responses(
         return made.result(
             ResponseFacts, lambda responses: responses_preview(responses, pair_costs(ledger, generated, responses))
         )
+
+
+def _paid_for(models: LanguageModels, generated: Artefact) -> int | None:
+    """Nano-dollars that a generation's rewrites and reviews cost; None where a price is not known."""
+    with models.ledger.open() as ledger:
+        paid = pair_costs(ledger, generated).total
+    return None if paid.unpriced else paid.nano_usd
 
 
 def materialize_dataset(

@@ -20,6 +20,7 @@ from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.building import dataset_sources, kept_counter
 from teams_dagster.dataset.gating import refuse_faulty_judge
 from teams_dagster.dataset.generation import GenerationManifest, check_judge
+from teams_dagster.dataset.generation_facts import generation_content, generation_facts
 from teams_dagster.dataset.manifests import (
     ROLES,
     begin_generation,
@@ -33,8 +34,6 @@ from teams_dagster.dataset.pairs import load_pairs
 from teams_dagster.dataset.playing import (
     GenerationWork,
     episode_worker,
-    generation_content,
-    generation_facts,
     generation_inputs,
     generation_reward,
     play_generation,

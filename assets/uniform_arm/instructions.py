@@ -8,9 +8,10 @@ from assets.partitions import GENERATIONS
 from assets.pools import LANGUAGE_MODELS
 from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
+from teams_dagster.dataset.generation_facts import generation_facts
 from teams_dagster.dataset.manifests import ROLES, check_as_begun
 from teams_dagster.dataset.pair_costs import pair_costs
-from teams_dagster.dataset.playing import generation_facts, generation_reward, play_generation
+from teams_dagster.dataset.playing import generation_reward, play_generation
 from teams_dagster.dataset.uniform import generation_beside, seeds_line, uniform_playing, uniform_questions
 from teams_dagster.environment.episodes import open_episodes_for
 from teams_dagster.environment.recording import content_of

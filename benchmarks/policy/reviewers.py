@@ -15,7 +15,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,11 +67,12 @@ class Asked:
     reviewer: LanguageModel
     ledger_url: str
     run_id: str
+    rewriter: LanguageModel = field(default_factory=OfflineModel)
 
     @asynccontextmanager
     async def engine(self) -> AsyncIterator[Engine]:
         """An engine for training and comparison."""
-        roles = {Role.INSTRUCTOR: OfflineModel(), Role.REVIEWER: self.reviewer}
+        roles = {Role.INSTRUCTOR: self.rewriter, Role.REVIEWER: self.reviewer}
         with Ledger(self.ledger_url) as ledger:
             engine = Engine(roles, ledger, CallContext(self.run_id, "policy_comparison"), load_prices())
             try:
@@ -104,10 +105,10 @@ async def compared(asked: Asked, number: int, sizes: Sizes, folder: Path) -> Com
     )
     shutil.rmtree(folder / PARTS / "comparison", ignore_errors=True)
     first = await train_policy(
-        asked.engine(), training_seeds, config, None, folder=folder, run_id=asked.run_id, log=_quietly
+        asked.engine(), training_seeds, config, None, folder=folder, run_id=asked.run_id, log=quietly
     )
     trainings = Trainings(training_seeds, first, None, plan, folder, asked.run_id, elsewhere=None)
-    comparison, _ = await run_comparison(asked.engine(), trainings, held_out, None, _quietly)
+    comparison, _ = await run_comparison(asked.engine(), trainings, held_out, None, quietly)
     return comparison
 
 
@@ -151,7 +152,7 @@ def measure(output: Path, reviewers: Mapping[str, LanguageModel], sizes: Sizes, 
     for row in rows(reviewers, sizes, scratch):
         found.append(row)
         ratio = row.figure("trained", f"{HEADLINE}_over_uniform")
-        _say(f"{row.reviewer}, split {row.split}: trained over uniform {ratio}")
+        say(f"{row.reviewer}, split {row.split}: trained over uniform {ratio}")
     circumstances = Circumstances(
         date=datetime.now(UTC).date().isoformat(),
         machine=described,
@@ -161,7 +162,7 @@ def measure(output: Path, reviewers: Mapping[str, LanguageModel], sizes: Sizes, 
     output.with_suffix(".jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     output.write_text(page(found, sizes, circumstances), encoding="utf-8")
     shutil.rmtree(scratch)
-    _say(f"wrote {output}")
+    say(f"wrote {output}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -183,11 +184,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     measure(asked.output, reviewers, sizes)
 
 
-def _quietly(_: str) -> None:
+def quietly(_: str) -> None:
     """Of a training only the end is told."""
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """To the terminal, beside what is written."""
     print(text, file=sys.stderr, flush=True)
 
 

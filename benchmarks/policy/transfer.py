@@ -15,9 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -25,7 +23,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.llm import machine
 from benchmarks.policy.process import ROOT
-from benchmarks.policy.reviewers import RULES, split
+from benchmarks.policy.reviewers import RULES, Asked, quietly, say, split
 from benchmarks.policy.transfer_page import Cell, Iteration, Sizes, Transfer, page
 from benchmarks.policy.transfer_sample import draw_sample, read_labels
 from resources.language_models.embedding.reviewer import EmbeddingReviewer
@@ -42,10 +40,7 @@ from teams_dagster.instructions.novelty import Pool
 from teams_dagster.instructions.requests import review_query
 from teams_dagster.instructions.review import Verdict, parse_verdict
 from teams_dagster.ledger.database import sqlite_url
-from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm import loop
-from teams_dagster.llm.context import CallContext
-from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.ordered import in_order
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.checkpoint import Checkpoint
@@ -56,7 +51,6 @@ from teams_dagster.policy.comparison.playing import SeedPlay
 from teams_dagster.policy.comparison.scores import HEADLINE, Measured, scored
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.training_run import train_policy
-from teams_dagster.pricing.prices import load_prices
 from teams_dagster.weights import MINILM, SMOLLM2, models_folder, small_model
 
 SCRATCH = ROOT / "benchmarks" / ".runs" / "transfer"
@@ -69,27 +63,6 @@ SLOTS = 6
 """Rewrites that SmolLM2 writes at once."""
 
 
-@dataclass(frozen=True)
-class World:
-    """Who rewrites and who reviews."""
-
-    rewriter: LanguageModel
-    reviewer: LanguageModel
-    ledger_url: str
-    run_id: str
-
-    @asynccontextmanager
-    async def engine(self) -> AsyncIterator[Engine]:
-        """An engine over both; what is on the ledger is not asked again."""
-        roles = {Role.INSTRUCTOR: self.rewriter, Role.REVIEWER: self.reviewer}
-        with Ledger(self.ledger_url) as ledger:
-            engine = Engine(roles, ledger, CallContext(self.run_id, "transfer"), load_prices())
-            try:
-                yield engine
-            finally:
-                await engine.close()
-
-
 @dataclass
 class Study:
     """Trains and scores; `scratch` keeps what is done."""
@@ -100,10 +73,10 @@ class Study:
     accepted: dict[tuple[str, str], list[tuple[Instruction, Instruction]]] = field(default_factory=dict)
     """Accepted edits on held-out seeds, by policy and reviewer."""
 
-    def world(self, reviewer: str, rewriter: LanguageModel | None = None) -> World:
+    def world(self, reviewer: str, rewriter: LanguageModel | None = None) -> Asked:
         """One that asks `reviewer`."""
         ledger = sqlite_url(self.scratch / "ledger.sqlite")
-        return World(rewriter or OfflineModel(), self.reviewers[reviewer], ledger, f"reviewed by {reviewer}")
+        return Asked(self.reviewers[reviewer], ledger, f"reviewed by {reviewer}", rewriter or OfflineModel())
 
     def folder(self, reviewer: str, root_seed: int) -> Path:
         """Of one training."""
@@ -127,9 +100,9 @@ class Study:
         config = TrainingConfig(iterations=self.sizes.iterations, root_seed=root_seed)
         asking = self.world(reviewer).engine()
         checkpoint = loop.run(
-            train_policy(asking, training_seeds, config, None, folder=folder, run_id=folder.name, log=_quietly)
+            train_policy(asking, training_seeds, config, None, folder=folder, run_id=folder.name, log=quietly)
         )
-        _say(f"trained on {reviewer}'s verdicts, root seed {root_seed}: {len(checkpoint.curve)} iterations")
+        say(f"trained on {reviewer}'s verdicts, root seed {root_seed}: {len(checkpoint.curve)} iterations")
         return checkpoint
 
     def scored(
@@ -151,7 +124,7 @@ class Study:
         config = ComparisonConfig(questions_per_seed=queries or self.sizes.queries_per_seed)
         comparison = loop.run(self._compared(contenders, reviewer, rewriter, training_seeds, played, config))
         for cell in (found := list(cells(comparison, contenders, reviewer, rewriter_name))):
-            _say(f"{cell.policy}, reviewed by {reviewer}, rewritten by {rewriter_name}: {cell.headline}")
+            say(f"{cell.policy}, reviewed by {reviewer}, rewritten by {rewriter_name}: {cell.headline}")
         return found
 
     async def _compared(
@@ -176,7 +149,7 @@ class Study:
                 config,
                 trained_on=training_seeds,
                 sink=keep,
-                progress=_quietly,
+                progress=quietly,
             )
 
     async def iterations(self, reviewer: str, other: str) -> list[Iteration]:
@@ -263,7 +236,7 @@ def measure(study: Study, output: Path, gguf: Path | None) -> None:
     transfer = Transfer(study.sizes, described, tuple(found), tuple(iterations))
     output.with_suffix(".json").write_text(json.dumps(asdict(transfer), indent=1) + "\n", encoding="utf-8")
     output.write_text(page(transfer, read_labels(sample)), encoding="utf-8")
-    _say(f"wrote {output}")
+    say(f"wrote {output}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -290,14 +263,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     gguf = models_folder(ROOT) / f"{SMOLLM2}.gguf" if asked.foreign_seeds else None
     measure(Study(reviewers, sizes, scratch), asked.output, gguf)
-
-
-def _quietly(_: str) -> None:
-    """Of a training only the end is told."""
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -177,6 +177,7 @@ def estimate_run(
 ) -> RunEstimate:
     """Estimate a run of the assets `wanted`, given run configuration by asset. Raises what the run would raise."""
     root, store = str(settings.root), ArtefactStore(str(settings.data_dir), settings.artefacts_url)
+    store.synchronise()
     models = LanguageModels(root=root, ledger=LedgerConnection(root=root, store=store))
     steps = Walk(PlannedRun(store, models, partition_key, configs, wanted)).steps()
     everything = [kind for step in steps for kind in step.expected]

@@ -71,7 +71,6 @@ def _settings() -> Settings:
 
 def _require_something_to_check(settings: Settings) -> None:
     """Raises NothingChecked, which says how to get data, for a store without any artefact."""
-
     data_dir = settings.data_dir
     if next(open_store(settings).everything(), None) is not None:
         return

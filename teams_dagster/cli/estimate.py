@@ -96,6 +96,7 @@ def _estimate_of(
     from teams_dagster.automation.run_estimate import estimate_run
     from teams_dagster.store.artefact_store import ArtefactMissing
     from teams_dagster.store.damage import ArtefactDamaged
+    from teams_dagster.store.shared import SharedArtefactsFailed
 
     try:
         job = "uniform_arm" if set(wanted) & set(UNIFORM_PAID) else "everything"
@@ -106,5 +107,5 @@ def _estimate_of(
             return estimate_run(settings, partition, configs, wanted), budgets
     except pydantic.ValidationError as error:
         raise click.ClickException(wrong_value(error)) from None
-    except (ArtefactMissing, ArtefactDamaged, LedgerError, PriceFileError, ValueError) as error:
+    except (ArtefactMissing, ArtefactDamaged, SharedArtefactsFailed, LedgerError, PriceFileError, ValueError) as error:
         raise click.ClickException(str(error)) from None

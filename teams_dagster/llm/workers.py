@@ -204,32 +204,33 @@ class WorkerPool(Generic[Item, Result]):
     async def call(self, item: Item) -> Result:
         """The result of `item`, by the worker with the most room.
 
-        Raises what it raised; ProcessLost where no worker is left, or a second one is lost with the same item.
+        Raises what it raised, and what keeps another from working; ProcessLost where none is left, or a second one is
+        lost with the same item.
         """
         async with self._room:
-            worker = self._least_busy()
             try:
-                result = await worker.call(item)
-            except ProcessLost as lost:
-                self._announce(lost)
+                result = await self._least_busy().call(item)
+            except ProcessLost:
                 result = await self._least_busy().call(item)
             if self._starting is None:
                 self._starting = asyncio.create_task(self._start_others())
             return result
 
     def _least_busy(self) -> _Process:
-        """The worker with the most room. Raises what ended the last one where none is left."""
-        living = [worker for worker in self._workers if worker.gone is None]
-        if not living:
-            raise self._workers[-1].gone or ProcessLost("no process of this step is left: run the same step again")
-        return min(living, key=lambda worker: worker.under_way)
+        """The worker with the most room; of each that was lost it is said once that others go on.
 
-    def _announce(self, lost: ProcessLost) -> None:
-        """Say once of each process that it was lost, where others go on."""
-        living = sum(worker.gone is None for worker in self._workers)
-        if living and lost not in self._announced:
-            self._announced.append(lost)
-            self._say(f"{lost}; {living} of {self._count} go on with what it had under way")
+        Raises what keeps a process from working that nobody killed, and ProcessLost where none is left.
+        """
+        if self._starting is not None and self._starting.done():
+            self._starting.result()
+        living = [worker for worker in self._workers if worker.gone is None]
+        for gone in [worker.gone for worker in self._workers if worker.gone is not None]:
+            if not (living and isinstance(gone, ProcessLost)):
+                raise gone
+            if gone not in self._announced:
+                self._announced.append(gone)
+                self._say(f"{gone}; {len(living)} of {self._count} go on with what it had under way")
+        return min(living, key=lambda worker: worker.under_way)
 
     async def _start_others(self) -> None:
         for _ in range(self._count - 1):

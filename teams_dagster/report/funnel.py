@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from teams_dagster.dataset.generation_facts import FAILED, failures_of
 from teams_dagster.dataset.manifests import generated_for
-from teams_dagster.dataset.playing import FAILED, failures_of
 from teams_dagster.report.content import Stage, funnel_stages
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts, ResponseFacts

@@ -170,6 +170,7 @@ def win_rate_preview(artefact: Artefact) -> Details:
 
 
 def win_rate_table(rates: Sequence[WinRate]) -> Table:
+    """A row for each pair of models: what was judged, the win rate with its interval, and the same at equal length."""
     columns = ("model", "against", "pairs", "wins", "ties", "losses", "unclear", "win rate", "95% interval")
     more = ("length-controlled", "95% interval", "first place", "characters")
     rows = [

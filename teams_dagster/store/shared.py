@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from teams_dagster.core.files import folder_sha256s, locked, write_atomically
-from teams_dagster.store.artefacts import AGREED_ID, CURRENT, STORE_ID, read_manifest, store_id
+from teams_dagster.store.artefacts import AGREED_ID, CURRENT, STORE_ID, cleaned_files, read_manifest, store_id
 from teams_dagster.store.tables import MANIFEST
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class SharedArtefacts:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         self._fs.get(files, local)
         wanted: dict[str, str] = read_manifest(draft).get("files", {})
-        found = folder_sha256s(draft)
+        found = cleaned_files(draft) | folder_sha256s(draft)
         if spoilt := sorted(file for file, digest in wanted.items() if found.get(file) != digest):
             raise SharedArtefactsFailed(
                 f"{name}/{spoilt[0]} at TEAMS_ARTEFACTS_URL {self.url} is not what its manifest says: restore the"

@@ -16,7 +16,7 @@ from teams_dagster.llm.child_process import ProcessLost
 from teams_dagster.llm.ordered import in_order
 from teams_dagster.llm.workers import WorkerPool
 from tests.support.commands import ROOT
-from tests.support.pooled_workers import doubling, dying_once, not_opened, running_dry, writing_down
+from tests.support.pooled_workers import doubling, dying_once, not_opened, opened_by_one, running_dry, writing_down
 from tests.support.processes import Dry, ends, until
 
 
@@ -65,6 +65,11 @@ def test_an_error_of_an_item_is_raised_as_it_was():
 def test_a_worker_that_cannot_be_opened_says_why():
     with pytest.raises(Dry):
         brought(WorkerPool(not_opened, None, 2, 4, ignore), [1, 2])
+
+
+def test_a_further_worker_that_cannot_be_opened_ends_the_step_and_is_not_done_without(tmp_path: Path):
+    with pytest.raises(Dry):
+        brought(WorkerPool(opened_by_one, tmp_path, 2, 2, ignore), list(range(2_000)), 4)
 
 
 def test_what_a_killed_process_had_under_way_others_bring(tmp_path: Path):

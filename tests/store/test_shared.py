@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import fsspec
 import pytest
 
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
-from teams_dagster.store.artefacts import store_id, stored_artefacts
+from teams_dagster.store.artefacts import CLEANED, store_id, stored_artefacts
 from teams_dagster.store.shared import SharedArtefacts, SharedArtefactsFailed
 from teams_dagster.store.tables import MANIFEST
 from tests.support.object_storage import URL
@@ -94,6 +95,16 @@ def test_what_was_made_before_it_was_shared_is_brought_there(tmp_path: Path, one
     alone.make("a")
     assert one.reads() == "a"
     assert other.reads() == "a"
+
+
+def test_an_output_of_which_files_were_cleaned_is_shared_as_it_is(one: Machine, other: Machine) -> None:
+    alone = Machine(one.folder, None)
+    made = alone.make("a")
+    (made.folder / "files" / "rows.txt").unlink()
+    (made.folder / CLEANED).write_text(json.dumps({"files": made.manifest["files"]}), encoding="utf-8")
+    one.store.synchronise()
+    other.store.synchronise()
+    assert [made.folder.name for made in other.store.all_of("asset")] == ["f1"]
 
 
 def test_an_upload_that_broke_off_is_no_artefact(

@@ -46,6 +46,20 @@ async def not_opened(job: object, say: Say) -> AsyncIterator[LocalWorker[int, in
 
 
 @asynccontextmanager
+async def opened_by_one(job: Path, say: Say) -> AsyncIterator[LocalWorker[int, int]]:
+    """Only the first process to begin can open it."""
+    if (job / "first").exists():
+        raise Dry(1)
+    (job / "first").touch()
+
+    async def call(item: int) -> int:
+        await asyncio.sleep(0.01)
+        return item
+
+    yield LocalWorker(call, Tallies())
+
+
+@asynccontextmanager
 async def dying_once(job: Path, say: Say) -> AsyncIterator[LocalWorker[int, int]]:
     """The second process to begin kills itself at its first item; item -1 kills whoever has it."""
     first = not (job / "first").exists()
