@@ -11,10 +11,11 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from benchmarks.llm.machine import describe
 from benchmarks.llm.server import Behaviour
@@ -24,7 +25,7 @@ from resources.language_models.probing import NOT_HELD
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.answers import Answering, answer_worker
-from teams_dagster.dataset.sample import Accepted
+from teams_dagster.dataset.sample import Accepted, Sample
 from teams_dagster.ledger.budgets import Budgets
 from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext
@@ -52,6 +53,10 @@ class Measured:
     server_ms: float
 
 
+Runs = Sequence[Mapping[int, Measured]]
+"""For each repeat, by how many processes."""
+
+
 def measure(server: ServerProcess, processes: int, in_flight: int, calls: int, latency_s: float) -> Measured:
     """`calls` answers by so many processes with so many calls under way together."""
     server.reset(Behaviour(latency_s=latency_s))
@@ -77,14 +82,22 @@ async def _rate(processes: int, in_flight: int, calls: int) -> tuple[float, floa
         for number in range(calls)
     )
     done, since, spent = 0, 0.0, 0.0
-    async with opened as worker, aclosing(in_order(worker.call, items, width)) as samples:
-        async for sample in samples:
-            assert sample.accepted, sample.reason
-            done += 1
+
+    async with opened as worker:
+
+        async def counted(item: Accepted) -> Sample:
+            nonlocal done, since, spent
+            sample = await worker.call(item)
+            done += 1  # as it is answered: results in order come in bursts
             if done == calls // 3:
                 since, spent = time.perf_counter(), _client_seconds()
-        counted = done - calls // 3
-        return counted / (time.perf_counter() - since), 1_000 * (_client_seconds() - spent) / counted
+            return sample
+
+        async with aclosing(in_order(counted, items, width)) as samples:
+            async for sample in samples:
+                assert sample.accepted, sample.reason
+        left = calls - calls // 3
+        return left / (time.perf_counter() - since), 1_000 * (_client_seconds() - spent) / left
 
 
 def _environment(server: ServerProcess, folder: Path, in_flight: int) -> Mapping[str, str]:
@@ -109,46 +122,61 @@ def _client_seconds() -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def page(waiting: Mapping[int, Measured], busy: Mapping[int, Measured], calls: int) -> str:
-    """The table, with what two processors allow."""
+def page(waiting: Runs, busy: Runs, calls: int) -> str:
+    """The table, with what two processors allow; medians, with the lowest and highest of the repeats."""
     machine = describe(ROOT)
     lines = [
         "# Several processes on one ledger",
         "",
         f"`python -m benchmarks.llm.processes` on {machine['CPU']}, load {machine['load before the run']}; {calls:,}"
-        " answers a run, fewer of it where calls wait for the server.",
+        f" answers a run, fewer of it where calls wait for the server; medians of {len(busy)} repeats, lowest to"
+        " highest.",
         "",
-        "| | calls under way | calls/s | times one process | client's processor, ms a call |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| | calls under way | calls/s | at most | times one process | client's processor, ms a call |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        *_lines(waiting, "waiting for the server", lambda count: WAITING * count, WAITING_S),
+        *_lines(busy, "waiting for the client", lambda count: BUSY, BUSY_S),
     ]
-    for title, runs, together in (("waiting for the server", waiting, False), ("waiting for the client", busy, True)):
-        for count, run in runs.items():
-            under_way = BUSY if together else WAITING * count
-            ratio = run.rate / runs[1].rate
-            name = f"{count} process{'es' if count > 1 else ''}, {title}"
-            lines.append(f"| {name} | {under_way} | {run.rate:,.0f} | {ratio:.2f} | {run.client_ms:.2f} |")
-    one = busy[1]
-    allowed = 2 * one.client_ms / (one.client_ms + one.server_ms)
-    reached = busy[2].rate / one.rate
+    client, server = (median(getattr(run[1], name) for run in busy) for name in ("client_ms", "server_ms"))
+    allowed = 2 * client / (client + server)
+    reached = [run[2].rate / run[1].rate / allowed for run in busy]
     lines += [
         "",
-        f"One process takes {one.client_ms:.2f} ms of processor a call and the server {one.server_ms:.2f}, so two cores"
-        f" allow {allowed:.2f} times one process's rate; two processes reach {reached:.2f}, which is"
-        f" {reached / allowed:.0%} of that.",
+        f"One process takes {client:.2f} ms of processor a call and the server {server:.2f}, so two cores allow"
+        f" {allowed:.2f} times one process's rate. Two processes reach {_spread(reached, '.0%')} of that.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _lines(runs: Runs, title: str, under_way: Callable[[int], int], latency_s: float) -> Iterator[str]:
+    for count in runs[0]:
+        rates, ratios = [run[count].rate for run in runs], [run[count].rate / run[1].rate for run in runs]
+        name = f"{count} process{'es' if count > 1 else ''}, {title}"
+        most = under_way(count) / latency_s
+        client = _spread([run[count].client_ms for run in runs], ".2f")
+        figures = f"{_spread(rates, ',.0f')} | {most:,.0f} | {_spread(ratios, '.2f')} | {client}"
+        yield f"| {name} | {under_way(count)} | {figures} |"
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    return f"{median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=6_000)
-    calls = parser.parse_args().calls
+    parser.add_argument("--repeats", type=int, default=3)
+    asked = parser.parse_args()
+    waiting: list[dict[int, Measured]] = []
+    busy: list[dict[int, Measured]] = []
     with ServerProcess(ROOT) as server:
-        waiting = {count: measure(server, count, WAITING * count, calls * count // 8, WAITING_S) for count in (1, 2, 4)}
-        busy = {count: measure(server, count, BUSY, calls, BUSY_S) for count in (1, 2)}
-    PAGE.write_text(page(waiting, busy, calls), encoding="utf-8")
+        for _ in range(asked.repeats):
+            few = {count: asked.calls * count // 8 for count in (1, 2, 4)}
+            waiting.append({n: measure(server, n, WAITING * n, calls, WAITING_S) for n, calls in few.items()})
+            busy.append({n: measure(server, n, BUSY, asked.calls, BUSY_S) for n in (1, 2)})
+    PAGE.write_text(page(waiting, busy, asked.calls), encoding="utf-8")
     print(PAGE.read_text(encoding="utf-8"))
 
 
