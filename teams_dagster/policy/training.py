@@ -17,6 +17,7 @@ from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import LLMClient, Role
+from teams_dagster.core.threads import one_thread
 from teams_dagster.environment.decisions import Drawing, apart
 from teams_dagster.environment.state import HORIZON, ChosenBy, Episode
 from teams_dagster.environment.transition import Environment
@@ -32,7 +33,6 @@ from teams_dagster.policy.guide import Advisor, Guide
 from teams_dagster.policy.look_ahead import LookAheadGuide
 from teams_dagster.policy.network import Network
 from teams_dagster.policy.reader.reading import Reader, reader
-from teams_dagster.policy.reader.threads import few_threads
 
 _log = logging.getLogger(__name__)
 
@@ -253,7 +253,7 @@ def _updated(
 ) -> Checkpoint:
     """One iteration's learning: a new checkpoint with one more point on its curve."""
     batch = batch_of(collected, encode, checkpoint.config.gamma)
-    with few_threads(encode.is_small):
+    with one_thread(encode.is_small):
         report = algorithm.update(learner, batch, checkpoint.iteration)
     record = _record(checkpoint, collected.everything, report)
     made = replace(checkpoint, state=learner.state(), curve=(*checkpoint.curve, record))

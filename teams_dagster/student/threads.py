@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
-import torch
+from teams_dagster.core.threads import one_thread
 
 SMALL = 10_000_000
 """Parameters of a model too small to keep many threads busy."""
 
 
-@contextmanager
-def threads_for(model: Any) -> Iterator[None]:
+def threads_for(model: Any) -> AbstractContextManager[None]:
     """Computes with one thread when `model` is small and on a CPU; leaves any other as it is.
 
-    The products of a small model are so short that its threads mostly wait for each other: on two cores a second
-    thread gains little, and beside another busy process it made scoring ten times slower, and pre-training three times.
+    On two cores a second thread gains such a model little, and beside another busy process it made scoring ten times
+    slower, and pre-training three times.
     """
-    before = torch.get_num_threads()
-    if model.device.type == "cpu" and model.num_parameters() < SMALL:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return one_thread(when=model.device.type == "cpu" and model.num_parameters() < SMALL)

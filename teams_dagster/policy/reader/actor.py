@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from teams_dagster.core.threads import one_thread
 from teams_dagster.environment.state import State
 from teams_dagster.policy.reader.network import LanguageModelPolicy
 from teams_dagster.policy.reader.prompt import PromptReader
-from teams_dagster.policy.reader.threads import few_threads
 
 
 class LanguageModelActor:
@@ -30,7 +30,7 @@ class LanguageModelActor:
     def probabilities(self, state: State) -> np.ndarray:
         """pi(. | state), shape (operations,), float64; an operation that is not allowed has exactly 0."""
         prompt = self._reader.prompt(state)
-        with few_threads(self._reader.is_small):
+        with one_thread(self._reader.is_small):
             scores = self._policy.scores(torch.tensor([prompt]))
             offsets = torch.from_numpy(self._reader.offsets(prompt))
             return self._policy.normalised(scores - offsets)[0].exp().numpy()

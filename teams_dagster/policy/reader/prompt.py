@@ -15,13 +15,13 @@ from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.text import words
+from teams_dagster.core.threads import one_thread
 from teams_dagster.environment.decisions import Actor
 from teams_dagster.environment.state import HORIZON, PastOperation, State
 from teams_dagster.policy.encoder import Encoder
 from teams_dagster.policy.features import MAX_CHARACTERS
 from teams_dagster.policy.reader.config import LanguageModelReaderConfig
 from teams_dagster.policy.reader.names import NO_TOKEN, Names
-from teams_dagster.policy.reader.threads import few_threads
 
 if TYPE_CHECKING:
     from teams_dagster.policy.reader.base import LanguageModelBase
@@ -74,7 +74,7 @@ class PromptReader:
         return after_none + (1 - prior) * self._base_scores(prompt)
 
     def _scores_by_base(self, prompt: tuple[int, ...]) -> np.ndarray:
-        with few_threads(self.is_small):  # wherever a state is met first, its scores have the same bits
+        with one_thread(self.is_small):  # wherever a state is met first, its scores have the same bits
             return self.names.scores_of_one(self.base.model, prompt)
 
     def prompt(self, state: State) -> tuple[int, ...]:
