@@ -55,7 +55,9 @@ def test_calls_that_time_out_together_are_fewer_afterwards_and_the_log_says_so(
 ) -> None:
     results, said = ask_all(openai_server, ledger, 16, hung=20)
     assert not [result for result in results if isinstance(result, BaseException)]
-    assert re.search(r"from now on [34] at a time \(TEAMS_EXPERT_TIMEOUT_S, TEAMS_MAX_IN_FLIGHT\)", said[0])
+    told = re.search(r"from now on (\d+) at a time \(TEAMS_EXPERT_TIMEOUT_S, TEAMS_MAX_IN_FLIGHT\)", said[0])
+    assert told is not None
+    assert int(told[1]) < 16  # how far it falls is the limit's own test, by a clock of its own
     assert openai_server.base_url in said[0]
 
 
