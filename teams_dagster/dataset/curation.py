@@ -166,7 +166,7 @@ class _Keepers:
     """The instructions kept so far."""
 
     def __init__(self, signatures: StoredSignatures | None) -> None:
-        self._exact: dict[tuple[str, str], str] = {}
+        self._exact: dict[str, str] = {}
         self._near = duplicate_index(signatures)
 
     def duplicate(self, example: Example) -> DroppedSample | None:

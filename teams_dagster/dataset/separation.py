@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.text import folded
 from teams_dagster.dataset.curation import DroppedSample, DropReason
 from teams_dagster.dataset.sample import Example
@@ -57,12 +58,12 @@ def shared_with_training(
     responses: dict[str, str] = {}
     for example in splits[TRAIN]:
         clusters.setdefault(joined[example.sample_id], example.sample_id)
-        responses.setdefault(folded(example.response), example.sample_id)
+        responses.setdefault(content_hash(folded(example.response)), example.sample_id)
     for split, rows in splits.items():
         for example in rows if split != TRAIN else ():
             if near := clusters.get(joined[example.sample_id]):
                 yield DroppedSample(example.sample_id, DropReason.NEAR_TRAINING, near)
-            elif same := responses.get(folded(example.response)):
+            elif same := responses.get(content_hash(folded(example.response))):
                 yield DroppedSample(example.sample_id, DropReason.RESPONSE_IN_TRAINING, same)
 
 

@@ -1,8 +1,9 @@
 """Which instructions are nearly the same: MinHash to find candidates, exact measures to decide.
 
-Candidates come from locality-sensitive hashing of 3-word shingles (Broder 1997; `datasketch`): with b bands of r rows
-a pair of Jaccard similarity s is missed with probability (1 - s^r)^b, so 0.0002 for a pair at `CLUSTER_JACCARD` and
-0.00005 for one at `DUPLICATE_JACCARD`. Every candidate is then compared exactly: nothing is called near by accident.
+Candidates come from locality-sensitive hashing of 3-word shingles (Broder 1997; signatures by `datasketch`): with b
+bands of r rows a pair of Jaccard similarity s is missed with probability (1 - s^r)^b, so 0.0002 for a pair at
+`CLUSTER_JACCARD` and 0.00005 for one at `DUPLICATE_JACCARD`. Every candidate is then compared exactly: nothing is
+called near by accident.
 The hashes are fixed, so the same texts in the same order give the same pairs on every machine.
 """
 
@@ -10,14 +11,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.text import folded
 from teams_dagster.core.words import word_count
+from teams_dagster.instructions.lsh import BandedLSH
 from teams_dagster.instructions.ngrams import words
 from teams_dagster.instructions.signatures import (
-    PERMUTATIONS,
     StoredSignatures,
     part_shingles,
     shingles,
@@ -38,9 +40,12 @@ DUPLICATE_WORDS = 8
 Jaccard similarity with it is above any useful threshold, is never taken for a duplicate."""
 
 
-def same_text_key(instruction: Instruction) -> tuple[str, str]:
-    """Equal for instructions that differ in case and white space only, or in how an accent is composed."""
-    return folded(instruction.text), folded(instruction.input)
+def same_text_key(instruction: Instruction) -> str:
+    """Equal for instructions that differ in case and white space only, or in how an accent is composed.
+
+    A hash: whoever remembers the keys of a million instructions does not hold their texts a second time.
+    """
+    return content_hash(folded(instruction.text), folded(instruction.input))
 
 
 def same_cluster(a: Instruction, b: Instruction) -> bool:
@@ -85,20 +90,18 @@ class NearIndex:
         rows: int,
         sign: Callable[[Instruction], MinHash] = signature,
     ) -> None:
-        from datasketch import MinHashLSH  # half a second, and only curation and seeds need it
-
         self._near, self._sign = near, sign
-        self._lsh = MinHashLSH(num_perm=PERMUTATIONS, params=(bands, rows))
+        self._lsh = BandedLSH(bands, rows)
         self._members: list[tuple[str, Instruction]] = []
 
     def matches(self, instruction: Instruction) -> list[str]:
         """The keys of the members near to `instruction`, in the order they were added."""
-        candidates = sorted(cast("list[int]", self._lsh.query(self._sign(instruction))))
+        candidates = self._lsh.candidates(self._sign(instruction).hashvalues)
         return [key for key, member in map(self._members.__getitem__, candidates) if self._near(member, instruction)]
 
     def add(self, key: str, instruction: Instruction) -> None:
         """Make `instruction` a member under `key`."""
-        self._lsh.insert(len(self._members), self._sign(instruction), check_duplication=False)
+        self._lsh.add(self._sign(instruction).hashvalues)
         self._members.append((key, instruction))
 
 

@@ -95,7 +95,7 @@ def load_seeds(path: Path, *, evaluation_texts: Iterable[str] = ()) -> SeedLibra
     forbidden = NgramIndex(evaluation_texts)
     seeds: list[Seed] = []
     refused: list[RefusedSeed] = []
-    first_rows: dict[tuple[str, str], int] = {}
+    first_rows: dict[str, int] = {}
     for file_row in read_rows(path):
         try:
             instruction, response = _instruction(file_row)

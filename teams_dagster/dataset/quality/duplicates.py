@@ -85,7 +85,7 @@ class Repetition:
 
 class _Seen:
     def __init__(self) -> None:
-        self._exact: dict[tuple[str, str], str] = {}
+        self._exact: dict[str, str] = {}
         self._near = duplicate_index()
 
     def same(self, instruction: Instruction) -> str | None:
