@@ -41,7 +41,7 @@ class GivenAnswer:
     """What was thought before it, where that was asked for."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """An accepted transition of a generation with its answer, or one refused with a named reason."""
 
@@ -101,7 +101,7 @@ class Sample:
         ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example:
     """What a student is trained on or scored on: an instruction with the response it should give."""
 

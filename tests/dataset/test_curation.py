@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -125,7 +126,7 @@ def test_a_new_generation_never_drops_a_sample_of_an_old_one() -> None:
 def test_a_sample_that_contradicts_itself_is_an_error() -> None:
     with pytest.raises(ValueError, match="a is accepted but has no response"):
         curate([sample("a", response=None)], evaluation_texts=())
-    broken = Sample(**{**vars(sample("b")), "accepted": False})
+    broken = replace(sample("b"), accepted=False)
     with pytest.raises(ValueError, match="b is refused but has no reason"):
         curate([broken], evaluation_texts=())
 
