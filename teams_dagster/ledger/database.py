@@ -5,6 +5,7 @@ A ledger of an earlier schema is brought up to date in place: what was paid stay
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 import uuid
@@ -115,6 +116,12 @@ _RETRY_S = 0.01
 PRIMARY_CODE = 0xFF
 """The part of an SQLite error code that says what is wrong; the rest says where."""
 
+_LOG = "write_ahead_log"
+"""Under which name a connection to SQLite knows where its write-ahead log is."""
+
+_sync = getattr(os, "fdatasync", os.fsync)
+"""Puts the content of an open file on its disk."""
+
 _POSTGRES_WRITER_LOCK = 0x7EA5_1ED6
 """Advisory lock that orders writers: without it a lower `seq` could become visible after a higher one was read."""
 
@@ -219,9 +226,23 @@ def naming_ledger(url: str) -> Iterator[None]:
 
 @contextmanager
 def write_transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction that excludes other writers from its start; it is durable when the block ends."""
-    with engine.connect().execution_options(ledger_writes=True) as connection, connection.begin():
-        yield connection
+    """A transaction that excludes other writers from its start; it is durable when the block ends.
+
+    On SQLite others may write again while it is made durable, which takes longer than all the rest.
+    """
+    with engine.connect().execution_options(ledger_writes=True) as connection:
+        log, driver = connection.info.get(_LOG), connection.connection.driver_connection
+        if log is None or driver is None:
+            with connection.begin():
+                yield connection
+            return
+        driver.execute("PRAGMA synchronous=NORMAL")
+        try:
+            with connection.begin():
+                yield connection
+        finally:
+            driver.execute("PRAGMA synchronous=FULL")
+        _make_durable(log)
 
 
 @contextmanager
@@ -277,22 +298,44 @@ def _sqlite_engine(address: sa.URL) -> sa.Engine:
     engine = sa.create_engine(address)
 
     @event.listens_for(engine, "connect")
-    def _configure(connection: sqlite3.Connection, _record: Any) -> None:
+    def _configure(connection: sqlite3.Connection, record: Any) -> None:
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-        _keep_wal(connection)
+        if _keep_wal(connection):
+            _, _, file = connection.execute("PRAGMA database_list").fetchone()
+            record.info[_LOG] = f"{file}-wal"
         connection.execute("PRAGMA synchronous=FULL")
 
     return engine
 
 
-def _keep_wal(connection: sqlite3.Connection) -> None:
-    """Put the database into WAL mode. When several open a new one at once, SQLite refuses some without waiting."""
+def _make_durable(log: str) -> None:
+    """Put everything that was committed on the disk: the log holds it until a checkpoint, which does so by itself.
+
+    Under synchronous=FULL SQLite would do it within the commit, and let nobody else write meanwhile.
+
+    Raises LedgerError.
+    """
+    try:
+        file = os.open(log, os.O_RDWR)
+        try:
+            _sync(file)
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise LedgerError(
+            f"what the ledger's log {log} holds cannot be put on its disk ({error}): see to the disk, then run the same"
+            " step again"
+        ) from error
+
+
+def _keep_wal(connection: sqlite3.Connection) -> bool:
+    """Put the database into WAL mode; whether its file system can. When several open a new one at once, SQLite refuses
+    some without waiting."""
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1_000
     while True:
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            return
+            return connection.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
