@@ -10,7 +10,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -115,6 +115,10 @@ _RETRY_S = 0.01
 
 PRIMARY_CODE = 0xFF
 """The part of an SQLite error code that says what is wrong; the rest says where."""
+
+LOG_BYTES = 16_000_000
+"""A longer write-ahead log of SQLite is taken over into the database: pages that are written often are so seldom
+copied, and the log of processes that write all the time does not grow without end."""
 
 _LOG = "write_ahead_log"
 """Under which name a connection to SQLite knows where its write-ahead log is."""
@@ -242,7 +246,8 @@ def write_transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
                 yield connection
         finally:
             driver.execute("PRAGMA synchronous=FULL")
-        _make_durable(log)
+        if _make_durable(log) > LOG_BYTES:
+            _take_over(driver)
 
 
 @contextmanager
@@ -305,12 +310,13 @@ def _sqlite_engine(address: sa.URL) -> sa.Engine:
             _, _, file = connection.execute("PRAGMA database_list").fetchone()
             record.info[_LOG] = f"{file}-wal"
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA wal_autocheckpoint=0")
 
     return engine
 
 
-def _make_durable(log: str) -> None:
-    """Put everything that was committed on the disk: the log holds it until a checkpoint, which does so by itself.
+def _make_durable(log: str) -> int:
+    """Put everything that was committed on the disk: the log holds it until a checkpoint. Returns the log's bytes.
 
     Under synchronous=FULL SQLite would do it within the commit, and let nobody else write meanwhile.
 
@@ -320,6 +326,7 @@ def _make_durable(log: str) -> None:
         file = os.open(log, os.O_RDWR)
         try:
             _sync(file)
+            return os.fstat(file).st_size
         finally:
             os.close(file)
     except OSError as error:
@@ -327,6 +334,21 @@ def _make_durable(log: str) -> None:
             f"what the ledger's log {log} holds cannot be put on its disk ({error}): see to the disk, then run the same"
             " step again"
         ) from error
+
+
+def _take_over(connection: sqlite3.Connection) -> None:
+    """Copy the log into the database and empty it: most of it while others write, the rest if nobody does just now.
+
+    SQLite's own checkpoint does the first alone, and where processes write in turns it never comes to the log's end.
+    What cannot be done now, beside a reader say, is done after the next transaction.
+    """
+    connection.execute("PRAGMA busy_timeout=0")
+    try:
+        with suppress(sqlite3.OperationalError):
+            for mode in ("PASSIVE", "TRUNCATE"):
+                connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
 
 
 def _keep_wal(connection: sqlite3.Connection) -> bool:

@@ -197,3 +197,20 @@ def test_a_disk_that_does_not_take_what_was_written_is_named(tmp_path: Path, mon
     monkeypatch.setattr("teams_dagster.ledger.database._sync", full, raising=False)
     with pytest.raises(LedgerError, match=r"ledger\.sqlite-wal.*No space left on device"), write_transaction(engine):
         pass
+
+
+def test_the_log_of_processes_that_write_in_turns_does_not_grow_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+    ours, theirs = open_database(sqlite_url(path)), open_database(sqlite_url(path))
+    monkeypatch.setattr("teams_dagster.ledger.database.LOG_BYTES", 100_000, raising=False)
+    log = Path(f"{path}-wal")
+    longest = 0
+    for letter in "abcdefghijklmnopqrstuvwxyz":
+        for engine in (ours, theirs):
+            with write_transaction(engine) as writer:
+                name = f"{letter}{engine is ours}"
+                writer.execute(sa.update(ledger_identity).values(ledger_id=name * 4_000))
+            longest = max(longest, log.stat().st_size)
+    assert longest < 300_000
