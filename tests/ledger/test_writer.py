@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
+from teams_dagster.core.row_hash import row_hash
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.database import LedgerError, sqlite_url, write_transaction
 from teams_dagster.ledger.entries import Release
@@ -49,6 +51,38 @@ def test_many_callers_share_a_commit(ledger: Ledger) -> None:
     event.listen(ledger.engine, "commit", commits.append)
     ask(ledger, *[str(i) for i in range(200)])
     assert len(commits) < 100
+
+
+def test_others_may_write_while_rows_are_made(ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free: list[bool] = []
+
+    def hashed(table: str, row: Mapping[str, Any]) -> str:
+        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+            try:
+                other.execute("BEGIN IMMEDIATE")
+                free.append(True)
+            except sqlite3.OperationalError:
+                free.append(False)
+        return row_hash(table, row)
+
+    monkeypatch.setattr("teams_dagster.ledger.rows.row_hash", hashed)
+    ask(ledger, "a", "b")
+    assert set(free) == {True}
+
+
+def test_the_rows_of_a_crowd_are_written_in_few_statements(ledger: Ledger, path: Path) -> None:
+    """SQLite's driver gives the interpreter up in each, and waits for it beside a busy event loop."""
+    run: list[str] = []
+
+    @event.listens_for(ledger.engine, "begin")
+    def trace(connection: sa.Connection) -> None:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.set_trace_callback(run.append)
+
+    ask(ledger, *[str(number) for number in range(200)])
+    assert count(path, "answers") == 200
+    assert sum("INSERT" in statement for statement in run) < 200
 
 
 def test_a_bad_row_fails_only_its_own_caller(ledger: Ledger, path: Path) -> None:
