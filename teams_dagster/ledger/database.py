@@ -241,12 +241,13 @@ def write_transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
                 yield connection
             return
         driver.execute("PRAGMA synchronous=NORMAL")
+        changes = driver.total_changes
         try:
             with connection.begin():
                 yield connection
         finally:
             driver.execute("PRAGMA synchronous=FULL")
-        if _make_durable(log) > LOG_BYTES:
+        if driver.total_changes != changes and _make_durable(log) > LOG_BYTES:
             _take_over(driver)
 
 

@@ -145,17 +145,20 @@ class Ledger:
         self._leave()
 
     def _commit(self, group: Sequence[_Pending]) -> None:
-        """Write a group; when it fails, each entry alone, so that one bad row fails only its own caller."""
+        """Write a group; when it fails, each entry alone, so that one bad row fails only its own caller.
+
+        A disk that does not take it fails all: an entry that is written again would find itself on the ledger.
+        """
         try:
             answers = self._transact_patiently([item.entry for item in group])
         except Exception as error:
-            if len(group) > 1 and not _is_away(error):
+            if len(group) > 1 and not _is_away(error) and not isinstance(error, LedgerError):
                 for item in group:
                     self._commit([item])
                 return
             failure = LedgerError(f"the ledger could not be written: {reason(error)}")
             failure.__cause__ = error
-            _release(group, [failure])
+            _release(group, [failure] * len(group))
         else:
             _release(group, answers)
 

@@ -188,6 +188,18 @@ def test_what_is_written_is_on_the_disk_before_its_writer_goes_on_and_others_wri
     assert synced == [99]
 
 
+def test_a_transaction_that_writes_nothing_does_not_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As most looks for an answer that is not there yet."""
+    engine = open_database(sqlite_url(tmp_path / "ledger.sqlite"))
+    synced: list[int] = []
+    monkeypatch.setattr("teams_dagster.ledger.database._sync", synced.append)
+    with write_transaction(engine) as writer:
+        writer.execute(sa.select(ledger_identity))
+    assert synced == []
+
+
 def test_a_disk_that_does_not_take_what_was_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = open_database(sqlite_url(tmp_path / "ledger.sqlite"))
 
@@ -195,8 +207,11 @@ def test_a_disk_that_does_not_take_what_was_written_is_named(tmp_path: Path, mon
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("teams_dagster.ledger.database._sync", full, raising=False)
-    with pytest.raises(LedgerError, match=r"ledger\.sqlite-wal.*No space left on device"), write_transaction(engine):
-        pass
+    with (
+        pytest.raises(LedgerError, match=r"ledger\.sqlite-wal.*No space left on device"),
+        write_transaction(engine) as writer,
+    ):
+        writer.execute(sa.update(ledger_identity).values(schema_version=99))
 
 
 def test_the_log_of_processes_that_write_in_turns_does_not_grow_without_end(

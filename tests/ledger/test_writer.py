@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -119,6 +120,21 @@ def test_the_first_of_two_answers_stays_and_both_payments_are_on_the_ledger(path
     assert count(path, "results") == 2
 
 
+def test_nobody_is_told_that_something_is_durable_which_the_disk_did_not_take(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = [intend(ledger, text) for text in "abc"]
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def crowd() -> list[object]:
+        return await asyncio.gather(*(ledger.write(settle(each)) for each in begun), return_exceptions=True)
+
+    monkeypatch.setattr("teams_dagster.ledger.database._sync", full)
+    assert [type(answer) for answer in asyncio.run(crowd())] == [LedgerError] * 3
+
+
 @pytest.fixture
 def flaky(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, bool], None]:
     """`flaky(times, done)`: so many commits fail for a broken connection, the transaction being done or not."""
@@ -186,6 +202,17 @@ def test_a_ledger_that_stays_away_fails_its_callers_at_last(
     with pytest.raises(LedgerError, match="locked"):
         intend(ledger, "q")
     assert count(path, "attempts") == 0
+
+
+def test_a_ledger_that_stays_away_fails_a_crowd_at_last(
+    ledger: Ledger, flaky: Callable[[int, bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crowd() -> list[object]:
+        return await asyncio.gather(*(ledger.write(begin(text)) for text in "abcdef"), return_exceptions=True)
+
+    monkeypatch.setattr("teams_dagster.ledger.writer.AWAY_S", 0.0)
+    flaky(10, False)
+    assert [type(answer) for answer in asyncio.run(asyncio.wait_for(crowd(), 10))] == [LedgerError] * 6
 
 
 def test_a_failed_first_commit_leaves_the_lease_to_the_next(
