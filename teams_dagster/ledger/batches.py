@@ -16,9 +16,9 @@ from teams_dagster.core.protocol import CompletionError, ErrorKind, ModelIdentit
 from teams_dagster.core.replies import AllowedReplies, Way, read_replies
 from teams_dagster.ledger.budgets import PROJECT, Budget, Limit, Reservation, run_scope
 from teams_dagster.ledger.database import LedgerError, now, write_transaction
+from teams_dagster.ledger.known import live_claims
 from teams_dagster.ledger.owners import batch_owner, is_dead
 from teams_dagster.ledger.records import Place
-from teams_dagster.ledger.rows import live_claims
 from teams_dagster.ledger.schema import attempts, batches, claims, owners, questions, results, spending
 from teams_dagster.ledger.writer import Ledger
 

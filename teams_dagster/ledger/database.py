@@ -5,11 +5,12 @@ A ledger of an earlier schema is brought up to date in place: what was paid stay
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -115,6 +116,16 @@ _RETRY_S = 0.01
 PRIMARY_CODE = 0xFF
 """The part of an SQLite error code that says what is wrong; the rest says where."""
 
+LOG_BYTES = 16_000_000
+"""A longer write-ahead log of SQLite is taken over into the database: pages that are written often are so seldom
+copied, and the log of processes that write all the time does not grow without end."""
+
+_LOG = "write_ahead_log"
+"""Under which name a connection to SQLite knows where its write-ahead log is."""
+
+_sync = getattr(os, "fdatasync", os.fsync)
+"""Puts the content of an open file on its disk."""
+
 _POSTGRES_WRITER_LOCK = 0x7EA5_1ED6
 """Advisory lock that orders writers: without it a lower `seq` could become visible after a higher one was read."""
 
@@ -219,9 +230,25 @@ def naming_ledger(url: str) -> Iterator[None]:
 
 @contextmanager
 def write_transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction that excludes other writers from its start; it is durable when the block ends."""
-    with engine.connect().execution_options(ledger_writes=True) as connection, connection.begin():
-        yield connection
+    """A transaction that excludes other writers from its start; it is durable when the block ends.
+
+    On SQLite others may write again while it is made durable, which takes longer than all the rest.
+    """
+    with engine.connect().execution_options(ledger_writes=True) as connection:
+        log, driver = connection.info.get(_LOG), connection.connection.driver_connection
+        if log is None or driver is None:
+            with connection.begin():
+                yield connection
+            return
+        driver.execute("PRAGMA synchronous=NORMAL")
+        changes = driver.total_changes
+        try:
+            with connection.begin():
+                yield connection
+        finally:
+            driver.execute("PRAGMA synchronous=FULL")
+        if driver.total_changes != changes and _make_durable(log) > LOG_BYTES:
+            _take_over(driver)
 
 
 @contextmanager
@@ -277,22 +304,61 @@ def _sqlite_engine(address: sa.URL) -> sa.Engine:
     engine = sa.create_engine(address)
 
     @event.listens_for(engine, "connect")
-    def _configure(connection: sqlite3.Connection, _record: Any) -> None:
+    def _configure(connection: sqlite3.Connection, record: Any) -> None:
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-        _keep_wal(connection)
+        if _keep_wal(connection):
+            _, _, file = connection.execute("PRAGMA database_list").fetchone()
+            record.info[_LOG] = f"{file}-wal"
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA wal_autocheckpoint=0")
 
     return engine
 
 
-def _keep_wal(connection: sqlite3.Connection) -> None:
-    """Put the database into WAL mode. When several open a new one at once, SQLite refuses some without waiting."""
+def _make_durable(log: str) -> int:
+    """Put everything that was committed on the disk: the log holds it until a checkpoint. Returns the log's bytes.
+
+    Under synchronous=FULL SQLite would do it within the commit, and let nobody else write meanwhile.
+
+    Raises LedgerError.
+    """
+    try:
+        file = os.open(log, os.O_RDWR)
+        try:
+            _sync(file)
+            return os.fstat(file).st_size
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise LedgerError(
+            f"what the ledger's log {log} holds cannot be put on its disk ({error}): see to the disk, then run the same"
+            " step again"
+        ) from error
+
+
+def _take_over(connection: sqlite3.Connection) -> None:
+    """Copy the log into the database and empty it: most of it while others write, the rest if nobody does just now.
+
+    SQLite's own checkpoint does the first alone, and where processes write in turns it never comes to the log's end.
+    What cannot be done now, beside a reader say, is done after the next transaction.
+    """
+    connection.execute("PRAGMA busy_timeout=0")
+    try:
+        with suppress(sqlite3.OperationalError):
+            for mode in ("PASSIVE", "TRUNCATE"):
+                connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+
+
+def _keep_wal(connection: sqlite3.Connection) -> bool:
+    """Put the database into WAL mode; whether its file system can. When several open a new one at once, SQLite refuses
+    some without waiting."""
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1_000
     while True:
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            return
+            return connection.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise

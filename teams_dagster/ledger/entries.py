@@ -1,8 +1,9 @@
 """What a caller asks the ledger to write in one go. Each says which rows it adds and what it gives back.
 
-An entry is applied inside a write transaction, after what it depends on was read (answers and claims of the key that it
-`looks_up`, the spending of the scopes that it `reserves` in): nothing can slip in between. One that is written twice,
-because nobody knows whether the first time succeeded, is on the ledger once.
+An entry is applied to what is known of what it depends on (answers and claims of the key that it `looks_up`, the
+spending of the scopes that it `reserves` in), and the write transaction sees to it that this still holds: nothing can
+slip in between. So it changes nothing but the rows, and can be applied anew. One that is written twice, because nobody
+knows whether the first time succeeded, is on the ledger once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from teams_dagster.ledger.budgets import Exhausted, Reservation, shortage
+from teams_dagster.ledger.budgets import Exhausted, Reservation
 from teams_dagster.ledger.records import Attempt, Question, Result, StoredAnswer, Use
 from teams_dagster.ledger.rows import Rows
 
@@ -93,7 +94,7 @@ class BeginAttempt:
         again = self.attempt.attempt > 1 and owner == rows.holder(batch_id)
         if owner is not None and not again:
             return Claimed(owner)
-        if (exhausted := shortage(self.reserves, rows.spent)) is not None:
+        if (exhausted := rows.shortage(self.reserves)) is not None:
             if again:
                 rows.release(key, batch_id)
             return exhausted
@@ -227,6 +228,7 @@ class Unanswered:
         rows.release(self.use.request_key, self.batch_id)
 
 
-def scopes_of(entries: Iterable[Entry[object]]) -> set[str]:
-    """The scopes whose spending `entries` read or change."""
-    return {limit.scope for entry in entries if (held := entry.reserves) is not None for limit in held.limits}
+def bounded_scopes(entries: Iterable[Entry[object]]) -> set[str]:
+    """The scopes with a budget in which `entries` reserve or settle."""
+    held = (entry.reserves for entry in entries)
+    return {limit.scope for each in held if each is not None for limit in each.limits if limit.budget.bounded}

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from teams_dagster.core.protocol import ModelIdentity
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.database import now, write_transaction
-from teams_dagster.ledger.rows import insert_new
+from teams_dagster.ledger.inserts import insert_new
 
 
 def traits_of(engine: sa.Engine, identity: ModelIdentity) -> dict[str, str]:

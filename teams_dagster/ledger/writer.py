@@ -16,7 +16,7 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -27,10 +27,20 @@ from teams_dagster.core.protocol import Message
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.budgets import PROJECT, Spent, spent_by
 from teams_dagster.ledger.database import PRIMARY_CODE, LedgerError, now, open_database, reason, write_transaction
-from teams_dagster.ledger.entries import AttemptFailed, BeginAttempt, Entry, SettleAttempt, scopes_of
+from teams_dagster.ledger.entries import AttemptFailed, BeginAttempt, Entry, SettleAttempt, bounded_scopes
+from teams_dagster.ledger.inserts import upsert
+from teams_dagster.ledger.known import (
+    Known,
+    LookedUp,
+    anything_known,
+    known_ids,
+    live_claims,
+    spending_of,
+    stored_answers,
+)
 from teams_dagster.ledger.owners import LEASE_S, RENEW_EVERY_S, holder_of, is_dead, new_owner
 from teams_dagster.ledger.records import StoredAnswer
-from teams_dagster.ledger.rows import Rows, known_ids, live_claims, spending_of, stored_answers, upsert
+from teams_dagster.ledger.rows import Rows
 
 Given = TypeVar("Given")
 
@@ -135,17 +145,20 @@ class Ledger:
         self._leave()
 
     def _commit(self, group: Sequence[_Pending]) -> None:
-        """Write a group; when it fails, each entry alone, so that one bad row fails only its own caller."""
+        """Write a group; when it fails, each entry alone, so that one bad row fails only its own caller.
+
+        A disk that does not take it fails all: an entry that is written again would find itself on the ledger.
+        """
         try:
             answers = self._transact_patiently([item.entry for item in group])
         except Exception as error:
-            if len(group) > 1 and not _is_away(error):
+            if len(group) > 1 and not _is_away(error) and not isinstance(error, LedgerError):
                 for item in group:
                     self._commit([item])
                 return
             failure = LedgerError(f"the ledger could not be written: {reason(error)}")
             failure.__cause__ = error
-            _release(group, [failure])
+            _release(group, [failure] * len(group))
         else:
             _release(group, answers)
 
@@ -169,25 +182,28 @@ class Ledger:
             pause = min(pause * 2, _LONGEST_PAUSE_S)
 
     def _transact(self, entries: Sequence[Entry[Any]]) -> list[Any]:
-        keys = {entry.looks_up for entry in entries if entry.looks_up is not None}
-        wanted = {entry.looks_up for entry in entries if isinstance(entry, BeginAttempt)}
-        ended = {entry.result.request_id for entry in entries if isinstance(entry, SettleAttempt | AttemptFailed)}
-        scopes = scopes_of(entries)
+        """Write `entries` in one transaction; returns what each gives back.
+
+        Their rows are made before it, as if nothing stood in their way: while it lasts, no other process can write.
+        """
+        begins = [entry for entry in entries if isinstance(entry, BeginAttempt)]
+        about = LookedUp(
+            answers={entry.looks_up for entry in entries if entry.looks_up is not None},
+            claims={entry.looks_up for entry in begins},
+            results={entry.result.request_id for entry in entries if isinstance(entry, SettleAttempt | AttemptFailed)},
+        )
+        scopes, dialect = bounded_scopes(entries), self.engine.dialect.name
+        rows, given = self._applied(entries, Known())
+        statements = rows.statements(dialect)
         began = time.monotonic()
         with write_transaction(self.engine) as connection:
-            claimed = live_claims(connection, wanted, now(connection)) if wanted else {}
-            begun = self._perhaps_begun(entries, claimed) if claimed else set()
-            rows = Rows(
-                self.owner,
-                self._process,
-                stored=stored_answers(connection, keys) if keys else {},
-                claimed=claimed,
-                spent=spending_of(connection, scopes) if scopes else {},
-                begun=known_ids(connection, schema.attempts, begun) if begun else set(),
-                ended=known_ids(connection, schema.results, ended) if ended else set(),
-            )
-            given = [entry.write(rows) for entry in entries]
-            rows.insert(connection)
+            known = self._known(connection, about, begins, scopes)
+            if known.of_queries or not rows.fit(known.spent):
+                rows, given = self._applied(entries, known)
+                statements = rows.statements(dialect)
+            for statement in statements:
+                statement.run(connection)
+            rows.give_back(connection)
             renews = self._renewal_due or (self._renewed_at is None and rows.needs_lease)
             if renews:
                 self._renew(connection)
@@ -195,14 +211,31 @@ class Ledger:
             self._renewed_at = began
         return given
 
-    def _perhaps_begun(self, entries: Sequence[Entry[Any]], claimed: Mapping[str, str]) -> set[str]:
-        """The request ids of the attempts whose query is claimed already by who wants to claim it now."""
-        return {
+    def _applied(self, entries: Sequence[Entry[Any]], known: Known) -> tuple[Rows, list[Any]]:
+        """The rows of `entries`, and what each gives back."""
+        rows = Rows(self.owner, self._process, known)
+        return rows, [entry.write(rows) for entry in entries]
+
+    def _known(
+        self, connection: sa.Connection, about: LookedUp, begins: Iterable[BeginAttempt], scopes: Collection[str]
+    ) -> Known:
+        """What the ledger says of what a transaction is about, in which `begins` are to begin."""
+        spent = spending_of(connection, scopes) if scopes else {}
+        if not (about.answers or about.results) or not anything_known(connection, about):
+            return Known(spent=spent)
+        claimed = live_claims(connection, about.claims, now(connection)) if about.claims else {}
+        begun = {
             entry.attempt.request_id
-            for entry in entries
-            if isinstance(entry, BeginAttempt)
-            and claimed.get(entry.looks_up) == holder_of(self.owner, entry.attempt.batch_id)
+            for entry in begins
+            if claimed.get(entry.looks_up) == holder_of(self.owner, entry.attempt.batch_id)
         }
+        return Known(
+            stored=stored_answers(connection, about.answers) if about.answers else {},
+            claimed=claimed,
+            begun=known_ids(connection, schema.attempts, begun) if begun else set(),
+            ended=known_ids(connection, schema.results, about.results) if about.results else set(),
+            spent=spent,
+        )
 
     @property
     def _renewal_due(self) -> bool:

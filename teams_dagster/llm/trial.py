@@ -130,7 +130,9 @@ class Trials:
 
     def _of(self, request: Request) -> Trial:
         kind = request.role, request.intent.purpose
-        return self._trials.setdefault(kind, Trial(*kind))
+        if (trial := self._trials.get(kind)) is None:
+            trial = self._trials[kind] = Trial(*kind)
+        return trial
 
     def _cause(self, request: Request, completion: Completion) -> str | None:
         """Why an answer cannot be used; None where it can."""

@@ -129,6 +129,20 @@ def test_a_budget_of_a_name_of_its_own_bounds_and_stands_in_for_no_other() -> No
     assert Budgets(project=Budget(queries=1), named=(own,)).cover("expert")
 
 
+def test_what_other_processes_spent_leaves_room_for_as_many_of_a_crowd_as_fit(tmp_path: Path) -> None:
+    url, ten = sqlite_url(tmp_path / "ledger.sqlite"), Budget(queries=10)
+    with Ledger(url) as ours, Ledger(url) as theirs:
+        write(theirs, *(begin(f"theirs {number}") for number in range(7)))
+
+        async def crowd() -> list:
+            asked = (begin(f"ours {number}", reserves=held(budget=ten)) for number in range(9))
+            return await asyncio.gather(*(ours.write(each) for each in asked))
+
+        begun = asyncio.run(crowd())
+        assert begun == [None] * 3 + [Exhausted(PROJECT, "queries", 10, 10, 1)] * 6
+        assert audited(ours).queries == 10
+
+
 def test_processes_share_a_budget(tmp_path: Path) -> None:
     url = sqlite_url(tmp_path / "ledger.sqlite")
     with Ledger(url) as ours, Ledger(url) as theirs:

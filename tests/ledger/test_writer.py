@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
+from teams_dagster.core.row_hash import row_hash
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.database import LedgerError, sqlite_url, write_transaction
 from teams_dagster.ledger.entries import Release
@@ -51,6 +54,38 @@ def test_many_callers_share_a_commit(ledger: Ledger) -> None:
     assert len(commits) < 100
 
 
+def test_others_may_write_while_rows_are_made(ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free: list[bool] = []
+
+    def hashed(table: str, row: Mapping[str, Any]) -> str:
+        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+            try:
+                other.execute("BEGIN IMMEDIATE")
+                free.append(True)
+            except sqlite3.OperationalError:
+                free.append(False)
+        return row_hash(table, row)
+
+    monkeypatch.setattr("teams_dagster.ledger.rows.row_hash", hashed)
+    ask(ledger, "a", "b")
+    assert set(free) == {True}
+
+
+def test_the_rows_of_a_crowd_are_written_in_few_statements(ledger: Ledger, path: Path) -> None:
+    """SQLite's driver gives the interpreter up in each, and waits for it beside a busy event loop."""
+    run: list[str] = []
+
+    @event.listens_for(ledger.engine, "begin")
+    def trace(connection: sa.Connection) -> None:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.set_trace_callback(run.append)
+
+    ask(ledger, *[str(number) for number in range(200)])
+    assert count(path, "answers") == 200
+    assert sum("INSERT" in statement for statement in run) < 200
+
+
 def test_a_bad_row_fails_only_its_own_caller(ledger: Ledger, path: Path) -> None:
     async def crowd() -> list[object]:
         good = [begin(str(i)) for i in range(20)]
@@ -83,6 +118,21 @@ def test_the_first_of_two_answers_stays_and_both_payments_are_on_the_ledger(path
         uses = connection.execute("select run_id, request_id, reused from uses order by run_id").fetchall()
     assert uses == [("run-1", second.attempt.request_id, 1), ("run-2", second.attempt.request_id, 0)]
     assert count(path, "results") == 2
+
+
+def test_nobody_is_told_that_something_is_durable_which_the_disk_did_not_take(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = [intend(ledger, text) for text in "abc"]
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def crowd() -> list[object]:
+        return await asyncio.gather(*(ledger.write(settle(each)) for each in begun), return_exceptions=True)
+
+    monkeypatch.setattr("teams_dagster.ledger.database._sync", full)
+    assert [type(answer) for answer in asyncio.run(crowd())] == [LedgerError] * 3
 
 
 @pytest.fixture
@@ -152,6 +202,17 @@ def test_a_ledger_that_stays_away_fails_its_callers_at_last(
     with pytest.raises(LedgerError, match="locked"):
         intend(ledger, "q")
     assert count(path, "attempts") == 0
+
+
+def test_a_ledger_that_stays_away_fails_a_crowd_at_last(
+    ledger: Ledger, flaky: Callable[[int, bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crowd() -> list[object]:
+        return await asyncio.gather(*(ledger.write(begin(text)) for text in "abcdef"), return_exceptions=True)
+
+    monkeypatch.setattr("teams_dagster.ledger.writer.AWAY_S", 0.0)
+    flaky(10, False)
+    assert [type(answer) for answer in asyncio.run(asyncio.wait_for(crowd(), 10))] == [LedgerError] * 6
 
 
 def test_a_failed_first_commit_leaves_the_lease_to_the_next(

@@ -77,3 +77,12 @@ def test_libraries_are_left_out_of_collections_while_a_step_asks_and_no_longer()
     before = gc.get_freeze_count()
     assert loop.run(step()) > 10_000
     assert gc.get_freeze_count() == before
+
+
+def test_queries_under_way_are_not_looked_through_with_every_few_new_ones_while_a_step_asks_and_no_longer() -> None:
+    async def step() -> int:
+        return gc.get_threshold()[0]
+
+    before = gc.get_threshold()
+    assert loop.run(step()) == loop.COLLECT_EVERY > before[0]
+    assert gc.get_threshold() == before
