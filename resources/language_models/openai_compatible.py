@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from resources.language_models.openai_constraints import constraint_parameters
 from resources.language_models.openai_dialect import NEW_LIMIT, OLD_LIMIT, Dialect
-from resources.language_models.openai_failures import OMITTABLE, read_failure, read_rate_limit_headers
+from resources.language_models.openai_failures import OMITTABLE, read_failure
 from resources.language_models.openai_replies import read_completion
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request
 from teams_dagster.core.replies import Way
@@ -140,7 +140,7 @@ class OpenAICompatibleModel:
             if not whole:
                 detail = f"the answer is longer than {MAX_BODY_BYTES:,} bytes"
                 raise CompletionError(ErrorKind.TOO_LARGE, detail, http_status=response.status_code)
-            return read_completion(self.hide(content), response.status_code, read_rate_limit_headers(response.headers))
+            return read_completion(self.hide(content), response.status_code, response.headers)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from teams_dagster.core.protocol import (
@@ -42,10 +43,13 @@ _FINISHED = frozenset(
 )
 _CUT_OFF = frozenset(
     {"length", "max_tokens", "max_output_tokens", "max_length", "model_length", "model_context_window_exceeded"}
+    | {"truncated", "error_limit"}
 )
 _WITHHELD = frozenset(
     {"content_filter", "safety", "refusal", "prohibited_content", "recitation", "blocklist", "spii", "error_toxic"}
+    | {"content_filtered", "guardrail_intervened"}
 )
+_BROKEN_OFF = frozenset({"error", "abort", "aborted", "cancelled", "canceled", "user_cancel", "failed", "timeout"})
 """Finish reasons of OpenAI, Anthropic, Cohere, Google, Mistral and Text Generation Inference, in any case of letters.
 
 Anything else, nothing at all among it, does not say that a text is whole."""
@@ -56,6 +60,12 @@ def _without_turn_ends(text: str) -> str:
     while (shorter := text.rstrip()).endswith(_TURN_ENDS):
         text = shorter[: shorter.rindex("<")]
     return text
+
+
+def why_ended(reasons: Sequence[str]) -> str:
+    """Of all that a server says of why a text ended, the first that says it is not whole; otherwise the first."""
+    spoilt = _CUT_OFF | _WITHHELD | _BROKEN_OFF
+    return next((reason for reason in reasons if reason.lower() in spoilt), reasons[0] if reasons else "")
 
 
 def completion_of(
