@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from teams_dagster.core.protocol import Outcome, QueryFailed
@@ -180,6 +182,38 @@ def test_answers_that_a_server_breaks_off_are_not_paid_again_and_again(
         raise results[-1]
 
 
+def streamed(*events: object) -> Fault:
+    return Fault(200, "".join(f"data: {json.dumps(event)}\n\n" for event in events), "text/event-stream")
+
+
+HALF = {"choices": [{"index": 0, "delta": {"content": "Half of"}}]}
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (streamed(HALF, {"error": {"message": "upstream went away"}}), "upstream went away.*TEAMS_EXPERT_MODEL"),
+        (streamed(HALF, {"error": {"message": "upstream went away", "code": 502}}), "upstream.*TEAMS_EXPERT_MODEL"),
+        (streamed({"error": {"message": "upstream went away", "code": 502}}), "upstream.*TEAMS_EXPERT_BASE_URL"),
+        (streamed({"error": "upstream went away"}), "upstream.*TEAMS_EXPERT_BASE_URL"),
+        (streamed(HALF, {"error": {"message": "who are you", "code": 401}}), "who are you.*TEAMS_EXPERT_API_KEY"),
+        (Fault(500), "on fire.*TEAMS_EXPERT_BASE_URL"),
+        (Fault(disconnect=True), "TEAMS_EXPERT_BASE_URL"),
+        (Fault(200, '{"message": "out of order"}'), "out of order.*TEAMS_EXPERT_BASE_URL"),
+        (Fault(429, '{"error": {"message": "Please try again in 7h12m0s"}}'), "left alone until.*TEAMS_EXPERT_API_KEY"),
+        (Fault(503, headers={"Retry-After": "7200"}), "left alone until.*TEAMS_EXPERT_BASE_URL"),
+    ],
+)
+def test_whatever_trouble_an_endpoint_has_from_the_start_costs_twenty_five_requests_at_most(
+    openai_server: OpenAIServer, ledger: Ledger, fault: Fault, told: str
+) -> None:
+    openai_server.respond = lambda body: fault
+    results = ask_all(openai_server, ledger, TEXTS[:64])
+    assert openai_server.count <= 25
+    with pytest.raises(EndpointBroken, match=told):
+        raise results[-1]
+
+
 def test_a_single_query_that_is_denied_names_the_settings_to_check(openai_server: OpenAIServer, ledger: Ledger) -> None:
     openai_server.faults.append(Fault(401, '{"error": {"message": "no such key."}}'))
     (failed,) = ask_all(openai_server, ledger, TEXTS[:1])
@@ -187,7 +221,10 @@ def test_a_single_query_that_is_denied_names_the_settings_to_check(openai_server
     assert failed.detail == f"HTTP 401: no such key. {advice}"
 
 
-def test_a_single_query_that_is_put_off_for_a_day_names_the_hour(openai_server: OpenAIServer, ledger: Ledger) -> None:
-    openai_server.faults.append(Fault(429, headers={"Retry-After": "86400"}))
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_single_query_that_is_put_off_for_a_day_names_the_hour(
+    openai_server: OpenAIServer, ledger: Ledger, status: int
+) -> None:
+    openai_server.faults.append(Fault(status, headers={"Retry-After": "86400"}))
     (failed,) = ask_all(openai_server, ledger, TEXTS[:1])
     assert "left alone until" in failed.detail
