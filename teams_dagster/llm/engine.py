@@ -223,6 +223,9 @@ class Engine:
                 await self._give_up(use, failure.kind.value)
                 self._trials.failed(request, failure)
                 raise
+            except EndpointBroken as broken:
+                self._trials.end(broken)
+                raise
             self._trials.answered(request, found[0].completion)
             return found
 

@@ -38,6 +38,12 @@ _TURN_ENDS = (
 )
 """Special tokens that end a turn, which some servers leave in its text. `</s>` is none: it is HTML, too."""
 
+_TURN_BEGINS = re.compile(
+    r"\A\s*(?:(?:<\|START_OF_TURN_TOKEN\|>)?<\|CHATBOT_TOKEN\|>|<\|im_start\|>\s*assistant\s*\n|<start_of_turn>model\s*\n"
+    r"|<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>|<\|assistant\|>)\s*"
+)
+"""Special tokens that begin a turn of the model's, which some servers leave in its text, too."""
+
 _FINISHED = frozenset(
     {"stop", "stop_sequence", "eos", "eos_token", "end_turn", "end", "end_of_text", "complete", "completed", "finished"}
 )
@@ -55,8 +61,10 @@ _BROKEN_OFF = frozenset({"error", "abort", "aborted", "cancelled", "canceled", "
 Anything else, nothing at all among it, does not say that a text is whole."""
 
 
-def _without_turn_ends(text: str) -> str:
-    """`text` without the tokens that end it as a turn; itself where there is none."""
+def _without_turn_tokens(text: str) -> str:
+    """`text` without the tokens that begin and end it as a turn; itself where there are none."""
+    if (begins := _TURN_BEGINS.match(text)) is not None:
+        text = text[begins.end() :]
     while (shorter := text.rstrip()).endswith(_TURN_ENDS):
         text = shorter[: shorter.rindex("<")]
     return text
@@ -84,7 +92,7 @@ def completion_of(
     itself sets apart, to which thoughts found in `text` are added; `refusal` what it says instead of an answer.
     """
     usage = usage or Usage()
-    thought, answer = ("", text) if text is None else split_reasoning(_without_turn_ends(text))
+    thought, answer = ("", text) if text is None else split_reasoning(_without_turn_tokens(text))
     thoughts = "\n\n".join(part for part in ((reasoning or "").strip(), thought) if part)
     thinks = bool(thoughts or usage.reasoning_tokens)
     outcome = classify(answer, finish_reason, refusal, thinks=thinks)

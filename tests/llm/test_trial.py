@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from typing import Any
 
 import pytest
 
-from teams_dagster.core.protocol import Outcome, QueryFailed
+from resources.language_models.openai_compatible import OpenAICompatibleModel
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.protocol import Answer, Intent, Message, Outcome, Purpose, QueryFailed, Request, Role
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.circuit import EndpointBroken
+from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.endpoint import made_ready
+from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.trial import AT_FIRST, TRIED, NothingUsable
+from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
-from tests.support.questions import ask_all
+from tests.support.questions import ask_all, rewrite
 
 TEXTS = [f"text {number}" for number in range(200)]
 
@@ -129,6 +137,82 @@ def test_one_is_under_way_until_the_first_reply_a_few_until_a_usable_one_and_the
         server.holds_until = 50
         ask_all(server, ledger, TEXTS[:100], max_in_flight=50)
         assert server.most_in_flight == 50
+
+
+def verdict(text: str) -> Request:
+    intent = Intent(Purpose.REVIEW, Instruction(text), Instruction(f"{text}, with three reasons"))
+    return Request(Role.REVIEWER, intent, (Message("user", f"verdict on {text}"),), "prompt-review")
+
+
+def edit_all(server: OpenAIServer, ledger: Ledger, texts: list[str], *, reviewed: bool = True) -> list[Any]:
+    """What became of each text: a rewrite, then a verdict on it."""
+
+    async def edit(engine: Engine, text: str) -> Answer:
+        written = await engine.ask(rewrite(text, Operation.DEEPENING))
+        return await engine.ask(verdict(text)) if reviewed else written
+
+    async def editing() -> list[Any]:
+        model = OpenAICompatibleModel("m", base_url=server.base_url)
+        engine = Engine(
+            {Role.INSTRUCTOR: model, Role.REVIEWER: model},
+            ledger,
+            CallContext("run-1", "asset"),
+            load_prices(),
+            readable=lambda request, said: said == "fine",
+        )
+        try:
+            return await asyncio.gather(*[edit(engine, text) for text in texts], return_exceptions=True)
+        finally:
+            await engine.close()
+            await model.close()
+
+    return asyncio.run(editing())
+
+
+def is_verdict(body: Body) -> bool:
+    return body["messages"][-1]["content"].startswith("verdict")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [Reply("hm"), Reply("fine", "length"), Reply(""), Fault(400, '{"error": {"message": "I do not like this"}}')],
+    ids=["unreadable", "cut off", "empty", "refused"],
+)
+def test_few_rewrites_are_paid_for_verdicts_that_cannot_be_used(ledger: Ledger, said: Reply | Fault) -> None:
+    with OpenAIServer(latency_s=0.02) as server:
+        server.respond = lambda body: said if is_verdict(body) else "fine"
+        results = edit_all(server, ledger, TEXTS)
+        verdicts = sum(map(is_verdict, server.received))
+        assert verdicts <= TRIED
+        assert server.count - verdicts <= 25
+        assert sum(isinstance(result, Answer) for result in results) <= TRIED
+        with pytest.raises((NothingUsable, EndpointBroken), match="TEAMS_REVIEWER_"):
+            raise results[-1]
+
+
+@pytest.mark.parametrize("reviewed", [True, False])
+def test_after_the_first_verdict_that_can_be_used_all_that_are_allowed_are_under_way(
+    ledger: Ledger, reviewed: bool
+) -> None:
+    with OpenAIServer(latency_s=0.02) as server:
+
+        def respond(body: Body) -> str:
+            if server.count == 60:
+                server.holds_until = 2 * AT_FIRST
+            return "fine"
+
+        server.respond = respond
+        assert all(isinstance(result, Answer) for result in edit_all(server, ledger, TEXTS, reviewed=reviewed))
+        assert server.most_in_flight >= 2 * AT_FIRST
+
+
+def test_rewrites_go_on_where_no_verdict_is_asked_for_while_one_is_tried(
+    openai_server: OpenAIServer, ledger: Ledger
+) -> None:
+    """A verdict that could not be used holds up no more than the width: the next ones come of further rewrites."""
+    openai_server.respond = lambda body: "hm" if is_verdict(body) and openai_server.count < 20 else "fine"
+    results = edit_all(openai_server, ledger, TEXTS[:60])
+    assert all(isinstance(result, Answer) for result in results)
 
 
 def test_what_an_endpoint_does_not_take_is_found_out_by_one_query_and_not_by_all_the_first(
