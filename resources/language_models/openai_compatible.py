@@ -206,15 +206,19 @@ class OpenAICompatibleModel:
 
     @contextmanager
     def _adapting(self, body: Mapping[str, Any]) -> Generator[None]:
-        """A refusal of `body` that tells how this endpoint wants its requests is learnt from.
-
-        What settings add to every request is not ours to change: a limit among it is refused each time.
-        """
+        """A refusal of `body` that tells how this endpoint wants its requests is learnt from."""
         try:
             yield
         except CompletionError as error:
-            fixed = self._extra.keys() & {OLD_LIMIT, NEW_LIMIT}
-            raise (error if fixed else self.dialect.adapted(error, body)) from None
+            raise self.learn(error, body) from None
+
+    def learn(self, error: CompletionError, body: Mapping[str, Any]) -> CompletionError:
+        """A refusal of `body` as it is, or as one after which requests are written otherwise.
+
+        What settings add to every request is not ours to change: a limit among it is refused each time.
+        """
+        fixed = self._extra.keys() & {OLD_LIMIT, NEW_LIMIT}
+        return error if fixed else self.dialect.adapted(error, body)
 
     @contextmanager
     def failures(self) -> Generator[None]:

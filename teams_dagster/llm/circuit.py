@@ -153,6 +153,12 @@ def given_up(error: CompletionError, role: Role, attempts: int) -> QueryFailed:
     return QueryFailed(error.kind, f"{error.detail.rstrip('. ')}. {advice(error, role).rstrip('.')}", attempts)
 
 
+def told(error: CompletionError, role: Role) -> str:
+    """What failed, and what to check unless it says so itself."""
+    said = str(error.for_role(role)).rstrip(". ")
+    return f"{said}." if f"TEAMS_{role.name}_" in said else f"{said}. {advice(error, role)}"
+
+
 class Circuit:
     """Whether one endpoint is plainly broken. Once open it stays open.
 

@@ -126,6 +126,19 @@ def classify(text: str | None, finish_reason: str, refusal: str | None = None, *
     return Outcome.USABLE if text.strip() else Outcome.EMPTY
 
 
+def with_possible_usage(completion: Completion, reservation: Reservation) -> Completion:
+    """`completion`, with no count of tokens that is far beyond what its query may take: None, and marked.
+
+    What may be is what was reserved, and `_BEYOND_THE_LIMIT` more.
+    """
+    usage, most = completion.usage, reservation.tokens + _BEYOND_THE_LIMIT
+    if (usage.prompt_tokens or 0) > most:
+        usage = replace(usage, prompt_tokens=None, cached_tokens=None, cache_write_tokens=None, impossible=True)
+    if (usage.completion_tokens or 0) > most:
+        usage = replace(usage, completion_tokens=None, reasoning_tokens=None, impossible=True)
+    return completion if usage is completion.usage else replace(completion, usage=usage)
+
+
 def storable(text: str) -> str:
     """`text` with what no database takes replaced by U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", text)
@@ -138,6 +151,10 @@ def storable_completion(completion: Completion) -> Completion:
     outcome = completion.outcome if text == completion.text else Outcome.MALFORMED
     return replace(completion, text=text, finish_reason=finish_reason, outcome=outcome, reasoning=reasoning)
 
+
+_BEYOND_THE_LIMIT = 2**18
+"""Tokens that a call may take beyond its prompt's bytes and the limit on its reply: some servers count thoughts apart,
+or put a prompt of their own before ours. No model writes, and no server adds, more than this."""
 
 DETAIL_LIMIT = 2_000
 """Characters of a failure's detail that are kept."""
