@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from resources.language_models.openai_compatible import MAX_BODY_BYTES
@@ -17,7 +19,14 @@ from teams_dagster.llm.batches import BatchState
 MAX_LINE_BYTES = MAX_BODY_BYTES
 """A longer line of an output file is not read to its end."""
 
-_ENDED = frozenset({"failed", "completed", "expired", "cancelled"})
+_ENDED = frozenset(
+    {"failed", "completed", "expired", "cancelled", "canceled", "succeeded", "success", "ended", "finished", "done"}
+    | {"error", "errored", "timeout", "timed_out", "rejected", "terminated"}
+)
+"""OpenAI's words, and those of others who speak its protocol (Together, Mistral, Groq, gateways)."""
+
+_WINDOW_S = 86_400.0
+"""Within so long a batch is to be answered; one that still runs as long after that has ended all the same."""
 _ERRORS_SHOWN = 5
 
 _LINE_ERRORS = {
@@ -73,13 +82,21 @@ def read_state(batch: Mapping[str, Any]) -> BatchState:
     counts = _part(batch, "request_counts")
     return BatchState(
         remote_id=read_id(batch),
-        running=status not in _ENDED,
+        running=status.lower() not in _ENDED and not _overdue(batch),
         status=status,
         completed=_count(counts, "completed"),
         failed=_count(counts, "failed"),
         total=_count(counts, "total"),
         errors=_errors(batch.get("errors")),
     )
+
+
+def _overdue(batch: Mapping[str, Any]) -> bool:
+    """Whether a batch should have ended a day ago, by what it says of its beginning and its end."""
+    expires, created = batch.get("expires_at"), batch.get("created_at")
+    if isinstance(expires, int | float):
+        return time.time() > expires + _WINDOW_S
+    return isinstance(created, int | float) and time.time() > created + 2 * _WINDOW_S
 
 
 def read_line(line: bytes) -> tuple[str | None, Completion | CompletionError]:
@@ -101,9 +118,10 @@ def read_line(line: bytes) -> tuple[str | None, Completion | CompletionError]:
 def _completion(entry: Mapping[str, Any]) -> Completion:
     """The completion in a line. Raises CompletionError."""
     response, error = _part(entry, "response"), _part(entry, "error")
-    status = response.get("status_code")
-    if isinstance(status, int) and 200 <= status <= 599:
-        body = json.dumps(response.get("body")).encode()
+    status = _status(response.get("status_code"))
+    if status is not None:
+        said = response.get("body")
+        body = (said if isinstance(said, str) else json.dumps(said)).encode("utf-8", "replace")
         if status < 300:
             return read_completion(body, status)
         raise read_failure(body, status)
@@ -112,6 +130,13 @@ def _completion(entry: Mapping[str, Any]) -> Completion:
     code = str(error.get("code"))
     kind = _LINE_ERRORS.get(code, ErrorKind.SERVER)
     raise CompletionError(kind, f"{code}: {str(error.get('message') or '')[:1_000]}")
+
+
+def _status(value: Any) -> int | None:
+    """The HTTP status of a line; None for anything else."""
+    with suppress(TypeError, ValueError, OverflowError):
+        return status if 200 <= (status := int(value)) <= 599 else None
+    return None
 
 
 def _named(line: bytes) -> str | None:

@@ -76,6 +76,11 @@ class OpenAIBatches:
         """Bytes of the request's line."""
         return len(self._line(request_id, request))
 
+    def learn(self, refused: Mapping[str, tuple[Request, CompletionError]]) -> Mapping[str, CompletionError]:
+        """As `LanguageModel.complete` learns from one refusal; all of the requests were written alike."""
+        bodies = {key: self._model.parameters(request) for key, (request, _) in refused.items()}
+        return {key: self._model.learn(error, bodies[key]) for key, (_, error) in refused.items()}
+
     async def submit(self, batch_id: str, requests: Mapping[str, Request]) -> str:
         """Upload `requests` and create the batch; the provider's id. Raises CompletionError, ValueError.
 

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from resources.language_models.openai_constraints import constraint_parameters
 from resources.language_models.openai_dialect import NEW_LIMIT, OLD_LIMIT, Dialect
-from resources.language_models.openai_failures import OMITTABLE, read_failure, read_rate_limit_headers
+from resources.language_models.openai_failures import OMITTABLE, read_failure
 from resources.language_models.openai_replies import read_completion
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request
 from teams_dagster.core.replies import Way
@@ -140,7 +140,7 @@ class OpenAICompatibleModel:
             if not whole:
                 detail = f"the answer is longer than {MAX_BODY_BYTES:,} bytes"
                 raise CompletionError(ErrorKind.TOO_LARGE, detail, http_status=response.status_code)
-            return read_completion(self.hide(content), response.status_code, read_rate_limit_headers(response.headers))
+            return read_completion(self.hide(content), response.status_code, response.headers)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -206,15 +206,19 @@ class OpenAICompatibleModel:
 
     @contextmanager
     def _adapting(self, body: Mapping[str, Any]) -> Generator[None]:
-        """A refusal of `body` that tells how this endpoint wants its requests is learnt from.
-
-        What settings add to every request is not ours to change: a limit among it is refused each time.
-        """
+        """A refusal of `body` that tells how this endpoint wants its requests is learnt from."""
         try:
             yield
         except CompletionError as error:
-            fixed = self._extra.keys() & {OLD_LIMIT, NEW_LIMIT}
-            raise (error if fixed else self.dialect.adapted(error, body)) from None
+            raise self.learn(error, body) from None
+
+    def learn(self, error: CompletionError, body: Mapping[str, Any]) -> CompletionError:
+        """A refusal of `body` as it is, or as one after which requests are written otherwise.
+
+        What settings add to every request is not ours to change: a limit among it is refused each time.
+        """
+        fixed = self._extra.keys() & {OLD_LIMIT, NEW_LIMIT}
+        return error if fixed else self.dialect.adapted(error, body)
 
     @contextmanager
     def failures(self) -> Generator[None]:

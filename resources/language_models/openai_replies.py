@@ -1,4 +1,4 @@
-"""What OpenAI-compatible endpoints send back: completions, failures, and what is left of their rate limits.
+"""What OpenAI-compatible endpoints send back as an answer: a completion, or the failure that stands in its place.
 
 Servers differ in what they leave out and in what they call things; what is not there is None, never a guess.
 """
@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from resources.language_models.openai_failures import read_failure, status_of_code
+from resources.language_models.openai_errors import error_within
+from resources.language_models.openai_failures import read_failure
 from resources.language_models.openai_streams import is_stream, read_stream
+from resources.language_models.openai_waits import read_rate_limit_headers
 from teams_dagster.core.json_numbers import whole_number
 from teams_dagster.core.protocol import (
     Completion,
     CompletionError,
     ErrorKind,
-    RateLimitHeaders,
     ReplyToken,
     Usage,
 )
-from teams_dagster.llm.settling import completion_of, storable
+from teams_dagster.llm.settling import completion_of, storable, why_ended
+
+if TYPE_CHECKING:
+    import httpx2
 
 _ROUNDED = 1e-3
 """A log-probability above this is a mistake of the server, and no rounding."""
@@ -29,7 +33,7 @@ _MOST_TOKENS = 10**9
 """No call has more. A larger count is a server's mistake, and sums over such counts leave 64 bits."""
 
 
-def read_completion(content: bytes, http_status: int, rate_limit_headers: RateLimitHeaders | None = None) -> Completion:
+def read_completion(content: bytes, http_status: int, headers: httpx2.Headers | None = None) -> Completion:
     """The completion in a 2xx response body, whole or a stream of events.
 
     Raises CompletionError when it holds none: BAD_ENCODING, NOT_JSON, or BAD_REPLY for JSON of another form.
@@ -43,13 +47,13 @@ def read_completion(content: bytes, http_status: int, rate_limit_headers: RateLi
         raise _unusable(ErrorKind.NOT_JSON, "something that is not JSON", content, http_status) from error
     except (LookupError, TypeError, AttributeError) as error:
         raise _unusable(ErrorKind.BAD_REPLY, "a stream that is no chat completion", content, http_status) from error
-    if (failure := _failure_within(body)) is not None:
+    if (failure := _failure_within(body, headers)) is not None:
         raise failure
     try:
         choice = _first(body["choices"])
         message = choice["message"]
         text, reasoning = _text_and_reasoning(message)
-        finish_reason = str(choice.get("finish_reason") or "")
+        finish_reason = _finish_reason(body, choice)
         refusal = _refusal(message)
         usage = _usage(body.get("usage"))
         tokens = _tokens(choice.get("logprobs"))
@@ -66,7 +70,7 @@ def read_completion(content: bytes, http_status: int, rate_limit_headers: RateLi
         reasoning=reasoning,
         usage=usage,
         tokens=tokens,
-        rate_limit_headers=rate_limit_headers,
+        rate_limit_headers=None if headers is None else read_rate_limit_headers(headers),
     )
 
 
@@ -75,30 +79,50 @@ def _first(choices: Any) -> Any:
     return min(choices, key=lambda choice: index if isinstance(index := choice.get("index"), int) else 0)
 
 
-def _failure_within(body: Any) -> CompletionError | None:
+def _failure_within(body: Any, headers: httpx2.Headers | None) -> CompletionError | None:
     """The failure in a 2xx body that holds an error: what its code says it is. None for other bodies.
 
-    What stands beside the error was written until then: half a text, whatever its finish reason.
+    What stands beside the error was written until then: half a text, which may be billed, whatever its finish reason.
     """
-    error = body.get("error") if isinstance(body, Mapping) else None
-    if not error:
+    said = error_within(body)
+    if said is None:
         return None
-    named = error if isinstance(error, Mapping) else body
-    status = next((found for name in ("code", "status", "type") if (found := _status_of(named.get(name)))), None)
-    if status is None:
-        told = _message_of(error if isinstance(error, Mapping | str) else body)
-        return CompletionError(ErrorKind.BAD_REPLY, f"HTTP 200 with an error: {told}", http_status=200)
-    failure = read_failure(json.dumps(body).encode(), status)
-    said = failure.detail.removeprefix(f"HTTP {status}: ")
-    return CompletionError(failure.kind, f"HTTP 200 with an error of code {status}: {said}", http_status=status)
+    status, told = said.status or 200, storable(said.message[:1_000])
+    failure = None if said.status is None else read_failure(said.text.encode(), said.status, headers)
+    kind = ErrorKind.BAD_REPLY if failure is None else failure.kind
+    if kind in (ErrorKind.BAD_REPLY, ErrorKind.SERVER, ErrorKind.TIMEOUT) and _has_text(body):
+        kind = ErrorKind.INCOMPLETE
+    detail = f"HTTP 200 with an error of code {status}: {told}" if failure else f"HTTP 200 with an error: {told}"
+    return CompletionError(
+        kind,
+        detail,
+        http_status=status,
+        retry_after=None if failure is None else failure.retry_after,
+        rate_limit_headers=None if failure is None else failure.rate_limit_headers,
+    )
 
 
-def _status_of(code: Any) -> int | None:
-    """The HTTP status that an error's code is, or stands for; None for other codes."""
-    if isinstance(code, str) and not (len(code) == 3 and code.isdecimal()):
-        return status_of_code(code)
-    number = int(code) if isinstance(code, int | str) or (isinstance(code, float) and code.is_integer()) else 0
-    return number if 400 <= number <= 599 else None
+def _has_text(body: Any) -> bool:
+    """Whether a body holds a text, or a piece of one."""
+    try:
+        return bool(_first(body["choices"])["message"]["content"])
+    except (LookupError, ValueError, TypeError, AttributeError):
+        return False
+
+
+def _finish_reason(body: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
+    """Why a text ended: what says that it is not whole, wherever a server says so; otherwise its finish reason.
+
+    A router hands on what its upstream said (OpenRouter's `native_finish_reason`), others mark a text as `truncated`.
+    """
+    reasons = [
+        *(choice.get(name) for name in ("finish_reason", "native_finish_reason", "stop_reason")),
+        _details(choice.get("finish_details")).get("type"),
+        body.get("done_reason"),
+        _details(body.get("incomplete_details")).get("reason"),
+        *("truncated" for part in (choice, body) if part.get("truncated") is True),
+    ]
+    return why_ended([reason for reason in reasons if reason and isinstance(reason, str)])
 
 
 def _message_of(error: Any) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from resources.language_models.openai_errors import error_within
 from teams_dagster.core.json_numbers import whole_number
 
 _BEGINNINGS = ("data:", "event:", "id:", "retry:", ":")
@@ -13,6 +14,7 @@ _BEGINNINGS = ("data:", "event:", "id:", "retry:", ":")
 _DONE = "[DONE]"
 _JOINED = ("content", "reasoning_content", "reasoning", "refusal")
 """Texts that arrive in pieces."""
+_IN_PIECES = ("delta", "message", "logprobs", "index")
 
 
 def is_stream(text: str) -> bool:
@@ -31,10 +33,9 @@ def read_stream(text: str) -> dict[str, Any]:
     whole: dict[str, Any] = {"choices": [choice]}
     tokens: list[Any] = []
     for event in _events(text):
-        if event.get("error"):
-            return {"error": event["error"]}
-        if event.get("usage"):
-            whole["usage"] = event["usage"]
+        if error_within(event) is not None:
+            return {"error": event.get("error") or event, "choices": [choice]}
+        whole |= {name: value for name, value in event.items() if name != "choices" and value}
         for part in event["choices"]:
             if part.get("index", 0) == 0:
                 _add(choice, message, tokens, part)
@@ -51,8 +52,7 @@ def _add(choice: dict[str, Any], message: dict[str, Any], tokens: list[Any], par
             message[name] = message.get(name, "") + said
     if delta.get("tool_calls"):
         message["tool_calls"] = delta["tool_calls"]
-    if part.get("finish_reason"):
-        choice["finish_reason"] = part["finish_reason"]
+    choice |= {name: value for name, value in part.items() if name not in _IN_PIECES and value}
     tokens.extend((part.get("logprobs") or {}).get("content") or [])
 
 

@@ -49,6 +49,13 @@ class BatchEndpoint(Protocol):
         """Bytes that `request` takes in a batch's input file."""
         ...
 
+    def learn(self, refused: Mapping[str, tuple[Request, CompletionError]]) -> Mapping[str, CompletionError]:
+        """What the endpoint's refusals of requests that one batch held are; those it is asked otherwise for now say so.
+
+        By any key: the request with its refusal, and the refusal as it is understood (`adapted`).
+        """
+        ...
+
     async def submit(self, batch_id: str, requests: Mapping[str, Request]) -> str:
         """Hand in `requests` (by our request id) as the batch `batch_id`; the provider's id of it.
 

@@ -12,12 +12,12 @@ import logging
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
-from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Request, Role
 from teams_dagster.ledger import batches as ledger_batches
 from teams_dagster.ledger.batches import Batch, WaitingAttempt
 from teams_dagster.ledger.budgets import BudgetExhausted, Exhausted, Reservation
@@ -26,10 +26,11 @@ from teams_dagster.ledger.owners import batch_of
 from teams_dagster.ledger.records import Attempt, Question, StoredAnswer, Use
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.batches import BatchEndpoint, BatchState, split
+from teams_dagster.llm.circuit import naming_variables, told
 from teams_dagster.llm.constraints import judged_by
 from teams_dagster.llm.context import CallContext, Tallies
 from teams_dagster.llm.keys import use_id
-from teams_dagster.llm.settling import OpenAttempt, Settlement
+from teams_dagster.llm.settling import OpenAttempt, Settlement, with_possible_usage
 from teams_dagster.pricing.prices import PriceTable
 
 QUIET_S = 0.5
@@ -38,7 +39,7 @@ QUIET_S = 0.5
 TRIES = 3
 """A query that failed in so many batches ends the step."""
 
-ASKED_DIRECTLY = (ErrorKind.REJECTED, ErrorKind.TOO_LARGE)
+ASKED_DIRECTLY = (ErrorKind.REJECTED, ErrorKind.TOO_LARGE, ErrorKind.TOO_LONG)
 """Failures in a batch that are the query's own: it is asked directly, where it can fail alone."""
 
 SETTLED_AT_ONCE = 1_000
@@ -116,6 +117,8 @@ class Batching:
         self._paid: set[str] = set()
         self._failed: set[str] = set()
         """The keys of queries whose failure in a batch this process has collected."""
+        self._rewritten: set[str] = set()
+        """The keys of those that were refused for how they were written, which the endpoint now gets otherwise."""
         self._stop = asyncio.Event()
         self._changed = 0.0
         self._waits_since: float | None = None
@@ -156,16 +159,21 @@ class Batching:
                 await self._hand_in()
                 await self._some_end()
         except Exception as error:
-            if isinstance(error, CompletionError):
-                error = BatchRefused(f"the batches of {self._endpoint.identity} cannot be reached: {error}")
             for waiting in self._everyone():
-                waiting.future.set_exception(error)
+                waiting.future.set_exception(self._told(error, waiting))
             self._forget()
         except BaseException:
             for waiting in self._everyone():
                 waiting.future.cancel()
             self._forget()
             raise
+
+    def _told(self, error: Exception, waiting: _Waiting) -> Exception:
+        """What ended the work, for one who waited: of an endpoint that cannot be asked, with what to check."""
+        if not isinstance(error, CompletionError):
+            return error
+        said = told(error, waiting.question.request.role)
+        return BatchRefused(f"the batches of {self._endpoint.identity} cannot be reached: {said}")
 
     def _forget(self) -> None:
         """Nobody waits any more."""
@@ -201,11 +209,12 @@ class Batching:
         for waiting, answer in zip(gathered, stored, strict=True):
             key = waiting.use.request_key
             failures = failed.get(key, [])
-            if answer is not None or (failures and failures[-1].kind in ASKED_DIRECTLY):
+            alone = failures and failures[-1].kind in ASKED_DIRECTLY and key not in self._rewritten
+            if answer is not None or alone:
                 _give(waiting, answer)
             elif key in claimed:
                 self._held(waiting, claimed[key])
-            elif (refusal := self._refusal(key, failures)) is not None:
+            elif (refusal := self._refusal(waiting, failures)) is not None:
                 refused.append(refusal)
             else:
                 new[uuid.uuid4().hex] = waiting
@@ -217,15 +226,16 @@ class Batching:
         if self._short and not any(self._in.values()):
             raise BudgetExhausted(self._short[0][1])
 
-    def _refusal(self, key: str, failures: Sequence[CompletionError]) -> BatchRefused | None:
+    def _refusal(self, waiting: _Waiting, failures: Sequence[CompletionError]) -> BatchRefused | None:
         """Why a query is not put into another batch by this run; the next one may try it again."""
-        if key not in self._failed or not failures:
+        if waiting.use.request_key not in self._failed or not failures:
             return None
         if failures[-1].kind.retryable and len(failures) % TRIES:
             return None
         return BatchRefused(
             f"{self._endpoint.identity} did not answer a query in {len(failures)} batch(es), the last time:"
-            f" {failures[-1]}. Run the step again to try it once more, or ask directly (transport)"
+            f" {told(failures[-1], waiting.question.request.role)} Run the step again to try it once more, or ask"
+            " directly (transport)"
         )
 
     async def _submit(self, chunk: dict[str, _Waiting]) -> None:
@@ -259,7 +269,8 @@ class Batching:
         except CompletionError as error:
             await self._recover(batch)
             if batch.batch_id not in self._open:
-                raise BatchRefused(f"{identity} does not take batches: {error}. Nothing was asked") from error
+                said = told(error, Role(batch.role))
+                raise BatchRefused(f"{identity} does not take batches: {said} Nothing was asked") from error
             return
         await self._handed_in(batch, remote_id)
         self._tallies.sent += len(requests)
@@ -343,7 +354,7 @@ class Batching:
 
     async def _collect_if_ended(self, batch_id: str) -> bool:
         """Put the answers of a batch on the ledger, if it has ended, and give them to those who wait."""
-        remote_id = self._open[batch_id].remote_id
+        remote_id, role = self._open[batch_id].remote_id, Role(self._open[batch_id].role)
         assert remote_id is not None, "a batch of unknown fate is recovered first"
         errors: tuple[str, ...] = ()
         try:
@@ -366,7 +377,9 @@ class Batching:
         self._new += [waiting for waiting, _ in short]
         self._new += self._in.pop(batch_id, [])
         if errors:
-            raise BatchRefused(f"{self._endpoint.identity} refused batch {remote_id}: {'; '.join(errors)}")
+            said = "; ".join(errors).rstrip(". ")
+            check = naming_variables("Check {}MODEL and {}BASE_URL, or ask directly ({}TRANSPORT=direct).", role)
+            raise BatchRefused(f"{self._endpoint.identity} refused batch {remote_id}: {said}. {check}")
         return True
 
     async def _collect(self, batch_id: str, state: BatchState) -> None:
@@ -405,7 +418,20 @@ class Batching:
     async def _write_all(
         self, settled: Sequence[tuple[WaitingAttempt, Completion | CompletionError]], batch_id: str
     ) -> None:
-        await _all([self._write(attempt, outcome, batch_id) for attempt, outcome in settled])
+        outcomes = {attempt.request_key: outcome for attempt, outcome in settled}
+        outcomes |= self._endpoint.learn(self._refused(outcomes))
+        await _all([self._write(attempt, outcomes[attempt.request_key], batch_id) for attempt, _ in settled])
+
+    def _refused(
+        self, outcomes: Mapping[str, Completion | CompletionError]
+    ) -> dict[str, tuple[Request, CompletionError]]:
+        """The queries that somebody here waits for and the endpoint refused, with their refusals."""
+        asked = {waiting.use.request_key: waiting.question.request for waiting in self._waiting}
+        return {
+            key: (asked[key], outcome)
+            for key, outcome in outcomes.items()
+            if key in asked and isinstance(outcome, CompletionError)
+        }
 
     async def _write(self, attempt: WaitingAttempt, outcome: Completion | CompletionError, batch_id: str) -> None:
         latency_ms = (_now() - attempt.started_at) / 1_000
@@ -413,11 +439,15 @@ class Batching:
             attempt.request_id, self._endpoint.identity, _use_of(attempt), attempt.reservation, batch_id
         )
         if isinstance(outcome, Completion):
-            outcome = judged_by(attempt.structured, attempt.allowed, outcome)
+            outcome = judged_by(attempt.structured, attempt.allowed, with_possible_usage(outcome, attempt.reservation))
             await self._settlement.answered(opened, outcome, latency_ms)
             return
         await self._settlement.failed(opened, outcome, latency_ms)
         await self._ledger.write(Release(attempt.request_key, batch_id))
+        if outcome.adapted:
+            self._rewritten.add(attempt.request_key)
+            return
+        self._rewritten.discard(attempt.request_key)
         if self._open[batch_id].remote_id is not None:
             self._failed.add(attempt.request_key)
 

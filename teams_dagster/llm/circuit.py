@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from datetime import datetime, timedelta
 
 from teams_dagster.core.protocol import CompletionError, ErrorKind, QueryFailed, Role
+from teams_dagster.llm.retries import LONGEST_WAIT_S
 
 DENIED_AT_FIRST = 3
 """Refusals of key, model or URL before any success: they are wrong."""
@@ -53,6 +54,8 @@ STALLED_CALLS = 3.0
 
 _FOREIGN = frozenset({ErrorKind.UNREACHABLE, ErrorKind.NOT_JSON, ErrorKind.BAD_ENCODING, ErrorKind.BAD_REPLY})
 _TROUBLE = _FOREIGN | {ErrorKind.CONNECTION, ErrorKind.SERVER, ErrorKind.INCOMPLETE}
+_MET = _TROUBLE - {ErrorKind.UNREACHABLE}
+"""A server was met, and brought nothing: before any success so many in a row are enough, however quickly they came."""
 _OUTAGE = _TROUBLE | {ErrorKind.TIMEOUT}
 _STALL = _OUTAGE | {ErrorKind.RATE_LIMITED}
 _OF_SETTINGS = frozenset(
@@ -127,7 +130,7 @@ def advice(last: CompletionError, role: Role) -> str:
     denied = last.kind is ErrorKind.DENIED
     template = (_OF_STATUS.get(last.http_status or 0) if denied else None) or _ADVICE[last.kind]
     named = naming_variables(template, role)
-    if last.retry_after is None or last.kind is not ErrorKind.RATE_LIMITED:
+    if last.retry_after is None or last.kind not in (ErrorKind.RATE_LIMITED, ErrorKind.SERVER):
         return named
     ends = datetime.now().astimezone() + timedelta(seconds=last.retry_after)
     return f"It asks to be left alone until {ends:%Y-%m-%d %H:%M %Z}. {named}"
@@ -141,10 +144,19 @@ def naming_variables(template: str, role: Role) -> str:
 
 
 def given_up(error: CompletionError, role: Role, attempts: int) -> QueryFailed:
-    """The failure of a query. One that the endpoint's settings cause says which to check: it may be the only one."""
-    if error.kind not in _OF_SETTINGS:
+    """The failure of a query. One that the endpoint's settings cause says which to check: it may be the only one.
+
+    So does one that a server puts off for longer than a run waits.
+    """
+    if error.kind not in _OF_SETTINGS and (error.retry_after or 0.0) <= LONGEST_WAIT_S:
         return QueryFailed(error.kind, error.detail, attempts)
     return QueryFailed(error.kind, f"{error.detail.rstrip('. ')}. {advice(error, role).rstrip('.')}", attempts)
+
+
+def told(error: CompletionError, role: Role) -> str:
+    """What failed, and what to check unless it says so itself."""
+    said = str(error.for_role(role)).rstrip(". ")
+    return f"{said}." if f"TEAMS_{role.name}_" in said else f"{said}. {advice(error, role)}"
 
 
 class Circuit:
@@ -231,6 +243,8 @@ class Circuit:
             attempts = self._at_least(FOREIGN_AT_FIRST, _FOREIGN)
             if attempts:
                 return attempts
+        if kind in _MET and first and (attempts := self._at_least(OUTAGE, _MET)):
+            return attempts
         if kind not in _OUTAGE or lasted_s < OUTAGE_S:
             return 0
         several = len(self._unanswered) >= (OUTAGE_QUERIES_AT_FIRST if first else OUTAGE_QUERIES)

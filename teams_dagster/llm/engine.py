@@ -39,7 +39,7 @@ from teams_dagster.llm.context import CallContext, Tallies
 from teams_dagster.llm.endpoint import UNPACED, Endpoint, RateCeiling, made_ready
 from teams_dagster.llm.keys import request_key, use_id
 from teams_dagster.llm.retries import RetryPolicy
-from teams_dagster.llm.settling import OpenAttempt, Settlement
+from teams_dagster.llm.settling import OpenAttempt, Settlement, with_possible_usage
 from teams_dagster.llm.trial import NothingUsable, Trials
 from teams_dagster.pricing.prices import PriceTable
 
@@ -214,6 +214,7 @@ class Engine:
             return stored, True
         question = Question(use.request_key, endpoint.identity, request)
         if (found := await self._through_batch(question, use)) is not None:
+            self._trials.answered(request, found[0].completion)
             return found
         reservation = reserve(request, endpoint.identity, self._prices, self._limits(request.role))
         async with self._trials.turn(request):
@@ -222,6 +223,9 @@ class Engine:
             except QueryFailed as failure:
                 await self._give_up(use, failure.kind.value)
                 self._trials.failed(request, failure)
+                raise
+            except EndpointBroken as broken:
+                self._trials.end(broken)
                 raise
             self._trials.answered(request, found[0].completion)
             return found
@@ -351,6 +355,7 @@ class Engine:
             await self._settlement.failed(attempt, error, latency_s * 1_000)
             raise error from None
         latency_s = time.perf_counter() - began
+        completion = with_possible_usage(completion, asking.reservation)
         self._trials.heard(request)
         endpoint.answered(request, completion, latency_s)
         completion = judged_by(request.structured, request.allowed, completion)

@@ -23,7 +23,7 @@ MARKS = (
 )
 """Opening and closing marks that stand for nothing else, wherever they are."""
 
-WORDS = ("thinking", "thought", "thoughts", "reasoning", "reflection", "scratchpad")
+WORDS = ("thinking", "thought", "thoughts", "reasoning", "reflection", "scratchpad", "analysis")
 """Tags that are also plain XML: they mark a thought where the text begins with one, or where there is a
 closing one that nothing opens, unless a sentence speaks of it."""
 
@@ -44,12 +44,28 @@ _BEFORE_NAMED, _AFTER_NAMED = re.compile(r"[a-z,] \Z"), re.compile(r"\A(?: [a-z]
 
 _OPENED_BY_WORD = re.compile(rf"<(?:{'|'.join(WORDS)})\b", re.IGNORECASE)
 
-_WRAPPED = re.compile(
-    r"\A\s*(?:<\|(?:begin_of_solution|START_RESPONSE)\|>(?P<marked>.*?)(?:<\|(?:end_of_solution|END_RESPONSE)\|>\s*)?"
-    r"|<(?P<tag>answer|response|output)>(?P<tagged>(?:(?!<(?P=tag)>).)*?)(?:</(?P=tag)>\s*)?)\Z",
+_BLOCK_AFTER_A_LINE = re.compile(
+    rf"\A\s*(?P<line>[^\n<>`]{{1,80}}[.!?…])\s*\n\s*<(?P<tag>think|{'|'.join(WORDS)})>[ \t]*\n"
+    r"(?P<thought>.*?)\n[ \t]*</(?P=tag)>[ \t]*\n\s*(?P<answer>[^\s<].*)\Z",
     re.IGNORECASE | re.DOTALL,
 )
-"""What some models put around the answer that follows their thoughts."""
+"""A thought on lines of its own after one line of talk ("Okay!"). What ends in a colon shows a form, and no thought."""
+
+_PART_OF_A_DOCUMENT = re.compile(rf"\s*<(?!(?:answer|response|output|{'|'.join(WORDS)})\b)[a-z]", re.IGNORECASE)
+"""What follows an `analysis` that is no thought but the first part of a document."""
+
+_MARKED = re.compile(
+    r"\A\s*<\|(?:begin_of_solution|START_RESPONSE|START_TEXT)\|>(?P<marked>.*?)"
+    r"(?:<\|(?:end_of_solution|END_RESPONSE|END_TEXT)\|>\s*)?\Z",
+    re.DOTALL,
+)
+"""What some models put around an answer, and nothing else."""
+
+_TAGGED = re.compile(
+    r"\A\s*<(?P<tag>answer|response|output)>(?P<tagged>(?:(?!<(?P=tag)>).)*?)(?:</(?P=tag)>\s*)?\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What they put around the answer that follows their thoughts."""
 
 _CHANNEL = re.compile(
     r"(?:<\|start\|>(?:\s*\w+\b)?\s*)?<\|channel\|>\s*(?P<name>\w+)\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>"
@@ -77,14 +93,22 @@ def split_reasoning(text: str) -> tuple[str, str]:
         return _split_channels(text, channels.start())
     if (bare := _BARE_CHANNELS.match(text)) is not None:
         return bare["thought"].strip(), bare["answer"].strip()
-    if (first := _FIRST_BLOCK.match(text)) is not None:
+    if (first := _FIRST_BLOCK.match(text)) is not None and not _begins_a_document(first, text):
         thought, answer = _split_blocks(text[first.end() :])
         return _joined([first["thought"], thought]), _unwrapped(answer)
+    if (block := _BLOCK_AFTER_A_LINE.match(text)) is not None:
+        thought, answer = _split_blocks(block["answer"])
+        return _joined([block["line"], block["thought"], thought]), _unwrapped(answer)
     if (closed := _closed_by_word(text)) is not None:
         thought, answer = _split_blocks(text[closed.end() :])
         return _joined([text[: closed.start()], thought]), _unwrapped(answer)
     thought, answer = _split_blocks(text)
-    return thought, _unwrapped(answer) if thought else answer
+    return thought, _unwrapped(answer) if thought else _unmarked(answer)
+
+
+def _begins_a_document(first: re.Match[str], text: str) -> bool:
+    """Whether a text's first block is an analysis that stands before other parts."""
+    return first["tag"].lower() == "analysis" and _PART_OF_A_DOCUMENT.match(text, first.end()) is not None
 
 
 def _closed_by_word(text: str) -> re.Match[str] | None:
@@ -104,9 +128,15 @@ def _is_named(text: str, mark: re.Match[str]) -> bool:
 
 
 def _unwrapped(answer: str) -> str:
-    """An answer without the tags that stand around all of it."""
-    wrapped = _WRAPPED.match(answer)
-    return (answer if wrapped is None else wrapped["marked"] or wrapped["tagged"] or "").strip()
+    """An answer without the marks or tags that stand around all of it."""
+    tagged = _TAGGED.match(answer)
+    return (_unmarked(answer) if tagged is None else tagged["tagged"]).strip()
+
+
+def _unmarked(answer: str) -> str:
+    """An answer without the marks that stand around all of it."""
+    marked = _MARKED.match(answer)
+    return answer if marked is None else marked["marked"].strip()
 
 
 def _split_channels(text: str, first: int) -> tuple[str, str]:

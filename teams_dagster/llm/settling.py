@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from teams_dagster.core.protocol import (
@@ -37,25 +38,42 @@ _TURN_ENDS = (
 )
 """Special tokens that end a turn, which some servers leave in its text. `</s>` is none: it is HTML, too."""
 
+_TURN_BEGINS = re.compile(
+    r"\A\s*(?:(?:<\|START_OF_TURN_TOKEN\|>)?<\|CHATBOT_TOKEN\|>|<\|im_start\|>\s*assistant\s*\n|<start_of_turn>model\s*\n"
+    r"|<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>|<\|assistant\|>)\s*"
+)
+"""Special tokens that begin a turn of the model's, which some servers leave in its text, too."""
+
 _FINISHED = frozenset(
     {"stop", "stop_sequence", "eos", "eos_token", "end_turn", "end", "end_of_text", "complete", "completed", "finished"}
 )
 _CUT_OFF = frozenset(
     {"length", "max_tokens", "max_output_tokens", "max_length", "model_length", "model_context_window_exceeded"}
+    | {"truncated", "error_limit"}
 )
 _WITHHELD = frozenset(
     {"content_filter", "safety", "refusal", "prohibited_content", "recitation", "blocklist", "spii", "error_toxic"}
+    | {"content_filtered", "guardrail_intervened"}
 )
+_BROKEN_OFF = frozenset({"error", "abort", "aborted", "cancelled", "canceled", "user_cancel", "failed", "timeout"})
 """Finish reasons of OpenAI, Anthropic, Cohere, Google, Mistral and Text Generation Inference, in any case of letters.
 
 Anything else, nothing at all among it, does not say that a text is whole."""
 
 
-def _without_turn_ends(text: str) -> str:
-    """`text` without the tokens that end it as a turn; itself where there is none."""
+def _without_turn_tokens(text: str) -> str:
+    """`text` without the tokens that begin and end it as a turn; itself where there are none."""
+    if (begins := _TURN_BEGINS.match(text)) is not None:
+        text = text[begins.end() :]
     while (shorter := text.rstrip()).endswith(_TURN_ENDS):
         text = shorter[: shorter.rindex("<")]
     return text
+
+
+def why_ended(reasons: Sequence[str]) -> str:
+    """Of all that a server says of why a text ended, the first that says it is not whole; otherwise the first."""
+    spoilt = _CUT_OFF | _WITHHELD | _BROKEN_OFF
+    return next((reason for reason in reasons if reason.lower() in spoilt), reasons[0] if reasons else "")
 
 
 def completion_of(
@@ -74,7 +92,7 @@ def completion_of(
     itself sets apart, to which thoughts found in `text` are added; `refusal` what it says instead of an answer.
     """
     usage = usage or Usage()
-    thought, answer = ("", text) if text is None else split_reasoning(_without_turn_ends(text))
+    thought, answer = ("", text) if text is None else split_reasoning(_without_turn_tokens(text))
     thoughts = "\n\n".join(part for part in ((reasoning or "").strip(), thought) if part)
     thinks = bool(thoughts or usage.reasoning_tokens)
     outcome = classify(answer, finish_reason, refusal, thinks=thinks)
@@ -108,6 +126,19 @@ def classify(text: str | None, finish_reason: str, refusal: str | None = None, *
     return Outcome.USABLE if text.strip() else Outcome.EMPTY
 
 
+def with_possible_usage(completion: Completion, reservation: Reservation) -> Completion:
+    """`completion`, with no count of tokens that is far beyond what its query may take: None, and marked.
+
+    What may be is what was reserved, and `_BEYOND_THE_LIMIT` more.
+    """
+    usage, most = completion.usage, reservation.tokens + _BEYOND_THE_LIMIT
+    if (usage.prompt_tokens or 0) > most:
+        usage = replace(usage, prompt_tokens=None, cached_tokens=None, cache_write_tokens=None, impossible=True)
+    if (usage.completion_tokens or 0) > most:
+        usage = replace(usage, completion_tokens=None, reasoning_tokens=None, impossible=True)
+    return completion if usage is completion.usage else replace(completion, usage=usage)
+
+
 def storable(text: str) -> str:
     """`text` with what no database takes replaced by U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", text)
@@ -120,6 +151,10 @@ def storable_completion(completion: Completion) -> Completion:
     outcome = completion.outcome if text == completion.text else Outcome.MALFORMED
     return replace(completion, text=text, finish_reason=finish_reason, outcome=outcome, reasoning=reasoning)
 
+
+_BEYOND_THE_LIMIT = 2**18
+"""Tokens that a call may take beyond its prompt's bytes and the limit on its reply: some servers count thoughts apart,
+or put a prompt of their own before ours. No model writes, and no server adds, more than this."""
 
 DETAIL_LIMIT = 2_000
 """Characters of a failure's detail that are kept."""

@@ -4,6 +4,8 @@ A kind is a role and a purpose: the expert's rewrites, the reviewer's verdicts. 
 its endpoint does not take is refused once; until the first usable reply a few are under way at a time, and after
 `TRIED` without any the step ends with the reason. Later it ends where as many in a row
 are unusable for one cause, and the replies before say that this is no chance: the model, or a limit, is another now.
+
+Verdicts take rewrites to be asked for. While one kind is tried, the others bring it what it may need, and no more.
 """
 
 from __future__ import annotations
@@ -26,6 +28,13 @@ CHANCE = 1e-6
 
 AT_FIRST = 8
 """Queries of one kind under way until one has brought something usable, once one has brought anything."""
+
+LEADING = frozenset({Purpose.GUIDE, Purpose.REWRITE})
+"""Purposes whose replies lead to queries of another kind: a few are under way until those can have been asked."""
+
+BESIDE = 4
+"""Queries of each kind that works which are under way while another one is tried: what follows from their replies is
+counted when it is asked, a moment later."""
 
 UNREADABLE = "unreadable"
 """A whole text that is not in the form its prompt asks for."""
@@ -92,14 +101,19 @@ class Trials:
         """`readable` says whether a reply is in the form its request asks for."""
         self._readable = readable
         self._trials: dict[tuple[Role, Purpose], Trial] = {}
+        self._step = _Step()
 
     def turn(self, request: Request) -> AbstractAsyncContextManager[None]:
-        """Wait until one more query of the kind may be under way; it is, for the block. Raises NothingUsable."""
+        """Wait until one more query of the kind may be under way; it is, for the block. Raises what ended the step."""
         return self._of(request).turn()
 
+    def end(self, reason: Exception) -> None:
+        """The step ends for `reason`: nothing more of any kind is sent."""
+        self._step.end(reason)
+
     def check(self, request: Request) -> None:
-        """Raises NothingUsable where the kind's queries have ended."""
-        self._of(request).check()
+        """Raises what ended the step."""
+        self._step.check()
 
     def heard(self, request: Request) -> None:
         """Something came of a query: a reply, or a failure after which it is not written otherwise."""
@@ -109,7 +123,7 @@ class Trials:
         """A stored answer: one that can be used shows that the kind works, others say nothing of what comes now."""
         trial = self._of(request)
         if not trial.passed and self._cause(request, completion) is None:
-            trial.passed = True
+            trial.known_to_work()
 
     def answered(self, request: Request, completion: Completion) -> None:
         """What a query brought. Raises NothingUsable when it is one too many that cannot be used."""
@@ -131,7 +145,7 @@ class Trials:
     def _of(self, request: Request) -> Trial:
         kind = request.role, request.intent.purpose
         if (trial := self._trials.get(kind)) is None:
-            trial = self._trials[kind] = Trial(*kind)
+            trial = self._trials[kind] = Trial(*kind, self._step)
         return trial
 
     def _cause(self, request: Request, completion: Completion) -> str | None:
@@ -141,52 +155,93 @@ class Trials:
         return None if self._readable(request, as_asked_for(request, completion).text) else UNREADABLE
 
 
+class _Step:
+    """What the kinds of a step have in common: which are tried now, who waits, and what ended it."""
+
+    def __init__(self) -> None:
+        self.tried: set[Trial] = set()
+        """The kinds that were asked and have brought nothing usable yet."""
+        self.ended: Exception | None = None
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def check(self) -> None:
+        """Raises what ended the step."""
+        if self.ended is not None:
+            raise self.ended
+
+    def end(self, reason: Exception) -> None:
+        """Nothing more is sent, for `reason`; the first reason stays."""
+        self.ended = self.ended or reason
+        self.wake()
+
+    async def wait(self) -> None:
+        """Until something changes."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        await waiter
+
+    def wake(self) -> None:
+        """Whoever waits looks again: a few at first, everybody once the kinds work or have failed."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, deque()
+            for waiter in waiting:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+
 class Trial:
     """The replies to one kind of query. Used in one event loop."""
 
-    def __init__(self, role: Role, purpose: Purpose) -> None:
-        self._role, self._purpose = role, purpose
+    def __init__(self, role: Role, purpose: Purpose, step: _Step) -> None:
+        self._role, self._purpose, self._step = role, purpose, step
         self.passed = False
         """Whether a reply could be used."""
         self._heard = False
         """Whether something came of a query."""
-        self._under_way = 0
+        self._leading = AT_FIRST if purpose in LEADING else 0
+        """Usable replies that are still to come before all that are allowed are under way."""
+        self._asked = self._under_way = 0
+        """Queries that wait or are under way, and those under way."""
         self._usable = self._unusable = 0
         """Replies before those in a row."""
         self._in_a_row = Counter[str]()
         """Unusable ones since the last usable one: at first of any cause, later of one."""
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._ended: NothingUsable | None = None
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None]:
-        """Wait until one more query of the kind may be under way; it is, for the block. Raises NothingUsable."""
-        while self._ended is None and not self.passed and not self._has_room():
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiter)
-            await waiter
-        self.check()
-        self._under_way += 1
+        """Wait until one more query of the kind may be under way; it is, for the block. Raises what ended the step."""
+        if not self.passed:
+            self._step.tried.add(self)
+        self._asked += 1
         try:
-            yield
+            while self._step.ended is None and not self._has_room():
+                await self._step.wait()
+            self._step.check()
+            self._under_way += 1
+            try:
+                yield
+            finally:
+                self._under_way -= 1
         finally:
-            self._under_way -= 1
-            self._wake()
+            self._asked -= 1
+            self._step.wake()
 
-    def check(self) -> None:
-        """Raises NothingUsable once it was one too many."""
-        if self._ended is not None:
-            raise self._ended
+    def known_to_work(self) -> None:
+        """An earlier reply could be used."""
+        self._leading = 0
+        self._pass()
 
     def heard(self) -> None:
         """Something came of a query: it need not be alone any more."""
         if not self._heard:
             self._heard = True
-            self._wake()
+            self._step.wake()
 
     def usable(self) -> None:
         """A reply can be used."""
-        self.passed = True
+        if not self.passed:
+            self._pass()
+        self._leading = max(0, self._leading - 1)
         self._begin_anew()
         self._usable += 1
 
@@ -201,10 +256,8 @@ class Trial:
         if self._in_a_row.total() < TRIED or (self.passed and not self._is_no_chance(cause)):
             return
         first = not self.passed
-        self._ended = self._ended or NothingUsable(
-            self._role, self._purpose, self._in_a_row.copy(), limit, detail, first=first
-        )
-        raise self._ended
+        self._step.end(NothingUsable(self._role, self._purpose, self._in_a_row.copy(), limit, detail, first=first))
+        self._step.check()
 
     def _begin_anew(self) -> None:
         self._unusable += self._in_a_row.total()
@@ -222,15 +275,22 @@ class Trial:
             CHANCE
         )
 
-    def _has_room(self) -> bool:
-        return self._under_way < (min(AT_FIRST, TRIED - self._in_a_row.total()) if self._heard else 1)
+    def _pass(self) -> None:
+        self.passed = True
+        self._step.tried.discard(self)
+        self._step.wake()
 
-    def _wake(self) -> None:
-        """Whoever waits looks again: a few at first, everybody once the kind works or has failed."""
-        waiting, self._waiting = self._waiting, deque()
-        for waiter in waiting:
-            if not waiter.done():
-                waiter.set_result(None)
+    def _has_room(self) -> bool:
+        if not self.passed:
+            return self._under_way < (min(AT_FIRST, TRIED - self._in_a_row.total()) if self._heard else 1)
+        if self._step.tried:
+            return self._under_way < min(BESIDE, min(trial.wanted for trial in self._step.tried))
+        return not self._leading or self._under_way < AT_FIRST
+
+    @property
+    def wanted(self) -> int:
+        """Further queries of a kind that is tried which may be needed to tell whether it works."""
+        return TRIED - self._in_a_row.total() - self._asked
 
 
 def _log_beta(usable: int, unusable: int) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,10 @@ from teams_dagster.llm.batches import split
 from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace, BatchRefused
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.engine import Engine
+from teams_dagster.llm.trial import NothingUsable
 from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_batches import BatchFault, OpenAIBatchServer
-from tests.support.openai_server import Fault, Reply
+from tests.support.openai_server import Body, Fault, Reply
 from tests.support.questions import question
 
 TEXTS = [f"question {i}" for i in range(12)]
@@ -428,3 +430,113 @@ def test_nobody_waits_for_work_that_was_cancelled(
 
     monkeypatch.setattr(Batching, "_hand_in", cancelled)
     assert Counter(type(each).__name__ for each in expected_to_end(server, ledger)) == {"CancelledError": 12}
+
+
+MANY = [f"question {i}" for i in range(24)]
+
+NO_MAX_TOKENS = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+NO_SYSTEM = "System role not supported"
+
+
+def refusing(message: str, refused: Callable[[Body], bool]) -> Callable[[Body], Reply | Fault]:
+    """Answers what is not `refused`."""
+    error = Fault(400, json.dumps({"error": {"message": message}}))
+    return lambda body: error if refused(body) else Reply("fine")
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (Reply("half", "length"), r"cut off at 100 tokens\. Raise TEAMS_EXPERT_MAX_TOKENS"),
+        (Reply("<think>hm", "length"), "all thinking.*Raise TEAMS_EXPERT_MAX_TOKENS"),
+        (Reply("half", "other"), "no finish reason.*TEAMS_EXPERT_BASE_URL"),
+        (Reply("", "stop"), "were empty.*TEAMS_EXPERT_MODEL"),
+    ],
+)
+@pytest.mark.parametrize("later", [False, True])
+def test_a_batch_of_which_nothing_can_be_used_ends_the_step_as_direct_queries_do(
+    server: OpenAIBatchServer, ledger: Ledger, reply: Reply, told: str, later: bool
+) -> None:
+    server.respond = lambda body: reply
+    if later:
+        assert run(server, ledger, MANY, pace=NOT_WAITING) == {"BatchesUnderWay": 24}
+        server.finish()
+    server.ends_after_polls = 1
+    results = asyncio.run(ask_all(server, ledger, MANY, run_id="run-2"))
+    with pytest.raises(NothingUsable, match=told):
+        raise results[-1]
+
+
+@pytest.mark.parametrize(
+    ("respond", "written"),
+    [
+        (refusing(NO_MAX_TOKENS, lambda body: "max_tokens" in body), "max_completion_tokens"),
+        (refusing(NO_SYSTEM, lambda body: body["messages"][0]["role"] == "system"), "max_tokens"),
+    ],
+)
+@pytest.mark.parametrize("later", [False, True])
+def test_what_a_batch_is_refused_for_is_written_otherwise_in_the_next(
+    server: OpenAIBatchServer, ledger: Ledger, respond: Any, written: str, later: bool
+) -> None:
+    server.respond = respond
+    if later:
+        assert run(server, ledger, pace=NOT_WAITING) == {"BatchesUnderWay": 12}
+        server.finish()
+    server.ends_after_polls = 1
+    assert run(server, ledger, run_id="run-2") == {"Answer": 12}
+    assert len(server.batches) == 2
+    assert server.count == 24, "nothing was asked at the direct price"
+    assert written in server.received[-1]
+    assert nothing_is_left_open(ledger)
+
+
+def test_a_prompt_that_is_too_long_fails_alone(server: OpenAIBatchServer, ledger: Ledger) -> None:
+    said = "This model's maximum context length is 40 tokens. However, your messages resulted in 60 tokens."
+    server.respond = refusing(said, lambda body: "question 3" in body["messages"][-1]["content"])
+    server.ends_after_polls = 1
+    assert run(server, ledger, TEXTS[:5]) == {"Answer": 4, "QueryFailed": 1}
+    assert nothing_is_left_open(ledger)
+
+
+WRONG_KEY = Fault(401, '{"error": {"message": "who are you"}}')
+
+
+@pytest.mark.parametrize(
+    "fails", [BatchFault("POST", "/files", WRONG_KEY), BatchFault("POST", "/batches", WRONG_KEY), None]
+)
+def test_a_batch_that_a_wrong_key_keeps_from_being_answered_names_the_setting(
+    server: OpenAIBatchServer, ledger: Ledger, fails: BatchFault | None
+) -> None:
+    server.ends_after_polls = 1
+    if fails is None:
+        server.respond = lambda body: WRONG_KEY
+    else:
+        server.batch_faults.append(fails)
+    [failure, *_] = asyncio.run(ask_all(server, ledger))
+    with pytest.raises(BatchRefused, match=r"who are you\..*TEAMS_EXPERT_API_KEY"):
+        raise failure
+
+
+def test_batches_that_cannot_be_asked_about_name_the_setting(server: OpenAIBatchServer, ledger: Ledger) -> None:
+    server.batch_faults.append(BatchFault("GET", "/batches/", WRONG_KEY))
+    [failure, *_] = asyncio.run(ask_all(server, ledger))
+    with pytest.raises(BatchRefused, match=r"cannot be reached: denied.*TEAMS_EXPERT_API_KEY"):
+        raise failure
+
+
+def test_a_batch_that_the_provider_refuses_names_the_settings(server: OpenAIBatchServer, ledger: Ledger) -> None:
+    assert run(server, ledger, pace=NOT_WAITING) == {"BatchesUnderWay": 12}
+    for batch in server.batches.values():
+        batch.status, batch.errors = "failed", [{"code": "model_not_found", "message": "no batches of m"}]
+    [failure, *_] = asyncio.run(ask_all(server, ledger, run_id="run-2"))
+    with pytest.raises(BatchRefused, match=r"no batches of m\..*TEAMS_EXPERT_MODEL.*TEAMS_EXPERT_TRANSPORT"):
+        raise failure
+
+
+def test_a_count_of_tokens_that_no_call_can_have_is_none_in_a_batch_too(
+    server: OpenAIBatchServer, ledger: Ledger
+) -> None:
+    server.respond = lambda body: Reply("fine", completion_tokens=10_000_000)
+    server.ends_after_polls = 1
+    [answer] = asyncio.run(ask_all(server, ledger, TEXTS[:1]))
+    assert answer.completion.usage.completion_tokens is None

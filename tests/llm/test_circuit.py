@@ -156,6 +156,26 @@ def test_an_outage_is_twenty_attempts_without_a_success_in_between(endpoint: End
     assert OUTAGE == 20
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ErrorKind.CONNECTION,
+        ErrorKind.SERVER,
+        ErrorKind.BAD_REPLY,
+        ErrorKind.NOT_JSON,
+        ErrorKind.BAD_ENCODING,
+        ErrorKind.INCOMPLETE,
+    ],
+)
+def test_a_server_that_only_ever_answered_with_failures_is_broken_after_twenty_however_quickly_they_came(
+    endpoint: Endpoint, kind: ErrorKind
+):
+    for query in range(OUTAGE // 5):
+        assert not endpoint.broken
+        endpoint.fails(kind, 5, query=f"query {query}")
+    assert endpoint.broken
+
+
 def test_timeouts_are_an_outage_after_a_hundred(endpoint: Endpoint):
     endpoint.succeeds()
     endpoint.fails(ErrorKind.TIMEOUT, OUTAGE_AT_ALL - 1, every_s=OUTAGE_S / 10)
@@ -258,6 +278,13 @@ def test_the_reason_names_the_settings_to_check(endpoint: Endpoint, status: int,
 def test_a_pause_of_a_day_names_the_hour_it_ends(endpoint: Endpoint):
     endpoint.circuit.open(CompletionError(ErrorKind.RATE_LIMITED, "enough for today", retry_after=86_400.0))
     ends = datetime.now().astimezone() + timedelta(days=1)
+    with pytest.raises(EndpointBroken, match=f"left alone until {ends:%Y-%m-%d %H}"):
+        endpoint.circuit.check()
+
+
+def test_a_failed_server_that_asks_for_hours_names_the_hour_it_ends(endpoint: Endpoint):
+    endpoint.circuit.open(CompletionError(ErrorKind.SERVER, "maintenance", http_status=503, retry_after=7_200.0))
+    ends = datetime.now().astimezone() + timedelta(hours=2)
     with pytest.raises(EndpointBroken, match=f"left alone until {ends:%Y-%m-%d %H}"):
         endpoint.circuit.check()
 

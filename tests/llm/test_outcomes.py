@@ -73,3 +73,23 @@ def test_tokens_that_end_a_turn_are_not_of_its_text(ends: str) -> None:
 @pytest.mark.parametrize("text", ["In ChatML a turn ends with `<|im_end|>`.", "<s>Red</s>", "Green.\n"])
 def test_what_a_text_says_of_such_tokens_stays(text: str) -> None:
     assert completion_of(text, "stop").text == text
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>",
+        "<|im_start|>assistant\n",
+        "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        "<start_of_turn>model\n",
+        "<|assistant|>\n",
+    ],
+)
+def test_tokens_that_begin_a_turn_are_not_of_its_text(begins: str) -> None:
+    assert completion_of(f"{begins}Green.", "stop").text == "Green."
+    assert completion_of(f"{begins}<think>Hm.</think>Green.", "stop").text == "Green."
+
+
+@pytest.mark.parametrize("text", ["`<|im_start|>assistant` begins a turn.", "<|user|> asks."])
+def test_a_text_about_such_tokens_is_left_as_it_is(text: str) -> None:
+    assert completion_of(text, "stop").text == text

@@ -56,6 +56,13 @@ THOUGHT = "The user wants a colour.\n\nGreen will do."
             f"{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>Green.", id="channels, the first is open"
         ),
         pytest.param(f"analysis{THOUGHT}assistantfinalGreen.", id="channels whose marks were left out"),
+        pytest.param(f"<analysis>\n{THOUGHT}\n</analysis>\n\nGreen.", id="analysis"),
+        pytest.param(f"<analysis>{THOUGHT}</analysis><answer>Green.</answer>", id="analysis and answer"),
+        pytest.param(f"{THOUGHT}\n</analysis>\nGreen.", id="the template wrote <analysis>"),
+        pytest.param(
+            f"<|START_THINKING|>{THOUGHT}<|END_THINKING|><|START_TEXT|>Green.<|END_TEXT|>",
+            id="Command, a text",
+        ),
     ],
 )
 def test_the_thought_is_split_from_the_answer(text: str) -> None:
@@ -74,6 +81,39 @@ def test_the_thought_is_split_from_the_answer(text: str) -> None:
 )
 def test_thinking_that_reached_no_answer_leaves_none(text: str) -> None:
     assert split_reasoning(text) == (THOUGHT, "")
+
+
+@pytest.mark.parametrize("opening", ["Okay!", "Sure, let me think about this.", "Hm ...\n"])
+@pytest.mark.parametrize("tag", ["thinking", "think", "thought", "analysis", "scratchpad"])
+def test_a_line_before_a_thought_on_lines_of_its_own_is_of_the_thought(opening: str, tag: str) -> None:
+    text = f"{opening}\n<{tag}>\n{THOUGHT}\n</{tag}>\n\nGreen."
+    assert split_reasoning(text) == (f"{opening.strip()}\n\n{THOUGHT}", "Green.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<|START_RESPONSE|>Green.<|END_RESPONSE|>", "<|START_TEXT|>Green.<|END_TEXT|>", "<|START_TEXT|>\nGreen."],
+)
+def test_marks_around_all_of_an_answer_are_none_of_it(text: str) -> None:
+    assert split_reasoning(text) == ("", "Green.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Use this form:\n<thinking>\nwhy\n</thinking>\n<answer>\nwhat\n</answer>",
+        "Use this form:\n<thinking>\nwhy\n</thinking>\nand then the answer.",
+        "Reply as follows\n<thinking>\nwhy\n</thinking>\n<answer>\nwhat\n</answer>",
+        "<analysis>\nSales rose.\n</analysis>\n<conclusion>\nBuy.\n</conclusion>",
+        "Green.\n\nThe element:\n<thought>why</thought>",
+        "In Cohere's form a text stands between `<|START_TEXT|>` and `<|END_TEXT|>`.",
+        "First line.\nSecond line.\n<reflection>\nwhy\n</reflection>\nThird line.",
+        "An <analysis> of the sales comes first, then a <conclusion>.",
+        "Close it with </analysis>, then go on.",
+    ],
+)
+def test_what_is_written_with_such_tags_is_left_as_it_is(text: str) -> None:
+    assert split_reasoning(text) == ("", text)
 
 
 def test_every_block_of_thought_is_taken_out() -> None:

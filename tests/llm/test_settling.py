@@ -18,8 +18,8 @@ from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.engine import Engine
 from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_batches import OpenAIBatchServer
-from tests.support.openai_server import Fault, Reply
-from tests.support.questions import question
+from tests.support.openai_server import Fault, OpenAIServer, Reply
+from tests.support.questions import ask_all, question
 
 WAYS = ["directly", "through a batch"]
 UNSTORABLE = [pytest.param("\x00", id="NUL"), pytest.param("\ud800", id="lone surrogate")]
@@ -159,3 +159,25 @@ def test_an_answer_is_paid_at_the_price_of_the_way_it_was_asked(
     ask(way, server, ledger, "q", prices=prices)
     (spent,) = rows(ledger, "select nano_usd from spending where scope = 'project'")
     assert rows(ledger, "select cost_nano_usd from results") == [spent] == [((20 * 100 + 10 * 1_000) * share,)]
+
+
+@pytest.mark.parametrize(
+    ("reply", "prompt", "completion"),
+    [
+        (Reply(completion_tokens=10_000_000), 10, None),
+        (Reply(completion_tokens=10_000_000, reasoning_tokens=9_999_000), 10, None),
+        (Reply(prompt_tokens=10_000_000), None, 5),
+        (Reply(completion_tokens=60_000, reasoning_tokens=59_000), 10, 60_000),
+        (Reply(prompt_tokens=100_000), 100_000, 5),
+    ],
+    ids=["an answer", "its reasoning", "a prompt", "reasoning beyond the limit", "a provider's own prompt"],
+)
+def test_a_count_far_beyond_what_a_query_may_take_is_unknown(
+    openai_server: OpenAIServer, ledger: Ledger, reply: Reply, prompt: int | None, completion: int | None
+) -> None:
+    openai_server.respond = lambda body: reply
+    (answer,) = ask_all(openai_server, ledger, ["text"])
+    usage = answer.completion.usage
+    assert (usage.prompt_tokens, usage.completion_tokens) == (prompt, completion)
+    if completion is None:
+        assert usage.reasoning_tokens is None

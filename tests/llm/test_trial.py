@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from typing import Any
+
 import pytest
 
-from teams_dagster.core.protocol import Outcome, QueryFailed
+from resources.language_models.openai_compatible import OpenAICompatibleModel
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.protocol import Answer, Intent, Message, Outcome, Purpose, QueryFailed, Request, Role
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.circuit import EndpointBroken
+from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.endpoint import made_ready
+from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.trial import AT_FIRST, TRIED, NothingUsable
+from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
-from tests.support.questions import ask_all
+from tests.support.questions import ask_all, rewrite
 
 TEXTS = [f"text {number}" for number in range(200)]
 
@@ -129,6 +139,82 @@ def test_one_is_under_way_until_the_first_reply_a_few_until_a_usable_one_and_the
         assert server.most_in_flight == 50
 
 
+def verdict(text: str) -> Request:
+    intent = Intent(Purpose.REVIEW, Instruction(text), Instruction(f"{text}, with three reasons"))
+    return Request(Role.REVIEWER, intent, (Message("user", f"verdict on {text}"),), "prompt-review")
+
+
+def edit_all(server: OpenAIServer, ledger: Ledger, texts: list[str], *, reviewed: bool = True) -> list[Any]:
+    """What became of each text: a rewrite, then a verdict on it."""
+
+    async def edit(engine: Engine, text: str) -> Answer:
+        written = await engine.ask(rewrite(text, Operation.DEEPENING))
+        return await engine.ask(verdict(text)) if reviewed else written
+
+    async def editing() -> list[Any]:
+        model = OpenAICompatibleModel("m", base_url=server.base_url)
+        engine = Engine(
+            {Role.INSTRUCTOR: model, Role.REVIEWER: model},
+            ledger,
+            CallContext("run-1", "asset"),
+            load_prices(),
+            readable=lambda request, said: said == "fine",
+        )
+        try:
+            return await asyncio.gather(*[edit(engine, text) for text in texts], return_exceptions=True)
+        finally:
+            await engine.close()
+            await model.close()
+
+    return asyncio.run(editing())
+
+
+def is_verdict(body: Body) -> bool:
+    return body["messages"][-1]["content"].startswith("verdict")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [Reply("hm"), Reply("fine", "length"), Reply(""), Fault(400, '{"error": {"message": "I do not like this"}}')],
+    ids=["unreadable", "cut off", "empty", "refused"],
+)
+def test_few_rewrites_are_paid_for_verdicts_that_cannot_be_used(ledger: Ledger, said: Reply | Fault) -> None:
+    with OpenAIServer(latency_s=0.02) as server:
+        server.respond = lambda body: said if is_verdict(body) else "fine"
+        results = edit_all(server, ledger, TEXTS)
+        verdicts = sum(map(is_verdict, server.received))
+        assert verdicts <= TRIED
+        assert server.count - verdicts <= 25
+        assert sum(isinstance(result, Answer) for result in results) <= TRIED
+        with pytest.raises((NothingUsable, EndpointBroken), match="TEAMS_REVIEWER_"):
+            raise results[-1]
+
+
+@pytest.mark.parametrize("reviewed", [True, False])
+def test_after_the_first_verdict_that_can_be_used_all_that_are_allowed_are_under_way(
+    ledger: Ledger, reviewed: bool
+) -> None:
+    with OpenAIServer(latency_s=0.02) as server:
+
+        def respond(body: Body) -> str:
+            if server.count == 60:
+                server.holds_until = 2 * AT_FIRST
+            return "fine"
+
+        server.respond = respond
+        assert all(isinstance(result, Answer) for result in edit_all(server, ledger, TEXTS, reviewed=reviewed))
+        assert server.most_in_flight >= 2 * AT_FIRST
+
+
+def test_rewrites_go_on_where_no_verdict_is_asked_for_while_one_is_tried(
+    openai_server: OpenAIServer, ledger: Ledger
+) -> None:
+    """A verdict that could not be used holds up no more than the width: the next ones come of further rewrites."""
+    openai_server.respond = lambda body: "hm" if is_verdict(body) and openai_server.count < 20 else "fine"
+    results = edit_all(openai_server, ledger, TEXTS[:60])
+    assert all(isinstance(result, Answer) for result in results)
+
+
 def test_what_an_endpoint_does_not_take_is_found_out_by_one_query_and_not_by_all_the_first(
     openai_server: OpenAIServer, ledger: Ledger
 ) -> None:
@@ -180,6 +266,38 @@ def test_answers_that_a_server_breaks_off_are_not_paid_again_and_again(
         raise results[-1]
 
 
+def streamed(*events: object) -> Fault:
+    return Fault(200, "".join(f"data: {json.dumps(event)}\n\n" for event in events), "text/event-stream")
+
+
+HALF = {"choices": [{"index": 0, "delta": {"content": "Half of"}}]}
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (streamed(HALF, {"error": {"message": "upstream went away"}}), "upstream went away.*TEAMS_EXPERT_MODEL"),
+        (streamed(HALF, {"error": {"message": "upstream went away", "code": 502}}), "upstream.*TEAMS_EXPERT_MODEL"),
+        (streamed({"error": {"message": "upstream went away", "code": 502}}), "upstream.*TEAMS_EXPERT_BASE_URL"),
+        (streamed({"error": "upstream went away"}), "upstream.*TEAMS_EXPERT_BASE_URL"),
+        (streamed(HALF, {"error": {"message": "who are you", "code": 401}}), "who are you.*TEAMS_EXPERT_API_KEY"),
+        (Fault(500), "on fire.*TEAMS_EXPERT_BASE_URL"),
+        (Fault(disconnect=True), "TEAMS_EXPERT_BASE_URL"),
+        (Fault(200, '{"message": "out of order"}'), "out of order.*TEAMS_EXPERT_BASE_URL"),
+        (Fault(429, '{"error": {"message": "Please try again in 7h12m0s"}}'), "left alone until.*TEAMS_EXPERT_API_KEY"),
+        (Fault(503, headers={"Retry-After": "7200"}), "left alone until.*TEAMS_EXPERT_BASE_URL"),
+    ],
+)
+def test_whatever_trouble_an_endpoint_has_from_the_start_costs_twenty_five_requests_at_most(
+    openai_server: OpenAIServer, ledger: Ledger, fault: Fault, told: str
+) -> None:
+    openai_server.respond = lambda body: fault
+    results = ask_all(openai_server, ledger, TEXTS[:64])
+    assert openai_server.count <= 25
+    with pytest.raises(EndpointBroken, match=told):
+        raise results[-1]
+
+
 def test_a_single_query_that_is_denied_names_the_settings_to_check(openai_server: OpenAIServer, ledger: Ledger) -> None:
     openai_server.faults.append(Fault(401, '{"error": {"message": "no such key."}}'))
     (failed,) = ask_all(openai_server, ledger, TEXTS[:1])
@@ -187,7 +305,10 @@ def test_a_single_query_that_is_denied_names_the_settings_to_check(openai_server
     assert failed.detail == f"HTTP 401: no such key. {advice}"
 
 
-def test_a_single_query_that_is_put_off_for_a_day_names_the_hour(openai_server: OpenAIServer, ledger: Ledger) -> None:
-    openai_server.faults.append(Fault(429, headers={"Retry-After": "86400"}))
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_single_query_that_is_put_off_for_a_day_names_the_hour(
+    openai_server: OpenAIServer, ledger: Ledger, status: int
+) -> None:
+    openai_server.faults.append(Fault(status, headers={"Retry-After": "86400"}))
     (failed,) = ask_all(openai_server, ledger, TEXTS[:1])
     assert "left alone until" in failed.detail

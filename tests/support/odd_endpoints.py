@@ -63,6 +63,27 @@ def streamed(*, finish_reason: str | None = "stop", comment: str = "") -> Endpoi
     return respond
 
 
+def marked(**fields: Any) -> Endpoint:
+    """Half of the text, with these fields beside a finish reason of `stop`."""
+
+    def respond(body: Body, said: str) -> Fault:
+        message = {"role": "assistant", "content": said[: len(said) // 2]}
+        choice = {"index": 0, "message": message, "finish_reason": "stop", **fields}
+        return Fault(200, json.dumps({"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 5}}))
+
+    return respond
+
+
+def broken_stream(error: Any) -> Endpoint:
+    """Half of the text, and then an event that tells of an error."""
+
+    def respond(body: Body, said: str) -> Fault:
+        piece = {"choices": [{"index": 0, "delta": {"content": said[: len(said) // 2]}}]}
+        return Fault(200, f"data: {json.dumps(piece)}\n\ndata: {json.dumps(error)}\n\n", "text/event-stream")
+
+    return respond
+
+
 def choices(*texts: str) -> Endpoint:
     """Several answers where one was asked for; `...` stands for the text, and the last one has index 0."""
 
@@ -124,6 +145,9 @@ THINKING: dict[str, Endpoint] = {
     "a closing tag alone": wrapped(f"{THOUGHT}\n</think>\n\n"),
     "THINK": wrapped(f"[THINK]{THOUGHT}[/THINK]"),
     "scratchpad and answer": wrapped(f"<scratchpad>\n{THOUGHT}\n</scratchpad>\n<answer>\n", "\n</answer>"),
+    "a line, then a thought": wrapped(f"Okay!\n<thinking>\n{THOUGHT}\n</thinking>\n\n"),
+    "analysis": wrapped(f"<analysis>\n{THOUGHT}\n</analysis>\n\n"),
+    "Cohere's marks": wrapped(f"<|START_THINKING|>{THOUGHT}<|END_THINKING|><|START_TEXT|>", "<|END_TEXT|>"),
     "channels": wrapped(f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>"),
     "bare channels": wrapped(f"analysis{THOUGHT}assistantfinal"),
     "set apart": message(content=..., reasoning_content=THOUGHT),
@@ -154,6 +178,8 @@ WHOLE: dict[str, Endpoint] = {
 SPOILT: dict[str, Endpoint] = {
     **{f"half, {reason}": halved(reason) for reason in ("length", "max_tokens", "model_length", "safety", "other")},
     **{f"half, {reason or 'no reason'}": halved(reason) for reason in ("content_filter", "error", "tool_calls", "")},
+    "half, a native reason": marked(native_finish_reason="MAX_TOKENS"),
+    "half, marked as truncated": marked(truncated=True),
     "a stream that ended early": streamed(finish_reason=None),
     "half a thought": lambda body, said: Reply(f"<think>\n{THOUGHT}", "length"),
     "a thought that ends by itself": lambda body, said: Reply(f"<think>\n{THOUGHT}"),
@@ -172,6 +198,13 @@ REFUSED: dict[str, Endpoint] = {
     "legacy": raw('{"choices": [{"index": 0, "text": "fine", "finish_reason": "stop"}]}'),
     "a stream of something else": raw('data: {"type": "ping"}\n\n', 200, "text/event-stream"),
     "a stream of an error": raw('data: {"error": {"message": "Incorrect API key provided", "code": 401}}\n\n'),
+    "a stream that ends in an error": broken_stream({"error": {"message": "upstream went away", "code": 502}}),
+    "a stream that ends in words": broken_stream({"error": "upstream went away"}),
+    "200, a kind of error": raw('{"type": "error", "error": {"type": "authentication_error", "message": "no"}}'),
+    "200, a code at the top": raw('{"statusCode": 401, "message": "no"}'),
+    "200, a list": raw('[{"error": {"code": 401, "message": "no", "status": "UNAUTHENTICATED"}}]'),
+    "200, a detail": raw('{"detail": "Not authenticated"}'),
+    "hours in words": refusal(429, "Requests per day: 200. Please try again in 7h12m0s."),
     "packed otherwise than it says": sent_as("application/json", content_encoding="gzip"),
     "204": raw(b"", 204),
     "202": raw('{"request_id": "x", "status": "queued"}', 202),

@@ -89,7 +89,7 @@ class OpenAIBatchServer(OpenAIServer):
 
     def __init__(
         self,
-        respond: Callable[[Body], Reply | str] = echo,
+        respond: Callable[[Body], Reply | Fault | str] = echo,
         *,
         folder: Path | None = None,
         port: int = 0,
@@ -365,10 +365,9 @@ class OpenAIBatchServer(OpenAIServer):
         errors: list[bytes] = []
         for number, (custom_id, body) in enumerate(self._requests(batch)):
             executed = batch.executes is None or number < batch.executes
-            fault = self.line_faults.get(custom_id)
-            if executed and fault is None:
-                said = self.respond(body)
-                assert not isinstance(said, Fault), "what goes wrong in a batch is set in line_faults"
+            said = self.line_faults.get(custom_id) or (self.respond(body) if executed else None)
+            fault = said if isinstance(said, Fault) else None
+            if executed and said is not None and not isinstance(said, Fault):
                 reply = Reply(said) if isinstance(said, str) else said
                 response = {"status_code": 200, "request_id": f"req_{number}", "body": reply.body(body["model"])}
                 output.append(self._line(number, custom_id, response, None))

@@ -1,0 +1,58 @@
+"""What says that a text is not whole counts, wherever a server says it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from resources.language_models.openai_replies import read_completion
+from teams_dagster.core.protocol import CompletionError, ErrorKind, Outcome
+
+MESSAGE = {"role": "assistant", "content": "Once upon a"}
+
+
+def outcome_of(choice: dict[str, Any], body: dict[str, Any], *, streamed: bool = False) -> tuple[Outcome, str]:
+    if streamed:
+        first = {"choices": [{"index": 0, "delta": MESSAGE}]}
+        last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", **choice}], **body}
+        content = f"data: {json.dumps(first)}\n\ndata: {json.dumps(last)}\n\ndata: [DONE]\n\n"
+    else:
+        whole = {"index": 0, "message": MESSAGE, "finish_reason": "stop", **choice}
+        content = json.dumps({"choices": [whole], **body})
+    said = read_completion(content.encode(), 200)
+    return said.outcome, said.finish_reason
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("choice", "body", "outcome", "reason"),
+    [
+        ({"native_finish_reason": "length"}, {}, Outcome.TRUNCATED, "length"),
+        ({"native_finish_reason": "MAX_TOKENS"}, {}, Outcome.TRUNCATED, "MAX_TOKENS"),
+        ({"native_finish_reason": "SAFETY"}, {}, Outcome.REFUSAL, "SAFETY"),
+        ({"native_finish_reason": "abort"}, {}, Outcome.UNFINISHED, "abort"),
+        ({"stop_reason": "max_tokens"}, {}, Outcome.TRUNCATED, "max_tokens"),
+        ({"truncated": True}, {}, Outcome.TRUNCATED, "truncated"),
+        ({}, {"truncated": True}, Outcome.TRUNCATED, "truncated"),
+        ({}, {"done_reason": "length"}, Outcome.TRUNCATED, "length"),
+        ({}, {"incomplete_details": {"reason": "max_output_tokens"}}, Outcome.TRUNCATED, "max_output_tokens"),
+        ({"finish_details": {"type": "max_tokens"}}, {}, Outcome.TRUNCATED, "max_tokens"),
+        ({"native_finish_reason": "STOP"}, {}, Outcome.USABLE, "stop"),
+        ({"native_finish_reason": "completed"}, {"truncated": False}, Outcome.USABLE, "stop"),
+        ({"stop_reason": 128_009}, {"incomplete_details": None}, Outcome.USABLE, "stop"),
+        ({"native_finish_reason": "a word of its own"}, {}, Outcome.USABLE, "stop"),
+        ({"finish_reason": None, "native_finish_reason": "STOP"}, {}, Outcome.USABLE, "STOP"),
+    ],
+)
+def test_a_cut_text_is_none_that_can_be_used_whichever_field_says_so(
+    choice: dict[str, Any], body: dict[str, Any], outcome: Outcome, reason: str, streamed: bool
+) -> None:
+    assert outcome_of(choice, body, streamed=streamed) == (outcome, reason)
+
+
+def test_a_native_reason_of_error_is_an_answer_that_was_broken_off() -> None:
+    with pytest.raises(CompletionError) as raised:
+        outcome_of({"native_finish_reason": "error"}, {})
+    assert raised.value.kind is ErrorKind.INCOMPLETE
