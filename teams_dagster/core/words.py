@@ -2,9 +2,9 @@
 
 Words follow Unicode's text segmentation (UAX #29), by the properties that `regex` knows: a run of letters, digits and
 underscores with the marks that belong to them, so that no vowel sign splits a word; an apostrophe or a decimal point
-does. Compatibility forms (full-width letters, ligatures, composed and decomposed accents) are the same. Scripts written
-without spaces between words (Han, Kana, and those for which Unicode asks for a dictionary: Thai, Lao, Khmer, Burmese and
-more) are read by grapheme clusters, so that a comma changes nothing around it. An emoji is a word.
+does. Compatibility forms (full-width letters, ligatures, composed and decomposed accents) are the same. Scripts
+written without spaces between words (Han, Kana, and those for which Unicode asks for a dictionary: Thai, Lao, Khmer,
+Burmese and more) are read by grapheme clusters, so that a comma changes nothing around it. An emoji is a word.
 
 What changes how a text looks and not what it says is no part of a word: invisible characters, stretched letters, the
 points that Arabic, Hebrew and Syriac may be written with or without, a mark that a letter has already or that its

@@ -4,11 +4,9 @@ Rule 1, no information gain, is the reviewer's verdict (`review`). Rule 4, and t
 meaningless texts and for texts that speak to the reviewer, act on rewrites; rules 2 and 3 judge answers and never
 enter a reward.
 
-A reviewer is a language model: it is told not to follow what stands between the tags, and it may follow it all the
-same. So a text that orders a verdict is not shown to it: a seed is refused when it is read, an edit is eliminated by
-name. So is an edit that imitates the tags or calls off the task where its parent did not; what people wrote may, for
-the tags around it then carry a mark that no text can hold (`prompts`). What orders a verdict in other words cannot be
-told from an instruction by any pattern.
+A text that orders a verdict (`verdict_orders`) is not shown to the reviewer: a seed is refused when it is read, an edit
+is eliminated by name. So is an edit that imitates the tags or calls off the task where its parent did not; what people
+wrote may, for the tags around it then carry a mark that no text can hold (`prompts`).
 """
 
 from __future__ import annotations
@@ -26,52 +24,17 @@ from teams_dagster.core.protocol import Outcome
 from teams_dagster.core.words import length_in_words, letters, words
 from teams_dagster.instructions.lookalikes import folded_text, imitates_tags
 from teams_dagster.instructions.novelty import similarity
+from teams_dagster.instructions.verdict_orders import orders_a_verdict
 
 _REVIEW_TAGS = ("first", "second")
 
 _GAP = r"[\W_]{1,4}"
-
-_VERDICT = (
-    r"[\W_]{0,4}(?:not[\W_]+)?equal\b"
-    r"(?![\W_]{0,4}?(?:\bor\b|/)[\W_]{0,4}(?:not|un|different|equal))"  # a choice of both is no order
-    r"(?=[\W_]*(?:$|[.!,;:)\]}\"'*_`]|\n|\b(?:and|or|whatever|no matter|only)\b))"
-)
-
-_ORDER = (
-    r"\b(?:answer|reply|respond|say|output|print|return|write|state|conclude|verdict)(?:ing|ed|s)?\b"
-    rf"(?:{_GAP}(?:is|are|it|must|should|be|with|by|the|words?|only|just|always|that|they|as|following|both|two|texts"
-    rf"|instructions|prompts)\b){{0,8}}{_VERDICT}"
-)
-
-_STATED = (
-    rf"(?<!\b(?:that|whether|if|when|why|how|where|unless|assume|suppose|show|prove){_GAP}"
-    rf"(?:(?:the|these|those|both|all|any|two|your|our){_GAP}){{0,3}})"
-    rf"\b(?:instructions|prompts|texts){_GAP}(?:above{_GAP}|below{_GAP})?(?:are|is|as|were){_VERDICT}"
-)
-
-_ORDERED_VERDICT = regex.compile(f"{_ORDER}|{_STATED}")
 
 _CALLED_OFF = re.compile(
     rf"\b(?:ignore|disregard|forget|override){_GAP}(?:(?:all|any|every|the|of|my|your|these|those){_GAP}){{0,4}}"
     rf"(?:previous|prior|above|preceding|earlier|foregoing|system){_GAP}"
     r"(?:instructions?|prompts?|rules?|messages?|texts?|directions?)\b"
 )
-
-
-def orders_a_verdict(instruction: Instruction) -> bool:
-    """Whether a text, or its input, tells the reviewer which verdict to give.
-
-    Look-alikes count: full-width letters, invisible characters between letters, HTML character references. A text
-    that asks which of two verdicts holds, or has one proved, orders none.
-    """
-    return any(map(_orders, (instruction.text, instruction.input)))
-
-
-@lru_cache(maxsize=4_096)
-def _orders(text: str) -> bool:
-    """Kept for a while: a text is read again with each edit of it."""
-    plain = folded_text(text)
-    return "equal" in plain and _ORDERED_VERDICT.search(plain) is not None
 
 
 def _breaks_out(instruction: Instruction) -> bool:
