@@ -17,11 +17,10 @@ from collections.abc import Sequence
 from enum import StrEnum
 from functools import lru_cache
 
-import regex
-
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Outcome
 from teams_dagster.core.words import length_in_words, letters, words
+from teams_dagster.instructions.answer_signs import signs_answer
 from teams_dagster.instructions.lookalikes import folded_text, imitates_tags
 from teams_dagster.instructions.novelty import similarity
 from teams_dagster.instructions.verdict_orders import orders_a_verdict
@@ -117,11 +116,6 @@ _APOLOGY = re.compile(
     re.IGNORECASE,
 )
 
-_SIGN = regex.compile(r"[\p{S}--[\x00-\x7F\p{Sk}\p{Block=Box_Drawing}\p{Block=Block_Elements}]]", regex.V1)
-"""What says something without a word, as `∞` and emoji do; lines and marks of layout do not."""
-
-_LONE_SIGNS = frozenset("<>=+")
-
 _STOP_WORDS = frozenset(
     "a an and are as at be been but by for from had has have he her his i in is it its me my nor not of on or our she"
     " so than that the their them then there these they this those to too us was we were will with you your".split()
@@ -204,8 +198,8 @@ def is_meaningless(text: str) -> bool:
 
 
 def _says_it_all(response: str) -> bool:
-    """Whether a stop word or a sign answers by itself: `A`, `(A)`, `He`, `∞`, an emoji."""
-    return len(_words(response)) == 1 or response.strip() in _LONE_SIGNS or _SIGN.search(response) is not None
+    """Whether a stop word or a sign answers by itself: `A`, `(A)`, `He`, `==`, an emoji."""
+    return len(_words(response)) == 1 or signs_answer(response)
 
 
 def _words(text: str) -> list[str]:
