@@ -2,10 +2,15 @@
 
 Words follow Unicode's text segmentation (UAX #29), by the properties that `regex` knows: a run of letters, digits and
 underscores with the marks that belong to them, so that no vowel sign splits a word; an apostrophe or a decimal point
-does. Compatibility forms (full-width letters, ligatures, composed and decomposed accents) are the same, and invisible
-format characters nothing. Scripts written without spaces between words (Han, Kana, and those for which Unicode asks for
-a dictionary: Thai, Lao, Khmer, Burmese and more) are read by grapheme clusters, so that a comma changes nothing
-around it. An emoji is a word.
+does. Compatibility forms (full-width letters, ligatures, composed and decomposed accents) are the same. Scripts
+written without spaces between words (Han, Kana, and those for which Unicode asks for a dictionary: Thai, Lao, Khmer,
+Burmese and more) are read by grapheme clusters, so that a comma changes nothing around it. An emoji is a word.
+
+What changes how a text looks and not what it says is no part of a word: invisible characters, stretched letters, the
+points that Arabic, Hebrew and Syriac may be written with or without, a mark that a letter has already or that its
+script does not have, circles and keycaps, the shape of a digit, variation selectors and skin tones. Marks that spell
+(the vowel signs of Indic scripts, the tones of Thai, the accents of Latin, Greek and Cyrillic letters) make another
+word: `resume` and `résumé` are two.
 """
 
 from __future__ import annotations
@@ -20,18 +25,36 @@ import regex
 _BY_DICTIONARY = r"\p{LB=SA}"
 _HAN_AND_KANA = r"\p{Ideographic}\p{Hiragana}\p{WB=Katakana}"
 _UNSPACED = f"{_BY_DICTIONARY}{_HAN_AND_KANA}"
-_EMOJI = r"[\p{Emoji_Presentation}\p{Regional_Indicator}]|\p{Extended_Pictographic}\uFE0F"
+_SIGNS = r"0-9#*\u00A9\u00AE\p{Block=Arrows}\p{Block=Geometric_Shapes}"
+"""Of what Unicode lists as emoji, the characters that texts in words are written and laid out with."""
+_EMOJI = rf"\p{{Regional_Indicator}}[\p{{Emoji}}--[{_SIGNS}]]"
 
 _RUN = rf"[[\p{{Alphabetic}}\p{{N}}_]--[\p{{M}}{_UNSPACED}]][[\p{{Alphabetic}}\p{{N}}\p{{M}}_]--[{_UNSPACED}]]*"
-_CLUSTER = rf"(?=[[{_UNSPACED}]--\p{{M}}]|{_EMOJI})\X\p{{M}}*"
+_CLUSTER = rf"(?=[[{_UNSPACED}]--\p{{M}}]|[{_EMOJI}])\X\p{{M}}*"
 _WORD = regex.compile(f"{_RUN}|{_CLUSTER}", regex.V1)
-_INVISIBLE = regex.compile(
-    r"[\p{WB=Format}\u200B-\u200D\u0640\u07FA\uFE00-\uFE0E\U000E0100-\U000E01EF]"
-    r"|(?<![\p{Extended_Pictographic}--\p{Emoji_Presentation}])\uFE0F",
+
+_INVISIBLE = (
+    r"[[\p{DI}\p{WB=Format}]--[\U000E0020-\U000E007F]]"
+    r"|(?<!\U0001F3F4[\U000E0020-\U000E007F]*)[\U000E0020-\U000E007F]"  # they spell the flags of England and others
+)
+_STRETCHES = r"\u0640\u07FA"
+_OPTIONAL_POINTS = (
+    r"[\p{Mn}&&[\p{scx=Arabic}\p{scx=Hebrew}\p{scx=Syriac}\p{scx=Samaritan}]--[\u0653-\u0655]]"
+    r"|[\u0653-\u0655\u135D-\u135F\u302E\u302F]"
+)
+_ADORNMENT = regex.compile(
+    rf"{_INVISIBLE}|[{_STRETCHES}\p{{Me}}\p{{Emoji_Modifier}}]|{_OPTIONAL_POINTS}",
     regex.V1,
 )
-"""Format characters, spaces of no width, what stretches letters (Arabic, N'Ko) and variation selectors, less the one
-that makes a sign an emoji."""
+"""What a text says the same without, once its accents are composed."""
+_FOREIGN_MARK = regex.compile(
+    r"(?<=[[\p{L}\p{N}\p{Emoji}]--[\p{Latin}\p{Greek}\p{Cyrillic}]]\p{M}*)[\p{M}&&\p{Inherited}--[\u3099\u309A]]",
+    regex.V1,
+)
+"""An accent on what is neither Latin, Greek nor Cyrillic, such as on a Chinese character or a digit."""
+_MARK = regex.compile(r"\p{M}")
+_MARKS = regex.compile(r"\p{M}{2,}")
+_OTHER_DIGIT = regex.compile(r"[\p{N}--[0-9]]", regex.V1)
 _UNSPACED_START = regex.compile(f"[{_UNSPACED}]", regex.V1)
 _BY_DICTIONARY_START = regex.compile(_BY_DICTIONARY)
 
@@ -41,10 +64,12 @@ _NEEDS_NO_SEGMENTATION = re.compile("[\0-\u00ac\u00ae-\u02ff\u0370-\u0482\u048a-
 _SPACED_WORD = re.compile(r"\w+")
 
 _BETWEEN_LETTERS = regex.compile(
-    r"[^\p{L}\p{M}\p{N}\p{Emoji_Presentation}\p{Regional_Indicator}\p{Extended_Pictographic}]|\p{DI}", regex.V1
+    rf"{_INVISIBLE}|[{_STRETCHES}\p{{Emoji_Modifier}}\p{{Block=Spacing_Modifier_Letters}}]"
+    rf"|[^\p{{L}}\p{{N}}\U000E0020-\U000E007F{_EMOJI}]",
+    regex.V1,
 )
 
-SEGMENTED = "segmented"
+SEGMENTED = "segmented 2"
 
 WHOLE = 6
 """`sixths` of a word of a script that is written with spaces."""
@@ -60,16 +85,31 @@ def words(text: str) -> list[str]:
     normal = unicodedata.normalize("NFKC", text).lower()
     if _NEEDS_NO_SEGMENTATION.fullmatch(normal):
         return _SPACED_WORD.findall(normal)
-    return _WORD.findall(unicodedata.normalize("NFC", _INVISIBLE.sub("", normal)))
+    return _WORD.findall(_unadorned(normal))
+
+
+def _unadorned(normal: str) -> str:
+    """A normalised text without what says nothing more."""
+    plain = unicodedata.normalize("NFC", _ADORNMENT.sub("", normal))
+    if _MARK.search(plain):
+        once = _MARKS.sub(lambda marks: "".join(dict.fromkeys(marks[0])), unicodedata.normalize("NFD", plain))
+        plain = _FOREIGN_MARK.sub("", unicodedata.normalize("NFC", once))
+    return _western_digits(plain)
+
+
+def _western_digits(text: str) -> str:
+    """`text` with each digit as an ASCII one, whatever its shape; numerals that are no digits stay."""
+    return _OTHER_DIGIT.sub(lambda found: str(unicodedata.digit(found[0], found[0])), text)
 
 
 def letters(text: str) -> str:
-    """The letters, digits and emoji of `text`, run together in lower case: equal wherever only signs and spaces differ.
+    """The letters, digits and emoji of `text`, run together in lower case: equal wherever only signs, marks or spaces
+    differ.
 
-    A comma in a number, a hyphen and a space change which words a text has, and nothing here.
+    A comma in a number, a hyphen, a space and an accent change which words a text has, and nothing here.
     """
     spelt = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return _BETWEEN_LETTERS.sub("", spelt)
+    return _BETWEEN_LETTERS.sub("", _western_digits(spelt))
 
 
 def segmentation_version(texts: Iterable[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Answer, LLMClient, QueryFailed
 from teams_dagster.core.words import length_in_words
 from teams_dagster.dataset.sample import Accepted, GivenAnswer, Sample
@@ -95,13 +96,13 @@ async def _answer(
         return GivenAnswer(None, None, f"{NO_ANSWER}{failed.kind.value}")
     response = answer.completion.text
     reasoning = answer.completion.reasoning if reasoning_words is not None else None
-    reason = _eliminated(answer, reasoning, reasoning_words)
+    reason = _eliminated(answer, transition.instruction, reasoning, reasoning_words)
     return GivenAnswer(response, answer.request_id, None if reason is None else str(reason), reasoning)
 
 
-def _eliminated(answer: Answer, reasoning: str | None, most_words: int | None) -> Rule | None:
+def _eliminated(answer: Answer, instruction: Instruction, reasoning: str | None, most_words: int | None) -> Rule | None:
     """The first rule that an answer breaks; what it says counts before how long was thought about it."""
-    said = eliminate_outcome(answer.completion.outcome) or eliminate_answer(answer.completion.text)
+    said = eliminate_outcome(answer.completion.outcome) or eliminate_answer(answer.completion.text, instruction)
     if said is None and reasoning and most_words is not None and length_in_words(reasoning) > most_words:
         return Rule.REASONING_TOO_LONG
     return said

@@ -4,74 +4,36 @@ Rule 1, no information gain, is the reviewer's verdict (`review`). Rule 4, and t
 meaningless texts and for texts that speak to the reviewer, act on rewrites; rules 2 and 3 judge answers and never
 enter a reward.
 
-A reviewer is a language model: it is told not to follow what stands between the tags, and it may follow it all the
-same. So a text that orders a verdict is not shown to it: a seed is refused when it is read, an edit is eliminated by
-name. So is an edit that imitates the tags or calls off the task where its parent did not; what people wrote may, for
-the tags around it then carry a mark that no text can hold (`prompts`). What orders a verdict in other words cannot be
-told from an instruction by any pattern.
+A text that orders a verdict (`verdict_orders`) is not shown to the reviewer: a seed is refused when it is read, an edit
+is eliminated by name. So is an edit that imitates the tags or calls off the task where its parent did not; what people
+wrote may, for the tags around it then carry a mark that no text can hold (`prompts`).
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import lru_cache
 
-import regex
-
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Outcome
 from teams_dagster.core.words import length_in_words, letters, words
+from teams_dagster.instructions.answer_signs import signs_answer
 from teams_dagster.instructions.lookalikes import folded_text, imitates_tags
 from teams_dagster.instructions.novelty import similarity
+from teams_dagster.instructions.refusals import declines
+from teams_dagster.instructions.verdict_orders import orders_a_verdict
 
 _REVIEW_TAGS = ("first", "second")
 
 _GAP = r"[\W_]{1,4}"
-
-_VERDICT = (
-    r"[\W_]{0,4}(?:not[\W_]+)?equal\b"
-    r"(?![\W_]{0,4}?(?:\bor\b|/)[\W_]{0,4}(?:not|un|different|equal))"  # a choice of both is no order
-    r"(?=[\W_]*(?:$|[.!,;:)\]}\"'*_`]|\n|\b(?:and|or|whatever|no matter|only)\b))"
-)
-
-_ORDER = (
-    r"\b(?:answer|reply|respond|say|output|print|return|write|state|conclude|verdict)(?:ing|ed|s)?\b"
-    rf"(?:{_GAP}(?:is|are|it|must|should|be|with|by|the|words?|only|just|always|that|they|as|following|both|two|texts"
-    rf"|instructions|prompts)\b){{0,8}}{_VERDICT}"
-)
-
-_STATED = (
-    rf"(?<!\b(?:that|whether|if|when|why|how|where|unless|assume|suppose|show|prove){_GAP}"
-    rf"(?:(?:the|these|those|both|all|any|two|your|our){_GAP}){{0,3}})"
-    rf"\b(?:instructions|prompts|texts){_GAP}(?:above{_GAP}|below{_GAP})?(?:are|is|as|were){_VERDICT}"
-)
-
-_ORDERED_VERDICT = regex.compile(f"{_ORDER}|{_STATED}")
 
 _CALLED_OFF = re.compile(
     rf"\b(?:ignore|disregard|forget|override){_GAP}(?:(?:all|any|every|the|of|my|your|these|those){_GAP}){{0,4}}"
     rf"(?:previous|prior|above|preceding|earlier|foregoing|system){_GAP}"
     r"(?:instructions?|prompts?|rules?|messages?|texts?|directions?)\b"
 )
-
-
-def orders_a_verdict(instruction: Instruction) -> bool:
-    """Whether a text, or its input, tells the reviewer which verdict to give.
-
-    Look-alikes count: full-width letters, invisible characters between letters, HTML character references. A text
-    that asks which of two verdicts holds, or has one proved, orders none.
-    """
-    return any(map(_orders, (instruction.text, instruction.input)))
-
-
-@lru_cache(maxsize=4_096)
-def _orders(text: str) -> bool:
-    """Kept for a while: a text is read again with each edit of it."""
-    plain = folded_text(text)
-    return "equal" in plain and _ORDERED_VERDICT.search(plain) is not None
 
 
 def _breaks_out(instruction: Instruction) -> bool:
@@ -109,14 +71,14 @@ class Rule(StrEnum):
     RETURNED = "returned"
     """It is equal or near-equal to an earlier text of its chain, or has the same letters with other signs between."""
     SHORT_APOLOGY = "short_apology"
-    """It says sorry or declines in fewer than 80 words: the instruction is hard to answer (rule 2).
+    """It declines in fewer than 80 words and says nothing else: the instruction is hard to answer (rule 2).
 
-    Apologies are known in English, Chinese, Japanese, Spanish, German and French; in others none is judged.
+    Told in twelve languages (`refusals`); in others none is judged.
     """
 
 
 APOLOGY_WORDS = 80
-"""Rule 2: an answer that apologises in fewer words than this is eliminated."""
+"""Rule 2: an answer that declines in fewer words than this is eliminated."""
 
 RETURNED_SIMILARITY = 0.97
 """At or above this `similarity` to an earlier text of its chain, a rewrite has returned to it."""
@@ -135,29 +97,6 @@ _PHRASES = r"#?\s*\b(?:given|rewritten|created)[ _]+(?:prompt|instruction)\b\s*#
 _PROMPT_PHRASES = re.compile(_PHRASES, re.IGNORECASE)
 
 _PROMPT_WORDS = re.compile(rf"{_PHRASES}|</?(?:instruction|input|first|second)(?:-[0-9a-f]+)?>", re.IGNORECASE)
-
-_APOLOGY = re.compile(
-    r"\bsorry\b|\bi apologi[sz]e\b|\bas an ai\b(?: language)?(?: model| assistant)?, i\b"
-    r"|\bi (?:can(?:not|['’]t| not)|won['’]t|am unable to|am not able to)"
-    r" (?:help|assist|comply|fulfil|answer (?:that|this|your|the question))"
-    r"|\bi['’]m (?:unable|not able) to (?:help|assist|comply|fulfil|answer)"
-    r"|抱歉|对不起|對不起|很遗憾[，,]|很遺憾[，,]|作为一个(?:人工智能|AI|语言模型)[^。！？\n]{0,8}我"
-    r"|我(?:无法|無法|不能|没有办法|沒有辦法)(?:回答|提供|完成|协助|協助|帮助|幫助|满足|滿足)"
-    r"|申し訳(?:あり|ござい|ない)|すみません|ごめんなさい|お(?:答え|手伝い)(?:することは|することが)?でき(?:ません|かね)"
-    r"|(?:回答|対応)(?:することは|することが)?でき(?:ません|かね)"
-    r"|\blo siento\b|\blamento (?:no|que|mucho|decir)|\b(?:disculpa|disculpe|perdón)\b"
-    r"|\bno (?:puedo|me es posible) (?:ayudar|responder|cumplir)"
-    r"|\btut mir (?:sehr |wirklich )?leid\b|\bentschuldigung\b|\bleider kann ich\b|\bich bin nicht in der lage\b"
-    r"|\bich kann (?:ihnen|dir|euch) (?:dabei |damit |hier )?(?:leider )?nicht (?:weiter)?helfen"
-    r"|\b(?:kann ich|ich kann)\b[^.!?\n]{0,20}\bleider (?:nicht|kein)"
-    r"|\bdésolée?s?\b|\bje regrette\b|\bje ne (?:peux|puis) (?:pas|malheureusement)\b|\bje ne suis pas en mesure\b",
-    re.IGNORECASE,
-)
-
-_SIGN = regex.compile(r"[\p{S}--[\x00-\x7F\p{Sk}\p{Block=Box_Drawing}\p{Block=Block_Elements}]]", regex.V1)
-"""What says something without a word, as `∞` and emoji do; lines and marks of layout do not."""
-
-_LONE_SIGNS = frozenset("<>=+")
 
 _STOP_WORDS = frozenset(
     "a an and are as at be been but by for from had has have he her his i in is it its me my nor not of on or our she"
@@ -222,13 +161,16 @@ def answer_leaks_prompt_words(response: str, instruction: Instruction) -> bool:
     return bool(_PROMPT_PHRASES.search(response)) and not _PROMPT_PHRASES.search(_joined(instruction))
 
 
-def eliminate_answer(response: str) -> Rule | None:
-    """The first rule that an answer's text breaks, or None (rules 2 and 3)."""
+def eliminate_answer(response: str, instruction: Instruction | None = None) -> Rule | None:
+    """The first rule that an answer's text breaks, or None (rules 2 and 3).
+
+    What may be asked for, where `instruction` is known, is no refusal: a letter that declines, a translated apology.
+    """
     if not response.strip():
         return Rule.EMPTY
     if is_meaningless(response) and not _says_it_all(response):
         return Rule.MEANINGLESS
-    if length_in_words(response) < APOLOGY_WORDS and _APOLOGY.search(unicodedata.normalize("NFKC", response)):
+    if length_in_words(response) < APOLOGY_WORDS and declines(response, instruction):
         return Rule.SHORT_APOLOGY
     return None
 
@@ -241,8 +183,8 @@ def is_meaningless(text: str) -> bool:
 
 
 def _says_it_all(response: str) -> bool:
-    """Whether a stop word or a sign answers by itself: `A`, `(A)`, `He`, `∞`, an emoji."""
-    return len(_words(response)) == 1 or response.strip() in _LONE_SIGNS or _SIGN.search(response) is not None
+    """Whether a stop word or a sign answers by itself: `A`, `(A)`, `He`, `==`, an emoji."""
+    return len(_words(response)) == 1 or signs_answer(response)
 
 
 def _words(text: str) -> list[str]:

@@ -18,7 +18,7 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.text import folded
 from teams_dagster.core.words import word_count
 from teams_dagster.instructions.lsh import BandedLSH
-from teams_dagster.instructions.ngrams import words
+from teams_dagster.instructions.ngrams import compared_words
 from teams_dagster.instructions.signatures import (
     StoredSignatures,
     part_shingles,
@@ -69,7 +69,7 @@ def _changed_words(a: Instruction, b: Instruction) -> float:
     """Words to add to and to take from `a` to have those of `b`, as bags, texts and inputs apart."""
     changed = 0.0
     for one, other in ((a.text, b.text), (a.input, b.input)):
-        mine, theirs = Counter(words(one)), Counter(words(other))
+        mine, theirs = Counter(compared_words(one)), Counter(compared_words(other))
         changed += word_count(((mine - theirs) + (theirs - mine)).elements())
     return changed
 

@@ -6,6 +6,7 @@ finds paraphrases that kept a clause, and phrases that everybody writes: it is w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from teams_dagster.core import words as segmentation
@@ -21,13 +22,28 @@ def words(text: str) -> list[str]:
     return found if text.isascii() else [word.casefold() for word in found]
 
 
+_SEPARATOR = "[,٬，'’\u00a0\u2009\u202f]"
+_GROUPED = re.compile(
+    rf"(?<!\d)(?<!\d[.,])(?!0)\d{{1,3}}(?:{_SEPARATOR}\d{{2,3}})*{_SEPARATOR}\d{{3}}(?!{_SEPARATOR}?\d)"
+)
+_NO_DIGIT = re.compile(r"\D")
+
+
+def compared_words(text: str) -> list[str]:
+    """`words`, in which a number is one, whether or not its digits stand in groups: `1,000` is `1000`.
+
+    Points and ordinary spaces may divide numbers, and join none.
+    """
+    return words(_GROUPED.sub(lambda number: _NO_DIGIT.sub("", number[0]), text))
+
+
 def ngrams(text: str, size: int = NGRAM_WORDS) -> set[str]:
     """The n-grams of `size` words in `text`, each joined by single spaces; none where the text is shorter.
 
     In scripts without spaces as many characters as make `size` words (`word_count`), so that everyday phrases such as
     "answer the following question" are as short there as elsewhere.
     """
-    found = words(text)
+    found = compared_words(text)
     if segmentation.all_spaced(found):
         return {" ".join(found[at : at + size]) for at in range(len(found) - size + 1)}
     return {" ".join(found[start:end]) for start, end in _windows(found, size * segmentation.WHOLE)}
@@ -61,7 +77,7 @@ class NgramIndex:
         for text in texts:
             found = ngrams(text, size)
             self._long |= found
-            if not found and (whole := " ".join(words(text))):
+            if not found and (whole := " ".join(compared_words(text))):
                 self._short.add(whole)
 
     def __len__(self) -> int:
@@ -76,5 +92,5 @@ class NgramIndex:
         if not len(self):
             return None
         shared = ngrams("\n".join(parts), self._size) & self._long
-        shared |= {" ".join(words(part)) for part in parts} & self._short
+        shared |= {" ".join(compared_words(part)) for part in parts} & self._short
         return min(shared, default=None)

@@ -16,12 +16,12 @@ from pathlib import Path
 from teams_dagster.core.files import file_sha256
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.instructions.elimination import orders_a_verdict
 from teams_dagster.instructions.file_rows import INSTRUCTION_COLUMNS, FileRow, SeedFileError
 from teams_dagster.instructions.near_duplicates import same_text_key
 from teams_dagster.instructions.ngrams import NgramIndex
 from teams_dagster.instructions.seed_files import read_rows
 from teams_dagster.instructions.seed_rows import MAX_CHARACTERS, Refused, SeedRefusal, instruction_in
+from teams_dagster.instructions.verdict_orders import orders_a_verdict
 
 _DETAIL_CHARACTERS = 200
 

@@ -16,7 +16,7 @@ import numpy as np
 from teams_dagster.core.files import replacing
 from teams_dagster.core.hashing import ID_LENGTH, content_hash
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.instructions.ngrams import words
+from teams_dagster.instructions.ngrams import compared_words
 
 if TYPE_CHECKING:
     from datasketch import MinHash
@@ -32,13 +32,14 @@ is curated after each of its rounds."""
 _ROW = np.dtype([("instruction_id", f"S{ID_LENGTH}"), ("signature", "<u4", (PERMUTATIONS,))])
 
 _PROBE = Instruction(
-    "It's  ＦＵＬＬ-width; snake_case, 3.5! 写一首abc诗 एक और जोड़ो อีกหนึ่งข้อ 👍🏽", "one two three\nfour"
+    "It's  ＦＵＬＬ-width; snake_case, 3.5! 写一首abc诗 एक और जोड़ो อีกหนึ่งข้อ 👍🏽 ☀️ १,००० كِتَابٌ é\u0301",
+    "one two three\nfour",
 )
 
 
 def part_shingles(tag: str, text: str) -> frozenset[tuple[str, ...]]:
     """The 3-word shingles of a part, told apart from those of other parts by `tag`; a shorter text is one shingle."""
-    found = words(text)
+    found = compared_words(text)
     if not found:
         return frozenset()
     last = max(1, len(found) - SHINGLE_WORDS + 1)

@@ -63,6 +63,30 @@ def test_a_word_or_a_sign_alone_is_an_answer(answer: str):
     assert eliminate_answer(answer) is None
 
 
+SIGNS_THAT_ANSWER = (
+    *"== != === !== <= >= && || ! | ^ ~ -> => :: := ++ -- ** // % # @ $ & * - / \\ [] {} () <>".split(),
+    *"\"\" '' ; : {}; >>> § ¶ † ‰ ′ ¿ ∅ ∞ √ ≠ € ½ 3/4 1:2 (()()) {[()]} </> ~/ ../ *args #!".split(),
+    *("`.`", '"?"', "“,”", "'!'", "「。」", "`...`", "$-$", "**%**", "The `-`", "`,` and `;`", "(%)", "Is it ||?"),
+    *("== and !=", "[[], {}]", "+, -, *, /", "&& ||", "{ }", "```\n[]\n```", "```python\n{}\n```"),
+)
+
+
+@pytest.mark.parametrize("answer", SIGNS_THAT_ANSWER)
+def test_an_operator_or_another_sign_is_an_answer(answer: str):
+    assert eliminate_answer(answer) is None
+
+
+MARKS_OF_LAYOUT = (
+    *". , ? ?! … 。 ！ (...) […] <...> ---- ==== ### *** ___ ~~~ ||| +---+---+ |---|---| • — · ── ═══ ' \" `".split(),
+    *("- - -", "-\n-\n-", "| :-- | --: |", '"..."', "“”…", "```\n\n```", "> .", "# .", "- [ ]", "?\n!", ". . ."),
+)
+
+
+@pytest.mark.parametrize("answer", MARKS_OF_LAYOUT)
+def test_signs_that_end_sentences_or_lay_out_a_page_are_no_answer(answer: str):
+    assert eliminate_answer(answer) is Rule.MEANINGLESS
+
+
 @pytest.mark.parametrize(
     "answer", ["...", "---", "and of the", "It is.", "* * *", "```\n```", "| | |", "────", "⁂ — !"]
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +58,44 @@ def test_seeds_on_one_long_input_are_clustered() -> None:
 def test_case_and_white_space_do_not_make_another_text() -> None:
     assert same_text_key(Instruction(" A  b\n", "C")) == same_text_key(Instruction("a B", " c "))
     assert same_text_key(Instruction("a b", "c")) != same_text_key(Instruction("a", "b c"))
+
+
+GROUPED = {
+    "1000": "1,000",
+    "2500000": "2,500,000",
+    "100000": "1,00,000",
+    "41000": "41’000",
+    "63500": "63\u202f500",
+    "1234": "١٬٢٣٤",
+    "7000": "７，０００",
+}
+
+
+@pytest.mark.parametrize(("plain", "grouped"), GROUPED.items())
+def test_a_number_is_the_same_in_groups_of_digits(plain: str, grouped: str) -> None:
+    asked = "How many of {} trees does the town lose in ten years?"
+    assert near_duplicate(Instruction(asked.format(plain)), Instruction(asked.format(grouped)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("3.142", "3142"), ("0,125", "0125"), ("1,2,3", "123"), ("10,20", "1020"), ("1 000", "1000")],
+)
+def test_digits_that_need_not_be_one_number_are_not_joined(one: str, other: str) -> None:
+    asked = "How many of {} trees does the town lose in ten years?"
+    assert not near_duplicate(Instruction(asked.format(one)), Instruction(asked.format(other)))
+
+
+@pytest.mark.parametrize(
+    ("plain", "adorned"),
+    [
+        ("اكتب قصيدة قصيرة عن البحر", "اُكْتُبْ قَصِيدَةً قَصِيرَةً عَنِ الْبَحْرِ"),
+        ("Wave 👋 at 250 people", "Wave 👋🏽 at ٢٥٠ people"),
+    ],
+    ids=["harakat", "digits and skin"],
+)
+def test_what_only_adorns_a_text_makes_no_other_one(plain: str, adorned: str) -> None:
+    assert near_duplicate(Instruction(plain), Instruction(adorned))
 
 
 def test_the_indexes_find_what_the_exact_measures_call_near() -> None:

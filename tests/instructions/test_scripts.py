@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.words import words
 from teams_dagster.environment.reward import RewardConfig, novelty, reward
 from teams_dagster.instructions.elimination import Rule, eliminate_rewrite
 from teams_dagster.instructions.ngrams import NgramIndex
-from teams_dagster.instructions.novelty import Pool
+from teams_dagster.instructions.novelty import Pool, similarity
 
 VOCABULARIES = {
     "Latin": "tide coast moon water explain simple short list three causes daily height rock sand wind".split(),
@@ -19,11 +20,37 @@ VOCABULARIES = {
     "Thai": "น้ำขึ้น ทะเล จันทร์ น้ำ อธิบาย ง่าย สั้น รายการ สาม สาเหตุ ทุกวัน ความสูง หิน ทราย ลม".split(),
     "Khmer": "ជំនោរ សមុទ្រ ព្រះចន្ទ ទឹក ពន្យល់ ងាយ ខ្លី បញ្ជី បី មូលហេតុ រាល់ថ្ងៃ កម្ពស់ ថ្ម ខ្សាច់ ខ្យល់".split(),
     "Arabic": "مَدٌّ بَحْرٌ قَمَرٌ مَاءٌ اِشْرَحْ سَهْلٌ قَصِيرٌ قَائِمَةٌ ثَلَاثَةٌ سَبَبٌ يَوْمِيٌّ اِرْتِفَاعٌ صَخْرٌ رَمْلٌ رِيحٌ".split(),
+    "Hebrew": "גאות חוף ירח מים הסבר פשוט קצר רשימה שלוש סיבות יומי גובה סלע חול רוח".split(),
     "Han": "潮汐 海洋 月亮 水流 解释 简单 短小 列表 三个 原因 每天 高度 岩石 沙滩 风力".split(),
     "Kana": "しお うみ つき みず せつめい かんたん みじか みっつ りゆう まいにち たかさ いわ すな ノート かぜ".split(),
     "Hangul": "조수 바다 달빛 물결 설명 간단한 짧은 목록 셋째 원인 매일 높이 바위 모래 바람".split(),
     "emoji": "🌊 🏖️ 🌙 💧 📣 👍🏽 ✂️ 📋 3️⃣ ❓ 📅 📏 🪨 🏜️ 🇯🇵".split(),
 }
+MARKS = {
+    "Latin": "\u0301\u0308\u0327\u0323\u20dd",
+    "Devanagari": "\u093c\u0902\u0951\u0301",
+    "Tamil": "\u0bcd\u0951\u0301",
+    "Thai": "\u0e48\u0e4c\u0e3a\u0301",
+    "Khmer": "\u17c8\u17cd\u17cb\u0301",
+    "Arabic": "\u064b\u064e\u0651\u0652\u0670\u0653\u06d6\u0640\u0301",
+    "Hebrew": "\u05b0\u05b8\u05bc\u05c1\u0591\u0301",
+    "Han": "\u302a\u0301\u20dd\ufe00\U000e0100",
+    "Kana": "\u3099\u309a\u0301\ufe00",
+    "Hangul": "\u302e\u0301\u115f",
+    "emoji": "\ufe0e\ufe0f\u20e3\u20e0\u0301",
+}
+"""Per script what can be set on its letters: its own marks, and some that it does not have."""
+SKIN_TONES = "🏻🏼🏽🏾🏿"
+DIGITS = (
+    "٠١٢٣٤٥٦٧٨٩",
+    "۰۱۲۳۴۵۶۷۸۹",
+    "०१२३४५६७८९",
+    "๐๑๒๓๔๕๖๗๘๙",
+    "០១២៣៤៥៦៧៨៩",
+    "０１２３４５６７８９",
+    "⁰¹²³⁴⁵⁶⁷⁸⁹",
+    "⓪①②③④⑤⑥⑦⑧⑨",
+)
 UNSPACED = ("Thai", "Khmer", "Han", "Kana", "emoji")
 COMMAS = ",，、،､﹐︐፣՝᠂꓾߸⹁\N{INVISIBLE SEPARATOR}"
 
@@ -66,6 +93,68 @@ def test_a_sign_between_any_two_characters_never_earns(
     seed = between(script).join(found)
     at = data.draw(st.integers(0, len(seed)))
     assert earned(seed[:at] + sign + seed[at:], seed) == 0
+
+
+@given(drawn(st.integers(1, 10)), st.sets(st.integers(0, 60), min_size=1), st.data())
+def test_marks_on_any_letters_never_earn(text: tuple[str, list[str]], places: set[int], data: st.DataObject) -> None:
+    script, found = text
+    mark = data.draw(st.sampled_from(MARKS[script]))
+    seed = between(script).join(found)
+    edit = "".join(letter + mark * (at in places) for at, letter in enumerate(seed))
+    assert earned(edit, seed) == 0
+
+
+@given(drawn(st.integers(1, 8)), st.sampled_from(SKIN_TONES), st.data())
+def test_a_skin_tone_anywhere_never_earns(text: tuple[str, list[str]], tone: str, data: st.DataObject) -> None:
+    script, found = text
+    at = data.draw(st.integers(0, len(found)))
+    gap = between(script)
+    assert earned(gap.join([*found[:at], tone, *found[at:]]), gap.join(found)) == 0
+    assert earned(gap.join(found) + tone, gap.join(found)) == 0
+
+
+@given(drawn(st.integers(2, 8)), st.integers(0, 99_999), st.sampled_from(DIGITS))
+def test_digits_of_another_shape_never_earn(text: tuple[str, list[str]], number: int, digits: str) -> None:
+    script, found = text
+    gap, shaped = between(script), str(number).translate(dict(zip(map(ord, "0123456789"), digits, strict=True)))
+    seed, edit = (gap.join([found[0], figure, *found[1:]]) for figure in (str(number), shaped))
+    assert earned(edit, seed) == earned(seed, edit) == 0
+
+
+@pytest.mark.parametrize(
+    ("plain", "adorned"),
+    [
+        ("اكتب قصيدة قصيرة عن البحر", "اُكْتُبْ قَصِيدَةً قَصِيرَةً عَنِ الْبَحْرِ"),
+        ("כתוב שיר קצר על הים", "כְּתוֹב שִׁיר קָצָר עַל הַיָּם"),
+        ("Explain the café.", "Explain the cafe\u0301\u0301."),
+        ("اكتب 250 كلمة", "اكتب ٢٥٠ كلمة"),
+        ("What does 👋 mean?", "What does 👋🏽 mean?"),
+        ("What does ❤ mean?", "What does ❤️ mean?"),
+        ("海を説明して", "海\ufe00を説\U000e0100明して"),
+        ("Press 3", "Press 3️⃣"),
+        ("물결을 설명", "물\u302e결을 설명"),
+    ],
+    ids=["harakat", "niqqud", "accent twice", "digits", "skin", "selector", "ideographic", "keycap", "Hangul tone"],
+)
+def test_what_only_adorns_a_text_makes_no_new_word(plain: str, adorned: str) -> None:
+    assert similarity(Instruction(plain), Instruction(adorned)) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("resume", "résumé"),
+        ("schon", "schön"),
+        ("कम", "काम"),
+        ("ขาว", "ข้าว"),
+        ("កក", "កាក"),
+        ("かき", "かぎ"),
+        ("🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "🏴"),
+    ],
+    ids=["French", "German", "Hindi", "Thai", "Khmer", "Japanese", "flags"],
+)
+def test_marks_that_spell_make_another_word(one: str, other: str) -> None:
+    assert words(one) != words(other)
 
 
 @pytest.mark.parametrize(

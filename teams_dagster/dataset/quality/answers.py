@@ -58,9 +58,9 @@ class KeptTexts:
             shown.append(sample_id)
 
 
-def declines(response: str) -> bool:
+def declines(response: str, instruction: Instruction | None = None) -> bool:
     """Whether an answer declines the task, or breaks a rule that answers are eliminated by."""
-    return bool(_DECLINES.match(response)) or eliminate_answer(response) is not None
+    return bool(_DECLINES.match(response)) or eliminate_answer(response, instruction) is not None
 
 
 def too_short(response: str) -> bool:
@@ -86,7 +86,7 @@ def kept_texts(samples: Path, transitions: Path, instructions: Path) -> KeptText
                 found.note("leaking", row["sample_id"])
             elif leaks_prompt_words(instruction):
                 suspects[row["transition_id"]] = (row["sample_id"], instruction)
-            if declines(response):
+            if declines(response, instruction):
                 found.note("declining", row["sample_id"])
             if too_short(response):
                 found.note("short", row["sample_id"])

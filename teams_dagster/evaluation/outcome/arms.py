@@ -186,7 +186,8 @@ async def _answer(client: LLMClient, one: Unanswered) -> tuple[Unanswered, str |
     except QueryFailed:
         return one, None, False
     said = answer.completion
-    return one, said.text, eliminate_outcome(said.outcome) is None and eliminate_answer(said.text) is None
+    refused = eliminate_outcome(said.outcome) or eliminate_answer(said.text, one.instruction)
+    return one, said.text, refused is None
 
 
 def draw_rows(kept: ArmPairs, plan: OutcomePlan, student: int) -> list[Example]:

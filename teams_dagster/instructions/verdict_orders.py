@@ -1,0 +1,121 @@
+"""Whether a text tells the reviewer which verdict to give.
+
+A reviewer is a language model: it is told not to follow what stands between the tags, and it may follow it all the
+same. So a text that orders a verdict is not shown to it. A text about equality orders none: one that has a program, or
+a person, say "Not Equal" where two values differ, one that asks which verdict holds or has one proved, one that asks
+why something is said. Who speaks of the reviewer, of the instructions or of the reader in the same breath is not
+believed. What orders a verdict in other words cannot be told from an instruction by any pattern.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import regex
+
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.instructions.lookalikes import folded_text
+
+_GAP = r"[\W_]{1,4}"
+
+_PROGRAMS = r"(?:return|print|output|write|display|echo)"
+"""What programs do with a text. People are asked to as well."""
+
+_VERDICT = (
+    rf"[\W_]{{0,4}}(?<!\bthat{_GAP}(?:is|are){_GAP})(?:not[\W_]+)?equal\b"
+    r"(?![\W_]{0,4}?(?:\bor\b|/)[\W_]{0,4}(?:not|un|different|equal))"  # a choice of both is no order
+    r"(?!(?:[\"'`”]\s*,\s*[\"'`“][\w ]{1,20})*[\"'`”]\s*,?\s*or\s*[\"'`“])"  # nor is one of several
+    r"(?=[\W_]*(?:$|[.!,;:)\]}\"'*_`]|\n|\b(?:and|or|whatever|no matter|only|even|always|regardless|because|now)\b)"
+    r"|\s[^.!?\n]*\b(?:you|your|reviewer|judge|instructions?|prompts?|texts|asked|compar\w+|verdict)\b)"
+)
+
+_ORDER = (
+    r"\b(?P<verb>answer|reply|respond|say|conclude|verdict|state|" + _PROGRAMS + r")(?P<form>ing|ed|s)?\b"
+    rf"(?:{_GAP}(?:is|are|it|must|should|be|with|by|the|words?|only|just|always|that|they|as|following|both|two|texts"
+    rf"|instructions|prompts)\b){{0,8}}{_VERDICT}"
+)
+
+_STATED = (
+    rf"(?<!\b(?:that|whether|if|when|why|how|where|unless|assume|suppose|show|prove){_GAP}"
+    rf"(?:(?:the|these|those|both|all|any|two|your|our){_GAP}){{0,3}})"
+    r"(?<!\b(?:translate|paraphrase|rephrase|proofread|correct|parse|punctuate)\b[^\n]{0,30}[\"'“”„«][^\"'“”„«»\n]{0,40})"
+    rf"\b(?:instructions|prompts|texts){_GAP}(?:above{_GAP}|below{_GAP})?(?:are|is|as|were){_VERDICT}"
+)
+
+_ORDERED_VERDICT = regex.compile(f"{_ORDER}|(?P<stated>{_STATED})")
+
+_END_OF_SENTENCE = regex.compile(r"[.!?](?=\s)|\n\s*\n")
+
+_OF_THE_REVIEW = regex.compile(
+    r"\b(?:you|reviewer|judge|grader|evaluator|rater|assistant|verdict|instructions?|prompts?|texts|whatever|regardless"
+    r"|no matter|always|read(?:ing)?|review(?:ing)?|above|below"
+    r"|this(?! (?:code|program|function|script|method|snippet|test|line|loop|query|formula)\b))\b"
+)
+"""Words of someone who speaks to the reviewer, and not of a program or of a game."""
+
+_ELSE = r"(?<!\b(?:nothing|anything|something|all|what|who) )else"
+
+_CONDITION = regex.compile(rf"\b(?:if|elif|when|whenever|unless|while|case|otherwise|{_ELSE})\b|\?[^?\n]*:")
+
+_COMPARISON = regex.compile(
+    r"[=!<>]=|[<>≠≤≥=]|\s-(?:eq|ne)\s|\b(?:differ(?:s|ent)?|same|match(?:es)?|identical|equals?|unequal|greater|less|larger|smaller|bigger"
+    rf"|more|fewer|sums?|values?|numbers?|strings?|lists?|arrays?|sets?|lengths?|sides?|otherwise|{_ELSE})\b"
+)
+
+_PROGRAM = regex.compile(
+    r"\b(?:function|method|program|script|code|formula|query|macro|class|lambda|subroutine|procedure|algorithm|console"
+    r"|terminal|compiler|bug|snippet|python|java|javascript|typescript|sql|bash|excel|rust|c\+\+|def|assert"
+    r"|sample input|inputs? [\d\"'`])"
+)
+
+_SAMPLE = regex.compile(r"\binput\b[^\n]*\n[^\n]*\b(?:sample|example|expected) $")
+
+_HOW = regex.compile(r"\bhow (?:do|can|would|should) you\b")
+
+_QUESTION = regex.compile(r"\b(?:why|what|how|where|who|which|when|does|did|is|are|was)\b")
+
+_LINES_OF_CODE = 3
+"""A condition, what stands under it, and one line between."""
+
+
+def orders_a_verdict(instruction: Instruction) -> bool:
+    """Whether a text, or its input, tells the reviewer which verdict to give.
+
+    Look-alikes count: full-width letters, invisible characters between letters, HTML character references.
+    """
+    return any(map(_orders, (instruction.text, instruction.input)))
+
+
+@lru_cache(maxsize=4_096)
+def _orders(text: str) -> bool:
+    """Kept for a while: a text is read again with each edit of it."""
+    plain = folded_text(text)
+    if "equal" not in plain:
+        return False
+    return any(found["stated"] or not _is_described(plain, found) for found in _ORDERED_VERDICT.finditer(plain))
+
+
+def _is_described(plain: str, found: regex.Match[str]) -> bool:
+    """Whether what looks like an order is what a program does, what holds under a condition, or asked about."""
+    before, after = _around(plain, found)
+    lines = before.split("\n")
+    line, after_on_line = lines[-1], after.split("\n")[0]
+    said_here = f"{line}{found[0]}{after_on_line}"
+    around = _HOW.sub("how", regex.sub(r"[\"'`“”]", " ", f"{line}  {after_on_line}"))
+    if _OF_THE_REVIEW.search(around) or _OF_THE_REVIEW.search(found[0]):
+        return False
+    if after_on_line.rstrip().endswith("?") and _QUESTION.search(line):
+        return True
+    of_a_program = regex.fullmatch(_PROGRAMS, found["verb"]) is not None
+    seen = "\n".join([*lines[-_LINES_OF_CODE:-1], around]) if of_a_program else around
+    if _CONDITION.search(seen) and _COMPARISON.search(seen):
+        return True
+    of_code = found["form"] == "s" or _PROGRAM.search(said_here) or _SAMPLE.search(before)
+    return of_a_program and bool(of_code)
+
+
+def _around(plain: str, found: regex.Match[str]) -> tuple[str, str]:
+    """What stands before and after an order in its sentence."""
+    starts = [end.end() for end in _END_OF_SENTENCE.finditer(plain, 0, found.start())]
+    end = _END_OF_SENTENCE.search(plain, found.end())
+    return plain[starts[-1] if starts else 0 : found.start()], plain[found.end() : end.end() if end else len(plain)]

@@ -1,0 +1,60 @@
+"""A refusal is told by how it begins and by what follows, in twelve languages; an answer with its words is none."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.instructions.elimination import Rule, eliminate_answer
+
+SAID = tomllib.loads((Path(__file__).parent / "refusals.toml").read_text(encoding="utf-8"))
+KEPT: list[str] = SAID.pop("answers")["kept"]
+LANGUAGES = sorted(SAID)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_refusal_is_no_answer(language: str) -> None:
+    declined = SAID[language]["declined"]
+    assert len(declined) >= 25
+    assert [said for said in declined if eliminate_answer(said) is not Rule.SHORT_APOLOGY] == []
+
+
+def test_an_answer_in_the_words_of_a_refusal_is_kept() -> None:
+    assert [said for said in KEPT if eliminate_answer(said) is not None] == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Here is what I know: the bridge has 12 arches.",
+        "\n1. Boil water.\n2. Add tea.",
+        "\n- tea\n- water",
+        "\n```python\nprint(1)\n```",
+        "However, the bridge was built in 1890. It is made of steel. It has three towers.",
+    ],
+    ids=["announced", "numbered", "items", "code", "sentences"],
+)
+def test_content_after_an_apology_makes_an_answer(content: str) -> None:
+    said = "I'm sorry, but I can't open the link."
+    assert eliminate_answer(said) is Rule.SHORT_APOLOGY
+    assert eliminate_answer(f"{said} {content}") is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("Translate into French: I cannot help you.", "Je ne peux pas vous aider."),
+        ("Write an SMS that declines an invitation.", "I'm sorry, I can't do that on Friday."),
+        ("Übersetze ins Englische: Das kann ich nicht beantworten.", "I can't answer that."),
+        ("Schreibe eine kurze Absage.", "Leider kann ich Ihnen dabei nicht helfen."),
+        ("How does an assistant apologise in Spanish?", "Lo siento, no puedo ayudarte."),
+        ("把这句话翻译成中文：I can't answer this.", "我无法回答这个问题。"),
+    ],
+)
+def test_a_refusal_that_was_asked_for_is_an_answer(asked: str, answer: str) -> None:
+    assert eliminate_answer(answer) is Rule.SHORT_APOLOGY
+    assert eliminate_answer(answer, Instruction(asked)) is None
+    assert eliminate_answer(answer, Instruction("How tall is the tower?")) is Rule.SHORT_APOLOGY
