@@ -1,9 +1,9 @@
 """Where episodes of a batch that begin at the same seed reach the same text.
 
 A policy that has settled finds the same texts from a seed again and again, and a generation keeps each of them once.
-The reward of a transition cannot tell, since it depends on the transition alone. So a training with several episodes of
-each seed in a batch looks for repeats at the update, in canonical order, and the advantage is estimated as if a repeated
-edit had brought nothing. The transition's own reward stays as it is, and can be replayed.
+The reward of a transition cannot tell, since it depends on the transition alone. So a training with several episodes
+of each seed in a batch looks for repeats at the update, in canonical order, and the advantage is estimated as if a
+repeated edit had brought nothing. The transition's own reward stays as it is, and can be replayed.
 """
 
 from __future__ import annotations
