@@ -1,7 +1,9 @@
 """Texts that several episodes of a seed reach: found in canonical order, and without gain in the advantage alone."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import torch
 from teams_dagster.core.operations import Operation
 from teams_dagster.environment.episodes import EpisodePlan, run_episodes
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
-from teams_dagster.environment.state import EpisodeKey, EpisodePurpose
+from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.policy.algorithms.actor_critic import estimate
 from teams_dagster.policy.algorithms.config import TRPOConfig
 from teams_dagster.policy.baselines import Fixed
@@ -18,6 +20,7 @@ from teams_dagster.policy.collecting import Collected, batch_of, plan_batch
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.encoder import FeatureConfig, encoder
 from teams_dagster.policy.repeats import repeated, repeated_gains
+from teams_dagster.policy.training import train
 from tests.support import chain_world as chain
 from tests.support.toy_world import ToyWorld, environment, topical_seeds
 
@@ -92,6 +95,17 @@ def test_a_batch_has_several_episodes_of_each_seed_that_differ_in_their_number()
     seeds, counts = np.unique([plan.key.seed_id for plan in plans], return_counts=True)
     assert (len(seeds), set(counts)) == (8, {4})
     assert len({plan.key.order for plan in plans}) == 32
+
+
+def test_a_training_records_how_many_edits_repeated_another_episode(tmp_path: Path) -> None:
+    config = TrainingConfig(iterations=1, episodes_per_seed=8, hidden=(4,))
+    kept: list[Episode] = []
+
+    def keep(number: int, episodes: Sequence[Episode]) -> None:
+        kept.extend(episodes)
+
+    made = asyncio.run(train(ToyWorld(), topical_seeds(8), config, tmp_path / "p", sink=keep, progress=str))
+    assert made.curve[0].repeated == repeated(kept).sum() > 0
 
 
 def test_episodes_of_a_seed_that_do_not_fill_a_batch_are_refused_with_both_numbers() -> None:
