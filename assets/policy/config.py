@@ -100,7 +100,12 @@ class PolicyConfig(AssetConfig):
     episodes_per_iteration: int = Field(
         default=_TRAINING.episodes_per_iteration,
         ge=FEWEST_EPISODES,
-        description="Episodes a batch, from different seeds.",
+        description="Episodes a batch.",
+    )
+    episodes_per_seed: int = Field(
+        default=_TRAINING.episodes_per_seed,
+        ge=1,
+        description=TrainingConfig.model_fields["episodes_per_seed"].description,
     )
     patience: int = Field(
         default=_TRAINING.patience,
@@ -163,6 +168,7 @@ class PolicyConfig(AssetConfig):
         settings: dict[str, Any] = {
             "root_seed": self.root_seed,
             "episodes_per_iteration": self.episodes_per_iteration,
+            "episodes_per_seed": self.episodes_per_seed,
             "patience": self.patience,
             "gamma": self.gamma,
             "gae_decay": self.gae_decay,

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.policy.remembering import Remembering
@@ -29,10 +30,12 @@ from teams_dagster.policy.searched.trial import Trial
 KEPT = Path(__file__).parent / "RULES.jsonl"
 
 
-def searched(environment: Environment, seeds: Seeds, deployed: list[Checkpoint]) -> list[Contender]:
-    """Each rule, searched as often as the policy was trained and with as many queries each time."""
+def searched(
+    environment: Environment, seeds: Seeds, deployed: Sequence[Checkpoint], names: Sequence[str] = SEARCHED
+) -> list[Contender]:
+    """Each rule of `names`, searched as often as the policy was trained and with as many queries each time."""
     found = []
-    for name in SEARCHED:
+    for name in names:
         actors, versions = [], []
         for checkpoint in deployed:
             config = checkpoint.config

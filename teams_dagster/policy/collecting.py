@@ -21,8 +21,10 @@ from teams_dagster.environment.episodes import EpisodePlan, run_episodes
 from teams_dagster.environment.state import HORIZON, ChosenBy, Episode, EpisodeKey, EpisodePurpose, State
 from teams_dagster.environment.transition import Environment
 from teams_dagster.policy.algorithms.batch import RollIn, Who
+from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.guide import Advisor, Labelled
 from teams_dagster.policy.reader.reading import Reader
+from teams_dagster.policy.repeats import repeated_gains
 
 if TYPE_CHECKING:
     from teams_dagster.policy.algorithms.batch import Batch, Branches
@@ -91,12 +93,20 @@ async def collect(
 
 
 def plan_batch(
-    seeds: Mapping[str, Instruction], *, count: int, root_seed: int, iteration: int, policy: str, version: str
+    seeds: Mapping[str, Instruction],
+    *,
+    count: int,
+    root_seed: int,
+    iteration: int,
+    policy: str,
+    version: str,
+    of_each: int = 1,
 ) -> list[EpisodePlan]:
-    """An iteration's `count` episodes, one for each seed it draws."""
+    """An iteration's `count` episodes, `of_each` for each seed it draws, of which `count` is a multiple."""
     met: Counter[str] = Counter()
     plans = []
-    for seed_id in next_ids(sorted(seeds), count, root_seed, iteration):
+    drawn = next_ids(sorted(seeds), count // of_each, root_seed, iteration)
+    for seed_id in (seed_id for seed_id in drawn for _ in range(of_each)):
         key = EpisodeKey(
             root_seed=root_seed,
             purpose=EpisodePurpose.TRAIN,
@@ -126,7 +136,7 @@ def next_ids(ids: Sequence[str], count: int, root_seed: int, iteration: int) -> 
     return chosen
 
 
-def batch_of(collected: Collected, encode: Reader, gamma: float) -> Batch:
+def batch_of(collected: Collected, encode: Reader, config: TrainingConfig) -> Batch:
     """The tensors of what was collected."""
     import torch
 
@@ -157,7 +167,10 @@ def batch_of(collected: Collected, encode: Reader, gamma: float) -> Batch:
         truncated=torch.from_numpy(np.array([episode.failed is not None for episode in episodes])),
         by_learner=torch.from_numpy(by_learner),
         labels=torch.from_numpy(labels),
-        branches=_branches_of(collected.branches, encode, gamma) if collected.branches else None,
+        branches=_branches_of(collected.branches, encode, config.gamma) if collected.branches else None,
+        repeated_gains=(
+            torch.from_numpy(repeated_gains(episodes, config.reward)) if config.episodes_per_seed > 1 else None
+        ),
     )
 
 

@@ -54,6 +54,12 @@ class TrainingConfig(BaseModel):
     episodes_per_iteration: int = Field(
         default=32, ge=1, description="Episodes a batch, from different seeds where there are as many."
     )
+    episodes_per_seed: int = Field(
+        default=1,
+        ge=1,
+        description="Episodes of each seed in a batch. With several, an accepted text that an earlier episode of its"
+        " seed reached counts for nothing in the advantage, so that the policy learns to vary.",
+    )
     patience: int = Field(
         default=0,
         ge=0,
@@ -83,6 +89,8 @@ class TrainingConfig(BaseModel):
         values: dict[str, Any] = handler(self)
         if not self.reference:
             values.pop("reference", None)
+        if self.episodes_per_seed == 1:
+            values.pop("episodes_per_seed", None)
         if self.guide == "model":
             values.pop("guide", None)
         if isinstance(self.reader, FeatureReaderConfig):
@@ -95,6 +103,15 @@ class TrainingConfig(BaseModel):
             raise ValueError(
                 f"episodes_per_iteration is {self.episodes_per_iteration}: give {FEWEST_EPISODES} or more, or the"
                 " preset `reference`, whose batch is one episode"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_have_equally_many_episodes(self) -> Self:
+        if self.episodes_per_iteration % self.episodes_per_seed:
+            raise ValueError(
+                f"episodes_per_seed is {self.episodes_per_seed}, which does not divide the"
+                f" {self.episodes_per_iteration} episodes of a batch (episodes_per_iteration): give a divisor of it"
             )
         return self
 

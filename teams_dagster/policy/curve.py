@@ -167,6 +167,8 @@ class IterationRecord:
     """The policy's own part of the batch, where a guide acted in it too; the figures above are of everyone's steps."""
     without_tokens: int = 0
     """Edits that reward `dollars` counted as 0, because an answer came without its number of tokens."""
+    repeated: int = 0
+    """Accepted edits to a text that another episode of the batch had reached from the same seed before."""
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:

@@ -33,6 +33,7 @@ from teams_dagster.policy.guide import Advisor, Guide
 from teams_dagster.policy.look_ahead import LookAheadGuide
 from teams_dagster.policy.network import Network
 from teams_dagster.policy.reader.reading import Reader, reader
+from teams_dagster.policy.repeats import repeated
 
 _log = logging.getLogger(__name__)
 
@@ -199,6 +200,7 @@ async def _rollouts(
         iteration=iteration,
         policy=name,
         version=checkpoint.policy_version,
+        of_each=config.episodes_per_seed,
     )
     decider = RollingIn(
         Drawing(encode.actor(checkpoint.policy, config.allowed)),
@@ -252,15 +254,16 @@ def _updated(
     checkpoint: Checkpoint, algorithm: Algorithm, learner: Learner, collected: Collected, encode: Reader
 ) -> Checkpoint:
     """One iteration's learning: a new checkpoint with one more point on its curve."""
-    batch = batch_of(collected, encode, checkpoint.config.gamma)
+    batch = batch_of(collected, encode, checkpoint.config)
     with one_thread(encode.is_small):
         report = algorithm.update(learner, batch, checkpoint.iteration)
-    record = _record(checkpoint, collected.everything, report)
+    record = _record(checkpoint, collected, report)
     made = replace(checkpoint, state=learner.state(), curve=(*checkpoint.curve, record))
     return made.without_data() if made.finished else made
 
 
-def _record(checkpoint: Checkpoint, episodes: Sequence[Episode], report: UpdateReport) -> IterationRecord:
+def _record(checkpoint: Checkpoint, collected: Collected, report: UpdateReport) -> IterationRecord:
+    episodes = collected.everything
     total = tally(episodes)
     return IterationRecord(
         iteration=checkpoint.iteration,
@@ -292,12 +295,14 @@ def _record(checkpoint: Checkpoint, episodes: Sequence[Episode], report: UpdateR
         imitation_loss=report.imitation_loss,
         own=own_steps(episodes),
         without_tokens=without_tokens(episodes, checkpoint.config.reward),
+        repeated=int(repeated(collected.episodes).sum()),
     )
 
 
 def _summary(record: IterationRecord, config: TrainingConfig) -> str:
     own = record.acted
     unknown = f"; edits without their tokens: {record.without_tokens}" if record.without_tokens else ""
+    repeats = f"; repeated: {record.repeated} accepted edits" if config.episodes_per_seed > 1 else ""
     likeliest = max(own.operation_mix, key=lambda name: own.operation_mix[name])
     whose = ""
     if record.own is not None:
@@ -306,5 +311,5 @@ def _summary(record: IterationRecord, config: TrainingConfig) -> str:
         f"iteration {record.iteration + 1} of {config.iterations}: return{whose} {own.mean_return:.3f},"
         f" accepted per query {own.accepted_per_query:.3f}, per episode {own.accepted_per_episode:.2f},"
         f" KL {record.kl:.4f}, entropy {record.entropy:.2f}, most often {likeliest}"
-        f" ({own.operation_mix[likeliest]:.0%}){unknown}"
+        f" ({own.operation_mix[likeliest]:.0%}){unknown}{repeats}"
     )

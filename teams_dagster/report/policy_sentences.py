@@ -11,6 +11,10 @@ from teams_dagster.policy.comparison.contenders import TRAINED, UNREADING
 from teams_dagster.policy.comparison.scores import HEADLINE, Score
 
 
+WORTH_A_LEARNER = 1.10
+"""How many times the nearest simpler rule's figure the policy's has to be, before a learner is said to be needed."""
+
+
 def difference_metric(metric: str, other: str) -> str:
     """The trained policy's metric that says by how much it exceeds `other` in `metric`."""
     return f"{metric}_minus_{other}"
@@ -62,9 +66,14 @@ def simpler_rule(scores: Sequence[Score]) -> str:
             " not measured: job policy_study compares it with these."
         )
     (distinct_rule, distinct), (return_rule, gained) = nearest[0], nearest[1]
+    ratio = found.get(f"{HEADLINE}_over_{distinct_rule}")
     told = f"{_difference(distinct, HEADLINE)} over {words(distinct_rule)}"
+    if ratio is not None:
+        told += f" ({ratio.mean:.2f} times)"
     if distinct.ci_low <= 0:
         return f"A simpler rule suffices, as far as can be told: {told}, the nearest."
+    if ratio is not None and ratio.mean < WORTH_A_LEARNER:
+        return f"A simpler rule nearly suffices: {told}, the nearest."
     if gained.ci_low > 0:
         return f"No simpler rule that was tried does as well: {told}, the nearest."
     return (

@@ -149,6 +149,22 @@ def test_a_learner_is_needed_where_it_exceeds_every_rule() -> None:
     assert said.startswith("No simpler rule that was tried does as well")
 
 
+def times_rule(name: str, ratio: float) -> Score:
+    return policy_score("trained", f"distinct_accepted_per_query_over_{name}", ratio, 0.01)
+
+
+def test_a_rule_that_comes_within_a_tenth_is_said_nearly_to_suffice() -> None:
+    said = simpler_rule([*over_rule("table", 0.1, 0.5), times_rule("table", 1.06)])
+    assert said.startswith("A simpler rule nearly suffices: +0.100 distinct accepted per query")
+    assert "over table (1.06 times), the nearest" in said
+
+
+def test_a_learner_that_is_needed_is_told_with_how_many_times_the_nearest_rule_it_finds() -> None:
+    said = simpler_rule([*over_rule("table", 0.1, 0.5), times_rule("table", 1.2)])
+    assert said.startswith("No simpler rule that was tried does as well")
+    assert "over table (1.20 times), the nearest" in said
+
+
 def test_what_was_not_measured_of_simpler_rules_is_said() -> None:
     assert "was not measured" in simpler_rule([policy_score("trained", "return", 2, 0.1)])
     assert simpler_rule([]) == ""

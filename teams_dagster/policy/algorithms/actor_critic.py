@@ -77,8 +77,13 @@ def actor_critic_update(learner: Learner, batch: Batch, plan: Plan) -> UpdateRep
 
 
 def estimate(learner: Learner, batch: Batch, critic: str) -> Estimates:
-    """Values, returns and advantages of `batch` by one critic; learner steps pay for leaving the reference policy."""
+    """Values, returns and advantages of `batch` by one critic.
+
+    Learner steps pay for leaving the reference policy, and what repeats another episode counts for nothing.
+    """
     network, rewards = learner.critics[critic], priced_rewards(learner, batch)
+    if batch.repeated_gains is not None:
+        rewards = rewards - batch.repeated_gains
     final = torch.zeros_like(rewards[:, 0])
     with torch.no_grad():
         values = network(batch.features)

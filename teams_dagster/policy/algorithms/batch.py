@@ -69,3 +69,6 @@ class Batch:
     """(episodes, steps), long: the guide's choice at that state; -1 where it was not asked or could not be read."""
     branches: Branches | None = None
     """None where no state was branched."""
+    repeated_gains: torch.Tensor | None = None
+    """(episodes, steps), float64: what is taken from the rewards in the advantage, since another episode had found the
+    same; None where nothing is."""
