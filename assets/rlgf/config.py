@@ -73,7 +73,9 @@ class RLGFSettings(AssetConfig, _RLGF):
     def deciding(self) -> dict[str, Any]:
         """What of this decides the model; what only the dataset's task reads is left out of another one's."""
         read = {"task", "guide", *(("prompts", "evaluation_prompts") if self.on_dataset else ())}
-        return self.training().model_dump(mode="json") | self.model_dump(include=read)
+        training = self.training()
+        verdicts = {"verdicts": "of a prompt's two texts"} if self.on_dataset and training.pairs else {}
+        return training.model_dump(mode="json") | self.model_dump(include=read) | verdicts
 
     @property
     def on_dataset(self) -> bool:

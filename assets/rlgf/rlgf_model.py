@@ -86,7 +86,7 @@ def rlgf_model(
                 task=task,
                 config=training,
                 guide=names.get(Role.GUIDE),
-                judge=f"{names[Role.JUDGE]}, prompt {judge_prompt().version}" if Role.JUDGE in roles else None,
+                judge=_judge_named(names[Role.JUDGE], training) if Role.JUDGE in roles else None,
             )
             embedded = base.read_facts(BaseFacts).embedded  # takes one processor and little memory
             with nullcontext() if embedded else one_training_at_a_time(store.root, context.log.info):
@@ -97,6 +97,11 @@ def rlgf_model(
             _list_model(made.folder, version, lora, config, where.run_id)
             made.finish(version, facts)
     return made.result(RLGFFacts, rlgf_preview)
+
+
+def _judge_named(judge: str, training: RLGFConfig) -> str:
+    """What decides the verdicts that a training learns from: who, what is asked, and of which two answers."""
+    return f"{judge}, prompt {judge_prompt().version}" + (", of a prompt's two texts" if training.pairs else "")
 
 
 def _list_model(folder: Path, version: str, lora: Artefact, config: RLGFSettings, run_id: str) -> None:

@@ -49,12 +49,13 @@ def guide_queries(config: RLGFConfig, prompts: Sequence[str]) -> list[QueryForec
 
 
 def judge_queries(config: RLGFConfig, prompts: Sequence[str], evaluation_prompts: int) -> list[QueryForecast]:
-    """The queries to the judge of a training whose reward it is, each text in both orders.
+    """The queries to the judge of a training whose reward it is, each text, or pair of texts, in both orders.
 
     An answer that is the one it is compared with is not asked about, so there may be fewer.
     """
     measured = evaluations_of(config) * config.evaluation_texts * evaluation_prompts
-    most = ORDERS * (config.iterations * config.texts + measured)
+    trained = config.iterations * (config.texts // 2 if config.pairs else config.texts)
+    most = ORDERS * (trained + measured)
     answer = "x" * (BYTES_PER_TOKEN * config.max_new_tokens // 2)
     asked = [judge_query(from_user_message(prompt), answer, answer) for prompt in prompts[:SAMPLED]]
     return [QueryForecast(Role.JUDGE, Purpose.JUDGE, 0, most, most, mean_bytes(asked), VERDICT.max_tokens)]
