@@ -3,7 +3,7 @@
 import dagster as dg
 import numpy as np
 
-from assets.check_results import needs_output, verdict, warning
+from assets.check_results import needs_output, not_applicable, verdict, warning
 from teams_dagster.core.text import words
 from teams_dagster.environment.transition import start
 from teams_dagster.policy.checkpoint import load_policy, policy_seeds
@@ -51,6 +51,22 @@ def reward_is_not_flat(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckR
         f"the reward's variance under the untrained policy is {facts.reward_variance:.4f}",
         reward_variance=facts.reward_variance,
     )
+
+
+@dg.asset_check(
+    asset="trained_policy",
+    additional_deps=["base_model"],
+    description="A policy that reads with the student reads with the one that `base_model` is now.",
+    metadata={"severity": "warning", "remedy": "Train the policy again: it is made from another `base_model`."},
+)
+@needs_output
+def policy_reads_the_current_student(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
+    """The student is an input of some policies alone, so the asset does not wait for it; a change of it shows here."""
+    read = store.current("trained_policy").manifest["inputs"].get("base_model")
+    if read is None:
+        return not_applicable("the policy does not read with the project's student")
+    now = store.current("base_model").data_version
+    return warning(read == now, f"the policy reads with base_model {read}, and it is {now} now")
 
 
 @dg.asset_check(

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 from assets.materialize import AssetConfig
 from assets.models.config import SettingsRefused
 from assets.run_config import one_of, run_config
+from teams_dagster.core.protocol import Role
 from teams_dagster.policy.algorithms.controller_config import CONTROLLERS, AdaptiveControllerConfig
 from teams_dagster.rlgf.config import RLGFConfig
 from teams_dagster.rlgf.dataset_task import DATASET_ANSWERS, DatasetPrompts
@@ -73,7 +74,15 @@ class RLGFSettings(AssetConfig, _RLGF):
     def deciding(self) -> dict[str, Any]:
         """What of this decides the model; what only the dataset's task reads is left out of another one's."""
         read = {"task", "guide", *(("prompts", "evaluation_prompts") if self.on_dataset else ())}
-        return self.training().model_dump(mode="json") | self.model_dump(include=read)
+        training = self.training()
+        verdicts = {"verdicts": "of a prompt's two texts"} if self.on_dataset and training.pairs else {}
+        return training.model_dump(mode="json") | self.model_dump(include=read) | verdicts
+
+    @property
+    def roles(self) -> list[Role]:
+        """Who is asked."""
+        asked = ((Role.GUIDE, self.guide == "role"), (Role.JUDGE, self.on_dataset))
+        return [role for role, needed in asked if needed]
 
     @property
     def on_dataset(self) -> bool:

@@ -14,21 +14,20 @@ from assets.models.config import SettingsRefused
 from assets.pools import GPU
 from assets.preflight import preflight_of
 from assets.rlgf.config import RLGFSettings
+from assets.rlgf.plan import plan_training
 from assets.training import train_beside
 from resources.language_models.asking import stopping
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
-from teams_dagster.dataset.stored import dataset_file
 from teams_dagster.evaluation.judging import judge_prompt
 from teams_dagster.evaluation.rlgf.serving import Serving, serving
-from teams_dagster.evaluation.rlgf.stored import ASKED, rlgf_facts, settle_asked
+from teams_dagster.evaluation.rlgf.stored import ASKED, rlgf_card, rlgf_facts, settle_asked
 from teams_dagster.llm.background_loop import BackgroundEventLoop
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.ordered import AHEAD
 from teams_dagster.report.preview_rlgf import rlgf_preview
 from teams_dagster.rlgf.config import RLGFConfig
 from teams_dagster.rlgf.run_request import LESS_MEMORY, SCRIPT, RLGFRequest
-from teams_dagster.rlgf.task import Task
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
 from teams_dagster.store.facts.rlgf import RLGFFacts
@@ -58,20 +57,20 @@ def rlgf_model(
     models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Train on from lora_model; a training that was interrupted goes on, and asks nothing twice."""
-    lora, dataset, training = store.current("lora_model"), store.current("instruction_dataset"), config.training()
-    base = store.of_version("base_model", lora.manifest["inputs"]["base_model"])
-    _refuse_whole_model(lora, training)
-    roles = [role for role, asked in ((Role.GUIDE, config.guide == "role"), (Role.JUDGE, config.on_dataset)) if asked]
+    training, roles = config.training(), config.roles
     models.found_out(*roles)
-    task = config.task_on(dataset_file(dataset, "train"), dataset_file(dataset, "held_out"))
-    inputs = {"base_model": base.data_version, "lora_model": lora.data_version, **models.versions(*roles)}
-    if isinstance(task, Task):
-        inputs["task"] = task.version
-    else:
-        inputs |= {"instruction_dataset": dataset.data_version, "prompt of judge": judge_prompt().version}
+    planned = plan_training(config, store, models)
+    base, lora = planned.base, planned.lora
+    _refuse_whole_model(lora, training)
     where = CallContext(context.run.run_id, "rlgf_model")
     with materialization(
-        context, store, config=config, settings=config.deciding, inputs=inputs, resume=True, publish=models.publish
+        context,
+        store,
+        config=config,
+        settings=config.deciding,
+        inputs=planned.inputs,
+        resume=True,
+        publish=models.publish,
     ) as made:
         if made.draft is not None:
             if Role.JUDGE in roles:
@@ -83,10 +82,10 @@ def rlgf_model(
                 base=student_path(base),
                 adapter=lora.path(MODEL),
                 start=lora.data_version,
-                task=task,
+                task=planned.task,
                 config=training,
                 guide=names.get(Role.GUIDE),
-                judge=f"{names[Role.JUDGE]}, prompt {judge_prompt().version}" if Role.JUDGE in roles else None,
+                judge=_judge_named(names[Role.JUDGE], training) if Role.JUDGE in roles else None,
             )
             embedded = base.read_facts(BaseFacts).embedded  # takes one processor and little memory
             with nullcontext() if embedded else one_training_at_a_time(store.root, context.log.info):
@@ -95,8 +94,14 @@ def rlgf_model(
                 facts = rlgf_facts(request, ledger, judge=names.get(Role.JUDGE), outcomes=models.outcomes(where))
             version = adapter_version(made.folder / MODEL, base.data_version)
             _list_model(made.folder, version, lora, config, where.run_id)
+            rlgf_card(base, lora, store, version, facts).write(made.folder / MODEL)
             made.finish(version, facts)
     return made.result(RLGFFacts, rlgf_preview)
+
+
+def _judge_named(judge: str, training: RLGFConfig) -> str:
+    """What decides the verdicts that a training learns from: who, what is asked, and of which two answers."""
+    return f"{judge}, prompt {judge_prompt().version}" + (", of a prompt's two texts" if training.pairs else "")
 
 
 def _list_model(folder: Path, version: str, lora: Artefact, config: RLGFSettings, run_id: str) -> None:

@@ -26,6 +26,8 @@ class Outcome:
     guide_tokens: int
     before: Metrics
     after: Metrics
+    curve: tuple[tuple[int, float], ...]
+    """Tokens written by then and the reward after them, an evaluation each; the first is before any training."""
 
 
 def page(outcomes: Sequence[Outcome], settings: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """`python -m benchmarks.rlgf.run`: a language model learns a task by several algorithms at equal generated tokens.
 
 Tokens of learner and guide count alike. The guide is the model before any training with nucleus sampling, as in the
-paper. Each training has its folder under benchmarks/.runs, which git ignores, and goes on where it stopped.
+paper, and of `NAME@praise` the same model after a sentence of praise, which is a better one. Each training has its
+folder under benchmarks/.runs, which git ignores, and goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 
 from benchmarks.policy.process import ROOT
+from benchmarks.rlgf.praise import PRAISE, praising
 from benchmarks.rlgf.report import Outcome, page
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.rlgf.config import RLGFConfig
@@ -47,15 +49,20 @@ def parsed(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="embedded", help="a folder or hub id; `embedded`: the tiny base")
     parser.add_argument("--task", default="positive_continuation", help="a task file, or a task of the package")
-    parser.add_argument("--algorithms", nargs="+", default=["ppo", "ppo_plus_plus"], help="names")
+    parser.add_argument("--algorithms", nargs="+", default=["ppo", "ppo_plus_plus"], help="names, or NAME@praise")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each")
     parser.add_argument("--tokens", type=int, default=20_000, help="that learner and guide write in a training")
     parser.add_argument("--texts", type=int, default=32, help="a batch")
     parser.add_argument("--length", type=int, default=24, help="tokens of a text at most")
     parser.add_argument("--rate", type=float, default=2e-4, help="learning rate of policy and critic")
     parser.add_argument("--epochs", type=int, default=2, help="passes over a batch")
+    parser.add_argument("--minibatch", type=int, default=16, help="texts of an optimiser's step")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="of the model's weights")
     parser.add_argument("--kl", type=float, default=0.01, help="weight of the price on leaving the model")
     parser.add_argument("--evaluation-texts", type=int, default=4, help="after each evaluation prompt")
+    parser.add_argument(
+        "--evaluate-every", type=int, default=0, help="updates between evaluations; 0: before and after"
+    )
     parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md", help="the page; its rows lie beside it")
     parser.add_argument("--scratch", type=Path, default=SCRATCH, help="where trainings are kept")
     return parser.parse_args(given)
@@ -64,13 +71,16 @@ def parsed(given: Sequence[str] | None = None) -> argparse.Namespace:
 def run(arguments: argparse.Namespace, name: str, seed: int) -> Outcome:
     """One training, begun or gone on with."""
     model, config = base_of(arguments.model, arguments.scratch), config_of(arguments, name, seed)
-    student, task = load_student(model, dtype=torch.float32), load_task(arguments.task)
+    task, dtype = load_task(arguments.task), getattr(torch, arguments.dtype)
+    praised = name.endswith(PRAISE)
     report = TokenTraining(
-        student,
+        load_student(model, dtype=dtype),
         task,
         config,
-        folder_of(arguments, task, config),
-        base=str(arguments.model),
+        folder_of(arguments, task, config, "praise" if praised else "start"),
+        base=f"{arguments.model} in {arguments.dtype}",
+        guide=praising(load_student(model, dtype=dtype), config) if praised else None,
+        guide_name="praise" if praised else None,
         progress=lambda line: print(f"{name} seed {seed}: {line}", flush=True),
     ).run()
     return Outcome(
@@ -81,18 +91,25 @@ def run(arguments: argparse.Namespace, name: str, seed: int) -> Outcome:
         guide_tokens=report.guide_tokens,
         before=report.evaluations[0].metrics,
         after=report.evaluations[-1].metrics,
+        curve=tuple((evaluation.tokens, evaluation.metrics.reward) for evaluation in report.evaluations),
     )
 
 
-def folder_of(arguments: argparse.Namespace, task: Task, config: RLGFConfig) -> Path:
-    """Where a training is kept: no other has its model, task and configuration."""
-    which = content_hash("rlgf benchmark", arguments.model, task.version, config.version)
+def folder_of(arguments: argparse.Namespace, task: Task, config: RLGFConfig, guide: str) -> Path:
+    """Where a training is kept: no other has its model, task, configuration and guide."""
+    which = content_hash("rlgf benchmark", arguments.model, arguments.dtype, task.version, config.version, guide)
     return arguments.scratch / Path(arguments.model).name / task.name / which[:12]
 
 
 def config_of(arguments: argparse.Namespace, name: str, seed: int) -> RLGFConfig:
     """The same for each algorithm but for its name."""
-    step: dict[str, Any] = {"learning_rate": arguments.rate, "epochs": arguments.epochs, "schedule": "constant"}
+    name = name.removesuffix(PRAISE)
+    step: dict[str, Any] = {
+        "learning_rate": arguments.rate,
+        "epochs": arguments.epochs,
+        "minibatch": arguments.minibatch,
+        "schedule": "constant",
+    }
     algorithm = {"name": name, **step} if name == "ppo" else {"name": name, "step": step}
     return RLGFConfig.model_validate(
         {
@@ -102,9 +119,10 @@ def config_of(arguments: argparse.Namespace, name: str, seed: int) -> RLGFConfig
             "most_tokens": arguments.tokens,
             "texts": arguments.texts,
             "max_new_tokens": arguments.length,
-            "critic": {"learning_rate": arguments.rate, "epochs": arguments.epochs, "schedule": "constant"},
+            "critic": step,
             "kl_reference": {"weight": arguments.kl} if arguments.kl else None,
             "evaluation_texts": arguments.evaluation_texts,
+            "evaluate_every": arguments.evaluate_every,
             "checkpoint_every": 1,
         }
     )

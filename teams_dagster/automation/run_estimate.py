@@ -19,6 +19,7 @@ from resources.language_models.opening import as_configured
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.automation.generation_steps import GenerationSteps, PlannedRun, Step
+from teams_dagster.automation.rlgf_step import rlgf_step
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.dataset.sample import Example
@@ -38,7 +39,7 @@ from teams_dagster.policy.comparison.stored import comparison_inputs
 from teams_dagster.policy.query_forecast import training_questions
 from teams_dagster.policy.reader.reading import BaseNotGiven
 from teams_dagster.pricing.forecast import Estimate, QueryForecast, estimate
-from teams_dagster.pricing.paid_assets import BATCHED
+from teams_dagster.pricing.paid_assets import BATCHED, RLGF_PAID
 from teams_dagster.pricing.prices import PriceTable, load_prices
 from teams_dagster.settings import Settings
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
@@ -58,6 +59,8 @@ class Walk:
 
     def steps(self) -> list[Step]:
         """The wanted paid assets in their order. Raises what the run would raise before its first query."""
+        if set(RLGF_PAID) & set(self.run.wanted):
+            return [rlgf_step(self.run)]
         seeds, generations = self._seeds(), GenerationSteps(self.run)
         library, clusters = _library(self.run.models) if seeds is None else (read_seeds(seeds), read_clusters(seeds))
         train, held_out = divide(library, clusters)

@@ -18,13 +18,17 @@ from teams_dagster.cli.project import (
 )
 from teams_dagster.ledger.budgets import Budgets
 from teams_dagster.ledger.database import LedgerError
-from teams_dagster.pricing.paid_assets import ESTIMATED_WHEN_RUN, PAID, UNIFORM_PAID
+from teams_dagster.pricing.paid_assets import ESTIMATED_WHEN_RUN, PAID, RLGF_PAID, UNIFORM_PAID
 from teams_dagster.pricing.prices import PriceFileError
 from teams_dagster.report.terminal import budget_lines, estimate_lines, run_budget_lines
 from teams_dagster.settings import Settings
 
 if TYPE_CHECKING:
     from teams_dagster.automation.run_estimate import RunEstimate
+
+
+OWN_JOBS = {"uniform_arm": UNIFORM_PAID, "train_rlgf": RLGF_PAID}
+"""By job, the paid assets that no other job asks for and that are estimated alone."""
 
 
 @click.command()
@@ -49,7 +53,7 @@ def _estimated(
     settings: Settings, partition: str | None, run_config: dict[str, Any], keys: tuple[str, ...]
 ) -> list[str]:
     """The estimate of each paid asset and of all, what is left of the budget, and what the run would be refused for."""
-    known = (*PAID, *UNIFORM_PAID)
+    known = (*PAID, *UNIFORM_PAID, *RLGF_PAID)
     if later := [key for key in keys if key in ESTIMATED_WHEN_RUN]:
         raise click.ClickException(
             f"{', '.join(later)} is not estimated here: its run says what it is going to ask, and for how much, before"
@@ -57,8 +61,9 @@ def _estimated(
         )
     if unknown := [key for key in keys if key not in known]:
         raise click.ClickException(f"{', '.join(unknown)} asks nothing: give one of {', '.join(known)}")
-    if 0 < len(set(keys) & set(UNIFORM_PAID)) < len(set(keys)):
-        raise click.ClickException(f"{', '.join(UNIFORM_PAID)} are asked by a job of their own: estimate them alone")
+    for job in OWN_JOBS.values():
+        if 0 < len(set(keys) & set(job)) < len(set(keys)):
+            raise click.ClickException(f"{', '.join(job)}: asked by a job of its own, so estimate it alone")
     return estimate_lines_of(settings, generation_of(partition), run_config, keys or ("seed_instructions", *PAID))
 
 
@@ -99,7 +104,7 @@ def _estimate_of(
     from teams_dagster.store.shared import SharedArtefactsFailed
 
     try:
-        job = "uniform_arm" if set(wanted) & set(UNIFORM_PAID) else "everything"
+        job = next((job for job, keys in OWN_JOBS.items() if set(wanted) & set(keys)), "everything")
         valid = valid_config(run_config, job)
         configs = {name: step.get("config", {}) for name, step in valid["ops"].items()}
         budgets = RunBudget(**valid["resources"]["models"]["config"].get("budget", {})).beside(settings.budget)

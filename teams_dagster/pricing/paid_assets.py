@@ -15,7 +15,10 @@ PAID = (
 UNIFORM_PAID = ("uniform_instructions", "uniform_responses")
 """Those of the uniform arm, which no other job asks for."""
 
-ESTIMATED_WHEN_RUN = ("outcome_scores", "rlgf_model", "rlgf_scores")
+RLGF_PAID = ("rlgf_model",)
+"""That of job train_rlgf which is estimated from the adapter that is stored."""
+
+ESTIMATED_WHEN_RUN = ("outcome_scores", "rlgf_scores")
 """Those of jobs of their own that say what they are going to ask when they begin."""
 
 BATCHED = ("generated_instructions", "expert_responses", "pair_scores", *UNIFORM_PAID)

@@ -115,7 +115,8 @@ class TokenDAggerConfig(_AloneConfig):
 class OnlineDPOConfig(_AloneConfig):
     """Online DPO (Guo et al. 2024): of two texts a prompt the one with more reward is preferred; equals teach nothing.
 
-    The loss is DPO's (Rafailov et al. 2023) against the model before any training.
+    A judge that is the reward compares the two with each other. The loss is DPO's (Rafailov et al. 2023) against the
+    model before any training.
     """
 
     title: ClassVar[str] = "online DPO"

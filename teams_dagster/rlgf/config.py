@@ -171,6 +171,11 @@ class RLGFConfig(FrozenConfig):
         return getattr(self.algorithm, "group", 1)
 
     @property
+    def pairs(self) -> bool:
+        """Whether all that is learnt of a batch is which of a prompt's two texts is better."""
+        return isinstance(self.algorithm, OnlineDPOConfig)
+
+    @property
     def prompts_a_batch(self) -> int:
         """Different prompts of a batch."""
         return self.texts // self.group

@@ -60,6 +60,7 @@ class TokenTraining:
         guide_name: str | None = None,
         reward: Reward | None = None,
         reward_name: str | None = None,
+        batch_reward: Reward | None = None,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`student`'s model becomes part of the training.
@@ -69,16 +70,21 @@ class TokenTraining:
             guide: None is the model before any training, decoded as `guide_decoding` says.
             guide_name: What names the guide that is given: a checkpoint that another one led to is not gone on from.
             reward: None is the task's own.
-            reward_name: The same of the reward that is given.
+            reward_name: The same of the reward that is given, and of `batch_reward`.
+            batch_reward: What the texts of a batch earn, its prompts' texts beside each other; evaluations are by
+                `reward`. None: `reward` rewards both.
 
         Raises:
-            ValueError: A guide or reward has no name, or all weights of a base in 4 bits are to be trained.
+            ValueError: A guide or reward has no name, a batch's reward has none beside it, or all weights of a base in
+                4 bits are to be trained.
         """
         if student.four_bit and config.weights.kind == "full":
             raise ValueError(
                 "weights.kind is full, and the base is in 4 bits, which cannot be moved: say lora, or load the base"
                 " with four_bit=False"
             )
+        if batch_reward is not None and reward is None:
+            raise ValueError("batch_reward is given without reward, which measures: give both, or reward alone")
         for what, given, name in (("guide", guide, guide_name), ("reward", reward, reward_name)):
             if (given is None) != (name is None):
                 here, missing = (what, f"{what}_name") if name is None else (f"{what}_name", what)
@@ -87,6 +93,7 @@ class TokenTraining:
         self.version = content_hash("rlgf training", config.version, task.version, base, guide_name, reward_name)
         self.learner = TokenLearner(student.model, config)
         self._algorithm, self._reward, self._progress = token_algorithm(config), reward, progress
+        self._batch_reward = batch_reward or reward
         self._vocabulary = vocabulary_of(student)
         models, at_once = self.learner.models, config.at_once
         own = LocalWriter(lambda: models.using(POLICY), self._vocabulary, config.decoding, at_once)
@@ -137,7 +144,7 @@ class TokenTraining:
         iteration = len(self._records)
         ids = next_ids(sorted(self.task.prompts), self.config.prompts_a_batch, self.config.root_seed, iteration)
         names = [name for name in ids for _ in range(self.config.group)]
-        texts = self._write(self._algorithm, names, iteration, "train")
+        texts = self._write(self._algorithm, names, iteration, "train", self._batch_reward)
         self.learner.begin(iteration)
         references = None if self._targets is None else self._batch([self._targets[name] for name in names])
         known = scored(self.learner, self._batch(texts.texts), references)
@@ -155,7 +162,9 @@ class TokenTraining:
     def _batch(self, texts: Sequence[Text]) -> TextBatch:
         return batch_of(texts, self._vocabulary.padding)
 
-    def _write(self, planner: Planner, names: Sequence[str], iteration: int, purpose: str) -> Written:
+    def _write(
+        self, planner: Planner, names: Sequence[str], iteration: int, purpose: str, reward: Reward | None
+    ) -> Written:
         prompts: list[Prompt] = [self._prompts[name] for name in names]
         texts = write_texts(
             planner,
@@ -166,13 +175,13 @@ class TokenTraining:
             ends=self._vocabulary.ends,
             key=(self.config.root_seed, purpose),
         )
-        return rewarded(texts, self._earned(texts.texts))
+        return rewarded(texts, self._earned(texts.texts, reward))
 
-    def _earned(self, texts: Sequence[Text]) -> Sequence[float]:
-        """By the reward that was given, or the task's own."""
+    def _earned(self, texts: Sequence[Text], reward: Reward | None) -> Sequence[float]:
+        """By `reward`, or the task's own."""
         names, said = [text.prompt_id for text in texts], self._said(texts)
-        if self._reward is not None:
-            return self._reward(names, said)
+        if reward is not None:
+            return reward(names, said)
         return self.task.rewards(names, said, self._perplexities(texts) if self.task.reads_perplexity else None)
 
     def _said(self, texts: Sequence[Text]) -> list[str]:
@@ -184,7 +193,7 @@ class TokenTraining:
     def _evaluate(self) -> None:
         """Draws of their own, the same at every evaluation."""
         names = [name for name in self.task.evaluation for _ in range(self.config.evaluation_texts)]
-        texts = self._write(_LearnerAlone(), names, 0, "evaluate")
+        texts = self._write(_LearnerAlone(), names, 0, "evaluate", self._reward)
         metrics = measured(self.learner, texts.texts, self._vocabulary.padding, self._task_metrics(texts.texts))
         self._evaluations.append(Evaluation(len(self._records), self.tokens, metrics))
         self._progress(f"after {len(self._records)} updates: reward {metrics.reward:.3f}, kl {metrics.kl:.3f}")

@@ -58,11 +58,11 @@ def _start(request: RLGFRequest) -> Student:
 
 def _training(request: RLGFRequest, student: Student, step: StepConnection | None, say: Say) -> TokenTraining:
     from teams_dagster.rlgf.guides import BlackBoxGuide
-    from teams_dagster.rlgf.judged import JudgedReward, start_answers
+    from teams_dagster.rlgf.judged import JudgedPairs, JudgedReward, start_answers
     from teams_dagster.rlgf.training import TokenTraining, vocabulary_of
 
     task = request.task if isinstance(request.task, Task) else request.task.task(student, request.config.max_new_tokens)
-    guide = reward = None
+    guide = reward = pairs = None
     if step is not None and request.guide is not None:
         guide = BlackBoxGuide(step.guide, student.tokenizer, vocabulary_of(student))
     if step is not None and request.judge is not None:
@@ -74,6 +74,7 @@ def _training(request: RLGFRequest, student: Student, step: StepConnection | Non
             progress=lambda line: say(f"the model before the training: {line}"),
         )
         reward = JudgedReward(start, step.judge)
+        pairs = JudgedPairs(step.judge) if request.config.pairs else None
     return TokenTraining(
         student,
         task,
@@ -84,6 +85,7 @@ def _training(request: RLGFRequest, student: Student, step: StepConnection | Non
         guide_name=request.guide,
         reward=reward,
         reward_name=request.judge,
+        batch_reward=pairs,
         progress=say,
     )
 

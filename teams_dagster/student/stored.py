@@ -156,17 +156,26 @@ def card_of(
 ) -> ModelCard:
     """The card of a model trained on `dataset`."""
     facts = base.read_facts(BaseFacts)
-    student = "the embedded student" if facts.embedded else facts.student
     return ModelCard(
         model_version=version,
-        base=student,
+        base=student_name(facts),
         base_version=base.data_version,
-        base_on_hub=not facts.embedded and not Path(student).exists(),
+        base_on_hub=on_hub(facts),
         dataset=DataCard.from_json(dataset.path(CARD).read_text(encoding="utf-8")),
         lineage_sha256=dataset.manifest["files"][LINEAGE],
         config=settings,
         report=report,
     )
+
+
+def student_name(base: BaseFacts) -> str:
+    """What a card calls the base."""
+    return "the embedded student" if base.embedded else base.student
+
+
+def on_hub(base: BaseFacts) -> bool:
+    """Whether the base is a repository of the hub, and no folder or file here."""
+    return not base.embedded and not Path(base.student).exists()
 
 
 def adapter_version(folder: Path, base_version: str) -> str:

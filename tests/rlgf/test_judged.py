@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.rlgf.judged import JudgedReward, start_answers
+from teams_dagster.rlgf.judged import JudgedPairs, JudgedReward, start_answers
 from teams_dagster.student.answering import respond
 from teams_dagster.student.loading import load_student
 
@@ -30,6 +30,18 @@ def test_the_same_answer_earns_a_half_unasked() -> None:
     reward = JudgedReward(START, lambda answers: [1.0 for _ in answers])
     assert reward(["one", "two"], ["red ", "white"]) == [0.5, 1.0]
     assert JudgedReward(START, lambda _: pytest.fail("asked"))(["one"], ["red"]) == [0.5]
+
+
+def test_two_answers_of_a_prompt_are_judged_beside_each_other() -> None:
+    asked: list[tuple[str, str, str]] = []
+
+    def judge(answers: Sequence[tuple[str, str, str]]) -> list[float]:
+        asked.extend(answers)
+        return [0.75]
+
+    pairs = JudgedPairs(judge)(["two", "two", "one", "one"], ["green", " pink", "red", "red\n"])
+    assert pairs == [0.75, 0.25, 0.5, 0.5]
+    assert asked == [("two", "green", "pink")], "the same answer twice needs no judge"
 
 
 def test_answers_from_before_are_greedy_and_made_once(base: Path, tmp_path: Path) -> None:

@@ -71,6 +71,24 @@ def bits(trained: TokenTraining) -> list[bytes]:
     return [weight.detach().numpy().tobytes() for weight in trained.learner.models.trained(POLICY).values()]
 
 
+def test_a_reward_of_batches_needs_one_that_measures(base, tmp_path):
+    with pytest.raises(ValueError, match="batch_reward is given without reward"):
+        training(base, tmp_path, config_of("online_dpo"), reward=None, reward_name=None, batch_reward=vowels)
+
+
+def test_a_reward_of_batches_is_learnt_from_and_not_measured(base, tmp_path):
+    batches: list[list[str]] = []
+
+    def second(prompts, texts):
+        batches.append(list(prompts))
+        return [0.0, 1.0] * (len(texts) // 2)
+
+    report = training(base, tmp_path, config_of("online_dpo", iterations=1), batch_reward=second).run()
+    assert [(len(prompts), set(prompts) <= {*TASK.prompts}) for prompts in batches] == [(8, True)]
+    assert report.records[0].reward == 0.5
+    assert all(evaluation.metrics.reward not in (0.0, 0.5) for evaluation in report.evaluations)
+
+
 @pytest.mark.parametrize("name", ["ppo_plus_plus", "grpo", "dagger", "gail", "online_dpo"])
 def test_a_training_that_stopped_goes_on_bit_for_bit(base, tmp_path, name):
     whole = training(base, tmp_path / "whole", config_of(name))

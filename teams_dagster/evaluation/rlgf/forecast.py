@@ -14,6 +14,7 @@ from teams_dagster.instructions.requests import VERDICT
 from teams_dagster.policy.query_forecast import SAMPLED, mean_bytes
 from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.rlgf.config import RLGFConfig, TokenPPOPlusPlusConfig
+from teams_dagster.rlgf.dataset_task import DatasetPrompts
 from teams_dagster.rlgf.guides import Question
 from teams_dagster.rlgf.role_guide import continuation_query
 from teams_dagster.rlgf.run_request import RLGFRequest
@@ -22,15 +23,19 @@ from teams_dagster.rlgf.task import Task
 
 def training_queries(request: RLGFRequest) -> list[QueryForecast]:
     """All queries of a training, none where neither guide nor judge is asked."""
-    task = request.task
+    asks = request.guide is not None, request.judge is not None
+    return queries_on(request.task, request.config, guide=asks[0], judge=asks[1])
+
+
+def queries_on(task: Task | DatasetPrompts, config: RLGFConfig, *, guide: bool, judge: bool) -> list[QueryForecast]:
+    """All queries of a training on `task`, where the role GUIDE or JUDGE is asked."""
     if isinstance(task, Task):
         prompts, measured = list(task.prompts), len(task.evaluation)
     else:
         prompts = [user_message(example.instruction) for example in islice(examples_in(task.train), SAMPLED)]
         measured = min(task.evaluation_prompts, sum(1 for _ in examples_in(task.held_out)))
-    guide = guide_queries(request.config, prompts) if request.guide is not None else []
-    judge = judge_queries(request.config, prompts, measured) if request.judge is not None else []
-    return [*guide, *judge]
+    guided = guide_queries(config, prompts) if guide else []
+    return [*guided, *(judge_queries(config, prompts, measured) if judge else [])]
 
 
 def evaluations_of(config: RLGFConfig) -> int:
@@ -49,12 +54,13 @@ def guide_queries(config: RLGFConfig, prompts: Sequence[str]) -> list[QueryForec
 
 
 def judge_queries(config: RLGFConfig, prompts: Sequence[str], evaluation_prompts: int) -> list[QueryForecast]:
-    """The queries to the judge of a training whose reward it is, each text in both orders.
+    """The queries to the judge of a training whose reward it is, each text, or pair of texts, in both orders.
 
     An answer that is the one it is compared with is not asked about, so there may be fewer.
     """
     measured = evaluations_of(config) * config.evaluation_texts * evaluation_prompts
-    most = ORDERS * (config.iterations * config.texts + measured)
+    trained = config.iterations * (config.texts // 2 if config.pairs else config.texts)
+    most = ORDERS * (trained + measured)
     answer = "x" * (BYTES_PER_TOKEN * config.max_new_tokens // 2)
     asked = [judge_query(from_user_message(prompt), answer, answer) for prompt in prompts[:SAMPLED]]
     return [QueryForecast(Role.JUDGE, Purpose.JUDGE, 0, most, most, mean_bytes(asked), VERDICT.max_tokens)]

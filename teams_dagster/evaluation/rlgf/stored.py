@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from teams_dagster.core.files import write_atomically
 from teams_dagster.core.hashing import content_hash
+from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.ledger.costs import cost_of_requests
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.rlgf.asking import GUIDE, JUDGE
+from teams_dagster.rlgf.model_card import RLGFCard
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.models import BaseFacts
 from teams_dagster.store.facts.rlgf import RLGFFacts, RLGFScoreFacts, StageScores, TextMetrics
 from teams_dagster.student.adapter_config import REPORT
+from teams_dagster.student.stored import on_hub, student_name
 
 if TYPE_CHECKING:
     from teams_dagster.rlgf.run_request import RLGFRequest
@@ -74,6 +78,21 @@ def rlgf_facts(
         after=TextMetrics.model_validate(report["evaluations"][-1]["metrics"]),
         settings=config.model_dump(mode="json"),
         outcomes=dict(outcomes),
+    )
+
+
+def rlgf_card(base: Artefact, lora: Artefact, store: ArtefactStore, version: str, facts: RLGFFacts) -> RLGFCard:
+    """The card of the model `version` that began with `lora`. Raises ArtefactMissing where its dataset is gone."""
+    known = base.read_facts(BaseFacts)
+    dataset = store.of_version("instruction_dataset", lora.manifest["inputs"]["instruction_dataset"])
+    return RLGFCard(
+        model_version=version,
+        base=student_name(known),
+        base_version=base.data_version,
+        base_on_hub=on_hub(known),
+        start_version=lora.data_version,
+        dataset=DataCard.from_json(dataset.path(CARD).read_text(encoding="utf-8")),
+        facts=facts,
     )
 
 

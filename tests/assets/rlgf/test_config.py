@@ -65,6 +65,13 @@ def test_settings_that_do_not_fit_are_refused(config: dict[str, Any], said: str)
         settings(**config).training()
 
 
+def test_verdicts_of_a_prompts_two_texts_make_another_model_where_a_judge_gives_them() -> None:
+    pairs = {"algorithm": {"online_dpo": {}}, "texts": 6}
+    assert settings(task="dataset_answers", **pairs).deciding["verdicts"] == "of a prompt's two texts"
+    assert "verdicts" not in settings(**pairs).deciding
+    assert "verdicts" not in settings(task="dataset_answers").deciding
+
+
 def test_the_number_of_prompts_decides_the_datasets_task_alone() -> None:
     assert settings(prompts=5).deciding == settings(prompts=6).deciding
     assert settings(task="dataset_answers", prompts=5).deciding != settings(task="dataset_answers", prompts=6).deciding

@@ -145,10 +145,17 @@ def failure(project: Project) -> str:
 def test_what_is_left_is_an_adapter_of_the_base_and_its_report(whole: Trained) -> None:
     folder = whole.made.folder
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    files = ["adapter_config.json", "adapter_model.safetensors", "recipe.json"]
+    files = ["README.md", "adapter_config.json", "adapter_model.safetensors", "recipe.json"]
     assert names == ["manifest.json", *(f"model/{name}" for name in files), "models.parquet", "report.json"]
     [row] = pq.read_table(folder / "models.parquet").to_pylist()
     assert (row["kind"], row["base_version"], row["dataset_version"]) == ("rlgf", "the base", "the dataset")
+
+
+def test_a_card_lies_beside_the_weights(whole: Trained) -> None:
+    card = (whole.made.folder / MODEL / "README.md").read_text()
+    assert f"Model version `{whole.made.data_version}`, base version `the base`" in card
+    assert "lora_model `the adapter`" in card
+    assert f"took {QUERIES} queries" in card
 
 
 def test_its_facts_say_what_was_learnt_and_that_nobody_was_asked(whole: Trained) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 
+from resources.language_models.offline import judge
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Answer, Completion, ErrorKind, Outcome, QueryFailed, Request, Role
 from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.rlgf.answering import JudgeSilent, Judging, guide_texts
 from teams_dagster.llm.engine import Engine
+from teams_dagster.rlgf.judged import JudgedPairs
 
 PROMPT, MINE, OTHER = "Which colour is the box?", "It is red.", "It is."
 EXAMPLES = {PROMPT: Example("sample-1", "seed-1", Instruction(PROMPT), "Red.")}
@@ -72,6 +74,22 @@ def test_the_judge_is_asked_twice_about_the_sample_of_the_prompt() -> None:
     assert {request.role for request in client.asked} == {Role.JUDGE}
     assert client.samples == ["sample-1"] * 2
     assert requests == ["request-1", "request-2"]
+
+
+def embedded(request: Request) -> str:
+    """The embedded judge's verdict."""
+    assert request.intent.answers is not None
+    return judge.preference(request.intent.before, *request.intent.answers)
+
+
+def test_the_embedded_judge_says_which_of_two_texts_of_a_prompt_is_better() -> None:
+    client, better = Client(embedded), "The box is red, since it was painted red."
+
+    def judged(answers: Sequence[tuple[str, str, str]]) -> list[float]:
+        return asyncio.run(Judging(EXAMPLES, width=2)(client.engine, answers))[0]
+
+    assert JudgedPairs(judged)([PROMPT, PROMPT], ["No.", better]) == [0.0, 1.0]
+    assert [request.intent.answers for request in client.asked] == [("No.", better), (better, "No.")]
 
 
 def test_a_judge_that_is_silent_earns_nobody_anything() -> None:

@@ -55,5 +55,10 @@ def test_a_judge_is_asked_twice_a_text_those_that_are_measured_too(
     assert kind.most == 2 * (80 + 5 * evaluations)
 
 
+def test_two_texts_that_are_judged_beside_each_other_take_two_queries(tmp_path: Path, prompts: DatasetPrompts) -> None:
+    [kind] = training_queries(request(tmp_path, {"name": "online_dpo"}, task=prompts, judge="somebody"))
+    assert kind.most == 2 * (80 // 2 + 5 * 2)
+
+
 def test_without_guide_and_judge_nobody_is_asked(tmp_path: Path) -> None:
     assert training_queries(request(tmp_path, {"name": "aggrevated"})) == []
