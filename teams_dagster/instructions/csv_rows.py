@@ -17,6 +17,7 @@ from teams_dagster.core.words import word_count, words
 from teams_dagster.instructions.file_rows import (
     ASKING_COLUMNS,
     COLUMNS,
+    INSTRUCTION_COLUMNS,
     FileRow,
     SeedFileError,
     column_name,
@@ -25,10 +26,18 @@ from teams_dagster.instructions.file_rows import (
 
 _DELIMITERS = ",;\t|"
 
+_SELDOM_IN_SENTENCES = "\t|;,"
+
 _SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 _LINES_IN_A_ROW = 1000
 """A quoted cell that runs over more lines is taken for one whose quote was never closed."""
+
+_LINES_ABOVE = 10
+"""Lines in which a header is looked for that stands below a title or a comment."""
+
+_LINES_COMPARED = 20
+"""Lines that are compared to tell what stands between cells where no header does."""
 
 _CELL_CHARACTERS = 2**31 - 1
 
@@ -46,34 +55,66 @@ class _Table:
     first: int
     delimiter: str
 
+    @property
+    def spaced(self) -> bool:
+        """Whether a space follows each delimiter of the header, as people write by hand, and belongs to no cell."""
+        header = self.lines[self.first]
+        return 0 < header.count(self.delimiter) == header.count(f"{self.delimiter} ")
 
-def csv_rows(name: str, text: str, delimiter: str | None = None) -> Iterator[FileRow]:
-    """The rows below a header of columns. `delimiter` is told by the header where it is not given.
+
+def csv_rows(name: str, text: str, tabs: bool = False) -> Iterator[FileRow]:
+    """The rows below a header of columns, which tells what stands between cells; where it does not, `tabs` does.
 
     Raises SeedFileError for a header that is broken, names a column twice, or is a row of data.
     """
-    records = _records(_table(text, delimiter))
+    table = _table(text, tabs)
+    records = _records(table)
     header = [column_name(cell) for cell in _first_record(name, records)]
     refuse_twins(name, header)
-    if ASKING_COLUMNS.isdisjoint(header) and (cell := _datum(header)) is not None:
-        raise SeedFileError(
-            f"{name}: its first row is no header: {cell[:60]!r} is no name of a column. Put the columns' names above"
-            " it, such as instruction,input,output."
-        )
+    if ASKING_COLUMNS.isdisjoint(header):
+        _refuse_header(name, header, table)
     return _below(header, records)
 
 
-def csv_texts(name: str, text: str, delimiter: str | None = None) -> Iterator[FileRow]:
+def csv_texts(name: str, text: str, tabs: bool = False) -> Iterator[FileRow]:
     """The rows of a file of which every text counts, whatever its column; a first row that may be no header is row 0.
 
     Raises SeedFileError for a first row that is broken.
     """
-    records = _records(_table(text, delimiter))
+    records = _records(_table(text, tabs))
     first = _first_record(name, records)
     columns = [f"{at} {column_name(cell)}" for at, cell in enumerate(first)]  # no two alike
     if _datum(first) is not None or COLUMNS.isdisjoint(map(column_name, first)):
         yield FileRow(0, dict(zip(columns, first, strict=True)))
     yield from _below(columns, records)
+
+
+def names_columns(text: str) -> bool:
+    """Whether the first line of a text names a column of instructions."""
+    line = text.lstrip().partition("\n")[0]
+    return any(_understood(_divided(line, delimiter)) for delimiter in _DELIMITERS)
+
+
+def _understood(cells: list[str]) -> bool:
+    return not ASKING_COLUMNS.isdisjoint(map(column_name, cells))
+
+
+def _refuse_header(name: str, header: list[str], table: _Table) -> None:
+    """Raises SeedFileError for a first row that names no column of instructions."""
+    for at, line in enumerate(table.lines[table.first + 1 :][:_LINES_ABOVE], table.first + 2):
+        if _understood(_divided(line, _delimiter_of([line], tabs=False))):
+            raise SeedFileError(
+                f"{name}: its first row names no column of instructions, and line {at} does: remove the lines above it."
+            )
+    if (cell := _datum(header)) is not None:
+        raise SeedFileError(
+            f"{name}: its first row is no header: {cell[:60]!r} is no name of a column. Put the columns' names above"
+            " it, such as instruction,input,output."
+        )
+    raise SeedFileError(
+        f"{name}: no column of instructions: its first row has {', '.join(repr(cell[:30]) for cell in header[:8])}."
+        f" Name one {' or '.join(INSTRUCTION_COLUMNS)}; commas, semicolons, tabs or | stand between names."
+    )
 
 
 def _datum(cells: list[str]) -> str | None:
@@ -91,22 +132,32 @@ def _may_be_a_name(cell: str) -> bool:
     return False
 
 
-def _table(text: str, delimiter: str | None) -> _Table:
+def _table(text: str, tabs: bool) -> _Table:
     lines = list(io.StringIO(text.rstrip(), newline=""))
-    said = _SEP_LINE.fullmatch(lines[0])
-    if said is not None and len(lines) > 1:
-        return _Table(lines, 1, said[1])
-    return _Table(lines, 0, delimiter or _delimiter_of(lines[0]))
+    first = next(at for at, line in enumerate(lines) if line.strip())
+    said = _SEP_LINE.fullmatch(lines[first])
+    if said is not None and len(lines) > first + 1:
+        return _Table(lines, first + 1, said[1])
+    return _Table(lines, first, _delimiter_of(lines[first:], tabs=tabs))
 
 
-def _delimiter_of(header: str) -> str:
-    """The first under which the header has a column that is understood; else the first that divides it."""
-    divided = {delimiter: _divided(header, delimiter) for delimiter in _DELIMITERS}
-    understood = (
-        delimiter for delimiter, cells in divided.items() if not ASKING_COLUMNS.isdisjoint(map(column_name, cells))
+def _delimiter_of(lines: list[str], *, tabs: bool) -> str:
+    """The first under which the header has a column that is understood; else one that divides every line alike.
+
+    Where there is none, `tabs` are meant if they are said to be, or else what divides the header.
+    """
+    delimiters = ("\t" + _DELIMITERS.replace("\t", "")) if tabs else _DELIMITERS
+    divided = {delimiter: _divided(lines[0], delimiter) for delimiter in delimiters}
+    understood = (delimiter for delimiter, cells in divided.items() if _understood(cells))
+    if (found := next(understood, None)) is not None or tabs:
+        return found or "\t"
+    dividing = [delimiter for delimiter, cells in divided.items() if len(cells) > 1]
+    alike = (
+        delimiter
+        for delimiter in sorted(dividing, key=_SELDOM_IN_SENTENCES.index)
+        if {len(_divided(line, delimiter)) for line in lines[:_LINES_COMPARED]} == {len(divided[delimiter])}
     )
-    dividing = (delimiter for delimiter, cells in divided.items() if len(cells) > 1)
-    return next(understood, None) or next(dividing, ",")
+    return next(alike, None) or next(iter(dividing), ",")
 
 
 def _divided(header: str, delimiter: str) -> list[str]:
@@ -130,6 +181,8 @@ def _below(header: list[str], records: Iterator[tuple[int, list[str] | None]]) -
             continue
         if len(cells) > len(header):
             yield FileRow(row, None, f"line {line}: {len(cells)} cells under {len(header)} columns; quote the commas")
+        elif nameless := [cell for column, cell in zip(header[1:], cells[1:], strict=False) if not column and cell]:
+            yield FileRow(row, None, f"line {line}: {nameless[0][:40]!r} stands under no column; quote the commas")
         else:
             yield FileRow(row, dict(zip_longest(header, cells, fillvalue="")) if cells else {})
 
@@ -166,7 +219,7 @@ def _record(table: _Table, start: int) -> tuple[int, list[str] | None]:
 
     limit = csv.field_size_limit(_CELL_CHARACTERS)
     try:
-        cells = next(csv.reader(feed(), delimiter=table.delimiter, strict=True))
+        cells = next(csv.reader(feed(), delimiter=table.delimiter, strict=True, skipinitialspace=table.spaced))
     except csv.Error:
         return start + 1, None
     finally:

@@ -8,16 +8,20 @@ from typing import Any
 
 INSTRUCTION_COLUMNS = ("instruction", "prompt", "question")
 INPUT_COLUMNS = ("input", "context")
-OUTPUT_COLUMNS = ("output", "response", "answer", "completion")
+OUTPUT_COLUMNS = ("output", "response", "answer", "completion", "chosen")
+"""The last is the better answer of a preference set."""
 INSTANCES_COLUMN = "instances"
-CONVERSATION_COLUMNS = ("messages", "conversations")
+CONVERSATION_COLUMNS = ("messages", "conversations", "conversation", "chat", "dialog", "dialogue")
 CONTEXT_COLUMNS = ("system", "system_prompt", "system_message", "system_instruction", "history")
 """What some files keep of a conversation beside the instruction."""
+TOOL_COLUMNS = ("tools", "functions", "tool_calls", "function_call")
+MEDIA_COLUMNS = ("image", "images", "audio", "audios", "video", "videos")
+"""What an instruction may speak of that is no text."""
 
 COLUMNS = frozenset(
     (
         *(*INSTRUCTION_COLUMNS, *INPUT_COLUMNS, *OUTPUT_COLUMNS, INSTANCES_COLUMN),
-        *(*CONVERSATION_COLUMNS, *CONTEXT_COLUMNS),
+        *(*CONVERSATION_COLUMNS, *CONTEXT_COLUMNS, *TOOL_COLUMNS, *MEDIA_COLUMNS),
     )
 )
 """Every column that is understood; others are ignored, and may be named as they like."""

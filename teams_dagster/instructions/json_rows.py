@@ -1,4 +1,7 @@
-"""Rows of JSON and JSONL files: a list, a list under one key, objects on lines of their own or one after the other."""
+"""Rows of JSON and JSONL files: a list, a list under one key, objects on lines of their own or one after the other.
+
+A row is an object, or a list of turns; a list of texts is one of instructions.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from teams_dagster.core.json_numbers import whole_number
-from teams_dagster.instructions.file_rows import ASKING_COLUMNS, FileRow, SeedFileError, cells_by_column
+from teams_dagster.instructions.file_rows import (
+    ASKING_COLUMNS,
+    COLUMNS,
+    CONVERSATION_COLUMNS,
+    INSTRUCTION_COLUMNS,
+    FileRow,
+    SeedFileError,
+    cells_by_column,
+    column_name,
+)
 
 
 def json_rows(name: str, text: str) -> Iterator[FileRow]:
@@ -16,14 +28,45 @@ def json_rows(name: str, text: str) -> Iterator[FileRow]:
     try:
         value = _parsed(text)
     except ValueError as error:
-        if text.lstrip().startswith("{"):  # many published .json files hold one object a line
-            return jsonl_rows(text) if _is_json(text.lstrip().partition("\n")[0]) else _stacked(name, text)
-        raise _not_json(name, error) from error
+        first = text.lstrip()
+        if first.startswith(("{", "[")) and _parses(first.partition("\n")[0]):
+            return _lines(text)  # many published .json files hold one object a line
+        if not first.startswith("{"):
+            raise _not_json(name, error) from error
+        try:
+            return iter(_stacked(text))
+        except ValueError as inside:
+            if inside.args[0] == _NONE_WHOLE:
+                return _lines(text)
+            raise _not_json(name, inside) from inside
     return (_from_value(row, item) for row, item in enumerate(_listed(name, value), 1))
 
 
 def jsonl_rows(text: str) -> Iterator[FileRow]:
-    """A row for each line."""
+    """A row for each line; of a list, or of objects over several lines, a row for each of these."""
+    first, _, others = text.strip().partition("\n")
+    if first.startswith("[") and not (others and _parses(first)):
+        try:
+            value = _parsed(text)
+        except ValueError:
+            return _lines(text)
+        if isinstance(value, list) and not _are_turns(value) and _are_objects(value):
+            return (_from_value(row, item) for row, item in enumerate(value, 1))
+    elif others and not _parses(first):
+        try:
+            return iter(_stacked(text))
+        except ValueError:
+            return _lines(text)
+    return _lines(text)
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is JSON, or begins with a line of JSON, that holds rows."""
+    first = text.lstrip()
+    return first.startswith(("{", "[")) and (_parses(first.partition("\n")[0]) or _parses(text))
+
+
+def _lines(text: str) -> Iterator[FileRow]:
     for row, line in enumerate(text.rstrip().split("\n"), 1):
         if not line.strip():
             yield FileRow(row, {})
@@ -39,15 +82,29 @@ def jsonl_rows(text: str) -> Iterator[FileRow]:
 def _parsed(text: str) -> Any:
     """The JSON value of `text`; control characters in strings are let through, to be judged with their row.
 
-    Raises ValueError, also where Python's parser runs into its own limits.
+    Raises ValueError, also where Python's parser runs into its own limits, and where a key that is understood is there
+    twice.
     """
     try:
-        return json.loads(text, strict=False, parse_int=whole_number)
+        return _DECODER.decode(text.strip())
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
 
-def _is_json(text: str) -> bool:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next((name for name in names if names.count(name) > 1 and column_name(name) in COLUMNS), None)
+        if twice is not None:
+            raise ValueError(f"the key {twice!r} appears twice")
+    return found
+
+
+_DECODER = json.JSONDecoder(strict=False, parse_int=whole_number, object_pairs_hook=_object)
+
+
+def _parses(text: str) -> bool:
     try:
         _parsed(text)
     except ValueError:
@@ -55,19 +112,20 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _stacked(name: str, text: str) -> Iterator[FileRow]:
-    """Objects of several lines, one after the other. Where one is broken the lines are rows, most of them broken."""
-    decoder, at, found = json.JSONDecoder(strict=False, parse_int=whole_number), 0, list[Any]()
+_NONE_WHOLE = "no object is whole"
+
+
+def _stacked(text: str) -> list[FileRow]:
+    """Objects of several lines, one after the other. Raises ValueError where one is broken, or none is whole."""
+    at, found = _SPACE.match(text).end(), list[Any]()  # pyright: ignore[reportOptionalMemberAccess]
     while at < len(text):
         try:
-            value, end = decoder.raw_decode(text, at)
+            value, end = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
-            if found:
-                raise _not_json(name, error) from error
-            return jsonl_rows(text)
+            raise ValueError(str(error) if found else _NONE_WHOLE) from error
         found.append(value)
         at = _SPACE.match(text, end).end()  # pyright: ignore[reportOptionalMemberAccess]
-    return (_from_value(row, value) for row, value in enumerate(found, 1))
+    return [_from_value(row, value) for row, value in enumerate(found, 1)]
 
 
 _SPACE = re.compile(r"[\s,]*")
@@ -83,7 +141,9 @@ def _not_json(name: str, error: Exception) -> SeedFileError:
 def _listed(name: str, value: Any) -> list[Any]:
     """The rows in a file's value: the list, the one list of objects under a key, or one object that is a row."""
     if isinstance(value, list):
-        return value
+        if value and all(isinstance(item, str) for item in value):
+            return [{INSTRUCTION_COLUMNS[0]: item} for item in value]
+        return [value] if _are_turns(value) else value
     if not isinstance(value, dict):
         raise SeedFileError(f"{name}: holds a {type(value).__name__}, not a list. Write a list of objects: [{{...}}].")
     asking = [cell for column, cell in cells_by_column(value).items() if column in ASKING_COLUMNS]
@@ -106,7 +166,16 @@ def _are_objects(value: list[Any]) -> bool:
     return bool(value) and all(isinstance(item, dict) for item in value)
 
 
+def _are_turns(value: list[Any]) -> bool:
+    """Whether a list is a conversation, and not a list of rows."""
+    return _are_objects(value) and all(
+        not ASKING_COLUMNS.intersection(item) and bool({"role", "from"}.intersection(item)) for item in value
+    )
+
+
 def _from_value(row: int, value: Any) -> FileRow:
+    if isinstance(value, list) and _are_turns(value):
+        return FileRow(row, {CONVERSATION_COLUMNS[0]: value})
     if not isinstance(value, dict):
         return FileRow(
             row, None, f'a JSON object is needed, such as {{"instruction": ...}}, not {type(value).__name__}'

@@ -1,38 +1,39 @@
-"""Reading rows from JSON, JSONL, CSV, TSV and Parquet files, seeds or evaluation sets: a bad row costs no good one.
+"""Reading rows from JSON, JSONL, CSV, TSV, Parquet and Arrow files, seeds or evaluation sets.
 
-A reader gives one `FileRow` for each row of the file, in order: its cells, or why it cannot be read. Text may be packed
-(gzip, Zstandard), in UTF-8, UTF-16 or UTF-32. Bytes of UTF-8 text that are none become lone surrogates in the row that
-holds them (PEP 383) and are judged with the row.
+A bad row costs no good one: a reader gives one `FileRow` for each row of the file, in order, with its cells or why it
+cannot be read. What a file holds is told by its content; its suffix counts where that could be several things. Text may
+be packed (gzip, Zstandard, bzip2, xz, a zip archive of one file), in UTF-8, UTF-16 or UTF-32. Bytes of UTF-8 text that
+are none become lone surrogates in the row that holds them (PEP 383) and are judged with the row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from teams_dagster.instructions.csv_rows import csv_rows, csv_texts
-from teams_dagster.instructions.file_rows import FileRow, SeedFileError, cells_by_column, column_name, refuse_twins
-from teams_dagster.instructions.file_text import PACKED, text_of
-from teams_dagster.instructions.json_rows import json_rows, jsonl_rows
+from teams_dagster.instructions.csv_rows import csv_rows, csv_texts, names_columns
+from teams_dagster.instructions.file_content import PACKED, FileContent, content_of
+from teams_dagster.instructions.file_rows import FileRow, SeedFileError
+from teams_dagster.instructions.file_text import decoded
+from teams_dagster.instructions.json_rows import is_json, json_rows, jsonl_rows
+from teams_dagster.instructions.table_rows import is_table, table_rows
 
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
+_LINES_OF_JSON = (".jsonl", ".ndjson")
+_DELIMITED = (".csv", ".tsv")
+_TABLES = (".parquet", ".arrow")
+SUFFIXES = (".json", *_LINES_OF_JSON, *_DELIMITED, *_TABLES)
 
-SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
-
-_DELIMITERS = {".csv": None, ".tsv": "\t"}
+_SHOWN = 5
+"""Files of a folder that are named."""
 
 
 def read_rows(path: Path) -> Iterator[FileRow]:
-    """The rows of `path`, by its suffix.
+    """The rows of `path`.
 
     Raises `SeedFileError` for a file that is missing, of an unknown kind, or broken as a whole.
     """
-    suffix = _suffix(path)
-    if suffix in _DELIMITERS:
-        return csv_rows(path.name, text_of(path), _DELIMITERS[suffix])
-    return _other_rows(path, suffix)
+    return _rows(path, csv_rows)
 
 
 def texts_in(path: Path) -> Iterator[str]:
@@ -41,12 +42,7 @@ def texts_in(path: Path) -> Iterator[str]:
     A CSV file without a header has none to lose: a first row that holds data counts too. Raises `SeedFileError` as
     `read_rows` does, and for a row that is broken: what is not read cannot be kept out.
     """
-    suffix = _suffix(path)
-    if suffix in _DELIMITERS:
-        rows = csv_texts(path.name, text_of(path), _DELIMITERS[suffix])
-    else:
-        rows = _other_rows(path, suffix)
-    for row in rows:
+    for row in _rows(path, csv_texts):
         if row.cells is None:
             raise SeedFileError(f"{path.name}, row {row.row}: {row.broken}. Fix or remove the row.")
         yield from _strings(list(row.cells.values()))
@@ -60,57 +56,69 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(item)
 
 
-def _suffix(path: Path) -> str:
-    """The suffix that tells the format: the one before `.gz` or `.zst`. Raises SeedFileError."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise SeedFileError(f"The file {path} {what}. Give the path of a {_kinds()} file; TEAMS_SEEDS names the seeds.")
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    packed = suffixes.pop() if suffixes and suffixes[-1] in PACKED else ""
-    suffix = suffixes[-1] if suffixes else ""
-    if suffix not in SUFFIXES:
-        raise SeedFileError(f"{path.name}: cannot tell its format from the suffix {suffix + packed!r}. Use {_kinds()}.")
-    if packed and suffix == ".parquet":
+def _rows(path: Path, delimited: Callable[[str, str, bool], Iterator[FileRow]]) -> Iterator[FileRow]:
+    """The rows of `path`; a table of text is read by `delimited`."""
+    _check_place(path)
+    content = content_of(path)
+    if is_table(content.begins):
+        return table_rows(content)
+    if content.suffix not in SUFFIXES and not content.data:
+        raise _unknown(path, content.suffix)
+    return _text_rows(path, content, decoded(content.name, content.data or b""), delimited)
+
+
+def _text_rows(
+    path: Path, content: FileContent, text: str, delimited: Callable[[str, str, bool], Iterator[FileRow]]
+) -> Iterator[FileRow]:
+    name, suffix = content.name, content.suffix
+    if suffix not in (".json", *_LINES_OF_JSON) and is_json(text):
+        suffix = ".json"
+    elif suffix not in _DELIMITED and names_columns(text):
+        suffix = ".tsv"  # where only tabs would stand between cells, if any did
+    if suffix in _DELIMITED:
+        return delimited(name, text, suffix == ".tsv")
+    if suffix == ".json":
+        return json_rows(name, text)
+    if suffix in _LINES_OF_JSON:
+        return jsonl_rows(text)
+    if suffix in _TABLES:
+        raise SeedFileError(f"{name}: is not a readable {suffix[1:].title()} file: it holds text. Write it again.")
+    raise _unknown(path, suffix)
+
+
+def _check_place(path: Path) -> None:
+    """Raises SeedFileError where `path` is no file, or one whose name says that it is packed twice."""
+    if path.suffixes[-2:-1] == [".parquet"] and path.suffix.lower() in PACKED:
         raise SeedFileError(f"{path.name}: Parquet compresses by itself. Unpack it, and name the .parquet file.")
-    return suffix
+    if path.is_file():
+        return
+    if path.is_dir():
+        what = "is a folder" + _files_in(path)
+    elif path.is_symlink():
+        what = f"is a link to {path.readlink()}, which does not exist"
+    else:
+        what = "does not exist"
+    raise SeedFileError(f"The file {path} {what}. Give the path of a {_kinds()} file; TEAMS_SEEDS names the seeds.")
+
+
+def _files_in(folder: Path) -> str:
+    """The files of a folder that could be read, as the end of a sentence."""
+    found = sorted(file.relative_to(folder).as_posix() for file in folder.glob("**/*") if file.suffix in SUFFIXES)
+    rows = [name for name in found if not name.endswith(("dataset_info.json", "state.json", "dataset_dict.json"))]
+    if not rows:
+        return ""
+    shown = ", ".join(rows[:_SHOWN]) + (", ..." if len(rows) > _SHOWN else "")
+    saved = " that datasets saved" if len(rows) < len(found) else ""
+    return f"{saved}, which holds {shown}: name one of them, or write them as one file"
+
+
+def _unknown(path: Path, suffix: str) -> SeedFileError:
+    shown = suffix if suffix and suffix not in PACKED else path.suffix.lower()
+    lines = ""
+    if suffix in (".txt", ".text", ".lst"):
+        lines = " Where each line is an instruction, put the line `instruction` above them and call it .tsv."
+    return SeedFileError(f"{path.name}: cannot tell its format from the suffix {shown!r}. Use {_kinds()}.{lines}")
 
 
 def _kinds() -> str:
     return ", ".join(SUFFIXES[:-1]) + " or " + SUFFIXES[-1]
-
-
-def _other_rows(path: Path, suffix: str) -> Iterator[FileRow]:
-    if suffix == ".parquet":
-        return _parquet_rows(path)
-    text = text_of(path)
-    return json_rows(path.name, text) if suffix == ".json" else jsonl_rows(text)
-
-
-def _parquet_rows(path: Path) -> Iterator[FileRow]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise SeedFileError(f"{path.name}: is not a readable Parquet file ({error}). Write it again.") from error
-    refuse_twins(path.name, [column_name(column) for column in table.schema_arrow.names])
-    return _parquet_body(path.name, table)
-
-
-def _parquet_body(name: str, table: pq.ParquetFile) -> Iterator[FileRow]:
-    import pyarrow as pa
-
-    row = 0
-    try:
-        for batch in table.iter_batches(batch_size=1024):
-            for at in range(batch.num_rows):
-                row += 1
-                try:
-                    cells = batch.slice(at, 1).to_pylist()[0]
-                except UnicodeDecodeError:
-                    yield FileRow(row, None, "a cell is not UTF-8")
-                else:
-                    yield FileRow(row, cells_by_column(cells))
-    except (pa.ArrowException, OSError) as error:
-        raise SeedFileError(f"{name}: is damaged after row {row} ({error}). Write it again.") from error

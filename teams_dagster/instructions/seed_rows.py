@@ -2,28 +2,29 @@
 
 Columns understood: Alpaca (`instruction`, `input`, `output`) and self-instruct (`instruction`, `instances[].input`,
 `instances[].output`, of which the first instance is taken). `prompt` or `question` stand for `instruction`, `context`
-for `input`, `response`, `answer` or `completion` for `output`. Of columns that stand for the same, the first with
-something usable counts. A conversation (OpenAI's and TRL's `messages`, ShareGPT's `conversations`, TRL's `prompt` and
-`completion` as lists) is a seed where it is one user's turn, with an answer or none.
+for `input`, `response`, `answer`, `completion` or `chosen` for `output`. Of columns that stand for the same, the first
+with something usable counts. A conversation (`seed_conversations`) is a seed where it is one user's turn, with an
+answer or none.
 """
 
 from __future__ import annotations
 
-import math
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
+import re
+from collections.abc import Mapping
 from typing import Any
 
-from teams_dagster.core.instruction import Instruction, from_user_message
+from teams_dagster.core.instruction import Instruction, from_user_message, user_message
 from teams_dagster.instructions.file_rows import (
     CONTEXT_COLUMNS,
-    CONVERSATION_COLUMNS,
     INPUT_COLUMNS,
     INSTANCES_COLUMN,
     INSTRUCTION_COLUMNS,
+    MEDIA_COLUMNS,
     OUTPUT_COLUMNS,
+    TOOL_COLUMNS,
 )
+from teams_dagster.instructions.seed_cells import NO_TEXT, Refused, SeedRefusal, first_text, holds_nothing
+from teams_dagster.instructions.seed_conversations import Exchange, exchange_in, is_plain
 
 MAX_TOKENS = 5_000
 """The longest instruction and input together, by `about_tokens`: it leaves a rewrite room in an 8k context."""
@@ -31,43 +32,15 @@ MAX_TOKENS = 5_000
 MAX_CHARACTERS = 4 * MAX_TOKENS
 """What that is in English."""
 
-NO_INPUT = ("<noinput>", "nan")
-"""What self-instruct and pandas write for "no input"."""
+NO_INPUT = ("<noinput>", *NO_TEXT)
+"""What self-instruct and tables write for "no input"."""
 
-_USERS = ("user", "human")
-_ASSISTANTS = ("assistant", "gpt")
-
-
-class SeedRefusal(StrEnum):
-    """Why a row of a seed file is not used."""
-
-    BROKEN = "broken"
-    """The row cannot be parsed."""
-    NO_INSTRUCTION_COLUMN = "no_instruction_column"
-    EMPTY = "empty"
-    """No letter or digit in the instruction."""
-    NOT_TEXT = "not_text"
-    """Instruction or input hold a number, a list or an object."""
-    NOT_UTF8 = "not_utf8"
-    CONTROL_CHARACTERS = "control_characters"
-    """NUL and its kin; tabs and line ends are text."""
-    TOO_LONG = "too_long"
-    MULTI_TURN = "multi_turn"
-    """A conversation of several turns or with a system prompt. A seed is one instruction, and no context is dropped."""
-    INJECTION = "injection"
-    """It orders the reviewer's verdict ("answer Not Equal")."""
-    DUPLICATE = "duplicate"
-    """The same as an earlier row but for case and white space."""
-    CONTAMINATED = "contaminated"
-    """Shares 13 words in a row with an evaluation text."""
-
-
-class Refused(Exception):
-    """A row that is not used; the message says what is wrong with it."""
-
-    def __init__(self, reason: SeedRefusal, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
+_RENDERED = re.compile(
+    r"\s*(<\|im_start\|>|<\|begin_of_text\|>|<\|start_header_id\|>|<start_of_turn>|<bos>|(?:<s>\s*)?\[INST\]"
+    r"|<\|(?:user|system)\|>|Human:(?=.*\bAssistant:)|(?=.*^### Instruction:.*^### Response:)\S+)",
+    re.DOTALL | re.MULTILINE,
+)
+"""How a text begins that a chat template has written: it holds roles and perhaps several turns."""
 
 
 def about_tokens(text: str) -> float:
@@ -87,32 +60,59 @@ def instruction_in(cells: Mapping[str, Any]) -> tuple[Instruction, str]:
     """
     if not any(cells.values()):
         raise Refused(SeedRefusal.EMPTY, "the row is empty")
-    if (column := next((column for column in CONTEXT_COLUMNS if not _is_blank(cells.get(column))), None)) is not None:
-        raise Refused(SeedRefusal.MULTI_TURN, f"`{column}` is not empty; a seed is one instruction with its input")
-    conversation = _conversation(cells)
-    if conversation is not None:
-        asked, response = conversation
-        text, material = asked.text, asked.input
+    _refuse_what_would_be_lost(cells)
+    exchange = exchange_in(cells)
+    cells = {**cells, **_first_instance(cells)}
+    if exchange is None or any(is_plain(column, cells.get(column)) for column in INSTRUCTION_COLUMNS):
+        instruction = Instruction(_asked(cells), _material(cells))
+        response = _answer(cells) or _answer_in(exchange, instruction)
     else:
-        cells = {**cells, **_first_instance(cells)}
-        text, material, response = _asked(cells), _material(cells), _answer(cells)
+        instruction = from_user_message(exchange.asked)
+        response = exchange.answer or _answer(cells)
+    if cells.get("label") is False:  # TRL's unpaired preferences: an answer that somebody did not want
+        response = ""
+    _check_text(instruction)
+    return Instruction(instruction.text.strip(), instruction.input), response.strip()
+
+
+def _refuse_what_would_be_lost(cells: Mapping[str, Any]) -> None:
+    """Raises `Refused` where a row has more than an instruction with its input: a system prompt, tools, an image."""
+    for columns, reason, says in (
+        (CONTEXT_COLUMNS, SeedRefusal.MULTI_TURN, "a seed is one instruction with its input"),
+        (TOOL_COLUMNS, SeedRefusal.TOOLS, "a seed is answered without tools"),
+        (MEDIA_COLUMNS, SeedRefusal.NOT_TEXT, "a seed is text alone"),
+    ):
+        column = next((column for column in columns if not holds_nothing(cells.get(column))), None)
+        if column is not None:
+            raise Refused(reason, f"`{column}` is not empty; {says}")
+
+
+def _check_text(instruction: Instruction) -> None:
+    """Raises `Refused` for an instruction that is too long, says nothing, or that a chat template has written."""
+    text, material = instruction.text, instruction.input
     if (tokens := about_tokens(text) + about_tokens(material)) > MAX_TOKENS:
         found = f"about {tokens:,.0f} tokens of instruction and input ({len(text) + len(material):,} characters)"
         raise Refused(SeedRefusal.TOO_LONG, f"{found}; at most {MAX_TOKENS:,}, {MAX_CHARACTERS:,} letters in English")
     if not any(character.isalnum() for character in text):
         raise Refused(SeedRefusal.EMPTY, f"no letter or digit in the instruction {text!r}")
-    return Instruction(text.strip(), material), response.strip()
+    if text.strip().lower() in NO_TEXT:
+        raise Refused(SeedRefusal.EMPTY, f"the instruction is {text.strip()!r}, which tables write for no text")
+    if rendered := _RENDERED.match(text):
+        raise Refused(
+            SeedRefusal.MULTI_TURN,
+            f"it is what a chat template wrote ({rendered[1]!r}); give the instruction, or the turns as `messages`",
+        )
 
 
 def _asked(cells: Mapping[str, Any]) -> str:
     columns = [column for column in INSTRUCTION_COLUMNS if column in cells]
     if not columns:
         raise Refused(SeedRefusal.NO_INSTRUCTION_COLUMN, f"columns found: {', '.join(cells)}")
-    return _first_text(cells, columns) or ""
+    return first_text(cells, columns) or ""
 
 
 def _material(cells: Mapping[str, Any]) -> str:
-    material = _first_text(cells, INPUT_COLUMNS) or ""
+    material = first_text(cells, INPUT_COLUMNS) or ""
     return "" if material.strip().lower() in NO_INPUT else material
 
 
@@ -120,48 +120,19 @@ def _answer(cells: Mapping[str, Any]) -> str:
     """The first answer that is text; a number, a list or an object is none, and no reason to refuse the question."""
     for column in OUTPUT_COLUMNS:
         try:
-            if text := _first_text(cells, [column]):
-                return text
+            text = first_text(cells, [column])
         except Refused:
             continue
+        if text and text.strip().lower() != "nan":
+            return text
     return ""
 
 
-def _first_text(cells: Mapping[str, Any], columns: Iterable[str]) -> str | None:
-    """The text under the first of `columns` that has one. Raises `Refused` for what stands there where none has."""
-    refused: Refused | None = None
-    for column in columns:
-        if not _is_blank(value := cells.get(column)):
-            try:
-                return _text(column, value)
-            except Refused as error:
-                refused = refused or error
-    if refused is not None:
-        raise refused
-    return None
-
-
-def _is_blank(value: Any) -> bool:
-    return (
-        value is None
-        or value == []
-        or (isinstance(value, float) and math.isnan(value))
-        or (isinstance(value, str) and not value.strip())
-    )
-
-
-def _text(column: str, value: Any) -> str:
-    """A cell's text, its line ends as `\\n`. Raises `Refused`."""
-    if not isinstance(value, str):
-        raise Refused(SeedRefusal.NOT_TEXT, f"`{column}` holds a {type(value).__name__}; write it as text")
-    text = value.replace("\r\n", "\n").replace("\r", "\n")
-    for character in text:
-        category = unicodedata.category(character)
-        if category == "Cs":
-            raise Refused(SeedRefusal.NOT_UTF8, f"`{column}` has bytes that are not UTF-8; save the file as UTF-8")
-        if category == "Cc" and character not in "\t\n":
-            raise Refused(SeedRefusal.CONTROL_CHARACTERS, f"`{column}` holds U+{ord(character):04X}; remove it")
-    return text
+def _answer_in(exchange: Exchange | None, instruction: Instruction) -> str:
+    """The answer in a conversation beside an instruction, where it is one to that."""
+    if exchange is None or exchange.asked.strip() not in ("", instruction.text.strip(), user_message(instruction)):
+        return ""
+    return exchange.answer
 
 
 def _first_instance(cells: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -169,39 +140,3 @@ def _first_instance(cells: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(instances, list) or not isinstance(instances[0], Mapping):
         raise Refused(SeedRefusal.NOT_TEXT, "`instances` must be a list of objects with `input` and `output`")
     return instances[0]
-
-
-def _conversation(cells: Mapping[str, Any]) -> tuple[Instruction, str] | None:
-    """What the user says and what is answered, where a row is a conversation. Raises `Refused`."""
-    if any(isinstance(cells.get(column), str) and cells[column].strip() for column in INSTRUCTION_COLUMNS):
-        return None
-    column = next((column for column in (*CONVERSATION_COLUMNS, "prompt") if _turns(cells.get(column))), None)
-    if column is None:
-        return None
-    turns = [*cells[column], *(_turns(cells.get("completion")) if column == "prompt" else ())]
-    said = [(_said_by(turn), _content(column, turn)) for turn in turns]
-    said = [(role, content) for role, content in said if content or role != "system"]
-    if len(said) == 1 and said[0][0] in _USERS:
-        return from_user_message(said[0][1]), _answer(cells) if column == "prompt" else ""
-    if len(said) == 2 and said[0][0] in _USERS and said[1][0] in _ASSISTANTS:
-        return from_user_message(said[0][1]), said[1][1]
-    roles = ", ".join(role for role, _ in said[:6])
-    raise Refused(
-        SeedRefusal.MULTI_TURN, f"`{column}` has the turns {roles}; a seed is one user's turn, with an answer or none"
-    )
-
-
-def _turns(value: Any) -> Sequence[Mapping[str, Any]]:
-    """The turns of a conversation; nothing for what is none."""
-    if isinstance(value, list) and value and all(isinstance(turn, Mapping) for turn in value):
-        return value
-    return ()
-
-
-def _said_by(turn: Mapping[str, Any]) -> str:
-    return str(turn.get("role") or turn.get("from") or "unknown").lower()
-
-
-def _content(column: str, turn: Mapping[str, Any]) -> str:
-    content = turn.get("content", turn.get("value"))
-    return "" if _is_blank(content) else _text(column, content)

@@ -19,8 +19,9 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.file_rows import INSTRUCTION_COLUMNS, FileRow, SeedFileError
 from teams_dagster.instructions.near_duplicates import same_text_key
 from teams_dagster.instructions.ngrams import NgramIndex
+from teams_dagster.instructions.seed_cells import Refused, SeedRefusal
 from teams_dagster.instructions.seed_files import read_rows
-from teams_dagster.instructions.seed_rows import MAX_CHARACTERS, Refused, SeedRefusal, instruction_in
+from teams_dagster.instructions.seed_rows import MAX_CHARACTERS, instruction_in
 from teams_dagster.instructions.verdict_orders import orders_a_verdict
 
 _DETAIL_CHARACTERS = 200
@@ -30,12 +31,13 @@ _REMEDIES = {
     SeedRefusal.BROKEN: "Write the file again with a JSON or CSV library.",
     SeedRefusal.NO_INSTRUCTION_COLUMN: f"Name the column of the instructions {' or '.join(INSTRUCTION_COLUMNS)}.",
     SeedRefusal.EMPTY: "Give every row an instruction.",
-    SeedRefusal.NOT_TEXT: "Write every cell as text.",
+    SeedRefusal.NOT_TEXT: "Write every cell as text, and a conversation as a list of turns.",
     SeedRefusal.NOT_UTF8: "Save the file as UTF-8.",
     SeedRefusal.CONTROL_CHARACTERS: "Remove the control characters.",
     SeedRefusal.TOO_LONG: f"Shorten the instructions, in English to {MAX_CHARACTERS:,} letters, or check that one"
     " row is one instruction.",
     SeedRefusal.MULTI_TURN: "Write each conversation's task as one instruction, with the context it needs in `input`.",
+    SeedRefusal.TOOLS: "Use seeds that are answered in words, without tools.",
     SeedRefusal.INJECTION: "Take out the words that order a verdict.",
     SeedRefusal.DUPLICATE: "Give different instructions.",
     SeedRefusal.CONTAMINATED: "Use seeds that are not taken from what the models are scored on.",

@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import tempfile
 import uuid
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -46,8 +51,28 @@ def parquet(columns: dict[str, object]) -> bytes:
     return buffer.getvalue()
 
 
+def arrow(columns: dict[str, object], writing: Callable[..., Any] = pa.ipc.new_stream) -> bytes:
+    buffer, table = io.BytesIO(), pa.table(columns)
+    with writing(buffer, table.schema) as writer:
+        writer.write_table(table)
+    return buffer.getvalue()
+
+
+def archive(members: dict[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as written:
+        for name, text in members.items():
+            written.writestr(name, text)
+    return buffer.getvalue()
+
+
+def in_csv(cell: str) -> str:
+    return 'messages\n"' + cell.replace('"', '""') + '"\n'
+
+
 CSV = 'instruction,output\n"Why do tides rise, and fall?",a\nHow is ink made?,a\n'
 SEMICOLONS = "instruction;output\nWhy do tides rise, and fall?;a\nHow is ink made?;a\n"
+CYRILLIC = "instruction,output\nПочему бывают приливы?,а\nКак делают чернила?,а\n"
 TABS = SEMICOLONS.replace(";", "\t")
 HAIKU = "instruction,output\nWrite of a Käse.,a\nHow is ink made?,a\n"
 
@@ -70,29 +95,56 @@ FORMS: tuple[tuple[str, str, str | bytes | None], ...] = (
     ("NDJSON", "a.ndjson", lines(*ROWS)),
     ("Packed with gzip", "a.jsonl.gz", gzip.compress(lines(*ROWS).encode(), mtime=0)),
     ("Packed with zstd", "a.jsonl.zst", pa.compress(lines(*ROWS).encode(), "zstd", asbytes=True)),
+    ("Packed with bzip2", "a.jsonl.bz2", bz2.compress(lines(*ROWS).encode())),
+    ("Packed with xz", "a.jsonl.xz", lzma.compress(lines(*ROWS).encode())),
+    ("A zip archive of one file", "a.zip", archive({"a.jsonl": lines(*ROWS)})),
+    ("A zip archive of several", "a.zip", archive({"a.jsonl": lines(*ROWS), "b.jsonl": lines(*ROWS)})),
+    ("Packed, and not called so", "a.jsonl", gzip.compress(lines(*ROWS).encode(), mtime=0)),
+    ("A zip archive under another name", "a.jsonl", archive({"a.jsonl": lines(*ROWS)})),
     ("Called `.gz`, and not packed", "a.jsonl.gz", lines(*ROWS)),
+    ("A list over several lines in a `.jsonl` file", "a.jsonl", json.dumps(ROWS, indent=1)),
+    ("Objects with commas between them", "a.jsonl", ",\n".join(map(json.dumps, ROWS))),
+    ("JSON lines in a `.csv` file", "a.csv", lines(*ROWS)),
+    ("JSON lines in UTF-16 without a mark", "a.jsonl", lines(*ROWS).encode("utf-16-be")),
+    ("One key twice", "a.jsonl", lines('{"instruction": "Why?", "instruction": "How?"}', ROWS[0])),
     ("A comment among the lines", "a.jsonl", lines("# seeds", ROWS[0])),
     ("A broken line", "a.jsonl", lines('{"instruction": "Why"', ROWS[0])),
     ("A comma at the end of an object", "a.jsonl", lines('{"instruction": "Why?",}', ROWS[0])),
     ("A number of thousands of digits", "a.json", '[{"instruction": "Why?", "id": ' + "9" * 5_000 + "}]"),
     ("An empty file", "a.jsonl", ""),
     ("A Git LFS pointer", "a.jsonl", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n"),
+    ("A git-annex pointer", "a.csv", "/annex/objects/MD5E-s3--abc.csv\n"),
+    ("NUL bytes, as a crash leaves them", "a.jsonl", b"\0" * 100),
     ("A folder", "a.parquet", None),
     ("Text", "a.txt", "\n".join(Q)),
+    ("Text below the line `instruction`", "a.tsv", "instruction\n" + "\n".join(Q)),
+    ("Excel's Unicode text", "a.txt", TABS.encode("utf-16")),
+    ("An Excel workbook, whatever its name", "a.csv", archive({"[Content_Types].xml": "", "xl/workbook.xml": ""})),
+    ("A workbook of the old kind", "a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 504),
+    ("A database of SQLite", "a.csv", b"SQLite format 3\0" + b"\0" * 84),
+    ("A Python pickle", "a.json", b"\x80\x04\x95\0\0."),
     ("CSV", "a.csv", CSV),
     ("CSV in UTF-16", "a.csv", CSV.encode("utf-16")),
     ("CSV in UTF-16 without a mark", "a.csv", CSV.encode("utf-16-le")),
+    ("CSV of Cyrillic in UTF-16 without a mark", "a.csv", CYRILLIC.encode("utf-16-le")),
+    ("CSV in a `.json` file", "a.json", CSV),
     ("CSV in Windows-1252", "a.csv", HAIKU.encode("cp1252")),
     ("CSV with semicolons", "a.csv", SEMICOLONS),
     ("Excel's `sep=` line", "a.csv", "sep=;\n" + SEMICOLONS),
     ("CSV with tabs", "a.csv", TABS),
     ("TSV", "a.tsv", TABS),
+    ("Commas between the cells of a `.tsv` file", "a.tsv", CSV),
+    ("Spaces after commas", "a.csv", 'instruction, output\n"Why, so?", "a, b"\n'),
+    ("Empty lines above the header", "a.csv", "\n\n" + CSV),
+    ("A title above the header", "a.csv", "My questions\n" + CSV),
+    ("Columns in another language", "a.csv", "Anweisung,Ausgabe\nWarum?,a\n"),
     ("Commas at the ends of rows", "a.csv", CSV.replace(",a", ",a,")),
     ("A comma at the end of every line", "a.csv", CSV.replace("output", "output,").replace(",a", ",a,")),
     ("pandas' index as first column", "a.csv", ",instruction,input\n0,Why?,nan\n1,How is ink made?,\n"),
     ("Cells of several lines", "a.csv", 'instruction,output\n"Why do tides\nrise?","a\nb"\n'),
     ("CSV without a header", "a.csv", "Why do tides rise?,a\nHow is ink made?,b\n"),
     ("CSV of a header alone", "a.csv", "instruction,output\n"),
+    ("Commas that are not quoted, under no column", "a.csv", "instruction,\nWhy, and how?\nWhy?,\n"),
     ("Commas that are not quoted", "a.csv", CSV.replace('"', "")),
     ("Quotes escaped by backslashes", "a.csv", 'instruction\n"Say \\"tea\\" in French."\nHow is ink made?\n'),
     ("A quote that is not closed", "a.csv", 'instruction\n"Why do tides rise?\nHow is ink made?\n'),
@@ -106,6 +158,19 @@ FORMS: tuple[tuple[str, str, str | bytes | None], ...] = (
         parquet({"instruction": pa.array(Q).dictionary_encode(), "input": [float("nan")] * 2}),
     ),
     ("Parquet with bytes", "a.parquet", parquet({"instruction": [text.encode() for text in Q]})),
+    ("Parquet in a `.json` file", "a.json", parquet({"instruction": list(Q)})),
+    (
+        "Parquet with a date beyond the calendar",
+        "a.parquet",
+        parquet({"instruction": list(Q), "at": pa.array([2**61, 1], pa.timestamp("us"))}),
+    ),
+    ("Arrow, as datasets saves it", "a.arrow", arrow({"instruction": list(Q)})),
+    ("Feather", "a.feather", arrow({"instruction": list(Q)}, pa.ipc.new_file)),
+    (
+        "Parquet with turns as JSON in a text",
+        "a.parquet",
+        parquet({"messages": [json.dumps(turns(f"user: {text}", "assistant: a")) for text in Q]}),
+    ),
     ("Parquet with turns", "a.parquet", parquet({"prompt": [turns(f"user: {text}") for text in Q]})),
     (
         "Parquet with no values, and lists for answers",
@@ -129,6 +194,7 @@ FORMS: tuple[tuple[str, str, str | bytes | None], ...] = (
     ("`instruction` is a number", "a.jsonl", rows({"instruction": 42}, {})),
     ("`input` is a list", "a.jsonl", rows({"input": ["a"]}, {})),
     ("An empty `instruction`", "a.jsonl", rows({"instruction": "", "input": "Why?"}, {})),
+    ("`nan` for an instruction", "a.csv", "instruction,output\nnan,a\nHow?,b\n"),
     ("An emoji alone", "a.jsonl", rows({"instruction": "👍🏽?"}, {})),
     ("20,000 Chinese characters", "a.jsonl", rows({"instruction": "字" * 20_000}, {})),
     ("A NUL", "a.jsonl", rows({"instruction": "Why\0?"}, {})),
@@ -169,6 +235,46 @@ FORMS: tuple[tuple[str, str, str | bytes | None], ...] = (
         "a.jsonl",
         lines({"prompt": turns(f"user: {Q[0]}"), "completion": turns("assistant: a")}),
     ),
+    ("A list of turns a line", "a.jsonl", lines(turns(f"user: {Q[0]}", "assistant: a"))),
+    ("`messages` as JSON in a cell", "a.csv", in_csv(json.dumps(turns("user: Why?", "assistant: a")))),
+    ("`messages` as pandas writes them into CSV", "a.csv", in_csv(str(turns("user: Why?", "assistant: a")))),
+    (
+        "`messages` of parts that are text",
+        "a.jsonl",
+        lines({"messages": [{"role": "user", "content": [{"type": "text", "text": "Why?"}]}]}),
+    ),
+    (
+        "An image among the parts",
+        "a.jsonl",
+        lines({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, ROWS[0]),
+    ),
+    ("An `image` beside the turns (LLaVA)", "a.jsonl", lines({"image": "a.png", "prompt": "What is it?"}, ROWS[0])),
+    (
+        "`tools` beside the turns",
+        "a.jsonl",
+        lines({"messages": turns("user: Why?"), "tools": [{"name": "f"}]}, ROWS[0]),
+    ),
+    (
+        "A call of a tool",
+        "a.jsonl",
+        lines({"messages": [*turns("user: Why?"), {"role": "assistant", "tool_calls": [{"id": "1"}]}]}, ROWS[0]),
+    ),
+    (
+        "`instruction` beside several turns",
+        "a.jsonl",
+        lines({"instruction": Q[0], "messages": turns("user: Why?", "assistant: a", "user: How?")}, ROWS[0]),
+    ),
+    (
+        "`prompt`, `chosen` and `rejected` (preferences)",
+        "a.jsonl",
+        lines({"prompt": Q[0], "chosen": turns(f"user: {Q[0]}", "assistant: a"), "rejected": turns("assistant: b")}),
+    ),
+    (
+        "`chosen` of several turns",
+        "a.jsonl",
+        lines({"prompt": Q[0], "chosen": turns("user: Why?", "assistant: a", "user: How?")}, ROWS[0]),
+    ),
+    ("A prompt that a chat template wrote", "a.jsonl", lines({"prompt": "<|im_start|>user\nWhy?<|im_end|>"}, ROWS[0])),
     ("Several turns", "a.jsonl", lines({"messages": turns("user: Why?", "assistant: a", "user: How?")}, ROWS[0])),
     ("A system prompt", "a.jsonl", lines({"messages": turns("system: Be brief.", "user: Why?")}, ROWS[0])),
     ("`system_prompt` (OpenOrca)", "a.jsonl", lines({"system_prompt": "Be brief.", "question": Q[0]}, ROWS[0])),

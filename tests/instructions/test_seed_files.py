@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
 import json
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from teams_dagster.instructions.seed_files import SeedFileError, read_rows, texts_in
+from tests.instructions.seed_forms import archive, arrow, parquet
 from tests.support.properties import LOAD_IS_NO_FAILURE
 
 
@@ -48,14 +50,55 @@ TEA = [{"instruction": "How is tea, or mate, made?", "output": "a"}, {"instructi
         ("a.json.zst", pa.compress(json.dumps(TEA).encode(), "zstd", asbytes=True)),
         ("a.json", json.dumps({"version": 1, "data": TEA})),
         ("a.json", "\n".join(json.dumps(row, indent=2) for row in TEA)),
+        ("a.jsonl", gzip.compress("\n".join(map(json.dumps, TEA)).encode())),
+        ("a.jsonl.bz2", bz2.compress("\n".join(map(json.dumps, TEA)).encode())),
+        ("a.zip", archive({"a.jsonl": "\n".join(map(json.dumps, TEA)), "__MACOSX/._a.jsonl": "x"})),
+        ("a.jsonl", json.dumps(TEA, indent=1)),
+        ("a.csv", json.dumps(TEA)),
+        ("a.json", 'instruction,output\n"How is tea, or mate, made?",a\nHow is ink made?,b\n'),
+        ("a.csv", parquet({"instruction": [row["instruction"] for row in TEA], "output": ["a", "b"]})),
+        ("a.arrow", arrow({"instruction": [row["instruction"] for row in TEA], "output": ["a", "b"]})),
+        ("a.csv", 'instruction, output\n"How is tea, or mate, made?", a\nHow is ink made?, b\n'),
+        ("a.tsv", 'instruction;output\n"How is tea, or mate, made?";a\nHow is ink made?;b\n'),
+        ("a.jsonl", "\n".join(map(json.dumps, TEA)).encode("utf-16-be")),
+        ("a.csv", 'instruction,output\n"How is tea, or mate, made?",a\nHow is ink made?,b\n'.encode("utf-32-le")),
     ],
     ids=[
         *("semicolons", "semicolons and commas", "sep", "tabs", "tsv", "comma at the end", "utf-16", "utf-16-le"),
         *("utf-16-be", "ndjson", "carriage returns", "gzip", "zstd", "list under a key", "stacked objects"),
+        *("gzip by content", "bzip2", "zip", "list in jsonl", "json in csv", "csv in json", "parquet in csv", "arrow"),
+        *("spaces after commas", "semicolons in tsv", "jsonl in utf-16-be", "utf-32"),
     ],
 )
 def test_files_are_read_as_people_have_them(tmp_path: Path, name: str, content: str | bytes) -> None:
     assert cells(write(tmp_path, name, content)) == TEA
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", ["Почему бывают приливы?", "写一首关于一个秋天的诗，一共一百字", "なぜ潮は満ちるのか"])
+def test_utf_16_without_a_mark_is_told_in_any_script(tmp_path: Path, text: str, encoding: str) -> None:
+    path = write(tmp_path, "a.csv", f"instruction,output\n{text},a\n".encode(encoding))
+    assert cells(path) == [{"instruction": text, "output": "a"}]
+
+
+def test_one_stray_nul_is_not_utf_16(tmp_path: Path) -> None:
+    assert cells(write(tmp_path, "a.csv", b"instruction\na\0b\n")) == [{"instruction": "a\0b"}]
+
+
+def test_a_list_of_texts_is_one_of_instructions(tmp_path: Path) -> None:
+    assert cells(write(tmp_path, "a.json", '["How?", "Why?"]')) == [{"instruction": "How?"}, {"instruction": "Why?"}]
+
+
+def test_a_cell_that_python_cannot_hold_costs_no_row_where_nobody_reads_it(tmp_path: Path) -> None:
+    times = pa.array([2**61], pa.timestamp("us"))
+    path = write(tmp_path, "a.parquet", parquet({"instruction": ["How?"], "at": times}))
+    assert cells(path) == [{"instruction": "How?", "at": None}]
+    assert list(texts_in(path)) == ["How?"]
+
+
+def test_a_cell_under_no_column_is_not_dropped(tmp_path: Path) -> None:
+    (found,) = cells(write(tmp_path, "a.csv", "instruction,\nWhy, and how?\n"))
+    assert "' and how?' stands under no column" in found
 
 
 def test_one_object_is_a_row(tmp_path: Path) -> None:
@@ -175,6 +218,17 @@ def test_a_parquet_cell_that_is_not_utf8_is_one_broken_row(tmp_path: Path) -> No
         ("a.csv", '"text\n', "header"),
         ("a.jsonl", "text".encode("utf-16") + b"\0", "damaged UTF-16"),
         ("a.parquet", b"PAR1 but no more", "not a readable Parquet file"),
+        ("a.csv", archive({"[Content_Types].xml": "", "xl/workbook.xml": ""}), "an Excel workbook: save"),
+        ("a.zip", archive({"a.csv": "", "b.csv": ""}), "2 files (a.csv, b.csv)"),
+        ("a.jsonl", b"BZh91AY&SY" + b"x" * 40, "cannot be unpacked as bzip2"),
+        ("a.parquet", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "git lfs pull"),
+        ("a.jsonl", "<!DOCTYPE html>\n<html></html>", "a page of HTML"),
+        ("a.csv", b"SQLite format 3\0" + b"\0" * 84, "an SQLite database"),
+        ("a.jsonl", b"\0" * 100, "NUL bytes"),
+        ("a.csv", "My questions\ninstruction,output\nHow?,a\n", "line 2 does: remove the lines above"),
+        ("a.csv", "instruction^output\nHow, so?^a\n", "'instruction^output'"),
+        ("a.csv", "instruction,output\nHow?,a\n".encode("utf-16-le") + b"\n", "damaged UTF-16-LE"),
+        ("a.txt", "How, so?\nWhy?\n", "call it .tsv"),
     ],
 )
 def test_a_file_broken_as_a_whole_is_an_error_that_names_it(tmp_path: Path, name: str, content, says: str) -> None:
@@ -188,6 +242,16 @@ def test_a_missing_file_and_a_folder_are_errors_that_name_the_path(tmp_path: Pat
     with pytest.raises(SeedFileError, match=r"nowhere\.json does not exist.*TEAMS_SEEDS"):
         read_rows(tmp_path / "nowhere.json")
     with pytest.raises(SeedFileError, match="is a folder"):
+        read_rows(tmp_path)
+    (tmp_path / "dead.csv").symlink_to("gone.csv")
+    with pytest.raises(SeedFileError, match=r"a link to gone\.csv, which does not exist"):
+        read_rows(tmp_path / "dead.csv")
+
+
+def test_a_folder_that_datasets_saved_names_its_tables(tmp_path: Path) -> None:
+    write(tmp_path, "dataset_info.json", "{}")
+    write(tmp_path, "data-00000-of-00001.arrow", b"")
+    with pytest.raises(SeedFileError, match=r"that datasets saved, which holds data-00000-of-00001\.arrow: name one"):
         read_rows(tmp_path)
 
 
@@ -204,6 +268,19 @@ def test_the_first_row_of_an_evaluation_set_without_a_header_is_not_lost(tmp_pat
 def test_a_short_first_question_is_not_taken_for_a_header(tmp_path: Path) -> None:
     rows = "Capital of France,Paris,Oslo,Bern,Rome,A\nHighest mountain,K2,Everest,Elbrus,Fuji,B\n"
     assert "Capital of France" in list(texts_in(write(tmp_path, "mmlu.csv", rows)))
+
+
+def test_texts_of_an_evaluation_set_are_not_cut_at_their_commas(tmp_path: Path) -> None:
+    rows = "Was ist, bitte, Tee?;a\nWie geht, wenn man fragt, das?;b\n"
+    assert "Was ist, bitte, Tee?" in list(texts_in(write(tmp_path, "fragen.csv", rows)))
+    lines = "What is 2, or 3?\nWho is it, then?\n"
+    assert list(texts_in(write(tmp_path, "one.tsv", lines))) == ["What is 2, or 3?", "Who is it, then?"]
+
+
+def test_an_evaluation_set_may_be_a_list_of_texts_or_a_packed_table(tmp_path: Path) -> None:
+    assert list(texts_in(write(tmp_path, "a.json", '["Who?", "Why?"]'))) == ["Who?", "Why?"]
+    assert list(texts_in(write(tmp_path, "a.zip", archive({"a.csv": "question\nWho?\n"})))) == ["Who?"]
+    assert list(texts_in(write(tmp_path, "a.arrow", arrow({"question": ["Who?"]})))) == ["Who?"]
 
 
 def test_the_names_of_columns_are_no_evaluation_texts(tmp_path: Path) -> None:

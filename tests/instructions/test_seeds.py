@@ -101,6 +101,32 @@ USABLE = Instruction("Add.")
         ({"instruction": "Add.", "messages": [{"role": "user", "content": "Other."}], "output": "2"}, "2"),
         ({"instruction": "Add.", "system": "", "history": [], "output": "2"}, "2"),
         ({"messages": [{"role": "system", "content": ""}, {"role": "user", "content": "Add."}]}, ""),
+        ({"messages": json.dumps([{"role": "user", "content": "Add."}, {"role": "assistant", "content": "2"}])}, "2"),
+        ({"messages": str([{"role": "user", "content": "Add."}, {"role": "assistant", "content": "2"}])}, "2"),
+        ({"messages": {"role": ["user", "assistant"], "content": ["Add.", "2"]}}, "2"),
+        (
+            {"prompt": '[{"role": "user", "content": "Add."}]', "completion": '[{"role":"assistant","content":"2"}]'},
+            "2",
+        ),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "text", "text": "Ad"}, {"type": "text", "text": "d."}]}
+                ]
+            },
+            "",
+        ),
+        (
+            {"instruction": "Add.", "messages": [{"role": "user", "content": "Add."}, {"role": "gpt", "content": "2"}]},
+            "2",
+        ),
+        ({"prompt": "Add.", "chosen": "2", "rejected": "3"}, "2"),
+        ({"prompt": "Add.", "chosen": [{"role": "assistant", "content": "2"}], "rejected": "3"}, "2"),
+        ({"chosen": [{"role": "user", "content": "Add."}, {"role": "assistant", "content": "2"}]}, "2"),
+        ({"prompt": "Add.", "completion": "3", "label": False}, ""),
+        ({"messages": [{"role": "user", "content": "Add."}, {"role": "model", "content": "3", "weight": 0}]}, ""),
+        ({"instruction": "Add.", "tools": "[]", "images": [], "history": "[]", "output": "2"}, "2"),
+        ({"instruction": "Add.", "input": "NULL", "output": "nan"}, ""),
     ],
 )
 def test_what_is_no_text_costs_neither_the_instruction_nor_the_next_column(
@@ -126,6 +152,14 @@ ASSISTANT = {"role": "assistant", "content": "2"}
         {"instruction": "Add.", "system_message": "Be brief."},
         {"instruction": "Add.", "system_instruction": "Be brief."},
         {"instruction": "Add.", "history": [["Count.", "1, 2"]]},
+        {"instruction": "Add.", "messages": [USER, ASSISTANT, USER]},
+        {"prompt": "Add.", "messages": [SYSTEM, USER, ASSISTANT]},
+        {"prompt": "Add.", "chosen": [USER, ASSISTANT, USER, ASSISTANT], "rejected": [USER, ASSISTANT]},
+        {"messages": json.dumps([USER, ASSISTANT, USER])},
+        {"prompt": str([USER, ASSISTANT, USER])},
+        {"prompt": "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nAdd.<|im_end|>"},
+        {"prompt": "\n\nHuman: Count.\n\nAssistant: 1, 2\n\nHuman: Add.\n\nAssistant:"},
+        {"instruction": "Below is a task.\n\n### Instruction:\nAdd.\n\n### Response:\n2"},
     ],
 )
 def test_a_conversation_with_more_than_one_task_is_refused_by_name_and_never_flattened(
@@ -133,6 +167,38 @@ def test_a_conversation_with_more_than_one_task_is_refused_by_name_and_never_fla
 ) -> None:
     (refused,) = load(tmp_path, GOOD, row).refused
     assert refused.reason is SeedRefusal.MULTI_TURN
+
+
+CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "function": {"name": "add"}}]}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason", "named"),
+    [
+        ({"messages": [USER], "tools": [{"type": "function"}]}, SeedRefusal.TOOLS, "`tools`"),
+        ({"instruction": "Add.", "functions": '[{"name": "add"}]'}, SeedRefusal.TOOLS, "`functions`"),
+        ({"messages": [USER, CALL]}, SeedRefusal.TOOLS, "`messages`"),
+        ({"messages": [USER, {"role": "assistant", "content": "2", "function_call": {}}]}, None, ""),
+        ({"messages": [USER, {"role": "tool", "content": "2"}]}, SeedRefusal.TOOLS, "`messages`"),
+        ({"instruction": "What is it?", "image": "a.png"}, SeedRefusal.NOT_TEXT, "`image`"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}, {"type": "text", "text": "What?"}]}]},
+            SeedRefusal.NOT_TEXT,
+            "image_url",
+        ),
+        ({"messages": ["Add.", "2"]}, SeedRefusal.NOT_TEXT, "list of turns"),
+        ({"messages": 3}, SeedRefusal.NOT_TEXT, "holds a int"),
+        ({"prompt": "[{'role': 'user', 'content': 'Add.'}\n {'role': 'assistant'}]"}, SeedRefusal.NOT_TEXT, "as JSON"),
+        ({"instruction": "nan", "output": "2"}, SeedRefusal.EMPTY, "'nan'"),
+        ('{"instruction": "Add.", "instruction": "Count."}', SeedRefusal.BROKEN, "appears twice"),
+    ],
+)
+def test_what_a_seed_cannot_carry_is_refused_by_name_and_never_dropped(
+    tmp_path: Path, row: object, reason: SeedRefusal | None, named: str
+) -> None:
+    library = load(tmp_path, GOOD, row)
+    assert [refused.reason for refused in library.refused] == ([reason] if reason else [])
+    assert all(named in refused.detail for refused in library.refused)
 
 
 @pytest.mark.parametrize("exported", list(Format))
