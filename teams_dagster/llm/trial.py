@@ -202,6 +202,8 @@ class Trial:
         """Usable replies that are still to come before all that are allowed are under way."""
         self._asked = self._under_way = 0
         """Queries that wait or are under way, and those under way."""
+        self._overtaken = 0
+        """Usable replies of other kinds since one of this kind was asked last."""
         self._usable = self._unusable = 0
         """Replies before those in a row."""
         self._in_a_row = Counter[str]()
@@ -212,6 +214,7 @@ class Trial:
         """Wait until one more query of the kind may be under way; it is, for the block. Raises what ended the step."""
         if not self.passed:
             self._step.tried.add(self)
+            self._overtaken = 0
         self._asked += 1
         try:
             while self._step.ended is None and not self._has_room():
@@ -241,6 +244,8 @@ class Trial:
         """A reply can be used."""
         if not self.passed:
             self._pass()
+        for other in tuple(self._step.tried):
+            other.overtake()
         self._leading = max(0, self._leading - 1)
         self._begin_anew()
         self._usable += 1
@@ -274,6 +279,13 @@ class Trial:
         return _log_beta(self._usable, self._unusable + row) - _log_beta(self._usable, self._unusable) < math.log(
             CHANCE
         )
+
+    def overtake(self) -> None:
+        """Another kind brought something: one that nobody asks any more holds up none for long."""
+        self._overtaken += 1
+        if self._overtaken >= TRIED and not self._asked:
+            self._step.tried.discard(self)
+            self._step.wake()
 
     def _pass(self) -> None:
         self.passed = True

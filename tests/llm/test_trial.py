@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -11,13 +12,23 @@ import pytest
 from resources.language_models.openai_compatible import OpenAICompatibleModel
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
-from teams_dagster.core.protocol import Answer, Intent, Message, Outcome, Purpose, QueryFailed, Request, Role
+from teams_dagster.core.protocol import (
+    Answer,
+    Completion,
+    Intent,
+    Message,
+    Outcome,
+    Purpose,
+    QueryFailed,
+    Request,
+    Role,
+)
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.endpoint import made_ready
 from teams_dagster.llm.engine import Engine
-from teams_dagster.llm.trial import AT_FIRST, TRIED, NothingUsable
+from teams_dagster.llm.trial import AT_FIRST, TRIED, NothingUsable, Trials
 from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
 from tests.support.questions import ask_all, rewrite
@@ -144,12 +155,12 @@ def verdict(text: str) -> Request:
     return Request(Role.REVIEWER, intent, (Message("user", f"verdict on {text}"),), "prompt-review")
 
 
-def edit_all(server: OpenAIServer, ledger: Ledger, texts: list[str], *, reviewed: bool = True) -> list[Any]:
-    """What became of each text: a rewrite, then a verdict on it."""
+def edit_all(server: OpenAIServer, ledger: Ledger, texts: list[str], *, reviewed: int = 1_000) -> list[Any]:
+    """What became of each text: a rewrite, then a verdict on it where it is among the first `reviewed`."""
 
     async def edit(engine: Engine, text: str) -> Answer:
         written = await engine.ask(rewrite(text, Operation.DEEPENING))
-        return await engine.ask(verdict(text)) if reviewed else written
+        return await engine.ask(verdict(text)) if texts.index(text) < reviewed else written
 
     async def editing() -> list[Any]:
         model = OpenAICompatibleModel("m", base_url=server.base_url)
@@ -190,20 +201,43 @@ def test_few_rewrites_are_paid_for_verdicts_that_cannot_be_used(ledger: Ledger, 
             raise results[-1]
 
 
-@pytest.mark.parametrize("reviewed", [True, False])
-def test_after_the_first_verdict_that_can_be_used_all_that_are_allowed_are_under_way(
-    ledger: Ledger, reviewed: bool
+@pytest.mark.parametrize(("reviewed", "said"), [(1_000, "fine"), (0, "fine")])
+def test_where_verdicts_can_be_used_or_are_not_asked_for_all_that_are_allowed_are_under_way(
+    ledger: Ledger, reviewed: int, said: str
 ) -> None:
     with OpenAIServer(latency_s=0.02) as server:
 
         def respond(body: Body) -> str:
             if server.count == 60:
                 server.holds_until = 2 * AT_FIRST
-            return "fine"
+            return said if is_verdict(body) else "fine"
 
         server.respond = respond
         assert all(isinstance(result, Answer) for result in edit_all(server, ledger, TEXTS, reviewed=reviewed))
         assert server.most_in_flight >= 2 * AT_FIRST
+
+
+def test_a_kind_that_nobody_asks_any_more_holds_up_no_other() -> None:
+    trials = Trials(lambda request, said: said == "fine")
+
+    async def ask(request: Request, said: str) -> None:
+        async with trials.turn(request):
+            trials.answered(request, Completion(said, "stop", Outcome.USABLE))
+
+    async def asking() -> int:
+        await ask(verdict("text"), "hm")
+        for number in range(TRIED):
+            await ask(rewrite(f"text {number}", Operation.DEEPENING), "fine")
+        async with AsyncExitStack() as under_way:
+            for number in range(2 * AT_FIRST):
+                turn = trials.turn(rewrite(f"text {number}", Operation.DEEPENING))
+                try:
+                    await asyncio.wait_for(under_way.enter_async_context(turn), 0.05)
+                except TimeoutError:
+                    return number
+        return 2 * AT_FIRST
+
+    assert asyncio.run(asking()) == 2 * AT_FIRST
 
 
 def test_rewrites_go_on_where_no_verdict_is_asked_for_while_one_is_tried(
