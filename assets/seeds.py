@@ -35,7 +35,7 @@ MOST_REFUSED = 0.5
     owners=OWNERS,
     op_tags=DATASET_FIRST,
     metadata=table_columns("seeds"),
-    code_version="2",
+    code_version="3",
     description="Validated, de-duplicated, decontaminated seed instructions; every refused row with its reason.",
 )
 def seed_instructions(
