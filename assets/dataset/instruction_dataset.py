@@ -24,7 +24,7 @@ from teams_dagster.store.artefact_store import ArtefactStore
     op_tags=DATASET_FIRST,
     metadata=dataset_columns(),
     freshness_policy=freshness(),
-    code_version="4",
+    code_version="5",
     description="The samples of all generations, curated, de-duplicated, decontaminated and split by seed; exported as"
     " Alpaca and ShareGPT JSON, chat JSONL and Parquet, with each row's lineage, a data card and Croissant metadata.",
 )

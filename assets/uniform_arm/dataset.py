@@ -17,7 +17,7 @@ from teams_dagster.store.artefact_store import ArtefactStore
     kinds={"huggingface", "parquet"},
     owners=OWNERS,
     metadata=dataset_columns(UNIFORM_DATASET),
-    code_version="3",
+    code_version="4",
     description="The samples of the uniform arm's generations, curated and split by the same rules: a seed is on the"
     " same side as in instruction_dataset. A folder and a card of its own.",
 )

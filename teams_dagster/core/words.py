@@ -94,12 +94,16 @@ def _unadorned(normal: str) -> str:
     if _MARK.search(plain):
         once = _MARKS.sub(lambda marks: "".join(dict.fromkeys(marks[0])), unicodedata.normalize("NFD", plain))
         plain = _FOREIGN_MARK.sub("", unicodedata.normalize("NFC", once))
-    return _western_digits(plain)
+    return _plain_shapes(plain)
 
 
-def _western_digits(text: str) -> str:
-    """`text` with each digit as an ASCII one, whatever its shape; numerals that are no digits stay."""
-    return _OTHER_DIGIT.sub(lambda found: str(unicodedata.digit(found[0], found[0])), text)
+def _plain_shapes(text: str) -> str:
+    """`text` with each digit as an ASCII one, whatever its shape, and alif under a wasla as alif.
+
+    Numerals that are no digits stay.
+    """
+    plain = text.replace("\u0671", "\u0627")
+    return _OTHER_DIGIT.sub(lambda found: str(unicodedata.digit(found[0], found[0])), plain)
 
 
 def letters(text: str) -> str:
@@ -109,7 +113,7 @@ def letters(text: str) -> str:
     A comma in a number, a hyphen, a space and an accent change which words a text has, and nothing here.
     """
     spelt = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return _BETWEEN_LETTERS.sub("", _western_digits(spelt))
+    return _BETWEEN_LETTERS.sub("", _plain_shapes(spelt))
 
 
 def segmentation_version(texts: Iterable[str]) -> tuple[str, ...]:

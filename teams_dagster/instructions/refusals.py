@@ -32,6 +32,9 @@ _MARKUP = re.compile(r"[*_`#]{1,3}")
 
 _ARABIC_POINTS = re.compile(r"[\u064B-\u0652\u0640]")
 
+_SPOKEN_OF = re.compile(r"\s*(?:is|was|are|means|ist|bedeutet|es|era|est|é|è|significa|signifie)\s+\w", re.IGNORECASE)
+"""What makes a word of apology the subject of a sentence, which speaks of the word and means none."""
+
 _STRAIGHT = str.maketrans("‘’ʼ´", "''''")
 
 
@@ -42,9 +45,9 @@ def declines(response: str, instruction: Instruction | None = None) -> bool:
     """
     plain = _ARABIC_POINTS.sub("", unicodedata.normalize("NFKC", response).translate(_STRAIGHT))
     told = _MARKUP.sub("", plain).strip()
-    if not told or _LAID_OUT.search(plain) or (instruction is not None and _may_be_asked_for(instruction)):
+    if not told or _LAID_OUT.search(plain) or not any(_declines(told, words) for words in wordings()):
         return False
-    return any(_declines(told, words) for words in wordings())
+    return instruction is None or not _may_be_asked_for(instruction)
 
 
 @lru_cache(maxsize=1_024)
@@ -68,7 +71,8 @@ def _after_an_apology(excuse: str, rest: list[str], words: Wordings) -> bool:
     if _nothing_follows(excuse, rest, words, SENTENCES_OF_REASONS):
         return True
     is_short = length_in_words(excuse) <= WORDS_OF_EXCUSE and not excuse.endswith(("?", "؟", "か。"))
-    return is_short and not pattern(words.content).search(excuse) and _unknown(rest, words) == 0
+    is_meant = _SPOKEN_OF.match(excuse) is None
+    return is_meant and is_short and not pattern(words.content).search(excuse) and _unknown(rest, words) == 0
 
 
 def _nothing_follows(excuse: str, rest: list[str], words: Wordings, reasons: int) -> bool:

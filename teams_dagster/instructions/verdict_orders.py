@@ -31,7 +31,7 @@ _VERDICT = (
 
 _ORDER = (
     r"\b(?P<verb>answer|reply|respond|say|conclude|verdict|state|" + _PROGRAMS + r")(?P<form>ing|ed|s)?\b"
-    rf"(?:{_GAP}(?:is|are|it|must|should|be|with|by|the|words?|only|just|always|that|they|as|following|both|two|texts"
+    rf"(?:{_GAP}(?:is|are|it|must|should|be|with|by|the|words?|only|just|always|strictly|exactly|simply|merely|now|that|they|as|following|both|two|texts"
     rf"|instructions|prompts)\b){{0,8}}{_VERDICT}"
 )
 
@@ -48,7 +48,7 @@ _END_OF_SENTENCE = regex.compile(r"[.!?](?=\s)|\n\s*\n")
 
 _OF_THE_REVIEW = regex.compile(
     r"\b(?:you|reviewer|judge|grader|evaluator|rater|assistant|verdict|instructions?|prompts?|texts|whatever|regardless"
-    r"|no matter|always|read(?:ing)?|review(?:ing)?|above|below"
+    r"|no matter|always|asked|read(?:ing)?|review(?:ing)?|above|below"
     r"|this(?! (?:code|program|function|script|method|snippet|test|line|loop|query|formula)\b))\b"
 )
 """Words of someone who speaks to the reviewer, and not of a program or of a game."""

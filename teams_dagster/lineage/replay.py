@@ -30,6 +30,9 @@ _ANSWER_RULES = frozenset((Rule.MEANINGLESS, Rule.SHORT_APOLOGY))
 """They say something else of a few answers than release 0.1.0 did; that rows are as they were written is told apart."""
 
 
+_EDIT_RULES = frozenset((Rule.INJECTION, Rule.RETURNED))
+"""They say something else of a few edits than earlier versions did, which the reviewer was then asked about, or not."""
+
 _OPERATIONS = tuple(Operation)
 
 
@@ -143,8 +146,10 @@ def _compare_episode(rows: Sequence[Mapping[str, Any]], replayed: Sequence[Trans
         elif row.get("failure"):
             into.skip("its query got no answer at the time")
             return
-        elif row["eliminated_by"] == Rule.INJECTION and transition.eliminated_by is not Rule.INJECTION:
-            into.skip("refused as an injection by an earlier version of this code, and what followed", len(rows) - at)
+        elif row["eliminated_by"] != transition.eliminated_by and not _EDIT_RULES.isdisjoint(
+            (row["eliminated_by"], transition.eliminated_by)
+        ):
+            into.skip("edits judged by the rules of an earlier version of this code, and what followed", len(rows) - at)
             return
         else:
             into.compare("transitions", row["transition_id"], row, transition.row())

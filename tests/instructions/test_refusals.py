@@ -58,3 +58,10 @@ def test_a_refusal_that_was_asked_for_is_an_answer(asked: str, answer: str) -> N
     assert eliminate_answer(answer) is Rule.SHORT_APOLOGY
     assert eliminate_answer(answer, Instruction(asked)) is None
     assert eliminate_answer(answer, Instruction("How tall is the tower?")) is Rule.SHORT_APOLOGY
+
+
+@pytest.mark.parametrize(
+    "asked", ["Briefly discuss tides.", "Which letter comes first?", "Explain why fish can't fly."]
+)
+def test_an_instruction_that_asks_for_no_such_words_excuses_no_refusal(asked: str) -> None:
+    assert eliminate_answer("I'm sorry, but I can't help with that.", Instruction(asked)) is Rule.SHORT_APOLOGY

@@ -125,6 +125,7 @@ def test_digits_of_another_shape_never_earn(text: tuple[str, list[str]], number:
     ("plain", "adorned"),
     [
         ("اكتب قصيدة قصيرة عن البحر", "اُكْتُبْ قَصِيدَةً قَصِيرَةً عَنِ الْبَحْرِ"),
+        ("اشرح المد", "ٱشْرَحِ ٱلْمَدَّ"),
         ("כתוב שיר קצר על הים", "כְּתוֹב שִׁיר קָצָר עַל הַיָּם"),
         ("Explain the café.", "Explain the cafe\u0301\u0301."),
         ("اكتب 250 كلمة", "اكتب ٢٥٠ كلمة"),
@@ -134,7 +135,18 @@ def test_digits_of_another_shape_never_earn(text: tuple[str, list[str]], number:
         ("Press 3", "Press 3️⃣"),
         ("물결을 설명", "물\u302e결을 설명"),
     ],
-    ids=["harakat", "niqqud", "accent twice", "digits", "skin", "selector", "ideographic", "keycap", "Hangul tone"],
+    ids=[
+        "harakat",
+        "wasla",
+        "niqqud",
+        "accent twice",
+        "digits",
+        "skin",
+        "selector",
+        "ideographic",
+        "keycap",
+        "Hangul tone",
+    ],
 )
 def test_what_only_adorns_a_text_makes_no_new_word(plain: str, adorned: str) -> None:
     assert similarity(Instruction(plain), Instruction(adorned)) == 1

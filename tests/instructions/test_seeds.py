@@ -211,7 +211,7 @@ def test_what_the_product_exports_can_be_seeds(tmp_path: Path, exported: Format)
     assert (seed.instruction, seed.response) == (example.instruction, example.response)
 
 
-@pytest.mark.parametrize(("letter", "fits"), [("x", 20_000), ("字", 5_000), ("ж", 7_500)])
+@pytest.mark.parametrize(("letter", "fits"), [("x", 20_000), ("字", 5_000), ("ก", 5_000), ("ខ", 5_000), ("ж", 7_500)])
 def test_the_limit_is_about_5000_tokens_in_any_script(tmp_path: Path, letter: str, fits: int) -> None:
     library = load(tmp_path, GOOD, {"instruction": letter * fits}, {"instruction": letter * (fits + 4)})
     assert [len(seed.instruction.text) for seed in library.seeds[1:]] == [fits]
