@@ -5,12 +5,11 @@ A ledger of an earlier schema is brought up to date in place: what was paid stay
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, NoResultFound, SQLAlchemyError
 
 from teams_dagster.core.replies import OFF, STRUCTURED
 from teams_dagster.core.row_hash import ROW_HASH, row_hash
-from teams_dagster.ledger import schema
+from teams_dagster.ledger import schema, write_ahead_log
 from teams_dagster.ledger.budgets import PROJECT, recount
 
 ROWS_AT_ONCE = 10_000
@@ -108,23 +107,8 @@ def _rows_after(connection: sa.Connection, table: sa.Table, seq: int) -> list[di
     return [dict(row) for row in connection.execute(wanted).mappings()]
 
 
-BUSY_TIMEOUT_MS = 60_000
-"""How long a writer waits for another process's transaction on SQLite."""
-
-_RETRY_S = 0.01
-
-PRIMARY_CODE = 0xFF
-"""The part of an SQLite error code that says what is wrong; the rest says where."""
-
-LOG_BYTES = 16_000_000
-"""A longer write-ahead log of SQLite is taken over into the database: pages that are written often are so seldom
-copied, and the log of processes that write all the time does not grow without end."""
-
 _LOG = "write_ahead_log"
-"""Under which name a connection to SQLite knows where its write-ahead log is."""
-
-_sync = getattr(os, "fdatasync", os.fsync)
-"""Puts the content of an open file on its disk."""
+"""Under which name a connection to SQLite knows where its log is."""
 
 _POSTGRES_WRITER_LOCK = 0x7EA5_1ED6
 """Advisory lock that orders writers: without it a lower `seq` could become visible after a higher one was read."""
@@ -240,15 +224,11 @@ def write_transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
             with connection.begin():
                 yield connection
             return
-        driver.execute("PRAGMA synchronous=NORMAL")
-        changes = driver.total_changes
         try:
-            with connection.begin():
+            with write_ahead_log.durable(driver, log), connection.begin():
                 yield connection
-        finally:
-            driver.execute("PRAGMA synchronous=FULL")
-        if driver.total_changes != changes and _make_durable(log) > LOG_BYTES:
-            _take_over(driver)
+        except write_ahead_log.NotOnDisk as error:
+            raise LedgerError(f"{error}: see to the disk, then run the same step again") from error
 
 
 @contextmanager
@@ -305,64 +285,9 @@ def _sqlite_engine(address: sa.URL) -> sa.Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, record: Any) -> None:
-        connection.isolation_level = None
-        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-        if _keep_wal(connection):
-            _, _, file = connection.execute("PRAGMA database_list").fetchone()
-            record.info[_LOG] = f"{file}-wal"
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA wal_autocheckpoint=0")
+        record.info[_LOG] = write_ahead_log.configure(connection)
 
     return engine
-
-
-def _make_durable(log: str) -> int:
-    """Put everything that was committed on the disk: the log holds it until a checkpoint. Returns the log's bytes.
-
-    Under synchronous=FULL SQLite would do it within the commit, and let nobody else write meanwhile.
-
-    Raises LedgerError.
-    """
-    try:
-        file = os.open(log, os.O_RDWR)
-        try:
-            _sync(file)
-            return os.fstat(file).st_size
-        finally:
-            os.close(file)
-    except OSError as error:
-        raise LedgerError(
-            f"what the ledger's log {log} holds cannot be put on its disk ({error}): see to the disk, then run the same"
-            " step again"
-        ) from error
-
-
-def _take_over(connection: sqlite3.Connection) -> None:
-    """Copy the log into the database and empty it: most of it while others write, the rest if nobody does just now.
-
-    SQLite's own checkpoint does the first alone, and where processes write in turns it never comes to the log's end.
-    What cannot be done now, beside a reader say, is done after the next transaction.
-    """
-    connection.execute("PRAGMA busy_timeout=0")
-    try:
-        with suppress(sqlite3.OperationalError):
-            for mode in ("PASSIVE", "TRUNCATE"):
-                connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
-    finally:
-        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-
-
-def _keep_wal(connection: sqlite3.Connection) -> bool:
-    """Put the database into WAL mode; whether its file system can. When several open a new one at once, SQLite refuses
-    some without waiting."""
-    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1_000
-    while True:
-        try:
-            return connection.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-        time.sleep(_RETRY_S)
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -26,7 +26,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from teams_dagster.core.protocol import Message
 from teams_dagster.ledger import schema
 from teams_dagster.ledger.budgets import PROJECT, Spent, spent_by
-from teams_dagster.ledger.database import PRIMARY_CODE, LedgerError, now, open_database, reason, write_transaction
+from teams_dagster.ledger.database import LedgerError, now, open_database, reason, write_transaction
 from teams_dagster.ledger.entries import AttemptFailed, BeginAttempt, Entry, SettleAttempt, bounded_scopes
 from teams_dagster.ledger.inserts import upsert
 from teams_dagster.ledger.known import (
@@ -41,6 +41,7 @@ from teams_dagster.ledger.known import (
 from teams_dagster.ledger.owners import LEASE_S, RENEW_EVERY_S, holder_of, is_dead, new_owner
 from teams_dagster.ledger.records import StoredAnswer
 from teams_dagster.ledger.rows import Rows
+from teams_dagster.ledger.write_ahead_log import PRIMARY_CODE
 
 Given = TypeVar("Given")
 

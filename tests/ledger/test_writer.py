@@ -131,7 +131,7 @@ def test_nobody_is_told_that_something_is_durable_which_the_disk_did_not_take(
     async def crowd() -> list[object]:
         return await asyncio.gather(*(ledger.write(settle(each)) for each in begun), return_exceptions=True)
 
-    monkeypatch.setattr("teams_dagster.ledger.database._sync", full)
+    monkeypatch.setattr("teams_dagster.ledger.write_ahead_log._sync", full)
     assert [type(answer) for answer in asyncio.run(crowd())] == [LedgerError] * 3
 
 
