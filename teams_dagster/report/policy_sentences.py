@@ -10,7 +10,6 @@ from teams_dagster.policy.comparison.bootstrap import ENOUGH_TRAININGS
 from teams_dagster.policy.comparison.contenders import TRAINED, UNREADING
 from teams_dagster.policy.comparison.scores import HEADLINE, Score
 
-
 WORTH_A_LEARNER = 1.10
 """How many times the nearest simpler rule's figure the policy's has to be, before a learner is said to be needed."""
 
