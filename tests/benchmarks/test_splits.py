@@ -44,6 +44,17 @@ def test_what_is_clear_and_too_small_is_not_reached() -> None:
     assert "so on 0 of 5, clear of 1 on 5: **not reached**" in told
 
 
+def test_what_fewer_than_five_splits_allow_is_neither_reached_nor_missed() -> None:
+    told = page(Table(figures(reading=(0.03, 0.01), times=(1.2, 1.1), splits=2)), 3)
+    assert ": reached" not in told
+    assert "open, 2 of 5 splits were measured" in told
+
+
+def test_what_two_splits_have_missed_four_of_five_cannot_reach() -> None:
+    told = page(Table(figures(reading=(0.01, 0.005), times=(1.2, 1.1), splits=2)), 3)
+    assert "so on 0 of 2, clear of zero on 2: **not reached**" in told
+
+
 def test_every_policy_that_is_trained_differs_from_the_deployed_one_in_one_setting() -> None:
     assert SETTINGS[TRAINED] == {}
     assert all(len(settings) == 1 for name, settings in SETTINGS.items() if name != TRAINED)

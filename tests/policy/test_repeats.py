@@ -104,7 +104,9 @@ def test_a_training_records_how_many_edits_repeated_another_episode(tmp_path: Pa
     def keep(number: int, episodes: Sequence[Episode]) -> None:
         kept.extend(episodes)
 
-    made = asyncio.run(train(ToyWorld(), topical_seeds(8), config, tmp_path / "p", sink=keep, progress=str))
+    made = asyncio.run(
+        train(ToyWorld(), topical_seeds(8), config, tmp_path / "p", sink=keep, progress=lambda line: None)
+    )
     assert made.curve[0].repeated == repeated(kept).sum() > 0
 
 
