@@ -11,6 +11,7 @@ INDEX = f"{ONE_FILE}.index.json"
 CONFIG = "config.json"
 ADAPTER = "adapter_config.json"
 """The file of a folder that holds an adapter of a model, in PEFT's form."""
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 POINTER = b"version https://git-lfs.github.com/spec/"
 """How a file begins that Git LFS has left in the place of the real one."""
 TOKENIZERS = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt", "tekken.json", "*.tiktoken")
@@ -50,12 +51,12 @@ def check_folder(folder: Path) -> None:
         raise ModelFault(
             folder, f"which holds no tokenizer (none of {', '.join(TOKENIZERS)}): download the model again"
         )
-    for file in _tensor_files(folder):
+    for file in tensor_files(folder):
         _check_tensors(folder, file)
 
 
-def _tensor_files(folder: Path) -> list[Path]:
-    """The safetensors that transformers reads; none where the folder has none at all."""
+def tensor_files(folder: Path) -> list[Path]:
+    """The safetensors that transformers reads of a folder; none where it has none at all. Raises ModelFault."""
     if (folder / ONE_FILE).exists():
         return [folder / ONE_FILE]
     present = sorted(file.name for file in folder.glob("*.safetensors"))

@@ -28,6 +28,7 @@ from teams_dagster.core.protocol import (
 from teams_dagster.core.replies import Choice, Way
 from teams_dagster.llm.settling import completion_of
 from teams_dagster.model_files import ADAPTER, check_folder
+from teams_dagster.model_values import check_values
 from teams_dagster.model_weights import load_weights
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class _Generator:
         folder = Path(path)
         if folder.exists() and not (folder / ADAPTER).exists():  # an adapter is read with the model that it names
             check_folder(folder)
+        check_values(folder)
         self._tokenizer: Any = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         model = load_weights(AutoModelForCausalLM, path, dtype=dtype)
         self._model = model.to("cuda" if on_gpu else "cpu").eval()

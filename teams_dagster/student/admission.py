@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
+from teams_dagster.model_files import ModelFault
+from teams_dagster.model_values import check_values
 from teams_dagster.student.architecture import Architecture, check_architecture, first_line
 from teams_dagster.student.chat import MASKED, Encoded, encode_example, labels_say
 from teams_dagster.student.conversation import TemplateFault, dialect_of
@@ -47,8 +49,8 @@ class Admission:
 def examine_student(student: str) -> Admission:
     """Loads the tokenizer of `student` (a folder, a GGUF file or a hub id), and encodes and decodes an example with it.
 
-    Reads the model's configuration and the names and headers of its files, but no weights. Raises StudentFault, which
-    says what was wrong and which setting helps.
+    Looks at the model's configuration, at the names and headers of its files, and last at each weight, without loading
+    it. Raises StudentFault, which says what was wrong and which setting helps.
     """
     check_weights(student)
     packed = gguf_file(student)
@@ -60,6 +62,7 @@ def examine_student(student: str) -> Admission:
     if architecture is not None:
         _check_fit(student, tokenizer, encoded, architecture)
         notes = (*notes, *stop_faults(tokenizer, student))
+    _check_values(student, packed)
     return Admission(template, len(tokenizer), str(tokenizer.eos_token), dialect.clock, notes)
 
 
@@ -76,6 +79,13 @@ def _tokenizer(student: str, packed: Path | None) -> tuple[PreTrainedTokenizerBa
             f"whose tokenizer cannot be read ({first_line(error)}): set it to a folder with"
             " tokenizer.json, or with the files that its tokenizer_config.json names",
         ) from error
+
+
+def _check_values(student: str, packed: Path | None) -> None:
+    try:
+        check_values(packed or student)
+    except ModelFault as fault:
+        raise StudentFault(student, fault.said) from fault
 
 
 def _encoded(student: str, tokenizer: PreTrainedTokenizerBase) -> Encoded:

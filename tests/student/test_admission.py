@@ -73,6 +73,14 @@ def with_a_bias(student: Path) -> None:
     tensors(student, lambda weights: weights | {"model.layers.0.self_attn.q_proj.bias": torch.zeros(64)})
 
 
+def with_a_weight_that_is_no_number(student: Path) -> None:
+    def spoil(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        weights["model.norm.weight"][0] = float("nan")
+        return weights
+
+    tensors(student, spoil)
+
+
 def of_a_wrapper(student: Path) -> None:
     tensors(student, lambda weights: {f"module.{name}": weight for name, weight in weights.items()})
 
@@ -145,6 +153,7 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "an encoder with a decoder": (lambda s: edit(s / "config.json", model_type="bart"), "a bart model, which does not"),
     "a classifier": (of_another_class, "a model trained as Qwen3ForSequenceClassification"),
     "a context that holds nothing": (lambda s: edit(s / "config.json", max_position_embeddings=16), "reads 16 tokens"),
+    "a weight that is no number": (with_a_weight_that_is_no_number, "model.norm.weight in model.safetensors holds NaN"),
     "an end token unknown to the model": (
         lambda s: AutoTokenizer.from_pretrained(s, eos_token="<|own end|>").save_pretrained(s),
         "writes token 281 and whose model knows 281",

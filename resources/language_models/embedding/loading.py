@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from teams_dagster.model_files import ADAPTER, CONFIG, ModelFault, check_folder, check_pointers
+from teams_dagster.model_values import check_values
 from teams_dagster.model_weights import check_headers
 
 PARTS = "modules.json"
@@ -55,4 +56,5 @@ def _check_parts(folder: Path) -> Path | None:
     if reading is None or (reading / ADAPTER).exists():
         return None
     check_folder(reading)
+    check_values(reading)
     return reading
