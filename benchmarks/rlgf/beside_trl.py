@@ -234,7 +234,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.one:
         sizes = Sizes(given.models[0], given.updates, given.texts, given.length)
-        print(json.dumps(asdict(measure(*given.one, sizes))))
+        print(json.dumps(asdict(measure(given.one[0], given.one[1], sizes))))
         return
     parts, rows = ["# RLGF's GRPO and RLOO beside TRL's", "", __doc__ or ""], list[str]()
     for model in given.models:
