@@ -7,11 +7,12 @@ from assets.rlgf.config import RLGFSettings
 from assets.rlgf.plan import asked_roles, plan_training
 from assets.rlgf.rlgf_model import rlgf_model
 from teams_dagster.automation.generation_steps import PlannedRun, Step
-from teams_dagster.evaluation.rlgf.forecast import queries_on
 
 
 def rlgf_step(run: PlannedRun) -> Step:
     """The training of the adapter that is stored. Raises ArtefactMissing without one, and what it is refused for."""
+    from teams_dagster.evaluation.rlgf.forecast import queries_on  # imports torch
+
     config = RLGFSettings(**run.configs.get("rlgf_model", {}))
     planned = plan_training(config, run.store, run.models)
     output = output_of(rlgf_model, config, planned.inputs, settings=config.deciding)

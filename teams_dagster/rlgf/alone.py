@@ -65,12 +65,12 @@ def likelihood_update(
     def losses(rows: torch.Tensor) -> Iterator[torch.Tensor]:
         tokens = taught.learnt[rows].sum()
         for part in parts_of(len(rows), learner.config.at_once):
-            scores = learner.policy_scores(taught.batch.rows(rows[part])).log_probabilities
+            scores = learner.policy_log_probabilities(taught.batch.rows(rows[part]))
             yield -scores[taught.learnt[rows[part]]].sum() / tokens
 
     texts = taught.learnt.any(1).nonzero().squeeze(1)
     passes = learn_texts(learner.optimisers[POLICY], texts, learner.config.step, key, losses)
-    after = learner.in_parts(lambda part: learner.policy_scores(part).log_probabilities, known.batch)
+    after = learner.in_parts(learner.policy_log_probabilities, known.batch)
     before, later = (float(-masked_mean(scores, learnt)) for scores in (known.old, after))
     own = known.batch.valid & known.batch.by_learner  # others' tokens say nothing of the distance from who wrote
     moved = after - known.old

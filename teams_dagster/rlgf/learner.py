@@ -13,7 +13,13 @@ from teams_dagster.core.rng import generator
 from teams_dagster.policy.algorithms.kl_controllers import Steering, steered
 from teams_dagster.rlgf.config import RLGFConfig
 from teams_dagster.rlgf.models import POLICY, models_of
-from teams_dagster.rlgf.scoring import TokenScores, final_states, hidden_states, token_scores
+from teams_dagster.rlgf.scoring import (
+    TokenScores,
+    final_states,
+    hidden_states,
+    token_log_probabilities,
+    token_scores,
+)
 from teams_dagster.rlgf.sequences import TextBatch
 from teams_dagster.rlgf.step_config import DiscriminatorConfig, FitConfig, Schedule, TokenCriticConfig
 
@@ -67,10 +73,15 @@ class TokenLearner:
         with self.models.using(POLICY) as model:
             return token_scores(model, batch, temperature=self.config.decoding.temperature)
 
-    def reference_scores(self, batch: TextBatch) -> TokenScores:
+    def policy_log_probabilities(self, batch: TextBatch) -> torch.Tensor:
+        """The same without the entropies: (texts, tokens)."""
+        with self.models.using(POLICY) as model:
+            return token_log_probabilities(model, batch, temperature=self.config.decoding.temperature)
+
+    def reference_log_probabilities(self, batch: TextBatch) -> torch.Tensor:
         """The same by the model before any training, without gradients."""
         with torch.no_grad(), self.models.reference() as model:
-            return token_scores(model, batch, temperature=self.config.decoding.temperature)
+            return token_log_probabilities(model, batch, temperature=self.config.decoding.temperature)
 
     def values(self, critic: str, batch: TextBatch) -> torch.Tensor:
         """V of the state before each token, (texts, tokens), float32; what stands beyond a text means nothing."""

@@ -62,17 +62,17 @@ def preference_update(learner: TokenLearner, known: Scored, config: OnlineDPOCon
     batch, pairs = known.batch, pairs_of(known.batch.rewards.sum(1))
     if not len(pairs):
         return _report(learner, PolicyStep(UpdateStatus.NO_STEPS), 0)
-    reference = learner.in_parts(lambda part: learner.reference_scores(part).log_probabilities, batch).sum(1)
+    reference = learner.in_parts(learner.reference_log_probabilities, batch).sum(1)
 
     def losses(rows: torch.Tensor) -> Iterator[torch.Tensor]:
         for part in parts_of(len(rows), max(1, learner.config.at_once // 2)):
             texts = pairs.rows(rows[part]).texts
-            new = learner.policy_scores(batch.rows(texts)).log_probabilities.double().sum(1)
+            new = learner.policy_log_probabilities(batch.rows(texts)).double().sum(1)
             yield dpo_losses(new - reference[texts], config.beta).sum() / len(rows)
 
     step = config.step.model_copy(update={"minibatch": config.step.minibatch // 2})
     passes = learn_texts(learner.optimisers[POLICY], torch.arange(len(pairs)), step, key, losses)
-    after = learner.in_parts(lambda part: learner.policy_scores(part).log_probabilities, batch)
+    after = learner.in_parts(learner.policy_log_probabilities, batch)
     before, later = (
         float(dpo_losses((scores.sum(1) - reference)[pairs.texts], config.beta).mean()) for scores in (known.old, after)
     )

@@ -6,6 +6,7 @@ applied to a few tokens at a time, and computed again in the backward pass.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +18,10 @@ LOGITS_AT_ONCE = 2**23
 """Logits computed at once (32 MB as float32): tokens of a chunk follow from it and from the vocabulary."""
 TOLERANCE = 1e-3
 """By how much the output layer's product may differ from the model's own logits: float noise."""
+
+
+_Chunk = Callable[[Any, torch.Tensor, torch.Tensor, float], tuple[torch.Tensor, ...]]
+"""Of an output layer, states, the tokens taken after them and a temperature: numbers of each token."""
 
 
 class TokenScores(NamedTuple):
@@ -58,21 +63,38 @@ def token_scores(model: Any, batch: TextBatch, *, temperature: float = 1.0) -> T
 
     They are where `batch` is.
     """
+    scores, entropies = _in_chunks(_with_entropies, model, batch, temperature)
+    return TokenScores(scores, entropies)
+
+
+def token_log_probabilities(model: Any, batch: TextBatch, *, temperature: float = 1.0) -> torch.Tensor:
+    """The same without the entropies, which take as long as the softmax over a large vocabulary: (texts, tokens)."""
+    [scores] = _in_chunks(_of_the_taken, model, batch, temperature)
+    return scores
+
+
+def _in_chunks(compute: _Chunk, model: Any, batch: TextBatch, temperature: float) -> list[torch.Tensor]:
+    """What `compute` says of each token, by (texts, tokens), 0 where there is none."""
     valid, place, head = batch.valid, model.device, model.get_output_embeddings()
     states, tokens = hidden_states(model, batch)[valid.to(place)], batch.tokens[valid].to(place)
     size = max(1, LOGITS_AT_ONCE // head.weight.shape[0])
     parts = [
-        checkpoint(_chunk, head, chosen, taken, temperature, use_reentrant=False)
+        checkpoint(compute, head, chosen, taken, temperature, use_reentrant=False)
         for chosen, taken in zip(states.split(size), tokens.split(size), strict=True)
     ]
-    scores, entropies = (torch.cat(part).to(valid.device) for part in zip(*parts, strict=True))
     empty = torch.zeros(valid.shape, dtype=torch.float32, device=valid.device)
-    return TokenScores(empty.masked_scatter(valid, scores), empty.masked_scatter(valid, entropies))
+    return [empty.masked_scatter(valid, torch.cat(part).to(valid.device)) for part in zip(*parts, strict=True)]
 
 
-def _chunk(head: Any, states: torch.Tensor, tokens: torch.Tensor, temperature: float) -> tuple[torch.Tensor, ...]:
-    logits = head(states).float() / temperature
-    everything = torch.log_softmax(logits, dim=-1)
+def _of_the_taken(head: Any, states: torch.Tensor, tokens: torch.Tensor, temperature: float) -> tuple[torch.Tensor]:
+    everything = torch.log_softmax(head(states).float() / temperature, dim=-1)
+    return (everything.gather(-1, tokens.unsqueeze(-1)).squeeze(-1),)
+
+
+def _with_entropies(
+    head: Any, states: torch.Tensor, tokens: torch.Tensor, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    everything = torch.log_softmax(head(states).float() / temperature, dim=-1)
     taken = everything.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
     return taken, -(everything.exp() * everything).sum(-1)
 

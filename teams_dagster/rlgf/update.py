@@ -61,7 +61,7 @@ def scored(learner: TokenLearner, batch: TextBatch, targets: TextBatch | None = 
     acted, config = batch.valid & batch.by_learner, learner.config.kl_reference
     if config is None or not bool(acted.any()):
         return Scored(batch, old, entropies, batch.rewards, None, targets)
-    reference = learner.in_parts(lambda part: learner.reference_scores(part).log_probabilities, batch)
+    reference = learner.in_parts(learner.reference_log_probabilities, batch)
     distance = torch.where(acted, old - reference, 0.0)
     kl, rewards = float(masked_mean(distance, acted)), batch.rewards - learner.kappa * distance
     learner.steer(kl)
@@ -139,7 +139,7 @@ def move_policy(learner: TokenLearner, known: Scored, gains: Gains, key: Key) ->
         return config.target_kl is None or sum(divergences) <= 1.5 * config.target_kl
 
     passes = learn_texts(learner.optimisers[POLICY], texts, config, key, losses, near)
-    after = learner.in_parts(lambda part: learner.policy_scores(part).log_probabilities, known.batch)
+    after = learner.in_parts(learner.policy_log_probabilities, known.batch)
     judged, old, new = gains.judged(known.old), gains.of_choices(known.old), gains.of_choices(after)
     return PolicyStep(
         UpdateStatus.STOPPED_EARLY if passes.stopped else UpdateStatus.MOVED,
@@ -173,13 +173,16 @@ def policy_losses(
         chosen = mine.rows(part)
         end = begin + int(chosen.choices.sum())
         judged, share = whole.rows(torch.arange(begin, end)), (end - begin) / len(whole)
-        scores = learner.policy_scores(known.batch.rows(texts[part]))
-        new = chosen.of_choices(scores.log_probabilities.double())
+        rows, entropies = known.batch.rows(texts[part]), None
+        if config.entropy_weight:
+            scores, entropies = learner.policy_scores(rows)
+        else:
+            scores = learner.policy_log_probabilities(rows)
+        new = chosen.of_choices(scores.double())
         divergences.append(share * float(judged.divergence(new.detach())))
         loss = -share * judged.clipped(new, config.clip)
-        if config.entropy_weight:
-            entropy = scores.entropies[chosen.trained].sum() / mine.trained.sum()
-            loss = loss - config.entropy_weight * entropy
+        if entropies is not None:
+            loss = loss - config.entropy_weight * entropies[chosen.trained].sum() / mine.trained.sum()
         yield loss
         begin = end
     if config.target_weight and known.targets is not None:
@@ -191,4 +194,4 @@ def reference_losses(learner: TokenLearner, references: TextBatch) -> Iterator[t
     """The parts of -mean log pi of the tokens of `references`."""
     tokens = references.valid.sum()
     for part in parts_of(len(references), learner.config.at_once):
-        yield -learner.policy_scores(references.rows(part)).log_probabilities.sum() / tokens
+        yield -learner.policy_log_probabilities(references.rows(part)).sum() / tokens

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from benchmarks.rlgf import beside_trl
+from benchmarks.rlgf.beside_trl import Measured, Sizes
+from benchmarks.rlgf.praise import Prefixed
 from benchmarks.rlgf.report import Outcome, page
 from benchmarks.rlgf.run import config_of, folder_of, parsed
 from teams_dagster.rlgf.metrics import Metrics
+from teams_dagster.rlgf.sampling import Begun
 from teams_dagster.rlgf.task import load_task
 
 METRICS = Metrics(4, 0.0, 0.1, 9.0, 0.5, 0.6, 7.0, 0.9, 0.0)
@@ -16,7 +21,7 @@ METRICS = Metrics(4, 0.0, 0.1, 9.0, 0.5, 0.6, 7.0, 0.9, 0.0)
 
 def outcome(algorithm: str, seed: int, reward: float) -> Outcome:
     before = replace(METRICS, reward=reward)
-    return Outcome(algorithm, seed, 2, 10, 0, before, replace(METRICS, reward=reward + 1))
+    return Outcome(algorithm, seed, 2, 10, 0, before, replace(METRICS, reward=reward + 1), ())
 
 
 def row(told: str, name: str) -> list[str]:
@@ -33,7 +38,7 @@ def test_the_model_before_any_training_is_counted_once_a_seed() -> None:
 
 def folder(*given: str) -> Path:
     arguments: Namespace = parsed(["--scratch", "scratch", *given])
-    return folder_of(arguments, load_task(arguments.task), config_of(arguments, "ppo", 0))
+    return folder_of(arguments, load_task(arguments.task), config_of(arguments, "ppo", 0), "start")
 
 
 def test_trainings_of_another_task_model_or_setting_have_another_folder(tmp_path: Path) -> None:
@@ -43,3 +48,43 @@ def test_trainings_of_another_task_model_or_setting_have_another_folder(tmp_path
     folders = [folder(*arguments) for arguments in given]
     assert len(set(folders)) == len(given)
     assert folder() == folders[0]
+
+
+def test_another_guide_or_precision_has_another_folder() -> None:
+    arguments, half = parsed(["--scratch", "scratch"]), parsed(["--scratch", "scratch", "--dtype", "bfloat16"])
+    task, config = load_task(arguments.task), config_of(arguments, "ppo_plus_plus@praise", 0)
+    assert config == config_of(arguments, "ppo_plus_plus", 0), "the guide is no setting"
+    found = {folder_of(a, task, config, guide) for a in (arguments, half) for guide in ("start", "praise")}
+    assert len(found) == 4
+
+
+@dataclass
+class Recorded:
+    """A writer who keeps what it was given."""
+
+    given: list[Begun] = field(default_factory=list)
+
+    def write(self, begun: Sequence[Begun]) -> list[tuple[int, ...]]:
+        self.given.extend(begun)
+        return [(7,) for _ in begun]
+
+
+def test_a_guide_that_praises_reads_its_sentence_before_the_prompt_and_writes_after_it() -> None:
+    writer = Recorded()
+    assert Prefixed(writer, (1, 2)).write([Begun((3,), (4,), 5, ("key",))]) == [(7,)]
+    assert writer.given == [Begun((1, 2, 3), (4,), 5, ("key",))]
+
+
+def test_medians_of_both_sides_and_their_ratio_stand_beside_each_other() -> None:
+    of_sides = {"ours": (1.0, 2.0, 4.0), "trl": (4.0, 4.0, 4.0)}
+    found = [
+        Measured(side, algorithm, 100, seconds, 5.0, 1.5)
+        for side, times in of_sides.items()
+        for algorithm in ("grpo", "rloo")
+        for seconds in times
+    ]
+    told = beside_trl.page(found, Sizes("folder", 9, 16, 8), "a model")
+    assert "| grpo, ours | 50 | 1.5 | 50 |" in told
+    assert "| rloo, ours over TRL's | 2.00 | 1.00 | 1.00 |" in told
+    assert "8 updates of 16 texts of at most 8 tokens" in told
+    assert "3 processes a side" in told

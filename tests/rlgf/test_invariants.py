@@ -149,7 +149,7 @@ def test_the_learner_pays_for_leaving_the_reference_and_the_guide_does_not(name,
             weight.add_(0.05 * torch.ones_like(weight))
     batch = batch_of(TEXTS, END)
     known = scored(learner, batch)
-    gap = learner.policy_scores(batch)[0] - learner.reference_scores(batch)[0]
+    gap = learner.policy_scores(batch)[0] - learner.reference_log_probabilities(batch)
     own = batch.valid & batch.by_learner
     expected = torch.where(own, batch.rewards - 0.5 * gap.double(), batch.rewards)
     torch.testing.assert_close(known.rewards, expected, atol=1e-6, rtol=0)
@@ -254,7 +254,7 @@ def test_online_dpo_raises_the_better_text_above_the_worse():
     learner, reports = run("online_dpo", {}, iterations=3, step={"minibatch": 0})
     assert all(report.improvement > 0 for report in reports)
     batch = batch_of(TEXTS, END)
-    ratios = (learner.policy_scores(batch)[0] - learner.reference_scores(batch)[0]).sum(1)
+    ratios = (learner.policy_scores(batch)[0] - learner.reference_log_probabilities(batch)).sum(1)
     better = torch.tensor([0, 3, 5])
     assert bool((ratios[better] > ratios[better ^ 1]).all())
 
@@ -263,16 +263,16 @@ def test_references_are_learnt_beside_the_reward():
     targets = batch_of([text("1 2 3 0", prompt="1 2")] * len(TEXTS), END)
     config = config_of("ppo", {}, step={"target_weight": 1.0})
     learner, algorithm = TokenLearner(small_llama(), config), token_algorithm(config)
-    before = learner.policy_scores(targets).log_probabilities.sum()
+    before = learner.policy_log_probabilities(targets).sum()
     algorithm.update(learner, scored(learner, batch_of(TEXTS, END), targets), 0)
-    assert learner.policy_scores(targets).log_probabilities.sum() > before
+    assert learner.policy_log_probabilities(targets).sum() > before
     assert not same(learner, run("ppo", {}, iterations=1)[0])
 
 
 def test_references_count_alike_however_many_are_computed_at_once():
     targets = batch_of([text(tokens) for tokens in ("1 2 3 0", "4", "5 6", "7 0", "8 9 0", "1")], END)
     learner = TokenLearner(small_llama(), config_of("ppo", {}, at_once=4))
-    scores = learner.policy_scores(targets).log_probabilities
+    scores = learner.policy_log_probabilities(targets)
     total = sum(float(loss) for loss in reference_losses(learner, targets))
     assert total == pytest.approx(-float(scores[targets.valid].mean()), abs=1e-5)
 

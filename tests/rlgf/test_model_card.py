@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard as HubCard
@@ -38,7 +39,7 @@ def card(kind: str = "lora", **changes: object) -> RLGFCard:
 
 
 def test_the_hub_reads_its_header() -> None:
-    header = HubCard(render_rlgf_card(card())).data
+    header: Any = HubCard(render_rlgf_card(card())).data
     assert (header.base_model, header.library_name, header.license) == ("somebody/base", "peft", "apache-2.0")
     assert header.tags == ["teams-rl", "rlgf", "ppo_plus_plus"]
 
@@ -65,6 +66,6 @@ def test_it_tells_what_the_model_was_made_of_and_what_that_took(said: str) -> No
 
 def test_a_whole_model_is_no_adapter_and_a_base_in_no_hub_is_not_linked() -> None:
     told = render_rlgf_card(card("full", base_on_hub=False))
-    header = HubCard(told).data
+    header: Any = HubCard(told).data
     assert (header.base_model, header.library_name) == (None, "transformers")
     assert "# A model somebody/base, trained on by" in told

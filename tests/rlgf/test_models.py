@@ -28,8 +28,8 @@ def moved(learner, name):
 @KINDS
 def test_all_sets_of_weights_are_the_base_at_first(kind):
     learner = learner_of(kind)
-    policy, reference = learner.policy_scores(BATCH), learner.reference_scores(BATCH)
-    assert torch.equal(policy.log_probabilities, reference.log_probabilities)
+    policy, reference = learner.policy_scores(BATCH), learner.reference_log_probabilities(BATCH)
+    assert torch.equal(policy.log_probabilities, reference)
     assert not learner.values("learner", BATCH).any()
 
 
@@ -37,8 +37,8 @@ def test_copies_of_a_base_in_half_precision_are_float32_and_equal_to_it_at_first
     config = RLGFConfig(weights=WeightsConfig(kind="full"))
     learner = TokenLearner(small_llama().bfloat16(), config)
     assert {weight.dtype for weight in learner.models.trained(POLICY).values()} == {torch.float32}
-    policy, reference = learner.policy_scores(BATCH), learner.reference_scores(BATCH)
-    assert torch.equal(policy.log_probabilities, reference.log_probabilities)
+    policy, reference = learner.policy_scores(BATCH), learner.reference_log_probabilities(BATCH)
+    assert torch.equal(policy.log_probabilities, reference)
 
 
 @KINDS
@@ -48,10 +48,10 @@ def test_moving_one_set_of_weights_moves_no_other(kind):
         torch.nn.init.ones_(head.weight)
     names = [POLICY, "learner", "guide"]
     says = {
-        POLICY: lambda: learner.policy_scores(BATCH).log_probabilities,
+        POLICY: lambda: learner.policy_log_probabilities(BATCH),
         "learner": lambda: learner.values("learner", BATCH),
         "guide": lambda: learner.values("guide", BATCH),
-        "reference": lambda: learner.reference_scores(BATCH).log_probabilities,
+        "reference": lambda: learner.reference_log_probabilities(BATCH),
     }
     for name in names:
         before = {other: say().detach().clone() for other, say in says.items()}
@@ -64,7 +64,7 @@ def test_gradients_reach_the_weights_that_are_used_and_no_others(kind):
     learner = learner_of(kind)
     torch.nn.init.ones_(learner.heads["guide"].weight)
     learner.values("guide", BATCH).sum().backward()
-    learner.policy_scores(BATCH).log_probabilities.sum().backward()
+    learner.policy_log_probabilities(BATCH).sum().backward()
     assert any(weight.grad is not None for weight in learner.models.trained(POLICY).values())
     assert any(weight.grad is not None for weight in learner.models.trained("guide").values())
     assert all(weight.grad is None for weight in learner.models.trained("learner").values())

@@ -204,7 +204,7 @@ def test_a_short_training_on_a_guide_raises_the_likelihood_of_its_texts(base, tm
     batch = batch_of([guide.text(prompt) for prompt in [(5, 6), (7,)]], 0)
 
     def likelihood():
-        return float(trained.learner.policy_scores(batch).log_probabilities.sum())
+        return float(trained.learner.policy_log_probabilities(batch).sum())
 
     before = likelihood()
     trained.run()
