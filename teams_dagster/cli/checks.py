@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from teams_dagster.cli.project import close_dead_runs, open_settings, open_store, prepare_home, process_tags, say
+from teams_dagster.cli.project import (
+    close_dead_runs,
+    open_settings,
+    open_store,
+    prepare_home,
+    process_tags,
+    say,
+    say_what_is_lost,
+)
 from teams_dagster.report.checks import CheckOutcome, Result, check_lines, checks_json, summary_line
 from teams_dagster.settings import Settings
 
@@ -72,6 +80,7 @@ def _settings() -> Settings:
 def _require_something_to_check(settings: Settings) -> None:
     """Raises NothingChecked, which says how to get data, for a store without any artefact."""
     data_dir = settings.data_dir
+    say_what_is_lost(settings)
     if next(open_store(settings).everything(), None) is not None:
         return
     deeper = sorted(folder.parent for folder in data_dir.glob("*/assets")) if data_dir.is_dir() else []

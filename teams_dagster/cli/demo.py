@@ -24,6 +24,7 @@ from teams_dagster.cli.project import (
     process_tags,
     read_run_config,
     say,
+    say_what_is_lost,
     wrong_config,
 )
 from teams_dagster.cli.written import WRITTEN_JOB, WRITTEN_SIZES, choose_writer, serving_writer
@@ -88,6 +89,7 @@ def demo(partition: str | None, config: Path | None, latest: bool, real: bool, w
         (choose_real_models if real else choose_writer)(settings)
         settings = open_settings()
     check_ready(settings)
+    say_what_is_lost(settings)
     prepare_home(settings)
     sizes = REAL_SIZES if real else WRITTEN_SIZES if written else None
     with _one_at_a_time(settings.data_dir), serving_writer(settings) if written else nullcontext():

@@ -7,7 +7,7 @@ terminal, whatever data, files or providers put into it.
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,13 +98,27 @@ def naming_folder(variable: str, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def project_ledger(settings: Settings) -> Iterator["Ledger | None"]:
-    """The project's ledger; None before anything was asked. Raises LedgerError, also when it was lost."""
+    """The project's ledger; None before anything was asked. Says which outputs that it knows are gone.
+
+    Raises LedgerError, also when it was lost.
+    """
     from teams_dagster.ledger.costs import existing_ledger
     from teams_dagster.store.kept_ledger import require_kept_ledger
+    from teams_dagster.store.lost_outputs import lost_line, lost_outputs
 
     require_kept_ledger(settings.ledger_url, settings.data_dir)
     with existing_ledger(settings.ledger_url) as ledger:
+        if ledger is not None and (lost := lost_outputs(ledger.engine, settings.ledger_url, settings.data_dir)):
+            say(lost_line(lost, settings.data_dir), err=True)
         yield ledger
+
+
+def say_what_is_lost(settings: Settings) -> None:
+    """Say on stderr which outputs the ledger knows and the data folder has no longer."""
+    from teams_dagster.ledger.database import LedgerError
+
+    with suppress(LedgerError), project_ledger(settings):  # of a damaged ledger others tell
+        pass
 
 
 def open_settings() -> Settings:

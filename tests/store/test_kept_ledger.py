@@ -16,6 +16,7 @@ from assets.dataset.generated_instructions import generated_instructions
 from teams_dagster.ledger.database import LedgerError, LedgerLost, sqlite_url
 from teams_dagster.store import kept_ledger
 from teams_dagster.store.kept_ledger import require_kept_ledger
+from teams_dagster.store.lost_outputs import lost_outputs
 from tests.support.project import Project
 from tests.support.stores import seeded_store
 
@@ -81,6 +82,21 @@ def stopped(data: Path) -> str:
 
 def test_a_store_as_it_was_made_goes_on(data: Path):
     assert goes_on(data)
+
+
+def test_outputs_that_were_deleted_are_told_and_made_again_from_the_ledger(data: Path):
+    before, (generated, answered) = attempts(data), ("generated_instructions", "expert_responses")
+    for asset in (generated, answered):
+        shutil.rmtree(data / "assets" / asset)
+    url = sqlite_url(data / "ledger.sqlite")
+    engine = sa.create_engine(url)
+    assert lost_outputs(engine, url, data) == [f"{generated} {WEEK}", f"{answered} {WEEK}"]
+    project = Project(data)
+    assert project.make(generated_instructions, week=WEEK, generated_instructions={"seeds": 12, "policy": "uniform"})
+    assert project.make(expert_responses, week=WEEK)
+    assert attempts(data) == before
+    assert lost_outputs(engine, url, data) == []
+    engine.dispose()
 
 
 @pytest.mark.parametrize("table", HISTORY)

@@ -1,0 +1,69 @@
+"""Outputs that the chain sealed and that nobody finds any more are told by their asset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from teams_dagster.cli.project import project_ledger
+from teams_dagster.ledger.database import sqlite_url
+from teams_dagster.ledger.writer import Ledger
+from teams_dagster.settings import Settings
+from teams_dagster.store.artefacts import store_id
+from teams_dagster.store.hash_chain import seal
+from teams_dagster.store.lost_outputs import lost_line, lost_outputs
+from teams_dagster.store.tables import MANIFEST
+
+SEALED = ("assets/trained_policy/aa", "assets/trained_policy/bb", "assets/expert_responses/2026-11-02/cc")
+
+
+def sealed(ledger: Path, store: str) -> str:
+    """A ledger whose chain seals outputs of the store."""
+    url = sqlite_url(ledger)
+    with Ledger(url) as opened:
+        seal(opened.engine, [(f"{store}/{name}", "hash") for name in SEALED])
+    return url
+
+
+def lost(url: str, data: Path) -> list[str]:
+    with Ledger(url) as opened:
+        return lost_outputs(opened.engine, url, data)
+
+
+def make(data: Path, name: str) -> None:
+    (data / name).mkdir(parents=True)
+    (data / name / MANIFEST).write_text("{}")
+
+
+def test_an_assets_folder_that_is_gone_is_told_by_asset_and_partition(tmp_path: Path) -> None:
+    url = sealed(tmp_path / "ledger.sqlite", "an-earlier-id")
+    assert lost(url, tmp_path) == ["trained_policy", "expert_responses 2026-11-02"]
+
+
+def test_an_asset_with_another_output_is_not_lost(tmp_path: Path) -> None:
+    url = sealed(tmp_path / "ledger.sqlite", "an-earlier-id")
+    make(tmp_path, "assets/trained_policy/dd")
+    make(tmp_path, SEALED[2])
+    assert lost(url, tmp_path) == []
+
+
+def test_on_a_shared_ledger_only_outputs_of_this_folder_count(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    url = sealed(tmp_path / "shared.sqlite", "another-folder")
+    assert lost(url, data) == []
+    with Ledger(url) as opened:
+        seal(opened.engine, [(f"{store_id(data)}/assets/lora_model/ee", "hash")])
+    assert lost(url, data) == ["lora_model"]
+
+
+def test_a_command_that_opens_the_ledger_says_what_is_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = sealed(tmp_path / "ledger.sqlite", "an-earlier-id")
+    with project_ledger(Settings(root=tmp_path, data_dir=tmp_path, dagster_home=tmp_path, ledger_url=url)):
+        pass
+    assert "the outputs of trained_policy, expert_responses 2026-11-02 are gone from" in capsys.readouterr().err
+
+
+def test_of_many_the_first_are_named(tmp_path: Path) -> None:
+    assert "the outputs of a, b, c, d and 2 more are gone" in lost_line([*"abcdef"], tmp_path)
