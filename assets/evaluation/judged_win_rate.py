@@ -8,8 +8,10 @@ from assets.materialize import OWNERS, materialization
 from assets.pools import GPU
 from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
+from resources.language_models.side_by_side import working
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.stored import read_examples
+from teams_dagster.evaluation.asking_judge import contest_worker
 from teams_dagster.evaluation.judged_answers import (
     demand_verdicts,
     judge_answers,
@@ -51,20 +53,30 @@ def judged_win_rate(
     students, dataset = evaluated_models(store), store.current("instruction_dataset")
     models.found_out(Role.JUDGE)
     inputs = judging_inputs(students, dataset, models.versions(Role.JUDGE))
-    where = CallContext(context.run.run_id, "judged_win_rate")
+    where, log = CallContext(context.run.run_id, "judged_win_rate"), context.log.info
     with materialization(context, store, config=config, inputs=inputs, publish=models.publish, resume=True) as made:
         if made.draft is not None:
             made.preflight = preflight_of(context, models, Role.JUDGE)
             held_out = read_examples(dataset, "held_out")
             asked = {name: getattr(config, name) for name in ASKED_ALIKE}
-            answering = Answering(students, held_out, asked, made.folder, context.log.info)
+            answering = Answering(students, held_out, asked, made.folder, log)
             known = {} if config.force else earlier_answers("judged_win_rate", store, students, dataset, asked)
             earlier = made.output.earlier(store)
             counts = [len(held_out)] * 3
             expected = judging_questions(config.questions, config.max_new_tokens, counts, held_out, earlier)
-            asking = models.asking(where, Role.JUDGE, expected=expected, log=context.log.info)
             width = AHEAD * models.settings().max_in_flight
-            judged = loop.run(judge_answers(asking, answering, known, width=width))
+            judging = working(
+                models,
+                contest_worker,
+                None,
+                where,
+                Role.JUDGE,
+                expected=expected,
+                width=width,
+                log=log,
+                batches=False,
+            )
+            judged = loop.run(judge_answers(judging, answering, known, width=width))
             demand_verdicts(judged)
             judge = models.identities(Role.JUDGE)[Role.JUDGE]
             rates = win_rates(judged, students, dataset.data_version, str(judge), seed=config.seed)

@@ -10,6 +10,7 @@ from assets.policy.config import ComparisonSettings
 from assets.pools import LANGUAGE_MODELS
 from assets.preflight import preflight_of, tried_episodes
 from resources.language_models.roles import LanguageModels
+from resources.language_models.side_by_side import sharing
 from teams_dagster.core.protocol import Role
 from teams_dagster.environment.recording import PARTS, merge_parts
 from teams_dagster.instructions.prompts import write_prompts
@@ -50,7 +51,8 @@ def policy_comparison(
     deployed, run_id = load_policy(policy), context.run.run_id
     training, referenced = deployed.config, deployed.origin.reference_version is not None
     plan = config.plan(training, models.found_out(*training.roles), referenced=referenced)
-    roles, settings = plan.roles(training), plan.settings()
+    roles, settings, log = plan.roles(training), plan.settings(), context.log.info
+    models.found_out(*roles)
     prices = models.known_generation_prices(training.reward)
     inputs = comparison_inputs(seeds, policy, models.versions(*roles), prices, plan)
     with materialization(
@@ -64,11 +66,11 @@ def policy_comparison(
             earlier = made.output.earlier(store)
             tried = tried_episodes(models, Role.INSTRUCTOR)
             expected = comparison_questions(store, training_seeds, held_out, plan, training, policy, earlier, tried)
-            asking = models.asking(where, *roles, expected=expected, log=context.log.info)
-            elsewhere = models.elsewhere(where, *roles)
+            asking = models.asking(where, *roles, expected=expected, log=log)
+            elsewhere = sharing(models, where, *roles, log=log) or models.elsewhere(where, *roles)
             reference = reference_of(store, policy)
             trainings = Trainings(training_seeds, deployed, reference, plan, made.folder, run_id, elsewhere)
-            comparison, kept = loop.run(run_comparison(asking, trainings, held_out, prices, context.log.info))
+            comparison, kept = loop.run(run_comparison(asking, trainings, held_out, prices, log))
             scores = all_scores(comparison, kept, plan, policy)
             with models.ledger.open() as ledger:
                 asked = {} if begun else comparison_asking(ledger, where, plan, training, len(held_out))

@@ -12,9 +12,11 @@ from assets.materialize import COMPARED_LAST, OWNERS, materialization
 from assets.pools import GPU
 from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
+from resources.language_models.side_by_side import working
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.stored import read_examples
+from teams_dagster.evaluation.asking_judge import contest_worker
 from teams_dagster.evaluation.judged_answers import (
     demand_verdicts,
     judge_answers,
@@ -86,10 +88,20 @@ def rlgf_scores(
             expected = judging_questions(
                 config.questions, config.max_new_tokens, counts, held_out, made.output.earlier(store), pairs=len(PAIRS)
             )
-            asking = models.asking(where, Role.JUDGE, expected=expected, log=log)
             answering = Answering(students, held_out, asked, made.folder, log)
             width = AHEAD * models.settings().max_in_flight
-            judged = loop.run(judge_answers(asking, answering, known, width=width, pairs=PAIRS))
+            judging = working(
+                models,
+                contest_worker,
+                None,
+                where,
+                Role.JUDGE,
+                expected=expected,
+                width=width,
+                log=log,
+                batches=False,
+            )
+            judged = loop.run(judge_answers(judging, answering, known, width=width, pairs=PAIRS))
             demand_verdicts(judged)
             judge = models.identities(Role.JUDGE)[Role.JUDGE]
             rates = win_rates(judged, students, dataset.data_version, str(judge), seed=config.seed, pairs=PAIRS)

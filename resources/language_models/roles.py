@@ -163,6 +163,15 @@ class LanguageModels(dg.ConfigurableResource):
         held = dict.fromkeys(roles, NOT_HELD)
         return ProcessAsking(settings, held, context, self._budgets(settings, context))
 
+    def sharing(self, context: CallContext, *roles: Role, processes: int) -> ProcessAsking:
+        """How so many processes beside this one ask `roles` in the same step; they share the limits of a model.
+
+        How each model is held is known by now: see `found_out`.
+        """
+        settings = self.settings()
+        held = {role: way or NOT_HELD for role, way in known_ways(settings, roles).items()}
+        return ProcessAsking(settings, held, context, self._budgets(settings, context), processes)
+
     async def has_ended(self, batch: Batch) -> bool:
         """Whether the answers of a batch can be collected, as the provider says. Raises CompletionError.
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LLMClient, Outcome, QueryFailed
 from teams_dagster.evaluation.judging import Preference, judge_query, parse_preference
 from teams_dagster.evaluation.win_rate import JudgedPair
+from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.ordered import in_order
+from teams_dagster.llm.workers import LocalWorker
 
 UNANSWERED = "unanswered"
 """The verdict of a query that failed for good."""
@@ -88,16 +92,25 @@ def _named(preference: Preference | None, first: str, second: str) -> str:
     return {Preference.FIRST: first, Preference.SECOND: second}.get(preference, preference.value)
 
 
-async def judge_contests(client: LLMClient, contests: Iterable[Contest], *, width: int) -> AsyncIterator[Judgement]:
+def judge_contests(client: LLMClient, contests: Iterable[Contest], *, width: int) -> AsyncGenerator[Judgement]:
     """The judgement of each contest, in their order; `width` bounds the contests under way."""
+    return in_order(partial(judge_contest, client), contests, width)
 
-    async def judge(contest: Contest) -> Judgement:
-        answers = contest.answer, contest.other_answer
-        first = await _ask(client, contest, *answers)
-        return Judgement(contest, first, await _ask(client, contest, *reversed(answers)))
 
-    async for judgement in in_order(judge, contests, width):
-        yield judgement
+@asynccontextmanager
+async def contest_worker(
+    work: None, asking: AbstractAsyncContextManager[Engine]
+) -> AsyncGenerator[LocalWorker[Contest, Judgement]]:
+    """Asks the judge about contests; all that it needs is in them."""
+    async with asking as engine:
+        yield LocalWorker(partial(judge_contest, engine), engine.tallies)
+
+
+async def judge_contest(client: LLMClient, contest: Contest) -> Judgement:
+    """What the judge says of a contest, in both orders."""
+    answers = contest.answer, contest.other_answer
+    first = await _ask(client, contest, *answers)
+    return Judgement(contest, first, await _ask(client, contest, *reversed(answers)))
 
 
 async def _ask(client: LLMClient, contest: Contest, first: str, second: str) -> Judged:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.failures import NothingAnswered
-from teams_dagster.evaluation.asking_judge import Contest, Judgement, judge_contests
+from teams_dagster.evaluation.asking_judge import Contest, Judgement
 from teams_dagster.evaluation.judging import judge_prompt
 from teams_dagster.evaluation.stored import evaluated_versions
 from teams_dagster.evaluation.student_answers import (
@@ -23,8 +23,9 @@ from teams_dagster.evaluation.student_answers import (
     drop_kept,
 )
 from teams_dagster.evaluation.win_rate import Compared, WinRate, win_rate
-from teams_dagster.llm.engine import Engine
+from teams_dagster.llm.ordered import in_order
 from teams_dagster.llm.progress import Progress
+from teams_dagster.llm.workers import Worker
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.tables import write_table
 from teams_dagster.student.stored import ADAPTERS
@@ -68,7 +69,7 @@ def judging_inputs(students: Mapping[str, Artefact], dataset: Artefact, judge: M
 
 
 async def judge_answers(
-    asking: AbstractAsyncContextManager[Engine],
+    judging: AbstractAsyncContextManager[Worker[Contest, Judgement]],
     answering: Answering,
     known: Mapping[str, Mapping[str, StudentAnswer]],
     *,
@@ -78,18 +79,18 @@ async def judge_answers(
     """Let the models answer, once it is known that the judge may be asked, and ask it about each pair of answers.
 
     Args:
-        asking: Opens the engine that asks the judge; it fails where the judge cannot be asked.
+        judging: Opens who asks the judge, by `contest_worker`; it fails where the judge cannot be asked.
         known: Answers, by model and sample id, that are not made again.
         width: Pairs of answers under way at once.
         pairs: Whose answers are compared with whose.
     """
     judged: list[Judgement] = []
-    async with asking as engine:
+    async with judging as worker:
         answered = answer_all(answering, known)
         contests = list(_contests(answered, pairs))
-        progress = Progress(len(contests), "pairs of answers", engine.tallies, answering.progress, kept="judged")
-        async with progress:
-            async for judgement in judge_contests(engine, contests, width=width):
+        progress = Progress(len(contests), "pairs of answers", worker.tallies, answering.progress, kept="judged")
+        async with progress, aclosing(in_order(worker.call, contests, width)) as judgements:
+            async for judgement in judgements:
                 judged.append(judgement)
                 progress.done(judgement.pair is not None)
     return JudgedAnswers(answered, tuple(judged))

@@ -178,12 +178,20 @@ class _Process:
 class WorkerPool(Generic[Item, Result]):
     """Several processes that work side by side: a worker like another, which `async with` opens."""
 
-    def __init__(self, opened: OpenWorker[Job, Item, Result], job: Job, count: int, each: int, say: Say) -> None:
+    def __init__(
+        self,
+        opened: OpenWorker[Job, Item, Result],
+        job: Job,
+        count: int,
+        each: int,
+        say: Say,
+        tallies: Tallies | None = None,
+    ) -> None:
         """`count` processes, each of which opens its worker for `job` and has at most `each` items under way.
 
-        `say` hears what they say, and of each that is lost.
+        `say` hears what they say, and of each that is lost. `tallies` are those that what they ask is added to.
         """
-        self.tallies = Tallies()
+        self.tallies = Tallies() if tallies is None else tallies
         self._start = lambda: _Process.start(opened, job, self.tallies, say)
         self._count, self._each, self._say = count, each, say
         self._room = asyncio.Semaphore(each)

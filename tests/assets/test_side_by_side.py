@@ -1,8 +1,9 @@
-"""TEAMS_WORKERS: processes that divide a generation bring what one brings, pay for nothing twice and not beyond."""
+"""TEAMS_WORKERS: processes that divide a step bring what one brings, pay for nothing twice and not beyond."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +14,15 @@ import pytest
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.pair_scores import pair_scores
+from assets.policy.policy_comparison import policy_comparison
+from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
 from resources.language_models.roles import LanguageModels
 from resources.language_models.run_budgets import RunBudget
 from resources.language_models.side_by_side import processes_for
 from teams_dagster.core.protocol import Role
+from teams_dagster.environment.recording import content_of
+from teams_dagster.instructions.seeds import shipped_seeds_path
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.settings import load_settings
 from tests.support import served_rules
@@ -28,19 +33,26 @@ from tests.support.project import Project
 WEEK = "2026-11-02"
 
 
+COMPARED = {"training_seeds": 3, "baselines": [], "ablations": [], "questions_per_seed": 12, "resamples": 200}
+
+
 @pytest.fixture
 def served(openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> OpenAIServer:
     """A server that answers by the embedded rules, which every role is asked at."""
-    openai_server.respond = served_rules.answer
+    return serving(openai_server, monkeypatch)
+
+
+def serving(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> OpenAIServer:
+    server.respond = served_rules.answer
     for name, value in {
         "MODEL": "m",
-        "BASE_URL": openai_server.base_url,
+        "BASE_URL": server.base_url,
         "PREFLIGHT": "off",
     }.items():
         monkeypatch.setenv(f"TEAMS_{name}", value)
     for role in ("EXPERT", "REVIEWER", "INSTRUCTOR", "GUIDE", "JUDGE"):
         monkeypatch.setenv(f"TEAMS_{role}_STRUCTURED", "off")
-    return openai_server
+    return server
 
 
 def begun(data: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> Project:
@@ -132,6 +144,104 @@ def test_processes_share_what_may_be_under_way_at_once(
     served.latency_s = 0.005
     assert play(begun(tmp_path, monkeypatch, 3))
     assert served.most_in_flight <= 6
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with few seeds, and a policy trained on them."""
+    data = tmp_path_factory.mktemp("policy")
+    seeds = data / "few.jsonl"
+    seeds.write_text("\n".join(shipped_seeds_path().read_text(encoding="utf-8").splitlines()[:30]), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in {"DATA_DIR": data, "SEEDS": seeds, "PREFLIGHT": "off"}.items():
+            patched.setenv(f"TEAMS_{name}", str(value))
+        assert Project(data).make(seed_instructions, trained_policy)
+    return data
+
+
+@pytest.fixture(scope="module")
+def compared_alone(policy: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What one process finds in a comparison."""
+    data = tmp_path_factory.mktemp("alone") / "data"
+    with OpenAIServer() as server, pytest.MonkeyPatch.context() as patched:
+        serving(server, patched)
+        alone = copied(policy, data, patched, 1)
+        assert compare(alone)
+        return {**comparison_of(alone), "asked": server.count}
+
+
+def copied(store: Path, data: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> Project:
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(data))
+    monkeypatch.setenv("TEAMS_WORKERS", str(workers))
+    return Project(Path(shutil.copytree(store, data)))
+
+
+def compare(project: Project, **config: Any) -> bool:
+    return project.make(policy_comparison, policy_comparison={**COMPARED, **config})
+
+
+def comparison_of(project: Project) -> dict[str, Any]:
+    made = project.store.current("policy_comparison")
+    tables = {name: content_of(made.path(f"{name}.parquet")) for name in ("transitions", "instructions")}
+    return {**tables, "version": made.data_version}
+
+
+def sent_for(project: Project, asset_key: str) -> int:
+    with project.ledger.open() as ledger:
+        return sum(row.calls for row in costs_by(ledger, ["asset_key"]) if row.group["asset_key"] == asset_key)
+
+
+def test_three_processes_compare_as_one_does_within_the_same_limits(
+    compared_alone: dict[str, Any],
+    policy: Path,
+    served: OpenAIServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TEAMS_MAX_IN_FLIGHT", "6")
+    beside: set[str] = set()
+
+    def noting(body: Body) -> Reply | Fault | str:
+        beside.update(kind for kind in ("processes", "workers") if children(f"teams_dagster.llm.{kind}"))
+        return served_rules.answer(body)
+
+    served.respond = noting
+    divided = copied(policy, tmp_path / "data", monkeypatch, 3)
+    assert compare(divided)
+    assert {**comparison_of(divided), "asked": served.count} == compared_alone
+    assert beside == {"processes", "workers"}
+    assert served.count == sent_for(divided, "policy_comparison")
+    assert served.most_in_flight <= 6
+    assert compare(divided, force=True)
+    assert served.count == compared_alone["asked"]
+
+
+def test_a_player_of_a_comparison_that_is_killed_loses_no_answer(
+    compared_alone: dict[str, Any],
+    policy: Path,
+    served: OpenAIServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    killed: list[int] = []
+    served.respond = killing_the_second(killed)
+    divided = copied(policy, tmp_path / "data", monkeypatch, 2)
+    assert compare(divided)
+    assert killed
+    in_flight = 64 // 2
+    assert served.count <= compared_alone["asked"] + in_flight
+    assert {**comparison_of(divided), "asked": compared_alone["asked"]} == compared_alone
+
+
+def test_a_comparison_uses_its_budget_up_to_the_last_query_and_not_beyond(
+    policy: Path, served: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    divided = copied(policy, tmp_path / "data", monkeypatch, 3)
+    bounded = RunBudget(queries=150)
+    divided.models = LanguageModels(root=divided.models.root, ledger=divided.ledger, budget=bounded)
+    assert not compare(divided)
+    assert "the budget of the run" in failure_of(divided)
+    assert served.count == sent_for(divided, "policy_comparison") == 150
 
 
 def test_weights_are_not_loaded_in_each_process_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +96,12 @@ def ends(process: int, within_s: float = 10.0) -> bool:
 def children(program: str) -> list[int]:
     """The processes that this one started whose command line names `program`."""
     found: list[int] = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]
-            command = (folder / "cmdline").read_text(encoding="utf-8")
-        except OSError:
-            continue
-        if int(parent) == os.getpid() and program in command:
-            found.append(int(folder.name))
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # the thread has ended
+            for child in (task / "children").read_text(encoding="utf-8").split():
+                with suppress(OSError):  # the child has
+                    if program in Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8"):
+                        found.append(int(child))
     return found
 
 

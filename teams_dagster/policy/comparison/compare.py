@@ -6,18 +6,23 @@ All policies meet the same answers (replica 0) and the same draws, and ask equal
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.environment.episodes import OPEN_EPISODES
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import Episode
 from teams_dagster.environment.transition import Environment
+from teams_dagster.llm.ordered import in_order
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.bootstrap import Resamples
 from teams_dagster.policy.comparison.contenders import Contender
+from teams_dagster.policy.comparison.players import Play, players_of
 from teams_dagster.policy.comparison.playing import Allowance, Player, Results, SeedPlay, play, results_of
 from teams_dagster.policy.comparison.scores import Score, measured, scored
 from teams_dagster.policy.curve import Tally, is_flat, tally
@@ -74,6 +79,9 @@ class Comparison:
 Sink = Callable[[str, Mapping[str, SeedPlay]], None]
 """Receives a contender's name and what it did from each evaluation seed; once per training seed."""
 
+PlayedBy = Callable[[Play], Coroutine[Any, Any, SeedPlay]]
+"""Brings what a policy does from a seed, from wherever it is played."""
+
 
 async def compare(
     environment: Environment,
@@ -85,10 +93,12 @@ async def compare(
     sink: Sink | None = None,
     on_episode: Callable[[Episode], object] | None = None,
     progress: Callable[[str], None] = _log.info,
+    played_by: PlayedBy | None = None,
 ) -> Comparison:
     """Play every contender on `seeds` (by seed id) and score it against uniform, which must be among them.
 
-    `on_episode` hears of each episode as it is done, `progress` of each contender.
+    `on_episode` hears of each episode as it is done, `progress` of each contender. `played_by` plays in the place of
+    this process.
 
     Raises ValueError when a seed was trained on, when there is none, when uniform is missing, or when the allowance is
     less than an episode may need.
@@ -98,7 +108,12 @@ async def compare(
     results: dict[str, Results] = {}
     tallies: dict[str, Tally] = {}
     for contender in compared:
-        plays = [await _played(environment, player, seeds, config, on_episode) for player in _players(contender)]
+        plays = [
+            await _played(environment, player, seeds, config, on_episode)
+            if played_by is None
+            else await _played_elsewhere(played_by, player, seeds, on_episode)
+            for player in players_of(contender)
+        ]
         for by_seed in plays:
             if sink:
                 sink(contender.name, by_seed)
@@ -124,6 +139,11 @@ async def compare(
     return Comparison(tuple(scores), tallies, flat, tuple(sorted(seeds)), results, resamples)
 
 
+def allowance_of(config: ComparisonConfig, reward: RewardConfig) -> Allowance:
+    """What each policy may ask from each seed."""
+    return Allowance(config.questions_per_seed, reward.queries_an_episode)
+
+
 def check_room(config: ComparisonConfig, reward: RewardConfig) -> None:
     """Raises ValueError where the allowance from one seed is less than an episode may need."""
     if config.questions_per_seed < reward.queries_an_episode:
@@ -145,13 +165,6 @@ def _check(compared: Sequence[Contender], seeds: Mapping[str, Instruction], trai
         raise ValueError(f"policies have {sorted(several)} training seeds; give all that are trained the same ones")
 
 
-def _players(contender: Contender) -> list[Player]:
-    return [
-        Player(contender.name, version, decider, contender.deterministic)
-        for decider, version in zip(contender.deciders, contender.versions, strict=True)
-    ]
-
-
 async def _played(
     environment: Environment,
     player: Player,
@@ -159,8 +172,26 @@ async def _played(
     config: ComparisonConfig,
     on_episode: Callable[[Episode], object] | None,
 ) -> dict[str, SeedPlay]:
-    allowance = Allowance(config.questions_per_seed, environment.reward.queries_an_episode)
+    allowance = allowance_of(config, environment.reward)
     return {
         seed_id: found
         async for seed_id, found in play(environment, player, seeds, allowance, config.root_seed, on_episode)
     }
+
+
+async def _played_elsewhere(
+    played_by: PlayedBy,
+    player: Player,
+    seeds: Mapping[str, Instruction],
+    on_episode: Callable[[Episode], object] | None,
+) -> dict[str, SeedPlay]:
+    async def one(seed_id: str) -> SeedPlay:
+        found = await played_by(Play(player.name, player.version, seed_id))
+        if on_episode:
+            for episode in found.episodes:
+                on_episode(episode)
+        return found
+
+    ids = sorted(seeds)
+    async with aclosing(in_order(one, ids, OPEN_EPISODES)) as plays:
+        return {seed_id: await anext(plays) for seed_id in ids}

@@ -94,7 +94,7 @@ async def play(
     """What `player` does from each of `seeds` (by id), in the ids' order. Seeds are played side by side."""
 
     def one(seed_id: str) -> Coroutine[Any, Any, SeedPlay]:
-        return _from_seed(environment, player, seed_id, seeds[seed_id], allowance, root_seed, on_episode)
+        return play_seed(environment, player, seed_id, seeds[seed_id], allowance, root_seed, on_episode)
 
     ids = sorted(seeds)
     async with aclosing(in_order(one, ids, OPEN_EPISODES)) as plays:
@@ -102,15 +102,16 @@ async def play(
             yield seed_id, await anext(plays)
 
 
-async def _from_seed(
+async def play_seed(
     environment: Environment,
     player: Player,
     seed_id: str,
     seed: Instruction,
     allowance: Allowance,
     root_seed: int,
-    on_episode: Callable[[Episode], object] | None,
+    on_episode: Callable[[Episode], object] | None = None,
 ) -> SeedPlay:
+    """What `player` does from one seed."""
     episodes: list[Episode] = []
     asked, begun = 0, 0
     while asked < allowance.questions and begun < allowance.episodes:

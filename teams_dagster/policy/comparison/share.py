@@ -114,8 +114,13 @@ class Heard:
 class EngineFactory(Protocol):
     """Opens an engine in whichever process it was sent to: it can be pickled."""
 
-    def engine(self) -> AbstractAsyncContextManager[Engine]:
-        """An engine with connections of its own, which the block closes."""
+    @property
+    def processes(self) -> int:
+        """How many share the limits of a model; 1 where there are none to share."""
+        ...
+
+    def engine(self, say: Callable[[str], None] = ...) -> AbstractAsyncContextManager[Engine]:
+        """An engine with connections of its own, which the block closes; `say` is told what slows it down."""
         ...
 
 

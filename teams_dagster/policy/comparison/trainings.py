@@ -61,7 +61,10 @@ class Trainings:
     folder: Path
     run_id: str
     elsewhere: EngineFactory | None
-    """How other processes ask; None where only this one can."""
+    """How other processes ask; None where only this one can.
+
+    Where they share the limits of a model, they play what is compared, too.
+    """
 
     async def contenders(self, engine: Engine, done: Done, say: Callable[[str], None]) -> list[Contender]:
         """The policies that were trained, the deployed one first, after training what is missing."""
@@ -87,6 +90,27 @@ class Trainings:
             for training in self._all
             for part in training_parts(Checkpoint.load(training.checkpoint(self.folder)).iteration, training.part)
         ]
+
+    @property
+    def sharing(self) -> EngineFactory | None:
+        """How processes ask that share the limits of a model; None where the step's own asks alone."""
+        wanted = self.elsewhere is not None and self.elsewhere.processes > 1
+        return self.elsewhere if wanted and not self.loads_model else None
+
+    @property
+    def alone(self) -> str | None:
+        """Why one process asks where several were to share the limits; None where that does not matter."""
+        if self.elsewhere is None or self.elsewhere.processes == 1 or not self.loads_model:
+            return None
+        return (
+            f"one process asks, and not {self.elsewhere.processes} (TEAMS_WORKERS): each would load the model that the"
+            " policies read with"
+        )
+
+    @property
+    def loads_model(self) -> bool:
+        """Whether the policies read with a model, which would be loaded in each process."""
+        return bool(self.deployed.config.features.embedding_model or self.deployed.config.reads_prompts)
 
     @property
     def _all(self) -> list[Training]:
@@ -132,10 +156,12 @@ class Trainings:
         await in_processes(train_elsewhere, [(share, self.elsewhere) for share in shares], hear)
 
     def _processes(self) -> int:
-        """How many processes train; below 2: this one. A model that reads would be loaded in each of them."""
-        if self.deployed.config.features.embedding_model or self.deployed.config.reads_prompts:
+        """How many processes train; below 2: this one."""
+        if self.elsewhere is None or self.loads_model:
             return 1
         missing = sum(self._is_missing(training) for training in self._all)
+        if self.elsewhere.processes > 1:
+            return min(self.elsewhere.processes, missing)
         return min(cores(), PROCESSES, -(-missing // TRAININGS_EACH))
 
     def _share(self, trainings: list[Training]) -> Share:

@@ -32,6 +32,7 @@ from teams_dagster.student.chat import template_version
 from teams_dagster.student.loading import Recipe, load_student
 from teams_dagster.student.stored import ADAPTERS
 from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
+from tests.support.processes import children
 from tests.support.project import Project
 from tests.support.served_rules import answer
 
@@ -161,6 +162,29 @@ def test_every_question_is_on_the_ledger_by_the_judge(project: Project, judge: J
     named = {row["judge_request_id"] for row in rows(project, "judgements")}
     assert len(named) == calls
     assert {body["temperature"] for body in judge.server.received} == {0}
+
+
+def test_processes_that_judge_beside_the_steps_own_find_what_it_finds(
+    project: Project, judge: Judge, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path_factory.mktemp("divided") / "data"
+    shutil.copytree(project.store.root, data)
+    assert make(project)
+    alone, asked = made(project).data_version, judge.server.count
+    beside: set[int] = set()
+
+    def noting(body: Body) -> Reply | Fault | str:
+        beside.update(children("teams_dagster.llm.workers"))
+        return answer(body)
+
+    judge.server.respond = noting
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(data))
+    monkeypatch.setenv("TEAMS_WORKERS", "3")
+    divided = Project(data)
+    assert make(divided)
+    assert beside
+    assert made(divided).data_version == alone
+    assert judge.server.count - asked == divided.calls == asked
 
 
 def test_the_same_again_asks_and_answers_nothing(project: Project, judge: Judge) -> None:
