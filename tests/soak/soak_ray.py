@@ -32,13 +32,13 @@ NODES = 3
 LINE = """
 import dagster as dg
 
+from teams_dagster import definitions as project
 from teams_dagster.automation.jobs import STEPS
-from teams_dagster.definitions import defs as project
 
 made = ("seed_instructions", "generated_instructions", "expert_responses", "instruction_dataset", "sample_lineage")
 selection = dg.AssetSelection.assets(*made).without_checks()
 line = dg.define_asset_job("line", selection=selection, executor_def=STEPS)
-defs = dg.Definitions.merge(project, dg.Definitions(jobs=[line]))
+defs = dg.Definitions.merge(project.defs, dg.Definitions(jobs=[line]))
 """
 """A module of Dagster's: the project, and a job without asset checks, each of which would be a job of the cluster."""
 
