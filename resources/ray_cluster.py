@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -96,18 +98,25 @@ def _stop_earlier(client: JobSubmissionClient, folder: str, context: dg.AssetExe
             time.sleep(0.5)
 
 
+def step_variables(settings: Settings) -> list[str]:
+    """The environment of a step on a node, `NAME=value` each: the settings that hold no secret, and where Dagster is.
+
+    A step is begun by the plain word `dagster`, which a node that was started by Ray's whole path would not find.
+    """
+    path = f"{Path(sys.executable).parent}{os.pathsep}${{PATH}}"  # Ray puts the node's own in
+    variables = {**plain_variables(settings.root), "DAGSTER_HOME": str(settings.dagster_home), "PATH": path}
+    return [f"{name}={value}" for name, value in sorted(variables.items())]
+
+
 def steps_executor(settings: Settings) -> dg.ExecutorDefinition | None:
     """What makes each step of a job a job of the cluster; None where steps run on this machine.
 
-    Steps get the settings that hold no secret; keys and the ledger's address are those of the nodes' environment. GPUs
-    are never set here: dagster-ray would prefer them to those of an op's tag.
+    Keys and the ledger's address are those of the nodes' environment: whoever sees the cluster's dashboard sees what is
+    sent. GPUs are never set here: dagster-ray would prefer them to those of an op's tag.
     """
     if settings.ray_address is None or settings.ray_runs != "steps":
         return None
     from dagster_ray import ray_executor  # pyright: ignore[reportMissingImports]
 
-    plain = {**plain_variables(settings.root), "DAGSTER_HOME": str(settings.dagster_home)}
-    variables = [f"{name}={value}" for name, value in sorted(plain.items())]
-    return ray_executor.configured(
-        {"ray": {"address": settings.ray_address, "num_cpus": PROCESSORS, "env_vars": variables}}, name="ray_steps"
-    )
+    ray = {"address": settings.ray_address, "num_cpus": PROCESSORS, "env_vars": step_variables(settings)}
+    return ray_executor.configured({"ray": ray}, name="ray_steps")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
 
-from resources.ray_cluster import TRAINS_IN, gpu_tags, job_of, steps_executor
+from resources.ray_cluster import TRAINS_IN, gpu_tags, job_of, step_variables, steps_executor
 from teams_dagster import ray_settings
 from teams_dagster.settings import load_settings
 
@@ -43,3 +45,15 @@ def test_steps_stay_on_this_machine_unless_the_cluster_is_to_take_them(
     monkeypatch.setattr(ray_settings, "find_spec", lambda name: ModuleSpec(name, None))
     monkeypatch.setenv("TEAMS_RAY_ADDRESS", "http://127.0.0.1:8265")
     assert steps_executor(load_settings(tmp_path)) is None
+
+
+def test_a_step_gets_the_settings_and_finds_dagster_beside_this_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("TEAMS_MODEL", "m")
+    monkeypatch.setenv("TEAMS_API_KEY", "sk-planted")
+    found = step_variables(load_settings(tmp_path))
+    assert {f"TEAMS_DATA_DIR={tmp_path / 'data'}", "TEAMS_MODEL=m"} <= set(found)
+    assert f"PATH={Path(sys.executable).parent}{os.pathsep}${{PATH}}" in found
+    assert "planted" not in str(found)
