@@ -9,6 +9,7 @@ from resources.alerts import Alerts
 from resources.console import console
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
+from resources.ray_cluster import steps_executor
 from resources.stores import ArtefactStoreResource
 from teams_dagster.automation import JOBS, SCHEDULES, SENSORS
 from teams_dagster.settings import Settings, load_settings
@@ -27,6 +28,7 @@ def definitions(settings: Settings) -> dg.Definitions:
         jobs=JOBS,
         schedules=SCHEDULES,
         sensors=SENSORS,
+        executor=steps_executor(settings),
         loggers={"console": console},
         resources={
             "store": store,

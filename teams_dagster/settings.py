@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -24,6 +24,7 @@ from teams_dagster.dataset.rotation import LONGEST
 from teams_dagster.env_file import PREFIX, SettingsError, check_data_dir, own_variables, read_environment
 from teams_dagster.instructions.prompts.own import PromptInvalid, use_own_prompts
 from teams_dagster.ledger.budgets import Budget
+from teams_dagster.ray_settings import RayRuns, check_ray
 from teams_dagster.role_settings import (
     RoleSettings,
     absolute,
@@ -83,6 +84,12 @@ class Settings(BaseModel):
     """Processes that ask for a generation, its answers and their scores side by side. They share
     `TEAMS_MAX_IN_FLIGHT` and the limits
     a minute, and the result is the same."""
+    ray_address: str | None = None
+    """The dashboard of a Ray cluster that takes jobs, `http://HOST:8265`; by default all runs on this machine."""
+    ray_runs: RayRuns = "trainings"
+    """What is a job of that cluster: `trainings`, each beside its step, which stays here; or `steps` of the jobs."""
+    ray_gpus: float = Field(default=0, ge=0, allow_inf_nan=False)
+    """GPUs that the cluster sets apart for a step, or its training, that trains or scores students; by default none."""
     batch_wait_s: float = Field(default=3_600.0, ge=0, allow_inf_nan=False)
     """Seconds that a step waits for its batches before it ends, to be continued."""
     batch_poll_s: float = Field(default=30.0, gt=0, allow_inf_nan=False)
@@ -213,12 +220,26 @@ def load_settings(root: Path | None = None) -> Settings:
         naming = [role for role in roles if names_a_model(role, values)]
         settings = Settings.model_validate({**arguments, "roles": roles, "naming": naming, "shared": shared})
         _check_alerts(settings)
+        check_ray(settings.ray_address, settings.ray_runs, settings.ledger_url)
         use_own_prompts(settings.prompts)
     except ValidationError as error:
         raise SettingsError(explain(error)) from None
     except PromptInvalid as error:
         raise SettingsError(f"{PREFIX}PROMPTS: {error}") from None
     return settings
+
+
+def plain_variables(root: Path) -> dict[str, str]:
+    """The variables of this project that hold no secret, as environment and `.env` have them."""
+    known = _known_variables()
+    values = own_variables(read_environment(root), known)
+    return {name: value for name, value in values.items() if not _is_secret(known[name])}
+
+
+def _is_secret(field: str | tuple[Role, str]) -> bool:
+    """Whether a variable of this field may hold a key or a password."""
+    info = Settings.model_fields[field] if isinstance(field, str) else RoleSettings.model_fields[field[1]]
+    return not info.repr or SecretStr in (info.annotation, *get_args(info.annotation))
 
 
 def _check_alerts(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from assets.columns import EVALUATION_SCORES, table_columns
 from assets.evaluation.config import ScoresConfig
 from assets.freshness import freshness
 from assets.materialize import OWNERS, materialization
-from assets.pools import GPU
+from assets.pools import GPU, ON_GPU
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.export import examples_in
 from teams_dagster.dataset.stored import dataset_file, read_examples
@@ -31,6 +31,7 @@ from teams_dagster.student.stored import adapter_folders, student_loaders, stude
     metadata=table_columns("evaluation_scores", EVALUATION_SCORES),
     freshness_policy=freshness(),
     code_version="2",
+    op_tags=ON_GPU,
     pool=GPU,
     description="Held-out loss per response token and 4-way response choice of the base and each adapter, with standard"
     " errors clustered by seed and paired differences; the benchmarks of lm-evaluation-harness that the run names.",

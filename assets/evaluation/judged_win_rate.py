@@ -5,7 +5,7 @@ import dagster as dg
 from assets.columns import WIN_RATES, table_columns
 from assets.evaluation.config import JudgeConfig
 from assets.materialize import OWNERS, materialization
-from assets.pools import GPU
+from assets.pools import GPU, ON_GPU
 from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
 from resources.language_models.side_by_side import working
@@ -39,6 +39,7 @@ from teams_dagster.store.facts.evaluation import JudgeModel, WinRateFacts
     owners=OWNERS,
     metadata=table_columns("win_rates", WIN_RATES),
     code_version="2",
+    op_tags=ON_GPU,
     pool=GPU,
     description="How often the judge prefers an adapter's answers to the base's, on held-out instructions: each pair in"
     " both orders, ties counted, length controlled, with 95% intervals that resample seeds.",

@@ -8,7 +8,7 @@ import dagster as dg
 
 from assets.evaluation.config import PrivacyConfig
 from assets.materialize import OWNERS, materialization
-from assets.pools import GPU
+from assets.pools import GPU, ON_GPU
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.stored import read_examples, read_steps
 from teams_dagster.evaluation.stored import CANARIES, PRIVACY, evaluated_models, evaluated_versions
@@ -27,6 +27,7 @@ from teams_dagster.student.stored import adapter_folders, student_path
     kinds={"huggingface"},
     owners=OWNERS,
     code_version="2",
+    op_tags=ON_GPU,
     pool=GPU,
     description="Membership inference by loss, by Min-K%++ and calibrated by the base: can one tell the adapters'"
     " training samples from held-out ones of like length and step? The base's own AUC is the control.",

@@ -8,8 +8,8 @@ import dagster as dg
 from assets.columns import ADAPTERS, table_columns
 from assets.materialize import MODELS_NEXT, OWNERS, materialization
 from assets.models.config import AdapterSettings
-from assets.pools import GPU
-from assets.training import train_beside
+from assets.pools import GPU, ON_GPU
+from assets.training import cluster_of_trainings, train_beside
 from teams_dagster.dataset.arms import TRAINED_ARM, Arm
 from teams_dagster.dataset.stored import dataset_file
 from teams_dagster.report.preview_evaluation import adapter_preview
@@ -35,7 +35,7 @@ from teams_dagster.student.training_run import SCRIPT
     deps=["base_model", "instruction_dataset"],
     kinds={"huggingface", "torch"},
     owners=OWNERS,
-    op_tags=MODELS_NEXT,
+    op_tags=MODELS_NEXT | ON_GPU,
     metadata=table_columns("models", ADAPTERS),
     code_version="2",
     pool=GPU,
@@ -53,7 +53,7 @@ def lora_model(
     deps=["base_model", "instruction_dataset"],
     kinds={"huggingface", "torch"},
     owners=OWNERS,
-    op_tags=MODELS_NEXT,
+    op_tags=MODELS_NEXT | ON_GPU,
     metadata=table_columns("models", ADAPTERS),
     code_version="2",
     pool=GPU,
@@ -104,8 +104,9 @@ def train_adapter(
                 processes=config.processes,
                 parent=os.getpid(),
             )
-            embedded = base.read_facts(BaseFacts).embedded  # takes one processor and little memory
-            with nullcontext() if embedded else one_training_at_a_time(store.root, context.log.info):
+            small = base.read_facts(BaseFacts).embedded  # takes one processor and little memory
+            apart = small or cluster_of_trainings() is not None  # which gives out its processors and devices itself
+            with nullcontext() if apart else one_training_at_a_time(store.root, context.log.info):
                 report = train_beside(
                     context, request, SCRIPT, less_memory(settings), launched=config.launcher != "none"
                 )

@@ -5,7 +5,7 @@ import dagster as dg
 from assets.columns import table_columns
 from assets.materialize import MODELS_NEXT, OWNERS, materialization
 from assets.models.config import BaseConfig
-from assets.pools import GPU
+from assets.pools import GPU, ON_GPU
 from resources.language_models.roles import LanguageModels
 from teams_dagster.store.artefact_store import ArtefactStore, hash_of_folder
 from teams_dagster.store.facts.models import BaseFacts
@@ -27,7 +27,7 @@ EXAMINED = "3"
     group_name="models",
     kinds={"huggingface"},
     owners=OWNERS,
-    op_tags=MODELS_NEXT,
+    op_tags=MODELS_NEXT | ON_GPU,
     metadata=table_columns("models"),
     code_version="1",
     pool=GPU,

@@ -8,7 +8,7 @@ import dagster as dg
 from assets.columns import OUTCOME, table_columns
 from assets.materialize import COMPARED_LAST, OWNERS, materialization
 from assets.outcome.config import OutcomeSettings
-from assets.pools import GPU
+from assets.pools import GPU, ON_GPU
 from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.files import file_sha256
@@ -45,7 +45,7 @@ INPUTS = ("seed_instructions", "trained_policy", "base_model")
     deps=list(INPUTS),
     kinds={"openai", "huggingface"},
     owners=OWNERS,
-    op_tags=COMPARED_LAST,
+    op_tags=COMPARED_LAST | ON_GPU,
     metadata=table_columns("evaluation_scores", OUTCOME),
     code_version="1",
     pool=GPU,

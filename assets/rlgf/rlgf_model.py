@@ -11,11 +11,11 @@ import dagster as dg
 from assets.columns import RLGF_ADAPTER, table_columns
 from assets.materialize import COMPARED_LAST, OWNERS, materialization
 from assets.models.config import SettingsRefused
-from assets.pools import GPU
+from assets.pools import GPU, ON_GPU
 from assets.preflight import preflight_of
 from assets.rlgf.config import RLGFSettings
 from assets.rlgf.plan import plan_training
-from assets.training import train_beside
+from assets.training import cluster_of_trainings, train_beside
 from resources.language_models.asking import stopping
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
@@ -43,7 +43,7 @@ from teams_dagster.student.training_run import TrainingFailed
     deps=["base_model", "lora_model", "instruction_dataset"],
     kinds={"openai", "huggingface", "torch"},
     owners=OWNERS,
-    op_tags=COMPARED_LAST,
+    op_tags=COMPARED_LAST | ON_GPU,
     metadata=table_columns("models", RLGF_ADAPTER),
     code_version="1",
     pool=GPU,
@@ -58,6 +58,7 @@ def rlgf_model(
 ) -> dg.MaterializeResult:
     """Train on from lora_model; a training that was interrupted goes on, and asks nothing twice."""
     training, roles = config.training(), config.roles
+    _refuse_asking_from_afar(roles)
     models.found_out(*roles)
     planned = plan_training(config, store, models)
     base, lora = planned.base, planned.lora
@@ -87,8 +88,9 @@ def rlgf_model(
                 guide=names.get(Role.GUIDE),
                 judge=_judge_named(names[Role.JUDGE], training) if Role.JUDGE in roles else None,
             )
-            embedded = base.read_facts(BaseFacts).embedded  # takes one processor and little memory
-            with nullcontext() if embedded else one_training_at_a_time(store.root, context.log.info):
+            small = base.read_facts(BaseFacts).embedded  # takes one processor and little memory
+            apart = small or cluster_of_trainings() is not None  # which gives out its processors and devices itself
+            with nullcontext() if apart else one_training_at_a_time(store.root, context.log.info):
                 _train(context, models, request, where)
             with models.ledger.open() as ledger:
                 facts = rlgf_facts(request, ledger, judge=names.get(Role.JUDGE), outcomes=models.outcomes(where))
@@ -118,6 +120,16 @@ def _refuse_whole_model(lora: Artefact, training: RLGFConfig) -> None:
         raise SettingsRefused(
             "lora_model was trained with preset paper_full, so it is no adapter that another one could be joined with:"
             " set `weights: {kind: full}`, or train lora_model as an adapter"
+        )
+
+
+def _refuse_asking_from_afar(roles: list[Role]) -> None:
+    """Raises SettingsRefused where a node of a cluster would have to ask by a socket of this machine."""
+    if roles and (address := cluster_of_trainings()) is not None:
+        names = " and ".join(role.name for role in roles)
+        raise SettingsRefused(
+            f"TEAMS_RAY_ADDRESS {address} takes the trainings, and one that asks {names} does so through its step, on"
+            " the same machine: set TEAMS_RAY_RUNS=steps, where the step is on the cluster as well, or train here"
         )
 
 

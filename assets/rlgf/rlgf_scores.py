@@ -9,7 +9,7 @@ import dagster as dg
 from assets.columns import RLGF_SCORES, table_columns
 from assets.evaluation.config import JudgeConfig
 from assets.materialize import COMPARED_LAST, OWNERS, materialization
-from assets.pools import GPU
+from assets.pools import GPU, ON_GPU
 from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
 from resources.language_models.side_by_side import working
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     deps=["base_model", "lora_model", "rlgf_model", "instruction_dataset"],
     kinds={"openai", "huggingface"},
     owners=OWNERS,
-    op_tags=COMPARED_LAST,
+    op_tags=COMPARED_LAST | ON_GPU,
     metadata=table_columns("evaluation_scores", RLGF_SCORES),
     code_version="1",
     pool=GPU,

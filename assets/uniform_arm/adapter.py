@@ -6,7 +6,7 @@ from assets.columns import UNIFORM_ADAPTER, table_columns
 from assets.materialize import OWNERS, AssetConfig
 from assets.models.adapters import train_adapter
 from assets.models.config import AdapterSettings
-from assets.pools import GPU
+from assets.pools import GPU, ON_GPU
 from teams_dagster.dataset.arms import UNIFORM_ARM
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.models import AdapterFacts
@@ -19,6 +19,7 @@ from teams_dagster.store.facts.models import AdapterFacts
     owners=OWNERS,
     metadata=table_columns("models", UNIFORM_ADAPTER),
     code_version="1",
+    op_tags=ON_GPU,
     pool=GPU,
     description="A LoRA adapter of the same base with lora_model's settings, seed and number of updates, trained on the"
     " uniform arm's dataset.",

@@ -8,7 +8,7 @@ import dagster as dg
 from assets.columns import UNIFORM_SCORES, table_columns
 from assets.evaluation.config import ScoresConfig
 from assets.materialize import OWNERS, materialization
-from assets.pools import GPU
+from assets.pools import GPU, ON_GPU
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.metadata import Details
 from teams_dagster.dataset.arms import TRAINED_ARM, UNIFORM_ARM
@@ -41,6 +41,7 @@ from teams_dagster.student.stored import student_path
     owners=OWNERS,
     metadata=table_columns("evaluation_scores", UNIFORM_SCORES),
     code_version="1",
+    op_tags=ON_GPU,
     pool=GPU,
     description="Base, lora and lora_uniform on the held-out side of either arm's dataset, each side a task of its own:"
     " the paired difference lora_uniform minus lora with its interval, benchmarks, and membership inference.",

@@ -2,7 +2,9 @@
 
 import dagster as dg
 
+from resources.ray_cluster import steps_executor
 from teams_dagster.policy.comparison.plan import ALGORITHM_STUDY, STUDY
+from teams_dagster.settings import load_settings
 
 _SLOW_AUDITS = dg.AssetSelection.checks(
     dg.AssetCheckKey(dg.AssetKey("sample_lineage"), "stored_fields_are_unchanged"),
@@ -21,11 +23,14 @@ RLGF = "rlgf"
 
 _WHOLE_GRAPH = dg.AssetSelection.all() - dg.AssetSelection.groups(UNIFORM, OUTCOME, RLGF) - _SLOW_AUDITS
 
+STEPS = steps_executor(load_settings()) or dg.in_process_executor
+"""How a job runs its steps: one after another in its own process, or as jobs of a Ray cluster."""
+
 everything = dg.define_asset_job(
     "everything",
     selection=_WHOLE_GRAPH,
-    executor_def=dg.in_process_executor,
-    description="Seeds to scores for one generation, in one process. What has not changed is reused.",
+    executor_def=STEPS,
+    description="Seeds to scores for one generation, step after step. What has not changed is reused.",
 )
 
 IMPORTED_ONCE = [
@@ -50,7 +55,7 @@ demo = dg.define_asset_job(
 uniform_arm = dg.define_asset_job(
     "uniform_arm",
     selection=dg.AssetSelection.groups(UNIFORM) | dg.AssetSelection.assets("paper_table", "report"),
-    executor_def=dg.in_process_executor,
+    executor_def=STEPS,
     description="The same stages with operations drawn uniformly, beside a generation of the trained policy and at as"
     " many queries as that asked, into an arm of its own: dataset, adapter, scores; the paper's table and the report"
     " then have these.",
@@ -81,7 +86,7 @@ algorithm_study = dg.define_asset_job(
 outcome_study = dg.define_asset_job(
     "outcome_study",
     selection=dg.AssetSelection.groups(OUTCOME),
-    executor_def=dg.in_process_executor,
+    executor_def=STEPS,
     description="What the trained policy is worth to the student: five students each of the policy, uniform, one"
     " generic prompt and the seeds alone, at equal queries, scored on people's own pairs (TEAMS_PAIRS) and on"
     " constraints that programs check.",
@@ -90,7 +95,7 @@ outcome_study = dg.define_asset_job(
 train_rlgf = dg.define_asset_job(
     "train_rlgf",
     selection=dg.AssetSelection.groups(RLGF) | dg.AssetSelection.assets("report"),
-    executor_def=dg.in_process_executor,
+    executor_def=STEPS,
     description="Train lora_model on, token by token, with a reward and, where the algorithm has one, a guide; score it"
     " beside lora_model and the base, and write the report.",
 )
@@ -98,14 +103,14 @@ train_rlgf = dg.define_asset_job(
 regenerate = dg.define_asset_job(
     "regenerate",
     selection=dg.AssetSelection.groups("dataset") | dg.AssetSelection.assets("query_costs", "sample_lineage"),
-    executor_def=dg.in_process_executor,
+    executor_def=STEPS,
     description="One generation: the policy steers the expert, the expert answers, the dataset takes the samples in.",
 )
 
 dataset = dg.define_asset_job(
     "dataset",
     selection=dg.AssetSelection.groups("seeds", "dataset") | dg.AssetSelection.assets("query_costs", "sample_lineage"),
-    executor_def=dg.in_process_executor,
+    executor_def=STEPS,
     config={"ops": {"generated_instructions": {"config": {"policy": "uniform"}}}},
     description="A dataset of one generation without training a policy: seeds to export. `policy` in its configuration"
     " is uniform; round_robin, or the version or folder of a policy that was trained before, do as well.",
@@ -117,7 +122,7 @@ DATASET_AS_BEFORE = {"ops": {"instruction_dataset": {"config": {"as_before": Tru
 retry_failed = dg.define_asset_job(
     "retry_failed",
     selection=dg.AssetSelection.groups("dataset") | dg.AssetSelection.assets("query_costs", "sample_lineage"),
-    executor_def=dg.in_process_executor,
+    executor_def=STEPS,
     config={
         "ops": {
             "generated_instructions": {"config": {"only_failed": True}},
@@ -133,7 +138,7 @@ retry_failed = dg.define_asset_job(
 fine_tune_and_evaluate = dg.define_asset_job(
     "fine_tune_and_evaluate",
     selection=dg.AssetSelection.groups("models", "evaluation") | dg.AssetSelection.assets("report"),
-    executor_def=dg.in_process_executor,
+    executor_def=STEPS,
     description="Train the adapters on the current dataset, score them, and write the report.",
 )
 
@@ -141,7 +146,7 @@ retrain = dg.define_asset_job(
     "retrain",
     selection=dg.AssetSelection.assets("instruction_dataset", "report")
     | dg.AssetSelection.groups("models", "evaluation"),
-    executor_def=dg.in_process_executor,
+    executor_def=STEPS,
     config=DATASET_AS_BEFORE,
     description="The dataset of every generation there is, with the threshold it has, the adapters trained on it, their"
     " scores, and the report.",
@@ -151,7 +156,7 @@ train_on_pairs = dg.define_asset_job(
     "train_on_pairs",
     selection=dg.AssetSelection.assets("instruction_dataset", "evaluation_scores", "privacy_audit")
     | dg.AssetSelection.groups("models"),
-    executor_def=dg.in_process_executor,
+    executor_def=STEPS,
     description="People's own pairs (TEAMS_PAIRS, TEAMS_PAIRS_MODE=instead) to scored adapters: no query is sent.",
 )
 

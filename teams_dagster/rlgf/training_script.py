@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 def main(arguments: list[str]) -> int:
     """Trains as the request file says; the exit code is 1 when that failed, and `failure.txt` then says why."""
     request = RLGFRequest.load(Path(arguments[0]))
-    die_with(request.parent)
+    if request.parent is not None:
+        die_with(request.parent)
     be_killed_first()
     return carry_out(request, lambda say: _train(request, say), LESS_MEMORY)
 

@@ -189,7 +189,9 @@ class ProcessRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     folder: Path = Field(description="Where everything is written; one training at a time.")
-    parent: int = Field(description="Process that the training must not outlive.")
+    parent: int | None = Field(
+        description="Process that the training must not outlive; None where a cluster ends it with its job."
+    )
 
     def save(self) -> Path:
         """Writes it into its folder; returns the file."""

@@ -6,7 +6,8 @@ import signal
 
 from teams_dagster.student.adapter_config import AdapterConfig
 
-_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+"""Exit codes of a process that was killed, and of a shell whose process was."""
 
 
 def why_it_failed(error: BaseException, advice: str) -> str:
@@ -19,7 +20,7 @@ def why_it_failed(error: BaseException, advice: str) -> str:
 
 def why_it_ended(code: int, advice: str, *, launched: bool = False) -> str:
     """What an exit code means where the training could not say anything itself; `advice` is on memory."""
-    if code in _KILLED:
+    if code in KILLED:
         return f"was killed (exit code {code}), probably because memory ran out. {advice}"
     if code < 0:
         return f"was ended by signal {signal.Signals(-code).name}: its last lines are in the step's standard error"

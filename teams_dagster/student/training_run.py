@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from teams_dagster.student.adapter_config import CHECKPOINTS, FAILURE, MODEL, REPORT, WORKING_FILES, ProcessRequest
-from teams_dagster.student.failures import why_it_ended
+from teams_dagster.student.failures import KILLED, why_it_ended
 
 SCRIPT = "teams_dagster.student.training_script"
 
@@ -60,3 +60,21 @@ def failed_training(request: ProcessRequest, exit_code: int, advice: str, *, lau
     if written.exists():
         return TrainingFailed(written.read_text(encoding="utf-8"))
     return TrainingFailed(f"the training {why_it_ended(exit_code, advice, launched=launched)}")
+
+
+def failed_job(
+    request: ProcessRequest, exit_code: int | None, said: str, advice: str, *, launched: bool = False
+) -> TrainingFailed:
+    """The same of a training that was a cluster's job, of which the cluster `said` how it ended.
+
+    Args:
+        exit_code: None where its process did not get to end.
+        advice: Which settings take less memory, where that ran out.
+        launched: Whether a launcher of several processes stood between.
+    """
+    if exit_code is not None and (exit_code in KILLED or (request.folder / FAILURE).exists()):
+        return failed_training(request, exit_code, advice, launched=launched)
+    return TrainingFailed(
+        f"the training ended without a word of its own: {said.strip()}\nEach node needs the project, its environment"
+        f" and the data folder at the paths they have here (it trains in {request.folder})"
+    )

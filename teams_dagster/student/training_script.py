@@ -27,7 +27,8 @@ def main(arguments: list[str]) -> int:
     path = Path(arguments[0])
     request = TrainingRequest.load(path)
     launched_by = os.environ.get(LAUNCHER)
-    die_with(int(launched_by) if launched_by else request.parent)
+    if (parent := int(launched_by) if launched_by else request.parent) is not None:
+        die_with(parent)
     be_killed_first()
     if request.launcher != "none" and not launched_by:
         _become_launcher(request, path)

@@ -31,32 +31,9 @@ from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.tables import write_table
 from teams_dagster.student.merging import CannotPush
 from tests.support.layouts import tiny_layout
+from tests.support.small_upstream import small_upstream
 
 ROOT = Path(__file__).parent.parent.parent.parent
-EXAMPLES = [
-    Example(f"sample-{i}", f"seed-{i}", Instruction(f"Which colour is box {i}?"), f"Box {i} is <b>red</b>.")
-    for i in range(16)
-]
-CARD_OF_DATASET = DataCard(
-    "A dataset",
-    "the dataset",
-    "apache-2.0",
-    "Written by the embedded rules.",
-    (),
-    (),
-    4,
-    {},
-    (),
-    {"train": 16, "validation": 4, "held_out": 1},
-    {},
-    {},
-    (),
-    32,
-    1_500_000_000,
-    (),
-    (),
-    ("Small.",),
-)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +61,7 @@ class Trained:
 def trained(student: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     root = tmp_path_factory.mktemp("data")
     store = ArtefactStore(data_dir=str(root))
-    _upstream(store, student)
+    small_upstream(store, student)
     settings = {"max_steps": 40, "checkpoint_every": 1, "batch_size": 4}
     killer = threading.Thread(target=_kill_once_it_trains, args=(store.place("lora_model"),), daemon=True)
     killer.start()
@@ -102,19 +79,6 @@ def trained(student: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         [made] = again.asset_materializations_for_node("lora_model")
         ledger = LedgerConnection(root=str(ROOT), store=store)
         yield Trained(store, ledger, failure.error.to_string(), left, said, made.metadata)
-
-
-def _upstream(store: ArtefactStore, student: Path) -> None:
-    about = {"inputs": {}, "made_at": "2026-11-02T00:00:00"}
-    with store.writing("base_model", "one", about=about) as draft:
-        shutil.copytree(student, draft.folder / "model")
-        draft.finish("the base", {"student": "embedded", "embedded": True})
-    with store.writing("instruction_dataset", "one", about=about) as draft:
-        sides: dict[Split, list[Example]] = {"train": EXAMPLES, "validation": EXAMPLES[:4], "held_out": EXAMPLES[:1]}
-        export_dataset(draft.folder / "files", sides)
-        (draft.folder / CARD).write_text(CARD_OF_DATASET.to_json())
-        (draft.folder / LINEAGE).write_text("chains")
-        draft.finish("the dataset", {})
 
 
 def train(instance: dg.DagsterInstance, store: ArtefactStore, **config: Any) -> dg.ExecuteInProcessResult:
