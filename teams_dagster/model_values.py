@@ -6,11 +6,11 @@ otherwise whole. Weights are read tensor by tensor, so that memory is that of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from teams_dagster.core.threads import one_thread
 from teams_dagster.model_files import ADAPTER, ADAPTER_WEIGHTS, ModelFault, tensor_files
 
 _AT_ONCE = 2**24
@@ -50,7 +50,7 @@ def check_values(model: str | Path) -> None:
 def _check_safetensors(folder: Path, file: Path) -> None:
     from safetensors import safe_open
 
-    with safe_open(file, framework="pt") as opened, _one_thread():
+    with safe_open(file, framework="pt") as opened, one_thread(when=True):
         for name in opened.keys():  # noqa: SIM118
             values = opened.get_tensor(name)
             if values.is_floating_point() and values.numel() and not _are_finite(values):
@@ -65,19 +65,6 @@ def _are_finite(values: Any) -> bool:
         return all(bool(part.float().isfinite().all()) for part in values.flatten().split(_AT_ONCE))
     least, greatest = torch.aminmax(values)
     return bool(torch.isfinite(least) and torch.isfinite(greatest))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The memory is what bounds the pass: on a busy machine several threads wait for each other far longer."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _check_gguf(file: Path) -> None:

@@ -11,7 +11,7 @@ def one_thread(when: bool) -> Iterator[None]:
     """Torch computes with one thread if `when`; otherwise with as many as before.
 
     For small models: their products are so short that threads mostly wait for each other, and one thread gives the
-    same bits on machines with other numbers of cores.
+    same bits on machines with other numbers of cores. And for what memory bounds, however large it is.
     """
     import torch
 
