@@ -80,9 +80,8 @@ class Settings(BaseModel):
     max_in_flight: int = Field(default=64, ge=1, le=4096)
     """Queries under way at once to one model, at most: fewer while it refuses them or they queue there."""
     workers: int = Field(default=1, ge=1, le=256)
-    """Processes that ask for a generation, its answers and their scores side by side. They share
-    `TEAMS_MAX_IN_FLIGHT` and the limits
-    a minute, and the result is the same."""
+    """Processes that ask side by side for a generation, its answers and their scores, a comparison, and a judged win
+    rate. They share `TEAMS_MAX_IN_FLIGHT` and the limits a minute, and the result is the same."""
     batch_wait_s: float = Field(default=3_600.0, ge=0, allow_inf_nan=False)
     """Seconds that a step waits for its batches before it ends, to be continued."""
     batch_poll_s: float = Field(default=30.0, gt=0, allow_inf_nan=False)
