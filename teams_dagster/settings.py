@@ -81,9 +81,8 @@ class Settings(BaseModel):
     max_in_flight: int = Field(default=64, ge=1, le=4096)
     """Queries under way at once to one model, at most: fewer while it refuses them or they queue there."""
     workers: int = Field(default=1, ge=1, le=256)
-    """Processes that ask for a generation, its answers and their scores side by side. They share
-    `TEAMS_MAX_IN_FLIGHT` and the limits
-    a minute, and the result is the same."""
+    """Processes that ask side by side for a generation, its answers and their scores, a comparison, and a judged win
+    rate. They share `TEAMS_MAX_IN_FLIGHT` and the limits a minute, and the result is the same."""
     ray_address: str | None = None
     """The dashboard of a Ray cluster that takes jobs, `http://HOST:8265`; by default all runs on this machine."""
     ray_runs: RayRuns = "trainings"
