@@ -11,6 +11,7 @@ from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.sample import Sample
 from teams_dagster.instructions.seed_files import SeedFileError
 from teams_dagster.instructions.seeds import Seed, load_seeds
+from teams_dagster.llm.reasoning import split_reasoning
 
 PAIRS = "pairs"
 """In the place of a generation's partition. It comes after every week: a pair never drops a sample that was there."""
@@ -39,22 +40,26 @@ class Pairs:
     @property
     def samples(self) -> list[Sample]:
         """The pairs as samples that nobody generated: each is at the root of its own lineage."""
-        return [
-            Sample(
-                sample_id=pair_id(seed),
-                transition_id="",
-                episode_id="",
-                step=0,
-                partition_key=PAIRS,
-                seed_id=seed.seed_id,
-                instruction=seed.instruction,
-                response=seed.response,
-                respond_request_id=None,
-                accepted=True,
-                reason=None,
-            )
-            for seed in self.seeds
-        ]
+        return [_sample(seed) for seed in self.seeds]
+
+
+def _sample(seed: Seed) -> Sample:
+    """A pair, with what was thought before its answer apart from that."""
+    thought, answer = split_reasoning(seed.response)
+    return Sample(
+        sample_id=pair_id(seed),
+        transition_id="",
+        episode_id="",
+        step=0,
+        partition_key=PAIRS,
+        seed_id=seed.seed_id,
+        instruction=seed.instruction,
+        response=answer,
+        respond_request_id=None,
+        accepted=True,
+        reason=None,
+        reasoning=thought or None,
+    )
 
 
 def pair_id(seed: Seed) -> str:
@@ -63,7 +68,7 @@ def pair_id(seed: Seed) -> str:
 
 
 def load_pairs(path: Path, *, instead: bool) -> Pairs:
-    """The pairs in `path`, which is read as a seed file is; rows without an answer are not used.
+    """The pairs in `path`, which is read as a seed file is; rows without an answer, or with thoughts alone, are not used.
 
     Raises SeedFileError, which begins with the setting's name, for a file that cannot be read or has no pair.
     """
@@ -72,7 +77,7 @@ def load_pairs(path: Path, *, instead: bool) -> Pairs:
     except SeedFileError as error:
         raise SeedFileError(f"TEAMS_PAIRS: {error}") from error
     refused = Counter(str(row.reason) for row in library.refused)
-    answered = tuple(seed for seed in library.seeds if seed.response.strip())
+    answered = tuple(seed for seed in library.seeds if split_reasoning(seed.response)[1].strip())
     if not answered:
         raise SeedFileError(
             f"TEAMS_PAIRS: {path.name} has {len(library.seeds)} instructions and no answer to any: give each row a"
