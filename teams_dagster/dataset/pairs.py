@@ -68,7 +68,7 @@ def pair_id(seed: Seed) -> str:
 
 
 def load_pairs(path: Path, *, instead: bool) -> Pairs:
-    """The pairs in `path`, which is read as a seed file is; rows without an answer, or with thoughts alone, are not used.
+    """The pairs in `path`, read as a seed file is; rows without an answer, or with thoughts alone, are not used.
 
     Raises SeedFileError, which begins with the setting's name, for a file that cannot be read or has no pair.
     """
