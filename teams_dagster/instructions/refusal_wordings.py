@@ -28,7 +28,9 @@ class Wordings:
     content: str
     """What announces that the answer follows after all."""
     asked_for: str
-    """What instructions have whose right answer may say sorry or decline: of messages, translations, quotations."""
+    """What instructions have whose right answer may say sorry or decline: of messages, dialogues, apologies."""
+    translated: str
+    """What instructions have that ask for a translation: its right answer declines where the text to translate does."""
 
 
 @cache

@@ -41,7 +41,7 @@ _STRAIGHT = str.maketrans("‘’ʼ´", "''''")
 def declines(response: str, instruction: Instruction | None = None) -> bool:
     """Whether an answer declines the task in a language of `wordings` and holds nothing else.
 
-    Where its instruction is known, none is judged that may be asked for: a translation, a message, an apology.
+    Where its instruction is known, none is judged that may be asked for: a message, an apology, the translation of one.
     """
     plain = _ARABIC_POINTS.sub("", unicodedata.normalize("NFKC", response).translate(_STRAIGHT))
     told = _MARKUP.sub("", plain).strip()
@@ -53,7 +53,11 @@ def declines(response: str, instruction: Instruction | None = None) -> bool:
 @lru_cache(maxsize=1_024)
 def _may_be_asked_for(instruction: Instruction) -> bool:
     asked = unicodedata.normalize("NFKC", f"{instruction.text}\n{instruction.input}").translate(_STRAIGHT)
-    return any(pattern(words.asked_for).search(asked) for words in wordings())
+    if any(pattern(words.asked_for).search(asked) for words in wordings()):
+        return True
+    if not any(pattern(words.translated).search(asked) for words in wordings()):
+        return False
+    return any(pattern(wording).search(asked) for words in wordings() for wording in (words.apology, words.inability))
 
 
 def _declines(told: str, words: Wordings) -> bool:

@@ -61,7 +61,8 @@ def test_a_refusal_that_was_asked_for_is_an_answer(asked: str, answer: str) -> N
 
 
 @pytest.mark.parametrize(
-    "asked", ["Briefly discuss tides.", "Which letter comes first?", "Explain why fish can't fly."]
+    "asked",
+    ["Briefly discuss tides.", "Which letter comes first?", "Explain why fish can't fly.", "Translate this menu: pão."],
 )
 def test_an_instruction_that_asks_for_no_such_words_excuses_no_refusal(asked: str) -> None:
     assert eliminate_answer("I'm sorry, but I can't help with that.", Instruction(asked)) is Rule.SHORT_APOLOGY

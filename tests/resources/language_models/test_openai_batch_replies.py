@@ -71,15 +71,12 @@ def what_came(read: Any) -> tuple[str, str]:
     return (said.outcome, said.text) if isinstance(said, Completion) else (said.kind, said.detail)
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize("endpoint", [name for name in ENDPOINTS if name != "Latin-1"])  # a line is UTF-8
 def test_a_line_is_what_the_same_response_is_to_a_direct_query(endpoint: str) -> None:
     found = ENDPOINTS[endpoint](ASKED, "The tide is an effect of the moon.")
     status, body = (200, json.dumps(found.body("m"))) if isinstance(found, Reply) else (found.status, found.body)
     content = body.encode() if isinstance(body, str) else body
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        pytest.skip("a line is UTF-8")
+    text = content.decode("utf-8-sig")
     try:
         sent = json.loads(text)
     except ValueError:
