@@ -41,6 +41,8 @@ def read_environment(root: Path) -> dict[str, str]:
 def own_variables(merged: Mapping[str, str], known: Collection[str]) -> dict[str, str]:
     """The variables of this project. Raises SettingsError for one that is none of `known`, or plainly meant as one."""
     for name in sorted(merged):
+        if (meant := _misspelt_prefix(name, known)) is not None:
+            raise SettingsError(f"{name} is no setting of this project; did you mean {meant}?")
         if name in known or not name.upper().startswith("TEAM"):
             continue
         ours = name.startswith(PREFIX)
@@ -49,6 +51,19 @@ def own_variables(merged: Mapping[str, str], known: Collection[str]) -> dict[str
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
             raise SettingsError(f"{name} is no setting of this project{hint}")
     return {name: value for name, value in merged.items() if name in known}
+
+
+def _misspelt_prefix(name: str, known: Collection[str]) -> str | None:
+    """The setting that `name` is but for its prefix, or for a character that nobody sees; None for none.
+
+    The first letter tells `TAEMS_` from `STEAM_`.
+    """
+    visible = "".join(each for each in unicodedata.normalize("NFKC", name) if unicodedata.category(each) != "Cf")
+    prefix, _, rest = visible.upper().partition("_")
+    meant = f"{PREFIX}{rest}"
+    if name in known or meant not in known or not prefix.startswith(PREFIX[0]):
+        return None
+    return meant if difflib.SequenceMatcher(None, f"{prefix}_", PREFIX).ratio() >= _ALIKE else None
 
 
 def check_key(name: str, key: str) -> None:

@@ -79,7 +79,11 @@ def test_an_env_file_that_is_no_text_is_named(root: Path):
 
 
 @pytest.mark.parametrize(
-    "name", ["TEAM_EXPERT_MODEL", "teams_expert_model", "Teams_Expert_Model", "TEAMS EXPERT_MODEL"]
+    "name",
+    [
+        *("TEAM_EXPERT_MODEL", "teams_expert_model", "Teams_Expert_Model", "TEAMS EXPERT_MODEL"),
+        *("TAEMS_EXPERT_MODEL", "TEMAS_EXPERT_MODEL", "T\u0415AMS_EXPERT_MODEL", "\u200bTEAMS_EXPERT_MODEL"),
+    ],
 )
 def test_a_name_that_is_plainly_meant_as_a_setting_is_not_ignored(
     root: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -91,6 +95,7 @@ def test_a_name_that_is_plainly_meant_as_a_setting_is_not_ignored(
 
 def test_the_variables_of_other_software_are_left_alone(root: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TEAM_ID", "blue")
+    monkeypatch.setenv("STEAM_API_KEY", "k")
     assert load_settings(root).roles == {}
 
 

@@ -183,8 +183,13 @@ def is_meaningless(text: str) -> bool:
 
 
 def _says_it_all(response: str) -> bool:
-    """Whether a stop word or a sign answers by itself: `A`, `(A)`, `He`, `==`, an emoji."""
-    return len(_words(response)) == 1 or signs_answer(response)
+    """Whether stop words, one at a time, or a sign answer by themselves: `A`, `(A)`, `He`, `A, I`, `==`, an emoji."""
+    items = _ITEM.split(response)
+    return (all(len(_words(item)) <= 1 for item in items) and any(map(_words, items))) or signs_answer(response)
+
+
+_ITEM = re.compile(r"[,;\n]|\band\b")
+"""What stands between the items of a list."""
 
 
 def _words(text: str) -> list[str]:

@@ -55,8 +55,8 @@ _PART_OF_A_DOCUMENT = re.compile(rf"\s*<(?!(?:answer|response|output|{'|'.join(W
 """What follows an `analysis` that is no thought but the first part of a document."""
 
 _MARKED = re.compile(
-    r"\A\s*<\|(?:begin_of_solution|START_RESPONSE|START_TEXT)\|>(?P<marked>.*?)"
-    r"(?:<\|(?:end_of_solution|END_RESPONSE|END_TEXT)\|>\s*)?\Z",
+    r"\A\s*<\|(?:begin_of_solution|begin_of_box|START_RESPONSE|START_TEXT)\|>(?P<marked>.*?)"
+    r"(?:<\|(?:end_of_solution|end_of_box|END_RESPONSE|END_TEXT)\|>\s*)?\Z",
     re.DOTALL,
 )
 """What some models put around an answer, and nothing else."""
@@ -78,6 +78,13 @@ _BARE_CHANNELS = re.compile(
 )
 """Channels whose marks a server left out as special tokens."""
 
+_ANNOUNCED = re.compile(
+    r"\A\s*Here (?:is my thought process|are my reasoning steps):(?P<thought>.*?)"
+    r"(?:^\s*Here is my response:|\[BEGIN FINAL RESPONSE\])(?P<answer>.*?)(?:\[END FINAL RESPONSE\]\s*)?\Z",
+    re.DOTALL | re.MULTILINE,
+)
+"""Sentences that Granite and Apriel write in the place of marks. One of them alone may be what was asked for."""
+
 _FENCE = "```"
 
 
@@ -91,7 +98,7 @@ def split_reasoning(text: str) -> tuple[str, str]:
     """
     if (channels := _CHANNEL.search(text)) is not None:
         return _split_channels(text, channels.start())
-    if (bare := _BARE_CHANNELS.match(text)) is not None:
+    if (bare := _BARE_CHANNELS.match(text) or _ANNOUNCED.match(text)) is not None:
         return bare["thought"].strip(), bare["answer"].strip()
     if (first := _FIRST_BLOCK.match(text)) is not None and not _begins_a_document(first, text):
         thought, answer = _split_blocks(text[first.end() :])

@@ -57,7 +57,29 @@ def test_a_short_apology_is_no_answer_and_a_long_text_that_says_sorry_is():
 
 
 @pytest.mark.parametrize(
-    "answer", ["A", "(A)", "a.", "I", "He", "It", "B", "No", "∞", "√2", "→", "👍", "✊🏽", "Ω", "<", "+"]
+    "answer",
+    [
+        "A",
+        "(A)",
+        "a.",
+        "I",
+        "A, I",
+        "A and I",
+        "A\n\nI",
+        "He, she",
+        "He",
+        "It",
+        "B",
+        "No",
+        "∞",
+        "√2",
+        "→",
+        "👍",
+        "✊🏽",
+        "Ω",
+        "<",
+        "+",
+    ],
 )
 def test_a_word_or_a_sign_alone_is_an_answer(answer: str):
     assert eliminate_answer(answer) is None

@@ -44,6 +44,12 @@ THOUGHT = "The user wants a colour.\n\nGreen will do."
             f"<|START_THINKING|>{THOUGHT}<|END_THINKING|><|START_RESPONSE|>Green.<|END_RESPONSE|>", id="Command, whole"
         ),
         pytest.param(f"<seed:think>{THOUGHT}</seed:think>Green.", id="Seed"),
+        pytest.param(f"Here is my thought process:\n{THOUGHT}\nHere is my response:\nGreen.", id="Granite"),
+        pytest.param(
+            f"Here are my reasoning steps:\n{THOUGHT}\n[BEGIN FINAL RESPONSE]\nGreen.\n[END FINAL RESPONSE]",
+            id="Apriel",
+        ),
+        pytest.param(f"<think>{THOUGHT}</think>\n<|begin_of_box|>Green.<|end_of_box|>", id="GLM-V"),
         pytest.param(f"[THINK]{THOUGHT}[/THINK]Green.", id="Magistral"),
         pytest.param(f"◁think▷{THOUGHT}◁/think▷Green.", id="Kimi"),
         pytest.param(f"<|START_THINKING|>{THOUGHT}<|END_THINKING|>Green.", id="Command"),
