@@ -37,7 +37,8 @@ NO_INPUT = ("<noinput>", *NO_TEXT)
 
 _RENDERED = re.compile(
     r"\s*(<\|im_start\|>|<\|begin_of_text\|>|<\|start_header_id\|>|<start_of_turn>|<bos>|(?:<s>\s*)?\[INST\]"
-    r"|<\|(?:user|system)\|>|Human:(?=.*\bAssistant:)|(?=.*^### Instruction:.*^### Response:)\S+)",
+    r"|<\|(?:user|system)\|>|(?i:(?:#{2,3} ?)?(?:human|user):(?=.*\bassistant:))"
+    r"|(?=.*^### Instruction:.*^### Response:)\S+)",
     re.DOTALL | re.MULTILINE,
 )
 """How a text begins that a chat template has written: it holds roles and perhaps several turns."""

@@ -159,6 +159,8 @@ ASSISTANT = {"role": "assistant", "content": "2"}
         {"prompt": str([USER, ASSISTANT, USER])},
         {"prompt": "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nAdd.<|im_end|>"},
         {"prompt": "\n\nHuman: Count.\n\nAssistant: 1, 2\n\nHuman: Add.\n\nAssistant:"},
+        {"prompt": "### Human: Count.\n### Assistant: 1, 2\n### Human: Add.\n### Assistant:"},
+        {"prompt": "USER: Count.\nASSISTANT: 1, 2\nUSER: Add.\nASSISTANT:"},
         {"instruction": "Below is a task.\n\n### Instruction:\nAdd.\n\n### Response:\n2"},
     ],
 )
