@@ -86,7 +86,10 @@ def check_data_dir(data_dir: Path) -> None:
     SQLite's address ends at `?`, DuckDB takes `*` and `?` for patterns and a backslash for a folder. Raises
     SettingsError.
     """
-    there = next(place for place in (data_dir, *data_dir.parents) if place.exists())
+    try:
+        there = next(place for place in (data_dir, *data_dir.parents) if place.exists())
+    except OSError as error:
+        raise SettingsError(f"TEAMS_DATA_DIR: {data_dir} cannot be a folder ({error.strerror}): name another") from None
     if not there.is_dir():
         raise SettingsError(f"TEAMS_DATA_DIR: {data_dir} cannot be a folder, for {there} is a file: name another place")
     pattern = "?*" + ("\\" if os.sep == "/" else "")

@@ -232,6 +232,7 @@ def test_a_role_can_be_offline_on_purpose(root: Path, monkeypatch: pytest.Monkey
         ({"FIRST_GENERATION": "2999-12-30"}, "TEAMS_FIRST_GENERATION.*has not come yet"),
         ({"DATA_DIR": "/etc/passwd"}, "TEAMS_DATA_DIR: /etc/passwd cannot be a folder"),
         ({"DATA_DIR": "/etc/passwd/data"}, "TEAMS_DATA_DIR: .*/etc/passwd is a file"),
+        ({"DATA_DIR": "x" * 300}, "TEAMS_DATA_DIR: .* cannot be a folder .File name too long"),
         ({"DATA_DIR": "what?"}, r"TEAMS_DATA_DIR: .*what\? holds \?"),
         ({"DATA_DIR": "all*"}, r"TEAMS_DATA_DIR: .*all\* holds \*"),
         ({"DATA_DIR": "a\\b"}, r"TEAMS_DATA_DIR: .* holds \\"),
