@@ -7,14 +7,11 @@ from assets.evaluation.config import JudgeConfig
 from assets.materialize import OWNERS, materialization
 from assets.pools import GPU, ON_GPU
 from assets.preflight import preflight_of
+from resources.language_models.judging import judged_by_role
 from resources.language_models.roles import LanguageModels
-from resources.language_models.side_by_side import working
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.stored import read_examples
-from teams_dagster.evaluation.asking_judge import contest_worker
 from teams_dagster.evaluation.judged_answers import (
-    demand_verdicts,
-    judge_answers,
     judged_version,
     judging_inputs,
     win_rates,
@@ -23,9 +20,7 @@ from teams_dagster.evaluation.judged_answers import (
 from teams_dagster.evaluation.judging_forecast import judging_questions
 from teams_dagster.evaluation.stored import evaluated_models
 from teams_dagster.evaluation.student_answers import ASKED_ALIKE, Answering, earlier_answers
-from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext
-from teams_dagster.llm.ordered import AHEAD
 from teams_dagster.report.preview_evaluation import win_rate_preview
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.dataset import DatasetFacts
@@ -65,20 +60,7 @@ def judged_win_rate(
             earlier = made.output.earlier(store)
             counts = [len(held_out)] * 3
             expected = judging_questions(config.questions, config.max_new_tokens, counts, held_out, earlier)
-            width = AHEAD * models.settings().max_in_flight
-            judging = working(
-                models,
-                contest_worker,
-                None,
-                where,
-                Role.JUDGE,
-                expected=expected,
-                width=width,
-                log=log,
-                batches=False,
-            )
-            judged = loop.run(judge_answers(judging, answering, known, width=width))
-            demand_verdicts(judged)
+            judged = judged_by_role(models, where, expected, answering, known)
             judge = models.identities(Role.JUDGE)[Role.JUDGE]
             rates = win_rates(judged, students, dataset.data_version, str(judge), seed=config.seed)
             write_judged(made.folder, context.run.run_id, judged, rates, students)

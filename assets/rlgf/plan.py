@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from assets.rlgf.config import RLGFSettings
 from resources.language_models.roles import LanguageModels
-from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.stored import dataset_file
 from teams_dagster.evaluation.judging import judge_prompt
 from teams_dagster.rlgf.config import RLGFConfig
@@ -41,8 +40,3 @@ def plan_training(config: RLGFSettings, store: ArtefactStore, models: LanguageMo
     else:
         inputs |= {"instruction_dataset": dataset.data_version, "prompt of judge": judge_prompt().version}
     return PlannedTraining(base, lora, task, config.training(), inputs)
-
-
-def asked_roles(config: RLGFSettings) -> tuple[bool, bool]:
-    """Whether the role GUIDE is asked, and whether the role JUDGE is."""
-    return Role.GUIDE in config.roles, Role.JUDGE in config.roles

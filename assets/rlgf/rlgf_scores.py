@@ -11,15 +11,12 @@ from assets.evaluation.config import JudgeConfig
 from assets.materialize import COMPARED_LAST, OWNERS, materialization
 from assets.pools import GPU, ON_GPU
 from assets.preflight import preflight_of
+from resources.language_models.judging import judged_by_role
 from resources.language_models.roles import LanguageModels
-from resources.language_models.side_by_side import working
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.stored import read_examples
-from teams_dagster.evaluation.asking_judge import contest_worker
 from teams_dagster.evaluation.judged_answers import (
-    demand_verdicts,
-    judge_answers,
     judged_version,
     judging_inputs,
     win_rates,
@@ -38,9 +35,7 @@ from teams_dagster.evaluation.rlgf.scores import (
 )
 from teams_dagster.evaluation.stored import PRIVACY
 from teams_dagster.evaluation.student_answers import ASKED_ALIKE, Answering, earlier_answers
-from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext
-from teams_dagster.llm.ordered import AHEAD
 from teams_dagster.report.preview_rlgf import rlgf_scores_preview
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.evaluation import JudgeModel
@@ -89,20 +84,7 @@ def rlgf_scores(
                 config.questions, config.max_new_tokens, counts, held_out, made.output.earlier(store), pairs=len(PAIRS)
             )
             answering = Answering(students, held_out, asked, made.folder, log)
-            width = AHEAD * models.settings().max_in_flight
-            judging = working(
-                models,
-                contest_worker,
-                None,
-                where,
-                Role.JUDGE,
-                expected=expected,
-                width=width,
-                log=log,
-                batches=False,
-            )
-            judged = loop.run(judge_answers(judging, answering, known, width=width, pairs=PAIRS))
-            demand_verdicts(judged)
+            judged = judged_by_role(models, where, expected, answering, known, PAIRS)
             judge = models.identities(Role.JUDGE)[Role.JUDGE]
             rates = win_rates(judged, students, dataset.data_version, str(judge), seed=config.seed, pairs=PAIRS)
             rows = score_rows(scores)

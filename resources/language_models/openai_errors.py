@@ -25,7 +25,8 @@ _MESSAGES = (
     *("error_description", "error", "errors"),
 )
 
-_EXHAUSTED = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
+EXHAUSTED = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+"""Codes of an account that no wait refills."""
 
 _WORDS_OF_STATUS = {
     400: ("invalid_request", "invalid_argument", "failed_precondition", "validation", "context_length_exceeded"),
@@ -38,7 +39,7 @@ _WORDS_OF_STATUS = {
     403: ("permission", "permission_denied", "access_denied"),
     404: ("model_not_found", "invalid_model", "unknown_model", "resource_not_found", "deployment_not_found"),
     413: ("request_too_large",),
-    429: (*_EXHAUSTED, "resource_exhausted", "quota_exceeded", "service_quota_exceeded", "throttling", "throttled"),
+    429: (*EXHAUSTED, "resource_exhausted", "quota_exceeded", "service_quota_exceeded", "throttling", "throttled"),
     500: ("internal", "server", "api"),
     503: ("unavailable", "overloaded", "engine_overloaded", "model_not_ready"),
     504: ("timeout", "deadline_exceeded"),
@@ -54,7 +55,7 @@ _MESSAGES_OF_STATUS = (
     (401, re.compile(r"API_KEY_INVALID|(?:incorrect|invalid|wrong) api key|api key not valid", re.IGNORECASE)),
     (429, re.compile(r"\brate limit|too many requests", re.IGNORECASE)),
 )
-"""What a message says that stands without a code."""
+"""What is said where no code says it."""
 
 _MOST_NESTED = 3
 
@@ -113,8 +114,8 @@ def _said(body: Any, text: str) -> SaidError:
     codes = [str(value) for value in values if value and not isinstance(value, bool)]
     message = _message(parts) or (body if isinstance(body, str) else text)
     status = next((found for value in values if (found := status_of_code(value)) is not None), None)
-    if status is None:
-        status = next((status for status, form in _MESSAGES_OF_STATUS if form.search(message)), None)
+    if status in (None, 400):  # Google and xAI say no more than 400 of a wrong key, and name it in words
+        status = next((named for named, form in _MESSAGES_OF_STATUS if form.search(text)), status)
     if status is None:
         status = status_of_code(message)
     return SaidError(text, message, frozenset(codes), status, body)

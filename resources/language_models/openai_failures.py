@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from resources.language_models.openai_dialect import NOT_TAKEN
-from resources.language_models.openai_errors import SaidError, read_error
+from resources.language_models.openai_errors import EXHAUSTED, SaidError, read_error
 from resources.language_models.openai_waits import asked_pause_s, read_rate_limit_headers
 from teams_dagster.core.protocol import ROLE_VARIABLES, CompletionError, ErrorKind
 from teams_dagster.llm.settling import storable
@@ -29,13 +29,10 @@ _OTHER_STATUS = {
 }
 """A gateway that gave up waiting (504, Cloudflare's 524) had passed the request on: it may be billed."""
 
-_EXHAUSTED = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-
-_DENIED_CODES = frozenset({"invalid_api_key", "model_not_found", "invalid_model"}) | _EXHAUSTED
+_DENIED_CODES = frozenset({"invalid_api_key", "model_not_found", "invalid_model"}) | EXHAUSTED
 
 _BAD_REQUEST = 400
-_WRONG_KEY = re.compile("API_KEY_INVALID|incorrect api key|api key not valid", re.IGNORECASE)
-"""Google and xAI answer 400 to a wrong key."""
+"""What some answer to a wrong key: what their error says counts."""
 
 _LOGPROBS = re.compile(r"\blogprobs\b", re.IGNORECASE)
 """OpenAI answers 403 where a reasoning model is asked for them: it refuses the request, and not the key."""
@@ -90,12 +87,12 @@ def _kind(status: int, said: SaidError, *, has_end: bool = False) -> ErrorKind:
     if status >= 500:
         return _OTHER_STATUS.get(status, ErrorKind.SERVER)
     if status == 429:
-        exhausted = said.codes & _EXHAUSTED or (not has_end and _OF_THE_DAY.search(said.message))
+        exhausted = said.codes & EXHAUSTED or (not has_end and _OF_THE_DAY.search(said.message))
         return ErrorKind.DENIED if exhausted else ErrorKind.RATE_LIMITED
     if status == 403 and _LOGPROBS.search(said.message):
         return ErrorKind.REJECTED
-    denied = status == _BAD_REQUEST and (said.status in _DENIED_STATUS or _WRONG_KEY.search(said.text))
-    if status in _DENIED_STATUS or said.codes & _DENIED_CODES or denied:
+    status_said = said.status if status == _BAD_REQUEST else status
+    if status_said in _DENIED_STATUS or said.codes & _DENIED_CODES:
         return ErrorKind.DENIED
     return _OTHER_STATUS.get(status, ErrorKind.REJECTED)
 

@@ -14,12 +14,14 @@ from assets.policy.policy_comparison import policy_comparison
 from assets.policy.student_base import find_student
 from assets.policy.trained_policy import trained_policy
 from assets.preflight import tried_first
+from assets.rlgf.config import RLGFSettings
+from assets.rlgf.plan import plan_training
+from assets.rlgf.rlgf_model import rlgf_model
 from assets.seeds import seed_instructions
 from resources.language_models.opening import as_configured
 from resources.language_models.roles import LanguageModels
 from resources.ledger import LedgerConnection
 from teams_dagster.automation.generation_steps import GenerationSteps, PlannedRun, Step
-from teams_dagster.automation.rlgf_step import rlgf_step
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.dataset.sample import Example
@@ -60,7 +62,7 @@ class Walk:
     def steps(self) -> list[Step]:
         """The wanted paid assets in their order. Raises what the run would raise before its first query."""
         if set(RLGF_PAID) & set(self.run.wanted):
-            return [rlgf_step(self.run)]
+            return [self._rlgf()]
         seeds, generations = self._seeds(), GenerationSteps(self.run)
         library, clusters = _library(self.run.models) if seeds is None else (read_seeds(seeds), read_clusters(seeds))
         train, held_out = divide(library, clusters)
@@ -77,6 +79,16 @@ class Walk:
         judging = self._judging(coming, library)
         steps = (training, comparing, generating, answering, scoring, judging, *generations.uniform())
         return [step for step in steps if step.asset_key in self.run.wanted]
+
+    def _rlgf(self) -> Step:
+        from teams_dagster.evaluation.rlgf.forecast import queries_on  # imports torch
+
+        config = RLGFSettings(**self.run.configs.get("rlgf_model", {}))
+        planned = plan_training(config, self.run.store, self.run.models)
+        output = output_of(rlgf_model, config, planned.inputs, settings=config.deciding)
+        made = reusable(config, output.earlier(self.run.store))
+        expected = [] if made else queries_on(planned.task, planned.training, config.roles)
+        return Step("rlgf_model", tuple(expected), made is not None)
 
     def _seeds(self) -> Artefact | None:
         if "seed_instructions" not in self.run.wanted:

@@ -32,7 +32,7 @@ def turns_of(value: Any) -> Turns:
     if isinstance(value, str):
         return _written_turns(value)
     if isinstance(value, Mapping):
-        value = [value] if _has_role(value) and isinstance(_said(value), str) else _rows_of(value)
+        value = [value] if _has_role(value) and isinstance(content_of(value), str) else _rows_of(value)
     if isinstance(value, list) and value and all(isinstance(turn, Mapping) for turn in value):
         return () if all("type" in turn and not _has_role(turn) for turn in value) else value
     return ()
@@ -44,8 +44,8 @@ def role_of(turn: Mapping[str, Any]) -> str:
 
 
 def content_of(turn: Mapping[str, Any]) -> Any:
-    """What is said in a turn, as it stands there."""
-    return _said(turn)
+    """What is said in a turn, as it stands there; None for nothing."""
+    return next((turn[key] for key in _CONTENTS if turn.get(key) is not None), None)
 
 
 def text_of_parts(value: Any) -> tuple[str | None, str]:
@@ -90,7 +90,3 @@ def _rows_of(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _has_role(turn: Mapping[str, Any]) -> bool:
     return any(turn.get(key) for key in _ROLES)
-
-
-def _said(turn: Mapping[str, Any]) -> Any:
-    return next((turn[key] for key in _CONTENTS if turn.get(key) is not None), None)

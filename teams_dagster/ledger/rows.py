@@ -70,11 +70,6 @@ class Rows:
         self._short = self._short or found is not None
         return found
 
-    @property
-    def bounded_scopes(self) -> set[str]:
-        """The scopes whose budgets were looked at."""
-        return {limit.scope for limit in self._limits}
-
     def fit(self, spent: Mapping[str, Spent]) -> bool:
         """Whether, with so much `spent` before them, all of these rows' reservations have room in whatever order.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 
 from teams_dagster.core.instruction import from_user_message, user_message
@@ -23,19 +23,18 @@ from teams_dagster.rlgf.task import Task
 
 def training_queries(request: RLGFRequest) -> list[QueryForecast]:
     """All queries of a training, none where neither guide nor judge is asked."""
-    asks = request.guide is not None, request.judge is not None
-    return queries_on(request.task, request.config, guide=asks[0], judge=asks[1])
+    return queries_on(request.task, request.config, request.roles)
 
 
-def queries_on(task: Task | DatasetPrompts, config: RLGFConfig, *, guide: bool, judge: bool) -> list[QueryForecast]:
-    """All queries of a training on `task`, where the role GUIDE or JUDGE is asked."""
+def queries_on(task: Task | DatasetPrompts, config: RLGFConfig, roles: Collection[Role]) -> list[QueryForecast]:
+    """All queries of a training on `task` to `roles`, of which GUIDE and JUDGE are known."""
     if isinstance(task, Task):
         prompts, measured = list(task.prompts), len(task.evaluation)
     else:
         prompts = [user_message(example.instruction) for example in islice(examples_in(task.train), SAMPLED)]
         measured = min(task.evaluation_prompts, sum(1 for _ in examples_in(task.held_out)))
-    guided = guide_queries(config, prompts) if guide else []
-    return [*guided, *(judge_queries(config, prompts, measured) if judge else [])]
+    guided = guide_queries(config, prompts) if Role.GUIDE in roles else []
+    return [*guided, *(judge_queries(config, prompts, measured) if Role.JUDGE in roles else [])]
 
 
 def evaluations_of(config: RLGFConfig) -> int:
