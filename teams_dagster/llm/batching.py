@@ -426,11 +426,13 @@ class Batching:
         self, outcomes: Mapping[str, Completion | CompletionError]
     ) -> dict[str, tuple[Request, CompletionError]]:
         """The queries that somebody here waits for and the endpoint refused, with their refusals."""
-        asked = {waiting.use.request_key: waiting.question.request for waiting in self._waiting}
+        failed = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, CompletionError)}
+        if not failed:  # as nearly always: of many who wait nobody is looked at
+            return {}
         return {
-            key: (asked[key], outcome)
-            for key, outcome in outcomes.items()
-            if key in asked and isinstance(outcome, CompletionError)
+            key: (waiting.question.request, failed[key])
+            for waiting in self._waiting
+            if (key := waiting.use.request_key) in failed
         }
 
     async def _write(self, attempt: WaitingAttempt, outcome: Completion | CompletionError, batch_id: str) -> None:
