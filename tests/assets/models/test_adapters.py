@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import threading
 import time
@@ -20,13 +19,8 @@ from assets.models.adapters import lora_model, qlora_model
 from assets.models.base_model import base_model
 from assets.models.jobs import merge_adapter, push_to_hub
 from resources.ledger import LedgerConnection
-from teams_dagster.core.instruction import Instruction
-from teams_dagster.dataset.card import CARD, DataCard
-from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.provenance import LINEAGE
-from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.scores import Score
-from teams_dagster.instructions.seed_splits import Split
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.tables import write_table
 from teams_dagster.student.merging import CannotPush
