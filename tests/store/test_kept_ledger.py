@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = Path(shutil.copytree(seeded_store(tmp_path_factory), tmp_path_factory.mktemp("made"), dirs_exist_ok=True))
     with pytest.MonkeyPatch.context() as settings:
         settings.setenv("TEAMS_DATA_DIR", str(data))
-        project = Project(data)
+        project = Project(data, publishes=True)
         assert project.make(
             generated_instructions, week=WEEK, generated_instructions={"seeds": 12, "policy": "uniform"}
         )
@@ -67,13 +67,14 @@ def older(data: Path, *files: str) -> None:
 
 def goes_on(data: Path) -> bool:
     """Whether a run that asks is not stopped."""
-    return Project(data).make(generated_instructions, week=WEEK, generated_instructions={"force": True})
+    project = Project(data, publishes=True)
+    return project.make(generated_instructions, week=WEEK, generated_instructions={"force": True})
 
 
 def stopped(data: Path) -> str:
     """What a run that would ask says, having asked nothing."""
     before = attempts(data) if (data / "ledger.sqlite").exists() else None
-    project = Project(data)
+    project = Project(data, publishes=True)
     assert not project.make(generated_instructions, week=WEEK, generated_instructions={"force": True})
     [failure] = project.last.get_step_failure_events()
     assert (attempts(data) if (data / "ledger.sqlite").exists() else None) == before
@@ -91,7 +92,7 @@ def test_outputs_that_were_deleted_are_told_and_made_again_from_the_ledger(data:
     url = sqlite_url(data / "ledger.sqlite")
     engine = sa.create_engine(url)
     assert lost_outputs(engine, url, data) == [f"{generated} {WEEK}", f"{answered} {WEEK}"]
-    project = Project(data)
+    project = Project(data, publishes=True)
     assert project.make(generated_instructions, week=WEEK, generated_instructions={"seeds": 12, "policy": "uniform"})
     assert project.make(expert_responses, week=WEEK)
     assert attempts(data) == before

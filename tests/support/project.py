@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,15 +44,20 @@ def _leave_blank(canvas: FigureCanvasAgg) -> None:
     canvas.get_renderer()
 
 
+def _leave_as_it_is(models: LanguageModels) -> None:
+    """In the place of publishing the read model, which has tests of its own."""
+
+
 class Project:
     """A data folder, and what is materialised in it."""
 
-    def __init__(self, data: Path, *, draws: bool = False, shared: str | None = None) -> None:
+    def __init__(self, data: Path, *, draws: bool = False, publishes: bool = False, shared: str | None = None) -> None:
         """`draws`: the pictures beside outputs are drawn, which takes half of a small run; else they stay blank.
 
-        `shared` is where its outputs are shared with other machines.
+        `publishes`: each step brings `teams.duckdb` up to date when it ends, a third of a small step; else only what
+        asks for that does. `shared` is where its outputs are shared with other machines.
         """
-        self._drawing = nullcontext() if draws else patch.object(FigureCanvasAgg, "draw", _leave_blank)
+        self._draws, self.publishes = draws, publishes
         root = str(Path(__file__).parent.parent.parent)
         self.store = ArtefactStore(data_dir=str(data), shared_url=shared)
         self.ledger = LedgerConnection(root=root, store=self.store)
@@ -64,7 +69,11 @@ class Project:
         ops |= {
             name: {"config": {**SMALL.get(name, {}).get("config", {}), **settings}} for name, settings in config.items()
         }
-        with self._drawing:
+        with ExitStack() as patches:
+            if not self._draws:
+                patches.enter_context(patch.object(FigureCanvasAgg, "draw", _leave_blank))
+            if not self.publishes:
+                patches.enter_context(patch.object(LanguageModels, "publish", _leave_as_it_is))
             result = dg.materialize(
                 _everything(),
                 selection=list(assets),

@@ -42,7 +42,7 @@ def made_once(
                 settings.delenv(variable)
             settings.setenv("TEAMS_DATA_DIR", str(data))
             settings.setenv("TEAMS_PREFLIGHT", "off")
-            make(Project(data))
+            make(Project(data, publishes=True))
 
     return filled_once(factory, name, fill)
 

@@ -259,6 +259,7 @@ def test_a_retry_begins_nothing_again(project: Project):
 def test_what_a_step_asked_in_vain_can_be_read_in_the_read_model(project: Project, outage: Callable[..., None]):
     import duckdb
 
+    project.publishes = True
     outage(lambda _: True)
     assert not project.make(generated_instructions, week=WEEK)
     assert "the model is out" in why(project)
