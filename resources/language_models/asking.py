@@ -21,7 +21,7 @@ from teams_dagster.llm.budget_gate import PriceUnknown
 from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.engine import Engine
-from teams_dagster.llm.trial import NothingUsable
+from teams_dagster.llm.unusable import NothingUsable
 from teams_dagster.pricing.budget_parts import BudgetTooSmall
 from teams_dagster.pricing.forecast import Estimate, QueryForecast, estimate
 from teams_dagster.pricing.prices import load_prices

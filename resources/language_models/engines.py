@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 
 from resources.language_models.opening import batches_of, go_on_from_traits, reply_limit_of
-from resources.language_models.readable import readable
+from resources.language_models.readable import fault
 from teams_dagster.core.protocol import LanguageModel, Role
 from teams_dagster.ledger.budgets import Budgets
 from teams_dagster.ledger.writer import Ledger
@@ -51,7 +51,7 @@ def step_engine(
             for role, model in models.items()
             if model.identity.provider in WRITING_PROVIDERS
         },
-        readable=readable,
+        fault=fault,
         say=say,
     )
 

@@ -1,37 +1,51 @@
-"""Whether a model's reply can be read, for every purpose: known after the first few, before all are paid."""
+"""Whether a model's reply can be used, for every purpose: known after the first few, before all are paid."""
 
 from __future__ import annotations
 
-from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.operations import Operation, Rewriting
-from teams_dagster.core.protocol import Purpose, Request
+from teams_dagster.core.operations import Operation
+from teams_dagster.core.protocol import Purpose, Request, Role
 from teams_dagster.dataset.quality.rating import Rating, parse_rating
 from teams_dagster.evaluation.judging import Preference, parse_preference
+from teams_dagster.instructions.elimination import Rule, eliminate_answer, eliminate_rewrite
 from teams_dagster.instructions.requests import MalformedReply, parse_operation, parse_rewrite
 from teams_dagster.instructions.review import Verdict, parse_verdict
+from teams_dagster.llm.unusable import DECLINED, UNREADABLE
 
 
-def readable(request: Request, reply: str) -> bool:
-    """Whether a reply is in the form that `request` asks for: any text is an answer, few are a verdict."""
+def fault(request: Request, reply: str) -> str | None:
+    """Why a reply cannot be used; None where it can: `UNREADABLE`, or for texts the elimination rule that it breaks."""
     intent = request.intent
     match intent.purpose:
         case Purpose.REVIEW:
-            return parse_verdict(reply) is not Verdict.UNCLEAR
+            found = parse_verdict(reply) is not Verdict.UNCLEAR
         case Purpose.JUDGE:
-            return parse_preference(reply) is not Preference.UNCLEAR
+            found = parse_preference(reply) is not Preference.UNCLEAR
         case Purpose.RATE:
-            return parse_rating(reply) is not Rating.UNCLEAR
+            found = parse_rating(reply) is not Rating.UNCLEAR
         case Purpose.GUIDE:
-            return parse_operation(reply, Operation) is not None
+            found = parse_operation(reply, Operation) is not None
         case Purpose.REWRITE:
-            return intent.operation is not None and _holds_a_rewrite(intent.operation, intent.before, reply)
+            return _fault_of_rewrite(request, reply)
+        case Purpose.RESPOND:
+            broken = eliminate_answer(reply, intent.before)
+            # What follows a text that has all but ended may be a full stop.
+            return None if request.role is Role.GUIDE and broken is not Rule.SHORT_APOLOGY else _named(broken)
         case _:
-            return True
+            return None
+    return None if found else UNREADABLE
 
 
-def _holds_a_rewrite(operation: Rewriting, before: Instruction, reply: str) -> bool:
+def _fault_of_rewrite(request: Request, reply: str) -> str | None:
+    operation, before = request.intent.operation, request.intent.before
+    if operation is None:
+        return UNREADABLE
     try:
-        parse_rewrite(operation, before, reply)
+        rewritten = parse_rewrite(operation, before, reply)
     except MalformedReply:
-        return False
-    return True
+        return UNREADABLE
+    refused = eliminate_answer(rewritten.text, before)
+    return _named(refused or eliminate_rewrite(rewritten, (before,)))
+
+
+def _named(rule: Rule | None) -> str | None:
+    return DECLINED if rule is Rule.SHORT_APOLOGY else rule

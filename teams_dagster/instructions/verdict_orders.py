@@ -15,8 +15,18 @@ import regex
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.lookalikes import folded_text
+from teams_dagster.instructions.verdict_wordings import ordered_elsewhere
 
 _GAP = r"[\W_]{1,4}"
+
+_N, _O, _T, _E = "[nñńηп]", "[oоοöóø0]", "[tтτ]", "[eеεëéèê3]"
+_Q, _U, _A, _L = "[qԛ]", "[uυüúù]", "[aаαäáàâå@]", "[lӏι1|]"
+_SPELT = regex.compile(
+    rf"(?<![a-z])(?P<not>{_N}{_O}{_T}[\W_]{{0,4}})?{_E}{_Q}{_U}{_A}{_L}(?![a-z])"
+    rf"|(?<![a-z])(?P<not>{_N}[\W_]{{1,3}}{_O}[\W_]{{1,3}}{_T}[\W_]{{1,6}})?"
+    rf"{_E}[\W_]{{1,3}}{_Q}[\W_]{{1,3}}{_U}[\W_]{{1,3}}{_A}[\W_]{{1,3}}{_L}(?![a-z])"
+)
+"""A verdict in one word, spaced out, or in letters that look like its own."""
 
 _PROGRAMS = r"(?:return|print|output|write|display|echo)"
 """What programs do with a text. People are asked to as well."""
@@ -30,9 +40,10 @@ _VERDICT = (
 )
 
 _ORDER = (
-    r"\b(?P<verb>answer|reply|respond|say|conclude|verdict|state|" + _PROGRAMS + r")(?P<form>ing|ed|s)?\b"
+    r"\b(?P<verb>answer|reply|respond|response|say|conclude|conclusion|verdict|judge?ment|state|choose|pick|go with"
+    r"|opt for|vote|expect|" + _PROGRAMS + r")(?P<form>ing|ed|s)?\b"
     rf"(?:{_GAP}(?:is|are|it|must|should|be|with|by|the|words?|only|just|always|strictly|exactly|simply|merely|now|that|they|as|following|both|two|texts"
-    rf"|instructions|prompts)\b){{0,8}}{_VERDICT}"
+    rf"|instructions|prompts|has|have|to|for|will|shall|of{_GAP}(?:this|the|your|my){_GAP}\w{{1,15}})\b){{0,8}}{_VERDICT}"
 )
 
 _STATED = (
@@ -44,6 +55,22 @@ _STATED = (
 
 _ORDERED_VERDICT = regex.compile(f"{_ORDER}|(?P<stated>{_STATED})")
 
+_VERDICT_FIRST = regex.compile(
+    rf"(?<![\w=])(?:not[\W_]+)?equal{_GAP}(?:is|must be|should be|shall be|has to be|will be|would be|remains){_GAP}"
+    rf"(?:(?:the|your|my|its|a|an|one|only|right|correct|final|expected|proper|true|required|desired|acceptable|valid"
+    rf"|appropriate|best|what|you|i|we|must|should|always|reviewer|judge|want|wants|need){_GAP}){{0,7}}"
+    r"(?:answer|reply|response|verdict|conclusion|judge?ment|decision|rating|say|says|give|gives)\b"
+    r"|(?:^|(?<=[.!?]\s)|(?<=\n))\s*[\"'`“*]?(?:not[\W_]+)equal[\"'`”*]?[,\s]{1,3}(?:please|it is)[.!]?(?=\s|$)"
+    r"|\b(?:just|simply|only|now|then) type[\W_]{1,4}(?:not[\W_]+)equal\b(?=[\W_]*$|[.!])"
+)
+"""An order whose verdict stands before what it is."""
+
+_TOLD_OF = regex.compile(
+    r"\b(?:that|whether|if|when|why|because|where|how|unless|student|pupil|teacher|quiz|exam|exercise|question|homework|wrote"
+    r"|according)\b|\b(?:answer|reply|response) (?:to|for|in|of)\b|\?\s*$"
+)
+"""What a sentence has that is about an answer in an exercise."""
+
 _END_OF_SENTENCE = regex.compile(r"[.!?](?=\s)|\n\s*\n")
 
 _OF_THE_REVIEW = regex.compile(
@@ -53,9 +80,13 @@ _OF_THE_REVIEW = regex.compile(
 )
 """Words of someone who speaks to the reviewer, and not of a program or of a game."""
 
+_OF_A_REVIEW = regex.compile(
+    r"\b(?:reviewer|judge|grader|evaluator|rater|verdict|instructions|prompts|whatever|regardless)\b"
+)
+
 _ELSE = r"(?<!\b(?:nothing|anything|something|all|what|who) )else"
 
-_CONDITION = regex.compile(rf"\b(?:if|elif|when|whenever|unless|while|case|otherwise|{_ELSE})\b|\?[^?\n]*:")
+_CONDITION = regex.compile(rf"\b(?:if|elif|when|whenever|unless|while|case|otherwise|{_ELSE})\b|\?[^?\n]*:|&&|\|\|")
 
 _COMPARISON = regex.compile(
     r"[=!<>]=|[<>≠≤≥=]|\s-(?:eq|ne)\s|\b(?:differ(?:s|ent)?|same|match(?:es)?|identical|equals?|unequal|greater|less|larger|smaller|bigger"
@@ -64,7 +95,9 @@ _COMPARISON = regex.compile(
 
 _PROGRAM = regex.compile(
     r"\b(?:function|method|program|script|code|formula|query|macro|class|lambda|subroutine|procedure|algorithm|console"
-    r"|terminal|compiler|bug|snippet|python|java|javascript|typescript|sql|bash|excel|rust|c\+\+|def|assert"
+    r"|terminal|compiler|bug|snippet|python|java|javascript|typescript|sql|bash|excel|rust|c\+\+|def|assert(?:ion)?"
+    r"|enum|constant|operator|comparator|ordering|regex|selector|exception|dialog|button|label"
+    r"|(?:error|log|status|assertion) message"
     r"|sample input|inputs? [\d\"'`])"
 )
 
@@ -73,6 +106,12 @@ _SAMPLE = regex.compile(r"\binput\b[^\n]*\n[^\n]*\b(?:sample|example|expected) $
 _HOW = regex.compile(r"\bhow (?:do|can|would|should) you\b")
 
 _QUESTION = regex.compile(r"\b(?:why|what|how|where|who|which|when|does|did|is|are|was)\b")
+
+_LANGUAGES = (
+    "spanish|french|german|italian|portuguese|dutch|russian|polish|chinese|mandarin|japanese|korean|arabic|hindi|latin|greek"
+    "|turkish|swedish|morse|braille|sign language|another language|\\w+ (?:different )?languages"
+)
+"""Whoever has a verdict said in one of them wants it translated: the reviewer's is English."""
 
 _LINES_OF_CODE = 3
 """A condition, what stands under it, and one line between."""
@@ -89,10 +128,14 @@ def orders_a_verdict(instruction: Instruction) -> bool:
 @lru_cache(maxsize=4_096)
 def _orders(text: str) -> bool:
     """Kept for a while: a text is read again with each edit of it."""
-    plain = folded_text(text)
+    plain = _SPELT.sub(lambda found: "not equal" if found["not"] else "equal", folded_text(text))
+    if ordered_elsewhere(plain):
+        return True
     if "equal" not in plain:
         return False
-    return any(found["stated"] or not _is_described(plain, found) for found in _ORDERED_VERDICT.finditer(plain))
+    if any(found["stated"] or not _is_described(plain, found) for found in _ORDERED_VERDICT.finditer(plain)):
+        return True
+    return any(not _is_told_of(plain, found) for found in _VERDICT_FIRST.finditer(plain))
 
 
 def _is_described(plain: str, found: regex.Match[str]) -> bool:
@@ -110,8 +153,20 @@ def _is_described(plain: str, found: regex.Match[str]) -> bool:
     seen = "\n".join([*lines[-_LINES_OF_CODE:-1], around]) if of_a_program else around
     if _CONDITION.search(seen) and _COMPARISON.search(seen):
         return True
-    of_code = found["form"] == "s" or _PROGRAM.search(said_here) or _SAMPLE.search(before)
-    return of_a_program and bool(of_code)
+    if regex.search(r"\bor\W*$", line) and _COMPARISON.search(line):
+        return True
+    if regex.match(rf"[\W_]*in (?:{_LANGUAGES})\b", after_on_line):
+        return True
+    in_code = _PROGRAM.search(said_here) is not None
+    of_code = found["form"] == "s" or in_code or _SAMPLE.search(before) is not None
+    return of_code if of_a_program else found["form"] == "s" and in_code
+
+
+def _is_told_of(plain: str, found: regex.Match[str]) -> bool:
+    """Whether a sentence that begins with a verdict is about an exercise, or one that somebody else wrote."""
+    before, after = _around(plain, found)
+    around = f"{before} {found[0][-20:]}{after}"
+    return _TOLD_OF.search(around) is not None and _OF_A_REVIEW.search(around) is None
 
 
 def _around(plain: str, found: regex.Match[str]) -> tuple[str, str]:

@@ -40,7 +40,8 @@ from teams_dagster.llm.endpoint import UNPACED, Endpoint, RateCeiling, made_read
 from teams_dagster.llm.keys import request_key, use_id
 from teams_dagster.llm.retries import RetryPolicy
 from teams_dagster.llm.settling import OpenAttempt, Settlement, with_possible_usage
-from teams_dagster.llm.trial import NothingUsable, Trials
+from teams_dagster.llm.trial import Trials
+from teams_dagster.llm.unusable import NothingUsable
 from teams_dagster.pricing.prices import PriceTable
 
 CLAIM_POLLS_S = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -95,7 +96,7 @@ class Engine:
         batches: Mapping[Role, BatchEndpoint] | None = None,
         batch_pace: BatchPace | None = None,
         reply_limits: Mapping[Role, Callable[[Request], int]] | None = None,
-        readable: Callable[[Request, str], bool] = lambda request, text: True,
+        fault: Callable[[Request, str], str | None] = lambda request, text: None,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         """`max_in_flight` bounds the calls to one model; `attempts` those for one query.
@@ -103,7 +104,7 @@ class Engine:
         Refusals for overload are no attempts. `first_wait_s` doubles after each failure, with jitter. The roles in
         `batches` are asked through them. `reply_limits` gives the tokens that a reply may take where a role's model
         reads a limit; it is no part of a query's key, so that a stored answer is reused whatever the limit was.
-        `readable` says whether a reply is in the form its request asks for; `say` is told what slows the step down.
+        `fault` says why a whole text is no reply to its request; `say` is told what slows the step down.
         """
         self.tallies = Tallies()
         limits = {model.identity.server: AdaptiveLimit(max_in_flight) for model in models.values()}
@@ -142,7 +143,7 @@ class Engine:
         }
         self._handed_over = 0
         self._reply_limits = reply_limits or {}
-        self._trials = Trials(readable)
+        self._trials = Trials(fault)
 
     def identity(self, role: Role) -> ModelIdentity:
         """Which model serves `role`. Raises RoleNotConfigured."""
@@ -214,7 +215,8 @@ class Engine:
             return stored, True
         question = Question(use.request_key, endpoint.identity, request)
         if (found := await self._through_batch(question, use)) is not None:
-            self._trials.answered(request, found[0].completion)
+            if (reason := self._trials.answered(request, found[0].completion)) is not None:
+                raise reason
             return found
         reservation = reserve(request, endpoint.identity, self._prices, self._limits(request.role))
         async with self._trials.turn(request):
@@ -227,7 +229,8 @@ class Engine:
             except EndpointBroken as broken:
                 self._trials.end(broken)
                 raise
-            self._trials.answered(request, found[0].completion)
+            if found[1]:
+                self._trials.reused(request, found[0].completion)
             return found
 
     async def _persist(self, asking: _Asking) -> tuple[StoredAnswer, bool]:
@@ -332,16 +335,20 @@ class Engine:
         try:
             async with asking.endpoint.sending(tokens):
                 await front.aclose()
-                with self._not_cancelled():
-                    sent = True
-                    return await self._call(asking, attempt)
-        except (asyncio.CancelledError, EndpointBroken):
+                async with self._trials.sending(asking.request):
+                    with self._not_cancelled():
+                        sent = True
+                        return await self._call(asking, attempt)
+        except (asyncio.CancelledError, EndpointBroken, NothingUsable):
             if not sent:
                 await self._settlement.failed(attempt, _NOT_SENT, latency_ms=0.0)
             raise
 
     async def _call(self, asking: _Asking, attempt: OpenAttempt) -> StoredAnswer:
-        """Send it and settle what came of it. Raises CompletionError once the failure is on the ledger."""
+        """Send it and settle what came of it.
+
+        Raises CompletionError once the failure is on the ledger, and NothingUsable once the answer is.
+        """
         self.tallies.sent += 1
         endpoint, request, began = asking.endpoint, asking.request, time.perf_counter()
         try:
@@ -356,10 +363,13 @@ class Engine:
             raise error from None
         latency_s = time.perf_counter() - began
         completion = with_possible_usage(completion, asking.reservation)
-        self._trials.heard(request)
         endpoint.answered(request, completion, latency_s)
         completion = judged_by(request.structured, request.allowed, completion)
-        return await self._settlement.answered(attempt, completion, latency_s * 1_000)
+        reason = self._trials.answered(request, completion)
+        stored = await self._settlement.answered(attempt, completion, latency_s * 1_000)
+        if reason is not None:
+            raise reason
+        return stored
 
     @contextmanager
     def _not_cancelled(self) -> Generator[None]:

@@ -9,38 +9,65 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from teams_dagster.llm.reasoning_marks import WORDS, plainly_marked
+
 MARKS = (
     ("<think>", "</think>"),
-    ("<seed:think>", "</seed:think>"),
     ("[THINK]", "[/THINK]"),
     ("◁think▷", "◁/think▷"),
-    ("<|START_THINKING|>", "<|END_THINKING|>"),
-    ("<|begin_of_thought|>", "<|end_of_thought|>"),
     ("<|channel>thought", "<channel|>"),
-    ("<mm:think>", "</mm:think>"),
     ("<unused94>thought", "<unused95>"),
     ("<|inner_prefix|>", "<|inner_suffix|>"),
 )
-"""Opening and closing marks that stand for nothing else, wherever they are."""
+"""Opening and closing marks that stand for nothing else, wherever they are, but for those that are only spelt
+otherwise (`reasoning_marks`)."""
 
-WORDS = ("thinking", "thought", "thoughts", "reasoning", "reflection", "scratchpad", "analysis")
-"""Tags that are also plain XML: they mark a thought where the text begins with one, or where there is a
-closing one that nothing opens, unless a sentence speaks of it."""
+
+def _as_written(mark: str) -> str:
+    """A pattern of `mark`: in any case of letters, but in square brackets, where small ones may be an editor's."""
+    return f"(?-i:{re.escape(mark)})" if mark.startswith("[") else re.escape(mark)
+
 
 _MARK = re.compile(
-    f"(?P<open>{'|'.join(re.escape(opening) for opening, _ in MARKS)})"
-    f"|(?P<close>{'|'.join(re.escape(closing) for _, closing in MARKS)})",
+    f"(?P<open>{'|'.join(map(_as_written, (opening for opening, _ in MARKS)))})"
+    f"|(?P<close>{'|'.join(map(_as_written, (closing for _, closing in MARKS)))})",
     re.IGNORECASE,
 )
 
 _FIRST_BLOCK = re.compile(
-    rf"\A\s*<(?P<tag>{'|'.join(WORDS)})(?:\s[^<>]*)?>(?P<thought>.*?)(?:</(?P=tag)>|\Z)", re.IGNORECASE | re.DOTALL
+    rf"\A\s*<(?P<tag>{'|'.join(WORDS)})(?:\s[^<>]*)?>(?P<thought>.*?)(?P<closed></(?:(?P=tag)|think)>|\Z)",
+    re.IGNORECASE | re.DOTALL,
 )
 
 _CLOSED_BY_WORD = re.compile(rf"</(?:{'|'.join(WORDS)})>", re.IGNORECASE)
 
-_BEFORE_NAMED, _AFTER_NAMED = re.compile(r"[a-z,] \Z"), re.compile(r"\A(?: [a-z]|[,.;:)])")
+_BEFORE_NAMED, _AFTER_NAMED = re.compile(r"[a-z,] \Z"), re.compile(r"\A(?: [a-z]|[,.;:)?!])")
 """What stands around a mark that a sentence speaks of: a word before it, and the sentence going on after it."""
+
+_SPOKEN_OF = re.compile(
+    r"\b(?:use[sd]?|using|in|inside|within|between|with|like|as|example|writes?|puts?|wrap(?:s|ped)?|emits?|says?|called"
+    r"|tags?|elements?|blocks?|form(?:at)?|the|an?|before|after|until) \Z",
+    re.IGNORECASE,
+)
+"""What stands before marks that a sentence shows: "wrap it in <think>why</think> tags"."""
+
+_LONGEST_WORD = 12
+
+_SHOWN_PAIR = re.compile(r"[^<>\n]{0,60}</think>(?: [a-z]|[,.;:)]|$)", re.IGNORECASE)
+
+_PATTERN = re.compile(r"(?:\\[sSwWdD]|[^\w<>])*[^\w\s<>](?:\\[sSwWdD]|[^\w<>])*</think>", re.IGNORECASE)
+"""What stands for any thought, as `...` and `(.*?)` do."""
+
+_SUBJECT = re.compile(
+    r" (?:is|are|was|were|marks?|opens?|means|stands?|comes?|and|or|tags?|elements?|blocks?|sections?)\b|:| \|"
+)
+"""What follows a mark that a sentence begins with."""
+
+_WITHIN_A_TAG = re.compile(r"<(?!/?(?:think|answer|response|output)\b)/?[a-z][\w:-]*[^<>]*>\s*\Z", re.IGNORECASE)
+
+_BEFORE_A_TAG = re.compile(r"[^<>]{0,500}</think>\s*</?(?!(?:think|answer|response|output)\b)[a-z]", re.IGNORECASE)
+
+_QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“", "(": ")"}
 
 _OPENED_BY_WORD = re.compile(rf"<(?:{'|'.join(WORDS)})\b", re.IGNORECASE)
 
@@ -50,6 +77,16 @@ _BLOCK_AFTER_A_LINE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """A thought on lines of its own after one line of talk ("Okay!"). What ends in a colon shows a form, and no thought."""
+
+_BLOCK_AFTER_TALK = re.compile(
+    r"\A\s*(?P<line>(?:sure|ok(?:ay)?|of course|certainly|absolutely|al(?:l )?right|hm+|great|got it|yes|right|well"
+    r"|wait|no problem|gladly|understood|thanks?|good question|interesting|let(?:'s| me| us)|i(?:'ll| will| need to|'d)"
+    r"|first)"
+    rf"\b[^\n<>`]{{0,80}}?[.!?…:,-]*)\s*<(?P<tag>think|{'|'.join(WORDS)})\b[^<>]*>"
+    r"(?P<thought>.*?)</(?P=tag)>\s*(?P<answer>(?:<(?:answer|response|output)>|[^\s<]).*)\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A thought after a few words of talk ("Sure! <reasoning>..."), wherever its line ends."""
 
 _PART_OF_A_DOCUMENT = re.compile(rf"\s*<(?!(?:answer|response|output|{'|'.join(WORDS)})\b)[a-z]", re.IGNORECASE)
 """What follows an `analysis` that is no thought but the first part of a document."""
@@ -87,6 +124,9 @@ _ANNOUNCED = re.compile(
 
 _FENCE = "```"
 
+_LAYOUT = re.compile(r"[\s#>*_\ufeff\u200b-]+")
+"""What a line may begin with before a mark: of no answer."""
+
 
 def split_reasoning(text: str) -> tuple[str, str]:
     """What `text` holds of thought, and what of an answer: (thought, answer), each possibly empty.
@@ -96,14 +136,21 @@ def split_reasoning(text: str) -> tuple[str, str]:
     none. Marks in code (between backticks) are what a text is about and stay; without any mark `text` is the answer
     as it is.
     """
+    plain = plainly_marked(text)
+    thought, answer = _split(plain)
+    return (thought, answer) if thought or answer != plain else ("", text)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """The same for a text whose marks are plain."""
     if (channels := _CHANNEL.search(text)) is not None:
         return _split_channels(text, channels.start())
     if (bare := _BARE_CHANNELS.match(text) or _ANNOUNCED.match(text)) is not None:
         return bare["thought"].strip(), bare["answer"].strip()
     if (first := _FIRST_BLOCK.match(text)) is not None and not _begins_a_document(first, text):
-        thought, answer = _split_blocks(text[first.end() :])
+        thought, answer = _split(text[first.end() :])
         return _joined([first["thought"], thought]), _unwrapped(answer)
-    if (block := _BLOCK_AFTER_A_LINE.match(text)) is not None:
+    if (block := _BLOCK_AFTER_A_LINE.match(text) or _BLOCK_AFTER_TALK.match(text)) is not None:
         thought, answer = _split_blocks(block["answer"])
         return _joined([block["line"], block["thought"], thought]), _unwrapped(answer)
     if (closed := _closed_by_word(text)) is not None:
@@ -114,8 +161,12 @@ def split_reasoning(text: str) -> tuple[str, str]:
 
 
 def _begins_a_document(first: re.Match[str], text: str) -> bool:
-    """Whether a text's first block is an analysis that stands before other parts."""
-    return first["tag"].lower() == "analysis" and _PART_OF_A_DOCUMENT.match(text, first.end()) is not None
+    """Whether a text's first block is an analysis that stands before other parts, or a tag that a sentence is about."""
+    if not first["closed"] and _SUBJECT.match(first["thought"]) is not None:
+        return True
+    return (
+        first["tag"].lower() in ("analysis", "rationale") and _PART_OF_A_DOCUMENT.match(text, first.end()) is not None
+    )
 
 
 def _closed_by_word(text: str) -> re.Match[str] | None:
@@ -130,8 +181,37 @@ def _closed_by_word(text: str) -> re.Match[str] | None:
 
 def _is_named(text: str, mark: re.Match[str]) -> bool:
     """Whether a sentence speaks of a mark: "it closes with </think> and goes on"."""
-    before, after = text[max(0, mark.start() - 2) : mark.start()], text[mark.end() : mark.end() + 2]
-    return _BEFORE_NAMED.search(before) is not None and _AFTER_NAMED.match(after) is not None
+    before, after = text[max(0, mark.start() - 80) : mark.start()], text[mark.end() : mark.end() + 600]
+    if before and _QUOTES.get(before[-1]) == after[:1]:
+        return True
+    if after.startswith("</") and _ends_in_a_tag(before):
+        return not after.lower().startswith("</think>")
+    if mark[0].startswith("</"):
+        return _named_alone(before, after)
+    return (_BEFORE_NAMED.search(before) is not None and _AFTER_NAMED.match(after) is not None) or _is_shown(
+        before, after
+    )
+
+
+def _named_alone(before: str, after: str) -> bool:
+    """Whether a sentence speaks of a closing mark; any words may stand before one that ends a thought."""
+    return _SPOKEN_OF.search(before[-_LONGEST_WORD:]) is not None and _AFTER_NAMED.match(after) is not None
+
+
+def _ends_in_a_tag(before: str) -> bool:
+    return before.rstrip().endswith(">") and _WITHIN_A_TAG.match(before, before.rfind("<")) is not None
+
+
+def _is_shown(before: str, after: str) -> bool:
+    """Whether an opening mark begins what a sentence, a program or a document shows: "in <think>why</think> tags"."""
+    if _SUBJECT.match(after) is not None or _PATTERN.match(after) is not None:
+        return True
+    if _ends_in_a_tag(before) and _BEFORE_A_TAG.match(after) is not None:
+        return True
+    quote = _QUOTES.get(before[-1:], "")
+    if quote and re.match(rf"[^<>\n]{{0,80}}</think>[^\n]{{0,40}}{re.escape(quote)}", after, re.IGNORECASE) is not None:
+        return True
+    return _SPOKEN_OF.search(before[-_LONGEST_WORD:]) is not None and _SHOWN_PAIR.match(after) is not None
 
 
 def _unwrapped(answer: str) -> str:
@@ -177,18 +257,23 @@ def _split_blocks(text: str) -> tuple[str, str]:
     if opened:
         return (text.strip() if "".join(answers).strip() else _joined([*thoughts, text[begins:]])), ""
     answers.append(text[begins:])
+    if not _LAYOUT.sub("", answers[0]):
+        del answers[0]
     return (_joined(thoughts), "".join(answers).strip()) if thoughts else ("", text)
 
 
 def _unquoted(text: str) -> Iterator[re.Match[str]]:
     """The marks that are not in code. A closing mark without any opening one before it counts, unless in backticks."""
-    seen_opening = thinking = False
+    seen_opening = thinking = shown = False
     for mark, in_code in _marks(text):
         closing = mark["close"] is not None
-        if closing and not seen_opening:
-            in_code = in_code and text[mark.start() - 1 : mark.start()] == "`"
+        if closing and shown and not thinking:
+            in_code = True
+        elif closing and not seen_opening:
+            in_code = (in_code and text[mark.start() - 1 : mark.start()] == "`") or _is_named(text, mark)
         elif _is_named(text, mark):
             in_code = True
+        shown = in_code and not closing
         seen_opening = seen_opening or not closing
         if (thinking and closing) or not in_code:
             thinking = not closing

@@ -4,6 +4,8 @@ A kind is a role and a purpose: the expert's rewrites, the reviewer's verdicts. 
 its endpoint does not take is refused once; until the first usable reply a few are under way at a time, and after
 `TRIED` without any the step ends with the reason. Later it ends where as many in a row
 are unusable for one cause, and the replies before say that this is no chance: the model, or a limit, is another now.
+While such a row grows, no more are sent than it may still take: those on their way when it began are paid, the rest
+wait. One text for an answer to everything counts as well, though each reply alone could be used.
 
 Verdicts take rewrites to be asked for. While one kind is tried, the others bring it what it may need, and no more.
 """
@@ -17,14 +19,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from teams_dagster.core.protocol import Completion, Outcome, Purpose, QueryFailed, Request, Role
-from teams_dagster.llm.circuit import naming_variables
 from teams_dagster.llm.constraints import as_asked_for
-
-TRIED = 20
-"""Queries of one kind that may bring nothing usable, one after another, before the step ends."""
-
-CHANCE = 1e-6
-"""After a usable reply, it ends only where so many unusable ones in a row are less likely than this."""
+from teams_dagster.llm.rows import TRIED, Row, Texts, still_to_come
+from teams_dagster.llm.unusable import ALIKE, DECLINED, NothingUsable
 
 AT_FIRST = 8
 """Queries of one kind under way until one has brought something usable, once one has brought anything."""
@@ -36,76 +33,34 @@ BESIDE = 4
 """Queries of each kind that works which are under way while another one is tried: what follows from their replies is
 counted when it is asked, a moment later."""
 
-UNREADABLE = "unreadable"
-"""A whole text that is not in the form its prompt asks for."""
+_OWN_WORDS = frozenset(
+    {(role, purpose) for role in (Role.EXPERT, Role.INSTRUCTOR) for purpose in (Purpose.REWRITE, Purpose.RESPOND)}
+)
+"""Kinds whose replies are as different as what is asked; the others choose among a few, or end a text."""
 
-_NAMES = {
-    Purpose.REWRITE: "rewrites",
-    Purpose.REVIEW: "verdicts",
-    Purpose.RESPOND: "answers",
-    Purpose.GUIDE: "choices of an operation",
-    Purpose.JUDGE: "judgements",
-    Purpose.RATE: "ratings",
-}
-"""What the replies to each purpose's queries are called, where that is not its name."""
-
-_CAUSES = {
-    Outcome.EMPTY: ("were empty", "Check {}MODEL, and that its chat template suits it."),
-    Outcome.REFUSAL: ("were refused by the provider", "Check {}MODEL and the seeds that are asked about."),
-    Outcome.TRUNCATED: ("were cut off at {limit:,} tokens", "Raise {}MAX_TOKENS."),
-    Outcome.REASONING_ONLY: (
-        "were all thinking (in {limit:,} tokens at most) and no answer",
-        "Raise {}MAX_TOKENS, or let the model think less with {}EXTRA.",
-    ),
-    Outcome.UNFINISHED: (
-        "have no finish reason that says they are whole",
-        "Check the server behind {}BASE_URL: it must say `stop`, or its like, where a text is whole.",
-    ),
-    Outcome.MALFORMED: ("hold no text that can be kept", "Check {}MODEL."),
-    UNREADABLE: (
-        "were not in the form that the prompt asks for",
-        "Check that {}MODEL can follow it; one that thinks aloud needs a reasoning parser.",
-    ),
-}
-"""What became of the replies, and what to do; `{}` stands for the role's prefix, `TEAMS_EXPERT_` for one."""
-
-_FAILED = ("failed ({cause})", "Check {}BASE_URL, {}MODEL and {}MAX_TOKENS.")
-
-
-class NothingUsable(Exception):
-    """Ends a step whose queries of one kind bring nothing that it can use. What is paid is kept."""
-
-    def __init__(
-        self, role: Role, purpose: Purpose, found: Counter[str], limit: int, detail: str, *, first: bool
-    ) -> None:
-        """`found` counts causes, `limit` is the tokens that the last reply might take, `detail` what it said.
-
-        `first` says whether they are the first replies of their kind, or those after others that could be used.
-        """
-        cause, times = found.most_common(1)[0]
-        became, advice = _CAUSES.get(cause, _FAILED)
-        shown = f" The last: {' '.join(detail.split())[:200]!r}." if detail.strip() else ""
-        which = "first" if first else "last"
-        super().__init__(
-            f"none of the {which} {found.total()} {_NAMES.get(purpose, purpose)} of {role.value} can be used: {times}"
-            f" {became.format(limit=limit, cause=cause)}. {naming_variables(advice, role)}{shown}"
-            " What is paid is kept: once this is fixed, run the same step again and it goes on from there."
-        )
-        self.role, self.purpose, self.cause = role, purpose, cause
+_OF_THE_TEXTS = frozenset({Outcome.REFUSAL.value, DECLINED})
+"""What texts are refused for, which come in their seeds' order: a row of them says little of the model."""
 
 
 class Trials:
     """The trials of an engine's kinds of query."""
 
-    def __init__(self, readable: Callable[[Request, str], bool]) -> None:
-        """`readable` says whether a reply is in the form its request asks for."""
-        self._readable = readable
+    def __init__(self, fault: Callable[[Request, str], str | None]) -> None:
+        """`fault` says why a whole text is no reply to its request: `UNREADABLE`, say; None where it is one."""
+        self._fault = fault
         self._trials: dict[tuple[Role, Purpose], Trial] = {}
         self._step = _Step()
 
     def turn(self, request: Request) -> AbstractAsyncContextManager[None]:
         """Wait until one more query of the kind may be under way; it is, for the block. Raises what ended the step."""
         return self._of(request).turn()
+
+    def sending(self, request: Request) -> AbstractAsyncContextManager[None]:
+        """Wait while enough of the kind are on their way to tell whether it still works; then this one is, too.
+
+        Raises what ended the step.
+        """
+        return self._of(request).sending()
 
     def end(self, reason: Exception) -> None:
         """The step ends for `reason`: nothing more of any kind is sent."""
@@ -122,16 +77,19 @@ class Trials:
     def reused(self, request: Request, completion: Completion) -> None:
         """A stored answer: one that can be used shows that the kind works, others say nothing of what comes now."""
         trial = self._of(request)
-        if not trial.passed and self._cause(request, completion) is None:
-            trial.known_to_work()
+        if completion.outcome is Outcome.USABLE and (trial.passed or self._cause(request, completion) is None):
+            trial.known_to_work(completion.text)
 
-    def answered(self, request: Request, completion: Completion) -> None:
-        """What a query brought. Raises NothingUsable when it is one too many that cannot be used."""
+    def answered(self, request: Request, completion: Completion) -> Exception | None:
+        """What a query brought. What ended the step, when it is one too many that cannot be used; otherwise None.
+
+        Told as soon as it comes, so that no more are sent while it is put on the ledger.
+        """
         trial, cause = self._of(request), self._cause(request, completion)
+        trial.heard()
         if cause is None:
-            trial.usable()
-        else:
-            trial.unusable(cause, request.sampling.max_tokens, completion.text)
+            return trial.usable(hash(request.messages), completion.text)
+        return trial.unusable(cause, request.sampling.max_tokens, completion.text)
 
     def failed(self, request: Request, failure: QueryFailed) -> None:
         """A query brought nothing, after every attempt. Raises NothingUsable when it is one too many at first.
@@ -139,8 +97,8 @@ class Trials:
         Later the endpoint's circuit tells whether it is broken.
         """
         trial = self._of(request)
-        if not trial.passed:
-            trial.unusable(failure.kind, request.sampling.max_tokens, failure.detail)
+        if not trial.passed and (reason := trial.unusable(failure.kind, request.sampling.max_tokens, failure.detail)):
+            raise reason
 
     def _of(self, request: Request) -> Trial:
         kind = request.role, request.intent.purpose
@@ -149,10 +107,12 @@ class Trials:
         return trial
 
     def _cause(self, request: Request, completion: Completion) -> str | None:
-        """Why an answer cannot be used; None where it can."""
-        if completion.outcome is not Outcome.USABLE:
+        """Why an answer cannot be used; None where it can. What a guide says may be cut off where it is enough."""
+        cut_off = completion.outcome is Outcome.TRUNCATED and request.role is Role.GUIDE
+        if completion.outcome is not Outcome.USABLE and not cut_off:
             return completion.outcome
-        return None if self._readable(request, as_asked_for(request, completion).text) else UNREADABLE
+        fault = self._fault(request, as_asked_for(request, completion).text)
+        return completion.outcome if fault is not None and cut_off else fault
 
 
 class _Step:
@@ -200,14 +160,17 @@ class Trial:
         """Whether something came of a query."""
         self._leading = AT_FIRST if purpose in LEADING else 0
         """Usable replies that are still to come before all that are allowed are under way."""
-        self._asked = self._under_way = 0
-        """Queries that wait or are under way, and those under way."""
+        self._asked = self._under_way = self._sent = 0
+        """Queries that wait or are under way, those under way, and those of them that were sent."""
         self._overtaken = 0
         """Usable replies of other kinds since one of this kind was asked last."""
-        self._usable = self._unusable = 0
-        """Replies before those in a row."""
-        self._in_a_row = Counter[str]()
-        """Unusable ones since the last usable one: at first of any cause, later of one."""
+        self._row = Row()
+        """Of unusable replies: at first of any cause, later of one."""
+        self._causes = Counter[str]()
+        """Those of the row."""
+        self._texts = Texts() if (role, purpose) in _OWN_WORDS else None
+        self._most_sent = math.inf
+        """So many are sent at once at most, while a row may end the step."""
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None]:
@@ -229,10 +192,27 @@ class Trial:
             self._asked -= 1
             self._step.wake()
 
-    def known_to_work(self) -> None:
-        """An earlier reply could be used."""
+    @asynccontextmanager
+    async def sending(self) -> AsyncGenerator[None]:
+        """Wait while enough are on their way; then one more is, for the block. Raises what ended the step."""
+        while self._step.ended is None and self._sent >= self._most_sent:
+            await self._step.wait()
+        self._step.check()
+        self._sent += 1
+        try:
+            yield
+        finally:
+            self._sent -= 1
+            self._step.wake()
+
+    def known_to_work(self, text: str) -> None:
+        """An earlier reply, `text`, could be used."""
         self._leading = 0
-        self._pass()
+        self._row.others += 1
+        if self._texts is not None:
+            self._texts.stored(text)
+        if not self.passed:
+            self._pass()
 
     def heard(self) -> None:
         """Something came of a query: it need not be alone any more."""
@@ -240,45 +220,47 @@ class Trial:
             self._heard = True
             self._step.wake()
 
-    def usable(self) -> None:
-        """A reply can be used."""
+    def usable(self, asked: int, text: str) -> Exception | None:
+        """A reply can be used: `text`, to what was `asked` (a hash). What ended the step where all get this text."""
         if not self.passed:
             self._pass()
         for other in tuple(self._step.tried):
             other.overtake()
         self._leading = max(0, self._leading - 1)
         self._begin_anew()
-        self._usable += 1
+        self._row.others += 1
+        self._most_sent = math.inf
+        if self._texts is not None:
+            self._most_sent = self._texts.heard(asked, text)
+            if self._most_sent <= 0:
+                found = Counter({ALIKE: self._texts.in_a_row})
+                return self._end(found, 0, text, first=not self._texts.differ)
+        return None
 
-    def unusable(self, cause: str, limit: int, detail: str) -> None:
-        """A reply cannot be used (its outcome, or `UNREADABLE`), or none came (the kind of failure).
+    def unusable(self, cause: str, limit: int, detail: str) -> Exception | None:
+        """A reply cannot be used (its outcome, or what is wrong with it), or none came (the kind of failure).
 
-        `limit` is the tokens it might take, `detail` what it said. Raises NothingUsable when it was one too many.
+        `limit` is the tokens it might take, `detail` what it said. Returns what ended the step when it was one too
+        many.
         """
-        if self.passed and str(cause) not in self._in_a_row:
+        cause = str(cause)
+        if self.passed and cause not in self._causes:
             self._begin_anew()
-        self._in_a_row[str(cause)] += 1
-        if self._in_a_row.total() < TRIED or (self.passed and not self._is_no_chance(cause)):
-            return
-        first = not self.passed
-        self._step.end(NothingUsable(self._role, self._purpose, self._in_a_row.copy(), limit, detail, first=first))
-        self._step.check()
+        self._causes[cause] += 1
+        self._row.length += 1
+        left: float = TRIED - self._row.length
+        if self.passed:
+            ends = self._row.is_nearly_all if cause in _OF_THE_TEXTS else self._row.is_no_chance
+            left = self._most_sent = still_to_come(self._row.length, ends)
+        return None if left > 0 else self._end(self._causes.copy(), limit, detail, first=not self.passed)
+
+    def _end(self, found: Counter[str], limit: int, detail: str, *, first: bool) -> Exception | None:
+        self._step.end(NothingUsable(self._role, self._purpose, found, limit, detail, first=first))
+        return self._step.ended
 
     def _begin_anew(self) -> None:
-        self._unusable += self._in_a_row.total()
-        self._in_a_row.clear()
-
-    def _is_no_chance(self, cause: str) -> bool:
-        """Whether the replies before make so many unusable ones in a row all but impossible (by Laplace's rule).
-
-        A provider refuses texts, which come in their seeds' order: such a row says nothing of the model.
-        """
-        if cause == Outcome.REFUSAL:
-            return False
-        row = self._in_a_row.total()
-        return _log_beta(self._usable, self._unusable + row) - _log_beta(self._usable, self._unusable) < math.log(
-            CHANCE
-        )
+        self._row.begin()
+        self._causes.clear()
 
     def overtake(self) -> None:
         """Another kind brought something: one that nobody asks any more holds up none for long."""
@@ -294,17 +276,14 @@ class Trial:
 
     def _has_room(self) -> bool:
         if not self.passed:
-            return self._under_way < (min(AT_FIRST, TRIED - self._in_a_row.total()) if self._heard else 1)
+            return self._under_way < (min(AT_FIRST, TRIED - self._row.length) if self._heard else 1)
         if self._step.tried:
             return self._under_way < min(BESIDE, min(trial.wanted for trial in self._step.tried))
-        return not self._leading or self._under_way < AT_FIRST
+        if self._leading or (self._texts is not None and not self._texts.differ):
+            return self._under_way < AT_FIRST
+        return True
 
     @property
     def wanted(self) -> int:
         """Further queries of a kind that is tried which may be needed to tell whether it works."""
-        return TRIED - self._in_a_row.total() - self._asked
-
-
-def _log_beta(usable: int, unusable: int) -> float:
-    """The logarithm of how likely so many replies of each sort are in one order, when any share is as likely."""
-    return math.lgamma(usable + 1) + math.lgamma(unusable + 1) - math.lgamma(usable + unusable + 2)
+        return TRIED - self._row.length - self._asked

@@ -20,7 +20,8 @@ from teams_dagster.instructions.requests import (
 )
 from teams_dagster.instructions.review import Verdict, parse_verdict
 from teams_dagster.llm.circuit import EndpointBroken
-from teams_dagster.llm.trial import TRIED, NothingUsable
+from teams_dagster.llm.rows import TRIED
+from teams_dagster.llm.unusable import NothingUsable
 from teams_dagster.preflight.accuracy import UNCLEAR, Said, accuracy_of, wilson
 from teams_dagster.preflight.asking import Reply, WidthRate, ask_one, ask_rising, recommended_width
 from teams_dagster.preflight.findings import (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from resources.language_models.openai_compatible import OpenAICompatibleModel
-from resources.language_models.readable import readable
+from resources.language_models.readable import fault
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Answer, Outcome, Request, Role
@@ -66,7 +66,7 @@ class Asked:
         role = queries[0].role
         model = OpenAICompatibleModel("m", base_url=server.base_url, api_key=KEY)
         where = CallContext("run-1", "asset")
-        engine = Engine({role: model}, ledger, where, load_prices(), first_wait_s=0.01, readable=readable)
+        engine = Engine({role: model}, ledger, where, load_prices(), first_wait_s=0.01, fault=fault)
         try:
             first = await self._all(engine, queries[:SOME])
             usable = [a for a in first if isinstance(a, Answer) and a.completion.outcome is Outcome.USABLE]

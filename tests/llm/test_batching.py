@@ -25,10 +25,10 @@ from teams_dagster.llm.batches import split
 from teams_dagster.llm.batching import BatchesUnderWay, Batching, BatchPace, BatchRefused
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.engine import Engine
-from teams_dagster.llm.trial import NothingUsable
+from teams_dagster.llm.unusable import NothingUsable
 from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_batches import BatchFault, OpenAIBatchServer
-from tests.support.openai_server import Body, Fault, Reply
+from tests.support.openai_server import Body, Fault, Reply, fine
 from tests.support.questions import question
 
 TEXTS = [f"question {i}" for i in range(12)]
@@ -39,7 +39,7 @@ NOT_WAITING = BatchPace(wait_s=0, poll_s=0.02)
 
 @pytest.fixture
 def server() -> Iterator[OpenAIBatchServer]:
-    with OpenAIBatchServer(lambda body: Reply("fine", prompt_tokens=20, completion_tokens=10)) as served:
+    with OpenAIBatchServer(lambda body: Reply(fine(body), prompt_tokens=20, completion_tokens=10)) as served:
         yield served
 
 
@@ -441,7 +441,7 @@ NO_SYSTEM = "System role not supported"
 def refusing(message: str, refused: Callable[[Body], bool]) -> Callable[[Body], Reply | Fault]:
     """Answers what is not `refused`."""
     error = Fault(400, json.dumps({"error": {"message": message}}))
-    return lambda body: error if refused(body) else Reply("fine")
+    return lambda body: error if refused(body) else Reply(fine(body))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from teams_dagster.llm.endpoint import RateCeiling
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.keys import request_key
 from teams_dagster.pricing.prices import load_prices
-from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
+from tests.support.openai_server import Body, Fault, OpenAIServer, Reply, fine
 from tests.support.processes import until
 from tests.support.questions import question
 
@@ -116,7 +116,7 @@ def test_two_runs_over_the_same_questions_pay_each_once(ledger: Ledger, tmp_path
 def test_dollars_are_spent_to_the_last_question_that_fits_and_not_beyond(
     openai_server: OpenAIServer, ledger: Ledger, prices: Path
 ) -> None:
-    openai_server.respond = lambda body: Reply("fine", prompt_tokens=20, completion_tokens=10)
+    openai_server.respond = lambda body: Reply(fine(body), prompt_tokens=20, completion_tokens=10)
     cost, bound = 20 * 100 + 10 * 1000, 250 * 100 + 100 * 1000
     budget = Budgets(Budget(nano_usd=30 * cost))
     results = asyncio.run(ask_all(openai_server, ledger, TEXTS, prices=prices, budgets=budget))
@@ -206,7 +206,7 @@ def answered_after(server: OpenAIServer, ledger: Ledger, faults: list[Fault]) ->
 
     def respond(body: Body) -> str:
         times.append(time.monotonic())
-        return "fine"
+        return fine(body)
 
     server.respond = respond
     server.faults.extend(faults)
@@ -237,7 +237,7 @@ def test_rows_that_the_server_rejects_fail_alone_once_it_answered_others(
     def rejecting(body: Body) -> str:
         if body["messages"][-1]["content"] == TEXTS[0]:
             openai_server.faults.extend([Fault(status=400)] * 15)
-        return "fine"
+        return fine(body)
 
     openai_server.respond = rejecting
     results = asyncio.run(ask_all(openai_server, ledger, TEXTS, max_in_flight=1))
@@ -264,7 +264,7 @@ def test_refusals_for_overload_are_waited_out_however_long_the_queue_was(
         answered.append(body["messages"][-1]["content"])
         if len(answered) == 14:  # those who still wait have waited longer than they may be refused
             openai_server.faults.extend([Fault(status=429)] * 3)
-        return "fine"
+        return fine(body)
 
     openai_server.respond = then_refuse
     ceilings = {Role.EXPERT: RateCeiling(requests_per_minute=600)}

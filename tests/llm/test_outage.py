@@ -11,7 +11,7 @@ from teams_dagster.core.protocol import QueryFailed
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm import circuit
 from teams_dagster.llm.circuit import EndpointBroken
-from tests.support.openai_server import Body, Fault, OpenAIServer
+from tests.support.openai_server import Body, Fault, OpenAIServer, fine
 from tests.support.questions import ask_all
 
 WORKED = 30
@@ -42,7 +42,7 @@ def test_an_endpoint_that_breaks_in_mid_run_costs_few_attempts(
     openai_server: OpenAIServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, fault: Fault, told: str
 ) -> None:
     monkeypatch.setattr(circuit, "OUTAGE_S", 0.5)
-    openai_server.respond = lambda body: "fine" if openai_server.count <= WORKED else fault
+    openai_server.respond = lambda body: fine(body) if openai_server.count <= WORKED else fault
     results = ask_all(openai_server, ledger, TEXTS, max_in_flight=IN_FLIGHT)
     assert openai_server.count <= WORKED + IN_FLIGHT + 25
     with pytest.raises(EndpointBroken, match=told):
@@ -55,7 +55,7 @@ def test_a_short_outage_costs_no_row(openai_server: OpenAIServer, ledger: Ledger
     def respond(body: Body) -> str | Fault:
         if openai_server.count > WORKED and not began:
             began.append(time.monotonic())
-        return HTML if began and time.monotonic() - began[0] < OUTAGE_S else "fine"
+        return HTML if began and time.monotonic() - began[0] < OUTAGE_S else fine(body)
 
     openai_server.respond = respond
     results = ask_all(openai_server, ledger, TEXTS[: WORKED + IN_FLIGHT], max_in_flight=IN_FLIGHT)
@@ -70,7 +70,7 @@ def test_a_few_queries_that_no_server_survives_end_no_step(
     hopeless = TEXTS[-4:]
 
     def respond(body: Body) -> str | Fault:
-        return Fault(500) if body["messages"][-1]["content"] in hopeless else "fine"
+        return Fault(500) if body["messages"][-1]["content"] in hopeless else fine(body)
 
     openai_server.respond = respond
     results = ask_all(openai_server, ledger, TEXTS[-50:], max_in_flight=IN_FLIGHT)

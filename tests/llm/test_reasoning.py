@@ -76,10 +76,52 @@ def test_the_thought_is_split_from_the_answer(text: str) -> None:
     assert (thought, answer) == (THOUGHT, "Green.")
 
 
+SPELLINGS = [
+    *("<|think|>{}<|/think|>", "<|think|>{}</|think|>", "<|begin_of_thinking|>{}<|end_of_thinking|>"),
+    *("<|think_start|>{}<|think_end|>", "<|reasoning|>{}<|/reasoning|>", "&lt;|think|&gt;{}&lt;|/think|&gt;"),
+    *("<antThinking>{}</antThinking>", "<ant_thinking>{}</ant_thinking>", "<ant:thinking>{}</ant:thinking>"),
+    *(
+        "&lt;think&gt;\n{}\n&lt;/think&gt;\n\n",
+        "&lt;thinking&gt;{}&lt;/thinking&gt;",
+        "&#60;think&#62;{}&#60;/think&#62;",
+    ),
+    *("\\u003cthink\\u003e{}\\u003c/think\\u003e", "\\<think\\>{}\\</think\\>", "＜think＞{}＜/think＞"),
+    *("< think >{}</ think >", "<think >{}< /think>", "< thinking >{}< / thinking >", "<\u200bthink>{}</think>"),
+    *("**<think>**{}**</think>**", "*<think>*\n{}\n*</think>*\n", "**<thinking>**\n{}\n**</thinking>**\n\n"),
+    *("[thinking]{}[/thinking]", "[think]\n{}\n[/think]\n", "{{{{think}}}}{}{{{{/think}}}}", "<<think>>{}<</think>>"),
+    *('<think time="3">{}</think>', "<think>{}<\\think>", "<think>{}</thinking>", "<thinking>{}</think>"),
+    *("<thought_process>{}</thought_process>", "<chain_of_thought>\n{}\n</chain_of_thought>\n", "<cot>{}</cot>"),
+    *("<deep_think>{}</deep_think>", "<model_thinking>{}</model_thinking>", "<rationale>{}</rationale>"),
+    *("```thinking\n{}\n```\n", "# <think>\n{}\n</think>\n", "\ufeff<think>{}</think>", '<p class="thinking">{}</p>'),
+    *('<details type="reasoning">{}</details>', "<details type='reasoning' open>{}</details>\n"),
+    *("<details>\n<summary>Thought for 12 seconds</summary>\n{}\n</details>\n",),
+    *("{}&lt;/think&gt;", "{}\n**</think>**\n\n", "{}\n</antThinking>\n", "{}<|/think|>", "{}\n</ think >\n"),
+    *("<thinking>\n{}\n</thinking>\n<thinking>\n</thinking>\n", "<think>{}</think><think></think>"),
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_the_marks_of_a_thought_are_known_however_they_are_spelt(spelling: str) -> None:
+    assert split_reasoning(f"{spelling.format(THOUGHT)}Green.") == (THOUGHT, "Green.")
+
+
+@pytest.mark.parametrize("talk", ["Sure!", "Okay.\n\n", "Let me think about this:", "Hmm,", "I'll work through it."])
+@pytest.mark.parametrize("tag", ["reasoning", "thinking", "think", "scratchpad"])
+@pytest.mark.parametrize("answer", ["Green.", " Green.", "\n\n<answer>Green.</answer>"])
+def test_talk_before_a_thought_on_its_line_hides_none_of_it(talk: str, tag: str, answer: str) -> None:
+    thought, left = split_reasoning(f"{talk} <{tag}>{THOUGHT}</{tag}>{answer}")
+    assert THOUGHT in thought
+    assert left.removeprefix(talk).strip() == "Green."
+
+
 @pytest.mark.parametrize(
     "text",
     [
         pytest.param(f"<think>\n{THOUGHT}", id="think"),
+        pytest.param(f"&lt;think&gt;\n{THOUGHT}", id="escaped"),
+        pytest.param(f"**<think>**\n{THOUGHT}", id="bold"),
+        pytest.param(f'<details type="reasoning">{THOUGHT}', id="folded away"),
+        pytest.param(f"<|think|>{THOUGHT}", id="a special token"),
         pytest.param(f"<think>{THOUGHT}</think>\n", id="nothing after it"),
         pytest.param(f"<|channel|>analysis<|message|>{THOUGHT}", id="channels"),
         pytest.param(f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant", id="channels, closed"),
@@ -162,6 +204,34 @@ def test_code_before_a_closing_mark_does_not_hide_it() -> None:
     "text",
     [
         "Qwen writes <think> and </think> around its thoughts. They are special.",
+        "<think> is the tag that Qwen uses.",
+        "<thinking> is one of the tags, and <reasoning> another.",
+        "Wrap your reasoning in <think></think> tags.",
+        "Put it in <think>...</think> tags, then answer.",
+        "Use <think>your reasoning</think> before the answer.",
+        'The model emits "<think>" first and "</think>" last.',
+        'He asked "what is <think>?" and left.',
+        "The thinking tags (<think> and </think>) are stripped.",
+        "Strip everything before </think>.",
+        "A reasoning model ends its thoughts with </think> and then answers.",
+        "HTML: <code>&lt;think&gt;</code> and <code>&lt;/think&gt;</code>.",
+        "<p>Use &lt;think&gt; and &lt;/think&gt; around it.</p>",
+        "&lt;div&gt; is a tag, and so is &lt;think&gt;, which models write.",
+        "The special token <|think|> starts it, and <|/think|> ends it.",
+        "1. <think>: opening\n2. </think>: closing",
+        "| tag | meaning |\n|---|---|\n| <think> | opens |\n| </think> | closes |",
+        "re.sub(r'<think>.*?</think>', '', text)",
+        "s = '<think>' + t + '</think>'",
+        "The regex <think>(.*?)</think> matches it.",
+        "<root>\n  <think>why</think>\n  <say>what</say>\n</root>",
+        "<rationale>Sales rose.</rationale>\n<conclusion>Buy.</conclusion>",
+        "Sure! Here is the XML:\n<step><reasoning>why</reasoning></step>",
+        "Of course! Use <reflection> for the diary and <note> for the rest.",
+        "<details><summary>Click for more</summary>The rest of the recipe.</details>\nDone.",
+        'Open WebUI uses `<details type="reasoning">` for it.',
+        "I [think] that he is right, and [reasoning] is a label.",
+        "\\emph{think} about it, with {think} as the placeholder.",
+        "x < think > y holds if think is larger",
         "A thought ends with </thinking>, which the template writes.",
     ],
 )

@@ -26,14 +26,18 @@ from teams_dagster.core.protocol import (
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.context import CallContext
-from teams_dagster.llm.endpoint import made_ready
 from teams_dagster.llm.engine import Engine
-from teams_dagster.llm.trial import AT_FIRST, TRIED, NothingUsable, Trials
+from teams_dagster.llm.trial import AT_FIRST, TRIED, Trials
+from teams_dagster.llm.unusable import DECLINED, UNREADABLE, NothingUsable
 from teams_dagster.pricing.prices import load_prices
-from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
-from tests.support.questions import ask_all, rewrite
+from tests.support.openai_server import Body, Fault, OpenAIServer, Reply, fine
+from tests.support.questions import ask_all, question, rewrite
 
 TEXTS = [f"text {number}" for number in range(200)]
+
+
+def only_fine(request: Request, text: str) -> str | None:
+    return None if text.startswith("fine") else UNREADABLE
 
 
 @pytest.mark.parametrize(
@@ -66,15 +70,15 @@ def test_a_step_ends_after_twenty_replies_that_cannot_be_used(
 
 def test_a_text_that_is_not_in_the_form_asked_for_counts_likewise(openai_server: OpenAIServer, ledger: Ledger) -> None:
     openai_server.respond = lambda body: "The two equal are indeed."
-    results = ask_all(openai_server, ledger, TEXTS, readable=lambda request, text: False)
+    results = ask_all(openai_server, ledger, TEXTS, fault=lambda request, text: UNREADABLE)
     assert openai_server.count == TRIED
     assert "not in the form that the prompt asks for" in str(results[-1])
     assert "The two equal are indeed." in str(results[-1])
 
 
 def test_one_usable_reply_is_enough(openai_server: OpenAIServer, ledger: Ledger) -> None:
-    def first_alone(body: Body) -> Reply:
-        return Reply("fine") if body["messages"][-1]["content"] == TEXTS[0] else Reply("half", "length")
+    def first_alone(body: Body) -> Reply | str:
+        return fine(body) if body["messages"][-1]["content"] == TEXTS[0] else Reply("half", "length")
 
     openai_server.respond = first_alone
     results = ask_all(openai_server, ledger, TEXTS)
@@ -94,16 +98,17 @@ def test_one_usable_reply_is_enough(openai_server: OpenAIServer, ledger: Ledger)
 def test_a_model_that_begins_to_fail_in_the_middle_ends_the_step_too(
     openai_server: OpenAIServer, ledger: Ledger, reply: Reply, cause: str
 ) -> None:
-    openai_server.respond = lambda body: "fine" if openai_server.count <= 30 else reply
-    results = ask_all(openai_server, ledger, TEXTS, max_in_flight=4, readable=lambda request, text: text == "fine")
-    assert openai_server.count <= 30 + TRIED + 4 + made_ready(4)
+    replies = iter([True] * 30)
+    openai_server.respond = lambda body: fine(body) if next(replies, False) else reply
+    results = ask_all(openai_server, ledger, TEXTS, max_in_flight=4, fault=only_fine)
+    assert openai_server.count == 30 + TRIED
     with pytest.raises(NothingUsable, match="none of the last 20 answers of expert can be used: 20 ") as ended:
         raise results[-1]
     assert ended.value.cause == cause
 
 
 def test_replies_that_are_often_unusable_end_nothing(openai_server: OpenAIServer, ledger: Ledger) -> None:
-    openai_server.respond = lambda body: "fine" if openai_server.count % 25 == 1 else Reply("half", "length")
+    openai_server.respond = lambda body: fine(body) if openai_server.count % 25 == 1 else Reply("half", "length")
     results = ask_all(openai_server, ledger, TEXTS, max_in_flight=1)
     assert not [result for result in results if isinstance(result, BaseException)]
 
@@ -111,7 +116,7 @@ def test_replies_that_are_often_unusable_end_nothing(openai_server: OpenAIServer
 def test_seeds_that_a_provider_refuses_one_after_another_end_nothing(
     openai_server: OpenAIServer, ledger: Ledger
 ) -> None:
-    openai_server.respond = lambda body: "fine" if openai_server.count <= 100 else Reply(None, refusal="No.")
+    openai_server.respond = lambda body: fine(body) if openai_server.count <= 100 else Reply(None, refusal="No.")
     results = ask_all(openai_server, ledger, TEXTS)
     assert not [result for result in results if isinstance(result, BaseException)]
 
@@ -126,7 +131,7 @@ def test_a_usable_reply_of_an_earlier_run_is_enough(openai_server: OpenAIServer,
 def test_what_an_earlier_run_paid_in_vain_does_not_end_this_one(openai_server: OpenAIServer, ledger: Ledger) -> None:
     openai_server.respond = lambda body: Reply("half", "length")
     ask_all(openai_server, ledger, TEXTS)
-    openai_server.respond = lambda body: "fine"
+    openai_server.respond = fine
     results = ask_all(openai_server, ledger, TEXTS)
     assert not [result for result in results if isinstance(result, BaseException)]
 
@@ -137,9 +142,9 @@ def test_one_is_under_way_until_the_first_reply_a_few_until_a_usable_one_and_the
     with OpenAIServer(latency_s=0.3) as server:
         under_way: list[int] = []
 
-        def counting(body: Body) -> Reply:
+        def counting(body: Body) -> Reply | str:
             under_way.append(server.in_flight)
-            return Reply("fine") if server.count > AT_FIRST else Reply("")
+            return fine(body) if server.count > AT_FIRST else Reply("")
 
         server.respond = counting
         ask_all(server, ledger, TEXTS[:40])
@@ -169,7 +174,7 @@ def edit_all(server: OpenAIServer, ledger: Ledger, texts: list[str], *, reviewed
             ledger,
             CallContext("run-1", "asset"),
             load_prices(),
-            readable=lambda request, said: said == "fine",
+            fault=only_fine,
         )
         try:
             return await asyncio.gather(*[edit(engine, text) for text in texts], return_exceptions=True)
@@ -191,7 +196,7 @@ def is_verdict(body: Body) -> bool:
 )
 def test_few_rewrites_are_paid_for_verdicts_that_cannot_be_used(ledger: Ledger, said: Reply | Fault) -> None:
     with OpenAIServer(latency_s=0.02) as server:
-        server.respond = lambda body: said if is_verdict(body) else "fine"
+        server.respond = lambda body: said if is_verdict(body) else fine(body)
         results = edit_all(server, ledger, TEXTS)
         verdicts = sum(map(is_verdict, server.received))
         assert verdicts <= TRIED
@@ -207,10 +212,10 @@ def test_where_verdicts_can_be_used_or_are_not_asked_for_all_that_are_allowed_ar
 ) -> None:
     with OpenAIServer(latency_s=0.02) as server:
 
-        def respond(body: Body) -> str:
+        def respond(body: Body) -> str | Reply:
             if server.count == 60:
                 server.holds_until = 2 * AT_FIRST
-            return said if is_verdict(body) else "fine"
+            return said if is_verdict(body) else fine(body)
 
         server.respond = respond
         assert all(isinstance(result, Answer) for result in edit_all(server, ledger, TEXTS, reviewed=reviewed))
@@ -218,7 +223,7 @@ def test_where_verdicts_can_be_used_or_are_not_asked_for_all_that_are_allowed_ar
 
 
 def test_a_kind_that_nobody_asks_any_more_holds_up_no_other() -> None:
-    trials = Trials(lambda request, said: said == "fine")
+    trials = Trials(only_fine)
 
     async def ask(request: Request, said: str) -> None:
         async with trials.turn(request):
@@ -227,7 +232,7 @@ def test_a_kind_that_nobody_asks_any_more_holds_up_no_other() -> None:
     async def asking() -> int:
         await ask(verdict("text"), "hm")
         for number in range(TRIED):
-            await ask(rewrite(f"text {number}", Operation.DEEPENING), "fine")
+            await ask(rewrite(f"text {number}", Operation.DEEPENING), f"fine: {number}")
         async with AsyncExitStack() as under_way:
             for number in range(2 * AT_FIRST):
                 turn = trials.turn(rewrite(f"text {number}", Operation.DEEPENING))
@@ -240,11 +245,116 @@ def test_a_kind_that_nobody_asks_any_more_holds_up_no_other() -> None:
     assert asyncio.run(asking()) == 2 * AT_FIRST
 
 
+SORRY = "I'm sorry, but I can't help with that."
+SAID = {
+    "fine": [f"About {number}." for number in range(500)],
+    "ok": ["ok", "OK.", " Ok!"] * 100,
+    "sorry": [SORRY] * 300,
+}
+SAID |= {"negative": ["negative"] * 300, "yes or no": [("Yes", "No")[number % 7 % 2] for number in range(300)]}
+SAID |= {"refused": [None] * 300, "cut off": [""] * 300}
+
+
+def paid_until_it_ends(
+    *parts: tuple[str, int], stored: tuple[str, int] = ("ok", 0), role: Role = Role.EXPERT
+) -> int | None:
+    """How many replies, of these sorts in this order, a step takes until it ends; None where it does not."""
+    trials = Trials(lambda request, text: DECLINED if text == SORRY else None)
+    earlier = [(f"earlier {number}", said) for number, said in enumerate(SAID[stored[0]][: stored[1]])]
+    for asked, said in earlier:
+        trials.reused(question(asked, role=role), Completion(str(said), "stop", Outcome.USABLE))
+    replies = [said for sort, many in parts for said in SAID[sort][:many]]
+    for paid, said in enumerate(replies, start=1):
+        outcome = {None: Outcome.REFUSAL, "": Outcome.TRUNCATED}.get(said, Outcome.USABLE)
+        if trials.answered(question(f"text {paid}", role=role), Completion(said or "", "stop", outcome)) is not None:
+            return paid
+    return None
+
+
+@pytest.mark.parametrize(
+    ("parts", "paid"),
+    [
+        ([("sorry", 60)], TRIED),
+        ([("ok", 60)], TRIED),
+        ([("cut off", 5), ("sorry", 60)], TRIED),
+        ([("fine", 1), ("sorry", 60)], 1 + TRIED),
+        ([("fine", 1), ("refused", 60)], 1 + TRIED),
+        ([("fine", 80), ("ok", 60)], 80 + TRIED),
+        ([("fine", 80), ("cut off", 60)], 80 + TRIED),
+        ([("yes or no", 80), ("sorry", 80)], None),
+        ([("fine", 80), ("sorry", 80)], None),
+        ([("fine", 80), ("refused", 80)], None),
+        ([("sorry", 10), ("fine", 1), ("sorry", 20), ("fine", 10), ("sorry", 80)], None),
+        ([("yes or no", 300)], None),
+        ([("fine", 300)], None),
+    ],
+)
+def test_refusals_in_words_and_one_text_for_everything_end_a_step_where_they_are_nearly_all_there_is(
+    parts: list[tuple[str, int]], paid: int | None
+) -> None:
+    assert paid_until_it_ends(*parts) == paid
+
+
+def test_one_text_that_an_earlier_run_was_ended_for_is_meant_when_it_goes_on() -> None:
+    assert paid_until_it_ends(("negative", 200)) == TRIED
+    assert paid_until_it_ends(("negative", 200), stored=("negative", TRIED)) is None
+    assert paid_until_it_ends(("negative", 200), stored=("fine", TRIED)) == TRIED
+    assert paid_until_it_ends(("cut off", 200), stored=("fine", TRIED)) == TRIED
+
+
+def test_replies_that_are_meant_to_be_alike_and_those_to_one_query_asked_again_end_nothing() -> None:
+    trials = Trials(lambda request, text: None)
+    for number in range(60):
+        again = trials.answered(question("text", replica=number), Completion("ok", "stop", Outcome.USABLE))
+        equal = trials.answered(verdict(f"text {number}"), Completion("Equal", "stop", Outcome.USABLE))
+        assert again is equal is None
+    assert paid_until_it_ends(("ok", 60), role=Role.GUIDE) is None
+
+
+@pytest.mark.parametrize(("said", "sent_after"), [(Outcome.TRUNCATED, 0), (Outcome.REFUSAL, 8), (Outcome.USABLE, 8)])
+def test_nothing_is_sent_after_a_bad_reply_while_enough_are_on_their_way_to_tell_whether_the_model_still_works(
+    said: Outcome, sent_after: int
+) -> None:
+    """A good reply among them lets the rest go on."""
+    trials = Trials(lambda request, text: None)
+    for number in range(80):
+        trials.answered(question(f"text {number}"), Completion(f"fine {number}", "stop", Outcome.USABLE))
+
+    async def send(under_way: AsyncExitStack, times: int) -> int:
+        """How many of so many queries are sent at once."""
+        for number in range(times):
+            try:
+                await asyncio.wait_for(under_way.enter_async_context(trials.sending(question("text"))), 0.05)
+            except TimeoutError:
+                return number
+        return times
+
+    async def sending() -> tuple[int, int]:
+        async with AsyncExitStack() as under_way:
+            assert await send(under_way, 32) == 32
+            trials.answered(question("bad"), Completion("half", "stop", said))
+            after = await send(under_way, 8)
+            trials.answered(question("good"), Completion("whole", "stop", Outcome.USABLE))
+            return after, await send(under_way, 8)
+
+    assert asyncio.run(sending()) == (sent_after, 8)
+
+
+def test_a_guide_may_be_cut_off_and_may_say_the_same_of_each_text() -> None:
+    """Who asks a guide limits its replies to the words that it needs."""
+    trials = Trials(only_fine)
+    ends = [
+        trials.answered(question(f"text {number}", role=Role.GUIDE), Completion("fine", "length", Outcome.TRUNCATED))
+        for number in range(60)
+    ]
+    assert set(ends) == {None}
+
+
 def test_rewrites_go_on_where_no_verdict_is_asked_for_while_one_is_tried(
     openai_server: OpenAIServer, ledger: Ledger
 ) -> None:
     """A verdict that could not be used holds up no more than the width: the next ones come of further rewrites."""
-    openai_server.respond = lambda body: "hm" if is_verdict(body) and openai_server.count < 20 else "fine"
+    openai_server.respond = lambda body: "hm" if is_verdict(body) and openai_server.count < 20 else fine(body)
     results = edit_all(openai_server, ledger, TEXTS[:60])
     assert all(isinstance(result, Answer) for result in results)
 

@@ -146,6 +146,11 @@ THINKING: dict[str, Endpoint] = {
     "THINK": wrapped(f"[THINK]{THOUGHT}[/THINK]"),
     "scratchpad and answer": wrapped(f"<scratchpad>\n{THOUGHT}\n</scratchpad>\n<answer>\n", "\n</answer>"),
     "a line, then a thought": wrapped(f"Okay!\n<thinking>\n{THOUGHT}\n</thinking>\n\n"),
+    "talk, then a thought": wrapped(f"Sure! <reasoning>{THOUGHT}</reasoning>\n\n"),
+    "folded away": wrapped(
+        f'<details type="reasoning" done="true">\n<summary>Thought</summary>\n{THOUGHT}\n</details>\n'
+    ),
+    "escaped": wrapped(f"&lt;think&gt;{THOUGHT}&lt;/think&gt;"),
     "analysis": wrapped(f"<analysis>\n{THOUGHT}\n</analysis>\n\n"),
     "Cohere's marks": wrapped(f"<|START_THINKING|>{THOUGHT}<|END_THINKING|><|START_TEXT|>", "<|END_TEXT|>"),
     "channels": wrapped(f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>"),

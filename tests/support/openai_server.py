@@ -96,6 +96,11 @@ def echo(body: Body) -> Reply:
     return Reply(text, prompt_tokens=len(said.split()), completion_tokens=len(text.split()))
 
 
+def fine(body: Body) -> str:
+    """An answer to what was asked, and to nothing else."""
+    return f"fine: {body['messages'][-1]['content']}"
+
+
 class OpenAIServer:
     """Serves on a loopback port from its own thread; start and stop it with `with`."""
 

@@ -1,0 +1,114 @@
+"""How the marks of a thought are spelt: escaped, spaced, in other brackets, emphasised, as a folded part of a page.
+
+Each spelling becomes the plain mark that `reasoning` knows. What is a mark, and what only speaks of one, is told there.
+"""
+
+from __future__ import annotations
+
+import re
+
+WORDS = (
+    *("thinking", "thought", "thoughts", "reasoning", "reflection", "scratchpad", "analysis", "rationale"),
+    *("thinking_process", "thought_process", "inner_thoughts", "inner_monologue", "internal_monologue"),
+    *("internal_thoughts", "chain_of_thought", "cot", "monologue"),
+)
+"""Tags that are also plain XML: they mark a thought where the text begins with one, or where there is a
+closing one that nothing opens, unless a sentence speaks of it."""
+
+_ONLY_MARKS = r"think|ant[_-]?thinking|\w{1,12}:think(?:ing)?"
+"""Names that stand for nothing else."""
+
+_ATTRIBUTES = r"(?:\s+[\w-]+\s*=[^<>]{0,200}?)?"
+
+_GAP = r"[\s\u200b-\u200f\u2060\ufeff]{0,3}"
+
+_LEFT, _RIGHT = r"(?:\\?<|&lt;|&\#0*60;|&\#x0*3c;|\\u003c|[＜‹〈])", r"(?:\\?>|&gt;|&\#0*62;|&\#x0*3e;|\\u003e|[＞›〉])"
+
+_NAME = (
+    rf"(?P<name>{_ONLY_MARKS}|{'|'.join(sorted(WORDS, key=len, reverse=True))}"
+    r"|(?P<longer>(?:[a-z]{1,12}[_-])?(?:think(?:ing)?|thoughts?|reasoning)(?:[_-][a-z]{1,12})?))"
+)
+
+_TAG = re.compile(
+    rf"{_LEFT}{{1,2}}{_GAP}(?P<slash>[/\\]?){_GAP}{_NAME}(?P<rest>{_ATTRIBUTES}){_GAP}{_RIGHT}{{1,2}}", re.IGNORECASE
+)
+
+_TOKEN = re.compile(
+    r"(?:<|&lt;)[|｜]{1,2}(?:(?P<end>/|end[_▁]?(?:of[_▁])?)|(?:begin|start)[_▁](?:of[_▁])?)?"
+    r"(?:think(?:ing)?|thoughts?|reason(?:ing)?)(?P<end_after>[_▁]end)?(?:[_▁](?:start|begin))?[|｜]{1,2}(?:>|&gt;)"
+    r"|<(?P<before>/)[|｜](?:think(?:ing)?|thoughts?|reasoning)[|｜]>",
+    re.IGNORECASE,
+)
+"""Special tokens: `<|think|>`, `<|/think|>`, `<|end_of_thinking|>`, `<|reasoning_end|>`."""
+
+_BRACKETED = re.compile(rf"[\[({{]{{1,2}}(?P<slash>/?)(?P<name>think|{'|'.join(WORDS)})[\])}}]{{1,2}}", re.IGNORECASE)
+
+_FOLDED = re.compile(
+    r"<details\b(?=[^<>]*\btype\s*=\s*[\"']?(?:reasoning|thinking|thought)\b)[^<>]*>(?P<typed>.*?)(?:</details>|\Z)"
+    r"|\A\s*<details\b[^<>]*>\s*"
+    r"<summary>[^<>\w]*(?:thinking|thoughts?|reasoning|chain[ -]of[ -]thought)\b[^<>]{0,60}</summary>"
+    r"(?P<titled>.*?)(?:</details>|\Z)"
+    r"|\A\s*<(?P<part>div|section|blockquote|span|p)\b[^<>]*\bclass\s*=\s*[\"']?(?:think|thought|reasoning)[^<>]*>"
+    r"(?P<classed>.*?)</(?P=part)>",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A part of a page that is folded away, as chat front ends keep thoughts."""
+
+_FENCED = re.compile(
+    r"\A\s*```(?:think|thinking|thought|reasoning)[ \t]*\n(?P<thought>.*?)\n```[ \t]*(?:\n|\Z)", re.DOTALL
+)
+
+_EMPHASISED = re.compile(
+    rf"(?P<around>\*{{1,3}}|_{{1,3}})(?P<mark><(?P<slash>/?)(?:think|{'|'.join(WORDS)})>)(?P=around)", re.IGNORECASE
+)
+
+_ANY = re.compile(r"think|thought|reason|reflection|scratchpad|analysis|rationale|monologue|cot\b", re.IGNORECASE)
+
+
+def plainly_marked(text: str) -> str:
+    """`text` with each mark of a thought, however it is spelt, as `<think>` or a tag of `WORDS`; itself without any."""
+    if _ANY.search(text) is None:
+        return text
+    plain = _FENCED.sub(lambda found: f"<think>\n{found['thought']}\n</think>\n", text)
+    plain = _FOLDED.sub(
+        lambda found: f"<think>{found['typed'] or found['titled'] or found['classed'] or ''}</think>", plain
+    )
+    plain = _TOKEN.sub(_of_token, plain)
+    plain = _TAG.sub(_of_tag, plain)
+    plain = _without_emphasis(_without_brackets(plain))
+    if "<think>" in plain and "</think>" not in plain and "<thinking>" not in plain:
+        return plain.replace("</thinking>", "</think>")
+    return plain
+
+
+def _of_token(found: re.Match[str]) -> str:
+    return "</think>" if found["end"] or found["end_after"] or found["before"] else "<think>"
+
+
+def _of_tag(found: re.Match[str]) -> str:
+    name = "thinking" if found["longer"] else found["name"].lower()
+    if name not in WORDS:
+        return "</think>" if found["slash"] else "<think>"
+    return f"</{name}>" if found["slash"] else f"<{name}{found['rest']}>"
+
+
+def _without_brackets(text: str) -> str:
+    """Other brackets are marks where a pair of them is: `[thinking]` and `[/thinking]`."""
+    closed = {found["name"].lower() for found in _BRACKETED.finditer(text) if found["slash"]}
+    if not closed:
+        return text
+    return _BRACKETED.sub(
+        lambda found: f"<{found['slash']}{found['name'].lower()}>" if found["name"].lower() in closed else found[0],
+        text,
+    )
+
+
+def _without_emphasis(text: str) -> str:
+    """Marks are bold where the opening one is, or where one has its line; otherwise the words around a mark may be."""
+    opened = any(not found["slash"] for found in _EMPHASISED.finditer(text))
+    return _EMPHASISED.sub(
+        lambda found: (
+            found["mark"] if opened or text[max(0, found.start() - 1) : found.start()].isspace() else found[0]
+        ),
+        text,
+    )
