@@ -320,6 +320,30 @@ def test_a_hub_id_stays_as_it_is_and_a_missing_folder_is_named(root: Path, monke
         load_settings(root)
 
 
+@pytest.mark.parametrize("variable", ["STUDENT", "EXPERT_MODEL"])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("models/mine", "'models/mine' names a folder, and .*/models/mine does not exist"),
+        ("mine.gguf", "names a file, and .*/mine.gguf does not exist"),
+        ("owner/mine.safetensors", "names a file, and .*/owner/mine.safetensors does not exist"),
+        ("models/one/checkpoint-8", "is no hub id such as owner/model, and .*/checkpoint-8 does not exist"),
+        ("owner/model/", "is no hub id such as owner/model, and .*/owner/model does not exist"),
+        ("my model", "is no hub id"),
+        ("C:\\models\\mine", "is no hub id"),
+        ("owner/model@main", "is no hub id"),
+        ("https://huggingface.co/owner/model", "is an address: give the hub id alone, such as owner/model"),
+    ],
+)
+def test_what_can_be_no_hub_id_is_never_asked_of_the_hub(
+    root: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+):
+    (root / "models").mkdir()
+    configure(monkeypatch, EXPERT_PROVIDER="transformers", **{"EXPERT_MODEL": "owner/model", variable: value})
+    with pytest.raises(SettingsError, match=f"^TEAMS_{variable}: .*{said}"):
+        load_settings(root)
+
+
 def test_a_small_model_is_named_by_its_name_once_it_is_made(root: Path, monkeypatch: pytest.MonkeyPatch):
     (root / "models" / "smollm2").mkdir(parents=True)
     configure(monkeypatch, STUDENT="smollm2", EXPERT_PROVIDER="transformers", EXPERT_MODEL="smollm2")
