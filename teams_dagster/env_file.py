@@ -12,29 +12,39 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from teams_dagster.core.files import read_text
-
-PREFIX = "TEAMS_"
+from teams_dagster.env_lines import PREFIX, line_faults, plainly_meant
 
 _ALIKE = 0.8
 """How near a name without the prefix must be to a setting's to be taken for that setting, misspelt."""
+
+
+_OTHERS = (
+    *("BASE_URL", "API_KEY", "DATA_DIR", "LEDGER_URL", "ALLOW_HTTP", "RAY_ADDRESS", "RAY_GPUS", "RAY_RUNS"),
+    *("JUDGE_MODEL", "JUDGE_PROVIDER", "JUDGE_BASE_URL", "JUDGE_API_KEY"),
+)
+"""Settings whose names, without the prefix, are in the environment for other programs; one word alone is, too."""
 
 
 class SettingsError(ValueError):
     """A setting that cannot be used, named by its variable."""
 
 
-def read_environment(root: Path) -> dict[str, str]:
-    """`.env` in the root and the environment, whose variables win unless they are empty.
+def read_environment(root: Path, known: Collection[str]) -> dict[str, str]:
+    """`.env` in the root and the environment, whose variables win unless they are empty; `known` are the settings.
 
-    Raises SettingsError for a file that cannot be read as text.
+    Raises SettingsError for a file that cannot be read as text, or has another ending, and for a line of it that is
+    plainly meant as a setting and is none.
     """
-    place = root / ".env"
+    place, given = root / ".env", {name: value for name, value in os.environ.items() if value}
     try:
         text = read_text(place) if place.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{place} cannot be read ({error}): save it as UTF-8 text") from None
+    if not place.exists() and (hidden := root / ".env.txt").exists():
+        raise SettingsError(f"{hidden} is not read: rename it to .env")
+    if (fault := next(line_faults(place, text, known, given), None)) is not None:
+        raise SettingsError(fault)
     written = dotenv_values(stream=StringIO(text))
-    given = {name: value for name, value in os.environ.items() if value}
     return {**{name: value for name, value in written.items() if value}, **given}
 
 
@@ -43,7 +53,12 @@ def own_variables(merged: Mapping[str, str], known: Collection[str]) -> dict[str
     for name in sorted(merged):
         if (meant := _misspelt_prefix(name, known)) is not None:
             raise SettingsError(f"{name} is no setting of this project; did you mean {meant}?")
-        if name in known or not name.upper().startswith("TEAM"):
+        if name in known:
+            continue
+        meant = plainly_meant(name, known)
+        if meant is not None and meant not in merged and "_" in name and name.upper() not in _OTHERS:
+            raise SettingsError(f"{name} is no setting of this project; did you mean {meant}?")
+        if not name.upper().startswith("TEAM"):
             continue
         ours = name.startswith(PREFIX)
         nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.6 if ours else _ALIKE)

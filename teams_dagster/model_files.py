@@ -14,6 +14,7 @@ ADAPTER = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 POINTER = b"version https://git-lfs.github.com/spec/"
 """How a file begins that Git LFS has left in the place of the real one."""
+_BYTE_ORDER = "\ufeff"
 TOKENIZERS = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt", "tekken.json", "*.tiktoken")
 """The files that hold a tokenizer's words; one of them is enough."""
 
@@ -92,9 +93,15 @@ def _check_tensors(folder: Path, file: Path) -> None:
 def read_object(folder: Path, name: str) -> dict[str, Any]:
     """The JSON object in file `name` of `folder`. Raises ModelFault."""
     try:
-        content = json.loads((folder / name).read_text(encoding="utf-8-sig"))
+        text = (folder / name).read_text(encoding="utf-8")
+        content = json.loads(text.removeprefix(_BYTE_ORDER))
     except (OSError, ValueError) as error:
         raise ModelFault(folder, f"where {name} cannot be read ({error}): download it again") from None
+    if text.startswith(_BYTE_ORDER):
+        raise ModelFault(
+            folder,
+            f"where {name} begins with a byte order mark, which transformers does not read: save it as UTF-8 without",
+        )
     if not isinstance(content, dict):
         raise ModelFault(folder, f"where {name} is no JSON object: download it again")
     return content

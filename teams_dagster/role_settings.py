@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -50,6 +51,10 @@ _OUR_OWN = {
     "stream": "off: an answer is read as a whole",
 }
 """Request parameters that `_EXTRA` may not hold, each with what it is."""
+
+
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
+_MODEL_FILES = (".gguf", ".safetensors", ".bin", ".json")
 
 
 class RoleSettings(BaseModel):
@@ -263,7 +268,7 @@ def absolute(root: Path, value: str) -> Path:
 def folder_or_name(root: Path, variable: str, value: str) -> str:
     """A model's folder as an absolute path, that of a small model for its name, or a hub id as it is.
 
-    Raises SettingsError for a small model that is not made and for what is plainly a path and does not exist.
+    Raises SettingsError for a small model that is not made, and for what can be no hub id and does not exist.
     """
     if value in NAMES:
         try:
@@ -273,11 +278,24 @@ def folder_or_name(root: Path, variable: str, value: str) -> str:
     path = absolute(root, value)
     if path.is_dir():
         return str(path)
-    if value.startswith((".", "/", "~")):
-        raise SettingsError(
-            f"{variable}: {value!r} names a folder, and {path} does not exist: give a model's folder or a hub id"
-        )
+    if (said := _no_hub_id(root, value, path)) is not None:
+        raise SettingsError(f"{variable}: {value!r} {said}")
     return value
+
+
+def _no_hub_id(root: Path, value: str, path: Path) -> str | None:
+    """Why `value`, which is no folder, is no hub id either; None where it may be one."""
+    if "://" in value:
+        return "is an address: give the hub id alone, such as owner/model, or a model's folder"
+    if path.is_file():
+        return "is a file: give the folder that it lies in"
+    gone = f"{path} does not exist: give a model's folder or a hub id"
+    if path.suffix in _MODEL_FILES:
+        return f"names a file, and {gone}"
+    beside = "/" in value and (root / value.split("/")[0]).is_dir()
+    if value.startswith((".", "/", "~")) or (beside and value.count("/") == 1):
+        return f"names a folder, and {gone}"
+    return None if _HUB_ID.fullmatch(value) else f"is no hub id such as owner/model, and {gone}"
 
 
 def explain(error: ValidationError, prefix: str = PREFIX) -> str:

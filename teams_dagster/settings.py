@@ -195,7 +195,8 @@ def load_settings(root: Path | None = None) -> Settings:
     The process asks with the prompts that they name from then on. Raises SettingsError naming the variable.
     """
     root = root or find_root()
-    merged, known = read_environment(root), _known_variables()
+    known = _known_variables()
+    merged = read_environment(root, known)
     values = own_variables(merged, known)
     plain = {field: values[name] for name, field in known.items() if name in values and isinstance(field, str)}
     data_dir = absolute(root, plain.pop("data_dir", "data"))
@@ -231,7 +232,7 @@ def load_settings(root: Path | None = None) -> Settings:
 def plain_variables(root: Path) -> dict[str, str]:
     """The variables of this project that hold no secret, as environment and `.env` have them."""
     known = _known_variables()
-    values = own_variables(read_environment(root), known)
+    values = own_variables(read_environment(root, known), known)
     return {name: value for name, value in values.items() if not _is_secret(known[name])}
 
 

@@ -1,3 +1,4 @@
+import re
 import shutil
 from datetime import date
 from pathlib import Path
@@ -66,7 +67,9 @@ def test_an_empty_variable_does_not_hide_what_the_env_file_says(root: Path, monk
     assert settings.dagster_home == root / "elsewhere"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+)
 def test_the_env_file_may_be_saved_by_any_editor(root: Path, encoding: str):
     (root / ".env").write_text("TEAMS_DATA_DIR=größer\n", encoding=encoding)
     assert load_settings(root).data_dir == root / "größer"
@@ -75,6 +78,84 @@ def test_the_env_file_may_be_saved_by_any_editor(root: Path, encoding: str):
 def test_an_env_file_that_is_no_text_is_named(root: Path):
     (root / ".env").write_bytes(b"TEAMS_DATA_DIR=gr\xf6\xdfer\n")
     with pytest.raises(SettingsError, match=r"\.env cannot be read.*save it as UTF-8"):
+        load_settings(root)
+
+
+LINES = {
+    "BUDGET_USD=5": "BUDGET_USD is no setting of this project; did you mean TEAMS_BUDGET_USD",
+    "budget_usd=5": "budget_usd is no setting of this project; did you mean TEAMS_BUDGET_USD",
+    "export SEEDS=a.jsonl": "SEEDS is no setting of this project; did you mean TEAMS_SEEDS",
+    "TEAMS BUDGET_USD=5": "TEAMS BUDGET_USD is no setting of this project; did you mean TEAMS_BUDGET_USD",
+    "TEAMS BUDGET USD=5": "TEAMS BUDGET USD is no setting of this project; did you mean TEAMS_BUDGET_USD",
+    "TEAMS-BUDGET-USD=5": "TEAMS-BUDGET-USD is no setting of this project; did you mean TEAMS_BUDGET_USD",
+    "teams.budget_usd = 5": "teams.budget_usd is no setting of this project; did you mean TEAMS_BUDGET_USD",
+    "BUDGET USD=5": "BUDGET USD is no setting of this project; did you mean TEAMS_BUDGET_USD",
+    '$env:TEAMS_BUDGET_USD = "5"': "is written for PowerShell: write TEAMS_BUDGET_USD=",
+    "$Env:BUDGET_USD=5": "is written for PowerShell: write TEAMS_BUDGET_USD=",
+    "set TEAMS_BUDGET_USD=5": "is written for Windows' command line: write TEAMS_BUDGET_USD=",
+    'SETX TEAMS_BUDGET_USD "5"': "is written for Windows' command line: write TEAMS_BUDGET_USD=",
+    "set -gx TEAMS_BUDGET_USD 5": "is written for fish: write TEAMS_BUDGET_USD=",
+    "setenv TEAMS_BUDGET_USD 5": "is written for csh: write TEAMS_BUDGET_USD=",
+    "declare -x TEAMS_BUDGET_USD=5": "is written with `declare`: write TEAMS_BUDGET_USD=",
+    "TEAMS_BUDGET_USD: 5": "is written as in YAML or JSON: write TEAMS_BUDGET_USD=",
+    "  BUDGET_USD: 5": "is written as in YAML or JSON: write TEAMS_BUDGET_USD=",
+    '{"TEAMS_BUDGET_USD": "5"}': "is written as in YAML or JSON: write TEAMS_BUDGET_USD=",
+    '"TEAMS_BUDGET_USD"="5"': "is no NAME=VALUE: write TEAMS_BUDGET_USD=",
+    "- TEAMS_BUDGET_USD=5": "is no NAME=VALUE: write TEAMS_BUDGET_USD=",
+    "; TEAMS_BUDGET_USD=5": "is no NAME=VALUE: write TEAMS_BUDGET_USD=",
+    "TEAMS_BUDGET_USD 5": "is no NAME=VALUE: write TEAMS_BUDGET_USD=",
+    "TEAMS_BUDGET_USD := 5": "is no NAME=VALUE: write TEAMS_BUDGET_USD=",
+    "TEAMS_BUDGET_USD\uff1d5": "is no NAME=VALUE: write TEAMS_BUDGET_USD=",
+    "TEAMS_BUDGET_USD": "is no NAME=VALUE: write TEAMS_BUDGET_USD=",
+    "TEAMS_BUDGET_USD='5": "is no NAME=VALUE: write TEAMS_BUDGET_USD=",
+    "TEAMS_BUDGET_USD => 5": "has a value that begins with '>': write TEAMS_BUDGET_USD=",
+    "TEAMS_MODEL=\u201cm\u201d": "has a value that begins with '\u201c': write TEAMS_MODEL=",
+    "TEAMS_MODEL=m;TEAMS_BUDGET_USD=5": "sets TEAMS_BUDGET_USD within the value of TEAMS_MODEL: give each",
+    "export TEAMS_MODEL=m TEAMS_SEEDS=s": "sets TEAMS_SEEDS within the value of TEAMS_MODEL: give each",
+    "TEAMS_BUDGET_USD=500\nTEAMS_BUDGET_USD=5": "sets TEAMS_BUDGET_USD again, to another value: leave one of the two",
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_that_is_plainly_meant_as_a_setting_is_not_ignored(root: Path, line: str):
+    (root / ".env").write_text(f"# what may be spent\n{line}\n", encoding="utf-8")
+    number = 2 + line.count("\n")
+    with pytest.raises(SettingsError, match=rf"^{root}/\.env, line {number}:? {re.escape(LINES[line])}"):
+        load_settings(root)
+
+
+def test_a_refused_line_never_shows_its_value(root: Path):
+    (root / ".env").write_text(f"set TEAMS_API_KEY={KEY}\n")
+    with pytest.raises(SettingsError) as refused:
+        load_settings(root)
+    assert KEY not in str(refused.value)
+
+
+def test_lines_of_other_software_are_left_alone(root: Path):
+    (root / ".env").write_text(
+        "OPENAI_API_KEY=k\nset OTHER=1\n[section]\nteam: blue\nRAY_ADDRESS=auto\n# set TEAMS_BUDGET_USD=5\n"
+        "MAIL=\"Dear TEAMS_, \n5\"\nTEAMS_WORKERS=2\nWORKERS=8\nexport TEAMS_BUDGET_USD = '7'\nTEAMS_SEEDS=\n"
+    )
+    settings = load_settings(root)
+    assert (settings.budget_usd, settings.workers, settings.ray_address) == (7, 2, None)
+
+
+def test_a_variable_without_its_prefix_is_not_ignored_but_where_others_have_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("MODEL", "API_KEY", "DATA_DIR", "WORKERS", "RAY_ADDRESS", "SEEDS"):
+        monkeypatch.setenv(name, "of another program")
+    assert load_settings(root).roles == {}
+    monkeypatch.setenv("BUDGET_USD", "5")
+    with pytest.raises(SettingsError, match="BUDGET_USD is no setting of this project; did you mean TEAMS_BUDGET_USD"):
+        load_settings(root)
+    configure(monkeypatch, BUDGET_USD="6")
+    assert load_settings(root).budget_usd == 6
+
+
+def test_an_env_file_that_windows_gave_another_ending_is_not_ignored(root: Path):
+    (root / ".env.txt").write_text("TEAMS_BUDGET_USD=5\n")
+    with pytest.raises(SettingsError, match=r"\.env\.txt is not read: rename it to \.env"):
         load_settings(root)
 
 
@@ -317,6 +398,30 @@ def test_a_hub_id_stays_as_it_is_and_a_missing_folder_is_named(root: Path, monke
     assert load_settings(root).student == "meta-llama/Llama-3.2-1B"
     configure(monkeypatch, STUDENT="./student")
     with pytest.raises(SettingsError, match=r"^TEAMS_STUDENT: .*student does not exist"):
+        load_settings(root)
+
+
+@pytest.mark.parametrize("variable", ["STUDENT", "EXPERT_MODEL"])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("models/mine", "'models/mine' names a folder, and .*/models/mine does not exist"),
+        ("mine.gguf", "names a file, and .*/mine.gguf does not exist"),
+        ("owner/mine.safetensors", "names a file, and .*/owner/mine.safetensors does not exist"),
+        ("models/one/checkpoint-8", "is no hub id such as owner/model, and .*/checkpoint-8 does not exist"),
+        ("owner/model/", "is no hub id such as owner/model, and .*/owner/model does not exist"),
+        ("my model", "is no hub id"),
+        ("C:\\models\\mine", "is no hub id"),
+        ("owner/model@main", "is no hub id"),
+        ("https://huggingface.co/owner/model", "is an address: give the hub id alone, such as owner/model"),
+    ],
+)
+def test_what_can_be_no_hub_id_is_never_asked_of_the_hub(
+    root: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+):
+    (root / "models").mkdir()
+    configure(monkeypatch, EXPERT_PROVIDER="transformers", **{"EXPERT_MODEL": "owner/model", variable: value})
+    with pytest.raises(SettingsError, match=f"^TEAMS_{variable}: .*{said}"):
         load_settings(root)
 
 

@@ -19,7 +19,7 @@ from teams_dagster.student.stored import (
     weights_sha256,
 )
 
-EXAMINED = "3"
+EXAMINED = "4"
 """Version of what a configured student is examined for: another one examines again, and leaves the embedded one be."""
 
 

@@ -14,11 +14,15 @@ from filelock import FileLock, Timeout
 
 
 def read_text(path: Path) -> str:
-    """The text of a file that somebody wrote with any editor: UTF-8 or UTF-16, with a byte order mark or without.
+    """The text of a file that any editor wrote: UTF-8, UTF-16 or UTF-32, with a byte order mark or without.
 
-    Raises OSError, and UnicodeDecodeError for what is neither.
+    Raises OSError, and UnicodeDecodeError for what is none of these.
     """
     content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # the first begins as that of UTF-16 does
+        return content.decode("utf-32")
+    if content[:3] == b"\0\0\0" or content[1:4] == b"\0\0\0":
+        return content.decode("utf-32-be" if content.startswith(b"\0") else "utf-32-le")
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16")
     if b"\0" in content[:2]:  # the first character is ASCII in every file that this project reads as text

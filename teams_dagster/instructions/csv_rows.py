@@ -73,7 +73,7 @@ def csv_rows(name: str, text: str, tabs: bool = False) -> Iterator[FileRow]:
     refuse_twins(name, header)
     if ASKING_COLUMNS.isdisjoint(header):
         _refuse_header(name, header, table)
-    return _below(header, records)
+    return _below(header, records, table.delimiter)
 
 
 def csv_texts(name: str, text: str, tabs: bool = False) -> Iterator[FileRow]:
@@ -81,7 +81,8 @@ def csv_texts(name: str, text: str, tabs: bool = False) -> Iterator[FileRow]:
 
     Raises SeedFileError for a first row that is broken.
     """
-    records = _records(_table(text, tabs))
+    table = _table(text, tabs)
+    records = _records(table)
     first = _first_record(name, records)
     columns = [f"{at} {column_name(cell)}" for at, cell in enumerate(first)]  # no two alike
     if _datum(first) is not None or COLUMNS.isdisjoint(map(column_name, first)):
@@ -174,12 +175,23 @@ def _first_record(name: str, records: Iterator[tuple[int, list[str] | None]]) ->
     return found
 
 
-def _below(header: list[str], records: Iterator[tuple[int, list[str] | None]]) -> Iterator[FileRow]:
+def _below(
+    header: list[str], records: Iterator[tuple[int, list[str] | None]], delimiter: str | None = None
+) -> Iterator[FileRow]:
+    """The rows below `header`; with `delimiter`, a single cell is broken that it would divide into all of them."""
     for row, (line, cells) in enumerate(records, 1):
         if cells is None:
             yield FileRow(row, None, f"line {line}: {_QUOTES}")
             continue
-        if len(cells) > len(header):
+        if (
+            delimiter
+            and len(cells) == 1 < len(header) == len(cells[0].split(delimiter))
+            and (whole := cells[0].strip())
+        ):
+            yield FileRow(
+                row, None, f"line {line}: quotes stand around the whole line, {whole[:40]!r}; quote the cells"
+            )
+        elif len(cells) > len(header):
             yield FileRow(row, None, f"line {line}: {len(cells)} cells under {len(header)} columns; quote the commas")
         elif nameless := [cell for column, cell in zip(header[1:], cells[1:], strict=False) if not column and cell]:
             yield FileRow(row, None, f"line {line}: {nameless[0][:40]!r} stands under no column; quote the commas")

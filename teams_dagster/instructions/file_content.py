@@ -37,6 +37,7 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"ORC", "an ORC table: write it as Parquet"),
     (b"Obj\x01", "an Avro table: write it as Parquet"),
     (b"FEA1", "a Feather table of version 1: write it as Parquet"),
+    (b"PK\x05\x06", "an empty zip archive: pack it again"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it"),
     (b"Rar!\x1a\x07", "a RAR archive: unpack it"),
     (b"\x93NUMPY", "a NumPy array: write the instructions as JSON lines"),

@@ -42,11 +42,38 @@ class FileRow:
     """Counted from 1; a line of a JSONL file, an element of a JSON list, a row after the header of a CSV file."""
     cells: Mapping[str, Any] | None
     broken: str = ""
+    others: tuple[Any, ...] = ()
+    """Cells that stand under a name which another cell's counts for: an evaluation set has texts there, too."""
 
 
 def column_name(name: str) -> str:
     """A column's name as it is looked up: case and white space around it do not matter."""
     return name.strip().lower()
+
+
+def row_of(row: int, cells: Mapping[str, Any]) -> FileRow:
+    """The row of an object; broken where two keys that are understood differ in case alone, and neither is lower."""
+    found = cells_by_column(cells)
+    if len(found) == len(cells):
+        return FileRow(row, found)
+    given: dict[str, list[str]] = {}
+    for name in cells:
+        given.setdefault(column_name(name), []).append(name)
+    unclear = next((n for c, n in given.items() if c in COLUMNS and len(n) > 1 and c not in n), None)
+    if unclear is not None:
+        return FileRow(row, None, f"the keys {' and '.join(map(repr, unclear))} name one column; leave one of them")
+    counts = {column: column if column in names else names[-1] for column, names in given.items()}
+    return FileRow(row, found, others=tuple(cells[name] for name in cells if counts[column_name(name)] != name))
+
+
+def object_of(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of names and cells. Of a name that is there twice the last counts; the others stay under no name."""
+    found: dict[str, Any] = {}
+    for name, cell in pairs:
+        if name in found:
+            found[f"{name}\0{len(found)}"] = found[name]
+        found[name] = cell
+    return found
 
 
 def cells_by_column(cells: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from teams_dagster.instructions.file_rows import SeedFileError
 
 _BYTE_ORDER_MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+
+_MARKS_WITHIN = re.compile(r"(?m)^\ufeff+(?=[\[{])")
+"""Byte order marks before a row of JSON: of files that were joined."""
 
 _UNMARKED = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 
@@ -30,7 +34,7 @@ def decoded(name: str, content: bytes) -> str:
         text = content.decode(encoding, "surrogateescape" if encoding == "utf-8" else "strict")
     except UnicodeDecodeError as error:
         raise SeedFileError(f"{name}: is damaged {encoding.upper()} ({error}). Save it as UTF-8.") from error
-    text = text.removeprefix("\ufeff")
+    text = _MARKS_WITHIN.sub("", text.lstrip("\ufeff"))
     if not text.strip():
         raise SeedFileError(f"{name}: is empty. Give it one instruction a row.")
     return text if "\n" in text else text.replace("\r", "\n")

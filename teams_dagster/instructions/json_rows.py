@@ -20,7 +20,10 @@ from teams_dagster.instructions.file_rows import (
     SeedFileError,
     cells_by_column,
     column_name,
+    object_of,
+    row_of,
 )
+from teams_dagster.instructions.seed_turns import TURN_KEYS
 
 
 def json_rows(name: str, text: str) -> Iterator[FileRow]:
@@ -32,13 +35,13 @@ def json_rows(name: str, text: str) -> Iterator[FileRow]:
         if first.startswith(("{", "[")) and _parses(first.partition("\n")[0]):
             return _lines(text)  # many published .json files hold one object a line
         if not first.startswith("{"):
-            raise _not_json(name, error) from error
+            raise _not_json(name, text, error) from error
         try:
             return iter(_stacked(text))
         except ValueError as inside:
             if inside.args[0] == _NONE_WHOLE:
                 return _lines(text)
-            raise _not_json(name, inside) from inside
+            raise _not_json(name, text, inside) from inside
     return (_from_value(row, item) for row, item in enumerate(_listed(name, value), 1))
 
 
@@ -74,7 +77,7 @@ def _lines(text: str) -> Iterator[FileRow]:
         try:
             value = _parsed(line)
         except ValueError as error:
-            yield FileRow(row, None, f"not valid JSON: {error}")
+            yield FileRow(row, None, f"not valid JSON: {_fault(line, error)}")
         else:
             yield _from_value(row, value)
 
@@ -92,10 +95,11 @@ def _parsed(text: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    found = object_of(pairs)
+    if len({name for name, _ in pairs}) != len(pairs):
         names = [name for name, _ in pairs]
-        twice = next((name for name in names if names.count(name) > 1 and column_name(name) in COLUMNS), None)
+        read = COLUMNS | TURN_KEYS
+        twice = next((name for name in names if names.count(name) > 1 and column_name(name) in read), None)
         if twice is not None:
             raise ValueError(f"the key {twice!r} appears twice")
     return found
@@ -131,10 +135,36 @@ def _stacked(text: str) -> list[FileRow]:
 _SPACE = re.compile(r"[\s,]*")
 
 
-def _not_json(name: str, error: Exception) -> SeedFileError:
+_OTHER_FORMS = (
+    (re.compile(r"\s*\[?\s*\{\s*'"), "this is Python's notation: write it with json.dumps"),
+    (re.compile(r"\s*\[?\s*\{\s*[\u201c\u201d\u201e\u00ab]"), "its quotes are a word processor's: write plain ones"),
+    (re.compile(r"\s*\[?\s*\{\s*\w+\s*:"), 'its keys stand without quotes: write {"instruction": ...}'),
+    (re.compile(r"\s*```"), "this is Markdown: take the lines with ``` out"),
+    (re.compile(r"\s*(?:---\s*\n)?- \w+:"), "this is YAML: write it as JSON"),
+    (re.compile(r"\s*(?:#|//|/\*)"), "it begins with a comment, which JSON does not have: take it out"),
+)
+"""What people take for JSON, by how it begins."""
+_TRAILING = re.compile(r",\s*[}\]]")
+
+
+def _fault(text: str, error: Exception) -> str:
+    """What is wrong with a text that is no JSON: what it is instead, else what the parser says."""
+    what = next((what for form, what in _OTHER_FORMS if form.match(text)), None)
+    if what is None and isinstance(error, json.JSONDecodeError) and _ends_in_comma(error):
+        what = f"a comma stands before a closing bracket in line {error.lineno}: take it out"
+    return what or str(error)
+
+
+def _ends_in_comma(error: json.JSONDecodeError) -> bool:
+    """Whether the parser stopped at a bracket that follows a comma, or at that comma."""
+    before = error.doc[: error.pos].rstrip()
+    return before.endswith(",") and _TRAILING.match(error.doc, len(before) - 1) is not None
+
+
+def _not_json(name: str, text: str, error: Exception) -> SeedFileError:
     return SeedFileError(
-        f"{name}: is not valid JSON: {error}. Fix it there, or give one object a line in a .jsonl file, where a "
-        "broken line costs only itself."
+        f"{name}: is not valid JSON: {_fault(text, error)}. Fix it there, or give one object a line in a .jsonl file,"
+        " where a broken line costs only itself."
     )
 
 
@@ -180,4 +210,4 @@ def _from_value(row: int, value: Any) -> FileRow:
         return FileRow(
             row, None, f'a JSON object is needed, such as {{"instruction": ...}}, not {type(value).__name__}'
         )
-    return FileRow(row, cells_by_column(value))
+    return row_of(row, value)

@@ -6,6 +6,7 @@ finds paraphrases that kept a clause, and phrases that everybody writes: it is w
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Iterator
 
@@ -32,8 +33,9 @@ _NO_DIGIT = re.compile(r"\D")
 def compared_words(text: str) -> list[str]:
     """`words`, in which a number is one, whether or not its digits stand in groups: `1,000` is `1000`.
 
-    Points and ordinary spaces may divide numbers, and join none.
+    Points and ordinary spaces may divide numbers, and join none. What HTML writes for a character is that character.
     """
+    text = html.unescape(text) if "&" in text else text
     return words(_GROUPED.sub(lambda number: _NO_DIGIT.sub("", number[0]), text))
 
 

@@ -40,18 +40,33 @@ def texts_in(path: Path) -> Iterator[str]:
     """Every text in every row of a file, whatever its column: an evaluation set to decontaminate against.
 
     A CSV file without a header has none to lose: a first row that holds data counts too. Raises `SeedFileError` as
-    `read_rows` does, and for a row that is broken: what is not read cannot be kept out.
+    `read_rows` does, for a row that is broken or is not UTF-8, and where there is no text at all: what is not read
+    cannot be kept out.
     """
+    none = True
     for row in _rows(path, csv_texts):
         if row.cells is None:
             raise SeedFileError(f"{path.name}, row {row.row}: {row.broken}. Fix or remove the row.")
-        yield from _strings(list(row.cells.values()))
+        try:
+            for text in _strings([*row.cells.values(), *row.others]):
+                text.encode("utf-8")
+                none = none and not text.strip()
+                yield text
+        except UnicodeError:
+            raise SeedFileError(
+                f"{path.name}, row {row.row}: it has bytes that are not UTF-8. Save the file as UTF-8."
+            ) from None
+    if none:
+        raise SeedFileError(f"{path.name}: it holds no text, so that nothing would be kept out. Give another file.")
 
 
 def _strings(value: Any) -> Iterator[str]:
+    """The texts in a cell. Raises UnicodeDecodeError for bytes that are none."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, (list, Mapping)):
+    elif isinstance(value, bytes):
+        yield value.decode("utf-8")
+    elif isinstance(value, (list, tuple, Mapping)):
         for item in value.values() if isinstance(value, Mapping) else value:
             yield from _strings(item)
 

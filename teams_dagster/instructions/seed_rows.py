@@ -22,6 +22,7 @@ from teams_dagster.instructions.file_rows import (
     MEDIA_COLUMNS,
     OUTPUT_COLUMNS,
     TOOL_COLUMNS,
+    column_name,
 )
 from teams_dagster.instructions.seed_cells import NO_TEXT, Refused, SeedRefusal, first_text, holds_nothing
 from teams_dagster.instructions.seed_conversations import Exchange, exchange_in, is_plain
@@ -61,6 +62,7 @@ def instruction_in(cells: Mapping[str, Any]) -> tuple[Instruction, str]:
     """
     if not any(cells.values()):
         raise Refused(SeedRefusal.EMPTY, "the row is empty")
+    _refuse_no_data(cells)
     _refuse_what_would_be_lost(cells)
     exchange = exchange_in(cells)
     cells = {**cells, **_first_instance(cells)}
@@ -74,6 +76,19 @@ def instruction_in(cells: Mapping[str, Any]) -> tuple[Instruction, str]:
         response = ""
     _check_text(instruction)
     return Instruction(instruction.text.strip(), instruction.input), response.strip()
+
+
+def _refuse_no_data(cells: Mapping[str, Any]) -> None:
+    """Raises `Refused` for a row that repeats the header, and for one whose cells all stand in single quotes."""
+    texts = {column: cell.strip("\ufeff ") for column, cell in cells.items() if isinstance(cell, str) and cell.strip()}
+    if len(texts) < 2:
+        return
+    if all(column_name(text) == column for column, text in texts.items()):
+        raise Refused(SeedRefusal.BROKEN, "it repeats the names of the columns; take the row out")
+    if all(len(text) > 2 and text[0] == text[-1] == "'" for text in texts.values()):
+        raise Refused(
+            SeedRefusal.BROKEN, "its cells stand in single quotes, which are no quotes of CSV; write double ones"
+        )
 
 
 def _refuse_what_would_be_lost(cells: Mapping[str, Any]) -> None:

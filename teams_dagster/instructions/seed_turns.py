@@ -12,6 +12,8 @@ Turns = Sequence[Mapping[str, Any]]
 
 _ROLES = ("role", "from")
 _CONTENTS = ("content", "value", "text")
+TURN_KEYS = frozenset((*_ROLES, *_CONTENTS))
+"""The keys of a turn that are read."""
 
 _BEGINS_LIKE_TURNS = re.compile(r"\s*(?:array\()?\[?\s*\{\s*['\"](?:role|from|content|value)['\"]\s*:")
 

@@ -33,6 +33,7 @@ _REMEDIES = {
     SeedRefusal.EMPTY: "Give every row an instruction.",
     SeedRefusal.NOT_TEXT: "Write every cell as text, and a conversation as a list of turns.",
     SeedRefusal.NOT_UTF8: "Save the file as UTF-8.",
+    SeedRefusal.ESCAPED: "Unescape the texts before they are written, such as with html.unescape of Python.",
     SeedRefusal.CONTROL_CHARACTERS: "Remove the control characters.",
     SeedRefusal.TOO_LONG: f"Shorten the instructions, in English to {MAX_CHARACTERS:,} letters, or check that one"
     " row is one instruction.",

@@ -11,9 +11,10 @@ from teams_dagster.instructions.file_rows import (
     COLUMNS,
     FileRow,
     SeedFileError,
-    cells_by_column,
     column_name,
+    object_of,
     refuse_twins,
+    row_of,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def _body(name: str, batches: Iterator[pa.RecordBatch]) -> Iterator[FileRow]:
 
 def _row(row: int, batch: pa.RecordBatch) -> FileRow:
     try:
-        return FileRow(row, cells_by_column(batch.to_pylist()[0]))
+        cells = ((name, array.to_pylist()[0]) for name, array in zip(batch.schema.names, batch.columns, strict=True))
+        return row_of(row, object_of(cells))
     except (ArithmeticError, ValueError, LookupError):  # a text that is none, a date beyond the calendar, a zone
         return _readable(row, batch)
 
@@ -88,4 +90,4 @@ def _readable(row: int, batch: pa.RecordBatch) -> FileRow:
             if column_name(column) in COLUMNS:
                 return FileRow(row, None, f"`{column}` cannot be read ({error})")
             cells[column] = None  # nobody reads it
-    return FileRow(row, cells_by_column(cells))
+    return row_of(row, cells)

@@ -62,6 +62,8 @@ def _configuration(student: str) -> Any:
                 "which needs code of its own (`auto_map` in its config.json), and no such code is run: set it to a"
                 " model of an architecture that transformers knows",
             ) from error
+        if isinstance(error, OSError) and not Path(student).exists():
+            raise not_found(student, error) from error
         raise StudentFault(
             student,
             f"whose configuration cannot be read ({first_line(error)}): set it to a folder"
@@ -100,6 +102,15 @@ def _check_headers(folder: str) -> None:
         raise StudentFault(
             folder, f"which transformers cannot load ({first_line(error)}): set it to another model"
         ) from error
+
+
+def not_found(student: str, error: Exception) -> StudentFault:
+    """What to say of a student that is neither a folder nor at the hub, by what transformers' `error` says of it."""
+    return StudentFault(
+        student,
+        f"which is no folder, and no model of that name was found at the hub ({first_line(error)}): set it to a folder"
+        " that exists, or to the name of a model at the hub",
+    )
 
 
 def first_line(error: Exception) -> str:

@@ -25,6 +25,7 @@ _CLOSED_BY = {opening.lower(): closing for opening, closing in (*MARKS, *((f"<{w
 """What closes a thought that these marks open."""
 _THINKING_BEGINS = re.compile(rf"({'|'.join(map(re.escape, _CLOSED_BY))})\s*\Z", re.IGNORECASE)
 _DRAWN = re.compile(r"\|\s*(random)\b|\b(lipsum)\b")
+_ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-f]+>")
 _PARTS_AS_TEXT = re.compile(r"""\[\{['"]type['"]: ['"]text['"]""")
 _SPOKEN_TO: tuple[tuple[bool, tuple[str, ...]], ...] = (
     (False, ()),
@@ -40,6 +41,10 @@ _SPOKEN_TO: tuple[tuple[bool, tuple[str, ...]], ...] = (
 
 class TemplateFault(ValueError):
     """A chat template that no training example can be written with."""
+
+
+class PromptChanged(TemplateFault):
+    """A chat template that writes another prompt once an answer follows it: this one, or any."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,14 @@ class Dialect:
     """The prompt opens a thought: `lead` closes it, and conversations do not repeat it."""
     clock: str | None = None
     """The time that the template is told, where it asks; else None."""
+    unsaid: str = ""
+    """What it writes after an answer and nobody learns: text that is no token of its own, or what follows the end
+    token."""
 
     @property
     def version(self) -> tuple[dict[str, Any], ...]:
         """What of it decides tokens; empty for a template that asks for nothing in particular."""
-        said = {name: value for name, value in asdict(self).items() if name != "texts" or value}
+        said = {name: value for name, value in asdict(self).items() if name not in ("texts", "unsaid") or value}
         return () if self == Dialect() else (said,)
 
     @property
@@ -76,6 +84,11 @@ class Dialect:
             said.append(f"its chat template ends the prompt in a thought, which is closed at once by {self.lead!r}")
         elif self.lead:
             said.append(f"its prompts end with {self.lead!r}, which its chat template writes only before an answer")
+        if self.unsaid:
+            said.append(
+                f"its chat template writes {self.unsaid.strip()!r} after an answer, which is not learnt: answers end"
+                " with the end token"
+            )
         if self.clock is not None:
             said.append(f"its chat template asks for the time, and is always told {self.clock}")
         return tuple(said)
@@ -99,18 +112,18 @@ def conversation_text(tokenizer: PreTrainedTokenizerBase, question: str, answer:
     """The prompt that asks `question`, and what is learnt after it: `answer`, and how the template ends it.
 
     A template that writes this answer otherwise (escaped, or cut at a mark in it) is for once not followed: the
-    student is to write the answer as it is. Raises TemplateFault where it writes an answer after another prompt.
+    student is to write the answer as it is. Raises PromptChanged where it writes an answer after another prompt.
     """
     prompt, said = prompt_text(tokenizer, question), written_text(tokenizer, question, answer)
     if said is None:
         said = answer.strip() + _around_answer(tokenizer, question)[1]
-    return prompt, said
+    return prompt, said.removesuffix(dialect_of(tokenizer).unsaid)
 
 
 def written_text(tokenizer: PreTrainedTokenizerBase, question: str, answer: str) -> str | None:
     """What the template writes after the prompt that asks `question`; None where that is not `answer` as it is.
 
-    Raises TemplateFault where it writes an answer after another prompt.
+    Raises PromptChanged where it writes an answer after another prompt.
     """
     dialect = dialect_of(tokenizer)
     whole = rendered(tokenizer, dialect, question, answer)
@@ -173,9 +186,15 @@ def _answered(tokenizer: PreTrainedTokenizerBase, dialect: Dialect) -> Dialect:
     prompt = rendered(tokenizer, dialect, _QUESTION)
     if _QUESTION not in prompt or _PARTS_AS_TEXT.search(prompt):
         raise TemplateFault("the chat template leaves the instruction out of its prompt")
-    head, found, _ = rendered(tokenizer, dialect, _QUESTION, _ANSWER).rpartition(_ANSWER)
+    if (address := _ADDRESS.search(prompt)) is not None:
+        raise TemplateFault(
+            f"the chat template writes where an object lies in memory ({address[0]}), so that a prompt is never the"
+            " same twice"
+        )
+    head, found, tail = rendered(tokenizer, dialect, _QUESTION, _ANSWER).rpartition(_ANSWER)
     if not found or _PARTS_AS_TEXT.search(head):
-        raise TemplateFault("the chat template leaves the response out of a conversation")
+        raise TemplateFault("the chat template leaves the response out of a conversation, or changes it")
+    dialect = replace(dialect, unsaid=_unsaid(tokenizer, tail))
     if head.startswith(prompt):
         between = head[len(prompt) :]
         # White space there is trained on, as it always was: it would be split from the answer's first token
@@ -188,8 +207,23 @@ def _answered(tokenizer: PreTrainedTokenizerBase, dialect: Dialect) -> Dialect:
     return replace(dialect, lead=closed, thinks=True)
 
 
-def _own_prompt_fault(prompt: str) -> TemplateFault:
-    return TemplateFault(
+def _unsaid(tokenizer: PreTrainedTokenizerBase, tail: str) -> str:
+    """What of `tail`, written after an answer, is not learnt: all of it from where it is text, or after its end token.
+
+    White space there is left to the tokens, and so are the tokens that the vocabulary has for turns.
+    """
+    before, ended, after = tail.partition(str(tokenizer.eos_token))
+    words = before
+    added: Any = tokenizer.get_added_vocab  # which transformers types as a token
+    for token in added():
+        words = words.replace(token, "")
+    if words.strip():
+        return tail
+    return after if ended and after.strip() else ""
+
+
+def _own_prompt_fault(prompt: str) -> PromptChanged:
+    return PromptChanged(
         "the chat template writes a conversation that does not begin with its own prompt "
         f"({prompt[-60:]!r} is not followed by the response); give the student a template that does"
     )

@@ -170,7 +170,8 @@ def load_tokenizer(
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
     if isinstance(tokenizer.chat_template, dict):
-        tokenizer.chat_template = _default_template(path, tokenizer.chat_template)
+        named = tokenizer.chat_template
+        tokenizer.chat_template = _default_template(path, named) if named else None
     if tokenizer.chat_template is None and wanted == "tokenizer":
         raise ValueError(f"template: the tokenizer of {path} brings no chat template; choose alpaca or auto")
     if tokenizer.chat_template is not None and wanted != ALPACA_TEMPLATE:
@@ -183,10 +184,12 @@ def load_tokenizer(
 
 
 def _default_template(path: str | Path, named: Mapping[str, str]) -> str:
-    """Of several chat templates the one that transformers takes for plain conversations. Raises ValueError."""
+    """Of several chat templates the one that transformers takes for plain conversations. Raises TemplateFault."""
     if "default" not in named:
         names = ", ".join(sorted(named))
-        raise ValueError(f"the tokenizer of {path} brings several chat templates ({names}) and none called default")
+        raise TemplateFault(
+            f"the tokenizer of {path} brings several chat templates ({names}) and none called `default`"
+        )
     return named["default"]
 
 

@@ -18,6 +18,7 @@ from teams_dagster.core.rng import generator
 from teams_dagster.dataset.sample import Example
 from teams_dagster.student.adapter_config import TrainedReasoning
 from teams_dagster.student.chat import MASKED, ExampleTooLong, encode_example, labels_learn
+from teams_dagster.student.conversation import PromptChanged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -71,7 +72,7 @@ class Rows:
     too_long: tuple[str, ...]
     """Sample ids left out, because they exceed the length asked for."""
     unwritable: tuple[str, ...]
-    """Sample ids left out, because their tokens do not decode to their response."""
+    """Sample ids left out, because their tokens do not decode to their response, or another prompt comes before it."""
     reasoned: int = 0
     """How many are learnt with their thought."""
 
@@ -129,6 +130,9 @@ def _batches(
                 tokens = encode_example(tokenizer, example, max_length, reasoning)
             except ExampleTooLong:
                 too_long.append(example.sample_id)
+                continue
+            except PromptChanged:
+                unwritable.append(example.sample_id)
                 continue
             if labels_learn(tokenizer, tokens.labels, example, reasoning):
                 encoded.append(tokens)

@@ -44,13 +44,15 @@ def student_version(student: str) -> str:
 
 def configured_version(student: str) -> str:
     """The same, of what TEAMS_STUDENT names. Raises StudentFault when there is no such model."""
-    from teams_dagster.student.weights import StudentFault, check_weights
+    from teams_dagster.student.weights import check_weights
 
     check_weights(student)
     try:
         return student_version(student)
     except OSError as error:
-        raise StudentFault(student, f"and no such model was found: {error}") from error
+        from teams_dagster.student.architecture import not_found
+
+        raise not_found(student, error) from error
 
 
 def student_path(base: Artefact) -> str:

@@ -35,7 +35,7 @@ def thinking_text(
                 "reasoning: think cannot be trained, because this chat template does not write the response as it is,"
                 " thought and all: set reasoning to `template`, or template to `alpaca`"
             )
-        return prompt, said
+        return prompt, said.removesuffix(dialect.unsaid)
     whole = rendered(tokenizer, dialect, question, answer, thought)
     said = whole[len(prompt) :] if whole.startswith(prompt) else ""
     if thought.strip() not in said:
@@ -49,4 +49,4 @@ def thinking_text(
             f"reasoning: template cannot be trained, because this chat template writes a thought so that nobody could"
             f" tell it from the answer: {said[:60]!r}; set reasoning to `think`, which marks it"
         )
-    return prompt, said
+    return prompt, said.removesuffix(dialect.unsaid)

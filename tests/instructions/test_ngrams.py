@@ -46,3 +46,10 @@ def test_a_short_evaluation_text_matches_only_the_same_words() -> None:
 
 def test_without_evaluation_texts_nothing_overlaps() -> None:
     assert NgramIndex([]).overlap(LONG, "") is None
+
+
+def test_what_html_writes_for_a_character_is_that_character() -> None:
+    plain = 'Why do the tides of "R&D" rise by day, and what is it that they bring?'
+    escaped = "Why&nbsp;do the tides of &quot;R&amp;D&#34; rise by&#xa0;day, and what is it that they bring?"
+    assert NgramIndex([escaped]).overlap(plain) is not None
+    assert NgramIndex([plain]).overlap(escaped) is not None

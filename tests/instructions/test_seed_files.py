@@ -297,6 +297,43 @@ def test_a_broken_row_of_an_evaluation_file_is_an_error(tmp_path: Path) -> None:
         list(texts_in(write(tmp_path, "a.jsonl", '{"question": "q"}\n{broken\n')))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", '{"text": "Who?", "id": 1, "note": "Why?", "note": "How?"}'),
+        ("a.jsonl", '{"Note": "Who?", "note": "Why?", "NOTE": "How?"}'),
+        ("a.jsonl", '{"item": {"note": "Who?", "note": "Why?", "note": "How?"}}'),
+        ("a.parquet", parquet({"note": ["Who?"], "NOTE": ["Why?"], "Note": ["How?"]})),
+        (
+            "a.parquet",
+            parquet({"note": pa.array([[("Who?", "Why?"), ("How?", None)]], pa.map_(pa.string(), pa.string()))}),
+        ),
+        ("a.parquet", parquet({"note": [b"Who?"], "more": [b"Why?"], "last": ["How?"]})),
+    ],
+)
+def test_no_text_of_an_evaluation_set_is_lost_to_another(tmp_path: Path, name: str, content: str | bytes) -> None:
+    assert sorted(texts_in(write(tmp_path, name, content))) == ["How?", "Who?", "Why?"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.jsonl", '{"question": "q"}\n{"question": "Why?", "question": "How?"}', "row 2: .*'question' appears twice"),
+        ("a.csv", "question\nWas ist Käse?\n".encode("cp1252"), "row 1: .*not UTF-8"),
+        ("a.csv", "question\n潮はなぜ満ちる\n".encode("shift-jis"), "row 1: .*not UTF-8"),
+        ("a.parquet", parquet({"question": ["Käse?".encode("cp1252")]}), "row 1: .*not UTF-8"),
+        ("a.parquet", parquet({"question": pa.array([], pa.string())}), "holds no text"),
+        ("a.jsonl", '{"id": 1}\n{"id": 2}', "holds no text"),
+        ("a.csv", "question,answer\n", "holds no text"),
+    ],
+)
+def test_an_evaluation_set_that_could_keep_nothing_out_is_an_error(
+    tmp_path: Path, name: str, content: str | bytes, says: str
+) -> None:
+    with pytest.raises(SeedFileError, match=rf"^{name}.*{says}"):
+        list(texts_in(write(tmp_path, name, content)))
+
+
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\",\n\r\t;'"), max_size=20)
 
 

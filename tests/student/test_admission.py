@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from transformers import AutoTokenizer
 from teams_dagster.model_files import ModelFault
 from teams_dagster.student.admission import examine_student
 from teams_dagster.student.loading import load_student, load_tokenizer
-from teams_dagster.student.stored import MODEL, take_configured_base
+from teams_dagster.student.stored import MODEL, configured_version, take_configured_base
 from teams_dagster.student.weights import StudentFault
 from tests.support.gguf_student import embeddings, tiny_gguf
 from tests.support.layouts import CHATML, tiny_layout
@@ -103,6 +104,40 @@ def without_tokenizer(student: Path) -> None:
     (student / "tokenizer.json").unlink()
 
 
+def with_templates(*templates: object) -> Callable[[Path], Any]:
+    """What stands as `chat_template` in the configuration of the tokenizer, and no file of its own."""
+
+    def spoil(student: Path) -> None:
+        (student / "chat_template.jinja").unlink()
+        edit(student / "tokenizer_config.json", chat_template=templates)
+
+    return spoil
+
+
+def with_room_for_more_tokens(student: Path) -> None:
+    """As models are padded to a multiple of 64 tokens: one that the vocabulary lacks has a weight, never trained."""
+    wider = torch.zeros(320 - 281, 64)
+    tensors(student, lambda weights: {n: torch.cat([w, wider]) if w.shape[0] == 281 else w for n, w in weights.items()})
+    edit(student / "config.json", vocab_size=320)
+
+
+def ending_with(token: object, *, room: bool = False) -> Callable[[Path], Any]:
+    def spoil(student: Path) -> None:
+        edit(student / "tokenizer_config.json", eos_token=token)
+        if room:
+            with_room_for_more_tokens(student)
+
+    return spoil
+
+
+def in_bytes(name: str, encoding: str) -> Callable[[Path], Any]:
+    return lambda student: (student / name).write_bytes((student / name).read_text().encode(encoding))
+
+
+CUT = CHATML.replace("m['content']", "(m['content'][:200] if m['role'] == 'user' else m['content'])")
+ESCAPED = CHATML.replace("m['content']", "(m['content'] | e if m['role'] == 'user' else m['content'])")
+
+
 SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a template that does not parse": (with_template("{% for m in messages %}"), "cannot be parsed, line 1.*remove it"),
     "a template that takes nothing": (with_template("{{ raise_exception('no') }}"), "response: no: correct its chat"),
@@ -111,6 +146,45 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
         "`eos_token` in its tokenizer_config",
     ),
     "a tokenizer that is none": (lambda s: (s / "tokenizer.json").write_text("{"), "tokenizer cannot be read"),
+    "templates of which none is the default": (
+        with_templates({"name": "tool_use", "template": CHATML}, {"name": "rag", "template": CHATML}),
+        r"brings several chat templates \(rag, tool_use\) and none called `default`: name one of them so",
+    ),
+    "templates without names": (
+        with_templates(CHATML),
+        r"`chat_template` in tokenizer_config.json is a list whose entries do not all have",
+    ),
+    "a template that is no text": (
+        lambda s: with_templates()(s) or edit(s / "tokenizer_config.json", chat_template=5),
+        "`chat_template` in tokenizer_config.json is neither text nor",
+    ),
+    "a template in another encoding": (
+        in_bytes("chat_template.jinja", "utf-16"),
+        "chat_template.jinja cannot be read .*save it as UTF-8",
+    ),
+    "a configuration of the tokenizer that is none": (
+        lambda s: (s / "tokenizer_config.json").write_text("[]"),
+        "tokenizer_config.json is no JSON object",
+    ),
+    "a configuration in another encoding": (in_bytes("config.json", "utf-8-sig"), "config.json .*byte order mark"),
+    "an end token that the vocabulary lacks": (
+        ending_with("<|nowhere|>"),
+        r"whose tokenizer has no token '<\|nowhere\|>' in its vocabulary, and `eos_token` in .* names it: set",
+    ),
+    "one that the model has room for": (
+        ending_with({"__type": "AddedToken", "content": "<|nowhere|>"}, room=True),
+        r"no token '<\|nowhere\|>'",
+    ),
+    "an end token that is no text": (ending_with(5), "`eos_token` in tokenizer_config.json is 5: set it to the text"),
+    "a padding token that the vocabulary lacks": (
+        lambda s: edit(s / "tokenizer_config.json", pad_token="<|filler|>"),
+        r"no token '<\|filler\|>' in its vocabulary, and `pad_token`",
+    ),
+    "a template that cuts the instruction": (with_template(CUT), "chat template changes the instruction: 'Line 4: "),
+    "a template that escapes the instruction": (
+        with_template(ESCAPED),
+        "changes the instruction: 'Which of these holds",
+    ),
     "fewer embeddings than weights": (lambda s: edit(s / "config.json", vocab_size=90), "281, 64. and not .90, 64"),
     "a model of another kind": (lambda s: edit(s / "config.json", model_type="t5"), "a t5 model"),
     "weights in a pickle": (as_pickle, "pytorch_model.bin.*set it to a folder with safetensors"),
@@ -180,8 +254,28 @@ def test_of_several_templates_the_default_one_is_taken(student: Path) -> None:
     edit(student / "tokenizer_config.json", chat_template=templates)
     assert load_tokenizer(student)[0].chat_template == CHATML
     edit(student / "tokenizer_config.json", chat_template=templates[:1])
-    with pytest.raises(StudentFault, match=r"several chat templates \(tool_use\) and none called default"):
-        examine_student(str(student))
+    with pytest.raises(ValueError, match=r"several chat templates \(tool_use\) and none called `default`"):
+        load_tokenizer(student)
+
+
+def test_an_empty_list_of_templates_is_no_template(student: Path) -> None:
+    with_templates()(student)
+    assert examine_student(str(student)).template == "alpaca"
+
+
+def test_what_a_template_writes_behind_an_answer_is_noted(student: Path) -> None:
+    with_template(CHATML.replace("<|im_end|>", "</s>"))(student)
+    assert "writes '</s>' after an answer" in examine_student(str(student)).notes[0]
+
+
+def test_a_hub_id_that_is_not_found_is_told_to_be_no_folder_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", Mock(side_effect=OSError("no connection\nsecond")))
+    with pytest.raises(
+        StudentFault, match=r"is own/model, which is no folder, and no model .* \(no connection\): set it"
+    ):
+        examine_student("own/model")
+    with pytest.raises(StudentFault, match="which is no folder, and no model"):
+        configured_version("own/model")
 
 
 def test_what_a_template_needs_of_other_tools_is_noted(student: Path) -> None:

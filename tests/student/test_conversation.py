@@ -46,6 +46,8 @@ def thinking(mark: str) -> str:
     return CHAT.replace("%}<|assistant|>\n{% endif %}", "%}<|assistant|>\n" + mark + "{% endif %}")
 
 
+ANSWERED_AS = CHAT.replace("{{ m['content'] }}<|end|>\n{% else", "SAID\n{% else")
+"""CHAT, where SAID stands for what is written of an answer."""
 PARTS_OF_USERS = CHAT.replace(TURN, TURN.replace("{{ m['content'] }}", "{{ m['content'][0]['text'] }}"))
 PARTS_OF_ASSISTANTS = CHAT.replace(
     "\n{{ m['content'] }}<|end|>\n{% else", "\n{{ m['content'][0].text }}<|end|>\n{% else"
@@ -65,6 +67,24 @@ TEMPLATES = {
     "ends its prompt in a thought": THINKING,
     "writes an empty thought before answers": EMPTY_THOUGHT,
     "writes no head of the answer": NO_HEAD,
+    "ends answers twice": ANSWERED_AS.replace("SAID", "{{ m['content'] }}<|end|><|end|>"),
+    "ends answers and begins the next": CHAT.split("{% if add_generation_prompt")[0] + "{{ '<|assistant|>\n' }}",
+    "ends answers twice, and not at once": ANSWERED_AS.replace("SAID", "{{ m['content'] }}<|end|>\n{{ eos_token }}"),
+    "ends answers with words": ANSWERED_AS.replace("SAID", "{{ m['content'] }}\nThank you!<|end|>"),
+    "ends answers with another model's token": ANSWERED_AS.replace("SAID", "{{ m['content'] }}</s>"),
+    "puts answers in quotes": ANSWERED_AS.replace("SAID", "\"{{ m['content'] }}\"<|end|>"),
+    "strips white space": ANSWERED_AS.replace("SAID", "{{ m['content'] | trim }}<|end|>"),
+    "breaks white space": ANSWERED_AS.replace("SAID", "{{ m['content'] | wordwrap(20) }}<|end|>"),
+    "marks what is learnt": ANSWERED_AS.replace("SAID", "{% generation %}{{ m['content'] }}<|end|>{% endgeneration %}"),
+    "asks for the time by another name": "{% set now = strftime_now %}{{ now('%S') }}" + CHAT,
+    "goes on and breaks off": CHAT.replace(
+        "{% if m",
+        "{% if m['role'] == 'tool' %}{% continue %}{% endif %}{% if loop.index > 9 %}{% break %}{% endif %}{% if m",
+        1,
+    ),
+    "has tools": "{% if tools %}{{ tools | tojson }}{% endif %}" + CHAT,
+    "takes no system turn": "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}" + CHAT,
+    "begins with a token that there is not": "{{ bos_token }}" + CHAT,
 } | {
     f"ends its prompt in {mark.strip()}": thinking(mark)
     for mark in (
@@ -120,6 +140,13 @@ def test_a_template_that_asks_for_nothing_in_particular_has_the_version_that_ear
         ("{{ raise_exception('only on Sundays') }}", "only on Sundays"),
         ("{{ ['Hello', 'Good day'] | random }}" + CHAT, r"at random \(random\)"),
         ("{{ lipsum(n=1) }}" + CHAT, r"at random \(lipsum\)"),
+        ("{{ messages | map(attribute='role') }}" + CHAT, "writes where an object lies in memory"),
+        (CHAT.replace("in messages", "in messages | reverse"), "does not begin with its own prompt"),
+        ("{{ now() }}" + CHAT, "'now' is undefined"),
+        (
+            CHAT.replace("m['content'] }}<|end|>\n{% else", "m['content'] | upper }}<|end|>\n{% else"),
+            "out .* or changes it",
+        ),
     ],
 )
 def test_a_template_that_no_example_can_be_written_with_is_refused_with_what_is_wrong(template: str, said: str) -> None:
@@ -136,6 +163,14 @@ def test_a_response_that_the_template_changes_is_learnt_as_it_is(changed: str) -
     template = CHAT.replace("<|assistant|>\n{{ m['content'] }}", f"<|assistant|>\n{{{{ {changed} }}}}")
     said = encode_response(tokenizer_with(template), ASK, "<think>two</think>\nFour & <b>more</b>.")
     assert tokenizer_with(template).decode(said) == "<think>two</think>\nFour & <b>more</b>.<|end|>"
+
+
+def test_an_example_before_whose_response_the_template_writes_another_prompt_is_left_out_and_named() -> None:
+    long = Example("long", "seed", ASK, "Blue, as the sea. " * 20)
+    template = "{% if messages[-1]['content'] | length > 200 %}Long.{% endif %}" + CHAT
+    rows = encode_rows(tokenizer_with(template), [EXAMPLE, long], 1000)
+    assert rows.unwritable == ("long",)
+    assert len(rows) == 1
 
 
 def test_an_example_whose_response_the_tokenizer_cannot_write_is_left_out_and_named() -> None:
