@@ -12,7 +12,6 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +29,6 @@ from teams_dagster.instructions.signatures import (
     shingles,
     signature,
 )
-
-if TYPE_CHECKING:
-    from datasketch import MinHash
 
 CLUSTER_JACCARD = 0.7
 """Seeds at least this alike, text and input taken together, stay on one side of a split."""
@@ -93,21 +89,30 @@ class NearIndex:
         *,
         bands: int,
         rows: int,
-        sign: Callable[[Instruction], MinHash] = signature,
+        stored: StoredSignatures | None = None,
     ) -> None:
-        self._near, self._sign = near, sign
+        self._near, self._stored = near, stored
+        self._signed: tuple[Instruction, NDArray[np.uint32]] | None = None
         self._lsh = BandedLSH(bands, rows)
         self._members = DiskRows(3)
 
     def matches(self, instruction: Instruction) -> list[str]:
         """The keys of the members near to `instruction`, in the order they were added."""
-        candidates = map(self._member, self._lsh.candidates(self._sign(instruction).hashvalues))
+        candidates = map(self._member, self._lsh.candidates(self._sign(instruction)))
         return [key for key, member in candidates if self._near(member, instruction)]
 
     def add(self, key: str, instruction: Instruction) -> None:
         """Make `instruction` a member under `key`."""
-        self._lsh.add(self._sign(instruction).hashvalues)
+        self._lsh.add(self._sign(instruction))
         self._members.append((key, instruction.text, instruction.input))
+
+    def _sign(self, instruction: Instruction) -> NDArray[np.uint32]:
+        """Its signature, remembered: what is looked up is most often added next."""
+        if self._signed is None or self._signed[0] is not instruction:
+            stored = self._stored
+            found = signature(instruction).hashvalues if stored is None else stored.of(instruction)
+            self._signed = instruction, found
+        return self._signed[1]
 
     def _member(self, number: int) -> tuple[str, Instruction]:
         key, text, material = map(str, self._members[number])
@@ -116,7 +121,7 @@ class NearIndex:
 
 def cluster_index(stored: StoredSignatures | None = None) -> NearIndex:
     """An index that finds instructions of the `same_cluster`; signatures that are `stored` are not computed again."""
-    return NearIndex(same_cluster, bands=32, rows=4, sign=signature if stored is None else stored.of)
+    return NearIndex(same_cluster, bands=32, rows=4, stored=stored)
 
 
 def clusters(instructions: Iterable[Instruction], stored: StoredSignatures | None = None) -> NDArray[np.int64]:
@@ -155,4 +160,4 @@ def cluster_keys(instructions: Iterable[tuple[str, Instruction]]) -> dict[str, s
 
 def duplicate_index(stored: StoredSignatures | None = None) -> NearIndex:
     """An index that finds each `near_duplicate`; signatures that are `stored` are not computed again."""
-    return NearIndex(near_duplicate, bands=25, rows=5, sign=signature if stored is None else stored.of)
+    return NearIndex(near_duplicate, bands=25, rows=5, stored=stored)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from teams_dagster.core.files import replacing
 from teams_dagster.core.hashing import ID_LENGTH, content_hash
@@ -94,17 +95,15 @@ class StoredSignatures:
         self._order = np.argsort(joined, kind="stable")
         self._ids = joined[self._order]
 
-    def of(self, instruction: Instruction) -> MinHash:
+    def of(self, instruction: Instruction) -> NDArray[np.uint32]:
         """The signature of an instruction: the stored one, or computed now where none is."""
         wanted = np.bytes_(instruction.instruction_id.encode())
         at = int(np.searchsorted(self._ids, wanted))
         if at == len(self._ids) or self._ids[at] != wanted:
-            return signature(instruction)
+            return signature(instruction).hashvalues
         row = int(self._order[at])
         table = int(np.searchsorted(self._starts, row, side="right")) - 1
-        stored = _no_shingles().copy()
-        stored.hashvalues = self._tables[table].signature(row - int(self._starts[table]))
-        return stored
+        return self._tables[table].signature(row - int(self._starts[table]))
 
 
 class _Table:
@@ -125,9 +124,9 @@ class _Table:
             found[start : start + len(part)] = part["instruction_id"]
         return found
 
-    def signature(self, row: int) -> np.ndarray:
+    def signature(self, row: int) -> NDArray[np.uint32]:
         self._file.seek(self._first + row * _ROW.itemsize)
-        return np.array(np.frombuffer(self._file.read(_ROW.itemsize), _ROW)["signature"][0])
+        return np.frombuffer(self._file.read(_ROW.itemsize), _ROW)["signature"][0]
 
 
 def _load(file: Path) -> np.ndarray:
