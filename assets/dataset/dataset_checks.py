@@ -1,16 +1,18 @@
 """Checks of the dataset."""
 
+from collections.abc import Iterator
+from itertools import chain
+
 import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.check_results import needs_output, not_applicable, not_run, verdict, warning
 from teams_dagster.dataset.export import FILES
 from teams_dagster.dataset.quality.duplicates import find_repetition
-from teams_dagster.dataset.sample import Example
+from teams_dagster.dataset.sample import ExamplesOnDisk
 from teams_dagster.dataset.separation import shared_with_training
 from teams_dagster.dataset.splits import SPLITS
-from teams_dagster.dataset.stored import NOTHING_KEPT, examples_in, generations_of, read_examples, read_samples
-from teams_dagster.instructions.seed_splits import Split
+from teams_dagster.dataset.stored import NOTHING_KEPT, examples_in, generations_of, read_samples, stored_side
 from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.dataset import DatasetFacts
@@ -31,7 +33,7 @@ MOST_REPEATED = 0.5
 def splits_are_apart(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A held-out score means nothing where the student has seen the question."""
     dataset = store.current("instruction_dataset")
-    splits: dict[Split, list[Example]] = {split: read_examples(dataset, split) for split in SPLITS}
+    splits = {split: ExamplesOnDisk(stored_side(dataset, split)) for split in SPLITS}
     sides: dict[str, str] = {}
     shared = [
         f"{example.sample_id} in {split} and {sides[example.seed_id]}"
@@ -106,10 +108,19 @@ def student_has_not_seen_the_dataset(store: dg.ResourceParam[ArtefactStore]) -> 
     if not store.current("base_model").read_facts(BaseFacts).embedded:
         return not_applicable("what a configured student was pre-trained on is not known here")
     seeds = [seed.instruction for seed in read_seeds(store.current("seed_instructions"))]
-    examples = [e for split in SPLITS for e in read_examples(store.current("instruction_dataset"), split)]
-    texts = [f"{i.text}\n{i.input}" for i in (*seeds, *(e.instruction for e in examples))]
-    shared = contaminated([*texts, *(e.response for e in examples)])
-    return verdict(not shared, f"{len(shared)} of {len(texts) + len(examples)} texts are shared", examples=shared[:3])
+    read = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal read
+        dataset = store.current("instruction_dataset")
+        asked = chain(seeds, (example.instruction for example in examples_in(dataset)))
+        told = (f"{instruction.text}\n{instruction.input}" for instruction in asked)
+        for text in chain(told, (example.response for example in examples_in(dataset))):
+            read += 1
+            yield text
+
+    shared = contaminated(texts())
+    return verdict(not shared, f"{len(shared)} of {read} texts are shared", examples=shared[:3])
 
 
 @dg.asset_check(

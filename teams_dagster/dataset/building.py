@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from sys import intern
 
+from teams_dagster.core.disk_rows import Rows
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.arms import TRAINED_ARM, Arm
 from teams_dagster.dataset.card import CARD
@@ -17,7 +20,7 @@ from teams_dagster.dataset.origin import AnsweredGeneration, data_card, generati
 from teams_dagster.dataset.pairs import Pairs
 from teams_dagster.dataset.preferences import write_preferences
 from teams_dagster.dataset.sample import Example, Sample
-from teams_dagster.dataset.separation import remaining_overlap, separate
+from teams_dagster.dataset.separation import Separated, remaining_overlap, separate
 from teams_dagster.dataset.shortfall import shortfalls
 from teams_dagster.dataset.splits import split_examples
 from teams_dagster.dataset.stored import all_seeds
@@ -62,6 +65,12 @@ class DatasetSources:
         """By partition, the rows of a generation that was to bring so many and no more."""
         facts = {a.manifest["partition_key"]: a.read_facts(ResponseFacts).target_samples for a in self.answered}
         return {partition: target for partition, target in facts.items() if target is not None}
+
+    def samples(self) -> Iterator[Sample]:
+        """Those of every generation with the answers that the scores chose, then people's pairs: read as they come."""
+        for artefact in self.answered:
+            yield from gated_samples(artefact, self.gate)
+        yield from self.pairs.samples if self.pairs else ()
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -125,18 +134,17 @@ def build_dataset(
     Returns:
         The dataset's version and its facts.
     """
-    samples = [sample for artefact in sources.answered for sample in gated_samples(artefact, sources.gate)]
-    samples += sources.pairs.samples if sources.pairs else []
     signatures = signatures_of(sources.answered, log)
-    splits, dropped = select_examples(samples, sources, sources.targets, signatures)
-    version = content_hash("dataset", {split: [_content(e) for e in rows] for split, rows in splits.items()})
-    reasoned = _reasoned(splits)
-    export_dataset(folder / FILES, splits, reasoning=bool(reasoned))
-    write_preferences(folder / FILES, splits)
+    selected = select_examples(sources.samples(), sources, sources.targets, signatures)
+    splits = selected.splits
+    counted = _count(selected, sources.pairs)
+    version = content_hash("dataset", counted.contents)
+    export_dataset(folder / FILES, splits, reasoning=bool(counted.thoughts))
+    if counted.preferences:
+        write_preferences(folder / FILES, splits)
     members = _write_members(folder, run_id, version, splits)
     generations = generations_of(store, sources.answered)
-    short = _shortfalls(samples, splits, dropped, generations, sources.gate)
-    facts = _facts(dropped, splits, sources, reasoned).model_copy(update={"short_of_target": short})
+    facts = _facts(selected, counted, sources, _shortfalls(selected, counted, generations, sources.gate))
     names = [path.name for path in sources.evaluation_sets]
     card = data_card(sources.arm, version, facts, generations, ledger, names, sources.pairs, sources.gate)
     write_lineage(folder, members, generations, ledger, sources.pairs, sources.gate)
@@ -145,41 +153,52 @@ def build_dataset(
     return version, facts
 
 
+@dataclass(frozen=True)
+class Selected:
+    """The examples of a dataset, on disk, and what is left out of it."""
+
+    splits: dict[Split, Rows[Example]]
+    dropped: tuple[DroppedSample, ...]
+    partitions: Mapping[str, str]
+    """Of each sample of a generation with a target, that generation's partition."""
+
+
 def select_examples(
-    samples: Sequence[Sample],
+    samples: Iterable[Sample],
     sources: DatasetSources,
     targets: Mapping[str, int],
     signatures: StoredSignatures | None = None,
-) -> tuple[dict[Split, tuple[Example, ...]], tuple[DroppedSample, ...]]:
+) -> Selected:
     """The examples of each side that `samples` make, and what is left out of them.
 
     A generation that is played to a target counts with this what it brings; the dataset is made with it.
 
     Args:
-        samples: Of every generation, and people's pairs.
+        samples: Of every generation, and people's pairs. They are read once, and lie on disk from then on.
         sources: What the dataset is made from.
         targets: By partition, how many rows of it are wanted at most.
         signatures: Computed before, they save time and change nothing.
 
     Raises EmptySplitError where nothing would be on a side.
     """
-    curated = curate(samples, evaluation_texts=sources.evaluation_texts, signatures=signatures)
-    return _apart(curated, samples, sources, targets, signatures)
+    partitions: dict[str, str] = {}
 
+    def noted() -> Iterator[Sample]:
+        for sample in samples:
+            if sample.partition_key in targets:
+                partitions[sample.sample_id] = intern(sample.partition_key)
+            yield sample
 
-def _apart(
-    curated: Curated,
-    samples: Sequence[Sample],
-    sources: DatasetSources,
-    targets: Mapping[str, int],
-    signatures: StoredSignatures | None,
-) -> tuple[dict[Split, tuple[Example, ...]], tuple[DroppedSample, ...]]:
-    """What of the `curated` samples is on each side. Raises EmptySplitError where nothing would be on one."""
-    separated = separate(split_examples(curated.examples, sources.sides), signatures)
-    partitions = {sample.sample_id: sample.partition_key for sample in samples}
-    ordered = [(example.sample_id, partitions[example.sample_id]) for example in curated.examples]
+    curated = curate(noted(), evaluation_texts=sources.evaluation_texts, signatures=signatures)
+    separated = _apart(curated, sources, signatures)
+    ordered = ((example.sample_id, partitions.get(example.sample_id, "")) for example in curated.examples)
     splits, beyond = within_targets(separated.splits, ordered, targets)
-    return splits, (*curated.dropped, *separated.dropped, *beyond)
+    return Selected(splits, (*curated.dropped, *separated.dropped, *beyond), partitions)
+
+
+def _apart(curated: Curated, sources: DatasetSources, signatures: StoredSignatures | None) -> Separated:
+    """What of the `curated` samples is on each side. Raises EmptySplitError where nothing would be on one."""
+    return separate(split_examples(curated.examples, sources.sides), signatures)
 
 
 def kept_counter(sources: DatasetSources, log: Callable[[str], None]) -> Callable[[Sequence[Sample]], Kept]:
@@ -189,16 +208,14 @@ def kept_counter(sources: DatasetSources, log: Callable[[str], None]) -> Callabl
         sources: What the dataset is made from, without that generation.
         log: Told what takes long.
     """
-    others = [sample for artefact in sources.answered for sample in gated_samples(artefact, sources.gate)]
-    others += sources.pairs.samples if sources.pairs else []
     signatures = signatures_of(sources.answered, log)
 
     def count(samples: Sequence[Sample]) -> Kept:
         own = {sample.sample_id for sample in samples}
-        everything = [*others, *samples]
+        everything = chain(sources.samples(), samples)
         curated = curate(everything, evaluation_texts=sources.evaluation_texts, signatures=signatures)
         try:
-            splits, _ = _apart(curated, everything, sources, {}, signatures)
+            splits = _apart(curated, sources, signatures).splits
         except EmptySplitError:
             return Kept(sum(example.sample_id in own for example in curated.examples), complete=False)
         return Kept(sum(example.sample_id in own for rows in splits.values() for example in rows))
@@ -207,18 +224,52 @@ def kept_counter(sources: DatasetSources, log: Callable[[str], None]) -> Callabl
 
 
 def _shortfalls(
-    samples: Sequence[Sample],
-    splits: Mapping[Split, Sequence[Example]],
-    dropped: Sequence[DroppedSample],
-    generations: Sequence[AnsweredGeneration],
-    gate: Gate,
+    selected: Selected, counted: _Counted, generations: Sequence[AnsweredGeneration], gate: Gate
 ) -> list[str]:
-    partitions = {sample.sample_id: sample.partition_key for sample in samples}
-    rows = Counter(partitions[example.sample_id] for examples in splits.values() for example in examples)
     left_out: dict[str, list[DroppedSample]] = {}
-    for drop in dropped:
-        left_out.setdefault(partitions[drop.sample_id], []).append(drop)
-    return shortfalls(generations, rows, left_out, gate)
+    for drop in selected.dropped:
+        if drop.sample_id in selected.partitions:
+            left_out.setdefault(selected.partitions[drop.sample_id], []).append(drop)
+    return shortfalls(generations, counted.of_target, left_out, gate)
+
+
+@dataclass
+class _Counted:
+    """What one reading of a dataset's rows tells of them."""
+
+    contents: dict[Split, list[str]] = field(default_factory=dict[Split, list[str]])
+    """By side, a hash of each row."""
+    seeds: dict[str, int] = field(default_factory=dict[str, int])
+    reasoned: Counter[str] = field(default_factory=Counter[str])
+    """Those with what was thought before their answer."""
+    pairs: Counter[str] = field(default_factory=Counter[str])
+    """Those that people wrote."""
+    of_target: Counter[str] = field(default_factory=Counter[str])
+    """By partition, those of each generation with a target."""
+    preferences: bool = False
+    """Whether one has a worse answer beside its own."""
+
+    @property
+    def thoughts(self) -> dict[str, int]:
+        """The `reasoned` on each side; nothing where none is."""
+        return {split: self.reasoned[split] for split in self.contents} if self.reasoned.total() else {}
+
+
+def _count(selected: Selected, pairs: Pairs | None) -> _Counted:
+    written = {sample.sample_id for sample in pairs.samples} if pairs else set[str]()
+    found = _Counted()
+    for split, examples in selected.splits.items():
+        seeds, contents = set[str](), list[str]()
+        for example in examples:
+            contents.append(_content(example))
+            seeds.add(example.seed_id)
+            found.reasoned[split] += example.reasoning is not None
+            found.pairs[split] += example.sample_id in written
+            found.preferences |= example.rejected is not None
+            if (partition := selected.partitions.get(example.sample_id)) is not None:
+                found.of_target[partition] += 1
+        found.contents[split], found.seeds[split] = contents, len(seeds)
+    return found
 
 
 def _content(example: Example) -> str:
@@ -228,7 +279,7 @@ def _content(example: Example) -> str:
     return content_hash(example.sample_id, *texts, *rejected, *thought)
 
 
-def _write_members(folder: Path, run_id: str, version: str, splits: Mapping[Split, Sequence[Example]]) -> Path:
+def _write_members(folder: Path, run_id: str, version: str, splits: Mapping[Split, Iterable[Example]]) -> Path:
     """Table `dataset_samples`: which sample is on which side."""
     rows = (
         {
@@ -244,30 +295,19 @@ def _write_members(folder: Path, run_id: str, version: str, splits: Mapping[Spli
     return write_table(folder, "dataset_samples", rows)
 
 
-def _reasoned(splits: Mapping[Split, Sequence[Example]]) -> dict[str, int]:
-    """The examples on each side with what was thought before their answer; nothing where none has it."""
-    found = {split: sum(e.reasoning is not None for e in examples) for split, examples in splits.items()}
-    return {str(split): count for split, count in found.items()} if any(found.values()) else {}
-
-
-def _facts(
-    dropped: Sequence[DroppedSample],
-    splits: Mapping[Split, Sequence[Example]],
-    sources: DatasetSources,
-    reasoned: dict[str, int],
-) -> DatasetFacts:
-    pairs = {sample.sample_id for sample in sources.pairs.samples} if sources.pairs else set[str]()
-    written = {split: sum(e.sample_id in pairs for e in examples) for split, examples in splits.items()}
+def _facts(selected: Selected, counted: _Counted, sources: DatasetSources, short: list[str]) -> DatasetFacts:
+    examples = {split: len(rows) for split, rows in selected.splits.items()}
     return DatasetFacts(
-        samples=sum(map(len, splits.values())) + len(dropped),
-        examples={split: len(examples) for split, examples in splits.items()},
-        seeds={split: len({example.seed_id for example in examples}) for split, examples in splits.items()},
-        dropped=dict(Counter(str(drop.reason) for drop in dropped)),
-        overlap=remaining_overlap(splits),
+        samples=sum(examples.values()) + len(selected.dropped),
+        examples=examples,
+        seeds=counted.seeds,
+        dropped=dict(Counter(str(drop.reason) for drop in selected.dropped)),
+        overlap=remaining_overlap(selected.splits),
         generations=[artefact.manifest["partition_key"] for artefact in sources.answered],
         min_score=sources.gate.least or None,
         scoring=sources.gate.told,
-        pairs=written if pairs else {},
-        reasoned=reasoned,
+        pairs={split: counted.pairs[split] for split in examples} if sources.pairs else {},
+        reasoned=counted.thoughts,
         pairs_refused=dict(sources.pairs.refused) if sources.pairs else {},
+        short_of_target=short,
     )

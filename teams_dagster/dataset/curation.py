@@ -5,22 +5,27 @@ words in a row with an evaluation text; its instruction equals an earlier one bu
 instruction is a near duplicate of an earlier one that was kept. "Earlier" is the canonical order (partition, seed,
 episode, step), whatever order the samples come in, so that a new generation never drops a sample of an old one.
 
-Near duplicates are found by signatures, which are kept beside a generation's answers: a sample's is made once.
+Near duplicates are found by signatures, which are kept beside a generation's answers: a sample's is made once. Texts
+lie on disk, so that memory holds of each sample its names and its place.
 """
 
 from __future__ import annotations
 
 import logging
 import re
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from operator import itemgetter
 from pathlib import Path
+from sys import intern
 
 import pyarrow.parquet as pq
 
+from teams_dagster.core.disk_rows import Part, Rows
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.dataset.sample import Example, Sample
+from teams_dagster.dataset.sample import Example, ExamplesOnDisk, Sample
 from teams_dagster.environment.recording import AT_ONCE
 from teams_dagster.instructions.near_duplicates import duplicate_index, same_text_key
 from teams_dagster.instructions.ngrams import NgramIndex
@@ -76,7 +81,7 @@ class DropReason(StrEnum):
     """Nothing is wrong with it: its generation was to bring so many, and brought more."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DroppedSample:
     """A sample that is not in the dataset."""
 
@@ -91,17 +96,19 @@ class DroppedSample:
 class Curated:
     """Every sample given is in one of the two, both in canonical order."""
 
-    examples: tuple[Example, ...]
+    examples: Rows[Example]
     dropped: tuple[DroppedSample, ...]
 
 
 def canonical_order(sample: Sample) -> tuple[str, str, str, int, str]:
     """Sort key: partition, seed, episode, step, and the id for samples that share all of them."""
-    return sample.partition_key, sample.seed_id, sample.episode_id, sample.step, sample.sample_id
+    shared = map(intern, (sample.partition_key, sample.seed_id, sample.episode_id))
+    partition_key, seed_id, episode_id = shared  # by many: each is once in memory
+    return partition_key, seed_id, episode_id, sample.step, sample.sample_id
 
 
 def curate(
-    samples: Sequence[Sample], *, evaluation_texts: Iterable[str], signatures: StoredSignatures | None = None
+    samples: Iterable[Sample], *, evaluation_texts: Iterable[str], signatures: StoredSignatures | None = None
 ) -> Curated:
     """Keep the accepted samples that are clean and new; say of every other why not.
 
@@ -109,21 +116,35 @@ def curate(
 
     Raises ValueError for a sample that contradicts itself: accepted without a response, or refused without a reason.
     """
-    forbidden = NgramIndex(evaluation_texts)
+    clean, ordered = _in_order(samples, NgramIndex(evaluation_texts))
     keepers = _Keepers(signatures)
-    examples: list[Example] = []
+    kept = array("q")
     dropped: list[DroppedSample] = []
-    for done, sample in enumerate(sorted(samples, key=canonical_order), 1):
-        example = _example(sample)
-        drop = _refused(sample) if example is None else _unclean(example, forbidden) or keepers.duplicate(example)
-        if drop is not None:
-            dropped.append(drop)
-        elif example is not None:
+    for done, found in enumerate(ordered, 1):
+        if isinstance(found, DroppedSample):
+            dropped.append(found)
+        elif (repeated := keepers.duplicate(example := clean[found])) is not None:
+            dropped.append(repeated)
+        else:
             keepers.keep(example)
-            examples.append(_without_unclean_rejected(example, forbidden))
+            kept.append(found)
         if done % _REPORT_EVERY == 0:
-            _log.info("Curated %d of %d samples, %d kept", done, len(samples), len(examples))
-    return Curated(tuple(examples), tuple(dropped))
+            _log.info("Curated %d of %d samples, %d kept", done, len(ordered), len(kept))
+    return Curated(Part(clean, kept), tuple(dropped))
+
+
+def _in_order(samples: Iterable[Sample], forbidden: NgramIndex) -> tuple[ExamplesOnDisk, list[int | DroppedSample]]:
+    """The clean examples, and in canonical order each one's place among them, or why a sample is none."""
+    clean = ExamplesOnDisk()
+    found: list[tuple[tuple[str, str, str, int, str], int | DroppedSample]] = []
+    for sample in samples:
+        example = _example(sample)
+        drop = _refused(sample) if example is None else _unclean(example, forbidden)
+        if drop is None and example is not None:
+            clean.append(_without_unclean_rejected(example, forbidden))
+        found.append((canonical_order(sample), len(clean) - 1 if drop is None else drop))
+    found.sort(key=itemgetter(0))
+    return clean, [place for _, place in found]
 
 
 def _example(sample: Sample) -> Example | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from teams_dagster.core.protocol import Role
@@ -18,6 +20,7 @@ from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.dataset.pairs import Pairs, pair_id
 from teams_dagster.dataset.provenance import LINEAGE, Generation, write_provenance
+from teams_dagster.dataset.quality.scratch import scratch
 from teams_dagster.dataset.scoring import SCORES
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.dataset.stored import answers_asked, answers_file, seeds_played
@@ -27,6 +30,8 @@ from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts, ResponseFacts
 from teams_dagster.store.facts.seeds import SeedFacts
 from teams_dagster.store.transition_row import EDIT_ANSWERS
+
+IDS_AT_ONCE = 10_000
 
 BIASES = ("The texts are synthetic: they hold the errors and the views of the models that wrote them.",)
 
@@ -130,7 +135,7 @@ def data_card(
         policy_versions=tuple(dict.fromkeys(manifest.policy_version for manifest in manifests)),
         forced_schedule=any(manifest.forced_schedule for manifest in manifests),
         queries=sum(_queries(generation) for generation in generations) + gate.ratings,
-        cost_nano_usd=cost_of_requests(ledger, _all_requests(generations, gate)),
+        cost_nano_usd=cost_of_requests(ledger, _distinct(_all_requests(generations, gate))),
         evaluation_sets=tuple(evaluation_sets),
         biases=BIASES if generations else (),
         limits=arm.limits
@@ -161,22 +166,35 @@ def _refused(libraries: Sequence[Artefact]) -> dict[str, int]:
     return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
 
 
-def generation_requests(generated: Artefact, responses: Artefact) -> set[str]:
-    """The requests that a generation's instructions and every answer to them came from."""
-    answers = _requests(answers_file(responses), ["respond_request_id"])
-    return _requests(generated.path("transitions.parquet"), EDIT_ANSWERS) | answers
+def generation_requests(generated: Artefact, responses: Artefact) -> Iterator[str]:
+    """The requests that a generation's instructions and every answer to them came from; some more than once."""
+    yield from _requests(generated.path("transitions.parquet"), EDIT_ANSWERS)
+    yield from _requests(answers_file(responses), ["respond_request_id"])
 
 
-def _all_requests(generations: Sequence[AnsweredGeneration], gate: Gate) -> set[str]:
-    """The requests that the dataset's texts came from, and those that scored them."""
-    texts = [generation_requests(generation.generated, generation.responses) for generation in generations]
-    ratings = [
-        _requests(scores.path(f"{SCORES}.parquet"), ["judge_request_id"]) for scores in (gate.scores or {}).values()
-    ]
-    return set[str]().union(*texts, *ratings)
+def _all_requests(generations: Sequence[AnsweredGeneration], gate: Gate) -> Iterator[str]:
+    """The requests that the dataset's texts came from, and those that scored them; some more than once."""
+    for generation in generations:
+        yield from generation_requests(generation.generated, generation.responses)
+    for scores in (gate.scores or {}).values():
+        yield from _requests(scores.path(f"{SCORES}.parquet"), ["judge_request_id"])
 
 
-def _requests(path: Path, columns: Iterable[str]) -> set[str]:
+def _requests(path: Path, columns: Iterable[str]) -> Iterator[str]:
     """The request ids in these columns of a table; an earlier version may have written fewer of them."""
-    table = pq.ParquetFile(path).read(columns=list(columns))
-    return {request for column in table.columns for request in column.to_pylist() if request}
+    for batch in pq.ParquetFile(path).iter_batches(IDS_AT_ONCE, columns=list(columns)):
+        yield from (request for column in batch.columns for request in column.to_pylist() if request)
+
+
+def _distinct(names: Iterable[str]) -> Iterator[str]:
+    """Each once. They lie in DuckDB, which takes what memory does not hold to disk."""
+    waiting = iter(names)
+    with scratch() as connection:
+        connection.execute("create table names (name varchar)")
+        while some := list(islice(waiting, IDS_AT_ONCE)):
+            connection.register("incoming", pa.table({"name": pa.array(some, pa.string())}))
+            connection.execute("insert into names select name from incoming")
+            connection.unregister("incoming")
+        found = connection.execute("select distinct name from names")
+        while rows := found.fetchmany(IDS_AT_ONCE):
+            yield from (name for (name,) in rows)

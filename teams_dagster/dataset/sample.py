@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from teams_dagster.core.disk_rows import DiskRows
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.environment.state import Episode
 
@@ -114,3 +116,29 @@ class Example:
     """An answer to the same instruction that scored lower; None where there is none."""
     reasoning: str | None = field(default=None, kw_only=True)
     """What was thought before the response, where it is in the dataset."""
+
+
+class ExamplesOnDisk:
+    """Examples whose texts lie on disk."""
+
+    def __init__(self, examples: Iterable[Example] = ()) -> None:
+        self._rows = DiskRows(7)
+        for example in examples:
+            self.append(example)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Example]:
+        return map(self.__getitem__, range(len(self._rows)))
+
+    def __getitem__(self, place: int) -> Example:
+        sample_id, seed_id, text, material, response, rejected, reasoning = self._rows[place]
+        told = Instruction(str(text), str(material))
+        return Example(str(sample_id), str(seed_id), told, str(response), rejected=rejected, reasoning=reasoning)
+
+    def append(self, example: Example) -> None:
+        """Add an example after the others."""
+        told = example.instruction
+        names = (example.sample_id, example.seed_id)
+        self._rows.append((*names, told.text, told.input, example.response, example.rejected, example.reasoning))

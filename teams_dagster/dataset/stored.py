@@ -90,7 +90,12 @@ def read_samples(responses: Artefact) -> Iterator[Sample]:
 
 def read_examples(dataset: Artefact, split: Split) -> list[Example]:
     """One side of an `instruction_dataset` artefact."""
-    return list(examples_in_file(dataset_file(dataset, split)))
+    return list(stored_side(dataset, split))
+
+
+def stored_side(dataset: Artefact, split: Split) -> Iterator[Example]:
+    """The same, read as it is asked for."""
+    return examples_in_file(dataset_file(dataset, split))
 
 
 def dataset_file(dataset: Artefact, split: Split) -> Path:
@@ -129,4 +134,4 @@ def answered_generations(store: ArtefactStore) -> Iterator[tuple[str, Artefact, 
 def examples_in(dataset: Artefact) -> Iterator[Example]:
     """The examples of an `instruction_dataset` artefact, every side of the split."""
     for split in SPLITS:
-        yield from examples_in_file(dataset_file(dataset, split))
+        yield from stored_side(dataset, split)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from teams_dagster.core.disk_rows import Part, Rows
 from teams_dagster.core.text import about_dollars
 from teams_dagster.dataset.curation import DroppedSample, DropReason
 from teams_dagster.dataset.sample import Example
@@ -65,8 +66,8 @@ def episodes_afforded(wanted: int, times: float) -> int:
 
 
 def within_targets(
-    splits: Mapping[Split, Sequence[Example]], ordered: Iterable[tuple[str, str]], targets: Mapping[str, int]
-) -> tuple[dict[Split, tuple[Example, ...]], tuple[DroppedSample, ...]]:
+    splits: Mapping[Split, Rows[Example]], ordered: Iterable[tuple[str, str]], targets: Mapping[str, int]
+) -> tuple[dict[Split, Rows[Example]], tuple[DroppedSample, ...]]:
     """The examples within the `targets`, and those beyond.
 
     The first in canonical order stay, whatever came first from a model; of a side that would be empty, its first one.
@@ -76,6 +77,8 @@ def within_targets(
         ordered: (sample_id, partition) in canonical order, of these examples and perhaps of others.
         targets: By partition, how many of its examples stay at most.
     """
+    if not targets:
+        return dict(splits), ()
     sides = {example.sample_id: split for split, rows in splits.items() for example in rows}
     left = Counter(sides.values())
     own: dict[str, list[str]] = {partition: [] for partition in targets}
@@ -91,8 +94,9 @@ def within_targets(
                 left[sides[sample_id]] -= 1
                 excess -= 1
     out = set(beyond)
-    within: dict[Split, tuple[Example, ...]] = {
-        split: tuple(e for e in rows if e.sample_id not in out) for split, rows in splits.items()
+    within: dict[Split, Rows[Example]] = {
+        split: Part(rows, (place for place, example in enumerate(rows) if example.sample_id not in out))
+        for split, rows in splits.items()
     }
     return within, tuple(DroppedSample(sample_id, DropReason.BEYOND_TARGET) for sample_id in sorted(out))
 

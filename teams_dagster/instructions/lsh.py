@@ -27,6 +27,7 @@ class BandedLSH:
         mixers = np.random.default_rng(1).integers(1 << 63, size=rows, dtype=np.uint64)
         self._mixers = mixers * np.uint64(2) + np.uint64(1)
         self._members = 0
+        self._read: tuple[NDArray[np.uint32], Bands] | None = None
         self._hashes: NDArray[np.uint32] = np.empty((0, bands), np.uint32)
         self._before: NDArray[np.int32] = np.empty((0, bands), np.int32)
         self._last: NDArray[np.int32] = np.empty((0, bands), np.int32)
@@ -59,8 +60,12 @@ class BandedLSH:
 
     def _bands(self, signature: NDArray[np.uint32]) -> Bands:
         """The upper half of a sum of products modulo 2 to the 64, which odd factors spread over all its values."""
+        if self._read is not None and self._read[0] is signature:  # what is looked up is most often added next
+            return self._read[1]
         values = signature[: len(self._each) * self._rows].astype(np.uint64).reshape(len(self._each), self._rows)
-        return ((values * self._mixers).sum(axis=1, dtype=np.uint64) >> np.uint64(32)).astype(np.uint32)
+        bands = ((values * self._mixers).sum(axis=1, dtype=np.uint64) >> np.uint64(32)).astype(np.uint32)
+        self._read = signature, bands
+        return bands
 
     def _slots(self, bands: Bands) -> NDArray[np.uint32]:
         return bands & np.uint32(len(self._last) - 1)

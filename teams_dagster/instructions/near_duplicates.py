@@ -9,10 +9,14 @@ The hashes are fixed, so the same texts in the same order give the same pairs on
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from teams_dagster.core.disk_rows import DiskRows
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.text import folded
@@ -25,9 +29,6 @@ from teams_dagster.instructions.signatures import (
     shingles,
     signature,
 )
-
-if TYPE_CHECKING:
-    from datasketch import MinHash
 
 CLUSTER_JACCARD = 0.7
 """Seeds at least this alike, text and input taken together, stay on one side of a split."""
@@ -80,7 +81,7 @@ def _jaccard(a: frozenset[tuple[str, ...]], b: frozenset[tuple[str, ...]]) -> fl
 
 
 class NearIndex:
-    """Instructions seen so far, to ask which of them a new one is near to."""
+    """Instructions seen so far, to ask which of them a new one is near to. Their texts lie on disk."""
 
     def __init__(
         self,
@@ -88,54 +89,75 @@ class NearIndex:
         *,
         bands: int,
         rows: int,
-        sign: Callable[[Instruction], MinHash] = signature,
+        stored: StoredSignatures | None = None,
     ) -> None:
-        self._near, self._sign = near, sign
+        self._near, self._stored = near, stored
+        self._signed: tuple[Instruction, NDArray[np.uint32]] | None = None
         self._lsh = BandedLSH(bands, rows)
-        self._members: list[tuple[str, Instruction]] = []
+        self._members = DiskRows(3)
 
     def matches(self, instruction: Instruction) -> list[str]:
         """The keys of the members near to `instruction`, in the order they were added."""
-        candidates = self._lsh.candidates(self._sign(instruction).hashvalues)
-        return [key for key, member in map(self._members.__getitem__, candidates) if self._near(member, instruction)]
+        candidates = map(self._member, self._lsh.candidates(self._sign(instruction)))
+        return [key for key, member in candidates if self._near(member, instruction)]
 
     def add(self, key: str, instruction: Instruction) -> None:
         """Make `instruction` a member under `key`."""
-        self._lsh.add(self._sign(instruction).hashvalues)
-        self._members.append((key, instruction))
+        self._lsh.add(self._sign(instruction))
+        self._members.append((key, instruction.text, instruction.input))
+
+    def _sign(self, instruction: Instruction) -> NDArray[np.uint32]:
+        """Its signature, remembered: what is looked up is most often added next."""
+        if self._signed is None or self._signed[0] is not instruction:
+            stored = self._stored
+            found = signature(instruction).hashvalues if stored is None else stored.of(instruction)
+            self._signed = instruction, found
+        return self._signed[1]
+
+    def _member(self, number: int) -> tuple[str, Instruction]:
+        key, text, material = map(str, self._members[number])
+        return key, Instruction(text, material)
 
 
 def cluster_index(stored: StoredSignatures | None = None) -> NearIndex:
     """An index that finds instructions of the `same_cluster`; signatures that are `stored` are not computed again."""
-    return NearIndex(same_cluster, bands=32, rows=4, sign=signature if stored is None else stored.of)
+    return NearIndex(same_cluster, bands=32, rows=4, stored=stored)
 
 
-def cluster_keys(
-    instructions: Iterable[tuple[str, Instruction]], stored: StoredSignatures | None = None
-) -> dict[str, str]:
+def clusters(instructions: Iterable[Instruction], stored: StoredSignatures | None = None) -> NDArray[np.int64]:
+    """By place, the place of the first instruction that a chain of `same_cluster` pairs joins it to: its own at most.
+
+    `stored` signatures are not computed again.
+    """
+    index, leader = cluster_index(stored), array("q")
+
+    def first(place: int) -> int:
+        while leader[place] != place:
+            leader[place] = leader[leader[place]]
+            place = leader[place]
+        return place
+
+    for place, instruction in enumerate(instructions):
+        leader.append(place)
+        for match in map(int, index.matches(instruction)):
+            earlier, later = sorted((first(match), first(place)))
+            leader[later] = earlier
+        index.add(str(place), instruction)
+    return np.fromiter(map(first, range(len(leader))), np.int64, len(leader))
+
+
+def cluster_keys(instructions: Iterable[tuple[str, Instruction]]) -> dict[str, str]:
     """Key to the key that its cluster goes by: the first of all that a chain of `same_cluster` pairs joins.
 
-    A key that was met before is passed over. `stored` signatures are not computed again.
+    A key that was met before is passed over.
     """
-    index, order, leader = cluster_index(stored), dict[str, int](), dict[str, str]()
-
-    def first(key: str) -> str:
-        while leader[key] != key:
-            leader[key] = leader[leader[key]]
-            key = leader[key]
-        return key
-
+    known: dict[str, Instruction] = {}
     for key, instruction in instructions:
-        if key in leader:
-            continue
-        order[key], leader[key] = len(order), key
-        for match in index.matches(instruction):
-            earlier, later = sorted((first(match), first(key)), key=order.__getitem__)
-            leader[later] = earlier
-        index.add(key, instruction)
-    return {key: first(key) for key in leader}
+        known.setdefault(key, instruction)
+    keys = list(known)
+    return {key: keys[leader] for key, leader in zip(keys, clusters(known.values()), strict=True)}
 
 
 def duplicate_index(stored: StoredSignatures | None = None) -> NearIndex:
     """An index that finds each `near_duplicate`; signatures that are `stored` are not computed again."""
-    return NearIndex(near_duplicate, bands=25, rows=5, sign=signature if stored is None else stored.of)
+    return NearIndex(near_duplicate, bands=25, rows=5, stored=stored)

@@ -6,12 +6,14 @@ instruction, which is a hash of both: a text that is no longer what it was is no
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from teams_dagster.core.files import replacing
 from teams_dagster.core.hashing import ID_LENGTH, content_hash
@@ -28,6 +30,8 @@ PERMUTATIONS = 128
 REMEMBERED = 4_096
 """Signatures that a process remembers, about 6 MB: one that is looked up is added next, and a generation with a target
 is curated after each of its rounds."""
+
+_ROWS_AT_ONCE = 10_000
 
 _ROW = np.dtype([("instruction_id", f"S{ID_LENGTH}"), ("signature", "<u4", (PERMUTATIONS,))])
 
@@ -84,24 +88,45 @@ class StoredSignatures:
 
     def __init__(self, files: Sequence[Path]) -> None:
         """Raises SignaturesDamaged naming the file."""
-        self._tables = [_load(file) for file in files]
-        ids = [np.array(table["instruction_id"]) for table in self._tables]
-        self._starts = np.cumsum([0, *(len(found) for found in ids)])
+        self._tables = [_Table(file) for file in files]
+        ids = [table.ids() for table in self._tables]
+        self._starts = np.cumsum([0, *map(len, ids)])
         joined = np.concatenate([np.empty(0, _ROW["instruction_id"]), *ids])
         self._order = np.argsort(joined, kind="stable")
         self._ids = joined[self._order]
 
-    def of(self, instruction: Instruction) -> MinHash:
+    def of(self, instruction: Instruction) -> NDArray[np.uint32]:
         """The signature of an instruction: the stored one, or computed now where none is."""
         wanted = np.bytes_(instruction.instruction_id.encode())
         at = int(np.searchsorted(self._ids, wanted))
         if at == len(self._ids) or self._ids[at] != wanted:
-            return signature(instruction)
+            return signature(instruction).hashvalues
         row = int(self._order[at])
         table = int(np.searchsorted(self._starts, row, side="right")) - 1
-        stored = _no_shingles().copy()
-        stored.hashvalues = np.array(self._tables[table]["signature"][row - self._starts[table]])
-        return stored
+        return self._tables[table].signature(row - int(self._starts[table]))
+
+
+class _Table:
+    """A file of signatures. It is read, not mapped: pages that are mapped stay in memory while there is room."""
+
+    def __init__(self, file: Path) -> None:
+        """Raises SignaturesDamaged."""
+        mapped = _load(file)
+        self._rows, self._first = len(mapped), mapped.offset if isinstance(mapped, np.memmap) else 0
+        self._file = file.open("rb")
+        weakref.finalize(self, self._file.close)
+
+    def ids(self) -> np.ndarray:
+        found = np.empty(self._rows, _ROW["instruction_id"])
+        self._file.seek(self._first)
+        for start in range(0, self._rows, _ROWS_AT_ONCE):
+            part = np.fromfile(self._file, _ROW, min(_ROWS_AT_ONCE, self._rows - start))
+            found[start : start + len(part)] = part["instruction_id"]
+        return found
+
+    def signature(self, row: int) -> NDArray[np.uint32]:
+        self._file.seek(self._first + row * _ROW.itemsize)
+        return np.frombuffer(self._file.read(_ROW.itemsize), _ROW)["signature"][0]
 
 
 def _load(file: Path) -> np.ndarray:
@@ -134,8 +159,13 @@ def _write(draft: Path, ids: np.ndarray, instructions: Iterable[Instruction]) ->
             np.save(file, np.empty(0, _ROW))
         return
     table = np.lib.format.open_memmap(draft, mode="w+", dtype=_ROW, shape=(len(ids),))
-    for instruction in instructions:
-        at = int(np.searchsorted(ids, np.bytes_(instruction.instruction_id.encode())))
-        if not table["instruction_id"][at]:
-            table[at] = (ids[at], signature(instruction).hashvalues)
-    table.flush()
+    first = table.offset
+    del table  # rows are written, not mapped: pages that are mapped stay in memory while there is room
+    written = np.zeros(len(ids), bool)
+    with draft.open("r+b") as file:
+        for instruction in instructions:
+            at = int(np.searchsorted(ids, np.bytes_(instruction.instruction_id.encode())))
+            if not written[at]:
+                file.seek(first + at * _ROW.itemsize)
+                file.write(np.array((ids[at], signature(instruction).hashvalues), _ROW).tobytes())
+                written[at] = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -241,27 +241,31 @@ def _ordered(groups: Iterable[tuple[str | None, ...]]) -> list[tuple[str | None,
     return sorted(groups, key=lambda group: [(value is None, value or "") for value in group])
 
 
-def answered_requests(ledger: Ledger, request_ids: Collection[str]) -> set[str]:
+def answered_requests(ledger: Ledger, request_ids: Iterable[str]) -> set[str]:
     """Those of `request_ids` that the ledger knows as billed attempts."""
     return {request_id for request_id, _ in _billed(ledger, request_ids)}
 
 
-def cost_of_requests(ledger: Ledger, request_ids: Collection[str]) -> int | None:
-    """What these billed attempts cost, in nano-dollars; None when one of them has no known price."""
-    costs = [cost for _, cost in _billed(ledger, request_ids)]
-    return None if None in costs else sum(cost for cost in costs if cost is not None)
+def cost_of_requests(ledger: Ledger, request_ids: Iterable[str]) -> int | None:
+    """What these billed attempts, each named once, cost, in nano-dollars; None when one of them has no known price."""
+    total = 0
+    for _, cost in _billed(ledger, request_ids):
+        if cost is None:
+            return None
+        total += cost
+    return total
 
 
-def costs_of(ledger: Ledger, request_ids: Collection[str]) -> dict[str, int | None]:
+def costs_of(ledger: Ledger, request_ids: Iterable[str]) -> dict[str, int | None]:
     """What each of these billed attempts cost, in nano-dollars; None where no price is known."""
     return dict(_billed(ledger, request_ids))
 
 
-def _billed(ledger: Ledger, request_ids: Collection[str]) -> Iterator[tuple[str, int | None]]:
+def _billed(ledger: Ledger, request_ids: Iterable[str]) -> Iterator[tuple[str, int | None]]:
     """Request id and cost of those of `request_ids` that brought a completion."""
     wanted = sa.select(results.c.request_id, results.c.cost_nano_usd).where(results.c.status == "ok")
+    waiting = iter(request_ids)
     with ledger.engine.connect() as connection:
-        for start in range(0, len(request_ids), IDS_AT_ONCE):
-            ids = list(islice(request_ids, start, start + IDS_AT_ONCE))
+        while ids := list(islice(waiting, IDS_AT_ONCE)):
             for row in connection.execute(wanted.where(results.c.request_id.in_(ids))):
                 yield row.request_id, row.cost_nano_usd

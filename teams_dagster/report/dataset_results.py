@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.manifests import generated_for, read_manifest
+from teams_dagster.dataset.quality.scratch import scratch
 from teams_dagster.dataset.scoring import SCORES, ratings_asked, scores_of
 from teams_dagster.dataset.stored import answers_asked
 from teams_dagster.ledger.costs import Cost
@@ -94,17 +95,15 @@ def _ratings(
 
 @contextmanager
 def _views(dataset: Artefact, generations: list[MadeGeneration]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """DuckDB in memory, with views `transitions`, `instructions` and `samples` of all generations; `kept` are the
-    samples in the dataset."""
-    import duckdb
-
+    """DuckDB in bounded memory, with views `transitions`, `instructions` and `samples` of all generations; `kept` are
+    the samples in the dataset."""
     files = {
         "transitions": [generation.generated.path("transitions.parquet") for generation in generations],
         "every_instruction": [generation.generated.path("instructions.parquet") for generation in generations],
         "samples": [generation.responses.path("samples.parquet") for generation in generations],
         "members": [dataset.path("dataset_samples.parquet")],
     }
-    with duckdb.connect() as connection:
+    with scratch() as connection:
         for table, paths in files.items():
             names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
             connection.execute(f"create view {table} as select * from read_parquet([{names}])")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow.parquet as pq
 
@@ -30,9 +31,7 @@ def generation_preview(generated: Artefact, costs: PairCosts) -> Details:
 
 def responses_preview(responses: Artefact, costs: PairCosts) -> Details:
     """The first samples, kept or refused, and dollars per kept pair."""
-    file = pq.ParquetFile(responses.path("samples.parquet"))
-    first = next(file.iter_batches(EXAMPLES, columns=list(_SAMPLE_COLUMNS)), None)
-    rows = [tuple(row.values()) for row in first.to_pylist()] if first else []
+    rows = _first_rows(responses.path("samples.parquet"), _SAMPLE_COLUMNS)
     return {**pair_figures(costs), "examples": Table(_SAMPLE_COLUMNS, rows)}
 
 
@@ -48,13 +47,17 @@ def scores_preview(scores: Artefact) -> Details:
 def dataset_preview(dataset: Artefact, *, store: ArtefactStore, answered: Sequence[Artefact]) -> Details:
     """Where samples of the `answered` generations were lost, the first training examples, and the files' folder."""
     columns = ["instruction", "input", "output"]
-    train = pq.read_table(dataset.path(f"{FILES}/train.parquet"), columns=columns)
-    rows = [tuple(row.values()) for row in train.slice(0, EXAMPLES).to_pylist()]
+    rows = _first_rows(dataset.path(f"{FILES}/train.parquet"), columns)
     shown: Details = {"examples": Table(_SAMPLE_COLUMNS, rows), "files": dataset.folder / FILES}
     if not answered:
         return shown
     funnel = yield_funnel(store, answered, dataset.read_facts(DatasetFacts).dropped)
     return {"funnel": Picture(pictures.yield_funnel(funnel), "From the edits asked for to the samples kept"), **shown}
+
+
+def _first_rows(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    first = next(pq.ParquetFile(path).iter_batches(EXAMPLES, columns=list(columns)), None)
+    return [tuple(row.values()) for row in first.to_pylist()] if first else []
 
 
 def _operations_by_step(generated: Artefact) -> list[OperationAtStep]:

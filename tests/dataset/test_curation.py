@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 
@@ -11,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.dataset.curation import Curated, DropReason, canonical_order, curate
-from teams_dagster.dataset.sample import Sample
+from teams_dagster.dataset.curation import Curated, DroppedSample, DropReason, canonical_order, curate
+from teams_dagster.dataset.sample import Example, Sample
 from teams_dagster.instructions.near_duplicates import near_duplicate
 from teams_dagster.instructions.seed_splits import split_of
 from teams_dagster.instructions.signatures import StoredSignatures, store_signatures
@@ -53,6 +54,10 @@ def sample(
 
 def kept(curated: Curated) -> list[str]:
     return [example.sample_id for example in curated.examples]
+
+
+def told(curated: Curated) -> tuple[list[Example], tuple[DroppedSample, ...]]:
+    return list(curated.examples), curated.dropped
 
 
 def drops(curated: Curated) -> dict[str, tuple[str, str | None]]:
@@ -123,6 +128,16 @@ def test_a_new_generation_never_drops_a_sample_of_an_old_one() -> None:
     assert kept(curate(new + old, evaluation_texts=())) == ["z"]
 
 
+def test_memory_holds_no_texts() -> None:
+    samples = (sample(f"s{k}", response=f"{k} {'so ' * 9_000}", step=k) for k in range(200))
+    tracemalloc.start()
+    curated = curate(samples, evaluation_texts=())
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(curated.examples) == 200
+    assert held < 1_000_000, "the answers are 5.4 MB"
+
+
 def test_a_sample_that_contradicts_itself_is_an_error() -> None:
     with pytest.raises(ValueError, match="a is accepted but has no response"):
         curate([sample("a", response=None)], evaluation_texts=())
@@ -152,7 +167,7 @@ def messy_samples(draw) -> list[Sample]:
 def test_the_order_in_which_samples_arrive_does_not_matter(samples: list[Sample], shuffler: random.Random) -> None:
     shuffled = list(samples)
     shuffler.shuffle(shuffled)
-    assert curate(shuffled, evaluation_texts=()) == curate(samples, evaluation_texts=())
+    assert told(curate(shuffled, evaluation_texts=())) == told(curate(samples, evaluation_texts=()))
 
 
 @settings(max_examples=example_count(40))
@@ -162,9 +177,8 @@ def test_stored_signatures_change_nothing(
 ) -> None:
     file = tmp_path_factory.mktemp("signatures") / "some.npy"
     store_signatures(file, lambda: [s.instruction for at, s in enumerate(samples) if at in known])
-    assert curate(samples, evaluation_texts=(), signatures=StoredSignatures([file])) == curate(
-        samples, evaluation_texts=()
-    )
+    stored = StoredSignatures([file])
+    assert told(curate(samples, evaluation_texts=(), signatures=stored)) == told(curate(samples, evaluation_texts=()))
 
 
 @settings(max_examples=example_count(40))
@@ -182,7 +196,7 @@ def test_every_sample_is_accounted_for_once_and_what_is_kept_is_new(samples: lis
 @settings(max_examples=example_count(40))
 @given(messy_samples())
 def test_near_duplicates_never_straddle_a_split_of_the_dataset(samples: list[Sample]) -> None:
-    examples = curate(samples, evaluation_texts=()).examples
+    examples = list(curate(samples, evaluation_texts=()).examples)
     for at, a in enumerate(examples):
         for b in examples[:at]:
             same_side = split_of(a.seed_id) == split_of(b.seed_id)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from teams_dagster.core.disk_rows import Rows
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.curation import DropReason
 from teams_dagster.dataset.sample import Example
@@ -27,7 +30,7 @@ def splits(train: str, validation: str = "v", held_out: str = "h") -> dict[Split
     return {split: [example(sample_id) for sample_id in ids] for split, ids in sides.items()}
 
 
-def ids(found: dict[Split, tuple[Example, ...]]) -> dict[str, str]:
+def ids(found: Mapping[Split, Rows[Example]]) -> dict[str, str]:
     return {split: "".join(example.sample_id for example in rows) for split, rows in found.items()}
 
 

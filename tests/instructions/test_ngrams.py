@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from teams_dagster.instructions.ngrams import NgramIndex, ngrams, words
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from teams_dagster.instructions.ngrams import NgramIndex, ngrams, share_overlapping, words
+from tests.support.properties import example_count
 
 LONG = " ".join(f"word{k}" for k in range(20))
 
@@ -53,3 +57,17 @@ def test_what_html_writes_for_a_character_is_that_character() -> None:
     escaped = "Why&nbsp;do the tides of &quot;R&amp;D&#34; rise by&#xa0;day, and what is it that they bring?"
     assert NgramIndex([escaped]).overlap(plain) is not None
     assert NgramIndex([plain]).overlap(escaped) is not None
+
+
+WORD = st.sampled_from(["one", "two", "éte", "字", "ไทย", "१"])
+
+
+@settings(max_examples=example_count(60))
+@given(
+    st.lists(st.lists(WORD, max_size=40).map(" ".join), max_size=4),
+    st.lists(st.lists(WORD, max_size=40).map(" ".join), max_size=4),
+)
+def test_the_share_that_overlaps_is_that_of_the_texts_with_a_common_ngram(texts: list[str], others: list[str]) -> None:
+    every = {ngram for other in others for ngram in ngrams(other)}
+    sharing = sum(not every.isdisjoint(ngrams(text)) for text in texts)
+    assert share_overlapping(texts, others) == (sharing / len(texts) if texts else 0.0)

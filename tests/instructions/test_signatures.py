@@ -25,7 +25,7 @@ TEXTS = [Instruction(f"Name {number} rivers of Europe and their length.", "km" *
 
 
 def same(stored: StoredSignatures, instruction: Instruction) -> bool:
-    return stored.of(instruction).hashvalues.tolist() == signature(instruction).hashvalues.tolist()
+    return stored.of(instruction).tolist() == signature(instruction).hashvalues.tolist()
 
 
 @pytest.fixture
