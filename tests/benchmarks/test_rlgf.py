@@ -12,6 +12,7 @@ from benchmarks.rlgf.beside_trl import Measured, Sizes
 from benchmarks.rlgf.praise import Prefixed
 from benchmarks.rlgf.report import Outcome, page
 from benchmarks.rlgf.run import config_of, folder_of, parsed
+from teams_dagster.rlgf.config import TokenD2LOLSConfig
 from teams_dagster.rlgf.metrics import Metrics
 from teams_dagster.rlgf.sampling import Begun
 from teams_dagster.rlgf.task import load_task
@@ -96,4 +97,6 @@ def test_a_run_cut_short_tells_of_the_trainings_that_are_done() -> None:
 
 
 def test_d2lols_turns_to_ppo_plus_plus_after_as_many_updates_as_were_typed() -> None:
-    assert getattr(config_of(parsed(["--switch", "3"]), "d2lols@praise", 0).algorithm, "switch") == 3
+    algorithm = config_of(parsed(["--switch", "3"]), "d2lols@praise", 0).algorithm
+    assert isinstance(algorithm, TokenD2LOLSConfig)
+    assert algorithm.switch == 3
