@@ -28,9 +28,16 @@ def score(model: str, task: str, metric: str, value: float) -> Score:
 
 
 def rate(model: str, against: str, value: float) -> WinRate:
-    numbers: dict[str, Any] = dict.fromkeys(("wins", "ties", "losses", "unclear", "contradictory"), 1)
-    numbers |= dict.fromkeys(("mean_length", "mean_length_base", "win_rate", "ci_low", "ci_high"), 0.0)
-    within = {"length_controlled": value, "lc_low": value - 0.1, "lc_high": value + 0.1, "first_place_share": 0.5}
+    numbers: dict[str, Any] = {
+        **dict.fromkeys(("wins", "ties", "losses", "unclear", "contradictory"), 1),
+        **dict.fromkeys(("mean_length", "mean_length_base", "win_rate", "ci_low", "ci_high"), 0.0),
+    }
+    within: dict[str, Any] = {
+        "length_controlled": value,
+        "lc_low": value - 0.1,
+        "lc_high": value + 0.1,
+        "first_place_share": 0.5,
+    }
     return WinRate(model, against, 4, 4, **numbers, **within, judge="j", model_version="m", dataset_version="data")
 
 
@@ -72,7 +79,7 @@ def main_line(tmp_path: Path) -> tuple[ArtefactStore, Artefact]:
     store = ArtefactStore(data_dir=str(tmp_path))
     about = {"inputs": STOOD_ON, "config": {}, "made_at": "2026-11-01T00:00:00"}
     with store.writing("evaluation_scores", "1", about=about) as draft:
-        draft.finish("scores", JudgeModel(provider="p", model="m"))
+        draft.finish("scores", {})
     return store, store.current("evaluation_scores")
 
 
