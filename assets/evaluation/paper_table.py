@@ -9,7 +9,7 @@ from assets.materialize import OWNERS, AssetConfig, materialization
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.evaluation.paper import paper_table as with_the_papers
-from teams_dagster.evaluation.paper_values import our_values, uniform_arm
+from teams_dagster.evaluation.paper_values import our_values, token_trainings, uniform_arm
 from teams_dagster.evaluation.stored import PAPER_TABLE
 from teams_dagster.report.preview_evaluation import paper_table_preview
 from teams_dagster.store.artefact_store import ArtefactStore
@@ -22,14 +22,21 @@ READ = (TRAINED_ARM.dataset, "evaluation_scores", "judged_win_rate", "privacy_au
 
 @dg.asset(
     group_name="evaluation",
-    deps=["instruction_dataset", "evaluation_scores", "judged_win_rate", "privacy_audit", "uniform_scores"],
+    deps=[
+        "instruction_dataset",
+        "evaluation_scores",
+        "judged_win_rate",
+        "privacy_audit",
+        "uniform_scores",
+        "rlgf_scores",
+    ],
     kinds={"parquet"},
     owners=OWNERS,
     metadata=table_columns(PAPER_TABLE),
     code_version="2",
     description="What is known of the paper's numbers, each with its source and its doubt, and beside it training set,"
-    " queries, cost, scores and membership inference of the base, the adapters and, where it was made, the uniform"
-    " arm.",
+    " queries, cost, scores and membership inference of the base, the adapters and, where they were made, the"
+    " uniform arm and what each token-level algorithm made of the adapter.",
 )
 def paper_table(
     context: dg.AssetExecutionContext, config: AssetConfig, store: dg.ResourceParam[ArtefactStore]
@@ -37,7 +44,7 @@ def paper_table(
     """Read what is stored; ask and train nothing."""
     read = {key: store.current(key) for key in READ}
     arm, note = uniform_arm(store, read["evaluation_scores"])
-    read |= arm
+    read |= arm | token_trainings(store, read["evaluation_scores"])
     if note:
         context.log.info(note)
     inputs = {key: artefact.data_version for key, artefact in read.items()} | ({"uniform arm": note} if note else {})

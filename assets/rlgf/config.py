@@ -68,6 +68,11 @@ class RLGFSettings(AssetConfig, _RLGF):
                 f"guide is role, and {training.algorithm.name} has no guide: leave `guide` out, or choose an algorithm"
                 " that has one"
             )
+        if training.most_queries is not None and not self.roles:
+            raise SettingsRefused(
+                f"most_queries is {training.most_queries}, and neither GUIDE nor JUDGE is asked: leave it out, or bound"
+                " the training by most_tokens"
+            )
         return training
 
     @property
@@ -76,7 +81,8 @@ class RLGFSettings(AssetConfig, _RLGF):
         read = {"task", "guide", *(("prompts", "evaluation_prompts") if self.on_dataset else ())}
         training = self.training()
         verdicts = {"verdicts": "of a prompt's two texts"} if self.on_dataset and training.pairs else {}
-        return training.model_dump(mode="json") | self.model_dump(include=read) | verdicts
+        unset = {"most_queries"} if training.most_queries is None else set[str]()
+        return training.model_dump(mode="json", exclude=unset) | self.model_dump(include=read) | verdicts
 
     @property
     def roles(self) -> list[Role]:

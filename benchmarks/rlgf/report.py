@@ -67,7 +67,7 @@ def _row(name: str, outcomes: Sequence[Outcome], when: str) -> str:
 
 def _difference(first: str, other: str, outcomes: Sequence[Outcome]) -> str:
     rewards = {(outcome.algorithm, outcome.seed): outcome.after.reward for outcome in outcomes}
-    seeds = sorted({outcome.seed for outcome in outcomes})
+    seeds = [seed for name, seed in rewards if name == other and (first, seed) in rewards]
     gaps = [rewards[other, seed] - rewards[first, seed] for seed in seeds]
     return f"Reward of {other} less that of {first}, seed by seed: {_with_interval(gaps)}.\n"
 

@@ -35,13 +35,20 @@ ENDLESS = 10_000
 def main(given: Sequence[str] | None = None) -> None:
     """The command line."""
     arguments = parsed(given)
-    outcomes = [run(arguments, name, seed) for seed in range(arguments.seeds) for name in arguments.algorithms]
+    outcomes: list[Outcome] = []
+    for name in arguments.algorithms:  # one whole with all seeds before the next, so that a run cut short has intervals
+        for seed in range(arguments.seeds):
+            outcomes.append(run(arguments, name, seed))
+            write(outcomes, arguments)
+
+
+def write(outcomes: Sequence[Outcome], arguments: argparse.Namespace) -> None:
+    """The page of the trainings that are done, and its rows beside it."""
     apart = ("algorithms", "seeds", "output", "scratch")
     settings = {key: value for key, value in vars(arguments).items() if key not in apart}
     rows = [json.dumps({**settings, **asdict(outcome)}) for outcome in outcomes]
     arguments.output.with_suffix(".jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
     arguments.output.write_text(page(outcomes, settings), encoding="utf-8")
-    print(page(outcomes, settings))
 
 
 def parsed(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -57,6 +64,7 @@ def parsed(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=2e-4, help="learning rate of policy and critic")
     parser.add_argument("--epochs", type=int, default=2, help="passes over a batch")
     parser.add_argument("--minibatch", type=int, default=16, help="texts of an optimiser's step")
+    parser.add_argument("--switch", type=int, default=4, help="updates of AggreVaTeD that D2LOLS begins with")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="of the model's weights")
     parser.add_argument("--kl", type=float, default=0.01, help="weight of the price on leaving the model")
     parser.add_argument("--evaluation-texts", type=int, default=4, help="after each evaluation prompt")
@@ -111,6 +119,8 @@ def config_of(arguments: argparse.Namespace, name: str, seed: int) -> RLGFConfig
         "schedule": "constant",
     }
     algorithm = {"name": name, **step} if name == "ppo" else {"name": name, "step": step}
+    if name == "d2lols":
+        algorithm["switch"] = arguments.switch
     return RLGFConfig.model_validate(
         {
             "root_seed": seed,
@@ -121,6 +131,7 @@ def config_of(arguments: argparse.Namespace, name: str, seed: int) -> RLGFConfig
             "max_new_tokens": arguments.length,
             "critic": step,
             "kl_reference": {"weight": arguments.kl} if arguments.kl else None,
+            "at_once": arguments.texts,
             "evaluation_texts": arguments.evaluation_texts,
             "evaluate_every": arguments.evaluate_every,
             "checkpoint_every": 1,

@@ -9,9 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from teams_dagster.rlgf.config import TITLES
+
 WIZARDLM, TEAMS_RL = "wizardlm_7b", "teams_rl_7b"
 BASE, LORA, QLORA, LORA_UNIFORM = "base", "lora", "qlora", "lora_uniform"
 DIFFERENCE = "lora_uniform_minus_lora"
+
+
+def trained_on(algorithm: str) -> str:
+    """Whose numbers those are of the LoRA adapter after a token-level training by `algorithm`."""
+    return f"{LORA}_{algorithm}"
+
+
 COLUMNS = {
     WIZARDLM: "WizardLM-7b (paper)",
     TEAMS_RL: "TeaMs-RL-7b (paper)",
@@ -22,6 +31,9 @@ COLUMNS = {
     DIFFERENCE: "its difference",
 }
 """Whose numbers, in their order, with their headings."""
+
+TRAINED_ON = {trained_on(name): f"LoRA + {title}" for name, title in TITLES.items()}
+"""The same of what a token-level training made of the LoRA adapter; the table has those that were made."""
 
 EVOL_INSTRUCT_QUERIES = 624_000
 PAPER_PAIRS = 17_878
@@ -140,7 +152,7 @@ class PaperValue:
     quantity: str
     """A key of FACTS."""
     whose: str
-    """A key of COLUMNS."""
+    """A key of COLUMNS or TRAINED_ON."""
     value: float
     ci_low: float | None
     """95% interval, where there is one."""
@@ -157,8 +169,14 @@ def paper_table(ours: Iterable[PaperValue]) -> list[PaperValue]:
         for whose, value in ((WIZARDLM, fact.wizardlm), (TEAMS_RL, fact.teams_rl))
         if value is not None
     ]
-    quantities, columns = list(FACTS), list(COLUMNS)
+    quantities, columns = list(FACTS), [*COLUMNS, *TRAINED_ON]
     return sorted([*theirs, *ours], key=lambda v: (quantities.index(v.quantity), columns.index(v.whose)))
+
+
+def paper_columns(values: Iterable[PaperValue]) -> dict[str, str]:
+    """Whose numbers the table of `values` has, with their headings: a token-level training only where it was made."""
+    known = {value.whose for value in values}
+    return COLUMNS | {whose: heading for whose, heading in TRAINED_ON.items() if whose in known}
 
 
 @dataclass(frozen=True)

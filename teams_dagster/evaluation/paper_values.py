@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from teams_dagster.core.text import NANO
 from teams_dagster.dataset.arms import TRAINED_ARM, UNIFORM_ARM, arm_of
@@ -11,15 +12,20 @@ from teams_dagster.dataset.scoring import ratings_asked, scores_used
 from teams_dagster.dataset.yields import expert_yield
 from teams_dagster.evaluation.harness.benchmarks import LEADERBOARD
 from teams_dagster.evaluation.paper import (
+    BASE,
     COLUMNS,
     DIFFERENCE,
     EVOL_INSTRUCT_QUERIES,
     LORA,
     LORA_UNIFORM,
     QLORA,
+    TRAINED_ON,
     PaperValue,
+    trained_on,
 )
 from teams_dagster.evaluation.privacy import LOSS
+from teams_dagster.evaluation.rlgf.scores import RLGF
+from teams_dagster.evaluation.rlgf.stored import comparable_scores
 from teams_dagster.evaluation.scores import AGAINST_LORA, CHOICE, HELD_OUT, OWN_SIDE
 from teams_dagster.evaluation.statistics import normal_interval
 from teams_dagster.evaluation.stored import (
@@ -29,6 +35,7 @@ from teams_dagster.evaluation.stored import (
 )
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import DatasetFacts
+from teams_dagster.store.facts.rlgf import RLGFScoreFacts
 
 SCORED = {
     "heldout_loss": (HELD_OUT, "heldout_loss"),
@@ -61,20 +68,45 @@ def uniform_arm(store: ArtefactStore, scored: Artefact) -> tuple[dict[str, Artef
     return {UNIFORM_ARM.dataset: store.of_version(UNIFORM_ARM.dataset, version), "uniform_scores": scores}, ""
 
 
+def token_trainings(store: ArtefactStore, scored: Artefact) -> dict[str, Artefact]:
+    """By column the last `rlgf_scores` of each algorithm that trained on from the adapter whose scores are `scored`."""
+    same = ("lora_model", "instruction_dataset")
+
+    def stands_on(artefact: Artefact) -> list[str]:
+        return [artefact.manifest["inputs"][name] for name in same]
+
+    return {_column(each): each for each in comparable_scores(store) if stands_on(each) == stands_on(scored)}
+
+
+def _column(scored: Artefact) -> str:
+    return trained_on(scored.read_facts(RLGFScoreFacts).stages[-1].algorithm)
+
+
 def our_values(store: ArtefactStore, read: Mapping[str, Artefact]) -> Iterator[PaperValue]:
-    """Our numbers for the columns of the table, from the artefacts `read`, by asset key."""
+    """Our numbers for the columns of the table, from the artefacts `read`, by asset key or column of a training."""
     for adapter in (LORA, QLORA):
         yield from of_dataset(store, read[TRAINED_ARM.dataset], adapter)
     yield from _of_scores(read["evaluation_scores"])
     judged = read["judged_win_rate"]
-    for rate in read_win_rates(judged):
-        if rate.length_controlled is not None:
-            yield PaperValue("win_rate", rate.model, rate.length_controlled, rate.lc_low, rate.lc_high, _named(judged))
+    yield from _of_win_rates(judged)
     yield from _of_audit(read["privacy_audit"])
     if "uniform_scores" in read:
         yield from of_dataset(store, read[UNIFORM_ARM.dataset], LORA_UNIFORM)
         yield from _of_scores(read["uniform_scores"])
         yield from _of_audit(read["uniform_scores"], only=LORA_UNIFORM)
+    for column in TRAINED_ON.keys() & read.keys():
+        yield from of_training(read[column], column)
+
+
+def of_training(scored: Artefact, column: str) -> Iterator[PaperValue]:
+    """What a token-level training came to, and what it took with the dataset before it."""
+    stage = scored.read_facts(RLGFScoreFacts).stages[-1]
+    yield PaperValue("queries", column, stage.queries, None, None, _named(scored))
+    if stage.cost_nano_usd is not None:
+        yield PaperValue("cost", column, stage.cost_nano_usd / NANO, None, None, _named(scored))
+    for value in (*_of_scores(scored, [RLGF]), *_of_win_rates(scored), *_of_audit(scored)):
+        if value.whose == RLGF:
+            yield replace(value, whose=column)
 
 
 def of_dataset(store: ArtefactStore, dataset: Artefact, adapter: str) -> Iterator[PaperValue]:
@@ -100,13 +132,19 @@ def of_dataset(store: ArtefactStore, dataset: Artefact, adapter: str) -> Iterato
         yield PaperValue(quantity, adapter, count, None, None, _named(dataset))
 
 
+def _of_win_rates(judged: Artefact) -> Iterator[PaperValue]:
+    for rate in read_win_rates(judged):
+        if rate.against == BASE and rate.length_controlled is not None:
+            yield PaperValue("win_rate", rate.model, rate.length_controlled, rate.lc_low, rate.lc_high, _named(judged))
+
+
 def _of_audit(audited: Artefact, *, only: str | None = None) -> Iterator[PaperValue]:
     for result in read_privacy(audited):
         if result.attack == LOSS and only in (None, result.model):
             yield PaperValue("membership_auc", result.model, result.auc, result.ci_low, result.ci_high, _named(audited))
 
 
-def _of_scores(scored: Artefact) -> Iterator[PaperValue]:
+def _of_scores(scored: Artefact, models: Collection[str] = tuple(COLUMNS)) -> Iterator[PaperValue]:
     """Scores of models, and the paired differences of the uniform arm's adapter."""
     wanted = {named: quantity for quantity, named in SCORED.items()}
     for score in read_evaluation_scores(scored):
@@ -114,7 +152,7 @@ def _of_scores(scored: Artefact) -> Iterator[PaperValue]:
         if whose == LORA_UNIFORM and metric.endswith(AGAINST_LORA):
             metric, whose = metric.removesuffix(AGAINST_LORA), DIFFERENCE
         quantity = wanted.get((score.task, metric))
-        if quantity and whose in COLUMNS:
+        if quantity and whose in models:
             low, high = normal_interval(score.value, score.stderr)
             yield PaperValue(quantity, whose, score.value, low, high, _named(scored))
 

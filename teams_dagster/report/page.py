@@ -10,7 +10,7 @@ from markupsafe import escape
 
 from teams_dagster.core.html import text_only_templates
 from teams_dagster.core.text import NOT_A_NUMBER, interval, money, number, percent, shorten, visible, words
-from teams_dagster.evaluation.paper import COLUMNS, EVOL_INSTRUCT_QUERIES, PAPER_PAIRS, PAPER_QUERIES, paper_rows
+from teams_dagster.evaluation.paper import EVOL_INSTRUCT_QUERIES, PAPER_PAIRS, PAPER_QUERIES, paper_columns, paper_rows
 from teams_dagster.evaluation.scores import Score
 from teams_dagster.policy.comparison.distinctness import METRICS
 from teams_dagster.policy.comparison.scores import HEADLINE
@@ -47,7 +47,7 @@ def render_report(report: Report) -> str:
         evol_instruct_queries=EVOL_INSTRUCT_QUERIES,
         paper_pairs=PAPER_PAIRS,
         paper_queries=PAPER_QUERIES,
-        paper_columns=COLUMNS,
+        paper_columns=paper_columns(report.paper),
         paper_rows=paper_rows(report.paper) if report.paper else (),
         diversity_metrics=METRICS,
         explorer=EXPLORER,

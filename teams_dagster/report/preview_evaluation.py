@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from teams_dagster.core.metadata import Details, Picture, Table
 from teams_dagster.core.text import interval, number
-from teams_dagster.evaluation.paper import COLUMNS, PaperRow, paper_rows
+from teams_dagster.evaluation.paper import PaperRow, paper_columns, paper_rows
 from teams_dagster.evaluation.privacy import LOSS, MembershipScore
 from teams_dagster.evaluation.scores import AGAINST_LORA, Score
 from teams_dagster.evaluation.statistics import normal_interval
@@ -187,14 +187,16 @@ def win_rate_table(rates: Sequence[WinRate]) -> Table:
 
 def paper_table_preview(artefact: Artefact) -> Details:
     """The paper's numbers with ours beside them; why the uniform arm is not among them, where it is not."""
-    rows = [_paper_cells(row) for row in paper_rows(read_paper_table(artefact))]
+    values = read_paper_table(artefact)
+    columns = paper_columns(values)
+    rows = [_paper_cells(row, columns) for row in paper_rows(values)]
     note = artefact.read_facts(PaperTableFacts).note
     return {
-        PAPER_TABLE: Table(("", *COLUMNS.values(), "source of the paper's numbers"), rows),
+        PAPER_TABLE: Table(("", *columns.values(), "source of the paper's numbers"), rows),
         **({"note": note} if note else {}),
     }
 
 
-def _paper_cells(row: PaperRow) -> tuple[str, ...]:
-    cells = (paper_cell(row.cells.get(column)) for column in COLUMNS)
+def _paper_cells(row: PaperRow, columns: Iterable[str]) -> tuple[str, ...]:
+    cells = (paper_cell(row.cells.get(column)) for column in columns)
     return (f"{row.fact.quantity} ({row.fact.unit})", *cells, row.fact.note)

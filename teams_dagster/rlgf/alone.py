@@ -16,7 +16,7 @@ from teams_dagster.rlgf.learner import TokenLearner, parts_of
 from teams_dagster.rlgf.models import POLICY
 from teams_dagster.rlgf.passes import learn_texts
 from teams_dagster.rlgf.sequences import TextBatch, joined
-from teams_dagster.rlgf.update import Scored, move_policy
+from teams_dagster.rlgf.update import Scored, move_policy, policy_says
 
 DEVIATION_FLOOR = 1e-4
 """Added to a group's deviation before dividing by it, as TRL does."""
@@ -68,15 +68,16 @@ def likelihood_update(
             scores = learner.policy_log_probabilities(taught.batch.rows(rows[part]))
             yield -scores[taught.learnt[rows[part]]].sum() / tokens
 
+    old = known.old or policy_says(learner, known.batch)
     texts = taught.learnt.any(1).nonzero().squeeze(1)
     passes = learn_texts(learner.optimisers[POLICY], texts, learner.config.step, key, losses)
     after = learner.in_parts(learner.policy_log_probabilities, known.batch)
-    before, later = (float(-masked_mean(scores, learnt)) for scores in (known.old, after))
+    before, later = (float(-masked_mean(scores, learnt)) for scores in (old.log_probabilities, after))
     own = known.batch.valid & known.batch.by_learner  # others' tokens say nothing of the distance from who wrote
-    moved = after - known.old
+    moved = after - old.log_probabilities
     step = PolicyStep(
         UpdateStatus.MOVED,
-        entropy=float(masked_mean(known.entropies, learnt)),
+        entropy=float(masked_mean(old.entropies, learnt)),
         kl=float(masked_mean(moved.expm1() - moved, own)) if bool(own.any()) else 0.0,
         improvement=before - later,
         step_size=passes.share,

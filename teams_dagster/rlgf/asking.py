@@ -31,6 +31,8 @@ class StepConnection:
         """Raises OSError where nobody listens at `address`."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.connect(str(address))
+        self.queries = 0
+        """Queries that the step took to answer so far, those answered before included."""
 
     def __enter__(self) -> Self:
         return self
@@ -54,6 +56,7 @@ class StepConnection:
         reply: dict[str, Any] = json.loads(self._read(int.from_bytes(self._read(LENGTH_BYTES), "big")))
         if "ended" in reply:
             raise AskingEnded(reply["ended"])
+        self.queries += reply["queries"]
         return reply["answers"]
 
     def _read(self, size: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -84,6 +84,11 @@ TokenAlgorithmConfig = Annotated[
 ]
 """Every algorithm that a language model can be trained with, by `name`; `ppo` is the step by itself."""
 
+TITLES: dict[str, str] = {
+    each.model_fields["name"].default: each.title for each in get_args(get_args(TokenAlgorithmConfig)[0])
+}
+"""By name the algorithm as its authors write it."""
+
 
 class DecodingConfig(FrozenConfig):
     """How tokens are drawn. Log-probabilities and KL are of all tokens, whatever `top_k` and `top_p` leave out."""
@@ -136,6 +141,12 @@ class RLGFConfig(FrozenConfig):
         description="Tokens that learner and guide may write together: the batch that reaches them is the last; none:"
         " any number.",
     )
+    most_queries: int | None = Field(
+        default=None,
+        ge=1,
+        description="Queries to guide and judge that batches may take together, those answered before included: the"
+        " batch that reaches them is the last; none: any number. Evaluations are not counted.",
+    )
     evaluation_texts: int = Field(default=1, ge=1, description="Texts measured after each evaluation prompt.")
     evaluate_every: int = Field(default=0, ge=0, description="Iterations between evaluations; 0: before and after.")
 
@@ -183,4 +194,5 @@ class RLGFConfig(FrozenConfig):
     @property
     def version(self) -> str:
         """A hash of all that decides the weights: a checkpoint of another version is not gone on from."""
-        return content_hash("rlgf", self.model_dump_json(exclude={"checkpoint_every", "evaluate_every"}))
+        aside = {"checkpoint_every", "evaluate_every", *(("most_queries",) if self.most_queries is None else ())}
+        return content_hash("rlgf", self.model_dump_json(exclude=aside))

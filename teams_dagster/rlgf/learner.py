@@ -68,10 +68,11 @@ class TokenLearner:
             steering = steered(Steering(self.kappa, self.kl_memory), kl, self.config.kl_reference)
             self.kappa, self.kl_memory = steering.kappa, steering.memory
 
-    def policy_scores(self, batch: TextBatch) -> TokenScores:
-        """Of the tokens of `batch`, by the policy; gradients where enabled."""
+    def policy_scores(self, batch: TextBatch, *, learn_entropies: bool = True) -> TokenScores:
+        """Of the tokens of `batch`, by the policy; gradients where enabled, of entropies where `learn_entropies`."""
         with self.models.using(POLICY) as model:
-            return token_scores(model, batch, temperature=self.config.decoding.temperature)
+            temperature = self.config.decoding.temperature
+            return token_scores(model, batch, temperature=temperature, learn_entropies=learn_entropies)
 
     def policy_log_probabilities(self, batch: TextBatch) -> torch.Tensor:
         """The same without the entropies: (texts, tokens)."""

@@ -7,14 +7,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from teams_dagster.rlgf.cider import Cider
 from teams_dagster.rlgf.lexicon import positivity
 from teams_dagster.rlgf.rouge import rouge_l, rouge_n, words_of
+from teams_dagster.rlgf.sentiment import vader
 
-MeasureName = Literal["positivity", "coverage", "fluency", "concepts", "rouge_1", "rouge_2", "rouge_l", "summary"]
+MeasureName = Literal[
+    "positivity",
+    "vader",
+    "classifier",
+    "coverage",
+    "fluency",
+    "concepts",
+    "cider",
+    "rouge_1",
+    "rouge_2",
+    "rouge_l",
+    "summary",
+]
 
-Reads = Literal["concepts", "references", "perplexity"]
-"""What a measure looks at besides the text: what the task file gives with its prompt, or the model before training."""
+Reads = Literal["concepts", "references", "perplexity", "classifier"]
+"""What a measure looks at besides the text: what the task file gives with its prompt or for all of them, or the model
+before training."""
 
+NO_REFERENCES = Cider(())
 HALF_FLUENT = 32.0
 """The perplexity of a text that is half fluent."""
 ENDINGS = frozenset(["s", "es", "ies", "d", "ed", "ied", "r", "er", "ers", "ing", "n", "en"])
@@ -32,6 +48,10 @@ class Judged:
     """A text that would have been right."""
     perplexity: float = math.nan
     """exp of the mean negative log-probability of a token under the model before any training, after the prompt."""
+    cider: Cider = NO_REFERENCES
+    """Knows the references of the whole task."""
+    likelihood: float = math.nan
+    """Of the label that the task's classifier should give."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +99,15 @@ _REFERENCES: frozenset[Reads] = frozenset({"references"})
 
 MEASURES: dict[MeasureName, Measure] = {
     "positivity": Measure(lambda judged: positivity(judged.text)),
+    "vader": Measure(lambda judged: vader(judged.text)),
+    "classifier": Measure(lambda judged: judged.likelihood, frozenset({"classifier"})),
     "coverage": Measure(lambda judged: coverage(judged.text, judged.concepts), frozenset({"concepts"})),
     "fluency": Measure(lambda judged: fluency(judged.perplexity), frozenset({"perplexity"})),
     "concepts": Measure(
         lambda judged: coverage(judged.text, judged.concepts) * fluency(judged.perplexity),
         frozenset({"concepts", "perplexity"}),
     ),
+    "cider": Measure(lambda judged: judged.cider.score(judged.text, judged.reference), _REFERENCES),
     "rouge_1": Measure(lambda judged: rouge_n(judged.text, judged.reference, 1), _REFERENCES),
     "rouge_2": Measure(lambda judged: rouge_n(judged.text, judged.reference, 2), _REFERENCES),
     "rouge_l": Measure(lambda judged: rouge_l(judged.text, judged.reference), _REFERENCES),

@@ -20,7 +20,7 @@ from teams_dagster.rlgf.learner import TokenLearner, parts_of
 from teams_dagster.rlgf.models import POLICY
 from teams_dagster.rlgf.passes import learn_texts
 from teams_dagster.rlgf.sequences import TextBatch
-from teams_dagster.rlgf.update import Scored
+from teams_dagster.rlgf.update import Scored, policy_says
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def preference_update(learner: TokenLearner, known: Scored, config: OnlineDPOCon
     batch, pairs = known.batch, pairs_of(known.batch.rewards.sum(1))
     if not len(pairs):
         return _report(learner, PolicyStep(UpdateStatus.NO_STEPS), 0)
+    old = known.old or policy_says(learner, batch)
     reference = learner.in_parts(learner.reference_log_probabilities, batch).sum(1)
 
     def losses(rows: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -74,12 +75,13 @@ def preference_update(learner: TokenLearner, known: Scored, config: OnlineDPOCon
     passes = learn_texts(learner.optimisers[POLICY], torch.arange(len(pairs)), step, key, losses)
     after = learner.in_parts(learner.policy_log_probabilities, batch)
     before, later = (
-        float(dpo_losses((scores.sum(1) - reference)[pairs.texts], config.beta).mean()) for scores in (known.old, after)
+        float(dpo_losses((scores.sum(1) - reference)[pairs.texts], config.beta).mean())
+        for scores in (old.log_probabilities, after)
     )
-    moved, valid = after - known.old, batch.valid
+    moved, valid = after - old.log_probabilities, batch.valid
     moves = PolicyStep(
         UpdateStatus.MOVED,
-        entropy=float(masked_mean(known.entropies, valid)),
+        entropy=float(masked_mean(old.entropies, valid)),
         kl=float(masked_mean(moved.expm1() - moved, valid)),
         improvement=before - later,
         step_size=passes.share,

@@ -20,6 +20,8 @@ class IterationRecord:
     kl: float | None
     """Mean of log pi - log pi_ref over the learner's tokens, before the update; None without a reference term."""
     update: UpdateReport
+    queries: int = 0
+    """That guide and reward took for the batch, those answered before included."""
 
 
 @dataclass(frozen=True)

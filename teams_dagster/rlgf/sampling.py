@@ -53,7 +53,9 @@ def _sample_together(
     model: Any, begun: Sequence[Begun], vocabulary: Vocabulary, decoding: DecodingConfig
 ) -> list[tuple[int, ...]]:
     place, room = model.device, max(text.room for text in begun)
-    contexts = [(*text.prompt, *text.tokens) for text in begun]
+    every = [(*text.prompt, *text.tokens) for text in begun]
+    contexts = list(dict.fromkeys(every))
+    rows = torch.tensor([contexts.index(context) for context in every], device=place)
     width = max(map(len, contexts))
     ids = torch.tensor([[vocabulary.padding] * (width - len(c)) + list(c) for c in contexts], device=place)
     attended = torch.tensor([[0] * (width - len(c)) + [1] * len(c) for c in contexts], device=place)
@@ -70,8 +72,11 @@ def _sample_together(
             use_cache=True,
             logits_to_keep=1,
         )
-        cache = output.past_key_values
-        drawn = draw(output.logits[:, -1].float(), uniforms[:, step], decoding)
+        cache, logits = output.past_key_values, output.logits[:, -1].float()
+        if step == 0 and len(contexts) < len(begun):  # what several texts begin with was read once
+            cache.reorder_cache(rows)
+            logits, attended, positions = logits[rows], attended[rows], positions[rows]
+        drawn = draw(logits, uniforms[:, step], decoding)
         open_rows = False
         for text, tokens, token in zip(begun, written, drawn.tolist(), strict=True):
             if len(tokens) == step and step < text.room and not (tokens and tokens[-1] in vocabulary.ends):

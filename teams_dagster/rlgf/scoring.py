@@ -1,7 +1,7 @@
 """What a causal language model says of the tokens taken: log-probabilities and entropies, a chunk of tokens at a time.
 
 Logits of all tokens of a batch at once would be its largest tensor by far (tokens x vocabulary). The output layer is
-applied to a few tokens at a time, and computed again in the backward pass.
+applied to a few tokens at a time, and where that is more than once it is computed again in the backward pass.
 """
 
 from __future__ import annotations
@@ -58,12 +58,15 @@ def final_states(model: Any, batch: TextBatch) -> torch.Tensor:
     return output.last_hidden_state[torch.arange(len(batch), device=place), last]
 
 
-def token_scores(model: Any, batch: TextBatch, *, temperature: float = 1.0) -> TokenScores:
+def token_scores(
+    model: Any, batch: TextBatch, *, temperature: float = 1.0, learn_entropies: bool = True
+) -> TokenScores:
     """Scores of the tokens of `batch` by `model` (a transformers causal language model), gradients where enabled.
 
-    They are where `batch` is.
+    They are where `batch` is. Without `learn_entropies` those have no gradient, and nothing is kept for it.
     """
-    scores, entropies = _in_chunks(_with_entropies, model, batch, temperature)
+    compute = _with_entropies if learn_entropies else _watching_entropies
+    scores, entropies = _in_chunks(compute, model, batch, temperature)
     return TokenScores(scores, entropies)
 
 
@@ -78,10 +81,11 @@ def _in_chunks(compute: _Chunk, model: Any, batch: TextBatch, temperature: float
     valid, place, head = batch.valid, model.device, model.get_output_embeddings()
     states, tokens = hidden_states(model, batch)[valid.to(place)], batch.tokens[valid].to(place)
     size = max(1, LOGITS_AT_ONCE // head.weight.shape[0])
-    parts = [
-        checkpoint(compute, head, chosen, taken, temperature, use_reentrant=False)
-        for chosen, taken in zip(states.split(size), tokens.split(size), strict=True)
-    ]
+    chunks = list(zip(states.split(size), tokens.split(size), strict=True))
+    if len(chunks) == 1:
+        parts = [compute(head, states, tokens, temperature)]
+    else:
+        parts = [checkpoint(compute, head, *chunk, temperature, use_reentrant=False) for chunk in chunks]
     empty = torch.zeros(valid.shape, dtype=torch.float32, device=valid.device)
     return [empty.masked_scatter(valid, torch.cat(part).to(valid.device)) for part in zip(*parts, strict=True)]
 
@@ -97,6 +101,15 @@ def _with_entropies(
     everything = torch.log_softmax(head(states).float() / temperature, dim=-1)
     taken = everything.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
     return taken, -(everything.exp() * everything).sum(-1)
+
+
+def _watching_entropies(
+    head: Any, states: torch.Tensor, tokens: torch.Tensor, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    everything = torch.log_softmax(head(states).float() / temperature, dim=-1)
+    taken = everything.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    with torch.no_grad():
+        return taken, -(everything.exp() * everything).sum(-1)
 
 
 @torch.no_grad()

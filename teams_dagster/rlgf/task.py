@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -13,7 +15,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.policy.algorithms.base import FrozenConfig
+from teams_dagster.rlgf.cider import Cider
 from teams_dagster.rlgf.measures import MEASURES, Judged, MeasureName, Reads
+from teams_dagster.rlgf.sentiment import ClassifierConfig, check_vader, label_probabilities
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -43,6 +47,10 @@ class Task(FrozenConfig):
         default={}, description="By prompt: a text that would be right. In a file, `reference` beside `prompt`."
     )
 
+    classifier: ClassifierConfig | None = Field(
+        default=None, description="Of reward or metric `classifier`: the model, and the label it should give."
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _prompts_with_what_belongs_to_them(cls, said: Any) -> Any:
@@ -59,8 +67,16 @@ class Task(FrozenConfig):
 
     @model_validator(mode="after")
     def _what_is_read_is_there(self) -> Task:
+        if "vader" in self.measures:
+            check_vader()
         for name in self.measures:
             for read in MEASURES[name].reads - {"perplexity"}:
+                if read == "classifier":
+                    if self.classifier is None:
+                        raise ValueError(
+                            "classifier reads a model: say which by `classifier: {model: ..., label: ...}`"
+                        )
+                    continue
                 known: Mapping[str, Any] = getattr(self, read)
                 if missing := [prompt for prompt in (*self.prompts, *self.evaluation) if not known.get(prompt)]:
                     raise ValueError(
@@ -78,7 +94,13 @@ class Task(FrozenConfig):
     @property
     def version(self) -> str:
         """A hash of all that it says."""
-        return content_hash("rlgf task", self.model_dump_json())
+        unsaid = {"classifier"} if self.classifier is None else set[str]()
+        return content_hash("rlgf task", self.model_dump_json(exclude=unsaid))
+
+    @cached_property
+    def cider(self) -> Cider:
+        """Knows all its references."""
+        return Cider(tuple(self.references.values()))
 
     @property
     def measures(self) -> tuple[MeasureName, ...]:
@@ -109,11 +131,28 @@ class Task(FrozenConfig):
         """
         if perplexities is None and "perplexity" in MEASURES[measure].reads:
             raise ValueError(f"{measure} reads the perplexity of each text: give `perplexities`")
+        unknown = [math.nan] * len(texts)
+        likely = self._likelihoods(prompts, texts) if "classifier" in MEASURES[measure].reads else unknown
         judged = (
-            Judged(text, self.concepts.get(prompt, ()), self.references.get(prompt, ""), perplexity)
-            for prompt, text, perplexity in zip(prompts, texts, perplexities or [math.nan] * len(texts), strict=True)
+            Judged(
+                text,
+                concepts=self.concepts.get(prompt, ()),
+                reference=self.references.get(prompt, ""),
+                perplexity=perplexity,
+                cider=self.cider,
+                likelihood=likelihood,
+            )
+            for prompt, text, perplexity, likelihood in zip(
+                prompts, texts, perplexities or unknown, likely, strict=True
+            )
         )
         return [MEASURES[measure].of(one) for one in judged]
+
+    def _likelihoods(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
+        """Of the classifier's label: it reads an answer alone, and a continuation after its prompt."""
+        assert self.classifier is not None, "it was validated"
+        whole = texts if self.asks == "chat" else [prompt + text for prompt, text in zip(prompts, texts, strict=True)]
+        return label_probabilities(self.classifier, whole)
 
 
 _KEYS: dict[Reads, str] = {"concepts": "concepts", "references": "reference"}
@@ -136,20 +175,46 @@ def _prompt_of(entry: Any, content: dict[str, Any]) -> Any:
     return prompt
 
 
-def load_task(path: str | Path) -> Task:
-    """The task in the file at `path`, or the one of this package that is named so.
+HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+"""A data set of the hub, at its newest revision or another."""
+TASK_FILE = "task.yaml"
+"""What it is called there."""
 
+
+def load_task(path: str | Path) -> Task:
+    """The task in the file at `path`, the one of this package that is named so, or that of a data set of the hub.
+
+    The last is `owner/name` or `owner/name@revision`, and has the task as `task.yaml`.
     Raises ValueError where the file is missing or not a task, saying which field.
     """
     file = files("teams_dagster.rlgf") / "tasks" / f"{path}.yaml"
     where = file if file.is_file() else Path(path)
     if not where.is_file():
-        raise ValueError(f"there is no task {path}: give the path of a task file, or one of {', '.join(known_tasks())}")
+        known = HUB_ID.fullmatch(str(path))
+        if known is None or where.suffix in (".yaml", ".yml"):
+            raise ValueError(
+                f"there is no task {path}: give the path of a task file, `owner/name` of a data set of the hub with a"
+                f" {TASK_FILE}, or one of {', '.join(known_tasks())}"
+            )
+        where = _from_hub(known["repository"], known["revision"])
     try:
         content: Any = yaml.safe_load(where.read_text(encoding="utf-8"))
         return Task.model_validate(content)
     except (yaml.YAMLError, ValidationError) as error:
         raise ValueError(f"{path} is not a task: {error}") from error
+
+
+def _from_hub(repository: str, revision: str | None) -> Path:
+    """The task file of a data set of the hub, from its cache where that has it. Raises ValueError without one."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return Path(hf_hub_download(repository, TASK_FILE, repo_type="dataset", revision=revision))
+    except (OSError, HFValidationError) as error:
+        raise ValueError(
+            f"there is no file {repository}, and no {TASK_FILE} came from the hub's data set of that name: {error}"
+        ) from error
 
 
 def known_tasks() -> list[str]:

@@ -61,6 +61,7 @@ class TokenTraining:
         reward: Reward | None = None,
         reward_name: str | None = None,
         batch_reward: Reward | None = None,
+        queries: Callable[[], int] | None = None,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`student`'s model becomes part of the training.
@@ -73,10 +74,11 @@ class TokenTraining:
             reward_name: The same of the reward that is given, and of `batch_reward`.
             batch_reward: What the texts of a batch earn, its prompts' texts beside each other; evaluations are by
                 `reward`. None: `reward` rewards both.
+            queries: How many queries guide and reward have taken so far; None where they ask nobody.
 
         Raises:
-            ValueError: A guide or reward has no name, a batch's reward has none beside it, or all weights of a base in
-                4 bits are to be trained.
+            ValueError: A guide or reward has no name, a batch's reward has none beside it, all weights of a base in
+                4 bits are to be trained, or queries are bounded that nobody counts.
         """
         if student.four_bit and config.weights.kind == "full":
             raise ValueError(
@@ -85,6 +87,11 @@ class TokenTraining:
             )
         if batch_reward is not None and reward is None:
             raise ValueError("batch_reward is given without reward, which measures: give both, or reward alone")
+        if config.most_queries is not None and queries is None:
+            raise ValueError(
+                f"most_queries is {config.most_queries}, and guide and reward ask nobody: bound the training by"
+                " most_tokens or iterations, or give `queries`, which counts"
+            )
         for what, given, name in (("guide", guide, guide_name), ("reward", reward, reward_name)):
             if (given is None) != (name is None):
                 here, missing = (what, f"{what}_name") if name is None else (f"{what}_name", what)
@@ -94,6 +101,7 @@ class TokenTraining:
         self.learner = TokenLearner(student.model, config)
         self._algorithm, self._reward, self._progress = token_algorithm(config), reward, progress
         self._batch_reward = batch_reward or reward
+        self._queries = queries or (lambda: 0)
         self._vocabulary = vocabulary_of(student)
         models, at_once = self.learner.models, config.at_once
         own = LocalWriter(lambda: models.using(POLICY), self._vocabulary, config.decoding, at_once)
@@ -113,10 +121,16 @@ class TokenTraining:
         return sum(record.learner_tokens + record.guide_tokens for record in self._records)
 
     @property
+    def queries(self) -> int:
+        """Queries that guide and reward have taken for batches."""
+        return sum(record.queries for record in self._records)
+
+    @property
     def finished(self) -> bool:
-        """Whether all iterations are done, or all tokens written."""
-        most = self.config.most_tokens
-        return len(self._records) >= self.config.iterations or (most is not None and self.tokens >= most)
+        """Whether all iterations are done, all tokens written, or all queries taken."""
+        bounds = ((self.config.most_tokens, self.tokens), (self.config.most_queries, self.queries))
+        spent = any(most is not None and taken >= most for most, taken in bounds)
+        return spent or len(self._records) >= self.config.iterations
 
     def run(self, until: int | None = None) -> TrainingReport:
         """Train until `until` iterations are done (None: all of them), and report.
@@ -144,13 +158,15 @@ class TokenTraining:
         iteration = len(self._records)
         ids = next_ids(sorted(self.task.prompts), self.config.prompts_a_batch, self.config.root_seed, iteration)
         names = [name for name in ids for _ in range(self.config.group)]
+        before = self._queries()
         texts = self._write(self._algorithm, names, iteration, "train", self._batch_reward)
+        taken = self._queries() - before
         self.learner.begin(iteration)
         references = None if self._targets is None else self._batch([self._targets[name] for name in names])
         known = scored(self.learner, self._batch(texts.texts), references)
         update = self._algorithm.update(self.learner, known, iteration)
         mean = sum(text.reward for text in texts.texts) / len(texts.texts)
-        record = IterationRecord(iteration, mean, texts.learner_tokens, texts.guide_tokens, known.kl, update)
+        record = IterationRecord(iteration, mean, texts.learner_tokens, texts.guide_tokens, known.kl, update, taken)
         self._records.append(record)
         self._progress(f"iteration {iteration + 1}/{self.config.iterations}: reward {mean:.3f}, {update.phase}")
 

@@ -87,6 +87,7 @@ def _training(request: RLGFRequest, student: Student, step: StepConnection | Non
         reward=reward,
         reward_name=request.judge,
         batch_reward=pairs,
+        queries=None if step is None else lambda: step.queries,
         progress=say,
     )
 

@@ -7,7 +7,7 @@ log-probabilities are of the tokens taken alone, and minibatches are of whole te
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -27,18 +27,20 @@ from teams_dagster.rlgf.gains import Gains
 from teams_dagster.rlgf.learner import TokenLearner, parts_of
 from teams_dagster.rlgf.models import POLICY
 from teams_dagster.rlgf.passes import learn_texts
+from teams_dagster.rlgf.scoring import TokenScores
 from teams_dagster.rlgf.sequences import TextBatch
+
+REPORTED = 4
+"""What a single step did is read off every fourth text: a pass over all would be a fourth of what the step takes."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A batch with what policy and reference say of it before the update; tensors (texts, tokens), float64."""
+    """A batch with what is known of it before the update; tensors (texts, tokens), float64."""
 
     batch: TextBatch
-    old: torch.Tensor
-    """log pi_old of the tokens taken."""
-    entropies: torch.Tensor
-    """Of the policy before each token."""
+    old: TokenScores | None
+    """What the policy that wrote says of it; None where the rewards do not need it, so that nobody asked yet."""
     rewards: torch.Tensor
     """The learner's tokens pay for leaving the reference."""
     kl: float | None
@@ -56,16 +58,21 @@ def scored(learner: TokenLearner, batch: TextBatch, targets: TextBatch | None = 
         raise ValueError(
             f"step.target_weight is {learner.config.step.target_weight}, and no reference is given: give `targets`"
         )
-    both = learner.in_parts(lambda part: torch.stack(learner.policy_scores(part), dim=1), batch)
-    old, entropies = both[:, 0], both[:, 1]
     acted, config = batch.valid & batch.by_learner, learner.config.kl_reference
     if config is None or not bool(acted.any()):
-        return Scored(batch, old, entropies, batch.rewards, None, targets)
+        return Scored(batch, None, batch.rewards, None, targets)
+    old = policy_says(learner, batch)
     reference = learner.in_parts(learner.reference_log_probabilities, batch)
-    distance = torch.where(acted, old - reference, 0.0)
+    distance = torch.where(acted, old.log_probabilities - reference, 0.0)
     kl, rewards = float(masked_mean(distance, acted)), batch.rewards - learner.kappa * distance
     learner.steer(kl)
-    return Scored(batch, old, entropies, rewards, kl, targets)
+    return Scored(batch, old, rewards, kl, targets)
+
+
+def policy_says(learner: TokenLearner, batch: TextBatch) -> TokenScores:
+    """Log-probabilities and entropies of `batch` by the policy as it is: a pass over all texts, without gradients."""
+    both = learner.in_parts(lambda part: torch.stack(learner.policy_scores(part), dim=1), batch)
+    return TokenScores(both[:, 0], both[:, 1])
 
 
 def actor_critic_update(learner: TokenLearner, known: Scored, plan: Plan) -> UpdateReport:
@@ -129,21 +136,27 @@ def move_policy(learner: TokenLearner, known: Scored, gains: Gains, key: Key) ->
         return PolicyStep(UpdateStatus.NO_STEPS)
     if not bool(torch.isfinite(gains.advantages[gains.trained]).all()):
         raise ValueError("an advantage is not finite; check the rewards and the critic's values")
-    divergences: list[float] = []
+    one_step = takes_one_step(config, len(texts))
+    if known.old is None and not one_step:
+        known = replace(known, old=policy_says(learner, known.batch))
+    seen = Seen()
 
     def losses(rows: torch.Tensor) -> Iterator[torch.Tensor]:
-        divergences.clear()
-        yield from policy_losses(learner, known, gains, rows, config, divergences)
+        seen.forget()
+        yield from policy_losses(learner, known, gains, rows, seen)
 
     def near() -> bool:
-        return config.target_kl is None or sum(divergences) <= 1.5 * config.target_kl
+        return config.target_kl is None or seen.divergence <= 1.5 * config.target_kl
 
     passes = learn_texts(learner.optimisers[POLICY], texts, config, key, losses, near)
-    after = learner.in_parts(learner.policy_log_probabilities, known.batch)
-    judged, old, new = gains.judged(known.old), gains.of_choices(known.old), gains.of_choices(after)
+    before = known.old or seen.together(known.batch)
+    told = texts[::REPORTED] if one_step else texts
+    after = learner.in_parts(learner.policy_log_probabilities, known.batch.rows(told))
+    sample, scores = gains.rows(told), before.log_probabilities[told]
+    judged, old, new = sample.judged(scores), sample.of_choices(scores), sample.of_choices(after)
     return PolicyStep(
         UpdateStatus.STOPPED_EARLY if passes.stopped else UpdateStatus.MOVED,
-        entropy=float(masked_mean(known.entropies, gains.trained)),
+        entropy=float(masked_mean(before.entropies, gains.trained)),
         kl=float(judged.divergence(new)),
         improvement=float(judged.surrogate(new) - judged.surrogate(old)),
         step_size=passes.share,
@@ -151,43 +164,75 @@ def move_policy(learner: TokenLearner, known: Scored, gains: Gains, key: Key) ->
     )
 
 
+def takes_one_step(config: TokenStepConfig, texts: int) -> bool:
+    """Whether so many texts are one minibatch, seen once: then the policy that is moved is the one that wrote."""
+    return config.epochs == 1 and (config.minibatch == 0 or config.minibatch >= texts)
+
+
+@dataclass
+class Seen:
+    """What the forward passes of a minibatch said on the way."""
+
+    divergence: float = 0.0
+    """Mean of the minibatch from the policy that wrote."""
+    scores: list[tuple[torch.Tensor, TokenScores]] = field(default_factory=list[tuple[torch.Tensor, TokenScores]])
+    """Which texts, and what was said of them; only where the policy is still the one that wrote."""
+
+    def forget(self) -> None:
+        """Before the next minibatch."""
+        self.divergence = 0.0
+        self.scores.clear()
+
+    def together(self, batch: TextBatch) -> TokenScores:
+        """The scores of `batch`, (texts, tokens), float64; 0 of a text that was not seen."""
+        found = TokenScores(torch.zeros_like(batch.rewards), torch.zeros_like(batch.rewards))
+        for texts, scores in self.scores:
+            for whole, part in zip(found, scores, strict=True):
+                whole[texts] = part.detach().double()
+        return found
+
+
 def policy_losses(
-    learner: TokenLearner,
-    known: Scored,
-    gains: Gains,
-    texts: torch.Tensor,
-    config: TokenStepConfig,
-    divergences: list[float],
+    learner: TokenLearner, known: Scored, gains: Gains, texts: torch.Tensor, seen: Seen
 ) -> Iterator[torch.Tensor]:
     """The parts of a minibatch's loss: minus the clipped surrogate, minus `entropy_weight` times the entropy, plus
     `target_weight` times the mean loss of a token of the references of its prompts.
 
-    What each part adds to the minibatch's mean divergence is appended to `divergences`.
+    Where `known` has no log-probabilities of the policy that wrote, this policy is it. `seen` is told what is said.
     """
-    mine = gains.rows(texts)
-    whole = mine.judged(known.old[texts])
+    config, mine = learner.config.step, gains.rows(texts)
+    whole = mine.judged(torch.zeros_like(mine.advantages))  # what a choice is worth; of whom it is follows by parts
     if config.normalise == "minibatch":
         whole = whole.normalised()
     begin = 0
     for part in parts_of(len(texts), learner.config.at_once):
         chosen = mine.rows(part)
         end = begin + int(chosen.choices.sum())
-        judged, share = whole.rows(torch.arange(begin, end)), (end - begin) / len(whole)
-        rows, entropies = known.batch.rows(texts[part]), None
-        if config.entropy_weight:
-            scores, entropies = learner.policy_scores(rows)
-        else:
-            scores = learner.policy_log_probabilities(rows)
-        new = chosen.of_choices(scores.double())
-        divergences.append(share * float(judged.divergence(new.detach())))
+        scores = _said(learner, known, texts[part], seen)
+        old = scores.log_probabilities.detach() if known.old is None else known.old.log_probabilities[texts[part]]
+        judged = replace(whole.rows(torch.arange(begin, end)), old=chosen.of_choices(old.double()))
+        new, share = chosen.of_choices(scores.log_probabilities.double()), (end - begin) / len(whole)
+        seen.divergence += share * float(judged.divergence(new.detach()))
         loss = -share * judged.clipped(new, config.clip)
-        if entropies is not None:
-            loss = loss - config.entropy_weight * entropies[chosen.trained].sum() / mine.trained.sum()
+        if config.entropy_weight:
+            loss = loss - config.entropy_weight * scores.entropies[chosen.trained].sum() / mine.trained.sum()
         yield loss
         begin = end
     if config.target_weight and known.targets is not None:
         for loss in reference_losses(learner, known.targets.rows(texts)):
             yield config.target_weight * loss
+
+
+def _said(learner: TokenLearner, known: Scored, texts: torch.Tensor, seen: Seen) -> TokenScores:
+    """Of `texts` by the policy, with gradients; entropies that nobody reads are not computed, and 0."""
+    rows, learnt = known.batch.rows(texts), bool(learner.config.step.entropy_weight)
+    if not learnt and known.old is not None:
+        scores = learner.policy_log_probabilities(rows)
+        return TokenScores(scores, torch.zeros_like(scores))
+    scores = learner.policy_scores(rows, learn_entropies=learnt)
+    if known.old is None:
+        seen.scores.append((texts, TokenScores(*(part.detach() for part in scores))))
+    return scores
 
 
 def reference_losses(learner: TokenLearner, references: TextBatch) -> Iterator[torch.Tensor]:

@@ -12,6 +12,7 @@ from benchmarks.rlgf.beside_trl import Measured, Sizes
 from benchmarks.rlgf.praise import Prefixed
 from benchmarks.rlgf.report import Outcome, page
 from benchmarks.rlgf.run import config_of, folder_of, parsed
+from teams_dagster.rlgf.config import TokenD2LOLSConfig
 from teams_dagster.rlgf.metrics import Metrics
 from teams_dagster.rlgf.sampling import Begun
 from teams_dagster.rlgf.task import load_task
@@ -88,3 +89,14 @@ def test_medians_of_both_sides_and_their_ratio_stand_beside_each_other() -> None
     assert "| rloo, ours over TRL's | 2.00 | 1.00 | 1.00 |" in told
     assert "8 updates of 16 texts of at most 8 tokens" in told
     assert "3 processes a side" in told
+
+
+def test_a_run_cut_short_tells_of_the_trainings_that_are_done() -> None:
+    done = [outcome("ppo", 0, 0.1), outcome("ppo", 1, 0.3), outcome("lols", 0, 0.2)]
+    assert "Reward of lols less that of ppo, seed by seed: 0.100." in page(done, {})
+
+
+def test_d2lols_turns_to_ppo_plus_plus_after_as_many_updates_as_were_typed() -> None:
+    algorithm = config_of(parsed(["--switch", "3"]), "d2lols@praise", 0).algorithm
+    assert isinstance(algorithm, TokenD2LOLSConfig)
+    assert algorithm.switch == 3

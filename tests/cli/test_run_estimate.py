@@ -19,6 +19,7 @@ from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, 
 from teams_dagster.dataset.generation import GenerationChanged, PolicyFromOtherModels
 from teams_dagster.environment.transition import ProbabilitiesMissing
 from teams_dagster.ledger.costs import costs_by
+from teams_dagster.policy.reader.reading import BaseNotGiven
 from teams_dagster.pricing.paid_assets import PAID
 from teams_dagster.settings import load_settings
 from tests.support.project import SMALL, Project
@@ -139,6 +140,13 @@ def test_both_orders_are_estimated_in_what_is_trained_and_in_what_it_will_steer(
 def test_what_a_soft_reward_would_be_refused_for_is_said_before(project: Project):
     with pytest.raises(ProbabilitiesMissing, match="`soft: true` of trained_policy needs P"):
         questions(trained_policy={"root_seed": 1, "soft": True})
+
+
+def test_a_policy_that_would_read_with_a_student_that_is_not_there_is_refused_before(project: Project):
+    reading = {"reader": {"language_model": {}}, "algorithm": {"ppo": {}}}
+    with pytest.raises(BaseNotGiven, match="materialise `base_model` first, by itself"):
+        questions(trained_policy=reading)
+    questions(["policy_comparison"], trained_policy=reading)
 
 
 def test_a_policy_that_is_to_be_trained_leaves_a_generation_that_was_begun_as_it_is(generated: Project):

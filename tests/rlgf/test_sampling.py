@@ -21,6 +21,15 @@ def test_a_texts_draws_do_not_depend_on_the_others_of_its_batch():
     assert drawn(BEGUN) == [drawn([text])[0] for text in BEGUN] == drawn(BEGUN, at_once=2)
 
 
+def test_what_several_texts_begin_with_is_read_once():
+    begun = [Begun((1, 2, 3), (), 5, ("same", key)) for key in range(4)] + [Begun((6, 7), (), 5, ("other",))]
+    model, shapes = small_llama(), []
+    model.model.embed_tokens.register_forward_hook(lambda _, given, __: shapes.append(tuple(given[0].shape)))
+    found = sample(model, begun, TOKENS, DecodingConfig(), at_once=8)
+    assert shapes[:2] == [(2, 3), (5, 1)]
+    assert found == [drawn([text])[0] for text in begun]
+
+
 def test_no_text_is_longer_than_its_room_or_goes_on_after_its_end():
     for key in range(30):
         begun = [Begun((1,), (), 1 + key % 5, ("room", key)), Begun((2,), (3,), 6, ("other", key))]

@@ -60,6 +60,23 @@ def test_logits_are_never_all_in_memory_at_once(monkeypatch):
     assert seen == [2, 2, 2, 1]
 
 
+@pytest.mark.parametrize(("at_once", "times"), [(16 * 7, 1), (16 * 4, 4)], ids=["one chunk", "two chunks"])
+def test_logits_that_were_all_computed_at_once_are_not_computed_again(monkeypatch, at_once, times):
+    seen = []
+    model = small_llama()
+    model.lm_head.register_forward_hook(lambda _, __, logits: seen.append(len(logits)))
+    monkeypatch.setattr(scoring, "LOGITS_AT_ONCE", at_once)
+    token_scores(model, batch_of(TEXTS, END)).log_probabilities.sum().backward()
+    assert len(seen) == times
+
+
+def test_entropies_that_nobody_learns_are_the_same_without_a_gradient():
+    batch, model = batch_of(TEXTS, END), small_llama()
+    learnt, watched = (token_scores(model, batch, learn_entropies=learn) for learn in (True, False))
+    assert torch.equal(watched.entropies, learnt.entropies)
+    assert (watched.log_probabilities.requires_grad, watched.entropies.requires_grad) == (True, False)
+
+
 def test_a_model_that_changes_its_logits_afterwards_is_refused():
     model = small_llama()
     plain_forward = model.forward

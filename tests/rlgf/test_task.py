@@ -1,12 +1,24 @@
 """A task file says what to write after, what earns a reward, and how it is measured."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import yaml
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
 
+from teams_dagster.rlgf import sentiment
 from teams_dagster.rlgf.lexicon import NEGATIVE, POSITIVE, positivity
 from teams_dagster.rlgf.task import Task, known_tasks, load_task
+from tests.support.small_llama import END, VOCABULARY
 
 CONTENT = {"name": "mine", "reward": "positivity", "prompts": ["It was"], "evaluation": ["They were"]}
 
@@ -74,6 +86,84 @@ def test_the_references_of_a_task_earn_the_most_that_words_can(name, measure):
     prompts = [*task.prompts, *task.evaluation]
     texts = [task.references[prompt] for prompt in prompts]
     assert task.scores(measure, prompts, texts) == [1.0] * len(prompts)
+
+
+def test_cider_knows_the_references_of_the_whole_task(tmp_path):
+    entries = [{"prompt": "dog:", "reference": "A dog runs."}, {"prompt": "cat:", "reference": "A cat runs."}]
+    task = load_task(written(tmp_path, reward="cider", prompts=entries[:1], evaluation=entries[1:]))
+    assert task.rewards(["dog:", "cat:"], ["a dog runs", "a dog runs"])[0] == pytest.approx(7.5)
+
+
+def test_a_classifier_earns_the_probability_of_its_label_and_reads_the_prompt_of_a_continuation(classifier, tmp_path):
+    def probabilities(texts):
+        tokenizer = AutoTokenizer.from_pretrained(classifier)
+        model: Any = AutoModelForSequenceClassification.from_pretrained(classifier)
+        return [float(model(**tokenizer(text, return_tensors="pt")).logits.softmax(-1)[0, 1]) for text in texts]
+
+    named = {"model": str(classifier), "label": "LABEL_1"}
+    settings = {"reward": "classifier", "classifier": named, "prompts": ["w1 w2"], "evaluation": ["w5"]}
+    for asks, read in (("continuation", ["w1 w2 w3 w4", "w1 w2 w4"]), ("chat", [" w3 w4", " w4"])):
+        task = load_task(written(tmp_path, asks=asks, **settings))
+        found = task.rewards(["w1 w2"] * 2, [" w3 w4", " w4"])
+        assert found == pytest.approx(probabilities(read), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        (None, r"classifier reads a model: say which by `classifier: \{model: \.\.\., label: \.\.\.\}`"),
+        ({"label": "joy"}, r"classifier\.label is 'joy', and .* knows LABEL_0, LABEL_1: name one"),
+        ({"model": "no/where"}, r"classifier\.model no/where is no sequence classifier that can be read"),
+    ],
+)
+def test_a_classifier_that_cannot_say_it_is_refused(classifier, tmp_path, monkeypatch, named, said):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    given = None if named is None else {"model": str(classifier), "label": "LABEL_1"} | named
+    with pytest.raises(ValueError, match=said):
+        load_task(written(tmp_path, reward="classifier", classifier=given)).rewards(["It was"], [" w1"])
+
+
+@pytest.fixture
+def classifier(tmp_path):
+    """The folder of one that knows nothing, of two labels."""
+    folder = tmp_path / "classifier"
+    words = Tokenizer(models.WordLevel({f"w{index}": index for index in range(VOCABULARY)}, unk_token="w15"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    PreTrainedTokenizerFast(tokenizer_object=words, pad_token="w0").save_pretrained(folder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+        config = BertConfig(vocab_size=VOCABULARY, pad_token_id=END, initializer_range=0.5, **sizes)
+        BertForSequenceClassification(config).save_pretrained(folder)
+    return folder
+
+
+def test_vader_without_its_package_says_which(monkeypatch, tmp_path):
+    monkeypatch.setattr(sentiment, "PACKAGE", "no_such_package")
+    with pytest.raises(ValueError, match="vader needs the package no_such_package, which is not installed"):
+        load_task(written(tmp_path, reward="vader"))
+
+
+def test_vader_scores_a_text_as_its_package_does(tmp_path):
+    pytest.importorskip("vaderSentiment")
+    found = load_task(written(tmp_path, reward="vader")).rewards(["It was"] * 3, [" great!", " horrible", " a day"])
+    assert found[0] > 0 > found[1]
+    assert found[2] == 0
+
+
+def test_a_task_of_the_hub_is_read_from_its_data_set_at_a_revision(tmp_path, monkeypatch):
+    cached = tmp_path / "datasets--people--tasks"
+    for revision in ("1" * 40, "2" * 40):
+        (cached / "snapshots" / revision).mkdir(parents=True)
+        written(cached / "snapshots" / revision, name=revision)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("2" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert load_task("people/tasks").name == "2" * 40
+    assert load_task("people/tasks@" + "1" * 40).name == "1" * 40
+    with pytest.raises(ValueError, match=r"there is no file people/others, and no task\.yaml came from the hub"):
+        load_task("people/others")
 
 
 def test_a_missing_file_is_told_with_the_tasks_that_there_are():

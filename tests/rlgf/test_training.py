@@ -99,6 +99,37 @@ def test_a_training_that_stopped_goes_on_bit_for_bit(base, tmp_path, name):
     assert bits(resumed) == bits(whole)
 
 
+@dataclass
+class Counted:
+    """A reward that takes a query for each text."""
+
+    queries: int = 0
+
+    def __call__(self, prompts, texts):
+        self.queries += len(texts)
+        return vowels(prompts, texts)
+
+
+@pytest.mark.parametrize("name", ["grpo", "online_dpo"])
+def test_trainings_of_equal_queries_end_with_the_batch_that_reaches_them(base, tmp_path, name):
+    config, folder = config_of(name, most_queries=12), tmp_path / "parts"
+
+    def counted(folder):
+        reward = Counted()
+        return training(base, folder, config, reward=reward, queries=lambda: reward.queries)
+
+    report = counted(tmp_path / "whole").run()
+    assert [record.queries for record in report.records] == [8, 8]
+    assert report.evaluations[-1].iteration == 2
+    counted(folder).run(until=1)
+    assert counted(folder).run() == report
+
+
+def test_a_bound_on_queries_that_nobody_counts_is_refused(base, tmp_path):
+    with pytest.raises(ValueError, match="most_queries is 5, and guide and reward ask nobody"):
+        training(base, tmp_path, config_of(most_queries=5))
+
+
 def test_a_finished_training_is_read_and_not_trained_again(base, tmp_path):
     report = training(base, tmp_path, config_of(iterations=1)).run()
     told = []

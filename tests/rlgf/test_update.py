@@ -1,5 +1,8 @@
 """One update of PPO is that of a plain loop over tokens, written here without the code that it checks."""
 
+import dataclasses
+
+import pytest
 import torch
 
 from teams_dagster.policy.algorithms.config import KLReferenceConfig
@@ -8,7 +11,7 @@ from teams_dagster.rlgf.config import RLGFConfig, TokenCriticConfig, TokenStepCo
 from teams_dagster.rlgf.learner import TokenLearner
 from teams_dagster.rlgf.models import POLICY
 from teams_dagster.rlgf.sequences import batch_of
-from teams_dagster.rlgf.update import scored
+from teams_dagster.rlgf.update import policy_says, scored
 from tests.support.small_llama import END, small_llama, text
 
 GAMMA, DECAY, KAPPA, CLIP, RATE = 0.9, 0.8, 0.1, 0.2, 1e-2
@@ -85,3 +88,50 @@ def test_ppo_is_a_plain_loop_over_tokens():
     expected = plain_update(start, small_llama(), epochs=3)
     for name, weight in learner.models.trained(POLICY).items():
         torch.testing.assert_close(weight, expected[name], atol=1e-4, rtol=0)
+
+
+def learner_of(name, at_once=2, **step):
+    step = {"learning_rate": RATE, "epochs": 1, "minibatch": 0, **step}
+    algorithm = {"name": name, **step} if name == "ppo" else {"name": name, "step": step, "group": 3}
+    settings = {"algorithm": algorithm, "texts": 3, "at_once": at_once, "critic": {"epochs": 1, "minibatch": 0}}
+    learner = TokenLearner(
+        small_llama(), RLGFConfig.model_validate({**settings, "weights": {"kind": "full"}, "kl_reference": None})
+    )
+    learner.begin(0)
+    return learner
+
+
+@pytest.mark.parametrize(
+    ("step", "read"), [({}, [3, 1]), ({"epochs": 2}, [3, 3, 3, 3]), ({"minibatch": 2}, [3, 2, 1, 3])], ids=str
+)
+def test_a_batch_is_read_before_its_update_only_where_more_than_one_step_follows(step, read):
+    """A single step's own pass is of the policy that wrote; what it did is then read off every fourth text."""
+    learner, seen = learner_of("grpo", at_once=3, **step), []
+    with learner.models.using(POLICY) as model:
+        model.model.register_forward_hook(lambda _, __, output: seen.append(len(output[0])))
+    token_algorithm(learner.config).update(learner, scored(learner, batch_of(TEXTS, END)), 0)
+    assert seen == read
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        *((name, step) for name in ("ppo", "grpo", "rloo") for step in ({}, {"entropy_weight": 0.1, "target_kl": 1.0})),
+        ("ppo", {"normalise": "minibatch"}),
+    ],
+    ids=str,
+)
+def test_the_update_is_the_same_where_the_batch_was_read_before(name, step):
+    found = []
+    for asked in (False, True):
+        learner, batch = learner_of(name, **step), batch_of(TEXTS, END)
+        known = scored(learner, batch)
+        assert known.old is None
+        if asked:
+            known = dataclasses.replace(known, old=policy_says(learner, batch))
+        report = token_algorithm(learner.config).update(learner, known, 0)
+        found.append((dict(learner.models.trained(POLICY)), dataclasses.asdict(report)))
+    (weights, report), (others, other) = found
+    assert report == pytest.approx(other, abs=1e-5)
+    for key, weight in weights.items():
+        torch.testing.assert_close(weight, others[key], atol=1e-5, rtol=0)

@@ -43,9 +43,15 @@ def evaluations_of(config: RLGFConfig) -> int:
     return 2 + ((config.iterations - 1) // every if every else 0)
 
 
+def in_batches(config: RLGFConfig, a_batch: int) -> int:
+    """How many queries of which each batch takes at most so many; the batch that reaches `most_queries` is the last."""
+    planned = config.iterations * a_batch
+    return planned if config.most_queries is None else min(planned, config.most_queries + a_batch - 1)
+
+
 def guide_queries(config: RLGFConfig, prompts: Sequence[str]) -> list[QueryForecast]:
     """The queries to the guide of a training after `prompts`; those that a switch leaves out are not known before."""
-    texts = config.iterations * config.texts
+    texts = in_batches(config, config.texts)
     likely = round(config.algorithm.beta * texts) if isinstance(config.algorithm, TokenPPOPlusPlusConfig) else texts
     begun = "x" * (BYTES_PER_TOKEN * config.max_new_tokens // 2)
     asked = [continuation_query(Question(p, begun, config.max_new_tokens, "")) for p in prompts[:SAMPLED]]
@@ -58,8 +64,8 @@ def judge_queries(config: RLGFConfig, prompts: Sequence[str], evaluation_prompts
     An answer that is the one it is compared with is not asked about, so there may be fewer.
     """
     measured = evaluations_of(config) * config.evaluation_texts * evaluation_prompts
-    trained = config.iterations * (config.texts // 2 if config.pairs else config.texts)
-    most = ORDERS * (trained + measured)
+    trained = in_batches(config, ORDERS * (config.texts // 2 if config.pairs else config.texts))
+    most = trained + ORDERS * measured
     answer = "x" * (BYTES_PER_TOKEN * config.max_new_tokens // 2)
     asked = [judge_query(from_user_message(prompt), answer, answer) for prompt in prompts[:SAMPLED]]
     return [QueryForecast(Role.JUDGE, Purpose.JUDGE, 0, most, most, mean_bytes(asked), VERDICT.max_tokens)]

@@ -73,4 +73,4 @@ async def _reply(state: Serving, engine: Engine, answer: Answers, query: Mapping
         file.write("".join(f"{query['what']} {request_id}\n" for request_id in request_ids))
         file.flush()
         os.fsync(file.fileno())
-    return {"answers": answers}
+    return {"answers": answers, "queries": len(request_ids)}

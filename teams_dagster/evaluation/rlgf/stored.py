@@ -101,19 +101,24 @@ def read_report(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def read_stages(store: ArtefactStore) -> list[StageScores]:
-    """The current comparison, with what other trainings made of the same adapter; nothing where there is none.
+def comparable_scores(store: ArtefactStore) -> list[Artefact]:
+    """The current comparison, and before it those of other trainings of the same adapter; none where there is none.
 
-    They were scored on the same dataset by the same judge with the same settings; the current one comes last.
+    They were scored on the same dataset by the same judge with the same settings.
     """
     if not store.exists("rlgf_scores"):
         return []
     current = store.current("rlgf_scores")
     alike = [other for other in store.all_of("rlgf_scores") if _comparable(other) == _comparable(current)]
-    last = {_stages(other)[-1].model_version: _stages(other)[-1] for other in alike}
-    newest = _stages(current)
-    others = [stage for version, stage in last.items() if version != newest[-1].model_version]
-    return [*newest[:-1], *others, newest[-1]]
+    last = {_stages(other)[-1].model_version: other for other in alike}
+    newest = _stages(current)[-1].model_version
+    return [*(other for version, other in last.items() if version != newest), current]
+
+
+def read_stages(store: ArtefactStore) -> list[StageScores]:
+    """The base, one fine-tuning, and what each of the comparable trainings made of it; the current one comes last."""
+    scores = comparable_scores(store)
+    return [*_stages(scores[-1])[:-1], *(_stages(each)[-1] for each in scores)] if scores else []
 
 
 def _stages(artefact: Artefact) -> list[StageScores]:

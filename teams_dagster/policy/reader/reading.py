@@ -63,8 +63,8 @@ class BaseNotGiven(BaseUnavailable):
 
     def __init__(self) -> None:
         super().__init__(
-            f"the policy's `base` is `{STUDENT}`, and no folder of it was given: materialise `base_model` first, or"
-            " name a folder or a hub id"
+            f"the policy's `base` is `{STUDENT}`, and that is not there yet: materialise `base_model` first, by itself,"
+            " since a job trains the policy before it makes the students; or name a folder or a hub id"
         )
 
 

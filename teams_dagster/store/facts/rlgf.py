@@ -73,6 +73,11 @@ class StageScores(BaseModel):
     cost_nano_usd: int | None
     """None where a price is not known."""
 
+    @property
+    def algorithm(self) -> str:
+        """Of the last stage, where that is a token-level training."""
+        return self.stage.rpartition(" + ")[2]
+
 
 def stages_table(stages: list[StageScores]) -> Table:
     """The comparison as people read it."""

@@ -57,6 +57,7 @@ def test_what_is_said_reaches_the_method() -> None:
     [
         ({"algorithm": {"grpo": {"group": 4}}, "texts": 6}, "give a multiple of the algorithm's group"),
         ({"kl_reference": {"weight": 0, "target": 0.1}}, "kl_reference has a target without a `weight`"),
+        ({"most_queries": 9}, "most_queries is 9, and neither GUIDE nor JUDGE is asked"),
         ({"algorithm": {"grpo": {}}, "guide": "role"}, "guide is role, and grpo has no guide"),
     ],
 )
@@ -70,6 +71,13 @@ def test_verdicts_of_a_prompts_two_texts_make_another_model_where_a_judge_gives_
     assert settings(task="dataset_answers", **pairs).deciding["verdicts"] == "of a prompt's two texts"
     assert "verdicts" not in settings(**pairs).deciding
     assert "verdicts" not in settings(task="dataset_answers").deciding
+
+
+def test_a_bound_on_queries_makes_another_model_where_there_is_one() -> None:
+    unbounded, bounded = settings(task="dataset_answers"), settings(task="dataset_answers", most_queries=9)
+    assert "most_queries" not in unbounded.deciding
+    assert bounded.deciding["most_queries"] == 9
+    assert bounded.training().version != unbounded.training().version
 
 
 def test_the_number_of_prompts_decides_the_datasets_task_alone() -> None:

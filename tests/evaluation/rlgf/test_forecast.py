@@ -18,7 +18,7 @@ from tests.support.tuned_student import HELD_OUT, TRAIN
 
 
 def request(folder: Path, algorithm: dict[str, Any], **more: Any) -> RLGFRequest:
-    config = {name: more.pop(name) for name in ("evaluate_every", "evaluation_texts") if name in more}
+    config = {name: more.pop(name) for name in ("evaluate_every", "evaluation_texts", "most_queries") if name in more}
     given: dict[str, Any] = {"task": load_task("positive_continuation"), **more}
     return RLGFRequest(
         folder=folder,
@@ -53,6 +53,16 @@ def test_a_judge_is_asked_twice_a_text_those_that_are_measured_too(
     [kind] = training_queries(request(tmp_path, {"name": "ppo"}, task=prompts, judge="somebody", **more))
     assert kind.role is Role.JUDGE
     assert kind.most == 2 * (80 + 5 * evaluations)
+
+
+def test_a_bound_on_queries_leaves_the_rest_of_a_batch_and_what_is_measured(
+    tmp_path: Path, prompts: DatasetPrompts
+) -> None:
+    bounded = request(tmp_path, {"name": "ppo"}, task=prompts, judge="somebody", guide="else", most_queries=30)
+    assert {kind.role: kind.most for kind in training_queries(bounded)} == {
+        Role.GUIDE: 30 + 8 - 1,
+        Role.JUDGE: 30 + 16 - 1 + 2 * 5 * 2,
+    }
 
 
 def test_two_texts_that_are_judged_beside_each_other_take_two_queries(tmp_path: Path, prompts: DatasetPrompts) -> None:

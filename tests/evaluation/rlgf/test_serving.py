@@ -54,6 +54,17 @@ def test_each_question_gets_its_answer_batch_after_batch(tmp_path: Path) -> None
     assert said == [["The box was red", "A day"], ["A day"]]
 
 
+def test_the_training_counts_what_its_answers_took(tmp_path: Path) -> None:
+    def ask(step: StepConnection) -> list[int]:
+        counts = [step.queries]
+        for questions in (QUESTIONS, QUESTIONS[1:]):
+            step.guide(questions)
+            counts.append(step.queries)
+        return counts
+
+    assert served(tmp_path, echoed, ask)[0] == [0, 2, 3]
+
+
 def test_what_is_longer_than_a_packet_arrives_whole(tmp_path: Path) -> None:
     long = [Question("é" * 3_000_000, "", 1, "key")]
     said, _ = served(tmp_path, echoed, lambda step: step.guide(long))
@@ -94,7 +105,7 @@ def test_what_is_sent_is_plain_json(tmp_path: Path) -> None:
         listening.listen()
         with StepConnection(tmp_path / "asking") as step:
             taken, _ = listening.accept()
-            body = json.dumps({"answers": [0.5]}).encode()
+            body = json.dumps({"answers": [0.5], "queries": 2}).encode()
             taken.sendall(len(body).to_bytes(8, "big") + body)
             assert step.judge([("prompt", "answer", "other")]) == [0.5]
             size = int.from_bytes(taken.recv(8), "big")
