@@ -33,7 +33,8 @@ _MARKUP = re.compile(r"[*_`#]{1,3}")
 _ARABIC_POINTS = re.compile(r"[\u064B-\u0652\u0640]")
 
 _SPOKEN_OF = re.compile(
-    r"[\"'”»]?\s*(?:(?:is|was|are|means|ist|heißt|bedeutet|es|era|est|é|è|significa|signifie|s'écrit)\s+\w|是\w|— \w|\(\d{4}\))"
+    r"[\"'”»]?\s*(?:(?:is|was|are|means|ist|heißt|bedeutet|es|era|est|é|è|significa|signifie|s'écrit)\s+\w"
+    r"|是\w|— \w|\(\d{4}\))"
     r"|[\w' ]{1,40}(?:(?:is|was|are|est|es|ist) (?:an?|une?|eine?)\s+\w|— песня|\((?:19|20)\d\d\))",
     re.IGNORECASE,
 )
