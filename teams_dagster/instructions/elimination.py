@@ -63,7 +63,7 @@ class Rule(StrEnum):
     MALFORMED_REPLY = "malformed_reply"
     """It is not in the reply format that the prompt states."""
     MEANINGLESS = "meaningless"
-    """Only punctuation and stop words (rule 3); as an answer, one word alone or a symbol has meaning."""
+    """Only punctuation and stop words (rule 3); as an answer, one word alone, a clause or a symbol has meaning."""
     LEAKED_PROMPT_WORDS = "leaked_prompt_words"
     """It copies words of the operation's prompt (rule 4)."""
     INJECTION = "injection"
@@ -168,7 +168,7 @@ def eliminate_answer(response: str, instruction: Instruction | None = None) -> R
     """
     if not response.strip():
         return Rule.EMPTY
-    if is_meaningless(response) and not _says_it_all(response):
+    if is_meaningless(response) and not _says_it_all(response) and not _is_the_mark_asked_for(response, instruction):
         return Rule.MEANINGLESS
     if length_in_words(response) < APOLOGY_WORDS and declines(response, instruction):
         return Rule.SHORT_APOLOGY
@@ -183,10 +183,46 @@ def is_meaningless(text: str) -> bool:
 
 
 def _says_it_all(response: str) -> bool:
-    """Whether stop words, one at a time, or a sign answer by themselves: `A`, `(A)`, `He`, `A, I`, `==`, an emoji."""
+    """Whether stop words or a sign answer by themselves: `A`, `(A)`, `He`, `A, I`, `It is.`, `==`, an emoji."""
     items = _ITEM.split(response)
-    return (all(len(_words(item)) <= 1 for item in items) and any(map(_words, items))) or signs_answer(response)
+    if all(len(_words(item)) <= 1 for item in items) and any(map(_words, items)):
+        return True
+    return _is_clause(_words(response)) or signs_answer(response)
 
+
+def _is_clause(found: Sequence[str]) -> bool:
+    """Whether stop words make a clause, or a part of one that stands alone: `To be or not to be`, `not in it`."""
+    return len(found) > 1 and not _STANDING_ALONE.isdisjoint(found) and found[-1] not in _LEFT_OPEN
+
+
+def _is_the_mark_asked_for(response: str, instruction: Instruction | None) -> bool:
+    """Whether one mark of a sentence, `?` or `—`, answers: where the instruction asks for a mark. Elsewhere models
+    write it where they have nothing to say.
+    """
+    mark = response.strip()
+    return (
+        len(mark) <= _LONGEST_MARK and instruction is not None and _MARK_ASKED_FOR.search(instruction.text) is not None
+    )
+
+
+_STANDING_ALONE = frozenset(
+    "are be been had has have he her him i is it me not she them there these they this those us was we were will you"
+    " that".split()
+)
+"""Stop words of which one at least is in a clause."""
+
+_LEFT_OPEN = frozenset("a an and but from my of or our so than the their to your with as".split())
+"""Stop words after which something is missing."""
+
+_LONGEST_MARK = 3
+
+_MARK_ASKED_FOR = re.compile(
+    r"\b(?:(?:punctuation|diacritic\w*|marks?|signs?|symbols?|characters?|operators?|dash(?:es)?|hyphens?|quantifier|wildcard|glyphs?"
+    r"|comma|full stop|period|colon|ellipsis)\b|satzzeichen|zeichen|sonderzeichen|symbole?|signe|ponctuation|caractère"
+    r"|signo|puntuación|símbolo|carácter|segno|punteggiatura|знак|символ)|标点|符号|標點|符號|字符|句読点|記号"
+    r"|문장 ?부호|기호",
+    re.IGNORECASE,
+)
 
 _ITEM = re.compile(r"[,;\n]|\band\b")
 """What stands between the items of a list."""

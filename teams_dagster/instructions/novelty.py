@@ -1,14 +1,16 @@
 """How new a text is: one named, deterministic, lexical measure.
 
 The measure is `dice_words_bigrams`: Dice's coefficient on the sets of a text's words and word pairs, lower-cased
-(what a word is in which script: `teams_dagster.core.words`).
+(what a word is in which script: `teams_dagster.core.words`). Between an edit and the texts of its chain, a word that
+was replaced by itself with an accent, a stroke or look-alike letters is the same: on every word of a text they would
+pass for ten words added. The pool takes words as they are: such an edit's nearest text is in its chain.
 It needs no model, gives the same figure on every machine, and a reward computed with it can be replayed.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain, pairwise
 
@@ -17,6 +19,7 @@ import numpy as np
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.words import segmentation_version, words
+from teams_dagster.instructions.lookalikes import bare_word
 
 MEASURE = "dice_words_bigrams"
 
@@ -24,15 +27,31 @@ MEASURE = "dice_words_bigrams"
 @lru_cache(maxsize=8_192)
 def _terms(text: str) -> frozenset[str]:
     """Interned: the texts of a chain share most of their terms, and memory then holds each once."""
-    found = words(text)
+    return _terms_of(words(text))
+
+
+def _terms_of(found: Sequence[str]) -> frozenset[str]:
     pairs = (f"{a} {b}" for a, b in pairwise(found))
     return frozenset(map(sys.intern, chain(found, pairs)))
+
+
+def _terms_of_both(a: str, b: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The terms of two texts; words of the one alone that are, bare, such words of the other are the same."""
+    if a.isascii() and b.isascii():
+        return _terms(a), _terms(b)
+    words_a, words_b = words(a), words(b)
+    only_a, only_b = set(words_a).difference(words_b), set(words_b).difference(words_a)
+    same = set(map(bare_word, only_a)).intersection(map(bare_word, only_b))
+    if not same:
+        return _terms(a), _terms(b)
+    bare = {word: bare_word(word) for word in only_a | only_b if bare_word(word) in same}
+    return _terms_of([bare.get(word, word) for word in words_a]), _terms_of([bare.get(word, word) for word in words_b])
 
 
 def _dice(a: str, b: str) -> float:
     if a == b:
         return 1.0
-    terms_a, terms_b = _terms(a), _terms(b)
+    terms_a, terms_b = _terms_of_both(a, b)
     total = len(terms_a) + len(terms_b)
     return 2 * len(terms_a & terms_b) / total if total else 1.0
 

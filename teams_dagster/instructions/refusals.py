@@ -32,8 +32,15 @@ _MARKUP = re.compile(r"[*_`#]{1,3}")
 
 _ARABIC_POINTS = re.compile(r"[\u064B-\u0652\u0640]")
 
-_SPOKEN_OF = re.compile(r"\s*(?:is|was|are|means|ist|bedeutet|es|era|est|é|è|significa|signifie)\s+\w", re.IGNORECASE)
+_SPOKEN_OF = re.compile(
+    r"[\"'”»]?\s*(?:(?:is|was|are|means|ist|heißt|bedeutet|es|era|est|é|è|significa|signifie|s'écrit)\s+\w"
+    r"|是\w|— \w|\(\d{4}\))"
+    r"|[\w' ]{1,40}(?:(?:is|was|are|est|es|ist) (?:an?|une?|eine?)\s+\w|— песня|\((?:19|20)\d\d\))",
+    re.IGNORECASE,
+)
 """What makes a word of apology the subject of a sentence, which speaks of the word and means none."""
+
+_CONTRACTED = re.compile(r"\b(can|won|don|couldn|wouldn|doesn|isn)t\b", re.IGNORECASE)
 
 _STRAIGHT = str.maketrans("‘’ʼ´", "''''")
 
@@ -44,7 +51,7 @@ def declines(response: str, instruction: Instruction | None = None) -> bool:
     Where its instruction is known, none is judged that may be asked for: a message, an apology, the translation of one.
     """
     plain = _ARABIC_POINTS.sub("", unicodedata.normalize("NFKC", response).translate(_STRAIGHT))
-    told = _MARKUP.sub("", plain).strip()
+    told = _CONTRACTED.sub(r"\1't", _MARKUP.sub("", plain)).strip()
     if not told or _LAID_OUT.search(plain) or not any(_declines(told, words) for words in wordings()):
         return False
     return instruction is None or not _may_be_asked_for(instruction)

@@ -67,6 +67,13 @@ def test_a_short_apology_is_no_answer_and_a_long_text_that_says_sorry_is():
         "A and I",
         "A\n\nI",
         "He, she",
+        "It is",
+        "It is.",
+        "To be, or not to be",
+        "He is in",
+        "Not in it",
+        "Is it?",
+        "There are.",
         "He",
         "It",
         "B",
@@ -111,7 +118,23 @@ def test_signs_that_end_sentences_or_lay_out_a_page_are_no_answer(answer: str):
 
 
 @pytest.mark.parametrize(
-    "answer", ["...", "---", "and of the", "It is.", "* * *", "```\n```", "| | |", "────", "⁂ — !"]
+    ("asked", "mark"),
+    [
+        ("Which punctuation mark ends a question?", "?"),
+        ("Which sign sets a parenthesis off from its sentence?", "—"),
+        ("Welches Satzzeichen beendet einen Satz?", "."),
+        ("疑问句末尾用什么标点？", "？"),
+    ],
+)
+def test_a_mark_of_a_sentence_answers_where_a_mark_is_asked_for_and_nowhere_else(asked: str, mark: str):
+    assert eliminate_answer(mark, Instruction(asked)) is None
+    assert eliminate_answer(mark, Instruction("How tall is the tower?")) is Rule.MEANINGLESS
+    assert eliminate_answer(mark) is Rule.MEANINGLESS
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["...", "---", "and of the", "is the", "it was a", "in the", "* * *", "```\n```", "| | |", "────", "⁂ — !"],
 )
 def test_signs_of_layout_and_several_stop_words_are_no_answer(answer: str):
     assert eliminate_answer(answer) is Rule.MEANINGLESS
