@@ -52,6 +52,7 @@ class TokenLearner:
                 group["first_lr"] = group["lr"]
         self.kappa = config.kl_reference.weight if config.kl_reference else 0.0
         self.kl_memory: tuple[float, ...] = ()
+        self._referred: tuple[TextBatch, torch.Tensor] | None = None
         self.memory: TextBatch | None = None
         """The texts that DAgger learns from; None before the first."""
 
@@ -83,6 +84,13 @@ class TokenLearner:
         """The same by the model before any training, without gradients."""
         with torch.no_grad(), self.models.reference() as model:
             return token_log_probabilities(model, batch, temperature=self.config.decoding.temperature)
+
+    def reference_says(self, batch: TextBatch) -> torch.Tensor:
+        """The same of all texts, float64. A batch that is asked about again, as reward, price and metrics do, is read
+        once: nothing ever changes that model."""
+        if self._referred is None or not self._referred[0].same_texts(batch):
+            self._referred = (batch, self.in_parts(self.reference_log_probabilities, batch))
+        return self._referred[1]
 
     def values(self, critic: str, batch: TextBatch) -> torch.Tensor:
         """V of the state before each token, (texts, tokens), float32; what stands beyond a text means nothing."""

@@ -44,7 +44,7 @@ def measured(
     """The metrics of `texts`, which the policy wrote with log-probabilities as they are now; `task` has the task's."""
     batch = batch_of(texts, padding)
     own = learner.in_parts(learner.policy_log_probabilities, batch)[batch.valid]
-    reference = learner.in_parts(learner.reference_log_probabilities, batch)[batch.valid]
+    reference = learner.reference_says(batch)[batch.valid]
     rewards = [text.reward for text in texts]
     mean = sum(rewards) / len(rewards)
     spread = sum((reward - mean) ** 2 for reward in rewards) / max(1, len(rewards) - 1)
@@ -65,7 +65,7 @@ def measured(
 def perplexities(learner: TokenLearner, texts: Sequence[Text], padding: int) -> list[float]:
     """Of each text under the model before any training, at the temperature that the policy writes at."""
     batch = batch_of(texts, padding)
-    reference = learner.in_parts(learner.reference_log_probabilities, batch)
+    reference = learner.reference_says(batch)
     return [math.exp(-float(masked_mean(scores, valid))) for scores, valid in zip(reference, batch.valid, strict=True)]
 
 

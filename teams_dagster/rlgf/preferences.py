@@ -63,7 +63,7 @@ def preference_update(learner: TokenLearner, known: Scored, config: OnlineDPOCon
     if not len(pairs):
         return _report(learner, PolicyStep(UpdateStatus.NO_STEPS), 0)
     old = known.old or policy_says(learner, batch)
-    reference = learner.in_parts(learner.reference_log_probabilities, batch).sum(1)
+    reference = learner.reference_says(batch).sum(1)
 
     def losses(rows: torch.Tensor) -> Iterator[torch.Tensor]:
         for part in parts_of(len(rows), max(1, learner.config.at_once // 2)):

@@ -76,6 +76,10 @@ class TextBatch:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def same_texts(self, other: TextBatch) -> bool:
+        """Whether prompts and texts are the same, in the same places; by whom and for what reward does not count."""
+        return torch.equal(self.ids, other.ids) and torch.equal(self.attended, other.attended)
+
     def cpu(self) -> TextBatch:
         """The same in main memory."""
         ids, attended, by_learner, rewards = (

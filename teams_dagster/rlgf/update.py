@@ -62,7 +62,7 @@ def scored(learner: TokenLearner, batch: TextBatch, targets: TextBatch | None = 
     if config is None or not bool(acted.any()):
         return Scored(batch, None, batch.rewards, None, targets)
     old = policy_says(learner, batch)
-    reference = learner.in_parts(learner.reference_log_probabilities, batch)
+    reference = learner.reference_says(batch)
     distance = torch.where(acted, old.log_probabilities - reference, 0.0)
     kl, rewards = float(masked_mean(distance, acted)), batch.rewards - learner.kappa * distance
     learner.steer(kl)

@@ -204,6 +204,16 @@ def test_a_reward_of_fluency_is_of_the_model_before_training(base, tmp_path):
     assert training(base, tmp_path, config, **given).run() == report
 
 
+def test_a_batch_is_read_once_by_the_model_before_training_for_reward_price_and_metrics(base, tmp_path, monkeypatch):
+    task = Task(name="fluent", reward="fluency", metrics=("fluency",), prompts=("The box was",), evaluation=("One of",))
+    config = config_of("ppo", iterations=1, texts=2, evaluation_texts=2)
+    trained = training(base, tmp_path, config, reward=None, reward_name=None, task=task)
+    read, compute = [], trained.learner.reference_log_probabilities
+    monkeypatch.setattr(trained.learner, "reference_log_probabilities", lambda part: read.append(1) or compute(part))
+    trained.run()
+    assert len(read) == 3, "the batch, and the texts that are measured before and after"
+
+
 REFERRED = TASK.model_copy(update={"references": dict.fromkeys(TASK.prompts, "full of old coins")})
 """The same with a reference for each prompt."""
 

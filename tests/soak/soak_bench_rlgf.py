@@ -14,6 +14,6 @@ def test_every_algorithm_writes_as_many_tokens_and_the_page_compares_them(base: 
     sizes = ["--tokens", "300", "--texts", "8", "--length", "6", "--evaluation-texts", "1", "--seeds", "2"]
     main(["--model", str(base), "--algorithms", *names, *sizes, "--output", str(output), "--scratch", str(tmp_path)])
     rows = [json.loads(line) for line in output.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [(row["algorithm"], row["seed"]) for row in rows] == [(name, seed) for seed in (0, 1) for name in names]
+    assert [(row["algorithm"], row["seed"]) for row in rows] == [(name, seed) for name in names for seed in (0, 1)]
     assert all(300 <= row["learner_tokens"] + row["guide_tokens"] < 300 + 2 * 8 * 6 for row in rows)
     assert "Reward of ppo_plus_plus less that of ppo, seed by seed:" in output.read_text(encoding="utf-8")
