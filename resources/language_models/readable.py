@@ -6,14 +6,14 @@ from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Purpose, Request, Role
 from teams_dagster.dataset.quality.rating import Rating, parse_rating
 from teams_dagster.evaluation.judging import Preference, parse_preference
-from teams_dagster.instructions.elimination import Rule, eliminate_answer, eliminate_rewrite
+from teams_dagster.instructions.elimination import Rule, eliminate_answer
 from teams_dagster.instructions.requests import MalformedReply, parse_operation, parse_rewrite
 from teams_dagster.instructions.review import Verdict, parse_verdict
 from teams_dagster.llm.unusable import DECLINED, UNREADABLE
 
 
 def fault(request: Request, reply: str) -> str | None:
-    """Why a reply cannot be used; None where it can: `UNREADABLE`, or for texts the elimination rule that it breaks."""
+    """Why a reply cannot be used; None where it can: `UNREADABLE`, `DECLINED`, or another rule that a text breaks."""
     intent = request.intent
     match intent.purpose:
         case Purpose.REVIEW:
@@ -36,6 +36,7 @@ def fault(request: Request, reply: str) -> str | None:
 
 
 def _fault_of_rewrite(request: Request, reply: str) -> str | None:
+    """Whether it adds anything is the operation's business, of which policies learn; a refusal is the model's."""
     operation, before = request.intent.operation, request.intent.before
     if operation is None:
         return UNREADABLE
@@ -43,8 +44,7 @@ def _fault_of_rewrite(request: Request, reply: str) -> str | None:
         rewritten = parse_rewrite(operation, before, reply)
     except MalformedReply:
         return UNREADABLE
-    refused = eliminate_answer(rewritten.text, before)
-    return _named(refused or eliminate_rewrite(rewritten, (before,)))
+    return _named(eliminate_answer(rewritten.text, before))
 
 
 def _named(rule: Rule | None) -> str | None:
