@@ -96,17 +96,30 @@ def check_key(name: str, key: str) -> None:
 
 
 def check_data_dir(data_dir: Path) -> None:
-    """Refuse a data folder that is a file, or whose path a database would not read as it is written.
+    """Refuse a data folder that is a file, a link to nothing, or whose path a database would not read as it is written.
 
     SQLite's address ends at `?`, DuckDB takes `*` and `?` for patterns and a backslash for a folder. Raises
     SettingsError.
     """
     try:
-        there = next(place for place in (data_dir, *data_dir.parents) if place.exists())
+        there = next(place for place in (data_dir, *data_dir.parents) if os.path.lexists(place))
+        if not there.exists():
+            raise SettingsError(
+                f"TEAMS_DATA_DIR: {there} is a link to {there.readlink()}, where there is nothing: make that folder, or"
+                " name another"
+            )
     except OSError as error:
         raise SettingsError(f"TEAMS_DATA_DIR: {data_dir} cannot be a folder ({error.strerror}): name another") from None
     if not there.is_dir():
         raise SettingsError(f"TEAMS_DATA_DIR: {data_dir} cannot be a folder, for {there} is a file: name another place")
+    for name, is_right, belongs in (
+        *((name, Path.is_dir, "folder") for name in ("assets", "dagster")),
+        *((name, Path.is_file, "file") for name in ("ledger.sqlite", "teams.duckdb")),
+    ):
+        if (data_dir / name).exists() and not is_right(data_dir / name):
+            raise SettingsError(
+                f"TEAMS_DATA_DIR: {data_dir / name} is no {belongs}: move it away, or name another place"
+            )
     pattern = "?*" + ("\\" if os.sep == "/" else "")
     if wrong := sorted(set(str(data_dir)) & set(pattern)):
         raise SettingsError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner, Result
@@ -101,6 +103,44 @@ def test_a_data_folder_that_is_a_file_is_named(command: str, tmp_path: Path) -> 
     result = teams(command, *(["0123456789"] if command == "lineage" else []))
     assert result.exit_code == 1
     assert f"TEAMS_DATA_DIR: {tmp_path / 'data'} cannot be a folder" in result.output
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda data: data.symlink_to("gone"), "data is a link to gone, where there is nothing: make that folder"),
+        (lambda data: data.symlink_to(data), "where there is nothing"),
+        (lambda data: (data.mkdir(), (data / "assets").touch()), "data/assets is no folder: move it away"),
+        (lambda data: (data / "ledger.sqlite").mkdir(parents=True), "data/ledger.sqlite is no file: move it away"),
+    ],
+    ids=["a link to nothing", "a link to itself", "a file for a folder", "a folder for a file"],
+)
+def test_what_stands_in_the_way_of_a_data_folder_is_named(
+    make: Callable[[Path], object], said: str, tmp_path: Path
+) -> None:
+    make(tmp_path / "data")
+    for command in (["costs"], ["estimate"], ["lineage", "0123456789"], ["export", "--to", "out"], ["clean"]):
+        result = teams(*command)
+        assert (result.exit_code, said in result.output) == (1, True), command
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a/b"),
+            "a/b: No space left on device: make room on that disk",
+        ),
+        (OSError(errno.EROFS, "Read-only file system", "a/b"), "a/b: Read-only file system: set TEAMS_DATA_DIR to"),
+        (OSError(errno.EMFILE, "Too many open files"), "Error: Too many open files: raise the limit"),
+    ],
+)
+def test_what_the_system_refuses_is_one_sentence(error: OSError, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("teams_dagster.cli.costs.open_settings", Mock(side_effect=error))
+    result = teams("costs")
+    assert result.exit_code == 1
+    assert said in result.output
+    assert len(result.output.splitlines()) == 1
 
 
 def test_a_data_folder_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

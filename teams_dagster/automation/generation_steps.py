@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -48,6 +48,7 @@ from teams_dagster.dataset.scoring import SCORES, judge_named, rating_queries, r
 from teams_dagster.dataset.steering import policy_known
 from teams_dagster.dataset.stored import ANSWERS_EACH, answers_settings, responses_inputs
 from teams_dagster.dataset.uniform import generation_beside, uniform_episodes, uniform_questions
+from teams_dagster.instructions.seeds import seed_id_of
 from teams_dagster.policy.query_forecast import (
     STEADY,
     UNTRAINED,
@@ -58,7 +59,9 @@ from teams_dagster.policy.query_forecast import (
 )
 from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.pricing.paid_assets import UNIFORM_PAID
-from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -194,9 +197,22 @@ class GenerationSteps:
             return _Known(settings, None, policy, known, None, library, episodes)
         inputs, week = generation_inputs(manifest), self.run.partition_key
         output = output_of(generated_instructions, config, inputs, settings={}, partition_key=week)
-        texts = list(generation_seeds(self.run.store, manifest).values())
-        steering = generation_policy(self.run.store, manifest)
+        seeded = self._unless_made("seed_instructions", partial(generation_seeds, self.run.store, manifest))
+        if seeded is None:
+            found = {seed_id_of(instruction): instruction for instruction in library}
+            seeded = {seed_id: found[seed_id] for seed_id, _ in manifest.replicas if seed_id in found}
+        texts = list(seeded.values())
+        steering = self._unless_made("trained_policy", partial(generation_policy, self.run.store, manifest))
         return _Known(settings, manifest, steering, True, output.earlier(self.run.store), texts, len(texts))
+
+    def _unless_made(self, asset_key: str, read: Callable[[], T]) -> T | None:
+        """What `read` reads of an asset; None where that is gone, and the run makes it anew. Raises ArtefactMissing."""
+        try:
+            return read()
+        except ArtefactMissing:
+            if asset_key not in self.run.wanted:
+                raise
+            return None
 
     def _reviews(self, known: _Known) -> int | None:
         """Reviews of an edit by the policy that is still to be trained; None where it is known."""

@@ -1,5 +1,6 @@
 """Door: the `teams` command. A command is a module of this folder, imported when it is called."""
 
+import errno
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -28,6 +29,15 @@ COMMANDS = (
 )
 
 
+_REMEDY = "set TEAMS_DATA_DIR to a folder that can be read and written"
+_REMEDIES = {
+    errno.ENOSPC: "make room on that disk, or move the data folder to another and set TEAMS_DATA_DIR to it",
+    errno.EDQUOT: "make room within your quota, or move the data folder elsewhere and set TEAMS_DATA_DIR to it",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+}
+"""What helps where the system refuses something that no command expected."""
+
+
 class _Commands(click.Group):
     """Commands by the names of their modules: what one of them needs never slows another down."""
 
@@ -51,6 +61,15 @@ class _Commands(click.Group):
             raise click.UsageError(visible(error.format_message()), error.ctx) from None
         except click.ClickException as error:
             raise type(error)(visible(error.format_message())) from None
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if error.strerror is None or error.errno is None:  # not the system's, but a library's
+                raise
+            place = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(
+                visible(f"{place}{error.strerror}: {_REMEDIES.get(error.errno, _REMEDY)}")
+            ) from None
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

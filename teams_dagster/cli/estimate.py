@@ -13,6 +13,7 @@ from teams_dagster.cli.project import (
     open_settings,
     read_run_config,
     say,
+    say_what_is_lost,
     valid_config,
     wrong_value,
 )
@@ -44,6 +45,8 @@ def estimate(partition: str | None, config: Path | None, latest: bool, keys: tup
     """Say what a run would ask and cost, before its first query. Sends nothing, writes nothing."""
     settings = open_settings()
     check_ready(settings)
+    with naming_folder("TEAMS_DATA_DIR", settings.data_dir):
+        say_what_is_lost(settings)
     say("\n".join(_estimated(settings, partition, read_run_config(config, latest), keys)))
     if (shared := settings.shared_line(ASKED)) is not None:
         say(shared)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from teams_dagster.cli.project import open_settings, open_store, say
+from teams_dagster.cli.project import naming_folder, open_settings, open_store, say, say_what_is_lost
 from teams_dagster.dataset.card import CARD, DataCard
 from teams_dagster.dataset.copying import CopyRefused, Part, StoredDataset, copy_dataset
 from teams_dagster.dataset.export import FILES
@@ -91,7 +91,9 @@ def _artefact(settings: Settings, version: str | None) -> "Artefact":
     from teams_dagster.store.artefact_store import ArtefactMissing
     from teams_dagster.store.damage import ArtefactDamaged
 
-    store = open_store(settings)
+    with naming_folder("TEAMS_DATA_DIR", settings.data_dir):
+        say_what_is_lost(settings)
+        store = open_store(settings)
     try:
         if version is None:
             return store.current(KEY)

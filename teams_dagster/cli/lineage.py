@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from teams_dagster.cli.project import naming_folder, open_settings, open_store, project_ledger, say
+from teams_dagster.cli.project import naming_folder, open_settings, open_store, project_ledger, say, what_is_lost
 from teams_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from teams_dagster.store.read_model import RefreshReport
 
 T = TypeVar("T")
+_FOLLOWED = ("seed_instructions", "trained_policy", "generated_instructions", "expert_responses", "instruction_dataset")
+"""The assets whose outputs tell how a sample came about."""
 
 
 @click.command()
@@ -62,6 +64,10 @@ def lineage(sample: str | None, start: str | None, as_json: bool, html: Path | N
         report = _refreshed(settings)
         found, ids, lines = _read(settings, lambda path: _connected(path, look_up))
     except NotFound as error:
+        if lost := [name for name in what_is_lost(settings) if name.split()[0] in _FOLLOWED]:
+            asked = start or f"sample {sample}"
+            gone = f"{asked} cannot be followed while the outputs of {', '.join(lost)} are gone"
+            raise click.ClickException(gone) from None
         raise click.ClickException(str(error)) from None
     if html is not None:
         _write_page(settings, html, ids, report.head)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from teams_dagster.cli.project import open_settings, open_store, say
+from teams_dagster.cli.project import naming_folder, open_settings, open_store, say, say_what_is_lost
 
 
 @click.command()
@@ -20,7 +20,10 @@ def policy(target: Path, version: str) -> None:
     from teams_dagster.store.artefact_store import ArtefactMissing
     from teams_dagster.store.damage import ArtefactDamaged
 
-    store = open_store(open_settings())
+    settings = open_settings()
+    with naming_folder("TEAMS_DATA_DIR", settings.data_dir):
+        say_what_is_lost(settings)
+        store = open_store(settings)
     try:
         found = trained_policy_named(store, version)
         if found is None:

@@ -121,6 +121,15 @@ def say_what_is_lost(settings: Settings) -> None:
         pass
 
 
+def what_is_lost(settings: Settings) -> list[str]:
+    """The outputs that the ledger knows and the data folder has no longer; of a ledger that can be read."""
+    from teams_dagster.ledger.costs import existing_ledger
+    from teams_dagster.store.lost_outputs import lost_outputs
+
+    with existing_ledger(settings.ledger_url) as ledger:
+        return [] if ledger is None else lost_outputs(ledger.engine, settings.ledger_url, settings.data_dir)
+
+
 def open_settings() -> Settings:
     """The settings. Raises ClickException naming the variable that is wrong."""
     try:

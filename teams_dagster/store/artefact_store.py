@@ -168,7 +168,8 @@ class ArtefactStore:
             if artefact.data_version == data_version:
                 return artefact
         raise ArtefactMissing(
-            f"{asset_key} {data_version} is not in {self.place(asset_key, partition_key)} any more: restore its folder"
+            f"{asset_key} {data_version} is not in {self.place(asset_key, partition_key)} any more: `teams restore"
+            f" BACKUP` puts it back; without a backup, materialise {asset_key} again"
         )
 
     def partitions(self, asset_key: str) -> list[str]:

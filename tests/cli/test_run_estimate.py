@@ -22,6 +22,7 @@ from teams_dagster.ledger.costs import costs_by
 from teams_dagster.policy.reader.reading import BaseNotGiven
 from teams_dagster.pricing.paid_assets import PAID
 from teams_dagster.settings import load_settings
+from teams_dagster.store.artefact_store import ArtefactMissing
 from tests.support.project import SMALL, Project
 from tests.support.stores import made_once, trained_store
 
@@ -192,6 +193,19 @@ def test_what_would_stop_the_run_stops_the_estimate(generated: Project, monkeypa
     made = generated.store.current("generated_instructions", WEEK)
     (made.folder / "manifest.json").unlink()
     with pytest.raises(GenerationChanged, match="restore them to finish it"):
+        questions(["generated_instructions"])
+
+
+@pytest.mark.parametrize("gone", ["seed_instructions", "trained_policy"])
+def test_an_output_that_is_gone_and_that_the_run_makes_anew_stops_no_estimate(generated: Project, gone: str):
+    before = questions()
+    shutil.rmtree(generated.store.root / "assets" / gone)
+    after = questions()
+    assert before.keys() <= after.keys()
+    assert "generated_instructions" not in after, "it is there"
+    with pytest.raises(
+        ArtefactMissing, match=f"{gone} .*`teams restore BACKUP` puts it back.*materialise {gone} again"
+    ):
         questions(["generated_instructions"])
 
 

@@ -89,7 +89,7 @@ def test_an_artefact_is_found_by_its_content(store: ArtefactStore):
     old = write(store, "abc", "one")
     write(store, "def", "two")
     assert store.of_version(KEY, "version of one") == old
-    with pytest.raises(ArtefactMissing, match="restore its folder"):
+    with pytest.raises(ArtefactMissing, match="`teams restore BACKUP` puts it back"):
         store.of_version(KEY, "version of three")
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from teams_dagster.cli import main
 from teams_dagster.cli.project import project_ledger
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
@@ -63,6 +65,27 @@ def test_a_command_that_opens_the_ledger_says_what_is_gone(tmp_path: Path, capsy
     with project_ledger(Settings(root=tmp_path, data_dir=tmp_path, dagster_home=tmp_path, ledger_url=url)):
         pass
     assert "the outputs of trained_policy, expert_responses 2026-11-02 are gone from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", [["estimate"], ["lineage", "0123456789"], ["export", "--to", "out"], ["policy", "--to", "out"]]
+)
+def test_each_command_that_reads_outputs_says_what_is_gone(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path))
+    sealed(tmp_path / "ledger.sqlite", "an-earlier-id")
+    result = CliRunner().invoke(main, command)
+    assert "the outputs of trained_policy, expert_responses 2026-11-02 are gone from" in result.output.splitlines()[0]
+
+
+def test_what_cannot_be_followed_is_not_called_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAMS_DATA_DIR", str(tmp_path))
+    sealed(tmp_path / "ledger.sqlite", "an-earlier-id")
+    for asked in (["0123456789"], ["--from", "operation=deepening"]):
+        result = CliRunner().invoke(main, ["lineage", *asked])
+        said = "cannot be followed while the outputs of trained_policy, expert_responses 2026-11-02 are gone"
+        assert (result.exit_code, said in result.output) == (1, True)
 
 
 def test_of_many_the_first_are_named(tmp_path: Path) -> None:
