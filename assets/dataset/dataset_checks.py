@@ -13,6 +13,7 @@ from teams_dagster.dataset.sample import ExamplesOnDisk
 from teams_dagster.dataset.separation import shared_with_training
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.dataset.stored import NOTHING_KEPT, examples_in, generations_of, read_samples, stored_side
+from teams_dagster.instructions.seed_splits import Split
 from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.dataset import DatasetFacts
@@ -33,7 +34,7 @@ MOST_REPEATED = 0.5
 def splits_are_apart(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A held-out score means nothing where the student has seen the question."""
     dataset = store.current("instruction_dataset")
-    splits = {split: ExamplesOnDisk(stored_side(dataset, split)) for split in SPLITS}
+    splits: dict[Split, ExamplesOnDisk] = {split: ExamplesOnDisk(stored_side(dataset, split)) for split in SPLITS}
     sides: dict[str, str] = {}
     shared = [
         f"{example.sample_id} in {split} and {sides[example.seed_id]}"

@@ -8,11 +8,18 @@ from assets.partitions import GENERATIONS
 from assets.pools import LANGUAGE_MODELS
 from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
+from resources.language_models.side_by_side import working
 from teams_dagster.dataset.generation_facts import generation_facts
 from teams_dagster.dataset.manifests import ROLES, check_as_begun
 from teams_dagster.dataset.pair_costs import pair_costs
-from teams_dagster.dataset.playing import generation_reward, play_generation
-from teams_dagster.dataset.uniform import generation_beside, seeds_line, uniform_playing, uniform_questions
+from teams_dagster.dataset.playing import GenerationWork, generation_reward, play_generation
+from teams_dagster.dataset.uniform import (
+    generation_beside,
+    seeds_line,
+    uniform_playing,
+    uniform_questions,
+    uniform_worker,
+)
 from teams_dagster.environment.episodes import open_episodes_for
 from teams_dagster.environment.recording import content_of
 from teams_dagster.llm.context import CallContext
@@ -50,9 +57,10 @@ def uniform_instructions(
             made.preflight = preflight_of(context, models, *ROLES)
             where = CallContext(context.run.run_id, "uniform_instructions", partition)
             expected = uniform_questions(store, beside, made.output.earlier(store))
-            asking = models.asking(where, *ROLES, expected=expected, log=log, batches=True)
             width = models.at_once(*ROLES, direct=open_episodes_for(models.settings().max_in_flight))
-            play_generation(made.folder, where.run_id, uniform_playing(store, beside), asking, width=width, log=log)
+            work = GenerationWork(store, beside.trained)
+            players = working(models, uniform_worker, work, where, *ROLES, expected=expected, width=width, log=log)
+            play_generation(made.folder, where.run_id, uniform_playing(store, beside), players, width=width, log=log)
             facts = generation_facts(made.folder, models.outcomes(where))
             made.finish(content_of(made.folder / "transitions.parquet"), facts)
     asked = {"questions_of_trained": beside.questions}

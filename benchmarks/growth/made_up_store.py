@@ -53,7 +53,7 @@ def make_store(folder: Path, size: int) -> ArtefactStore:
     words = [hashlib.blake2b(str(number).encode(), digest_size=4).hexdigest() for number in range(WORDS)]
     seeds = [_seed(number, _text(chance, words, 30)) for number in range(_seeds(size))]
     library = SeedLibrary(tuple(seeds), (), "seeds.jsonl", "0" * 64)
-    with _writing(store, "seed_instructions", None, {}) as draft:
+    with writing(store, "seed_instructions", None, {}) as draft:
         draft.finish(*write_seeds(draft.folder, library, _RUN))
     for first in range(0, size, SAMPLES_A_GENERATION):
         week = (FIRST_WEEK + timedelta(weeks=first // SAMPLES_A_GENERATION)).isoformat()
@@ -111,14 +111,14 @@ def _generation(store: ArtefactStore, week: str, seeds: list[Seed], samples: lis
     """A generation of `samples` and its answers."""
     manifest = _manifest(store, week, seeds)
     inputs = {"generation": manifest.version}
-    with _writing(store, "generated_instructions", week, inputs) as draft:
+    with writing(store, "generated_instructions", week, inputs) as draft:
         write_generation(draft.folder, _RUN, manifest)
         write_table(draft.folder, "transitions", (_transition(week, manifest, sample) for sample in samples))
         texts = {sample.instruction.instruction_id: sample.instruction for sample in samples}
         texts |= {seed.instruction.instruction_id: seed.instruction for seed in seeds}
         write_table(draft.folder, "instructions", map(instruction_row, texts.values()))
         draft.finish(made_up_id(week, 0), _generation_facts(len(samples)))
-    with _writing(store, "expert_responses", week, {"generated_instructions": made_up_id(week, 0)}) as draft:
+    with writing(store, "expert_responses", week, {"generated_instructions": made_up_id(week, 0)}) as draft:
         write_prompts(draft.folder, _RUN)
         write_table(draft.folder, "samples", (_sample(week, sample) for sample in samples))
         refused = sum(sample.refused for sample in samples)
@@ -128,9 +128,10 @@ def _generation(store: ArtefactStore, week: str, seeds: list[Seed], samples: lis
         draft.finish(made_up_id(week, 1), facts)
 
 
-def _writing(
+def writing(
     store: ArtefactStore, asset_key: str, week: str | None, inputs: dict[str, str]
 ) -> AbstractContextManager[Draft]:
+    """Write an output, in partition `week`, as its asset would; it becomes the current one."""
     about = {"inputs": inputs, "config": {}, "code_version": "1", "run_id": _RUN, "made_at": "2026-11-02T00:00:00"}
     return store.writing(asset_key, made_up_id("output", 0)[:16], week, about=about)
 

@@ -7,37 +7,38 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hashlib
 import json
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.growth.entries import ask
+from benchmarks.growth.made_up_store import make_store, writing
 from benchmarks.llm import big_ledger
-from benchmarks.llm.big_ledger import made_up_id
 from benchmarks.policy.process import Cost, cost_of
-from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.arms import TRAINED_ARM
-from teams_dagster.dataset.building import DatasetSources, select_examples
-from teams_dagster.dataset.export import FILES, export_dataset
-from teams_dagster.dataset.sample import Sample
-from teams_dagster.instructions.seed_splits import Split
+from teams_dagster.dataset.building import build_dataset, dataset_sources
+from teams_dagster.dataset.curation import DroppedSample, signatures_of
+from teams_dagster.dataset.quality.chains import Fault, StoredGeneration, chain_faults
+from teams_dagster.dataset.quality.duplicates import find_repetition
+from teams_dagster.dataset.sample import ExamplesOnDisk, Sample
+from teams_dagster.dataset.separation import shared_with_training
+from teams_dagster.dataset.splits import SPLITS
+from teams_dagster.dataset.steering import UNTRAINED_VERSIONS
+from teams_dagster.dataset.stored import answered_generations, examples_in, read_samples, stored_side
+from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.integrity import verify_storage
 from teams_dagster.store.kept_ledger import require_kept_ledger
+from teams_dagster.store.parquet import distinct_values
 from teams_dagster.store.read_model import refresh
 
 MORE = 1_000
 """Queries that are asked where there are many."""
-
-WORDS = 4_000
-"""Words that made-up texts draw from: no two are near duplicates."""
-
-SAMPLES_A_SEED = 8
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def ledger(size: int) -> Grown:
             "read model from nothing": lambda: refresh(url, [], folder / "teams.duckdb"),
             f"{MORE:,} more queries": lambda: _ask_more(url),
             "read model of these": lambda: refresh(url, [], folder / "teams.duckdb"),
+            f"{MORE:,} of these asked again": lambda: _ask_more(url),
+            "the account by role and operation": lambda: _account(url),
             "opening": lambda: require_kept_ledger(url, folder),
             "every row against its hash": lambda: verify_storage(url, folder, ()),
         }
@@ -72,51 +75,78 @@ def _ask_more(url: str) -> None:
         asyncio.run(ask(opened, [f"one more, {number}" for number in range(MORE)]))
 
 
+def _account(url: str) -> None:
+    with Ledger(url) as opened:
+        costs_by(opened, ("role", "operation"))
+
+
 def dataset(size: int) -> Grown:
-    """A dataset of `size` samples: curated, split, separated, exported."""
+    """A dataset of `size` samples, made from a store as its asset makes it; its checks, and its part of the report.
+
+    The ledger is empty, so that nothing costs anything: what a look-up there takes is measured with the ledger.
+    """
     with TemporaryDirectory() as place:
-        samples = list(_samples(size))
-        sides: dict[str, Split] = {sample.seed_id: _side(sample.seed_id) for sample in samples}
-        sources = DatasetSources(TRAINED_ARM, (), sides, (), ())
-        splits: dict[Split, tuple[object, ...]] = {}
-
-        def select() -> None:
-            splits.update(select_examples(samples, sources, {})[0])
-
-        steps: dict[str, Callable[[], object]] = {
-            "curated, split and separated": select,
-            "exported": lambda: export_dataset(Path(place, FILES), splits),  # pyright: ignore[reportArgumentType]
+        folder = Path(place)
+        store = make_store(folder, size)
+        steps = {
+            "signatures of near duplicates": lambda: signatures_of(_answered(store), _say_nothing),
+            "curated, split, exported, with lineage and card": lambda: _make_dataset(store),
+            "check of the sides": lambda: _same_on_two_sides(store.current(DATASET)),
+            "check of repetition": lambda: find_repetition(examples_in(store.current(DATASET)), _samples(store)),
+            "check of lineage": lambda: _chains(store),
+            "figures of the report": lambda: _report(store),
         }
         taken = {name: cost_of(work) for name, work in steps.items()}
-        return Grown(size, _size_mb(Path(place)), taken)
+        return Grown(size, _size_mb(folder), taken)
 
 
-def _side(seed_id: str) -> Split:
-    share = int(seed_id[:8], 16) / 16**8
-    return "held_out" if share > 0.9 else "validation" if share > 0.8 else "train"
+DATASET = "instruction_dataset"
 
 
-def _samples(size: int) -> Iterator[Sample]:
-    chance = random.Random(0)
-    words = [hashlib.blake2b(str(number).encode(), digest_size=4).hexdigest() for number in range(WORDS)]
-    for number in range(size):
-        seed_id = made_up_id("seed", number // SAMPLES_A_SEED)
-        told = Instruction(f"Explain {' '.join(chance.choices(words, k=30))}.")
-        answer = f"It is {' '.join(chance.choices(words, k=80))}."
-        named = made_up_id("sample", number)
-        yield Sample(
-            named,
-            made_up_id("t", number),
-            made_up_id("e", number),
-            1,
-            "2026-11-02",
-            seed_id,
-            told,
-            answer,
-            made_up_id("r", number),
-            True,
-            None,
+def _say_nothing(_: str) -> None:
+    """Nobody listens."""
+
+
+def _answered(store: ArtefactStore) -> list[Artefact]:
+    return [responses for _, _, responses in answered_generations(store)]
+
+
+def _samples(store: ArtefactStore) -> Iterator[Sample]:
+    return (sample for responses in _answered(store) for sample in read_samples(responses))
+
+
+def _make_dataset(store: ArtefactStore) -> None:
+    sources = dataset_sources(store, TRAINED_ARM, ())
+    with Ledger(sqlite_url(store.root / "ledger.sqlite")) as opened, writing(store, DATASET, None, {}) as draft:
+        draft.finish(*build_dataset(draft.folder, "run-1", sources, store, opened, log=_say_nothing))
+
+
+def _same_on_two_sides(made: Artefact) -> list[DroppedSample]:
+    return list(shared_with_training({split: ExamplesOnDisk(stored_side(made, split)) for split in SPLITS}))
+
+
+def _chains(store: ArtefactStore) -> list[Fault]:
+    """The joins of the check that every chain is complete; what the ledger knows of their requests is left out."""
+    found = list[Fault]()
+    for _, generated, responses in answered_generations(store):
+        samples = responses.path("samples.parquet")
+        stored = StoredGeneration(
+            transitions=generated.path("transitions.parquet"),
+            samples=samples,
+            answers=samples,
+            seeds=store.current("seed_instructions").path("seeds.parquet"),
+            policies=UNTRAINED_VERSIONS,
+            prompts=distinct_values(generated.path("prompt_templates.parquet"), ["prompt_version"]),
         )
+        found += chain_faults(stored, set)
+    if found:
+        raise RuntimeError(f"the made-up store is at fault: {found[0]}")
+    return found
+
+
+def _report(store: ArtefactStore) -> None:
+    partitions = store.partitions(TRAINED_ARM.responses)
+    dataset_results(store, [MadeGeneration(store, partition) for partition in partitions], {})
 
 
 def _size_mb(folder: Path) -> float:

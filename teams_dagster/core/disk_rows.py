@@ -47,6 +47,9 @@ class DiskRows:
     def __len__(self) -> int:
         return self._length
 
+    def __iter__(self) -> Iterator[tuple[str | None, ...]]:
+        return map(self.__getitem__, range(self._length))
+
     def append(self, row: Sequence[str | None]) -> None:
         """Add a row after the others."""
         self._file.execute(self._insert, (self._length, *map(_encoded, row)))

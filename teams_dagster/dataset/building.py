@@ -19,6 +19,7 @@ from teams_dagster.dataset.gating import Gate, gate_for, gated_samples
 from teams_dagster.dataset.origin import AnsweredGeneration, data_card, generations_of, write_lineage
 from teams_dagster.dataset.pairs import Pairs
 from teams_dagster.dataset.preferences import write_preferences
+from teams_dagster.dataset.row_counts import RowCounts, count_rows
 from teams_dagster.dataset.sample import Example, Sample
 from teams_dagster.dataset.separation import Separated, remaining_overlap, separate
 from teams_dagster.dataset.shortfall import shortfalls
@@ -137,7 +138,7 @@ def build_dataset(
     signatures = signatures_of(sources.answered, log)
     selected = select_examples(sources.samples(), sources, sources.targets, signatures)
     splits = selected.splits
-    counted = _count(selected, sources.pairs)
+    counted = count_rows(splits, selected.partitions, sources.pairs)
     version = content_hash("dataset", counted.contents)
     export_dataset(folder / FILES, splits, reasoning=bool(counted.thoughts))
     if counted.preferences:
@@ -224,59 +225,13 @@ def kept_counter(sources: DatasetSources, log: Callable[[str], None]) -> Callabl
 
 
 def _shortfalls(
-    selected: Selected, counted: _Counted, generations: Sequence[AnsweredGeneration], gate: Gate
+    selected: Selected, counted: RowCounts, generations: Sequence[AnsweredGeneration], gate: Gate
 ) -> list[str]:
     left_out: dict[str, list[DroppedSample]] = {}
     for drop in selected.dropped:
         if drop.sample_id in selected.partitions:
             left_out.setdefault(selected.partitions[drop.sample_id], []).append(drop)
     return shortfalls(generations, counted.of_target, left_out, gate)
-
-
-@dataclass
-class _Counted:
-    """What one reading of a dataset's rows tells of them."""
-
-    contents: dict[Split, list[str]] = field(default_factory=dict[Split, list[str]])
-    """By side, a hash of each row."""
-    seeds: dict[str, int] = field(default_factory=dict[str, int])
-    reasoned: Counter[str] = field(default_factory=Counter[str])
-    """Those with what was thought before their answer."""
-    pairs: Counter[str] = field(default_factory=Counter[str])
-    """Those that people wrote."""
-    of_target: Counter[str] = field(default_factory=Counter[str])
-    """By partition, those of each generation with a target."""
-    preferences: bool = False
-    """Whether one has a worse answer beside its own."""
-
-    @property
-    def thoughts(self) -> dict[str, int]:
-        """The `reasoned` on each side; nothing where none is."""
-        return {split: self.reasoned[split] for split in self.contents} if self.reasoned.total() else {}
-
-
-def _count(selected: Selected, pairs: Pairs | None) -> _Counted:
-    written = {sample.sample_id for sample in pairs.samples} if pairs else set[str]()
-    found = _Counted()
-    for split, examples in selected.splits.items():
-        seeds, contents = set[str](), list[str]()
-        for example in examples:
-            contents.append(_content(example))
-            seeds.add(example.seed_id)
-            found.reasoned[split] += example.reasoning is not None
-            found.pairs[split] += example.sample_id in written
-            found.preferences |= example.rejected is not None
-            if (partition := selected.partitions.get(example.sample_id)) is not None:
-                found.of_target[partition] += 1
-        found.contents[split], found.seeds[split] = contents, len(seeds)
-    return found
-
-
-def _content(example: Example) -> str:
-    texts = (example.instruction.text, example.instruction.input, example.response)
-    rejected = () if example.rejected is None else (example.rejected,)
-    thought = () if example.reasoning is None else ("thought", example.reasoning)
-    return content_hash(example.sample_id, *texts, *rejected, *thought)
 
 
 def _write_members(folder: Path, run_id: str, version: str, splits: Mapping[Split, Iterable[Example]]) -> Path:
@@ -295,7 +250,7 @@ def _write_members(folder: Path, run_id: str, version: str, splits: Mapping[Spli
     return write_table(folder, "dataset_samples", rows)
 
 
-def _facts(selected: Selected, counted: _Counted, sources: DatasetSources, short: list[str]) -> DatasetFacts:
+def _facts(selected: Selected, counted: RowCounts, sources: DatasetSources, short: list[str]) -> DatasetFacts:
     examples = {split: len(rows) for split, rows in selected.splits.items()}
     return DatasetFacts(
         samples=sum(examples.values()) + len(selected.dropped),

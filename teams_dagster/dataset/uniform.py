@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 
 from teams_dagster.core.instruction import Instruction
@@ -13,18 +15,20 @@ from teams_dagster.dataset.arms import UNIFORM_ARM
 from teams_dagster.dataset.generation import ROUND_STRIDE, GenerationManifest, drawn_order
 from teams_dagster.dataset.manifests import read_manifest
 from teams_dagster.dataset.playing import (
+    GenerationWork,
     Playing,
+    generation_environment,
     generation_policy,
     generation_reward,
     generation_seeds,
-    generation_world,
 )
 from teams_dagster.dataset.query_forecast import stats_of_generations
 from teams_dagster.dataset.stored import seeds_played
-from teams_dagster.environment.episodes import EpisodePlan
+from teams_dagster.environment.episodes import EpisodePlan, run_episode
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.llm.engine import Engine
+from teams_dagster.llm.workers import LocalWorker, Worker
 from teams_dagster.policy.baselines import UNIFORM, Uniform, baseline_version
 from teams_dagster.policy.checkpoint import policy_seeds
 from teams_dagster.policy.comparison.playing import play_until_asked
@@ -76,17 +80,28 @@ def generation_beside(store: ArtefactStore, partition: str) -> Beside:
     return by_id if by_id.inputs in made and beside.inputs not in made else beside
 
 
-def uniform_playing(store: ArtefactStore, beside: Beside) -> Playing[Engine]:
-    """The uniform arm's generation: rounds over the same seeds, until as many queries are asked."""
+@asynccontextmanager
+async def uniform_worker(
+    work: GenerationWork, asking: AbstractAsyncContextManager[Engine]
+) -> AsyncGenerator[LocalWorker[EpisodePlan, Episode]]:
+    """Plays uniform episodes in the world of a generation of the trained policy."""
+    async with asking as engine:
+        environment, _ = generation_environment(work.store, work.manifest, engine)
+        yield LocalWorker(partial(run_episode, environment, Uniform()), engine.tallies)
 
-    def episodes(engine: Engine, width: int) -> AsyncGenerator[Episode]:
-        environment, _, seeds = generation_world(store, beside.trained, engine)
-        plans = uniform_plans(beside, seeds)
-        return play_until_asked(environment, Uniform(), plans, beside.questions, open_episodes=width)
+
+def uniform_playing(store: ArtefactStore, beside: Beside) -> Playing[Worker[EpisodePlan, Episode]]:
+    """The uniform arm's generation: rounds over the same seeds, played by `uniform_worker`, until as many queries are
+    asked."""
+    reward = generation_reward(store, beside.trained)
+
+    def episodes(worker: Worker[EpisodePlan, Episode], width: int) -> AsyncGenerator[Episode]:
+        plans = uniform_plans(beside, generation_seeds(store, beside.trained))
+        each = reward.queries_an_episode
+        return play_until_asked(worker.call, plans, beside.questions, each, open_episodes=width)
 
     stats = stats_of_generations(store, UNIFORM_ARM.instructions)
-    total = uniform_episodes(beside, stats, generation_reward(store, beside.trained))
-    return Playing(beside.manifest, episodes, total, "episodes")
+    return Playing(beside.manifest, episodes, uniform_episodes(beside, stats, reward), "episodes")
 
 
 def uniform_plans(beside: Beside, seeds: dict[str, Instruction]) -> Iterator[EpisodePlan]:

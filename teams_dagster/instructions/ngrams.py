@@ -118,7 +118,7 @@ def share_overlapping(texts: Iterable[str], others: Iterable[str]) -> float:
     every = np.unique(np.concatenate([np.empty(0, np.uint64), *own]))
     shared = np.zeros(len(every) + 1, bool)  # the last stands for all that are not among them
     for some in _batches(others):
-        shared[_places(every, np.unique(np.concatenate([ngram_hashes(text) for text in some])))] = True
+        shared[_places(every, np.sort(np.concatenate([ngram_hashes(text) for text in some])))] = True
     shared[-1] = False
     return sum(bool(shared[_places(every, found)].any()) for found in own) / len(own) if own else 0.0
 

@@ -17,6 +17,7 @@ from assets.dataset.pair_scores import pair_scores
 from assets.policy.policy_comparison import policy_comparison
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
+from assets.uniform_arm.instructions import uniform_instructions
 from resources.language_models.roles import LanguageModels
 from resources.language_models.run_budgets import RunBudget
 from resources.language_models.side_by_side import processes_for
@@ -94,6 +95,29 @@ def test_three_processes_bring_the_same_bytes_as_one_and_each_request_is_on_the_
     asked = served.count
     assert play(divided, force=True, **config)
     assert served.count == asked
+
+
+def test_the_uniform_arm_is_divided_too(served: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside: set[str] = set()
+
+    def noting(body: Body) -> Reply | Fault | str:
+        beside.update(children("teams_dagster.llm.workers") and ["workers"])
+        return served_rules.answer(body)
+
+    def uniform(workers: int) -> tuple[str, int]:
+        project = begun(tmp_path / str(workers), monkeypatch, workers)
+        config = {"policy": "round_robin", "seeds": 24}
+        assert project.make(generated_instructions, week=WEEK, generated_instructions=config)
+        served.respond, before = noting, served.count
+        assert project.make(uniform_instructions, week=WEEK)
+        served.respond = served_rules.answer
+        assert 0 < served.count - before == sent_for(project, "uniform_instructions")
+        return project.version("uniform_instructions", WEEK), served.count - before
+
+    alone = uniform(1)
+    assert not beside
+    assert uniform(3)[0] == alone[0]
+    assert beside == {"workers"}
 
 
 def test_a_process_that_is_killed_loses_no_answer_and_the_others_go_on(

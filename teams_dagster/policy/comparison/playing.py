@@ -23,7 +23,7 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.words import length_in_words
 from teams_dagster.environment.decisions import Actor, Decider
-from teams_dagster.environment.episodes import OPEN_EPISODES, EpisodePlan, run_episode, stream_episodes
+from teams_dagster.environment.episodes import OPEN_EPISODES, EpisodePlan, run_episode
 from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose, Transition
 from teams_dagster.environment.transition import Environment
 from teams_dagster.llm.ordered import in_order
@@ -199,10 +199,10 @@ def _words(instruction: Instruction) -> float:
 
 
 async def play_until_asked(
-    environment: Environment,
-    actor: Actor | Decider,
+    play: Callable[[EpisodePlan], Coroutine[Any, Any, Episode]],
     plans: Iterable[EpisodePlan],
     questions: int,
+    an_episode: int,
     *,
     open_episodes: int = OPEN_EPISODES,
 ) -> AsyncGenerator[Episode]:
@@ -210,12 +210,19 @@ async def play_until_asked(
 
     Never are more episodes begun than could be paid for with what is left, so that next to nothing is asked in vain.
     Ends early where `plans` end, and where a round of episodes asks nothing.
+
+    Args:
+        play: Plays one.
+        plans: What is played.
+        questions: How many are asked in all.
+        an_episode: Queries that one needs at most.
+        open_episodes: How many are played at once.
     """
-    left, waiting, an_episode = questions, iter(plans), environment.reward.queries_an_episode
+    left, waiting = questions, iter(plans)
     while left > 0:
         round_of = islice(waiting, max(1, left // an_episode))
         before = left
-        async with aclosing(stream_episodes(environment, actor, round_of, open_episodes=open_episodes)) as stream:
+        async with aclosing(in_order(play, round_of, open_episodes)) as stream:
             async for episode in stream:
                 kept = first_questions(episode, left)
                 left -= kept.queries

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teams_dagster.core.operations import Operation
-from teams_dagster.environment.episodes import EpisodePlan
+from teams_dagster.environment.episodes import EpisodePlan, run_episode
 from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.policy.baselines import Fixed, Uniform
@@ -42,7 +43,8 @@ def played(
 ) -> list[Episode]:
     async def all_of() -> list[Episode]:
         there = environment(world or ToyWorld(), reward)
-        return [e async for e in play_until_asked(there, actor or Uniform(), plans(root_seed), questions)]
+        play, an_episode = partial(run_episode, there, actor or Uniform()), there.reward.queries_an_episode
+        return [e async for e in play_until_asked(play, plans(root_seed), questions, an_episode)]
 
     return asyncio.run(all_of())
 
