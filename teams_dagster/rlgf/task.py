@@ -191,7 +191,7 @@ def load_task(path: str | Path) -> Task:
     where = file if file.is_file() else Path(path)
     if not where.is_file():
         known = HUB_ID.fullmatch(str(path))
-        if known is None or where.suffix in (".yaml", ".yml"):
+        if known is None or Path(path).suffix in (".yaml", ".yml"):
             raise ValueError(
                 f"there is no task {path}: give the path of a task file, `owner/name` of a data set of the hub with a"
                 f" {TASK_FILE}, or one of {', '.join(known_tasks())}"

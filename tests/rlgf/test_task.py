@@ -132,7 +132,12 @@ def classifier(tmp_path):
     PreTrainedTokenizerFast(tokenizer_object=words, pad_token="w0").save_pretrained(folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+        sizes: dict[str, Any] = {
+            "hidden_size": 8,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 16,
+        }
         config = BertConfig(vocab_size=VOCABULARY, pad_token_id=END, initializer_range=0.5, **sizes)
         BertForSequenceClassification(config).save_pretrained(folder)
     return folder
