@@ -20,6 +20,7 @@ _ALIKE = 0.8
 
 _OTHERS = (
     *("BASE_URL", "API_KEY", "DATA_DIR", "LEDGER_URL", "ALLOW_HTTP", "RAY_ADDRESS", "RAY_GPUS", "RAY_RUNS"),
+    *("ALERT_WEBHOOK_URL", "ALERT_MAIL_TO", "ALERT_MAIL_SERVER"),
     *("JUDGE_MODEL", "JUDGE_PROVIDER", "JUDGE_BASE_URL", "JUDGE_API_KEY"),
 )
 """Settings whose names, without the prefix, are in the environment for other programs; one word alone is, too."""
