@@ -103,7 +103,7 @@ def check_data_dir(data_dir: Path) -> None:
     SettingsError.
     """
     try:
-        there = next(place for place in (data_dir, *data_dir.parents) if os.path.lexists(place))
+        there = next(place for place in (data_dir, *data_dir.parents) if place.exists() or place.is_symlink())
         if not there.exists():
             raise SettingsError(
                 f"TEAMS_DATA_DIR: {there} is a link to {there.readlink()}, where there is nothing: make that folder, or"
