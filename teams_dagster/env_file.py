@@ -20,6 +20,7 @@ _ALIKE = 0.8
 
 _OTHERS = (
     *("BASE_URL", "API_KEY", "DATA_DIR", "LEDGER_URL", "ALLOW_HTTP", "RAY_ADDRESS", "RAY_GPUS", "RAY_RUNS"),
+    *("ALERT_WEBHOOK_URL", "ALERT_MAIL_TO", "ALERT_MAIL_SERVER"),
     *("JUDGE_MODEL", "JUDGE_PROVIDER", "JUDGE_BASE_URL", "JUDGE_API_KEY"),
 )
 """Settings whose names, without the prefix, are in the environment for other programs; one word alone is, too."""
@@ -102,7 +103,7 @@ def check_data_dir(data_dir: Path) -> None:
     SettingsError.
     """
     try:
-        there = next(place for place in (data_dir, *data_dir.parents) if os.path.lexists(place))
+        there = next(place for place in (data_dir, *data_dir.parents) if place.exists() or place.is_symlink())
         if not there.exists():
             raise SettingsError(
                 f"TEAMS_DATA_DIR: {there} is a link to {there.readlink()}, where there is nothing: make that folder, or"

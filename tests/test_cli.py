@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy.exc import OperationalError
 
 from teams_dagster.cli import main
 from teams_dagster.ledger.database import sqlite_url
@@ -133,9 +135,13 @@ def test_what_stands_in_the_way_of_a_data_folder_is_named(
         ),
         (OSError(errno.EROFS, "Read-only file system", "a/b"), "a/b: Read-only file system: set TEAMS_DATA_DIR to"),
         (OSError(errno.EMFILE, "Too many open files"), "Error: Too many open files: raise the limit"),
+        (
+            OperationalError("pragma", {}, sqlite3.OperationalError("unable to open database file")),
+            "Dagster's history cannot be used (unable to open database file): set DAGSTER_HOME",
+        ),
     ],
 )
-def test_what_the_system_refuses_is_one_sentence(error: OSError, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_system_refuses_is_one_sentence(error: Exception, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("teams_dagster.cli.costs.open_settings", Mock(side_effect=error))
     result = teams("costs")
     assert result.exit_code == 1

@@ -143,7 +143,7 @@ def test_lines_of_other_software_are_left_alone(root: Path):
 def test_a_variable_without_its_prefix_is_not_ignored_but_where_others_have_it(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    for name in ("MODEL", "API_KEY", "DATA_DIR", "WORKERS", "RAY_ADDRESS", "SEEDS"):
+    for name in ("MODEL", "API_KEY", "DATA_DIR", "WORKERS", "RAY_ADDRESS", "SEEDS", "ALERT_WEBHOOK_URL"):
         monkeypatch.setenv(name, "of another program")
     assert load_settings(root).roles == {}
     monkeypatch.setenv("BUDGET_USD", "5")

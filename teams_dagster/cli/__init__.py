@@ -38,6 +38,23 @@ _REMEDIES = {
 """What helps where the system refuses something that no command expected."""
 
 
+def _of_the_system(error: Exception) -> str | None:
+    """What to say where the system refuses a file, or Dagster's database is not to be opened; None for other errors."""
+    if isinstance(error, OSError):
+        if isinstance(error, BrokenPipeError) or error.strerror is None or error.errno is None:
+            return None
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}: {_REMEDIES.get(error.errno, _REMEDY)}"
+    errors: Any = sys.modules.get("sqlalchemy.exc")  # a command that has not imported it opened no database
+    if errors is None or not isinstance(error, errors.OperationalError):
+        return None
+    reason = str(getattr(error, "orig", error)).splitlines()[0]
+    return (
+        f"the database of Dagster's history cannot be used ({reason}): set DAGSTER_HOME, by default `dagster` in the"
+        " data folder, to a folder that can be written, on a disk with room"
+    )
+
+
 class _Commands(click.Group):
     """Commands by the names of their modules: what one of them needs never slows another down."""
 
@@ -61,15 +78,10 @@ class _Commands(click.Group):
             raise click.UsageError(visible(error.format_message()), error.ctx) from None
         except click.ClickException as error:
             raise type(error)(visible(error.format_message())) from None
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            if error.strerror is None or error.errno is None:  # not the system's, but a library's
+        except Exception as error:
+            if (said := _of_the_system(error)) is None:
                 raise
-            place = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(
-                visible(f"{place}{error.strerror}: {_REMEDIES.get(error.errno, _REMEDY)}")
-            ) from None
+            raise click.ClickException(visible(said)) from None
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

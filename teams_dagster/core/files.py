@@ -30,6 +30,22 @@ def read_text(path: Path) -> str:
     return content.decode("utf-8-sig")
 
 
+def why_not_written(folder: Path) -> str | None:
+    """What keeps files from being written into `folder`, as the end of a sentence; None where nothing does."""
+    if not folder.is_dir():
+        return "is no folder"
+    found = os.statvfs(folder)
+    if found.f_flag & os.ST_RDONLY:
+        return "lies in a file system that can only be read"
+    if found.f_bavail * found.f_frsize < _LEAST_ROOM:
+        return "lies on a disk that is full"
+    return None if os.access(folder, os.W_OK | os.X_OK) else "cannot be written"
+
+
+_LEAST_ROOM = 2**17
+"""Bytes that a database takes to open one of its own files."""
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A draft beside `path` that takes its place, whole, when the block ends without an error; else it is removed.

@@ -15,8 +15,9 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import ArgumentError, NoResultFound, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoResultFound, OperationalError, SQLAlchemyError
 
+from teams_dagster.core.files import why_not_written
 from teams_dagster.core.replies import OFF, STRUCTURED
 from teams_dagster.core.row_hash import ROW_HASH, row_hash
 from teams_dagster.ledger import schema, write_ahead_log
@@ -197,6 +198,15 @@ def _connected(address: sa.URL) -> sa.Engine:
 def _cannot_open(address: sa.URL, error: SQLAlchemyError) -> LedgerError:
     shown = address.render_as_string(hide_password=True)
     why = "its identity is gone" if isinstance(error, NoResultFound) else reason(error)
+    folder = Path(address.database or "").parent
+    if isinstance(error, OperationalError) and address.get_backend_name() == "sqlite":
+        refused = why_not_written(folder)
+        if refused is not None:
+            return LedgerError(
+                f"cannot read the ledger database {shown} ({why}), for {folder} {refused}, and SQLite writes beside"
+                " what it reads: see to that, or copy the data folder to where there is room and set TEAMS_DATA_DIR to"
+                " it"
+            )
     return LedgerError(
         f"cannot read the ledger database {shown}: {why}. Check TEAMS_LEDGER_URL (by default ledger.sqlite in"
         " TEAMS_DATA_DIR); for a ledger that is damaged, move it away and run `teams restore BACKUP`"

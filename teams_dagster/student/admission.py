@@ -11,7 +11,7 @@ from teams_dagster.dataset.sample import Example
 from teams_dagster.model_files import ModelFault
 from teams_dagster.model_values import check_values
 from teams_dagster.student.architecture import Architecture, check_architecture, first_line
-from teams_dagster.student.chat import MASKED, Encoded, encode_example, labels_say, render_prompt
+from teams_dagster.student.chat import ALPACA_TEMPLATE, MASKED, Encoded, encode_example, labels_say, render_prompt
 from teams_dagster.student.conversation import TemplateFault, dialect_of
 from teams_dagster.student.loading import load_tokenizer
 from teams_dagster.student.parity import stop_faults
@@ -39,6 +39,8 @@ LONG_EXAMPLE = Example(
 )
 """A template may cut what is long, or escape what HTML does not take as it is."""
 NO_LIMIT = 2**31
+_OF_A_PROCESSOR = "chat_template.json"
+"""A file that transformers reads for models that also see or hear, and for no tokenizer."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ def examine_student(student: str) -> Admission:
     encoded = _encoded(student, tokenizer)
     dialect = dialect_of(tokenizer)
     notes = dialect.notes
+    if template == ALPACA_TEMPLATE and (Path(student) / _OF_A_PROCESSOR).is_file():
+        notes = (f"its {_OF_A_PROCESSOR} is not read: copy the template in it to chat_template.jinja", *notes)
     if architecture is not None:
         _check_fit(student, tokenizer, encoded, architecture)
         notes = (*notes, *stop_faults(tokenizer, student))

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import existing_ledger
-from teams_dagster.ledger.database import LedgerError, open_database, read_snapshot, sqlite_url, write_transaction
+from teams_dagster.ledger.database import (
+    LedgerError,
+    naming_ledger,
+    open_database,
+    read_snapshot,
+    sqlite_url,
+    write_transaction,
+)
 from teams_dagster.ledger.schema import HISTORY, SCHEMA_VERSION, ledger_identity
 from teams_dagster.ledger.traits import traits_of
 from teams_dagster.ledger.writer import Ledger
@@ -161,3 +172,25 @@ def test_attempts_are_found_without_reading_all_of_them(tmp_path: Path, column: 
 
 
 _INDEXES = {"attempts_of_question", "attempts_of_batch"}
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"f_flag": os.ST_RDONLY}, "lies in a file system that can only be read"),
+        ({"f_bavail": 3}, "lies on a disk that is full"),
+    ],
+)
+def test_a_ledger_beside_which_nothing_can_be_written_is_not_called_damaged(
+    found: dict[str, int], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = sqlite_url(tmp_path / "ledger.sqlite")
+    open_database(url).dispose()
+    space = SimpleNamespace(f_flag=0, f_bavail=10**9, f_frsize=1)
+    monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(**{**vars(space), **found}))
+    refusal = OperationalError("pragma", {}, sqlite3.OperationalError("unable to open database file"))
+    with pytest.raises(LedgerError, match=f"for {tmp_path} {said}, and SQLite writes beside"), naming_ledger(url):
+        raise refusal
+    monkeypatch.setattr("os.statvfs", lambda _: space)
+    with pytest.raises(LedgerError, match="damaged"), naming_ledger(url):
+        raise refusal

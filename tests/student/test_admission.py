@@ -263,6 +263,12 @@ def test_an_empty_list_of_templates_is_no_template(student: Path) -> None:
     assert examine_student(str(student)).template == "alpaca"
 
 
+def test_a_template_that_only_a_processor_reads_is_noted(student: Path) -> None:
+    (student / "chat_template.jinja").rename(student / "chat_template.json")
+    found = examine_student(str(student))
+    assert (found.template, found.notes[0][:35]) == ("alpaca", "its chat_template.json is not read:")
+
+
 def test_what_a_template_writes_behind_an_answer_is_noted(student: Path) -> None:
     with_template(CHATML.replace("<|im_end|>", "</s>"))(student)
     assert "writes '</s>' after an answer" in examine_student(str(student)).notes[0]
