@@ -102,8 +102,8 @@ class Curated:
 
 def canonical_order(sample: Sample) -> tuple[str, str, str, int, str]:
     """Sort key: partition, seed, episode, step, and the id for samples that share all of them."""
-    shared = map(intern, (sample.partition_key, sample.seed_id, sample.episode_id))
-    partition_key, seed_id, episode_id = shared  # by many: each is once in memory
+    # many share these three: each is in memory once
+    partition_key, seed_id, episode_id = map(intern, (sample.partition_key, sample.seed_id, sample.episode_id))
     return partition_key, seed_id, episode_id, sample.step, sample.sample_id
 
 

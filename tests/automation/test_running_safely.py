@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -50,12 +51,12 @@ class Served:
     instance: dg.DagsterInstance
     settings: dict[str, str]
 
-    def launch(self, week: str) -> str:
+    def launch(self, week: str, config: dict[str, Any] = CONFIG) -> str:
         """A run that asks, once it has asked a few times."""
         asked = self.server.count
         run_id = self.client.submit_job_execution(
             dataset.name,
-            run_config={"ops": {"generated_instructions": {"config": CONFIG}}},
+            run_config={"ops": {"generated_instructions": {"config": config}}},
             tags={PARTITION: week},
             asset_selection=["seed_instructions", "generated_instructions"],
         )
