@@ -7,6 +7,7 @@ greedy policy on a guide's Q are those of the chain, since ending early is never
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,9 +64,19 @@ class TableModel(nn.Module):
     def forward(
         self, input_ids: torch.Tensor, past_key_values: Any = None, attention_mask: Any = None, **_: Any
     ) -> Any:
-        ids = input_ids if past_key_values is None else torch.cat([past_key_values, input_ids], dim=1)
+        ids = input_ids if past_key_values is None else torch.cat([past_key_values.ids, input_ids], dim=1)
         logits = self.head(self.trunk(ids, attention_mask).last_hidden_state)
-        return SimpleNamespace(logits=logits, past_key_values=ids)
+        return SimpleNamespace(logits=logits, past_key_values=_Read(ids))
+
+
+@dataclass
+class _Read:
+    """What was read so far, as a cache of transformers is asked for it."""
+
+    ids: torch.Tensor
+
+    def reorder_cache(self, rows: torch.Tensor) -> None:
+        self.ids = self.ids[rows]
 
 
 class _Places(nn.Module):
