@@ -20,8 +20,9 @@ warnings.filterwarnings("ignore", message="Parameter `owners` of initializer", c
 
 def definitions(settings: Settings) -> dg.Definitions:
     """The whole code location for these settings."""
-    store = ArtefactStoreResource(data_dir=str(settings.data_dir), shared_url=settings.artefacts_url)
-    ledger = LedgerConnection(root=str(settings.root), store=store)
+    root = str(settings.root)
+    store = ArtefactStoreResource(root=root, data_dir=str(settings.data_dir), shared_url=settings.artefacts_url)
+    ledger = LedgerConnection(root=root, store=store)
     return dg.Definitions(
         assets=dg.load_assets_from_package_module(assets),
         asset_checks=dg.load_asset_checks_from_package_module(assets),
@@ -33,8 +34,8 @@ def definitions(settings: Settings) -> dg.Definitions:
         resources={
             "store": store,
             "ledger": ledger,
-            "alerts": Alerts(root=str(settings.root)),
-            "models": LanguageModels(root=str(settings.root), ledger=ledger),
+            "alerts": Alerts(root=root),
+            "models": LanguageModels(root=root, ledger=ledger),
         },
     )
 

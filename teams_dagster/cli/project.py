@@ -143,7 +143,7 @@ def open_store(settings: Settings) -> "ArtefactStore":
     from teams_dagster.store.artefact_store import ArtefactStore
     from teams_dagster.store.shared import SharedArtefactsFailed
 
-    store = ArtefactStore(data_dir=str(settings.data_dir), shared_url=settings.artefacts_url)
+    store = ArtefactStore(str(settings.data_dir), settings.artefacts_url, settings.ledger_url)
     try:
         store.synchronise()
     except SharedArtefactsFailed as error:

@@ -14,9 +14,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -27,6 +27,7 @@ from teams_dagster.core.hashing import content_hash
 from teams_dagster.store.artefacts import CLEANED, CURRENT, read_manifest, stored_artefacts
 from teams_dagster.store.damage import mending, require_whole
 from teams_dagster.store.facts.base import Facts, read_facts
+from teams_dagster.store.lost_outputs import sealed_folders
 from teams_dagster.store.shared import SharedArtefacts
 from teams_dagster.store.tables import MANIFEST
 
@@ -103,6 +104,8 @@ class ArtefactStore:
     data_dir: str
     shared_url: str | None = None
     """Where several machines share them, of which what is below `data_dir` is a copy."""
+    ledger_url: str | None = field(default=None, repr=False)
+    """The ledger whose chain seals them: what is made again after its folder was lost gets a name of its own."""
 
     @property
     def shared(self) -> SharedArtefacts | None:
@@ -238,7 +241,8 @@ class ArtefactStore:
             "files": folder_sha256s(draft.folder),
         }
         write_atomically(draft.folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False))
-        made = Artefact(_publish(draft.folder, place, fingerprint, self.shared))
+        sealed = sealed_folders(self.ledger_url, self.root, place) if self.ledger_url else set[str]()
+        made = Artefact(_publish(draft.folder, place, fingerprint, sealed, self.shared))
         if select:
             self.select(made)
 
@@ -284,9 +288,11 @@ def _plain(name: str) -> str:
     return name
 
 
-def _publish(draft: Path, place: Path, fingerprint: str, shared: SharedArtefacts | None) -> Path:
-    """Give the finished draft its name; a name that is taken (a forced run) gets the next number."""
-    names = (name for name in _names(fingerprint) if not (place / name).exists())
+def _publish(
+    draft: Path, place: Path, fingerprint: str, sealed: Collection[str], shared: SharedArtefacts | None
+) -> Path:
+    """Give the finished draft its name; one that is taken (a forced run), or is `sealed`, gets the next number."""
+    names = (name for name in _names(fingerprint) if name not in sealed and not (place / name).exists())
     if shared is not None:
         return draft.rename(place / shared.publish(draft, place, names))
     while True:

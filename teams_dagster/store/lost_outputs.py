@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 import sqlalchemy as sa
 
-from teams_dagster.ledger.database import sqlite_url
+from teams_dagster.ledger.database import holds_ledger, open_database, sqlite_url
 from teams_dagster.ledger.schema import seals
-from teams_dagster.store.artefacts import store_id, was_sealed
+from teams_dagster.store.artefacts import sealed_name, store_id, was_sealed
 from teams_dagster.store.hash_chain import ARTEFACT
 from teams_dagster.store.tables import MANIFEST
 
@@ -32,6 +32,22 @@ def lost_outputs(engine: sa.Engine, ledger_url: str, data_dir: Path) -> list[str
     places = dict.fromkeys(name.parent.relative_to(name.parts[0]) for name in sealed)
     gone = (place for place in places if not any((data_dir / place).glob(f"[!.]*/{MANIFEST}")))
     return [" ".join(place.parts[1:]) for place in gone]
+
+
+def sealed_folders(ledger_url: str, data_dir: Path, place: Path) -> set[str]:
+    """The names of folders in `place` that the chain sealed an output under, those that are gone included."""
+    if not (was_sealed(data_dir) and holds_ledger(ledger_url)):
+        return set()
+    within = f"{sealed_name(store_id(data_dir), data_dir, place)}/"
+    engine = open_database(ledger_url)
+    try:
+        with engine.connect() as connection:
+            names = sa.select(seals.c.name).where(
+                seals.c.kind == ARTEFACT, seals.c.name.startswith(within, autoescape=True)
+            )
+            return {name.removeprefix(within) for name in connection.execute(names).scalars()}
+    finally:
+        engine.dispose()
 
 
 def lost_line(lost: list[str], data_dir: Path) -> str:

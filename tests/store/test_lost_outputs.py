@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ from teams_dagster.cli.project import project_ledger
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.settings import Settings
-from teams_dagster.store.artefacts import store_id
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.artefacts import store_id, stored_artefacts
 from teams_dagster.store.hash_chain import seal
+from teams_dagster.store.integrity import GONE, verify_storage
 from teams_dagster.store.lost_outputs import lost_line, lost_outputs
+from teams_dagster.store.read_model import refresh
 from teams_dagster.store.tables import MANIFEST
 
 SEALED = ("assets/trained_policy/aa", "assets/trained_policy/bb", "assets/expert_responses/2026-11-02/cc")
@@ -38,6 +42,12 @@ def make(data: Path, name: str) -> None:
     (data / name / MANIFEST).write_text("{}")
 
 
+def write(store: ArtefactStore, made_at: str) -> Artefact:
+    with store.writing("trained_policy", "aa", about={"run_id": "run", "made_at": made_at}) as draft:
+        draft.finish("v1", {})
+    return store.current("trained_policy")
+
+
 def test_an_assets_folder_that_is_gone_is_told_by_asset_and_partition(tmp_path: Path) -> None:
     url = sealed(tmp_path / "ledger.sqlite", "an-earlier-id")
     assert lost(url, tmp_path) == ["trained_policy", "expert_responses 2026-11-02"]
@@ -48,6 +58,21 @@ def test_an_asset_with_another_output_is_not_lost(tmp_path: Path) -> None:
     make(tmp_path, "assets/trained_policy/dd")
     make(tmp_path, SEALED[2])
     assert lost(url, tmp_path) == []
+
+
+def test_an_output_that_is_made_again_after_it_was_lost_is_what_was_written(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "ledger.sqlite")
+    Ledger(url).close()
+    store = ArtefactStore(str(tmp_path), ledger_url=url)
+    first = write(store, "09:00")
+    refresh(url, stored_artefacts(tmp_path), tmp_path / "teams.duckdb")
+    shutil.rmtree(first.folder)
+    again = write(store, "10:00")
+    refresh(url, stored_artefacts(tmp_path), tmp_path / "teams.duckdb")
+    found = verify_storage(url, tmp_path, [])
+    assert found.differences == []
+    assert found.not_verified == {GONE: 1}
+    assert store.find("trained_policy", "aa") == again
 
 
 def test_on_a_shared_ledger_only_outputs_of_this_folder_count(tmp_path: Path) -> None:
