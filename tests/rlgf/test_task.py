@@ -150,7 +150,6 @@ def test_vader_without_its_package_says_which(monkeypatch, tmp_path):
 
 
 def test_vader_scores_a_text_as_its_package_does(tmp_path):
-    pytest.importorskip("vaderSentiment")
     found = load_task(written(tmp_path, reward="vader")).rewards(["It was"] * 3, [" great!", " horrible", " a day"])
     assert found[0] > 0 > found[1]
     assert found[2] == 0
