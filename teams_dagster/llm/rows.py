@@ -10,7 +10,7 @@ TRIED = 20
 """Queries of one kind that may bring nothing usable, one after another, before the step ends."""
 
 CHANCE = 1e-6
-"""After a usable reply, it ends only where so many unusable ones in a row are less likely than this."""
+"""After a usable reply, it ends where so many unusable ones in a row are less likely than this."""
 
 NEARLY_ALL = 9
 """Replies for each other one that are nearly all there are."""
@@ -42,6 +42,10 @@ class Row:
     def is_nearly_all(self, length: int) -> bool:
         """Whether the row would be nearly all there is."""
         return length >= NEARLY_ALL * (self.others + self.alike)
+
+    def is_no_chance_or_nearly_all(self, length: int) -> bool:
+        """Whether it would be either: few usable replies say too little for the one, and are too few for the other."""
+        return self.is_nearly_all(length) or self.is_no_chance(length)
 
 
 def still_to_come(length: int, ends: Callable[[int], bool]) -> float:

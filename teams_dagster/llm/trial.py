@@ -3,7 +3,8 @@
 A kind is a role and a purpose: the expert's rewrites, the reviewer's verdicts. The first is asked alone, so that what
 its endpoint does not take is refused once; until the first usable reply a few are under way at a time, and after
 `TRIED` without any the step ends with the reason. Later it ends where as many in a row
-are unusable for one cause, and the replies before say that this is no chance: the model, or a limit, is another now.
+are unusable for causes of one sort, and the replies before say that this is no chance (the model, or a limit, is
+another now) or are few beside them.
 While such a row grows, no more are sent than it may still take: those on their way when it began are paid, the rest
 wait. One text for an answer to everything counts as well, though each reply alone could be used.
 
@@ -165,7 +166,7 @@ class Trial:
         self._overtaken = 0
         """Usable replies of other kinds since one of this kind was asked last."""
         self._row = Row()
-        """Of unusable replies: at first of any cause, later of one."""
+        """Of unusable replies: at first for any cause, later for those of one sort, the model's or the texts'."""
         self._causes = Counter[str]()
         """Those of the row."""
         self._texts = Texts() if (role, purpose) in _OWN_WORDS else None
@@ -244,13 +245,14 @@ class Trial:
         many.
         """
         cause = str(cause)
-        if self.passed and cause not in self._causes:
+        of_the_texts = cause in _OF_THE_TEXTS
+        if self.passed and of_the_texts == self._causes.keys().isdisjoint(_OF_THE_TEXTS):
             self._begin_anew()
         self._causes[cause] += 1
         self._row.length += 1
         left: float = TRIED - self._row.length
         if self.passed:
-            ends = self._row.is_nearly_all if cause in _OF_THE_TEXTS else self._row.is_no_chance
+            ends = self._row.is_nearly_all if of_the_texts else self._row.is_no_chance_or_nearly_all
             left = self._most_sent = still_to_come(self._row.length, ends)
         return None if left > 0 else self._end(self._causes.copy(), limit, detail, first=not self.passed)
 

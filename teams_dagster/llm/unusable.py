@@ -74,9 +74,10 @@ class NothingUsable(Exception):
         became, advice = _CAUSES.get(cause) or (_FAILED if cause in set(ErrorKind) else _ELIMINATED)
         shown = f" The last: {' '.join(detail.split())[:200]!r}." if detail.strip() else ""
         which = "first" if first else "last"
+        asked = f"the {which} {found.total()} {_NAMES.get(purpose, purpose)} of {role.value}"
+        what = asked if cause == ALIKE else f"none of {asked} can be used: {times}"
         super().__init__(
-            f"none of the {which} {found.total()} {_NAMES.get(purpose, purpose)} of {role.value} can be used: {times}"
-            f" {became.format(limit=limit, cause=cause)}. {naming_variables(advice, role)}{shown}"
+            f"{what} {became.format(limit=limit, cause=cause)}. {naming_variables(advice, role)}{shown}"
             " What is paid is kept: once this is fixed, run the same step again and it goes on from there."
         )
         self.role, self.purpose, self.cause = role, purpose, cause

@@ -76,13 +76,14 @@ def test_a_text_that_is_not_in_the_form_asked_for_counts_likewise(openai_server:
     assert "The two equal are indeed." in str(results[-1])
 
 
-def test_one_usable_reply_is_enough(openai_server: OpenAIServer, ledger: Ledger) -> None:
-    def first_alone(body: Body) -> Reply | str:
-        return fine(body) if body["messages"][-1]["content"] == TEXTS[0] else Reply("half", "length")
+@pytest.mark.parametrize(("usable", "in_vain"), [(1, 20), (2, 20), (3, 27), (5, 27), (10, 20)])
+def test_few_usable_replies_do_not_buy_all_the_others(usable: int, in_vain: int) -> None:
+    assert paid_until_it_ends(("fine", usable), ("cut off", 200)) == usable + in_vain
 
-    openai_server.respond = first_alone
-    results = ask_all(openai_server, ledger, TEXTS)
-    assert [result.completion.outcome for result in results] == [Outcome.USABLE] + [Outcome.TRUNCATED] * 199
+
+def test_a_limit_that_brings_now_this_and_now_that_is_one_cause() -> None:
+    turns = [("cut off", 1), ("empty", 1)] * 60
+    assert paid_until_it_ends(("fine", 30), *turns) == 30 + TRIED
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_a_model_that_begins_to_fail_in_the_middle_ends_the_step_too(
 
 
 def test_replies_that_are_often_unusable_end_nothing(openai_server: OpenAIServer, ledger: Ledger) -> None:
-    openai_server.respond = lambda body: fine(body) if openai_server.count % 25 == 1 else Reply("half", "length")
+    openai_server.respond = lambda body: fine(body) if openai_server.count % 15 == 1 else Reply("half", "length")
     results = ask_all(openai_server, ledger, TEXTS, max_in_flight=1)
     assert not [result for result in results if isinstance(result, BaseException)]
 
@@ -121,10 +122,10 @@ def test_seeds_that_a_provider_refuses_one_after_another_end_nothing(
     assert not [result for result in results if isinstance(result, BaseException)]
 
 
-def test_a_usable_reply_of_an_earlier_run_is_enough(openai_server: OpenAIServer, ledger: Ledger) -> None:
-    ask_all(openai_server, ledger, TEXTS[:1])
+def test_usable_replies_of_an_earlier_run_count(openai_server: OpenAIServer, ledger: Ledger) -> None:
+    ask_all(openai_server, ledger, TEXTS[:4])
     openai_server.respond = lambda body: Reply("half", "length")
-    results = ask_all(openai_server, ledger, TEXTS[:40])
+    results = ask_all(openai_server, ledger, TEXTS[:24])
     assert not [result for result in results if isinstance(result, BaseException)]
 
 
@@ -252,7 +253,7 @@ SAID = {
     "sorry": [SORRY] * 300,
 }
 SAID |= {"negative": ["negative"] * 300, "yes or no": [("Yes", "No")[number % 7 % 2] for number in range(300)]}
-SAID |= {"refused": [None] * 300, "cut off": [""] * 300}
+SAID |= {"refused": [None] * 300, "cut off": [""] * 300, "empty": [" "] * 300}
 
 
 def paid_until_it_ends(
@@ -265,7 +266,7 @@ def paid_until_it_ends(
         trials.reused(question(asked, role=role), Completion(str(said), "stop", Outcome.USABLE))
     replies = [said for sort, many in parts for said in SAID[sort][:many]]
     for paid, said in enumerate(replies, start=1):
-        outcome = {None: Outcome.REFUSAL, "": Outcome.TRUNCATED}.get(said, Outcome.USABLE)
+        outcome = {None: Outcome.REFUSAL, "": Outcome.TRUNCATED, " ": Outcome.EMPTY}.get(said, Outcome.USABLE)
         if trials.answered(question(f"text {paid}", role=role), Completion(said or "", "stop", outcome)) is not None:
             return paid
     return None
