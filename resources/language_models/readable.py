@@ -6,10 +6,13 @@ from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Purpose, Request, Role
 from teams_dagster.dataset.quality.rating import Rating, parse_rating
 from teams_dagster.evaluation.judging import Preference, parse_preference
-from teams_dagster.instructions.elimination import Rule, eliminate_answer
+from teams_dagster.instructions.elimination import Rule, eliminate_answer, eliminate_rewrite
 from teams_dagster.instructions.requests import MalformedReply, parse_operation, parse_rewrite
 from teams_dagster.instructions.review import Verdict, parse_verdict
 from teams_dagster.llm.unusable import DECLINED, UNREADABLE
+
+_OF_THE_MODEL = (Rule.EMPTY, Rule.MEANINGLESS, Rule.SHORT_APOLOGY)
+"""The rules whose breach by a rewrite says that the model rewrites nothing."""
 
 
 def fault(request: Request, reply: str) -> str | None:
@@ -44,7 +47,8 @@ def _fault_of_rewrite(request: Request, reply: str) -> str | None:
         rewritten = parse_rewrite(operation, before, reply)
     except MalformedReply:
         return UNREADABLE
-    return _named(eliminate_answer(rewritten.text, before))
+    broken = eliminate_rewrite(rewritten, (before,))
+    return _named(broken) if broken in _OF_THE_MODEL else None
 
 
 def _named(rule: Rule | None) -> str | None:

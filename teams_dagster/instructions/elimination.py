@@ -1,8 +1,8 @@
 """The elimination rules, each with a name (Evol-Instruct's four, TeaMs-RL section 3, made deterministic).
 
 Rule 1, no information gain, is the reviewer's verdict (`review`). Rule 4, and the tests for refused, empty and
-meaningless texts and for texts that speak to the reviewer, act on rewrites; rules 2 and 3 judge answers and never
-enter a reward.
+meaningless texts and for texts that speak to the reviewer, act on rewrites, as does rule 2 where a rewrite declines and
+its parent did not; of an answer, rules 2 and 3 never enter a reward.
 
 A text that orders a verdict (`verdict_orders`) is not shown to the reviewer: a seed is refused when it is read, an edit
 is eliminated by name. So is an edit that imitates the tags or calls off the task where its parent did not; what people
@@ -71,7 +71,8 @@ class Rule(StrEnum):
     RETURNED = "returned"
     """It is equal or near-equal to an earlier text of its chain, or has the same letters with other signs between."""
     SHORT_APOLOGY = "short_apology"
-    """It declines in fewer than 80 words and says nothing else: the instruction is hard to answer (rule 2).
+    """It declines in fewer than 80 words and says nothing else: the instruction is hard to answer (rule 2), or its
+    rewrite was declined.
 
     Told in twelve languages (`refusals`); in others none is judged.
     """
@@ -120,6 +121,8 @@ def eliminate_rewrite(rewritten: Instruction, chain: Sequence[Instruction]) -> R
         return Rule.EMPTY
     if is_meaningless(rewritten.text):
         return Rule.MEANINGLESS
+    if _is_apology(rewritten.text) and not (parent is not None and declines(parent.text)):
+        return Rule.SHORT_APOLOGY
     if leaks_prompt_words(rewritten, parent):
         return Rule.LEAKED_PROMPT_WORDS
     if any(map(orders_a_verdict, (rewritten, *chain[-1:]))):
@@ -170,9 +173,15 @@ def eliminate_answer(response: str, instruction: Instruction | None = None) -> R
         return Rule.EMPTY
     if is_meaningless(response) and not _says_it_all(response) and not _is_the_mark_asked_for(response, instruction):
         return Rule.MEANINGLESS
-    if length_in_words(response) < APOLOGY_WORDS and declines(response, instruction):
+    if _is_apology(response, instruction):
         return Rule.SHORT_APOLOGY
     return None
+
+
+@lru_cache(maxsize=4_096)
+def _is_apology(text: str, instruction: Instruction | None = None) -> bool:
+    """Kept for a while: episodes that start from one seed reach the same texts."""
+    return length_in_words(text) < APOLOGY_WORDS and declines(text, instruction)
 
 
 def is_meaningless(text: str) -> bool:

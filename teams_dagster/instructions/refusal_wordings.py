@@ -27,10 +27,12 @@ class Wordings:
     """What sentences have that may follow: an offer, an advice to ask elsewhere, a reason."""
     content: str
     """What announces that the answer follows after all."""
-    asked_for: str
-    """What instructions have whose right answer may say sorry or decline: of messages, dialogues, apologies."""
-    translated: str
-    """What instructions have that ask for a translation: its right answer declines where the text to translate does."""
+    written: str
+    """What a sentence has that asks to write, to translate or how to say something."""
+    refusal: str
+    """What names, in the same sentence, a refusal or an apology that is to be written: the right answer may decline."""
+    restated: str
+    """What asks for a given text in another language or other words: the right answer declines where the text does."""
 
 
 @cache

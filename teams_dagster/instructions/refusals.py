@@ -40,6 +40,9 @@ _SPOKEN_OF = re.compile(
 )
 """What makes a word of apology the subject of a sentence, which speaks of the word and means none."""
 
+_QUOTED = re.compile(r"[\"“”„«»「」『』].+|(?<!\w)'.+|(?<=[::\n]).+")
+"""What stands in quotation marks, behind a colon or on a line of its own: the text that an instruction speaks of."""
+
 _CONTRACTED = re.compile(r"\b(can|won|don|couldn|wouldn|doesn|isn)t\b", re.IGNORECASE)
 
 _STRAIGHT = str.maketrans("‘’ʼ´", "''''")
@@ -48,7 +51,7 @@ _STRAIGHT = str.maketrans("‘’ʼ´", "''''")
 def declines(response: str, instruction: Instruction | None = None) -> bool:
     """Whether an answer declines the task in a language of `wordings` and holds nothing else.
 
-    Where its instruction is known, none is judged that may be asked for: a message, an apology, the translation of one.
+    Where its instruction is known, none is judged that it asks for: a letter that declines, the translation of one.
     """
     plain = _ARABIC_POINTS.sub("", unicodedata.normalize("NFKC", response).translate(_STRAIGHT))
     told = _CONTRACTED.sub(r"\1't", _MARKUP.sub("", plain)).strip()
@@ -59,12 +62,18 @@ def declines(response: str, instruction: Instruction | None = None) -> bool:
 
 @lru_cache(maxsize=1_024)
 def _may_be_asked_for(instruction: Instruction) -> bool:
-    asked = unicodedata.normalize("NFKC", f"{instruction.text}\n{instruction.input}").translate(_STRAIGHT)
-    if any(pattern(words.asked_for).search(asked) for words in wordings()):
-        return True
-    if not any(pattern(words.translated).search(asked) for words in wordings()):
+    """Whether a sentence of it asks to write a refusal, or it asks to restate a text that may be one."""
+    asked, given = (
+        unicodedata.normalize("NFKC", text).translate(_STRAIGHT) for text in (instruction.text, instruction.input)
+    )
+    sentences = _SENTENCE.findall(asked)
+    for words in wordings():
+        if any(pattern(words.written).search(said) and pattern(words.refusal).search(said) for said in sentences):
+            return True
+    if not any(pattern(words.restated).search(asked) for words in wordings()):
         return False
-    return any(pattern(wording).search(asked) for words in wordings() for wording in (words.apology, words.inability))
+    quoted = "\n".join((given, *_QUOTED.findall(asked)))
+    return any(pattern(wording).search(quoted) for words in wordings() for wording in (words.apology, words.inability))
 
 
 def _declines(told: str, words: Wordings) -> bool:

@@ -85,6 +85,15 @@ def test_a_text_that_returns_to_an_earlier_one_is_eliminated_before_it_is_review
     assert after.instruction == middle
 
 
+def test_a_refusal_in_words_is_no_rewrite_and_is_not_reviewed():
+    world = ToyWorld(reply=lambda before, operation: "I'm sorry, but I can't help with that.")
+    transition, state = take(world)
+    assert (transition.eliminated_by, transition.accepted, transition.queries) == (Rule.SHORT_APOLOGY, False, 1)
+    assert world.asked[Purpose.REVIEW] == 0
+    assert state is not None
+    assert state.chain == (SEED,)
+
+
 def test_a_reply_that_breaks_its_format_is_eliminated_by_name():
     transition, state = take(ToyWorld(reply=lambda before, operation: "Here you go!"), Operation.BREADTH)
     assert (transition.eliminated_by, transition.after) == (Rule.MALFORMED_REPLY, None)

@@ -28,6 +28,13 @@ def test_an_empty_or_meaningless_rewrite_is_eliminated(text: str):
     assert eliminate_rewrite(Instruction(text), [SEED]) in (Rule.EMPTY, Rule.MEANINGLESS)
 
 
+@pytest.mark.parametrize("said", ["I'm sorry, but I can't help with that.", "抱歉，我无法改写给定的指令。"])
+def test_a_rewrite_that_declines_is_eliminated_unless_its_parent_was_like_that(said: str):
+    assert eliminate_rewrite(Instruction(said), [SEED]) is Rule.SHORT_APOLOGY
+    assert eliminate_rewrite(Instruction(said), [Instruction("Sorry, I can't open the door.")]) is None
+    assert eliminate_rewrite(Instruction(f"Translate into French: {said}"), [SEED]) is None
+
+
 @pytest.mark.parametrize(
     "leak", ["#Rewritten Prompt#: Explain tides", "The given prompt asks for tides", "</instruction>"]
 )

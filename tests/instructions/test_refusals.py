@@ -9,6 +9,7 @@ import pytest
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.elimination import Rule, eliminate_answer
+from teams_dagster.instructions.seeds import load_seeds, shipped_seeds_path
 
 SAID = tomllib.loads((Path(__file__).parent / "refusals.toml").read_text(encoding="utf-8"))
 KEPT: list[str] = SAID.pop("answers")["kept"]
@@ -52,6 +53,10 @@ def test_content_after_an_apology_makes_an_answer(content: str) -> None:
         ("Schreibe eine kurze Absage.", "Leider kann ich Ihnen dabei nicht helfen."),
         ("How does an assistant apologise in Spanish?", "Lo siento, no puedo ayudarte."),
         ("把这句话翻译成中文：I can't answer this.", "我无法回答这个问题。"),
+        ("写一封婉拒邀请的邮件。", "对不起，我不能答应。"),
+        ("欠席のお詫びのメールを書いてください。", "申し訳ありませんが、対応できません。"),
+        ("Écris un mot d'excuse.", "Je suis désolé, je ne peux pas vous aider."),
+        ('Rephrase "I can\'t help you with this" in a polite way.', "I'm sorry, but I am unable to help you."),
     ],
 )
 def test_a_refusal_that_was_asked_for_is_an_answer(asked: str, answer: str) -> None:
@@ -62,7 +67,35 @@ def test_a_refusal_that_was_asked_for_is_an_answer(asked: str, answer: str) -> N
 
 @pytest.mark.parametrize(
     "asked",
-    ["Briefly discuss tides.", "Which letter comes first?", "Explain why fish can't fly.", "Translate this menu: pão."],
+    [
+        "Briefly discuss tides.",
+        "Which letter comes first?",
+        "Explain why fish can't fly.",
+        "Translate this menu: pão.",
+        "Write a brief history of Rome.",
+        "Keep your answer brief. What is DNA?",
+        "How do I reject a null hypothesis?",
+        "Write a text about the decline of the Roman empire.",
+        "Write a short text about whales.",
+        "Summarise the message of Animal Farm.",
+        "Write a function that rejects negative numbers.",
+        "Draft an email to my landlord.",
+        "请判断下面的句子是否正确。",
+        "请写一段话，说明如何提高自信心。",
+        "Quel est le message principal de ce film ?",
+    ],
 )
-def test_an_instruction_that_asks_for_no_such_words_excuses_no_refusal(asked: str) -> None:
-    assert eliminate_answer("I'm sorry, but I can't help with that.", Instruction(asked)) is Rule.SHORT_APOLOGY
+@pytest.mark.parametrize("said", ["I'm sorry, but I can't help with that.", "对不起，我无法回答这个问题。"])
+def test_an_instruction_that_asks_for_no_such_words_excuses_no_refusal(asked: str, said: str) -> None:
+    assert eliminate_answer(said, Instruction(asked)) is Rule.SHORT_APOLOGY
+
+
+def test_of_the_shipped_seeds_only_those_are_excused_that_ask_for_an_apology_or_a_refusal() -> None:
+    seeds = load_seeds(shipped_seeds_path()).seeds
+    excused = [
+        seed.instruction.text for seed in seeds if eliminate_answer("Sorry, I can't do that.", seed.instruction) is None
+    ]
+    assert excused == [
+        "Write an apology to a neighbour whose parcel I opened by mistake.",
+        "Help me word a polite refusal to a wedding invitation abroad that I cannot afford.",
+    ]
