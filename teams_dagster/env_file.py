@@ -12,6 +12,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from teams_dagster.core.files import read_text
+from teams_dagster.core.lookalikes import bare_word, folded_text
 from teams_dagster.env_lines import PREFIX, line_faults, plainly_meant
 
 _ALIKE = 0.8
@@ -59,7 +60,7 @@ def own_variables(merged: Mapping[str, str], known: Collection[str]) -> dict[str
         meant = plainly_meant(name, known)
         if meant is not None and meant not in merged and "_" in name and name.upper() not in _OTHERS:
             raise SettingsError(f"{name} is no setting of this project; did you mean {meant}?")
-        if not name.upper().startswith("TEAM"):
+        if not name.upper().startswith(PREFIX):
             continue
         ours = name.startswith(PREFIX)
         nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.6 if ours else _ALIKE)
@@ -70,14 +71,19 @@ def own_variables(merged: Mapping[str, str], known: Collection[str]) -> dict[str
 
 
 def _misspelt_prefix(name: str, known: Collection[str]) -> str | None:
-    """The setting that `name` is but for its prefix, or for a character that nobody sees; None for none.
+    """The setting that `name` is but for its prefix, a letter's look, or a character nobody sees; None for none.
 
-    The first letter tells `TAEMS_` from `STEAM_`.
+    The first letter tells `TAEMS_` from `STEAM_`, the length tells `TEAM_` from `TEAMVIEWER_`.
     """
-    visible = "".join(each for each in unicodedata.normalize("NFKC", name) if unicodedata.category(each) != "Cf")
-    prefix, _, rest = visible.upper().partition("_")
+    if name in known:
+        return None
+    visible = bare_word(folded_text(name)).upper()
+    prefix, _, rest = visible.partition("_")
+    if (joined := next((each for each in known if each.replace("_", "", 1) == visible), None)) is not None:
+        return joined
     meant = f"{PREFIX}{rest}"
-    if name in known or meant not in known or not prefix.startswith(PREFIX[0]):
+    about_as_long = abs(len(prefix) + 1 - len(PREFIX)) <= 1
+    if meant not in known or not prefix.startswith(PREFIX[0]) or not about_as_long:
         return None
     return meant if difflib.SequenceMatcher(None, f"{prefix}_", PREFIX).ratio() >= _ALIKE else None
 

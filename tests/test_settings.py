@@ -164,6 +164,7 @@ def test_an_env_file_that_windows_gave_another_ending_is_not_ignored(root: Path)
     [
         *("TEAM_EXPERT_MODEL", "teams_expert_model", "Teams_Expert_Model", "TEAMS EXPERT_MODEL"),
         *("TAEMS_EXPERT_MODEL", "TEMAS_EXPERT_MODEL", "T\u0415AMS_EXPERT_MODEL", "\u200bTEAMS_EXPERT_MODEL"),
+        *("\u0422EAMS_EXPERT_MODEL", "\u03a4\u0395AMS_EXPERT_MODEL", "TEAMSEXPERT_MODEL", "teams_expert_modle"),
     ],
 )
 def test_a_name_that_is_plainly_meant_as_a_setting_is_not_ignored(
@@ -175,8 +176,15 @@ def test_a_name_that_is_plainly_meant_as_a_setting_is_not_ignored(
 
 
 def test_the_variables_of_other_software_are_left_alone(root: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("TEAM_ID", "blue")
-    monkeypatch.setenv("STEAM_API_KEY", "k")
+    for name in (
+        "TEAM_ID",
+        "STEAM_API_KEY",
+        "TEAMVIEWER_API_KEY",
+        "TEAMSPEAK_API_KEY",
+        "TEAMCITY_DATA_DIR",
+        "TERM_MODEL",
+    ):
+        monkeypatch.setenv(name, "of another program")
     assert load_settings(root).roles == {}
 
 

@@ -6,8 +6,10 @@ has a context of 2,048 tokens. They are told apart by the first refusal, whateve
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,35 +39,86 @@ NOT_TAKEN = re.compile(
 
 _OF_SIZE = re.compile(
     r"too (?:large|high|long|small)|at (?:most|least)|(?:less|greater|more) than|exceed|maximum|between|\brange\b"
-    r"|\b(?:integer|number)\b",
+    r"|\b(?:integer|number|positive)\b|[<>≤≥]",
     re.IGNORECASE,
 )
 """What it says where the parameter is taken and its value is not."""
 
+_ROLES = "(?:user|assistant|tool|function|model|developer|or|and)"
+
 _USER_FIRST = re.compile(
-    r"roles must alternate|only user and assistant roles|developer instruction"
-    r"|must be one of (?!.{0,60}\bsystem\b)\W{0,3}(?:user|assistant)\b"
+    r"roles must alternate|developer instructions? (?:is|are) not enabled"
+    r"|\bonly\b(?!.{0,60}\bsystem\b.{0,60}\broles?\b).{0,60}\broles? (?:is|are) (?:supported|allowed|accepted)"
+    rf"|\b(?:one of|should be|must be|values are|allowed)\W*(?!(?:{_ROLES}\W+)+system\b)"
+    r"(?:user\W+(?:(?:or|and)\W+)?assistant|assistant\W+(?:(?:or|and)\W+)?user)\b"
     r"|(?:first message|conversations?) (?:must|should|ha(?:s|ve) to) (?:be|have|start|begin)\b.{0,20}\buser\b",
     re.IGNORECASE,
 )
 """What a template says that takes turns of user and assistant alone (Gemma's, older Mistrals')."""
 
-_ROLE = re.compile(r"\b(?:roles?|messages?|prompts?|instructions?|user)\b", re.IGNORECASE)
+_QUOTE = "[\"'`‘’“”]?"
+_SYSTEM = rf"{_QUOTE}\bsystem\b{_QUOTE}"
+_ROLE = rf"(?:\broles?\b\W{{1,4}}{_SYSTEM}|{_SYSTEM}[\s_-]roles?\b)"
+_TURN = rf"(?:{_ROLE}|{_SYSTEM}[\s_-](?:message|prompt|instruction|turn)s?\b)"
+_NOT = r"(?:\bnot|\bno longer|n['’]t|\bcannot|\bnever)(?: be)?"
+_FILLING = r"(?:(?:an?|any|the|use|using|of|for|messages?|chat|custom|separate)\W+){0,4}"
+_REFUSED_ROLE = "(?:invalid|unknown|unexpected|unrecogni[sz]ed|illegal)"
 
-_NOT_A_ROLE = re.compile(rf"{NOT_TAKEN.pattern}|invalid|\bone of\b|should be", re.IGNORECASE)
+_NO_SYSTEM_TURN = tuple(
+    re.compile(form, re.IGNORECASE)
+    for form in (
+        rf"{_TURN}(?:(?!contain|includ|\bthat\b|\bwhich\b|\bmust\b)[^.;:,\n]){{0,30}}?"
+        rf"(?:\bunsupported|\bforbidden|\bdisabled|{_NOT} "
+        r"(?:supported|permitted|allowed|accepted|available|enabled|used|possible|(?:an? )?(?:valid|known)))",
+        rf"{_ROLE}\W{{1,4}}(?:is |was )?{_REFUSED_ROLE}\b",
+        rf"(?:{_NOT} (?:support|allow|accept|take|permit|have|handle|enable)|\bunsupported)\W+{_FILLING}{_TURN}",
+        rf"\b{_REFUSED_ROLE}\W+{_FILLING}{_ROLE}",
+        rf"\brole\b.{{0,15}}{_NOT} (?:support|allow|accept|permit)\W+{_SYSTEM}|\brole\b.{{0,9}}{_NOT}\W+{_SYSTEM}",
+    )
+)
+"""How it is said that the system's turn is what an endpoint does not take, by name and in one clause."""
 
-_TOO_MUCH = re.compile(r"\b(?:longer|too long|length|tokens|characters|overloaded)\b", re.IGNORECASE)
+_OF_ANOTHER_KIND = re.compile(
+    r"\b(?:longer|too long|length|tokens|characters|overloaded|safety|moderation|polic(?:y|ies)|content|flagged|blocked"
+    r"|violat\w+|harmful)\b",
+    re.IGNORECASE,
+)
+"""What a refusal speaks of that is about one text: its length, or what it says."""
+
+_REPEATED_TURN = re.compile(r"\{[^{}]*[\"']role[\"']\s*:[^{}]*\}?")
+_REPEATED_LIMIT = re.compile(rf"[,{{]\s*[\"']?{OLD_LIMIT}[\"']?\s*[:=]\s*\d+")
+"""How a refusal writes what it repeats of a request, beside the request's own texts."""
+
+_FEWEST_REPEATED = 12
+"""Characters of a text that are no accident: fewer may be a word, or a part of a number, of the refusal's own."""
 
 
 def has_no_system_role(said: str) -> bool:
     """Whether a refusal says that a conversation may have no system turn: by name, or that it begins with the user's.
 
-    A system message that is too long is another trouble.
+    A system message that is too long, and a text that a safety system does not let pass, are another trouble.
     """
     if _USER_FIRST.search(said):
         return True
-    named = re.search(r"\bsystem\b", said, re.IGNORECASE) and _ROLE.search(said)
-    return bool(named and _NOT_A_ROLE.search(said) and not _TOO_MUCH.search(said))
+    return _OF_ANOTHER_KIND.search(said) is None and any(form.search(said) for form in _NO_SYSTEM_TURN)
+
+
+def _own_words(said: str, body: Mapping[str, Any]) -> str:
+    """A refusal without what it repeats of the request, which would be read as if the endpoint had said it."""
+    for message in body["messages"]:
+        text = message["content"]
+        for written in (text, repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+            said = _without(said, written)
+    return _REPEATED_LIMIT.sub("", _REPEATED_TURN.sub("", said))
+
+
+def _without(said: str, text: str) -> str:
+    """`said` without each place that has `text`, or as much of its beginning as a repetition that was cut short."""
+    opening = text[: 2 * _FEWEST_REPEATED]
+    while len(opening) >= _FEWEST_REPEATED and (at := said.find(opening)) >= 0:
+        alike = takewhile(lambda pair: pair[0] == pair[1], zip(said[at:], text, strict=False))
+        said = said[:at] + said[at + sum(1 for _ in alike) :]
+    return said
 
 
 class Dialect:
@@ -122,9 +175,10 @@ class Dialect:
         """
         if error.http_status is None or error.http_status < 400:
             return error
-        learnt = _learnt(error.detail, body)
+        said = _own_words(error.detail, body)
+        learnt = _learnt(said, body)
         if learnt is None:
-            return self._adapted_to_context(error, body)
+            return self._adapted_to_context(error, body, said)
         trait, value = learnt
         news = (self._limit != value) if trait == LIMIT_PARAMETER else not self._folds
         if trait == LIMIT_PARAMETER:
@@ -135,10 +189,10 @@ class Dialect:
             self._record(trait, value)
         return CompletionError(error.kind, error.detail, http_status=error.http_status, adapted=True)
 
-    def _adapted_to_context(self, error: CompletionError, body: Mapping[str, Any]) -> CompletionError:
+    def _adapted_to_context(self, error: CompletionError, body: Mapping[str, Any], said: str) -> CompletionError:
         """A refusal that names a context: the reply is bounded by what is left of it, if that is worth a query."""
         before = self._context.tokens
-        if not self._context.learn(error.detail, body["messages"]):
+        if not self._context.learn(said, body["messages"]):
             return error
         if self._context.tokens is not None and self._context.tokens != before and self._record_limit is not None:
             self._record_limit(CONTEXT, self._context.tokens)

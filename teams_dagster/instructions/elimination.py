@@ -17,10 +17,10 @@ from enum import StrEnum
 from functools import lru_cache
 
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.lookalikes import folded_text, imitates_tags
 from teams_dagster.core.protocol import Outcome
 from teams_dagster.core.words import length_in_words, letters, words
 from teams_dagster.instructions.answer_signs import signs_answer
-from teams_dagster.instructions.lookalikes import folded_text, imitates_tags
 from teams_dagster.instructions.novelty import similarity
 from teams_dagster.instructions.refusals import declines
 from teams_dagster.instructions.verdict_orders import orders_a_verdict

@@ -18,8 +18,8 @@ import numpy as np
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.core.lookalikes import bare_word
 from teams_dagster.core.words import segmentation_version, words
-from teams_dagster.instructions.lookalikes import bare_word
 
 MEASURE = "dice_words_bigrams"
 

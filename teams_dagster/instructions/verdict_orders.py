@@ -14,7 +14,7 @@ from functools import lru_cache
 import regex
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.instructions.lookalikes import folded_text
+from teams_dagster.core.lookalikes import folded_text
 from teams_dagster.instructions.verdict_wordings import ordered_elsewhere
 
 _GAP = r"[\W_]{1,4}"

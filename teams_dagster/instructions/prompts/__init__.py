@@ -18,9 +18,9 @@ from pathlib import Path
 import jinja2
 
 from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.lookalikes import imitates_tags
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import Message
-from teams_dagster.instructions.lookalikes import imitates_tags
 from teams_dagster.store.tables import write_table
 
 FOLDER = Path(__file__).parent

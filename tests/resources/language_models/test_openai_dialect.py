@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from resources.language_models.openai_compatible import OpenAICompatibleModel
-from resources.language_models.openai_dialect import FOLDED, LIMIT_PARAMETER, SYSTEM_ROLE
-from teams_dagster.core.protocol import Completion, CompletionError
+from resources.language_models.openai_dialect import FOLDED, LIMIT_PARAMETER, SYSTEM_ROLE, Dialect
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Message
 from tests.support.openai_server import Fault, OpenAIServer
 from tests.support.questions import question
 
@@ -84,6 +84,12 @@ def test_an_endpoint_that_refuses_max_tokens_is_given_max_completion_tokens(
         refusal("Jinja Exception: Conversations must start with a user prompt", 500),
         refusal("The first message must be from user"),
         refusal("Error: invalid message role 'system' (allowed: user, assistant)"),
+        refusal("messages[0].role: Input should be 'user' or 'assistant'", 422),
+        refusal("Role 'system' cannot be used here"),
+        refusal("Only user, assistant and tool roles are supported, got system."),
+        refusal("This model does not support system messages. Request: [{'role': 'system', 'content': 'Be brief.'}]"),
+        refusal("'system' is not one of ['user', 'assistant'] - 'messages.0.role'"),
+        refusal("a system message can't be used with this model"),
     ],
 )
 def test_without_a_system_role_the_user_says_what_the_system_said(openai_server: OpenAIServer, fault: Fault) -> None:
@@ -112,6 +118,20 @@ def test_what_was_learnt_before_is_not_found_out_again(openai_server: OpenAIServ
         "The system prompt must not be longer than 500 characters.",
         "System error: the operation is not supported.",
         "The model `system-3` does not exist.",
+        "max_tokens must be >= 16",
+        "Your request was rejected as a result of our safety system. Your prompt may contain text that is not allowed"
+        " by our safety system.",
+        "Content blocked: prompt not allowed by system policy",
+        "Moderation system flagged user message as invalid",
+        "Internal system error: invalid user",
+        "The operating system user is not allowed",
+        "Our system only supports JSON in user messages",
+        "The system message must be a string, a list is not supported",
+        "The system prompt contains characters that are not allowed",
+        "messages[0].role must be one of 'user', 'assistant' or 'system'",
+        "seed is not supported. Request: {'messages': [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user',"
+        " 'content': 'Say something.'}], 'max_tokens': 2048}",
+        "temperature must be 1 for this model; body={'messages': [{'role': 'system', 'content': 'Be br",
     ],
 )
 def test_any_other_refusal_teaches_nothing(openai_server: OpenAIServer, message: str) -> None:
@@ -119,6 +139,25 @@ def test_any_other_refusal_teaches_nothing(openai_server: OpenAIServer, message:
     with pytest.raises(CompletionError):
         ask_until_answered(openai_server)
     assert openai_server.count == 1
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Explain what a context length of 128 tokens means",
+        "Say why a system role is not supported\nby some templates, and what max_tokens is not supported means",
+        "Tell {what} 'n_ctx': 128 and \"n_ctx\" 128 are",
+    ],
+)
+@pytest.mark.parametrize("written", [str, repr, json.dumps, lambda text: repr(text)[:40]])
+def test_what_a_refusal_repeats_of_the_request_teaches_nothing(asked: str, written: Callable[[str], str]) -> None:
+    messages = (Message("system", "Be brief."), Message("user", asked))
+    dialect = Dialect("http://127.0.0.1:1/v1")
+    body = dialect.written(messages, 512)
+    said = f"HTTP 400: something odd happened. messages=[{{'role': 'user', 'content': {written(asked)}}}]"
+    refused = CompletionError(ErrorKind.REJECTED, said, http_status=400)
+    assert dialect.adapted(refused, body) is refused
+    assert dialect.written(messages, 512) == body
 
 
 def received_by(server: OpenAIServer, **options: Any) -> dict[str, Any]:
