@@ -3,8 +3,8 @@
 Columns understood: Alpaca (`instruction`, `input`, `output`) and self-instruct (`instruction`, `instances[].input`,
 `instances[].output`, of which the first instance is taken). `prompt` or `question` stand for `instruction`, `context`
 for `input`, `response`, `answer`, `completion` or `chosen` for `output`. Of columns that stand for the same, the first
-with something usable counts; an input and another context are one too many. A conversation (`seed_conversations`) is a seed where it is one user's turn, with an
-answer or none.
+with something usable counts; an input and another context are one too many. A conversation (`seed_conversations`) is a
+seed where it is one user's turn, with an answer or none.
 """
 
 from __future__ import annotations
