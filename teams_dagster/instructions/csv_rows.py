@@ -84,7 +84,7 @@ def csv_texts(name: str, text: str, tabs: bool = False) -> Iterator[FileRow]:
     table = _table(text, tabs)
     records = _records(table)
     first = _first_record(name, records)
-    columns = [f"{at} {column_name(cell)}" for at, cell in enumerate(first)]  # no two alike
+    columns = [str(at) for at in range(len(first))]  # no two alike
     if _datum(first) is not None or COLUMNS.isdisjoint(map(column_name, first)):
         yield FileRow(0, dict(zip(columns, first, strict=True)))
     yield from _below(columns, records)
@@ -123,8 +123,13 @@ def _datum(cells: list[str]) -> str | None:
     return next((cell for cell in cells if not _may_be_a_name(cell)), None)
 
 
+def is_sentence(cell: str) -> bool:
+    """Whether a cell, or a name, has more words than the name of a column, or ends as a sentence does."""
+    return cell.rstrip().endswith(_ENDS_OF_SENTENCES) or word_count(words(cell)) > _WORDS_OF_A_NAME
+
+
 def _may_be_a_name(cell: str) -> bool:
-    if cell.rstrip().endswith(_ENDS_OF_SENTENCES) or word_count(words(cell)) > _WORDS_OF_A_NAME:
+    if is_sentence(cell):
         return False
     try:
         float(cell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,10 @@ OUTPUT_COLUMNS = ("output", "response", "answer", "completion", "chosen")
 """The last is the better answer of a preference set."""
 INSTANCES_COLUMN = "instances"
 CONVERSATION_COLUMNS = ("messages", "conversations", "conversation", "chat", "dialog", "dialogue")
-CONTEXT_COLUMNS = ("system", "system_prompt", "system_message", "system_instruction", "history")
+CONTEXT_COLUMNS = (
+    *("system", "system_prompt", "sys_prompt", "system_message", "system_instruction", "developer"),
+    *("history", "chat_history", "conversation_history", "message_history", "previous_turns", "previous_messages"),
+)
 """What some files keep of a conversation beside the instruction."""
 TOOL_COLUMNS = ("tools", "functions", "tool_calls", "function_call")
 MEDIA_COLUMNS = ("image", "images", "audio", "audios", "video", "videos")
@@ -49,6 +53,11 @@ class FileRow:
 def column_name(name: str) -> str:
     """A column's name as it is looked up: case and white space around it do not matter."""
     return name.strip().lower()
+
+
+def joined_name(column: str) -> str:
+    """A column's name without what stands between its words: `systemPrompt` is `system_prompt`."""
+    return re.sub(r"[\W_]", "", column_name(column))
 
 
 def row_of(row: int, cells: Mapping[str, Any]) -> FileRow:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from teams_dagster.instructions.csv_rows import csv_rows, csv_texts, names_columns
+from teams_dagster.instructions.csv_rows import csv_rows, csv_texts, is_sentence, names_columns
 from teams_dagster.instructions.file_content import PACKED, FileContent, content_of
 from teams_dagster.instructions.file_rows import FileRow, SeedFileError
 from teams_dagster.instructions.file_text import decoded
@@ -39,16 +39,19 @@ def read_rows(path: Path) -> Iterator[FileRow]:
 def texts_in(path: Path) -> Iterator[str]:
     """Every text in every row of a file, whatever its column: an evaluation set to decontaminate against.
 
-    A CSV file without a header has none to lose: a first row that holds data counts too. Raises `SeedFileError` as
+    A CSV file without a header has none to lose: a first row that holds data counts too, and so does the name of a
+    column that is a sentence, as pandas makes one of such a row. Raises `SeedFileError` as
     `read_rows` does, for a row that is broken or is not UTF-8, and where there is no text at all: what is not read
     cannot be kept out.
     """
-    none = True
+    none, named = True, set[str]()
     for row in _rows(path, csv_texts):
         if row.cells is None:
             raise SeedFileError(f"{path.name}, row {row.row}: {row.broken}. Fix or remove the row.")
         try:
-            for text in _strings([*row.cells.values(), *row.others]):
+            names = [name for name in row.cells if name not in named]
+            named.update(names)
+            for text in _strings([*filter(is_sentence, names), *row.cells.values(), *row.others]):
                 text.encode("utf-8")
                 none = none and not text.strip()
                 yield text
@@ -66,8 +69,11 @@ def _strings(value: Any) -> Iterator[str]:
         yield value
     elif isinstance(value, bytes):
         yield value.decode("utf-8")
-    elif isinstance(value, (list, tuple, Mapping)):
-        for item in value.values() if isinstance(value, Mapping) else value:
+    elif isinstance(value, Mapping):
+        names = (name for name in value if isinstance(name, str) and is_sentence(name))
+        yield from _strings([*names, *value.values()])
+    elif isinstance(value, (list, tuple)):
+        for item in value:
             yield from _strings(item)
 
 

@@ -3,8 +3,8 @@
 Columns understood: Alpaca (`instruction`, `input`, `output`) and self-instruct (`instruction`, `instances[].input`,
 `instances[].output`, of which the first instance is taken). `prompt` or `question` stand for `instruction`, `context`
 for `input`, `response`, `answer`, `completion` or `chosen` for `output`. Of columns that stand for the same, the first
-with something usable counts. A conversation (`seed_conversations`) is a seed where it is one user's turn, with an
-answer or none.
+with something usable counts; an input and another context are one too many. A conversation (`seed_conversations`) is a
+seed where it is one user's turn, with an answer or none.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from teams_dagster.instructions.file_rows import (
     OUTPUT_COLUMNS,
     TOOL_COLUMNS,
     column_name,
+    joined_name,
 )
 from teams_dagster.instructions.seed_cells import NO_TEXT, Refused, SeedRefusal, first_text, holds_nothing
 from teams_dagster.instructions.seed_conversations import Exchange, exchange_in, is_plain
@@ -98,7 +99,10 @@ def _refuse_what_would_be_lost(cells: Mapping[str, Any]) -> None:
         (TOOL_COLUMNS, SeedRefusal.TOOLS, "a seed is answered without tools"),
         (MEDIA_COLUMNS, SeedRefusal.NOT_TEXT, "a seed is text alone"),
     ):
-        column = next((column for column in columns if not holds_nothing(cells.get(column))), None)
+        lost = {joined_name(column) for column in columns}
+        column = next(
+            (name for name, cell in cells.items() if joined_name(name) in lost and not holds_nothing(cell)), None
+        )
         if column is not None:
             raise Refused(reason, f"`{column}` is not empty; {says}")
 
@@ -128,8 +132,16 @@ def _asked(cells: Mapping[str, Any]) -> str:
 
 
 def _material(cells: Mapping[str, Any]) -> str:
-    material = first_text(cells, INPUT_COLUMNS) or ""
-    return "" if material.strip().lower() in NO_INPUT else material
+    texts = {column: text for column in INPUT_COLUMNS if (text := _input_text(cells, column))}
+    if len({text.strip() for text in texts.values()}) > 1:
+        both = " and ".join(f"`{column}`" for column in texts)
+        raise Refused(SeedRefusal.MULTI_TURN, f"{both} are not empty; a seed is one instruction with its input")
+    return next(iter(texts.values()), "")
+
+
+def _input_text(cells: Mapping[str, Any], column: str) -> str:
+    text = first_text(cells, [column]) or ""
+    return "" if text.strip().lower() in NO_INPUT else text
 
 
 def _answer(cells: Mapping[str, Any]) -> str:

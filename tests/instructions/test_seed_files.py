@@ -277,6 +277,16 @@ def test_texts_of_an_evaluation_set_are_not_cut_at_their_commas(tmp_path: Path) 
     assert list(texts_in(write(tmp_path, "one.tsv", lines))) == ["What is 2, or 3?", "Who is it, then?"]
 
 
+def test_a_question_that_stands_where_a_name_would_is_a_text_of_an_evaluation_set(tmp_path: Path) -> None:
+    """pandas takes the first row of a file without a header for the names of its columns."""
+    first, second = "What is the capital of France?", "Which of these metals would melt first"
+    table = tmp_path / "mmlu.parquet"
+    pq.write_table(pa.table({first: ["Who?", "Why?"], "Paris": ["a", "b"]}), table)
+    assert list(texts_in(table)) == [first.lower(), "Who?", "a", "Why?", "b"]
+    found = list(texts_in(write(tmp_path, "mmlu.json", json.dumps([{first: {second: "a", "answer": "b"}}]))))
+    assert found == [first.lower(), second, "a", "b"]
+
+
 def test_an_evaluation_set_may_be_a_list_of_texts_or_a_packed_table(tmp_path: Path) -> None:
     assert list(texts_in(write(tmp_path, "a.json", '["Who?", "Why?"]'))) == ["Who?", "Why?"]
     assert list(texts_in(write(tmp_path, "a.zip", archive({"a.csv": "question\nWho?\n"})))) == ["Who?"]

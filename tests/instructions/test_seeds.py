@@ -62,6 +62,8 @@ def test_self_instruct_rows_give_their_first_instance(tmp_path: Path) -> None:
         {"prompt": "Add.", "context": "1 + 1", "response": "2"},
         {"question": "Add.", "input": "1 + 1", "answer": "2"},
         {"Instruction": "Add.", "INPUT": "1 + 1", "Output": "2"},
+        {"instruction": "Add.", "input": "1 + 1", "context": "1 + 1", "output": "2"},
+        {"instruction": "Add.", "input": "<noinput>", "context": "1 + 1", "output": "2"},
     ],
 )
 def test_other_names_of_the_columns_are_understood(tmp_path: Path, row: dict) -> None:
@@ -152,6 +154,10 @@ ASSISTANT = {"role": "assistant", "content": "2"}
         {"instruction": "Add.", "system_message": "Be brief."},
         {"instruction": "Add.", "system_instruction": "Be brief."},
         {"instruction": "Add.", "history": [["Count.", "1, 2"]]},
+        *({"instruction": "Add.", name: "1, 2"} for name in ("conversation_history", "chat_history", "previous_turns")),
+        *({"instruction": "Add.", name: "Be brief."} for name in ("sys_prompt", "systemPrompt", "developer")),
+        {"instruction": "Add.", "chatHistory": [["Count.", "1, 2"]]},
+        {"instruction": "Add.", "input": "1 + 1", "context": "A sum."},
         {"instruction": "Add.", "messages": [USER, ASSISTANT, USER]},
         {"prompt": "Add.", "messages": [SYSTEM, USER, ASSISTANT]},
         {"prompt": "Add.", "chosen": [USER, ASSISTANT, USER, ASSISTANT], "rejected": [USER, ASSISTANT]},
