@@ -21,7 +21,16 @@ SYSTEM = "You are a helpful assistant."
 
 _QUESTION, _ANSWER = "Which colour is the box?", "The box is blue."
 NEWLINE = "\n"
-_CLOSED_BY = {opening.lower(): closing for opening, closing in (*MARKS, *((f"<{w}>", f"</{w}>") for w in WORDS))}
+_OWN_MARKS = (
+    ("<seed:think>", "</seed:think>"),
+    ("<mm:think>", "</mm:think>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+)
+"""Spellings of single models: an answer that has them is read like any other, a template closes what it opened."""
+_CLOSED_BY = {
+    opening.lower(): closing for opening, closing in (*MARKS, *_OWN_MARKS, *((f"<{w}>", f"</{w}>") for w in WORDS))
+}
 """What closes a thought that these marks open."""
 _THINKING_BEGINS = re.compile(rf"({'|'.join(map(re.escape, _CLOSED_BY))})\s*\Z", re.IGNORECASE)
 _DRAWN = re.compile(r"\|\s*(random)\b|\b(lipsum)\b")
