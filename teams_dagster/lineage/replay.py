@@ -7,6 +7,7 @@ another key and no answer), parsed text, rule, verdict, reward, probability and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby, zip_longest
@@ -21,16 +22,17 @@ from teams_dagster.environment.episodes import EpisodePlan, stream_episodes
 from teams_dagster.environment.state import EpisodeKey, State, Transition
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.elimination import Rule
+from teams_dagster.instructions.novelty import Pool, similarity_as_written
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.constraints import as_asked_for, as_sent
 from teams_dagster.llm.keys import request_key
-from teams_dagster.store.integrity import Difference, Verification
+from teams_dagster.store.integrity import TOLERANCE, Difference, Verification
 
 _ANSWER_RULES = frozenset((Rule.MEANINGLESS, Rule.SHORT_APOLOGY))
 """They say something else of a few answers than release 0.1.0 did; that rows are as they were written is told apart."""
 
 
-_EDIT_RULES = frozenset((Rule.INJECTION, Rule.RETURNED))
+_EDIT_RULES = frozenset((Rule.INJECTION, Rule.RETURNED, Rule.SHORT_APOLOGY))
 """They say something else of a few edits than earlier versions did, which the reviewer was then asked about, or not."""
 
 _OPERATIONS = tuple(Operation)
@@ -127,15 +129,17 @@ async def replay_transitions(
     done = 0
     async for episode in stream_episodes(environment, actor, plans):
         _, rows = next(stored_episodes, (None, ()))
-        _compare_episode(list(rows), episode.recorded, into)
+        _compare_episode(list(rows), episode.recorded, environment.pool, into)
         done += 1
         if done % 1000 == 0:
             progress(f"replayed {done} episodes, {into.verified} rows agree")
     for _, rows in stored_episodes:
-        _compare_episode(list(rows), (), into)
+        _compare_episode(list(rows), (), environment.pool, into)
 
 
-def _compare_episode(rows: Sequence[Mapping[str, Any]], replayed: Sequence[Transition], into: Verification) -> None:
+def _compare_episode(
+    rows: Sequence[Mapping[str, Any]], replayed: Sequence[Transition], pool: Pool, into: Verification
+) -> None:
     for at, (row, transition) in enumerate(zip_longest(rows, replayed)):
         stored_id = None if row is None else row["transition_id"]
         if row is None or transition is None:
@@ -151,8 +155,20 @@ def _compare_episode(rows: Sequence[Mapping[str, Any]], replayed: Sequence[Trans
         ):
             into.skip("edits judged by the rules of an earlier version of this code, and what followed", len(rows) - at)
             return
+        elif _measured_as_written(row["novelty"], replayed[: at + 1], pool):
+            into.skip("edits whose accents were news to an earlier version of this code")
         else:
             into.compare("transitions", row["transition_id"], row, transition.row())
+
+
+def _measured_as_written(stored: float | None, replayed: Sequence[Transition], pool: Pool) -> bool:
+    """Whether the novelty that is `stored` of the last one of an episode is the figure of an earlier version."""
+    edit = replayed[-1]
+    if stored is None or edit.novelty is None or edit.after is None or math.isclose(stored, edit.novelty):
+        return False
+    chain = dict.fromkeys(transition.before for transition in replayed)
+    nearest = max(similarity_as_written(edit.after, earlier) for earlier in chain)
+    return math.isclose(stored, 1.0 - max(nearest, pool.largest_similarity(edit.after)), abs_tol=TOLERANCE)
 
 
 async def replay_samples(

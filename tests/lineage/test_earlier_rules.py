@@ -1,0 +1,79 @@
+"""Replaying what earlier versions of the rules let through, or measured otherwise: counted, and no tampering."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.environment import reward
+from teams_dagster.environment.episodes import EpisodePlan, stream_episodes
+from teams_dagster.environment.state import EpisodeKey, EpisodePurpose
+from teams_dagster.instructions import elimination
+from teams_dagster.instructions.novelty import similarity_as_written
+from teams_dagster.lineage.replay import replay_transitions
+from teams_dagster.policy.baselines import Uniform
+from teams_dagster.store.integrity import Verification
+from tests.support.toy_world import ToyWorld, appended, environment
+
+SEED = Instruction("Name a river of the north")
+
+
+def declining(before: Instruction, operation: Any) -> str:
+    return "I'm sorry, but I can't help with that."
+
+
+def adorned(before: Instruction, operation: Any) -> str:
+    return appended(before, operation).replace("river", "rïver")
+
+
+def played(reply: Callable[..., str]) -> tuple[list[EpisodePlan], list[dict[str, Any]]]:
+    """Episodes whose rewrites are what `reply` says, as the rules of now make rows of them."""
+    plans = [EpisodePlan(EpisodeKey(number, EpisodePurpose.GENERATE, "u", "v", "s"), SEED) for number in range(4)]
+
+    async def rows() -> list[dict[str, Any]]:
+        episodes = stream_episodes(environment(ToyWorld(reply=reply)), Uniform(), plans)
+        return [dict(transition.row()) async for episode in episodes for transition in episode.recorded]
+
+    return plans, asyncio.run(rows())
+
+
+def verified(reply: Callable[..., str], plans: list[EpisodePlan], rows: list[dict[str, Any]]) -> Verification:
+    found = Verification()
+    world = environment(ToyWorld(reply=reply))
+    asyncio.run(replay_transitions(world, Uniform(), plans, rows, found, progress=lambda _: None))
+    return found
+
+
+def counted(found: Verification) -> int:
+    return sum(rows for reason, rows in found.not_verified.items() if "earlier version of this code" in reason)
+
+
+def test_a_rewrite_that_declines_was_once_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(elimination, "_is_apology", lambda text, instruction=None: False)
+        plans, rows = played(declining)
+    assert any(row["accepted"] for row in rows)
+    found = verified(declining, plans, rows)
+    assert found.differences == []
+    assert counted(found) > 0
+
+
+def test_words_with_an_accent_put_on_were_once_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(reward, "similarity", similarity_as_written)
+        plans, rows = played(adorned)
+    found = verified(adorned, plans, rows)
+    assert found.differences == []
+    assert counted(found) > 0
+
+
+@pytest.mark.parametrize("column", ["novelty", "reward"])
+def test_another_figure_than_any_version_gives_is_a_difference(column: str) -> None:
+    plans, rows = played(adorned)
+    changed = next(row for row in rows if row["accepted"])
+    changed[column] += 0.125
+    assert [found.column for found in verified(adorned, plans, rows).differences] == [column]
