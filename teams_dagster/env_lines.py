@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from dotenv.parser import Binding, parse_stream
 
+from teams_dagster.core.lookalikes import folded_text
+
 PREFIX = "TEAMS_"
 
 _NAME = r"(?P<name>\w[\w .-]*?)"
@@ -65,8 +67,7 @@ def line_faults(place: Path, text: str, known: Collection[str], given: Collectio
 
 def plainly_meant(name: str, known: Collection[str]) -> str | None:
     """The setting that `name` is but for its prefix, its case, or a character in the place of `_`; None for none."""
-    visible = "".join(each for each in unicodedata.normalize("NFKC", name) if unicodedata.category(each) != "Cf")
-    plain = re.sub(r"[\s.-]+", "_", visible.strip()).upper()
+    plain = re.sub(r"[\s.-]+", "_", folded_text(name).strip()).upper()
     return next((meant for meant in (plain, f"{PREFIX}{plain}") if meant in known), None)
 
 

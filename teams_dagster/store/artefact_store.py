@@ -224,6 +224,8 @@ class ArtefactStore:
         version). With `select` it becomes the one that downstream reads. Hold the asset's `turn` meanwhile.
         """
         place = self.place(asset_key, partition_key)
+        # Before hours of work: a ledger that cannot be reached should cost none of them
+        sealed = sealed_folders(self.ledger_url, self.root, place) if self.ledger_url else set[str]()
         draft = Draft(self.unfinished(asset_key, fingerprint, partition_key))
         if not resume:
             shutil.rmtree(draft.folder, ignore_errors=True)
@@ -241,7 +243,6 @@ class ArtefactStore:
             "files": folder_sha256s(draft.folder),
         }
         write_atomically(draft.folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False))
-        sealed = sealed_folders(self.ledger_url, self.root, place) if self.ledger_url else set[str]()
         made = Artefact(_publish(draft.folder, place, fingerprint, sealed, self.shared))
         if select:
             self.select(made)

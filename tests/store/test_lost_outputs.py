@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from teams_dagster.cli import main
 from teams_dagster.cli.project import project_ledger
-from teams_dagster.ledger.database import sqlite_url
+from teams_dagster.ledger.database import LedgerError, sqlite_url
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.settings import Settings
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
@@ -73,6 +73,16 @@ def test_an_output_that_is_made_again_after_it_was_lost_is_what_was_written(tmp_
     assert found.differences == []
     assert found.not_verified == {GONE: 1}
     assert store.find("trained_policy", "aa") == again
+
+
+def test_a_ledger_that_cannot_be_read_is_told_before_an_output_is_made(tmp_path: Path) -> None:
+    store_id(tmp_path)
+    (tmp_path / "ledger.sqlite").write_text("no database, but as long as the head of one " * 40)
+    store = ArtefactStore(str(tmp_path), ledger_url=sqlite_url(tmp_path / "ledger.sqlite"))
+    made: list[Path] = []
+    with pytest.raises(LedgerError), store.writing("trained_policy", "aa", about={}) as draft:
+        made.append(draft.folder)
+    assert made == []
 
 
 def test_on_a_shared_ledger_only_outputs_of_this_folder_count(tmp_path: Path) -> None:
