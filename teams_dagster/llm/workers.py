@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, Generic, Protocol, Self, TypeVar
 from teams_dagster.llm import loop
 from teams_dagster.llm.child_process import (
     Failed,
+    Outbox,
     ProcessLost,
     end_as_told,
     ending,
@@ -103,6 +104,7 @@ class _Process:
 
     def __init__(self, process: Process, tallies: Tallies, say: Say) -> None:
         self._process, self._tallies, self._say = process, tallies, say
+        self._outbox = Outbox(self._write)
         self._open: dict[int, asyncio.Future[Any]] = {}
         self._number = 0
         self.gone: BaseException | None = None
@@ -126,11 +128,11 @@ class _Process:
             raise self.gone
         self._number = number = self._number + 1
         result = self._open[number] = asyncio.get_running_loop().create_future()
-        self._write(framed(_Call(number, item)))
+        self._outbox.put(_Call(number, item))
         try:
             return await result
         except asyncio.CancelledError:
-            self._write(framed(_Cancel(number)))
+            self._outbox.put(_Cancel(number))
             raise
         finally:
             self._open.pop(number, None)
@@ -155,7 +157,8 @@ class _Process:
                 self._end(frame.error())
                 return
             else:
-                self._return(frame)
+                for returned in frame:
+                    self._return(returned)
         self._end(ProcessLost(ending(await self._process.wait())))
 
     def _return(self, returned: _Returned) -> None:
@@ -251,33 +254,35 @@ def main() -> None:
     """The program of a worker's process."""
     parent, told = pipes()
 
-    def tell(value: object) -> None:
-        told.write(framed(value))
+    def write(data: bytes) -> None:
+        told.write(data)
         told.flush()
 
     def say(line: str) -> None:
-        tell(_Said(line))
+        write(framed(_Said(line)))
 
     opened, job = pickle.load(parent)
     try:
-        loop.run(_work(opened(job, say), parent, tell))
+        loop.run(_work(opened(job, say), parent, write))
     except KeyboardInterrupt:
         end_as_told()
     except BaseException as error:
-        tell(Failed.of(error))
+        write(framed(Failed.of(error)))
 
 
 async def _work(
-    opened: AbstractAsyncContextManager[Worker[Any, Any]], parent: BinaryIO, tell: Callable[[object], None]
+    opened: AbstractAsyncContextManager[Worker[Any, Any]], parent: BinaryIO, write: Callable[[bytes], None]
 ) -> None:
     """Serve the parent until it says stop, by a signal."""
-    frames: asyncio.Queue[_Call | _Cancel] = asyncio.Queue()
+    frames: asyncio.Queue[list[_Call | _Cancel]] = asyncio.Queue()
+    outbox = Outbox(write)
     hearing = threading.Thread(
         target=_hear_parent, args=(parent, asyncio.get_running_loop(), frames), name="parent-watch", daemon=True
     )
     async with AsyncExitStack() as stack:
         worker = await stack.enter_async_context(opened)
         under_way: dict[int, asyncio.Task[None]] = {}
+        stack.callback(outbox.flush)
         stack.push_async_callback(_cancel_all, under_way)
         told = Tallies()
 
@@ -291,15 +296,15 @@ async def _work(
             finally:
                 del under_way[number]
             since, told = worker.tallies.since(told), worker.tallies.copy()
-            tell(_Returned(number, result, failed, since))
+            outbox.put(_Returned(number, result, failed, since))
 
         hearing.start()
         while True:
-            frame = await frames.get()
-            if isinstance(frame, _Call):
-                under_way[frame.number] = asyncio.create_task(work(frame.number, frame.item))
-            elif (task := under_way.get(frame.number)) is not None:
-                task.cancel()
+            for said in await frames.get():
+                if isinstance(said, _Call):
+                    under_way[said.number] = asyncio.create_task(work(said.number, said.item))
+                elif (task := under_way.get(said.number)) is not None:
+                    task.cancel()
 
 
 async def _cancel_all(under_way: dict[int, asyncio.Task[None]]) -> None:
