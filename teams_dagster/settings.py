@@ -80,9 +80,10 @@ class Settings(BaseModel):
     """Kept samples that the adapters were not trained on before `retrain_on_new_samples` retrains them."""
     max_in_flight: int = Field(default=64, ge=1, le=4096)
     """Queries under way at once to one model, at most: fewer while it refuses them or they queue there."""
-    workers: int = Field(default=1, ge=1, le=256)
+    workers: int | None = Field(default=None, ge=1, le=256)
     """Processes that ask side by side for a generation, its answers and their scores, a comparison, and a judged win
-    rate. They share `TEAMS_MAX_IN_FLIGHT` and the limits a minute, and the result is the same."""
+    rate. They share `TEAMS_MAX_IN_FLIGHT` and the limits a minute, and the result is the same. By default one; a large
+    comparison that asks the embedded rules alone has one for each processor, at most four."""
     ray_address: str | None = None
     """The dashboard of a Ray cluster that takes jobs, `http://HOST:8265`; by default all runs on this machine."""
     ray_runs: RayRuns = "trainings"

@@ -67,7 +67,7 @@ def policy_comparison(
             tried = tried_episodes(models, Role.INSTRUCTOR)
             expected = comparison_questions(store, training_seeds, held_out, plan, training, policy, earlier, tried)
             asking = models.asking(where, *roles, expected=expected, log=log)
-            elsewhere = sharing(models, where, *roles, log=log) or models.elsewhere(where, *roles)
+            elsewhere = sharing(models, where, *roles, expected=expected, log=log)
             reference = reference_of(store, policy)
             trainings = Trainings(training_seeds, deployed, reference, plan, made.folder, run_id, elsewhere)
             comparison, kept = loop.run(run_comparison(asking, trainings, held_out, prices, log))

@@ -150,19 +150,6 @@ class LanguageModels(dg.ConfigurableResource):
         settings = self.settings()
         return MAX_REQUESTS if any(settings.role(role).transport == "batch" for role in roles) else direct
 
-    def elsewhere(self, context: CallContext, *roles: Role) -> ProcessAsking | None:
-        """How processes beside this one ask `roles` in the same step by themselves; None where they must not.
-
-        They may ask the embedded rules. How fast and how much at once a model is asked is decided in each process by
-        itself, and how many there will be is not known here: see `asking_elsewhere`. Weights would be loaded in each.
-        """
-        settings = self.settings()
-        served = [settings.role(role) for role in roles]
-        if any(role.provider != "offline" or role.rpm or role.tpm for role in served):
-            return None
-        held = dict.fromkeys(roles, NOT_HELD)
-        return ProcessAsking(settings, held, context, self._budgets(settings, context))
-
     def sharing(self, context: CallContext, *roles: Role, processes: int) -> ProcessAsking:
         """How so many processes beside this one ask `roles` in the same step; they share the limits of a model.
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.environment.recording import training_parts
-from teams_dagster.llm.child_process import cores
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.processes import in_processes
 from teams_dagster.policy.checkpoint import Checkpoint
@@ -24,12 +23,6 @@ from teams_dagster.policy.comparison.share import (
     train_elsewhere,
     train_share,
 )
-
-PROCESSES = 4
-"""Processes that train at once, at most: each takes a processor, and some 550 MB."""
-
-TRAININGS_EACH = 5
-"""Trainings for which a process is worth starting: that takes as long as two of them."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +54,7 @@ class Trainings:
     folder: Path
     run_id: str
     elsewhere: EngineFactory | None
-    """How other processes ask; None where only this one can.
-
-    Where they share the limits of a model, they play what is compared, too.
-    """
+    """How processes beside this one ask, which train and play what is compared; None where this one asks alone."""
 
     async def contenders(self, engine: Engine, done: Done, say: Callable[[str], None]) -> list[Contender]:
         """The policies that were trained, the deployed one first, after training what is missing."""
@@ -93,19 +83,16 @@ class Trainings:
 
     @property
     def sharing(self) -> EngineFactory | None:
-        """How processes ask that share the limits of a model; None where the step's own asks alone."""
-        wanted = self.elsewhere is not None and self.elsewhere.processes > 1
-        return self.elsewhere if wanted and not self.loads_model else None
+        """How processes beside this one ask; None where this one asks alone."""
+        return None if self.loads_model else self.elsewhere
 
     @property
     def alone(self) -> str | None:
-        """Why one process asks where several were to share the limits; None where that does not matter."""
-        if self.elsewhere is None or self.elsewhere.processes == 1 or not self.loads_model:
+        """Why one process asks where several could; None where that does not matter."""
+        if self.elsewhere is None or not self.loads_model:
             return None
-        return (
-            f"one process asks, and not {self.elsewhere.processes} (TEAMS_WORKERS): each would load the model that the"
-            " policies read with"
-        )
+        wanted = self.elsewhere.processes
+        return f"one process asks, and not {wanted}: each would load the model that the policies read with"
 
     @property
     def loads_model(self) -> bool:
@@ -159,10 +146,7 @@ class Trainings:
         """How many processes train; below 2: this one."""
         if self.elsewhere is None or self.loads_model:
             return 1
-        missing = sum(self._is_missing(training) for training in self._all)
-        if self.elsewhere.processes > 1:
-            return min(self.elsewhere.processes, missing)
-        return min(cores(), PROCESSES, -(-missing // TRAININGS_EACH))
+        return min(self.elsewhere.processes, sum(self._is_missing(training) for training in self._all))
 
     def _share(self, trainings: list[Training]) -> Share:
         return Share(tuple(trainings), self.seeds, self.reference, self.folder, self.run_id, self.deployed.base)

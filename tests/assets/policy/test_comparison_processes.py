@@ -14,6 +14,7 @@ import dagster as dg
 import pytest
 from dagster_shared.error import SerializableErrorInfo
 
+import resources.language_models.side_by_side as side_by_side
 import teams_dagster.policy.comparison.comparison_run as stage
 import teams_dagster.policy.comparison.trainings as trainings
 from assets.policy.policy_comparison import policy_comparison
@@ -21,7 +22,8 @@ from assets.policy.trained_policy import trained_policy
 from resources.language_models.elsewhere import ProcessAsking
 from resources.language_models.roles import LanguageModels
 from resources.language_models.run_budgets import RunBudget
-from teams_dagster.core.protocol import Role
+from resources.language_models.side_by_side import QUERIES_EACH, sharing
+from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.environment.recording import content_of
 from teams_dagster.ledger.budgets import run_scope
 from teams_dagster.ledger.costs import costs_by
@@ -31,6 +33,7 @@ from teams_dagster.llm.context import CallContext
 from teams_dagster.policy.checkpoint import CHECKPOINT
 from teams_dagster.policy.comparison.share import TRAININGS
 from teams_dagster.policy.comparison.stored import read_policy_scores
+from teams_dagster.pricing.forecast import QueryForecast
 from tests.support.processes import die, ends
 from tests.support.project import Project
 
@@ -61,8 +64,8 @@ def compare_on(processors: int, data: Path, budget: RunBudget | None = None) -> 
         project.models = LanguageModels(root=project.models.root, ledger=project.ledger, budget=budget)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TEAMS_DATA_DIR", str(data))
-        patched.setattr(trainings, "cores", lambda: processors)
-        patched.setattr(trainings, "TRAININGS_EACH", 1)
+        patched.setattr(side_by_side, "cores", lambda: processors)
+        patched.setattr(side_by_side, "QUERIES_EACH", 1)
         project.make(policy_comparison, policy_comparison=WIDE)
     return project
 
@@ -186,28 +189,53 @@ def test_a_process_of_its_own_does_not_load_dagster():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def elsewhere(*roles: Role) -> ProcessAsking | None:
+def beside(*roles: Role, queries: int) -> ProcessAsking | None:
+    """How processes ask `roles` on a machine of three processors, where so many queries are likely."""
     resources = {"models": Project(Path("unused")).models}
-    with dg.build_resources(resources) as opened:
-        return opened.models.elsewhere(CallContext("run", "policy_comparison"), *roles)
+    expected = [QueryForecast(Role.REVIEWER, Purpose.REVIEW, 0, queries, queries, 100, 16)]
+    with pytest.MonkeyPatch.context() as patched, dg.build_resources(resources) as opened:
+        patched.setattr(side_by_side, "cores", lambda: 3)
+        where = CallContext("run", "policy_comparison")
+        return sharing(opened.models, where, *roles, expected=expected, log=print)
 
 
-def test_only_the_embedded_rules_are_asked_by_several_processes(monkeypatch: pytest.MonkeyPatch):
-    assert elsewhere(Role.INSTRUCTOR, Role.REVIEWER) is not None
+def processes(*roles: Role, queries: int = 10 * QUERIES_EACH) -> int:
+    found = beside(*roles, queries=queries)
+    return 1 if found is None else found.processes
+
+
+def test_the_embedded_rules_are_asked_by_as_many_processes_as_there_are_processors():
+    assert processes(Role.INSTRUCTOR, Role.REVIEWER) == 3
+
+
+def test_few_queries_are_not_worth_a_process():
+    assert processes(Role.REVIEWER, queries=2 * QUERIES_EACH - 1) == 1
+    assert processes(Role.REVIEWER, queries=2 * QUERIES_EACH) == 2
+
+
+def test_an_endpoint_is_asked_by_one_process(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TEAMS_INSTRUCTOR_MODEL", "m")
     monkeypatch.setenv("TEAMS_INSTRUCTOR_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("TEAMS_REVIEWER_PROVIDER", "offline")
-    assert elsewhere(Role.REVIEWER) is not None
-    assert elsewhere(Role.INSTRUCTOR, Role.REVIEWER) is None
+    assert processes(Role.REVIEWER) == 3
+    assert processes(Role.INSTRUCTOR, Role.REVIEWER) == 1
 
 
 @pytest.mark.parametrize("limit", ["RPM", "TPM"])
-def test_a_limit_a_minute_holds_in_one_process_so_one_asks(monkeypatch: pytest.MonkeyPatch, limit: str):
+def test_rules_with_a_limit_a_minute_are_asked_by_one_process(monkeypatch: pytest.MonkeyPatch, limit: str):
     monkeypatch.setenv("TEAMS_REVIEWER_PROVIDER", "offline")
     monkeypatch.setenv(f"TEAMS_REVIEWER_{limit}", "60")
-    assert elsewhere(Role.REVIEWER) is None
+    assert processes(Role.REVIEWER) == 1
+
+
+@pytest.mark.parametrize("wanted", [1, 2])
+def test_what_is_set_is_what_asks(monkeypatch: pytest.MonkeyPatch, wanted: int):
+    monkeypatch.setenv("TEAMS_WORKERS", str(wanted))
+    assert processes(Role.REVIEWER) == wanted
 
 
 def test_the_ledgers_password_is_not_shown(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TEAMS_LEDGER_URL", "postgresql://teams:secret@db/ledger")
-    assert "secret" not in repr(elsewhere(Role.REVIEWER))
+    asking = beside(Role.REVIEWER, queries=10 * QUERIES_EACH)
+    assert asking is not None
+    assert "secret" not in repr(asking)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-import teams_dagster.policy.comparison.trainings as trainings
 from assets.policy.config import ComparisonSettings
 from assets.policy.policy_comparison import policy_comparison
 from assets.policy.trained_policy import trained_policy
@@ -43,12 +42,6 @@ def asked(project: Project, training: TrainingConfig | None = None) -> dict[Role
     return project.models.identities(*(training or TrainingConfig()).roles)
 
 
-@pytest.fixture(autouse=True)
-def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What comes out is the same in several, which take longer to start than these trainings take."""
-    monkeypatch.setattr(trainings, "cores", lambda: 1)
-
-
 @pytest.fixture
 def project(few_seeds_trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project of its own with few seeds and a trained policy."""
@@ -62,7 +55,6 @@ def compared(few_seeds_trained: Path, tmp_path_factory: pytest.TempPathFactory) 
     folder = Path(shutil.copytree(few_seeds_trained, tmp_path_factory.mktemp("data"), dirs_exist_ok=True))
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TEAMS_DATA_DIR", str(folder))
-        patched.setattr(trainings, "cores", lambda: 1)
         project = Project(folder)
         assert project.make(policy_comparison, policy_comparison=WIDE)
         yield project
