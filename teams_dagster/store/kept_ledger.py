@@ -18,8 +18,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from teams_dagster.core.files import write_atomically
+from teams_dagster.ledger.budgets import PROJECT
 from teams_dagster.ledger.database import LedgerLost, holds_ledger, ledger_id, naming_ledger, open_database
-from teams_dagster.ledger.schema import HISTORY, attempts, seals
+from teams_dagster.ledger.schema import HISTORY, attempts, seals, spending
 from teams_dagster.store.artefacts import CURRENT, was_sealed
 from teams_dagster.store.hash_chain import ROWS, head
 from teams_dagster.store.tables import MANIFEST
@@ -106,7 +107,7 @@ def forget_head(data_dir: Path) -> None:
 
 def _lacking(connection: sa.Connection, known: KnownHead | None, bought: list[str], data_dir: Path) -> str:
     """What the ledger has not, as the end of a sentence about it; empty where nothing is known to be missing."""
-    if lost := _lost_rows(connection):
+    if lost := _lost_rows(connection) or _lost_counter(connection):
         return lost
     if known is not None:
         if known.ledger_id != ledger_id(connection):
@@ -138,6 +139,14 @@ def _lost_rows(connection: sa.Connection) -> str:
     if counts:
         _counted_at[place] = now
     return ""
+
+
+def _lost_counter(connection: sa.Connection) -> str:
+    """What budgets count must be there where something was asked: the chain does not seal it."""
+    counted = connection.execute(sa.select(spending.c.scope).where(spending.c.scope == PROJECT)).first()
+    if counted is not None or connection.execute(sa.select(attempts.c.seq).limit(1)).first() is None:
+        return ""
+    return "has lost rows: its table spending lacks what the project's budgets count, and there are attempts"
 
 
 def _sealed_rows(connection: sa.Connection) -> dict[str, tuple[int, int]]:

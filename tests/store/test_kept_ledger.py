@@ -113,6 +113,16 @@ def test_rows_that_were_deleted_with_the_chain_stop_a_run(data: Path):
     assert "lacks the end of its chain" in stopped(data)
 
 
+def test_what_budgets_count_stops_a_run_where_it_was_deleted(data: Path):
+    execute(data, "delete from spending")
+    assert "its table spending lacks what the project's budgets count" in stopped(data)
+
+
+def test_the_last_link_of_the_chain_stops_a_run_where_it_was_deleted(data: Path):
+    execute(data, "delete from seals where seq = (select max(seq) from seals)")
+    assert "it lacks the end of its chain" in stopped(data)
+
+
 def test_another_ledger_in_the_place_of_the_one_that_was_there_stops_a_run(data: Path):
     execute(data, "update ledger_identity set ledger_id = 'another'")
     assert "is another one than that of the outputs" in stopped(data)
