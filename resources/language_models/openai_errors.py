@@ -57,6 +57,8 @@ _MESSAGES_OF_STATUS = (
 )
 """What is said where no code says it."""
 
+_SUCCESS = frozenset({"0", "200", "ok", "success", "succeeded", "none", "null", "no error"})
+
 _MOST_NESTED = 3
 
 
@@ -87,14 +89,21 @@ def read_error(text: str) -> SaidError:
 def error_within(body: Any) -> SaidError | None:
     """The error that a body of status 200 holds; None where it holds none.
 
-    What has choices, and no `error`, is an answer, whatever else it says.
+    What has choices, and no `error` or one that tells of success, is an answer, whatever else it says.
     """
     first = body[0] if isinstance(body, list) and body else body
-    if not isinstance(first, Mapping) or (first.get("choices") and not first.get("error")):
+    if not isinstance(first, Mapping) or (first.get("choices") and _says_nothing(first.get("error"))):
         return None
     said = _said(first, json.dumps(body))
     named = any(first.get(name) for name in _INNER)
     return said if named or said.status is not None or _message(_parts(first)) else None
+
+
+def _says_nothing(error: Any) -> bool:
+    """Whether an `error` is empty, or says that there was none."""
+    if isinstance(error, Mapping | list):
+        return all(map(_says_nothing, error.values() if isinstance(error, Mapping) else error))
+    return not error or str(error).strip().lower() in _SUCCESS
 
 
 def status_of_code(code: Any) -> int | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from resources.language_models.openai_errors import error_within
@@ -14,7 +15,7 @@ _BEGINNINGS = ("data:", "event:", "id:", "retry:", ":")
 _DONE = "[DONE]"
 _JOINED = ("content", "reasoning_content", "reasoning", "refusal")
 """Texts that arrive in pieces."""
-_IN_PIECES = ("delta", "message", "logprobs", "index")
+_IN_PIECES = ("delta", "message", "text", "logprobs", "index")
 
 
 def is_stream(text: str) -> bool:
@@ -32,6 +33,7 @@ def read_stream(text: str) -> dict[str, Any]:
     choice: dict[str, Any] = {"index": 0, "message": message}
     whole: dict[str, Any] = {"choices": [choice]}
     tokens: list[Any] = []
+    messages: list[Mapping[str, Any]] = []
     for event in _events(text):
         if error_within(event) is not None:
             return {"error": event.get("error") or event, "choices": [choice]}
@@ -39,6 +41,9 @@ def read_stream(text: str) -> dict[str, Any]:
         for part in event["choices"]:
             if part.get("index", 0) == 0:
                 _add(choice, message, tokens, part)
+                messages += [said] if isinstance(said := part.get("message"), Mapping) else []
+    if not any(message.get(name) for name in _JOINED):
+        message |= _joined(messages)
     if tokens:
         choice["logprobs"] = {"content": tokens}
     return whole
@@ -46,7 +51,7 @@ def read_stream(text: str) -> dict[str, Any]:
 
 def _add(choice: dict[str, Any], message: dict[str, Any], tokens: list[Any], part: Mapping[str, Any]) -> None:
     """Put a piece of the answer behind those before it."""
-    delta = part.get("delta") or {}
+    delta = part.get("delta") or {"content": part.get("text")}
     for name in _JOINED:
         if isinstance(said := delta.get(name), str):
             message[name] = message.get(name, "") + said
@@ -54,6 +59,18 @@ def _add(choice: dict[str, Any], message: dict[str, Any], tokens: list[Any], par
         message["tool_calls"] = delta["tool_calls"]
     choice |= {name: value for name, value in part.items() if name not in _IN_PIECES and value}
     tokens.extend((part.get("logprobs") or {}).get("content") or [])
+
+
+def _joined(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The message of events that hold messages and no deltas: each a piece, or all that was written so far."""
+    found: dict[str, Any] = {}
+    for name in _JOINED:
+        pieces = [piece for said in messages if isinstance(piece := said.get(name), str)]
+        grows = all(later.startswith(earlier) for earlier, later in pairwise(pieces))
+        if pieces:
+            found[name] = pieces[-1] if grows else "".join(pieces)
+    calls = [said["tool_calls"] for said in messages if said.get("tool_calls")]
+    return found | ({"tool_calls": calls[-1]} if calls else {})
 
 
 def _events(text: str) -> Iterator[Any]:

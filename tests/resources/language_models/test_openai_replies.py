@@ -56,3 +56,48 @@ def test_a_native_reason_of_error_is_an_answer_that_was_broken_off() -> None:
     with pytest.raises(CompletionError) as raised:
         outcome_of({"native_finish_reason": "error"}, {})
     assert raised.value.kind is ErrorKind.INCOMPLETE
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        None,
+        "",
+        {},
+        0,
+        "null",
+        {"code": 0},
+        {"code": "0", "message": "OK"},
+        {"code": None},
+        {"code": 200, "message": ""},
+    ],
+)
+def test_an_error_that_tells_of_success_is_none(error: Any) -> None:
+    assert outcome_of({}, {"error": error}) == (Outcome.USABLE, "stop")
+    assert outcome_of({}, {"error": error}, streamed=True) == (Outcome.USABLE, "stop")
+
+
+@pytest.mark.parametrize("error", [{"code": 0, "message": "the model crashed"}, {"code": 500}, "boom", True])
+def test_an_error_beside_a_text_is_an_answer_that_was_broken_off(error: Any) -> None:
+    with pytest.raises(CompletionError) as raised:
+        outcome_of({}, {"error": error})
+    assert raised.value.kind is ErrorKind.INCOMPLETE
+
+
+def streamed_text(*parts: dict[str, Any]) -> str | None:
+    events = [{"choices": [{"index": 0, **part}]} for part in (*parts, {"finish_reason": "stop"})]
+    return read_completion("".join(f"data: {json.dumps(event)}\n\n" for event in events).encode(), 200).text
+
+
+@pytest.mark.parametrize(
+    ("form", "parts"),
+    [
+        ("one whole message", [{"message": {"content": "Green."}}]),
+        ("messages that are pieces", [{"message": {"content": "Gre"}}, {"message": {"content": "en."}}]),
+        ("messages that grow", [{"message": {"content": "Gre"}}, {"message": {"content": "Green."}}]),
+        ("the whole message after its pieces", [{"delta": {"content": "Green."}}, {"message": {"content": "Green."}}]),
+        ("texts in place of deltas", [{"text": "Gre"}, {"text": "en."}]),
+    ],
+)
+def test_a_stream_is_read_whatever_its_events_call_the_text(form: str, parts: list[dict[str, Any]]) -> None:
+    assert streamed_text(*parts) == "Green.", form
