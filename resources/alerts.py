@@ -11,9 +11,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from resources.proxies import bypasses_proxies
 from teams_dagster.alert_settings import MAIL_SERVER, MAIL_TO, WEBHOOK, MailServer, mail_server
 from teams_dagster.core.text import shorten, visible
-from teams_dagster.role_settings import is_loopback
 from teams_dagster.settings import Settings, load_settings
 
 SILENT_S = 5.0
@@ -134,7 +134,7 @@ def _post(url: str, alert: Alert) -> None:
 
     content = {"text": f"{alert.title}\n{alert.body}", "title": alert.title, "details": alert.details}
     try:
-        with httpx2.Client(timeout=SILENT_S, trust_env=not is_loopback(url)) as client:
+        with httpx2.Client(timeout=SILENT_S, trust_env=not bypasses_proxies(url)) as client:
             answer = client.post(url, content=json.dumps(content), headers={"Content-Type": "application/json"})
     except httpx2.HTTPError as error:
         raise _Refused(f"the webhook was not reached ({type(error).__name__})") from None

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import re
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -219,12 +220,21 @@ def _check_structured(name: str, provider: str, structured: str) -> None:
 
 def is_loopback(url: str) -> bool:
     """Whether `url` names this machine. `0.0.0.0`, which servers print as their address, is reached here too."""
-    host = urlsplit(url).hostname or ""
+    host = (urlsplit(url).hostname or "").removesuffix(".")
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback or address.is_unspecified
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that `host` is, in any of the ways to write one (`127.1`, `::ffff:127.0.0.1`); None for a name."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return host == "localhost"
-    return address.is_loopback or address.is_unspecified
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        except OSError:
+            return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _check_url(name: str, url: str, allow_http: bool) -> None:

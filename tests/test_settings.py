@@ -382,9 +382,24 @@ def test_a_base_url_with_a_secret_is_refused_and_not_repeated(root: Path, monkey
 def test_this_machine_has_many_names():
     assert all(
         is_loopback(url)
-        for url in ("http://localhost:1/v1", "http://127.0.0.9", "http://[::1]:80/", "http://0.0.0.0:8000")
+        for url in (
+            *(
+                "http://localhost:1/v1",
+                "http://LOCALHOST.:1",
+                "http://127.0.0.9",
+                "http://127.1:8000",
+                "http://2130706433",
+            ),
+            *("http://[::1]:80/", "http://[::ffff:127.0.0.1]:80", "http://0.0.0.0:8000"),
+        )
     )
-    assert not any(is_loopback(url) for url in ("https://localhost.example", "http://10.0.0.1", "nonsense"))
+    assert not any(
+        is_loopback(url)
+        for url in (
+            *("https://localhost.example", "http://127.0.0.1.example", "http://host.docker.internal"),
+            *("http://10.0.0.1", "http://[::ffff:10.0.0.1]", "nonsense"),
+        )
+    )
 
 
 def test_models_and_ledgers_in_folders_are_found_from_anywhere(root: Path, monkeypatch: pytest.MonkeyPatch):

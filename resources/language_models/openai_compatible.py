@@ -18,6 +18,7 @@ from resources.language_models.openai_constraints import constraint_parameters
 from resources.language_models.openai_dialect import NEW_LIMIT, OLD_LIMIT, Dialect
 from resources.language_models.openai_failures import OMITTABLE, read_failure
 from resources.language_models.openai_replies import read_completion
+from resources.proxies import bypasses_proxies
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, ModelIdentity, Request
 from teams_dagster.core.replies import Way
 from teams_dagster.role_settings import is_loopback
@@ -171,7 +172,7 @@ class OpenAICompatibleModel:
             limits=httpx2.Limits(max_connections=_MAX_CONNECTIONS, keepalive_expiry=_IDLE_S),
             # A redirect would send the query a second time, under one ledger row, and the key elsewhere.
             follow_redirects=False,
-            mounts=_NO_PROXY if is_loopback(self._identity.base_url) else None,
+            mounts=_NO_PROXY if bypasses_proxies(self._identity.base_url) else None,
             event_hooks={"response": [self._refuse_failures]},
         )
         client = openai.AsyncOpenAI(
