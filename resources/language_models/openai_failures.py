@@ -37,10 +37,32 @@ _BAD_REQUEST = 400
 _LOGPROBS = re.compile(r"\blogprobs\b", re.IGNORECASE)
 """OpenAI answers 403 where a reasoning model is asked for them: it refuses the request, and not the key."""
 
-_OF_THE_DAY = re.compile(
-    r"\bper day\b|\bdaily\b|\bof the day\b|\bRPD\b|\bTPD\b|\bmidnight\b|\btomorrow\b", re.IGNORECASE
+_LONG_WINDOW = re.compile(
+    r"\b(?:per[ _-]?|of the |this |each |every |current |/ ?)(?:day|week|month|billing (?:period|cycle))(?![a-z])"
+    r"|\b(?:24|12)[ -]?h(?:ou)?rs?\b"
+    r"|\b(?:daily|weekly|monthly|today'?s|tomorrow|midnight|RPD|TPD|RPW|TPW)\b"
+    r"|[今每当本单][日天周月]|一天",
+    re.IGNORECASE,
 )
-"""Limits that no run waits for: what a provider that says so without `Retry-After` refuses today is used up."""
+"""Limits that no run waits for: what a provider that says so without `Retry-After` refuses now is used up."""
+
+_USED_UP = re.compile(
+    r"\b(?:plan and billing|billing (?:details|settings)|hard limit|spend(?:ing)? (?:limit|cap)|usage cap"
+    r"|(?:out of|no more|insufficient|not enough|used up|exhausted|purchase|add|buy|top up)\b.{0,30}"
+    r"\b(?:credits?|balance|funds|quota)"
+    r"|(?:credits?|balance|funds|quota|tokens)\b.{0,20}\b(?:exhausted|used up|depleted|is empty|ran out)"
+    r"|upgrade (?:your|to a) .{0,20}plan|free tier (?:limit|quota) (?:reached|exceeded))"
+    r"|余额不足|欠费|额度.{0,4}(?:用完|用尽|耗尽|不足)|充值",
+    re.IGNORECASE,
+)
+"""An account that no wait refills, in words."""
+
+_SHORT_WINDOW = re.compile(
+    r"\b(?:per[ _-]?|a |each |/ ?)(?:second|minute)|PerMinute|PerSecond|\b(?:RPM|TPM|QPS|QPM)\b|\b(?:in )?a moment\b"
+    r"|\bshortly\b|每分钟|每秒|稍后",
+    re.IGNORECASE,
+)
+"""A limit that a run waits for, whatever is said of plans beside it."""
 
 _TOO_LONG = re.compile(
     r"context.{0,20}\b(?:length|window|size)|maximum context|context of this model|\bn_ctx\b|exceed.{0,40}\bcontext"
@@ -87,7 +109,7 @@ def _kind(status: int, said: SaidError, *, has_end: bool = False) -> ErrorKind:
     if status >= 500:
         return _OTHER_STATUS.get(status, ErrorKind.SERVER)
     if status == 429:
-        exhausted = said.codes & EXHAUSTED or (not has_end and _OF_THE_DAY.search(said.message))
+        exhausted = said.codes & EXHAUSTED or (not has_end and _is_used_up(said))
         return ErrorKind.DENIED if exhausted else ErrorKind.RATE_LIMITED
     if status == 403 and _LOGPROBS.search(said.message):
         return ErrorKind.REJECTED
@@ -95,6 +117,13 @@ def _kind(status: int, said: SaidError, *, has_end: bool = False) -> ErrorKind:
     if status_said in _DENIED_STATUS or said.codes & _DENIED_CODES:
         return ErrorKind.DENIED
     return _OTHER_STATUS.get(status, ErrorKind.REJECTED)
+
+
+def _is_used_up(said: SaidError) -> bool:
+    """Whether a refusal that names no end is of a limit that no run waits for."""
+    if _LONG_WINDOW.search(said.message):
+        return True
+    return bool(_USED_UP.search(said.message)) and not _SHORT_WINDOW.search(said.text)
 
 
 def _hint_on_parameters(said: SaidError, omitted: Collection[str], extra: Collection[str]) -> str:
