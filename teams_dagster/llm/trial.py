@@ -22,7 +22,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from teams_dagster.core.protocol import Completion, Outcome, Purpose, QueryFailed, Request, Role
 from teams_dagster.llm.constraints import as_asked_for
 from teams_dagster.llm.rows import TRIED, Row, Texts, still_to_come
-from teams_dagster.llm.unusable import ALIKE, DECLINED, NothingUsable
+from teams_dagster.llm.unusable import DECLINED, NothingUsable
 
 AT_FIRST = 8
 """Queries of one kind under way until one has brought something usable, once one has brought anything."""
@@ -79,7 +79,7 @@ class Trials:
         """A stored answer: one that can be used shows that the kind works, others say nothing of what comes now."""
         trial = self._of(request)
         if completion.outcome is Outcome.USABLE and (trial.passed or self._cause(request, completion) is None):
-            trial.known_to_work(completion.text)
+            trial.known_to_work(hash(request.messages), completion.text)
 
     def answered(self, request: Request, completion: Completion) -> Exception | None:
         """What a query brought. What ended the step, when it is one too many that cannot be used; otherwise None.
@@ -206,12 +206,12 @@ class Trial:
             self._sent -= 1
             self._step.wake()
 
-    def known_to_work(self, text: str) -> None:
-        """An earlier reply, `text`, could be used."""
+    def known_to_work(self, asked: int, text: str) -> None:
+        """An earlier reply, `text`, to what was `asked` (a hash), could be used."""
         self._leading = 0
         self._row.others += 1
         if self._texts is not None:
-            self._texts.stored(text)
+            self._texts.stored(asked, text)
         if not self.passed:
             self._pass()
 
@@ -234,8 +234,7 @@ class Trial:
         if self._texts is not None:
             self._most_sent = self._texts.heard(asked, text)
             if self._most_sent <= 0:
-                found = Counter({ALIKE: self._texts.in_a_row})
-                return self._end(found, 0, text, first=not self._texts.differ)
+                return self._end(self._texts.found, 0, text, first=not self._texts.differ)
         return None
 
     def unusable(self, cause: str, limit: int, detail: str) -> Exception | None:

@@ -16,6 +16,9 @@ DECLINED = "declined"
 ALIKE = "alike"
 """The text that other queries of the kind got as well."""
 
+REPEATED = "repeated"
+"""One of a few texts that other queries of the kind got as well."""
+
 _NAMES = {
     Purpose.REWRITE: "rewrites",
     Purpose.REVIEW: "verdicts",
@@ -37,6 +40,10 @@ _CAUSES = {
     ALIKE: (
         "are one and the same text, whatever was asked",
         "Check {}MODEL and the server behind {}BASE_URL; where that text is right for all, run the same step again.",
+    ),
+    REPEATED: (
+        "repeat, word for word, what others had got before them, whatever was asked",
+        "Check {}MODEL and the server behind {}BASE_URL; where these texts are right, run the same step again.",
     ),
     Outcome.TRUNCATED: ("were cut off at {limit:,} tokens", "Raise {}MAX_TOKENS."),
     Outcome.REASONING_ONLY: (
@@ -75,7 +82,7 @@ class NothingUsable(Exception):
         shown = f" The last: {' '.join(detail.split())[:200]!r}." if detail.strip() else ""
         which = "first" if first else "last"
         asked = f"the {which} {found.total()} {_NAMES.get(purpose, purpose)} of {role.value}"
-        what = asked if cause == ALIKE else f"none of {asked} can be used: {times}"
+        what = asked if cause in (ALIKE, REPEATED) else f"none of {asked} can be used: {times}"
         super().__init__(
             f"{what} {became.format(limit=limit, cause=cause)}. {naming_variables(advice, role)}{shown}"
             " What is paid is kept: once this is fixed, run the same step again and it goes on from there."

@@ -252,6 +252,16 @@ SAID = {
     "ok": ["ok", "OK.", " Ok!"] * 100,
     "sorry": [SORRY] * 300,
 }
+CANNED = (
+    "I can help you with many things, just tell me what.",
+    "Please wait while the model is being loaded.",
+    "Hello!",
+)
+SAID |= {
+    "canned": [CANNED[number % 2] for number in range(300)],
+    "greeting": [CANNED[number % 3] for number in range(300)],
+}
+SAID |= {"labels": [("Science and technology", "World news", "Sports")[number % 3] for number in range(300)]}
 SAID |= {"negative": ["negative"] * 300, "yes or no": [("Yes", "No")[number % 7 % 2] for number in range(300)]}
 SAID |= {"refused": [None] * 300, "cut off": [""] * 300, "empty": [" "] * 300}
 
@@ -287,6 +297,11 @@ def paid_until_it_ends(
         ([("fine", 80), ("refused", 80)], None),
         ([("sorry", 10), ("fine", 1), ("sorry", 20), ("fine", 10), ("sorry", 80)], None),
         ([("yes or no", 300)], None),
+        ([("labels", 300)], None),
+        ([("canned", 300)], 2 + TRIED),
+        ([("fine", 80), ("canned", 300)], 80 + 2 + TRIED),
+        ([("greeting", 300)], 3 + 29),
+        ([("canned", 10), ("fine", 1), ("canned", 10), ("fine", 2), ("canned", 10)], None),
         ([("fine", 300)], None),
     ],
 )
@@ -301,6 +316,23 @@ def test_one_text_that_an_earlier_run_was_ended_for_is_meant_when_it_goes_on() -
     assert paid_until_it_ends(("negative", 200), stored=("negative", TRIED)) is None
     assert paid_until_it_ends(("negative", 200), stored=("fine", TRIED)) == TRIED
     assert paid_until_it_ends(("cut off", 200), stored=("fine", TRIED)) == TRIED
+
+
+def test_a_few_texts_for_everything_are_meant_when_a_run_that_was_ended_for_them_goes_on() -> None:
+    assert paid_until_it_ends(("canned", 200), stored=("canned", 2 + TRIED)) is None
+    assert paid_until_it_ends(("canned", 200), stored=("fine", 2 + TRIED)) == 2 + TRIED
+
+
+def test_what_is_said_names_the_texts_and_the_setting() -> None:
+    trials = Trials(lambda request, text: None)
+    for number in range(300):
+        if reason := trials.answered(
+            question(f"text {number}"), Completion(CANNED[number % 2], "stop", Outcome.USABLE)
+        ):
+            assert str(reason).startswith("the last 20 answers of expert repeat, word for word, what others had got")
+            assert "Check TEAMS_EXPERT_MODEL" in str(reason)
+            return
+    pytest.fail("the step went on")
 
 
 def test_replies_that_are_meant_to_be_alike_and_those_to_one_query_asked_again_end_nothing() -> None:
