@@ -69,7 +69,8 @@ class Rule(StrEnum):
     INJECTION = "injection"
     """It, or the text it was made from, orders a verdict; or it imitates the prompt's tags, as its parent did not."""
     RETURNED = "returned"
-    """It is equal or near-equal to an earlier text of its chain, or has the same letters with other signs between."""
+    """It is equal or near-equal to an earlier text of its chain, or has the same letters with other signs between; an
+    answer says its instruction again, and nothing else."""
     SHORT_APOLOGY = "short_apology"
     """It declines in fewer than 80 words and says nothing else: the instruction is hard to answer (rule 2), or its
     rewrite was declined.
@@ -80,6 +81,9 @@ class Rule(StrEnum):
 
 APOLOGY_WORDS = 80
 """Rule 2: an answer that declines in fewer words than this is eliminated."""
+
+REPEATED_WORDS = 4
+"""An answer that is its instruction again in fewer words than this may be one."""
 
 RETURNED_SIMILARITY = 0.97
 """At or above this `similarity` to an earlier text of its chain, a rewrite has returned to it."""
@@ -175,7 +179,17 @@ def eliminate_answer(response: str, instruction: Instruction | None = None) -> R
         return Rule.MEANINGLESS
     if _is_apology(response, instruction):
         return Rule.SHORT_APOLOGY
+    if instruction is not None and _repeats(response, instruction):
+        return Rule.RETURNED
     return None
+
+
+def _repeats(response: str, instruction: Instruction) -> bool:
+    """Whether an answer is its instruction again. One of a few words may be: `Hello there!`, `2 + 2 = 4`."""
+    if len(response) > 2 * len(_joined(instruction)):
+        return False
+    again = (_letters(instruction.text), _letters(_joined(instruction)))
+    return _letters(response) in again and length_in_words(response) >= REPEATED_WORDS
 
 
 @lru_cache(maxsize=4_096)

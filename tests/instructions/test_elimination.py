@@ -225,6 +225,31 @@ def test_a_short_answer_in_these_languages_is_no_apology(answer: str):
     assert eliminate_answer(answer) is None
 
 
+@pytest.mark.parametrize(
+    "answer", ["Name a river of the north.", "name a river of the north", "**Name a river** of the north"]
+)
+def test_an_instruction_said_again_is_no_answer(answer: str):
+    assert eliminate_answer(answer, Instruction("Name a river of the north.")) is Rule.RETURNED
+
+
+def test_an_instruction_said_again_with_its_input_is_no_answer():
+    asked = Instruction("Translate into German.", "The river is wide.")
+    assert eliminate_answer("Translate into German.\nThe river is wide.", asked) is Rule.RETURNED
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (Instruction("Hello there!"), "Hello there!"),
+        (Instruction("Correct the spelling.", "The river is wide."), "The river is wide."),
+        (Instruction("Name a river of the north."), "A river of the north is the Torne."),
+        (Instruction("Repeat: the river is wide."), "The river is wide."),
+    ],
+)
+def test_a_greeting_returned_and_an_input_that_is_right_are_answers(asked: Instruction, answer: str):
+    assert eliminate_answer(answer, asked) is None
+
+
 def test_numbers_and_code_have_meaning():
     assert not is_meaningless("42")
     assert not is_meaningless("x = y[0]")

@@ -29,6 +29,7 @@ CONTINUATION = continuation_query(Question("The tide", " rises because of the mo
         (ANSWER, SORRY, DECLINED),
         (ANSWER, "抱歉，我无法回答这个问题。", DECLINED),
         (ANSWER, ".", "meaningless"),
+        (ANSWER, TEXT.text, "returned"),
         (REWRITE, "Explain how the tide rises, and name two causes.", None),
         (REWRITE, TEXT.text, None),
         (REWRITE, SORRY, DECLINED),
