@@ -2,8 +2,8 @@
 
 A kind is a role and a purpose: the expert's rewrites, the reviewer's verdicts. The first is asked alone, so that what
 its endpoint does not take is refused once; until the first usable reply a few are under way at a time, and after
-`TRIED` without any the step ends with the reason. Later it ends where as many in a row
-are unusable for causes of one sort, and the replies before say that this is no chance (the model, or a limit, is
+`TRIED` without any (`VERDICTS_AT_FIRST` of verdicts) the step ends with the reason. Later it ends where as many in a
+row are unusable for causes of one sort, and the replies before say that this is no chance (the model, or a limit, is
 another now) or are few beside them.
 While such a row grows, no more are sent than it may still take: those on their way when it began are paid, the rest
 wait. One text for an answer to everything counts as well, though each reply alone could be used.
@@ -26,6 +26,9 @@ from teams_dagster.llm.unusable import DECLINED, NothingUsable
 
 AT_FIRST = 8
 """Queries of one kind under way until one has brought something usable, once one has brought anything."""
+
+VERDICTS_AT_FIRST = 9
+"""Verdicts that may bring nothing usable at first: each takes a rewrite to be asked for, which is paid as well."""
 
 LEADING = frozenset({Purpose.GUIDE, Purpose.REWRITE})
 """Purposes whose replies lead to queries of another kind: a few are under way until those can have been asked."""
@@ -165,6 +168,8 @@ class Trial:
         """Queries that wait or are under way, those under way, and those of them that were sent."""
         self._overtaken = 0
         """Usable replies of other kinds since one of this kind was asked last."""
+        self._tried = VERDICTS_AT_FIRST if purpose is Purpose.REVIEW else TRIED
+        """Replies that may be unusable, one after another, before any could be used."""
         self._row = Row()
         """Of unusable replies: at first for any cause, later for those of one sort, the model's or the texts'."""
         self._causes = Counter[str]()
@@ -249,7 +254,7 @@ class Trial:
             self._begin_anew()
         self._causes[cause] += 1
         self._row.length += 1
-        left: float = TRIED - self._row.length
+        left: float = self._tried - self._row.length
         if self.passed:
             ends = self._row.is_nearly_all if of_the_texts else self._row.is_no_chance_or_nearly_all
             left = self._most_sent = still_to_come(self._row.length, ends)
@@ -277,7 +282,7 @@ class Trial:
 
     def _has_room(self) -> bool:
         if not self.passed:
-            return self._under_way < (min(AT_FIRST, TRIED - self._row.length) if self._heard else 1)
+            return self._under_way < (min(AT_FIRST, self._tried - self._row.length) if self._heard else 1)
         if self._step.tried:
             return self._under_way < min(BESIDE, min(trial.wanted for trial in self._step.tried))
         if self._leading or (self._texts is not None and not self._texts.differ):
@@ -287,4 +292,4 @@ class Trial:
     @property
     def wanted(self) -> int:
         """Further queries of a kind that is tried which may be needed to tell whether it works."""
-        return TRIED - self._row.length - self._asked
+        return self._tried - self._row.length - self._asked
