@@ -55,10 +55,10 @@ def test_a_reviewer_at_chance_stops_the_training_before_its_first_query(project:
     assert not project.store.exists("trained_policy")
 
 
-def test_a_reviewer_that_nobody_can_read_stops_it_after_twenty_verdicts(project: Project, openai_server: OpenAIServer):
+def test_a_reviewer_that_nobody_can_read_stops_it_after_a_few_verdicts(project: Project, openai_server: OpenAIServer):
     openai_server.respond = answering(review=lambda _: "The two equal are indeed.")
     assert not project.make(trained_policy)
-    assert "none of the first 20 verdicts of reviewer can be used" in why(project)
+    assert "none of the first 9 verdicts of reviewer can be used" in why(project)
     sent = openai_server.count
     assert sent < 30
     assert not project.make(trained_policy)
