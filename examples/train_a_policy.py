@@ -1,13 +1,13 @@
-"""Train a policy of your own in the environment, with every query on a ledger.
+"""Train your own policy in the environment, with every query on a ledger.
 
-REINFORCE with a mean baseline, in NumPy: a linear softmax policy over the operations, which sees the step, the length
-of the text and how often each operation was tried and accepted. The embedded rules rewrite and review, so it runs
-without key or network:
+The learner is REINFORCE with a mean baseline, in NumPy: a linear softmax policy over the operations, which sees the
+step, the length of the text and how often each operation was tried and accepted. The embedded rules rewrite and
+review, so it runs without a key or a network:
 
     .venv/bin/python examples/train_a_policy.py
 
-To train on another model, put it into `environment` (one of `resources.language_models.openai_compatible`, say) and
-give the engine `Budgets`. Run again with the same ledger, everything is answered from there.
+To train on another model, pass it to the engine in `environment` (one of `resources.language_models.openai_compatible`,
+for example) and give the engine `Budgets`. If you run again with the same ledger, every query is answered from it.
 """
 
 from __future__ import annotations
