@@ -10,6 +10,15 @@ import re
 from collections.abc import Iterator
 
 from teams_dagster.llm.reasoning_marks import WORDS, plainly_marked
+from teams_dagster.llm.reasoning_named import (
+    begins_a_sentence,
+    ends_a_thought,
+    goes_on_with_a_sign,
+    is_in_a_sentence,
+    is_named,
+    is_named_alone,
+    is_within_quotes,
+)
 
 MARKS = (
     ("<think>", "</think>"),
@@ -41,35 +50,7 @@ _FIRST_BLOCK = re.compile(
 
 _CLOSED_BY_WORD = re.compile(rf"</(?:{'|'.join(WORDS)})>", re.IGNORECASE)
 
-_BEFORE_NAMED, _AFTER_NAMED = re.compile(r"[a-z,] \Z"), re.compile(r"\A(?: [a-z]|[,.;:)?!])")
-"""What stands around a mark that a sentence speaks of: a word before it, and the sentence going on after it."""
-
-_SPOKEN_OF = re.compile(
-    r"\b(?:use[sd]?|using|in|inside|within|between|with|like|as|example|writes?|puts?|wrap(?:s|ped)?|emits?|says?|called"
-    r"|tags?|elements?|blocks?|form(?:at)?|the|an?|before|after|until) \Z",
-    re.IGNORECASE,
-)
-"""What stands before marks that a sentence shows: "wrap it in <think>why</think> tags"."""
-
-_LONGEST_WORD = 12
-
-_SHOWN_PAIR = re.compile(r"[^<>\n]{0,60}</think>(?: [a-z]|[,.;:)]|$)", re.IGNORECASE)
-
-_PATTERN = re.compile(r"(?:\\[sSwWdD]|[^\w<>])*[^\w\s<>](?:\\[sSwWdD]|[^\w<>])*</think>", re.IGNORECASE)
-"""What stands for any thought, as `...` and `(.*?)` do."""
-
-_SUBJECT = re.compile(
-    r" (?:is|are|was|were|marks?|opens?|means|stands?|comes?|and|or|tags?|elements?|blocks?|sections?)\b|:| \|"
-)
-"""What follows a mark that a sentence begins with."""
-
-_WITHIN_A_TAG = re.compile(r"<(?!/?(?:think|answer|response|output)\b)/?[a-z][\w:-]*[^<>]*>\s*\Z", re.IGNORECASE)
-
-_BEFORE_A_TAG = re.compile(r"[^<>]{0,500}</think>\s*</?(?!(?:think|answer|response|output)\b)[a-z]", re.IGNORECASE)
-
-_QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“", "(": ")"}
-
-_OPENED_BY_WORD = re.compile(rf"<(?:{'|'.join(WORDS)})\b", re.IGNORECASE)
+_OPENED_BY_WORD = re.compile(rf"<(?:{'|'.join(WORDS)})\b[^<>]*>?", re.IGNORECASE)
 
 _BLOCK_AFTER_A_LINE = re.compile(
     rf"\A\s*(?P<line>[^\n<>`]{{1,80}}[.!?…])\s*\n\s*<(?P<tag>think|{'|'.join(WORDS)})>[ \t]*\n"
@@ -105,13 +86,20 @@ _TAGGED = re.compile(
 """What they put around the answer that follows their thoughts."""
 
 _CHANNEL = re.compile(
-    r"(?:<\|start\|>(?:\s*\w+\b)?\s*)?<\|channel\|>\s*(?P<name>\w+)\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>"
+    r"(?:<\|start\|>(?:\s*\w+\b)?\s*)?<\|channel\|>\s*(?P<name>\w+)\b(?:\s+to=[^<]*)?\s*(?:<\|constrain\|>[^<]*)?"
+    r"<\|message\|>"
 )
+
+_AFTER_A_CHANNEL = re.compile(r"<\|(?:end|return|call)\|>\s*\Z")
+
+_SHORTLY = 200
 
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start)\|>.*\Z", re.DOTALL)
 
 _BARE_CHANNELS = re.compile(
-    r"\A(?:assistant)?(?:analysis|commentary)(?P<thought>.*?)assistantfinal(?P<answer>.*)\Z", re.DOTALL
+    r"\A(?:assistant)?(?:analysis|commentary)(?P<thought>.*?)"
+    r"(?:(?<! )assistantfinal|assistantfinal(?! ))(?P<answer>.*)\Z",
+    re.DOTALL,
 )
 """Channels whose marks a server left out as special tokens."""
 
@@ -121,6 +109,8 @@ _ANNOUNCED = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 """Sentences that Granite and Apriel write in the place of marks. One of them alone may be what was asked for."""
+
+_ANY_TAG = re.compile(r"<[^<>]*>")
 
 _FENCE = "```"
 
@@ -143,14 +133,14 @@ def split_reasoning(text: str) -> tuple[str, str]:
 
 def _split(text: str) -> tuple[str, str]:
     """The same for a text whose marks are plain."""
-    if (channels := _CHANNEL.search(text)) is not None:
-        return _split_channels(text, channels.start())
+    if channels := _channels(text):
+        return _split_channels(text, channels)
     if (bare := _BARE_CHANNELS.match(text) or _ANNOUNCED.match(text)) is not None:
         return bare["thought"].strip(), bare["answer"].strip()
     if (first := _FIRST_BLOCK.match(text)) is not None and not _begins_a_document(first, text):
         thought, answer = _split(text[first.end() :])
         return _joined([first["thought"], thought]), _unwrapped(answer)
-    if (block := _BLOCK_AFTER_A_LINE.match(text) or _BLOCK_AFTER_TALK.match(text)) is not None:
+    if (block := _BLOCK_AFTER_A_LINE.match(text) or _block_after_talk(text)) is not None:
         thought, answer = _split_blocks(block["answer"])
         return _joined([block["line"], block["thought"], thought]), _unwrapped(answer)
     if (closed := _closed_by_word(text)) is not None:
@@ -162,56 +152,43 @@ def _split(text: str) -> tuple[str, str]:
 
 def _begins_a_document(first: re.Match[str], text: str) -> bool:
     """Whether a text's first block is an analysis that stands before other parts, or a tag that a sentence is about."""
-    if not first["closed"] and _SUBJECT.match(first["thought"]) is not None:
+    if not first["closed"] and begins_a_sentence(first["thought"]):
         return True
     return (
         first["tag"].lower() in ("analysis", "rationale") and _PART_OF_A_DOCUMENT.match(text, first.end()) is not None
     )
 
 
+def _block_after_talk(text: str) -> re.Match[str] | None:
+    """A thought after a few words of talk; None where the talk is about the mark."""
+    block = _BLOCK_AFTER_TALK.match(text)
+    opening = None if block is None else _ANY_TAG.search(text, block.end("line"))
+    return None if opening is not None and is_named(text, opening) else block
+
+
 def _closed_by_word(text: str) -> re.Match[str] | None:
-    """The closing tag of a thought whose opening one the chat template wrote; None in code, and after an opening."""
-    closed = _CLOSED_BY_WORD.search(text) if "</" in text else None
-    if closed is None:
+    """The closing tag of a thought whose opening one the chat template wrote; None in code, and after an opening.
+
+    One that has its line ends what only speaks of such tags before it, within a line.
+    """
+    closed = list(_CLOSED_BY_WORD.finditer(text)) if "</" in text else []
+    if not closed:
         return None
-    before = text[: closed.start()]
+    openings = list(_OPENED_BY_WORD.finditer(text))
+    if not any(_has_its_line(text, opening) for opening in openings):
+        for mark in reversed(closed):
+            if _has_its_line(text, mark) and text.count(_FENCE, 0, mark.start()) % 2 == 0:
+                return mark
+    before = text[: closed[0].start()]
     in_code = before.count(_FENCE) % 2 or before[before.rfind("\n") + 1 :].count("`") % 2
-    return None if in_code or _is_named(text, closed) or _OPENED_BY_WORD.search(before) else closed
+    return None if in_code or is_named(text, closed[0]) or _OPENED_BY_WORD.search(before) else closed[0]
 
 
-def _is_named(text: str, mark: re.Match[str]) -> bool:
-    """Whether a sentence speaks of a mark: "it closes with </think> and goes on"."""
-    before, after = text[max(0, mark.start() - 80) : mark.start()], text[mark.end() : mark.end() + 600]
-    if before and _QUOTES.get(before[-1]) == after[:1]:
-        return True
-    if after.startswith("</") and _ends_in_a_tag(before):
-        return not after.lower().startswith("</think>")
-    if mark[0].startswith("</"):
-        return _named_alone(before, after)
-    return (_BEFORE_NAMED.search(before) is not None and _AFTER_NAMED.match(after) is not None) or _is_shown(
-        before, after
-    )
-
-
-def _named_alone(before: str, after: str) -> bool:
-    """Whether a sentence speaks of a closing mark; any words may stand before one that ends a thought."""
-    return _SPOKEN_OF.search(before[-_LONGEST_WORD:]) is not None and _AFTER_NAMED.match(after) is not None
-
-
-def _ends_in_a_tag(before: str) -> bool:
-    return before.rstrip().endswith(">") and _WITHIN_A_TAG.match(before, before.rfind("<")) is not None
-
-
-def _is_shown(before: str, after: str) -> bool:
-    """Whether an opening mark begins what a sentence, a program or a document shows: "in <think>why</think> tags"."""
-    if _SUBJECT.match(after) is not None or _PATTERN.match(after) is not None:
-        return True
-    if _ends_in_a_tag(before) and _BEFORE_A_TAG.match(after) is not None:
-        return True
-    quote = _QUOTES.get(before[-1:], "")
-    if quote and re.match(rf"[^<>\n]{{0,80}}</think>[^\n]{{0,40}}{re.escape(quote)}", after, re.IGNORECASE) is not None:
-        return True
-    return _SPOKEN_OF.search(before[-_LONGEST_WORD:]) is not None and _SHOWN_PAIR.match(after) is not None
+def _has_its_line(text: str, mark: re.Match[str]) -> bool:
+    """Whether nothing else is on a mark's line."""
+    begins, ends = text.rfind("\n", 0, mark.start()) + 1, text.find("\n", mark.end())
+    after = text[mark.end() : len(text) if ends < 0 else ends]
+    return not text[begins : mark.start()].strip() and not after.strip()
 
 
 def _unwrapped(answer: str) -> str:
@@ -226,10 +203,24 @@ def _unmarked(answer: str) -> str:
     return answer if marked is None else marked["marked"].strip()
 
 
-def _split_channels(text: str, first: int) -> tuple[str, str]:
+def _channels(text: str) -> list[re.Match[str]]:
+    """The marks that begin a channel: at first none in code or in a sentence, later also each after another's end."""
+    found: list[re.Match[str]] = []
+    if "<|channel|>" not in text:
+        return found
+    for mark, in_code in _marks(text, _CHANNEL):
+        before = text[max(0, mark.start() - _SHORTLY) : mark.start()]
+        after = text[mark.end() : mark.end() + _SHORTLY]
+        ends_another = bool(found) and _AFTER_A_CHANNEL.search(before) is not None
+        spoken_of = in_code or is_in_a_sentence(before) or is_within_quotes(before, after) or goes_on_with_a_sign(after)
+        if ends_another or not spoken_of:
+            found.append(mark)
+    return found
+
+
+def _split_channels(text: str, marks: list[re.Match[str]]) -> tuple[str, str]:
     """Harmony's channels: `final` is the answer, the others (analysis, commentary) are thought."""
-    thoughts, answers = [_CHANNEL_END.sub("", text[:first])], list[str]()
-    marks = list(_CHANNEL.finditer(text))
+    thoughts, answers = [_CHANNEL_END.sub("", text[: marks[0].start()])], list[str]()
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     for mark, end in zip(marks, ends, strict=True):
         content = _CHANNEL_END.sub("", text[mark.end() : end])
@@ -239,6 +230,8 @@ def _split_channels(text: str, first: int) -> tuple[str, str]:
 
 def _split_blocks(text: str) -> tuple[str, str]:
     """Blocks between opening and closing marks."""
+    if (last := _closed_once_more(text)) is not None:
+        return text[: last.start()].strip(), text[last.end() :].strip()
     thoughts: list[str] = []
     answers: list[str] = []
     begins, opened = 0, False
@@ -262,31 +255,49 @@ def _split_blocks(text: str) -> tuple[str, str]:
     return (_joined(thoughts), "".join(answers).strip()) if thoughts else ("", text)
 
 
+def _closed_once_more(text: str) -> re.Match[str] | None:
+    """A closing mark on its own line, after which no other comes, where more are closed than opened: one that ends a
+    thought which names such marks."""
+    marks = list(_marks(text, _MARK))
+    closings = sum(mark["close"] is not None for mark, _ in marks)
+    if closings < 2 or 2 * closings <= len(marks):
+        return None
+    last, in_code = marks[-1]
+    return last if last["close"] is not None and not in_code and _has_its_line(text, last) else None
+
+
 def _unquoted(text: str) -> Iterator[re.Match[str]]:
-    """The marks that are not in code. A closing mark without any opening one before it counts, unless in backticks."""
-    seen_opening = thinking = shown = False
-    for mark, in_code in _marks(text):
-        closing = mark["close"] is not None
-        if closing and shown and not thinking:
-            in_code = True
+    """The marks that are not in code. A closing mark without any opening one before it counts, unless in backticks.
+
+    One that has its line closes no mark that is shown within a line, or in code.
+    """
+    seen_opening = thinking = False
+    shown: tuple[bool, bool] | None = None
+    """Of an opening mark that is only shown: whether it is in code, and whether it has its line."""
+    alone = False
+    for mark, in_code in _marks(text, _MARK):
+        closing, written = mark["close"] is not None, (in_code, _has_its_line(text, mark))
+        if closing and shown is not None and not thinking:
+            in_code = in_code or not ((written[1] and written != shown) or (alone and ends_a_thought(text, mark)))
         elif closing and not seen_opening:
-            in_code = (in_code and text[mark.start() - 1 : mark.start()] == "`") or _is_named(text, mark)
-        elif _is_named(text, mark):
+            in_code = (in_code and text[mark.start() - 1 : mark.start()] == "`") or is_named(text, mark)
+        elif is_named(text, mark):
             in_code = True
-        shown = in_code and not closing
+        shown = written if in_code and not closing else None
+        alone = not closing and is_named_alone(text, mark)
         seen_opening = seen_opening or not closing
         if (thinking and closing) or not in_code:
             thinking = not closing
             yield mark
 
 
-def _marks(text: str) -> Iterator[tuple[re.Match[str], bool]]:
+def _marks(text: str, form: re.Pattern[str]) -> Iterator[tuple[re.Match[str], bool]]:
     """Every mark, and whether it is in a fenced block or between backticks on its line. Reads the text once."""
     fences = ticks = at = 0
-    for mark in _MARK.finditer(text):
+    for mark in form.finditer(text):
         before = text[at : mark.start()]
         line_begins = before.rfind("\n") + 1
-        fences += before.count(_FENCE)
+        fences += before.count(_FENCE) + before.count("~~~")
         ticks = before.count("`", line_begins) + (0 if line_begins else ticks)
         at = mark.end()
         yield mark, fences % 2 == 1 or ticks % 2 == 1

@@ -30,7 +30,8 @@ _NAME = (
 )
 
 _TAG = re.compile(
-    rf"{_LEFT}{{1,2}}{_GAP}(?P<slash>[/\\]?){_GAP}{_NAME}(?P<rest>{_ATTRIBUTES}){_GAP}{_RIGHT}{{1,2}}", re.IGNORECASE
+    rf"{_LEFT}{{1,2}}{_GAP}(?P<slash>(?:\\?/|\\)?){_GAP}{_NAME}(?P<rest>{_ATTRIBUTES}){_GAP}{_RIGHT}{{1,2}}",
+    re.IGNORECASE,
 )
 
 _TOKEN = re.compile(
@@ -45,14 +46,16 @@ _BRACKETED = re.compile(rf"[\[({{]{{1,2}}(?P<slash>/?)(?P<name>think|{'|'.join(W
 
 _FOLDED = re.compile(
     r"<details\b(?=[^<>]*\btype\s*=\s*[\"']?(?:reasoning|thinking|thought)\b)[^<>]*>(?P<typed>.*?)(?:</details>|\Z)"
-    r"|\A\s*<details\b[^<>]*>\s*"
-    r"<summary>[^<>\w]*(?:thinking|thoughts?|reasoning|chain[ -]of[ -]thought)\b[^<>]{0,60}</summary>"
-    r"(?P<titled>.*?)(?:</details>|\Z)"
-    r"|\A\s*<(?P<part>div|section|blockquote|span|p)\b[^<>]*\bclass\s*=\s*[\"']?(?:think|thought|reasoning)[^<>]*>"
-    r"(?P<classed>.*?)</(?P=part)>",
+    r"|\A\s*<details\b[^<>]*>\s*<summary>[^<>\w]*(?:(?:my|the|model'?s?|show|view|toggle|internal)\s+){0,2}"
+    r"(?:thinking|thoughts?|reasoning|chain[ -]of[ -]thought)(?:\s+(?:process|trace|steps?))?"
+    r"(?:\s+(?:for|in)\s+[^<>]{1,30}|\s*\([^<>]{0,40}\))?[^<>\w?]*</summary>(?P<titled>.*?)(?:</details>|\Z)"
+    r"|\A\s*<(?P<part>div|section|blockquote|span|p)\b[^<>]*\bclass\s*=\s*[\"']?(?:think|thinking|reasoning"
+    r"|(?:thinking|thought|reasoning)[_-](?:process|content|block|text|trace|steps?)|model[_-]thinking)[\"'\s>](?<=[^<>])"
+    r"[^<>]*>?(?P<classed>.*?)</(?P=part)>(?=\s*[^\s<])",
     re.IGNORECASE | re.DOTALL,
 )
-"""A part of a page that is folded away, as chat front ends keep thoughts."""
+"""A part of a page that is folded away, as chat front ends keep thoughts. What tags follow is the page that was asked
+for."""
 
 _FENCED = re.compile(
     r"\A\s*```(?:think|thinking|thought|reasoning)[ \t]*\n(?P<thought>.*?)\n```[ \t]*(?:\n|\Z)", re.DOTALL
