@@ -58,6 +58,8 @@ _OTHER_DIGIT = regex.compile(r"[\p{N}--[0-9]]", regex.V1)
 _UNSPACED_START = regex.compile(f"[{_UNSPACED}]", regex.V1)
 _BY_DICTIONARY_START = regex.compile(_BY_DICTIONARY)
 
+_EMOJI_START = regex.compile(f"[{_EMOJI}]", regex.V1)
+
 _NEEDS_NO_SEGMENTATION = re.compile("[\0-\u00ac\u00ae-\u02ff\u0370-\u0482\u048a-\u0530\u2010-\u2027\u2030-\u205e€]*")
 """Latin, Greek and Cyrillic without combining marks, and their punctuation: `\\w+` finds the same words, faster."""
 
@@ -124,6 +126,11 @@ def segmentation_version(texts: Iterable[str]) -> tuple[str, ...]:
     """
     as_before = all(text.isascii() or words(text) == _SPACED_WORD.findall(text.lower()) for text in texts)
     return () if as_before else (SEGMENTED,)
+
+
+def is_emoji(word: str) -> bool:
+    """Whether one of `words` is an emoji."""
+    return word >= _FIRST_UNSPACED and _EMOJI_START.match(word) is not None
 
 
 def all_spaced(found: Iterable[str]) -> bool:

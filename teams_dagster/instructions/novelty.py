@@ -3,7 +3,8 @@
 The measure is `dice_words_bigrams`: Dice's coefficient on the sets of a text's words and word pairs, lower-cased
 (what a word is in which script: `teams_dagster.core.words`). Between an edit and the texts of its chain, a word that
 was replaced by itself with an accent, a stroke or look-alike letters is the same: on every word of a text they would
-pass for ten words added. The pool takes words as they are: such an edit's nearest text is in its chain.
+pass for ten words added. What makes most of their difference and tells nothing (`gist`) is left out. The pool takes
+words as they are: such an edit's nearest text is in its chain.
 It needs no model, gives the same figure on every machine, and a reward computed with it can be replayed.
 """
 
@@ -20,10 +21,15 @@ from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.lookalikes import bare_word
 from teams_dagster.core.words import segmentation_version, words
+from teams_dagster.instructions.gist import gists
 
 MEASURE = "dice_words_bigrams"
 
-_TermsOfBoth = Callable[[str, str], tuple[frozenset[str], frozenset[str]]]
+Measure = Callable[[Instruction, Instruction], float]
+
+_DIFFERENCE_EXPLAINED = 0.5
+"""Where texts without what tells nothing differ at most by this share of what they differ by as they are, that is what
+tells them apart. An edit that adds words differs by nearly as much without it, and is measured as it is."""
 
 
 @lru_cache(maxsize=8_192)
@@ -50,16 +56,19 @@ def _terms_of_both(a: str, b: str) -> tuple[frozenset[str], frozenset[str]]:
     return _terms_of([bare.get(word, word) for word in words_a]), _terms_of([bare.get(word, word) for word in words_b])
 
 
-def _terms_as_written(a: str, b: str) -> tuple[frozenset[str], frozenset[str]]:
-    return _terms(a), _terms(b)
-
-
-def _dice(a: str, b: str, terms_of: _TermsOfBoth) -> float:
-    if a == b:
-        return 1.0
-    terms_a, terms_b = terms_of(a, b)
+def _dice(terms_a: frozenset[str], terms_b: frozenset[str]) -> float:
     total = len(terms_a) + len(terms_b)
     return 2 * len(terms_a & terms_b) / total if total else 1.0
+
+
+def _alike(a: str, b: str) -> float:
+    """Dice's coefficient of two texts of a chain."""
+    if a == b:
+        return 1.0
+    plain = _dice(*_terms_of_both(a, b))
+    gist_a, gist_b = gists(a, b)
+    told = 1.0 if gist_a == gist_b else _dice(_terms_of(gist_a), _terms_of(gist_b))
+    return told if 1 - told <= _DIFFERENCE_EXPLAINED * (1 - plain) else plain
 
 
 def similarity(a: Instruction, b: Instruction) -> float:
@@ -67,16 +76,20 @@ def similarity(a: Instruction, b: Instruction) -> float:
 
     The smaller, so that a long unchanged input does not hide a changed text, nor the other way round.
     """
-    return _smaller_dice(a, b, _terms_of_both)
+    return min(_alike(a.text, b.text), _alike(a.input, b.input))
+
+
+def similarity_of_words(a: Instruction, b: Instruction) -> float:
+    """The same with what tells nothing, but for accents and look-alike letters, as earlier versions measured."""
+    return min(_dice(*_terms_of_both(a.text, b.text)), _dice(*_terms_of_both(a.input, b.input)))
 
 
 def similarity_as_written(a: Instruction, b: Instruction) -> float:
-    """The same where a word with an accent put on is another word, as earlier versions measured."""
-    return _smaller_dice(a, b, _terms_as_written)
+    """The same where a word with an accent put on is another word, as still earlier versions measured."""
+    return min(_dice(_terms(a.text), _terms(b.text)), _dice(_terms(a.input), _terms(b.input)))
 
 
-def _smaller_dice(a: Instruction, b: Instruction, terms_of: _TermsOfBoth) -> float:
-    return min(_dice(a.text, b.text, terms_of), _dice(a.input, b.input, terms_of))
+EARLIER_MEASURES: tuple[Measure, ...] = (similarity_of_words, similarity_as_written)
 
 
 class Pool:

@@ -22,7 +22,7 @@ from teams_dagster.environment.episodes import EpisodePlan, stream_episodes
 from teams_dagster.environment.state import EpisodeKey, State, Transition
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.elimination import Rule
-from teams_dagster.instructions.novelty import Pool, similarity_as_written
+from teams_dagster.instructions.novelty import EARLIER_MEASURES, Pool
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.constraints import as_asked_for, as_sent
 from teams_dagster.llm.keys import request_key
@@ -155,20 +155,21 @@ def _compare_episode(
         ):
             into.skip("edits judged by the rules of an earlier version of this code, and what followed", len(rows) - at)
             return
-        elif _measured_as_written(row["novelty"], replayed[: at + 1], pool):
-            into.skip("edits whose accents were news to an earlier version of this code")
+        elif _measured_earlier(row["novelty"], replayed[: at + 1], pool):
+            into.skip("edits of which an earlier version of this code took something for news that says nothing")
         else:
             into.compare("transitions", row["transition_id"], row, transition.row())
 
 
-def _measured_as_written(stored: float | None, replayed: Sequence[Transition], pool: Pool) -> bool:
+def _measured_earlier(stored: float | None, replayed: Sequence[Transition], pool: Pool) -> bool:
     """Whether the novelty that is `stored` of the last one of an episode is the figure of an earlier version."""
     edit = replayed[-1]
     if stored is None or edit.novelty is None or edit.after is None or math.isclose(stored, edit.novelty):
         return False
-    chain = dict.fromkeys(transition.before for transition in replayed)
-    nearest = max(similarity_as_written(edit.after, earlier) for earlier in chain)
-    return math.isclose(stored, 1.0 - max(nearest, pool.largest_similarity(edit.after)), abs_tol=TOLERANCE)
+    after, chain = edit.after, dict.fromkeys(transition.before for transition in replayed)
+    known = pool.largest_similarity(after)
+    nearest = (max(measure(after, earlier) for earlier in chain) for measure in EARLIER_MEASURES)
+    return any(math.isclose(stored, 1.0 - max(known, each), abs_tol=TOLERANCE) for each in nearest)
 
 
 async def replay_samples(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from teams_dagster.core.instruction import Instruction
@@ -184,11 +184,103 @@ def test_a_number_written_in_groups_never_earns(seed: str, edit: str) -> None:
     assert earned(edit, seed) == earned(seed, edit) == 0
 
 
-@given(drawn(st.just(15)), st.integers(2, 5))
-def test_a_constraint_of_ten_words_may_always_earn_the_full_reward(text: tuple[str, list[str]], size: int) -> None:
+@given(drawn(st.integers(6, 12)), st.sampled_from(["reordered", "one again", "all again", "each word twice"]))
+def test_the_same_words_again_or_in_other_places_never_earn(text: tuple[str, list[str]], how: str) -> None:
+    script, found = text
+    found = [word for word in found if word != "3️⃣"]  # twice it is another number
+    gap, end = between(script), "。" if script in ("Han", "Kana") else ". "
+    half = len(found) // 2
+    one, other = gap.join(found[:half]), gap.join(found[half:])
+    seed = one + end + other + end
+    edit = {
+        "reordered": other + end + one + end,
+        "one again": seed + one + end,
+        "all again": seed + seed,
+        "each word twice": gap.join(f"{word}{gap}{word}" for word in found),
+    }[how]
+    assert earned(edit, seed) == 0
+
+
+FILLERS = ("🎉 {}", "{} 🚀✨", "Please {}", "Dear assistant, {}", "Hello! {}", "{}\nThank you!", "请{}", "Bitte {}")
+LAYOUTS = ("**{}**", "_{}_", "# {}", "1. {}", "```text\n{}\n```", "<b>{}</b>", "<p>{}</p>", "> {}")
+
+
+@given(drawn(st.integers(3, 12)), st.sampled_from(FILLERS), st.sampled_from(LAYOUTS))
+def test_courtesy_emoji_and_layout_never_earn(text: tuple[str, list[str]], filler: str, layout: str) -> None:
+    script, found = text
+    seed = between(script).join(found)
+    assume(script != "emoji")  # whose texts have emoji for words
+    assert earned(layout.format(filler.format(seed)), seed) == 0
+
+
+def by_letter(first: str) -> dict[int, str]:
+    return {ord("a") + at: chr(ord(first) + at) for at in range(26)}
+
+
+SHAPES = {
+    "small capitals": dict(zip(map(ord, "abcdefghijklmnoprtuvwyz"), "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀᴛᴜᴠᴡʏᴢ", strict=True)),
+    "mathematical": by_letter("𝐚"),
+    "circled": by_letter("ⓐ"),
+    "white on black": by_letter("🅐"),
+    "squared": by_letter("🅰"),
+    "upside down": str.maketrans("aecfhikmrtvwy", "ɐǝɔɟɥᴉʞɯɹʇʌʍʎ"),
+    "digits": str.maketrans("aeiots", "431075"),
+    "signs": str.maketrans("as", "@$"),
+    "Greek": str.maketrans("aeop", "αεορ"),
+}
+
+
+@given(
+    st.lists(st.sampled_from(VOCABULARIES["Latin"]), min_size=2, max_size=12, unique=True),
+    st.sampled_from(sorted(SHAPES)),
+)
+def test_letters_of_another_shape_never_earn(found: list[str], shape: str) -> None:
+    seed = " ".join(found)
+    assert earned(seed.translate(SHAPES[shape]), seed) == 0
+
+
+@given(st.lists(st.sampled_from(VOCABULARIES["Kana"]), min_size=1, max_size=10, unique=True))
+def test_katakana_for_hiragana_never_earns(found: list[str]) -> None:
+    seed = "海の" + "".join(found)
+    shaped = "".join(chr(ord(letter) + 0x60) if "ぁ" <= letter <= "ゖ" else letter for letter in seed)
+    assert earned(shaped, seed) == earned(seed, shaped) == 0
+
+
+@pytest.mark.parametrize(
+    ("simplified", "traditional"),
+    [
+        ("请解释潮汐为什么会涨落。", "請解釋潮汐為什麼會漲落。"),
+        ("写一首关于台湾夏天的诗。", "寫一首關於臺灣夏天的詩。"),
+        ("皇后以后去了哪里？", "皇后以後去了哪裡？"),
+    ],
+)
+def test_traditional_characters_for_simplified_ones_never_earn(simplified: str, traditional: str) -> None:
+    assert earned(traditional, simplified) == earned(simplified, traditional) == 0
+
+
+@pytest.mark.parametrize(
+    ("seed", "edit"),
+    [
+        ("Say año.", "Say año and ano, and tell what each of them means in Spanish."),
+        ("Name a fish.", "Name 4 fish that swim up rivers in the autumn to spawn."),
+        ("What does 👋 mean?", "What does 👋 mean, and what does 🙏 mean to people in Japan and India?"),
+        ("Translate 'good night' into French.", "Translate 'thank you, my friend, and good luck' into French."),
+        ("この本のノートを書いて。", "この本のノートを三つの短い章に分けて、子どもにもわかる言葉で書いて。"),
+        ("写一首诗。", "写一首关于台湾夏天的诗，不超过八行，并且押韵。"),
+        ("Write a story.", "Write a story. Start each paragraph with an emoji that fits what is told in it."),
+    ],
+)
+def test_what_is_added_in_such_words_earns_all_the_same(seed: str, edit: str) -> None:
+    assert earned(edit, seed) == 1
+
+
+@given(drawn(st.just(15)), st.integers(2, 5), st.sampled_from(["{}", *FILLERS]))
+def test_a_constraint_of_ten_words_may_always_earn_the_full_reward(
+    text: tuple[str, list[str]], size: int, filler: str
+) -> None:
     script, found = text
     gap = between(script)
-    seed, edit = gap.join(found[:size]), gap.join(found[: size + 10])
+    seed, edit = gap.join(found[:size]), filler.format(gap.join(found[: size + 10]))
     assert earned(edit, seed) == 1
 
 

@@ -13,7 +13,7 @@ from teams_dagster.environment import reward
 from teams_dagster.environment.episodes import EpisodePlan, stream_episodes
 from teams_dagster.environment.state import EpisodeKey, EpisodePurpose
 from teams_dagster.instructions import elimination
-from teams_dagster.instructions.novelty import similarity_as_written
+from teams_dagster.instructions.novelty import Measure, similarity_as_written, similarity_of_words
 from teams_dagster.lineage.replay import replay_transitions
 from teams_dagster.policy.baselines import Uniform
 from teams_dagster.store.integrity import Verification
@@ -28,6 +28,11 @@ def declining(before: Instruction, operation: Any) -> str:
 
 def adorned(before: Instruction, operation: Any) -> str:
     return appended(before, operation).replace("river", "rïver")
+
+
+def dressed(before: Instruction, operation: Any) -> str:
+    """Words are added, and most of what seems new is the others in digits."""
+    return appended(before, operation).replace("Name a river of the north", "N4m3 a r1v3r 0f th3 n0rth")
 
 
 def played(reply: Callable[..., str]) -> tuple[list[EpisodePlan], list[dict[str, Any]]]:
@@ -62,11 +67,16 @@ def test_a_rewrite_that_declines_was_once_accepted(monkeypatch: pytest.MonkeyPat
     assert counted(found) > 0
 
 
-def test_words_with_an_accent_put_on_were_once_new(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("reply", "measure"), [(adorned, similarity_as_written), (dressed, similarity_of_words)], ids=["accents", "digits"]
+)
+def test_what_says_nothing_was_once_new(
+    monkeypatch: pytest.MonkeyPatch, reply: Callable[..., str], measure: Measure
+) -> None:
     with monkeypatch.context() as earlier:
-        earlier.setattr(reward, "similarity", similarity_as_written)
-        plans, rows = played(adorned)
-    found = verified(adorned, plans, rows)
+        earlier.setattr(reward, "similarity", measure)
+        plans, rows = played(reply)
+    found = verified(reply, plans, rows)
     assert found.differences == []
     assert counted(found) > 0
 
