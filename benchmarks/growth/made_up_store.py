@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,13 @@ def make_store(folder: Path, size: int) -> ArtefactStore:
     """A store in `folder` with `size` samples of episodes of 8 edits, all accepted."""
     store = ArtefactStore(str(folder))
     chance = random.Random(0)
-    words = [hashlib.blake2b(str(number).encode(), digest_size=4).hexdigest() for number in range(WORDS)]
-    seeds = [_seed(number, _text(chance, words, 30)) for number in range(_seeds(size))]
+    seeds = made_up_seeds(_seeds(size), chance)
     library = SeedLibrary(tuple(seeds), (), "seeds.jsonl", "0" * 64)
     with writing(store, "seed_instructions", None, {}) as draft:
         draft.finish(*write_seeds(draft.folder, library, _RUN))
     for first in range(0, size, SAMPLES_A_GENERATION):
         week = (FIRST_WEEK + timedelta(weeks=first // SAMPLES_A_GENERATION)).isoformat()
-        samples = _made_up(first, min(SAMPLES_A_GENERATION, size - first), seeds, chance, words)
+        samples = _made_up(first, min(SAMPLES_A_GENERATION, size - first), seeds, chance)
         _generation(store, week, seeds, list(samples))
     return store
 
@@ -66,8 +66,20 @@ def _seeds(size: int) -> int:
     return max(1, min(size, SAMPLES_A_GENERATION) // SAMPLES_A_SEED)
 
 
-def _text(chance: random.Random, words: list[str], length: int) -> str:
-    return " ".join(chance.choices(words, k=length))
+def made_up_seeds(count: int, chance: random.Random | None = None) -> list[Seed]:
+    """So many seeds, the same for the same count; drawn from `chance` where more is drawn from it afterwards."""
+    drawn = chance or random.Random(0)
+    return [_seed(number, made_up_text(drawn, 30)) for number in range(count)]
+
+
+def made_up_text(chance: random.Random, length: int) -> str:
+    """So many words."""
+    return " ".join(chance.choices(_made_up_words(), k=length))
+
+
+@cache
+def _made_up_words() -> list[str]:
+    return [hashlib.blake2b(str(number).encode(), digest_size=4).hexdigest() for number in range(WORDS)]
 
 
 def _seed(number: int, text: str) -> Seed:
@@ -94,16 +106,16 @@ class _MadeUp:
         return self.number % REFUSED_ONE_IN == REFUSED_ONE_IN - 1
 
 
-def _made_up(first: int, size: int, seeds: list[Seed], chance: random.Random, words: list[str]) -> Iterator[_MadeUp]:
+def _made_up(first: int, size: int, seeds: list[Seed], chance: random.Random) -> Iterator[_MadeUp]:
     before = seeds[0].instruction
     for number in range(first, first + size):
         seed = seeds[number // SAMPLES_A_SEED % len(seeds)]
         if number % SAMPLES_A_SEED == 0:
             before = seed.instruction
-        told = Instruction(f"Explain {_text(chance, words, 30)}.")
+        told = Instruction(f"Explain {made_up_text(chance, 30)}.")
         if number % REPEATS_ONE_IN == REPEATS_ONE_IN - 1:
             told = Instruction(f"{before.text} Please.")
-        yield _MadeUp(number, seed, before.instruction_id, told, f"It is {_text(chance, words, 80)}.")
+        yield _MadeUp(number, seed, before.instruction_id, told, f"It is {made_up_text(chance, 80)}.")
         before = told
 
 

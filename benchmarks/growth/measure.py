@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.growth import generations
 from benchmarks.growth.entries import ask
-from benchmarks.growth.made_up_store import make_store, writing
+from benchmarks.growth.made_up_store import make_store
+from benchmarks.growth.played_store import play_store
 from benchmarks.llm import big_ledger
 from benchmarks.policy.process import Cost, cost_of
 from teams_dagster.dataset.arms import TRAINED_ARM
-from teams_dagster.dataset.building import build_dataset, dataset_sources
 from teams_dagster.dataset.curation import DroppedSample, signatures_of
 from teams_dagster.dataset.quality.chains import Fault, StoredGeneration, chain_faults
 from teams_dagster.dataset.quality.duplicates import find_repetition
@@ -89,8 +90,8 @@ def dataset(size: int) -> Grown:
         folder = Path(place)
         store = make_store(folder, size)
         steps = {
-            "signatures of near duplicates": lambda: signatures_of(_answered(store), _say_nothing),
-            "curated, split, exported, with lineage and card": lambda: _make_dataset(store),
+            "signatures of near duplicates": lambda: signatures_of(_answered(store), generations.say_nothing),
+            "curated, split, exported, with lineage and card": lambda: generations.make_dataset(store),
             "check of the sides": lambda: _same_on_two_sides(store.current(DATASET)),
             "check of repetition": lambda: find_repetition(examples_in(store.current(DATASET)), _samples(store)),
             "check of lineage": lambda: _chains(store),
@@ -103,22 +104,12 @@ def dataset(size: int) -> Grown:
 DATASET = "instruction_dataset"
 
 
-def _say_nothing(_: str) -> None:
-    """Nobody listens."""
-
-
 def _answered(store: ArtefactStore) -> list[Artefact]:
     return [responses for _, _, responses in answered_generations(store)]
 
 
 def _samples(store: ArtefactStore) -> Iterator[Sample]:
     return (sample for responses in _answered(store) for sample in read_samples(responses))
-
-
-def _make_dataset(store: ArtefactStore) -> None:
-    sources = dataset_sources(store, TRAINED_ARM, ())
-    with Ledger(sqlite_url(store.root / "ledger.sqlite")) as opened, writing(store, DATASET, None, {}) as draft:
-        draft.finish(*build_dataset(draft.folder, "run-1", sources, store, opened, log=_say_nothing))
 
 
 def _same_on_two_sides(made: Artefact) -> list[DroppedSample]:
@@ -153,7 +144,49 @@ def _size_mb(folder: Path) -> float:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
 
 
-PARTS = {"ledger": ledger, "dataset": dataset}
+def generation(size: int) -> Grown:
+    """Generations of together `size` transitions: what it takes to play and keep them, and their answers.
+
+    Every query is answered at once and kept nowhere: what it costs to keep is measured with the ledger.
+    """
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        steps = {
+            "seeds, episodes and their tables": lambda: generations.play_all(folder, size),
+            "answers and their table": lambda: generations.answer_all(ArtefactStore(place)),
+        }
+        taken = {name: cost_of(work) for name, work in steps.items()}
+        return Grown(size, _size_mb(folder), taken)
+
+
+def lineage(size: int) -> Grown:
+    """Generations of together `size` transitions, replayed from the ledger, and each chain followed to its seed."""
+    with TemporaryDirectory() as place:
+        store = play_store(Path(place), size)
+        steps = {
+            "every generation replayed": lambda: generations.replay(store),
+            "check that every chain is complete": lambda: generations.complete(store),
+        }
+        taken = {name: cost_of(work) for name, work in steps.items()}
+        return Grown(size, _size_mb(store.root), taken)
+
+
+def report(size: int) -> Grown:
+    """The account and the report of generations of together `size` transitions, with `teams.duckdb` beside them."""
+    with TemporaryDirectory() as place:
+        store = play_store(Path(place), size)
+        generations.make_dataset(store)
+        steps = {
+            "the account": lambda: generations.account(store),
+            "the report": lambda: generations.report(store),
+            "`teams.duckdb` of all of it from nothing": lambda: generations.read_model(store),
+            "the page of samples": lambda: generations.samples_page(store),
+        }
+        taken = {name: cost_of(work) for name, work in steps.items()}
+        return Grown(size, _size_mb(store.root), taken)
+
+
+PARTS = {"ledger": ledger, "generation": generation, "dataset": dataset, "lineage": lineage, "report": report}
 
 
 def main() -> None:

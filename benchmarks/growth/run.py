@@ -31,6 +31,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--part", choices=sorted(PARTS), nargs="+", default=list(PARTS), help="what is measured again")
     parser.add_argument("--queries", type=int, default=8_000, help="that the writers ask together")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "RESULTS.md")
     asked = parser.parse_args()

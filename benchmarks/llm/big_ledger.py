@@ -59,7 +59,7 @@ def build(folder: Path, calls: int) -> None:
         for first in range(0, calls, ROWS_AT_ONCE):
             with connection:
                 for table, found in _rows(range(first, min(first + ROWS_AT_ONCE, calls))).items():
-                    _insert(connection, table, found)
+                    insert(connection, table, found)
 
 
 def measure(folder: Path) -> dict[str, float]:
@@ -214,8 +214,8 @@ def _call(number: int, draw: random.Random) -> Iterator[tuple[sa.Table, dict[str
     )
 
 
-def _insert(connection: sqlite3.Connection, table: sa.Table, found: list[dict[str, Any]]) -> None:
-    """Insert rows by the driver's own bulk statement: SQLAlchemy's takes several times as long."""
+def insert(connection: sqlite3.Connection, table: sa.Table, found: list[dict[str, Any]]) -> None:
+    """Insert rows, with their hashes, by the driver's own bulk statement: SQLAlchemy's takes several times as long."""
     names = [column.name for column in table.columns if column.name != "seq"]
     marks = ", ".join("?" * len(names))
     hashed = [{**row, ROW_HASH: row_hash(table.name, row)} for row in found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 ID_LENGTH = 32
@@ -16,6 +17,17 @@ def content_hash(*parts: Any) -> str:
     Raises TypeError for anything JSON cannot say exactly (NaN included).
     """
     return hashlib.sha256(_CANONICAL.encode(parts).encode("utf-8", "surrogatepass")).hexdigest()[:ID_LENGTH]
+
+
+def content_hash_of_many(kind: str, parts: Iterable[Any]) -> str:
+    """`content_hash(kind, [*parts])`, with one of `parts` in memory at a time. Raises TypeError as that does."""
+    digest = hashlib.sha256(f"[{_CANONICAL.encode(kind)},[".encode("utf-8", "surrogatepass"))
+    between = b""
+    for part in parts:
+        digest.update(between + _CANONICAL.encode(part).encode("utf-8", "surrogatepass"))
+        between = b","
+    digest.update(b"]]")
+    return digest.hexdigest()[:ID_LENGTH]
 
 
 _CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)

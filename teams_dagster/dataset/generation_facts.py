@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -13,10 +13,11 @@ from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.failures import Silence, refuse_silence
 from teams_dagster.dataset.generation import GenerationManifest
-from teams_dagster.environment.recording import content_of
+from teams_dagster.environment.recording import AT_ONCE, content_of
 from teams_dagster.policy.query_forecast import asking_of
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.dataset import GenerationFacts, OperationCounts
+from teams_dagster.store.parquet import iterate_rows
 
 FAILED = "failed"
 """The cause of a transition whose query got no answer."""
@@ -33,21 +34,19 @@ def generation_facts(folder: Path, outcomes: Mapping[str, dict[str, Any]]) -> Ge
 
     Raises NothingAnswered where every query failed.
     """
-    columns = ["operation", "accepted", "eliminated_by", "verdict", "failure", "queries"]
-    rows = pq.read_table(folder / "transitions.parquet", columns=columns).to_pylist()
+    rows = Counter(_Ended(**row) for row in iterate_rows(folder / "transitions.parquet", AT_ONCE, _ENDED))
     chosen: Counter[str] = Counter()
     accepted: Counter[str] = Counter()
     causes: dict[str, int] = {}
-    for row in rows:
-        chosen[row["operation"]] += 1
-        accepted[row["operation"]] += row["accepted"]
-        if not row["accepted"]:
-            cause = _cause(row)
-            causes[cause] = causes.get(cause, 0) + 1
+    for row, count in rows.items():
+        chosen[row.operation] += count
+        accepted[row.operation] += count * row.accepted
+        if not row.accepted:
+            causes[row.cause] = causes.get(row.cause, 0) + count
     facts = GenerationFacts(
-        transitions=len(rows),
+        transitions=rows.total(),
         accepted=accepted.total(),
-        questions=sum(row["queries"] for row in rows),
+        questions=sum(row.queries * count for row, count in rows.items()),
         operations={name: OperationCounts(chosen=count, accepted=accepted[name]) for name, count in chosen.items()},
         not_accepted=causes,
         unanswered=causes.get(FAILED, 0),
@@ -60,24 +59,43 @@ def generation_facts(folder: Path, outcomes: Mapping[str, dict[str, Any]]) -> Ge
     return facts
 
 
-def _silence(rows: Sequence[Mapping[str, Any]], purpose: str, role: Role) -> Silence | None:
+class _Ended(NamedTuple):
+    """How transitions ended: equal ones are counted together, so that memory holds the kinds of ends."""
+
+    operation: str
+    accepted: bool
+    eliminated_by: str | None
+    verdict: str | None
+    failure: str | None
+    queries: int
+
+    @property
+    def cause(self) -> str:
+        """Why it was not accepted."""
+        if self.operation == "none":
+            return "none"
+        if self.failure:
+            return FAILED
+        return self.eliminated_by or self.verdict or ""
+
+    def failed(self, purpose: str) -> bool:
+        """Whether its query of `purpose` got no answer."""
+        return (self.failure or "").startswith(f"{purpose}: ")
+
+
+_ENDED = _Ended._fields
+
+
+def _silence(rows: Mapping[_Ended, int], purpose: str, role: Role) -> Silence | None:
     """What `role` met where it answered no query of `purpose` in these transitions."""
-    edits = [row for row in rows if row["operation"] != "none"]
-    failed = [row["failure"] for row in edits if (row["failure"] or "").startswith(f"{purpose}: ")]
-    later = ("verdict",) if purpose == "review" else ("verdict", "eliminated_by")
-    answered = any(row[name] for row in edits for name in later) or (
-        purpose == "rewrite" and any((row["failure"] or "").startswith("review: ") for row in edits)
+    edits = [row for row in rows if row.operation != "none"]
+    failed = [row for row in edits if row.failed(purpose)]
+    answered = any(row.verdict or (purpose == "rewrite" and row.eliminated_by) for row in edits) or (
+        purpose == "rewrite" and any(row.failed("review") for row in edits)
     )
-    return Silence(role, len(failed), failed[0].removeprefix(f"{purpose}: ")) if failed and not answered else None
-
-
-def _cause(row: dict[str, str]) -> str:
-    """Why a transition was not accepted."""
-    if row["operation"] == "none":
-        return "none"
-    if row["failure"]:
-        return FAILED
-    return row["eliminated_by"] or row["verdict"]
+    if not failed or answered:
+        return None
+    return Silence(role, sum(rows[row] for row in failed), (failed[0].failure or "").removeprefix(f"{purpose}: "))
 
 
 def failures_of(generated: Artefact) -> dict[str, int]:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.manifests import generated_for
+from teams_dagster.dataset.quality.scratch import scratch
 from teams_dagster.dataset.stored import answers_file
 from teams_dagster.environment.answers_cost import ANSWERS
 from teams_dagster.ledger.costs import costs_of
@@ -30,9 +31,16 @@ PAIR_COLUMNS = ("partition_key", "operation", "step")
 
 ROWS_AT_ONCE = 10_000
 
-_OF_TRANSITIONS = ("transition_id", "partition_key", "operation", "step", "accepted", *ANSWERS)
-_OF_SAMPLES = ("sample_id", "transition_id", "accepted")
-_OF_ANSWERS = ("sample_id", "respond_request_id")
+_OF_TRANSITIONS = ("partition_key", "operation", "step", "accepted", *ANSWERS)
+
+_PLACE = "transitions.partition_key::varchar, transitions.operation::varchar, transitions.step::varchar"
+_KEPT = f"""
+select {_PLACE}, count(*) filter (samples.accepted)
+from samples join transitions using (transition_id) group by all"""
+_ANSWERED = f"""
+select {_PLACE}, answers.respond_request_id
+from answers join samples using (sample_id) join transitions on transitions.transition_id = samples.transition_id
+order by answers.file_row_number"""
 
 
 @dataclass(frozen=True)
@@ -95,62 +103,75 @@ class PairCosts:
 
 def pair_costs(ledger: Ledger, generated: Artefact, responses: Artefact | None = None) -> PairCosts:
     """What one generation cost, and the answers to it where it has some."""
-    return PairCosts(tuple(_Counter(ledger).count(generated, responses)))
+    made = [(generated, responses)]
+    return PairCosts(tuple(_Counter(ledger, made).count(generated, responses)))
 
 
 def stored_pair_costs(store: ArtefactStore, ledger: Ledger) -> PairCosts:
     """What every generation of the trained policy's arm cost, with its answers where it has some."""
-    counter, arm = _Counter(ledger), TRAINED_ARM
-    rows: list[PairCost] = []
+    made = list(_made(store))
+    counter = _Counter(ledger, made)
+    return PairCosts(tuple(row for generated, responses in made for row in counter.count(generated, responses)))
+
+
+def _made(store: ArtefactStore) -> Iterator[tuple[Artefact, Artefact | None]]:
+    """The instructions of every generation, with its answers where it has some."""
+    arm = TRAINED_ARM
     for partition in store.partitions(arm.instructions):
         if store.exists(arm.responses, partition):
             responses = store.current(arm.responses, partition)
-            rows += counter.count(generated_for(store, responses), responses)
+            yield generated_for(store, responses), responses
         else:
-            rows += counter.count(store.current(arm.instructions, partition), None)
-    return PairCosts(tuple(rows))
+            yield store.current(arm.instructions, partition), None
 
 
 class _Counter:
-    """Adds generations up; an answer that two of them used is counted with the first."""
+    """Adds generations up; an answer that two of them used is counted with the first.
 
-    def __init__(self, ledger: Ledger) -> None:
+    Memory holds those answers alone that are used more than once.
+    """
+
+    def __init__(self, ledger: Ledger, made: Iterable[tuple[Artefact, Artefact | None]]) -> None:
         self._ledger = ledger
         self._paid: set[str] = set()
+        self._shared = _used_again(made)
 
     def count(self, generated: Artefact, responses: Artefact | None) -> list[PairCost]:
         counts: dict[tuple[str, ...], dict[str, int]] = defaultdict(lambda: dict.fromkeys(_COUNTS, 0))
-        places: dict[str, tuple[str, ...]] = {}
         for rows in _batches(generated.path("transitions.parquet"), _OF_TRANSITIONS):
             costs = self._costs(row[column] for row in rows for column in ANSWERS)
             for row in rows:
                 place = (str(row["partition_key"]), str(row["operation"]), str(row["step"]))
                 counts[place]["edits"] += 1
                 counts[place]["accepted"] += row["accepted"]
-                if row["accepted"]:
-                    places[row["transition_id"]] = place
                 self._pay(counts[place], costs, (row[column] for column in ANSWERS))
         if responses:
-            self._count_answers(responses, places, counts)
+            self._count_answers(generated, responses, counts)
         return [
             PairCost(dict(zip(PAIR_COLUMNS, place, strict=True)), **found) for place, found in sorted(counts.items())
         ]
 
     def _count_answers(
         self,
+        generated: Artefact,
         responses: Artefact,
-        places: Mapping[str, tuple[str, ...]],
         counts: Mapping[tuple[str, ...], dict[str, int]],
     ) -> None:
-        of_sample: dict[str, dict[str, int]] = {}
-        for rows in _batches(responses.path("samples.parquet"), _OF_SAMPLES):
-            for row in rows:
-                of_sample[row["sample_id"]] = counts[places[row["transition_id"]]]
-                of_sample[row["sample_id"]]["kept"] += row["accepted"]
-        for rows in _batches(answers_file(responses), _OF_ANSWERS):
-            costs = self._costs(row["respond_request_id"] for row in rows)
-            for row in rows:
-                self._pay(of_sample[row["sample_id"]], costs, [row["respond_request_id"]])
+        files = {
+            "transitions": str(generated.path("transitions.parquet")),
+            "samples": str(responses.path("samples.parquet")),
+            "answers": str(answers_file(responses)),
+        }
+        with scratch() as connection:
+            for table, file in files.items():
+                connection.read_parquet(file, file_row_number=True).create_view(table)
+            for *place, kept in connection.execute(_KEPT).fetchall():
+                counts[tuple(place)]["kept"] += kept
+            answers = connection.execute(_ANSWERED)
+            while rows := answers.fetchmany(ROWS_AT_ONCE):
+                costs = self._costs(request for *_, request in rows)
+                for *place, request in rows:
+                    self._pay(counts[tuple(place)], costs, [request])
 
     def _costs(self, request_ids: Iterable[str | None]) -> dict[str, int | None]:
         """What each of these answers cost that was not counted yet."""
@@ -159,9 +180,33 @@ class _Counter:
     def _pay(self, counts: dict[str, int], costs: Mapping[str, int | None], request_ids: Iterable[str | None]) -> None:
         for name in request_ids:
             if name is not None and name in costs and name not in self._paid:
-                self._paid.add(name)
+                if name in self._shared:
+                    self._paid.add(name)
                 counts["nano_usd"] += costs[name] or 0
                 counts["unpriced"] += costs[name] is None
+
+
+def _used_again(made: Iterable[tuple[Artefact, Artefact | None]]) -> set[str]:
+    """The answers that more than one row of these generations names."""
+    named = list[str]()
+    for generated, responses in made:
+        file = generated.path("transitions.parquet")
+        there = set(pq.read_schema(file).names)
+        named += [_names(file, column) for column in ANSWERS if column in there]
+        named += [_names(answers_file(responses), "respond_request_id")] if responses else []
+    if not named:
+        return set()
+    with scratch() as connection:
+        found = connection.execute(
+            f"select request from ({' union all '.join(named)}) where request is not null"
+            " group by request having count(*) > 1"
+        )
+        return {request for (request,) in found.fetchall()}
+
+
+def _names(file: Path, column: str) -> str:
+    place = str(file).replace("'", "''")
+    return f"select {column} as request from read_parquet('{place}')"
 
 
 def _batches(path: Path, columns: Sequence[str]) -> Iterator[list[dict[str, Any]]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import Role
@@ -17,7 +16,7 @@ from teams_dagster.dataset.failures import NothingToRetry, Silence, refuse_silen
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.dataset.sample import Accepted, Sample
 from teams_dagster.dataset.stored import ANSWERS, accepted_of, responses_inputs
-from teams_dagster.environment.recording import content_of
+from teams_dagster.environment.recording import AT_ONCE, content_of
 from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.llm import loop
 from teams_dagster.llm.ordered import in_order
@@ -25,6 +24,7 @@ from teams_dagster.llm.progress import Progress
 from teams_dagster.llm.workers import Worker
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.store.facts.dataset import GenerationFacts, ResponseFacts
+from teams_dagster.store.parquet import iterate_rows
 from teams_dagster.store.tables import TableWriter
 
 REASONING_WORDS = "max_reasoning_words"
@@ -154,25 +154,27 @@ def response_facts(folder: Path, generated: Artefact, outcomes: Mapping[str, dic
 
     Raises NothingAnswered where every query failed.
     """
-    table = pq.read_table(folder / "samples.parquet", columns=["accepted", "reason", "reasoning"])
-    thought = table["reasoning"].is_valid().to_pylist()
-    rows = table.select(["accepted", "reason"]).to_pylist()
-    refused: dict[str, int] = {}
-    for row in rows:
-        if not row["accepted"]:
-            refused[row["reason"]] = refused.get(row["reason"], 0) + 1
+    rows = Counter(
+        (row["reason"], row["accepted"], row["reasoning"] is not None)
+        for row in iterate_rows(folder / "samples.parquet", AT_ONCE, ["accepted", "reason", "reasoning"])
+    )
+    reasons, refused = Counter[str | None](), dict[str, int]()
+    for (reason, accepted, _), count in rows.items():
+        reasons[reason] += count
+        if not accepted:
+            refused[reason] = refused.get(reason, 0) + count
     given = folder / f"{ANSWERS}.parquet"
-    asked = pq.read_table(given, columns=["reason"]).to_pylist() if given.is_file() else rows
-    failed = [row["reason"] for row in asked if (row["reason"] or "").startswith(NO_ANSWER)]
-    unanswered = len(failed)
-    if failed and unanswered == len(asked):
-        refuse_silence(Silence(Role.EXPERT, unanswered, failed[0].removeprefix(NO_ANSWER)), at_least=1)
+    asked = Counter(row["reason"] for row in iterate_rows(given, AT_ONCE, ["reason"])) if given.is_file() else reasons
+    failed = {reason: count for reason, count in asked.items() if reason and reason.startswith(NO_ANSWER)}
+    unanswered = sum(failed.values())
+    if failed and unanswered == asked.total():
+        refuse_silence(Silence(Role.EXPERT, unanswered, next(iter(failed)).removeprefix(NO_ANSWER)), at_least=1)
     return ResponseFacts(
-        samples=len(rows),
-        kept=len(rows) - sum(refused.values()),
+        samples=rows.total(),
+        kept=rows.total() - sum(refused.values()),
         refused=refused,
         unanswered=unanswered,
-        reasoned=sum(row["accepted"] and there for row, there in zip(rows, thought, strict=True)),
+        reasoned=sum(count for (_, accepted, thought), count in rows.items() if accepted and thought),
         target_samples=generated.read_facts(GenerationFacts).target_samples,
         outcomes=dict(outcomes),
     )

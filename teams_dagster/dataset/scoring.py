@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from teams_dagster.core.following import Following
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import LLMClient, Outcome, Purpose, QueryFailed, Role
 from teams_dagster.dataset.arms import TRAINED_ARM
@@ -91,9 +92,9 @@ def answers_of(responses: Artefact) -> Iterator[tuple[str, list[GivenAnswer]]]:
 
 def pairs_of(responses: Artefact) -> Iterator[Pair]:
     """The pairs of a generation that no rule refused, in its order: each answer to an instruction is one."""
-    several = dict(answers_of(responses))
+    several = Following(answers_of(responses))
     for sample in read_samples(responses):
-        yield from pairs_in(sample, several.get(sample.sample_id, ()))
+        yield from pairs_in(sample, several.take(sample.sample_id) or ())
 
 
 def pairs_in(sample: Sample, several: Sequence[GivenAnswer]) -> Iterator[Pair]:

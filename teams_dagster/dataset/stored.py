@@ -12,6 +12,7 @@ from teams_dagster.dataset.export import FILES
 from teams_dagster.dataset.export import examples_in as examples_in_file
 from teams_dagster.dataset.manifests import generated_for
 from teams_dagster.dataset.provenance import LINEAGE
+from teams_dagster.dataset.quality.scratch import scratch
 from teams_dagster.dataset.sample import Accepted, Example, Sample
 from teams_dagster.dataset.splits import SPLITS
 from teams_dagster.environment.recording import AT_ONCE
@@ -61,22 +62,34 @@ def answers_file(responses: Artefact) -> Path:
 
 
 def accepted_of(generated: Artefact) -> Iterator[Accepted]:
-    """The accepted transitions of a generation, in its order."""
-    instructions = {
-        row["instruction_id"]: Instruction(row["text"], row["input"])
-        for batch in pq.ParquetFile(generated.path("instructions.parquet")).iter_batches(AT_ONCE)
-        for row in batch.to_pylist()
-    }
-    for batch in pq.ParquetFile(generated.path("transitions.parquet")).iter_batches(AT_ONCE):
-        for row in batch.to_pylist():
-            if row["accepted"]:
+    """The accepted transitions of a generation, in its order; texts that memory does not hold wait on disk.
+
+    Raises ArtefactMissing where the text of one is not stored.
+    """
+    files = {table: str(generated.path(f"{table}.parquet")) for table in ("transitions", "instructions")}
+    with scratch() as connection:
+        rows = connection.execute(_ACCEPTED, files)
+        while batch := rows.fetchmany(AT_ONCE):
+            for transition_id, episode_id, step, seed_id, text, given in batch:
+                if text is None:
+                    raise ArtefactMissing(
+                        f"{files['instructions']} has no text of transition {transition_id}: `teams restore BACKUP`"
+                        " puts it back"
+                    )
                 yield Accepted(
-                    transition_id=row["transition_id"],
-                    episode_id=row["episode_id"],
-                    step=row["step"],
-                    seed_id=row["seed_id"],
-                    instruction=instructions[row["instruction_id"]],
+                    transition_id=transition_id,
+                    episode_id=episode_id,
+                    step=step,
+                    seed_id=seed_id,
+                    instruction=Instruction(text, given),
                 )
+
+
+_ACCEPTED = """
+select transition_id, episode_id, step, seed_id, texts.text, texts.input
+from read_parquet($transitions, file_row_number = true) as transitions
+left join read_parquet($instructions) as texts using (instruction_id)
+where accepted order by transitions.file_row_number"""
 
 
 def read_samples(responses: Artefact) -> Iterator[Sample]:

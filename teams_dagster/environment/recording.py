@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.hashing import content_hash, content_hash_of_many
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.row_hash import ROW_HASH
 from teams_dagster.environment.state import Episode, EpisodePurpose, sample_id_of
@@ -137,7 +137,7 @@ def is_whole(part: Path) -> bool:
 
 def content_of(path: Path) -> str:
     """Hash of a table's rows in their order. A column that tables gained counts where it has a value."""
-    return content_hash("rows", [content_hash(_content(row)) for row in iterate_rows(path, AT_ONCE)])
+    return content_hash_of_many("rows", (content_hash(_content(row)) for row in iterate_rows(path, AT_ONCE)))
 
 
 def _content(row: Mapping[str, Any]) -> dict[str, Any]:

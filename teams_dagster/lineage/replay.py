@@ -14,6 +14,7 @@ from itertools import groupby, zip_longest
 from operator import itemgetter
 from typing import Any
 
+from teams_dagster.core.following import Following
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Answer, ErrorKind, ModelIdentity, QueryFailed, Request, Role
 from teams_dagster.dataset.sample import Sample
@@ -177,16 +178,19 @@ async def replay_samples(
     stored: Iterable[Mapping[str, Any]],
     into: Verification,
     *,
-    answers: Mapping[tuple[str, int], Mapping[str, Any]],
+    answers: Iterable[Mapping[str, Any]],
 ) -> None:
     """Compare each sample answered again from the ledger with its stored row; both in the same order.
 
-    `answers` are the stored rows of all answers, by sample and number, where several were asked for.
+    `answers` are the stored rows of all answers, those of a sample together, where several were asked for.
     """
     rows = iter(stored)
+    given = Following((name, list(group)) for name, group in groupby(answers, key=itemgetter("sample_id")))
     async for sample in replayed:
-        for again in sample.answer_rows():
-            _compare_answer(again, answers, into)
+        if several := sample.answer_rows():
+            by_number = {row["answer"]: row for row in given.take(sample.sample_id) or ()}
+            for again in several:
+                _compare_answer(again, by_number.get(again["answer"]), into)
         row = next(rows, None)
         if row is None:
             into.differ(Difference("samples", sample.sample_id, "sample_id", None, sample.sample_id))
@@ -200,11 +204,8 @@ async def replay_samples(
         into.differ(Difference("samples", row["sample_id"], "sample_id", row["sample_id"], None))
 
 
-def _compare_answer(
-    again: Mapping[str, Any], answers: Mapping[tuple[str, int], Mapping[str, Any]], into: Verification
-) -> None:
+def _compare_answer(again: Mapping[str, Any], row: Mapping[str, Any] | None, into: Verification) -> None:
     name = f"{again['sample_id']}, answer {again['answer']}"
-    row = answers.get((again["sample_id"], again["answer"]))
     if row is None:
         into.differ(Difference("sample_answers", name, "sample_id", None, again["sample_id"]))
     elif row["respond_request_id"] is None:

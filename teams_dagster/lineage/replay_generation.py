@@ -115,11 +115,9 @@ def _played(manifest: GenerationManifest, generated: Artefact) -> int | None:
     return generated.read_facts(GenerationFacts).asking["episodes"]
 
 
-def _given(responses: Artefact) -> dict[tuple[str, int], dict[str, Any]]:
+def _given(responses: Artefact) -> Iterator[dict[str, Any]]:
     """The rows of all answers, where several were asked for to each instruction."""
-    if answers_asked(responses) == 1:
-        return {}
-    return {(row["sample_id"], row["answer"]): row for row in _rows(responses, "sample_answers")}
+    return iter(()) if answers_asked(responses) == 1 else _rows(responses, "sample_answers")
 
 
 def _rows_of(generated: Artefact, responses: Artefact) -> int:

@@ -3,11 +3,16 @@ anew, and what comes out must be what was stored."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
+from teams_dagster.core.following import Following
 from teams_dagster.core.protocol import Role, identity_of
 from teams_dagster.dataset.pair_settings import JUDGE
-from teams_dagster.dataset.quality.scores import UNANSWERED, PairScore
+from teams_dagster.dataset.quality.scores import UNANSWERED, Pair, PairScore
 from teams_dagster.dataset.scoring import SCORES, pairs_of, rate_pairs, score_rows
 from teams_dagster.instructions.prompts import Prompt, stored_prompts
 from teams_dagster.ledger.writer import Ledger
@@ -15,7 +20,8 @@ from teams_dagster.lineage.replay import LedgerAsker
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.dataset import PairScoreFacts
 from teams_dagster.store.integrity import Difference, Verification
-from teams_dagster.store.parquet import read_rows
+from teams_dagster.store.parquet import iterate_rows, read_rows
+from teams_dagster.store.tables import ROWS_AT_ONCE
 
 
 async def replay_scores(ledger: Ledger, responses: Artefact, scores: Artefact, into: Verification) -> None:
@@ -28,31 +34,62 @@ async def replay_scores(ledger: Ledger, responses: Artefact, scores: Artefact, i
         into: Where rows that agree, differ or cannot be replayed are counted.
     """
     facts = scores.read_facts(PairScoreFacts)
-    stored = read_rows(scores.path(f"{SCORES}.parquet"))
+    stored = iterate_rows(scores.path(f"{SCORES}.parquet"), ROWS_AT_ONCE)
     with stored_prompts(_prompts(scores) if facts.scored_by == JUDGE else {}):
         if facts.scored_by == JUDGE:
             client = LedgerAsker(ledger, [(Role.JUDGE.value, identity_of(facts.judge))])
-            replayed = [score async for score in rate_pairs(client, pairs_of(responses), width=100)]
+            replayed = rate_pairs(client, pairs_of(responses), width=100)
         else:
-            replayed = [PairScore(pair, None) for pair in pairs_of(responses)]
-    _compare(stored, replayed, into)
+            replayed = _by_programs(pairs_of(responses))
+        async with aclosing(replayed) as scored:
+            await _compare(stored, scored, into)
 
 
-def _compare(stored: list[dict[str, Any]], replayed: list[PairScore], into: Verification) -> None:
-    by_sample: dict[str, list[PairScore]] = {}
-    for score in replayed:
-        by_sample.setdefault(score.pair.sample_id, []).append(score)
-    anew = {(row["sample_id"], row["answer"]): row for scores in by_sample.values() for row in score_rows(scores)}
+async def _by_programs(pairs: Iterable[Pair]) -> AsyncGenerator[PairScore]:
+    for pair in pairs:
+        yield PairScore(pair, None)
+
+
+async def _compare(stored: Iterable[dict[str, Any]], replayed: AsyncGenerator[PairScore], into: Verification) -> None:
+    """Both have the scores of a sample together, and the samples in the same order."""
+    by_sample = groupby(stored, key=itemgetter("sample_id"))
+    waiting = Following((name, list(rows)) for name, rows in by_sample)
+    async for scores in _of_samples(replayed):
+        name = scores[0].pair.sample_id
+        _compare_sample(
+            name,
+            waiting.take(name) or [],
+            {score.pair.answer: row for score, row in zip(scores, score_rows(scores), strict=True)},
+            into,
+        )
+    for name, rows in waiting.rest():
+        _compare_sample(name, rows, {}, into)
+
+
+async def _of_samples(scores: AsyncGenerator[PairScore]) -> AsyncGenerator[list[PairScore]]:
+    own = list[PairScore]()
+    async for score in scores:
+        if own and own[0].pair.sample_id != score.pair.sample_id:
+            yield own
+            own = []
+        own.append(score)
+    if own:
+        yield own
+
+
+def _compare_sample(
+    sample_id: str, stored: Iterable[dict[str, Any]], anew: dict[int, dict[str, object]], into: Verification
+) -> None:
     for row in stored:
-        name = f"{row['sample_id']}, answer {row['answer']}"
-        again = anew.pop((row["sample_id"], row["answer"]), None)
+        name = f"{sample_id}, answer {row['answer']}"
+        again = anew.pop(row["answer"], None)
         if again is None:
-            into.differ(Difference(SCORES, name, "sample_id", row["sample_id"], None))
+            into.differ(Difference(SCORES, name, "sample_id", sample_id, None))
         elif row["rating"] == UNANSWERED:
             into.skip("its query got no answer at the time")
         else:
             into.compare(SCORES, name, row, again)
-    for sample_id, answer in anew:
+    for answer in anew:
         into.differ(Difference(SCORES, f"{sample_id}, answer {answer}", "sample_id", None, sample_id))
 
 

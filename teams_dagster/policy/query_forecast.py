@@ -14,6 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from teams_dagster.core.instruction import Instruction
@@ -146,16 +148,17 @@ def asking_of(transitions: Path, episodes: int | None = None) -> dict[str, int]:
     def distinct(name: str) -> int:
         return len(table[name].drop_null().unique())
 
-    rewrites = table.num_rows - table["operation"].to_pylist().count("none")
-    reviewed = sum(queries > 1 for queries in table["queries"].to_pylist())
+    def total(values: pa.ChunkedArray) -> int:
+        return pc.call_function("sum", [values]).as_py() or 0
+
     return {
         "episodes": distinct("episode_id") if episodes is None else episodes,
-        "rewrites": rewrites,
-        "reviews": reviewed,
+        "rewrites": total(pc.call_function("not_equal", [table["operation"], "none"])),
+        "reviews": total(pc.call_function("greater", [table["queries"], 1])),
         "new_rewrites": distinct("rewrite_request_id"),
         "new_reviews": distinct("review_request_id"),
-        "accepted": sum(table["accepted"].to_pylist()),
-        "guidance": sum(table["guidance_queries"].to_pylist()),
+        "accepted": total(table["accepted"]),
+        "guidance": total(table["guidance_queries"]),
     }
 
 

@@ -87,9 +87,9 @@ def dataset_results(
 def _ratings(
     generations: list[MadeGeneration], least: float, costs: Mapping[str, Sequence[Cost]]
 ) -> content.PairRatings | None:
-    rows = [
+    rows = (
         row for made in generations if made.scores for row in scored_rows(made.generated, made.responses, made.scores)
-    ]
+    )
     return pair_ratings(rows, least, costs.get("asset_key, purpose", ()))
 
 

@@ -14,10 +14,10 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
     return _read(path, columns).to_pylist()
 
 
-def iterate_rows(path: Path, at_once: int) -> Iterator[dict[str, Any]]:
+def iterate_rows(path: Path, at_once: int, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
     """The same, with `at_once` rows in memory."""
     file: Any = pq.ParquetFile(path)
-    for batch in file.iter_batches(at_once):
+    for batch in file.iter_batches(at_once, columns=None if columns is None else list(columns)):
         yield from batch.to_pylist()
 
 

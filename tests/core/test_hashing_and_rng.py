@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.hashing import content_hash, content_hash_of_many
 from teams_dagster.core.rng import generator, uniform
 
 
@@ -16,6 +16,11 @@ def test_a_hash_does_not_depend_on_the_order_of_a_mapping():
 
 def test_a_hash_is_the_same_in_every_process():
     assert content_hash("instruction", "Name a river.", "") == "35e07ae0572dceddd6e40271b6eda066"
+
+
+def test_many_parts_have_the_hash_of_their_list():
+    for parts in ([], ["a"], ["a", "\u00e9", {"b": 1, "a": None}]):
+        assert content_hash_of_many("rows", iter(parts)) == content_hash("rows", parts)
 
 
 def test_what_json_cannot_say_is_not_hashed():

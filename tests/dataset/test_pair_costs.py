@@ -18,6 +18,7 @@ from teams_dagster.ledger.writer import Ledger
 from teams_dagster.report.pair_costs import dollars_a_pair, pair_figures, pair_table
 from teams_dagster.store.artefact_store import Artefact
 from tests.support.entries import begin, settle
+from tests.support.memory import most_held
 
 WEEK = "2026-01-05"
 
@@ -141,3 +142,15 @@ def test_where_nothing_cost_anything_there_is_one_figure(ledger: Ledger, tmp_pat
     samples = [answered(1, pay(ledger, "a", 0))]
     found = pair_costs(ledger, stored(tmp_path / "g", "transitions", rows), stored(tmp_path / "s", "samples", samples))
     assert pair_figures(found) == {"dollars_per_kept_pair": 0.0}
+
+
+def test_memory_does_not_grow_with_the_pairs(ledger: Ledger, tmp_path: Path) -> None:
+    def pairs(count: int) -> tuple[Artefact, Artefact]:
+        edits = [edit(n, "breadth", 0, f"rewrite {n}", f"review {n}", accepted=True) for n in range(count)]
+        samples = [answered(n, f"answer {n}") for n in range(count)]
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        return stored(folder / "made", "transitions", edits), stored(folder / "answered", "samples", samples)
+
+    few, many = pairs(20_000), pairs(60_000)
+    assert most_held(lambda: pair_costs(ledger, *many)) < 1.3 * most_held(lambda: pair_costs(ledger, *few))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.report.content import PairRatings, RatedOperation
-from teams_dagster.report.pair_ratings import pair_ratings
+from teams_dagster.report.pair_ratings import pair_ratings, scored_rows
+from teams_dagster.store.artefact_store import Artefact
+from tests.support.memory import most_held
 
 PAID = {
     ("generated_instructions", "rewrite"): 4_000,
@@ -73,3 +79,35 @@ def test_where_the_first_answer_has_no_score_no_later_one_is_compared_with_it() 
 
 def test_without_scores_there_is_nothing_to_show() -> None:
     assert pair_ratings((), 0.0, COSTS) is None
+
+
+def scored_generation(folder: Path, scores: int, reply: str = "") -> tuple[Artefact, Artefact, Artefact]:
+    """Instructions, answers and scores of two edits, and of one answer after the other to these."""
+    tables = {
+        "transitions": [
+            {"transition_id": f"t{n}", "operation": name} for n, name in enumerate(("breadth", "deepening"))
+        ],
+        "samples": [{"sample_id": f"s{n}", "transition_id": f"t{n}"} for n in range(2)],
+        "pair_scores": [
+            {**row(f"s{n * 2 // scores}", n, "good", 1.0, chosen=n == 0, operation=""), "reply": f"{n} {reply}"}
+            for n in range(scores)
+        ],
+    }
+    for table, rows in tables.items():
+        pq.write_table(
+            pa.Table.from_pylist(rows).drop_columns([] if table != "pair_scores" else ["operation"]),
+            folder / f"{table}.parquet",
+        )
+    return Artefact(folder), Artefact(folder), Artefact(folder)
+
+
+def test_scores_come_in_their_order_with_the_operation_behind_them(tmp_path: Path) -> None:
+    found = [
+        (each["sample_id"], each["answer"], each["operation"]) for each in scored_rows(*scored_generation(tmp_path, 4))
+    ]
+    assert found == [("s0", 0, "breadth"), ("s0", 1, "breadth"), ("s1", 2, "deepening"), ("s1", 3, "deepening")]
+
+
+def test_memory_does_not_hold_what_the_judge_replied(tmp_path: Path) -> None:
+    made = scored_generation(tmp_path, 8_000, "because " * 200)
+    assert most_held(lambda: deque(scored_rows(*made), maxlen=1)) < 8_000 * 1_600 / 4
