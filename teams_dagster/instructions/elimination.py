@@ -75,7 +75,7 @@ class Rule(StrEnum):
     """It declines in fewer than 80 words and says nothing else: the instruction is hard to answer (rule 2), or its
     rewrite was declined.
 
-    Told in twelve languages (`refusals`); in others none is judged.
+    Told in seventeen languages (`refusals`); in others none is judged.
     """
 
 
@@ -219,12 +219,16 @@ def _is_clause(found: Sequence[str]) -> bool:
 
 
 def _is_the_mark_asked_for(response: str, instruction: Instruction | None) -> bool:
-    """Whether one mark of a sentence, `?` or `—`, answers: where the instruction asks for a mark. Elsewhere models
-    write it where they have nothing to say.
+    """Whether a mark of a sentence, `?` or `—`, or several of Morse code answer: where the instruction asks for such.
+    Elsewhere models write them where they have nothing to say.
     """
-    mark = response.strip()
-    return (
-        len(mark) <= _LONGEST_MARK and instruction is not None and _MARK_ASKED_FOR.search(instruction.text) is not None
+    if instruction is None:
+        return False
+    mark, asked = response.strip(), instruction.text
+    if _MORSE.fullmatch(mark) is not None and _MORSE_ASKED_FOR.search(asked) is not None:
+        return True
+    return len(mark) <= _LONGEST_MARK and (
+        _MARK_ASKED_FOR.search(asked) is not None or _MARK_BY_ITS_USE.search(asked) is not None
     )
 
 
@@ -244,6 +248,25 @@ _MARK_ASKED_FOR = re.compile(
     r"|comma|full stop|period|colon|ellipsis)\b|satzzeichen|zeichen|sonderzeichen|symbole?|signe|ponctuation|caractère"
     r"|signo|puntuación|símbolo|carácter|segno|punteggiatura|знак|символ)|标点|符号|標點|符號|字符|句読点|記号"
     r"|문장 ?부호|기호",
+    re.IGNORECASE,
+)
+
+_MARK_BY_ITS_USE = re.compile(
+    r"\b(?:delimiters?|separator|separat(?:es?|ed|ing)|divid(?:es?|ed)|brackets?|braces?|parenthes[ie]s"
+    r"|quot(?:es?|ation)|slash(?:es)?|decimals?|regex|wildcards?|(?:current|parent) (?:directory|folder)|spread|range"
+    r"|slice|terminat\w+|goes between|stands? (?:before|after|between)|at the end of"
+    r"|ends? a (?:statement|sentence|line|clause)|fill in the blank"
+    r"|trenn(?:t|en|zeichen)|séparat?\w*|separad\w+|separa|scheid\w+|разделител\w+)\b|分隔|小数点|区切",
+    re.IGNORECASE,
+)
+"""What a mark is for, as instructions ask for one without naming it."""
+
+_MORSE = re.compile(r"[.·•\-–—−_/|\s]+")
+
+_MORSE_ASKED_FOR = re.compile(
+    r"\b(?:in|into|to|as|using|with|auf|en|im|per|em|ve|for)\s+(?:\w+\s+){0,2}?morse"
+    r"|\bmorse(?: ?code)?\s+(?:for|of|für|de|para)\b|\bmorse'?s? (?:alphabet|letter|sign)"
+    r"|морзе|摩[尔爾斯]\w*(?:电码|電碼|密码)|モールス|모스",
     re.IGNORECASE,
 )
 

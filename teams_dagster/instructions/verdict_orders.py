@@ -15,6 +15,7 @@ import regex
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.lookalikes import folded_text
+from teams_dagster.instructions.verdict_notes import noted_for_the_reviewer
 from teams_dagster.instructions.verdict_wordings import ordered_elsewhere
 
 _GAP = r"[\W_]{1,4}"
@@ -133,6 +134,8 @@ def _orders(text: str) -> bool:
         return True
     if "equal" not in plain:
         return False
+    if noted_for_the_reviewer(plain):
+        return True
     if any(found["stated"] or not _is_described(plain, found) for found in _ORDERED_VERDICT.finditer(plain)):
         return True
     return any(not _is_told_of(plain, found) for found in _VERDICT_FIRST.finditer(plain))

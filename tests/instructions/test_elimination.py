@@ -139,6 +139,62 @@ def test_a_mark_of_a_sentence_answers_where_a_mark_is_asked_for_and_nowhere_else
     assert eliminate_answer(mark) is Rule.MEANINGLESS
 
 
+ASKED_FOR_BY_USE = (
+    ("Write SOS in Morse code.", "... --- ..."),
+    ("Translate 'hello' into Morse code.", ".... . .-.. .-.. ---"),
+    ("What is E in Morse?", "."),
+    ("What is T in Morse?", "-"),
+    ("Write 'see' in Morse code", "... . ."),
+    ("Which key separates items in a Python list?", ","),
+    ("What do you type to go to the parent directory?", ".."),
+    ("What separates the cells of a CSV file?", ","),
+    ("What is the current directory called in a path?", "."),
+    ("Which delimiter does a TSV row of Markdown use?", "|"),
+    ("Which character starts a comment in Lisp?", ";"),
+    ("What separates a decimal fraction in English?", "."),
+    ("Which separator do Germans use for decimals?", ","),
+    ("How is range written in Rust?", ".."),
+    ("What does JavaScript use for spread?", "..."),
+    ("Which regex matches any character?", "."),
+    ("What stands before the last item of a list in British English?", ","),
+    ("Complete: 3 __ 4 = 7 (+ or -)", "+"),
+    ("What ends a statement in Prolog?", "."),
+    ("What is used for a pipe in bash?", "|"),
+    ("Which bracket?", "["),
+    ("What do you put at the end of a question?", "?"),
+    ("How do you mark an omission?", "…"),
+    ("What goes between the clauses: I came _ I saw?", ","),
+    ("Fill in the blank with the right mark: How are you_", "?"),
+    ("Which quote does JSON use?", '"'),
+    ("Which delimiter quotes commands in shell?", "`"),
+    ("What's Morse for 5?", "....."),
+    ("Wie trennt man Dezimalstellen im Deutschen?", ","),
+    ("Quel séparateur décimal utilise-t-on en France ?", ","),
+    ("Write zero in Morse.", "-----"),
+    ("Encode 'OK' in Morse code using · and –", "––– –·–"),
+    ("morse for 'a b'", ".- / -..."),
+)
+
+
+@pytest.mark.parametrize(("asked", "answer"), ASKED_FOR_BY_USE)
+def test_a_mark_or_morse_code_answers_where_its_use_is_asked_for(asked: str, answer: str) -> None:
+    assert eliminate_answer(answer, Instruction(asked)) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("How tall is the tower?", ".... ---"),
+        ("Write a poem.", "..."),
+        ("Explain the history of Morse code.", "... --- ..."),
+        ("Who is he?", ","),
+        ("Summarise the text.", "---"),
+    ],
+)
+def test_marks_that_nobody_asked_for_are_no_answer(asked: str, answer: str) -> None:
+    assert eliminate_answer(answer, Instruction(asked)) is Rule.MEANINGLESS
+
+
 @pytest.mark.parametrize(
     "answer",
     ["...", "---", "and of the", "is the", "it was a", "in the", "* * *", "```\n```", "| | |", "────", "⁂ — !"],

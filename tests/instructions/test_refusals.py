@@ -1,4 +1,4 @@
-"""A refusal is told by how it begins and by what follows, in twelve languages; an answer with its words is none."""
+"""A refusal is told by how it begins and by what follows, in seventeen languages; an answer with its words is none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LANGUAGES = sorted(SAID)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_refusal_is_no_answer(language: str) -> None:
     declined = SAID[language]["declined"]
-    assert len(declined) >= 25
+    assert len(declined) >= 12
     assert [said for said in declined if eliminate_answer(said) is not Rule.SHORT_APOLOGY] == []
 
 
