@@ -46,8 +46,25 @@ def page(outcomes: Sequence[Outcome], settings: dict[str, Any]) -> str:
         *(_row(name, [o for o in outcomes if o.algorithm == name], "after") for name in names),
         "",
         *(_difference(names[0], name, outcomes) for name in names[1:]),
+        *_curves(outcomes),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _curves(outcomes: Sequence[Outcome]) -> list[str]:
+    """The reward of each training by the tokens written until then."""
+    return [
+        "## Curves",
+        "",
+        "| algorithm | seed | reward after so many tokens |",
+        "| --- | --- | --- |",
+        *(
+            f"| {outcome.algorithm} | {outcome.seed} | "
+            + ", ".join(f"{tokens:,}: {reward:.3f}" for tokens, reward in outcome.curve)
+            + " |"
+            for outcome in outcomes
+        ),
+    ]
 
 
 def _row(name: str, outcomes: Sequence[Outcome], when: str) -> str:
