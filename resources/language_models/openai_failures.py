@@ -38,9 +38,33 @@ _LOGPROBS = re.compile(r"\blogprobs\b", re.IGNORECASE)
 """OpenAI answers 403 where a reasoning model is asked for them: it refuses the request, and not the key."""
 
 _OF_THE_DAY = re.compile(
-    r"\bper day\b|\bdaily\b|\bof the day\b|\bRPD\b|\bTPD\b|\bmidnight\b|\btomorrow\b", re.IGNORECASE
+    r"\b(?:per|a|each|every|of the|this|current|for the)[ -](?:day|hour|24[ -]h\w*)\b|\b\d+[ -](?:days?|hours?)\b"
+    r"|\bhourly\b|\bdaily\b|\btoday\b|\bRP[DH]\b|\bTP[DH]\b|\bmidnight\b|\btomorrow\b|/day\b"
+    r"|[每当當本]日|每天|今天|今日|日額|일일|오늘",
+    re.IGNORECASE,
 )
 """Limits that no run waits for: what a provider that says so without `Retry-After` refuses today is used up."""
+
+_OF_LONGER = re.compile(
+    r"\b(?:per|a|each|every|of the|this|current|for the)[ -](?:week|month|year|billing (?:period|cycle)|quarter)\b"
+    r"|\bweekly\b|\bmonthly\b|\byearly\b|\bannual\b|\bbilling (?:cycle|period)\b|/month\b|[本每]月|[本每]周|월간|주간"
+    r"|\"quotaId\"\s*:\s*\"[^\"]*PerDay",
+    re.IGNORECASE,
+)
+"""The same whatever pause is asked for: a week has no end in a minute, nor has a day of Google's (which asks for some
+seconds)."""
+
+_USED_UP = re.compile(
+    r"\bquota\b.{0,80}\b(?:exceeded|exhausted|reached|used up|over|depleted)\b|\busage limit\b|配额|額度|额度|余额"
+    r"|\b(?:exceed\w*|exhaust\w*|reached|used up|over|out of|no)\b.{0,40}"
+    r"\b(?:quota|credits?|balance|(?:usage|spend\w*|budget|plan) limit)\b",
+    re.IGNORECASE,
+)
+"""What is said of an account with nothing left, and of a minute's limit as well, which is then named."""
+
+_OF_A_MINUTE = re.compile(
+    r"\b(?:per|a|each)[ -]?(?:minute|min|second|sec)\b|PerMinute|PerSecond|\b[RTIO]P[MS]\b", re.IGNORECASE
+)
 
 _TOO_LONG = re.compile(
     r"context.{0,20}\b(?:length|window|size)|maximum context|context of this model|\bn_ctx\b|exceed.{0,40}\bcontext"
@@ -87,14 +111,23 @@ def _kind(status: int, said: SaidError, *, has_end: bool = False) -> ErrorKind:
     if status >= 500:
         return _OTHER_STATUS.get(status, ErrorKind.SERVER)
     if status == 429:
-        exhausted = said.codes & EXHAUSTED or (not has_end and _OF_THE_DAY.search(said.message))
-        return ErrorKind.DENIED if exhausted else ErrorKind.RATE_LIMITED
+        return ErrorKind.DENIED if _is_exhausted(said, has_end=has_end) else ErrorKind.RATE_LIMITED
     if status == 403 and _LOGPROBS.search(said.message):
         return ErrorKind.REJECTED
     status_said = said.status if status == _BAD_REQUEST else status
     if status_said in _DENIED_STATUS or said.codes & _DENIED_CODES:
         return ErrorKind.DENIED
     return _OTHER_STATUS.get(status, ErrorKind.REJECTED)
+
+
+def _is_exhausted(said: SaidError, *, has_end: bool) -> bool:
+    """Whether a limit that is reached lets nothing through for longer than a run waits."""
+    if said.codes & EXHAUSTED or _OF_LONGER.search(said.text):
+        return True
+    if has_end:
+        return False
+    used_up = _USED_UP.search(said.message) is not None and _OF_A_MINUTE.search(said.text) is None
+    return used_up or _OF_THE_DAY.search(said.message) is not None
 
 
 def _hint_on_parameters(said: SaidError, omitted: Collection[str], extra: Collection[str]) -> str:
