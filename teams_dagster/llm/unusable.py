@@ -16,6 +16,9 @@ DECLINED = "declined"
 ALIKE = "alike"
 """The text that other queries of the kind got as well."""
 
+ECHOED = "echoed"
+"""A reply that is its prompt, or the instruction that it is about, and nothing else."""
+
 _NAMES = {
     Purpose.REWRITE: "rewrites",
     Purpose.REVIEW: "verdicts",
@@ -35,8 +38,12 @@ _CAUSES = {
     Outcome.REFUSAL: ("were refused by the provider", _OR_GO_ON),
     DECLINED: ("decline in words", _OR_GO_ON),
     ALIKE: (
-        "are one and the same text, whatever was asked",
+        "are one and the same text, or a few in turn, whatever was asked",
         "Check {}MODEL and the server behind {}BASE_URL; where that text is right for all, run the same step again.",
+    ),
+    ECHOED: (
+        "say back what was asked",
+        "Check {}MODEL (is it a base model, without a chat template?) and the server behind {}BASE_URL.",
     ),
     Outcome.TRUNCATED: ("were cut off at {limit:,} tokens", "Raise {}MAX_TOKENS."),
     Outcome.REASONING_ONLY: (
