@@ -53,7 +53,14 @@ _RATE_LIMIT = "ratelimit"
 
 _MESSAGES_OF_STATUS = (
     (401, re.compile(r"API_KEY_INVALID|(?:incorrect|invalid|wrong) api key|api key not valid", re.IGNORECASE)),
-    (429, re.compile(r"\brate limit|too many requests", re.IGNORECASE)),
+    (
+        429,
+        re.compile(
+            r"\brate limit|too many requests|quota exceeded|usage limit"
+            r"|\b(?:hourly|daily|weekly|monthly)\b.{0,30}\b(?:limit|quota)",
+            re.IGNORECASE,
+        ),
+    ),
 )
 """What is said where no code says it."""
 

@@ -37,32 +37,35 @@ _BAD_REQUEST = 400
 _LOGPROBS = re.compile(r"\blogprobs\b", re.IGNORECASE)
 """OpenAI answers 403 where a reasoning model is asked for them: it refuses the request, and not the key."""
 
-_LONG_WINDOW = re.compile(
-    r"\b(?:per[ _-]?|of the |this |each |every |current |/ ?)(?:day|week|month|billing (?:period|cycle))(?![a-z])"
-    r"|\b(?:24|12)[ -]?h(?:ou)?rs?\b"
-    r"|\b(?:daily|weekly|monthly|today'?s|tomorrow|midnight|RPD|TPD|RPW|TPW)\b"
-    r"|[今每当本单][日天周月]|一天",
+_OF_THE_DAY = re.compile(
+    r"\b(?:per|a|each|every|of the|this|current|for the)[ -](?:day|hour|24[ -]h\w*)\b|\b\d+[ -](?:days?|hours?)\b"
+    r"|\bhourly\b|\bdaily\b|\btoday\b|\bRP[DH]\b|\bTP[DH]\b|\bmidnight\b|\btomorrow\b|/day\b"
+    r"|[每当當本]日|每天|今天|今日|日額|일일|오늘",
     re.IGNORECASE,
 )
-"""Limits that no run waits for: what a provider that says so without `Retry-After` refuses now is used up."""
+"""Limits that no run waits for: what a provider that says so without `Retry-After` refuses today is used up."""
+
+_OF_LONGER = re.compile(
+    r"\b(?:per|a|each|every|of the|this|current|for the)[ -](?:week|month|year|billing (?:period|cycle)|quarter)\b"
+    r"|\bweekly\b|\bmonthly\b|\byearly\b|\bannual\b|\bbilling (?:cycle|period)\b|/month\b|[本每]月|[本每]周|월간|주간"
+    r"|\"quotaId\"\s*:\s*\"[^\"]*PerDay",
+    re.IGNORECASE,
+)
+"""The same whatever pause is asked for: a week has no end in a minute, nor has a day of Google's (which asks for some
+seconds)."""
 
 _USED_UP = re.compile(
-    r"\b(?:plan and billing|billing (?:details|settings)|hard limit|spend(?:ing)? (?:limit|cap)|usage cap"
-    r"|(?:out of|no more|insufficient|not enough|used up|exhausted|purchase|add|buy|top up)\b.{0,30}"
-    r"\b(?:credits?|balance|funds|quota)"
-    r"|(?:credits?|balance|funds|quota|tokens)\b.{0,20}\b(?:exhausted|used up|depleted|is empty|ran out)"
-    r"|upgrade (?:your|to a) .{0,20}plan|free tier (?:limit|quota) (?:reached|exceeded))"
-    r"|余额不足|欠费|额度.{0,4}(?:用完|用尽|耗尽|不足)|充值",
+    r"\bquota\b.{0,80}\b(?:exceeded|exhausted|reached|used up|over|depleted)\b|\busage limit\b|配额|額度|额度|余额"
+    r"|\b(?:credits?|balance|funds)\b.{0,40}\b(?:exhausted|used up|depleted|too low|ran out)\b|欠费|充值"
+    r"|\b(?:exceed\w*|exhaust\w*|reached|run into|used up|over|out of|no|insufficient)\b.{0,40}"
+    r"\b(?:quota|credits?|balance|(?:usage|spend\w*|budget|plan) limit)\b",
     re.IGNORECASE,
 )
-"""An account that no wait refills, in words."""
+"""What is said of an account with nothing left, and of a minute's limit as well, which is then named."""
 
-_SHORT_WINDOW = re.compile(
-    r"\b(?:per[ _-]?|a |each |/ ?)(?:second|minute)|PerMinute|PerSecond|\b(?:RPM|TPM|QPS|QPM)\b|\b(?:in )?a moment\b"
-    r"|\bshortly\b|每分钟|每秒|稍后",
-    re.IGNORECASE,
+_OF_A_MINUTE = re.compile(
+    r"\b(?:per|a|each)[ -]?(?:minute|min|second|sec)\b|PerMinute|PerSecond|\b[RTIO]P[MS]\b", re.IGNORECASE
 )
-"""A limit that a run waits for, whatever is said of plans beside it."""
 
 _TOO_LONG = re.compile(
     r"context.{0,20}\b(?:length|window|size)|maximum context|context of this model|\bn_ctx\b|exceed.{0,40}\bcontext"
@@ -109,8 +112,7 @@ def _kind(status: int, said: SaidError, *, has_end: bool = False) -> ErrorKind:
     if status >= 500:
         return _OTHER_STATUS.get(status, ErrorKind.SERVER)
     if status == 429:
-        exhausted = said.codes & EXHAUSTED or (not has_end and _is_used_up(said))
-        return ErrorKind.DENIED if exhausted else ErrorKind.RATE_LIMITED
+        return ErrorKind.DENIED if _is_exhausted(said, has_end=has_end) else ErrorKind.RATE_LIMITED
     if status == 403 and _LOGPROBS.search(said.message):
         return ErrorKind.REJECTED
     status_said = said.status if status == _BAD_REQUEST else status
@@ -119,11 +121,14 @@ def _kind(status: int, said: SaidError, *, has_end: bool = False) -> ErrorKind:
     return _OTHER_STATUS.get(status, ErrorKind.REJECTED)
 
 
-def _is_used_up(said: SaidError) -> bool:
-    """Whether a refusal that names no end is of a limit that no run waits for."""
-    if _LONG_WINDOW.search(said.message):
+def _is_exhausted(said: SaidError, *, has_end: bool) -> bool:
+    """Whether a limit that is reached lets nothing through for longer than a run waits."""
+    if said.codes & EXHAUSTED or _OF_LONGER.search(f"{said.text}\n{said.message}"):
         return True
-    return bool(_USED_UP.search(said.message)) and not _SHORT_WINDOW.search(said.text)
+    if has_end:
+        return False
+    used_up = _USED_UP.search(said.message) is not None and _OF_A_MINUTE.search(said.text) is None
+    return used_up or _OF_THE_DAY.search(said.message) is not None
 
 
 def _hint_on_parameters(said: SaidError, omitted: Collection[str], extra: Collection[str]) -> str:

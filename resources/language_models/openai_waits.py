@@ -40,6 +40,13 @@ _IN_WORDS = re.compile(
 )
 """`Please try again in 7h12m0s`, `retry after 30 seconds`, `wait 5 minutes`."""
 
+_AT_IN_WORDS = re.compile(
+    r"\b(?:resets?|again|available|until|after|retry|wait|renews?)\b.{0,30}?"
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:\.\d+)?)\s?(Z|UTC|GMT|[+-]\d\d:?\d\d)?",
+    re.IGNORECASE,
+)
+"""`resets at 2026-12-07 00:00:00 UTC`."""
+
 _IN_BODY = re.compile(r"retry_?(?:after|delay)(?P<ms>_?ms)?", re.IGNORECASE)
 """Fields of an error that hold a pause: Google's `retryDelay`, others' `retry_after`."""
 
@@ -74,7 +81,8 @@ def asked_pause_s(headers: httpx2.Headers | None, message: str, body: Any, http_
     `Retry-After` counts first, then what the error's JSON and its words say, then a refusal's reset of a limit that is
     used up.
     """
-    found = [*([] if headers is None else _of_headers(headers)), *_of_body(body), _in_words(message)]
+    said = {} if headers is None else headers
+    found = [*_of_headers(said), *_of_body(body), _in_words(message), _at_in_words(message, said)]
     if http_status == _TOO_MANY_REQUESTS:
         found += [*([] if headers is None else _of_limits(headers)), *_of_quoted_headers(body)]
     return next((each for each in found if each is not None and 0 <= each <= _LONGEST_PAUSE_S), None)
@@ -132,6 +140,15 @@ def _of_quoted_headers(body: Any) -> Iterator[float | None]:
 def _in_words(message: str) -> float | None:
     said = _IN_WORDS.search(message)
     return None if said is None else _seconds(said[1])
+
+
+def _at_in_words(message: str, headers: Mapping[str, str]) -> float | None:
+    """Seconds until a moment that a message names."""
+    said = _AT_IN_WORDS.search(message)
+    if said is None:
+        return None
+    zone = "+00:00" if (said[2] or "Z").upper() in ("Z", "UTC", "GMT") else said[2]
+    return _until(f"{said[1]}{zone}", headers)
 
 
 def _seconds(duration: str) -> float:

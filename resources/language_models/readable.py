@@ -9,7 +9,7 @@ from teams_dagster.evaluation.judging import Preference, parse_preference
 from teams_dagster.instructions.elimination import Rule, eliminate_answer, eliminate_rewrite
 from teams_dagster.instructions.requests import MalformedReply, parse_operation, parse_rewrite
 from teams_dagster.instructions.review import Verdict, parse_verdict
-from teams_dagster.llm.unusable import DECLINED, UNREADABLE
+from teams_dagster.llm.unusable import DECLINED, ECHOED, UNREADABLE
 
 _OF_THE_MODEL = (Rule.EMPTY, Rule.MEANINGLESS, Rule.SHORT_APOLOGY)
 """The rules whose breach by a rewrite says that the model rewrites nothing."""
@@ -52,4 +52,4 @@ def _fault_of_rewrite(request: Request, reply: str) -> str | None:
 
 
 def _named(rule: Rule | None) -> str | None:
-    return DECLINED if rule is Rule.SHORT_APOLOGY else rule
+    return {Rule.SHORT_APOLOGY: DECLINED, Rule.RETURNED: ECHOED}.get(rule, rule) if rule else None

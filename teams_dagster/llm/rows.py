@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections import Counter, OrderedDict
+from collections import Counter, deque
 from collections.abc import Callable
 
-from teams_dagster.llm.unusable import ALIKE, REPEATED
+from teams_dagster.llm.canned import plainly
 
 TRIED = 20
 """Queries of one kind that may bring nothing usable, one after another, before the step ends."""
@@ -19,13 +19,7 @@ NEARLY_ALL = 9
 """Replies for each other one that are nearly all there are."""
 
 MEANT = TRIED // 4
-"""So many stored replies of one text, one after another, show that it is meant: whoever was told of it went on."""
-
-CANNED = 16
-"""So many texts are remembered, to tell a model that says one of a few to everything."""
-
-_LABEL_BYTES = 40
-"""A text of fewer may be one of a few labels (`Science and technology`), each of which answers many queries."""
+"""So many of `TRIED` stored replies that are one text show that it is meant: whoever was told of it went on."""
 
 _AHEAD = 256
 """A row that takes more than this to end the step holds up nobody yet."""
@@ -64,90 +58,74 @@ def still_to_come(length: int, ends: Callable[[int], bool]) -> float:
     return lengths[first] - length if first < len(lengths) else math.inf
 
 
-class Repeats:
-    """Queries in a row that got one of the last few texts, word for word, which others had got before them.
+FEW_TEXTS = 2.5
+"""Canned texts are at least so many times fewer than the replies that they are of."""
 
-    Texts that were written for what was asked do not do that; one of a few labels may.
-    """
+_SINGLE = 4
+"""So many of the last replies may say what no other does, where the rest are canned: each of these may be the next."""
+
+_SUSPICIOUS = 6
+"""So many replies may repeat each other by chance."""
+
+
+class Window:
+    """The last replies, to queries that all differ, of a kind that is expected to say something else to each."""
 
     def __init__(self) -> None:
-        self._asked_for: OrderedDict[int, int] = OrderedDict()
-        """The last texts, each with what was asked (a hash) when it came first."""
-        self._row = set[int]()
-        self._stored_in_a_row = 0
+        self._last: deque[tuple[int, str]] = deque(maxlen=TRIED + _SINGLE)
 
-    @property
-    def in_a_row(self) -> int:
-        """How many, all different."""
-        return len(self._row)
-
-    def stored(self, asked: int, text: str) -> None:
-        """An earlier run got `text`: a few such in a row show that it was told of them, and went on."""
-        self._stored_in_a_row = self._stored_in_a_row + _is_no_label(text) if self._is_repeated(asked, text) else 0
-
-    def heard(self, asked: int, text: str) -> float:
-        """As `Texts.heard`."""
-        if not self._is_repeated(asked, text):
-            self._row.clear()
-            return math.inf
-        if _is_no_label(text):
-            self._row.add(asked)
-        meant = self._stored_in_a_row >= MEANT
-        return math.inf if meant or self.in_a_row < MEANT else TRIED - self.in_a_row
-
-    def _is_repeated(self, asked: int, text: str) -> bool:
-        said = _plain(text)
-        first = self._asked_for.setdefault(said, asked)
-        self._asked_for.move_to_end(said)
-        if len(self._asked_for) > CANNED:
-            self._asked_for.popitem(last=False)
-        return first != asked
+    def heard(self, asked: int, said: str) -> int:
+        """How many of the last replies, this one included, are of a few texts, each said more than once."""
+        if any(asked == other for other, _ in self._last):
+            return 0
+        self._last.append((asked, said))
+        said_so_often, repeated, canned = Counter[str](), 0, 0
+        for _, text in reversed(self._last):
+            said_so_often[text] += 1
+            repeated += {1: 0, 2: 2}.get(said_so_often[text], 1)
+            single = said_so_often.total() - repeated
+            if single <= _SINGLE and (len(said_so_often) - single) * FEW_TEXTS <= repeated:
+                canned = repeated
+        return canned if canned >= _SUSPICIOUS else 0
 
 
 class Texts:
     """What the replies to one kind of query say, where each is expected to say something else."""
 
     def __init__(self) -> None:
-        self.repeats = Repeats()
         self.differ = False
         """Whether two of them do, or their being alike is meant."""
-        self._last: int | None = None
+        self._last: str | None = None
+        self._of_few = 0
+        """How many of the last replies are few texts."""
         self._asked = set[int]()
         """What was asked by those that got the last text, one after another."""
         self._row = Row()
-        self._stored: int | None = None
-        self._stored_in_a_row = 0
-        self._meant = set[int]()
-
-    @property
-    def found(self) -> Counter[str]:
-        """What the replies that end a step have in common, and how many they are."""
-        repeated = self.repeats.in_a_row >= TRIED > self.in_a_row
-        return Counter({REPEATED: self.repeats.in_a_row} if repeated else {ALIKE: self.in_a_row})
+        self._stored: deque[str] = deque(maxlen=TRIED)
+        self._meant = set[str]()
+        self._window = Window()
 
     @property
     def in_a_row(self) -> int:
-        """How many queries, all different, got the last text one after another."""
-        return len(self._asked)
+        """How many queries, all different, got the last text one after another, or a few texts in turn."""
+        return max(len(self._asked), self._of_few)
 
-    def stored(self, asked: int, text: str) -> None:
-        """An earlier run got `text` for what was `asked` (a hash)."""
-        self.repeats.stored(asked, text)
-        said = _plain(text)
-        if said != self._stored:
-            self.differ = self.differ or self._stored is not None
-            self._stored, self._stored_in_a_row = said, 0
+    def stored(self, text: str) -> None:
+        """An earlier run got `text`."""
+        said = plainly(text)
+        if not self._stored or said != self._stored[-1]:
+            self.differ = self.differ or bool(self._stored)
             self._row.others += 1
-        self._stored_in_a_row += 1
-        if self._stored_in_a_row >= MEANT:
+        self._stored.append(said)
+        if self._stored.count(said) >= MEANT:
             self._meant.add(said)
 
-    def heard(self, asked: int, text: str) -> float:
-        """What was `asked` (a hash) got `text`. How many more replies like it end the step; 0: it ends."""
-        return min(self.repeats.heard(asked, text), self._alike(asked, text))
+    def heard(self, asked: int, text: str, *, brief: bool = False) -> float:
+        """What was `asked` (a hash) got `text`. How many more replies like it end the step; 0: it ends.
 
-    def _alike(self, asked: int, text: str) -> float:
-        said = _plain(text)
+        `brief` ones may be few texts in turn.
+        """
+        said = plainly(text)
         if said != self._last:
             self.differ = self.differ or self._last is not None
             self._last = said
@@ -155,24 +133,18 @@ class Texts:
             self._row.begin()
             self._row.others += 1
         self._asked.add(asked)
-        self._row.length = self.in_a_row - 1
+        alike = len(self._asked)
+        self._row.length = alike - 1
         if said in self._meant:
             self.differ = True
             return math.inf
+        self._of_few = 0 if brief else self._window.heard(asked, said)
+        of_few = TRIED - self._of_few if self._of_few else math.inf
         if not self.differ:
-            return TRIED - self.in_a_row
+            return min(of_few, TRIED - alike)
         if not self._row.length:
-            return math.inf
-        return still_to_come(self.in_a_row, lambda length: self._row.is_no_chance(length - 1))
-
-
-def _is_no_label(text: str) -> bool:
-    return len(text.strip().encode()) >= _LABEL_BYTES
-
-
-def _plain(text: str) -> int:
-    """Equal for texts that differ in nothing but case, spaces and the signs around them."""
-    return hash(" ".join(text.casefold().split()).strip(".!?。 \"'*`"))
+            return of_few
+        return min(of_few, still_to_come(alike, lambda length: self._row.is_no_chance(length - 1)))
 
 
 def _log_beta(usable: int, unusable: int) -> float:

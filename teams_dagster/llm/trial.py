@@ -2,11 +2,12 @@
 
 A kind is a role and a purpose: the expert's rewrites, the reviewer's verdicts. The first is asked alone, so that what
 its endpoint does not take is refused once; until the first usable reply a few are under way at a time, and after
-`TRIED` without any (`VERDICTS_AT_FIRST` of verdicts) the step ends with the reason. Later it ends where as many in a
-row are unusable for causes of one sort, and the replies before say that this is no chance (the model, or a limit, is
+`TRIED` without any the step ends with the reason. Later it ends where as many in a row
+are unusable for causes of one sort, and the replies before say that this is no chance (the model, or a limit, is
 another now) or are few beside them.
 While such a row grows, no more are sent than it may still take: those on their way when it began are paid, the rest
-wait. One text for an answer to everything counts as well, though each reply alone could be used.
+wait. One text for an answer to everything counts as well, a few in turn, or what was asked, though each reply alone
+could be used; labels and choices do not (`canned`).
 
 Verdicts take rewrites to be asked for. While one kind is tried, the others bring it what it may need, and no more.
 """
@@ -20,15 +21,13 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from teams_dagster.core.protocol import Completion, Outcome, Purpose, QueryFailed, Request, Role
+from teams_dagster.llm.canned import could_be_a_label, could_be_brief, is_echo, may_well_be_declined
 from teams_dagster.llm.constraints import as_asked_for
 from teams_dagster.llm.rows import TRIED, Row, Texts, still_to_come
-from teams_dagster.llm.unusable import DECLINED, NothingUsable
+from teams_dagster.llm.unusable import ALIKE, DECLINED, ECHOED, NothingUsable
 
 AT_FIRST = 8
 """Queries of one kind under way until one has brought something usable, once one has brought anything."""
-
-VERDICTS_AT_FIRST = 9
-"""Verdicts that may bring nothing usable at first: each takes a rewrite to be asked for, which is paid as well."""
 
 LEADING = frozenset({Purpose.GUIDE, Purpose.REWRITE})
 """Purposes whose replies lead to queries of another kind: a few are under way until those can have been asked."""
@@ -37,13 +36,19 @@ BESIDE = 4
 """Queries of each kind that works which are under way while another one is tried: what follows from their replies is
 counted when it is asked, a moment later."""
 
+VERDICTS_AT_FIRST = 9
+"""Verdicts are asked for after rewrites, which are paid as well: fewer are tried, so that both are 25 at most."""
+
 _OWN_WORDS = frozenset(
     {(role, purpose) for role in (Role.EXPERT, Role.INSTRUCTOR) for purpose in (Purpose.REWRITE, Purpose.RESPOND)}
 )
 """Kinds whose replies are as different as what is asked; the others choose among a few, or end a text."""
 
-_OF_THE_TEXTS = frozenset({Outcome.REFUSAL.value, DECLINED})
-"""What texts are refused for, which come in their seeds' order: a row of them says little of the model."""
+_REFUSALS = frozenset({Outcome.REFUSAL.value, DECLINED})
+
+MOST_DECLINED = 5 * TRIED
+"""So many refusals in a row of what models often decline, nearly all there is, end the step. Fewer say little of the
+model: seeds of one subject stand together."""
 
 
 class Trials:
@@ -82,7 +87,7 @@ class Trials:
         """A stored answer: one that can be used shows that the kind works, others say nothing of what comes now."""
         trial = self._of(request)
         if completion.outcome is Outcome.USABLE and (trial.passed or self._cause(request, completion) is None):
-            trial.known_to_work(hash(request.messages), completion.text)
+            trial.known_to_work(completion.text)
 
     def answered(self, request: Request, completion: Completion) -> Exception | None:
         """What a query brought. What ended the step, when it is one too many that cannot be used; otherwise None.
@@ -92,8 +97,10 @@ class Trials:
         trial, cause = self._of(request), self._cause(request, completion)
         trial.heard()
         if cause is None:
-            return trial.usable(hash(request.messages), completion.text)
-        return trial.unusable(cause, request.sampling.max_tokens, completion.text)
+            label, brief = could_be_a_label(request, completion.text), could_be_brief(request, completion.text)
+            return trial.usable(hash(request.messages), completion.text, label=label, brief=brief)
+        of_the_texts = cause in _REFUSALS and may_well_be_declined(request)
+        return trial.unusable(cause, request.sampling.max_tokens, completion.text, of_the_texts=of_the_texts)
 
     def failed(self, request: Request, failure: QueryFailed) -> None:
         """A query brought nothing, after every attempt. Raises NothingUsable when it is one too many at first.
@@ -115,7 +122,10 @@ class Trials:
         cut_off = completion.outcome is Outcome.TRUNCATED and request.role is Role.GUIDE
         if completion.outcome is not Outcome.USABLE and not cut_off:
             return completion.outcome
-        fault = self._fault(request, as_asked_for(request, completion).text)
+        text = as_asked_for(request, completion).text
+        fault = self._fault(request, text)
+        if fault is None and (request.role, request.intent.purpose) in _OWN_WORDS and is_echo(request, text):
+            return ECHOED
         return completion.outcome if fault is not None and cut_off else fault
 
 
@@ -162,18 +172,22 @@ class Trial:
         """Whether a reply could be used."""
         self._heard = False
         """Whether something came of a query."""
+        self._tried = VERDICTS_AT_FIRST if purpose is Purpose.REVIEW else TRIED
+        """So many that bring nothing usable end the step, before any that could be used."""
         self._leading = AT_FIRST if purpose in LEADING else 0
         """Usable replies that are still to come before all that are allowed are under way."""
         self._asked = self._under_way = self._sent = 0
         """Queries that wait or are under way, those under way, and those of them that were sent."""
         self._overtaken = 0
         """Usable replies of other kinds since one of this kind was asked last."""
-        self._tried = VERDICTS_AT_FIRST if purpose is Purpose.REVIEW else TRIED
-        """Replies that may be unusable, one after another, before any could be used."""
         self._row = Row()
-        """Of unusable replies: at first for any cause, later for those of one sort, the model's or the texts'."""
+        """Of unusable replies."""
         self._causes = Counter[str]()
         """Those of the row."""
+        self._declined = Row()
+        """Of refusals that the texts may well be the reason for."""
+        self._good = 0
+        """Usable replies: a few more are under way while they are few."""
         self._texts = Texts() if (role, purpose) in _OWN_WORDS else None
         self._most_sent = math.inf
         """So many are sent at once at most, while a row may end the step."""
@@ -211,12 +225,14 @@ class Trial:
             self._sent -= 1
             self._step.wake()
 
-    def known_to_work(self, asked: int, text: str) -> None:
-        """An earlier reply, `text`, to what was `asked` (a hash), could be used."""
+    def known_to_work(self, text: str) -> None:
+        """An earlier reply, `text`, could be used."""
         self._leading = 0
+        self._good += 1
         self._row.others += 1
+        self._declined.others += 1
         if self._texts is not None:
-            self._texts.stored(asked, text)
+            self._texts.stored(text)
         if not self.passed:
             self._pass()
 
@@ -226,8 +242,11 @@ class Trial:
             self._heard = True
             self._step.wake()
 
-    def usable(self, asked: int, text: str) -> Exception | None:
-        """A reply can be used: `text`, to what was `asked` (a hash). What ended the step where all get this text."""
+    def usable(self, asked: int, text: str, *, label: bool, brief: bool) -> Exception | None:
+        """A reply can be used: `text`, to what was `asked` (a hash). What ended the step where all get this text.
+
+        A `label` may be the same to many, and `brief` answers few in turn.
+        """
         if not self.passed:
             self._pass()
         for other in tuple(self._step.tried):
@@ -235,30 +254,41 @@ class Trial:
         self._leading = max(0, self._leading - 1)
         self._begin_anew()
         self._row.others += 1
+        self._declined.others += 1
+        self._good += 1
         self._most_sent = math.inf
-        if self._texts is not None:
-            self._most_sent = self._texts.heard(asked, text)
+        if label and self._texts is not None:
+            self._texts.differ = True
+        elif self._texts is not None:
+            self._most_sent = self._texts.heard(asked, text, brief=brief)
             if self._most_sent <= 0:
-                return self._end(self._texts.found, 0, text, first=not self._texts.differ)
+                found = Counter({ALIKE: self._texts.in_a_row})
+                return self._end(found, 0, text, first=not self._texts.differ)
         return None
 
-    def unusable(self, cause: str, limit: int, detail: str) -> Exception | None:
+    def unusable(self, cause: str, limit: int, detail: str, *, of_the_texts: bool = False) -> Exception | None:
         """A reply cannot be used (its outcome, or what is wrong with it), or none came (the kind of failure).
 
-        `limit` is the tokens it might take, `detail` what it said. Returns what ended the step when it was one too
-        many.
+        `limit` is the tokens it might take, `detail` what it said, `of_the_texts` whether it is a refusal that its text
+        may well be the reason for. Returns what ended the step when it was one too many.
         """
         cause = str(cause)
-        of_the_texts = cause in _OF_THE_TEXTS
-        if self.passed and of_the_texts == self._causes.keys().isdisjoint(_OF_THE_TEXTS):
-            self._begin_anew()
+        if of_the_texts:
+            return self._declines(cause, limit, detail)
         self._causes[cause] += 1
         self._row.length += 1
         left: float = self._tried - self._row.length
         if self.passed:
-            ends = self._row.is_nearly_all if of_the_texts else self._row.is_no_chance_or_nearly_all
-            left = self._most_sent = still_to_come(self._row.length, ends)
+            left = self._most_sent = still_to_come(self._row.length, self._row.is_no_chance_or_nearly_all)
         return None if left > 0 else self._end(self._causes.copy(), limit, detail, first=not self.passed)
+
+    def _declines(self, cause: str, limit: int, detail: str) -> Exception | None:
+        """A text was declined that well may be: the kind works, as far as that tells, unless nearly all are."""
+        row = self._declined
+        row.length += 1
+        if row.length < MOST_DECLINED or not row.is_nearly_all(row.length):
+            return None
+        return self._end(Counter({cause: row.length}), limit, detail, first=not self.passed)
 
     def _end(self, found: Counter[str], limit: int, detail: str, *, first: bool) -> Exception | None:
         self._step.end(NothingUsable(self._role, self._purpose, found, limit, detail, first=first))
@@ -266,6 +296,7 @@ class Trial:
 
     def _begin_anew(self) -> None:
         self._row.begin()
+        self._declined.begin()
         self._causes.clear()
 
     def overtake(self) -> None:
@@ -287,7 +318,7 @@ class Trial:
             return self._under_way < min(BESIDE, min(trial.wanted for trial in self._step.tried))
         if self._leading or (self._texts is not None and not self._texts.differ):
             return self._under_way < AT_FIRST
-        return True
+        return self._good >= TRIED or self._under_way < TRIED  # a few good ones may be the last
 
     @property
     def wanted(self) -> int:

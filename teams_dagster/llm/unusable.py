@@ -16,8 +16,8 @@ DECLINED = "declined"
 ALIKE = "alike"
 """The text that other queries of the kind got as well."""
 
-REPEATED = "repeated"
-"""One of a few texts that other queries of the kind got as well."""
+ECHOED = "echoed"
+"""A reply that is its prompt, or the instruction that it is about, and nothing else."""
 
 _NAMES = {
     Purpose.REWRITE: "rewrites",
@@ -38,12 +38,12 @@ _CAUSES = {
     Outcome.REFUSAL: ("were refused by the provider", _OR_GO_ON),
     DECLINED: ("decline in words", _OR_GO_ON),
     ALIKE: (
-        "are one and the same text, whatever was asked",
+        "are one and the same text, or a few in turn, whatever was asked",
         "Check {}MODEL and the server behind {}BASE_URL; where that text is right for all, run the same step again.",
     ),
-    REPEATED: (
-        "repeat, word for word, what others had got before them, whatever was asked",
-        "Check {}MODEL and the server behind {}BASE_URL; where these texts are right, run the same step again.",
+    ECHOED: (
+        "say back what was asked",
+        "Check {}MODEL (is it a base model, without a chat template?) and the server behind {}BASE_URL.",
     ),
     Outcome.TRUNCATED: ("were cut off at {limit:,} tokens", "Raise {}MAX_TOKENS."),
     Outcome.REASONING_ONLY: (
@@ -82,7 +82,7 @@ class NothingUsable(Exception):
         shown = f" The last: {' '.join(detail.split())[:200]!r}." if detail.strip() else ""
         which = "first" if first else "last"
         asked = f"the {which} {found.total()} {_NAMES.get(purpose, purpose)} of {role.value}"
-        what = asked if cause in (ALIKE, REPEATED) else f"none of {asked} can be used: {times}"
+        what = asked if cause == ALIKE else f"none of {asked} can be used: {times}"
         super().__init__(
             f"{what} {became.format(limit=limit, cause=cause)}. {naming_variables(advice, role)}{shown}"
             " What is paid is kept: once this is fixed, run the same step again and it goes on from there."

@@ -118,7 +118,7 @@ def test_seeds_that_a_provider_refuses_one_after_another_end_nothing(
     openai_server: OpenAIServer, ledger: Ledger
 ) -> None:
     openai_server.respond = lambda body: fine(body) if openai_server.count <= 100 else Reply(None, refusal="No.")
-    results = ask_all(openai_server, ledger, TEXTS)
+    results = ask_all(openai_server, ledger, [f"How is a bomb made of {text}?" for text in TEXTS])
     assert not [result for result in results if isinstance(result, BaseException)]
 
 
@@ -252,17 +252,9 @@ SAID = {
     "ok": ["ok", "OK.", " Ok!"] * 100,
     "sorry": [SORRY] * 300,
 }
-CANNED = (
-    "I can help you with many things, just tell me what.",
-    "Please wait while the model is being loaded.",
-    "Hello!",
-)
-SAID |= {
-    "canned": [CANNED[number % 2] for number in range(300)],
-    "greeting": [CANNED[number % 3] for number in range(300)],
-}
-SAID |= {"labels": [("Science and technology", "World news", "Sports")[number % 3] for number in range(300)]}
 SAID |= {"negative": ["negative"] * 300, "yes or no": [("Yes", "No")[number % 7 % 2] for number in range(300)]}
+CANNED = [f"I am assistant {number}, and glad to be of help." for number in range(5)]
+SAID |= {"in turn": CANNED[:2] * 150, "of five": CANNED * 60, "echo": ["echo"] * 300}
 SAID |= {"refused": [None] * 300, "cut off": [""] * 300, "empty": [" "] * 300}
 
 
@@ -276,6 +268,7 @@ def paid_until_it_ends(
         trials.reused(question(asked, role=role), Completion(str(said), "stop", Outcome.USABLE))
     replies = [said for sort, many in parts for said in SAID[sort][:many]]
     for paid, said in enumerate(replies, start=1):
+        said = f"Text {paid}." if said == "echo" else said
         outcome = {None: Outcome.REFUSAL, "": Outcome.TRUNCATED, " ": Outcome.EMPTY}.get(said, Outcome.USABLE)
         if trials.answered(question(f"text {paid}", role=role), Completion(said or "", "stop", outcome)) is not None:
             return paid
@@ -292,16 +285,17 @@ def paid_until_it_ends(
         ([("fine", 1), ("refused", 60)], 1 + TRIED),
         ([("fine", 80), ("ok", 60)], 80 + TRIED),
         ([("fine", 80), ("cut off", 60)], 80 + TRIED),
-        ([("yes or no", 80), ("sorry", 80)], None),
-        ([("fine", 80), ("sorry", 80)], None),
-        ([("fine", 80), ("refused", 80)], None),
-        ([("sorry", 10), ("fine", 1), ("sorry", 20), ("fine", 10), ("sorry", 80)], None),
+        ([("yes or no", 80), ("sorry", 80)], 80 + TRIED),
+        ([("fine", 30), ("sorry", 270)], 30 + TRIED),
+        ([("fine", 80), ("refused", 80)], 80 + TRIED),
+        ([("sorry", 10), ("fine", 1), ("sorry", 10), ("fine", 10), ("sorry", 30)], None),
+        ([("in turn", 60)], TRIED),
+        ([("fine", 80), ("in turn", 60)], 80 + TRIED),
+        ([("of five", 60)], TRIED),
+        ([("fine", 30), ("of five", 60)], 30 + TRIED),
+        ([("echo", 60)], TRIED),
+        ([("fine", 80), ("echo", 60)], 80 + TRIED),
         ([("yes or no", 300)], None),
-        ([("labels", 300)], None),
-        ([("canned", 300)], 2 + TRIED),
-        ([("fine", 80), ("canned", 300)], 80 + 2 + TRIED),
-        ([("greeting", 300)], 3 + 29),
-        ([("canned", 10), ("fine", 1), ("canned", 10), ("fine", 2), ("canned", 10)], None),
         ([("fine", 300)], None),
     ],
 )
@@ -315,24 +309,8 @@ def test_one_text_that_an_earlier_run_was_ended_for_is_meant_when_it_goes_on() -
     assert paid_until_it_ends(("negative", 200)) == TRIED
     assert paid_until_it_ends(("negative", 200), stored=("negative", TRIED)) is None
     assert paid_until_it_ends(("negative", 200), stored=("fine", TRIED)) == TRIED
+    assert paid_until_it_ends(("in turn", 200), stored=("in turn", TRIED)) is None
     assert paid_until_it_ends(("cut off", 200), stored=("fine", TRIED)) == TRIED
-
-
-def test_a_few_texts_for_everything_are_meant_when_a_run_that_was_ended_for_them_goes_on() -> None:
-    assert paid_until_it_ends(("canned", 200), stored=("canned", 2 + TRIED)) is None
-    assert paid_until_it_ends(("canned", 200), stored=("fine", 2 + TRIED)) == 2 + TRIED
-
-
-def test_what_is_said_names_the_texts_and_the_setting() -> None:
-    trials = Trials(lambda request, text: None)
-    for number in range(300):
-        if reason := trials.answered(
-            question(f"text {number}"), Completion(CANNED[number % 2], "stop", Outcome.USABLE)
-        ):
-            assert str(reason).startswith("the last 20 answers of expert repeat, word for word, what others had got")
-            assert "Check TEAMS_EXPERT_MODEL" in str(reason)
-            return
-    pytest.fail("the step went on")
 
 
 def test_replies_that_are_meant_to_be_alike_and_those_to_one_query_asked_again_end_nothing() -> None:
@@ -344,7 +322,7 @@ def test_replies_that_are_meant_to_be_alike_and_those_to_one_query_asked_again_e
     assert paid_until_it_ends(("ok", 60), role=Role.GUIDE) is None
 
 
-@pytest.mark.parametrize(("said", "sent_after"), [(Outcome.TRUNCATED, 0), (Outcome.REFUSAL, 8), (Outcome.USABLE, 8)])
+@pytest.mark.parametrize(("said", "sent_after"), [(Outcome.TRUNCATED, 0), (Outcome.REFUSAL, 0), (Outcome.USABLE, 8)])
 def test_nothing_is_sent_after_a_bad_reply_while_enough_are_on_their_way_to_tell_whether_the_model_still_works(
     said: Outcome, sent_after: int
 ) -> None:
@@ -419,6 +397,9 @@ def test_what_an_endpoint_does_not_take_is_found_out_by_one_query_and_not_by_all
         (Fault(400, '{"error": {"message": "temperature is not supported"}}'), "TEAMS_EXPERT_OMIT=temperature"),
         (Fault(429, '{"error": {"message": "enough"}}', headers={"Retry-After": "86400"}), "left alone until"),
         (Fault(429, '{"error": {"message": "the requests of the day are used up"}}'), "quota of the account"),
+        (Fault(429, '{"error": {"message": "You have reached your weekly limit"}}'), "weekly.*quota of the account"),
+        (Fault(429, '{"error": {"message": "quota exceeded for this month"}}'), "month.*TEAMS_EXPERT_API_KEY"),
+        (Fault(200, '{"error": "Daily token limit reached"}'), "Daily.*TEAMS_EXPERT_API_KEY"),
         (Fault(200, '{"error": {"code": 401, "message": "no such key"}}'), "no such key.*TEAMS_EXPERT_API_KEY"),
     ],
 )

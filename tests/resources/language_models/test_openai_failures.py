@@ -1,6 +1,10 @@
-"""Which refusals for overload a run waits out, and which end it because no wait helps."""
+"""A limit that no run waits for is told from one that is over in a minute."""
+
+from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx2
 import pytest
@@ -9,59 +13,67 @@ from resources.language_models.openai_failures import read_failure
 from teams_dagster.core.protocol import ErrorKind
 
 
-def kind_of(message: str, headers: dict[str, str] | None = None) -> ErrorKind:
-    content = json.dumps({"error": {"message": message, "type": "rate_limit_error", "code": "rate_limit_exceeded"}})
-    return read_failure(content.encode(), 429, httpx2.Headers(headers or {})).kind
+def kind_of(message: str, headers: dict[str, str] | None = None, **more: Any) -> ErrorKind:
+    body = json.dumps({"error": {"message": message, **more}}).encode()
+    return read_failure(body, 429, httpx2.Headers(headers or {})).kind
 
 
-USED_UP = [
-    "You have reached your weekly limit.",
-    "You've hit your monthly usage limit for this model.",
-    "Quota exceeded for this month",
-    "Rate limit reached for model `llama-3.3-70b` on tokens per day (TPD): Limit 100000, Used 99840.",
-    "Rate limit reached for requests per day (RPD): Limit 1000, Used 1000",
-    "Rate limit exceeded: free-models-per-day. Add 10 credits to unlock 1000 free model requests per day",
-    "Request limit of 50 requests/day exceeded",
-    "Too many requests in the current billing period",
-    "You exceeded your current quota, please check your plan and billing details.",
-    "Your account is out of credits",
-    "Insufficient balance, please top up",
-    "You have run into the spending limit of your organization",
-    "Your free tier quota exceeded",
-    "Your credits are exhausted",
-    "Limit of 200 requests per 24 hours reached",
-    "Today's quota is gone, come back tomorrow",
-    "您的账户已欠费，请充值后重试。",
-    "账户余额不足",
-    "当日额度已用完",
-    "本月调用次数已达上限",
-]
-
-WAITED_FOR = [
-    "Rate limit reached for requests",
-    "Too many requests",
-    "Rate limit reached for model `m` on tokens per minute (TPM): Limit 6000, Used 5990.",
-    "Requests per minute limit exceeded",
-    "You exceeded your current quota, please check your plan and billing details. Quota exceeded for metric:"
-    " GenerateRequestsPerMinutePerProjectPerModel-FreeTier, limit: 15",
-    "Engine overloaded, try again in a moment",
-    "Max 3 concurrent requests. Upgrade your plan for more requests per minute.",
-    "Monday's peak: the server is busy",
-    "请求过于频繁，请稍后再试",
-    "每分钟请求次数超限",
-]
-
-
-@pytest.mark.parametrize("message", USED_UP)
-def test_a_limit_that_no_run_waits_for_is_a_refusal_of_the_account(message: str) -> None:
+@pytest.mark.parametrize(
+    "message",
+    [
+        "You have reached your weekly limit.",
+        "quota exceeded for this month",
+        "Monthly usage limit reached. Upgrade your plan.",
+        "You exceeded your current quota, please check your plan and billing details.",
+        "Rate limit reached for model `llama` on tokens per day (TPD): Limit 100000, Used 99900.",
+        "Rate limit exceeded: free-models-per-day. Add 10 credits to unlock 1000 requests per day.",
+        "Your hourly limit is reached.",
+        "You have used 50 of 50 requests in 24 hours.",
+        "Limit of 1000 requests/day reached.",
+        "You are out of credits.",
+        "No credits left on this account.",
+        "The budget limit is exceeded: budget limit of the team.",
+        "Your limit for the billing cycle is reached.",
+        "Insufficient balance, please top up.",
+        "You have run into the spending limit of your organization.",
+        "Your credits are exhausted.",
+        "您的账户已欠费，请充值后重试。",
+        "本月调用次数已达上限",
+        "已超出每日配额",
+        "本月额度已用完",
+    ],
+)
+def test_a_limit_of_a_day_a_week_or_a_month_is_used_up(message: str) -> None:
     assert kind_of(message) is ErrorKind.DENIED
 
 
-@pytest.mark.parametrize("message", USED_UP)
-def test_one_that_says_when_it_ends_is_judged_by_that(message: str) -> None:
-    assert kind_of(message, {"retry-after": "30"}) is ErrorKind.RATE_LIMITED
+def test_the_pause_that_google_asks_for_is_not_that_of_a_day() -> None:
+    violated = {"violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]}
+    details = [violated, {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "38s"}]
+    assert kind_of("You exceeded your current quota.", details=details) is ErrorKind.DENIED
 
 
-@pytest.mark.parametrize("message", WAITED_FOR)
-def test_a_limit_that_a_run_waits_for_is_waited_for(message: str) -> None:
+def test_a_week_does_not_end_with_the_pause_that_a_gateway_adds() -> None:
+    assert kind_of("You have reached your weekly limit.", {"Retry-After": "60"}) is ErrorKind.DENIED
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Too many requests.",
+        "Rate limit reached: 60 requests per minute.",
+        "Rate limit reached on requests per day (RPD): Limit 200. Please try again in 7m12s.",
+        "Quota exceeded for quota metric 'Generate Content API requests per minute'.",
+        "Slow down, please: upgrade your plan for more.",
+        "Rate limit exceeded: limit_rpm.",
+    ],
+)
+def test_a_limit_that_is_over_soon_is_waited_for(message: str) -> None:
     assert kind_of(message) is ErrorKind.RATE_LIMITED
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M UTC", "%Y-%m-%d %H:%M:%S+00:00"])
+def test_the_moment_at_which_a_limit_ends_is_read_from_words(form: str) -> None:
+    moment = datetime.now(UTC) + timedelta(hours=30)
+    body = json.dumps({"error": {"message": f"The limit resets at {moment.strftime(form)}."}}).encode()
+    assert read_failure(body, 429).retry_after == pytest.approx(30 * 3_600, abs=90)

@@ -9,7 +9,7 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Request, Role
 from teams_dagster.instructions.requests import guide_query, respond_query, review_query, rewrite_query
-from teams_dagster.llm.unusable import DECLINED, UNREADABLE
+from teams_dagster.llm.unusable import DECLINED, ECHOED, UNREADABLE
 from teams_dagster.rlgf.guides import Question
 from teams_dagster.rlgf.role_guide import continuation_query
 
@@ -29,7 +29,7 @@ CONTINUATION = continuation_query(Question("The tide", " rises because of the mo
         (ANSWER, SORRY, DECLINED),
         (ANSWER, "抱歉，我无法回答这个问题。", DECLINED),
         (ANSWER, ".", "meaningless"),
-        (ANSWER, TEXT.text, "returned"),
+        (ANSWER, TEXT.text, ECHOED),
         (REWRITE, "Explain how the tide rises, and name two causes.", None),
         (REWRITE, TEXT.text, None),
         (REWRITE, SORRY, DECLINED),
