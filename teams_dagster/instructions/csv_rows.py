@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from teams_dagster.core.words import word_count, words
+from teams_dagster.instructions.column_names import NAMED_FOR_INSTRUCTIONS
 from teams_dagster.instructions.file_rows import (
     ASKING_COLUMNS,
     COLUMNS,
-    INSTRUCTION_COLUMNS,
     FileRow,
     SeedFileError,
     column_name,
@@ -114,7 +114,7 @@ def _refuse_header(name: str, header: list[str], table: _Table) -> None:
         )
     raise SeedFileError(
         f"{name}: no column of instructions: its first row has {', '.join(repr(cell[:30]) for cell in header[:8])}."
-        f" Name one {' or '.join(INSTRUCTION_COLUMNS)}; commas, semicolons, tabs or | stand between names."
+        f" Name one {' or '.join(NAMED_FOR_INSTRUCTIONS)}; commas, semicolons, tabs or | stand between names."
     )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-INSTRUCTION_COLUMNS = ("instruction", "prompt", "question")
-INPUT_COLUMNS = ("input", "context")
-OUTPUT_COLUMNS = ("output", "response", "answer", "completion", "chosen")
-"""The last is the better answer of a preference set."""
+from teams_dagster.instructions.column_names import INPUTS, INSTRUCTIONS, OUTPUTS
+
 INSTANCES_COLUMN = "instances"
 CONVERSATION_COLUMNS = ("messages", "conversations", "conversation", "chat", "dialog", "dialogue")
 CONTEXT_COLUMNS = (
@@ -24,13 +23,13 @@ MEDIA_COLUMNS = ("image", "images", "audio", "audios", "video", "videos")
 
 COLUMNS = frozenset(
     (
-        *(*INSTRUCTION_COLUMNS, *INPUT_COLUMNS, *OUTPUT_COLUMNS, INSTANCES_COLUMN),
+        *(*INSTRUCTIONS, *INPUTS, *OUTPUTS, INSTANCES_COLUMN),
         *(*CONVERSATION_COLUMNS, *CONTEXT_COLUMNS, *TOOL_COLUMNS, *MEDIA_COLUMNS),
     )
 )
 """Every column that is understood; others are ignored, and may be named as they like."""
 
-ASKING_COLUMNS = frozenset((*INSTRUCTION_COLUMNS, *CONVERSATION_COLUMNS))
+ASKING_COLUMNS = frozenset((*INSTRUCTIONS, *CONVERSATION_COLUMNS))
 """Those of which a file of seeds has at least one."""
 
 
@@ -51,8 +50,8 @@ class FileRow:
 
 
 def column_name(name: str) -> str:
-    """A column's name as it is looked up: case and white space around it do not matter."""
-    return name.strip().lower()
+    """A column's name as it is looked up: case, white space around it and how accents are composed do not matter."""
+    return unicodedata.normalize("NFC", name).strip().lower()
 
 
 def joined_name(column: str) -> str:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from teams_dagster.core.json_numbers import whole_number
+from teams_dagster.instructions.column_names import INSTRUCTIONS
 from teams_dagster.instructions.file_rows import (
     ASKING_COLUMNS,
     COLUMNS,
     CONVERSATION_COLUMNS,
-    INSTRUCTION_COLUMNS,
     FileRow,
     SeedFileError,
     cells_by_column,
@@ -172,7 +172,7 @@ def _listed(name: str, value: Any) -> list[Any]:
     """The rows in a file's value: the list, the one list of objects under a key, or one object that is a row."""
     if isinstance(value, list):
         if value and all(isinstance(item, str) for item in value):
-            return [{INSTRUCTION_COLUMNS[0]: item} for item in value]
+            return [{INSTRUCTIONS[0]: item} for item in value]
         return [value] if _are_turns(value) else value
     if not isinstance(value, dict):
         raise SeedFileError(f"{name}: holds a {type(value).__name__}, not a list. Write a list of objects: [{{...}}].")

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from teams_dagster.instructions.file_rows import CONVERSATION_COLUMNS, INSTRUCTION_COLUMNS
+from teams_dagster.instructions.column_names import INSTRUCTIONS
+from teams_dagster.instructions.file_rows import CONVERSATION_COLUMNS
 from teams_dagster.instructions.seed_cells import Refused, SeedRefusal, cell_text, holds_nothing, is_blank, parts_text
 from teams_dagster.instructions.seed_turns import Turns, UnreadableTurns, content_of, role_of, turns_of
 
@@ -98,7 +99,7 @@ def _turns(column: str, value: Any) -> Turns:
 
 def _refuse_unreadable(cells: Mapping[str, Any]) -> None:
     """Raises `Refused` where a row has nothing but a column of a conversation, and no conversation in it."""
-    if not all(is_blank(cells.get(column)) for column in INSTRUCTION_COLUMNS):
+    if not all(is_blank(cells.get(column)) for column in INSTRUCTIONS):
         return
     column = next((column for column in CONVERSATION_COLUMNS if not holds_nothing(cells.get(column))), None)
     if column is not None:

@@ -2,7 +2,8 @@
 
 Columns understood: Alpaca (`instruction`, `input`, `output`) and self-instruct (`instruction`, `instances[].input`,
 `instances[].output`, of which the first instance is taken). `prompt` or `question` stand for `instruction`, `context`
-for `input`, `response`, `answer`, `completion` or `chosen` for `output`. Of columns that stand for the same, the first
+for `input`, `response`, `answer`, `completion` or `chosen` for `output`, as do the names of other languages
+(`column_names`). Of columns that stand for the same, the first
 with something usable counts; an input and another context are one too many. A conversation (`seed_conversations`) is a
 seed where it is one user's turn, with an answer or none.
 """
@@ -14,13 +15,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from teams_dagster.core.instruction import Instruction, from_user_message, user_message
+from teams_dagster.instructions.column_names import INPUTS, INSTRUCTIONS, OUTPUTS
 from teams_dagster.instructions.file_rows import (
     CONTEXT_COLUMNS,
-    INPUT_COLUMNS,
     INSTANCES_COLUMN,
-    INSTRUCTION_COLUMNS,
     MEDIA_COLUMNS,
-    OUTPUT_COLUMNS,
     TOOL_COLUMNS,
     column_name,
     joined_name,
@@ -67,7 +66,7 @@ def instruction_in(cells: Mapping[str, Any]) -> tuple[Instruction, str]:
     _refuse_what_would_be_lost(cells)
     exchange = exchange_in(cells)
     cells = {**cells, **_first_instance(cells)}
-    if exchange is None or any(is_plain(column, cells.get(column)) for column in INSTRUCTION_COLUMNS):
+    if exchange is None or any(is_plain(column, cells.get(column)) for column in INSTRUCTIONS):
         instruction = Instruction(_asked(cells), _material(cells))
         response = _answer(cells) or _answer_in(exchange, instruction)
     else:
@@ -125,14 +124,14 @@ def _check_text(instruction: Instruction) -> None:
 
 
 def _asked(cells: Mapping[str, Any]) -> str:
-    columns = [column for column in INSTRUCTION_COLUMNS if column in cells]
+    columns = [column for column in INSTRUCTIONS if column in cells]
     if not columns:
         raise Refused(SeedRefusal.NO_INSTRUCTION_COLUMN, f"columns found: {', '.join(cells)}")
     return first_text(cells, columns) or ""
 
 
 def _material(cells: Mapping[str, Any]) -> str:
-    texts = {column: text for column in INPUT_COLUMNS if (text := _input_text(cells, column))}
+    texts = {column: text for column in INPUTS if (text := _input_text(cells, column))}
     if len({text.strip() for text in texts.values()}) > 1:
         both = " and ".join(f"`{column}`" for column in texts)
         raise Refused(SeedRefusal.MULTI_TURN, f"{both} are not empty; a seed is one instruction with its input")
@@ -145,10 +144,14 @@ def _input_text(cells: Mapping[str, Any], column: str) -> str:
 
 
 def _answer(cells: Mapping[str, Any]) -> str:
-    """The first answer that is text; a number, a list or an object is none, and no reason to refuse the question."""
-    for column in OUTPUT_COLUMNS:
+    """The first answer that is text, or a list of one; a number, another list or an object is none, and no reason to
+    refuse the question.
+    """
+    for column in OUTPUTS:
+        cell = cells.get(column)
+        alone = cell[0] if isinstance(cell, list) and len(cell) == 1 and isinstance(cell[0], str) else cell
         try:
-            text = first_text(cells, [column])
+            text = first_text({column: alone}, [column])
         except Refused:
             continue
         if text and text.strip().lower() != "nan":

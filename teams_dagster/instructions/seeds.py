@@ -16,7 +16,8 @@ from pathlib import Path
 from teams_dagster.core.files import file_sha256
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.instructions.file_rows import INSTRUCTION_COLUMNS, FileRow, SeedFileError
+from teams_dagster.instructions.column_names import NAMED_FOR_INSTRUCTIONS
+from teams_dagster.instructions.file_rows import FileRow, SeedFileError
 from teams_dagster.instructions.near_duplicates import same_text_key
 from teams_dagster.instructions.ngrams import NgramIndex
 from teams_dagster.instructions.seed_cells import Refused, SeedRefusal
@@ -29,7 +30,7 @@ _DETAIL_CHARACTERS = 200
 
 _REMEDIES = {
     SeedRefusal.BROKEN: "Write the file again with a JSON or CSV library.",
-    SeedRefusal.NO_INSTRUCTION_COLUMN: f"Name the column of the instructions {' or '.join(INSTRUCTION_COLUMNS)}.",
+    SeedRefusal.NO_INSTRUCTION_COLUMN: f"Name the column of the instructions {' or '.join(NAMED_FOR_INSTRUCTIONS)}.",
     SeedRefusal.EMPTY: "Give every row an instruction.",
     SeedRefusal.NOT_TEXT: "Write every cell as text, and a conversation as a list of turns.",
     SeedRefusal.NOT_UTF8: "Save the file as UTF-8.",
