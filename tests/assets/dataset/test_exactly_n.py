@@ -137,7 +137,8 @@ def test_a_budget_ends_in_a_dataset_whose_rows_and_bill_agree_with_the_ledger(
             if cost.group["asset_key"] == "generated_instructions"
         }
     assert by_asset == {"generated_instructions": 300, "expert_responses": 0}
-    assert by_purpose["respond"] == found.accepted, "every instruction on record has its answer"
+    assert found.unanswered == 0
+    assert by_purpose["respond"] >= found.accepted, "every instruction on record has its answer"
     monkeypatch.delenv("TEAMS_BUDGET_QUERIES")
     assert play(untrained, 90)
     assert rows(untrained) == 90, "with more budget it goes on"
