@@ -7,12 +7,15 @@ leave out, because nothing may be lost in silence, and because no answer may be 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
+import socket
 from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.request import getproxies
 
 from resources.language_models.openai_constraints import constraint_parameters
 from resources.language_models.openai_dialect import NEW_LIMIT, OLD_LIMIT, Dialect
@@ -55,6 +58,10 @@ _API_VERSION = "api-version"
 
 _NO_PROXY: dict[str, None] = {"all://": None, "http://": None, "https://": None}
 """A server on this machine is asked directly, whatever HTTP_PROXY says: a proxy would see its key in clear text."""
+
+_HOST_OF_CONTAINERS = frozenset({"host.docker.internal", "gateway.docker.internal", "host.containers.internal"})
+"""Names of the machine that runs this container, whose servers no proxy reaches. Plain http to it leaves the container,
+so that it has to be allowed."""
 
 _NO_KEY = "none"
 """Sent to servers that want no key: the client insists on one, and would take OPENAI_API_KEY otherwise."""
@@ -171,7 +178,7 @@ class OpenAICompatibleModel:
             limits=httpx2.Limits(max_connections=_MAX_CONNECTIONS, keepalive_expiry=_IDLE_S),
             # A redirect would send the query a second time, under one ledger row, and the key elsewhere.
             follow_redirects=False,
-            mounts=_NO_PROXY if is_loopback(self._identity.base_url) else None,
+            mounts=_NO_PROXY if is_near(self._base_url) else None,
             event_hooks={"response": [self._refuse_failures]},
         )
         client = openai.AsyncOpenAI(
@@ -296,6 +303,23 @@ class _Connections:
 
         content = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         return httpx2.Request("POST", self.url, headers=self.headers, content=content)
+
+
+def is_near(base_url: str) -> bool:
+    """Whether a server is on this machine, or on the one that runs this container: no proxy may see its key.
+
+    Other names than `localhost` are looked up, where a proxy is set: they are near if every address of theirs is.
+    """
+    host = (urlsplit(base_url).hostname or "").rstrip(".")
+    if is_loopback(base_url) or host == "localhost" or host.endswith(".localhost") or host in _HOST_OF_CONTAINERS:
+        return True
+    if not getproxies():
+        return False
+    try:
+        found = {address[4][0] for address in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in found)
 
 
 def _added(max_tokens: int | None, extra: Mapping[str, Any]) -> str:

@@ -64,6 +64,9 @@ _MESSAGES_OF_STATUS = (
 )
 """What is said where no code says it."""
 
+_FINE = frozenset({"0", "200", "ok", "success", "none"})
+"""Codes of no error."""
+
 _MOST_NESTED = 3
 
 
@@ -97,11 +100,19 @@ def error_within(body: Any) -> SaidError | None:
     What has choices, and no `error`, is an answer, whatever else it says.
     """
     first = body[0] if isinstance(body, list) and body else body
-    if not isinstance(first, Mapping) or (first.get("choices") and not first.get("error")):
+    if not isinstance(first, Mapping) or (first.get("choices") and is_no_error(first.get("error"))):
         return None
     said = _said(first, json.dumps(body))
     named = any(first.get(name) for name in _INNER)
     return said if named or said.status is not None or _message(_parts(first)) else None
+
+
+def is_no_error(error: Any) -> bool:
+    """Whether what stands in an error's place says that there is none: nothing, nothing but empty fields, or code 0."""
+    if not isinstance(error, Mapping):
+        return not error
+    code = next((error[name] for name in _CODES if error.get(name) is not None), None)
+    return not any(error.values()) or (not isinstance(code, bool) and str(code).lower() in _FINE)
 
 
 def status_of_code(code: Any) -> int | None:

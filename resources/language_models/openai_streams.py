@@ -46,10 +46,12 @@ def read_stream(text: str) -> dict[str, Any]:
 
 def _add(choice: dict[str, Any], message: dict[str, Any], tokens: list[Any], part: Mapping[str, Any]) -> None:
     """Put a piece of the answer behind those before it."""
-    delta = part.get("delta") or {}
+    delta = part.get("delta") or part.get("message") or {}
+    repeats = not part.get("delta") and bool(part.get("finish_reason"))  # some servers send the whole in the end
     for name in _JOINED:
         if isinstance(said := delta.get(name), str):
-            message[name] = message.get(name, "") + said
+            earlier = message.get(name, "")
+            message[name] = said if repeats and said.startswith(earlier) else earlier + said
     if delta.get("tool_calls"):
         message["tool_calls"] = delta["tool_calls"]
     choice |= {name: value for name, value in part.items() if name not in _IN_PIECES and value}

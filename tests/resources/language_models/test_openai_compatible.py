@@ -18,7 +18,7 @@ import httpx2
 import pytest
 import uvloop
 
-from resources.language_models.openai_compatible import MAX_BODY_BYTES, OpenAICompatibleModel
+from resources.language_models.openai_compatible import MAX_BODY_BYTES, OpenAICompatibleModel, is_near
 from teams_dagster.core.protocol import (
     Completion,
     CompletionError,
@@ -75,6 +75,32 @@ def test_what_is_asked_of_this_machine_goes_through_no_proxy(
         ask(openai_server)
         assert proxy.headers == []
     assert openai_server.headers[0]["Authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize(
+    ("host", "addresses", "near"),
+    [
+        ("inference.localhost", [], True),
+        ("localhost.", [], True),
+        ("host.docker.internal", [], True),
+        ("my-gpu", ["127.0.1.1"], True),
+        ("ip6-localhost", ["::1"], True),
+        ("my-gpu", ["127.0.1.1", "10.0.0.7"], False),
+        ("localhost.example", ["10.0.0.7"], False),
+        ("nowhere", [], False),
+    ],
+)
+def test_a_name_of_this_machine_is_asked_without_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, host: str, addresses: list[str], near: bool
+) -> None:
+    def look_up(name: str, port: object) -> list[tuple[object, ...]]:
+        if not addresses:
+            raise OSError(f"no address for {name}")
+        return [(2, 1, 6, "", (address, 0)) for address in addresses]
+
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    assert is_near(f"http://{host}:8000/v1") is near
 
 
 def test_a_question_is_the_request_that_the_client_would_send(openai_server: OpenAIServer) -> None:
