@@ -112,7 +112,7 @@ def is_no_error(error: Any) -> bool:
     if not isinstance(error, Mapping):
         return not error
     code = next((error[name] for name in _CODES if error.get(name) is not None), None)
-    return not any(error.values()) or (not isinstance(code, bool) and str(code).lower() in _FINE)
+    return not any(error.values()) or (not isinstance(code, bool | None) and str(code).lower() in _FINE)
 
 
 def status_of_code(code: Any) -> int | None:
