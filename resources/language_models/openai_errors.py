@@ -99,17 +99,17 @@ def error_within(body: Any) -> SaidError | None:
     What has choices, and no `error` or one that tells of success, is an answer, whatever else it says.
     """
     first = body[0] if isinstance(body, list) and body else body
-    if not isinstance(first, Mapping) or (first.get("choices") and _says_nothing(first.get("error"))):
+    if not isinstance(first, Mapping) or (first.get("choices") and is_no_error(first.get("error"))):
         return None
     said = _said(first, json.dumps(body))
     named = any(first.get(name) for name in _INNER)
     return said if named or said.status is not None or _message(_parts(first)) else None
 
 
-def _says_nothing(error: Any) -> bool:
+def is_no_error(error: Any) -> bool:
     """Whether an `error` is empty, or says that there was none."""
     if isinstance(error, Mapping | list):
-        return all(map(_says_nothing, error.values() if isinstance(error, Mapping) else error))
+        return all(map(is_no_error, error.values() if isinstance(error, Mapping) else error))
     return not error or str(error).strip().lower() in _SUCCESS
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from resources.language_models.openai_errors import error_within
+from resources.language_models.openai_errors import error_within, is_no_error
 from resources.language_models.openai_failures import read_failure
 from resources.language_models.openai_streams import is_stream, read_stream
 from resources.language_models.openai_waits import read_rate_limit_headers
@@ -60,7 +60,7 @@ def read_completion(content: bytes, http_status: int, headers: httpx2.Headers | 
         broke_off = choice.get("error")
     except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise _unusable(ErrorKind.BAD_REPLY, "JSON that is no chat completion", content, http_status) from error
-    if broke_off or finish_reason.lower() == "error":
+    if not is_no_error(broke_off) or finish_reason.lower() == "error":
         detail = f"the server broke its answer off: {_message_of(broke_off) or 'finish_reason is error'}"
         raise CompletionError(ErrorKind.INCOMPLETE, detail, http_status=http_status)
     return completion_of(

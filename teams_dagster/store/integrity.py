@@ -23,6 +23,7 @@ import sqlalchemy as sa
 
 from teams_dagster.core.files import file_sha256
 from teams_dagster.core.row_hash import ROW_HASH, batch_hashes
+from teams_dagster.ledger.budgets import PROJECT, recount, spent_by
 from teams_dagster.ledger.database import ledger_id, open_database, read_snapshot
 from teams_dagster.ledger.schema import HISTORY
 from teams_dagster.store.artefacts import (
@@ -153,6 +154,7 @@ def verify_storage(
             for table in HISTORY:
                 sealed = [link for link in links if (link.kind, link.name) == (ROWS, table.name)]
                 _verify_rows(ledger, table, sealed, found, progress)
+            _verify_spending(ledger, found)
     finally:
         engine.dispose()
     store = store_id(data_dir)
@@ -182,6 +184,15 @@ def _verify_chain(
             found.differ(
                 Difference("seals", "the chain", "heads", f"{len(chain)} links", known.head, f"{known.where} recorded")
             )
+
+
+def _verify_spending(ledger: sa.Connection, found: Verification) -> None:
+    """What budgets count as spent is what the attempts add up to. No link seals it: it changes with every call."""
+    stored, added_up = spent_by(ledger, PROJECT), recount(ledger)
+    for column in ("queries", "tokens", "nano_usd"):
+        counted, is_due = getattr(stored, column), getattr(added_up, column)
+        if counted != is_due:
+            found.differ(Difference("spending", PROJECT, column, counted, is_due, "the attempts add up to"))
 
 
 def _verify_rows(

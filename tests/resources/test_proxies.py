@@ -25,8 +25,15 @@ def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
 
 
 def test_a_name_of_this_machine_is_asked_directly(monkeypatch: pytest.MonkeyPatch) -> None:
-    resolving(monkeypatch, "127.0.0.1", "::1")
-    assert bypasses_proxies("http://llm.localhost:8000/v1")
+    resolving(monkeypatch, "127.0.1.1", "::1")
+    assert bypasses_proxies("http://my-gpu:8000/v1")
+
+
+@pytest.mark.parametrize("host", ["localhost.", "inference.localhost", "host.docker.internal"])
+def test_what_is_this_machine_by_name_is_not_looked_up(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    names = resolving(monkeypatch, "192.0.2.1")
+    assert bypasses_proxies(f"http://{host}:8000/v1")
+    assert names == []
 
 
 def test_a_name_that_another_machine_has_too_goes_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,6 +186,12 @@ def test_links_that_are_taken_away_at_the_end_are_missed_by_the_recorded_head(st
     assert "somebody's notebook recorded" in str(store.verify().differences[0])
 
 
+def test_what_budgets_count_as_spent_is_what_the_attempts_add_up_to(store: Store):
+    assert not store.verify().differing
+    store.execute("delete from spending where rowid = (select max(rowid) from spending)")
+    assert "the attempts add up to" in str(store.verify().differences[0])
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_a_change_of_any_field_of_a_table_is_found_and_its_row_named(store: Store, table: str):
     path = store.artefact / f"{table}.parquet"

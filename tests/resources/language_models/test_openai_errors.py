@@ -86,7 +86,14 @@ def test_a_body_that_tells_of_no_error_is_no_completion(body: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("more", [{"error": None}, {"code": 0, "message": "ok"}, {"status": 200, "detail": ""}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        *({"error": None}, {"error": ""}, {"error": {}}, {"error": False}, {"error": {"code": 0, "message": "ok"}}),
+        *({"error": {"code": 0}}, {"error": {"code": None, "message": ""}}, {"error": {"code": "success"}}),
+        *({"code": 0, "message": "ok"}, {"status": 200, "detail": ""}),
+    ],
+)
 def test_what_stands_beside_an_answer_without_being_an_error_is_none(more: Any) -> None:
     body = {**more, "choices": [{**HALF, "message": {"content": "Green."}}]}
     assert read_completion(json.dumps(body).encode(), 200).text == "Green."
