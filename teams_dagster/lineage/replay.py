@@ -195,8 +195,8 @@ async def replay_samples(
         elif row["respond_request_id"] is None:
             into.skip("its query got no answer at the time")
         elif _judged_otherwise(row["reason"], sample.reason) or any(
-            _judged_otherwise(answers.get((again["sample_id"], again["answer"]), again)["reason"], again["reason"])
-            for again in replayed_answers
+            _judged_otherwise(answers.get((sample.sample_id, number), again)["reason"], again["reason"])
+            for number, again in enumerate(replayed_answers)
         ):  # of several answers a sample then has another as its own
             into.skip(_OTHERWISE)
         else:
@@ -206,7 +206,7 @@ async def replay_samples(
 
 
 def _judged_otherwise(stored: object, now: object) -> bool:
-    """Whether two reasons to refuse an answer, None for neither, differ by a rule that an earlier version had otherwise."""
+    """Whether two reasons to refuse an answer differ by a rule that an earlier version had otherwise."""
     return stored != now and not _ANSWER_RULES.isdisjoint((stored, now))
 
 
