@@ -15,6 +15,7 @@ from typing import NamedTuple
 from dotenv.parser import Binding, parse_stream
 
 from teams_dagster.core.lookalikes import folded_text
+from teams_dagster.env_values import value_fault
 
 PREFIX = "TEAMS_"
 
@@ -60,7 +61,7 @@ def line_faults(place: Path, text: str, known: Collection[str], given: Collectio
     set_here = {line.name for line in lines} | set(given)
     before: dict[str, str | None] = {}
     for line in lines:
-        said = _of_setting(line, known, before) if line.name in known else _of_other(line, known, set_here)
+        said = _of_setting(line, known, before, set_here) if line.name in known else _of_other(line, known, set_here)
         if said is not None:
             yield f"{place}, line {line.number}{said}"
 
@@ -80,7 +81,9 @@ def _line(binding: Binding) -> Line | None:
     return Line(binding.original.line + above, text, None if binding.error else binding.key, binding.value)
 
 
-def _of_setting(line: Line, known: Collection[str], before: dict[str, str | None]) -> str | None:
+def _of_setting(
+    line: Line, known: Collection[str], before: dict[str, str | None], set_here: Collection[str | None]
+) -> str | None:
     """What is wrong with a line that sets one; `before` has what those above it set."""
     name, value = str(line.name), line.value
     if value is None:
@@ -92,7 +95,8 @@ def _of_setting(line: Line, known: Collection[str], before: dict[str, str | None
     within = re.search(rf"\b({PREFIX}\w+)\s*=", value)
     if within is not None and within[1] in known:
         return f" sets {within[1]} within the value of {name}: give each setting a line of its own"
-    return None
+    fault = value_fault(line.text.partition("=")[2], value, [each for each in set_here if each is not None])
+    return f": {name} {fault}" if fault is not None else None
 
 
 def _of_other(line: Line, known: Collection[str], set_here: Collection[str | None]) -> str | None:

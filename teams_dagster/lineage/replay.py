@@ -32,6 +32,7 @@ from teams_dagster.store.integrity import TOLERANCE, Difference, Verification
 _ANSWER_RULES = frozenset((Rule.MEANINGLESS, Rule.SHORT_APOLOGY, Rule.RETURNED))
 """They say something else of a few answers than release 0.1.0 did; that rows are as they were written is told apart."""
 
+_OTHERWISE = "answers judged by the rules of an earlier version of this code"
 
 _EDIT_RULES = frozenset((Rule.INJECTION, Rule.RETURNED, Rule.SHORT_APOLOGY))
 """They say something else of a few edits than earlier versions did, which the reviewer was then asked about, or not."""
@@ -187,21 +188,29 @@ async def replay_samples(
     rows = iter(stored)
     given = Following((name, list(group)) for name, group in groupby(answers, key=itemgetter("sample_id")))
     async for sample in replayed:
-        if several := sample.answer_rows():
-            by_number = {row["answer"]: row for row in given.take(sample.sample_id) or ()}
-            for again in several:
-                _compare_answer(again, by_number.get(again["answer"]), into)
+        replayed_answers = sample.answer_rows()
+        by_number = {row["answer"]: row for row in given.take(sample.sample_id) or ()} if replayed_answers else {}
+        for again in replayed_answers:
+            _compare_answer(again, by_number.get(again["answer"]), into)
         row = next(rows, None)
         if row is None:
             into.differ(Difference("samples", sample.sample_id, "sample_id", None, sample.sample_id))
         elif row["respond_request_id"] is None:
             into.skip("its query got no answer at the time")
-        elif row["reason"] != sample.reason and not _ANSWER_RULES.isdisjoint((row["reason"], sample.reason)):
-            into.skip("answers judged by the rules of an earlier version of this code")
+        elif _judged_otherwise(row["reason"], sample.reason) or any(
+            _judged_otherwise(by_number.get(again["answer"], again)["reason"], again["reason"])
+            for again in replayed_answers
+        ):  # of several answers a sample then has another as its own
+            into.skip(_OTHERWISE)
         else:
             into.compare("samples", row["sample_id"], row, sample.row())
     for row in rows:
         into.differ(Difference("samples", row["sample_id"], "sample_id", row["sample_id"], None))
+
+
+def _judged_otherwise(stored: object, now: object) -> bool:
+    """Whether two reasons to refuse an answer differ by a rule that an earlier version had otherwise."""
+    return stored != now and not _ANSWER_RULES.isdisjoint((stored, now))
 
 
 def _compare_answer(again: Mapping[str, Any], row: Mapping[str, Any] | None, into: Verification) -> None:
@@ -210,5 +219,7 @@ def _compare_answer(again: Mapping[str, Any], row: Mapping[str, Any] | None, int
         into.differ(Difference("sample_answers", name, "sample_id", None, again["sample_id"]))
     elif row["respond_request_id"] is None:
         into.skip("its query got no answer at the time")
+    elif _judged_otherwise(row["reason"], again["reason"]):
+        into.skip(_OTHERWISE)
     else:
         into.compare("sample_answers", name, row, again)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from teams_dagster.core.instruction import Instruction
+from teams_dagster.dataset.sample import GivenAnswer, Sample
 from teams_dagster.environment import reward
 from teams_dagster.environment.episodes import EpisodePlan, stream_episodes
 from teams_dagster.environment.state import EpisodeKey, EpisodePurpose
 from teams_dagster.instructions import elimination
 from teams_dagster.instructions.novelty import Measure, similarity_as_written, similarity_of_words
-from teams_dagster.lineage.replay import replay_transitions
+from teams_dagster.lineage.replay import replay_samples, replay_transitions
 from teams_dagster.policy.baselines import Uniform
 from teams_dagster.store.integrity import Verification
 from tests.support.toy_world import ToyWorld, appended, environment
@@ -87,3 +88,46 @@ def test_another_figure_than_any_version_gives_is_a_difference(column: str) -> N
     changed = next(row for row in rows if row["accepted"])
     changed[column] += 0.125
     assert [found.column for found in verified(adorned, plans, rows).differences] == [column]
+
+
+def answered(*given: tuple[str, str | None]) -> Sample:
+    """A sample of several answers, each with the rule that it breaks; its own is the first that breaks none."""
+    answers = tuple(GivenAnswer(text, f"r{number}", reason) for number, (text, reason) in enumerate(given))
+    own = next((each for each in answers if each.reason is None), answers[0])
+    return Sample(
+        sample_id="s",
+        transition_id="t",
+        episode_id="e",
+        step=0,
+        partition_key="p",
+        seed_id="seed",
+        instruction=SEED,
+        response=own.response,
+        respond_request_id=own.respond_request_id,
+        accepted=own.reason is None,
+        reason=own.reason,
+        answers=answers,
+    )
+
+
+def replayed(now: Sample, stored: Sample) -> Verification:
+    async def samples() -> AsyncIterator[Sample]:
+        yield now
+
+    found = Verification()
+    answers = {(str(row["sample_id"]), int(str(row["answer"]))): row for row in stored.answer_rows()}
+    asyncio.run(replay_samples(samples(), [stored.row()], found, answers=answers))
+    return found
+
+
+def test_of_several_answers_one_that_was_once_refused_is_no_difference() -> None:
+    """The sample then has another answer as its own."""
+    stored = answered(("... --- ...", "meaningless"), ("SOS", None))
+    found = replayed(answered(("... --- ...", None), ("SOS", None)), stored)
+    assert found.differences == []
+    assert counted(found) == 2
+
+
+def test_an_answer_with_another_text_is_a_difference_all_the_same() -> None:
+    found = replayed(answered(("SOS", None), ("Help", None)), answered(("SOS", None), ("Go", None)))
+    assert [(found.table, found.column) for found in found.differences] == [("sample_answers", "response")]
