@@ -31,7 +31,7 @@ def page(
         "# Cost against size\n\nWritten by `python -m benchmarks.growth.run`. Processor time, since others may use the"
         f" machine; {date}, {minutes:.0f} minutes.\n\n{told}",
         *(_part(part, found) for part, found in grown.items()),
-        "## Writers on one ledger\n\n" + "\n".join(_writers(written)),
+        *(["## Writers on one ledger\n\n" + "\n".join(_writers(written))] if written else []),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -1,5 +1,7 @@
 """`python -m benchmarks.growth.run`: measure every part at every size, and write RESULTS.md and RESULTS.jsonl.
 
+`--part` measures some of them; what was measured of the others before stays.
+
 Ledgers on PostgreSQL need its server (Debian package postgresql); without it that column is left out.
 """
 
@@ -8,11 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from benchmarks.growth.measure import PARTS, Grown
 from benchmarks.growth.report import page
@@ -26,31 +31,44 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
 
 WRITERS = (1, 4, 16)
 
+WRITERS_PART = "writers"
+"""The part that is no growth: several writers on one ledger."""
+
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--part", choices=sorted(PARTS), nargs="+", default=list(PARTS), help="what is measured again")
+    parser.add_argument("--part", choices=[*PARTS, WRITERS_PART], nargs="+", default=[*PARTS, WRITERS_PART])
     parser.add_argument("--queries", type=int, default=8_000, help="that the writers ask together")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "RESULTS.md")
     asked = parser.parse_args()
-    measure(asked.output, asked.sizes, asked.queries)
+    measure(asked.output, asked.sizes, asked.queries, asked.part)
 
 
-def measure(output: Path, sizes: list[int], queries: int) -> None:
-    """Write the page to `output` and the rows beside it."""
+def measure(output: Path, sizes: list[int], queries: int, parts: Collection[str]) -> None:
+    """Measure `parts` again; write the page of all that is known to `output` and the rows beside it."""
     began, described = time.monotonic(), machine.describe(ROOT)
+    rows_file = output.with_suffix(".jsonl")
+    kept = [row for row in _rows_in(rows_file) if row.get("part", WRITERS_PART) not in parts]
     grown: dict[str, list[Grown]] = {part: [] for part in PARTS}
     written: dict[str, list[Written]] = {}
-    with output.with_suffix(".jsonl").open("w", encoding="utf-8") as rows:
-        for part, found in grown.items():
+    with rows_file.open("w", encoding="utf-8") as rows:
+        for row in kept:
+            rows.write(json.dumps(row) + "\n")
+            values = {name: value for name, value in row.items() if name not in ("part", "ledger")}
+            if "part" in row:
+                grown[row["part"]].append(TypeAdapter(Grown).validate_python(values))
+            else:
+                written.setdefault(row["ledger"], []).append(Written(**values))
+        for part in (part for part in PARTS if part in parts):
             for size in sizes:
-                found.append(in_new_process(Grown, "measure", package="benchmarks.growth", part=part, size=size))
-                rows.write(json.dumps({"part": part, **asdict(found[-1])}) + "\n")
+                made = in_new_process(Grown, "measure", package="benchmarks.growth", part=part, size=size)
+                grown[part].append(made)
+                rows.write(json.dumps({"part": part, **asdict(made)}) + "\n")
                 rows.flush()
                 _say(f"{part}, {size:,}", began)
-        for name, url, writers in _ledgers():
+        for name, url, writers in _ledgers() if WRITERS_PART in parts else ():
             made = in_new_process(
                 Written, "writers", package="benchmarks.growth", url=url, writers=writers, queries=queries
             )
@@ -58,7 +76,12 @@ def measure(output: Path, sizes: list[int], queries: int) -> None:
             rows.write(json.dumps({"ledger": name, **asdict(made)}) + "\n")
             _say(f"{writers} writers on {name}: {made.queries_a_second:,.0f} queries a second", began)
     minutes = (time.monotonic() - began) / 60
+    grown = {part: sorted(found, key=lambda one: one.size) for part, found in grown.items() if found}
     output.write_text(page(grown, written, described, f"{datetime.now(UTC):%Y-%m-%d}", minutes), encoding="utf-8")
+
+
+def _rows_in(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
 
 
 def _ledgers() -> Iterator[tuple[str, str, int]]:

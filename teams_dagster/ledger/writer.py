@@ -110,8 +110,12 @@ class Ledger:
 
     def answer(self, request_key: str) -> StoredAnswer | None:
         """The stored answer of a query, or None."""
+        return self.answers([request_key]).get(request_key)
+
+    def answers(self, request_keys: Collection[str]) -> dict[str, StoredAnswer]:
+        """The stored answers of those of these queries that have one, by key: one look for all of them."""
         with self.engine.connect() as connection:
-            return stored_answers(connection, [request_key]).get(request_key)
+            return stored_answers(connection, request_keys)
 
     def spent(self, scope: str = PROJECT) -> Spent:
         """What `scope` may have been billed for."""

@@ -7,6 +7,7 @@ another key and no answer), parsed text, rule, verdict, reward, probability and 
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -24,6 +25,7 @@ from teams_dagster.environment.state import EpisodeKey, State, Transition
 from teams_dagster.environment.transition import Environment
 from teams_dagster.instructions.elimination import Rule
 from teams_dagster.instructions.novelty import EARLIER_MEASURES, Pool
+from teams_dagster.ledger.records import StoredAnswer
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.constraints import as_asked_for, as_sent
 from teams_dagster.llm.keys import request_key
@@ -45,12 +47,13 @@ class ReplayImpossible(Exception):
 
 
 class LedgerAsker:
-    """Answers from the ledger and from nowhere else."""
+    """Answers from the ledger and from nowhere else. What is asked side by side is looked up together."""
 
     def __init__(self, ledger: Ledger, models: Iterable[tuple[str, ModelIdentity]]) -> None:
         """`models` as a generation's manifest names them: (role, model)."""
         self._ledger = ledger
         self._models = {Role(role): identity for role, identity in models}
+        self._asked: dict[str, asyncio.Future[StoredAnswer | None]] = {}
 
     def identity(self, role: Role) -> ModelIdentity:
         """The model that served `role` when the queries were asked."""
@@ -61,10 +64,29 @@ class LedgerAsker:
         identity = self._models[request.role]
         request = as_sent(request, identity)
         key = request_key(identity, request)
-        stored = self._ledger.answer(key)
+        stored = await self._stored(key)
         if stored is None:
             raise QueryFailed(ErrorKind.REJECTED, f"the ledger has no answer to {key}", attempts=0)
         return Answer(as_asked_for(request, stored.completion), stored.request_id, key, reused=True)
+
+    async def _stored(self, key: str) -> StoredAnswer | None:
+        if key not in self._asked:
+            loop = asyncio.get_running_loop()
+            if not self._asked:
+                loop.call_soon(self._look_up)  # after all that can run now has asked
+            self._asked[key] = loop.create_future()
+        return await asyncio.shield(self._asked[key])
+
+    def _look_up(self) -> None:
+        asked, self._asked = self._asked, {}
+        try:
+            found = self._ledger.answers(asked.keys())
+        except Exception as error:
+            for waiting in asked.values():
+                waiting.set_exception(error)
+            return
+        for key, waiting in asked.items():
+            waiting.set_result(found.get(key))
 
 
 class StoredDecisions:
