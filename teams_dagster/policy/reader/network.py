@@ -1,4 +1,4 @@
-"""The policy of a language model (an adapter that learns, log-probabilities of the operations' names), and its actor."""
+"""The policy of a language model (an adapter that learns, log-probabilities of operations' names), and its actor."""
 
 from __future__ import annotations
 
