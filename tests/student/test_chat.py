@@ -148,13 +148,13 @@ CUTS = PLAIN.replace("{{ m.content }}", "{{ m.content.split('</think>')[-1] }}")
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bare_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture
-def tokenizer(base: Path) -> PreTrainedTokenizerBase:
-    return load_tokenizer(base)[0]
+def bare_tokenizer(bare: Path) -> PreTrainedTokenizerBase:
+    return load_tokenizer(bare)[0]
 
 
 def learnt(tokenizer: PreTrainedTokenizerBase, example: Example, reasoning: TrainedReasoning) -> str:
@@ -163,24 +163,24 @@ def learnt(tokenizer: PreTrainedTokenizerBase, example: Example, reasoning: Trai
     return str(text).removesuffix(str(tokenizer.eos_token))
 
 
-def test_the_response_alone_is_learnt_unless_thoughts_are_asked_for(tokenizer: PreTrainedTokenizerBase):
-    assert encode_example(tokenizer, WITH, 1_000) == encode_example(tokenizer, WITHOUT, 1_000)
+def test_the_response_alone_is_learnt_unless_thoughts_are_asked_for(bare_tokenizer: PreTrainedTokenizerBase):
+    assert encode_example(bare_tokenizer, WITH, 1_000) == encode_example(bare_tokenizer, WITHOUT, 1_000)
 
 
 @pytest.mark.parametrize(("template", "reasoning"), [(WRITES, "template"), (PLAIN, "think"), (WRITES, "think")])
 def test_labels_decode_to_the_thought_and_the_response(
-    tokenizer: PreTrainedTokenizerBase, template: str, reasoning: TrainedReasoning
+    bare_tokenizer: PreTrainedTokenizerBase, template: str, reasoning: TrainedReasoning
 ):
-    tokenizer.chat_template = template
-    assert learnt(tokenizer, WITH, reasoning) == f"<think>\n{THOUGHT}\n</think>\n\n{ANSWER}"
+    bare_tokenizer.chat_template = template
+    assert learnt(bare_tokenizer, WITH, reasoning) == f"<think>\n{THOUGHT}\n</think>\n\n{ANSWER}"
 
 
 @pytest.mark.parametrize("reasoning", ["template", "think"])
 def test_an_example_without_a_thought_is_learnt_as_it_is(
-    tokenizer: PreTrainedTokenizerBase, reasoning: TrainedReasoning
+    bare_tokenizer: PreTrainedTokenizerBase, reasoning: TrainedReasoning
 ):
-    tokenizer.chat_template = WRITES
-    assert learnt(tokenizer, WITHOUT, reasoning) == ANSWER
+    bare_tokenizer.chat_template = WRITES
+    assert learnt(bare_tokenizer, WITHOUT, reasoning) == ANSWER
 
 
 @pytest.mark.parametrize(
@@ -194,50 +194,52 @@ def test_an_example_without_a_thought_is_learnt_as_it_is(
     ],
 )
 def test_a_template_that_loses_thoughts_is_refused_by_name(
-    tokenizer: PreTrainedTokenizerBase, template: str, reasoning: TrainedReasoning, message: str
+    bare_tokenizer: PreTrainedTokenizerBase, template: str, reasoning: TrainedReasoning, message: str
 ):
-    tokenizer.chat_template = template
+    bare_tokenizer.chat_template = template
     with pytest.raises(TemplateFault, match=message):
-        encode_example(tokenizer, WITH, 1_000, reasoning)
+        encode_example(bare_tokenizer, WITH, 1_000, reasoning)
 
 
-def test_labels_that_lost_the_marks_of_a_thought_do_not_say_what_is_to_be_learnt(tokenizer: PreTrainedTokenizerBase):
-    tokenizer.chat_template = WRITES
-    labels = encode_example(tokenizer, WITH, 1_000, "template").labels
+def test_labels_that_lost_the_marks_of_a_thought_do_not_say_what_is_to_be_learnt(
+    bare_tokenizer: PreTrainedTokenizerBase,
+):
+    bare_tokenizer.chat_template = WRITES
+    labels = encode_example(bare_tokenizer, WITH, 1_000, "template").labels
     cut = [label for label in labels if label != MASKED][4:]
-    assert labels_learn(tokenizer, labels, WITH, "template")
-    assert not labels_learn(tokenizer, cut, WITH, "template")
+    assert labels_learn(bare_tokenizer, labels, WITH, "template")
+    assert not labels_learn(bare_tokenizer, cut, WITH, "template")
 
 
-def test_rows_count_what_is_learnt_with_a_thought(tokenizer: PreTrainedTokenizerBase):
-    assert encode_rows(tokenizer, [WITH, WITHOUT], 1_000, "think").reasoned == 1
-    assert encode_rows(tokenizer, [WITH, WITHOUT], 1_000).reasoned == 0
+def test_rows_count_what_is_learnt_with_a_thought(bare_tokenizer: PreTrainedTokenizerBase):
+    assert encode_rows(bare_tokenizer, [WITH, WITHOUT], 1_000, "think").reasoned == 1
+    assert encode_rows(bare_tokenizer, [WITH, WITHOUT], 1_000).reasoned == 0
 
 
-def test_a_thought_counts_towards_the_longest_example(tokenizer: PreTrainedTokenizerBase):
-    length = len(encode_example(tokenizer, WITHOUT, 1_000).input_ids)
-    assert encode_rows(tokenizer, [WITH, WITHOUT], length, "think").too_long == ("with",)
+def test_a_thought_counts_towards_the_longest_example(bare_tokenizer: PreTrainedTokenizerBase):
+    length = len(encode_example(bare_tokenizer, WITHOUT, 1_000).input_ids)
+    assert encode_rows(bare_tokenizer, [WITH, WITHOUT], length, "think").too_long == ("with",)
 
 
 @pytest.mark.parametrize("reasoning", ["think", None])
 def test_an_adapter_that_learnt_thoughts_is_asked_as_it_was_trained(
-    base: Path, tokenizer: PreTrainedTokenizerBase, reasoning: TrainedReasoning | None
+    bare: Path, bare_tokenizer: PreTrainedTokenizerBase, reasoning: TrainedReasoning | None
 ):
-    recipe = Recipe("lora", "tokenizer", template_version(tokenizer), 512, reasoning=reasoning)
-    assert parity_faults(base, base, recipe, WITH) == []
+    recipe = Recipe("lora", "tokenizer", template_version(bare_tokenizer), 512, reasoning=reasoning)
+    assert parity_faults(bare, bare, recipe, WITH) == []
 
 
-def test_a_student_that_thinks_answers_without_its_thought(tokenizer: PreTrainedTokenizerBase):
+def test_a_student_that_thinks_answers_without_its_thought(bare_tokenizer: PreTrainedTokenizerBase):
     model: Any = None
-    student = Student(model, tokenizer, "tokenizer", four_bit=False)
-    said = f"<think>\n{THOUGHT}\n</think>\n\n{ANSWER}{tokenizer.eos_token}"
-    assert text_of(student, tokenizer(said, add_special_tokens=False)["input_ids"]) == ANSWER
+    student = Student(model, bare_tokenizer, "tokenizer", four_bit=False)
+    said = f"<think>\n{THOUGHT}\n</think>\n\n{ANSWER}{bare_tokenizer.eos_token}"
+    assert text_of(student, bare_tokenizer(said, add_special_tokens=False)["input_ids"]) == ANSWER
 
 
-def test_a_dataset_without_thoughts_cannot_be_trained_on_them(base: Path, tmp_path: Path):
+def test_a_dataset_without_thoughts_cannot_be_trained_on_them(bare: Path, tmp_path: Path):
     config = AdapterConfig(kind="lora", reasoning="think", max_steps=1)
     with pytest.raises(ValueError, match=r"no training example has a thought.*expert_responses.*reasoning: true"):
-        train_adapter(base, [WITHOUT], [], tmp_path, config)
+        train_adapter(bare, [WITHOUT], [], tmp_path, config)
 
 
 def test_a_training_on_thoughts_says_how_many_and_leaves_that_in_its_recipe(tmp_path: Path):
