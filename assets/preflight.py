@@ -16,7 +16,7 @@ from teams_dagster.ledger.traits import traits_of
 from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext
 from teams_dagster.policy.query_forecast import EpisodeStats
-from teams_dagster.preflight.lines import role_line
+from teams_dagster.preflight.findings import role_line
 from teams_dagster.preflight.plan import (
     FULL,
     QUICK,

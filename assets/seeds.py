@@ -23,7 +23,7 @@ from teams_dagster.instructions.stored_seeds import (
 )
 from teams_dagster.policy.checkpoint import policy_seeds
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
-from teams_dagster.store.facts.seeds import SeedFacts
+from teams_dagster.store.facts.dataset import SeedFacts
 
 MOST_REFUSED = 0.5
 """Above this share of refused rows, the file is probably not what somebody meant to use."""

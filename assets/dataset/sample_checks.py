@@ -1,11 +1,21 @@
-"""Checks of the texts of kept samples. Each names the generation at fault."""
+"""Checks of samples: their texts, their scores, and that none is taken from what models are scored on."""
+
+from collections.abc import Iterator
 
 import dagster as dg
 
-from assets.check_results import needs_output, not_run, verdict, warning
+from assets.check_results import needs_output, not_applicable, not_run, verdict, warning
+from assets.contamination import contamination_check
+from teams_dagster.dataset.pair_settings import JUDGE
 from teams_dagster.dataset.quality.answers import FEWEST_WORDS, KeptTexts, kept_texts
-from teams_dagster.dataset.stored import NOTHING_KEPT, answered_generations
-from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.dataset.quality.duplicates import StoredText
+from teams_dagster.dataset.quality.rating import Rating
+from teams_dagster.dataset.quality.scores import UNANSWERED
+from teams_dagster.dataset.scoring import SCORES
+from teams_dagster.dataset.stored import NOTHING_KEPT, answered_generations, examples_in
+from teams_dagster.instructions.ngrams import NGRAM_WORDS, PARAPHRASE_WORDS
+from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.facts.dataset import PairScoreFacts
 
 MOST_DECLINING = 0.02
 """Above one kept answer in fifty that declines, a student learns to decline what it was asked."""
@@ -84,3 +94,43 @@ def kept_answers_answer(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheck
         "; ".join(poor) or f"{counts['declining']} of {kept} decline, {counts['short']} are a word or two",
         **counts,
     )
+
+
+MOST_UNREADABLE = 0.05
+"""Of a generation's ratings."""
+
+
+@dg.asset_check(
+    asset="pair_scores",
+    description=f"At most {MOST_UNREADABLE:.0%} of the judge's ratings could not be read or did not come.",
+    metadata={
+        "severity": "warning",
+        "remedy": "Hold the judge to its replies (TEAMS_JUDGE_STRUCTURED), or take another judge.",
+    },
+)
+def ratings_can_be_read(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
+    """A pair without a rating passes any threshold."""
+    generations = [store.current(SCORES, week) for week in store.partitions(SCORES)]
+    facts = {scores.manifest["partition_key"]: scores.read_facts(PairScoreFacts) for scores in generations}
+    judged = {week: found for week, found in facts.items() if found.scored_by == JUDGE and found.pairs}
+    if not judged:
+        return not_applicable("no generation was scored by the judge")
+    lost = {
+        week: sum(found.ratings.get(name, 0) for name in (Rating.UNCLEAR, UNANSWERED)) for week, found in judged.items()
+    }
+    poor = {week: count for week, count in lost.items() if count > MOST_UNREADABLE * judged[week].pairs}
+    told = "; ".join(f"generation {week}: {lost[week]} of {judged[week].pairs}" for week in poor or lost)
+    return warning(not poor, f"ratings that could not be read or did not come: {told}", **lost)
+
+
+def _samples(dataset: Artefact) -> Iterator[StoredText]:
+    for example in examples_in(dataset):
+        yield StoredText(
+            example.sample_id,
+            (example.instruction.text, example.instruction.input, example.response, example.reasoning or ""),
+        )
+
+
+contamination_of_samples = [
+    contamination_check("instruction_dataset", "samples", _samples, size) for size in (NGRAM_WORDS, PARAPHRASE_WORDS)
+]

@@ -17,8 +17,8 @@ from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
 from teams_dagster.store.tables import write_table
 from teams_dagster.student.adapter_config import MODEL, AdapterKind, TrainingRequest
-from teams_dagster.student.failures import less_memory
 from teams_dagster.student.isolation import one_training_at_a_time
+from teams_dagster.student.process import less_memory
 from teams_dagster.student.stored import (
     adapter_facts,
     adapter_version,

@@ -16,9 +16,15 @@ from teams_dagster.environment.reward import DollarReward, RewardConfig, RewardP
 from teams_dagster.policy.algorithms import config as method
 from teams_dagster.policy.algorithms.controller_config import CONTROLLERS, AdaptiveControllerConfig
 from teams_dagster.policy.baselines import ROUND_ROBIN, UNIFORM, baseline_names
-from teams_dagster.policy.comparison.algorithms import COMPARED, GUIDES
 from teams_dagster.policy.comparison.compare import ComparisonConfig, check_room, default_questions
-from teams_dagster.policy.comparison.plan import EMBEDDED_TRAINING_SEEDS, STUDIED_APART, ComparisonPlan, comparison_plan
+from teams_dagster.policy.comparison.plan import (
+    COMPARED,
+    EMBEDDED_TRAINING_SEEDS,
+    GUIDES,
+    STUDIED_APART,
+    ComparisonPlan,
+    comparison_plan,
+)
 from teams_dagster.policy.config import (
     FEWEST_EPISODES,
     REFERENCE_UPDATES,

@@ -1,5 +1,6 @@
 """The policy, trained on a part of the seeds."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import dagster as dg
@@ -7,24 +8,58 @@ import dagster as dg
 from assets.columns import POLICIES, table_columns
 from assets.materialize import DATASET_FIRST, OWNERS, materialization
 from assets.policy.config import PolicyConfig
-from assets.policy.student_base import find_student
 from assets.pools import LANGUAGE_MODELS
 from assets.preflight import preflight_of, tried_episodes
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
-from teams_dagster.environment.answers_cost import answers_cost
-from teams_dagster.environment.order_effect import order_effect
-from teams_dagster.environment.recording import merge_parts, training_parts
+from teams_dagster.environment.recording import answers_cost, merge_parts, order_effect, training_parts
 from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext
 from teams_dagster.policy.checkpoint import policy_facts, policy_inputs, policy_of_version, policy_row, policy_seeds
+from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.query_forecast import asking_of, training_questions
+from teams_dagster.policy.reader.config import STUDENT, LanguageModelReaderConfig
+from teams_dagster.policy.reader.reading import BaseNotGiven
 from teams_dagster.policy.training_run import train_policy
 from teams_dagster.report.preview_policy import policy_preview
 from teams_dagster.store.artefact_store import ArtefactStore
+from teams_dagster.store.facts.models import BaseFacts
 from teams_dagster.store.facts.policy import PolicyFacts
 from teams_dagster.store.tables import write_table
+from teams_dagster.student.adapter_config import MODEL
+
+
+@dataclass(frozen=True)
+class FoundStudent:
+    """A training with the student that its policy reads with, found."""
+
+    training: TrainingConfig
+    """With the student's own folder or hub id as the base, where it has one outside the store."""
+    folder: str | None
+    """Where the student lies in the store, if it does; None: the policy needs none, or names it itself."""
+    version: str | None
+    """Of the student; None where the policy does not read with it."""
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What the policy is made from besides, by name to version."""
+        return {} if self.version is None else {"base_model": self.version}
+
+
+def find_student(training: TrainingConfig, store: ArtefactStore) -> FoundStudent:
+    """The student that `training` reads with. Raises BaseNotGiven where it does, and there is no `base_model` yet."""
+    reading = training.reader
+    if not isinstance(reading, LanguageModelReaderConfig) or reading.base != STUDENT:
+        return FoundStudent(training, None, None)
+    if not store.exists("base_model"):
+        raise BaseNotGiven
+    base = store.current("base_model")
+    facts = base.read_facts(BaseFacts)
+    if facts.embedded or facts.unpacked:
+        return FoundStudent(training, str(base.path(MODEL)), base.data_version)
+    named = training.model_copy(update={"reader": reading.model_copy(update={"base": facts.student})})
+    return FoundStudent(named, None, base.data_version)
 
 
 @dg.asset(

@@ -4,30 +4,34 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 
 from assets.columns import RLGF_ADAPTER, table_columns
 from assets.materialize import COMPARED_LAST, OWNERS, materialization
+from assets.models.checks import adapter_check
 from assets.models.config import SettingsRefused
 from assets.pools import GPU, ON_GPU
 from assets.preflight import preflight_of
 from assets.rlgf.config import RLGFSettings
-from assets.rlgf.plan import plan_training
 from assets.training import cluster_of_trainings, train_beside
 from resources.language_models.asking import stopping
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
+from teams_dagster.dataset.stored import dataset_file
 from teams_dagster.evaluation.judging import judge_prompt
 from teams_dagster.evaluation.rlgf.serving import Serving, serving
 from teams_dagster.evaluation.rlgf.stored import ASKED, rlgf_card, rlgf_facts, settle_asked
 from teams_dagster.llm.background_loop import BackgroundEventLoop
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.ordered import AHEAD
-from teams_dagster.report.preview_rlgf import rlgf_preview
+from teams_dagster.report.preview_evaluation import rlgf_preview
 from teams_dagster.rlgf.config import RLGFConfig
+from teams_dagster.rlgf.dataset_task import DatasetPrompts
 from teams_dagster.rlgf.run_request import LESS_MEMORY, SCRIPT, RLGFRequest
+from teams_dagster.rlgf.task import Task
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
 from teams_dagster.store.facts.rlgf import RLGFFacts
@@ -36,6 +40,34 @@ from teams_dagster.student.adapter_config import MODEL
 from teams_dagster.student.isolation import one_training_at_a_time
 from teams_dagster.student.stored import adapter_version, model_row, student_path, weights_sha256
 from teams_dagster.student.training_run import TrainingFailed
+
+
+@dataclass(frozen=True)
+class PlannedTraining:
+    """A training that has not begun."""
+
+    base: Artefact
+    lora: Artefact
+    task: Task | DatasetPrompts
+    training: RLGFConfig
+    inputs: dict[str, str]
+    """By name to version."""
+
+
+def plan_training(config: RLGFSettings, store: ArtefactStore, models: LanguageModels) -> PlannedTraining:
+    """The training of `config` on what is stored.
+
+    Raises ArtefactMissing where there is no adapter or dataset, and what the settings are refused for.
+    """
+    lora, dataset = store.current("lora_model"), store.current("instruction_dataset")
+    base = store.of_version("base_model", lora.manifest["inputs"]["base_model"])
+    task = config.task_on(dataset_file(dataset, "train"), dataset_file(dataset, "held_out"))
+    inputs = {"base_model": base.data_version, "lora_model": lora.data_version, **models.versions(*config.roles)}
+    if isinstance(task, Task):
+        inputs["task"] = task.version
+    else:
+        inputs |= {"instruction_dataset": dataset.data_version, "prompt of judge": judge_prompt().version}
+    return PlannedTraining(base, lora, task, config.training(), inputs)
 
 
 @dg.asset(
@@ -142,8 +174,8 @@ def _train(context: dg.AssetExecutionContext, models: LanguageModels, request: R
     if not request.roles:
         train_beside(context, request, SCRIPT, LESS_MEMORY)
         return
-    from teams_dagster.evaluation.rlgf.answering import answering
     from teams_dagster.evaluation.rlgf.forecast import training_queries
+    from teams_dagster.evaluation.rlgf.serving import answering
 
     asking = models.asking(where, *request.roles, expected=training_queries(request), log=context.log.info)
     answers = answering(request.task, width=AHEAD * models.settings().max_in_flight)
@@ -168,3 +200,6 @@ def _hosted(opening: AbstractAsyncContextManager[Serving]) -> Iterator[Serving]:
         yield hosted.resource
     finally:
         hosted.close()
+
+
+rlgf_adapter_answers = adapter_check("rlgf")

@@ -22,8 +22,8 @@ from teams_dagster.evaluation.judged_answers import (
     win_rates,
     write_judged,
 )
-from teams_dagster.evaluation.judging_forecast import judging_questions
-from teams_dagster.evaluation.membership.adapter import audit_adapter
+from teams_dagster.evaluation.judging import judging_questions
+from teams_dagster.evaluation.membership.audit import audit_adapter
 from teams_dagster.evaluation.rlgf.scores import (
     PAIRS,
     RLGF,
@@ -36,7 +36,7 @@ from teams_dagster.evaluation.rlgf.scores import (
 from teams_dagster.evaluation.stored import PRIVACY
 from teams_dagster.evaluation.student_answers import ASKED_ALIKE, Answering, earlier_answers
 from teams_dagster.llm.context import CallContext
-from teams_dagster.report.preview_rlgf import rlgf_scores_preview
+from teams_dagster.report.preview_evaluation import rlgf_scores_preview
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.evaluation import JudgeModel
 from teams_dagster.store.facts.rlgf import RLGFScoreFacts

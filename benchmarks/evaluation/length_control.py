@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from teams_dagster.evaluation.length_control import length_controlled
+from teams_dagster.evaluation.win_rate import length_controlled
 
 
 def compare(path: Path) -> Iterator[tuple[str, float, float, float]]:

@@ -38,9 +38,9 @@ from teams_dagster.policy.algorithms.config import (
 )
 from teams_dagster.policy.baselines import GUIDE, LOOK_AHEAD, UNIFORM
 from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint, divide, divide_training
-from teams_dagster.policy.comparison.algorithms import COMPARED
 from teams_dagster.policy.comparison.compare import Comparison, ComparisonConfig, compare
 from teams_dagster.policy.comparison.contenders import Contender, baseline_contenders
+from teams_dagster.policy.comparison.plan import COMPARED
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.training import train
 

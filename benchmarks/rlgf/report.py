@@ -10,7 +10,7 @@ from typing import Any
 
 from scipy import stats
 
-from teams_dagster.rlgf.metrics import Metrics
+from teams_dagster.rlgf.report import Metrics
 
 METRICS = ("reward", "perplexity", "distinct_1", "distinct_2", "length", "kl")
 

@@ -12,8 +12,7 @@ from dagster._core.storage.asset_check_execution_record import (
 )
 
 from resources.alerts import NOT_SET, Alert, AlertNotSent, Alerts
-from teams_dagster.automation.failures import UNKNOWN, StepFailure, step_failures
-from teams_dagster.automation.runs import ALERTED, PARTITION, RETRY, ROOT
+from teams_dagster.automation.runs import ALERTED, PARTITION, RETRY, ROOT, UNKNOWN, StepFailure, step_failures
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.settings import SettingsError
 

@@ -17,8 +17,7 @@ from assets.dataset.pair_scores import pair_scores
 from assets.materialize import AssetConfig, output_of, reusable
 from assets.policy.config import PolicyConfig
 from assets.preflight import tried_episodes
-from assets.uniform_arm.instructions import uniform_instructions
-from assets.uniform_arm.responses import uniform_responses
+from assets.uniform_arm.assets import uniform_instructions, uniform_responses
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Role

@@ -11,12 +11,10 @@ from assets.evaluation.judged_win_rate import judged_win_rate
 from assets.materialize import AssetConfig, output_of, reusable
 from assets.policy.config import ComparisonSettings, PolicyConfig
 from assets.policy.policy_comparison import policy_comparison
-from assets.policy.student_base import find_student
-from assets.policy.trained_policy import trained_policy
+from assets.policy.trained_policy import find_student, trained_policy
 from assets.preflight import tried_first
 from assets.rlgf.config import RLGFSettings
-from assets.rlgf.plan import plan_training
-from assets.rlgf.rlgf_model import rlgf_model
+from assets.rlgf.rlgf_model import plan_training, rlgf_model
 from assets.seeds import seed_instructions
 from resources.language_models.opening import as_configured
 from resources.language_models.roles import LanguageModels
@@ -28,7 +26,7 @@ from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.scoring import SCORES
 from teams_dagster.dataset.stored import read_examples
 from teams_dagster.evaluation.judged_answers import judging_inputs
-from teams_dagster.evaluation.judging_forecast import judging_questions
+from teams_dagster.evaluation.judging import judging_questions
 from teams_dagster.instructions.seed_splits import HELD_OUT_FROM, seed_clusters
 from teams_dagster.instructions.seeds import Seed, load_seeds
 from teams_dagster.instructions.stored_seeds import read_clusters, read_seeds, seed_inputs, seed_sources

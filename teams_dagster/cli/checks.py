@@ -188,7 +188,7 @@ def _progress(steps: "Mapping[str, dg.AssetCheckKey]") -> "Callable[[dg.EventLog
 
 def _outcomes(result: "dg.ExecuteInProcessResult", steps: "Mapping[str, dg.AssetCheckKey]") -> list[CheckOutcome]:
     """What came of each check, by asset and name. One that was not evaluated failed, and says why."""
-    from teams_dagster.automation.failures import step_failures
+    from teams_dagster.automation.runs import step_failures
 
     seconds = {event.step_key: event.step_success_data.duration_ms / 1000 for event in result.get_step_success_events()}
     evaluations = {evaluation.asset_check_key: evaluation for evaluation in result.get_asset_check_evaluations()}

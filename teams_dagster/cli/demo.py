@@ -272,7 +272,7 @@ def _behind(settings: Settings) -> str:
 
 def _say_why(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult", ui: str) -> None:
     """Name what failed, and how to go on."""
-    from teams_dagster.automation.failures import step_failures
+    from teams_dagster.automation.runs import step_failures
 
     for failure in step_failures(result.get_step_failure_events()):
         say(f"\n{failure.step} failed: {failure.reason}", err=True)

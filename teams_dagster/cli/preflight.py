@@ -44,9 +44,9 @@ def preflight(quick: bool, config: Path | None) -> None:
     from assets.preflight import records_of
     from resources.language_models.roles import LanguageModels
     from resources.ledger import LedgerConnection
-    from teams_dagster.automation.failures import step_failures
+    from teams_dagster.automation.runs import step_failures
     from teams_dagster.definitions import definitions
-    from teams_dagster.preflight.lines import preflight_lines
+    from teams_dagster.preflight.findings import preflight_lines
 
     prepare_home(settings)
     code_location = definitions(settings)

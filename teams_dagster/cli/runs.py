@@ -30,7 +30,7 @@ def run_job(
     """
     import dagster as dg
 
-    from teams_dagster.automation.failures import step_failures
+    from teams_dagster.automation.runs import step_failures
     from teams_dagster.definitions import definitions
 
     job = definitions(settings).resolve_job_def(name)

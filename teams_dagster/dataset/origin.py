@@ -27,8 +27,7 @@ from teams_dagster.dataset.stored import answers_asked, answers_file, seeds_play
 from teams_dagster.ledger.costs import cost_of_requests, costs_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
-from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts, ResponseFacts
-from teams_dagster.store.facts.seeds import SeedFacts
+from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts, ResponseFacts, SeedFacts
 from teams_dagster.store.transition_row import EDIT_ANSWERS
 
 IDS_AT_ONCE = 10_000

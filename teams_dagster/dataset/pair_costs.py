@@ -21,7 +21,7 @@ from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.manifests import generated_for
 from teams_dagster.dataset.quality.scratch import scratch
 from teams_dagster.dataset.stored import answers_file
-from teams_dagster.environment.answers_cost import ANSWERS
+from teams_dagster.environment.recording import ANSWERS
 from teams_dagster.ledger.costs import costs_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore

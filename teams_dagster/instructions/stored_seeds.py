@@ -17,7 +17,7 @@ from teams_dagster.instructions.seed_files import texts_in
 from teams_dagster.instructions.seed_splits import seed_clusters
 from teams_dagster.instructions.seeds import Seed, SeedLibrary, scripts, shipped_seeds_path
 from teams_dagster.store.artefact_store import Artefact
-from teams_dagster.store.facts.seeds import SeedFacts
+from teams_dagster.store.facts.dataset import SeedFacts
 from teams_dagster.store.tables import write_table
 
 SHOWN = 20

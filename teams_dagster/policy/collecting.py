@@ -2,6 +2,11 @@
 
 An algorithm says for each episode who acts up to which step (its roll-in), the learner or the guide. Here that becomes
 episodes of instructions; everything after this module sees tensors alone.
+
+A policy that has settled finds the same texts from a seed again and again, and a generation keeps each of them once.
+The reward of a transition cannot tell, since it depends on the transition alone. So a training with several episodes
+of each seed in a batch looks for repeats at the update, in canonical order, and the advantage is estimated as if a
+repeated edit had brought nothing. The transition's own reward stays as it is, and can be replayed.
 """
 
 from __future__ import annotations
@@ -18,16 +23,50 @@ from teams_dagster.core.operations import Operation, Rewriting
 from teams_dagster.core.rng import generator
 from teams_dagster.environment.decisions import Decider, Decision
 from teams_dagster.environment.episodes import EpisodePlan, run_episodes
-from teams_dagster.environment.state import HORIZON, ChosenBy, Episode, EpisodeKey, EpisodePurpose, State
+from teams_dagster.environment.reward import RewardConfig, reward
+from teams_dagster.environment.state import HORIZON, ChosenBy, Episode, EpisodeKey, EpisodePurpose, State, Transition
 from teams_dagster.environment.transition import Environment
 from teams_dagster.policy.algorithms.batch import RollIn, Who
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.guide import Advisor, Labelled
 from teams_dagster.policy.reader.reading import Reader
-from teams_dagster.policy.repeats import repeated_gains
 
 if TYPE_CHECKING:
     from teams_dagster.policy.algorithms.batch import Batch, Branches
+
+
+def repeated(episodes: Sequence[Episode]) -> np.ndarray:
+    """Accepted edits to a text that an earlier one of `episodes` reached from the same seed: bool, (episodes, steps).
+
+    `episodes` are in canonical order. A text that an episode reaches twice by itself is no repeat: its novelty is 0.
+    """
+    found = np.zeros((len(episodes), HORIZON), dtype=bool)
+    reached: dict[str, set[str]] = {}
+    for row, episode in enumerate(episodes):
+        earlier = reached.setdefault(episode.key.seed_id, set())
+        own: set[str] = set()
+        for step, transition in enumerate(episode.transitions):
+            if transition.accepted and transition.after is not None:
+                found[row, step] = transition.after.instruction_id in earlier
+                own.add(transition.after.instruction_id)
+        earlier |= own
+    return found
+
+
+def repeated_gains(episodes: Sequence[Episode], config: RewardConfig) -> np.ndarray:
+    """What each repeated edit earned over one that brings nothing: float64, (episodes, steps); 0 where none is."""
+    gains = np.zeros((len(episodes), HORIZON))
+    for row, step in np.argwhere(repeated(episodes)):
+        transition = episodes[row].transitions[step]
+        gains[row, step] = transition.reward - _without_gain(transition, config)
+    return gains
+
+
+def _without_gain(transition: Transition, config: RewardConfig) -> float:
+    """The reward of an edit that was refused, at the same queries and tokens."""
+    spent = config.edit_cost(transition.rewrite_usage, transition.review_usages)
+    return reward(config, accepted=False, novelty=None, queries=transition.queries, nano_usd=spent)
+
 
 _INDEX: dict[Rewriting, int] = {operation: index for index, operation in enumerate(Operation)}
 

@@ -1,6 +1,6 @@
 """The policy and value networks: small MLPs in float64, and an actor that runs the policy one state at a time.
 
-`PolicyNetwork` and `ValueNetwork` learn (torch); `PolicyActor` in `actor` acts (NumPy, no torch).
+`PolicyNetwork` and `ValueNetwork` learn (torch); `PolicyActor` in `encoder` acts (NumPy, no torch).
 """
 
 from __future__ import annotations

@@ -25,15 +25,14 @@ from teams_dagster.instructions.novelty import Pool
 from teams_dagster.instructions.prompts import prompt
 from teams_dagster.policy.algorithms.algorithm import Algorithm, UpdateReport, algorithm_of
 from teams_dagster.policy.algorithms.learner import Learner, policy_key
+from teams_dagster.policy.baselines import LookAheadGuide
 from teams_dagster.policy.checkpoint import Checkpoint, TrainingOrigin, changed_operations
-from teams_dagster.policy.collecting import Collected, RollingIn, batch_of, collect, plan_batch
+from teams_dagster.policy.collecting import Collected, RollingIn, batch_of, collect, plan_batch, repeated
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.curve import IterationRecord, is_flat, own_steps, tally, without_tokens
 from teams_dagster.policy.guide import Advisor, Guide
-from teams_dagster.policy.look_ahead import LookAheadGuide
 from teams_dagster.policy.network import Network
 from teams_dagster.policy.reader.reading import Reader, reader
-from teams_dagster.policy.repeats import repeated
 
 _log = logging.getLogger(__name__)
 

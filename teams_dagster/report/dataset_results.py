@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.arms import TRAINED_ARM
+from teams_dagster.dataset.generation_facts import FAILED, failures_of
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.dataset.quality.scratch import scratch
 from teams_dagster.dataset.scoring import SCORES, ratings_asked, scores_of
 from teams_dagster.dataset.stored import answers_asked
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.report import content
-from teams_dagster.report.funnel import yield_funnel
+from teams_dagster.report.content import Stage, funnel_stages
 from teams_dagster.report.pair_ratings import pair_ratings, scored_rows
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts, ResponseFacts, overlap_line
@@ -25,6 +26,32 @@ if TYPE_CHECKING:
     import duckdb
 
     from teams_dagster.policy.comparison.distinctness import Measure
+
+
+def yield_funnel(store: ArtefactStore, answered: Sequence[Artefact], dropped: Mapping[str, int]) -> tuple[Stage, ...]:
+    """The stages of these `expert_responses` together; `dropped` are the samples not in the dataset, by reason."""
+    generated = [generated_for(store, responses) for responses in answered]
+    return funnel_stages(
+        sum(artefact.read_facts(GenerationFacts).transitions for artefact in generated),
+        _added([_causes(artefact) for artefact in generated]),
+        _added([responses.read_facts(ResponseFacts).refused for responses in answered]),
+        dropped,
+    )
+
+
+def _causes(generated: Artefact) -> dict[str, int]:
+    """Why transitions were not accepted; failed ones by what failed."""
+    causes = dict(generated.read_facts(GenerationFacts).not_accepted)
+    return causes | failures_of(generated) if causes.pop(FAILED, 0) else causes
+
+
+def _added(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for group in counts:
+        for name, count in group.items():
+            total[name] = total.get(name, 0) + count
+    return total
+
 
 MAIN_LINE = (TRAINED_ARM.instructions, TRAINED_ARM.responses, SCORES)
 """The assets whose queries are a generation's: the uniform arm's have partitions too."""

@@ -19,17 +19,16 @@ from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.checkpoint import load_policy
 from teams_dagster.policy.comparison.stored import read_policy_scores
 from teams_dagster.report import content
-from teams_dagster.report.costs import read_costs, read_pair_costs
+from teams_dagster.report.costs import pair_table, read_costs, read_pair_costs
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
-from teams_dagster.report.pair_costs import pair_table
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.facts.accounting import CostFacts
 from teams_dagster.store.facts.base import QueryFacts
+from teams_dagster.store.facts.dataset import SeedFacts
 from teams_dagster.store.facts.evaluation import WinRateFacts
 from teams_dagster.store.facts.models import AdapterFacts, BaseFacts
 from teams_dagster.store.facts.policy import ComparisonFacts, PolicyFacts
 from teams_dagster.store.facts.rlgf import stages_table
-from teams_dagster.store.facts.seeds import SeedFacts
 from teams_dagster.student.stored import ADAPTERS, read_curve
 
 Row = TypeVar("Row")

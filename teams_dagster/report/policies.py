@@ -22,7 +22,6 @@ from teams_dagster.policy.baselines import (
     UNIFORM,
     UNIFORM_WITH_NONE,
 )
-from teams_dagster.policy.comparison.algorithms import COMPARED, GUIDES, compared_algorithm, compared_name
 from teams_dagster.policy.comparison.contenders import (
     NO_HISTORY,
     REFERENCE,
@@ -32,6 +31,7 @@ from teams_dagster.policy.comparison.contenders import (
     TRAINED_BY_GRADED,
     TRAINED_WITHOUT_NONE,
 )
+from teams_dagster.policy.comparison.plan import COMPARED, GUIDES, compared_algorithm, compared_name
 
 FIXED = tuple(operation.value for operation in TEXT_OPERATIONS)
 """Policies that always choose one operation, which they are named after."""

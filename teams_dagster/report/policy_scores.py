@@ -17,8 +17,14 @@ from teams_dagster.policy.comparison.scores import ALLOWANCE_USED, HEADLINE, HEA
 from teams_dagster.policy.curve import FLAT_VARIANCE, is_flat
 from teams_dagster.report.content import PolicyResults
 from teams_dagster.report.policies import EXPLAINED, in_order
-from teams_dagster.report.policy_sentences import difference_metric, few_trainings, learnt, of_trained, simpler_rule
-from teams_dagster.report.policy_training import training_sentences
+from teams_dagster.report.policy_sentences import (
+    difference_metric,
+    few_trainings,
+    learnt,
+    of_trained,
+    simpler_rule,
+    training_sentences,
+)
 
 SHOWN = (
     HEADLINE,

@@ -1,13 +1,14 @@
-"""What is worth looking at in the files of adapters and their evaluation: curves, scores, attacks, win rates."""
+"""What is worth looking at in models: curves, scores, attacks, win rates, a token-level training's reward."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from teams_dagster.core.metadata import Details, Picture, Table
 from teams_dagster.core.text import interval, number
 from teams_dagster.evaluation.paper import PaperRow, paper_columns, paper_rows
 from teams_dagster.evaluation.privacy import LOSS, MembershipScore
+from teams_dagster.evaluation.rlgf.stored import read_report
 from teams_dagster.evaluation.scores import AGAINST_LORA, Score
 from teams_dagster.evaluation.statistics import normal_interval
 from teams_dagster.evaluation.stored import (
@@ -25,7 +26,8 @@ from teams_dagster.report.paper import paper_cell
 from teams_dagster.report.win_rates import NOT_IDENTIFIABLE, at_equal_length
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.evaluation import PaperTableFacts
-from teams_dagster.student.adapter_config import MODEL
+from teams_dagster.store.facts.rlgf import RLGFFacts, RLGFScoreFacts
+from teams_dagster.student.adapter_config import MODEL, REPORT
 from teams_dagster.student.stored import ADAPTERS, read_curve
 
 _COLUMNS = ("model", "task", "metric", "value", "95% interval", "seeds")
@@ -200,3 +202,44 @@ def paper_table_preview(artefact: Artefact) -> Details:
 def _paper_cells(row: PaperRow, columns: Iterable[str]) -> tuple[str, ...]:
     cells = (paper_cell(row.cells.get(column)) for column in columns)
     return (f"{row.fact.quantity} ({row.fact.unit})", *cells, row.fact.note)
+
+
+MEASURED = ("reward", "perplexity", "distinct_1", "distinct_2", "length", "ended", "kl")
+"""The metrics that are shown of each evaluation."""
+
+
+def rlgf_preview(artefact: Artefact) -> Details:
+    """Reward and KL after the training, every evaluation, and the batches' mean rewards."""
+    facts, report = artefact.read_facts(RLGFFacts), read_report(artefact.path(REPORT))
+    return {
+        "reward_before": facts.before.reward,
+        "reward_after": facts.after.reward,
+        "kl_after": facts.after.kl,
+        "perplexity_after": facts.after.perplexity,
+        "evaluations": Table(("updates", "tokens", *MEASURED), list(_evaluations(report["evaluations"]))),
+        "rewards": Table(
+            ("iteration", "reward", "learner tokens", "guide tokens"),
+            [
+                (each["iteration"] + 1, number(each["reward"]), each["learner_tokens"], each["guide_tokens"])
+                for each in report["records"]
+            ],
+        ),
+    }
+
+
+def rlgf_scores_preview(artefact: Artefact) -> Details:
+    """The last stage's figures, win rates, and membership inference; the comparison is among the facts."""
+    *_, last = artefact.read_facts(RLGFScoreFacts).stages
+    rates = read_win_rates(artefact)
+    return {
+        "rlgf_heldout_loss": last.heldout_loss,
+        "rlgf_choice_accuracy": last.choice_accuracy,
+        **{f"{rate.model}_win_rate_against_{rate.against}": rate.win_rate for rate in rates},
+        "win_rates": win_rate_table(rates),
+        "membership": membership_table(read_privacy(artefact)),
+    }
+
+
+def _evaluations(evaluations: list[dict]) -> Iterator[tuple[object, ...]]:
+    for each in evaluations:
+        yield each["iteration"], each["tokens"], *(number(each["metrics"][name]) for name in MEASURED)

@@ -16,7 +16,7 @@ from teams_dagster.evaluation.outcome.scores import (
     OutcomeScore,
     verdict,
 )
-from teams_dagster.evaluation.outcome.stored import read_outcome_scores
+from teams_dagster.evaluation.outcome.study import read_outcome_scores
 from teams_dagster.store.artefact_store import Artefact
 
 NOT_KNOWN = "not known: nothing varied"

@@ -15,7 +15,7 @@ from teams_dagster.ledger.costs import Cost
 from teams_dagster.policy.comparison.scores import ALLOWANCE_USED, HEADLINE
 from teams_dagster.policy.comparison.scores import Score as PolicyScore
 from teams_dagster.pricing.forecast import Estimate, spread
-from teams_dagster.report.pair_costs import PAIR_HEADER, pair_rows
+from teams_dagster.report.costs import PAIR_HEADER, pair_rows
 from teams_dagster.report.policy_scores import break_even_lines, gap_shares, policies_table
 from teams_dagster.report.win_rates import at_equal_length
 

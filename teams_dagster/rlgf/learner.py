@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from teams_dagster.core.rng import generator
-from teams_dagster.policy.algorithms.kl_controllers import Steering, steered
+from teams_dagster.policy.algorithms.kl_reference import Steering, steered
 from teams_dagster.rlgf.config import RLGFConfig
 from teams_dagster.rlgf.models import POLICY, models_of
 from teams_dagster.rlgf.scoring import (

@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from teams_dagster.rlgf.cider import Cider
-from teams_dagster.rlgf.lexicon import positivity
-from teams_dagster.rlgf.rouge import rouge_l, rouge_n, words_of
-from teams_dagster.rlgf.sentiment import vader
+from teams_dagster.rlgf.overlap import Cider, rouge_l, rouge_n, words_of
+from teams_dagster.rlgf.sentiment import positivity, vader
 
 MeasureName = Literal[
     "positivity",

@@ -9,15 +9,46 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from teams_dagster.rlgf.config import WeightsConfig
-from teams_dagster.rlgf.recomputing import recompute_layers
 from teams_dagster.rlgf.scoring import check_head
+
+
+def recompute_layers(model: Any) -> None:
+    """Has each layer of `model` keep nothing but its input, in place; without gradients nothing changes.
+
+    transformers does so in training mode alone, which has dropout; here models stay in evaluation mode.
+
+    Raises ValueError where it has no layer that transformers could checkpoint.
+    """
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    layers = [layer for layer in model.modules() if isinstance(layer, GradientCheckpointingLayer)]
+    if not layers:
+        raise ValueError(
+            f"{type(model).__name__} has no layer for gradient checkpointing: leave weights.gradient_checkpointing off,"
+            " and make at_once smaller"
+        )
+    for layer in layers:
+        layer.forward = _recomputed(layer.forward)
+
+
+def _recomputed(forward: Any) -> Any:
+    @wraps(forward)
+    def checkpointed(*args: Any, **options: Any) -> Any:
+        if not torch.is_grad_enabled():
+            return forward(*args, **options)
+        return checkpoint(forward, *args, use_reentrant=False, preserve_rng_state=False, **options)
+
+    return checkpointed
+
 
 POLICY = "policy"
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 
 from teams_dagster.policy.algorithms.actor_critic import Estimates, Plan
 from teams_dagster.policy.algorithms.critic import value_loss
 from teams_dagster.policy.algorithms.minibatches import Key
+from teams_dagster.policy.algorithms.objectives import AdvantageBatch
 from teams_dagster.policy.algorithms.report import PolicyStep, UpdateReport, UpdateStatus
 from teams_dagster.policy.estimators import (
     advantages,
@@ -23,12 +25,61 @@ from teams_dagster.policy.estimators import (
     normalised,
 )
 from teams_dagster.rlgf.config import TokenStepConfig
-from teams_dagster.rlgf.gains import Gains
 from teams_dagster.rlgf.learner import TokenLearner, parts_of
 from teams_dagster.rlgf.models import POLICY
 from teams_dagster.rlgf.passes import learn_texts
 from teams_dagster.rlgf.scoring import TokenScores
 from teams_dagster.rlgf.sequences import TextBatch
+
+Counting = Literal["tokens", "texts", "whole"]
+"""What a mean is over: `tokens`, each alike (PPO); `texts`, each the mean of its tokens (GRPO); `whole` texts, each one
+action whose log-probability is the sum of its tokens' (RLOO)."""
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Advantages of a batch; tensors of shape (texts, tokens)."""
+
+    advantages: torch.Tensor
+    """float64. Of `whole` texts all trained tokens of one have the same."""
+    trained: torch.Tensor
+    """bool: the tokens that the policy learns."""
+    counting: Counting = "tokens"
+
+    def rows(self, index: torch.Tensor) -> Gains:
+        """Of the texts at `index`."""
+        return Gains(self.advantages[index], self.trained[index], self.counting)
+
+    @property
+    def texts(self) -> torch.Tensor:
+        """The texts that teach anything, long."""
+        return self.trained.any(1).nonzero().squeeze(1)
+
+    @property
+    def choices(self) -> torch.Tensor:
+        """(texts,), long: how many choices each text is."""
+        return self.trained.any(1).long() if self.counting == "whole" else self.trained.sum(1)
+
+    def of_choices(self, scores: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities of tokens, (texts, tokens), as those of the choices: (choices, 1)."""
+        if self.counting != "whole":
+            return scores[self.trained].unsqueeze(-1)
+        return torch.where(self.trained, scores, 0.0).sum(1, keepdim=True)[self.trained.any(1)]
+
+    def judged(self, old: torch.Tensor) -> AdvantageBatch:
+        """The choices with their advantages; `old` (texts, tokens) are log-probabilities of the policy that wrote."""
+        counts = self.trained.sum(1, keepdim=True)
+        known = self.of_choices(old)
+        if self.counting == "whole":
+            worth = self.of_choices(self.advantages / counts.clamp(min=1))
+        else:
+            worth = self.of_choices(self.advantages)
+        weights = torch.ones_like(known)
+        if self.counting == "texts":
+            even = len(known) / (int((counts > 0).sum()) * counts.clamp(min=1).double())
+            weights = self.of_choices(even.expand_as(self.advantages))
+        return AdvantageBatch(torch.zeros_like(known, dtype=torch.long), known, weights, worth)
+
 
 REPORTED = 4
 """What a single step did is read off every fourth text: a pass over all would be a fourth of what the step takes."""

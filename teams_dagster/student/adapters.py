@@ -21,7 +21,6 @@ from teams_dagster.dataset.sample import Example
 from teams_dagster.student.adapter_config import AdapterConfig, AdapterKind
 from teams_dagster.student.answering import draw_examples
 from teams_dagster.student.chat import template_version
-from teams_dagster.student.checkpoints import checkpoint_to_resume
 from teams_dagster.student.conversation import dialect_of
 from teams_dagster.student.curves import TrainingPoint
 from teams_dagster.student.loading import (
@@ -36,7 +35,7 @@ from teams_dagster.student.loading import (
 from teams_dagster.student.precision import Precision, decided_precision
 from teams_dagster.student.rows import encode_rows
 from teams_dagster.student.threads import threads_for
-from teams_dagster.student.trainer import make_trainer
+from teams_dagster.student.trainer import checkpoint_to_resume, make_trainer
 
 VALIDATION_SHARE = 0.5
 """Of the time that a training's updates take, what measuring validation examples may take beside."""

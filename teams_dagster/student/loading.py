@@ -18,8 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from teams_dagster.model_weights import load_weights
 from teams_dagster.student.adapter_config import Template, TrainedReasoning
 from teams_dagster.student.chat import ALPACA_TEMPLATE, template, template_version
-from teams_dagster.student.clock import with_frozen_clock
-from teams_dagster.student.conversation import TemplateFault
+from teams_dagster.student.conversation import TemplateFault, with_frozen_clock
 from teams_dagster.student.quiet import quieten_transformers
 
 if TYPE_CHECKING:

@@ -11,16 +11,8 @@ from transformers import AutoConfig, GenerationConfig
 from teams_dagster.core.instruction import user_message
 from teams_dagster.dataset.sample import Example
 from teams_dagster.student.adapter_config import TrainedReasoning
-from teams_dagster.student.chat import (
-    MASKED,
-    encode_example,
-    encode_prompt,
-    labels_learn,
-    template_version,
-    tokens_of,
-)
-from teams_dagster.student.clock import with_frozen_clock
-from teams_dagster.student.conversation import chat_messages, dialect_of
+from teams_dagster.student.chat import MASKED, encode_example, encode_prompt, labels_learn, template_version, tokens_of
+from teams_dagster.student.conversation import chat_messages, dialect_of, with_frozen_clock
 from teams_dagster.student.loading import Recipe, load_tokenizer, wanted_template
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from teams_dagster.student.adapter_config import CHECKPOINTS, FAILURE, MODEL, REPORT, WORKING_FILES, ProcessRequest
-from teams_dagster.student.failures import KILLED, why_it_ended
+from teams_dagster.student.process import KILLED, why_it_ended
 
 SCRIPT = "teams_dagster.student.training_script"
 

@@ -13,9 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from teams_dagster.student.adapter_config import CHECKPOINTS, MODEL, REPORT, TrainingRequest
-from teams_dagster.student.failures import less_memory
 from teams_dagster.student.isolation import be_killed_first, die_with
-from teams_dagster.student.process import Say, carry_out
+from teams_dagster.student.process import Say, carry_out, less_memory
 
 LAUNCHER = "TEAMS_TRAINING_LAUNCHER"
 """The process id of the launcher, in the environment of the processes that it starts."""

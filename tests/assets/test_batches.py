@@ -11,7 +11,7 @@ import pytest
 
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
-from assets.uniform_arm.instructions import uniform_instructions
+from assets.uniform_arm.assets import uniform_instructions
 from resources.language_models.run_budgets import CONTINUES
 from teams_dagster.automation.batches import collect_batches
 from teams_dagster.automation.jobs import regenerate, uniform_arm

@@ -17,7 +17,7 @@ from assets.dataset.pair_scores import pair_scores
 from assets.policy.policy_comparison import policy_comparison
 from assets.policy.trained_policy import trained_policy
 from assets.seeds import seed_instructions
-from assets.uniform_arm.instructions import uniform_instructions
+from assets.uniform_arm.assets import uniform_instructions
 from resources.language_models.roles import LanguageModels
 from resources.language_models.run_budgets import RunBudget
 from resources.language_models.side_by_side import processes_for

@@ -13,7 +13,7 @@ from benchmarks.rlgf.praise import Prefixed
 from benchmarks.rlgf.report import Outcome, page
 from benchmarks.rlgf.run import config_of, folder_of, parsed
 from teams_dagster.rlgf.config import TokenD2LOLSConfig
-from teams_dagster.rlgf.metrics import Metrics
+from teams_dagster.rlgf.report import Metrics
 from teams_dagster.rlgf.sampling import Begun
 from teams_dagster.rlgf.task import load_task
 

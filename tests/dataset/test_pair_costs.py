@@ -15,7 +15,7 @@ import pytest
 from teams_dagster.dataset.pair_costs import PairCost, PairCosts, pair_costs
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.report.pair_costs import dollars_a_pair, pair_figures, pair_table
+from teams_dagster.report.costs import dollars_a_pair, pair_figures, pair_table
 from teams_dagster.store.artefact_store import Artefact
 from tests.support.entries import begin, settle
 from tests.support.memory import most_held

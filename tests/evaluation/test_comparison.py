@@ -9,13 +9,14 @@ import torch
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
-from teams_dagster.evaluation.comparison import NEUTRAL, Evaluation, evaluate_models
+from teams_dagster.evaluation.comparison import NEUTRAL, Evaluation, evaluate_models, loss_difference, loss_per_token
 from teams_dagster.evaluation.scores import ModelVersions, Score
 from teams_dagster.student.adapter_config import AdapterConfig
 from teams_dagster.student.adapters import train_adapter
 from teams_dagster.student.base import VOCABULARY
 from teams_dagster.student.lengths import lengths_for
 from teams_dagster.student.loading import load_student
+from teams_dagster.student.scoring import ResponseScore
 
 VERSIONS = ModelVersions({"base": "b1", "lora": "l1", "qlora": "q1"}, "d1")
 ANIMALS = ["owl", "cat", "dog", "bee", "fox", "cow", "hen", "rat", "ant", "elk", "emu", "pig"]
@@ -157,3 +158,26 @@ def test_an_example_beyond_the_context_in_an_adapters_own_template_is_left_out_a
     )
     assert own.whole(long) <= context
     assert evaluate_models(base, {"lora": tmp_path}, TRAIN, [*HELD_OUT, long], VERSIONS, seed=0).too_long == ("long",)
+
+
+SEEDS = ["a", "a", "b", "c"]
+MODEL = [ResponseScore(-4.0, 2), ResponseScore(-3.0, 3), ResponseScore(-10.0, 4), ResponseScore(-1.0, 1)]
+BASE = [ResponseScore(-5.0, 2), ResponseScore(-4.5, 3), ResponseScore(-12.0, 4), ResponseScore(-1.5, 1)]
+
+
+def test_loss_weighs_every_token_alike() -> None:
+    assert loss_per_token(MODEL, SEEDS).value == pytest.approx(18 / 10)
+    assert loss_per_token(MODEL, SEEDS).clusters == 3
+
+
+def test_a_difference_is_that_of_the_losses_with_a_smaller_error_than_either() -> None:
+    difference = loss_difference(MODEL, BASE, SEEDS)
+    assert difference.value == pytest.approx(loss_per_token(MODEL, SEEDS).value - loss_per_token(BASE, SEEDS).value)
+    assert difference.stderr is not None
+    errors = [loss_per_token(scores, SEEDS).stderr for scores in (MODEL, BASE)]
+    assert all(error is not None and difference.stderr < error for error in errors)
+
+
+def test_a_model_does_not_differ_from_itself() -> None:
+    assert loss_difference(MODEL, MODEL, SEEDS).value == 0
+    assert loss_difference(MODEL, MODEL, SEEDS).stderr == 0

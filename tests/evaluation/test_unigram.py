@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teams_dagster.evaluation.heldout import fit_unigram
+from teams_dagster.evaluation.comparison import fit_unigram
 
 VOCABULARY = 7
 RESPONSES = st.lists(st.lists(st.integers(0, VOCABULARY - 1), min_size=1), min_size=1)

@@ -115,8 +115,7 @@ def replayed(now: Sample, stored: Sample) -> Verification:
         yield now
 
     found = Verification()
-    answers = {(str(row["sample_id"]), int(str(row["answer"]))): row for row in stored.answer_rows()}
-    asyncio.run(replay_samples(samples(), [stored.row()], found, answers=answers))
+    asyncio.run(replay_samples(samples(), [stored.row()], found, answers=stored.answer_rows()))
     return found
 
 

@@ -14,8 +14,7 @@ from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from teams_dagster.report.content import DatasetResults
 from teams_dagster.report.costs import read_costs
-from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
-from teams_dagster.report.funnel import yield_funnel
+from teams_dagster.report.dataset_results import MadeGeneration, dataset_results, yield_funnel
 from teams_dagster.store.artefact_store import Artefact
 from tests.support.project import Project
 from tests.support.stores import trained_store

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from teams_dagster.policy.comparison.algorithms import compared_algorithm
+from teams_dagster.policy.comparison.plan import compared_algorithm
 from teams_dagster.report.content import (
     DatasetResults,
     GenerationResults,

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from teams_dagster.policy.baselines import baseline_names
-from teams_dagster.policy.comparison.algorithms import COMPARED, GUIDES, by_algorithm, compared_algorithm
+from teams_dagster.policy.comparison.plan import COMPARED, GUIDES, by_algorithm, compared_algorithm
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.report.policies import EXPLAINED, FIXED, algorithm_name, grouped, in_order
 from tests.report.example_report import ACCEPTED

@@ -11,7 +11,7 @@ from teams_dagster.rlgf.config import RLGFConfig, TokenCriticConfig, TokenStepCo
 from teams_dagster.rlgf.learner import TokenLearner
 from teams_dagster.rlgf.models import POLICY
 from teams_dagster.rlgf.sequences import batch_of
-from teams_dagster.rlgf.update import policy_says, scored
+from teams_dagster.rlgf.update import Gains, policy_says, scored
 from tests.support.small_llama import END, small_llama, text
 
 GAMMA, DECAY, KAPPA, CLIP, RATE = 0.9, 0.8, 0.1, 0.2, 1e-2
@@ -135,3 +135,33 @@ def test_the_update_is_the_same_where_the_batch_was_read_before(name, step):
     assert report == pytest.approx(other, abs=1e-5)
     for key, weight in weights.items():
         torch.testing.assert_close(weight, others[key], atol=1e-5, rtol=0)
+
+
+TRAINED = torch.tensor([[True, True, False], [False, False, False], [True, True, True]])
+WORTH = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [2.0, 2.0, 2.0]], dtype=torch.float64)
+OLD = torch.tensor([[-1.0, -2.0, -9.0], [-9.0, -9.0, -9.0], [-1.0, -1.0, -4.0]], dtype=torch.float64)
+
+
+def surrogate(counting):
+    """Where the policy did not move, the surrogate is the mean advantage."""
+    gains = Gains(WORTH, TRAINED, counting)
+    return float(gains.judged(OLD).surrogate(gains.of_choices(OLD)))
+
+
+@pytest.mark.parametrize(("counting", "mean"), [("tokens", 8 / 5), ("texts", 1.5), ("whole", 1.5)])
+def test_what_the_mean_advantage_is_over(counting, mean):
+    assert surrogate(counting) == pytest.approx(mean)
+
+
+def test_a_whole_texts_log_probability_is_the_sum_of_its_trained_tokens():
+    found = Gains(WORTH, TRAINED, "whole").of_choices(OLD)
+    assert found.squeeze(1).tolist() == [-3.0, -6.0]
+
+
+@pytest.mark.parametrize(("counting", "counts"), [("tokens", [2, 0, 3]), ("texts", [2, 0, 3]), ("whole", [1, 0, 1])])
+def test_how_many_choices_a_text_is(counting, counts):
+    assert Gains(WORTH, TRAINED, counting).choices.tolist() == counts
+
+
+def test_a_text_without_trained_tokens_teaches_nothing():
+    assert Gains(WORTH, TRAINED).texts.tolist() == [0, 2]

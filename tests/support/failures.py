@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from teams_dagster.automation.failures import step_failures
+from teams_dagster.automation.runs import step_failures
 from tests.support.project import Project
 
 ADVICE = "the budget is used up: raise TEAMS_BUDGET_USD"

@@ -17,7 +17,7 @@ from importlib.resources import files
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.rng import generator, uniform
-from teams_dagster.evaluation.constraints.verifying import Check
+from teams_dagster.evaluation.constraints.verifying import Check, kept, kept_loosely
 from teams_dagster.evaluation.constraints.wording import TEMPLATES, Asked, Drawing
 
 ROUNDS = 2
@@ -151,3 +151,36 @@ def _text(task: Task, asked: list[Asked], drawing: Drawing) -> str:
     """The task and what is asked of the reply, in a line or in two."""
     constraints = " ".join(each.sentence for each in asked)
     return drawing.of([f"{task.text} {constraints}", f"{task.text} {constraints}", f"{task.text}\n\n{constraints}"])
+
+
+ACCURACIES = ("prompt_strict", "prompt_loose", "constraint_strict", "constraint_loose")
+"""Of prompts all of whose constraints are kept, and of constraints."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """How many constraints of a prompt a reply keeps."""
+
+    constraints: int
+    strict: int
+    loose: int
+
+    def value(self, accuracy: str) -> float:
+        """What the prompt adds to one of `ACCURACIES`: a share of its constraints, or all of them or nothing."""
+        unit, _, how = accuracy.partition("_")
+        counted: int = getattr(self, how)
+        return counted / self.constraints if unit == "constraint" else float(counted == self.constraints)
+
+
+def followed(prompt: ConstrainedPrompt, reply: str) -> Followed:
+    """What `reply` keeps of what `prompt` asks."""
+    return Followed(
+        constraints=len(prompt.checks),
+        strict=sum(kept(check, reply) for check in prompt.checks),
+        loose=sum(kept_loosely(check, reply) for check in prompt.checks),
+    )
+
+
+def weight(prompt: ConstrainedPrompt, accuracy: str) -> int:
+    """How much a prompt counts in one of `ACCURACIES`: as one, or as many as it has constraints."""
+    return len(prompt.checks) if accuracy.startswith("constraint") else 1

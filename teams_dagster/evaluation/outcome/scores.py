@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from teams_dagster.evaluation.constraints.accuracy import ACCURACIES, followed, weight
+from teams_dagster.evaluation.constraints.prompts import ACCURACIES, followed, weight
 from teams_dagster.evaluation.outcome.crossed import CrossedEstimate, crossed
 from teams_dagster.evaluation.outcome.items import Items
 from teams_dagster.evaluation.outcome.plan import BASE, COMPARED

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,6 +38,9 @@ from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.instructions.requests import rewrite_prompt
 from teams_dagster.llm.engine import Engine
 from teams_dagster.policy.checkpoint import Checkpoint
+from teams_dagster.store.artefact_store import Artefact
+from teams_dagster.store.facts.evaluation import ArmFacts, OutcomeFacts
+from teams_dagster.store.parquet import read_rows
 
 STUDENTS = "students"
 
@@ -176,3 +180,32 @@ def write_texts(folder: Path, study: Study) -> None:
     ]
     pq.write_table(pa.Table.from_pylist(replies), folder / "outcome_replies.parquet")
     pq.write_table(pa.Table.from_pylist(pairs), folder / "outcome_pairs.parquet")
+
+
+def outcome_facts(study: Study, plan: OutcomePlan, outcomes: Mapping[str, dict[str, Any]]) -> OutcomeFacts:
+    """What was done; `outcomes` are those of its queries on the ledger, by purpose."""
+    return OutcomeFacts(
+        training_queries=plan.training_queries,
+        rows=plan.rows,
+        students=plan.students,
+        pairs=len(study.items.pairs),
+        prompts=len(study.items.prompts),
+        left_out=dict(study.items.left_out),
+        arms={
+            name: ArmFacts(
+                allowed=plan.allowance(name),
+                asked=arm.asked,
+                pairs=len(arm.pairs),
+                updates=[measured.updates for measured in study.students[name]],
+            )
+            for name, arm in study.arms.items()
+        },
+        unanswered=sum(arm.unanswered for arm in study.arms.values()),
+        outcomes=dict(outcomes),
+    )
+
+
+def read_outcome_scores(artefact: Artefact) -> list[OutcomeScore]:
+    """The scores of an `outcome_scores` artefact."""
+    columns = [field.name for field in fields(OutcomeScore)]
+    return [OutcomeScore(**row) for row in read_rows(artefact.path("evaluation_scores.parquet"), columns)]

@@ -8,15 +8,13 @@ from itertools import islice
 from teams_dagster.core.instruction import from_user_message, user_message
 from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.dataset.export import examples_in
-from teams_dagster.evaluation.judging import judge_query
-from teams_dagster.evaluation.judging_forecast import BYTES_PER_TOKEN, ORDERS
+from teams_dagster.evaluation.judging import BYTES_PER_TOKEN, ORDERS, judge_query
 from teams_dagster.instructions.requests import VERDICT
 from teams_dagster.policy.query_forecast import SAMPLED, mean_bytes
 from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.rlgf.config import RLGFConfig, TokenPPOPlusPlusConfig
 from teams_dagster.rlgf.dataset_task import DatasetPrompts
-from teams_dagster.rlgf.guides import Question
-from teams_dagster.rlgf.role_guide import continuation_query
+from teams_dagster.rlgf.guides import Question, continuation_query
 from teams_dagster.rlgf.run_request import RLGFRequest
 from teams_dagster.rlgf.task import Task
 

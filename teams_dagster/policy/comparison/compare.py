@@ -22,9 +22,9 @@ from teams_dagster.llm.ordered import in_order
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.bootstrap import Resamples
 from teams_dagster.policy.comparison.contenders import Contender
-from teams_dagster.policy.comparison.players import Play, players_of
 from teams_dagster.policy.comparison.playing import Allowance, Player, Results, SeedPlay, play, results_of
 from teams_dagster.policy.comparison.scores import Score, measured, scored
+from teams_dagster.policy.comparison.share import Play, players_of
 from teams_dagster.policy.curve import Tally, is_flat, tally
 
 _log = logging.getLogger(__name__)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import LLMClient
+from teams_dagster.core.protocol import LLMClient, Role
 from teams_dagster.environment.recording import recording
 from teams_dagster.environment.reward import RewardConfig, RewardPreset
 from teams_dagster.environment.state import Episode
+from teams_dagster.environment.transition import Environment
+from teams_dagster.instructions.novelty import Pool
 from teams_dagster.llm.context import Tallies
 from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.ordered import in_order
+from teams_dagster.llm.workers import LocalWorker
 from teams_dagster.policy.checkpoint import CHECKPOINT, Checkpoint
-from teams_dagster.policy.comparison.contenders import REFERENCE, TRAINED, TRAINED_BY_GRADED
+from teams_dagster.policy.comparison.contenders import REFERENCE, TRAINED, TRAINED_BY_GRADED, Contender
+from teams_dagster.policy.comparison.playing import Allowance, Player, SeedPlay, play_seed
 from teams_dagster.policy.config import TrainingConfig, reference_training
 
 Done = Callable[[int, float], object]
@@ -189,3 +194,56 @@ async def _train(
         on_episode=on_episode,
         progress=lambda _: on_iteration(),
     )
+
+
+@dataclass(frozen=True)
+class Play:
+    """One policy on one evaluation seed."""
+
+    policy: str
+    version: str
+    seed_id: str
+
+
+@dataclass(frozen=True)
+class PlayWork:
+    """What whoever plays needs, as values."""
+
+    trained_on: tuple[Instruction, ...]
+    """The pool that novelty is measured against."""
+    reward: RewardConfig
+    players: Mapping[tuple[str, str], Player]
+    """By name and policy version."""
+    seeds: Mapping[str, Instruction]
+    """What is played on, by id."""
+    allowance: Allowance
+    root_seed: int
+
+    async def play(self, environment: Environment, wanted: Play) -> SeedPlay:
+        """What a policy does from a seed."""
+        player, seed = self.players[wanted.policy, wanted.version], self.seeds[wanted.seed_id]
+        return await play_seed(environment, player, wanted.seed_id, seed, self.allowance, self.root_seed)
+
+
+def players_of(contender: Contender) -> list[Player]:
+    """A policy under each of its training seeds."""
+    return [
+        Player(contender.name, version, decider, contender.deterministic)
+        for decider, version in zip(contender.deciders, contender.versions, strict=True)
+    ]
+
+
+def by_version(compared: Sequence[Contender]) -> dict[tuple[str, str], Player]:
+    """Every player of `compared`, by name and policy version."""
+    return {(player.name, player.version): player for contender in compared for player in players_of(contender)}
+
+
+@asynccontextmanager
+async def open_players(
+    job: tuple[PlayWork, EngineFactory], say: Callable[[str], None]
+) -> AsyncGenerator[LocalWorker[Play, SeedPlay]]:
+    """Plays policies of a comparison in the process that calls it, for `workers.WorkerPool`."""
+    work, asking = job
+    async with asking.engine(say) as engine:
+        environment = Environment(engine, Pool(work.trained_on), work.reward, Role.INSTRUCTOR)
+        yield LocalWorker(partial(work.play, environment), engine.tallies)

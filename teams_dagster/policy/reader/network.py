@@ -1,4 +1,4 @@
-"""The policy of a language model: the adapter that learns, and log-probabilities of the operations' names."""
+"""The policy of a language model (an adapter that learns, log-probabilities of operations' names), and its actor."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from teams_dagster.core.rng import generator
+from teams_dagster.core.threads import one_thread
+from teams_dagster.environment.state import State
 from teams_dagster.policy.network import FORBIDDEN, Network, Weights
 from teams_dagster.policy.reader.config import LanguageModelReaderConfig
 from teams_dagster.policy.reader.names import NO_TOKEN, check_names
@@ -90,3 +92,28 @@ def _with_adapter(base: Any, config: LanguageModelReaderConfig, key: tuple[str |
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(*key).integers(2**31)))
         return get_peft_model(base, lora).eval()
+
+
+class LanguageModelActor:
+    """The trained policy's forward pass.
+
+    States are not put together: a product over a batch differs from one over a single state in the last bits, so that
+    an operation on the border of a draw would flip with the batch it happened to be in.
+    """
+
+    slow = True
+
+    def __init__(self, reader: PromptReader, weights: dict[str, np.ndarray], allowed: np.ndarray) -> None:
+        """`weights` as `LanguageModelPolicy.weights` gives them; `allowed` a bool mask of shape (operations,)."""
+        self._reader = reader
+        self._policy = LanguageModelPolicy(reader, allowed, ("acting",))
+        self._policy.load(weights)
+
+    @torch.no_grad()
+    def probabilities(self, state: State) -> np.ndarray:
+        """pi(. | state), shape (operations,), float64; an operation that is not allowed has exactly 0."""
+        prompt = self._reader.prompt(state)
+        with one_thread(self._reader.is_small):
+            scores = self._policy.scores(torch.tensor([prompt]))
+            offsets = torch.from_numpy(self._reader.offsets(prompt))
+            return self._policy.normalised(scores - offsets)[0].exp().numpy()

@@ -84,7 +84,7 @@ class PromptReader:
 
     def actor(self, weights: dict[str, np.ndarray], allowed: np.ndarray) -> Actor:
         """The policy with these weights, ready to act."""
-        from teams_dagster.policy.reader.actor import LanguageModelActor
+        from teams_dagster.policy.reader.network import LanguageModelActor
 
         return LanguageModelActor(self, weights, allowed)
 

@@ -1,4 +1,4 @@
-"""Facts of generations, of the answers to them, and of the datasets made of them."""
+"""Facts of seeds, of generations, of the answers to them, and of the datasets made of them."""
 
 from __future__ import annotations
 
@@ -130,3 +130,20 @@ class DatasetFacts(Facts):
     def shown(self) -> dict[str, Detail]:
         """With the rows in all, and each side's as a number of its own."""
         return super().shown() | {ROW_COUNT: sum(self.examples.values()), **self.examples}
+
+
+class SeedFacts(Facts):
+    """Of `seed_instructions`."""
+
+    seeds: Annotated[int, Shown("dagster/row_count")]
+    refused: int
+    """Rows of the file that became no seed."""
+    with_input: int
+    source: str
+    """Name of the file."""
+    scripts: dict[str, int]
+    """Seeds by the script that they are written in."""
+    sha256: Annotated[str, Hidden()]
+    """Of the file's bytes."""
+    clusters: Annotated[int, Hidden()]
+    """Groups of near duplicates."""

@@ -13,7 +13,7 @@ from teams_dagster.store.facts.evaluation import JudgeModel
 
 
 class TextMetrics(BaseModel):
-    """Of texts that a policy wrote after evaluation prompts: the fields of `teams_dagster.rlgf.metrics.Metrics`."""
+    """Of texts that a policy wrote after evaluation prompts: the fields of `teams_dagster.rlgf.report.Metrics`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -15,11 +15,10 @@ import sqlalchemy as sa
 
 from assets.accounting.lineage_checks import every_chain_is_complete
 from assets.accounting.schema_checks import schema_checks
-from assets.dataset.contamination_checks import contamination_of_samples
 from assets.dataset.dataset_checks import dataset_repeats_nothing
-from assets.dataset.drift_checks import answers_do_not_drift, edits_do_not_drift
+from assets.dataset.generation_checks import answers_do_not_drift, edits_do_not_drift
 from assets.dataset.instruction_dataset import instruction_dataset
-from assets.dataset.sample_checks import kept_answers_answer, no_prompt_words_leaked
+from assets.dataset.sample_checks import contamination_of_samples, kept_answers_answer, no_prompt_words_leaked
 from assets.seeds import contamination_of_seeds
 from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.ledger.schema import results

@@ -18,7 +18,7 @@ from assets.models.base_model import base_model
 from assets.outcome.outcome_scores import outcome_scores
 from teams_dagster.evaluation.outcome.plan import ARMS, BASE, COMPARED, TRAINED_COUNTED
 from teams_dagster.evaluation.outcome.scores import MEASURES, MINUS, SMALLEST
-from teams_dagster.evaluation.outcome.stored import read_outcome_scores
+from teams_dagster.evaluation.outcome.study import read_outcome_scores
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.evaluation import OutcomeFacts

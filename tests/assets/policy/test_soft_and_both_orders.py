@@ -18,7 +18,7 @@ from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.policy.config import ComparisonSettings, PolicyConfig
 from assets.policy.trained_policy import trained_policy
-from assets.uniform_arm.instructions import uniform_instructions
+from assets.uniform_arm.assets import uniform_instructions
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.uniform import generation_beside, uniform_questions

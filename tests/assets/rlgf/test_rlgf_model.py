@@ -17,8 +17,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
-from assets.rlgf.checks import rlgf_adapter_answers
-from assets.rlgf.rlgf_model import rlgf_model
+from assets.rlgf.rlgf_model import rlgf_adapter_answers, rlgf_model
 from assets.rlgf.rlgf_scores import rlgf_scores
 from teams_dagster.evaluation.rlgf.stored import read_asked
 from teams_dagster.evaluation.stored import read_privacy, read_win_rates

@@ -18,11 +18,8 @@ from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.dataset.instruction_dataset import instruction_dataset
 from assets.models.config import AdapterSettings
-from assets.uniform_arm.adapter import settings_of, stopped_at
+from assets.uniform_arm.assets import settings_of, stopped_at, uniform_dataset, uniform_instructions, uniform_responses
 from assets.uniform_arm.checks import arms_are_apart, arms_ask_the_same
-from assets.uniform_arm.dataset import uniform_dataset
-from assets.uniform_arm.instructions import uniform_instructions
-from assets.uniform_arm.responses import uniform_responses
 from resources.language_models.offline.model import OfflineModel
 from teams_dagster.automation.run_estimate import estimate_run
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Request

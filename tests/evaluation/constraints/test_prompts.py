@@ -7,8 +7,16 @@ from collections import Counter
 import pytest
 
 from teams_dagster.core.hashing import content_hash
+from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.quality.constraints.constraint import Constraint, Kind
-from teams_dagster.evaluation.constraints.prompts import MOST, ConstrainedPrompt, constrained_prompts, tasks
+from teams_dagster.evaluation.constraints.prompts import (
+    MOST,
+    ConstrainedPrompt,
+    constrained_prompts,
+    followed,
+    tasks,
+    weight,
+)
 from teams_dagster.evaluation.constraints.verifying import Check, JsonKeys, Parts, kept
 from teams_dagster.evaluation.constraints.wording import TEMPLATES
 
@@ -111,3 +119,23 @@ def test_its_constraints_can_be_kept_together(prompt: ConstrainedPrompt):
     reply = witness(prompt)
     broken: list[Check] = [check for check in prompt.checks if not kept(check, reply)]
     assert not broken, reply
+
+
+LOW, SHORT = Constraint(Kind.LOWERCASE, ""), Constraint(Kind.WORDS, "", 0, 3)
+
+BOTH = ConstrainedPrompt("two", "a task", Instruction("two"), ("lowercase", "words_at_most"), (LOW, SHORT))
+
+
+def test_a_prompt_counts_where_all_of_its_constraints_are_kept_and_a_constraint_by_itself():
+    found = followed(BOTH, "It rains.")
+    assert (found.value("prompt_strict"), found.value("constraint_strict")) == (0.0, 0.5)
+    assert followed(BOTH, "it rains.").value("prompt_strict") == 1.0
+
+
+def test_what_is_forgiven_counts_loosely_alone():
+    found = followed(BOTH, "Sure:\nit rains.")
+    assert (found.value("prompt_strict"), found.value("prompt_loose")) == (0.0, 1.0)
+
+
+def test_a_prompt_counts_as_one_or_as_many_as_it_has_constraints():
+    assert (weight(BOTH, "prompt_loose"), weight(BOTH, "constraint_loose")) == (1, 2)

@@ -7,10 +7,15 @@ import pytest
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.environment.state import PastOperation, State
 from teams_dagster.policy.baselines import Fixed
-from teams_dagster.policy.searched.bandit import Arms, search_bandit
-from teams_dagster.policy.searched.open_loop import search_open_loop
-from teams_dagster.policy.searched.searches import SEARCHES
-from teams_dagster.policy.searched.table import Table, row_of, search_table
+from teams_dagster.policy.searched.searches import (
+    SEARCHES,
+    Arms,
+    Table,
+    row_of,
+    search_bandit,
+    search_open_loop,
+    search_table,
+)
 from teams_dagster.policy.searched.trial import Trial
 from tests.support.toy_world import ToyWorld, environment, topical_seeds
 

@@ -1,7 +1,7 @@
 """How a policy was trained, as the report says it."""
 
 from teams_dagster.report.content import PolicyResults
-from teams_dagster.report.policy_training import training_sentences
+from teams_dagster.report.policy_sentences import training_sentences
 
 
 def test_a_hard_reward_in_one_order_needs_no_word_of_its_own() -> None:

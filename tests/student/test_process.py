@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from teams_dagster.student.adapter_config import AdapterConfig
-from teams_dagster.student.failures import less_memory, why_it_ended, why_it_failed
+from teams_dagster.student.process import less_memory, why_it_ended, why_it_failed
 
 CONFIG = AdapterConfig(kind="lora", batch_size=8, max_length=1024)
 ADVICE = less_memory(CONFIG)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from teams_dagster.automation.failures import StepFailure, step_failures
+from teams_dagster.automation.runs import StepFailure, step_failures
 from teams_dagster.ledger.database import LedgerError
 from teams_dagster.llm.child_process import InAnotherProcess
 from tests.support.failures import ADVICE, caused

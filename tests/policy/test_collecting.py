@@ -16,10 +16,9 @@ from teams_dagster.environment.state import Episode, EpisodeKey, EpisodePurpose
 from teams_dagster.policy.algorithms.actor_critic import estimate
 from teams_dagster.policy.algorithms.config import TRPOConfig
 from teams_dagster.policy.baselines import Fixed
-from teams_dagster.policy.collecting import Collected, batch_of, plan_batch
+from teams_dagster.policy.collecting import Collected, batch_of, plan_batch, repeated, repeated_gains
 from teams_dagster.policy.config import TrainingConfig
 from teams_dagster.policy.encoder import FeatureConfig, encoder
-from teams_dagster.policy.repeats import repeated, repeated_gains
 from teams_dagster.policy.training import train
 from tests.support import chain_world as chain
 from tests.support.toy_world import ToyWorld, environment, topical_seeds

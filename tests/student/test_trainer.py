@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from teams_dagster.student.checkpoints import checkpoint_to_resume, mark_complete, stalled
+from teams_dagster.student.trainer import checkpoint_to_resume, mark_complete, stalled
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import torch
 
 from teams_dagster.rlgf.config import RLGFConfig, WeightsConfig
 from teams_dagster.rlgf.learner import TokenLearner
-from teams_dagster.rlgf.metrics import distinct, measured
 from teams_dagster.rlgf.models import POLICY
+from teams_dagster.rlgf.report import distinct, measured
 from tests.support.small_llama import END, small_llama, text
 
 TEXTS = [text("3 4 3 0", reward=1.0), text("3 4", reward=0.0)]
