@@ -201,7 +201,7 @@ def test_few_rewrites_are_paid_for_verdicts_that_cannot_be_used(ledger: Ledger, 
         results = edit_all(server, ledger, TEXTS)
         verdicts = sum(map(is_verdict, server.received))
         assert verdicts <= TRIED
-        assert server.count - verdicts <= 25
+        assert server.count <= 25
         assert sum(isinstance(result, Answer) for result in results) <= TRIED
         with pytest.raises((NothingUsable, EndpointBroken), match="TEAMS_REVIEWER_"):
             raise results[-1]
