@@ -143,7 +143,8 @@ class Engine:
         }
         self._handed_over = 0
         self._reply_limits = reply_limits or {}
-        self._trials = Trials(fault)
+        by_rules = frozenset(role for role, model in models.items() if model.identity.provider == "offline")
+        self._trials = Trials(fault, by_rules)
 
     def identity(self, role: Role) -> ModelIdentity:
         """Which model serves `role`. Raises RoleNotConfigured."""

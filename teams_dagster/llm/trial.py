@@ -54,9 +54,13 @@ model: seeds of one subject stand together."""
 class Trials:
     """The trials of an engine's kinds of query."""
 
-    def __init__(self, fault: Callable[[Request, str], str | None]) -> None:
-        """`fault` says why a whole text is no reply to its request: `UNREADABLE`, say; None where it is one."""
+    def __init__(self, fault: Callable[[Request, str], str | None], by_rules: frozenset[Role] = frozenset()) -> None:
+        """`fault` says why a whole text is no reply to its request: `UNREADABLE`, say; None where it is one.
+
+        The roles that are served `by_rules` cost nothing, and may say the same to much.
+        """
         self._fault = fault
+        self._by_rules = by_rules
         self._trials: dict[tuple[Role, Purpose], Trial] = {}
         self._step = _Step()
 
@@ -114,7 +118,9 @@ class Trials:
     def _of(self, request: Request) -> Trial:
         kind = request.role, request.intent.purpose
         if (trial := self._trials.get(kind)) is None:
-            trial = self._trials[kind] = Trial(*kind, self._step)
+            trial = self._trials[kind] = Trial(
+                *kind, self._step, own_words=kind in _OWN_WORDS and request.role not in self._by_rules
+            )
         return trial
 
     def _cause(self, request: Request, completion: Completion) -> str | None:
@@ -166,7 +172,7 @@ class _Step:
 class Trial:
     """The replies to one kind of query. Used in one event loop."""
 
-    def __init__(self, role: Role, purpose: Purpose, step: _Step) -> None:
+    def __init__(self, role: Role, purpose: Purpose, step: _Step, *, own_words: bool) -> None:
         self._role, self._purpose, self._step = role, purpose, step
         self.passed = False
         """Whether a reply could be used."""
@@ -188,7 +194,7 @@ class Trial:
         """Of refusals that the texts may well be the reason for."""
         self._good = 0
         """Usable replies: a few more are under way while they are few."""
-        self._texts = Texts() if (role, purpose) in _OWN_WORDS else None
+        self._texts = Texts() if own_words else None
         self._most_sent = math.inf
         """So many are sent at once at most, while a row may end the step."""
 

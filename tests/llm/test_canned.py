@@ -80,6 +80,12 @@ def test_rewrites_that_change_nothing_or_are_canned_end_it_as_well(reply: Callab
     assert paid(explain, reply, Purpose.REWRITE) == TRIED
 
 
+def test_the_embedded_rules_may_say_the_same_to_much() -> None:
+    trials = Trials(fault, frozenset({Role.EXPERT}))
+    replies = [trials.answered(asked(explain(n)), Completion(CANNED[n % 2], "stop", Outcome.USABLE)) for n in range(60)]
+    assert set(replies) == {None}
+
+
 @pytest.mark.parametrize(
     ("prompt", "reply"),
     [
