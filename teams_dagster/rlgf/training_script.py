@@ -94,7 +94,7 @@ def _training(request: RLGFRequest, student: Student, step: StepConnection | Non
 
 def _write_model(request: RLGFRequest, trained: Path) -> None:
     """Where an adapter was trained, one with the adapter that it started from; else all weights as they are."""
-    from teams_dagster.student.merging import join_adapters
+    from teams_dagster.student.joining import join_adapters
 
     if request.config.weights.kind == "full":
         shutil.copytree(trained, request.folder / MODEL)
