@@ -58,8 +58,8 @@ def _start(request: RLGFRequest) -> Student:
 
 
 def _training(request: RLGFRequest, student: Student, step: StepConnection | None, say: Say) -> TokenTraining:
-    from teams_dagster.rlgf.dataset_task import JudgedPairs, JudgedReward, start_answers
     from teams_dagster.rlgf.guides import BlackBoxGuide
+    from teams_dagster.rlgf.judged import JudgedPairs, JudgedReward, start_answers
     from teams_dagster.rlgf.training import TokenTraining, vocabulary_of
 
     task = request.task if isinstance(request.task, Task) else request.task.task(student, request.config.max_new_tokens)
