@@ -15,12 +15,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.policy.algorithms.base import FrozenConfig
-from teams_dagster.policy.algorithms.batch import Who
-from teams_dagster.rlgf.collecting import Prompt
 from teams_dagster.rlgf.measures import MEASURES, Judged, MeasureName, Reads
 from teams_dagster.rlgf.overlap import Cider
 from teams_dagster.rlgf.sentiment import ClassifierConfig, check_vader, label_probabilities
-from teams_dagster.rlgf.sequences import EndReason, Text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -244,26 +241,3 @@ def _tokens(tokenizer: PreTrainedTokenizerBase, text: str, asks: str) -> list[in
     if not found:
         raise ValueError(f"the prompt {text!r} has no token: give it a word")
     return list(found)
-
-
-def targets(
-    tokenizer: PreTrainedTokenizerBase, task: Task, prompts: Sequence[Prompt], end: int, limit: int
-) -> dict[str, Text]:
-    """By prompt its reference as a text of at most `limit` tokens, with the token `end` where it fits.
-
-    Raises ValueError where a prompt has none.
-    """
-    found: dict[str, Text] = {}
-    for prompt in prompts:
-        reference = task.references.get(prompt.prompt_id)
-        if not reference:
-            raise ValueError(
-                f"target_weight has references learnt, and prompt {prompt.prompt_id!r} of task {task.name} has none:"
-                " give the task file a `reference` for each prompt, or leave target_weight at 0"
-            )
-        space = " " if task.asks == "continuation" and not prompt.prompt_id[-1].isspace() else ""
-        whole = (*tokenizer(space + reference, add_special_tokens=False)["input_ids"], end)
-        tokens = tuple(whole[:limit])
-        reason = EndReason.ENDED if len(whole) <= limit else EndReason.LENGTH
-        found[prompt.prompt_id] = Text(prompt.prompt_id, prompt.tokens, tokens, (Who.GUIDE,) * len(tokens), reason)
-    return found

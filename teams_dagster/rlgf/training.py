@@ -26,7 +26,8 @@ from teams_dagster.rlgf.models import POLICY
 from teams_dagster.rlgf.report import Evaluation, IterationRecord, Metrics, TrainingReport, measured, perplexities
 from teams_dagster.rlgf.sampling import Vocabulary
 from teams_dagster.rlgf.sequences import Text, TextBatch, batch_of
-from teams_dagster.rlgf.task import Reward, Task, encoded, targets
+from teams_dagster.rlgf.targets import targets
+from teams_dagster.rlgf.task import Reward, Task, encoded
 from teams_dagster.rlgf.update import scored
 from teams_dagster.student.answering import end_tokens
 from teams_dagster.student.chat import template_version

@@ -58,8 +58,8 @@ def _start(request: RLGFRequest) -> Student:
 
 
 def _training(request: RLGFRequest, student: Student, step: StepConnection | None, say: Say) -> TokenTraining:
-    from teams_dagster.rlgf.dataset_task import JudgedPairs, JudgedReward, start_answers
     from teams_dagster.rlgf.guides import BlackBoxGuide
+    from teams_dagster.rlgf.judged import JudgedPairs, JudgedReward, start_answers
     from teams_dagster.rlgf.training import TokenTraining, vocabulary_of
 
     task = request.task if isinstance(request.task, Task) else request.task.task(student, request.config.max_new_tokens)
@@ -94,7 +94,7 @@ def _training(request: RLGFRequest, student: Student, step: StepConnection | Non
 
 def _write_model(request: RLGFRequest, trained: Path) -> None:
     """Where an adapter was trained, one with the adapter that it started from; else all weights as they are."""
-    from teams_dagster.student.merging import join_adapters
+    from teams_dagster.student.joining import join_adapters
 
     if request.config.weights.kind == "full":
         shutil.copytree(trained, request.folder / MODEL)

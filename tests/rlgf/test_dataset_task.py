@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,8 @@ import pytest
 from teams_dagster.core.instruction import Instruction, user_message
 from teams_dagster.dataset.export import export_dataset
 from teams_dagster.dataset.sample import Example
-from teams_dagster.rlgf.dataset_task import DatasetPrompts, DatasetTask, JudgedPairs, JudgedReward, start_answers
+from teams_dagster.rlgf.dataset_task import DatasetPrompts, DatasetTask
 from teams_dagster.rlgf.task import encoded
-from teams_dagster.student.answering import respond
 from teams_dagster.student.chat import encode_prompt
 from teams_dagster.student.loading import Student, load_student
 
@@ -80,44 +78,3 @@ def test_prompts_are_the_tokens_that_the_student_was_fine_tuned_with(student: St
 def test_its_reward_is_not_the_tasks_own() -> None:
     with pytest.raises(ValueError, match="is a judge's: give the training a reward that asks it"):
         DatasetTask(prompts=("a",), evaluation=("b",)).rewards(["a"], ["text"])
-
-
-START = {"one": "red", "two": "blue"}
-
-
-def test_every_answer_is_judged_beside_the_one_from_before() -> None:
-    asked: list[tuple[str, str, str]] = []
-
-    def judge(answers: Sequence[tuple[str, str, str]]) -> list[float]:
-        asked.extend(answers)
-        return [1.0, 0.25]
-
-    assert JudgedReward(START, judge)(["two", "one"], [" green\n", "black"]) == [1.0, 0.25]
-    assert asked == [("two", "green", "blue"), ("one", "black", "red")]
-
-
-def test_the_same_answer_earns_a_half_unasked() -> None:
-    reward = JudgedReward(START, lambda answers: [1.0 for _ in answers])
-    assert reward(["one", "two"], ["red ", "white"]) == [0.5, 1.0]
-    assert JudgedReward(START, lambda _: pytest.fail("asked"))(["one"], ["red"]) == [0.5]
-
-
-def test_two_answers_of_a_prompt_are_judged_beside_each_other() -> None:
-    asked: list[tuple[str, str, str]] = []
-
-    def judge(answers: Sequence[tuple[str, str, str]]) -> list[float]:
-        asked.extend(answers)
-        return [0.75]
-
-    pairs = JudgedPairs(judge)(["two", "two", "one", "one"], ["green", " pink", "red", "red\n"])
-    assert pairs == [0.75, 0.25, 0.5, 0.5]
-    assert asked == [("two", "green", "pink")], "the same answer twice needs no judge"
-
-
-def test_answers_from_before_are_greedy_and_made_once(base: Path, tmp_path: Path) -> None:
-    student, file = load_student(base, place="cpu"), tmp_path / "answers.json"
-    made = start_answers(student, ["Which box?", "Why?"], file, max_new_tokens=4, progress=lambda _: None)
-    assert made == {q: respond(student, Instruction(q), max_new_tokens=4) for q in ("Which box?", "Why?")}
-    file.write_text('{"Which box?": "kept"}')
-    again = start_answers(student, ["Which box?"], file, max_new_tokens=4, progress=lambda _: pytest.fail("made again"))
-    assert again == {"Which box?": "kept"}

@@ -1,4 +1,4 @@
-"""Tasks as files and as values, and their references as texts that a policy learns."""
+"""A task file says what to write after, what earns a reward, and how it is measured."""
 
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,8 @@ from transformers import (
 )
 
 from teams_dagster.rlgf import sentiment
-from teams_dagster.rlgf.collecting import Prompt
 from teams_dagster.rlgf.sentiment import NEGATIVE, POSITIVE, positivity
-from teams_dagster.rlgf.sequences import EndReason
-from teams_dagster.rlgf.task import Task, known_tasks, load_task, targets
-from tests.rlgf.test_against_trl import tokenizer
+from teams_dagster.rlgf.task import Task, known_tasks, load_task
 from tests.support.small_llama import END, VOCABULARY
 
 CONTENT = {"name": "mine", "reward": "positivity", "prompts": ["It was"], "evaluation": ["They were"]}
@@ -217,23 +214,3 @@ def test_positivity_is_below_one():
 
 def test_no_word_is_on_both_sides():
     assert not POSITIVE & NEGATIVE
-
-
-ENDED = 0
-TASK = Task(name="words", reward="rouge_1", prompts=("w1",), evaluation=("w2",), references={"w1": "w3 w4", "w2": "w5"})
-PROMPT = Prompt("w1", (1,))
-
-
-def reference(limit: int):
-    words: PreTrainedTokenizerFast = tokenizer()
-    return targets(words, TASK, [PROMPT], ENDED, limit)["w1"]
-
-
-def test_a_reference_ends_after_its_last_word():
-    assert reference(3).tokens == (3, 4, ENDED)
-    assert reference(3).end is EndReason.ENDED
-
-
-def test_a_reference_that_is_too_long_is_cut_off():
-    assert reference(2).tokens == (3, 4)
-    assert reference(2).end is EndReason.LENGTH

@@ -16,7 +16,8 @@ from teams_dagster.rlgf.guides import LocalWriter
 from teams_dagster.rlgf.models import POLICY
 from teams_dagster.rlgf.sampling import Vocabulary
 from teams_dagster.rlgf.sequences import EndReason, Text, batch_of
-from teams_dagster.rlgf.task import Task, targets
+from teams_dagster.rlgf.targets import targets
+from teams_dagster.rlgf.task import Task
 from teams_dagster.rlgf.training import CHECKPOINT, MODEL, REPORT, TokenTraining
 from teams_dagster.student.loading import Recipe, load_adapter, load_student
 

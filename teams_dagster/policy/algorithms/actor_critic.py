@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import torch
 
-from teams_dagster.policy.algorithms.batch import Batch, labelled_states
+from teams_dagster.policy.algorithms.batch import Batch
 from teams_dagster.policy.algorithms.config import LBFGSCriticConfig, PPOConfig, TRPOConfig
 from teams_dagster.policy.algorithms.critic import fit_adam, fit_lbfgs
 from teams_dagster.policy.algorithms.imitation import imitation_step
 from teams_dagster.policy.algorithms.kl_reference import gap, mean_gap
+from teams_dagster.policy.algorithms.labelled import labelled_states
 from teams_dagster.policy.algorithms.learner import Learner
 from teams_dagster.policy.algorithms.minibatches import Key, rows
 from teams_dagster.policy.algorithms.objectives import Judge, sampled

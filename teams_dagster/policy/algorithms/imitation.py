@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from teams_dagster.policy.algorithms.batch import Batch, Labelled, RollIn, Who, labelled_states
+from teams_dagster.policy.algorithms.batch import Batch, RollIn, Who
 from teams_dagster.policy.algorithms.config import BCConfig, DAggerConfig, PPOConfig
+from teams_dagster.policy.algorithms.labelled import Labelled, labelled_states
 from teams_dagster.policy.algorithms.learner import Learner
 from teams_dagster.policy.algorithms.minibatches import Key, gradient_step, minibatches
 from teams_dagster.policy.algorithms.objectives import imitation_loss, mean_entropy, mean_kl

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from teams_dagster.policy.algorithms.base import LABELLED, AdamSettings, BaseAlgorithmConfig
-from teams_dagster.policy.algorithms.batch import Labelled
 from teams_dagster.policy.algorithms.config import AdamCriticConfig, CriticConfig, KLReferenceConfig
 from teams_dagster.policy.algorithms.kl_reference import LogProbabilities, Steering, frozen, steered, uniform_reference
+from teams_dagster.policy.algorithms.labelled import Labelled
 from teams_dagster.policy.network import Network, PolicyNetwork, ValueNetwork, Weights
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from teams_dagster.policy.algorithms.batch import Labelled
 from teams_dagster.policy.algorithms.config import PPOConfig
+from teams_dagster.policy.algorithms.labelled import Labelled
 from teams_dagster.policy.algorithms.minibatches import Index, Key, gradient_step, minibatches, take
 from teams_dagster.policy.algorithms.objectives import AdvantageBatch, Judge, mean_entropy, mean_kl
 from teams_dagster.policy.algorithms.report import PolicyStep, UpdateStatus

@@ -20,8 +20,8 @@ from teams_dagster.dataset.sample import Example
 from teams_dagster.evaluation.rlgf.serving import JudgeSilent, Judging, Serving, guide_texts, serving
 from teams_dagster.llm.engine import Engine
 from teams_dagster.rlgf.asking import AskingEnded, StepConnection
-from teams_dagster.rlgf.dataset_task import JudgedPairs
 from teams_dagster.rlgf.guides import Question
+from teams_dagster.rlgf.judged import JudgedPairs
 
 QUESTIONS = [Question("The box was", " red", 5, "train/0/1"), Question("A day", "", 7, "train/0/2")]
 
