@@ -12,7 +12,7 @@ from assets.pools import GPU, ON_GPU
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.export import examples_in
 from teams_dagster.dataset.stored import dataset_file, read_examples
-from teams_dagster.evaluation.harness.scores import run_benchmarks
+from teams_dagster.evaluation.harness.run import run_benchmarks
 from teams_dagster.evaluation.scores import ModelVersions
 from teams_dagster.evaluation.stored import evaluated_models, evaluated_versions
 from teams_dagster.report.preview_evaluation import scores_preview

@@ -174,8 +174,8 @@ def _train(context: dg.AssetExecutionContext, models: LanguageModels, request: R
     if not request.roles:
         train_beside(context, request, SCRIPT, LESS_MEMORY)
         return
+    from teams_dagster.evaluation.rlgf.answering import answering
     from teams_dagster.evaluation.rlgf.forecast import training_queries
-    from teams_dagster.evaluation.rlgf.serving import answering
 
     asking = models.asking(where, *request.roles, expected=training_queries(request), log=context.log.info)
     answers = answering(request.task, width=AHEAD * models.settings().max_in_flight)

@@ -23,7 +23,7 @@ from teams_dagster.evaluation.judged_answers import (
     write_judged,
 )
 from teams_dagster.evaluation.judging import judging_questions
-from teams_dagster.evaluation.membership.audit import audit_adapter
+from teams_dagster.evaluation.membership.adapter import audit_adapter
 from teams_dagster.evaluation.rlgf.scores import (
     PAIRS,
     RLGF,

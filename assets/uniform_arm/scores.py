@@ -12,8 +12,8 @@ from assets.pools import GPU, ON_GPU
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.metadata import Details
 from teams_dagster.dataset.arms import TRAINED_ARM, UNIFORM_ARM
-from teams_dagster.evaluation.harness.scores import run_benchmarks
-from teams_dagster.evaluation.membership.audit import audit_adapter
+from teams_dagster.evaluation.harness.run import run_benchmarks
+from teams_dagster.evaluation.membership.adapter import audit_adapter
 from teams_dagster.evaluation.stored import PRIVACY, read_evaluation_scores, read_privacy
 from teams_dagster.evaluation.uniform_arm import (
     BASE,

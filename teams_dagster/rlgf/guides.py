@@ -1,20 +1,15 @@
 """Who guides: a local model that shares the learner's tokens, or a black box that goes on with a text.
 
-Only what a guide writes is used, never its probabilities. The queries of the guide's role are like any others: limited,
-retried, counted on the ledger and reused from it, so that a training that goes on pays for nothing twice.
+Only what a guide writes is used, never its probabilities.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from teams_dagster.core.hashing import content_hash
-from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import Answer, Intent, LLMClient, Message, Outcome, Purpose, Request, Role, Sampling
 from teams_dagster.rlgf.config import DecodingConfig
 from teams_dagster.rlgf.sampling import Begun, Vocabulary, sample
 
@@ -118,57 +113,3 @@ def _rest(reply: str, said: str) -> str | None:
     if rest and (start[-1] + rest[0]).isalnum() and len(start.split()) == 1:
         return None  # a longer word that begins alike; several words that are the same are a repetition
     return rest.lstrip() if said[-1].isspace() else rest
-
-
-ASKED = """\
-Go on with the text below where it ends. Reply with what follows alone: neither repeat the text nor comment on it.
-
-{text}"""
-"""What the guide is told."""
-READABLE = (Outcome.USABLE, Outcome.TRUNCATED)
-"""A text that was cut short may be gone on with as well."""
-TEMPERATURE, TOP_P = 1.0, 0.92
-
-
-class Runner(Protocol):
-    """Runs coroutines on the event loop that the client lives on, such as `asyncio.Runner`."""
-
-    def run(self, coro: Coroutine[None, None, list[str]]) -> list[str]: ...
-
-
-@dataclass(frozen=True)
-class RoleGuide:
-    """Asks the role GUIDE; what `BlackBoxGuide` needs as its `ask`."""
-
-    client: LLMClient
-    runner: Runner
-
-    def __call__(self, questions: Sequence[Question]) -> list[str]:
-        """What follows each beginning; nothing where the guide refused. Raises QueryFailed where it did not answer."""
-        return self.runner.run(self._texts(questions))
-
-    async def _texts(self, questions: Sequence[Question]) -> list[str]:
-        return [said(answer) for answer in await continued(self.client, questions)]
-
-
-async def continued(client: LLMClient, questions: Sequence[Question]) -> list[Answer]:
-    """The role's answers, in the order of `questions`. Raises QueryFailed where it did not answer."""
-    return await asyncio.gather(*(client.ask(continuation_query(question)) for question in questions))
-
-
-def said(answer: Answer) -> str:
-    """What follows; nothing where the guide refused."""
-    return answer.completion.text if answer.completion.outcome in READABLE else ""
-
-
-def continuation_query(question: Question) -> Request:
-    """The query of one question; the same question with another key is another replica."""
-    text = ASKED.format(text=question.prompt + question.begun)
-    return Request(
-        role=Role.GUIDE,
-        intent=Intent(Purpose.RESPOND, before=Instruction(text)),
-        messages=(Message("user", text),),
-        prompt_version=content_hash(ASKED),
-        sampling=Sampling(TEMPERATURE, TOP_P, question.room),
-        replica=int(content_hash(question.key)[:7], 16),
-    )

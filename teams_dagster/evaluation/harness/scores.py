@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from lm_eval.evaluator import evaluate
@@ -16,18 +16,12 @@ from lm_eval.utils import set_torch_seed
 
 from teams_dagster.core.files import write_atomically
 from teams_dagster.core.hashing import content_hash
-from teams_dagster.evaluation.choice import Question
-from teams_dagster.evaluation.harness.benchmarks import HELD_OUT, BenchmarkPlan
+from teams_dagster.evaluation.harness.benchmarks import BenchmarkPlan
 from teams_dagster.evaluation.harness.loading import SEEDS, LoadedBenchmark, load_benchmarks
 from teams_dagster.evaluation.harness.student import HarnessStudent, batch_size_for, quiet_harness
 from teams_dagster.evaluation.scores import ModelVersions, Score
-from teams_dagster.evaluation.stored import BENCHMARKS
-from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.student.loading import Student, compute_dtype, device
 from teams_dagster.student.threads import threads_for
-
-if TYPE_CHECKING:
-    from teams_dagster.student.loading import Student
 
 Progress = Callable[[str], None]
 
@@ -183,42 +177,3 @@ def _cached(place: Path, model: str, benchmark: str) -> BenchmarkResult | None:
 def _line(result: BenchmarkResult) -> str:
     shown = ", ".join(f"{m.metric} {m.value:.4f}" for m in result.measures[:3])
     return f"{result.model} on {result.benchmark}{' (cached)' if result.cached else ''}: {shown}"
-
-
-HELD_OUT_FILE = "held_out.jsonl"
-
-KEPT_SCORES = "benchmarks"
-"""The folder of the data folder that keeps benchmark scores by model and task, for every later evaluation."""
-
-
-def run_benchmarks(
-    plan: BenchmarkPlan,
-    students: Mapping[str, Callable[[], Student]],
-    versions: ModelVersions,
-    questions: Sequence[Question],
-    folder: Path,
-    store: ArtefactStore,
-    *,
-    seed: int,
-    progress: Callable[[str], None],
-) -> list[Score]:
-    """Score models on the plan's benchmarks; what each score rests on is written into `folder`.
-
-    Args:
-        students: By name, what loads each model.
-        questions: The dataset's own held-out questions, for the benchmarks that ask them.
-        folder: Where what the scores rest on, and the held-out questions asked, are written.
-        store: Keeps scores by model and task, for every later evaluation.
-        seed: Root of the random streams that draw the order of choices.
-    """
-    from teams_dagster.evaluation.harness.held_out import write_held_out
-
-    held_out = folder / HELD_OUT_FILE if plan.needs_held_out else None
-    if held_out:
-        write_held_out(questions, held_out, seed=seed)
-    results = benchmark_models(
-        plan, students, versions, held_out=held_out, cache=store.root / KEPT_SCORES, progress=progress
-    )
-    told = json.dumps([asdict(result) for result in results], indent=1)
-    (folder / BENCHMARKS).write_text(told, encoding="utf-8")
-    return benchmark_scores(results, tuple(HELD_OUT), versions.dataset)

@@ -10,24 +10,19 @@ import gc
 import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from teams_dagster.core.rng import generator
 from teams_dagster.dataset.sample import Example
-from teams_dagster.dataset.stored import read_examples, read_steps
 from teams_dagster.evaluation.privacy import LOSS, MIN_K, REFERENCE, MembershipScore, membership_scores
-from teams_dagster.store.artefact_store import Artefact
-from teams_dagster.student.adapter_config import MODEL
 from teams_dagster.student.chat import Encoded, encode_example
 from teams_dagster.student.lengths import Lengths, lengths_for
 from teams_dagster.student.loading import Student, load_adapter, load_student
 from teams_dagster.student.scoring import by_batches, response_logits
-from teams_dagster.student.stored import student_path
 
 LOWEST_SHARE = 0.2
 """The k of Min-K%++: the share of a response's tokens, the least expected ones, that it averages."""
@@ -241,27 +236,3 @@ def _candidates(
         else:
             too_long.append(example.sample_id)
     return fitting, too_long
-
-
-def audit_adapter(
-    models: Mapping[str, Artefact], name: str, dataset: Artefact, *, seed: int, progress: Callable[[str], None]
-) -> list[dict[str, Any]]:
-    """Every attack on the model `name` and its base: a row per attack and model.
-
-    Args:
-        models: The artefacts by name, the base as `base`.
-        dataset: What the model was trained on.
-
-    Raises ValueError where no training example and no held-out one are alike.
-    """
-
-    audit = audit_privacy(
-        student_path(models["base"]),
-        {name: models[name].path(MODEL)},
-        read_examples(dataset, "train"),
-        read_examples(dataset, "held_out"),
-        read_steps(dataset),
-        seed=seed,
-        progress=progress,
-    )
-    return [asdict(result) for result in audit.results]

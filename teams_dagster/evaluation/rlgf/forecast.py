@@ -14,7 +14,8 @@ from teams_dagster.policy.query_forecast import SAMPLED, mean_bytes
 from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.rlgf.config import RLGFConfig, TokenPPOPlusPlusConfig
 from teams_dagster.rlgf.dataset_task import DatasetPrompts
-from teams_dagster.rlgf.guides import Question, continuation_query
+from teams_dagster.rlgf.guides import Question
+from teams_dagster.rlgf.role_guide import continuation_query
 from teams_dagster.rlgf.run_request import RLGFRequest
 from teams_dagster.rlgf.task import Task
 

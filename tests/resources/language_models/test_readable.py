@@ -10,7 +10,8 @@ from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Request, Role
 from teams_dagster.instructions.requests import guide_query, respond_query, review_query, rewrite_query
 from teams_dagster.llm.unusable import DECLINED, ECHOED, UNREADABLE
-from teams_dagster.rlgf.guides import Question, continuation_query
+from teams_dagster.rlgf.guides import Question
+from teams_dagster.rlgf.role_guide import continuation_query
 
 TEXT = Instruction("Explain how the tide rises.")
 SORRY = "I'm sorry, but I can't help with that."
