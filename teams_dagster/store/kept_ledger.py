@@ -69,7 +69,7 @@ def require_kept_rows(engine: sa.Engine, ledger_url: str, data_dir: Path, *, ask
     known = known_head(data_dir)
     bought = list(_bought(data_dir)) if asking and not known and not was_sealed(data_dir) else []
     with naming_ledger(ledger_url), engine.connect() as connection:
-        lacking = _lacking(connection, known, bought, data_dir)
+        lacking = _lacking(connection, known, bought, data_dir) or (_lost_counter(connection) if asking else "")
     if lacking:
         raise LedgerLost.of(ledger_url, lacking)
 
@@ -107,7 +107,7 @@ def forget_head(data_dir: Path) -> None:
 
 def _lacking(connection: sa.Connection, known: KnownHead | None, bought: list[str], data_dir: Path) -> str:
     """What the ledger has not, as the end of a sentence about it; empty where nothing is known to be missing."""
-    if lost := _lost_rows(connection) or _lost_counter(connection):
+    if lost := _lost_rows(connection):
         return lost
     if known is not None:
         if known.ledger_id != ledger_id(connection):
