@@ -66,6 +66,8 @@ _MESSAGES_OF_STATUS = (
 
 _SUCCESS = frozenset({"0", "200", "ok", "success", "succeeded", "none", "null", "no error"})
 
+_PARAMETER = re.compile(r"[a-z_]+(?:[.\[][a-z0-9_.\[\]]*)?", re.IGNORECASE)
+
 _MOST_NESTED = 3
 
 
@@ -111,6 +113,16 @@ def is_no_error(error: Any) -> bool:
     if isinstance(error, Mapping | list):
         return all(map(is_no_error, error.values() if isinstance(error, Mapping) else error))
     return not error or str(error).strip().lower() in _SUCCESS
+
+
+def refused_parameter(said: SaidError) -> str:
+    """The parameter of the request that an error is about (OpenAI's `param`, FastAPI's `loc`); empty for none."""
+    for part in _parts(said.body):
+        place = part.get("loc")
+        named = part.get("param") or (place[-1] if isinstance(place, list) and place else None)
+        if isinstance(named, str) and _PARAMETER.fullmatch(named):
+            return named
+    return ""
 
 
 def status_of_code(code: Any) -> int | None:

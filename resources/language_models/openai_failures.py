@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from resources.language_models.openai_dialect import NOT_TAKEN
-from resources.language_models.openai_errors import EXHAUSTED, SaidError, read_error
+from resources.language_models.openai_errors import EXHAUSTED, SaidError, read_error, refused_parameter
 from resources.language_models.openai_waits import asked_pause_s, read_rate_limit_headers
 from teams_dagster.core.protocol import ROLE_VARIABLES, CompletionError, ErrorKind
 from teams_dagster.llm.settling import storable
@@ -98,9 +98,11 @@ def read_failure(
             kind = ErrorKind.UNSUPPORTED
         elif _TOO_LONG.search(said.text):
             hint = f" (tokens of an answer are bounded by {ROLE_VARIABLES}MAX_TOKENS)"
+    parameter = refused_parameter(said)
+    about = "" if parameter in said.message else f" ({parameter})"
     return CompletionError(
         kind,
-        f"HTTP {http_status}: {storable(said.message[:1_000])}{hint}",
+        f"HTTP {http_status}: {storable(said.message[:1_000])}{about}{hint}",
         http_status=http_status,
         retry_after=retry_after,
         rate_limit_headers=None if headers is None else read_rate_limit_headers(headers),

@@ -72,6 +72,27 @@ def test_a_limit_that_is_over_soon_is_waited_for(message: str) -> None:
     assert kind_of(message) is ErrorKind.RATE_LIMITED
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {
+            "detail": [
+                {"type": "extra_forbidden", "loc": ["body", "max_tokens"], "msg": "Extra inputs are not permitted"}
+            ]
+        },
+        {"error": {"message": "Unsupported parameter", "param": "max_tokens", "code": "unsupported_parameter"}},
+    ],
+)
+def test_the_parameter_that_an_error_names_in_a_field_of_its_own_is_told(body: dict[str, Any]) -> None:
+    failure = read_failure(json.dumps(body).encode(), 422)
+    assert failure.detail.endswith(" (max_tokens)")
+
+
+def test_a_parameter_that_the_message_names_is_not_told_twice() -> None:
+    body = {"error": {"message": "Unsupported parameter: 'max_tokens'", "param": "max_tokens"}}
+    assert read_failure(json.dumps(body).encode(), 400).detail.endswith("Unsupported parameter: 'max_tokens'")
+
+
 @pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M UTC", "%Y-%m-%d %H:%M:%S+00:00"])
 def test_the_moment_at_which_a_limit_ends_is_read_from_words(form: str) -> None:
     moment = datetime.now(UTC) + timedelta(hours=30)
