@@ -121,6 +121,7 @@ def _finish_reason(body: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
         body.get("done_reason"),
         _details(body.get("incomplete_details")).get("reason"),
         *("truncated" for part in (choice, body) if part.get("truncated") is True),
+        *("incomplete" for part in (choice, body) if part.get("status") == "incomplete"),
     ]
     return why_ended([reason for reason in reasons if reason and isinstance(reason, str)])
 

@@ -46,16 +46,20 @@ _TURN_BEGINS = re.compile(
 
 _FINISHED = frozenset(
     {"stop", "stop_sequence", "eos", "eos_token", "end_turn", "end", "end_of_text", "complete", "completed", "finished"}
+    | {"finish", "done", "stop_token", "eos_found", "finishreason.stop"}
 )
 _CUT_OFF = frozenset(
     {"length", "max_tokens", "max_output_tokens", "max_length", "model_length", "model_context_window_exceeded"}
-    | {"truncated", "error_limit"}
+    | {"truncated", "error_limit", "incomplete"}
 )
 _WITHHELD = frozenset(
     {"content_filter", "safety", "refusal", "prohibited_content", "recitation", "blocklist", "spii", "error_toxic"}
     | {"content_filtered", "guardrail_intervened"}
 )
-_BROKEN_OFF = frozenset({"error", "abort", "aborted", "cancelled", "canceled", "user_cancel", "failed", "timeout"})
+_BROKEN_OFF = frozenset(
+    {"error", "abort", "aborted", "cancelled", "canceled", "user_cancel", "failed", "timeout"}
+    | {"network_error", "insufficient_system_resource"}
+)
 """Finish reasons of OpenAI, Anthropic, Cohere, Google, Mistral and Text Generation Inference, in any case of letters.
 
 Anything else, nothing at all among it, does not say that a text is whole."""

@@ -43,6 +43,25 @@ def ask_until_answered(
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        {
+            "detail": [
+                {"type": "extra_forbidden", "loc": ["body", "max_tokens"], "msg": "Extra inputs are not permitted"}
+            ]
+        },
+        {"error": {"message": "Unsupported parameter", "param": "max_tokens"}},
+    ],
+)
+def test_a_parameter_that_is_refused_in_a_field_of_its_own_is_learnt_from(
+    openai_server: OpenAIServer, body: dict[str, Any]
+) -> None:
+    openai_server.faults.append(Fault(422, json.dumps(body)))
+    ask_until_answered(openai_server)
+    assert "max_completion_tokens" in openai_server.received[-1]
+
+
+@pytest.mark.parametrize(
     "message",
     [
         "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
