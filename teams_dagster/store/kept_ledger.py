@@ -142,9 +142,10 @@ def _lost_rows(connection: sa.Connection) -> str:
 
 
 def _lost_counter(connection: sa.Connection) -> str:
-    """What budgets count must be there where something was asked: the chain does not seal it."""
+    """What budgets count must be there where something was reserved: the chain does not seal it."""
     counted = connection.execute(sa.select(spending.c.scope).where(spending.c.scope == PROJECT)).first()
-    if counted is not None or connection.execute(sa.select(attempts.c.seq).limit(1)).first() is None:
+    reserved = sa.select(attempts.c.seq).where(attempts.c.reserved_tokens.is_not(None)).limit(1)
+    if counted is not None or connection.execute(reserved).first() is None:
         return ""
     return "has lost rows: its table spending lacks what the project's budgets count, and there are attempts"
 
