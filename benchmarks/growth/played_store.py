@@ -37,7 +37,7 @@ from teams_dagster.llm.engine import Engine
 from teams_dagster.llm.keys import request_key, use_id
 from teams_dagster.policy.baselines import UNIFORM, baseline_version
 from teams_dagster.store.artefact_store import ArtefactStore
-from teams_dagster.store.facts.seeds import SeedFacts
+from teams_dagster.store.facts.dataset import SeedFacts
 
 ROWS_A_GENERATION = 100_000
 """Transitions of one week, at most."""

@@ -18,8 +18,10 @@ from teams_dagster.cli import demo as demo_module
 from teams_dagster.cli import main
 from teams_dagster.cli.project import say
 from teams_dagster.dataset.card import CARD as CARD_FILE
+from teams_dagster.ledger.budgets import PROJECT
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.ledger.database import sqlite_url
+from teams_dagster.ledger.schema import spending
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.lineage.trace import trace
 from teams_dagster.lineage.tree import lineage_lines
@@ -96,7 +98,8 @@ def spoilt_ledger(tmp_path: Path) -> Path:
         pass
     place = dict.fromkeys(("role", "purpose", "operation", "model", "run_id", "asset_key", "partition_key"), EVERYTHING)
     asked = Asked(EVERYTHING, {**place, "provider": EVERYTHING})
-    insert(sqlite_url(path), [*asked.intent(), *asked.answered()])
+    counted = (spending, {"scope": PROJECT, "queries": 1, "tokens": 0, "nano_usd": 0})
+    insert(sqlite_url(path), [*asked.intent(), *asked.answered(), counted])
     return path
 
 
