@@ -125,12 +125,13 @@ def _kind(status: int, said: SaidError, *, has_end: bool = False) -> ErrorKind:
 
 def _is_exhausted(said: SaidError, *, has_end: bool) -> bool:
     """Whether a limit that is reached lets nothing through for longer than a run waits."""
-    if said.codes & EXHAUSTED or _OF_LONGER.search(f"{said.text}\n{said.message}"):
+    if said.codes & EXHAUSTED:
         return True
-    if has_end:
+    if _OF_A_MINUTE.search(said.text) is not None:  # what is said beside it is of the plans that one can buy
         return False
-    used_up = _USED_UP.search(said.message) is not None and _OF_A_MINUTE.search(said.text) is None
-    return used_up or _OF_THE_DAY.search(said.message) is not None
+    if _OF_LONGER.search(f"{said.text}\n{said.message}") is not None:
+        return True
+    return not has_end and any(form.search(said.message) is not None for form in (_USED_UP, _OF_THE_DAY))
 
 
 def _hint_on_parameters(said: SaidError, omitted: Collection[str], extra: Collection[str]) -> str:

@@ -62,6 +62,8 @@ def test_a_week_does_not_end_with_the_pause_that_a_gateway_adds() -> None:
     [
         "Too many requests.",
         "Rate limit reached: 60 requests per minute.",
+        "Rate limit reached on tokens per minute (TPM): Limit 6000. Upgrade to the next tier today.",
+        "Your plan, billed monthly, allows 60 requests per minute.",
         "Rate limit reached on requests per day (RPD): Limit 200. Please try again in 7m12s.",
         "Quota exceeded for quota metric 'Generate Content API requests per minute'.",
         "Slow down, please: upgrade your plan for more.",
