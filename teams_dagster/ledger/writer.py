@@ -108,10 +108,6 @@ class Ledger:
         self._pending.put(_Pending(entry, loop, future))
         return await future
 
-    def answer(self, request_key: str) -> StoredAnswer | None:
-        """The stored answer of a query, or None."""
-        return self.answers([request_key]).get(request_key)
-
     def answers(self, request_keys: Collection[str]) -> dict[str, StoredAnswer]:
         """The stored answers of those of these queries that have one, by key: one look for all of them."""
         with self.engine.connect() as connection:

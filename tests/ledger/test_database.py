@@ -125,10 +125,10 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_with_all_it_holds(t
     with Ledger(url) as ledger:
         ask(ledger, "paid")
         intend(ledger, "of unknown fate")
-        before = ledger.answer(begin("paid").use.request_key)
+        before = ledger.answers([begin("paid").use.request_key]).get(begin("paid").use.request_key)
     make_older(url, 1)
     with Ledger(url) as ledger:
-        after = ledger.answer(begin("paid").use.request_key)
+        after = ledger.answers([begin("paid").use.request_key]).get(begin("paid").use.request_key)
         assert before is not None
         assert after is not None
         assert (after.request_id, after.completion.text) == (before.request_id, before.completion.text)
@@ -146,11 +146,11 @@ def test_a_ledger_of_the_third_version_keeps_its_answers_and_every_rows_hash(tmp
     url = sqlite_url(tmp_path / "ledger.sqlite")
     with Ledger(url) as ledger:
         ask(ledger, "paid")
-        before = ledger.answer(begin("paid").use.request_key)
+        before = ledger.answers([begin("paid").use.request_key]).get(begin("paid").use.request_key)
         stored = _hashes(ledger)
     make_older(url, 3)
     with Ledger(url) as ledger:
-        assert ledger.answer(begin("paid").use.request_key) == before
+        assert ledger.answers([begin("paid").use.request_key]).get(begin("paid").use.request_key) == before
         hashed = _hashes(ledger)
         assert [row.stored for row in hashed] == [row.stored for row in stored]
         assert all(row.stored == row.computed for row in hashed)

@@ -113,7 +113,7 @@ def test_the_first_of_two_answers_stays_and_both_payments_are_on_the_ledger(path
 
         winner, ours_became = asyncio.run(race())
         assert winner == ours_became
-        assert ours.answer(first.use.request_key) == winner
+        assert ours.answers([first.use.request_key]).get(first.use.request_key) == winner
     with sqlite3.connect(path) as connection:
         uses = connection.execute("select run_id, request_id, reused from uses order by run_id").fetchall()
     assert uses == [("run-1", second.attempt.request_id, 1), ("run-2", second.attempt.request_id, 0)]

@@ -142,7 +142,7 @@ def test_an_answer_shows_what_was_thought_and_how_likely_each_reply_was(ledger: 
     asyncio.run(ledger.write(replace(settled, result=replace(settled.result, completion=completion))))
     renew(model)
     assert read(model, "select reasoning, probabilities::json->'Not Equal' from answers") == [("hm", "0.75")]
-    stored = ledger.answer(begun.use.request_key)
+    stored = ledger.answers([begun.use.request_key]).get(begun.use.request_key)
     assert stored is not None
     assert stored.completion == completion
 

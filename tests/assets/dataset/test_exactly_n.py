@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from assets.accounting.sample_lineage import sample_lineage
 from assets.dataset.expert_responses import expert_responses
@@ -17,9 +18,11 @@ from assets.seeds import seed_instructions
 from teams_dagster.automation.run_estimate import estimate_run
 from teams_dagster.dataset.stored import examples_in
 from teams_dagster.ledger.costs import costs_by
+from teams_dagster.ledger.schema import uses
 from teams_dagster.settings import load_settings
 from teams_dagster.store.facts.accounting import LineageFacts
 from teams_dagster.store.facts.dataset import DatasetFacts, GenerationFacts
+from teams_dagster.store.parquet import read_rows
 from tests.support.project import Project
 from tests.support.seed_files import passages_with_input, questions_without_input
 
@@ -131,14 +134,14 @@ def test_a_budget_ends_in_a_dataset_whose_rows_and_bill_agree_with_the_ledger(
     assert 42 < rows(untrained) < 84
     with untrained.ledger.open() as ledger:
         by_asset = {cost.group["asset_key"]: cost.calls for cost in costs_by(ledger, ["asset_key"])}
-        by_purpose = {
-            cost.group["purpose"]: cost.asked
-            for cost in costs_by(ledger, ["asset_key", "purpose"])
-            if cost.group["asset_key"] == "generated_instructions"
-        }
+        with ledger.engine.connect() as connection:
+            purpose, transition = uses.c.purpose, uses.c.transition_id
+            answered = set(connection.execute(sa.select(transition).where(purpose == "respond")).scalars())
     assert by_asset == {"generated_instructions": 300, "expert_responses": 0}
-    assert found.unanswered == 0
-    assert by_purpose["respond"] >= found.accepted, "every instruction on record has its answer"
+    rows_on_record = read_rows(untrained.store.current("generated_instructions", WEEK).path("transitions.parquet"))
+    accepted = {row["transition_id"] for row in rows_on_record if row["accepted"]}
+    assert (len(accepted), found.unanswered) == (found.accepted, 0)
+    assert accepted <= answered, "every instruction on record has its answer"
     monkeypatch.delenv("TEAMS_BUDGET_QUERIES")
     assert play(untrained, 90)
     assert rows(untrained) == 90, "with more budget it goes on"
