@@ -7,7 +7,7 @@ import dagster as dg
 from assets.materialize import OWNERS, AssetConfig, materialization
 from resources.ledger import LedgerConnection
 from teams_dagster.report.costs import Account, expert_facts, read_account, write_account
-from teams_dagster.report.preview_dataset import costs_preview
+from teams_dagster.report.preview_accounting import costs_preview
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.facts.accounting import CostFacts, ExpertFacts
 

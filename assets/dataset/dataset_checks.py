@@ -104,7 +104,7 @@ def files_are_whole(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResu
 @needs_output
 def student_has_not_seen_the_dataset(store: dg.ResourceParam[ArtefactStore]) -> dg.AssetCheckResult:
     """A base that was pre-trained on the questions would be scored on its memory."""
-    from teams_dagster.student.base import contaminated
+    from teams_dagster.student.corpus import contaminated
 
     if not store.current("base_model").read_facts(BaseFacts).embedded:
         return not_applicable("what a configured student was pre-trained on is not known here")

@@ -17,7 +17,7 @@ from teams_dagster.evaluation.judged_answers import (
     win_rates,
     write_judged,
 )
-from teams_dagster.evaluation.judging import judging_questions
+from teams_dagster.evaluation.judging_forecast import judging_questions
 from teams_dagster.evaluation.stored import evaluated_models
 from teams_dagster.evaluation.student_answers import ASKED_ALIKE, Answering, earlier_answers
 from teams_dagster.llm.context import CallContext

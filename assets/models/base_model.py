@@ -40,7 +40,7 @@ def base_model(
     models: LanguageModels,
 ) -> dg.MaterializeResult:
     """Look at the configured student, or pre-train the embedded one. Raises StudentFault for one that is no use."""
-    from teams_dagster.student.base import corpus_version
+    from teams_dagster.student.corpus import corpus_version
 
     student = models.settings().student
     given = configured_version(student) if student else None

@@ -12,7 +12,9 @@ from assets.pools import LANGUAGE_MODELS
 from assets.preflight import preflight_of, tried_episodes
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.protocol import Role
-from teams_dagster.environment.recording import answers_cost, merge_parts, order_effect, training_parts
+from teams_dagster.environment.answers_cost import answers_cost
+from teams_dagster.environment.order_effect import order_effect
+from teams_dagster.environment.recording import merge_parts, training_parts
 from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext

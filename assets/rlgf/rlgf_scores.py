@@ -22,7 +22,7 @@ from teams_dagster.evaluation.judged_answers import (
     win_rates,
     write_judged,
 )
-from teams_dagster.evaluation.judging import judging_questions
+from teams_dagster.evaluation.judging_forecast import judging_questions
 from teams_dagster.evaluation.membership.adapter import audit_adapter
 from teams_dagster.evaluation.rlgf.scores import (
     PAIRS,

@@ -11,7 +11,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
-from teams_dagster.student.base import corpus_texts, train_tokenizer
+from teams_dagster.student.base import train_tokenizer
+from teams_dagster.student.corpus import corpus_texts
 
 SHAPES = {
     "tiny": (64, 128, 2, 4),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from resources.language_models.roles import LanguageModels
 from resources.language_models.side_by_side import working
 from teams_dagster.core.protocol import Role
+from teams_dagster.evaluation.asking_judge import contest_worker
 from teams_dagster.evaluation.judged_answers import (
     AGAINST_BASE,
     JudgedAnswers,
@@ -13,7 +14,6 @@ from teams_dagster.evaluation.judged_answers import (
     demand_verdicts,
     judge_answers,
 )
-from teams_dagster.evaluation.judging import contest_worker
 from teams_dagster.evaluation.student_answers import Answering
 from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext

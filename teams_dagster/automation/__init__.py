@@ -17,7 +17,6 @@ from teams_dagster.automation.jobs import (
     regenerate,
     retrain,
     retry_failed,
-    trace_sample,
     train_on_pairs,
     train_policy,
     train_rlgf,
@@ -26,6 +25,7 @@ from teams_dagster.automation.jobs import (
 from teams_dagster.automation.retraining import monthly_retraining, retrain_on_new_samples
 from teams_dagster.automation.schedules import monthly_policy, weekly_generation
 from teams_dagster.automation.seed_files import estimate_generation, read_changed_seeds, read_seeds
+from teams_dagster.automation.tracing import trace_sample
 
 JOBS = [
     everything,

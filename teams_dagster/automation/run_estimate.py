@@ -26,7 +26,7 @@ from teams_dagster.dataset.sample import Example
 from teams_dagster.dataset.scoring import SCORES
 from teams_dagster.dataset.stored import read_examples
 from teams_dagster.evaluation.judged_answers import judging_inputs
-from teams_dagster.evaluation.judging import judging_questions
+from teams_dagster.evaluation.judging_forecast import judging_questions
 from teams_dagster.instructions.seed_splits import HELD_OUT_FROM, seed_clusters
 from teams_dagster.instructions.seeds import Seed, load_seeds
 from teams_dagster.instructions.stored_seeds import read_clusters, read_seeds, seed_inputs, seed_sources

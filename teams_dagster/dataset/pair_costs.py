@@ -21,10 +21,10 @@ from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.manifests import generated_for
 from teams_dagster.dataset.quality.scratch import scratch
 from teams_dagster.dataset.stored import answers_file
-from teams_dagster.environment.recording import ANSWERS
 from teams_dagster.ledger.costs import costs_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
+from teams_dagster.store.transition_row import ANSWERS
 
 PAIR_COLUMNS = ("partition_key", "operation", "step")
 """What the costs of pairs are told apart by. Steps are counted from 0, as in table `transitions`."""

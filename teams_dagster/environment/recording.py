@@ -1,11 +1,10 @@
-"""Episodes written down as tables `transitions` and `instructions`, a batch at a time, and what they tell."""
+"""Writing episodes down: tables `transitions` and `instructions`, a batch of episodes at a time."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,11 +12,8 @@ from teams_dagster.core.hashing import content_hash, content_hash_of_many
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.row_hash import ROW_HASH
 from teams_dagster.environment.state import Episode, EpisodePurpose, sample_id_of
-from teams_dagster.ledger.costs import costs_of
-from teams_dagster.ledger.writer import Ledger
-from teams_dagster.store.parquet import distinct_values, iterate_rows
+from teams_dagster.store.parquet import iterate_rows
 from teams_dagster.store.tables import TableWriter, merge_tables
-from teams_dagster.store.transition_row import ANSWERS
 
 AT_ONCE = 1_000
 """Rows read at a time."""
@@ -150,52 +146,3 @@ def _content(row: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in row.items()
         if name not in _NOT_CONTENT and not (name in _GAINED and value is None)
     }
-
-
-@dataclass(frozen=True)
-class AnswersCost:
-    """What distinct answers cost together."""
-
-    nano_usd: int
-    """Of those whose price is known."""
-    unpriced: int
-    """Answers without a known price."""
-
-
-def answers_cost(ledger: Ledger, transitions: Path) -> AnswersCost:
-    """The cost of the answers that a `transitions` table names, each counted once."""
-    costs = costs_of(ledger, sorted(distinct_values(transitions, ANSWERS))).values()
-    return AnswersCost(sum(cost or 0 for cost in costs), sum(cost is None for cost in costs))
-
-
-_SUMMARY = """
-    select
-        count(orders_agree),
-        avg((not orders_agree)::int),
-        avg(order_difference),
-        count(*) filter (verdict <> 'unclear' and verdict_probability is null)
-    from (select distinct on (review_request_id) * from read_parquet($transitions) where review_request_id is not null)
-    where verdict is not null"""
-
-
-@dataclass(frozen=True)
-class OrderEffect:
-    """Figures over reviewed edits, each pair of texts counted once however often it was met."""
-
-    pairs: int
-    """Those whose verdicts could be read in both orders."""
-    disagree: float | None
-    """Share of them whose verdicts differ; None of none."""
-    difference: float | None
-    """Mean P(Not Equal) in the order of the edit less that the other way round; None where no pair has both."""
-    without_probability: int
-    """Verdicts that could be read and came without a probability, in one order or in both."""
-
-
-def order_effect(transitions: Path) -> OrderEffect:
-    """The effect of the order in a `transitions` file of this version."""
-    import duckdb
-
-    with duckdb.connect() as connection:
-        [row] = connection.execute(_SUMMARY, {"transitions": str(transitions)}).fetchall()
-    return OrderEffect(*row)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.dataset.failures import NothingAnswered
-from teams_dagster.evaluation.judging import Contest, Judgement, judge_prompt
+from teams_dagster.evaluation.asking_judge import Contest, Judgement
+from teams_dagster.evaluation.judging import judge_prompt
 from teams_dagster.evaluation.stored import evaluated_versions
 from teams_dagster.evaluation.student_answers import (
     BASE,

@@ -18,9 +18,35 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from teams_dagster.evaluation.judging import CREDIT, JudgedPair, Preference
+from teams_dagster.evaluation.judging import Preference
 from teams_dagster.evaluation.length_control import identifiable, length_controlled
 from teams_dagster.evaluation.statistics import REPLICATES, percentile_interval, resampled_clusters
+
+_CREDIT = {Preference.FIRST: 1.0, Preference.SECOND: 0.0}
+
+
+@dataclass(frozen=True)
+class JudgedPair:
+    """A model's answer and another's to one instruction, judged in both orders."""
+
+    seed_id: str
+    shown_first: Preference
+    """The verdict where the model's answer stood first."""
+    shown_second: Preference
+    """The verdict where it stood second."""
+    length: int
+    """Characters of the model's answer."""
+    other_length: int
+
+    @property
+    def score(self) -> float:
+        """1 for a win in both orders, 0 for a loss in both."""
+        return (_CREDIT.get(self.shown_first, 0.5) + 1 - _CREDIT.get(self.shown_second, 0.5)) / 2
+
+    @property
+    def contradictory(self) -> bool:
+        """Whether the judge preferred one place, whichever answer stood there."""
+        return self.shown_first is self.shown_second and self.shown_first in _CREDIT
 
 
 @dataclass(frozen=True)
@@ -83,7 +109,7 @@ def win_rate(pairs: Sequence[JudgedPair], compared: Compared, *key: str | int, r
     raw, low, high = _with_interval(weights @ scores / weights.sum(axis=1), unanimous)
     controlled, lc_low, lc_high = _at_equal_length(scores, lengths - others, weights, seeds)
     verdicts = [verdict for pair in pairs for verdict in (pair.shown_first, pair.shown_second)]
-    preferring = [verdict for verdict in verdicts if verdict in CREDIT]
+    preferring = [verdict for verdict in verdicts if verdict in _CREDIT]
     return WinRate(
         **asdict(compared),
         pairs=len(pairs),

@@ -25,8 +25,9 @@ from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.protocol import ModelIdentity, identity_of
+from teams_dagster.environment.answers_cost import AnswersCost
 from teams_dagster.environment.decisions import Actor
-from teams_dagster.environment.recording import AnswersCost, OrderEffect
+from teams_dagster.environment.order_effect import OrderEffect
 from teams_dagster.instructions.prompts import prompts_version
 from teams_dagster.instructions.seed_splits import is_policy_validation, policy_sides
 from teams_dagster.instructions.seeds import Seed

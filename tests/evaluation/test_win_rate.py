@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teams_dagster.evaluation.judging import JudgedPair, Preference
-from teams_dagster.evaluation.win_rate import Compared, WinRate, win_rate
+from teams_dagster.evaluation.judging import Preference
+from teams_dagster.evaluation.win_rate import Compared, JudgedPair, WinRate, win_rate
 
 COMPARED = Compared("lora", "base", 40, "a judge", "l1", "d1")
 FIRST, SECOND, TIE, UNCLEAR = Preference

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from teams_dagster.student.base import VOCABULARY, corpus_texts, train_tokenizer
+from teams_dagster.student.base import VOCABULARY, train_tokenizer
+from teams_dagster.student.corpus import corpus_texts
 from tests.support.properties import example_count
 
 TOKENIZER = train_tokenizer(corpus_texts())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from teams_dagster.student.base import CONTEXT, corpus_texts, train_tokenizer
+from teams_dagster.student.base import CONTEXT, train_tokenizer
+from teams_dagster.student.corpus import corpus_texts
 from tests.support.small_llama import small_llama
 
 

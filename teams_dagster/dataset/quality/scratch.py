@@ -5,8 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import duckdb
+if TYPE_CHECKING:
+    import duckdb
 
 MEMORY_LIMIT = "512MB"
 """What does not fit waits in a temporary folder."""
@@ -19,6 +21,8 @@ THREADS = 2
 @contextmanager
 def scratch() -> Iterator[duckdb.DuckDBPyConnection]:
     """An empty database in memory, closed when the block ends."""
+    import duckdb
+
     with tempfile.TemporaryDirectory(prefix="teams-checks-") as folder:
         config = {
             "memory_limit": MEMORY_LIMIT,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from teams_dagster.dataset.sample import Example
-from teams_dagster.evaluation.judging import Contest, Judgement, judge_contests
+from teams_dagster.evaluation.asking_judge import Contest, Judgement, judge_contests
 from teams_dagster.evaluation.rlgf.serving import Answers
 from teams_dagster.llm.engine import Engine
 from teams_dagster.rlgf.asking import GUIDE, JUDGE

@@ -8,7 +8,8 @@ from itertools import islice
 from teams_dagster.core.instruction import from_user_message, user_message
 from teams_dagster.core.protocol import Purpose, Role
 from teams_dagster.dataset.export import examples_in
-from teams_dagster.evaluation.judging import BYTES_PER_TOKEN, ORDERS, judge_query
+from teams_dagster.evaluation.judging import judge_query
+from teams_dagster.evaluation.judging_forecast import BYTES_PER_TOKEN, ORDERS
 from teams_dagster.instructions.requests import VERDICT
 from teams_dagster.policy.query_forecast import SAMPLED, mean_bytes
 from teams_dagster.pricing.forecast import QueryForecast

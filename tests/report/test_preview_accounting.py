@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from teams_dagster.report.preview_dataset import expert_lines
+from teams_dagster.report.preview_accounting import expert_lines
 from teams_dagster.store.facts.accounting import ExpertFacts
 
 
