@@ -52,8 +52,9 @@ def read_environment(root: Path, known: Collection[str]) -> dict[str, str]:
 
 def own_variables(merged: Mapping[str, str], known: Collection[str]) -> dict[str, str]:
     """The variables of this project. Raises SettingsError for one that is none of `known`, or plainly meant as one."""
+    joined = {name.replace("_", "", 1): name for name in known}
     for name in sorted(merged):
-        if (meant := _misspelt_prefix(name, known)) is not None:
+        if (meant := _misspelt_prefix(name, known, joined)) is not None:
             raise SettingsError(f"{name} is no setting of this project; did you mean {meant}?")
         if name in known:
             continue
@@ -70,17 +71,18 @@ def own_variables(merged: Mapping[str, str], known: Collection[str]) -> dict[str
     return {name: value for name, value in merged.items() if name in known}
 
 
-def _misspelt_prefix(name: str, known: Collection[str]) -> str | None:
+def _misspelt_prefix(name: str, known: Collection[str], joined: Mapping[str, str]) -> str | None:
     """The setting that `name` is but for its prefix, a letter's look, or a character nobody sees; None for none.
 
+    `joined` has the settings under their names without the first underscore.
     The first letter tells `TAEMS_` from `STEAM_`, the length tells `TEAM_` from `TEAMVIEWER_`.
     """
     if name in known:
         return None
     visible = bare_word(folded_text(name)).upper()
     prefix, _, rest = visible.partition("_")
-    if (joined := next((each for each in known if each.replace("_", "", 1) == visible), None)) is not None:
-        return joined
+    if visible in joined:
+        return joined[visible]
     meant = f"{PREFIX}{rest}"
     about_as_long = abs(len(prefix) + 1 - len(PREFIX)) <= 1
     if meant not in known or not prefix.startswith(PREFIX[0]) or not about_as_long:
