@@ -12,8 +12,13 @@ from teams_dagster.policy.algorithms.actor_critic import Plan
 from teams_dagster.policy.algorithms.batch import RollIn, Who
 from teams_dagster.policy.algorithms.minibatches import Key
 from teams_dagster.policy.algorithms.report import UpdateReport
-from teams_dagster.rlgf.alone import best_of, group_update, likelihood_update, remembered
-from teams_dagster.rlgf.alone_config import (
+from teams_dagster.rlgf.collecting import Planner
+from teams_dagster.rlgf.config import RLGFConfig
+from teams_dagster.rlgf.critic_free import best_of, group_update, likelihood_update, remembered
+from teams_dagster.rlgf.gail import gail_update
+from teams_dagster.rlgf.learner import TokenLearner
+from teams_dagster.rlgf.preferences import preference_update
+from teams_dagster.rlgf.token_algorithm_config import (
     BehaviourCloningConfig,
     ExpertIterationConfig,
     GAILConfig,
@@ -22,11 +27,6 @@ from teams_dagster.rlgf.alone_config import (
     RLOOConfig,
     TokenDAggerConfig,
 )
-from teams_dagster.rlgf.collecting import Planner
-from teams_dagster.rlgf.config import RLGFConfig
-from teams_dagster.rlgf.gail import gail_update
-from teams_dagster.rlgf.learner import TokenLearner
-from teams_dagster.rlgf.preferences import preference_update
 from teams_dagster.rlgf.update import Scored, actor_critic_update
 
 

@@ -15,7 +15,8 @@ from teams_dagster.policy.algorithms.config import (
     LOLSConfig,
     PPOPlusPlusConfig,
 )
-from teams_dagster.rlgf.alone_config import (
+from teams_dagster.rlgf.step_config import DiscriminatorConfig, TokenCriticConfig, TokenStepConfig
+from teams_dagster.rlgf.token_algorithm_config import (
     BehaviourCloningConfig,
     ExpertIterationConfig,
     GAILConfig,
@@ -24,7 +25,6 @@ from teams_dagster.rlgf.alone_config import (
     RLOOConfig,
     TokenDAggerConfig,
 )
-from teams_dagster.rlgf.step_config import DiscriminatorConfig, TokenCriticConfig, TokenStepConfig
 
 TokenForm = Literal["mask", "one_step"]
 """`mask`: every token before the switch has a GAE advantage of the guide's value (TRIL's; biased unless GAE's lambda is

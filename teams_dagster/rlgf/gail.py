@@ -16,10 +16,10 @@ from torch.nn.functional import logsigmoid, softplus
 from teams_dagster.policy.algorithms.minibatches import Key
 from teams_dagster.policy.algorithms.on_policy import own_steps
 from teams_dagster.policy.algorithms.report import UpdateReport
-from teams_dagster.rlgf.alone_config import GAILConfig
 from teams_dagster.rlgf.learner import DISCRIMINATOR, TokenLearner, parts_of
 from teams_dagster.rlgf.passes import learn_texts
 from teams_dagster.rlgf.sequences import TextBatch
+from teams_dagster.rlgf.token_algorithm_config import GAILConfig
 from teams_dagster.rlgf.update import Scored, actor_critic_update
 
 

@@ -15,11 +15,11 @@ import torch
 from teams_dagster.policy.algorithms.minibatches import Key
 from teams_dagster.policy.algorithms.report import PolicyStep, UpdateReport, UpdateStatus
 from teams_dagster.policy.estimators import masked_mean
-from teams_dagster.rlgf.alone_config import OnlineDPOConfig
 from teams_dagster.rlgf.learner import TokenLearner, parts_of
 from teams_dagster.rlgf.models import POLICY
 from teams_dagster.rlgf.passes import learn_texts
 from teams_dagster.rlgf.sequences import TextBatch
+from teams_dagster.rlgf.token_algorithm_config import OnlineDPOConfig
 from teams_dagster.rlgf.update import Scored, policy_says
 
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from teams_dagster.rlgf.alone_config import GAILConfig
 from teams_dagster.rlgf.gail import at_the_end, reward_of
 from teams_dagster.rlgf.sequences import batch_of
+from teams_dagster.rlgf.token_algorithm_config import GAILConfig
 from tests.support.small_llama import END, text
 
 LOGITS = torch.tensor([-3.0, 0.0, 2.0], dtype=torch.float64)

@@ -8,12 +8,12 @@ import torch
 
 from teams_dagster.policy.algorithms.config import KLReferenceConfig
 from teams_dagster.rlgf.algorithms import token_algorithm
-from teams_dagster.rlgf.alone_config import GAILConfig
 from teams_dagster.rlgf.config import RLGFConfig, WeightsConfig
 from teams_dagster.rlgf.gail import tell_apart
 from teams_dagster.rlgf.learner import TokenLearner
 from teams_dagster.rlgf.models import POLICY
 from teams_dagster.rlgf.sequences import batch_of
+from teams_dagster.rlgf.token_algorithm_config import GAILConfig
 from teams_dagster.rlgf.update import reference_losses, scored
 from tests.support.small_llama import END, small_llama, text
 

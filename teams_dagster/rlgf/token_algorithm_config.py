@@ -13,8 +13,8 @@ LIKELIHOOD_UNUSED = ("clip", "entropy_weight", "target_kl", "normalise", "target
 """What says how advantages are followed: learning texts by their likelihood has none."""
 
 
-class _AloneConfig(FrozenConfig):
-    """An algorithm of one writer, without a critic."""
+class _TokenAlgorithmConfig(FrozenConfig):
+    """An algorithm that only token-level training has, without a critic unless it names one."""
 
     title: ClassVar[str]
     unused: ClassVar[tuple[str, ...]]
@@ -39,7 +39,7 @@ class _AloneConfig(FrozenConfig):
         return ()
 
 
-class _GroupConfig(_AloneConfig):
+class _GroupConfig(_TokenAlgorithmConfig):
     """Several texts of each prompt are judged by each other. TRL's defaults take one pass over the whole batch."""
 
     unused = ("normalise",)
@@ -62,7 +62,7 @@ class RLOOConfig(_GroupConfig):
     name: Literal["rloo"] = "rloo"
 
 
-class ExpertIterationConfig(_AloneConfig):
+class ExpertIterationConfig(_TokenAlgorithmConfig):
     """Expert iteration (ReST, Gulcehre et al. 2023): sample, keep the best, learn their likelihood, repeat."""
 
     title: ClassVar[str] = "expert iteration"
@@ -73,7 +73,7 @@ class ExpertIterationConfig(_AloneConfig):
     keep: float = Field(default=0.25, gt=0, le=1, description="Share of a prompt's texts that is kept, at least one.")
 
 
-class BehaviourCloningConfig(_AloneConfig):
+class BehaviourCloningConfig(_TokenAlgorithmConfig):
     """Behaviour cloning: learn the likelihood of the guide's texts; the prompt is not learnt."""
 
     title: ClassVar[str] = "behaviour cloning"
@@ -86,7 +86,7 @@ class BehaviourCloningConfig(_AloneConfig):
         return True
 
 
-class TokenDAggerConfig(_AloneConfig):
+class TokenDAggerConfig(_TokenAlgorithmConfig):
     """DAgger (Ross et al. 2011): the learner begins a text, the guide shows how it goes on, and that is learnt.
 
     How much the learner writes is uniform below the length that it wrote, so that all its states are met alike.
@@ -112,7 +112,7 @@ class TokenDAggerConfig(_AloneConfig):
         return True
 
 
-class OnlineDPOConfig(_AloneConfig):
+class OnlineDPOConfig(_TokenAlgorithmConfig):
     """Online DPO (Guo et al. 2024): of two texts a prompt the one with more reward is preferred; equals teach nothing.
 
     A judge that is the reward compares the two with each other. The loss is DPO's (Rafailov et al. 2023) against the
@@ -136,7 +136,7 @@ class OnlineDPOConfig(_AloneConfig):
         return self
 
 
-class GAILConfig(_AloneConfig):
+class GAILConfig(_TokenAlgorithmConfig):
     """GAIL (Ho and Ermon 2016): the reward is a discriminator's, which learns to tell the guide's texts apart.
 
     The policy takes a step of PPO on the learner's texts before the discriminator learns from them.
