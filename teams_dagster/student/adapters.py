@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -33,9 +33,12 @@ from teams_dagster.student.loading import (
     prove_four_bit,
 )
 from teams_dagster.student.precision import Precision, decided_precision
-from teams_dagster.student.rows import encode_rows
+from teams_dagster.student.rows import Rows, encode_rows
 from teams_dagster.student.threads import threads_for
 from teams_dagster.student.trainer import checkpoint_to_resume, make_trainer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 VALIDATION_SHARE = 0.5
 """Of the time that a training's updates take, what measuring validation examples may take beside."""
@@ -101,18 +104,7 @@ def train_adapter(
     Raises ValueError when `train` is empty, none of it fits `max_length`, or `patience` has no validation to look at.
     """
     tokenizer, _ = load_tokenizer(base, config.template)
-    rows = encode_rows(tokenizer, train, config.max_length, config.reasoning)
-    if not len(rows):
-        raise ValueError("no training examples: make the instruction dataset first")
-    if config.reasoning != "none" and not rows.reasoned:
-        raise ValueError(
-            f"reasoning: {config.reasoning} has nothing to train on, because no training example has a thought: make"
-            " expert_responses with `reasoning: true` and the dataset again, or leave reasoning `none`"
-        )
-    measured, unmeasured = bounded_validation(list(validation), len(rows), config)
-    held = encode_rows(tokenizer, measured, config.max_length, config.reasoning)
-    if config.patience is not None and not len(held):
-        raise ValueError(f"patience {config.patience} needs validation examples, and there are none: leave it out")
+    rows, held, unmeasured = _encoded(tokenizer, train, validation, config)
     scratch = tempfile.TemporaryDirectory(prefix="teams-trainer-") if checkpoints is None else nullcontext(checkpoints)
     with scratch as place:
         precision = decided_precision(config, base, Path(place))
@@ -134,7 +126,7 @@ def train_adapter(
         trainable_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         examples=len(rows),
         validation_examples=len(held),
-        validation_unmeasured=len(unmeasured),
+        validation_unmeasured=unmeasured,
         response_tokens=rows.response_tokens,
         too_long=(*rows.too_long, *held.too_long),
         unwritable=(*rows.unwritable, *held.unwritable),
@@ -148,6 +140,25 @@ def train_adapter(
         reasoned=rows.reasoned,
         curve=_curve(trainer.state.log_history),
     )
+
+
+def _encoded(
+    tokenizer: PreTrainedTokenizerBase, train: Iterable[Example], validation: Iterable[Example], config: AdapterConfig
+) -> tuple[Rows, Rows, int]:
+    """What is learnt, what is measured, and how many examples of `validation` are not. Raises ValueError as above."""
+    rows = encode_rows(tokenizer, train, config.max_length, config.reasoning)
+    if not len(rows):
+        raise ValueError("no training examples: make the instruction dataset first")
+    if config.reasoning != "none" and not rows.reasoned:
+        raise ValueError(
+            f"reasoning: {config.reasoning} has nothing to train on, because no training example has a thought: make"
+            " expert_responses with `reasoning: true` and the dataset again, or leave reasoning `none`"
+        )
+    measured, unmeasured = bounded_validation(list(validation), len(rows), config)
+    held = encode_rows(tokenizer, measured, config.max_length, config.reasoning)
+    if config.patience is not None and not len(held):
+        raise ValueError(f"patience {config.patience} needs validation examples, and there are none: leave it out")
+    return rows, held, len(unmeasured)
 
 
 def _save(trainer: Any, student: Student, folder: Path, config: AdapterConfig) -> None:
