@@ -89,6 +89,9 @@ _REPEATED_TURN = re.compile(r"\{[^{}]*[\"']role[\"']\s*:[^{}]*\}?")
 _REPEATED_LIMIT = re.compile(rf"[,{{]\s*[\"']?{OLD_LIMIT}[\"']?\s*[:=]\s*\d+")
 """How a refusal writes what it repeats of a request, beside the request's own texts."""
 
+_NO_LENGTH = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.DENIED})
+"""Refusals whose limits are of a minute, or of an account."""
+
 _FEWEST_REPEATED = 12
 """Characters of a text that are no accident: fewer may be a word, or a part of a number, of the refusal's own."""
 
@@ -191,15 +194,15 @@ class Dialect:
 
     def _adapted_to_context(self, error: CompletionError, body: Mapping[str, Any], said: str) -> CompletionError:
         """A refusal that names a context: the reply is bounded by what is left of it, if that is worth a query."""
-        before = self._context.tokens
-        if not self._context.learn(said, body["messages"]):
+        before, asked = self._context.tokens, body.get(self._limit)
+        if error.kind in _NO_LENGTH or not self._context.learn(said, body["messages"], asked):
             return error
         if self._context.tokens is not None and self._context.tokens != before and self._record_limit is not None:
             self._record_limit(CONTEXT, self._context.tokens)
-        room, asked = self._context.room(body["messages"]), body.get(self._limit)
-        if room is None or asked is None:
+        room = self._context.room(body["messages"])
+        if room is None or asked is None or room >= asked:
             return error
-        if min(FEWEST_REPLY_TOKENS, asked) <= room < asked:
+        if room >= min(FEWEST_REPLY_TOKENS, asked):
             return CompletionError(error.kind, error.detail, http_status=error.http_status, adapted=True)
         return self._prompt_too_long(body, error.http_status)
 

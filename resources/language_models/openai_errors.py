@@ -68,6 +68,8 @@ _SUCCESS = frozenset({"0", "200", "ok", "success", "succeeded", "none", "null", 
 
 _PARAMETER = re.compile(r"[a-z_]+(?:[.\[][a-z0-9_.\[\]]*)?", re.IGNORECASE)
 
+_SIZES = ("n_prompt_tokens", "n_ctx")
+
 _MOST_NESTED = 3
 
 
@@ -123,6 +125,12 @@ def refused_parameter(said: SaidError) -> str:
         if isinstance(named, str) and _PARAMETER.fullmatch(named):
             return named
     return ""
+
+
+def context_fields(said: SaidError) -> dict[str, int]:
+    """The sizes that an error holds in fields of their own (llama.cpp's)."""
+    parts = _parts(said.body)
+    return {name: size for name in _SIZES for part in parts if isinstance(size := part.get(name), int)}
 
 
 def status_of_code(code: Any) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from resources.language_models.openai_dialect import NOT_TAKEN
-from resources.language_models.openai_errors import EXHAUSTED, SaidError, read_error, refused_parameter
+from resources.language_models.openai_errors import EXHAUSTED, SaidError, context_fields, read_error, refused_parameter
 from resources.language_models.openai_waits import asked_pause_s, read_rate_limit_headers
 from teams_dagster.core.protocol import ROLE_VARIABLES, CompletionError, ErrorKind
 from teams_dagster.llm.settling import storable
@@ -69,7 +69,8 @@ _OF_A_MINUTE = re.compile(
 
 _TOO_LONG = re.compile(
     r"context.{0,20}\b(?:length|window|size)|maximum context|context of this model|\bn_ctx\b|exceed.{0,40}\bcontext"
-    r"|max_(?:completion_)?tokens.{0,40}(?:too (?:large|high|long)|must be)|at most \d+ (?:completion )?tokens",
+    r"|max_(?:completion_)?tokens.{0,40}(?:too (?:large|high|long)|must be)|at most \d+ (?:completion )?tokens"
+    r"|input is too long|reduce the length|exceeds max(?:imum)? length|too many tokens",
     re.IGNORECASE,
 )
 """What a refusal says of a prompt and an answer that do not fit together."""
@@ -97,9 +98,13 @@ def read_failure(
         if hint := _hint_on_parameters(said, omitted, extra):
             kind = ErrorKind.UNSUPPORTED
         elif _TOO_LONG.search(said.text):
-            hint = f" (tokens of an answer are bounded by {ROLE_VARIABLES}MAX_TOKENS)"
+            hint = (
+                f" (tokens of an answer are bounded by {ROLE_VARIABLES}MAX_TOKENS; how long a prompt may be is a matter"
+                f" of {ROLE_VARIABLES}MODEL)"
+            )
     parameter = refused_parameter(said)
     about = "" if parameter in said.message else f" ({parameter})"
+    about += "".join(f" ({name} {size})" for name, size in context_fields(said).items() if name not in said.message)
     return CompletionError(
         kind,
         f"HTTP {http_status}: {storable(said.message[:1_000])}{about}{hint}",

@@ -95,6 +95,24 @@ def test_a_parameter_that_the_message_names_is_not_told_twice() -> None:
     assert read_failure(json.dumps(body).encode(), 400).detail.endswith("Unsupported parameter: 'max_tokens'")
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Input is too long for requested model.",
+        "Please reduce the length of the messages or completion.",
+        "invalid params, context window exceeds limit",
+        "the input length exceeds the context length",
+        "Prompt exceeds max length",
+        "too many tokens",
+        "This model supports at most 2000 completion tokens",
+    ],
+)
+def test_a_refusal_for_length_that_names_no_size_says_which_settings_help(message: str) -> None:
+    failure = read_failure(json.dumps({"error": {"message": message}}).encode(), 400)
+    assert "_MODEL" in failure.detail
+    assert "_MAX_TOKENS" in failure.detail
+
+
 @pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M UTC", "%Y-%m-%d %H:%M:%S+00:00"])
 def test_the_moment_at_which_a_limit_ends_is_read_from_words(form: str) -> None:
     moment = datetime.now(UTC) + timedelta(hours=30)
