@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from resources.language_models.openai_errors import error_within, is_no_error
 from resources.language_models.openai_failures import read_failure
-from resources.language_models.openai_streams import is_stream, read_stream
+from resources.language_models.openai_streams import FILTER_RESULTS, is_stream, read_stream
 from resources.language_models.openai_waits import read_rate_limit_headers
 from teams_dagster.core.json_numbers import whole_number
 from teams_dagster.core.protocol import (
@@ -21,13 +21,15 @@ from teams_dagster.core.protocol import (
     ReplyToken,
     Usage,
 )
-from teams_dagster.llm.settling import completion_of, storable, why_ended
+from teams_dagster.llm.settling import completion_of, is_broken_off, storable, why_ended
 
 if TYPE_CHECKING:
     import httpx2
 
 _ROUNDED = 1e-3
 """A log-probability above this is a mistake of the server, and no rounding."""
+
+_MOST_NESTED = 8
 
 _MOST_TOKENS = 10**9
 """No call has more. A larger count is a server's mistake, and sums over such counts leave 64 bits."""
@@ -60,8 +62,8 @@ def read_completion(content: bytes, http_status: int, headers: httpx2.Headers | 
         broke_off = choice.get("error")
     except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise _unusable(ErrorKind.BAD_REPLY, "JSON that is no chat completion", content, http_status) from error
-    if not is_no_error(broke_off) or finish_reason.lower() == "error":
-        detail = f"the server broke its answer off: {_message_of(broke_off) or 'finish_reason is error'}"
+    if not is_no_error(broke_off) or is_broken_off(finish_reason):
+        detail = f"the server broke its answer off: {_message_of(broke_off) or f'finish_reason is {finish_reason}'}"
         raise CompletionError(ErrorKind.INCOMPLETE, detail, http_status=http_status)
     return completion_of(
         text,
@@ -113,9 +115,11 @@ def _has_text(body: Any) -> bool:
 def _finish_reason(body: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
     """Why a text ended: what says that it is not whole, wherever a server says so; otherwise its finish reason.
 
-    A router hands on what its upstream said (OpenRouter's `native_finish_reason`), others mark a text as `truncated`.
+    A router hands on what its upstream said (OpenRouter's `native_finish_reason`), others mark a text as `truncated`,
+    or what a filter withheld of it (Azure).
     """
     reasons = [
+        *("content_filter" for part in (choice, body) for name in FILTER_RESULTS if _is_filtered(part.get(name))),
         *(choice.get(name) for name in ("finish_reason", "native_finish_reason", "stop_reason")),
         _details(choice.get("finish_details")).get("type"),
         body.get("done_reason"),
@@ -124,6 +128,15 @@ def _finish_reason(body: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
         *("incomplete" for part in (choice, body) if part.get("status") == "incomplete"),
     ]
     return why_ended([reason for reason in reasons if reason and isinstance(reason, str)])
+
+
+def _is_filtered(results: Any, depth: int = 0) -> bool:
+    """Whether a filter's results, by category and perhaps by list of words, hold one that withheld something."""
+    if isinstance(results, Mapping):
+        if results.get("filtered") is True:
+            return True
+        results = list(results.values())
+    return isinstance(results, list) and depth < _MOST_NESTED and any(_is_filtered(each, depth + 1) for each in results)
 
 
 def _message_of(error: Any) -> str:
