@@ -31,8 +31,8 @@ _OTHER_STATUS = {
 
 _DENIED_CODES = frozenset({"invalid_api_key", "model_not_found", "invalid_model"}) | EXHAUSTED
 
-_BAD_REQUEST = 400
-"""What some answer to a wrong key: what their error says counts."""
+_BAD_REQUEST = frozenset({400, 422})
+"""What some answer to a wrong key, or to a model that they do not have: what their error says counts."""
 
 _LOGPROBS = re.compile(r"\blogprobs\b", re.IGNORECASE)
 """OpenAI answers 403 where a reasoning model is asked for them: it refuses the request, and not the key."""
@@ -122,7 +122,7 @@ def _kind(status: int, said: SaidError, *, has_end: bool = False) -> ErrorKind:
         return ErrorKind.DENIED if _is_exhausted(said, has_end=has_end) else ErrorKind.RATE_LIMITED
     if status == 403 and _LOGPROBS.search(said.message):
         return ErrorKind.REJECTED
-    status_said = said.status if status == _BAD_REQUEST else status
+    status_said = said.status if status in _BAD_REQUEST else status
     if status_said in _DENIED_STATUS or said.codes & _DENIED_CODES:
         return ErrorKind.DENIED
     return _OTHER_STATUS.get(status, ErrorKind.REJECTED)

@@ -74,7 +74,10 @@ _OF_SETTINGS = frozenset(
 _DETAIL_LIMIT = 300
 
 _WRONG_URL = "Check {}BASE_URL: what answers there is no chat completions API (is a path like /v1 missing?)."
+_ONE_OF_THEM = "Check {}MODEL and {}API_KEY: one of them is refused, as the answer says."
 _OF_STATUS = {
+    400: _ONE_OF_THEM,
+    422: _ONE_OF_THEM,
     401: "Check {}API_KEY: it is wrong, or has expired.",
     402: "Check the credit of the account behind {}API_KEY.",
     403: "Check that {}API_KEY may use {}MODEL.",
