@@ -6,6 +6,7 @@ Servers differ in what they leave out and in what they call things; what is not 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _ROUNDED = 1e-3
 """A log-probability above this is a mistake of the server, and no rounding."""
+
+_WRITTEN = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|inf(?:inity)?)\s*", re.ASCII | re.IGNORECASE)
 
 _MOST_NESTED = 8
 
@@ -221,7 +224,7 @@ def _usage(reported: Any) -> Usage:
         completion,
         reasoning,
         cache_write,
-        impossible=any(isinstance(count, int | float) and _count(count) is None for count in counts)
+        impossible=any(_number(count) is not None and _count(count) is None for count in counts)
         or any(_more(*part) for part in parts),
     )
 
@@ -260,8 +263,16 @@ def _details(reported: Any) -> Mapping[str, Any]:
     return reported if isinstance(reported, Mapping) else {}
 
 
+def _number(value: Any) -> int | float | None:
+    """A number, also one in a string (some gateways'); None for anything else."""
+    if isinstance(value, str) and _WRITTEN.fullmatch(value):
+        return float(value)
+    return value if isinstance(value, int | float) else None
+
+
 def _count(value: Any) -> int | None:
     """A number of tokens that a call can have; None for anything else."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None
+    number = _number(value)
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    return number if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= _MOST_TOKENS else None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from resources.language_models.openai_replies import read_completion
-from teams_dagster.core.protocol import CompletionError, ErrorKind, Outcome
+from teams_dagster.core.protocol import CompletionError, ErrorKind, Outcome, Usage
 
 MESSAGE = {"role": "assistant", "content": "Once upon a"}
 
@@ -72,6 +72,34 @@ def test_a_reason_that_tells_of_a_failure_is_an_answer_that_was_broken_off(
     assert raised.value.kind is ErrorKind.INCOMPLETE
     assert raised.value.kind.retryable
     assert reason in raised.value.detail
+
+
+def usage_of(**counts: Any) -> Usage:
+    body = {"choices": [{"index": 0, "message": MESSAGE, "finish_reason": "stop"}], "usage": counts}
+    return read_completion(json.dumps(body).encode(), 200).usage
+
+
+def test_a_count_in_a_string_is_one() -> None:
+    told = usage_of(
+        prompt_tokens="12",
+        completion_tokens=" 7 ",
+        total_tokens="19.0",
+        prompt_tokens_details={"cached_tokens": "3"},
+        completion_tokens_details={"reasoning_tokens": "2"},
+    )
+    assert (told, told.impossible) == (Usage(12, 3, 7, 2), False)
+
+
+@pytest.mark.parametrize("count", ["9" * 21, "9" * 5_000, "-3", "7.5", "1e30", "Infinity"])
+def test_a_count_in_a_string_that_no_call_can_have_is_unknown_and_said_so(count: str) -> None:
+    told = usage_of(prompt_tokens="12", completion_tokens=count)
+    assert (told, told.impossible) == (Usage(12, None, None), True)
+
+
+@pytest.mark.parametrize("count", ["", "n/a", "unknown", "12 tokens", None, [], {}, "\u0663", "1_000", "nan"])
+def test_what_is_no_number_is_no_count(count: Any) -> None:
+    told = usage_of(prompt_tokens=12, completion_tokens=count)
+    assert (told, told.impossible) == (Usage(12, None, None), False)
 
 
 SAFE: dict[str, Any] = {"hate": {"filtered": False, "severity": "safe"}, "jailbreak": {"filtered": False}}
