@@ -218,11 +218,18 @@ def _check_structured(name: str, provider: str, structured: str) -> None:
         )
 
 
+_LOOPBACK_NAMES = frozenset(
+    {"localhost", "localhost4", "localhost6", "ip6-localhost", "ip6-loopback"}
+    | {"localhost.localdomain", "localhost4.localdomain4", "localhost6.localdomain6"}
+)
+"""What systems call this machine in their `/etc/hosts`."""
+
+
 def is_loopback(url: str) -> bool:
     """Whether `url` names this machine. `0.0.0.0`, which servers print as their address, is reached here too."""
     host = (urlsplit(url).hostname or "").removesuffix(".")
     address = _address(host)
-    return host == "localhost" if address is None else address.is_loopback or address.is_unspecified
+    return host in _LOOPBACK_NAMES if address is None else address.is_loopback or address.is_unspecified
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -81,6 +81,16 @@ def test_a_mistake_in_the_settings_stops_before_anything_is_made(
         ("[1, 2]", "must hold a mapping"),
         ("ops: [1, 2]", "ops must hold a mapping such as {trained_policy: {config: ...}}, and holds a list"),
         ("{", "is no YAML or JSON"),
+        (
+            'ops:\n  a: {b: "c\n',
+            "config.yaml is no YAML or JSON: line 3: found unexpected end of stream in what begins",
+        ),
+        (
+            "ops:\n  trained_polcy:\n    config: {}\n",
+            'config.yaml, line 2: Received unexpected config entry "trained_polcy"',
+        ),
+        ("ops:\n  trained_policy:\n    config:\n      iterations: many\n", "config.yaml, line 4: Invalid scalar"),
+        ("ops: {generated_instructions: {config: {seeds: -3}}}", "config.yaml: GenerationConfig, seeds:"),
     ],
 )
 def test_a_mistake_in_the_run_configuration_is_named(config: str, message: str, tmp_path: Path) -> None:
@@ -88,6 +98,7 @@ def test_a_mistake_in_the_run_configuration_is_named(config: str, message: str, 
     result = demo("--config", str(tmp_path / "config.yaml"))
     assert result.exit_code == 1
     assert message in result.output
+    assert len(result.output.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

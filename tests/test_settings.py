@@ -391,6 +391,8 @@ def test_this_machine_has_many_names():
                 "http://2130706433",
             ),
             *("http://[::1]:80/", "http://[::ffff:127.0.0.1]:80", "http://0.0.0.0:8000"),
+            *("http://ip6-localhost:8000/v1", "http://ip6-loopback/v1", "http://localhost6:8000", "http://localhost4"),
+            *("https://IP6-LOCALHOST.", "http://localhost.localdomain", "http://localhost6.localdomain6:1"),
         )
     )
     assert not any(
@@ -398,6 +400,7 @@ def test_this_machine_has_many_names():
         for url in (
             *("https://localhost.example", "http://127.0.0.1.example", "http://host.docker.internal"),
             *("http://10.0.0.1", "http://[::ffff:10.0.0.1]", "nonsense"),
+            *("http://ip6-localhost.example", "http://localhost7", "http://ip6-allnodes", "http://localdomain"),
         )
     )
 

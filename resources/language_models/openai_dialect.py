@@ -45,16 +45,29 @@ _OF_SIZE = re.compile(
 """What it says where the parameter is taken and its value is not."""
 
 _ROLES = "(?:user|assistant|tool|function|model|developer|or|and)"
+_USER = rf"user\b(?!(?:\W+{_ROLES})*\W+system\b)"
+"""Who may begin, where the system is none of those named with it."""
+
+_BETWEEN = (
+    r"(?:\W+(?:be|is|are|has|have|it|to|use|come|from|of|with|an?|the|one|either|roles?|messages?|starts?|begins?|between"
+    r"|alternate|accepts?|allows?|supports?|only)){0,6}\W+"
+)
+_TURNS = r"(?<!last )\b(?:roles?|messages?|turns?|conversations?|multiturn requests)\b"
+_WANTED = r"(?:must|should|has|have|needs?|expected|to be|only|alternate|other than)"
 
 _USER_FIRST = re.compile(
     r"roles must alternate|developer instructions? (?:is|are) not enabled"
     r"|\bonly\b(?!.{0,60}\bsystem\b.{0,60}\broles?\b).{0,60}\broles? (?:is|are) (?:supported|allowed|accepted)"
-    rf"|\b(?:one of|should be|must be|values are|allowed)\W*(?!(?:{_ROLES}\W+)+system\b)"
-    r"(?:user\W+(?:(?:or|and)\W+)?assistant|assistant\W+(?:(?:or|and)\W+)?user)\b"
-    r"|(?:first message|conversations?) (?:must|should|ha(?:s|ve) to) (?:be|have|start|begin)\b.{0,20}\buser\b",
+    rf"|{_TURNS}{_BETWEEN}{_WANTED}{_BETWEEN}{_USER}"
+    rf"|\b(?:valid|only){_BETWEEN}{_TURNS}{_BETWEEN}{_USER}|\bvalid roles?{_BETWEEN}{_USER}"
+    rf"|\b(?:one of|should be|must be|values are|allowed|expected(?: tags)?|not in)\W*(?!(?:{_ROLES}\W+)+system\b)"
+    r"(?:user\W+(?:(?:or|and)\W+)?assistant|assistant\W+(?:(?:or|and)\W+)?user)\b",
     re.IGNORECASE,
 )
 """What a template says that takes turns of user and assistant alone (Gemma's, older Mistrals')."""
+
+_SYSTEM_TAKEN = re.compile(r"optional system|system message is optional", re.IGNORECASE)
+"""What a template says that takes one, and complains of the turns after it."""
 
 _QUOTE = "[\"'`‘’“”]?"
 _SYSTEM = rf"{_QUOTE}\bsystem\b{_QUOTE}"
@@ -73,13 +86,14 @@ _NO_SYSTEM_TURN = tuple(
         rf"{_ROLE}\W{{1,4}}(?:is |was )?{_REFUSED_ROLE}\b",
         rf"(?:{_NOT} (?:support|allow|accept|take|permit|have|handle|enable)|\bunsupported)\W+{_FILLING}{_TURN}",
         rf"\b{_REFUSED_ROLE}\W+{_FILLING}{_ROLE}",
-        rf"\brole\b.{{0,15}}{_NOT} (?:support|allow|accept|permit)\W+{_SYSTEM}|\brole\b.{{0,9}}{_NOT}\W+{_SYSTEM}",
+        rf"\brole\b.{{0,15}}{_NOT} (?:support|allow|accept|permit)(?:t?ed)?(?: yet)?\W+{_SYSTEM}",
+        rf"\brole\b.{{0,9}}{_NOT}\W+{_SYSTEM}|不支持\W{{0,4}}{_SYSTEM}",
     )
 )
 """How it is said that the system's turn is what an endpoint does not take, by name and in one clause."""
 
 _OF_ANOTHER_KIND = re.compile(
-    r"\b(?:longer|too long|length|tokens|characters|overloaded|safety|moderation|polic(?:y|ies)|content|flagged|blocked"
+    r"\b(?:longer|too long|length|tokens|characters|overloaded|safety|moderation|polic(?:y|ies)|flagged|blocked"
     r"|violat\w+|harmful)\b",
     re.IGNORECASE,
 )
@@ -88,6 +102,9 @@ _OF_ANOTHER_KIND = re.compile(
 _REPEATED_TURN = re.compile(r"\{[^{}]*[\"']role[\"']\s*:[^{}]*\}?")
 _REPEATED_LIMIT = re.compile(rf"[,{{]\s*[\"']?{OLD_LIMIT}[\"']?\s*[:=]\s*\d+")
 """How a refusal writes what it repeats of a request, beside the request's own texts."""
+
+_OF_AN_ACCOUNT = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.DENIED})
+"""Refusals that speak of a minute's limits, or of what a key may do."""
 
 _FEWEST_REPEATED = 12
 """Characters of a text that are no accident: fewer may be a word, or a part of a number, of the refusal's own."""
@@ -98,6 +115,8 @@ def has_no_system_role(said: str) -> bool:
 
     A system message that is too long, and a text that a safety system does not let pass, are another trouble.
     """
+    if _SYSTEM_TAKEN.search(said):
+        return False
     if _USER_FIRST.search(said):
         return True
     return _OF_ANOTHER_KIND.search(said) is None and any(form.search(said) for form in _NO_SYSTEM_TURN)
@@ -173,7 +192,7 @@ class Dialect:
 
         `body` is what was refused: another request may have taught the same meanwhile.
         """
-        if error.http_status is None or error.http_status < 400:
+        if error.http_status is None or error.http_status < 400 or error.kind in _OF_AN_ACCOUNT:
             return error
         said = _own_words(error.detail, body)
         learnt = _learnt(said, body)
@@ -191,15 +210,15 @@ class Dialect:
 
     def _adapted_to_context(self, error: CompletionError, body: Mapping[str, Any], said: str) -> CompletionError:
         """A refusal that names a context: the reply is bounded by what is left of it, if that is worth a query."""
-        before = self._context.tokens
-        if not self._context.learn(said, body["messages"]):
+        before, asked = self._context.tokens, body.get(self._limit)
+        if not self._context.learn(said, body["messages"], asked):
             return error
         if self._context.tokens is not None and self._context.tokens != before and self._record_limit is not None:
             self._record_limit(CONTEXT, self._context.tokens)
-        room, asked = self._context.room(body["messages"]), body.get(self._limit)
-        if room is None or asked is None:
+        room = self._context.room(body["messages"])
+        if room is None or asked is None or room >= asked:
             return error
-        if min(FEWEST_REPLY_TOKENS, asked) <= room < asked:
+        if room >= min(FEWEST_REPLY_TOKENS, asked):
             return CompletionError(error.kind, error.detail, http_status=error.http_status, adapted=True)
         return self._prompt_too_long(body, error.http_status)
 

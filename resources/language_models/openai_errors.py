@@ -51,6 +51,22 @@ _NAMED_STATUS = (400, 401, 402, 403, 404, 405, 408, 422, 429, 500, 502, 503, 504
 
 _RATE_LIMIT = "ratelimit"
 
+_MODEL = r"\bmodel(?:[ _-](?:name|id|identifier|code|with(?: name| id)?|named))?\b"
+_NAMED = r"(?:[\s:=('\"`]+[\w./:@+-]{1,100}['\"`)]*)?"
+_GONE = (
+    r"(?:not (?:found|exist|be found|recogni[sz]ed|supported by any|an? (?:valid|known))|unknown|invalid|decommissioned"
+    r"|deprecated|retired|not available(?! +(?:for|with|when|right|at)))\b"
+)
+_NO = (
+    r"\b(?:unknown|invalid|no such|unrecogni[sz]ed|unsupported|not found(?: the)?|not find(?: the| a)?"
+    r"|no(?= model named)|unable to access(?: non-serverless)?|not an? (?:valid|known|supported))"
+)
+_NO_SUCH_MODEL = re.compile(
+    rf"{_MODEL}{_NAMED}\s+(?:(?:was|is|does|has been|could|cannot)\s+)?{_GONE}"
+    rf"|{_NO}\s+{_MODEL}(?!\s+(?:param|config|input|output|response|arg|setting|option))|模型.{{0,40}}不存在",
+    re.IGNORECASE,
+)
+
 _MESSAGES_OF_STATUS = (
     (401, re.compile(r"API_KEY_INVALID|(?:incorrect|invalid|wrong) api key|api key not valid", re.IGNORECASE)),
     (
@@ -62,11 +78,13 @@ _MESSAGES_OF_STATUS = (
         ),
     ),
 )
-"""What is said where no code says it."""
+"""What is said where no code says it, or one that says no more than that the request is wrong."""
 
 _SUCCESS = frozenset({"0", "200", "ok", "success", "succeeded", "none", "null", "no error"})
 
 _PARAMETER = re.compile(r"[a-z_]+(?:[.\[][a-z0-9_.\[\]]*)?", re.IGNORECASE)
+
+_SIZES = ("n_prompt_tokens", "n_ctx")
 
 _MOST_NESTED = 3
 
@@ -125,6 +143,12 @@ def refused_parameter(said: SaidError) -> str:
     return ""
 
 
+def context_fields(said: SaidError) -> dict[str, int]:
+    """The sizes that an error holds in fields of their own (llama.cpp's)."""
+    parts = _parts(said.body)
+    return {name: size for name in _SIZES for part in parts if isinstance(size := part.get(name), int)}
+
+
 def status_of_code(code: Any) -> int | None:
     """The HTTP status that an error's code is, or stands for; None for other codes."""
     if isinstance(code, bool):
@@ -142,8 +166,9 @@ def _said(body: Any, text: str) -> SaidError:
     codes = [str(value) for value in values if value and not isinstance(value, bool)]
     message = _message(parts) or (body if isinstance(body, str) else text)
     status = next((found for value in values if (found := status_of_code(value)) is not None), None)
-    if status in (None, 400):  # Google and xAI say no more than 400 of a wrong key, and name it in words
+    if status in (None, 400, 422):  # Google and xAI say no more than 400 of a wrong key, and name it in words
         status = next((named for named, form in _MESSAGES_OF_STATUS if form.search(text)), status)
+        status = 404 if _NO_SUCH_MODEL.search(message) else status
     if status is None:
         status = status_of_code(message)
     return SaidError(text, message, frozenset(codes), status, body)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from resources.language_models.openai_dialect import NOT_TAKEN
-from resources.language_models.openai_errors import EXHAUSTED, SaidError, read_error, refused_parameter
+from resources.language_models.openai_errors import EXHAUSTED, SaidError, context_fields, read_error, refused_parameter
 from resources.language_models.openai_waits import asked_pause_s, read_rate_limit_headers
 from teams_dagster.core.protocol import ROLE_VARIABLES, CompletionError, ErrorKind
 from teams_dagster.llm.settling import storable
@@ -31,8 +31,8 @@ _OTHER_STATUS = {
 
 _DENIED_CODES = frozenset({"invalid_api_key", "model_not_found", "invalid_model"}) | EXHAUSTED
 
-_BAD_REQUEST = 400
-"""What some answer to a wrong key: what their error says counts."""
+_BAD_REQUEST = frozenset({400, 422})
+"""What some answer to a wrong key, or to a model that they do not have: what their error says counts."""
 
 _LOGPROBS = re.compile(r"\blogprobs\b", re.IGNORECASE)
 """OpenAI answers 403 where a reasoning model is asked for them: it refuses the request, and not the key."""
@@ -69,7 +69,8 @@ _OF_A_MINUTE = re.compile(
 
 _TOO_LONG = re.compile(
     r"context.{0,20}\b(?:length|window|size)|maximum context|context of this model|\bn_ctx\b|exceed.{0,40}\bcontext"
-    r"|max_(?:completion_)?tokens.{0,40}(?:too (?:large|high|long)|must be)|at most \d+ (?:completion )?tokens",
+    r"|max_(?:completion_)?tokens.{0,40}(?:too (?:large|high|long)|must be)|at most \d+ (?:completion )?tokens"
+    r"|input is too long|reduce the length|exceeds max(?:imum)? length|too many tokens",
     re.IGNORECASE,
 )
 """What a refusal says of a prompt and an answer that do not fit together."""
@@ -97,9 +98,13 @@ def read_failure(
         if hint := _hint_on_parameters(said, omitted, extra):
             kind = ErrorKind.UNSUPPORTED
         elif _TOO_LONG.search(said.text):
-            hint = f" (tokens of an answer are bounded by {ROLE_VARIABLES}MAX_TOKENS)"
+            hint = (
+                f" (tokens of an answer are bounded by {ROLE_VARIABLES}MAX_TOKENS; how long a prompt may be is a matter"
+                f" of {ROLE_VARIABLES}MODEL)"
+            )
     parameter = refused_parameter(said)
     about = "" if parameter in said.message else f" ({parameter})"
+    about += "".join(f" ({name} {size})" for name, size in context_fields(said).items() if name not in said.message)
     return CompletionError(
         kind,
         f"HTTP {http_status}: {storable(said.message[:1_000])}{about}{hint}",
@@ -117,7 +122,7 @@ def _kind(status: int, said: SaidError, *, has_end: bool = False) -> ErrorKind:
         return ErrorKind.DENIED if _is_exhausted(said, has_end=has_end) else ErrorKind.RATE_LIMITED
     if status == 403 and _LOGPROBS.search(said.message):
         return ErrorKind.REJECTED
-    status_said = said.status if status == _BAD_REQUEST else status
+    status_said = said.status if status in _BAD_REQUEST else status
     if status_said in _DENIED_STATUS or said.codes & _DENIED_CODES:
         return ErrorKind.DENIED
     return _OTHER_STATUS.get(status, ErrorKind.REJECTED)

@@ -6,12 +6,13 @@ Servers differ in what they leave out and in what they call things; what is not 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from resources.language_models.openai_errors import error_within, is_no_error
 from resources.language_models.openai_failures import read_failure
-from resources.language_models.openai_streams import is_stream, read_stream
+from resources.language_models.openai_streams import FILTER_RESULTS, is_stream, read_stream
 from resources.language_models.openai_waits import read_rate_limit_headers
 from teams_dagster.core.json_numbers import whole_number
 from teams_dagster.core.protocol import (
@@ -21,13 +22,17 @@ from teams_dagster.core.protocol import (
     ReplyToken,
     Usage,
 )
-from teams_dagster.llm.settling import completion_of, storable, why_ended
+from teams_dagster.llm.settling import completion_of, is_broken_off, storable, why_ended
 
 if TYPE_CHECKING:
     import httpx2
 
 _ROUNDED = 1e-3
 """A log-probability above this is a mistake of the server, and no rounding."""
+
+_WRITTEN = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|inf(?:inity)?)\s*", re.ASCII | re.IGNORECASE)
+
+_MOST_NESTED = 8
 
 _MOST_TOKENS = 10**9
 """No call has more. A larger count is a server's mistake, and sums over such counts leave 64 bits."""
@@ -60,8 +65,8 @@ def read_completion(content: bytes, http_status: int, headers: httpx2.Headers | 
         broke_off = choice.get("error")
     except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise _unusable(ErrorKind.BAD_REPLY, "JSON that is no chat completion", content, http_status) from error
-    if not is_no_error(broke_off) or finish_reason.lower() == "error":
-        detail = f"the server broke its answer off: {_message_of(broke_off) or 'finish_reason is error'}"
+    if not is_no_error(broke_off) or is_broken_off(finish_reason):
+        detail = f"the server broke its answer off: {_message_of(broke_off) or f'finish_reason is {finish_reason}'}"
         raise CompletionError(ErrorKind.INCOMPLETE, detail, http_status=http_status)
     return completion_of(
         text,
@@ -113,9 +118,11 @@ def _has_text(body: Any) -> bool:
 def _finish_reason(body: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
     """Why a text ended: what says that it is not whole, wherever a server says so; otherwise its finish reason.
 
-    A router hands on what its upstream said (OpenRouter's `native_finish_reason`), others mark a text as `truncated`.
+    A router hands on what its upstream said (OpenRouter's `native_finish_reason`), others mark a text as `truncated`,
+    or what a filter withheld of it (Azure).
     """
     reasons = [
+        *("content_filter" for part in (choice, body) for name in FILTER_RESULTS if _is_filtered(part.get(name))),
         *(choice.get(name) for name in ("finish_reason", "native_finish_reason", "stop_reason")),
         _details(choice.get("finish_details")).get("type"),
         body.get("done_reason"),
@@ -124,6 +131,15 @@ def _finish_reason(body: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
         *("incomplete" for part in (choice, body) if part.get("status") == "incomplete"),
     ]
     return why_ended([reason for reason in reasons if reason and isinstance(reason, str)])
+
+
+def _is_filtered(results: Any, depth: int = 0) -> bool:
+    """Whether a filter's results, by category and perhaps by list of words, hold one that withheld something."""
+    if isinstance(results, Mapping):
+        if results.get("filtered") is True:
+            return True
+        results = list(results.values())
+    return isinstance(results, list) and depth < _MOST_NESTED and any(_is_filtered(each, depth + 1) for each in results)
 
 
 def _message_of(error: Any) -> str:
@@ -208,7 +224,7 @@ def _usage(reported: Any) -> Usage:
         completion,
         reasoning,
         cache_write,
-        impossible=any(isinstance(count, int | float) and _count(count) is None for count in counts)
+        impossible=any(_number(count) is not None and _count(count) is None for count in counts)
         or any(_more(*part) for part in parts),
     )
 
@@ -247,8 +263,16 @@ def _details(reported: Any) -> Mapping[str, Any]:
     return reported if isinstance(reported, Mapping) else {}
 
 
+def _number(value: Any) -> int | float | None:
+    """A number, also one in a string (some gateways'); None for anything else."""
+    if isinstance(value, str) and _WRITTEN.fullmatch(value):
+        return float(value)
+    return value if isinstance(value, int | float) else None
+
+
 def _count(value: Any) -> int | None:
     """A number of tokens that a call can have; None for anything else."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None
+    number = _number(value)
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    return number if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= _MOST_TOKENS else None

@@ -15,7 +15,9 @@ _BEGINNINGS = ("data:", "event:", "id:", "retry:", ":")
 _DONE = "[DONE]"
 _JOINED = ("content", "reasoning_content", "reasoning", "refusal")
 """Texts that arrive in pieces."""
-_IN_PIECES = ("delta", "message", "text", "logprobs", "index")
+FILTER_RESULTS = ("content_filter_results", "content_filter_result", "prompt_filter_results", "prompt_annotations")
+"""What a filter found, in a choice or beside it (Azure): in a stream, of each piece."""
+_IN_PIECES = (*FILTER_RESULTS, "delta", "message", "text", "logprobs", "index")
 
 
 def is_stream(text: str) -> bool:
@@ -58,6 +60,7 @@ def _add(choice: dict[str, Any], message: dict[str, Any], tokens: list[Any], par
     if delta.get("tool_calls"):
         message["tool_calls"] = delta["tool_calls"]
     choice |= {name: value for name, value in part.items() if name not in _IN_PIECES and value}
+    choice |= {name: [*choice.get(name, []), part[name]] for name in FILTER_RESULTS if part.get(name)}
     tokens.extend((part.get("logprobs") or {}).get("content") or [])
 
 

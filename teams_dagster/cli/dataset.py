@@ -9,6 +9,7 @@ from teams_dagster.cli.estimate import estimate_lines_of
 from teams_dagster.cli.project import (
     config_of,
     generation_of,
+    naming_config,
     naming_folder,
     open_settings,
     open_store,
@@ -55,7 +56,8 @@ def dataset(samples: int | None, policy: str | None, partition: str | None, conf
         generated["policy"] = policy
     generated["policy"] = _steering(settings, week, generated.get("policy", "manifest"))
     prepare_home(settings)
-    say("\n".join(estimate_lines_of(settings, week, run_config, ASSETS)))
+    with naming_config(config):
+        say("\n".join(estimate_lines_of(settings, week, run_config, ASSETS)))
     result = run_job(settings, "dataset", run_config, partition=week)
     if not result.success:
         say("\nWhat was paid is kept, and the same command goes on from here.", err=True)

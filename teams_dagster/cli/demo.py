@@ -18,6 +18,7 @@ from teams_dagster.cli.project import (
     check_ready,
     close_dead_runs,
     generation_of,
+    naming_config,
     open_settings,
     open_store,
     prepare_home,
@@ -94,12 +95,13 @@ def demo(partition: str | None, config: Path | None, latest: bool, real: bool, w
     sizes = REAL_SIZES if real else WRITTEN_SIZES if written else None
     with _one_at_a_time(settings.data_dir), serving_writer(settings) if written else nullcontext():
         wanted = read_run_config(config or sizes, latest)
-        if not written and (line := first_estimate(settings, partition, wanted)) is not None:
-            say(line)
-        if (shared := settings.shared_line(ASKED)) is not None:
-            say(shared)
-        ui = _ui(settings, apart=real or written)
-        sys.exit(_materialise(settings, partition, wanted, job=WRITTEN_JOB if written else EVERYTHING, ui=ui))
+        with naming_config(config):
+            if not written and (line := first_estimate(settings, partition, wanted)) is not None:
+                say(line)
+            if (shared := settings.shared_line(ASKED)) is not None:
+                say(shared)
+            ui = _ui(settings, apart=real or written)
+            sys.exit(_materialise(settings, partition, wanted, job=WRITTEN_JOB if written else EVERYTHING, ui=ui))
 
 
 def choose_real_models(settings: Settings) -> None:
@@ -137,7 +139,7 @@ def _materialise(settings: Settings, partition: str | None, run_config: dict[str
         try:
             result = _run(settings, instance, partition, job, {**run_config, "loggers": {"console": {"config": {}}}})
         except dg.DagsterInvalidConfigError as error:
-            raise click.ClickException(wrong_config(error)) from None
+            raise wrong_config(error) from None
         ended = {step.step_key: step.end_time or began for step in instance.get_run_step_stats(result.run_id)}
     say("\n" + "\n".join(made_lines(_made(result))))
     if not result.success:

@@ -9,6 +9,7 @@ from teams_dagster.cli.project import (
     ASKED,
     check_ready,
     generation_of,
+    naming_config,
     naming_folder,
     open_settings,
     read_run_config,
@@ -47,7 +48,8 @@ def estimate(partition: str | None, config: Path | None, latest: bool, keys: tup
     check_ready(settings)
     with naming_folder("TEAMS_DATA_DIR", settings.data_dir):
         say_what_is_lost(settings)
-    say("\n".join(_estimated(settings, partition, read_run_config(config, latest), keys)))
+    with naming_config(config):
+        say("\n".join(_estimated(settings, partition, read_run_config(config, latest), keys)))
     if (shared := settings.shared_line(ASKED)) is not None:
         say(shared)
 
@@ -114,6 +116,6 @@ def _estimate_of(
         with naming_folder("TEAMS_DATA_DIR", settings.data_dir):
             return estimate_run(settings, partition, configs, wanted), budgets
     except pydantic.ValidationError as error:
-        raise click.ClickException(wrong_value(error)) from None
+        raise wrong_value(error) from None
     except (ArtefactMissing, ArtefactDamaged, SharedArtefactsFailed, LedgerError, PriceFileError, ValueError) as error:
         raise click.ClickException(str(error)) from None

@@ -8,6 +8,7 @@ import click
 from teams_dagster.cli.project import (
     config_of,
     generation_of,
+    naming_config,
     open_settings,
     prepare_home,
     read_run_config,
@@ -38,7 +39,8 @@ def preview(seeds: int, partition: str | None, policy: str | None, config: Path 
     settings = open_settings()
     run_config = read_run_config(config, latest=False)
     generated = config_of(run_config, "generated_instructions")
-    valid_config(run_config)
+    with naming_config(config):
+        valid_config(run_config)
     shared = {name: generated[name] for name in _SHARED if name in generated}
     chosen = {"policy": policy} if policy else {}
     wanted = {"looked_at": seeds, "partition": generation_of(partition), **shared, **chosen}

@@ -5,8 +5,9 @@ terminal, whatever data, files or providers put into it.
 """
 
 import os
+import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
+from teams_dagster.core.file_faults import Place, yaml_fault, yaml_line
 from teams_dagster.core.files import read_text
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import visible
@@ -191,22 +193,53 @@ def valid_config(run_config: dict[str, Any], job: str = "everything") -> Mapping
     try:
         return dg.validate_run_config(defs.resolve_job_def(job), run_config)
     except dg.DagsterInvalidConfigError as error:
-        raise click.ClickException(wrong_config(error)) from None
+        raise wrong_config(error) from None
 
 
-def wrong_config(error: "dg.DagsterInvalidConfigError") -> str:
-    """What is wrong with a run configuration, for people."""
-    wrong = "\n  ".join(problem.message.split(" Expected:")[0] for problem in error.errors)
-    return f"the run configuration cannot be used:\n  {wrong}"
+class RunConfigRefused(click.ClickException):
+    """What is wrong with a run configuration, for people, and where in it."""
+
+    def __init__(self, faults: Sequence[str], place: Place | None = None) -> None:
+        more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
+        self.told = "; ".join(faults[:_MOST_FAULTS]) + more
+        self.place = place
+        super().__init__(f"the run configuration cannot be used: {self.told}")
 
 
-def wrong_value(error: "pydantic.ValidationError") -> str:
-    """Which values of a run configuration are out of their bounds, for people."""
-    problems = (
-        f"{error.title}, {'.'.join(map(str, problem['loc']))}: {problem['msg']}, not {problem['input']!r}"
-        for problem in error.errors()
+_MOST_FAULTS = 3
+_PLACE = re.compile(r"at path root:?(?P<path>[\w:]*)")
+_ENTRY = re.compile(r"unexpected config entr(?:y|ies) \W*(?P<name>\w+)")
+
+
+def wrong_config(error: "dg.DagsterInvalidConfigError") -> RunConfigRefused:
+    """What Dagster refuses of a run configuration."""
+    faults = [problem.message.split(" Expected:")[0].splitlines()[0] for problem in error.errors]
+    place, entry = _PLACE.search(faults[0]), _ENTRY.search(faults[0])
+    path = [] if place is None else [part for part in place["path"].split(":") if part]
+    return RunConfigRefused(faults, (*path, *([] if entry is None else [entry["name"]])))
+
+
+def wrong_value(error: "pydantic.ValidationError") -> RunConfigRefused:
+    """Which values of a run configuration are out of their bounds."""
+    return RunConfigRefused(
+        [
+            f"{error.title}, {'.'.join(map(str, problem['loc']))}: {problem['msg']}, not {problem['input']!r}"
+            for problem in error.errors()
+        ]
     )
-    return "the run configuration cannot be used:\n  " + "\n  ".join(problems)
+
+
+@contextmanager
+def naming_config(file: Path | None) -> Iterator[None]:
+    """What is refused of a run configuration in the block, with the file that it was read from and the line."""
+    try:
+        yield
+    except RunConfigRefused as refused:
+        if file is None:
+            raise
+        line = None if refused.place is None else yaml_line(read_text(file), refused.place)
+        at = "" if line is None else f", line {line}"
+        raise click.ClickException(f"--config: {file}{at}: {refused.told}") from None
 
 
 def config_of(run_config: dict[str, Any], name: str) -> dict[str, Any]:
@@ -225,9 +258,9 @@ def read_run_config(path: Path | None, latest: bool) -> dict[str, Any]:
 
     Raises ClickException for a file that holds no mapping, or none where assets are configured.
     """
-    config = _mapping(_parsed(path), str(path), "{ops: {trained_policy: {config: ...}}}") if path else {}
+    config = _mapping(_parsed(path), f"--config: {path}", "{ops: {trained_policy: {config: ...}}}") if path else {}
     if "ops" in config:
-        config["ops"] = _mapping(config["ops"], f"{path}, ops", "{trained_policy: {config: ...}}")
+        config["ops"] = _mapping(config["ops"], f"--config: {path}, ops", "{trained_policy: {config: ...}}")
     if latest:
         config_of(config, "generated_instructions")["policy"] = "latest"
     return config
@@ -237,8 +270,10 @@ def _parsed(path: Path) -> Any:
     """What a YAML or JSON file holds. Raises ClickException."""
     try:
         return yaml.safe_load(read_text(path))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"{path} is no YAML or JSON: {error}") from None
+    except yaml.YAMLError as error:
+        raise click.ClickException(f"--config: {path} is no YAML or JSON: {yaml_fault(error)}") from None
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"--config: {path} is no YAML or JSON: it is no text ({error.reason})") from None
 
 
 def _mapping(found: Any, place: str, example: str) -> dict[str, Any]:

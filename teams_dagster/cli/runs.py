@@ -6,8 +6,6 @@ import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from teams_dagster.cli.project import close_dead_runs, process_tags, say, wrong_config
 from teams_dagster.settings import Settings
 
@@ -45,7 +43,7 @@ def run_job(
                 raise_on_error=False,
             )
         except dg.DagsterInvalidConfigError as error:
-            raise click.ClickException(wrong_config(error)) from None
+            raise wrong_config(error) from None
     for failure in step_failures(result.get_step_failure_events()):
         say(f"\n{failure.step}: {failure.reason}", err=True)
     return result

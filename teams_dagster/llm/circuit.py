@@ -49,6 +49,10 @@ OUTAGE_S = 20.0
 STALLED_S = 480.0
 """An endpoint from which nothing came for so long, though it was asked all the time, ends the step."""
 
+REFUSED_AT_FIRST_S = 180.0
+"""The same before any answer, where all was refused for overload and no end was named: by then a limit of a minute lets
+something through, also where others use up the next minute and the longest pauses lie between attempts."""
+
 STALLED_CALLS = 3.0
 """That is at least as long as so many calls take, one after another, the last of which had the endpoint to itself."""
 
@@ -74,7 +78,10 @@ _OF_SETTINGS = frozenset(
 _DETAIL_LIMIT = 300
 
 _WRONG_URL = "Check {}BASE_URL: what answers there is no chat completions API (is a path like /v1 missing?)."
+_ONE_OF_THEM = "Check {}MODEL and {}API_KEY: one of them is refused, as the answer says."
 _OF_STATUS = {
+    400: _ONE_OF_THEM,
+    422: _ONE_OF_THEM,
     401: "Check {}API_KEY: it is wrong, or has expired.",
     402: "Check the credit of the account behind {}API_KEY.",
     403: "Check that {}API_KEY may use {}MODEL.",
@@ -90,8 +97,8 @@ _ADVICE = {
     ErrorKind.UNSUPPORTED: "Check what this model takes: {}OMIT leaves parameters out, {}EXTRA adds some.",
     ErrorKind.REJECTED: "Check what this model takes: {}OMIT leaves parameters out, {}MAX_TOKENS bounds its answers.",
     ErrorKind.UNREACHABLE: "Check {}BASE_URL, and that the server runs and can be reached from here.",
-    ErrorKind.RATE_LIMITED: "Its limits let nothing through for longer than a run waits: go on later, or raise those of"
-    " the account behind {}API_KEY.",
+    ErrorKind.RATE_LIMITED: "Its rate limit lets nothing through for longer than a run waits: go on later, send less by"
+    " {}RPM and {}TPM, or raise the limit of the account behind {}API_KEY.",
     ErrorKind.TOO_LONG: "Check the context that {}MODEL is served with: it is shorter than what is asked.",
     ErrorKind.TOO_LARGE: "Check {}BASE_URL, and {}MAX_TOKENS.",
     ErrorKind.CONNECTION: "Check the log of the server at {}BASE_URL, and proxies on the way to it.",
@@ -109,11 +116,16 @@ _ADVICE = {
 class EndpointBroken(Exception):
     """Stops a step early, with the reason. What is paid is kept, and the same step goes on from there."""
 
-    def __init__(self, endpoint: str, role: Role, attempts: int, last: CompletionError) -> None:
-        """`attempts` is how many in a row brought nothing, `last` what the last of them met."""
+    def __init__(
+        self, endpoint: str, role: Role, attempts: int, last: CompletionError, minutes: float | None = None
+    ) -> None:
+        """`attempts` is how many in a row brought nothing, `last` what the last of them met, in so many `minutes`."""
         detail = " ".join(last.detail.split()).rstrip(". ")
         detail = detail if len(detail) <= _DETAIL_LIMIT else detail[:_DETAIL_LIMIT] + " ..."
-        failed = f"{attempts} attempts in a row failed, the last with" if attempts > 1 else "an attempt failed with"
+        lasted = "" if minutes is None else f" in {minutes:.0f} minutes"
+        failed = (
+            f"{attempts} attempts in a row failed{lasted}, the last with" if attempts > 1 else "an attempt failed with"
+        )
         super().__init__(
             f"{endpoint} is broken: {failed} {last.kind.value}: {detail}. "
             f"{advice(last, role)} What is paid is kept: once this is fixed, run the same step again and it goes on "
@@ -180,7 +192,8 @@ class Circuit:
         """When the first failure of `_OUTAGE` since the last success came."""
         self._stalled_since: float | None = None
         """When the first attempt was sent that failed since the last success."""
-        self._open: tuple[int, CompletionError] | None = None
+        self._open: tuple[int, CompletionError, float | None] | None = None
+        """How many attempts brought nothing, what the last of them met, and in how many minutes where these told."""
 
     def check(self) -> None:
         """Raises EndpointBroken when the endpoint is."""
@@ -194,8 +207,11 @@ class Circuit:
 
     @property
     def in_trouble(self) -> bool:
-        """Whether so little comes back that calls are to be made one after another."""
-        return self._at_least(IN_TROUBLE, _TROUBLE) > 0
+        """Whether so little comes back that calls are to be made one after another.
+
+        Refusals for overload say so before any answer: some limits count what they refuse.
+        """
+        return self._at_least(IN_TROUBLE, _TROUBLE if self._ever_succeeded else _STALL - {ErrorKind.TIMEOUT}) > 0
 
     def succeeded(self) -> None:
         """The endpoint answered: whatever failed before was not for good."""
@@ -207,7 +223,7 @@ class Circuit:
 
     def open(self, error: CompletionError) -> None:
         """The endpoint will not answer for longer than a run may wait."""
-        self._open = self._open or (1 + sum(self._failures.values()), error)
+        self._open = self._open or (1 + sum(self._failures.values()), error, None)
 
     def failed(self, error: CompletionError, latency_s: float = 0.0, *, query: Hashable) -> None:
         """An attempt at `query` brought nothing, after `latency_s`. Opens the circuit when it was one too many."""
@@ -219,14 +235,21 @@ class Circuit:
             self._unanswered.add(query)
         if self._stalled_since is None:
             self._stalled_since = now - latency_s
-        if kind in _STALL and now - self._stalled_since >= max(STALLED_S, STALLED_CALLS * latency_s):
-            self._open = (self._at_least(1, _STALL), error)
+        stalled_s = now - self._stalled_since
+        if kind in _STALL and stalled_s >= max(self._patience_s(error), STALLED_CALLS * latency_s):
+            self._open = (self._at_least(1, _STALL), error, stalled_s / 60)
             return
         if self._first_at is None and kind in _OUTAGE:
             self._first_at = now
         attempts = self._attempts_that_broke_it(kind, now - (now if self._first_at is None else self._first_at))
         if attempts:
-            self._open = (attempts, error)
+            self._open = (attempts, error, None)
+
+    def _patience_s(self, error: CompletionError) -> float:
+        """For how long nothing may come, the last attempt having met `error`."""
+        refused = self._failures[ErrorKind.RATE_LIMITED] == self._failures.total()
+        endless = refused and error.retry_after is None and not self._ever_succeeded
+        return REFUSED_AT_FIRST_S if endless else STALLED_S
 
     def _attempts_that_broke_it(self, kind: ErrorKind, lasted_s: float) -> int:
         """How many failures in a row make the endpoint broken, the last of this kind; 0 when it is not."""

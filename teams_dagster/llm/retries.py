@@ -13,6 +13,9 @@ LONGEST_WAIT_S = 120.0
 OVERLOAD_S = 600.0
 """How long one query is offered to a server that refuses it for overload, from its first refusal."""
 
+MOST_ADAPTATIONS = 12
+"""A connection learns the parameters, the roles and the context of an endpoint in fewer refusals than this."""
+
 _LONGEST_BACKOFF_S = 30.0
 
 _JITTER = (0.75, 1.25)
@@ -31,7 +34,7 @@ class RetryPolicy:
         """The first pause is about `first_wait_s`, and each further one twice as long."""
         self._attempts = attempts
         self._first_wait_s = first_wait_s
-        self._failures = self._refusals = 0
+        self._failures = self._refusals = self._adaptations = 0
         self._refused_at: float | None = None
 
     def pause_s(self, error: CompletionError) -> float | None:
@@ -40,7 +43,8 @@ class RetryPolicy:
         None when there is no further one. To be called once for each attempt.
         """
         if error.adapted:  # the same refusal cannot come again
-            return 0.0
+            self._adaptations += 1
+            return 0.0 if self._adaptations <= MOST_ADAPTATIONS else None
         asked = error.retry_after or 0.0
         if not error.kind.retryable or asked > LONGEST_WAIT_S:
             return None

@@ -54,13 +54,14 @@ _CUT_OFF = frozenset(
 )
 _WITHHELD = frozenset(
     {"content_filter", "safety", "refusal", "prohibited_content", "recitation", "blocklist", "spii", "error_toxic"}
-    | {"content_filtered", "guardrail_intervened"}
+    | {"content_filtered", "guardrail_intervened", "sensitive"}
 )
 _BROKEN_OFF = frozenset(
     {"error", "abort", "aborted", "cancelled", "canceled", "user_cancel", "failed", "timeout"}
-    | {"network_error", "insufficient_system_resource"}
+    | {"insufficient_system_resource"}
 )
-"""Finish reasons of OpenAI, Anthropic, Cohere, Google, Mistral and Text Generation Inference, in any case of letters.
+"""Finish reasons of OpenAI, Anthropic, Cohere, DeepSeek, Google, Mistral, Text Generation Inference and Zhipu, in any
+case of letters.
 
 Anything else, nothing at all among it, does not say that a text is whole."""
 
@@ -74,10 +75,16 @@ def _without_turn_tokens(text: str) -> str:
     return text
 
 
+def is_broken_off(finish_reason: str) -> bool:
+    """Whether a text ended because the server failed: the same query may be answered later."""
+    reason = finish_reason.lower()
+    return reason in _BROKEN_OFF or reason.endswith("_error")
+
+
 def why_ended(reasons: Sequence[str]) -> str:
     """Of all that a server says of why a text ended, the first that says it is not whole; otherwise the first."""
-    spoilt = _CUT_OFF | _WITHHELD | _BROKEN_OFF
-    return next((reason for reason in reasons if reason.lower() in spoilt), reasons[0] if reasons else "")
+    spoilt = (r for r in reasons if r.lower() in _CUT_OFF | _WITHHELD or is_broken_off(r))
+    return next(spoilt, reasons[0] if reasons else "")
 
 
 def completion_of(

@@ -6,6 +6,7 @@ machine costs nothing), and what the provider behind the address publishes (`pub
 
 from __future__ import annotations
 
+import re
 import time
 import tomllib
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from teams_dagster.core.file_faults import Place, value_faults
 from teams_dagster.core.files import read_text
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import ModelIdentity, Usage
@@ -129,11 +131,13 @@ def load_prices(overrides: Path | None = None) -> PriceTable:
     shipped = resources.files("teams_dagster.pricing").joinpath("prices.toml").read_text("utf-8")
     prices = _parse(shipped, "prices.toml")
     if overrides is not None:
+        named = f"TEAMS_PRICES: {overrides}"
         try:
             text = read_text(overrides)
         except (OSError, UnicodeDecodeError) as error:
-            raise PriceFileError(f"cannot read the price file {overrides}: {error}") from error
-        prices = (*_parse(text, str(overrides)), *prices)
+            said = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise PriceFileError(f"{named} cannot be read ({said}): name a TOML file of prices") from error
+        prices = (*_parse(text, named), *prices)
     return PriceTable(prices)
 
 
@@ -159,5 +163,19 @@ def _parse(text: str, name: str) -> tuple[Price, ...]:
     except tomllib.TOMLDecodeError as error:
         raise PriceFileError(f"{name} is not TOML: {error}") from error
     except ValidationError as error:
-        raise PriceFileError(f"{name}: {error}") from error
+        lines = [number for number, line in enumerate(text.splitlines(), 1) if _HEADER.match(line)]
+        faults = value_faults(error, lambda place: _line(lines, place))
+        raise PriceFileError(
+            f"{name}: {faults}. A price has provider, model, and input and output in nano-dollars per token (150 for"
+            " $0.15 per million tokens)"
+        ) from error
     return tuple(replace(Price(**entry.model_dump()), base_url=entry.base_url.rstrip("/")) for entry in entries)
+
+
+_HEADER = re.compile(r"\s*\[\[\s*price\s*\]\]")
+
+
+def _line(lines: list[int], place: Place) -> int | None:
+    """The line where the entry begins that a fault is in."""
+    entry = place[1] if len(place) > 1 else None
+    return lines[entry] if isinstance(entry, int) and entry < len(lines) else None

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from teams_dagster.core.file_faults import value_faults, yaml_fault, yaml_line
+from teams_dagster.core.files import read_text
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.policy.algorithms.base import FrozenConfig
 from teams_dagster.rlgf.measures import MEASURES, Judged, MeasureName, Reads
@@ -198,10 +200,16 @@ def load_task(path: str | Path) -> Task:
             )
         where = _from_hub(known["repository"], known["revision"])
     try:
-        content: Any = yaml.safe_load(where.read_text(encoding="utf-8"))
-        return Task.model_validate(content)
-    except (yaml.YAMLError, ValidationError) as error:
-        raise ValueError(f"{path} is not a task: {error}") from error
+        text = read_text(Path(str(where)))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a task: it cannot be read as text ({error})") from error
+    try:
+        content: Any = yaml.safe_load(text)
+        return Task.model_validate({} if content is None else content)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not a task: {yaml_fault(error)}") from error
+    except ValidationError as error:
+        raise ValueError(f"{path} is not a task: {value_faults(error, lambda at: yaml_line(text, at))}") from error
 
 
 def _from_hub(repository: str, revision: str | None) -> Path:

@@ -1,6 +1,7 @@
 import asyncio
 import itertools
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from teams_dagster.llm.circuit import (
     OUTAGE_AT_ALL,
     OUTAGE_QUERIES,
     OUTAGE_S,
+    REFUSED_AT_FIRST_S,
     REJECTED_AT_FIRST,
     STALLED_S,
     Circuit,
@@ -45,10 +47,11 @@ class Endpoint:
         status: int | None = None,
         latency_s: float = 0.0,
         query: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
         """Without `query`, each time in an attempt at another one."""
         for _ in range(times):
-            error = CompletionError(kind, "no luck", http_status=status)
+            error = CompletionError(kind, "no luck", http_status=status, retry_after=retry_after)
             self.circuit.failed(error, latency_s, query=next(self._queries) if query is None else query)
             self.now += every_s
 
@@ -202,6 +205,16 @@ def test_an_endpoint_is_in_trouble_until_it_answers(endpoint: Endpoint):
     assert not endpoint.circuit.in_trouble
 
 
+def test_an_endpoint_that_only_ever_refused_for_overload_is_in_trouble_and_one_that_worked_is_not(endpoint: Endpoint):
+    endpoint.fails(ErrorKind.RATE_LIMITED, IN_TROUBLE - 1)
+    assert not endpoint.circuit.in_trouble
+    endpoint.fails(ErrorKind.RATE_LIMITED)
+    assert endpoint.circuit.in_trouble
+    endpoint.succeeds()
+    endpoint.fails(ErrorKind.RATE_LIMITED, IN_TROUBLE)
+    assert not endpoint.circuit.in_trouble
+
+
 def test_an_outage_may_show_itself_in_several_ways(endpoint: Endpoint):
     endpoint.succeeds()
     for _ in range(OUTAGE // 2):
@@ -244,6 +257,43 @@ def test_an_endpoint_from_which_nothing_comes_for_eight_minutes_ends_the_step(en
     endpoint.fails(kind, every_s=STALLED_S)
     assert not endpoint.broken
     endpoint.fails(kind)
+    assert endpoint.broken
+
+
+def test_an_endpoint_that_answered_nothing_and_refuses_without_an_end_is_waited_for_three_minutes(endpoint: Endpoint):
+    endpoint.fails(ErrorKind.RATE_LIMITED, 30, every_s=REFUSED_AT_FIRST_S / 30 - 0.01)
+    assert not endpoint.broken, "a limit of a minute, and another one"
+    endpoint.now = REFUSED_AT_FIRST_S
+    endpoint.fails(ErrorKind.RATE_LIMITED, status=429)
+    with pytest.raises(EndpointBroken, match=r"in 3 minutes.*rate limit.*TEAMS_EXPERT_RPM.*TEAMS_EXPERT_API_KEY") as told:
+        endpoint.circuit.check()
+    assert told.value.attempts == 31
+    assert REFUSED_AT_FIRST_S == 180
+
+
+def refused_with_an_end(endpoint: Endpoint) -> None:
+    endpoint.fails(ErrorKind.RATE_LIMITED, 2, every_s=STALLED_S / 2 - 1, retry_after=60.0)
+
+
+def answered_once(endpoint: Endpoint) -> None:
+    endpoint.succeeds()
+    endpoint.fails(ErrorKind.RATE_LIMITED, 2, every_s=STALLED_S / 2 - 1)
+
+
+def failed_in_another_way(endpoint: Endpoint) -> None:
+    endpoint.fails(ErrorKind.TIMEOUT)
+    endpoint.fails(ErrorKind.RATE_LIMITED, 2, every_s=STALLED_S / 2 - 1)
+
+
+@pytest.mark.parametrize("meanwhile", [refused_with_an_end, answered_once, failed_in_another_way])
+def test_one_that_says_when_or_worked_or_met_something_else_is_waited_for_longer(
+    endpoint: Endpoint, meanwhile: Callable[[Endpoint], None]
+):
+    meanwhile(endpoint)
+    endpoint.fails(ErrorKind.RATE_LIMITED, retry_after=60.0 if meanwhile is refused_with_an_end else None)
+    assert not endpoint.broken
+    endpoint.now = STALLED_S
+    endpoint.fails(ErrorKind.RATE_LIMITED)
     assert endpoint.broken
 
 

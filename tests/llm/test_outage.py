@@ -77,3 +77,14 @@ def test_a_few_queries_that_no_server_survives_end_no_step(
     assert [type(result) for result in results[-4:]] == [QueryFailed] * 4
     assert not [result for result in results[:-4] if isinstance(result, BaseException)]
     assert re.search("HTTP 500", str(results[-1]))
+
+
+def test_an_endpoint_that_refuses_from_the_first_query_on_is_asked_little_and_ends_the_step(
+    openai_server: OpenAIServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(circuit, "REFUSED_AT_FIRST_S", 0.5)
+    openai_server.respond = lambda body: Fault(429, '{"error": {"message": "Too many requests."}}')
+    results = ask_all(openai_server, ledger, TEXTS[:60], max_in_flight=IN_FLIGHT)
+    assert openai_server.count <= 25
+    assert {type(result) for result in results} == {EndpointBroken}
+    assert re.search(r"429: Too many requests.*rate limit.*TEAMS_EXPERT_RPM", str(results[0]))

@@ -54,3 +54,11 @@ def test_refusals_are_waited_out_for_a_while_only(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("kind", [ErrorKind.REJECTED, ErrorKind.DENIED, ErrorKind.TOO_LARGE])
 def test_what_cannot_pass_is_not_tried_again(kind: ErrorKind) -> None:
     assert RetryPolicy(6, 0.5).pause_s(failed(kind)) is None
+
+
+def test_a_connection_that_learns_something_each_time_and_is_refused_all_the_same_is_not_asked_for_ever() -> None:
+    patience = RetryPolicy(6, 0.5)
+    learnt = CompletionError(ErrorKind.REJECTED, "no", http_status=400, adapted=True)
+    pauses = [patience.pause_s(learnt) for _ in range(20)]
+    assert pauses[:10] == [0.0] * 10
+    assert pauses[-1] is None

@@ -167,6 +167,39 @@ def test_a_price_file_that_cannot_be_used_is_named(tmp_path: Path, entry: str) -
         load_prices(tmp_path / "absent.toml")
 
 
+ENTRY = '[[price]]\nprovider = "openai"\nmodel = "m"\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[[price]]\n", "price 1 (line 1) has no provider, model, input, output"),
+        (f"# mine\n{ENTRY}input = 1\noutput = 2\n\n [[ price ]]\n", "price 2 (line 8) has no provider, model, input"),
+        ("", "has no price"),
+        (f"{ENTRY}input = 0.15\noutput = 6\n", "price 1, input (line 1): Input should be a valid integer, and is 0.15"),
+        (f"{ENTRY}input = 0.15\noutput = 6\n", "150 for $0.15 per million tokens"),
+        (f'{ENTRY}input = "1"\noutput = 6\n', "and is '1'"),
+        (f"{ENTRY}input = -1\noutput = 6\n", "greater than or equal to 0, and is -1"),
+        (f"{ENTRY}input = 1\noutput = 6\ncurrency = 'EUR'\n", "price 1, currency (line 1): Extra inputs"),
+        ("[price]\nmodel = 'm'\n", "price: Input should be a valid list"),
+        ('{"price": []}', "is not TOML: Invalid statement (at line 1"),
+        ("price:\n  - model: m\n", "is not TOML"),
+        ("[[price]]\n" * 20, "and 17 more"),
+        (b"\x89PNG\xff", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_with_a_price_file_is_one_sentence_that_names_the_setting(
+    tmp_path: Path, content: str | bytes, told: str
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(PriceFileError) as raised:
+        load_prices(file)
+    (line,) = str(raised.value).splitlines()
+    assert line.startswith(f"TEAMS_PRICES: {file}")
+    assert told in line
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
 def test_a_price_file_may_be_saved_by_any_editor(tmp_path: Path, encoding: str) -> None:
     own = tmp_path / "prices.toml"

@@ -29,7 +29,9 @@ def test_a_name_of_this_machine_is_asked_directly(monkeypatch: pytest.MonkeyPatc
     assert bypasses_proxies("http://my-gpu:8000/v1")
 
 
-@pytest.mark.parametrize("host", ["localhost.", "inference.localhost", "host.docker.internal"])
+@pytest.mark.parametrize(
+    "host", ["localhost.", "ip6-localhost", "localhost6", "inference.localhost", "host.docker.internal"]
+)
 def test_what_is_this_machine_by_name_is_not_looked_up(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     names = resolving(monkeypatch, "192.0.2.1")
     assert bypasses_proxies(f"http://{host}:8000/v1")

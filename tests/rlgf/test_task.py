@@ -180,6 +180,25 @@ def test_a_file_that_is_no_task_names_the_field(tmp_path):
         load_task(written(tmp_path, reward="luck"))
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{}", "it (line 1) has no name, reward, prompts, evaluation"),
+        ("", "it has no name"),
+        ("name: mine\nreward: luck\n", "reward (line 2): Input should be 'positivity'"),
+        ('name: "mine\n', "line 2: found unexpected end of stream in what begins in line 1"),
+        (b"name: caf\xe9", "cannot be read as text"),
+    ],
+)
+def test_what_is_wrong_with_a_task_file_is_one_sentence_with_its_line(tmp_path, content, told):
+    file = tmp_path / "task.yaml"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match="is not a task") as raised:
+        load_task(file)
+    (line,) = str(raised.value).splitlines()
+    assert told in line
+
+
 def test_a_prompt_is_trained_on_or_measured_and_never_both(tmp_path):
     with pytest.raises(ValueError, match="'It was' is among `prompts` and `evaluation`"):
         load_task(written(tmp_path, evaluation=["It was"]))

@@ -232,6 +232,7 @@ REFUSED: dict[str, Endpoint] = {
     "no credit": refusal(402, "Insufficient credits"),
     "a country": refusal(403, "Your country is not supported"),
     "no such model": raw('{"error": "no such model here", "status": 404}', 404),
+    "no such model, with a 400": refusal(400, "model 'm' not found"),
     "no such path": raw('{"detail": "Not Found"}', 404),
     "retired": refusal(410, "This model has been retired"),
     "quota": refusal(429, "You exceeded your current quota.", type="insufficient_quota"),

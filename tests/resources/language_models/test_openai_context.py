@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +14,10 @@ from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from assets.seeds import seed_instructions
 from resources.language_models.openai_compatible import OpenAICompatibleModel
-from resources.language_models.openai_dialect import CONTEXT
+from resources.language_models.openai_dialect import CONTEXT, Dialect
+from resources.language_models.openai_failures import read_failure
 from resources.language_models.opening import go_on_from_traits
-from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind
+from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Message
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.traits import traits_of
 from teams_dagster.ledger.writer import Ledger
@@ -24,21 +27,27 @@ from tests.support.openai_server import OpenAIServer
 from tests.support.project import Project
 from tests.support.questions import question
 from tests.support.small_context import (
+    ANTHROPIC,
     COHERE,
     FIREWORKS,
     GATEWAY,
     GOOGLE,
     LLAMA_CPP,
     LM_STUDIO,
+    NO_CONTEXT,
     OLLAMA,
     OPENAI,
+    PROMPT_TOO_LONG,
+    REPLY_TOO_LONG,
     SGLANG,
     TGI,
     TOGETHER,
     VLLM,
+    VLLM_AT_LEAST,
     VLLM_MAX_MODEL_LEN,
     prompt_tokens,
     with_context,
+    worded,
 )
 
 SIZE = 2048
@@ -77,7 +86,7 @@ class Asking:
                     return error
 
 
-@pytest.mark.parametrize("refusal", [OPENAI, VLLM, VLLM_MAX_MODEL_LEN, SGLANG, TGI, TOGETHER, GATEWAY])
+@pytest.mark.parametrize("refusal", [OPENAI, VLLM, VLLM_MAX_MODEL_LEN, SGLANG, TGI, TOGETHER, GATEWAY, ANTHROPIC])
 def test_the_first_refusal_bounds_replies_by_what_prompts_leave(openai_server: OpenAIServer, refusal: str):
     openai_server.respond = with_context(SIZE, refusal)
     asking = Asking(openai_server)
@@ -119,6 +128,77 @@ def test_a_prompt_that_does_not_fit_is_refused_by_name_and_the_next_one_is_not_s
     assert "delete its context_tokens from the ledger's table endpoint_traits" in second.detail
     assert isinstance(short, Completion)
     assert openai_server.count == 2
+
+
+class Refused:
+    """One refusal of a prompt and the 2,048 tokens of its reply, and what it teaches; no server is asked."""
+
+    def __init__(self, prompt: str, body: dict[str, Any], status: int = 400) -> None:
+        self.learnt: dict[str, int] = {}
+        self._dialect = Dialect("http://127.0.0.1:1/v1")
+        self._dialect.keep({}, lambda trait, value: None, self.learnt.__setitem__)
+        self._messages = (Message("system", "Be brief."), Message("user", prompt))
+        error = read_failure(json.dumps(body).encode(), status)
+        self.failure = self._dialect.adapted(error, self.next_body)
+
+    @property
+    def next_body(self) -> dict[str, Any]:
+        return self._dialect.written(self._messages, SIZE)
+
+
+def refused(prompt: str, wording: str) -> Refused:
+    tokens = prompt_tokens({"messages": [{"content": "Be brief."}, {"content": prompt}]})
+    return Refused(prompt, {"error": {"message": worded(wording, SIZE, tokens, SIZE)}})
+
+
+@pytest.mark.parametrize("provider", REPLY_TOO_LONG)
+def test_however_a_provider_says_that_a_reply_has_no_room_it_is_bounded(provider: str):
+    for text in ("Say something.", "word " * 400):
+        said = refused(text, REPLY_TOO_LONG[provider])
+        assert said.failure.adapted
+        assert said.learnt == {CONTEXT: 2_000 if provider == "thousands" else SIZE}
+        assert SIZE / 2 < prompt_tokens(said.next_body) + said.next_body["max_tokens"] <= SIZE
+
+
+@pytest.mark.parametrize("provider", PROMPT_TOO_LONG)
+def test_however_a_provider_says_that_a_prompt_is_too_long_it_is_one(provider: str):
+    said = refused(LONG, PROMPT_TOO_LONG[provider])
+    assert said.failure.kind is ErrorKind.TOO_LONG
+    known = said.learnt[CONTEXT]
+    assert known == SIZE or (provider == "Ollama" and abs(known - SIZE) < SIZE / 2), "Ollama does not say it"
+
+
+def test_a_context_in_a_field_of_its_own_is_learnt():
+    body = {"message": "the request exceeds the available context size", "type": "exceed_context_size_error"}
+    said = Refused(LONG, {"error": {**body, "n_prompt_tokens": 4_001, "n_ctx": SIZE}})
+    assert said.learnt == {CONTEXT: SIZE}
+    assert said.failure.kind is ErrorKind.TOO_LONG
+
+
+@pytest.mark.parametrize("said", NO_CONTEXT)
+def test_a_refusal_that_names_no_context_teaches_none(said: str):
+    for status in (400, 413, 422):
+        teaches = Refused("Say something.", {"error": {"message": said}}, status)
+        assert teaches.learnt == {}
+        assert not teaches.failure.adapted
+
+
+@pytest.mark.parametrize("said", ["Rate limit reached: your context limit of 1000 tokens", "Limit 1000 tokens"])
+def test_a_limit_on_tokens_of_a_minute_is_no_context(said: str):
+    assert Refused("Say something.", {"error": {"message": said}}, 429).learnt == {}
+
+
+@pytest.mark.parametrize("refusal", [VLLM_AT_LEAST, "This model's maximum context length is {context} tokens."])
+@pytest.mark.parametrize("words", [30, 700])
+def test_a_prompt_that_takes_many_more_tokens_than_it_seems_costs_few_refusals(
+    openai_server: OpenAIServer, refusal: str, words: int
+):
+    openai_server.respond = with_context(SIZE, refusal)
+    unusual = "ꙮꙮ " * words  # six bytes and a space
+    [answer] = Asking(openai_server).ask(unusual)
+    assert openai_server.count <= 10
+    fits = prompt_tokens(openai_server.received[0]) + 16 <= SIZE
+    assert isinstance(answer, Completion) == fits
 
 
 def test_of_several_limits_in_a_refusal_the_smallest_is_learnt(openai_server: OpenAIServer):

@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 
 from resources.language_models.openai_compatible import OpenAICompatibleModel
-from resources.language_models.openai_dialect import FOLDED, LIMIT_PARAMETER, SYSTEM_ROLE, Dialect
+from resources.language_models.openai_dialect import (
+    FOLDED,
+    LIMIT_PARAMETER,
+    SYSTEM_ROLE,
+    Dialect,
+    has_no_system_role,
+)
 from teams_dagster.core.protocol import Completion, CompletionError, ErrorKind, Message
 from tests.support.openai_server import Fault, OpenAIServer
 from tests.support.questions import question
@@ -117,6 +123,83 @@ def test_without_a_system_role_the_user_says_what_the_system_said(openai_server:
     ask_until_answered(openai_server, lambda trait, value: learnt.append((trait, value)))
     assert openai_server.received[1]["messages"] == [{"role": "user", "content": "Be brief.\n\nSay something."}]
     assert learnt == [(SYSTEM_ROLE, FOLDED)]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "messages[0].role must be user",
+        "messages.0.role must be 'user'",
+        "Invalid value for messages[0].role: it should be user",
+        'messages: first message must use the "user" role',
+        "first message must use the user role",
+        "The first message's role must be 'user'",
+        "First message role should be user",
+        "Expected the first message to be of role user, got system",
+        "Expected first role to be user",
+        "the first turn must come from the user",
+        "The conversation has to begin with a user message.",
+        "A conversation must start with a user message. Try again with a conversation that starts with a user message.",
+        "A conversation must alternate between user and assistant roles.",
+        'messages: roles must alternate between "user" and "assistant", but found multiple "user" roles in a row',
+        "Please ensure that multiturn requests alternate between user and model",
+        "Messages must alternate between user and assistant.",
+        "roles should alternate user/assistant",
+        "Please use a valid role: user, model.",
+        "Role must be 'user' or 'model'.",
+        "Valid roles are user and assistant",
+        "Content with system role is not supported.",
+        "role 'system' is not supported on this model",
+        "message role not supported yet: system",
+        "Unsupported role: system",
+        "Unknown message role: 'system'",
+        "system role not supported",
+        "System role is not supported by this template, and only user and assistant are.",
+        "System messages are not supported",
+        "system prompt is not allowed for this model",
+        "developer and system roles are not supported",
+        'role only allows "user" / "assistant", not "system"',
+        "Input tag 'system' found using 'role' does not match any of the expected tags: 'user', 'assistant'",
+        "the role of message with odd index in the messages must be user or function",
+        "Roles other than user and assistant are not supported",
+        "Only user and model roles are supported",
+        "This model only accepts messages with role user or assistant",
+        "Got unexpected role system",
+        "Raised exception: System role is unsupported",
+        "Jinja: raise_exception('System role not supported')",
+        "messages[0].role: unknown variant `system`, expected `user` or `assistant`",
+        "messages[0].role 'system' is not in ['user', 'assistant']",
+        "\u4e0d\u652f\u6301 system \u89d2\u8272",
+    ],
+)
+def test_the_system_role_is_refused_in_many_words(said: str) -> None:
+    assert has_no_system_role(f"HTTP 400: {said}")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Expected last role User or Tool (or Assistant with prefix True) for serving but got assistant",
+        "The last message must be from the user.",
+        "The last message must have role 'user'",
+        "Please ensure that multiturn requests end with a user role or a function response.",
+        "messages[1].content must be a string",
+        "messages[0].role must be one of 'system', 'user', 'assistant'",
+        "messages[0].role must be system or user",
+        "After the optional system message, conversation roles must alternate user and assistant",
+        "the first message must be of the system or the user role",
+        "unknown variant `tool`, expected one of `system`, `user`, `assistant`",
+        "The role of the API key must be user or admin: this key's is viewer",
+        "messages must not be empty",
+        "the user field must be a string",
+        "user must not be empty",
+        "Your system role is not authorized to use this model",
+        "A user message must not be empty",
+        "messages: at least one message is required, with the role of user",
+    ],
+)
+def test_what_is_said_of_other_turns_is_none_of_the_system_role(said: str) -> None:
+    assert not has_no_system_role(f"HTTP 400: {said}")
 
 
 def test_what_was_learnt_before_is_not_found_out_again(openai_server: OpenAIServer) -> None:

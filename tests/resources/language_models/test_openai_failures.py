@@ -10,7 +10,8 @@ import httpx2
 import pytest
 
 from resources.language_models.openai_failures import read_failure
-from teams_dagster.core.protocol import ErrorKind
+from teams_dagster.core.protocol import ErrorKind, Role
+from teams_dagster.llm.circuit import EndpointBroken
 
 
 def kind_of(message: str, headers: dict[str, str] | None = None, **more: Any) -> ErrorKind:
@@ -93,6 +94,89 @@ def test_the_parameter_that_an_error_names_in_a_field_of_its_own_is_told(body: d
 def test_a_parameter_that_the_message_names_is_not_told_twice() -> None:
     body = {"error": {"message": "Unsupported parameter: 'max_tokens'", "param": "max_tokens"}}
     assert read_failure(json.dumps(body).encode(), 400).detail.endswith("Unsupported parameter: 'max_tokens'")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Input is too long for requested model.",
+        "Please reduce the length of the messages or completion.",
+        "invalid params, context window exceeds limit",
+        "the input length exceeds the context length",
+        "Prompt exceeds max length",
+        "too many tokens",
+        "This model supports at most 2000 completion tokens",
+    ],
+)
+def test_a_refusal_for_length_that_names_no_size_says_which_settings_help(message: str) -> None:
+    failure = read_failure(json.dumps({"error": {"message": message}}).encode(), 400)
+    assert "_MODEL" in failure.detail
+    assert "_MAX_TOKENS" in failure.detail
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "model 'tiny' not found",
+        'model "org/tiny:free" not found, try pulling it first',
+        "The model `tiny` does not exist or you do not have access to it.",
+        "The requested model 'tiny' does not exist",
+        "Model Not Exist",
+        "Model not found",
+        "Invalid model: tiny",
+        "Invalid model. Please select a different model to continue.",
+        "Invalid model name passed in model=tiny",
+        "Invalid model 'tiny'. Permitted models can be found in the documentation.",
+        "Unknown model: tiny",
+        "unknown model tiny",
+        "No such model: tiny",
+        "Unsupported model tiny",
+        "org/tiny is not a valid model ID",
+        "tiny is not a known model",
+        "The provided model identifier is invalid.",
+        "Model ID 'tiny' is invalid",
+        "Not found the model tiny or Permission denied",
+        "Could not find model tiny",
+        "The model `tiny` has been decommissioned and is no longer supported.",
+        "The model 'tiny' has been deprecated.",
+        "Unable to access non-serverless model org/tiny. Please create a dedicated endpoint.",
+        "The requested model 'tiny' is not supported by any provider you have enabled.",
+        "Model tiny is not available",
+        "model with name tiny was not found",
+        "There is no model named tiny",
+        "\u6a21\u578b\u4e0d\u5b58\u5728\uff0c\u8bf7\u68c0\u67e5\u6a21\u578b\u4ee3\u7801",
+    ],
+)
+def test_a_model_that_is_not_there_is_one_whatever_the_status_says(message: str, status: int) -> None:
+    for body in ({"error": {"message": message, "code": status}}, {"error": message}, {"detail": message}):
+        failure = read_failure(json.dumps(body).encode(), status)
+        assert (failure.kind, failure.http_status) == (ErrorKind.DENIED, status)
+        said = str(EndpointBroken("openai/tiny https://models.example/v1", Role.EXPERT, 3, failure))
+        assert "Check TEAMS_EXPERT_MODEL" in said
+        assert "_OMIT" not in said
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Unsupported value: 'temperature' does not support 0.7 with this model. Only the default is supported.",
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+        "The model does not support system messages.",
+        "This model's maximum context length is 2048 tokens, and the prompt takes 3000.",
+        "seed is not available for this model: unknown parameter",
+        "Unknown parameter for model tiny: seed",
+        "Invalid model parameters: top_k",
+        "invalid model output format",
+        "This model is not available for batches.",
+        "Model tiny: seed is not supported",
+        "this model, not found of long prompts, takes 100 tokens",
+        "The tool models does not exist in the schema",
+    ],
+)
+def test_what_a_model_does_not_take_is_another_matter(message: str) -> None:
+    failure = read_failure(json.dumps({"error": {"message": message}}).encode(), 400)
+    assert failure.kind in (ErrorKind.REJECTED, ErrorKind.UNSUPPORTED)
 
 
 @pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M UTC", "%Y-%m-%d %H:%M:%S+00:00"])
