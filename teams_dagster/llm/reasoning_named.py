@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+
+FENCE = "```"
 
 _THINKS_ALOUD = re.compile(
     r"\s*(?:ok(?:ay)?\b|al(?:l )?right\b|hm+\b|let me\b|let's\b|so,|well,|wait\b|first,"
@@ -61,6 +64,14 @@ _SUBJECT = re.compile(
 )
 """What follows a mark that a sentence begins with."""
 
+_ELEMENT = re.compile(r"\s*<(?P<tag>[a-z_]{3,30})\b[^<>\n]*>[^<>\n]{0,200}</(?P=tag)>")
+
+_INTRODUCES = re.compile(r"\S[ \t]*[:：][*_\"']*\s*\Z")
+"""A colon, as before an example."""
+
+_IN_A_BLOCK = re.compile(r"(?:^|\n)(?P<layout>[ \t]*>[ \t]?| {4,}|\t)(?P<before>[^\n<]*)\Z")
+"""A line of code that is set in, or of a quotation."""
+
 _WITHIN_A_TAG = re.compile(r"<(?!/?(?:think|answer|response|output)\b)/?[a-z][\w:-]*[^<>]*>\s*\Z", re.IGNORECASE)
 
 _BEFORE_A_TAG = re.compile(
@@ -69,6 +80,9 @@ _BEFORE_A_TAG = re.compile(
 
 _PUNCTUATED = re.compile(r"[,.;:)\]?!…]+(?:[\s\"'”’)`*]|\Z)|\\[nrt]")
 """How a sentence goes on, or ends, after a mark; nothing begins like that."""
+
+_COMPOUND = re.compile(r"[-\u2010\u2011][^\W\d]")
+"""As German makes words: `<think>-Block`."""
 
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“", "(": ")", "「": "」", "『": "』", "（": "）"}
 
@@ -81,12 +95,26 @@ _ONE_SENTENCE = 200
 thoughts are longer, and their answers do not begin so."""
 
 
+def each_mark(text: str, form: re.Pattern[str]) -> Iterator[tuple[re.Match[str], bool]]:
+    """Every mark, and whether it is in a fenced block or between backticks on its line. Reads the text once."""
+    fences = ticks = at = 0
+    for mark in form.finditer(text):
+        before = text[at : mark.start()]
+        line_begins = before.rfind("\n") + 1
+        fences += before.count(FENCE) + before.count("~~~")
+        ticks = before.count("`", line_begins) + (0 if line_begins else ticks)
+        at = mark.end()
+        yield mark, fences % 2 == 1 or ticks % 2 == 1
+
+
 def is_named(text: str, mark: re.Match[str]) -> bool:
     """Whether a sentence speaks of a mark: "it closes with </think> and goes on"."""
     before = text[max(0, mark.start() - 80) : mark.start()].rstrip("*_")
     after = text[mark.end() : mark.end() + 600].lstrip("*_")
     closing = mark[0].startswith("</") or mark[0].startswith("[/")
     if before and _QUOTES.get(before[-1]) == after[:1]:
+        return True
+    if before and _COMPOUND.match(after) is not None:
         return True
     if before.rstrip().endswith("|") and after.lstrip(" ").startswith("|"):
         return True
@@ -132,6 +160,32 @@ def begins_a_sentence(after: str) -> bool:
     return _SUBJECT.match(after) is not None
 
 
+def is_shown_first(text: str) -> bool:
+    """Whether a text begins with a tag that it shows: its sentence is about that, or it quotes more than a thought."""
+    found = _ELEMENT.match(text)
+    if found is not None and begins_a_sentence(text[found.end() :]):
+        return True
+    opening = re.search(r"<[a-z_]{3,30}\b[^<>\n]*>", text)
+    return opening is not None and not text[: opening.start()].strip("> \t\n") and _is_in_a_block(text, opening)
+
+
+def is_introduced(text: str, mark: re.Match[str]) -> bool:
+    """Whether an opening mark that is closed begins an example: after a colon, in a quotation, in code."""
+    if "</" not in text[mark.end() :]:
+        return False
+    return _INTRODUCES.search(text[max(0, mark.start() - 80) : mark.start()]) is not None or _is_in_a_block(text, mark)
+
+
+def _is_in_a_block(text: str, mark: re.Match[str]) -> bool:
+    """Whether a mark's lines, set in or quoted, go on after the thought: what is shown is more than that."""
+    line = _IN_A_BLOCK.search(text[max(0, mark.start() - 80) : mark.start()])
+    closing = None if line is None else re.compile(r"</[a-z_]{3,30}>").search(text, mark.end())
+    if line is None or closing is None:
+        return False
+    after = text[closing.end() :].lstrip(" \t").removeprefix("\n")
+    return after.startswith(line["layout"]) and bool(after.partition("\n")[0].strip("> \t"))
+
+
 def _closing_is_named(text: str, at: int, before: str, after: str) -> bool:
     """Whether a sentence speaks of a closing mark `at` a place of `text`, which nothing opens.
 
@@ -143,7 +197,7 @@ def _closing_is_named(text: str, at: int, before: str, after: str) -> bool:
     if _PUNCTUATED.match(after) is not None:
         return True
     if not after.strip():
-        return spoken_of and "\n" not in after
+        return (spoken_of or before.endswith(": ")) and "\n" not in after
     if _is_cjk(before[-1:]) or _is_cjk(after[:1]):
         named = (_SPOKEN_OF_CJK.search(before) is not None) + (_GOES_ON_CJK.match(after) is not None)
         return named > (_THINKS_ALOUD.match(text, 0, at) is not None)
