@@ -87,7 +87,7 @@ def _may_decline(given: str) -> bool:
     size = length_in_words(text)
     return size <= WORDS_OF_A_QUOTATION and any(
         pattern(words.apology).match(text)
-        or (size <= WORDS_OF_EXCUSE and pattern(words.inability).search(text))
+        or (size <= WORDS_OF_EXCUSE and any(pattern(w).search(text) for w in (words.inability, words.refusal)))
         or pattern(words.not_for_me).match(text)
         for words in wordings()
     )

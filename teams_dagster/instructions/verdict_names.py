@@ -16,7 +16,7 @@ _SENTENCE = regex.compile(r"(?:[^.!?\n]|[.!?](?!\s|$)|\n(?!\s*\n))+(?:[.!?]+[\"'
 _END = (
     r"(?=[\"'”’»“)*`]{0,3}\s*(?:$|[.!,;:)\n]|(?:for|on|at|as|by|from|here|below|above|now|please|whatever|whichever"
     r"|whenever|no matter|regardless|even|always|only|because|since|every|each|instead|without"
-    r"|in (?:your|this|the (?:last|first))|(?:may|must|shall|will|can) be)\b))"
+    r"|in (?:your|this|the (?:last|first))|to (?:this|these|both|it|them)|(?:may|must|shall|will|can) be)\b))"
 )
 
 _NAMED = regex.compile(
@@ -35,7 +35,7 @@ _TOLD = regex.compile(
 _COPULA = regex.compile(r"(?:is|are|was|were|be|being|been)")
 
 _REPLY = regex.compile(
-    r"\b(?:verdict|answer|result|outcome|decision|label|judge?ment|output|response|reply|rating|grade|score|evaluation"
+    r"\b(?:verdict|answer|result|outcome|decision|label|judge?ment|output|response|reply|rating|grad(?:e|ing)|score|evaluation"
     r"|assessment|review|choice|option|conclusion|ruling|word|thing|call|one|respond|truth)\w{0,2}\b",
     regex.IGNORECASE,
 )

@@ -49,11 +49,12 @@ _PATTERN = re.compile(
 """What stands for any thought, as `...` and `(.*?)` do."""
 
 _PLACEHOLDER = re.compile(
-    r"\s*[\[{(]?(?:your |the |my |step[ -]by[ -]step ){0,2}(?:reasoning|thinking|thoughts?|rationale|analysis)"
+    r"\[\^?[^\]\n]{1,12}\][*+?]{0,2}</[a-z_]{3,30}>"
+    r"|\s*[\[{(]?(?:your |the |my |step[ -]by[ -]step ){0,2}(?:reasoning|thinking|thoughts?|rationale|analysis)"
     r"(?: process| steps?)?(?: goes)?(?: here)?[\]})]?\s*(?:\.{3}|…)?\s*</[a-z_]{3,30}>",
     re.IGNORECASE,
 )
-"""What prompts write in the place of a thought."""
+"""What prompts, and regular expressions, write in the place of a thought."""
 
 _LABELLED = re.compile(r"\s*\n[^<>\n]{1,40}: ?</[a-z_]{3,30}>\s*(?:\n|\Z)", re.IGNORECASE)
 """After an opening mark with a label before it ("start: <think>"), a closing mark with another."""
@@ -66,8 +67,10 @@ _SUBJECT = re.compile(
 
 _ELEMENT = re.compile(r"\s*<(?P<tag>[a-z_]{3,30})\b[^<>\n]*>[^<>\n]{0,200}</(?P=tag)>")
 
-_INTRODUCES = re.compile(r"\S[ \t]*[:：][*_\"']*\s*\Z")
-"""A colon, as before an example."""
+_INTRODUCES = re.compile(
+    r"(?:\S[ \t]*[:：][*_\"']*|\b(?:such as|like(?: this)?|as follows|for example|e\.g\.,?|namely))\s*\Z"
+)
+"""A colon, or words like it, before an example."""
 
 _IN_A_BLOCK = re.compile(r"(?:^|\n)(?P<layout>[ \t]*>[ \t]?| {4,}|\t)(?P<before>[^\n<]*)\Z")
 """A line of code that is set in, or of a quotation."""
