@@ -93,7 +93,7 @@ _VERDICT = r"(?<![a-z])(?:not[\W_]{0,4})?equal(?![a-z])"
 
 _END = (
     rf"(?={_CLOSE}{{0,3}}\s*(?:$|[.!,;:。！，、।]|\n|[^\x00-\x7f]"
-    r"|(?:aus|an|zurück|ab|dir|ver)(?![a-z])))"
+    r"|(?:aus|an|zurück|ab|dir|ver|sein|lauten|heißen)(?![a-z])))"
 )
 """The end of a sentence, what a German or Turkish verb ends it with, or a script without spaces."""
 

@@ -90,8 +90,9 @@ _OF_ANY_TALK = frozenset(
 """Words of four letters or more that canned texts and questions have in common."""
 
 _ASKS_FOR_A_NUMBER = re.compile(
-    r"\d\D+\d|\b(?:how (?:many|much|old|long|far|tall|high|big|often|fast)|calculat|comput|solve|convert|sum\b|average"
-    r"|percent|number|year|date|price|cost|score|rate\b|rating|wie ?viele?|combien|cuánt|quant[oaie]\b|сколько)"
+    r"\d\D+\d|\b(?:how (?:many|much|old|long|far|tall|high|big|often|fast)|calculat|comput|solve\b|convert|sum of"
+    r"|average|percent|(?:what|which|the) (?:\w+ ){0,2}(?:year|number|date|price|cost|score|rating|age)\b"
+    r"|wie ?viele?|combien|cuánt|quant[oaie]\b|сколько)|\A\W*(?:rate|score|grade|estimate|count|measure)\b"
     r"|多少|几|計算|计算|いくつ|何[個人年日回]|몇|얼마",
     re.IGNORECASE,
 )

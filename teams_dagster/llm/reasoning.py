@@ -22,6 +22,7 @@ from teams_dagster.llm.reasoning_named import (
     is_named,
     is_named_alone,
     is_shown_first,
+    rest_of_line,
 )
 
 MARKS = (
@@ -156,9 +157,8 @@ def _closed_by_word(text: str) -> re.Match[str] | None:
 
 def _has_its_line(text: str, mark: re.Match[str]) -> bool:
     """Whether nothing else is on a mark's line."""
-    begins, ends = text.rfind("\n", 0, mark.start()) + 1, text.find("\n", mark.end())
-    after = text[mark.end() : len(text) if ends < 0 else ends]
-    return not text[begins : mark.start()].strip() and not after.strip()
+    begins = text.rfind("\n", 0, mark.start()) + 1
+    return not text[begins : mark.start()].strip() and not rest_of_line(text, mark).strip()
 
 
 def _unwrapped(answer: str) -> str:
@@ -219,17 +219,18 @@ def _unquoted(text: str) -> Iterator[re.Match[str]]:
     seen_opening = thinking = False
     shown: tuple[bool, bool] | None = None
     """Of an opening mark that is only shown: whether it is in code, and whether it has its line."""
-    alone = False
+    alone = example = False
     for mark, in_code in each_mark(text, _MARK):
         closing, written = mark["close"] is not None, (in_code, _has_its_line(text, mark))
         if closing and shown is not None and not thinking:
             in_code = in_code or not ((written[1] and written != shown) or (alone and ends_a_thought(text, mark)))
         elif closing and not seen_opening:
-            in_code = (in_code and text[mark.start() - 1 : mark.start()] == "`") or is_named(text, mark)
+            in_code = (in_code and "`" in rest_of_line(text, mark)) or is_named(text, mark)
         else:
-            in_code = in_code or is_named(text, mark) or is_introduced(text, mark)
+            example = not (closing or thinking) and is_introduced(text, mark, after_another=example)
+            in_code = in_code or example or is_named(text, mark)
         shown = written if in_code and not closing else None
-        alone = not closing and is_named_alone(text, mark) and not is_introduced(text, mark)
+        alone = not (closing or example) and is_named_alone(text, mark)
         seen_opening = seen_opening or not closing
         if (thinking and closing) or not in_code:
             thinking = not closing

@@ -36,7 +36,9 @@ _ANNOUNCED = re.compile(
 )
 """Sentences that Granite and Apriel write in the place of marks. One of them alone may be what was asked for."""
 
-_THINKING = r"(?:thinking(?: process)?|thoughts?(?: process)?|(?:internal|inner) (?:monologue|thoughts?)|思考(?:过程)?)"
+_THINKING = (
+    r"(?:(?:my |the )?(?:thinking|thoughts?)(?: process)?|(?:internal|inner) (?:monologue|thoughts?)|思考(?:过程)?)"
+)
 """A label of thoughts. `Reasoning` is none: instructions ask for one with the answer."""
 
 _ANSWER = r"(?:(?:my |the )?(?:final )?(?:answer|response|reply|output)|最终答案|答案|回答)"
@@ -61,7 +63,7 @@ _SHOWN_THINKING = re.compile(
 """As Ollama prints thoughts."""
 
 _QUOTED_THINKING = re.compile(
-    rf"\A\s*>[ \t]*[^\w\n]{{0,6}}(?:{_THINKING}|thought for [^\n]{{1,30}})[^\w\n]{{0,8}}\n"
+    rf"\A\s*>[ \t]*[^\w\n]{{0,6}}(?:{_THINKING}|reasoning|thought for [^\n]{{1,30}})[^\w\n]{{0,8}}\n"
     r"(?P<thought>(?:[ \t]*>[^\n]*(?:\n|\Z))+)\s*(?P<answer>[^>\s].*)?\Z",
     re.DOTALL | re.IGNORECASE,
 )
@@ -95,7 +97,7 @@ def _channels(text: str) -> list[re.Match[str]]:
         before = text[max(0, mark.start() - _SHORTLY) : mark.start()]
         after = text[mark.end() : mark.end() + _SHORTLY]
         ends_another = bool(found) and _AFTER_A_CHANNEL.search(before) is not None
-        in_words = is_in_a_sentence(before) or before.endswith(": ")
+        in_words = is_in_a_sentence(before) or before.endswith((": ", "e.g. "))
         spoken_of = in_code or in_words or is_within_quotes(before, after) or goes_on_with_a_sign(after)
         if ends_another or not spoken_of:
             found.append(mark)

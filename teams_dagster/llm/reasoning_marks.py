@@ -16,7 +16,7 @@ WORDS = (
 closing one that nothing opens, unless a sentence speaks of it."""
 
 _THINKS_SOMEWHERE = (
-    r"plan(?:ning|o|ung)?|reason(?:ing)?|reflect(?:ion)?|thoughts?|internal|deliberat\w*|brainstorm\w*|(?:nach)?denk\w*|gedank\w*|überleg\w*|grübel\w*"
+    r"plan(?:ning|o|ung)?|reason(?:s|ing)?|reflect(?:ion)?|thoughts?|internal|deliberat\w*|brainstorm\w*|(?:nach)?denk\w*|gedank\w*|überleg\w*|grübel\w*"
     r"|penser|pensées?|réfl[eé]\w*|raisonn\w*|pens(?:ar|ando|amientos?|amentos?|ieri?o?|are)|razon\w*|reflexi\w*"
     r"|raciocín\w*|riflession\w*|ragiona\w*|nadenk\w*|redenering|tänk\w*|resonemang|myśl\w*|rozumowanie|düşün\w*"
     r"|мысл\w*|размышлен\w*|рассужден\w*|думаю|роздум\w*|suy[ _]?nghĩ|pemikiran|berpikir|思考\w*|推理\w*|思索"

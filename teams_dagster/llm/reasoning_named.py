@@ -67,8 +67,11 @@ _SUBJECT = re.compile(
 
 _ELEMENT = re.compile(r"\s*<(?P<tag>[a-z_]{3,30})\b[^<>\n]*>[^<>\n]{0,200}</(?P=tag)>")
 
+_CLOSING = re.compile(r"</[a-z_]{3,30}>")
+
 _INTRODUCES = re.compile(
-    r"(?:\S[ \t]*[:：][*_\"']*|\b(?:such as|like(?: this)?|as follows|for example|e\.g\.,?|namely))\s*\Z"
+    r"(?:\S[ \t]*[:：][*_\"']*|\b(?:such as|like(?: this)?|as follows|for example|e\.g\.,?|namely))"
+    r"\s*(?:[-*•]\s|\d{1,2}[.)]\s)?\s*\Z"
 )
 """A colon, or words like it, before an example."""
 
@@ -108,6 +111,12 @@ def each_mark(text: str, form: re.Pattern[str]) -> Iterator[tuple[re.Match[str],
         ticks = before.count("`", line_begins) + (0 if line_begins else ticks)
         at = mark.end()
         yield mark, fences % 2 == 1 or ticks % 2 == 1
+
+
+def rest_of_line(text: str, mark: re.Match[str]) -> str:
+    """What follows a mark on its line."""
+    ends = text.find("\n", mark.end())
+    return text[mark.end() : len(text) if ends < 0 else ends]
 
 
 def is_named(text: str, mark: re.Match[str]) -> bool:
@@ -172,20 +181,22 @@ def is_shown_first(text: str) -> bool:
     return opening is not None and not text[: opening.start()].strip("> \t\n") and _is_in_a_block(text, opening)
 
 
-def is_introduced(text: str, mark: re.Match[str]) -> bool:
-    """Whether an opening mark that is closed begins an example: after a colon, in a quotation, in code."""
-    if "</" not in text[mark.end() :]:
+def is_introduced(text: str, mark: re.Match[str], *, after_another: bool = False) -> bool:
+    """Whether an opening mark that is closed begins an example: after a colon, in a quotation, in code; or a further
+    one."""
+    if text.find("</", mark.end()) < 0:
         return False
-    return _INTRODUCES.search(text[max(0, mark.start() - 80) : mark.start()]) is not None or _is_in_a_block(text, mark)
+    before = text[max(0, mark.start() - 80) : mark.start()]
+    return after_another or _INTRODUCES.search(before) is not None or _is_in_a_block(text, mark)
 
 
 def _is_in_a_block(text: str, mark: re.Match[str]) -> bool:
     """Whether a mark's lines, set in or quoted, go on after the thought: what is shown is more than that."""
     line = _IN_A_BLOCK.search(text[max(0, mark.start() - 80) : mark.start()])
-    closing = None if line is None else re.compile(r"</[a-z_]{3,30}>").search(text, mark.end())
+    closing = None if line is None else _CLOSING.search(text, mark.end())
     if line is None or closing is None:
         return False
-    after = text[closing.end() :].lstrip(" \t").removeprefix("\n")
+    after = text[closing.end() : closing.end() + 400].lstrip(" \t").removeprefix("\n")
     return after.startswith(line["layout"]) and bool(after.partition("\n")[0].strip("> \t"))
 
 

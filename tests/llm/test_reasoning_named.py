@@ -174,6 +174,11 @@ SENTENCES = [
     "**Reasoning:** 5 + 3 = 8.\n\n**Final answer:** 8",
     "**Thinking:** the process of considering something.\n\n**Example:** chess.",
     "Thinking...\n\nit never hurts.",
+    "A reply such as\n<think>why</think>\nbecause\nis split into two fields.",
+    "Compare:\n- <think>a</think>b\n- <think>c</think>d",
+    "Regex101 shows that <think>[^<]+</think> fails on nested tags.",
+    "- Input `x</think>y`\n- Output `y`",
+    "Tools are called in a channel, e.g. <|channel|>commentary to=functions.x<|message|>{}<|call|>.",
     "> Thinking is the soul talking to itself.\n\nPlato wrote that.",
 ]
 
