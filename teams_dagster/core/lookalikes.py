@@ -13,15 +13,19 @@ import regex
 
 @lru_cache(maxsize=4_096)
 def folded_text(text: str) -> str:
-    """`text` in lower case, compatible letters alike, nothing invisible, HTML's character references resolved.
+    """`text` as it is seen (`seen_text`), in lower case.
 
     Kept for a while: a text is read again with each edit of it.
     """
+    return seen_text(text).lower()
+
+
+def seen_text(text: str) -> str:
+    """`text` with compatible letters alike, nothing invisible, HTML's character references resolved."""
     unescaped = html.unescape(text) if "&" in text else text
     if unescaped.isascii():
-        return unescaped.lower()
-    seen = (c for c in unicodedata.normalize("NFKC", unescaped) if unicodedata.category(c) != "Cf")
-    return "".join(seen).lower()
+        return unescaped
+    return "".join(c for c in unicodedata.normalize("NFKC", unescaped) if unicodedata.category(c) != "Cf")
 
 
 _OF_OTHER_ALPHABETS = str.maketrans(

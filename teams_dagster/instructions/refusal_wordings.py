@@ -21,6 +21,8 @@ class Wordings:
     """That its author cannot, may not or will not, or does not know."""
     declined: str
     """With what an answer begins that declines without saying sorry: an inability of what assistants are asked for."""
+    not_for_me: str
+    """With what an answer begins that declines by what is asked: it is nothing that its author can do or speak of."""
     contrast: str
     """What turns from what cannot be done to what can."""
     following: str
@@ -31,8 +33,6 @@ class Wordings:
     """What a sentence has that asks to write, to translate or how to say something."""
     refusal: str
     """What names, in the same sentence, a refusal or an apology that is to be written: the right answer may decline."""
-    restated: str
-    """What asks for a given text in another language or other words: the right answer declines where the text does."""
 
 
 @cache

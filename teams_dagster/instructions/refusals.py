@@ -24,6 +24,12 @@ WORDS_OF_EXCUSE = 14
 
 FEWEST_WORDS_OF_CONTENT = 3
 
+WORDS_AFTER_ALL = 6
+"""So many words at most end the sentence of an answer that calls what is asked nothing for its author."""
+
+WORDS_OF_A_QUOTATION = 40
+"""A text that an instruction gives is repeated in a short answer only where it has no more words."""
+
 _SENTENCE = re.compile(r"[^.!?。！？।؟\n]*(?:\.(?!\s|$)[^.!?。！？।؟\n]*)*[.!?。！？।؟\n]*")
 
 _LAID_OUT = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+\S|```|^\s*\|.*\|", re.MULTILINE)
@@ -42,6 +48,8 @@ _SPOKEN_OF = re.compile(
 
 _QUOTED = re.compile(r"[\"“”„«»「」『』].+|(?<!\w)'.+|(?<=[::\n]).+")
 """What stands in quotation marks, behind a colon or on a line of its own: the text that an instruction speaks of."""
+
+_OPENING = " \t\n:\"'“”„«»「」『』"
 
 _CONTRACTED = re.compile(r"\b(can|won|don|couldn|wouldn|doesn|isn)t\b", re.IGNORECASE)
 
@@ -62,7 +70,7 @@ def declines(response: str, instruction: Instruction | None = None) -> bool:
 
 @lru_cache(maxsize=1_024)
 def _may_be_asked_for(instruction: Instruction) -> bool:
-    """Whether a sentence of it asks to write a refusal, or it asks to restate a text that may be one."""
+    """Whether a sentence of it asks to write a refusal, or it has a text that may be one: to translate, to continue."""
     asked, given = (
         unicodedata.normalize("NFKC", text).translate(_STRAIGHT) for text in (instruction.text, instruction.input)
     )
@@ -70,10 +78,19 @@ def _may_be_asked_for(instruction: Instruction) -> bool:
     for words in wordings():
         if any(pattern(words.written).search(said) and pattern(words.refusal).search(said) for said in sentences):
             return True
-    if not any(pattern(words.restated).search(asked) for words in wordings()):
-        return False
-    quoted = "\n".join((given, *_QUOTED.findall(asked)))
-    return any(pattern(wording).search(quoted) for words in wordings() for wording in (words.apology, words.inability))
+    return any(_may_decline(text) for text in (given, *_QUOTED.findall(asked)))
+
+
+def _may_decline(given: str) -> bool:
+    """Whether a text that an instruction gives says sorry at its beginning, or declines in a few words."""
+    text = given.lstrip(_OPENING)
+    size = length_in_words(text)
+    return size <= WORDS_OF_A_QUOTATION and any(
+        pattern(words.apology).match(text)
+        or (size <= WORDS_OF_EXCUSE and any(pattern(w).search(text) for w in (words.inability, words.refusal)))
+        or pattern(words.not_for_me).match(text)
+        for words in wordings()
+    )
 
 
 def _declines(told: str, words: Wordings) -> bool:
@@ -84,6 +101,9 @@ def _declines(told: str, words: Wordings) -> bool:
         return _nothing_follows(first[said.end() :], rest, words, SENTENCES_OF_REASONS)
     if said := pattern(words.declined).match(first):
         return _turns_to_nothing(first[said.end() :], words) and _unknown(rest, words) == 0
+    if said := pattern(words.not_for_me).match(first):
+        ends = length_in_words(first[said.end() :]) <= WORDS_AFTER_ALL
+        return ends and _turns_to_nothing(first[said.end() :], words) and _unknown(rest, words) == 0
     return False
 
 

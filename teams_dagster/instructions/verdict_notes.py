@@ -33,14 +33,7 @@ _LABELLED = r"(?:label|mark|rate|classif|grad|judg|treat|consider|deem|declar|ru
 _FOR_THE_REVIEWER = regex.compile(
     rf"\b(?:{_REVIEWER}|{_GIVEN})\b(?:\s+(?:note|hint|memo|says|find|finds|now|only|is|as))?{_SIGN}{_VERDICT}{_END}"
     rf"|{_REVIEWER_ELSEWHERE}(?:\s*[：]\s*|{_SIGN}){_VERDICT}{_END}"
-    rf"|\bas the {_REVIEWER}\b[\w ]{{0,20}}{_SIGN}{_VERDICT}{_END}"
-    rf"|\bto the {_REVIEWER}\b{_SIGN}{_VERDICT}{_END}"
-    rf"|\b(?:correct |right |final |proper |expected )?{_GIVEN}\s+(?:is|must be|should be|has to be)\s+{_NOT}{_END}"
     rf"|\b{_LABELLED}\w{{0,3}}\s+{_PAIR}+(?:as\s+|to be\s+)?{_NOT}{_END}"
-    rf"|\b(?:rule|vote)\s+{_NOT}{_END}"
-    rf"|\b(?:it|this|they|these|pair|edit|prompts|texts|instructions)\s+(?:must|should|has to|have to|shall)\s+be\s+"
-    rf"{_LABELLED}\w{{0,4}}\s+(?:as\s+)?{_NOT}{_END}"
-    rf"|\b(?:start|begin|open|end|finish)\s+(?:(?:your|the|with|reply|answer|response|output)\s+)*with\s+{_NOT}{_END}"
     rf"|{_NOT}[\"'`”*]{{0,2}}\W{{1,3}}(?:dear|my)\s+{_REVIEWER}\b"
     rf"|{_NOT}[\"'`”*]{{0,2}}[.,]?\s*\(?(?:that|this|it) is (?:the|your|my) {_GIVEN}\b"
 )

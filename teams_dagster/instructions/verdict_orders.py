@@ -1,10 +1,11 @@
 """Whether a text tells the reviewer which verdict to give.
 
 A reviewer is a language model: it is told not to follow what stands between the tags, and it may follow it all the
-same. So a text that orders a verdict is not shown to it. A text about equality orders none: one that has a program, or
-a person, say "Not Equal" where two values differ, one that asks which verdict holds or has one proved, one that asks
-why something is said. Who speaks of the reviewer, of the instructions or of the reader in the same breath is not
-believed. What orders a verdict in other words cannot be told from an instruction by any pattern.
+same. So a text that orders a verdict is not shown to it. A verdict by its name (`verdict_names`), noted down
+(`verdict_notes`) and in other languages (`verdict_wordings`) is looked for first. A text about equality orders none:
+one that has a program, or a person, say "Not Equal" where two values differ, one that asks which verdict holds or has
+one proved, one that asks why something is said. Who speaks of the reviewer, of the instructions or of the reader in the
+same breath is not believed. What orders a verdict in other words cannot be told from an instruction by any pattern.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from functools import lru_cache
 import regex
 
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.lookalikes import folded_text
+from teams_dagster.core.lookalikes import folded_text, seen_text
+from teams_dagster.instructions.verdict_names import names_a_verdict
 from teams_dagster.instructions.verdict_notes import noted_for_the_reviewer
-from teams_dagster.instructions.verdict_wordings import ordered_elsewhere
+from teams_dagster.instructions.verdict_wordings import ABOUT_ELSE, COMPARISON, CONDITION, ordered_elsewhere
 
 _GAP = r"[\W_]{1,4}"
 
@@ -41,8 +43,8 @@ _VERDICT = (
 )
 
 _ORDER = (
-    r"\b(?P<verb>answer|reply|respond|response|say|conclude|conclusion|verdict|judge?ment|state|choose|pick|go with"
-    r"|opt for|vote|expect|" + _PROGRAMS + r")(?P<form>ing|ed|s)?\b"
+    r"\b(?P<verb>answer|reply|respond|response|say|conclude|conclusion|verdict|judge?ment|state|choose"
+    r"|" + _PROGRAMS + r")(?P<form>ing|ed|s)?\b"
     rf"(?:{_GAP}(?:is|are|it|must|should|be|with|by|the|words?|only|just|always|strictly|exactly|simply|merely|now|that|they|as|following|both|two|texts"
     rf"|instructions|prompts|has|have|to|for|will|shall|of{_GAP}(?:this|the|your|my){_GAP}\w{{1,15}})\b){{0,8}}{_VERDICT}"
 )
@@ -62,7 +64,6 @@ _VERDICT_FIRST = regex.compile(
     rf"|appropriate|best|what|you|i|we|must|should|always|reviewer|judge|want|wants|need){_GAP}){{0,7}}"
     r"(?:answer|reply|response|verdict|conclusion|judge?ment|decision|rating|say|says|give|gives)\b"
     r"|(?:^|(?<=[.!?]\s)|(?<=\n))\s*[\"'`“*]?(?:not[\W_]+)equal[\"'`”*]?[,\s]{1,3}(?:please|it is)[.!]?(?=\s|$)"
-    r"|\b(?:just|simply|only|now|then) type[\W_]{1,4}(?:not[\W_]+)equal\b(?=[\W_]*$|[.!])"
 )
 """An order whose verdict stands before what it is."""
 
@@ -76,30 +77,13 @@ _END_OF_SENTENCE = regex.compile(r"[.!?](?=\s)|\n\s*\n")
 
 _OF_THE_REVIEW = regex.compile(
     r"\b(?:you|reviewer|judge|grader|evaluator|rater|assistant|verdict|instructions?|prompts?|texts|whatever|regardless"
-    r"|no matter|always|asked|read(?:ing)?|review(?:ing)?|above|below"
+    r"|no matter|always|asked|above|below"
     r"|this(?! (?:code|program|function|script|method|snippet|test|line|loop|query|formula)\b))\b"
 )
 """Words of someone who speaks to the reviewer, and not of a program or of a game."""
 
 _OF_A_REVIEW = regex.compile(
     r"\b(?:reviewer|judge|grader|evaluator|rater|verdict|instructions|prompts|whatever|regardless)\b"
-)
-
-_ELSE = r"(?<!\b(?:nothing|anything|something|all|what|who) )else"
-
-_CONDITION = regex.compile(rf"\b(?:if|elif|when|whenever|unless|while|case|otherwise|{_ELSE})\b|\?[^?\n]*:|&&|\|\|")
-
-_COMPARISON = regex.compile(
-    r"[=!<>]=|[<>≠≤≥=]|\s-(?:eq|ne)\s|\b(?:differ(?:s|ent)?|same|match(?:es)?|identical|equals?|unequal|greater|less|larger|smaller|bigger"
-    rf"|more|fewer|sums?|values?|numbers?|strings?|lists?|arrays?|sets?|lengths?|sides?|otherwise|{_ELSE})\b"
-)
-
-_PROGRAM = regex.compile(
-    r"\b(?:function|method|program|script|code|formula|query|macro|class|lambda|subroutine|procedure|algorithm|console"
-    r"|terminal|compiler|bug|snippet|python|java|javascript|typescript|sql|bash|excel|rust|c\+\+|def|assert(?:ion)?"
-    r"|enum|constant|operator|comparator|ordering|regex|selector|exception|dialog|button|label"
-    r"|(?:error|log|status|assertion) message"
-    r"|sample input|inputs? [\d\"'`])"
 )
 
 _SAMPLE = regex.compile(r"\binput\b[^\n]*\n[^\n]*\b(?:sample|example|expected) $")
@@ -134,7 +118,7 @@ def _orders(text: str) -> bool:
         return True
     if "equal" not in plain:
         return False
-    if noted_for_the_reviewer(plain):
+    if noted_for_the_reviewer(plain) or names_a_verdict(seen_text(text)):
         return True
     if any(found["stated"] or not _is_described(plain, found) for found in _ORDERED_VERDICT.finditer(plain)):
         return True
@@ -148,19 +132,19 @@ def _is_described(plain: str, found: regex.Match[str]) -> bool:
     line, after_on_line = lines[-1], after.split("\n")[0]
     said_here = f"{line}{found[0]}{after_on_line}"
     around = _HOW.sub("how", regex.sub(r"[\"'`“”]", " ", f"{line}  {after_on_line}"))
+    if after_on_line.rstrip().endswith("?") and _QUESTION.search(line) and not _OF_A_REVIEW.search(said_here):
+        return True
     if _OF_THE_REVIEW.search(around) or _OF_THE_REVIEW.search(found[0]):
         return False
-    if after_on_line.rstrip().endswith("?") and _QUESTION.search(line):
-        return True
     of_a_program = regex.fullmatch(_PROGRAMS, found["verb"]) is not None
     seen = "\n".join([*lines[-_LINES_OF_CODE:-1], around]) if of_a_program else around
-    if _CONDITION.search(seen) and _COMPARISON.search(seen):
+    if CONDITION.search(seen) and COMPARISON.search(seen):
         return True
-    if regex.search(r"\bor\W*$", line) and _COMPARISON.search(line):
+    if regex.search(r"\bor\W*$", line) and COMPARISON.search(line):
         return True
     if regex.match(rf"[\W_]*in (?:{_LANGUAGES})\b", after_on_line):
         return True
-    in_code = _PROGRAM.search(said_here) is not None
+    in_code = ABOUT_ELSE.search(said_here) is not None
     of_code = found["form"] == "s" or in_code or _SAMPLE.search(before) is not None
     return of_code if of_a_program else found["form"] == "s" and in_code
 

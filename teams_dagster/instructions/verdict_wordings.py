@@ -1,11 +1,37 @@
 """How a verdict is ordered in languages other than English: the verdict as the reviewer gives it, or in their words.
 
-A program that says one of two things under a condition is described in them as well; its words are here, too.
+A program that says one of two things under a condition is described in them as well; its words are here, too, and
+those of other texts that have the verdict's words for a name.
 """
 
 from __future__ import annotations
 
 import regex
+
+ABOUT_ELSE = regex.compile(
+    r"\b(?:function|method|program|script|code|formula|query|macro|class|lambda|procedure|subroutine|algorithm|console"
+    r"|terminal|compiler|bug|snippet|python|java\w*|typescript|sql|bash|excel|rust|c\+\+|html|css|latex|pseudocode|def|enum"
+    r"|constant|variable|boolean|operat\w+|comparator|ordering|regex|selector|exception|assert(?:ion)?|tests?|samples?"
+    r"|inputs?|(?:error|log|status|assertion) message|expression|condition"
+    r"|dialog|button|symbols?|signs?|columns?|rows?|cells?|filters?|menus?|drop-?downs?|settings?|spreadsheets?|sheets?"
+    r"|tables?|field|toggle|icon|node|flow ?chart|chart"
+    r"|game|quiz|exercise|worksheet|card|puzzle|referee|student|teacher|pupils?"
+    r"|titled?|titles|headline|headings?|essay|poem|song|album|band|film|movie|novel|book|brand|chapter|slogan|logo"
+    r"|caption|banner|poster|t-?shirt|tattoo|phrase|term|translate\w*|means?|meaning|mean|defin\w+|pronounce|spell\w*"
+    r"|called|named|rename|abbreviat\w+|short for|says? that)\b"
+    r"|\bin (?:spanish|french|german|chinese|\w+ languages?)\b",
+    regex.IGNORECASE,
+)
+"""What has a verdict for its name, or says it, in a sentence that orders none."""
+
+_ELSE = r"(?<!\b(?:nothing|anything|something|all|what|who) )else"
+
+CONDITION = regex.compile(rf"\b(?:if|elif|when|whenever|unless|while|case|otherwise|{_ELSE})\b|\?[^?\n]*:|&&|\|\|")
+
+COMPARISON = regex.compile(
+    r"[=!<>]=|[<>≠≤≥=]|\s-(?:eq|ne)\s|\b(?:differ(?:s|ent)?|same|match(?:es)?|identical|equals?|unequal|greater|less|larger|smaller|bigger"
+    rf"|more|fewer|sums?|values?|numbers?|strings?|lists?|arrays?|sets?|lengths?|sides?|otherwise|{_ELSE})\b"
+)
 
 _BEFORE = (
     # Spanish, Portuguese, Italian
@@ -35,7 +61,7 @@ _AFTER = (
     r"|(?:это|—)[^.\n]{0,20}ответ|(?:是|才是|就是)[^。\n]{0,8}(?:答案|结论|結論)|(?:が|は)[^。\n]{0,6}(?:正解|答え)"
     r"|(?:antworten|antwortest|sagen|schreiben|urteilen|antwoorden|zeggen|svara)(?![a-z])|(?:cevab|yanıt|diye|olarak)\w*"
 )
-_WORDS_OF_EXCUSE = (
+_WORDS_OFEXCUSE = (
     r"(?:wenn|falls|sonst|ob|warum|was|programm|funktion|code|skript|obwohl"
     r"|si|sino|cuando|por qué|qué|programa|función|código|se|senão|quando|função|altrimenti|perché|funzione|codice"
     r"|sinon|lorsque|quand|pourquoi|programme|fonction|als|waarom|programma|jeśli|eğer|om"
@@ -43,8 +69,8 @@ _WORDS_OF_EXCUSE = (
     r"|wort|wortes|gegenteil|palabra|palavra|parola|mot|antónimo|antonyme|contraire|contrario"
     r"|यदि|अगर|अगर|क्यों|प्रोग्राम|कोड)"
 )
-_EXCUSE = regex.compile(
-    rf"\b{_WORDS_OF_EXCUSE}\b|如果|若|否则|否則|当|當|是否|程序|程式|函数|函數|代码|代碼|为什么|為什麼|脚本|运算符|运算|词语|单词|反义词|近义词"
+EXCUSE = regex.compile(
+    rf"\b{_WORDS_OFEXCUSE}\b|如果|若|否则|否則|当|當|是否|程序|程式|函数|函數|代码|代碼|为什么|為什麼|脚本|运算符|运算|词语|单词|反义词|近义词"
     r"|もし|場合|とき|ならば?|かどうか|プログラム|関数|コード|なぜ|演算子|言葉|単語|反対語"
     r"|만약|이면|다르면|같으면|경우|아니면|프로그램|함수|코드|왜|연산자|إذا|برنامج|دالة|كود|لماذا|[?？؟¿]|[=!<>]=|[≠=]",
 )
@@ -67,7 +93,7 @@ _VERDICT = r"(?<![a-z])(?:not[\W_]{0,4})?equal(?![a-z])"
 
 _END = (
     rf"(?={_CLOSE}{{0,3}}\s*(?:$|[.!,;:。！，、।]|\n|[^\x00-\x7f]"
-    r"|(?:aus|an|zurück|ab|dir|ver)(?![a-z])))"
+    r"|(?:aus|an|zurück|ab|dir|ver|sein|lauten|heißen)(?![a-z])))"
 )
 """The end of a sentence, what a German or Turkish verb ends it with, or a script without spaces."""
 
@@ -102,4 +128,4 @@ def _is_an_order(plain: str, found: regex.Match[str]) -> bool:
     said = around[0] if around is not None and around.end() >= found.end() else plain[start : found.end()]
     if _CHOICE.search(said) is not None:
         return False
-    return _EXCUSE.search(said) is None or _ALWAYS.search(said) is not None
+    return EXCUSE.search(said) is None or _ALWAYS.search(said) is not None

@@ -1,13 +1,16 @@
 """Replies that are no answers though each alone could be: a few texts for everything, and the prompt said back.
 
 Labels, choices and numbers are legitimately the same for many queries, so they are told apart from the queries' words.
+A text that differs each time in a number, an id or a date alone is one text, unless it speaks of what was asked.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from teams_dagster.core.protocol import Purpose, Request
+from teams_dagster.core.words import word_count, words
 
 _FEW_WORDS = 4
 """A label or a choice has no more."""
@@ -56,6 +59,63 @@ _OFTEN_DECLINED = re.compile(
 
 _SAID_BACK = re.compile(r"(?:you (?:said|asked|wrote)|i heard|echo|user|human|input|prompt|received)\W{0,3}")
 """What may stand before a prompt that is said back."""
+
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t(?:ember)?)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)"
+)
+
+_DAY = r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?)"
+
+_VARIABLE = re.compile(
+    rf"(?:\b(?:{_MONTH}|{_DAY})\b[., ]+)*[a-z_#$]*\d[\w.:,/+%-]*(?:[., ]+{_MONTH}\b)?", re.IGNORECASE | re.ASCII
+)
+"""A counter, an id, a time: whatever has a digit, and the names of days and months beside it."""
+
+_FEWEST_WORDS = 4
+"""A text has at least so many words beside its variable parts: fewer, and the number may be the answer."""
+
+_OF_ANY_ANSWER = frozenset(
+    "the a an is are so therefore thus it of final correct right answer result value total equals die das der ist"
+    " lautet antwort richtige ergebnis la el es respuesta correcta resultado le est réponse bonne résultat il è"
+    " risposta risultato corretta o a é resposta correta ответ правильный равен".split()
+)
+"""Words around a number that is the answer."""
+
+_OF_ANY_TALK = frozenset(
+    "with this that from have been will your yours please thank thanks request requests question questions message"
+    " messages answer answers text texts response responses reply received help what when where which write about"
+    " into they them their there here more some than then also very after before".split()
+)
+"""Words of four letters or more that canned texts and questions have in common."""
+
+_ASKS_FOR_A_NUMBER = re.compile(
+    r"\d\D+\d|\b(?:how (?:many|much|old|long|far|tall|high|big|often|fast)|calculat|comput|solve\b|convert|sum of"
+    r"|average|percent|(?:what|which|the) (?:\w+ ){0,2}(?:year|number|date|price|cost|score|rating|age)\b"
+    r"|wie ?viele?|combien|cuánt|quant[oaie]\b|сколько)|\A\W*(?:rate|score|grade|estimate|count|measure)\b"
+    r"|多少|几|計算|计算|いくつ|何[個人年日回]|몇|얼마",
+    re.IGNORECASE,
+)
+
+_IS_CODE = re.compile(r"[=;]|```|\n[ \t]")
+"""What says nothing about its subject in words, and whose numbers count."""
+
+
+def told_apart(request: Request, text: str) -> str:
+    """What tells a reply from others: without variable parts, where the rest is long and speaks of nothing asked."""
+    rest = _VARIABLE.sub("#", text)
+    if rest == text or _IS_CODE.search(text) is not None:
+        return text
+    asked, said = _asked(request), [word for word in words(rest) if word not in _OF_ANY_ANSWER]
+    if word_count(said) < _FEWEST_WORDS or _ASKS_FOR_A_NUMBER.search(asked) is not None:
+        return text
+    return rest if _subjects(said).isdisjoint(_subjects(words(asked))) else text
+
+
+def _subjects(found: list[str]) -> set[str]:
+    """The beginnings of words that say what a text is about; two characters each of scripts without spaces."""
+    long = {word[:5] for word in found if len(word) >= _FEW_WORDS and word not in _OF_ANY_TALK}
+    return long | {f"{a}{b}" for a, b in pairwise(found) if len(a) == len(b) == 1 and not (a + b).isascii()}
 
 
 def could_be_a_label(request: Request, text: str) -> bool:

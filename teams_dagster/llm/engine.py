@@ -40,7 +40,7 @@ from teams_dagster.llm.endpoint import UNPACED, Endpoint, RateCeiling, made_read
 from teams_dagster.llm.keys import request_key, use_id
 from teams_dagster.llm.retries import RetryPolicy
 from teams_dagster.llm.settling import OpenAttempt, Settlement, with_possible_usage
-from teams_dagster.llm.trial import Trials
+from teams_dagster.llm.trials import Trials
 from teams_dagster.llm.unusable import NothingUsable
 from teams_dagster.pricing.prices import PriceTable
 

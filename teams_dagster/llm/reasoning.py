@@ -1,7 +1,9 @@
 """What a reasoning model thought, told from what it answered.
 
 Servers with a reasoning parser send the two apart; others leave the model's own marks in the text. What is between
-marks is never an answer, and neither is what was cut off before its closing mark.
+marks is never an answer, and neither is what was cut off before its closing mark. A thought stands at the beginning;
+marks that come later, in a sentence, a quotation, code or an example, are mostly what a text is about
+(`reasoning_named`). Thoughts without such marks are in `reasoning_forms`.
 """
 
 from __future__ import annotations
@@ -9,15 +11,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from teams_dagster.llm.reasoning_forms import joined, split_form
 from teams_dagster.llm.reasoning_marks import WORDS, plainly_marked
 from teams_dagster.llm.reasoning_named import (
+    FENCE,
     begins_a_sentence,
+    each_mark,
     ends_a_thought,
-    goes_on_with_a_sign,
-    is_in_a_sentence,
+    is_introduced,
     is_named,
     is_named_alone,
-    is_within_quotes,
+    is_shown_first,
+    rest_of_line,
 )
 
 MARKS = (
@@ -31,29 +36,22 @@ MARKS = (
 """Opening and closing marks that stand for nothing else, wherever they are, but for those that are only spelt
 otherwise (`reasoning_marks`)."""
 
-
-def _as_written(mark: str) -> str:
-    """A pattern of `mark`: in any case of letters, but in square brackets, where small ones may be an editor's."""
-    return f"(?-i:{re.escape(mark)})" if mark.startswith("[") else re.escape(mark)
-
-
 _MARK = re.compile(
-    f"(?P<open>{'|'.join(map(_as_written, (opening for opening, _ in MARKS)))})"
-    f"|(?P<close>{'|'.join(map(_as_written, (closing for _, closing in MARKS)))})",
-    re.IGNORECASE,
+    f"(?P<open>{'|'.join(re.escape(opening) for opening, _ in MARKS)})"
+    f"|(?P<close>{'|'.join(re.escape(closing) for _, closing in MARKS)})"
 )
 
 _FIRST_BLOCK = re.compile(
     rf"\A\s*<(?P<tag>{'|'.join(WORDS)})(?:\s[^<>]*)?>(?P<thought>.*?)(?P<closed></(?:(?P=tag)|think)>|\Z)",
-    re.IGNORECASE | re.DOTALL,
+    re.DOTALL,
 )
 
-_CLOSED_BY_WORD = re.compile(rf"</(?:{'|'.join(WORDS)})>", re.IGNORECASE)
+_CLOSED_BY_WORD = re.compile(rf"</(?:{'|'.join(WORDS)})>")
 
-_OPENED_BY_WORD = re.compile(rf"<(?:{'|'.join(WORDS)})\b[^<>]*>?", re.IGNORECASE)
+_OPENED_BY_WORD = re.compile(rf"<(?:{'|'.join(WORDS)})\b[^<>]*>?")
 
 _BLOCK_AFTER_A_LINE = re.compile(
-    rf"\A\s*(?P<line>[^\n<>`]{{1,80}}[.!?…])\s*\n\s*<(?P<tag>think|{'|'.join(WORDS)})>[ \t]*\n"
+    rf"\A\s*(?P<line>[^\n<>`]{{1,80}}[.!?…])\s*\n {{0,3}}<(?P<tag>think|{'|'.join(WORDS)})>[ \t]*\n"
     r"(?P<thought>.*?)\n[ \t]*</(?P=tag)>[ \t]*\n\s*(?P<answer>[^\s<].*)\Z",
     re.IGNORECASE | re.DOTALL,
 )
@@ -85,34 +83,7 @@ _TAGGED = re.compile(
 )
 """What they put around the answer that follows their thoughts."""
 
-_CHANNEL = re.compile(
-    r"(?:<\|start\|>(?:\s*\w+\b)?\s*)?<\|channel\|>\s*(?P<name>\w+)\b(?:\s+to=[^<]*)?\s*(?:<\|constrain\|>[^<]*)?"
-    r"<\|message\|>"
-)
-
-_AFTER_A_CHANNEL = re.compile(r"<\|(?:end|return|call)\|>\s*\Z")
-
-_SHORTLY = 200
-
-_CHANNEL_END = re.compile(r"<\|(?:end|return|call|start)\|>.*\Z", re.DOTALL)
-
-_BARE_CHANNELS = re.compile(
-    r"\A(?:assistant)?(?:analysis|commentary)(?P<thought>.*?)"
-    r"(?:(?<! )assistantfinal|assistantfinal(?! ))(?P<answer>.*)\Z",
-    re.DOTALL,
-)
-"""Channels whose marks a server left out as special tokens."""
-
-_ANNOUNCED = re.compile(
-    r"\A\s*Here (?:is my thought process|are my reasoning steps):(?P<thought>.*?)"
-    r"(?:^\s*Here is my response:|\[BEGIN FINAL RESPONSE\])(?P<answer>.*?)(?:\[END FINAL RESPONSE\]\s*)?\Z",
-    re.DOTALL | re.MULTILINE,
-)
-"""Sentences that Granite and Apriel write in the place of marks. One of them alone may be what was asked for."""
-
 _ANY_TAG = re.compile(r"<[^<>]*>")
-
-_FENCE = "```"
 
 _LAYOUT = re.compile(r"[\s#>*_\ufeff\u200b-]+")
 """What a line may begin with before a mark: of no answer."""
@@ -133,19 +104,19 @@ def split_reasoning(text: str) -> tuple[str, str]:
 
 def _split(text: str) -> tuple[str, str]:
     """The same for a text whose marks are plain."""
-    if channels := _channels(text):
-        return _split_channels(text, channels)
-    if (bare := _BARE_CHANNELS.match(text) or _ANNOUNCED.match(text)) is not None:
-        return bare["thought"].strip(), bare["answer"].strip()
+    if (told := split_form(text)) is not None:
+        return told
+    if is_shown_first(text):
+        return "", text
     if (first := _FIRST_BLOCK.match(text)) is not None and not _begins_a_document(first, text):
         thought, answer = _split(text[first.end() :])
-        return _joined([first["thought"], thought]), _unwrapped(answer)
+        return joined([first["thought"], thought]), _unwrapped(answer)
     if (block := _BLOCK_AFTER_A_LINE.match(text) or _block_after_talk(text)) is not None:
         thought, answer = _split_blocks(block["answer"])
-        return _joined([block["line"], block["thought"], thought]), _unwrapped(answer)
+        return joined([block["line"], block["thought"], thought]), _unwrapped(answer)
     if (closed := _closed_by_word(text)) is not None:
         thought, answer = _split_blocks(text[closed.end() :])
-        return _joined([text[: closed.start()], thought]), _unwrapped(answer)
+        return joined([text[: closed.start()], thought]), _unwrapped(answer)
     thought, answer = _split_blocks(text)
     return thought, _unwrapped(answer) if thought else _unmarked(answer)
 
@@ -177,18 +148,17 @@ def _closed_by_word(text: str) -> re.Match[str] | None:
     openings = list(_OPENED_BY_WORD.finditer(text))
     if not any(_has_its_line(text, opening) for opening in openings):
         for mark in reversed(closed):
-            if _has_its_line(text, mark) and text.count(_FENCE, 0, mark.start()) % 2 == 0:
+            if _has_its_line(text, mark) and text.count(FENCE, 0, mark.start()) % 2 == 0:
                 return mark
     before = text[: closed[0].start()]
-    in_code = before.count(_FENCE) % 2 or before[before.rfind("\n") + 1 :].count("`") % 2
+    in_code = before.count(FENCE) % 2 or before[before.rfind("\n") + 1 :].count("`") % 2
     return None if in_code or is_named(text, closed[0]) or _OPENED_BY_WORD.search(before) else closed[0]
 
 
 def _has_its_line(text: str, mark: re.Match[str]) -> bool:
     """Whether nothing else is on a mark's line."""
-    begins, ends = text.rfind("\n", 0, mark.start()) + 1, text.find("\n", mark.end())
-    after = text[mark.end() : len(text) if ends < 0 else ends]
-    return not text[begins : mark.start()].strip() and not after.strip()
+    begins = text.rfind("\n", 0, mark.start()) + 1
+    return not text[begins : mark.start()].strip() and not rest_of_line(text, mark).strip()
 
 
 def _unwrapped(answer: str) -> str:
@@ -201,31 +171,6 @@ def _unmarked(answer: str) -> str:
     """An answer without the marks that stand around all of it."""
     marked = _MARKED.match(answer)
     return answer if marked is None else marked["marked"].strip()
-
-
-def _channels(text: str) -> list[re.Match[str]]:
-    """The marks that begin a channel: at first none in code or in a sentence, later also each after another's end."""
-    found: list[re.Match[str]] = []
-    if "<|channel|>" not in text:
-        return found
-    for mark, in_code in _marks(text, _CHANNEL):
-        before = text[max(0, mark.start() - _SHORTLY) : mark.start()]
-        after = text[mark.end() : mark.end() + _SHORTLY]
-        ends_another = bool(found) and _AFTER_A_CHANNEL.search(before) is not None
-        spoken_of = in_code or is_in_a_sentence(before) or is_within_quotes(before, after) or goes_on_with_a_sign(after)
-        if ends_another or not spoken_of:
-            found.append(mark)
-    return found
-
-
-def _split_channels(text: str, marks: list[re.Match[str]]) -> tuple[str, str]:
-    """Harmony's channels: `final` is the answer, the others (analysis, commentary) are thought."""
-    thoughts, answers = [_CHANNEL_END.sub("", text[: marks[0].start()])], list[str]()
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    for mark, end in zip(marks, ends, strict=True):
-        content = _CHANNEL_END.sub("", text[mark.end() : end])
-        (answers if mark["name"] == "final" else thoughts).append(content)
-    return _joined(thoughts), _joined(answers)
 
 
 def _split_blocks(text: str) -> tuple[str, str]:
@@ -248,17 +193,17 @@ def _split_blocks(text: str) -> tuple[str, str]:
             answers.clear()
         begins, opened = mark.end(), False
     if opened:
-        return (text.strip() if "".join(answers).strip() else _joined([*thoughts, text[begins:]])), ""
+        return (text.strip() if "".join(answers).strip() else joined([*thoughts, text[begins:]])), ""
     answers.append(text[begins:])
     if not _LAYOUT.sub("", answers[0]):
         del answers[0]
-    return (_joined(thoughts), "".join(answers).strip()) if thoughts else ("", text)
+    return (joined(thoughts), "".join(answers).strip()) if thoughts else ("", text)
 
 
 def _closed_once_more(text: str) -> re.Match[str] | None:
     """A closing mark on its own line, after which no other comes, where more are closed than opened: one that ends a
     thought which names such marks."""
-    marks = list(_marks(text, _MARK))
+    marks = list(each_mark(text, _MARK))
     closings = sum(mark["close"] is not None for mark, _ in marks)
     if closings < 2 or 2 * closings <= len(marks):
         return None
@@ -274,35 +219,19 @@ def _unquoted(text: str) -> Iterator[re.Match[str]]:
     seen_opening = thinking = False
     shown: tuple[bool, bool] | None = None
     """Of an opening mark that is only shown: whether it is in code, and whether it has its line."""
-    alone = False
-    for mark, in_code in _marks(text, _MARK):
+    alone = example = False
+    for mark, in_code in each_mark(text, _MARK):
         closing, written = mark["close"] is not None, (in_code, _has_its_line(text, mark))
         if closing and shown is not None and not thinking:
             in_code = in_code or not ((written[1] and written != shown) or (alone and ends_a_thought(text, mark)))
         elif closing and not seen_opening:
-            in_code = (in_code and text[mark.start() - 1 : mark.start()] == "`") or is_named(text, mark)
-        elif is_named(text, mark):
-            in_code = True
+            in_code = (in_code and "`" in rest_of_line(text, mark)) or is_named(text, mark)
+        else:
+            example = not (closing or thinking) and is_introduced(text, mark, after_another=example)
+            in_code = in_code or example or is_named(text, mark)
         shown = written if in_code and not closing else None
-        alone = not closing and is_named_alone(text, mark)
+        alone = not (closing or example) and is_named_alone(text, mark)
         seen_opening = seen_opening or not closing
         if (thinking and closing) or not in_code:
             thinking = not closing
             yield mark
-
-
-def _marks(text: str, form: re.Pattern[str]) -> Iterator[tuple[re.Match[str], bool]]:
-    """Every mark, and whether it is in a fenced block or between backticks on its line. Reads the text once."""
-    fences = ticks = at = 0
-    for mark in form.finditer(text):
-        before = text[at : mark.start()]
-        line_begins = before.rfind("\n") + 1
-        fences += before.count(_FENCE) + before.count("~~~")
-        ticks = before.count("`", line_begins) + (0 if line_begins else ticks)
-        at = mark.end()
-        yield mark, fences % 2 == 1 or ticks % 2 == 1
-
-
-def _joined(parts: list[str]) -> str:
-    """The parts that say something, as paragraphs."""
-    return "\n\n".join(stripped for part in parts if (stripped := part.strip()))

@@ -15,6 +15,21 @@ WORDS = (
 """Tags that are also plain XML: they mark a thought where the text begins with one, or where there is a
 closing one that nothing opens, unless a sentence speaks of it."""
 
+_THINKS_SOMEWHERE = (
+    r"plan(?:ning|o|ung)?|reason(?:s|ing)?|reflect(?:ion)?|thoughts?|internal|deliberat\w*|brainstorm\w*|(?:nach)?denk\w*|gedank\w*|überleg\w*|grübel\w*"
+    r"|penser|pensées?|réfl[eé]\w*|raisonn\w*|pens(?:ar|ando|amientos?|amentos?|ieri?o?|are)|razon\w*|reflexi\w*"
+    r"|raciocín\w*|riflession\w*|ragiona\w*|nadenk\w*|redenering|tänk\w*|resonemang|myśl\w*|rozumowanie|düşün\w*"
+    r"|мысл\w*|размышлен\w*|рассужден\w*|думаю|роздум\w*|suy[ _]?nghĩ|pemikiran|berpikir|思考\w*|推理\w*|思索"
+    r"|考え\w*|推論\w*|생각\w*|추론\w*|사고|تفكير|विचार|सोच"
+)
+"""Words for thinking: a tag of one is plain XML, but where a reply begins with it and an answer follows it."""
+
+_FIRST_ELEMENT = re.compile(
+    rf"\A(?P<before>\s*)<(?P<tag>(?:\w+[_-])?(?:{_THINKS_SOMEWHERE})(?:[_-]\w+)?)>(?P<thought>.*?)</(?P=tag)>"
+    r"(?=\s*(?:[^\s<]|<(?:answer|response|output)>))",
+    re.IGNORECASE | re.DOTALL,
+)
+
 _ONLY_MARKS = r"think|ant[_-]?thinking|\w{1,12}:think(?:ing)?"
 """Names that stand for nothing else."""
 
@@ -65,11 +80,17 @@ _EMPHASISED = re.compile(
     rf"(?P<around>\*{{1,3}}|_{{1,3}})(?P<mark><(?P<slash>/?)(?:think|{'|'.join(WORDS)})>)(?P=around)", re.IGNORECASE
 )
 
+_COMPONENT = re.compile(
+    r"(?P<in_code>(?:=>?|[({?&]|\breturn)\s*)?<(?P<name>[A-Z][a-z]\w*)(?P<set>\s+\w+=[\"'{][^<>]*)?/?>"
+)
+"""`<Think mode="deep">` in a program is no mark, and neither is `return <Think>`."""
+
 _ANY = re.compile(r"think|thought|reason|reflection|scratchpad|analysis|rationale|monologue|cot\b", re.IGNORECASE)
 
 
 def plainly_marked(text: str) -> str:
     """`text` with each mark of a thought, however it is spelt, as `<think>` or a tag of `WORDS`; itself without any."""
+    text = _FIRST_ELEMENT.sub(r"\g<before><think>\g<thought></think>", text)
     if _ANY.search(text) is None:
         return text
     plain = _FENCED.sub(lambda found: f"<think>\n{found['thought']}\n</think>\n", text)
@@ -77,7 +98,8 @@ def plainly_marked(text: str) -> str:
         lambda found: f"<think>{found['typed'] or found['titled'] or found['classed'] or ''}</think>", plain
     )
     plain = _TOKEN.sub(_of_token, plain)
-    plain = _TAG.sub(_of_tag, plain)
+    components = {found["name"] for found in _COMPONENT.finditer(text) if found["set"] or found["in_code"]}
+    plain = _TAG.sub(lambda found: found[0] if found["name"] in components else _of_tag(found), plain)
     plain = _without_emphasis(_without_brackets(plain))
     if "<think>" in plain and "</think>" not in plain and "<thinking>" not in plain:
         return plain.replace("</thinking>", "</think>")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+
+FENCE = "```"
 
 _THINKS_ALOUD = re.compile(
     r"\s*(?:ok(?:ay)?\b|al(?:l )?right\b|hm+\b|let me\b|let's\b|so,|well,|wait\b|first,"
@@ -46,11 +49,12 @@ _PATTERN = re.compile(
 """What stands for any thought, as `...` and `(.*?)` do."""
 
 _PLACEHOLDER = re.compile(
-    r"\s*[\[{(]?(?:your |the |my |step[ -]by[ -]step ){0,2}(?:reasoning|thinking|thoughts?|rationale|analysis)"
+    r"\[\^?[^\]\n]{1,12}\][*+?]{0,2}</[a-z_]{3,30}>"
+    r"|\s*[\[{(]?(?:your |the |my |step[ -]by[ -]step ){0,2}(?:reasoning|thinking|thoughts?|rationale|analysis)"
     r"(?: process| steps?)?(?: goes)?(?: here)?[\]})]?\s*(?:\.{3}|…)?\s*</[a-z_]{3,30}>",
     re.IGNORECASE,
 )
-"""What prompts write in the place of a thought."""
+"""What prompts, and regular expressions, write in the place of a thought."""
 
 _LABELLED = re.compile(r"\s*\n[^<>\n]{1,40}: ?</[a-z_]{3,30}>\s*(?:\n|\Z)", re.IGNORECASE)
 """After an opening mark with a label before it ("start: <think>"), a closing mark with another."""
@@ -61,6 +65,19 @@ _SUBJECT = re.compile(
 )
 """What follows a mark that a sentence begins with."""
 
+_ELEMENT = re.compile(r"\s*<(?P<tag>[a-z_]{3,30})\b[^<>\n]*>[^<>\n]{0,200}</(?P=tag)>")
+
+_CLOSING = re.compile(r"</[a-z_]{3,30}>")
+
+_INTRODUCES = re.compile(
+    r"(?:\S[ \t]*[:：][*_\"']*|\b(?:such as|like(?: this)?|as follows|for example|e\.g\.,?|namely))"
+    r"\s*(?:[-*•]\s|\d{1,2}[.)]\s)?\s*\Z"
+)
+"""A colon, or words like it, before an example."""
+
+_IN_A_BLOCK = re.compile(r"(?:^|\n)(?P<layout>[ \t]*>[ \t]?| {4,}|\t)(?P<before>[^\n<]*)\Z")
+"""A line of code that is set in, or of a quotation."""
+
 _WITHIN_A_TAG = re.compile(r"<(?!/?(?:think|answer|response|output)\b)/?[a-z][\w:-]*[^<>]*>\s*\Z", re.IGNORECASE)
 
 _BEFORE_A_TAG = re.compile(
@@ -69,6 +86,9 @@ _BEFORE_A_TAG = re.compile(
 
 _PUNCTUATED = re.compile(r"[,.;:)\]?!…]+(?:[\s\"'”’)`*]|\Z)|\\[nrt]")
 """How a sentence goes on, or ends, after a mark; nothing begins like that."""
+
+_COMPOUND = re.compile(r"[-\u2010\u2011][^\W\d]")
+"""As German makes words: `<think>-Block`."""
 
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“", "(": ")", "「": "」", "『": "』", "（": "）"}
 
@@ -81,12 +101,32 @@ _ONE_SENTENCE = 200
 thoughts are longer, and their answers do not begin so."""
 
 
+def each_mark(text: str, form: re.Pattern[str]) -> Iterator[tuple[re.Match[str], bool]]:
+    """Every mark, and whether it is in a fenced block or between backticks on its line. Reads the text once."""
+    fences = ticks = at = 0
+    for mark in form.finditer(text):
+        before = text[at : mark.start()]
+        line_begins = before.rfind("\n") + 1
+        fences += before.count(FENCE) + before.count("~~~")
+        ticks = before.count("`", line_begins) + (0 if line_begins else ticks)
+        at = mark.end()
+        yield mark, fences % 2 == 1 or ticks % 2 == 1
+
+
+def rest_of_line(text: str, mark: re.Match[str]) -> str:
+    """What follows a mark on its line."""
+    ends = text.find("\n", mark.end())
+    return text[mark.end() : len(text) if ends < 0 else ends]
+
+
 def is_named(text: str, mark: re.Match[str]) -> bool:
     """Whether a sentence speaks of a mark: "it closes with </think> and goes on"."""
     before = text[max(0, mark.start() - 80) : mark.start()].rstrip("*_")
     after = text[mark.end() : mark.end() + 600].lstrip("*_")
     closing = mark[0].startswith("</") or mark[0].startswith("[/")
     if before and _QUOTES.get(before[-1]) == after[:1]:
+        return True
+    if before and _COMPOUND.match(after) is not None:
         return True
     if before.rstrip().endswith("|") and after.lstrip(" ").startswith("|"):
         return True
@@ -132,6 +172,34 @@ def begins_a_sentence(after: str) -> bool:
     return _SUBJECT.match(after) is not None
 
 
+def is_shown_first(text: str) -> bool:
+    """Whether a text begins with a tag that it shows: its sentence is about that, or it quotes more than a thought."""
+    found = _ELEMENT.match(text)
+    if found is not None and begins_a_sentence(text[found.end() :]):
+        return True
+    opening = re.search(r"<[a-z_]{3,30}\b[^<>\n]*>", text)
+    return opening is not None and not text[: opening.start()].strip("> \t\n") and _is_in_a_block(text, opening)
+
+
+def is_introduced(text: str, mark: re.Match[str], *, after_another: bool = False) -> bool:
+    """Whether an opening mark that is closed begins an example: after a colon, in a quotation, in code; or a further
+    one."""
+    if text.find("</", mark.end()) < 0:
+        return False
+    before = text[max(0, mark.start() - 80) : mark.start()]
+    return after_another or _INTRODUCES.search(before) is not None or _is_in_a_block(text, mark)
+
+
+def _is_in_a_block(text: str, mark: re.Match[str]) -> bool:
+    """Whether a mark's lines, set in or quoted, go on after the thought: what is shown is more than that."""
+    line = _IN_A_BLOCK.search(text[max(0, mark.start() - 80) : mark.start()])
+    closing = None if line is None else _CLOSING.search(text, mark.end())
+    if line is None or closing is None:
+        return False
+    after = text[closing.end() : closing.end() + 400].lstrip(" \t").removeprefix("\n")
+    return after.startswith(line["layout"]) and bool(after.partition("\n")[0].strip("> \t"))
+
+
 def _closing_is_named(text: str, at: int, before: str, after: str) -> bool:
     """Whether a sentence speaks of a closing mark `at` a place of `text`, which nothing opens.
 
@@ -143,7 +211,7 @@ def _closing_is_named(text: str, at: int, before: str, after: str) -> bool:
     if _PUNCTUATED.match(after) is not None:
         return True
     if not after.strip():
-        return spoken_of and "\n" not in after
+        return (spoken_of or before.endswith(": ")) and "\n" not in after
     if _is_cjk(before[-1:]) or _is_cjk(after[:1]):
         named = (_SPOKEN_OF_CJK.search(before) is not None) + (_GOES_ON_CJK.match(after) is not None)
         return named > (_THINKS_ALOUD.match(text, 0, at) is not None)

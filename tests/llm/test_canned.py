@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from uuid import UUID
 
 import pytest
 
@@ -11,7 +12,8 @@ from resources.language_models.readable import fault
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Completion, Intent, Message, Outcome, Purpose, Request, Role
-from teams_dagster.llm.trial import TRIED, Trials
+from teams_dagster.llm.trial import TRIED
+from teams_dagster.llm.trials import Trials
 
 SORRY = "I'm sorry, but I can't help with that."
 CANNED = [
@@ -62,6 +64,14 @@ def paid(
         pytest.param(0, lambda number: f"You said: {explain(number)}", id="that it was asked"),
         pytest.param(0, lambda number: "negative", id="a label for everything"),
         pytest.param(0, lambda number: SORRY, id="refusals"),
+        pytest.param(0, lambda number: f"Request {number} received, thank you.", id="a counter"),
+        pytest.param(0, lambda number: f"Your ticket {UUID(int=number << 90)} is being processed.", id="an id"),
+        pytest.param(
+            30,
+            lambda number: f"On Tuesday, {number % 28 + 1} December 2026, at {number % 24}:00 the service is down.",
+            id="a date after good answers",
+        ),
+        pytest.param(0, lambda number: f"您的请求编号{number}已经收到，请耐心等待处理。", id="a counter in Chinese"),
         pytest.param(30, lambda number: SORRY, id="refusals after good answers"),
         pytest.param(100, lambda number: None, id="a provider's refusals after good answers"),
         pytest.param(200, lambda number: CANNED[number % 3], id="three in turn after good answers"),
@@ -109,6 +119,27 @@ def test_the_embedded_rules_may_say_the_same_to_much() -> None:
             lambda number: f"Name the capital of land {number % 4} in {number}.",
             lambda number: ["Paris", "Rome", "Bern", "Oslo"][number % 4],
             id="a few names",
+        ),
+        pytest.param(lambda number: "What is six times seven?" + " " * number, str, id="numbers"),
+        pytest.param(
+            lambda number: f"What is the square root of {number * number}?",
+            lambda number: f"The final answer is {number}.",
+            id="numbers in a sentence",
+        ),
+        pytest.param(
+            lambda number: f"A farmer has {number} cows and sells half of them. How many are left?",
+            lambda number: f"After careful thought I get {number // 2} as my answer.",
+            id="numbers that were asked for",
+        ),
+        pytest.param(
+            lambda number: f"Describe the history of town {number}.",
+            lambda number: f"The town was founded in the year {1000 + number} by settlers.",
+            id="a year of what was asked about",
+        ),
+        pytest.param(
+            lambda number: f"Write a function that adds {number} to its argument.",
+            lambda number: f"def add(x):\n    return x + {number}",
+            id="numbers in code",
         ),
         pytest.param(lambda number: f"判断评论{number}的情感", lambda number: "负面", id="a label in Chinese"),
         pytest.param(explain, lambda number: explained(number // 2), id="each answer twice"),

@@ -105,6 +105,37 @@ def test_the_marks_of_a_thought_are_known_however_they_are_spelt(spelling: str) 
     assert split_reasoning(f"{spelling.format(THOUGHT)}Green.") == (THOUGHT, "Green.")
 
 
+ELEMENTS = (
+    "plan planning reason reflect denken Gedanken penser réflexion pensamiento ragionamento мысли 思考 생각".split()
+)
+
+
+@pytest.mark.parametrize("name", [*ELEMENTS, "inner_plan"])
+def test_an_element_named_after_thinking_that_a_reply_begins_with_is_its_thought(name: str) -> None:
+    assert split_reasoning(f"<{name}>\n{THOUGHT}\n</{name}>\n\nGreen.") == (THOUGHT, "Green.")
+
+
+QUOTED = "\n".join(f"> {line}" for line in THOUGHT.split("\n"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f"Thinking...\n{THOUGHT}\n...done thinking.\n\nGreen.", id="Ollama"),
+        pytest.param(f"> Thinking...\n{QUOTED}\n\nGreen.", id="quoted"),
+        pytest.param(f"> **Thought for 5 seconds**\n>\n{QUOTED}\n\nGreen.", id="quoted, with its time"),
+        pytest.param(f"> Reasoning\n{QUOTED}\n\nGreen.", id="quoted, under another title"),
+        pytest.param(f"**My thought process:** {THOUGHT}\n\n**My answer:** Green.", id="labels of one's own"),
+        pytest.param(f"**Thinking:** {THOUGHT} **Final answer:** Green.", id="labels"),
+        pytest.param(f"## Thinking\n{THOUGHT}\n\n## Answer\nGreen.", id="headings"),
+        pytest.param(f"Thought: {THOUGHT}\nFinal Answer: Green.", id="ReAct"),
+        pytest.param(f"思考过程：{THOUGHT}\n最终答案：Green.", id="labels in Chinese"),
+    ],
+)
+def test_thoughts_without_marks_are_told_by_how_they_are_announced(text: str) -> None:
+    assert split_reasoning(text) == (THOUGHT, "Green.")
+
+
 @pytest.mark.parametrize("talk", ["Sure!", "Okay.\n\n", "Let me think about this:", "Hmm,", "I'll work through it."])
 @pytest.mark.parametrize("tag", ["reasoning", "thinking", "think", "scratchpad"])
 @pytest.mark.parametrize("answer", ["Green.", " Green.", "\n\n<answer>Green.</answer>"])

@@ -27,7 +27,8 @@ from teams_dagster.ledger.writer import Ledger
 from teams_dagster.llm.circuit import EndpointBroken
 from teams_dagster.llm.context import CallContext
 from teams_dagster.llm.engine import Engine
-from teams_dagster.llm.trial import AT_FIRST, TRIED, VERDICTS_AT_FIRST, Trials
+from teams_dagster.llm.trial import AT_FIRST, TRIED, VERDICTS_AT_FIRST
+from teams_dagster.llm.trials import Trials
 from teams_dagster.llm.unusable import DECLINED, UNREADABLE, NothingUsable
 from teams_dagster.pricing.prices import load_prices
 from tests.support.openai_server import Body, Fault, OpenAIServer, Reply, fine
