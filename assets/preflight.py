@@ -9,8 +9,7 @@ from assets.pools import LANGUAGE_MODELS
 from resources.language_models.roles import LanguageModels
 from teams_dagster.core.files import locked
 from teams_dagster.core.protocol import ModelIdentity, Role, Usage
-from teams_dagster.instructions.seeds import load_seeds
-from teams_dagster.instructions.stored_seeds import seed_sources
+from teams_dagster.instructions.stored_seeds import project_seeds, seed_sources
 from teams_dagster.ledger.budgets import Budget, Limit, run_scope
 from teams_dagster.ledger.traits import traits_of
 from teams_dagster.llm import loop
@@ -137,7 +136,7 @@ def plans_of(models: LanguageModels, roles: Collection[Role], size: Size, *, rat
     if not identities:
         return []
     path, evaluation_texts = seed_sources(settings.seeds, settings.evaluation_sets)
-    texts = [seed.instruction for seed in load_seeds(path, evaluation_texts=evaluation_texts).seeds]
+    texts = [seed.instruction for seed in project_seeds(path, evaluation_texts).seeds]
     return [planned(role, who, texts, size, ratings=ratings) for role, who in identities.items()]
 
 

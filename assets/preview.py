@@ -12,8 +12,7 @@ from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import visible
 from teams_dagster.dataset.manifests import ROLES, GenerationSettings
 from teams_dagster.dataset.preview import ANSWERS_PER_SEED, Planned, Preview, plan_preview, play_preview
-from teams_dagster.instructions.seeds import load_seeds
-from teams_dagster.instructions.stored_seeds import seed_sources
+from teams_dagster.instructions.stored_seeds import project_seeds, seed_sources
 from teams_dagster.ledger.budgets import Budget, Limit, run_scope
 from teams_dagster.ledger.costs import costs_of
 from teams_dagster.llm import loop
@@ -77,7 +76,7 @@ def preview_generation(
     """The preview as text, which is also in the metadata of the output."""
     settings = models.settings()
     path, evaluation_texts = seed_sources(settings.seeds, settings.evaluation_sets)
-    library = load_seeds(path, evaluation_texts=evaluation_texts).seeds
+    library = project_seeds(path, evaluation_texts).seeds
     partition = config.partition or GENERATIONS.get_partition_keys()[-1]
     identities = partial(models.found_out, *ROLES)
     planned = plan_preview(

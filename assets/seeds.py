@@ -12,8 +12,8 @@ from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.quality.duplicates import StoredText
 from teams_dagster.instructions.ngrams import NGRAM_WORDS, PARAPHRASE_WORDS
 from teams_dagster.instructions.seed_splits import EmptySplitError, dataset_sides
-from teams_dagster.instructions.seeds import load_seeds
 from teams_dagster.instructions.stored_seeds import (
+    project_seeds,
     read_clusters,
     read_seeds,
     seed_inputs,
@@ -49,7 +49,7 @@ def seed_instructions(
     path, evaluation_texts = seed_sources(settings.seeds, settings.evaluation_sets)
     with materialization(context, store, config=config, inputs=seed_inputs(path, evaluation_texts)) as made:
         if made.draft is not None:
-            library = load_seeds(path, evaluation_texts=evaluation_texts)
+            library = project_seeds(path, evaluation_texts)
             made.finish(*write_seeds(made.folder, library, context.run.run_id))
     return made.result(SeedFacts, seeds_preview)
 

@@ -67,6 +67,13 @@ _OF_A_MINUTE = re.compile(
     r"\b(?:per|a|each)[ -]?(?:minute|min|second|sec)\b|PerMinute|PerSecond|\b[RTIO]P[MS]\b", re.IGNORECASE
 )
 
+_FILTERED = re.compile(
+    r"content_filter|content_policy|content management policy|ResponsibleAI|data_inspection|Content Exists Risk"
+    r"|\bmoderation\b|safety system|inappropriate content",
+    re.IGNORECASE,
+)
+"""What is said of a text that is not answered for what it says (OpenAI, Azure, Alibaba, DeepSeek)."""
+
 _TOO_LONG = re.compile(
     r"context.{0,20}\b(?:length|window|size)|maximum context|context of this model|\bn_ctx\b|exceed.{0,40}\bcontext"
     r"|max_(?:completion_)?tokens.{0,40}(?:too (?:large|high|long)|must be)|at most \d+ (?:completion )?tokens"
@@ -97,6 +104,8 @@ def read_failure(
     if kind is ErrorKind.REJECTED:
         if hint := _hint_on_parameters(said, omitted, extra):
             kind = ErrorKind.UNSUPPORTED
+        elif _FILTERED.search(said.text):
+            hint = f" (a filter refuses the text: look at what TEAMS_SEEDS asks for, and at {ROLE_VARIABLES}MODEL)"
         elif _TOO_LONG.search(said.text):
             hint = (
                 f" (tokens of an answer are bounded by {ROLE_VARIABLES}MAX_TOKENS; how long a prompt may be is a matter"

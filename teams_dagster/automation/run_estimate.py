@@ -28,8 +28,14 @@ from teams_dagster.dataset.stored import read_examples
 from teams_dagster.evaluation.judged_answers import judging_inputs
 from teams_dagster.evaluation.judging_forecast import judging_questions
 from teams_dagster.instructions.seed_splits import HELD_OUT_FROM, seed_clusters
-from teams_dagster.instructions.seeds import Seed, load_seeds
-from teams_dagster.instructions.stored_seeds import read_clusters, read_seeds, seed_inputs, seed_sources
+from teams_dagster.instructions.seeds import Seed
+from teams_dagster.instructions.stored_seeds import (
+    project_seeds,
+    read_clusters,
+    read_seeds,
+    seed_inputs,
+    seed_sources,
+)
 from teams_dagster.ledger.budgets import Spent
 from teams_dagster.ledger.costs import existing_ledger
 from teams_dagster.ledger.writer import Ledger
@@ -229,7 +235,7 @@ def _preflight(
 def _library(models: LanguageModels) -> tuple[list[Seed], dict[str, str]]:
     """The seeds that are configured, read anew, and the cluster of each."""
     path, evaluation_texts = _seed_sources(models)
-    seeds = list(load_seeds(path, evaluation_texts=evaluation_texts).seeds)
+    seeds = list(project_seeds(path, evaluation_texts).seeds)
     return seeds, seed_clusters(seeds)
 
 

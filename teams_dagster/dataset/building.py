@@ -26,9 +26,9 @@ from teams_dagster.dataset.shortfall import shortfalls
 from teams_dagster.dataset.splits import split_examples
 from teams_dagster.dataset.stored import all_seeds
 from teams_dagster.dataset.target import Kept, within_targets
-from teams_dagster.instructions.seed_files import texts_in
 from teams_dagster.instructions.seed_splits import EmptySplitError, Split, dataset_sides, seed_clusters
 from teams_dagster.instructions.signatures import StoredSignatures
+from teams_dagster.instructions.stored_seeds import evaluation_texts_of
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import Artefact, ArtefactMissing, ArtefactStore
 from teams_dagster.store.facts.dataset import DatasetFacts, ResponseFacts
@@ -108,7 +108,7 @@ def dataset_sources(
     if not answered and not (own and own.instead) and without is None:
         raise ArtefactMissing(f"no generation has answers in {store.root}: materialise {arm.responses} first")
     gate = gate_for(store, answered, min_score)
-    evaluation_texts = [text for file in evaluation_sets for text in texts_in(file)]
+    evaluation_texts = evaluation_texts_of(evaluation_sets)
     sides = dataset_sides(seed_clusters([*all_seeds(store), *(pairs.seeds if pairs else ())]))
     return DatasetSources(arm, answered, sides, evaluation_sets, evaluation_texts, own, gate)
 

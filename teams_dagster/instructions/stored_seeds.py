@@ -13,9 +13,10 @@ from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.metadata import Details, Table
 from teams_dagster.core.words import segmentation_version
+from teams_dagster.instructions.file_rows import SeedFileError
 from teams_dagster.instructions.seed_files import texts_in
 from teams_dagster.instructions.seed_splits import seed_clusters
-from teams_dagster.instructions.seeds import Seed, SeedLibrary, scripts, shipped_seeds_path
+from teams_dagster.instructions.seeds import Seed, SeedLibrary, load_seeds, scripts, shipped_seeds_path
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.dataset import SeedFacts
 from teams_dagster.store.tables import write_table
@@ -27,9 +28,31 @@ SHOWN = 20
 def seed_sources(seeds: Path | None, evaluation_sets: Sequence[Path]) -> tuple[Path, list[str]]:
     """The seed file (by default the shipped one), and the texts of `evaluation_sets`, none of which it may hold.
 
-    Raises SeedFileError for an evaluation set that cannot be read.
+    Raises SeedFileError, which begins with the setting's name, for an evaluation set that cannot be read.
     """
-    return seeds or shipped_seeds_path(), [text for file in evaluation_sets for text in texts_in(file)]
+    return seeds or shipped_seeds_path(), evaluation_texts_of(evaluation_sets)
+
+
+def evaluation_texts_of(evaluation_sets: Sequence[Path]) -> list[str]:
+    """The texts of the project's evaluation sets.
+
+    Raises SeedFileError, which begins with the setting's name, for a set that cannot be read.
+    """
+    try:
+        return [text for file in evaluation_sets for text in texts_in(file)]
+    except SeedFileError as error:
+        raise SeedFileError(f"TEAMS_EVALUATION_SETS: {error}") from error
+
+
+def project_seeds(path: Path, evaluation_texts: list[str]) -> SeedLibrary:
+    """The project's seeds in `path`, as `load_seeds` reads them.
+
+    Raises SeedFileError, which begins with the setting's name, for a file that cannot be read or has no usable row.
+    """
+    try:
+        return load_seeds(path, evaluation_texts=evaluation_texts)
+    except SeedFileError as error:
+        raise SeedFileError(f"TEAMS_SEEDS: {error}") from error
 
 
 def seed_inputs(path: Path, evaluation_texts: list[str]) -> dict[str, str]:

@@ -121,15 +121,16 @@ class EndpointBroken(Exception):
     ) -> None:
         """`attempts` is how many in a row brought nothing, `last` what the last of them met, in so many `minutes`."""
         detail = " ".join(last.detail.split()).rstrip(". ")
-        detail = detail if len(detail) <= _DETAIL_LIMIT else detail[:_DETAIL_LIMIT] + " ..."
+        if len(detail) > _DETAIL_LIMIT:  # a setting that helps is named at the end
+            detail = f"{detail[: _DETAIL_LIMIT // 2]} ... {detail[-_DETAIL_LIMIT // 2 :]}"
+        helps = "" if f"TEAMS_{role.name}_" in detail else f" {advice(last, role)}"
         lasted = "" if minutes is None else f" in {minutes:.0f} minutes"
         failed = (
             f"{attempts} attempts in a row failed{lasted}, the last with" if attempts > 1 else "an attempt failed with"
         )
         super().__init__(
-            f"{endpoint} is broken: {failed} {last.kind.value}: {detail}. "
-            f"{advice(last, role)} What is paid is kept: once this is fixed, run the same step again and it goes on "
-            f"from there."
+            f"{endpoint} is broken: {failed} {last.kind.value}: {detail}.{helps} What is paid is kept: once this is"
+            " fixed, run the same step again and it goes on from there."
         )
         self.endpoint = endpoint
         self.attempts = attempts

@@ -6,10 +6,18 @@ import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from teams_dagster.core.metadata import Table
+from teams_dagster.instructions.file_rows import SeedFileError
 from teams_dagster.instructions.seeds import load_seeds, shipped_seeds_path
-from teams_dagster.instructions.stored_seeds import read_seeds, seed_sources, seeds_preview, write_seeds
+from teams_dagster.instructions.stored_seeds import (
+    project_seeds,
+    read_seeds,
+    seed_sources,
+    seeds_preview,
+    write_seeds,
+)
 from teams_dagster.store.artefact_store import Artefact
 
 
@@ -33,6 +41,15 @@ def test_the_texts_of_every_evaluation_set_are_named_with_the_file(tmp_path: Pat
     assert found == path
     assert len(texts) % 2 == 0
     assert texts[: len(texts) // 2] == texts[len(texts) // 2 :] != []
+
+
+def test_a_file_that_cannot_be_read_is_told_with_the_setting_that_names_it(tmp_path: Path) -> None:
+    broken = tmp_path / "mine.jsonl"
+    broken.touch()
+    with pytest.raises(SeedFileError, match=r"^TEAMS_SEEDS: mine\.jsonl: is empty"):
+        project_seeds(broken, [])
+    with pytest.raises(SeedFileError, match=r"^TEAMS_EVALUATION_SETS: mine\.jsonl: is empty"):
+        seed_sources(None, [broken])
 
 
 def test_what_is_stored_is_what_was_read_and_refused_rows_are_shown_with_their_reason(tmp_path: Path) -> None:

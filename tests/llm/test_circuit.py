@@ -265,7 +265,9 @@ def test_an_endpoint_that_answered_nothing_and_refuses_without_an_end_is_waited_
     assert not endpoint.broken, "a limit of a minute, and another one"
     endpoint.now = REFUSED_AT_FIRST_S
     endpoint.fails(ErrorKind.RATE_LIMITED, status=429)
-    with pytest.raises(EndpointBroken, match=r"in 3 minutes.*rate limit.*TEAMS_EXPERT_RPM.*TEAMS_EXPERT_API_KEY") as told:
+    with pytest.raises(
+        EndpointBroken, match=r"in 3 minutes.*rate limit.*TEAMS_EXPERT_RPM.*TEAMS_EXPERT_API_KEY"
+    ) as told:
         endpoint.circuit.check()
     assert told.value.attempts == 31
     assert REFUSED_AT_FIRST_S == 180
@@ -336,6 +338,13 @@ def test_a_failed_server_that_asks_for_hours_names_the_hour_it_ends(endpoint: En
     endpoint.circuit.open(CompletionError(ErrorKind.SERVER, "maintenance", http_status=503, retry_after=7_200.0))
     ends = datetime.now().astimezone() + timedelta(hours=2)
     with pytest.raises(EndpointBroken, match=f"left alone until {ends:%Y-%m-%d %H}"):
+        endpoint.circuit.check()
+
+
+def test_a_failure_that_names_the_setting_itself_gets_no_further_advice(endpoint: Endpoint):
+    failure = CompletionError(ErrorKind.UNSUPPORTED, "no top_p (set TEAMS_EXPERT_OMIT=top_p)")
+    endpoint.circuit.failed(failure, query=1)
+    with pytest.raises(EndpointBroken, match=r"no top_p \(set TEAMS_EXPERT_OMIT=top_p\)\. What is paid is kept"):
         endpoint.circuit.check()
 
 

@@ -114,6 +114,29 @@ def test_a_refusal_for_length_that_names_no_size_says_which_settings_help(messag
     assert "_MAX_TOKENS" in failure.detail
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        {
+            "code": "content_filter",
+            "message": "The response was filtered due to the prompt triggering the content management policy.",
+            "innererror": {"code": "ResponsibleAIPolicyViolation"},
+        },
+        {"code": "content_policy_violation", "message": "Your request was rejected by our safety system."},
+        {"code": "data_inspection_failed", "message": "Input data may contain inappropriate content."},
+        {"type": "invalid_request_error", "message": "Content Exists Risk"},
+        {"message": "The prompt was flagged by our moderation and cannot be answered."},
+    ],
+)
+def test_a_text_that_a_filter_refuses_is_a_matter_of_the_seeds_and_the_model(error: dict[str, Any]) -> None:
+    failure = read_failure(json.dumps({"error": error}).encode(), 400).for_role(Role.EXPERT)
+    assert failure.kind is ErrorKind.REJECTED
+    said = str(EndpointBroken("openai/tiny https://models.example/v1", Role.EXPERT, 10, failure))
+    assert "TEAMS_EXPERT_MODEL" in said
+    assert "TEAMS_SEEDS" in said
+    assert "_OMIT" not in said
+
+
 @pytest.mark.parametrize("status", [400, 422])
 @pytest.mark.parametrize(
     "message",
