@@ -6,7 +6,7 @@ terminal, whatever data, files or providers put into it.
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ import yaml
 from teams_dagster.core.files import read_text
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import visible
+from teams_dagster.core.type_guards import is_dict
 from teams_dagster.settings import Settings, SettingsError, find_root, load_settings
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def prepare_home(settings: Settings) -> None:
 
 
 @contextmanager
-def naming_folder(variable: str, folder: Path) -> Iterator[None]:
+def naming_folder(variable: str, folder: Path) -> Generator[None]:
     """What the system refuses in the block, as a ClickException that names the folder and its variable."""
     try:
         yield
@@ -97,7 +98,7 @@ def naming_folder(variable: str, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def project_ledger(settings: Settings) -> Iterator["Ledger | None"]:
+def project_ledger(settings: Settings) -> Generator["Ledger | None"]:
     """The project's ledger; None before anything was asked. Says which outputs that it knows are gone.
 
     Raises LedgerError, also when it was lost.
@@ -245,6 +246,6 @@ def _mapping(found: Any, place: str, example: str) -> dict[str, Any]:
     """`found`, where nothing at all stands for an empty one. Raises ClickException for what is no mapping."""
     if found is None:
         return {}
-    if not isinstance(found, dict):
+    if not is_dict(found):
         raise click.ClickException(f"{place} must hold a mapping such as {example}, and holds a {type(found).__name__}")
     return found
