@@ -24,7 +24,7 @@ def definitions(settings: Settings) -> dg.Definitions:
     store = ArtefactStoreResource(root=root, data_dir=str(settings.data_dir), shared_url=settings.artefacts_url)
     ledger = LedgerConnection(root=root, store=store)
     return dg.Definitions(
-        assets=dg.load_assets_from_package_module(assets),
+        assets=dg.load_assets_from_package_module(assets),  # pyright: ignore[reportUnknownMemberType] (Dagster's own)
         asset_checks=dg.load_asset_checks_from_package_module(assets),
         jobs=JOBS,
         schedules=SCHEDULES,

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from teams_dagster.core.type_guards import is_dict
+
 ONE_FILE = "model.safetensors"
 INDEX = f"{ONE_FILE}.index.json"
 CONFIG = "config.json"
@@ -68,7 +70,7 @@ def tensor_files(folder: Path) -> list[Path]:
             )
         return []
     named = read_object(folder, INDEX).get("weight_map")
-    if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
+    if not is_dict(named) or not all(isinstance(name, str) for name in named.values()):
         raise ModelFault(folder, f"where {INDEX} names no files: download it again")
     wanted = sorted(set(named.values()))
     if missing := [name for name in wanted if not (folder / name).exists()]:
@@ -102,7 +104,7 @@ def read_object(folder: Path, name: str) -> dict[str, Any]:
             folder,
             f"where {name} begins with a byte order mark, which transformers does not read: save it as UTF-8 without",
         )
-    if not isinstance(content, dict):
+    if not is_dict(content):
         raise ModelFault(folder, f"where {name} is no JSON object: download it again")
     return content
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from teams_dagster.core.threads import one_thread
 from teams_dagster.model_files import ADAPTER, ADAPTER_WEIGHTS, ModelFault, tensor_files
@@ -50,7 +50,7 @@ def check_values(model: str | Path) -> None:
 def _check_safetensors(folder: Path, file: Path) -> None:
     from safetensors import safe_open
 
-    with safe_open(file, framework="pt") as opened, one_thread(when=True):
+    with cast(Any, safe_open(file, framework="pt")) as opened, one_thread(when=True):
         for name in opened.keys():  # noqa: SIM118
             values = opened.get_tensor(name)
             if values.is_floating_point() and values.numel() and not _are_finite(values):

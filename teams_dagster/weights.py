@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 SMOLLM2 = "smollm2"
 MINILM = "minilm"
@@ -77,7 +77,8 @@ def unpack_gguf(file: Path, folder: Path, *, dtype: Literal["float32", "bfloat16
         AutoModelForCausalLM, file.parent, named=file, dtype=precision, quantization_config=packed, **gguf
     )
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(str(file.parent), **gguf).save_pretrained(folder)
+    tokenizers = cast(Any, AutoTokenizer)  # as transformers types it, what it loads is unknown
+    tokenizers.from_pretrained(str(file.parent), **gguf).save_pretrained(folder)
 
 
 if __name__ == "__main__":

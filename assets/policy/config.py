@@ -155,6 +155,11 @@ class PolicyConfig(AssetConfig):
     critic: LBFGSCritic | AdamCritic = Field(default=LBFGSCritic(), discriminator="optimiser")
     kl_reference: KLReference = KLReference()
 
+    @property
+    def reference_version(self) -> str:
+        """Version of the trained policy to stay near to; empty: none is named."""
+        return self.kl_reference.policy_version
+
     def training(self, prices: Callable[[], GenerationPrices] = _no_prices) -> TrainingConfig:
         """The method's own configuration; `prices` finds out those of a generation, where the reward needs them.
 

@@ -86,7 +86,7 @@ def trained_policy(
     seeds, run_id = store.current("seed_instructions"), context.run.run_id
     found = find_student(config.training(models.generation_prices), store)
     training = found.training
-    reference, settings = config.kl_reference.policy_version, training.model_dump(mode="json")
+    reference, settings = config.reference_version, training.model_dump(mode="json")
     models.found_out(*training.roles)
     versions = found.inputs | models.versions(*training.roles)
     inputs = policy_inputs(seeds, training, versions, reference, found.folder)

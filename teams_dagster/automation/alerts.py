@@ -1,9 +1,13 @@
 """Sensors that tell people: of runs that failed, and of checks that found something."""
 
+# Dagster's own signatures leave generics open:
+# pyright: reportUnknownMemberType=false
+
 import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import (
@@ -139,7 +143,7 @@ class Told:
 
     after: Mapping[str, float]
     """When each check said the last that was looked at, in seconds since 1970."""
-    findings: Mapping[str, str | None] = field(default_factory=dict)
+    findings: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     """What was told of each check that has not passed since."""
     reached: tuple[str, ...] = ()
     """Settings by which the next finding was sent already."""
@@ -219,7 +223,7 @@ def _from_now_on(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey
 def _read(cursor: str | None) -> Told | None:
     """None where checks were not looked at before, or the cursor counts events, as it did before checks were read one
     by one."""
-    state = json.loads(cursor) if cursor else {}
+    state: dict[str, Any] = json.loads(cursor) if cursor else {}
     if not isinstance(state.get("after"), dict):
         return None
     return Told(state["after"], state["told"], tuple(state.get("reached", ())))

@@ -26,7 +26,7 @@ GO_ON = [everything, regenerate, dataset, retry_failed, uniform_arm]
 """The jobs that may hand batches in."""
 
 
-@dg.sensor(
+@dg.sensor(  # pyright: ignore[reportUnknownMemberType] (Dagster's own)
     jobs=GO_ON,
     minimum_interval_seconds=120,
     default_status=dg.DefaultSensorStatus.RUNNING,

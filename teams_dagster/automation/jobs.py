@@ -1,5 +1,8 @@
 """A job for each natural piece of work."""
 
+# Dagster's own signatures leave generics open:
+# pyright: reportUnknownMemberType=false
+
 import dagster as dg
 
 from resources.ray_cluster import steps_executor

@@ -1,5 +1,8 @@
 """Retraining of the adapters: by a sensor when there is enough to learn, or by the calendar when there is anything."""
 
+# Dagster's own signatures leave generics open:
+# pyright: reportUnknownMemberType=false
+
 import dagster as dg
 
 from resources.language_models.roles import LanguageModels

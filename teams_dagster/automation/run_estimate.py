@@ -1,7 +1,6 @@
 """What a run of the paid assets would ask, given what is stored: the walk behind `teams estimate`. Writes nothing."""
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,14 +102,18 @@ class Walk:
 
     def _policy(self, seeds: Artefact | None, train: dict[str, Instruction]) -> tuple[Artefact | None, Step]:
         config = PolicyConfig(**self.run.configs.get("trained_policy", {}))
-        training, output, student = config.training(self.run.models.generation_prices), None, None
+        training, output = config.training(self.run.models.generation_prices), None
         made_now = "trained_policy" in self.run.wanted
-        with nullcontext() if made_now else suppress(BaseNotGiven):  # the run would be refused
+        try:
             student = find_student(training, self.run.store)
+        except BaseNotGiven:
+            if made_now:  # the run would be refused
+                raise
+            student = None
         if seeds is not None and student is not None:
             training = student.training
             versions = student.inputs | self.run.models.versions(*training.roles)
-            inputs = policy_inputs(seeds, training, versions, config.kl_reference.policy_version, student.folder)
+            inputs = policy_inputs(seeds, training, versions, config.reference_version, student.folder)
             output = output_of(trained_policy, config, inputs, settings=training.model_dump(mode="json"))
         made = None if output is None else reusable(config, output.earlier(self.run.store))
         missing = self.run.models.probabilities_missing(training.reward)
@@ -132,7 +135,7 @@ class Walk:
         trained = PolicyConfig(**self.run.configs.get("trained_policy", {}))
         training, reference = (
             trained.training(self.run.models.generation_prices),
-            bool(trained.kl_reference.policy_version),
+            bool(trained.reference_version),
         )
         if policy is not None:
             checkpoint = load_policy(policy)

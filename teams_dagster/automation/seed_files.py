@@ -1,5 +1,8 @@
 """The seed file: one that is new or changed is read, and what a generation of it would cost is said. Asks nothing."""
 
+# Dagster's own signatures leave generics open:
+# pyright: reportUnknownMemberType=false
+
 import dagster as dg
 
 from assets.materialize import to_metadata

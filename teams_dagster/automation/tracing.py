@@ -39,7 +39,7 @@ def look_up_sample(context: dg.OpExecutionContext, config: TracedSample, ledger:
     )
 
 
-@dg.job(
+@dg.job(  # pyright: ignore[reportUnknownMemberType] (Dagster's own)
     executor_def=dg.in_process_executor,
     description="Which actions made a sample: logged among the events of expert_responses. Asks and makes nothing.",
 )

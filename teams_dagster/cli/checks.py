@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -129,14 +129,16 @@ def _run_checks(settings: Settings, wanted: tuple[str, ...]) -> tuple[str, list[
     from teams_dagster.definitions import definitions
 
     job = definitions(settings).resolve_job_def("checks")
-    layer = job.asset_layer
-    steps = {layer.get_op_output_handle(key).node_handle.name: key for key in layer.asset_graph.asset_check_keys}
+    layer = cast("Any", job.asset_layer)  # its handles are generic, of what it does not say
+    steps: dict[str, dg.AssetCheckKey] = {
+        layer.get_op_output_handle(key).node_handle.name: key for key in layer.asset_graph.asset_check_keys
+    }
     chosen = {step: steps[step] for step in _selected(steps, wanted)}
     run_id = str(uuid.uuid4())
     with dg.DagsterInstance.get() as instance, redirect_stdout(sys.stderr):
         close_dead_runs(instance)
         if sys.stderr.isatty():
-            instance.add_event_listener(run_id, _progress(chosen))
+            instance.add_event_listener(run_id, _progress(chosen))  # pyright: ignore[reportUnknownMemberType]
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
@@ -159,7 +161,7 @@ def _selected(steps: "Mapping[str, dg.AssetCheckKey]", wanted: tuple[str, ...]) 
             near = difflib.get_close_matches(name, named, n=3)
             hint = f"did you mean {', '.join(near)}?" if near else f"choose from {', '.join(sorted(named))}"
             raise NothingChecked(f"--select {name!r} is no check, and no asset that has one: {hint}")
-    return sorted(set().union(*(named[name] for name in wanted)) if wanted else steps)
+    return sorted(set[str]().union(*(named[name] for name in wanted)) if wanted else steps)
 
 
 def _progress(steps: "Mapping[str, dg.AssetCheckKey]") -> "Callable[[dg.EventLogEntry], None]":
@@ -193,7 +195,7 @@ def _outcomes(result: "dg.ExecuteInProcessResult", steps: "Mapping[str, dg.Asset
     seconds = {event.step_key: event.step_success_data.duration_ms / 1000 for event in result.get_step_success_events()}
     evaluations = {evaluation.asset_check_key: evaluation for evaluation in result.get_asset_check_evaluations()}
     broken = {failure.step: failure for failure in step_failures(result.get_step_failure_events())}
-    outcomes = []
+    outcomes: list[CheckOutcome] = []
     for step, key in steps.items():
         if key in evaluations:
             outcomes.append(_evaluated(evaluations[key], seconds.get(step, 0.0)))

@@ -89,7 +89,7 @@ def _logs(instance: "dg.DagsterInstance", before: datetime) -> "list[Removal]":
         statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
         updated_before=before,
     )
-    found = []
+    found: list[Removal] = []
     for record in instance.get_run_records(ended):
         folder = Path(instance.storage_directory()) / record.dagster_run.run_id / "compute_logs"
         if folder.is_dir() and _written(folder) < before:

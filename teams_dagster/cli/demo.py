@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,7 +113,7 @@ def choose_real_models(settings: Settings) -> None:
 
 
 @contextmanager
-def _one_at_a_time(data_dir: Path) -> Iterator[None]:
+def _one_at_a_time(data_dir: Path) -> Generator[None]:
     """Refuse a second run over the same data. The kernel gives the lock back when a run dies."""
     with ExitStack() as locks:
         try:
@@ -204,7 +204,7 @@ def _check_lines(found: "Sequence[dg.AssetCheckEvaluation]") -> list[str]:
 def _made(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult") -> list[Made]:
     """Each asset of the run with its seconds, in the order they were made."""
     seconds = {event.step_key: event.step_success_data.duration_ms / 1000 for event in result.get_step_success_events()}
-    made = []
+    made: list[Made] = []
     for event in result.get_asset_materialization_events():
         reused = event.materialization.metadata.get("reused")
         key = event.materialization.asset_key.to_user_string()
@@ -214,7 +214,7 @@ def _made(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult") -> list[M
 
 def _notes(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult") -> list[str]:
     """What somebody should know who looks at the terminal only."""
-    notes = []
+    notes: list[str] = []
     for event in result.get_asset_materialization_events():
         metadata = event.materialization.metadata
         if "note" in metadata:

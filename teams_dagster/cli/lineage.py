@@ -148,7 +148,7 @@ def _write_page(settings: Settings, target: Path, sample_ids: list[str], head: s
         raise click.ClickException("no sample was made of it: a page shows samples")
     manifests = [read_manifest(stored.folder) for stored in stored_artefacts(settings.data_dir) if stored.current]
     verified = next((found["facts"] for found in manifests if found["asset_key"] == "sample_lineage"), None)
-    rows, others = (verified["rows_verified"], verified["not_verified"]) if verified else (0, {})
+    rows, others = (verified["rows_verified"], verified["not_verified"]) if verified else (0, dict[str, int]())
     about = ExplorerFacts(settings.data_dir.name, rows, others, head or None, None)
     try:
         report = _read(settings, lambda path: write_explorer(path, target, about=about, sample_ids=sample_ids))

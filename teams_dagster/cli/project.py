@@ -7,7 +7,7 @@ terminal, whatever data, files or providers put into it.
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from teams_dagster.core.file_faults import Place, yaml_fault, yaml_line
 from teams_dagster.core.files import read_text
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import visible
+from teams_dagster.core.type_guards import is_dict
 from teams_dagster.settings import Settings, SettingsError, find_root, load_settings
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def prepare_home(settings: Settings) -> None:
 
 
 @contextmanager
-def naming_folder(variable: str, folder: Path) -> Iterator[None]:
+def naming_folder(variable: str, folder: Path) -> Generator[None]:
     """What the system refuses in the block, as a ClickException that names the folder and its variable."""
     try:
         yield
@@ -99,7 +100,7 @@ def naming_folder(variable: str, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def project_ledger(settings: Settings) -> Iterator["Ledger | None"]:
+def project_ledger(settings: Settings) -> Generator["Ledger | None"]:
     """The project's ledger; None before anything was asked. Says which outputs that it knows are gone.
 
     Raises LedgerError, also when it was lost.
@@ -230,7 +231,7 @@ def wrong_value(error: "pydantic.ValidationError") -> RunConfigRefused:
 
 
 @contextmanager
-def naming_config(file: Path | None) -> Iterator[None]:
+def naming_config(file: Path | None) -> Generator[None]:
     """What is refused of a run configuration in the block, with the file that it was read from and the line."""
     try:
         yield
@@ -280,6 +281,6 @@ def _mapping(found: Any, place: str, example: str) -> dict[str, Any]:
     """`found`, where nothing at all stands for an empty one. Raises ClickException for what is no mapping."""
     if found is None:
         return {}
-    if not isinstance(found, dict):
+    if not is_dict(found):
         raise click.ClickException(f"{place} must hold a mapping such as {example}, and holds a {type(found).__name__}")
     return found

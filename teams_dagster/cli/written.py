@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def choose_writer(settings: Settings) -> None:
 
 
 @contextmanager
-def serving_writer(settings: Settings) -> Iterator[None]:
+def serving_writer(settings: Settings) -> Generator[None]:
     """llama.cpp serves the writer for the block. Raises ClickException where it cannot."""
     from resources.language_models.llama_server import LlamaServer, ServerNotStarted
 

@@ -6,7 +6,7 @@ import codecs
 import hashlib
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,7 +47,7 @@ _LEAST_ROOM = 2**17
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Generator[Path]:
     """A draft beside `path` that takes its place, whole, when the block ends without an error; else it is removed.
 
     A reader sees the old file or the new one, also after a crash: see `put_in_place`.
@@ -95,7 +95,7 @@ def folder_sha256s(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def locked(path: Path, *, timeout_s: float = -1, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+def locked(path: Path, *, timeout_s: float = -1, waiting: Callable[[], None] = lambda: None) -> Generator[None]:
     """Hold the lock file at `path` for the block; the kernel releases it when the process dies, however it dies.
 
     `waiting` is called once where another process holds it. What the file holds is the owner's. Raises

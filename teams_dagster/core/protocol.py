@@ -275,7 +275,8 @@ class ModelIdentity:
 def identity_of(values: Mapping[str, Any]) -> ModelIdentity:
     """The identity whose fields were written as plain values, `structured` perhaps not among them."""
     held = values.get("structured")
-    return ModelIdentity(**{**values, "structured": None if held is None else Way(held)})
+    known: dict[str, Any] = {**values, "structured": None if held is None else Way(held)}
+    return ModelIdentity(**known)
 
 
 ROLE_VARIABLES = "TEAMS_<ROLE>_"

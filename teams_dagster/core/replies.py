@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from teams_dagster.core.type_guards import is_dict
+
 STRUCTURED = "structured"
 """The trait of an endpoint that says how models there are held to their replies: a Way, or `OFF`."""
 
@@ -111,7 +113,7 @@ def read_reply(way: Way, allowed: AllowedReplies, text: str) -> str | None:
         fields = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(fields, dict) or fields.keys() != allowed.properties.keys():
+    if not is_dict(fields) or fields.keys() != allowed.properties.keys():
         return None
     return allowed.plain(fields) if all(isinstance(value, str) for value in fields.values()) else None
 

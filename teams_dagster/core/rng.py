@@ -6,6 +6,9 @@ seed and the same answers give the same bytes at any concurrency and after a res
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 import numpy as np
 
 from teams_dagster.core.hashing import content_hash
@@ -19,3 +22,13 @@ def uniform(*key: str | int) -> float:
 def generator(*key: str | int) -> np.random.Generator:
     """A NumPy generator that belongs to `key`: for draws of many numbers (shuffles, bootstraps, initial weights)."""
     return np.random.default_rng(int(content_hash(*key), 16))
+
+
+@contextmanager
+def torch_seeded(seed: int) -> Generator[None]:
+    """What torch draws on a processor inside the block begins at `seed`; after it, as if nothing had been drawn."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
+        torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
+        yield

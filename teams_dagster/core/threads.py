@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
 @contextmanager
-def one_thread(when: bool) -> Iterator[None]:
+def one_thread(when: bool) -> Generator[None]:
     """Torch computes with one thread if `when`; otherwise with as many as before.
 
     For small models: their products are so short that threads mostly wait for each other, and one thread gives the

@@ -168,7 +168,7 @@ def _delimiter_of(lines: list[str], *, tabs: bool) -> str:
 
 def _divided(header: str, delimiter: str) -> list[str]:
     try:
-        return next(csv.reader([header], delimiter=delimiter, strict=True), [])
+        return next(csv.reader([header], delimiter=delimiter, strict=True), list[str]())
     except csv.Error:
         return []
 

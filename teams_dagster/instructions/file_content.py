@@ -112,7 +112,7 @@ def _unpacked(name: str, data: bytes) -> bytes:
     codec = next(codec for mark, codec in _CODECS.items() if data.startswith(mark))
     try:
         if codec == "zstd":
-            import pyarrow as pa
+            from teams_dagster.core.arrow import pa
 
             with pa.input_stream(pa.BufferReader(data), compression="zstd") as stream:
                 return stream.read()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from teams_dagster.core.json_numbers import whole_number
+from teams_dagster.core.type_guards import is_dict, is_list
 from teams_dagster.instructions.column_names import INSTRUCTIONS
 from teams_dagster.instructions.file_rows import (
     ASKING_COLUMNS,
@@ -53,7 +54,7 @@ def jsonl_rows(text: str) -> Iterator[FileRow]:
             value = _parsed(text)
         except ValueError:
             return _lines(text)
-        if isinstance(value, list) and not _are_turns(value) and _are_objects(value):
+        if is_list(value) and not _are_turns(value) and _are_objects(value):
             return (_from_value(row, item) for row, item in enumerate(value, 1))
     elif others and not _parses(first):
         try:
@@ -170,20 +171,20 @@ def _not_json(name: str, text: str, error: Exception) -> SeedFileError:
 
 def _listed(name: str, value: Any) -> list[Any]:
     """The rows in a file's value: the list, the one list of objects under a key, or one object that is a row."""
-    if isinstance(value, list):
+    if is_list(value):
         if value and all(isinstance(item, str) for item in value):
             return [{INSTRUCTIONS[0]: item} for item in value]
         return [value] if _are_turns(value) else value
-    if not isinstance(value, dict):
+    if not is_dict(value):
         raise SeedFileError(f"{name}: holds a {type(value).__name__}, not a list. Write a list of objects: [{{...}}].")
     asking = [cell for column, cell in cells_by_column(value).items() if column in ASKING_COLUMNS]
-    if any(isinstance(cell, dict) or (isinstance(cell, list) and not _are_objects(cell)) for cell in asking):
+    if any(isinstance(cell, dict) or (is_list(cell) and not _are_objects(cell)) for cell in asking):
         raise SeedFileError(
             f"{name}: holds columns, not rows. Write a list of objects: [{{...}}] (in pandas orient='records')."
         )
     if asking:
         return [value]
-    lists = [cell for cell in value.values() if isinstance(cell, list) and _are_objects(cell)]
+    lists = [cell for cell in value.values() if is_list(cell) and _are_objects(cell)]
     if len(lists) == 1:
         return lists[0]
     raise SeedFileError(
@@ -204,9 +205,9 @@ def _are_turns(value: list[Any]) -> bool:
 
 
 def _from_value(row: int, value: Any) -> FileRow:
-    if isinstance(value, list) and _are_turns(value):
+    if is_list(value) and _are_turns(value):
         return FileRow(row, {CONVERSATION_COLUMNS[0]: value})
-    if not isinstance(value, dict):
+    if not is_dict(value):
         return FileRow(
             row, None, f'a JSON object is needed, such as {{"instruction": ...}}, not {type(value).__name__}'
         )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
+from teams_dagster.core.type_guards import is_list
 from teams_dagster.instructions.seed_turns import text_of_parts
 
 _EXCEL_ERRORS = ("#n/a", "#name?", "#ref!", "#value!", "#null!", "#num!", "#div/0!", "#spill!")
@@ -72,7 +73,7 @@ def holds_nothing(value: Any) -> bool:
 
 def cell_text(column: str, value: Any) -> str:
     """A cell's text, its line ends as `\\n`. Raises `Refused`."""
-    if isinstance(value, list) and all(isinstance(part, Mapping) for part in value):
+    if is_list(value) and all(isinstance(part, Mapping) for part in value):
         value = parts_text(column, value)
     if not isinstance(value, str):
         raise Refused(SeedRefusal.NOT_TEXT, f"`{column}` holds a {type(value).__name__}; write it as text")

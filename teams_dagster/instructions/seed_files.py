@@ -8,10 +8,11 @@ are none become lone surrogates in the row that holds them (PEP 383) and are jud
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from teams_dagster.core.type_guards import is_mapping
 from teams_dagster.instructions.csv_rows import csv_rows, csv_texts, is_sentence, names_columns
 from teams_dagster.instructions.file_content import PACKED, FileContent, content_of
 from teams_dagster.instructions.file_rows import FileRow, SeedFileError
@@ -69,11 +70,11 @@ def _strings(value: Any) -> Iterator[str]:
         yield value
     elif isinstance(value, bytes):
         yield value.decode("utf-8")
-    elif isinstance(value, Mapping):
+    elif is_mapping(value):
         names = (name for name in value if isinstance(name, str) and is_sentence(name))
         yield from _strings([*names, *value.values()])
     elif isinstance(value, (list, tuple)):
-        for item in value:
+        for item in cast("Sequence[Any]", value):
             yield from _strings(item)
 
 

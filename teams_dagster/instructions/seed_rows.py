@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from teams_dagster.core.instruction import Instruction, from_user_message, user_message
+from teams_dagster.core.type_guards import is_list, is_mapping
 from teams_dagster.instructions.column_names import INPUTS, INSTRUCTIONS, OUTPUTS
 from teams_dagster.instructions.file_rows import (
     CONTEXT_COLUMNS,
@@ -149,7 +150,7 @@ def _answer(cells: Mapping[str, Any]) -> str:
     """
     for column in OUTPUTS:
         cell = cells.get(column)
-        alone = cell[0] if isinstance(cell, list) and len(cell) == 1 and isinstance(cell[0], str) else cell
+        alone = cell[0] if is_list(cell) and len(cell) == 1 and isinstance(cell[0], str) else cell
         try:
             text = first_text({column: alone}, [column])
         except Refused:
@@ -167,7 +168,7 @@ def _answer_in(exchange: Exchange | None, instruction: Instruction) -> str:
 
 
 def _first_instance(cells: Mapping[str, Any]) -> Mapping[str, Any]:
-    instances = cells.get(INSTANCES_COLUMN) or [{}]
-    if not isinstance(instances, list) or not isinstance(instances[0], Mapping):
+    instances = cells.get(INSTANCES_COLUMN) or [dict[str, Any]()]
+    if not is_list(instances) or not is_mapping(instances[0]):
         raise Refused(SeedRefusal.NOT_TEXT, "`instances` must be a list of objects with `input` and `output`")
     return instances[0]

@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from teams_dagster.core.type_guards import is_list, is_mapping
+
 Turns = Sequence[Mapping[str, Any]]
 
 _ROLES = ("role", "from")
@@ -33,9 +35,9 @@ def turns_of(value: Any) -> Turns:
     """
     if isinstance(value, str):
         return _written_turns(value)
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         value = [value] if _has_role(value) and isinstance(content_of(value), str) else _rows_of(value)
-    if isinstance(value, list) and value and all(isinstance(turn, Mapping) for turn in value):
+    if is_list(value) and value and all(isinstance(turn, Mapping) for turn in value):
         return () if all("type" in turn and not _has_role(turn) for turn in value) else value
     return ()
 
@@ -55,7 +57,7 @@ def text_of_parts(value: Any) -> tuple[str | None, str]:
 
     The text is None for what is no list of parts.
     """
-    if not isinstance(value, list) or not value:
+    if not is_list(value) or not value:
         return None, ""
     if not all(isinstance(part, str) or (isinstance(part, Mapping) and "type" in part) for part in value):
         return None, ""
@@ -84,7 +86,7 @@ def _written_turns(text: str) -> Turns:
 
 def _rows_of(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The turns of an object of lists, as tables keep a list of objects; nothing where the lists differ in length."""
-    lengths = {len(column) if isinstance(column, list) else -1 for column in columns.values()}
+    lengths = {len(column) if is_list(column) else -1 for column in columns.values()}
     if not _has_role(columns) or len(lengths) != 1 or -1 in lengths:
         return []
     return [dict(zip(columns, turn, strict=True)) for turn in zip(*columns.values(), strict=True)]

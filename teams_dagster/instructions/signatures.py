@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,6 @@ from teams_dagster.core.files import replacing
 from teams_dagster.core.hashing import ID_LENGTH, content_hash
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.instructions.ngrams import compared_words
-
-if TYPE_CHECKING:
-    from datasketch import MinHash
 
 SHINGLE_WORDS = 3
 
@@ -41,6 +38,20 @@ _PROBE = Instruction(
 )
 
 
+class Signature(Protocol):
+    """A MinHash of datasketch, which ships no types."""
+
+    hashvalues: NDArray[np.uint32]
+
+    def copy(self) -> Signature:
+        """Another one of the same shingles."""
+        ...
+
+    def update_batch(self, b: Iterable[bytes], /) -> None:
+        """Take more shingles in."""
+        ...
+
+
 def part_shingles(tag: str, text: str) -> frozenset[tuple[str, ...]]:
     """The 3-word shingles of a part, told apart from those of other parts by `tag`; a shorter text is one shingle."""
     found = compared_words(text)
@@ -56,7 +67,7 @@ def shingles(instruction: Instruction) -> frozenset[tuple[str, ...]]:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def signature(instruction: Instruction) -> MinHash:
+def signature(instruction: Instruction) -> Signature:
     """The MinHash of an instruction's shingles: the same on every machine."""
     computed = _no_shingles().copy()
     computed.update_batch(" ".join(shingle).encode("utf-8", "surrogatepass") for shingle in shingles(instruction))
@@ -64,8 +75,8 @@ def signature(instruction: Instruction) -> MinHash:
 
 
 @lru_cache(maxsize=1)  # drawing the permutations costs more than using them
-def _no_shingles() -> MinHash:
-    from datasketch import MinHash
+def _no_shingles() -> Signature:
+    from datasketch import MinHash  # pyright: ignore[reportMissingTypeStubs]
 
     return MinHash(num_perm=PERMUTATIONS, seed=1, scheme="affine32")
 

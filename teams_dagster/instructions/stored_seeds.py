@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from teams_dagster.core.files import file_sha256
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
@@ -19,6 +17,7 @@ from teams_dagster.instructions.seed_splits import seed_clusters
 from teams_dagster.instructions.seeds import Seed, SeedLibrary, load_seeds, scripts, shipped_seeds_path
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.dataset import SeedFacts
+from teams_dagster.store.parquet import read_rows
 from teams_dagster.store.tables import write_table
 
 SHOWN = 20
@@ -89,14 +88,14 @@ def _version(seeds: Sequence[Seed], clusters: Mapping[str, str]) -> str:
 
 def seeds_preview(artefact: Artefact) -> Details:
     """The first refused rows of a `seed_instructions` artefact, with their reasons."""
-    refused = pq.read_table(artefact.path("refused_seeds.parquet")).to_pylist()
+    refused = read_rows(artefact.path("refused_seeds.parquet"))
     rows = [(row["row"], row["reason"], row["detail"]) for row in refused[:SHOWN]]
     return {"refused_rows": Table(("row", "reason", "detail"), rows)} if rows else {}
 
 
 def read_seeds(artefact: Artefact) -> list[Seed]:
     """The seeds of a `seed_instructions` artefact, in the order of their file."""
-    rows = pq.read_table(artefact.path("seeds.parquet")).to_pylist()
+    rows = read_rows(artefact.path("seeds.parquet"))
     return [
         Seed(row["seed_id"], Instruction(row["text"], row["input"]), row["response"], row["source"], row["row"])
         for row in rows
@@ -105,8 +104,8 @@ def read_seeds(artefact: Artefact) -> list[Seed]:
 
 def read_clusters(artefact: Artefact) -> dict[str, str]:
     """Seed id to the cluster of near duplicates that it is in, as found when the seeds were read."""
-    rows = pq.read_table(artefact.path("seeds.parquet"), columns=["seed_id", "cluster_id"])
-    return dict(zip(rows["seed_id"].to_pylist(), rows["cluster_id"].to_pylist(), strict=True))
+    rows = read_rows(artefact.path("seeds.parquet"), ["seed_id", "cluster_id"])
+    return {row["seed_id"]: row["cluster_id"] for row in rows}
 
 
 def _row(seed: Seed, cluster_id: str, sha256: str, run_id: str) -> dict[str, object]:

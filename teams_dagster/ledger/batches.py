@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -164,7 +165,7 @@ def failures_in_batches(ledger: Ledger, request_keys: Collection[str]) -> dict[s
     return found
 
 
-def _waiting(row: sa.Row, scopes: set[str]) -> WaitingAttempt:
+def _waiting(row: sa.Row[*tuple[Any, ...]], scopes: set[str]) -> WaitingAttempt:
     place = Place(**{name: getattr(row, name) for name in Place.__dataclass_fields__})
     bounded = (run_scope(place.run_id), run_scope(place.run_id, place.role))
     limits = [Limit(PROJECT, Budget()), *(Limit(scope, Budget()) for scope in bounded if scope in scopes)]

@@ -58,7 +58,7 @@ class Budgets:
 
     project: Budget = Budget()
     run: Budget = Budget()
-    roles: Mapping[str, Budget] = field(default_factory=dict)
+    roles: Mapping[str, Budget] = field(default_factory=dict[str, Budget])
     """Of one role in this run."""
     continues: str | None = None
     """The run that this one continues, if it does: they share what bounds a run."""

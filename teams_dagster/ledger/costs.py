@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, time, timedelta
@@ -76,7 +76,7 @@ class Questions:
     group: Mapping[str, str | None]
     kept: int = 0
     """Usable answers."""
-    causes: Mapping[str, int] = field(default_factory=dict)
+    causes: Mapping[str, int] = field(default_factory=dict[str, int])
     """The others: an answer's outcome, or `failed: ` and the kind of error."""
 
     @property
@@ -86,7 +86,7 @@ class Questions:
 
 
 @contextmanager
-def existing_ledger(url: str) -> Iterator[Ledger | None]:
+def existing_ledger(url: str) -> Generator[Ledger | None]:
     """The ledger at `url`; None where there is none yet, so that looking makes no file. Raises LedgerError."""
     address = read_address(url)
     if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
@@ -104,11 +104,11 @@ def costs_by(ledger: Ledger, columns: Sequence[str], where: Mapping[str, str | N
     """
     _refuse_unknown((*columns, *(where or {})))
     with ledger.engine.connect() as connection:
-        sent = connection.execute(_sent(columns, where or {})).all()
-        asked = connection.execute(_asked(columns, where or {})).all()
+        sent = connection.execute(_sent(columns, where or {})).mappings().all()
+        asked = connection.execute(_asked(columns, where or {})).mappings().all()
     found: dict[tuple[str | None, ...], dict[str, int]] = {}
     for row in (*sent, *asked):
-        values = dict(row._mapping)
+        values = dict(row)
         group = tuple(_shown(column, values.pop(column)) for column in columns)
         found.setdefault(group, {}).update({name: int(value or 0) for name, value in values.items()})
     return [Cost(dict(zip(columns, group, strict=True)), **found[group]) for group in _ordered(found)]
@@ -138,10 +138,9 @@ def outcomes_by(
     """
     _refuse_unknown((*columns, *(where or {})))
     with ledger.engine.connect() as connection:
-        rows = connection.execute(_outcomes(columns, where or {})).all()
+        rows = connection.execute(_outcomes(columns, where or {})).mappings().all()
     found: dict[tuple[str | None, ...], dict[str, int]] = {}
-    for row in rows:
-        values = dict(row._mapping)
+    for values in rows:
         group = tuple(_shown(column, values[column]) for column in columns)
         cause = values["outcome"] if values["answered"] else f"failed: {values['error_kind']}"
         found.setdefault(group, {})[cause] = values["questions"]
@@ -151,14 +150,16 @@ def outcomes_by(
     ]
 
 
-def outcomes_of_step(ledger: Ledger, run_id: str, asset_key: str, partition_key: str | None) -> dict[str, dict]:
+def outcomes_of_step(
+    ledger: Ledger, run_id: str, asset_key: str, partition_key: str | None
+) -> dict[str, dict[str, Any]]:
     """What became of the queries that one step asked: by purpose, `asked`, `kept` and the `causes` of the others."""
     rows = {"run_id": run_id, "asset_key": asset_key, "partition_key": partition_key}
     found = outcomes_by(ledger, ["purpose"], rows)
     return {str(q.group["purpose"]): {"asked": q.asked, "kept": q.kept, "causes": dict(q.causes)} for q in found}
 
 
-def _sent(columns: Sequence[str], where: Mapping[str, str | None]) -> sa.Select:
+def _sent(columns: Sequence[str], where: Mapping[str, str | None]) -> sa.Select[*tuple[Any, ...]]:
     by = [_column(attempts, column) for column in columns]
     ok = results.c.status == "ok"
     return (
@@ -180,7 +181,7 @@ def _sent(columns: Sequence[str], where: Mapping[str, str | None]) -> sa.Select:
     )
 
 
-def _asked(columns: Sequence[str], where: Mapping[str, str | None]) -> sa.Select:
+def _asked(columns: Sequence[str], where: Mapping[str, str | None]) -> sa.Select[*tuple[Any, ...]]:
     by = [_column(uses, column) for column in columns]
     return (
         sa.select(
@@ -193,7 +194,7 @@ def _asked(columns: Sequence[str], where: Mapping[str, str | None]) -> sa.Select
     )
 
 
-def _outcomes(columns: Sequence[str], where: Mapping[str, str | None]) -> sa.Select:
+def _outcomes(columns: Sequence[str], where: Mapping[str, str | None]) -> sa.Select[*tuple[Any, ...]]:
     by = [_column(uses, column) for column in columns]
     reasons = (uses.c.answered, uses.c.outcome, uses.c.error_kind)
     return (
@@ -218,7 +219,7 @@ def _moment(table: sa.Table) -> sa.ColumnElement[int]:
     return table.c.started_at if table is attempts else table.c.asked_at
 
 
-def _column(table: sa.Table, name: str) -> sa.ColumnElement:
+def _column(table: sa.Table, name: str) -> sa.ColumnElement[Any]:
     """What rows are grouped by: a day is the number of days since the epoch."""
     if name != DAY:
         return table.c[name]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -214,7 +214,7 @@ def _cannot_open(address: sa.URL, error: SQLAlchemyError) -> LedgerError:
 
 
 @contextmanager
-def naming_ledger(url: str) -> Iterator[None]:
+def naming_ledger(url: str) -> Generator[None]:
     """What the database at `url` refuses in the block, as a LedgerError that names it and what to do."""
     try:
         yield
@@ -223,7 +223,7 @@ def naming_ledger(url: str) -> Iterator[None]:
 
 
 @contextmanager
-def write_transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
+def write_transaction(engine: sa.Engine) -> Generator[sa.Connection]:
     """A transaction that excludes other writers from its start; it is durable when the block ends.
 
     On SQLite others may write again while it is made durable, which takes longer than all the rest.
@@ -242,7 +242,7 @@ def write_transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def read_snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
+def read_snapshot(engine: sa.Engine) -> Generator[sa.Connection]:
     """A connection on which every query sees the same state of the ledger."""
     connection = engine.connect()
     if engine.dialect.name == "postgresql":

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -21,16 +22,16 @@ from teams_dagster.ledger.records import StoredAnswer
 class Known:
     """What was found; nothing of it where nothing was."""
 
-    stored: Mapping[str, StoredAnswer] = field(default_factory=dict)
+    stored: Mapping[str, StoredAnswer] = field(default_factory=dict[str, StoredAnswer])
     """The answer of each query that has one."""
-    claimed: Mapping[str, str] = field(default_factory=dict)
+    claimed: Mapping[str, str] = field(default_factory=dict[str, str])
     """The living owner of each claimed query."""
     begun: Set[str] = frozenset()
     """The request ids whose attempt an earlier transaction wrote though it seemed to fail: its connection broke before
     the database could say that it was done."""
     ended: Set[str] = frozenset()
     """The request ids that have a result."""
-    spent: Mapping[str, Spent] = field(default_factory=dict)
+    spent: Mapping[str, Spent] = field(default_factory=dict[str, Spent])
     """What each scope may have spent."""
 
     @property
@@ -97,7 +98,7 @@ def among(column: sa.Column[str], name: str, dialect: str) -> sa.ColumnElement[b
 
 
 @cache
-def _anything(dialect: str) -> sa.Select:
+def _anything(dialect: str) -> sa.Select[bool]:
     answers, claims, results = schema.answers.c, schema.claims.c, schema.results.c
     return sa.select(
         sa.or_(
@@ -109,7 +110,7 @@ def _anything(dialect: str) -> sa.Select:
 
 
 @cache
-def _answers(dialect: str) -> sa.Select:
+def _answers(dialect: str) -> sa.Select[*tuple[Any, ...]]:
     answers, results = schema.answers, schema.results
     return (
         sa.select(
@@ -129,7 +130,7 @@ def _answers(dialect: str) -> sa.Select:
 
 
 @cache
-def _claims(dialect: str) -> sa.Select:
+def _claims(dialect: str) -> sa.Select[str, str, str | None, int | None]:
     claims, owners = schema.claims, schema.owners
     return (
         sa.select(claims.c.request_key, claims.c.owner, owners.c.owner, owners.c.lease_until)
@@ -139,12 +140,12 @@ def _claims(dialect: str) -> sa.Select:
 
 
 @cache
-def _ids(table: sa.Table, dialect: str) -> sa.Select:
+def _ids(table: sa.Table, dialect: str) -> sa.Select[str]:
     return sa.select(table.c.request_id).where(among(table.c.request_id, "ids", dialect))
 
 
 @cache
-def _spending(dialect: str) -> sa.Select:
+def _spending(dialect: str) -> sa.Select[str, int, int, int]:
     spending = schema.spending.c
     columns = (spending.scope, spending.queries, spending.tokens, spending.nano_usd)
     return sa.select(*columns).where(among(spending.scope, "scopes", dialect))

@@ -14,7 +14,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -179,9 +179,10 @@ class Checkpoint:
         `base` is where the student lies that it reads with, if it does; None: in the folder `BASE` beside the file.
         """
         try:
-            with safe_open(path, "numpy") as file:
-                state = json.loads((file.metadata() or {})["state"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            with cast(Any, safe_open(path, "numpy")) as file:
+                metadata: dict[str, str] = file.metadata() or {}
+                state = json.loads(metadata["state"])
+                tensors: dict[str, np.ndarray] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         except (SafetensorError, KeyError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} is not a policy checkpoint ({error}); delete it and train again") from error
         if state["format"] != FORMAT:

@@ -57,7 +57,7 @@ def repeated_gains(episodes: Sequence[Episode], config: RewardConfig) -> np.ndar
     """What each repeated edit earned over one that brings nothing: float64, (episodes, steps); 0 where none is."""
     gains = np.zeros((len(episodes), HORIZON))
     for row, step in np.argwhere(repeated(episodes)):
-        transition = episodes[row].transitions[step]
+        transition = episodes[int(row)].transitions[int(step)]
         gains[row, step] = transition.reward - _without_gain(transition, config)
     return gains
 
@@ -143,7 +143,7 @@ def plan_batch(
 ) -> list[EpisodePlan]:
     """An iteration's `count` episodes, `of_each` for each seed it draws, of which `count` is a multiple."""
     met: Counter[str] = Counter()
-    plans = []
+    plans: list[EpisodePlan] = []
     drawn = next_ids(sorted(seeds), count // of_each, root_seed, iteration)
     for seed_id in (seed_id for seed_id in drawn for _ in range(of_each)):
         key = EpisodeKey(
@@ -165,10 +165,10 @@ def next_ids(ids: Sequence[str], count: int, root_seed: int, iteration: int) -> 
 
     No id comes twice where there are `count` of them: a shuffle that continues a batch puts the batch's own ids last.
     """
-    begin, order, chosen = iteration * count, [], []
+    begin, order, chosen = iteration * count, list[str](), list[str]()
     for epoch in range((begin + count - 1) // len(ids) + 1):
-        begun = set(order[len(ids) - (epoch * len(ids)) % count :]) if count <= len(ids) and epoch else set()
-        shuffled = [ids[index] for index in generator(root_seed, "train", "seeds", epoch).permutation(len(ids))]
+        begun = set(order[len(ids) - (epoch * len(ids)) % count :]) if count <= len(ids) and epoch else set[str]()
+        shuffled = [ids[int(index)] for index in generator(root_seed, "train", "seeds", epoch).permutation(len(ids))]
         order = sorted(shuffled, key=begun.__contains__)
         low = max(begin - epoch * len(ids), 0)
         chosen.extend(order[low : max(begin + count - epoch * len(ids), 0)])
@@ -198,17 +198,17 @@ def batch_of(collected: Collected, encode: Reader, config: TrainingConfig) -> Ba
                 labels[row, step] = _INDEX[transition.proposed]
         final[row] = encode(episode.states[-1])
     return Batch(
-        features=torch.from_numpy(inputs),
-        actions=torch.from_numpy(actions),
-        rewards=torch.from_numpy(rewards),
-        valid=torch.from_numpy(valid),
-        final_features=torch.from_numpy(final),
-        truncated=torch.from_numpy(np.array([episode.failed is not None for episode in episodes])),
-        by_learner=torch.from_numpy(by_learner),
-        labels=torch.from_numpy(labels),
+        features=torch.as_tensor(inputs),
+        actions=torch.as_tensor(actions),
+        rewards=torch.as_tensor(rewards),
+        valid=torch.as_tensor(valid),
+        final_features=torch.as_tensor(final),
+        truncated=torch.as_tensor(np.array([episode.failed is not None for episode in episodes])),
+        by_learner=torch.as_tensor(by_learner),
+        labels=torch.as_tensor(labels),
         branches=_branches_of(collected.branches, encode, config.gamma) if collected.branches else None,
         repeated_gains=(
-            torch.from_numpy(repeated_gains(episodes, config.reward)) if config.episodes_per_seed > 1 else None
+            torch.as_tensor(repeated_gains(episodes, config.reward)) if config.episodes_per_seed > 1 else None
         ),
     )
 
@@ -230,4 +230,4 @@ def _branches_of(branches: Sequence[Episode], encode: Reader, gamma: float) -> B
                 index = _INDEX[Operation(branch.key.branch)]
                 returns[row, index] = sum(gamma**late * step.reward for late, step in enumerate(branch.transitions))
                 tried[row, index] = True
-    return Branches(torch.from_numpy(features), torch.from_numpy(returns), torch.from_numpy(tried))
+    return Branches(torch.as_tensor(features), torch.as_tensor(returns), torch.as_tensor(tried))

@@ -174,7 +174,8 @@ class IterationRecord:
     def of(cls, record: Mapping[str, Any]) -> Self:
         """The record whose fields were written as plain values; earlier versions wrote no `own`, nor what follows."""
         own = record.get("own")
-        return cls(**{**record, "own": None if own is None else OwnSteps(**own)})
+        fields: dict[str, Any] = {**record, "own": None if own is None else OwnSteps(**own)}
+        return cls(**fields)
 
     @property
     def acted(self) -> OwnSteps | IterationRecord:

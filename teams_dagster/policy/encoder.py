@@ -16,9 +16,9 @@ the batch it happened to be in.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -79,7 +79,8 @@ class SentenceEmbedding:
 
     def _embed(self, instruction: Instruction) -> np.ndarray:
         text = f"{instruction.text}\n\n{instruction.input}".strip()
-        vector = self._model.encode(text, normalize_embeddings=True, show_progress_bar=False).astype(np.float64)
+        encode = cast(Callable[..., np.ndarray], self._model.encode)  # pyright: ignore[reportUnknownMemberType]
+        vector = encode(text, normalize_embeddings=True, show_progress_bar=False).astype(np.float64)
         vector.flags.writeable = False
         return vector
 

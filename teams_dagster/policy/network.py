@@ -48,10 +48,10 @@ class _MLP(Network):
         stream = generator(*key)
         self.layers = nn.ModuleList()
         for index, (size_in, size_out) in enumerate(pairwise(sizes)):
-            layer = cast(nn.Linear, nn.utils.skip_init(nn.Linear, size_in, size_out, dtype=torch.float64))
+            layer = nn.Linear(size_in, size_out, device="meta", dtype=torch.float64).to_empty(device="cpu")
             scale = (0.01 if index == len(hidden) else 1.0) / math.sqrt(size_in)
             with torch.no_grad():
-                layer.weight.copy_(torch.from_numpy(stream.normal(0.0, scale, size=(size_out, size_in))))
+                layer.weight.copy_(torch.as_tensor(stream.normal(0.0, scale, size=(size_out, size_in))))
                 layer.bias.zero_()
             self.layers.append(layer)
 
@@ -67,7 +67,7 @@ class _MLP(Network):
         return {name.removeprefix("layers."): value.numpy().copy() for name, value in self.state_dict().items()}
 
     def load(self, weights: Weights) -> None:
-        self.load_state_dict({f"layers.{name}": torch.from_numpy(value.copy()) for name, value in weights.items()})
+        self.load_state_dict({f"layers.{name}": torch.as_tensor(value.copy()) for name, value in weights.items()})
 
 
 class PolicyNetwork(_MLP):
@@ -76,7 +76,7 @@ class PolicyNetwork(_MLP):
     def __init__(self, features: int, hidden: tuple[int, ...], allowed: np.ndarray, key: tuple[str | int, ...]) -> None:
         """`allowed` is a bool mask of shape (operations,): an operation that is not allowed has probability 0."""
         super().__init__(features, hidden, len(allowed), key)
-        self.allowed = torch.from_numpy(allowed.copy())
+        self.allowed = torch.as_tensor(allowed.copy())
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Log-probabilities of every operation (categorical softmax)."""

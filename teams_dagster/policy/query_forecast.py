@@ -12,12 +12,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
+from teams_dagster.core.arrow import pc
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import TEXT_OPERATIONS
 from teams_dagster.core.protocol import Purpose, Request, Role
@@ -41,6 +38,7 @@ from teams_dagster.pricing.forecast import QueryForecast
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore, Output
 from teams_dagster.store.facts.base import QueryFacts
 from teams_dagster.store.facts.policy import EpisodeFacts, PolicyFacts
+from teams_dagster.store.parquet import read_rows, read_table
 
 SAMPLED = 200
 """Seeds whose prompts are measured."""
@@ -143,12 +141,12 @@ def asking_of(transitions: Path, episodes: int | None = None) -> dict[str, int]:
         "rewrite_request_id",
         "review_request_id",
     ]
-    table = pq.read_table(transitions, columns=columns)
+    table = read_table(transitions, columns)
 
     def distinct(name: str) -> int:
         return len(table[name].drop_null().unique())
 
-    def total(values: pa.ChunkedArray) -> int:
+    def total(values: Any) -> int:
         return pc.call_function("sum", [values]).as_py() or 0
 
     return {
@@ -336,7 +334,7 @@ def trained_alike(policy: Artefact, training: TrainingConfig) -> bool:
 
     The row of table `policies` says it, which an imported policy has as well.
     """
-    (row,) = pq.read_table(policy.path("policies.parquet"), columns=["algorithm", "config"]).to_pylist()
+    (row,) = read_rows(policy.path("policies.parquet"), ["algorithm", "config"])
     guide = json.loads(row["config"]).get("guide", "model")
     return (row["algorithm"], guide) == (training.algorithm.name, training.guide)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from teams_dagster.rlgf.config import DecodingConfig
 from teams_dagster.rlgf.sampling import Begun, Vocabulary, sample
@@ -90,7 +90,8 @@ class BlackBoxGuide:
         ]
 
     def _text(self, tokens: Sequence[int]) -> str:
-        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
+        decode = cast(Callable[..., str], self.tokenizer.decode)  # pyright: ignore[reportUnknownMemberType]
+        return decode(list(tokens), skip_special_tokens=True)
 
     def _tokens(self, question: Question, reply: str, room: int) -> tuple[int, ...]:
         """The reply's tokens; where it fits it ended, and the end token follows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -137,12 +137,12 @@ class TokenLearner:
 
 def parts_of(count: int, size: int) -> Sequence[torch.Tensor]:
     """The numbers below `count`, `size` at a time."""
-    return torch.arange(count).split(size)
+    return torch.split(torch.arange(count), size)
 
 
 def _value_head(base: Any) -> nn.Linear:
     """A linear layer that says 0 of everything at first."""
-    head = cast(nn.Linear, nn.utils.skip_init(nn.Linear, base.config.get_text_config().hidden_size, 1))
+    head = nn.Linear(base.config.get_text_config().hidden_size, 1, device="meta").to_empty(device="cpu")
     with torch.no_grad():
         head.weight.zero_()
         head.bias.zero_()

@@ -12,6 +12,7 @@ from typing import Any
 
 from teams_dagster.core.markdown import card_table, front_matter, inline
 from teams_dagster.core.text import number
+from teams_dagster.core.type_guards import is_dict
 from teams_dagster.dataset.card import DataCard, cost_in_words
 from teams_dagster.store.facts.rlgf import RLGFFacts, TextMetrics
 
@@ -102,7 +103,7 @@ def _training(facts: RLGFFacts) -> Iterator[str]:
 def _flat(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, object]]:
     """Every setting that has a value, by its path."""
     for name, value in settings.items():
-        if isinstance(value, dict):
+        if is_dict(value):
             yield from _flat(value, f"{above}{name}.")
         elif value is not None:
             yield f"{above}{name}", value

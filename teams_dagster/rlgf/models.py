@@ -7,16 +7,17 @@ copy of the base. Everything is computed in evaluation mode, without dropout.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVariableType]
 
+from teams_dagster.core.rng import torch_seeded
 from teams_dagster.rlgf.config import WeightsConfig
 from teams_dagster.rlgf.scoring import check_head
 
@@ -45,7 +46,7 @@ def _recomputed(forward: Any) -> Any:
     def checkpointed(*args: Any, **options: Any) -> Any:
         if not torch.is_grad_enabled():
             return forward(*args, **options)
-        return checkpoint(forward, *args, use_reentrant=False, preserve_rng_state=False, **options)
+        return cast(Any, checkpoint(forward, *args, use_reentrant=False, preserve_rng_state=False, **options))
 
     return checkpointed
 
@@ -57,12 +58,12 @@ class Models(Protocol):
     """Sets of weights by name: `policy`, and the critics' names."""
 
     @contextmanager
-    def using(self, name: str) -> Iterator[Any]:
+    def using(self, name: str) -> Generator[Any]:
         """The causal language model with the weights `name`, inside the block alone."""
         ...
 
     @contextmanager
-    def reference(self) -> Iterator[Any]:
+    def reference(self) -> Generator[Any]:
         """The model as it was before any training, inside the block alone."""
         ...
 
@@ -85,8 +86,7 @@ class Adapters:
         lora = LoraConfig(
             r=config.rank, lora_alpha=config.alpha, target_modules=config.target_modules, task_type="CAUSAL_LM"
         )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with torch_seeded(seed):
             first, *others = names
             self.model: Any = get_peft_model(base, lora, adapter_name=first)
             for name in others:
@@ -96,12 +96,12 @@ class Adapters:
             recompute_layers(self.model)
 
     @contextmanager
-    def using(self, name: str) -> Iterator[Any]:
+    def using(self, name: str) -> Generator[Any]:
         self.model.set_adapter(name)  # which also says whose gradients are wanted
         yield self.model.get_base_model()
 
     @contextmanager
-    def reference(self) -> Iterator[Any]:
+    def reference(self) -> Generator[Any]:
         with self.model.disable_adapter():
             yield self.model.get_base_model()
 
@@ -109,13 +109,14 @@ class Adapters:
         return {key: value for key, value in self.model.named_parameters() if f".{name}." in key and "lora_" in key}
 
     def save(self, folder: Path) -> None:
-        from peft import get_peft_model_state_dict
-        from safetensors.torch import save_file
+        from peft import get_peft_model_state_dict  # pyright: ignore[reportUnknownVariableType]
+        from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 
         folder.mkdir(parents=True, exist_ok=True)
         config = copy.copy(self.model.peft_config[POLICY])
-        if isinstance(config.target_modules, set):  # which each process would write in another order
-            config.target_modules = sorted(config.target_modules)
+        modules: object = config.target_modules
+        if isinstance(modules, set):  # which each process would write in another order
+            config.target_modules = sorted(cast(set[str], modules))
         config.save_pretrained(str(folder))
         weights = get_peft_model_state_dict(self.model, adapter_name=POLICY, save_embedding_layers=False)
         save_file({name: weight.contiguous() for name, weight in weights.items()}, folder / "adapter_model.safetensors")
@@ -133,11 +134,11 @@ class Copies:
                 recompute_layers(model)
 
     @contextmanager
-    def using(self, name: str) -> Iterator[Any]:
+    def using(self, name: str) -> Generator[Any]:
         yield self._models[name]
 
     @contextmanager
-    def reference(self) -> Iterator[Any]:
+    def reference(self) -> Generator[Any]:
         yield self._reference
 
     def trained(self, name: str) -> dict[str, nn.Parameter]:

@@ -58,7 +58,7 @@ def learn_texts(
                     f"the loss of minibatch {taken + 1} of {len(plans)} is {loss.item()}, which is not finite: check"
                     f" the rewards, or give a learning_rate below {config.learning_rate:g}"
                 )
-            loss.backward()
+            loss.backward()  # pyright: ignore[reportUnknownMemberType]
         if not goes_on():
             return Passes(taken, len(plans))
         if config.max_gradient_norm is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -60,7 +60,7 @@ def _sample_together(
     ids = torch.tensor([[vocabulary.padding] * (width - len(c)) + list(c) for c in contexts], device=place)
     attended = torch.tensor([[0] * (width - len(c)) + [1] * len(c) for c in contexts], device=place)
     positions = (attended.cumsum(1) - 1).clamp(min=0)
-    uniforms = torch.stack([torch.from_numpy(generator(*text.key).random(room)) for text in begun]).to(place)
+    uniforms = torch.stack([torch.as_tensor(generator(*text.key).random(room)) for text in begun]).to(place)
     written: list[list[int]] = [[] for _ in begun]
     cache = None
     for step in range(room):
@@ -78,7 +78,8 @@ def _sample_together(
             logits, attended, positions = logits[rows], attended[rows], positions[rows]
         drawn = draw(logits, uniforms[:, step], decoding)
         open_rows = False
-        for text, tokens, token in zip(begun, written, drawn.tolist(), strict=True):
+        values = cast(list[int], drawn.tolist())  # pyright: ignore[reportUnknownMemberType]
+        for text, tokens, token in zip(begun, written, values, strict=True):
             if len(tokens) == step and step < text.room and not (tokens and tokens[-1] in vocabulary.ends):
                 tokens.append(token)
                 open_rows |= step + 1 < text.room and token not in vocabulary.ends

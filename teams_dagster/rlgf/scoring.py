@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVariableType]
 
 from teams_dagster.rlgf.sequences import TextBatch
 
@@ -81,7 +81,8 @@ def _in_chunks(compute: _Chunk, model: Any, batch: TextBatch, temperature: float
     valid, place, head = batch.valid, model.device, model.get_output_embeddings()
     states, tokens = hidden_states(model, batch)[valid.to(place)], batch.tokens[valid].to(place)
     size = max(1, LOGITS_AT_ONCE // head.weight.shape[0])
-    chunks = list(zip(states.split(size), tokens.split(size), strict=True))
+    chunks = list(zip(torch.split(states, size), torch.split(tokens, size), strict=True))
+    parts: list[tuple[torch.Tensor, ...]]
     if len(chunks) == 1:
         parts = [compute(head, states, tokens, temperature)]
     else:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 from pydantic import Field
 
@@ -68,7 +68,7 @@ def label_probabilities(config: ClassifierConfig, texts: Sequence[str]) -> list[
         inputs = loaded.tokenizer(batch, padding=True, truncation=True, return_tensors="pt")
         with torch.no_grad():
             logits = loaded.model(**inputs).logits.float()
-        found += torch.softmax(logits, dim=-1)[:, place].tolist()
+        found += torch.softmax(logits, dim=-1)[:, place].tolist()  # pyright: ignore[reportUnknownMemberType]
     return found
 
 
@@ -86,8 +86,8 @@ def _load(name: str) -> _Loaded:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     try:
-        model: Any = AutoModelForSequenceClassification.from_pretrained(name, use_safetensors=True)
-        return _Loaded(AutoTokenizer.from_pretrained(name), model.eval())
+        model = cast(Any, AutoModelForSequenceClassification).from_pretrained(name, use_safetensors=True)
+        return _Loaded(cast(Any, AutoTokenizer).from_pretrained(name), model.eval())
     except (OSError, ValueError) as error:
         raise ValueError(f"classifier.model {name} is no sequence classifier that can be read: {error}") from error
 

@@ -214,7 +214,7 @@ def load_task(path: str | Path) -> Task:
 
 def _from_hub(repository: str, revision: str | None) -> Path:
     """The task file of a data set of the hub, from its cache where that has it. Raises ValueError without one."""
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download  # pyright: ignore[reportUnknownVariableType]
     from huggingface_hub.errors import HFValidationError
 
     try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -200,7 +200,8 @@ class TokenTraining:
         return self.task.rewards(names, said, self._perplexities(texts) if self.task.reads_perplexity else None)
 
     def _said(self, texts: Sequence[Text]) -> list[str]:
-        return [str(self.student.tokenizer.decode(list(text.tokens), skip_special_tokens=True)) for text in texts]
+        decode = cast(Callable[..., str], self.student.tokenizer.decode)  # pyright: ignore[reportUnknownMemberType]
+        return [decode(list(text.tokens), skip_special_tokens=True) for text in texts]
 
     def _perplexities(self, texts: Sequence[Text]) -> list[float]:
         return perplexities(self.learner, texts, self._vocabulary.padding)
@@ -243,7 +244,7 @@ class TokenTraining:
         kind = "qlora" if student.four_bit else self.config.weights.kind
         self.learner.models.save(folder)
         if kind == "full":
-            student.tokenizer.save_pretrained(str(folder))
+            student.tokenizer.save_pretrained(str(folder))  # pyright: ignore[reportUnknownMemberType]
         Recipe(
             kind=kind,
             template=student.template,
@@ -264,12 +265,13 @@ class TokenTraining:
                 " was begun with"
             )
         self.learner.restore(state["learner"])
+        records: list[dict[str, Any]] = json.loads(state["records"])
         self._records = [
-            IterationRecord(**{**record, "update": UpdateReport(**record["update"])})
-            for record in json.loads(state["records"])
+            IterationRecord(**dict[str, Any](kept, update=UpdateReport(**kept["update"]))) for kept in records
         ]
+        evaluations: list[dict[str, Any]] = json.loads(state["evaluations"])
         self._evaluations = [
-            Evaluation(**{**kept, "metrics": Metrics(**kept["metrics"])}) for kept in json.loads(state["evaluations"])
+            Evaluation(**dict[str, Any](kept, metrics=Metrics(**kept["metrics"]))) for kept in evaluations
         ]
 
 

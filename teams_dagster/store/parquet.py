@@ -11,7 +11,7 @@ import pyarrow.parquet as pq  # pyright: ignore[reportMissingTypeStubs]
 
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Every row, in the file's order; of all columns where `columns` is None."""
-    return _read(path, columns).to_pylist()
+    return read_table(path, columns).to_pylist()
 
 
 def iterate_rows(path: Path, at_once: int, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
@@ -23,10 +23,11 @@ def iterate_rows(path: Path, at_once: int, columns: Sequence[str] | None = None)
 
 def distinct_values(path: Path, columns: Sequence[str]) -> set[Any]:
     """What `columns` hold together, nulls left out."""
-    table = _read(path, columns)
+    table = read_table(path, columns)
     return {value for column in columns for value in table[column].drop_null().unique().to_pylist()}
 
 
-def _read(path: Path, columns: Sequence[str] | None) -> Any:
+def read_table(path: Path, columns: Sequence[str] | None = None) -> Any:
+    """The `pyarrow.Table` of a file: of all columns where `columns` is None."""
     names = None if columns is None else list(columns)
     return pq.read_table(path, columns=names)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

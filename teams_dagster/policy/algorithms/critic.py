@@ -32,10 +32,10 @@ def fit_lbfgs(critic: nn.Module, features: torch.Tensor, targets: torch.Tensor, 
     def closure() -> float:
         optimiser.zero_grad()
         value = loss()
-        value.backward()
+        value.backward()  # pyright: ignore[reportUnknownMemberType]
         return float(value.detach())
 
-    optimiser.step(closure)
+    optimiser.step(closure)  # pyright: ignore[reportUnknownMemberType]
     with torch.no_grad():
         return _finite(float(loss()))
 

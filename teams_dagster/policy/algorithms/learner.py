@@ -66,13 +66,13 @@ class Learner:
         critics = {
             name: ValueNetwork(features, hidden, (root_seed, "weights", _STREAMS[name])) for name in algorithm.critics
         }
-        optimisers = {}
+        optimisers: dict[str, torch.optim.Adam] = {}
         if (adam := algorithm.policy_optimiser) is not None:
             optimisers["policy"] = _adam(policy, adam)
         if isinstance(critic, AdamCriticConfig):
             optimisers |= {name: _adam(network, critic) for name, network in critics.items()}
         if reference is None:
-            log_reference = uniform_reference(torch.from_numpy(allowed))
+            log_reference = uniform_reference(torch.as_tensor(allowed))
         else:
             network = PolicyNetwork(features, hidden, allowed, ("reference",))
             network.load(reference)
@@ -111,10 +111,10 @@ class Learner:
             moments = _part(state, f"adam.{owner}.")
             for index, parameter in enumerate(optimiser.param_groups[0]["params"] if moments else ()):
                 optimiser.state[parameter] = {
-                    moment: torch.from_numpy(moments[f"{index}.{moment}"].copy()) for moment in _MOMENTS
+                    moment: torch.as_tensor(moments[f"{index}.{moment}"].copy()) for moment in _MOMENTS
                 }
         if data := _part(state, LABELLED):
-            self.labelled = Labelled(torch.from_numpy(data["features"].copy()), torch.from_numpy(data["labels"].copy()))
+            self.labelled = Labelled(torch.as_tensor(data["features"].copy()), torch.as_tensor(data["labels"].copy()))
         self.kappa = float(state["kappa"])
         self.kl_memory = tuple(state["kl_memory"].tolist()) if "kl_memory" in state else ()
 

@@ -17,12 +17,12 @@ Index = torch.Tensor | None
 
 def minibatches(count: int, size: int, key: Key) -> Sequence[Index]:
     """One pass over `count` rows in an order drawn from `key`, `size` at a time (the last may be smaller; 0: all)."""
-    return [None] if size == 0 or size >= count else shuffled(count, key).split(size)
+    return [None] if size == 0 or size >= count else torch.split(shuffled(count, key), size)
 
 
 def shuffled(count: int, key: Key) -> torch.Tensor:
     """The numbers below `count` in an order drawn from `key`."""
-    return torch.from_numpy(generator(*key).permutation(count))
+    return torch.as_tensor(generator(*key).permutation(count))
 
 
 def take(tensor: torch.Tensor, index: Index) -> torch.Tensor:
@@ -39,7 +39,7 @@ def rows(tensor: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 def gradient_step(loss: torch.Tensor, optimiser: torch.optim.Adam, max_norm: float | None) -> None:
     """One step of `optimiser` down `loss`, its gradient scaled down to `max_norm` where it is longer."""
     optimiser.zero_grad()
-    loss.backward()
+    loss.backward()  # pyright: ignore[reportUnknownMemberType]
     if max_norm is not None:
         torch.nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], max_norm)
-    optimiser.step()
+    optimiser.step()  # pyright: ignore[reportUnknownMemberType]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 
@@ -40,7 +41,7 @@ def trpo_step(
         raise ValueError("an advantage is not finite; check the rewards and the critic's values")
     entropy, value = float(mean_entropy(old)), batch.surrogate(here)
     gradient = _flat(torch.autograd.grad(value, parameters, retain_graph=True))
-    if float(gradient.norm()) < 1e-12:
+    if float(cast(torch.Tensor, gradient.norm())) < 1e-12:  # pyright: ignore[reportUnknownMemberType]
         return PolicyStep(UpdateStatus.NO_GRADIENT, entropy)
     product = fisher_product(here, parameters, config.damping)
     direction, residual = conjugate_gradient(product, gradient, config.cg_iterations, config.cg_tolerance)

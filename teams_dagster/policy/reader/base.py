@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -29,8 +29,8 @@ class LanguageModelBase:
         place = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             with _without_bars():
-                self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
-                model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
+                self.tokenizer = cast(Any, AutoTokenizer).from_pretrained(path)
+                model = cast(Any, AutoModelForCausalLM).from_pretrained(path, dtype=torch.float32, use_safetensors=True)
         except (OSError, ValueError) as error:
             raise BaseUnavailable(
                 f"the policy's language model {path!r} cannot be loaded ({error}): give `base` a folder or a hub id"
@@ -69,7 +69,7 @@ def language_model_base(path: str) -> LanguageModelBase:
 
 
 @contextmanager
-def _without_bars() -> Iterator[None]:
+def _without_bars() -> Generator[None]:
     """No progress of a load that takes a moment; others show theirs still."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()

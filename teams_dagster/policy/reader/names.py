@@ -31,7 +31,8 @@ class Names:
                 )
         self.tokens = tuple(tuple(name) for name in names)
         self.count = len(names)
-        behind, offsets, owners, sources, targets, named = [], [], [], [], [], []
+        behind, offsets, owners = list[int](), list[int](), list[int]()
+        sources, targets, named = list[int](), list[int](), list[int]()
         for number, name in enumerate(names):
             before = 0  # of what is computed: the prompt's last place, then those behind it
             for place, token in enumerate(name):

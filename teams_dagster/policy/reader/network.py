@@ -7,9 +7,9 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVariableType]
 
-from teams_dagster.core.rng import generator
+from teams_dagster.core.rng import generator, torch_seeded
 from teams_dagster.core.threads import one_thread
 from teams_dagster.environment.state import State
 from teams_dagster.policy.network import FORBIDDEN, Network, Weights
@@ -38,7 +38,7 @@ class LanguageModelPolicy(Network):
         base = reader.base.copy()
         check_names(base, reader.names, reader.empty)
         self.model, self._reader = _with_adapter(base, reader.config, key), reader
-        self._allowed = torch.from_numpy(allowed.copy())
+        self._allowed = torch.as_tensor(allowed.copy())
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Log-probabilities of every operation (softmax over the names of the allowed ones)."""
@@ -56,7 +56,7 @@ class LanguageModelPolicy(Network):
         at_once = self._reader.config.states_at_once
         order = (prompts != NO_TOKEN).sum(1).argsort(stable=True)  # neighbours are as long: little is filled up
         one = self._in_two_passes if len(prompts) > at_once and torch.is_grad_enabled() else self._scores
-        scores = [one(prompts[part]) for part in order.split(min(at_once, SIDE_BY_SIDE))]
+        scores = [one(prompts[part]) for part in torch.split(order, min(at_once, SIDE_BY_SIDE))]
         return torch.cat(scores)[order.argsort()]
 
     def _scores(self, prompts: torch.Tensor) -> torch.Tensor:
@@ -75,7 +75,7 @@ class LanguageModelPolicy(Network):
             raise RuntimeError("these weights are of an adapter with other layers: train the policy again")
         with torch.no_grad():
             for name, parameter in learnt.items():
-                parameter.copy_(torch.from_numpy(weights[name].copy()))
+                parameter.copy_(torch.as_tensor(weights[name].copy()))
 
     def _learnt(self) -> dict[str, nn.Parameter]:
         return {_short(name): value for name, value in self.model.named_parameters() if value.requires_grad}
@@ -89,8 +89,7 @@ def _with_adapter(base: Any, config: LanguageModelReaderConfig, key: tuple[str |
     from peft import LoraConfig, get_peft_model
 
     lora = LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(generator(*key).integers(2**31)))
+    with torch_seeded(int(generator(*key).integers(2**31))):
         return get_peft_model(base, lora).eval()
 
 
@@ -115,5 +114,5 @@ class LanguageModelActor:
         prompt = self._reader.prompt(state)
         with one_thread(self._reader.is_small):
             scores = self._policy.scores(torch.tensor([prompt]))
-            offsets = torch.from_numpy(self._reader.offsets(prompt))
+            offsets = torch.as_tensor(self._reader.offsets(prompt))
             return self._policy.normalised(scores - offsets)[0].exp().numpy()
