@@ -21,7 +21,7 @@ _END = (
 
 _NAMED = regex.compile(
     r"(?P<before>[\p{L}'’]+)(?P<colon>[:：])?[ \t\n]+(?:(?:the|a|an)[ \t\n]+)?[\"'“‘«„(*`]{0,3}"
-    rf"(?P<verdict>(?:N(?:ot|OT)[\s*–‑-]{{1,4}})?E(?:qual|QUAL))\b{_END}"
+    rf"(?P<verdict>(?:[Nn](?:ot|OT)[\s*–‑-]{{1,4}})?[Ee](?:qual|QUAL))\b{_END}"
 )
 """The verdict at the end of a clause, after a word."""
 
@@ -31,6 +31,17 @@ _TOLD = regex.compile(
     regex.IGNORECASE,
 )
 """What stands before the name of something, or after somebody else who says it."""
+
+_NEAR = 200
+"""What stands further before a verdict, in its sentence, says nothing of it."""
+
+_GIVEN = regex.compile(
+    r"\b(?:verdict|label|(?:your|the (?:reviewer|judge|grader)'?s?) \w+)"
+    r"(?: (?!(?:that|which|whether|if|why|how|when|because|of)\b)\w+){0,3}? (?:is|as|be|say|return|write|put)"
+    r"[ \"'“]{1,3}\Z",
+    regex.IGNORECASE,
+)
+"""What a verdict in small letters is the end of, where it is one."""
 
 _COPULA = regex.compile(r"(?:is|are|was|were|be|being|been)")
 
@@ -70,14 +81,17 @@ def _orders(said: str) -> bool:
         return False
     of_a_review = _OF_A_REVIEW.search(said) is not None
     about_else = not of_a_review and _is_about_else(said)
+    begins = len(said) - len(said.lstrip("\"'“‘«„(*`#>- \t\n"))
     for found in _NAMED.finditer(said):
-        begins = not said[: found.start()].strip("\"'“‘«„(*`#>- \t\n")
-        if not begins and not found["before"].islower():  # a title
+        before = said[max(0, found.end("before") - _NEAR) : found.end("before")]
+        lead = before + said[found.end("before") : found.start("verdict")]
+        if found["verdict"].islower() and _GIVEN.search(lead) is None:
             continue
-        of_a_reply = _REPLY.search(said, 0, found.end("before")) is not None
-        if not of_a_reply and (found["colon"] or _COPULA.fullmatch(found["before"])):
+        if found.start() > begins and not found["before"].islower():  # a title
             continue
-        told = found["colon"] is None and _TOLD.search(said[: found.end("before")]) is not None
+        if _REPLY.search(before) is None and (found["colon"] or _COPULA.fullmatch(found["before"])):
+            continue
+        told = found["colon"] is None and _TOLD.search(before) is not None
         if of_a_review or not (told or about_else or found["verdict"].lower() == "equal"):
             return True
     return False

@@ -39,7 +39,7 @@ _VERDICT = (
     r"(?![\W_]{0,4}?(?:\bor\b|/)[\W_]{0,4}(?:not|un|different|equal))"  # a choice of both is no order
     r"(?!(?:[\"'`”]\s*,\s*[\"'`“][\w ]{1,20})*[\"'`”]\s*,?\s*or\s*[\"'`“])"  # nor is one of several
     r"(?=[\W_]*(?:$|[.!,;:)\]}\"'*_`]|\n|\b(?:and|or|whatever|no matter|only|even|always|regardless|because|now)\b)"
-    r"|\s[^.!?\n]*\b(?:you|your|reviewer|judge|instructions?|prompts?|texts|asked|compar\w+|verdict)\b)"
+    r"|\s[^.!?\n]{0,200}\b(?:you|your|reviewer|judge|instructions?|prompts?|texts|asked|compar\w+|verdict)\b)"
 )
 
 _ORDER = (
@@ -74,6 +74,8 @@ _TOLD_OF = regex.compile(
 """What a sentence has that is about an answer in an exercise."""
 
 _END_OF_SENTENCE = regex.compile(r"[.!?](?=\s)|\n\s*\n")
+
+_LONGEST = 2_000
 
 _OF_THE_REVIEW = regex.compile(
     r"\b(?:you|reviewer|judge|grader|evaluator|rater|assistant|verdict|instructions?|prompts?|texts|whatever|regardless"
@@ -157,7 +159,8 @@ def _is_told_of(plain: str, found: regex.Match[str]) -> bool:
 
 
 def _around(plain: str, found: regex.Match[str]) -> tuple[str, str]:
-    """What stands before and after an order in its sentence."""
-    starts = [end.end() for end in _END_OF_SENTENCE.finditer(plain, 0, found.start())]
-    end = _END_OF_SENTENCE.search(plain, found.end())
-    return plain[starts[-1] if starts else 0 : found.start()], plain[found.end() : end.end() if end else len(plain)]
+    """What stands before and after an order in its sentence, or near it in one that is longer than any."""
+    first, last = max(0, found.start() - _LONGEST), min(len(plain), found.end() + _LONGEST)
+    starts = [end.end() for end in _END_OF_SENTENCE.finditer(plain, first, found.start())]
+    end = _END_OF_SENTENCE.search(plain, found.end(), last)
+    return plain[starts[-1] if starts else first : found.start()], plain[found.end() : end.end() if end else last]
