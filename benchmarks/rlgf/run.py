@@ -31,6 +31,8 @@ SCRATCH = ROOT / "benchmarks" / ".runs" / "rlgf"
 HERE = Path(__file__).parent
 ENDLESS = 10_000
 """Iterations: the tokens end a training."""
+AT_ONCE = 64
+"""Texts computed at once, at least: an evaluation's texts are written in one go."""
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -132,7 +134,7 @@ def config_of(arguments: argparse.Namespace, name: str, seed: int) -> RLGFConfig
             "max_new_tokens": arguments.length,
             "critic": step,
             "kl_reference": {"weight": arguments.kl} if arguments.kl else None,
-            "at_once": arguments.texts,
+            "at_once": max(AT_ONCE, arguments.texts),
             "evaluation_texts": arguments.evaluation_texts,
             "evaluate_every": arguments.evaluate_every,
             "checkpoint_every": 1,
