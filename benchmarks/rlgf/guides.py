@@ -89,10 +89,14 @@ def main(given: Sequence[str] | None = None) -> None:
     }
     texts = {who: _texts(writer, prompts, arguments) for who, writer in written.items()}
     learner = TokenLearner(student.model, config)  # adds adapters to the model, so it comes after the writing
+    measured = {who: _measured(mine, task, student, learner) for who, mine in texts.items()}
     print("| writer | texts | " + " | ".join(task.measures) + " | tokens |")
     print("| --- " * (3 + len(task.measures)) + "|")
-    for who, mine in texts.items():
-        print(f"| {who} | {len(mine)} | " + " | ".join(_measured(mine, task, student, learner)) + " |", flush=True)
+    for who, columns in measured.items():
+        print(f"| {who} | {len(texts[who])} | " + " | ".join(map(with_interval, columns)) + " |")
+    *_, (plain, *_), (rewards, *_) = measured.values()
+    gap = with_interval([one - other for one, other in zip(rewards, plain, strict=True)])
+    print(f"\nReward of guide `{arguments.guide}` less that of the model as guide, prompt by prompt: {gap}.")
 
 
 def _texts(writer: Writer, prompts: Sequence[Prompt], arguments: argparse.Namespace) -> list[Text]:
@@ -108,18 +112,17 @@ def _texts(writer: Writer, prompts: Sequence[Prompt], arguments: argparse.Namesp
     ]
 
 
-def _measured(texts: Sequence[Text], task: Task, student: Student, learner: TokenLearner) -> list[str]:
-    """Of each of the task's measures the mean over prompts of the means of their texts; the mean length."""
+def _measured(texts: Sequence[Text], task: Task, student: Student, learner: TokenLearner) -> list[list[float]]:
+    """Of each of the task's measures, and of the length: by prompt the mean of its texts."""
     names = [text.prompt_id for text in texts]
     said = [str(student.tokenizer.decode(list(text.tokens), skip_special_tokens=True)) for text in texts]
     known = perplexities(learner, texts, vocabulary_of(student).padding)
     columns: list[list[float]] = [task.scores(measure, names, said, known) for measure in task.measures]
     columns.append([float(len(text.tokens)) for text in texts])
-    by_prompt = [
+    return [
         [fmean(value for value, name in zip(column, names, strict=True) if name == prompt) for prompt in task.prompts]
         for column in columns
     ]
-    return [with_interval(means) for means in by_prompt]
 
 
 if __name__ == "__main__":

@@ -110,7 +110,8 @@ def _difference(first: str, other: str, outcomes: Sequence[Outcome]) -> str:
     rewards = {(outcome.algorithm, outcome.seed): outcome.after.reward for outcome in outcomes}
     seeds = [seed for name, seed in rewards if name == other and (first, seed) in rewards]
     gaps = [rewards[other, seed] - rewards[first, seed] for seed in seeds]
-    return f"Reward of {other} less that of {first}, seed by seed: {with_interval(gaps)}.\n"
+    told = with_interval(gaps) if gaps else "no seed in common"
+    return f"Reward of {other} less that of {first}, seed by seed: {told}.\n"
 
 
 def with_interval(values: Sequence[float]) -> str:

@@ -122,6 +122,7 @@ def test_medians_of_both_sides_and_their_ratio_stand_beside_each_other() -> None
 def test_a_run_cut_short_tells_of_the_trainings_that_are_done() -> None:
     done = [outcome("ppo", 0, 0.1), outcome("ppo", 1, 0.3), outcome("lols", 0, 0.2)]
     assert "Reward of lols less that of ppo, seed by seed: 0.100." in page(done, {})
+    assert "Reward of lols less that of ppo, seed by seed: no seed in common." in page(done[1:], {})
 
 
 def test_d2lols_turns_to_ppo_plus_plus_after_as_many_updates_as_were_typed() -> None:
