@@ -61,7 +61,7 @@ def page(outcomes: Sequence[Outcome], settings: Mapping[str, Any]) -> str:
         "",
         "| algorithm | seeds | updates | tokens | of the guide | " + " | ".join(metrics) + " |",
         "| --- " * (5 + len(metrics)) + "|",
-        _row("before", list({outcome.seed: outcome for outcome in outcomes}.values()), "before", metrics),
+        _row("before", list({outcome.seed: outcome for outcome in reversed(outcomes)}.values()), "before", metrics),
         *(_row(name, [o for o in outcomes if o.algorithm == name], "after", metrics) for name in names),
         "",
         *(_difference(names[0], name, outcomes) for name in names[1:]),

@@ -38,7 +38,8 @@ def test_the_model_before_any_training_is_counted_once_a_seed() -> None:
     rewards = [0.1, 0.2, 0.6]
     one = page([outcome("ppo", seed, reward) for seed, reward in enumerate(rewards)], {})
     both = [outcome(name, seed, reward) for seed, reward in enumerate(rewards) for name in ("ppo", "bc", "grpo")]
-    assert row(page(both, {}), "before") == row(one, "before")
+    elsewhere = outcome("lols", 0, 0.9)  # of a machine that rounds differently
+    assert row(page([*both, elsewhere], {}), "before") == row(one, "before")
 
 
 def folder(*given: str) -> Path:
