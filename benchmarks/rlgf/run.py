@@ -1,8 +1,9 @@
 """`python -m benchmarks.rlgf.run`: a language model learns a task by several algorithms at equal generated tokens.
 
 Tokens of learner and guide count alike. The guide is the model before any training with nucleus sampling, as in the
-paper, and of `NAME@praise` the same model after a sentence of praise, which is a better one. Each training has its
-folder under benchmarks/.runs, which git ignores, and goes on where it stopped.
+paper, and of `NAME@praise` or `NAME@examples` the same model after a sentence of praise or worked examples, which is a
+better one for positive continuation or for concepts. Each training has its folder under benchmarks/.runs, which git
+ignores, and goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import torch
 
 from benchmarks.policy.process import ROOT
-from benchmarks.rlgf.praise import PRAISE, praising
+from benchmarks.rlgf.guides import algorithm_and_guide, better_guide
 from benchmarks.rlgf.report import Outcome, page
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.rlgf.config import RLGFConfig
@@ -30,6 +31,8 @@ SCRATCH = ROOT / "benchmarks" / ".runs" / "rlgf"
 HERE = Path(__file__).parent
 ENDLESS = 10_000
 """Iterations: the tokens end a training."""
+AT_ONCE = 64
+"""Texts computed at once, at least: an evaluation's texts are written in one go."""
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -56,7 +59,7 @@ def parsed(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="embedded", help="a folder or hub id; `embedded`: the tiny base")
     parser.add_argument("--task", default="positive_continuation", help="a task file, or a task of the package")
-    parser.add_argument("--algorithms", nargs="+", default=["ppo", "ppo_plus_plus"], help="names, or NAME@praise")
+    parser.add_argument("--algorithms", nargs="+", default=["ppo", "ppo_plus_plus"], help="names, or NAME@GUIDE")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each")
     parser.add_argument("--tokens", type=int, default=20_000, help="that learner and guide write in a training")
     parser.add_argument("--texts", type=int, default=32, help="a batch")
@@ -80,15 +83,15 @@ def run(arguments: argparse.Namespace, name: str, seed: int) -> Outcome:
     """One training, begun or gone on with."""
     model, config = base_of(arguments.model, arguments.scratch), config_of(arguments, name, seed)
     task, dtype = load_task(arguments.task), getattr(torch, arguments.dtype)
-    praised = name.endswith(PRAISE)
+    _, guide = algorithm_and_guide(name)
     report = TokenTraining(
         load_student(model, dtype=dtype),
         task,
         config,
-        folder_of(arguments, task, config, "praise" if praised else "start"),
+        folder_of(arguments, task, config, guide or "start"),
         base=f"{arguments.model} in {arguments.dtype}",
-        guide=praising(load_student(model, dtype=dtype), config) if praised else None,
-        guide_name="praise" if praised else None,
+        guide=better_guide(guide, load_student(model, dtype=dtype), config) if guide else None,
+        guide_name=guide,
         progress=lambda line: print(f"{name} seed {seed}: {line}", flush=True),
     ).run()
     return Outcome(
@@ -111,7 +114,7 @@ def folder_of(arguments: argparse.Namespace, task: Task, config: RLGFConfig, gui
 
 def config_of(arguments: argparse.Namespace, name: str, seed: int) -> RLGFConfig:
     """The same for each algorithm but for its name."""
-    name = name.removesuffix(PRAISE)
+    name, _ = algorithm_and_guide(name)
     step: dict[str, Any] = {
         "learning_rate": arguments.rate,
         "epochs": arguments.epochs,
@@ -131,7 +134,7 @@ def config_of(arguments: argparse.Namespace, name: str, seed: int) -> RLGFConfig
             "max_new_tokens": arguments.length,
             "critic": step,
             "kl_reference": {"weight": arguments.kl} if arguments.kl else None,
-            "at_once": arguments.texts,
+            "at_once": max(AT_ONCE, arguments.texts),
             "evaluation_texts": arguments.evaluation_texts,
             "evaluate_every": arguments.evaluate_every,
             "checkpoint_every": 1,
