@@ -61,7 +61,7 @@ _AFTER = (
     r"|(?:это|—)[^.\n]{0,20}ответ|(?:是|才是|就是)[^。\n]{0,8}(?:答案|结论|結論)|(?:が|は)[^。\n]{0,6}(?:正解|答え)"
     r"|(?:antworten|antwortest|sagen|schreiben|urteilen|antwoorden|zeggen|svara)(?![a-z])|(?:cevab|yanıt|diye|olarak)\w*"
 )
-_WORDS_OFEXCUSE = (
+_WORDS_OF_EXCUSE = (
     r"(?:wenn|falls|sonst|ob|warum|was|programm|funktion|code|skript|obwohl"
     r"|si|sino|cuando|por qué|qué|programa|función|código|se|senão|quando|função|altrimenti|perché|funzione|codice"
     r"|sinon|lorsque|quand|pourquoi|programme|fonction|als|waarom|programma|jeśli|eğer|om"
@@ -70,7 +70,7 @@ _WORDS_OFEXCUSE = (
     r"|यदि|अगर|अगर|क्यों|प्रोग्राम|कोड)"
 )
 EXCUSE = regex.compile(
-    rf"\b{_WORDS_OFEXCUSE}\b|如果|若|否则|否則|当|當|是否|程序|程式|函数|函數|代码|代碼|为什么|為什麼|脚本|运算符|运算|词语|单词|反义词|近义词"
+    rf"\b{_WORDS_OF_EXCUSE}\b|如果|若|否则|否則|当|當|是否|程序|程式|函数|函數|代码|代碼|为什么|為什麼|脚本|运算符|运算|词语|单词|反义词|近义词"
     r"|もし|場合|とき|ならば?|かどうか|プログラム|関数|コード|なぜ|演算子|言葉|単語|反対語"
     r"|만약|이면|다르면|같으면|경우|아니면|프로그램|함수|코드|왜|연산자|إذا|برنامج|دالة|كود|لماذا|[?？؟¿]|[=!<>]=|[≠=]",
 )
