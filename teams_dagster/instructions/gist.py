@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
@@ -39,16 +40,47 @@ _LONGEST_RUN = 8
 """Of words that are said twice in a row."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text by itself."""
+
+    said: tuple[_Sentence, ...]
+    once: tuple[_Sentence, ...]
+    """The same without repetition."""
+    dressed: tuple[str, ...]
+    """Its words that may be others in disguise, sorted."""
+    has_emoji: bool
+
+
 def gists(a: str, b: str) -> tuple[list[str], list[str]]:
     """The words of two texts that tell the one from the other, in their order."""
-    said_a, said_b = _without_decoration(_sentences(a), _sentences(b))
+    one, other = _read(a), _read(b)
+    if one.has_emoji == other.has_emoji and not _may_disguise(one, other):
+        return _in_one_order(one.once, other.once)
+    said_a, said_b = _without_decoration(one.said, other.said)
     said_a, said_b = _with_words_of_one(said_a, said_b)
     return _in_one_order(_once(said_a), _once(said_b))
 
 
 @lru_cache(maxsize=8_192)
-def _sentences(text: str) -> tuple[_Sentence, ...]:
+def _read(text: str) -> _Text:
     """Kept for a while: a text is compared with each edit of it."""
+    said = _sentences(text)
+    found = _flat(said)
+    dressed = sorted(word for word in found if not is_plain(word) and not _is_digit(word))
+    return _Text(said, tuple(_once(said)), tuple(dressed), any(map(is_emoji, found)))
+
+
+def _may_disguise(a: _Text, b: _Text) -> bool:
+    """Whether a word that one of them has, or has more often, may be a word of the other that is dressed otherwise."""
+    if a.dressed == b.dressed:
+        return False
+    count_a, count_b = Counter(a.dressed), Counter(b.dressed)
+    folds = {folded_word(word) for word, _ in count_a.items() ^ count_b.items()}
+    return bool(folds.intersection(map(folded_word, _flat(a.said))).intersection(map(folded_word, _flat(b.said))))
+
+
+def _sentences(text: str) -> tuple[_Sentence, ...]:
     plain = plain_letters(html.unescape(text) if "&" in text else text)
     plain = COURTESY.sub(" ", _LAYOUT.sub("", _TAGS.sub(r"\2", plain)))
     found = (_WITHIN.sub("", _MASKS.sub(_letter_of, sentence)) for sentence in _END_OF_SENTENCE.split(plain))
@@ -87,7 +119,7 @@ def _is_digit(word: str) -> bool:
     return len(word) == 1 and word.isdecimal()
 
 
-def _once(said: list[_Sentence]) -> list[_Sentence]:
+def _once(said: Iterable[_Sentence]) -> list[_Sentence]:
     """Each sentence once, in it each run of words, and no end of a sentence again by itself."""
     kept = [sentence for sentence in dict.fromkeys(map(_without_repeats, said)) if sentence]
     return kept[:1] + [each for before, each in pairwise(kept) if before[-len(each) :] != each]
@@ -111,7 +143,7 @@ def _is_prose(sentence: _Sentence) -> bool:
     return 2 * sum(said) > len(sentence)
 
 
-def _in_one_order(a: list[_Sentence], b: list[_Sentence]) -> tuple[list[str], list[str]]:
+def _in_one_order(a: Sequence[_Sentence], b: Sequence[_Sentence]) -> tuple[list[str], list[str]]:
     """The words of both, the sentences that they share in one order."""
     shared = set(a).intersection(b)
     if [said for said in a if said in shared] == [said for said in b if said in shared]:

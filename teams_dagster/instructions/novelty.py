@@ -43,6 +43,11 @@ def _terms_of(found: Sequence[str]) -> frozenset[str]:
     return frozenset(map(sys.intern, chain(found, pairs)))
 
 
+def _terms_told(text: str, gist: list[str]) -> frozenset[str]:
+    """The terms of a text's gist: those of the text, which are kept for a while, where nothing was left out."""
+    return _terms(text) if gist == words(text) else _terms_of(gist)
+
+
 def _terms_of_both(a: str, b: str) -> tuple[frozenset[str], frozenset[str]]:
     """The terms of two texts; words of the one alone that are, bare, such words of the other are the same."""
     if a.isascii() and b.isascii():
@@ -67,13 +72,15 @@ def _alike(a: str, b: str) -> float:
         return 1.0
     plain = _dice(*_terms_of_both(a, b))
     gist_a, gist_b = gists(a, b)
-    told = 1.0 if gist_a == gist_b else _dice(_terms_of(gist_a), _terms_of(gist_b))
+    told = 1.0 if gist_a == gist_b else _dice(_terms_told(a, gist_a), _terms_told(b, gist_b))
     return told if 1 - told <= _DIFFERENCE_EXPLAINED * (1 - plain) else plain
 
 
+@lru_cache(maxsize=8_192)
 def similarity(a: Instruction, b: Instruction) -> float:
     """Similarity in [0, 1] of two instructions: the smaller of their texts' and their inputs' Dice coefficients.
 
+    Kept for a while: an edit is compared with its chain to be let through, and again to be rewarded.
     The smaller, so that a long unchanged input does not hide a changed text, nor the other way round.
     """
     return min(_alike(a.text, b.text), _alike(a.input, b.input))

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from teams_dagster.core.instruction import Instruction
+from teams_dagster.environment.reward import novelty
+from teams_dagster.instructions import gist
+from teams_dagster.instructions import novelty as measures
+from teams_dagster.instructions.elimination import eliminate_rewrite
 from teams_dagster.instructions.gist import gists
+from teams_dagster.instructions.novelty import Pool
 
 SEED = "Name three rivers. Say where they end."
 
@@ -43,3 +49,22 @@ def test_an_edit_that_adds_nothing_has_the_same_gist(edit: str) -> None:
 def test_what_says_something_else_has_another(one: str, other: str) -> None:
     told, else_told = gists(one, other)
     assert told != else_told
+
+
+def test_a_text_is_read_once_however_many_it_is_compared_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    rivers = [f"Name {number} rivers, and say where each of them ends." for number in range(20)]
+    found: list[tuple[str, ...]] = []
+    apart = gist._without_repeats  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(gist, "_without_repeats", lambda said: found.append(said) or apart(said))
+    for edit in rivers[1:]:
+        gists(rivers[0], edit)
+    assert len(found) == len(rivers)
+
+
+def test_an_edit_is_compared_with_each_text_of_its_chain_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    *chain, edit = (Instruction(f"Name {number} lakes, and say how deep each of them is.") for number in range(8))
+    compared: list[tuple[str, str]] = []
+    monkeypatch.setattr(measures, "gists", lambda a, b: compared.append((a, b)) or gists(a, b))
+    eliminate_rewrite(edit, chain)
+    novelty(edit, chain, Pool(()))
+    assert sorted(compared) == sorted((edit.text, earlier.text) for earlier in chain)
