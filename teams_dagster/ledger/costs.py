@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
 from pathlib import Path
@@ -65,6 +66,9 @@ class Cost:
     """Billed calls whose price is not known."""
 
 
+_COUNTS = tuple(each.name for each in fields(Cost) if each.name != "group")
+
+
 @dataclass(frozen=True)
 class Questions:
     """What became of the queries of one group: asked = kept + every cause."""
@@ -107,6 +111,15 @@ def costs_by(ledger: Ledger, columns: Sequence[str], where: Mapping[str, str | N
         values = dict(row._mapping)
         group = tuple(_shown(column, values.pop(column)) for column in columns)
         found.setdefault(group, {}).update({name: int(value or 0) for name, value in values.items()})
+    return [Cost(dict(zip(columns, group, strict=True)), **found[group]) for group in _ordered(found)]
+
+
+def costs_together(costs: Iterable[Cost], columns: Sequence[str]) -> list[Cost]:
+    """Costs that are told apart by `columns` and more, told apart by `columns` alone, as `costs_by` gives them."""
+    found: dict[tuple[str | None, ...], Counter[str]] = {}
+    for cost in costs:
+        group = tuple(cost.group[column] for column in columns)
+        found.setdefault(group, Counter()).update({name: getattr(cost, name) for name in _COUNTS})
     return [Cost(dict(zip(columns, group, strict=True)), **found[group]) for group in _ordered(found)]
 
 

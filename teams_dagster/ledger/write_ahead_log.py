@@ -19,6 +19,10 @@ LOG_BYTES = 16_000_000
 """A longer log is taken over into the database: pages that are written often are so seldom copied, and the log of
 processes that write all the time does not grow without end."""
 
+CACHE_KIB = 65_536
+"""Of the database's pages, in memory of a connection that reads so many: rows are looked up by hashes, whose places in
+an index are anywhere, and SQLite's own 2 MB do not hold the index of a hundred thousand."""
+
 PRIMARY_CODE = 0xFF
 """The part of an SQLite error code that says what is wrong; the rest says where."""
 
@@ -37,6 +41,7 @@ def configure(connection: sqlite3.Connection) -> str | None:
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     has_log = _keep_log(connection)
+    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     connection.execute("PRAGMA synchronous=FULL")
     if not has_log:
         return None

@@ -14,7 +14,7 @@ from teams_dagster.core.text import NANO, NOT_A_NUMBER, about_dollars
 from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.pair_costs import PairCost, PairCosts, stored_pair_costs
 from teams_dagster.dataset.yields import expert_yield
-from teams_dagster.ledger.costs import Cost, costs_by, total_cost
+from teams_dagster.ledger.costs import Cost, costs_by, costs_together
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.policy.baselines import UNIFORM
 from teams_dagster.policy.comparison.contenders import TRAINED
@@ -59,8 +59,11 @@ class Account:
 
 def read_account(ledger: Ledger, store: ArtefactStore) -> Account:
     """Add up the ledger, and the pairs of the generations in `store`."""
-    groups = {columns: costs_by(ledger, columns.split(", ")) for columns in GROUPED_BY}
-    return Account(total_cost(ledger), groups, stored_pair_costs(store, ledger))
+    every = sorted({column for columns in GROUPED_BY for column in columns.split(", ")})
+    apart = costs_by(ledger, every)  # the ledger is read once: each time takes as long as it is large
+    groups = {columns: costs_together(apart, columns.split(", ")) for columns in GROUPED_BY}
+    [total] = costs_together(apart, ()) or [Cost({})]
+    return Account(total, groups, stored_pair_costs(store, ledger))
 
 
 def write_account(folder: Path, account: Account, expert: ExpertFacts) -> tuple[str, CostFacts]:

@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from teams_dagster.core.protocol import ErrorKind, Outcome
-from teams_dagster.ledger.costs import Cost, Questions, costs_by, outcomes_by, outcomes_of_step, total_cost
+from teams_dagster.ledger.costs import (
+    Cost,
+    Questions,
+    costs_by,
+    costs_together,
+    outcomes_by,
+    outcomes_of_step,
+    total_cost,
+)
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.entries import Unanswered
 from teams_dagster.ledger.writer import Ledger
@@ -55,6 +63,16 @@ def test_costs_are_told_apart_by_any_column(ledger: Ledger) -> None:
     assert costs_by(ledger, ["operation", "run_id"])[0].group == {"operation": None, "run_id": "run-1"}
     whole = total_cost(ledger)
     assert (whole.asked, whole.reused, whole.calls, whole.cost_nano_usd) == (6, 2, 6, 28)
+
+
+@pytest.mark.parametrize("columns", [(), ("asset_key",), ("operation", "run_id")])
+def test_costs_told_apart_by_more_columns_add_up_to_those_of_fewer(ledger: Ledger, columns: tuple[str, ...]) -> None:
+    ask(ledger, "a", "b", asset="trained_policy")
+    ask(ledger, "a", "b", "c", run_id="run-2", asset="expert_responses")
+    ask_in_vain(ledger, "d")
+    intend(ledger, "e")
+    apart = costs_by(ledger, ["asset_key", "operation", "purpose", "run_id"])
+    assert costs_together(apart, columns) == costs_by(ledger, columns)
 
 
 def test_costs_are_those_of_the_rows_that_are_wanted(ledger: Ledger) -> None:

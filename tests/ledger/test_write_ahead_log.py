@@ -77,3 +77,8 @@ def test_the_log_of_processes_that_write_in_turns_does_not_grow_without_end(
                 writer.execute(sa.update(ledger_identity).values(ledger_id=name * 4_000))
             longest = max(longest, log.stat().st_size)
     assert longest < 300_000
+
+
+def test_a_connection_keeps_the_pages_of_a_large_index_that_it_looks_hashes_up_in(tmp_path: Path) -> None:
+    with open_database(sqlite_url(tmp_path / "ledger.sqlite")).connect() as connection:
+        assert -connection.exec_driver_sql("PRAGMA cache_size").scalar_one() * 1_024 >= 64_000_000
