@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from benchmarks.growth.made_up_store import writing
-from benchmarks.growth.played_store import QuickModel, answer, begin_store, play, weeks
 from teams_dagster.core.files import write_atomically
 from teams_dagster.dataset.arms import TRAINED_ARM
 from teams_dagster.dataset.building import build_dataset, dataset_sources
@@ -25,21 +23,6 @@ from teams_dagster.store.artefacts import stored_artefacts
 from teams_dagster.store.facts.accounting import LineageFacts
 from teams_dagster.store.integrity import Verification
 from teams_dagster.store.read_model import refresh
-
-
-def play_all(folder: Path, size: int) -> ArtefactStore:
-    """Every generation of `size` transitions, played and written down, without answers."""
-    store, model = begin_store(folder, size), QuickModel()
-    for week in weeks(size):
-        play(store, week, model)
-    return store
-
-
-def answer_all(store: ArtefactStore) -> None:
-    """Answers to every generation, without a ledger."""
-    model = QuickModel()
-    for week in store.partitions("generated_instructions"):
-        answer(store, week, model)
 
 
 def replay(store: ArtefactStore) -> Verification:

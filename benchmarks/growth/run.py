@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from benchmarks.growth.measure import PARTS, Grown
+from benchmarks.growth.measure import OF_A_PLAYED_STORE, PARTS, Grown
 from benchmarks.growth.report import page
 from benchmarks.growth.writers import Written
 from benchmarks.llm import machine
@@ -48,6 +48,8 @@ def main() -> None:
 
 def measure(output: Path, sizes: list[int], queries: int, parts: Collection[str]) -> None:
     """Measure `parts` again; write the page of all that is known to `output` and the rows beside it."""
+    if any(part in parts for part in OF_A_PLAYED_STORE):
+        parts = {*parts, *OF_A_PLAYED_STORE}
     began, described = time.monotonic(), machine.describe(ROOT)
     rows_file = output.with_suffix(".jsonl")
     kept = [row for row in _rows_in(rows_file) if row.get("part", WRITERS_PART) not in parts]
@@ -61,13 +63,11 @@ def measure(output: Path, sizes: list[int], queries: int, parts: Collection[str]
                 grown[row["part"]].append(TypeAdapter(Grown).validate_python(values))
             else:
                 written.setdefault(row["ledger"], []).append(Written(**values))
-        for part in (part for part in PARTS if part in parts):
-            for size in sizes:
-                made = in_new_process(Grown, "measure", package="benchmarks.growth", part=part, size=size)
-                grown[part].append(made)
-                rows.write(json.dumps({"part": part, **asdict(made)}) + "\n")
-                rows.flush()
-                _say(f"{part}, {size:,}", began)
+        for part, made in _grown_of(parts, sizes):
+            grown[part].append(made)
+            rows.write(json.dumps({"part": part, **asdict(made)}) + "\n")
+            rows.flush()
+            _say(f"{part}, {made.size:,}", began)
         for name, url, writers in _ledgers() if WRITERS_PART in parts else ():
             made = in_new_process(
                 Written, "writers", package="benchmarks.growth", url=url, writers=writers, queries=queries
@@ -78,6 +78,22 @@ def measure(output: Path, sizes: list[int], queries: int, parts: Collection[str]
     minutes = (time.monotonic() - began) / 60
     grown = {part: sorted(found, key=lambda one: one.size) for part, found in grown.items() if found}
     output.write_text(page(grown, written, described, f"{datetime.now(UTC):%Y-%m-%d}", minutes), encoding="utf-8")
+
+
+def _grown_of(parts: Collection[str], sizes: list[int]) -> Iterator[tuple[str, Grown]]:
+    """Each part at each size. Those of a played store are measured on one, which is played for all of them."""
+    for size in sizes:
+        for part in (part for part in PARTS if part in parts and part not in OF_A_PLAYED_STORE):
+            with TemporaryDirectory() as folder:
+                yield part, _in_folder(part, size, folder)
+    for size in sizes if OF_A_PLAYED_STORE[0] in parts else ():
+        with TemporaryDirectory() as folder:
+            for part in OF_A_PLAYED_STORE:
+                yield part, _in_folder(part, size, folder)
+
+
+def _in_folder(part: str, size: int, folder: str) -> Grown:
+    return in_new_process(Grown, "measure", package="benchmarks.growth", part=part, size=size, folder=folder)
 
 
 def _rows_in(file: Path) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ class Cost:
 
     seconds: float
     cpu_s: float
-    """Of this process, all its threads."""
+    """Of this process, all its threads, and of the processes that it started and that have ended."""
     peak_mb: float
     """Resident memory at its highest, less that before."""
     load: float
@@ -36,9 +36,9 @@ class Cost:
 def cost_of(work: Callable[[], object]) -> Cost:
     """Do `work` and weigh it."""
     _forget_peak()
-    before_kb, cpu, began = _status_kb("VmRSS"), time.process_time(), time.perf_counter()
+    before_kb, cpu, began = _status_kb("VmRSS"), _cpu_s(), time.perf_counter()
     work()
-    seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu
+    seconds, cpu_s = time.perf_counter() - began, _cpu_s() - cpu
     return Cost(seconds, cpu_s, (_peak_kb() - before_kb) / 1024, load())
 
 
@@ -67,6 +67,11 @@ def in_new_process(
 def load() -> float:
     """How many processes ran or wanted to in the last minute, on the whole machine."""
     return os.getloadavg()[0]
+
+
+def _cpu_s() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def _forget_peak() -> None:
