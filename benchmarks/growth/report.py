@@ -61,6 +61,8 @@ def _power(sizes: Sequence[int], costs: Sequence[float]) -> str:
 
 def _first_to_break(found: Sequence[Grown]) -> str:
     """The step whose cost a row rises most, where one does."""
+    if len(found) == 1:
+        return "Measured at one size."
     *_, before, last = [*found[:1], *found]
     rises = {
         step: last.steps[step].cpu_s / last.size / (before.steps[step].cpu_s / before.size)

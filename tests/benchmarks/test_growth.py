@@ -28,3 +28,9 @@ def test_the_size_at_which_memory_ends_is_named() -> None:
 def test_a_step_that_takes_longer_a_row_is_named() -> None:
     told = page({"part": [grown(1_000, 1, 0), grown(2_000, 3, 0)]}, {"SQLite": []}, {}, "today", 1)
     assert "a step takes 1.50 times as long a row from 1,000 to 2,000" in told
+
+
+def test_one_size_says_nothing_of_growth() -> None:
+    told = page({"part": [grown(1_000, 1, 0)]}, {"SQLite": []}, {}, "today", 1)
+    assert "Measured at one size." in told
+    assert "from 1,000 to 1,000" not in told
