@@ -129,7 +129,7 @@ def _run_checks(settings: Settings, wanted: tuple[str, ...]) -> tuple[str, list[
     from teams_dagster.definitions import definitions
 
     job = definitions(settings).resolve_job_def("checks")
-    layer = cast("Any", job.asset_layer)  # its handles are generic, of what it does not say
+    layer = cast(Any, job.asset_layer)  # Dagster leaves open what its handles are of
     steps: dict[str, dg.AssetCheckKey] = {
         layer.get_op_output_handle(key).node_handle.name: key for key in layer.asset_graph.asset_check_keys
     }

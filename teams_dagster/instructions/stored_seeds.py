@@ -17,7 +17,7 @@ from teams_dagster.instructions.seed_splits import seed_clusters
 from teams_dagster.instructions.seeds import Seed, SeedLibrary, load_seeds, scripts, shipped_seeds_path
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.dataset import SeedFacts
-from teams_dagster.store.parquet import read_rows
+from teams_dagster.store.parquet import read_rows, read_table
 from teams_dagster.store.tables import write_table
 
 SHOWN = 20
@@ -104,8 +104,8 @@ def read_seeds(artefact: Artefact) -> list[Seed]:
 
 def read_clusters(artefact: Artefact) -> dict[str, str]:
     """Seed id to the cluster of near duplicates that it is in, as found when the seeds were read."""
-    rows = read_rows(artefact.path("seeds.parquet"), ["seed_id", "cluster_id"])
-    return {row["seed_id"]: row["cluster_id"] for row in rows}
+    rows = read_table(artefact.path("seeds.parquet"), ["seed_id", "cluster_id"])
+    return dict(zip(rows["seed_id"].to_pylist(), rows["cluster_id"].to_pylist(), strict=True))
 
 
 def _row(seed: Seed, cluster_id: str, sha256: str, run_id: str) -> dict[str, object]:
