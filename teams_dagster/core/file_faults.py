@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from numbers import Number
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import yaml
@@ -40,10 +40,10 @@ def yaml_line(text: str, place: Sequence[str | int]) -> int | None:
     import yaml
 
     try:
-        node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = cast(Any, yaml.compose(text, Loader=yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
     except yaml.YAMLError:
         return None
-    line = None if node is None else node.start_mark.line + 1
+    line: int | None = None if node is None else node.start_mark.line + 1
     for part in place:
         if isinstance(node, yaml.MappingNode):
             key, node = next(((k, v) for k, v in node.value if k.value == part), (None, None))
