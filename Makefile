@@ -7,7 +7,7 @@ MODELS := models/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools models demo demo-real demo-written ui test test-fast soak bench bench-policy bench-training lint docs
+.PHONY: help setup tools models demo demo-real demo-written ui test test-slow test-fast soak bench bench-policy bench-training lint docs
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -56,11 +56,14 @@ demo-written: setup models  ## a dataset that SmolLM2 writes and MiniLM reviews,
 ui: setup  ## the Dagster UI on http://127.0.0.1:3000 over the same data
 	@$(BIN)/teams ui
 
-test: tools models  ## the specification
-	$(BIN)/pytest -n 2 --dist worksteal
+test: tools models  ## the specification, but for the tests that are marked slow
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: tools models  ## the tests that are marked slow: runs of the graph, killed processes, trainings
+	$(BIN)/pytest -n 2 --dist worksteal -m slow
 
 test-fast: tools  ## the part of it that is worth running after each edit: no whole line, process, real weights or browser
-	$(BIN)/pytest -q -n 2 --dist worksteal --fast
+	$(BIN)/pytest -q -n 2 --dist worksteal --fast -m "not slow"
 
 soak: tools  ## the long rounds: properties at random, kills on SQLite and PostgreSQL (SOAK_ROUNDS=40 each), three weeks of ticks, lineage, the benchmarks once
 	$(BIN)/pytest -q -n 2 --dist worksteal --timeout 0 -m hypothesis --hypothesis-profile soak

@@ -150,6 +150,7 @@ def test_nothing_is_overdue_unless_days_are_set(monkeypatch: pytest.MonkeyPatch)
     assert freshness() == dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8))
 
 
+@pytest.mark.slow
 def test_loading_the_location_imports_nothing_heavy():
     heavy = (
         "torch",

@@ -147,6 +147,7 @@ def serve_every_role(monkeypatch: pytest.MonkeyPatch, base_url: str) -> None:
         monkeypatch.setenv(f"TEAMS_{role}_API_KEY", key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("echo", [refusal, completion_with_slashes_escaped], ids=lambda echo: echo.__name__)
 def test_a_key_that_a_server_gives_back_is_written_nowhere(
     echo: Echo, world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -180,6 +181,7 @@ def test_what_an_exchange_brings_or_raises_shows_no_key(echo: Echo, tmp_path: Pa
     assert traces(tmp_path, KEYS.values()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.skipif(postgres.programs() is None, reason="no PostgreSQL server (Debian: apt install postgresql)")
 def test_the_ledgers_password_is_written_nowhere(

@@ -45,7 +45,7 @@ def test_a_workflow_runs_on_a_pull_request(workflow: str) -> None:
 
 def test_a_pull_request_is_linted_and_tested_and_no_test_is_skipped() -> None:
     assert commands("lint", "ci") == ["make lint"]
-    assert commands("test", "ci")[-1] == "make test"
+    assert commands("test", "ci")[-2:] == ["make test", "make test-slow"]
     assert WORKFLOWS["ci"]["jobs"]["test"]["env"] == {"EVERY_TEST_RUNS": "1"}
 
 

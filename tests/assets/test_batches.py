@@ -94,6 +94,7 @@ def hand_in(project: Project) -> None:
     assert not project.make(generated_instructions, expert_responses, week=WEEK, **CONFIG)
 
 
+@pytest.mark.slow
 def test_a_generation_goes_on_from_batch_to_batch(
     project: Project, server: OpenAIBatchServer, instance: dg.DagsterInstance
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_generation_goes_on_from_batch_to_batch(
     assert requests(project, instance) == []
 
 
+@pytest.mark.slow
 def test_the_uniform_arm_goes_on_in_its_own_job(
     project: Project, server: OpenAIBatchServer, instance: dg.DagsterInstance
 ) -> None:
@@ -161,6 +163,7 @@ def test_the_first_run_is_named_however_many_came_between(
     assert request.tags[CONTINUES] == "the-first"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "status", [dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, None]
 )

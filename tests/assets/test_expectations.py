@@ -99,6 +99,7 @@ def test_an_output_without_a_record_has_no_pace(tmp_path: Path):
     assert EpisodeStats.of(made(tmp_path, asking=nothing)) is None
 
 
+@pytest.mark.slow
 def test_what_the_steps_record_is_what_they_did(project: Project):
     assert project.make(policy_comparison, policy_comparison={})
     assert project.make(generated_instructions, week=WEEK)

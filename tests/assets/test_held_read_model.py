@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from assets.accounting.query_costs import query_costs
 from assets.dataset.expert_responses import expert_responses
@@ -22,6 +23,7 @@ WEEK = "2026-11-02"
 MADE = {"seed_instructions", "trained_policy", "generated_instructions", "expert_responses", "instruction_dataset"}
 
 
+@pytest.mark.slow
 def test_a_generation_is_made_checked_and_accounted_for_while_somebody_writes_to_the_read_model(
     project: Project, tmp_path: Path
 ) -> None:

@@ -29,6 +29,8 @@ from tests.support.postgres import cluster, new_database
 from tests.support.secrets import planted, traces
 from tests.support.served_rules import answer
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 KEYS = {role: planted(role) for role in ("EXPERT", "REVIEWER", "INSTRUCTOR", "JUDGE")}
 SEEDS = 70

@@ -148,6 +148,7 @@ def test_a_generation_buys_nothing_from_an_expert_that_writes_nothing(
     assert project.make(generated_instructions, week=WEEK), "it had not begun: another model may take its place"
 
 
+@pytest.mark.slow
 def test_a_judge_that_compares_well_and_rates_badly_may_compare_and_not_score(
     project: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

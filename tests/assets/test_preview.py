@@ -87,6 +87,7 @@ def test_a_policy_trained_on_verdicts_in_both_orders_has_room_for_them(
     assert 30 <= asked(untrained)["preview"][0] <= 42
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [{"seeds": 12}, {"seeds": 12, "target_samples": 10, "episodes_per_seed": 1}])
 def test_the_generation_pays_nothing_of_it_again(
     untrained: Project, config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -170,6 +171,7 @@ def test_the_latest_policy_where_none_was_trained_is_asked_for_by_name(untrained
     assert "no policy was trained in" in made.stderr
 
 
+@pytest.mark.slow
 def test_a_budget_of_the_run_or_of_the_project_that_ends_it_is_named(
     untrained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

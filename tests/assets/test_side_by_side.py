@@ -31,6 +31,8 @@ from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
 from tests.support.processes import children
 from tests.support.project import Project
 
+pytestmark = pytest.mark.slow
+
 WEEK = "2026-11-02"
 
 

@@ -33,7 +33,7 @@ from tests.support.openai_server import OpenAIServer
 from tests.support.processes import ends, free_port, until
 from tests.support.project import Project
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 LATENCY_S, IN_FLIGHT = 0.25, 4
 PATIENCE_S = 600.0

@@ -123,6 +123,7 @@ def break_a_promise(data: Path) -> None:
         database.execute(sa.update(results).where(results.c.seq == latest).values(outcome="nonsense"))
 
 
+@pytest.mark.slow
 def test_what_is_stored_passes_and_what_is_missing_is_not_run(whole: Checked) -> None:
     checked = by_name(whole.outcomes)
     assert checked["seeds_fill_every_split"]["result"] == "passed"
@@ -306,6 +307,7 @@ def test_a_run_whose_process_was_killed_is_closed_by_the_next(data: Path) -> Non
     assert closed.status is dg.DagsterRunStatus.FAILURE
 
 
+@pytest.mark.slow
 def test_in_a_terminal_each_check_says_when_it_ends_and_standard_output_holds_the_json_alone(data: Path) -> None:
     ours, theirs = pty.openpty()
     code = "from teams_dagster.cli import main; main()"
@@ -321,6 +323,7 @@ def test_in_a_terminal_each_check_says_when_it_ends_and_standard_output_holds_th
     ]
 
 
+@pytest.mark.slow
 def test_what_the_readme_packs_is_what_the_checks_need(
     data: Path, whole: Checked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,6 +109,7 @@ def descendants(process: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 def test_no_step_outlives_a_demo_that_is_killed(tmp_path: Path) -> None:
     data = tmp_path / "data"

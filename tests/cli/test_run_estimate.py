@@ -86,6 +86,7 @@ def test_before_anything_exists_every_paid_asset_has_an_estimate_and_nothing_is_
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_what_a_run_asks_lies_in_its_range_and_then_nothing_is_left(project: Project):
     before = questions()
     assert before.pop("pair_scores") == (0, 0, 0)

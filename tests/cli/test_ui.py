@@ -30,6 +30,7 @@ sys.exit(ui.run_until_asked([sys.executable, "-c", {SERVICES!r}, sys.argv[1]]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 @pytest.mark.parametrize("services", ["willing", "stubborn"])
 def test_ending_the_ui_ends_the_services(number: signal.Signals, services: str) -> None:

@@ -144,6 +144,7 @@ def test_where_nothing_cost_anything_there_is_one_figure(ledger: Ledger, tmp_pat
     assert pair_figures(found) == {"dollars_per_kept_pair": 0.0}
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_pairs(ledger: Ledger, tmp_path: Path) -> None:
     def pairs(count: int) -> tuple[Artefact, Artefact]:
         edits = [edit(n, "breadth", 0, f"rewrite {n}", f"review {n}", accepted=True) for n in range(count)]

@@ -195,6 +195,7 @@ def chains(draw: st.DrawFn) -> Chain:
     return Chain(draw(st.integers(0, 5)), tuple(steps))
 
 
+@pytest.mark.slow
 @settings(max_examples=example_count(25))
 @given(st.lists(chains(), min_size=1, max_size=12))
 def test_every_chain_is_what_walking_up_from_the_sample_finds(drawn: list[Chain]) -> None:

@@ -26,6 +26,7 @@ from tests.support.image import command_of_image, lay_out
 from tests.support.processes import free_port
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.postgres,
     pytest.mark.skipif(postgres.programs() is None, reason="no PostgreSQL server (Debian: apt install postgresql)"),
     pytest.mark.skipif(importlib.util.find_spec("dagster_postgres") is None, reason="the extra `shared` is missing"),

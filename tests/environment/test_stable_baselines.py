@@ -39,6 +39,7 @@ def task(world, **changes):
     )
 
 
+@pytest.mark.slow
 def test_ppo_learns_which_operation_the_topic_takes():
     env = InstructionVecEnv(task(ToyWorld(topical)), 16)
     model = PPO("MlpPolicy", VecMonitor(env), n_epochs=8, learning_rate=3e-3, gamma=0.99, **SMALL)

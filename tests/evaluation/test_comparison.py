@@ -18,6 +18,8 @@ from teams_dagster.student.lengths import lengths_for
 from teams_dagster.student.loading import load_student
 from teams_dagster.student.scoring import ResponseScore
 
+pytestmark = pytest.mark.slow
+
 VERSIONS = ModelVersions({"base": "b1", "lora": "l1", "qlora": "q1"}, "d1")
 ANIMALS = ["owl", "cat", "dog", "bee", "fox", "cow", "hen", "rat", "ant", "elk", "emu", "pig"]
 EXAMPLES = [

@@ -153,6 +153,7 @@ def test_most_of_what_a_judge_of_length_alone_gives_the_longer_is_taken_back() -
     assert 0.5 < found.length_controlled < 0.5 + (found.win_rate - 0.5) / 2
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_planted_rate() -> None:
     """40 seeds with two alike pairs each: an interval that took the pairs for independent would cover too seldom."""
     random, truth, times = np.random.default_rng(2), 0.65, 200

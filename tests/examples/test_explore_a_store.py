@@ -52,6 +52,7 @@ def run_notebook() -> dict[str, Any]:
     return names
 
 
+@pytest.mark.slow
 def test_the_notebook_draws_the_account_the_operations_and_the_scores_of_a_store(notebook_folder: Path) -> None:
     run_notebook()
     drawn = [figure.axes[0] for figure in map(plt.figure, plt.get_fignums())]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from examples.train_a_policy import train
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.writer import Ledger
 
 
+@pytest.mark.slow
 def test_reinforce_learns_in_the_environment(tmp_path: Path) -> None:
     returns = train(tmp_path / "ledger.sqlite", iterations=6, episodes=32)
     assert sum(returns[3:]) > sum(returns[:3])

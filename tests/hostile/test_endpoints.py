@@ -25,6 +25,8 @@ from tests.support import served_rules
 from tests.support.odd_endpoints import ENDPOINTS, REFUSED, SPOILT, THINKING, WHOLE
 from tests.support.openai_server import Body, Fault, OpenAIServer, Reply
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-planted-secret-123"
 SOME, MANY, MOST_PAID = 4, 60, 25
 

@@ -130,6 +130,7 @@ def test_the_explorer_shows_every_text_and_obeys_none(page: Page, explorer: Path
         assert squeezed(visible(text)) in seen, name
 
 
+@pytest.mark.slow
 def test_a_sample_of_the_report_leads_to_its_chain_in_the_explorer(page: Page, tmp_path: Path) -> None:
     write_explorer(example().write(tmp_path / "teams.duckdb"), tmp_path / "explorer.html", about=ABOUT)
     chains = (replace(CHAIN, sample_id="rivers-2"),)

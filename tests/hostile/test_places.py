@@ -85,6 +85,7 @@ def test_csv_and_parquet_seeds_are_data_and_nothing_is_computed(name: str, tmp_p
         assert found.seeds[-1].instruction.text == "Name a tree."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_an_id_of_sql_finds_nothing_and_drops_nothing(text: str, tmp_path: Path) -> None:
     with duckdb.connect(tmp_path / "teams.duckdb") as connection:

@@ -121,6 +121,7 @@ def test_a_condition_of_sql_is_a_value() -> None:
     assert json.loads(teams("costs", "--where", "model=' or 1=1 --", "--json").output)["costs"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -20,6 +20,7 @@ def related(members: int) -> NDArray[np.uint32]:
     return signatures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bands", "rows"), [(25, 5), (32, 4)])
 def test_the_candidates_are_those_of_datasketch_however_often_it_grew(bands: int, rows: int) -> None:
     ours, theirs = BandedLSH(bands, rows), MinHashLSH(num_perm=128, params=(bands, rows))

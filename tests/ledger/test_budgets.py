@@ -161,6 +161,7 @@ def test_processes_share_a_budget(tmp_path: Path) -> None:
         assert audited(ours).queries == 70
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from(["ok", "unpriced", "open", *ErrorKind]), st.integers(0, 200)), max_size=25))
 @settings(max_examples=example_count(40))
 def test_the_counter_is_the_sum_of_the_calls_and_never_above_the_budget(events: list[tuple[str, int]]) -> None:

@@ -39,6 +39,7 @@ def test_sqlite_is_durable_and_lets_readers_and_writers_work_together(tmp_path: 
         assert connection.exec_driver_sql("pragma synchronous").scalar() == 2  # FULL
 
 
+@pytest.mark.slow
 def test_many_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
     """SQLite refuses a switch to WAL mode beside another one at once, whatever its timeout."""
     with ThreadPoolExecutor(8) as pool:

@@ -27,6 +27,7 @@ def url() -> Iterator[str]:
         yield address
 
 
+@pytest.mark.slow
 def test_processes_share_answers_and_the_read_model_follows_them(url: str, tmp_path: Path) -> None:
     model = tmp_path / "teams.duckdb"
     with Ledger(url) as ours, Ledger(url) as theirs:

@@ -63,6 +63,7 @@ def teams(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
 
 
+@pytest.mark.slow
 def test_every_sample_leads_back_to_its_seed_in_the_file(lineages: list[Lineage]):
     assert len(lineages) > 50
     for found in lineages:

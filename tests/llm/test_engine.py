@@ -249,6 +249,7 @@ def test_a_role_without_a_model_names_the_variable_to_set(ledger: Ledger, openai
         run(openai_server, ledger, lambda engine: engine.ask(question(role=Role.REVIEWER)))
 
 
+@pytest.mark.slow
 def test_no_more_calls_are_in_flight_than_allowed(ledger: Ledger) -> None:
     with OpenAIServer(latency_s=0.1) as server:
 
@@ -342,6 +343,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_at_most_its_calls_in_flight(tmp_path: Path) -> None:
     url = sqlite_url(tmp_path / "ledger.sqlite")
     root = str(Path(__file__).resolve().parents[2])

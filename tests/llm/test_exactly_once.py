@@ -20,6 +20,8 @@ from tests.support.processes import until
 from tests.support.rounds import Figures, Plan, play
 from tests.support.workers import Crew, Work, ask_everything
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 ASK_ONE = """

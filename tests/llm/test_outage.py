@@ -27,6 +27,7 @@ TEXTS = [f"text {number}" for number in range(200)]
 HTML = Fault(200, "<html><body>Maintenance</body></html>", content_type="text/html")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "told"),
     [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from resources.language_models.llama_server import LlamaServer
 from resources.language_models.openai_compatible import OpenAICompatibleModel
 from teams_dagster.core.protocol import Role, Sampling
@@ -17,6 +19,7 @@ from tests.support.questions import question
 QUESTIONS = [question(f"Count to {number}.", sampling=Sampling(max_tokens=12)) for number in range(2, 10)]
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_in_mid_run_is_asked_again_when_it_is_back(small_models: Path, ledger: Ledger) -> None:
     async def work(server: LlamaServer) -> list[str]:
         model = OpenAICompatibleModel("smollm2", base_url=server.url)

@@ -74,6 +74,7 @@ def rows(ledger: Ledger, query: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in connection.exec_driver_sql(query)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("character", UNSTORABLE)
 def test_a_paid_text_that_no_database_holds_is_kept_as_malformed_and_not_paid_again(
@@ -161,6 +162,7 @@ def test_an_answer_is_paid_at_the_price_of_the_way_it_was_asked(
     assert rows(ledger, "select cost_nano_usd from results") == [spent] == [((20 * 100 + 10 * 1_000) * share,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reply", "prompt", "completion"),
     [

@@ -432,6 +432,7 @@ def streamed(*events: object) -> Fault:
 HALF = {"choices": [{"index": 0, "delta": {"content": "Half of"}}]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "told"),
     [

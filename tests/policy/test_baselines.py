@@ -155,6 +155,7 @@ def test_as_a_label_all_that_it_asks_counts_beside_the_edit_that_is_made():
         assert episode.queries == 2 * len(TEXT_OPERATIONS) * HORIZON
 
 
+@pytest.mark.slow
 def test_where_all_pay_alike_it_draws():
     chosen = Counter(t.operation for episode in run(ToyWorld(), 40) for t in episode.transitions)
     assert set(chosen) == set(TEXT_OPERATIONS)

@@ -26,6 +26,8 @@ from teams_dagster.policy.training import train
 from tests.support.offline_world import OfflineWorld, shipped_seeds
 from tests.support.toy_world import ToyWorld
 
+pytestmark = pytest.mark.slow
+
 ALL = shipped_seeds()
 HELD_OUT = {seed_id: ALL[seed_id] for seed_id in sorted(ALL)[::4]}
 TRAINING = {seed_id: seed for seed_id, seed in ALL.items() if seed_id not in HELD_OUT}

@@ -144,6 +144,7 @@ def test_another_root_seed_gives_another_policy(trained, tmp_path):
     assert not same(trained.checkpoint, run(ToyWorld(topical), tmp_path / "b", other))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_algorithm_gives_the_same_weights_at_any_concurrency_and_after_a_kill(by, tmp_path, name):
     whole, config = by(name), guided_by(name)
@@ -163,6 +164,7 @@ def test_an_algorithm_with_a_guide_pays_for_its_questions(by, name):
     assert all(record.queries >= record.guidance_queries for record in checkpoint.curve)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", [BCConfig(learning_rate=0.01), DAggerConfig(learning_rate=0.01)])
 def test_a_guides_choice_is_learnt_from_the_text_and_carries_over_to_others(tmp_path, algorithm):
     config = SHORT.model_copy(update={"algorithm": algorithm, "iterations": 12})
@@ -204,6 +206,7 @@ def test_training_near_to_another_policy_names_it(tmp_path):
         run(ToyWorld(topical), tmp_path / "q", config.model_copy(update={"hidden": (8,)}), reference=cloned)
 
 
+@pytest.mark.slow
 def test_training_stops_when_the_return_gets_no_better(tmp_path):
     """Preset `paper` in a world where everything is accepted: every return is the same, so no iteration is better."""
     told: list[str] = []
@@ -280,6 +283,7 @@ def test_fewer_seeds_than_episodes_give_each_seed_several(tmp_path):
     assert len(set(keys)) == len(keys) == 32
 
 
+@pytest.mark.slow
 def test_it_learns_which_operation_pays_for_which_text(tmp_path):
     config = TrainingConfig(iterations=15, episodes_per_iteration=64)
     checkpoint = run(ToyWorld(topical), tmp_path / "p", config, topical_seeds(60))
@@ -413,6 +417,7 @@ def test_where_the_policy_acts_alone_the_curve_says_so(trained):
     assert {record.own for record in trained.checkpoint.curve} == {None}
 
 
+@pytest.mark.slow
 def test_a_guided_training_stops_when_its_own_steps_get_no_better(tmp_path):
     paper = RewardConfig(preset=RewardPreset.PAPER)
     flat = {"iterations": 30, "patience": 3, "allow_none": False, "reward": paper, "algorithm": PPOPlusPlusConfig()}

@@ -86,6 +86,7 @@ def test_every_verdict_of_a_server_held_by_a_grammar_is_readable_and_probable(
     assert probable(answers)
 
 
+@pytest.mark.slow
 def test_every_verdict_of_local_weights_is_readable_and_probable(small_models: Path, ledger: Ledger):
     answers = reviewed(LocalTransformersModel(str(small_models / SMOLLM2), structured=Way.LOGPROBS), ledger)
     assert readable(answers)
@@ -97,6 +98,7 @@ def test_what_llama_cpp_honours_is_found_out(smollm2_server: LlamaServer, ledger
     assert found == Held(Way.JSON_SCHEMA, logprobs=True)
 
 
+@pytest.mark.slow
 def test_a_preflight_tells_a_reviewer_of_some_use_from_one_that_always_says_the_same(
     smollm2_server: LlamaServer, small_models: Path, ledger: Ledger
 ):

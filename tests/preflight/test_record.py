@@ -119,6 +119,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Estimate, Estim
     return [simulated(number, folder) for number in range(MODELS)]
 
 
+@pytest.mark.slow
 def test_after_a_preflight_the_most_is_at_most_three_times_the_least(runs: list[tuple[Estimate, Estimate, int]]):
     assert max(after.tokens.most / after.tokens.least for _, after, _ in runs) <= 3
     assert min(before.tokens.most / before.tokens.least for before, _, _ in runs) > 3

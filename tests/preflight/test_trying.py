@@ -40,6 +40,7 @@ def test_a_reviewer_that_is_right_passes(openai_server: OpenAIServer, tried: Try
     assert record.queries == openai_server.count == 184
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", [coin, lambda _: "Not Equal", by_position, lambda _: "The two equal are indeed."])
 def test_a_reviewer_that_is_no_better_than_chance_fails_with_its_lower_bound(
     openai_server: OpenAIServer, tried: Try, script: Script

@@ -47,6 +47,7 @@ def rows(artefact: Artefact, table: str) -> list[dict]:
     return pq.read_table(artefact.path(f"{table}.parquet")).to_pylist()
 
 
+@pytest.mark.slow
 def test_each_generation_counts_its_questions_and_its_samples_in_the_dataset(
     made: Project, shown: DatasetResults
 ) -> None:

@@ -76,6 +76,7 @@ def few_pictures() -> Report:
     return replace(EXAMPLE, policy=PolicyResults(), dataset=DatasetResults(chains=(CHAIN,)), models=ModelResults())
 
 
+@pytest.mark.slow
 def test_the_page_has_every_section_in_order_and_closes_what_it_opens(example: str) -> None:
     page = Page(example)
     assert [attributes["id"] for attributes in page.of("section")] == SECTIONS
@@ -233,6 +234,7 @@ def test_a_generation_that_kept_nothing_has_no_cost_per_sample() -> None:
     assert "2026-01-19 12 $0.005 0 – – – – – – –" in page.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("report", ["example", "hostile_page"])
 def test_nothing_is_loaded_from_anywhere_and_no_script_can_run(report: str, request: pytest.FixtureRequest) -> None:
     page = Page(request.getfixturevalue(report))

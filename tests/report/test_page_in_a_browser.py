@@ -81,6 +81,7 @@ def test_all_scores_are_shown_on_demand(browser: Browser, tmp_path: Path):
     assert scores.is_visible()
 
 
+@pytest.mark.slow
 def test_hostile_texts_are_shown_and_do_nothing(browser: Browser, tmp_path: Path):
     page, noises = opened(browser, tmp_path, hostile_example_page(), 1200)
     assert page.locator("script").count() == 0

@@ -119,6 +119,7 @@ def opened(png: bytes) -> Image.Image:
     return image.convert("RGB")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error", OF_OTHER_TESTS)
 @pytest.mark.parametrize("draw", FULL.values(), ids=FULL.keys())
 def test_a_picture_is_white_seven_inches_wide_at_twice_a_screens_resolution_and_small(draw) -> None:
@@ -137,6 +138,7 @@ def test_without_data_the_picture_says_so(draw) -> None:
     assert draw() == nothing_to_show()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error", OF_OTHER_TESTS)
 @pytest.mark.parametrize("draw", ODD.values(), ids=ODD.keys())
 def test_single_points_missing_numbers_and_hostile_names_are_drawn(draw) -> None:

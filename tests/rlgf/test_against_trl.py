@@ -142,6 +142,7 @@ def our_update(kind, seen):
     return learner.models.trained(POLICY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["grpo", "rloo", "online_dpo"])
 def test_one_update_moves_the_weights_as_trls(kind, tmp_path):
     theirs, seen = trl_update(kind, tmp_path)

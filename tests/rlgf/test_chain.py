@@ -76,6 +76,7 @@ def test_ppo_plus_plus_reaches_the_optimum(seed):
     )
 
 
+@pytest.mark.slow
 @SEEDS
 @pytest.mark.parametrize(("form", "decay"), [("mask", 0.0), ("one_step", 0.95)])
 @pytest.mark.parametrize("guide", [GOOD, IDLE], ids=["good", "idle"])
@@ -84,6 +85,7 @@ def test_aggrevated_reaches_the_greedy_policy_on_the_guides_q(seed, form, decay,
     assert token_chain.value_of(found) == pytest.approx(target_of(guide), rel=0.02)
 
 
+@pytest.mark.slow
 @SEEDS
 @pytest.mark.parametrize(
     "algorithm", [TokenLOLSConfig(step=GUIDED), TokenD2LOLSConfig(step=GUIDED, switch=8)], ids=["LOLS", "D2LOLS"]
@@ -114,6 +116,7 @@ def test_behaviour_cloning_reaches_the_guides_distribution(seed):
     assert np.abs(token_chain.chosen(found)[: chain.CHOICES] - GOOD[0, 0]).sum() / 2 < 0.02
 
 
+@pytest.mark.slow
 @SEEDS
 def test_dagger_reaches_the_guides_distribution(seed):
     step = TokenStepConfig(learning_rate=0.1, minibatch=0)
@@ -121,6 +124,7 @@ def test_dagger_reaches_the_guides_distribution(seed):
     assert token_chain.value_of(found) == pytest.approx(chain.value_of(GOOD), rel=0.02)
 
 
+@pytest.mark.slow
 @SEEDS
 def test_gail_reaches_the_guides_distribution(seed):
     step = TokenStepConfig(learning_rate=0.03, epochs=4, minibatch=0)
@@ -129,6 +133,7 @@ def test_gail_reaches_the_guides_distribution(seed):
     assert token_chain.value_of(found) == pytest.approx(chain.value_of(GOOD), rel=0.02)
 
 
+@pytest.mark.slow
 @SEEDS
 def test_online_dpo_reaches_the_optimum(seed):
     step = TokenStepConfig(learning_rate=0.1, epochs=4, minibatch=0)

@@ -129,11 +129,13 @@ def test_d2lols_switches_once_and_each_phase_has_its_own_critic():
     assert [report.phase for report in run("d2lols", {"switch": 1}, iterations=3)[1]][1:] == ["ppo_plus_plus"] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), EVERY, ids=named)
 def test_the_same_texts_give_the_same_bits(name, options):
     assert same(run(name, options)[0], run(name, options)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), EVERY, ids=named)
 def test_how_many_texts_are_computed_at_once_changes_no_more_than_float_noise(name, options):
     one, other = run(name, options, at_once=6, iterations=1)[0], run(name, options, at_once=1, iterations=1)[0]

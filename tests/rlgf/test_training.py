@@ -89,6 +89,7 @@ def test_a_reward_of_batches_is_learnt_from_and_not_measured(base, tmp_path):
     assert all(evaluation.metrics.reward not in (0.0, 0.5) for evaluation in report.evaluations)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ppo_plus_plus", "grpo", "dagger", "gail", "online_dpo"])
 def test_a_training_that_stopped_goes_on_bit_for_bit(base, tmp_path, name):
     whole = training(base, tmp_path / "whole", config_of(name))

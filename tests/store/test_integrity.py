@@ -122,6 +122,7 @@ def test_what_is_as_it_was_written_is_counted(store: Store):
     assert (found.verified, found.differing, found.not_verified) == (rows + len(TABLES) + 1, 0, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", HISTORY, ids=lambda table: table.name)
 def test_a_change_of_any_field_of_the_ledger_is_found(store: Store, table: sa.Table):
     for column in table.c:
@@ -192,6 +193,7 @@ def test_what_budgets_count_as_spent_is_what_the_attempts_add_up_to(store: Store
     assert "the attempts add up to" in str(store.verify().differences[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES)
 def test_a_change_of_any_field_of_a_table_is_found_and_its_row_named(store: Store, table: str):
     path = store.artefact / f"{table}.parquet"

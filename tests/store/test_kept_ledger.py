@@ -81,6 +81,7 @@ def stopped(data: Path) -> str:
     return failure.step_failure_data.error_display_string
 
 
+@pytest.mark.slow
 def test_a_store_as_it_was_made_goes_on(data: Path):
     assert goes_on(data)
 

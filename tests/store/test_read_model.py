@@ -231,6 +231,7 @@ def histories(draw: st.DrawFn) -> list[list[Row]]:
     return [next(remaining[number]) for number in order]
 
 
+@pytest.mark.slow
 @settings(max_examples=example_count(10))
 @given(history=histories(), data=st.data())
 def test_however_often_it_is_refreshed_it_holds_the_same(history: list[list[Row]], data: st.DataObject) -> None:
@@ -249,6 +250,7 @@ def test_however_often_it_is_refreshed_it_holds_the_same(history: list[list[Row]
     assert all(violations == 0 for _, kind, violations in followed["ledger_audit"] if kind == "promise")
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.skipif(postgres.programs() is None, reason="no PostgreSQL server (Debian: apt install postgresql)")
 def test_postgresql_and_sqlite_bring_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -511,6 +513,7 @@ def test_refreshers_take_turns(ledger: Ledger, model: Path) -> None:
     assert read(model, "select count(*), count(distinct request_id) from llm_calls") == [(50, 50)]
 
 
+@pytest.mark.slow
 def test_a_refresh_killed_at_any_point_leaves_a_whole_file(ledger: Ledger, model: Path) -> None:
     ask(ledger, *[str(i) for i in range(300)])
     script = (

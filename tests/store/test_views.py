@@ -124,6 +124,7 @@ def test_an_empty_ledger_keeps_every_promise(model: Path) -> None:
 A_CALL, A_QUESTION = "where request_id = 'call a 1'", "where use_id = 'run-1 a'"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "statement"),
     [

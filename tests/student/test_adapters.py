@@ -37,6 +37,7 @@ def trained(
     return folder, train_adapter(base, examples[:6], examples[6:], folder, config(request.param))
 
 
+@pytest.mark.slow
 def test_training_lowers_the_validation_loss_from_the_bases(trained: tuple[Path, AdapterReport]) -> None:
     curve = [p.validation_loss for p in trained[1].curve if p.validation_loss is not None]
     assert trained[1].curve[0].step == 0
@@ -87,6 +88,7 @@ def test_a_qlora_base_really_is_four_bit_and_a_lora_base_is_not(trained: tuple[P
     assert report.four_bit.logit_gap > 1e-3
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_adapter(
     base: Path, examples: list[Example], trained: tuple[Path, AdapterReport], tmp_path: Path
 ) -> None:
@@ -98,6 +100,7 @@ def test_the_same_seed_gives_the_same_adapter(
     assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_measuring_validation_changes_no_weight(
     base: Path, examples: list[Example], trained: tuple[Path, AdapterReport], tmp_path: Path
 ) -> None:
@@ -164,6 +167,7 @@ def test_settings_that_make_no_sense_are_refused() -> None:
             config("lora", **wrong)
 
 
+@pytest.mark.slow
 def test_a_training_that_was_cut_off_ends_with_the_same_weights_and_curve(
     base: Path, examples: list[Example], tmp_path: Path
 ) -> None:
@@ -202,6 +206,7 @@ def test_a_training_that_gets_worse_stops_and_keeps_the_best(
     assert loss == pytest.approx(losses[kept], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_training_that_is_to_stop_after_some_updates_keeps_the_schedule_of_all(
     base: Path, examples: list[Example], tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ def test_the_base_is_an_ordinary_small_hugging_face_folder(base_report: tuple[Pa
     assert load_student(folder).template == "tokenizer"
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     weights = []
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
@@ -44,6 +45,7 @@ def test_pre_training_leaves_the_callers_random_state_alone(tmp_path: Path) -> N
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 10])
 def test_a_run_of_few_steps_is_a_run(tmp_path: Path, steps: int) -> None:
     assert build_embedded_base(tmp_path, seed=0, steps=steps).steps == steps

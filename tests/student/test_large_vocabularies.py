@@ -77,6 +77,7 @@ def test_the_loss_in_chunks_is_the_plain_one_and_no_update_holds_all_logits(
     assert largest.elements < positions * VOCABULARY
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_computed_in_parts_is_the_same_update(
     base: Path, examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,8 @@ from teams_dagster.student.chat import encode_prompt
 from teams_dagster.student.loading import load_adapter, load_tokenizer
 from tests.support.layouts import LAYOUTS, tiny_layout
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=sorted(LAYOUTS))
 def layout(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:

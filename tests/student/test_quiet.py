@@ -22,6 +22,7 @@ train_adapter(sys.argv[1], examples, examples, Path(sys.argv[2]), AdapterConfig(
 """
 
 
+@pytest.mark.slow
 def test_making_an_adapter_writes_nothing_to_the_terminal(base: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", TRAIN, str(base), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -20,6 +20,8 @@ from teams_dagster.student.adapters import train_adapter
 from teams_dagster.student.training_script import MODULE, main
 from tests.support.processes import until
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 WEIGHTS = f"{MODEL}/adapter_model.safetensors"
 

@@ -49,6 +49,7 @@ def checked(check: dg.AssetChecksDefinition, connection: LedgerConnection) -> dg
     return result
 
 
+@pytest.mark.slow
 def test_promises_that_are_kept_pass_and_a_broken_one_is_named(ledger: Ledger, connection: LedgerConnection) -> None:
     assert (checked(ledger_keeps_its_promises, connection).description or "").startswith("not run: nothing was asked")
     ask(ledger, "a", "b")
@@ -64,6 +65,7 @@ def test_promises_that_are_kept_pass_and_a_broken_one_is_named(ledger: Ledger, c
     assert "a billed call has an outcome: 1 violations" in (found.description or "")
 
 
+@pytest.mark.slow
 def test_a_read_model_with_a_damaged_block_is_made_again_and_told_of(
     ledger: Ledger, connection: LedgerConnection, tmp_path: Path
 ) -> None:
@@ -76,6 +78,7 @@ def test_a_read_model_with_a_damaged_block_is_made_again_and_told_of(
     assert list(tmp_path.glob("teams.duckdb.unreadable-*"))
 
 
+@pytest.mark.slow
 def test_a_read_model_that_is_held_by_somebody_is_no_broken_promise(
     ledger: Ledger, connection: LedgerConnection, tmp_path: Path
 ) -> None:

@@ -18,6 +18,8 @@ from assets.seeds import seed_instructions
 from tests.support.project import Project
 from tests.support.stores import WEEK
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:

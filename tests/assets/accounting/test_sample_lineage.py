@@ -21,6 +21,7 @@ from tests.support.project import Project
 WEEK = "2026-11-02"
 
 
+@pytest.mark.slow
 def test_every_row_of_a_generation_comes_out_of_the_ledger_again(answered: Project):
     assert answered.make(sample_lineage)
     facts = answered.store.current("sample_lineage").facts
@@ -29,6 +30,7 @@ def test_every_row_of_a_generation_comes_out_of_the_ledger_again(answered: Proje
     assert facts["not_verified"] == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asset", "table", "column", "changed"),
     [

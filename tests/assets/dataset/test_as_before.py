@@ -37,6 +37,7 @@ def versions(project: Project) -> dict[str, str]:
     return {key: project.version(key, WEEK) for key in KEPT} | {"dataset": project.version("instruction_dataset")}
 
 
+@pytest.mark.slow
 def test_a_retry_keeps_answers_thoughts_scores_and_threshold(project: Project) -> None:
     before, asked = versions(project), project.calls
     with dg.DagsterInstance.ephemeral() as instance:

@@ -45,6 +45,7 @@ def facts(project: Project, week: str = WEEK) -> GenerationFacts:
     return project.store.current("generated_instructions", week).read_facts(GenerationFacts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [questions_without_input, passages_with_input, None])
 def test_exactly_forty_rows_from_any_file_of_seeds_all_of_them_replayed(
     write: Callable[[Path], Path] | None, untrained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -64,6 +65,7 @@ def test_exactly_forty_rows_from_any_file_of_seeds_all_of_them_replayed(
     assert lineage.not_verified == {}
 
 
+@pytest.mark.slow
 def test_made_again_it_asks_nothing_and_is_the_same(untrained: Project) -> None:
     assert play(untrained, 8)
     asked, version = untrained.calls, untrained.version("generated_instructions", WEEK)
@@ -73,6 +75,7 @@ def test_made_again_it_asks_nothing_and_is_the_same(untrained: Project) -> None:
     assert untrained.version("generated_instructions", WEEK) == version, "its manifest rules where none is given"
 
 
+@pytest.mark.slow
 def test_a_larger_target_goes_on_from_what_is_paid_as_if_it_had_been_the_first_at_any_concurrency(
     untrained: Project, seeded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +94,7 @@ def test_a_larger_target_goes_on_from_what_is_paid_as_if_it_had_been_the_first_a
         assert untrained.version(asset, WEEK) == at_once.version(asset, WEEK)
 
 
+@pytest.mark.slow
 def test_a_smaller_target_asks_nothing_and_leaves_the_others_out_by_name(untrained: Project) -> None:
     assert play(untrained, 24)
     asked = untrained.calls
@@ -101,6 +105,7 @@ def test_a_smaller_target_asks_nothing_and_leaves_the_others_out_by_name(untrain
     assert dropped["beyond_target"] == (facts(untrained).curated or 0) - 9 >= 15
 
 
+@pytest.mark.slow
 def test_another_week_brings_its_own_number_beside_the_first(untrained: Project) -> None:
     assert play(untrained, 10)
     assert play(untrained, 12, NEXT_WEEK)
@@ -121,6 +126,7 @@ def test_the_ceiling_ends_it_with_the_setting_that_raises_it(untrained: Project)
     assert untrained.calls == asked, "it is made, and reused"
 
 
+@pytest.mark.slow
 def test_a_budget_ends_in_a_dataset_whose_rows_and_bill_agree_with_the_ledger(
     untrained: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ def sent(project: Project) -> dict[str | None, int]:
         return {cost.group["asset_key"]: cost.calls for cost in costs_by(ledger, ["asset_key"])}
 
 
+@pytest.mark.slow
 def test_exactly_thirty_pass_the_threshold_and_a_larger_target_goes_on_from_there(
     project: Project, openai_server: OpenAIServer
 ) -> None:
@@ -115,6 +116,7 @@ def test_another_judge_does_not_go_on_with_a_generation_that_was_begun_with_one(
     assert sent(project) == before
 
 
+@pytest.mark.slow
 def test_a_budget_that_ends_it_counts_what_passed_and_says_what_the_rest_would_take(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

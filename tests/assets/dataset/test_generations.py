@@ -60,6 +60,7 @@ def test_a_generation_made_again_asks_nothing(project: Project):
     assert project.version("expert_responses", WEEK) == version
 
 
+@pytest.mark.slow
 def test_a_generation_keeps_its_policy_until_the_latest_is_asked_for(project: Project):
     assert generation(project)
     before = project.version("generated_instructions", WEEK)
@@ -83,6 +84,7 @@ def test_a_generation_says_what_it_keeps_from_when_it_was_begun(project: Project
     assert "note" not in made.metadata
 
 
+@pytest.mark.slow
 def test_fresh_buys_new_answers_once(project: Project, outage: Callable[..., None]):
     assert generation(project)
     first = read_manifest(project.store.current("generated_instructions", WEEK))
@@ -136,6 +138,7 @@ def two_weeks_project(two_weeks: Path, tmp_path: Path, monkeypatch: pytest.Monke
     return Project(data)
 
 
+@pytest.mark.slow
 def test_the_dataset_holds_every_week_and_says_when_one_changed(two_weeks_project: Project):
     project = two_weeks_project
     assert project.store.current("instruction_dataset").facts["generations"] == [WEEK, NEXT_WEEK]
@@ -166,6 +169,7 @@ def test_a_dataset_has_the_generation_that_another_run_finished_while_it_waited_
     assert project.store.current("instruction_dataset").facts["generations"] == [WEEK, NEXT_WEEK]
 
 
+@pytest.mark.slow
 def test_the_same_answers_give_the_same_dataset_byte_for_byte(
     seeded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -217,6 +221,7 @@ def test_a_retry_does_not_finish_what_was_killed_early(project: Project, monkeyp
     assert project.calls == asked
 
 
+@pytest.mark.slow
 def test_a_retry_does_not_buy_answers_that_were_never_asked_for(project: Project):
     assert project.make(generated_instructions, week=WEEK)
     asked = project.calls
@@ -287,6 +292,7 @@ def test_each_week_of_a_rotation_takes_its_share_in_any_order_and_shares_nothing
     assert (project.version("generated_instructions", WEEK), project.calls) == before, "its manifest rules"
 
 
+@pytest.mark.slow
 def test_materialising_what_is_unsynced_after_a_retraining_sends_no_query_of_a_generation(project: Project):
     paid = (generated_instructions, expert_responses)
     assert generation(project)

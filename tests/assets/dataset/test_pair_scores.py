@@ -149,6 +149,7 @@ def test_a_rating_that_is_not_what_the_judge_wrote_fails_the_lineage(project: Pr
     assert [(difference.column, difference.stored) for difference in into.differences] == [("rating", "off_topic")]
 
 
+@pytest.mark.slow
 def test_of_several_answers_the_best_is_taken_and_leaves_with_a_worse_one_for_preference_training(
     project: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

@@ -78,6 +78,7 @@ def test_the_card_and_the_lineage_say_that_people_wrote_them(project: Project, m
     assert {row["sample_id"] for row in rows} == {example.sample_id for example in examples_in(dataset)}
 
 
+@pytest.mark.slow
 def test_pairs_beside_a_generation_leave_its_samples_as_they_are(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,6 +181,7 @@ def forget_the(asset: str) -> Callable[[Project], None]:
     return lambda project: shutil.rmtree(project.store.place(asset))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "what"),
     [

@@ -86,6 +86,7 @@ def samples(project: Project) -> list[dict[str, Any]]:
     return pq.read_table(project.store.current("expert_responses", WEEK).path("samples.parquet")).to_pylist()
 
 
+@pytest.mark.slow
 def test_samples_are_without_thoughts_by_default(story: Story):
     assert {row["reasoning"] for row in story.before} == {None}
     assert any(row["accepted"] for row in story.before)

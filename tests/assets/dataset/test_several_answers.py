@@ -129,6 +129,7 @@ def transitions(project: Project) -> list[dict[str, Any]]:
     return rows(project.store.current("generated_instructions", WEEK), "transitions")
 
 
+@pytest.mark.slow
 def test_the_third_of_three_answers_is_chosen_where_the_second_is_refused(made: Project) -> None:
     scores = rows(made.store.current("pair_scores", WEEK), "pair_scores")
     assert {row["answer"] for row in scores} == {0, 2}

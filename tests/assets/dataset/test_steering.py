@@ -44,6 +44,7 @@ def steered_by(project: Project) -> str:
     return read_manifest(project.store.current("generated_instructions", WEEK)).policy_version
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", [UNIFORM, ROUND_ROBIN])
 def test_a_dataset_is_made_without_training_and_says_who_steered(untrained: Project, policy: str) -> None:
     assert generate(untrained, policy=policy, seeds=60)
@@ -93,6 +94,7 @@ def test_a_policy_without_scores_is_not_exported_beside_those_of_another(project
     assert not (tmp_path / "policy" / SCORES).exists()
 
 
+@pytest.mark.slow
 def test_a_policy_is_taken_to_another_project_in_one_folder(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +110,7 @@ def test_a_policy_is_taken_to_another_project_in_one_folder(
     assert elsewhere.store.current("sample_lineage").read_facts(LineageFacts).rows_not_verified == 0
 
 
+@pytest.mark.slow
 def test_the_papers_schedule_is_forced_on_the_policy_where_it_is_wanted(project: Project) -> None:
     """Breadth at the second and the fifth step and nowhere else; said in the rows, kept by the manifest, replayed."""
     assert project.make(generated_instructions, week=WEEK)

@@ -132,6 +132,7 @@ def check(project: Project) -> dg.AssetCheckResult:
     return result
 
 
+@pytest.mark.slow
 def test_by_the_rules_every_model_answers_and_every_pair_is_judged_in_both_orders(project: Project) -> None:
     assert make(project)
     answered = Counter(row["model"] for row in rows(project, "student_answers"))
@@ -164,6 +165,7 @@ def test_every_question_is_on_the_ledger_by_the_judge(project: Project, judge: J
     assert {body["temperature"] for body in judge.server.received} == {0}
 
 
+@pytest.mark.slow
 def test_processes_that_judge_beside_the_steps_own_find_what_it_finds(
     project: Project, judge: Judge, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

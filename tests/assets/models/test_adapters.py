@@ -96,6 +96,7 @@ def _kill_once_it_trains(place: Path) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_killed_training_fails_with_its_cause_and_what_to_change(trained: Trained) -> None:
     cause = "TrainingFailed: the training was killed (exit code -9), probably because memory ran out"
     assert cause in trained.failure

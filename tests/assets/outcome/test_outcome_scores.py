@@ -98,6 +98,7 @@ def made(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
         yield Made(project, settings, asked, log)
 
 
+@pytest.mark.slow
 def test_every_arm_asks_no_more_than_the_same_queries_and_the_counted_one_less_what_training_took(made: Made):
     arms = made.facts.arms
     assert set(arms) == set(ARMS)

@@ -37,6 +37,8 @@ from teams_dagster.pricing.forecast import QueryForecast
 from tests.support.processes import die, ends
 from tests.support.project import Project
 
+pytestmark = pytest.mark.slow
+
 WIDE = {
     "training_seeds": 2,
     "baselines": [],

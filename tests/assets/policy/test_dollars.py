@@ -81,6 +81,7 @@ def made(few_seeds: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield Made(project, metadata)
 
 
+@pytest.mark.slow
 def test_the_policy_keeps_the_prices_that_it_was_trained_by(made: Made) -> None:
     config = load_policy(made.project.store.current("trained_policy")).config
     assert config.reward.preset is RewardPreset.DOLLARS

@@ -72,6 +72,7 @@ def trained(project: Project) -> Checkpoint:
     return load_policy(project.store.current("trained_policy"))
 
 
+@pytest.mark.slow
 def test_the_policy_keeps_the_student_that_it_reads_with(project: Project):
     policy = project.store.current("trained_policy")
     assert trained(project).base == str(policy.folder / BASE)
@@ -85,6 +86,7 @@ def test_training_again_asks_nothing(project: Project):
     assert (project.calls, project.version("trained_policy")) == before
 
 
+@pytest.mark.slow
 def test_another_student_trains_another_policy(project: Project):
     before = project.version("trained_policy")
     with pytest.MonkeyPatch.context() as smaller:
@@ -125,6 +127,7 @@ def test_without_its_language_model_all_but_its_probabilities_is_verified(
     ]
 
 
+@pytest.mark.slow
 def test_it_is_compared_with_uniform_and_its_other_trainings(project: Project):
     assert project.make(policy_comparison, policy_comparison={"training_seeds": 2, "ablations": ["no_history"]})
     scores = read_policy_scores(project.store.current("policy_comparison"))
@@ -159,6 +162,7 @@ def test_without_a_student_a_training_says_what_to_make_first(
     assert "materialise `base_model` first" in str(failure.step_failure_data.error)
 
 
+@pytest.mark.slow
 def test_a_folder_can_be_the_base(project: Project):
     student = os.path.join(str(project.store.current("trained_policy").folder), BASE)
     reads = READS | {"reader": {"language_model": {"rank": 4, "base": student}}}

@@ -60,6 +60,7 @@ def compared(few_seeds_trained: Path, tmp_path_factory: pytest.TempPathFactory) 
         yield project
 
 
+@pytest.mark.slow
 def test_everything_that_is_compared_is_scored_and_every_episode_is_kept(compared: Project):
     found = scores(compared)
     policies = {policy for policy, _ in found}
@@ -94,6 +95,7 @@ def test_the_same_comparison_again_asks_nothing_and_trains_nothing(compared: Pro
     assert compared.last.asset_materializations_for_node("policy_comparison")[0].metadata["reused"].value
 
 
+@pytest.mark.slow
 def test_an_interrupted_comparison_keeps_the_trainings_that_were_finished(project: Project, monkeypatch):
     import teams_dagster.policy.comparison.comparison_run as stage
 
@@ -179,6 +181,7 @@ def test_an_unknown_baseline_is_named(project: Project):
         ComparisonSettings(ablations=["deaf"]).plan(TrainingConfig(), asked(project))
 
 
+@pytest.mark.slow
 def test_a_policy_that_was_kept_near_to_another_has_its_seeds_trained_so_and_no_ablation(project: Project):
     cloned = project.store.current("trained_policy").data_version
     near = {"kl_reference": {"weight": 0.1, "policy_version": cloned}, "root_seed": 3}
@@ -191,6 +194,7 @@ def test_a_policy_that_was_kept_near_to_another_has_its_seeds_trained_so_and_no_
         ComparisonSettings(ablations=["text_noise"]).plan(deployed.config, asked(project), referenced=True)
 
 
+@pytest.mark.slow
 def test_a_policy_by_another_algorithm_is_compared_with_others_trained_alike(project: Project):
     guided = {"algorithm": {"ppo_plus_plus": {}}, "iterations": 1}
     assert project.make(trained_policy, trained_policy=guided)
@@ -199,6 +203,7 @@ def test_a_policy_by_another_algorithm_is_compared_with_others_trained_alike(pro
     assert any(row["chosen_by"] == "guide" for row in rows if row["purpose"] == "train")
 
 
+@pytest.mark.slow
 def test_other_algorithms_are_trained_and_compared_and_what_they_asked_is_told(project: Project):
     algorithms = {"algorithms": ["ppo", "bc"], "guides": ["model", "look_ahead"]}
     assert project.make(policy_comparison, policy_comparison=algorithms)

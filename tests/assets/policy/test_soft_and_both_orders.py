@@ -96,6 +96,7 @@ def replayed(project: Project) -> Verification:
     return found
 
 
+@pytest.mark.slow
 def test_every_reviewed_transition_has_its_probability_and_two_reviews(made: Project) -> None:
     reviewed = [row for row in rows(made) if row["verdict"]]
     assert len(reviewed) > 20

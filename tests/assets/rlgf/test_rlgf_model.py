@@ -32,6 +32,8 @@ from tests.support.project import Project
 from tests.support.served_rules import answer
 from tests.support.tuned_student import NANO_USD, QUERIES, random_adapter, tuned_store
 
+pytestmark = pytest.mark.slow
+
 Respond = Callable[[Any], Any]
 
 WEIGHTS = f"{MODEL}/adapter_model.safetensors"

@@ -95,6 +95,7 @@ def _the_arms_ledger(arms: Arms, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEAMS_DATA_DIR", str(arms.project.store.root))
 
 
+@pytest.mark.slow
 def test_uniform_begins_as_the_trained_policy_did(arms: Arms):
     trained, uniform = (read_manifest(arms.artefact(f"{kind}_instructions", WEEK)) for kind in ("generated", "uniform"))
     assert trained.policy_version != uniform.policy_version

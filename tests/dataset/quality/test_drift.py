@@ -62,6 +62,7 @@ def found(latest: Totals, *earlier: Totals) -> dict[str, Drift]:
     return {drift.name: drift for drift in drifts(latest, earlier, EDITS, "test")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("others", [False, True], ids=["same seeds", "other seeds"])
 @pytest.mark.parametrize("seeds", [20, 240])
 def test_draws_of_the_same_distribution_rarely_drift(seeds: int, others: bool) -> None:

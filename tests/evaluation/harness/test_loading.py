@@ -30,6 +30,7 @@ def test_a_question_is_never_its_own_example(arithmetic: Path) -> None:
         assert task.fewshot_context(document, 5).count(document["question"]) == 1
 
 
+@pytest.mark.slow
 def test_the_task_hash_is_the_same_in_another_process(arithmetic: Path, held_out: Path) -> None:
     script = (
         "import sys; from pathlib import Path\n"
@@ -77,11 +78,13 @@ def test_files_for_a_group_are_refused(arithmetic: Path) -> None:
         load_benchmarks(BenchmarkPlan(("mmlu",), {"mmlu": arithmetic}), None)
 
 
+@pytest.mark.slow
 def test_a_benchmark_that_nobody_knows_is_refused() -> None:
     with pytest.raises(BenchmarkError, match="there is no benchmark 'gsm9k'"):
         load_benchmarks(BenchmarkPlan(("gsm9k",)), None)
 
 
+@pytest.mark.slow
 def test_a_hub_out_of_reach_names_the_benchmark_and_the_way_out(tmp_path: Path) -> None:
     script = (
         "from teams_dagster.evaluation.harness.benchmarks import BenchmarkPlan\n"

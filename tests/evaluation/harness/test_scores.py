@@ -78,6 +78,7 @@ def ours(results: Results, model: str, *benchmarks: str) -> list[Measure]:
     return sorted(found, key=lambda measure: measure.task)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_lm_eval_command(base: Path, held_out: Path, results: Results, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--device", "cpu"]
     command += ["--model_args", f"pretrained={base},dtype=float32", "--batch_size", str(CPU_BATCH), "--limit", "6"]
@@ -101,6 +102,7 @@ def test_an_adapter_scores_what_the_harness_finds_for_it_on_its_base(
     assert ours(results, "lora", *HELD_OUT) != ours(results, "base", *HELD_OUT)
 
 
+@pytest.mark.slow
 def test_gsm8k_from_a_file_is_the_harness_task_with_other_data(
     base: Path, arithmetic: Path, plan: BenchmarkPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +182,7 @@ def test_a_score_that_is_known_is_not_computed_again(
     assert [result.measures for result in again] == [result.measures for result in results.values()]
 
 
+@pytest.mark.slow
 def test_another_adapter_or_task_costs_only_itself(
     base: Path, lora: Path, plan: BenchmarkPlan, held_out: Path, cache: Path, results: Results
 ) -> None:

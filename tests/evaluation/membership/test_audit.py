@@ -49,6 +49,7 @@ def results(base: Path) -> Results:
     return {(result.attack, result.model): result for result in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [LOSS, MIN_K, REFERENCE])
 def test_planted_memorisation_is_found(results: Results, name: str) -> None:
     assert results[name, "leaky"].ci_low > 0.8
@@ -66,6 +67,7 @@ def test_the_base_is_the_control_of_the_attacks_it_can_be_put_to(results: Result
     assert {key for key in results if key[1] == "base"} == {(LOSS, "base"), (MIN_K, "base")}
 
 
+@pytest.mark.slow
 def test_every_adapter_is_attacked_over_the_same_matched_samples(base: Path, tmp_path: Path) -> None:
     train_adapter(base, MEMBERS, [], tmp_path, SHORT)
     long = Example("long", "seed", MEMBERS[0].instruction, "word " * 2000)
@@ -89,6 +91,7 @@ def test_a_sample_whose_step_is_not_known_is_refused(base: Path) -> None:
         audit_privacy(base, {}, MEMBERS, OTHERS, {}, seed=0)
 
 
+@pytest.mark.slow
 def test_canaries_are_more_exposed_by_an_adapter_that_met_them(base: Path) -> None:
     longer = SHORT.model_copy(update={"max_steps": 40})
     found = audit_canaries(base, OTHERS, longer, canaries=20, times=8, seed=1)

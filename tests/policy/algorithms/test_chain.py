@@ -45,6 +45,7 @@ def test_the_idle_guides_greedy_policy_is_far_below_the_optimum():
     assert target_of(IDLE) < 0.5 * OPTIMUM
 
 
+@pytest.mark.slow
 @SEEDS
 @pytest.mark.parametrize("critic", [None, ADAM], ids=["L-BFGS", "Adam"])
 @pytest.mark.parametrize(
@@ -94,6 +95,7 @@ def test_d2lols_reaches_the_optimum(seed, share):
     assert chain.value_of(policy) == pytest.approx(OPTIMUM, rel=0.02)
 
 
+@pytest.mark.slow
 @SEEDS
 @pytest.mark.parametrize("config", [BCConfig, DAggerConfig])
 def test_imitation_reaches_the_guides_distribution(seed, config):

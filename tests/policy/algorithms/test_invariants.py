@@ -230,6 +230,7 @@ def test_every_report_is_safe_to_write_as_json(config):
         json.dumps(dataclasses.asdict(report), allow_nan=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", EVERY, ids=name_of)
 def test_a_learner_restored_from_its_state_goes_on_bit_for_bit(config):
     kl = KLReferenceConfig(weight=0.1, target=0.2)

@@ -196,6 +196,7 @@ def test_where_uniform_has_nothing_no_ratio_is_reported():
         result.score("trained", "accepted_per_query_over_uniform")
 
 
+@pytest.mark.slow
 def test_in_both_orders_accepted_per_query_is_at_most_a_third():
     always = ToyWorld(reviewer=lambda before, after: ("Not Equal", None))
     found = run([Uniform()], world=always, reward=RewardConfig(both_orders=True))

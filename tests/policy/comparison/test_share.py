@@ -14,6 +14,7 @@ from teams_dagster.policy.config import TrainingConfig
 from tests.support.toy_world import ToyWorld, topical_seeds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("algorithm", "guide"),
     [(TRPOConfig(), "model"), (BCConfig(), "look_ahead"), (AggreVaTeDConfig(form="enumerated"), "model")],

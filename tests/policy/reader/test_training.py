@@ -27,6 +27,8 @@ from teams_dagster.policy.training import TrainingFailed, train
 from tests.support.small_llama import small_llama
 from tests.support.toy_world import ToyWorld, topical, topical_seeds
 
+pytestmark = pytest.mark.slow
+
 SEEDS = topical_seeds(40)
 QUICK = PPOConfig(epochs=1, learning_rate=1e-2)
 SHORT = TrainingConfig(

@@ -36,6 +36,7 @@ IN_TURN = ToyWorld(lambda before, operation: operation is TEXT_OPERATIONS[words_
 ONE_PAYS = ToyWorld(lambda before, operation: operation is Operation.DEEPENING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_search_asks_no_more_than_a_batch_beyond_what_a_training_asked(name):
     tried = trial(ToyWorld(), queries=2_000)

@@ -205,6 +205,7 @@ def test_the_file_on_the_way_has_no_name_and_nobody_else_may_read_it(
     assert list(scratch.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_uploading_and_reading_stay_within_bounded_memory(server: OpenAIBatchServer) -> None:
     text = "word " * 2_000
     requests = {f"request-{number}": question(text) for number in range(2_000)}
