@@ -65,6 +65,7 @@ def test_a_reviewer_that_nobody_can_read_stops_it_after_a_few_verdicts(project: 
     assert openai_server.count == sent, "what was found out is on record"
 
 
+@pytest.mark.slow
 def test_a_reviewer_that_passes_is_tried_once_and_trained_on(project: Project, openai_server: OpenAIServer):
     openai_server.respond = answering(review=perfect_reviewer())
     assert project.make(trained_policy)
@@ -173,6 +174,7 @@ def test_a_judge_that_compares_well_and_rates_badly_may_compare_and_not_score(
     assert "pair_scores" not in asked_by_asset(project)
 
 
+@pytest.mark.slow
 def test_after_a_preflight_the_whole_runs_most_is_at_most_three_times_its_least(
     project: Project, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

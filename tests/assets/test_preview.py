@@ -69,6 +69,7 @@ def test_it_asks_seventy_five_queries_at_most_even_where_everything_is_accepted(
     assert 70 <= asked(untrained)["preview"][0] <= 75
 
 
+@pytest.mark.slow
 def test_a_policy_trained_on_verdicts_in_both_orders_has_room_for_them(
     untrained: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

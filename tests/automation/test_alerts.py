@@ -225,6 +225,7 @@ def test_a_check_that_was_planned_first_and_ended_last_is_looked_at(webhook: Web
     assert "1 results of checks, 1 told of" in sensor.tick()
 
 
+@pytest.mark.slow
 def test_errors_and_the_warnings_of_budget_and_drift_are_told_once(webhook: Webhook, sensor: Sensor) -> None:
     evaluate(sensor.instance, "budget_has_room", False, "WARN", "95% of the dollars")
     evaluate(sensor.instance, "files_are_whole", False, "ERROR", "a file was edited")
@@ -236,6 +237,7 @@ def test_errors_and_the_warnings_of_budget_and_drift_are_told_once(webhook: Webh
     assert "1 results of checks, 0 told of" in sensor.tick()
 
 
+@pytest.mark.slow
 def test_a_finding_is_told_again_when_it_changed_or_came_back(webhook: Webhook, sensor: Sensor) -> None:
     for passed, said in [(False, "95%"), (False, "97%"), (True, "20%"), (False, "97%")]:
         evaluate(sensor.instance, "budget_has_room", passed, "WARN", said)

@@ -146,6 +146,7 @@ def test_the_table_names_every_check_and_ends_with_a_summary(data: Path) -> None
     assert row.split()[:3] == ["trained_policy", "policy_acts", "passed"]
 
 
+@pytest.mark.slow
 def test_results_are_in_dagsters_history_and_nothing_is_materialised(whole: Checked) -> None:
     with dg.DagsterInstance.from_config(str(whole.home)) as instance:
         (run,) = instance.get_runs()

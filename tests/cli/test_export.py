@@ -23,6 +23,7 @@ def test_an_empty_store_is_named_with_what_to_do(tmp_path: Path, monkeypatch: py
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported() -> None:
     code = (
         "import sys; import teams_dagster.cli.export, resources.stores; print(*{m.split('.')[0] for m in sys.modules})"

@@ -60,6 +60,7 @@ def test_the_notebook_draws_the_account_the_operations_and_the_scores_of_a_store
     assert all(axes.has_data() for axes in drawn)
 
 
+@pytest.mark.slow
 def test_the_notebook_traces_a_sample_back_to_its_seed(
     notebook_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -114,6 +114,7 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "explorer.html"
 
 
+@pytest.mark.slow
 def test_the_explorer_shows_every_text_and_obeys_none(page: Page, explorer: Path) -> None:
     page.goto(explorer.as_uri())
     expect(page.locator("body.unpacking")).to_have_count(0)

@@ -127,6 +127,7 @@ def test_an_id_that_is_unknown_too_short_or_ambiguous_is_said_to_be_so(model: du
             trace(model, given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_forward_finds_the_samples_whose_lineage_names_it(
     model: duckdb.DuckDBPyConnection, lineages: list[Lineage], kind: str
@@ -186,6 +187,7 @@ def test_the_command_prints_a_tree_json_or_a_page(model: duckdb.DuckDBPyConnecti
     assert len(everything["shown"]) == everything["samples"] > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

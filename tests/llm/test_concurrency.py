@@ -217,6 +217,7 @@ def test_the_limit_never_falls_below_one():
 # No collapse
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", [noisy, tailed, changing_mix, growing])
 @pytest.mark.parametrize("maximum", [64, 200])
 def test_noise_outliers_mixed_kinds_and_longer_texts_cost_no_throughput(service, maximum: int):

@@ -87,6 +87,7 @@ def test_a_limit_that_brings_now_this_and_now_that_is_one_cause() -> None:
     assert paid_until_it_ends(("fine", 30), *turns) == 30 + TRIED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reply", "cause"),
     [

@@ -156,6 +156,7 @@ def test_every_algorithm_gives_the_same_weights_at_any_concurrency_and_after_a_k
     assert whole.path.read_bytes() == (tmp_path / "killed").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"trpo", "ppo"}))
 def test_an_algorithm_with_a_guide_pays_for_its_questions(by, name):
     checkpoint = by(name).checkpoint
@@ -188,6 +189,7 @@ def test_a_guide_that_cannot_be_read_is_counted(tmp_path):
     assert record.guidance_queries == 2 * record.fallbacks
 
 
+@pytest.mark.slow
 def test_a_price_on_leaving_uniform_keeps_the_policy_near_to_it(tmp_path):
     free = SHORT.model_copy(update={"iterations": 10})
     priced = free.model_copy(update={"kl_reference": KLReferenceConfig(weight=2.0)})

@@ -125,6 +125,7 @@ def test_after_a_preflight_the_most_is_at_most_three_times_the_least(runs: list[
     assert min(before.tokens.most / before.tokens.least for before, _, _ in runs) > 3
 
 
+@pytest.mark.slow
 def test_what_a_run_takes_lies_inside_in_nine_of_ten(runs: list[tuple[Estimate, Estimate, int]]):
     inside = sum(after.tokens.least <= took <= after.tokens.most for _, after, took in runs)
     assert inside >= 0.9 * MODELS

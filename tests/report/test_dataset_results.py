@@ -63,6 +63,7 @@ def test_each_generation_counts_its_questions_and_its_samples_in_the_dataset(
     assert sum(found.kept for found in shown.generations) == shown.kept
 
 
+@pytest.mark.slow
 def test_the_diversity_of_steps_and_generations_is_that_of_their_own_texts(shown: DatasetResults) -> None:
     assert {measure.policy for measure in shown.diversity_by_generation} == set(WEEKS)
     by_step = [measure.policy for measure in shown.diversity_by_step]

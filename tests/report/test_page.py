@@ -83,6 +83,7 @@ def test_the_page_has_every_section_in_order_and_closes_what_it_opens(example: s
     assert page.open == []
 
 
+@pytest.mark.slow
 def test_every_picture_is_in_the_page_with_words_for_it(example: str) -> None:
     images = Page(example).of("img")
     assert len(images) == 16
@@ -251,6 +252,7 @@ def test_nothing_is_loaded_from_anywhere_and_no_script_can_run(report: str, requ
     assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
+@pytest.mark.slow
 def test_hostile_text_adds_no_element_and_no_attribute(example: str, hostile_page: str) -> None:
     ours = set(Page(example).shape())
     page = Page(hostile_page)

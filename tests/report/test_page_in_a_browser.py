@@ -73,6 +73,7 @@ def test_the_names_of_policies_stay_while_their_table_scrolls(browser: Browser, 
     assert table.locator("th[scope=row]").first.bounding_box() == before
 
 
+@pytest.mark.slow
 def test_all_scores_are_shown_on_demand(browser: Browser, tmp_path: Path):
     page, _ = opened(browser, tmp_path, example_page(), 1200)
     scores = page.get_by_role("region", name="Scores of the policies")

@@ -94,6 +94,7 @@ def test_lols_and_d2lols_reach_the_optimum_with_a_good_guide(seed, algorithm):
     assert token_chain.value_of(learnt(algorithm, GOOD, seed)) == pytest.approx(OPTIMUM, rel=0.02)
 
 
+@pytest.mark.slow
 @SEEDS
 @pytest.mark.parametrize("algorithm", [GRPOConfig, RLOOConfig])
 def test_groups_reach_the_optimum(seed, algorithm):

@@ -122,6 +122,7 @@ def updated(kind, checkpointing, name):
     return [*learner.models.trained(POLICY).values()]
 
 
+@pytest.mark.slow
 @BOTH_KINDS
 @pytest.mark.parametrize("name", ["ppo_plus_plus", "online_dpo"])
 def test_an_update_is_the_same_but_for_rounding(kind, name):

@@ -242,6 +242,7 @@ def test_records_of_the_chain_after_the_backup_are_counted(store: Store, tmp_pat
     assert heads_after(backup, heads) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.skipif(postgres.programs() is None, reason="no PostgreSQL server (Debian: apt install postgresql)")
 def test_a_ledger_moves_to_postgresql_and_goes_on(store: Store, tmp_path: Path) -> None:

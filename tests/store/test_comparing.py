@@ -65,6 +65,7 @@ def test_a_file_that_nobody_wrote_to_is_what_its_sources_give(store: Store):
     assert not list(store.folder.glob(".teams.duckdb.*[!k]")), "what was made anew is gone"
 
 
+@pytest.mark.slow
 def test_a_change_of_any_field_is_found(store: Store):
     """Of each table, another column is changed in each row; `artefacts` and `sample_hops` follow from the others."""
     with duckdb.connect(store.model) as connection:

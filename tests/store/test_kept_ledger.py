@@ -86,6 +86,7 @@ def test_a_store_as_it_was_made_goes_on(data: Path):
     assert goes_on(data)
 
 
+@pytest.mark.slow
 def test_outputs_that_were_deleted_are_told_and_made_again_from_the_ledger(data: Path):
     before, (generated, answered) = attempts(data), ("generated_instructions", "expert_responses")
     for asset in (generated, answered):

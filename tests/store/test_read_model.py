@@ -382,6 +382,7 @@ def test_readers_and_writers_in_this_process_lose_nothing_either(ledger: Ledger,
     assert read(model, "select count(*) from notes") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_writer_elsewhere_stops_a_refresh_and_loses_no_row(ledger: Ledger, model: Path) -> None:
     ask(ledger, "a")
     renew(model)
@@ -486,6 +487,7 @@ HEADERS, BLOCK = 3 * 4_096, 256 * 1024
 """How DuckDB divides a file."""
 
 
+@pytest.mark.slow
 def test_a_database_with_a_damaged_block_is_made_again_where_it_would_be_added_to(ledger: Ledger, model: Path) -> None:
     ask(ledger, *[str(number) for number in range(50)])
     renew(model)

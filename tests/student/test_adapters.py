@@ -46,6 +46,7 @@ def test_training_lowers_the_validation_loss_from_the_bases(trained: tuple[Path,
     assert [p.loss for p in trained[1].curve[1:]].count(None) == 0
 
 
+@pytest.mark.slow
 def test_the_reported_base_loss_is_the_evaluations(
     base: Path, examples: list[Example], trained: tuple[Path, AdapterReport]
 ) -> None:
@@ -191,6 +192,7 @@ def test_a_training_that_was_cut_off_ends_with_the_same_weights_and_curve(
     assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_training_that_gets_worse_stops_and_keeps_the_best(
     base: Path, examples: list[Example], tmp_path: Path
 ) -> None:

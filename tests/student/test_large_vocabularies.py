@@ -58,6 +58,7 @@ class Largest(TorchDispatchMode):
         return made
 
 
+@pytest.mark.slow
 def test_the_loss_in_chunks_is_the_plain_one_and_no_update_holds_all_logits(
     base: Path, examples: list[Example], tmp_path: Path
 ) -> None:

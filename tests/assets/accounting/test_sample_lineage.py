@@ -59,6 +59,7 @@ def test_a_changed_field_is_found(
     assert not answered.store.exists("sample_lineage")
 
 
+@pytest.mark.slow
 def test_a_generation_is_replayed_with_the_prompts_it_was_made_with(
     answered: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -72,6 +73,7 @@ def test_a_generation_is_replayed_with_the_prompts_it_was_made_with(
     assert facts["rows_verified"] == transitions + facts["samples"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cause", [FeaturesChanged("other features"), EmbeddingUnavailable("no such model")])
 def test_without_the_policy_all_but_its_probabilities_is_verified(
     answered: Project, monkeypatch: pytest.MonkeyPatch, cause: Exception

@@ -47,6 +47,7 @@ def test_a_retry_keeps_answers_thoughts_scores_and_threshold(project: Project) -
     assert (versions(project), project.calls) == (before, asked)
 
 
+@pytest.mark.slow
 def test_a_retry_with_other_answers_is_refused(project: Project) -> None:
     asked = project.calls
     assert not project.make(expert_responses, week=WEEK, expert_responses={"only_failed": True, "answers": 3})

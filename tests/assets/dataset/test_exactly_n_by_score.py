@@ -79,6 +79,7 @@ def test_exactly_thirty_pass_the_threshold_and_a_larger_target_goes_on_from_ther
     assert expected.least <= sum(first.values()) <= 1.3 * expected.likely
 
 
+@pytest.mark.slow
 def test_several_answers_and_programs_that_score_count_as_well(project: Project) -> None:
     config: dict[str, dict[str, Any]] = {
         "expert_responses": {"answers": 2},
@@ -103,6 +104,7 @@ def test_a_judge_that_failed_its_preflight_counts_nothing(project: Project, monk
     assert sent(project) == {}
 
 
+@pytest.mark.slow
 def test_another_judge_does_not_go_on_with_a_generation_that_was_begun_with_one(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,6 +149,7 @@ def test_the_dataset_holds_every_week_and_says_when_one_changed(two_weeks_projec
     assert WEEK in (result.description or "")
 
 
+@pytest.mark.slow
 def test_a_dataset_has_the_generation_that_another_run_finished_while_it_waited_for_its_turn(
     two_weeks_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -237,6 +238,7 @@ def test_a_retry_does_not_buy_answers_that_were_never_asked_for(project: Project
     assert project.version("expert_responses", WEEK) == version
 
 
+@pytest.mark.slow
 def test_a_retry_asks_what_failed_and_answers_what_that_brought(project: Project, outage: Callable[..., None]):
     texts = iter(range(1_000))
     outage(lambda request: request.intent.purpose is Purpose.REWRITE and next(texts) % 5 == 0)

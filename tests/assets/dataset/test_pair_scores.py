@@ -69,6 +69,7 @@ def asked(project: Project) -> int:
         return sum(cost.asked for cost in costs_by(ledger, ["asset_key"]) if cost.group["asset_key"] == "pair_scores")
 
 
+@pytest.mark.slow
 def test_nobody_scores_by_default_and_the_dataset_is_the_same(project: Project):
     assert project.make(instruction_dataset)
     before = project.version("instruction_dataset")

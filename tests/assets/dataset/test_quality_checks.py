@@ -74,6 +74,7 @@ EVERYTHING = [
 ]
 
 
+@pytest.mark.slow
 def test_before_anything_is_made_no_check_passes_and_each_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +87,7 @@ def test_before_anything_is_made_no_check_passes_and_each_says_so(
         assert result.metadata["not_run"].value is True
 
 
+@pytest.mark.slow
 def test_what_was_made_passes(project: Project) -> None:
     models = {
         "base_model",

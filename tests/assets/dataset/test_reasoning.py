@@ -92,6 +92,7 @@ def test_samples_are_without_thoughts_by_default(story: Story):
     assert any(row["accepted"] for row in story.before)
 
 
+@pytest.mark.slow
 def test_asking_for_thoughts_sends_no_query(story: Story):
     before, after = story.asked
     assert after == before

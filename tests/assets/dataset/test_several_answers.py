@@ -146,6 +146,7 @@ def later(made: Project) -> list[dict[str, Any]]:
     return [row for row in given if row["sample_id"] == sample_id]
 
 
+@pytest.mark.slow
 def test_the_lineage_shows_the_chosen_answer_and_what_every_other_was(
     model: duckdb.DuckDBPyConnection, later: list[dict[str, Any]]
 ) -> None:

@@ -67,6 +67,7 @@ def test_a_generation_without_training_goes_on_with_its_policy(untrained: Projec
     assert untrained.calls == asked
 
 
+@pytest.mark.slow
 def test_naming_another_policy_begins_the_generation_again(project: Project) -> None:
     assert generate(project)
     assert generate(project, policy=UNIFORM)
@@ -150,6 +151,7 @@ def test_the_job_dataset_trains_nothing() -> None:
     assert "trained_policy" not in steps
 
 
+@pytest.mark.slow
 def test_a_small_budget_ends_in_a_dataset_whose_bill_agrees(
     untrained: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,6 +148,7 @@ def test_by_the_rules_every_model_answers_and_every_pair_is_judged_in_both_order
     assert {"lora_win_rate", "qlora_length_controlled", "win_rates", "picture"} <= metadata.keys()
 
 
+@pytest.mark.slow
 def test_questions_come_from_different_seeds_first(project: Project) -> None:
     assert make(project, questions=5)
     assert {row["seed_id"] for row in rows(project, "student_answers")} == {f"seed-{i}" for i in range(5)}
@@ -189,6 +190,7 @@ def test_processes_that_judge_beside_the_steps_own_find_what_it_finds(
     assert judge.server.count - asked == divided.calls == asked
 
 
+@pytest.mark.slow
 def test_the_same_again_asks_and_answers_nothing(project: Project, judge: Judge) -> None:
     assert make(project)
     asked, version = judge.server.count, made(project).data_version
@@ -230,6 +232,7 @@ def refusing_after(count: int) -> Any:
     return respond
 
 
+@pytest.mark.slow
 def test_answers_go_on_from_the_batch_in_which_they_were_interrupted(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +303,7 @@ def test_another_judge_reads_the_same_answers(project: Project, judge: Judge, mo
     assert {body["model"] for body in judge.server.received} == {"served-judge", "another"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("reply", "contradictory"), [("A", QUESTIONS), ("tie", 0)])
 def test_a_judge_without_an_opinion_leaves_a_tie_and_a_warning(
     project: Project, judge: Judge, reply: str, contradictory: int

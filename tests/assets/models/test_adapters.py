@@ -104,6 +104,7 @@ def test_a_killed_training_fails_with_its_cause_and_what_to_change(trained: Trai
     assert not trained.made_when_killed
 
 
+@pytest.mark.slow
 def test_the_next_run_goes_on_from_its_checkpoint(trained: Trained) -> None:
     assert "going on from checkpoint-" in trained.said
 

@@ -109,6 +109,7 @@ def test_every_arm_asks_no_more_than_the_same_queries_and_the_counted_one_less_w
     assert all(arm.asked <= arm.allowed for arm in arms.values())
 
 
+@pytest.mark.slow
 def test_every_student_is_trained_on_as_many_rows_and_updates(made: Made):
     assert made.facts.rows == SMALL["rows"]
     assert {updates for arm in made.facts.arms.values() for updates in arm.updates} == {1}

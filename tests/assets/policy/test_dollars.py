@@ -90,6 +90,7 @@ def test_the_policy_keeps_the_prices_that_it_was_trained_by(made: Made) -> None:
     assert (int(prices.rewrite.input), int(prices.review.output)) == (2_500, 600)
 
 
+@pytest.mark.slow
 def test_rewards_in_dollars_are_replayed_from_the_tokens_on_the_ledger(made: Made) -> None:
     facts = made.project.store.current("sample_lineage").read_facts(LineageFacts)
     assert facts.rows_verified > 0

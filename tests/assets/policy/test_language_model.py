@@ -80,6 +80,7 @@ def test_the_policy_keeps_the_student_that_it_reads_with(project: Project):
     assert policy.manifest["inputs"]["base_model"] == project.version("base_model")
 
 
+@pytest.mark.slow
 def test_training_again_asks_nothing(project: Project):
     before = project.calls, project.version("trained_policy")
     assert project.make(trained_policy, trained_policy=READS)

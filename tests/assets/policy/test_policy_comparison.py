@@ -87,6 +87,7 @@ def test_everything_that_is_compared_is_scored_and_every_episode_is_kept(compare
     assert {row["chosen_by"] for row in rows if row["policy"] == "guide"} <= {"guide", "fallback"}
 
 
+@pytest.mark.slow
 def test_the_same_comparison_again_asks_nothing_and_trains_nothing(compared: Project, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TEAMS_DATA_DIR", str(compared.store.root))
     calls = compared.calls

@@ -105,6 +105,7 @@ def test_every_reviewed_transition_has_its_probability_and_two_reviews(made: Pro
     assert all(row["verdict_probability"] is None for row in rows(made) if not row["verdict"])
 
 
+@pytest.mark.slow
 def test_rewards_are_soft_and_acceptance_is_the_verdict(made: Project) -> None:
     reviewed = [row for row in rows(made) if row["verdict"]]
     assert {row["reward_preset"] for row in reviewed} == {"graded_soft"}

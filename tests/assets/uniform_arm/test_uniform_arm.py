@@ -103,6 +103,7 @@ def test_uniform_begins_as_the_trained_policy_did(arms: Arms):
     assert all(getattr(trained, name) == getattr(uniform, name) for name in same)
 
 
+@pytest.mark.slow
 def test_both_arms_asked_as_many_questions(arms: Arms):
     trained, uniform = (arms.artefact(f"{kind}_instructions", WEEK).facts for kind in ("generated", "uniform"))
     assert 0 <= trained["questions"] - uniform["questions"] <= 1
@@ -242,6 +243,7 @@ def test_without_a_generation_to_stand_beside_it_says_what_to_make_first(arms: A
     assert "materialise generated_instructions for 2026-01-12 first" in str(event.step_failure_data.error)
 
 
+@pytest.mark.slow
 def test_a_change_of_the_trained_generation_is_noticed(project: Project):
     assert project.make(generated_instructions, week=WEEK)
     assert project.make(uniform_instructions, week=WEEK)

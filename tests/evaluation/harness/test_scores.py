@@ -94,6 +94,7 @@ def test_scores_are_those_of_the_lm_eval_command(base: Path, held_out: Path, res
     assert ours(results, "base", *HELD_OUT) == theirs
 
 
+@pytest.mark.slow
 def test_an_adapter_scores_what_the_harness_finds_for_it_on_its_base(
     base: Path, lora: Path, held_out: Path, results: Results
 ) -> None:
@@ -204,6 +205,7 @@ def test_a_changed_question_is_another_task(
     assert run(base, None, choice, moved, cache)["base", "held_out_choice"].cached
 
 
+@pytest.mark.slow
 def test_prompts_longer_than_the_context_are_counted(base: Path, cache: Path, tmp_path: Path) -> None:
     rows = [{"question": "word " * 400, "answer": f"#### {i}"} for i in range(7)]
     (tmp_path / "long.jsonl").write_text("\n".join(map(json.dumps, rows)))

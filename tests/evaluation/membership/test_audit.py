@@ -56,6 +56,7 @@ def test_planted_memorisation_is_found(results: Results, name: str) -> None:
     assert results[name, "leaky"].minus_base_low > 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [LOSS, MIN_K, REFERENCE])
 def test_nothing_is_found_where_nothing_was_planted(results: Results, name: str) -> None:
     assert results[name, "tight"].ci_low < 0.5 < results[name, "tight"].ci_high

@@ -63,6 +63,7 @@ def test_ppo_plus_plus_reaches_the_optimum_whatever_the_guide(seed, guide):
     assert chain.value_of(policy) == pytest.approx(OPTIMUM, rel=0.02)
 
 
+@pytest.mark.slow
 @SEEDS
 @FORMS
 @pytest.mark.parametrize("guide", [GOOD, IDLE], ids=["good", "idle"])

@@ -149,6 +149,7 @@ def test_the_mix_of_operations_adds_up(result):
     assert result.score("deepening", "share_of_deepening").mean == 1
 
 
+@pytest.mark.slow
 def test_an_interval_covers_a_difference_that_is_luck_alone():
     """A text takes any operation or none, by a coin. How often intervals cover it, `make soak` counts."""
     assert sum(covers_nothing(number) for number in range(5)) >= 4

@@ -51,6 +51,7 @@ def test_a_search_finds_the_operation_that_always_pays(name):
     assert list(Operation)[int(found.probabilities(state).argmax())] is Operation.DEEPENING
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEARCHES)
 def test_the_same_root_seed_finds_the_same(name):
     first, second = (asyncio.run(SEARCHES[name](trial(ToyWorld(), queries=600))) for _ in range(2))

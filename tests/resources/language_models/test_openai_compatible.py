@@ -299,6 +299,7 @@ HTML = Fault(status=200, body="<html>hello</html>", content_type="text/html")
 COMPLETION = json.dumps(Reply("Hello, you there.").body("some-model"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "kind", "status"),
     [
@@ -402,6 +403,7 @@ def test_a_huge_answer_is_left_unread(
     assert len(failure.value.detail) < 2_000
 
 
+@pytest.mark.slow
 def test_a_long_answer_is_read_whole(openai_server: OpenAIServer) -> None:
     text = "a word " * 1_000_000
     openai_server.respond = lambda body: Reply(text)

@@ -247,6 +247,7 @@ def test_a_limit_that_settings_add_to_every_request_is_not_adapted(openai_server
     assert openai_server.count == 1
 
 
+@pytest.mark.slow
 def test_a_project_goes_through_with_a_small_context_that_is_found_out_once(
     openai_server: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -59,6 +59,7 @@ def ask(model: EmbeddingReviewer, *requests: Request) -> list[Completion]:
     return asyncio.run(every())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", [Verdict.EQUAL, Verdict.NOT_EQUAL])
 def test_most_verdicts_are_those_of_the_labels(verdicts: dict[ReviewPair, Verdict], label: Verdict):
     right = [verdict is label for pair, verdict in verdicts.items() if pair.label is label]
