@@ -24,6 +24,9 @@ WORDS_OF_EXCUSE = 14
 
 FEWEST_WORDS_OF_CONTENT = 3
 
+MOST_CHARACTERS = 4_000
+"""What is longer holds something else than that it declines, or is no text: a model that repeats a letter to the end."""
+
 WORDS_AFTER_ALL = 6
 """So many words at most end the sentence of an answer that calls what is asked nothing for its author."""
 
@@ -32,7 +35,7 @@ WORDS_OF_A_QUOTATION = 40
 
 _SENTENCE = re.compile(r"[^.!?。！？।؟\n]*(?:\.(?!\s|$)[^.!?。！？।؟\n]*)*[.!?。！？।؟\n]*")
 
-_LAID_OUT = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+\S|```|^\s*\|.*\|", re.MULTILINE)
+_LAID_OUT = re.compile(r"^[^\S\n]*(?:\d{1,2}[.)]|[-*•])\s+\S|```|^[^\S\n]*\|.*\|", re.MULTILINE)
 
 _MARKUP = re.compile(r"[*_`#]{1,3}")
 
@@ -61,7 +64,9 @@ def declines(response: str, instruction: Instruction | None = None) -> bool:
 
     Where its instruction is known, none is judged that it asks for: a letter that declines, the translation of one.
     """
-    plain = _ARABIC_POINTS.sub("", unicodedata.normalize("NFKC", response).translate(_STRAIGHT))
+    if len(response.strip()) > MOST_CHARACTERS:
+        return False
+    plain = _ARABIC_POINTS.sub("", unicodedata.normalize("NFKC", response.strip()).translate(_STRAIGHT))
     told = _CONTRACTED.sub(r"\1't", _MARKUP.sub("", plain)).strip()
     if not told or _LAID_OUT.search(plain) or not any(_declines(told, words) for words in wordings()):
         return False

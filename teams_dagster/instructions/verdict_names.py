@@ -20,7 +20,7 @@ _END = (
 )
 
 _NAMED = regex.compile(
-    r"(?P<before>[\p{L}'’]+)(?P<colon>[:：])?[ \t\n]+(?:(?:the|a|an)[ \t\n]+)?[\"'“‘«„(*`]{0,3}"
+    r"(?<![\p{L}'’])(?P<before>[\p{L}'’]+)(?P<colon>[:：])?[ \t\n]+(?:(?:the|a|an)[ \t\n]+)?[\"'“‘«„(*`]{0,3}"
     rf"(?P<verdict>(?:[Nn](?:ot|OT)[\s*–‑-]{{1,4}})?[Ee](?:qual|QUAL))\b{_END}"
 )
 """The verdict at the end of a clause, after a word."""

@@ -63,7 +63,7 @@ _VERDICT_FIRST = regex.compile(
     rf"(?:(?:the|your|my|its|a|an|one|only|right|correct|final|expected|proper|true|required|desired|acceptable|valid"
     rf"|appropriate|best|what|you|i|we|must|should|always|reviewer|judge|want|wants|need){_GAP}){{0,7}}"
     r"(?:answer|reply|response|verdict|conclusion|judge?ment|decision|rating|say|says|give|gives)\b"
-    r"|(?:^|(?<=[.!?]\s)|(?<=\n))\s*[\"'`“*]?(?:not[\W_]+)equal[\"'`”*]?[,\s]{1,3}(?:please|it is)[.!]?(?=\s|$)"
+    r"|(?:^|(?<=[.!?]\s)|(?<=\n))[^\S\n]*[\"'`“*]?(?:not[\W_]+)equal[\"'`”*]?[,\s]{1,3}(?:please|it is)[.!]?(?=\s|$)"
 )
 """An order whose verdict stands before what it is."""
 

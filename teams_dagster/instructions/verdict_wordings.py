@@ -92,7 +92,7 @@ _OPEN, _CLOSE = r"[\"'“”„«»「『‘’（(<*`]", r"[\"'“”«»」』
 _VERDICT = r"(?<![a-z])(?:not[\W_]{0,4})?equal(?![a-z])"
 
 _END = (
-    rf"(?={_CLOSE}{{0,3}}\s*(?:$|[.!,;:。！，、।]|\n|[^\x00-\x7f]"
+    rf"(?={_CLOSE}{{0,3}}[^\S\n]*+(?:$|[.!,;:。！，、।]|\n|[^\x00-\x7f]"
     r"|(?:aus|an|zurück|ab|dir|ver|sein|lauten|heißen)(?![a-z])))"
 )
 """The end of a sentence, what a German or Turkish verb ends it with, or a script without spaces."""
@@ -108,7 +108,7 @@ _OWN_WORDS = (
 _ORDERED = regex.compile(
     rf"(?:(?<!\w)(?:{_BEFORE})(?!\w)|{_BEFORE_UNSPACED})[^.!?。！？।\n]{{0,30}}?"
     rf"(?:{_VERDICT}{_END}|(?:{_OPEN}\s*|[:：]\s*)(?:{_OWN_WORDS})(?={_CLOSE}*\s*(?:$|[.!。！]|\n)))"
-    rf"|{_VERDICT}{_CLOSE}{{0,3}}\s*(?:{_AFTER})"
+    rf"|{_VERDICT}{_CLOSE}{{0,3}}\s*+(?:{_AFTER})"
 )
 
 _SENTENCE = regex.compile(r"[^.!?。！？।\n]*[.!?。！？]?")

@@ -68,7 +68,8 @@ _MONTH = (
 _DAY = r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?)"
 
 _VARIABLE = re.compile(
-    rf"(?:\b(?:{_MONTH}|{_DAY})\b[., ]+)*[a-z_#$]*\d[\w.:,/+%-]*(?:[., ]+{_MONTH}\b)?", re.IGNORECASE | re.ASCII
+    rf"(?:\b(?:{_MONTH}|{_DAY})\b[., ]+){{0,3}}(?<![a-z_#$])[a-z_#$]*\d[\w.:,/+%-]*(?:[., ]+{_MONTH}\b)?",
+    re.IGNORECASE | re.ASCII,
 )
 """A counter, an id, a time: whatever has a digit, and the names of days and months beside it."""
 
