@@ -32,9 +32,7 @@ _LETTER_BY_NAME = regex.compile(
 _UPSIDE_DOWN = str.maketrans({"ɟ": "f", "ᴉ": "i", "ꞁ": "l", "ꜱ": "s", "ǝ": "e", "ɔ": "c", "ı": "i", "ᴎ": "n", "ᴙ": "r"})
 _BESIDE_LATIN = str.maketrans("ΑΒΕΗΙΚΜΝΟΡΤΧΥΖАВЕЗКМНОРСТУХІЈЅвнкмтпгшьз", "ABEHIKMNOPTXYZABE3KMHOPCTYXIJSbhkmtnrwb3")
 """Capitals look like others than small letters do, so they are told before a text is in lower case."""
-_OF_TWO_ALPHABETS = regex.compile(
-    r"\b\w*(?:\p{Latin}\w*[\p{Greek}\p{Cyrillic}]|[\p{Greek}\p{Cyrillic}]\w*\p{Latin})\w*"
-)
+_OF_TWO_ALPHABETS = regex.compile(r"\b(?=\w*\p{Latin})(?=\w*[\p{Greek}\p{Cyrillic}])\w+")
 
 _FOR_LETTERS = str.maketrans("0134578lвнβζ", "oieastbibhbz")
 """What stands for letters; `1` is an i or an l, which are then one."""

@@ -38,7 +38,7 @@ _ANYWHERE = (
 
 COURTESY = regex.compile(
     rf"\A\W*(?:{_GREETING})(?!\w)[\s,!.:，！。、–-]*"
-    rf"|(?:\A|(?<=[.!?\n,]\s*)){_REQUEST}"
+    rf"|(?:\A|(?<=[.!?\n,]\s{{0,40}})){_REQUEST}"
     rf"|(?<!\w){_THANKS}(?!\w)\W*(?=\Z|\n)"
     rf"|(?<!\w)(?:{_ANYWHERE})(?!\w)|[请請](?![求教假])",
     regex.IGNORECASE,

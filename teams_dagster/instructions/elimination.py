@@ -97,7 +97,7 @@ _OF_OUTCOME = {
     Outcome.MALFORMED: Rule.MALFORMED_REPLY,
 }
 
-_PHRASES = r"#?\s*\b(?:given|rewritten|created)[ _]+(?:prompt|instruction)\b\s*#?"
+_PHRASES = r"\b(?:given|rewritten|created)[ _]+(?:prompt|instruction)\b"
 
 _PROMPT_PHRASES = re.compile(_PHRASES, re.IGNORECASE)
 

@@ -34,7 +34,7 @@ _LAYOUT = regex.compile(
 _MASKS = regex.compile(r"(?<=\p{L})[@$!|€](?=\p{L})|(?<!\w)[@$€](?=\p{L})|(?<=\p{L})\$(?!\w)")
 _MASKED = {"@": "a", "$": "s", "!": "i", "|": "l", "€": "e"}
 _WITHIN = regex.compile(r"(?<=\p{L})[^\w\s](?=\w)|(?<=\w)[^\w\s](?=\p{L})")
-_END_OF_SENTENCE = regex.compile(r"(?<=[.!?؟።])\s+|(?<=[。！？।॥])|\n+|\s*;\s+")
+_END_OF_SENTENCE = regex.compile(r"(?<=[.!?؟።])\s+|(?<=[。！？।॥])|\n+|;\s+")
 
 _LONGEST_RUN = 8
 """Of words that are said twice in a row."""

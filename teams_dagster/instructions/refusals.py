@@ -25,7 +25,7 @@ WORDS_OF_EXCUSE = 14
 FEWEST_WORDS_OF_CONTENT = 3
 
 MOST_CHARACTERS = 4_000
-"""What is longer holds something else than that it declines, or is no text: a model that repeats a letter to the end."""
+"""What is longer says something else, too, or is no text: a model that repeats a letter to its limit."""
 
 WORDS_AFTER_ALL = 6
 """So many words at most end the sentence of an answer that calls what is asked nothing for its author."""

@@ -80,7 +80,7 @@ PROGRESS_SIZE = HORIZON + 1
 _SENTENCE = re.compile(r"[.!?;:]+(?=\s|$)")
 _NUMBER = re.compile(r"\d+")
 _CAPITALISED = re.compile(r"\b[A-Z]")
-_LIST_MARKER = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
+_LIST_MARKER = re.compile(r"^[^\S\n]*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
 _CODE_SIGN = re.compile(r"[{}=<>`_]|\(\)")
 _TABLE_SIGN = re.compile(r"[|\t]")
 _INDEX: dict[Rewriting, int] = {operation: index for index, operation in enumerate(Operation)}

@@ -7,13 +7,20 @@ from collections.abc import Callable
 
 import pytest
 
+from resources.language_models.offline.rater import rating
 from resources.language_models.openai_dialect import has_no_system_role
+from teams_dagster.core.folding import plain_letters
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.protocol import Intent, Message, Purpose, Request, Role
+from teams_dagster.core.word_diff import word_diff
+from teams_dagster.dataset.quality.constraints.checking import constraints_of
+from teams_dagster.instructions.elimination import answer_leaks_prompt_words
+from teams_dagster.instructions.novelty import similarity
 from teams_dagster.instructions.refusals import declines
 from teams_dagster.instructions.verdict_orders import orders_a_verdict
 from teams_dagster.llm.canned import told_apart
 from teams_dagster.llm.reasoning import split_reasoning
+from teams_dagster.policy.features import cues
 
 MANY = 250_000
 
@@ -55,3 +62,25 @@ READERS: dict[str, Callable[[str], object]] = {
 @pytest.mark.parametrize("repeated", REPEATED)
 def test_a_text_that_repeats_itself_is_read_at_once(reader: str, repeated: str) -> None:
     READERS[reader](REPEATED[repeated])
+
+
+TIDES = Instruction("Explain the tides.")
+
+OF_ONE_READER: dict[str, tuple[Callable[[str], object], str]] = {
+    "letters of one alphabet": (plain_letters, "é" + "a" * MANY),
+    "spaces within a text": (lambda text: similarity(TIDES, Instruction(text)), "Say" + " " * MANY + "it."),
+    "spaces in an answer": (lambda text: answer_leaks_prompt_words(text, TIDES), "Say" + " " * MANY + "it."),
+    "lines of an instruction": (lambda text: cues(Instruction(text)), "Say" + "\n" * MANY + "it."),
+    "lines of an answer": (lambda text: rating(TIDES, text), "Say" + "\n" * MANY + "it."),
+    "words of a preview": (lambda text: word_diff(text[:-2], text), "the " * (MANY // 4)),
+    "quotations that open": (constraints_of, "“" * MANY),
+    "apostrophes that open": (constraints_of, " 'a" * (MANY // 3)),
+    "apostrophes within a quotation": (constraints_of, "Name 'l" + "'affaire qu" * 40),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("case", OF_ONE_READER)
+def test_what_one_reader_has_to_read_is_read_at_once(case: str) -> None:
+    reader, text = OF_ONE_READER[case]
+    reader(text)

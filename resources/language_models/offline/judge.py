@@ -34,7 +34,7 @@ _ASKING = frozenset(
     " these they this those to two under use using very was were what when where which while who why will with without"
     " would write you your answer question task text input sentence sentences following".split()
 )
-ENDS = re.compile(r"[.!?…:;)\]}|\"'”’`*\d]\s*\Z|\n\s*[-*•\d][^\n]{0,60}\Z")
+ENDS = re.compile(r"[.!?…:;)\]}|\"'”’`*\d]\s*\Z|\n[^\S\n]*[-*•\d][^\n]{0,60}\Z")
 _AT_MOST = re.compile(
     r"\b(?:under|at most|no more than|fewer than|less than|within|up to|maximum of) (\d+) words", re.IGNORECASE
 )
@@ -42,8 +42,8 @@ _BULLETS = re.compile(r"\bbullets?\b|\bbullet points?\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"\bnumbered list\b|\bas numbered\b|\bnumbered steps\b", re.IGNORECASE)
 _ONE_SENTENCE = re.compile(r"\bin (?:one|a single) sentence\b", re.IGNORECASE)
 _YES_OR_NO = re.compile(r"\b(?:yes or no|yes/no)\b", re.IGNORECASE)
-_ITEM = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+\S", re.MULTILINE)
-_NUMBER = re.compile(r"^\s*\d+[.)]\s+\S", re.MULTILINE)
+_ITEM = re.compile(r"^[^\S\n]*(?:[-*•]|\d+[.)])\s+\S", re.MULTILINE)
+_NUMBER = re.compile(r"^[^\S\n]*\d+[.)]\s+\S", re.MULTILINE)
 _SENTENCE = re.compile(r"[.!?]+(?:\s|\Z)")
 
 

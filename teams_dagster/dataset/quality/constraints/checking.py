@@ -19,12 +19,14 @@ _TOP_ITEM = re.compile(r"^(?:[-*•‣◦–]|\+)\s+\S", re.MULTILINE)
 _NUMBER = re.compile(r"^[ \t]*(?:\*\*|#+\s*)?(?:step\s+)?\d+[.):]", re.MULTILINE | re.IGNORECASE)
 _TOP_NUMBER = re.compile(r"^(?:\*\*|#+\s*)?(?:step\s+)?\d+[.):]", re.MULTILINE | re.IGNORECASE)
 _LIST_MARK = re.compile(r"^[ \t]*(?:[-*•‣◦–+]|#+|\d+[.)])\s+", re.MULTILINE)
-_SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’)\]*_]*(?=\s|$)")
+_SENTENCE_END = re.compile(r"(?<![.!?…。！？])[.!?…。！？]++[\"'”’)\]*_]*+(?=\s|$)")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|prof|st|e\.g|i\.e|etc|vs|cf|no|approx|u\.s|a\.m|p\.m|inc|ltd|jr|sr)|\b[A-Z])$", re.IGNORECASE
 )
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*\n(.*?)(?:^[ \t]*(?:```|~~~)|\Z)", re.MULTILINE | re.DOTALL)
-_TABLE = re.compile(r"^[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*)+\|?[ \t]*$|<table\b", re.MULTILINE)
+_TABLE = re.compile(
+    r"^[ \t]*+(?:\|[ \t]*+)?:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*)+\|?[ \t]*$|<table\b", re.MULTILINE
+)
 _EDGES = " \t\n*_#>\"'“”‘’.,;:!?"
 _JSON = json.JSONDecoder(parse_int=str)
 """Whole numbers are not read: Python refuses those of thousands of digits, and JSON has them."""

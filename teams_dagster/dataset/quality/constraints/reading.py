@@ -22,8 +22,8 @@ LARGEST = 10**18
 """What a larger number counts as: no answer has so many of anything, and Python refuses to read thousands of digits."""
 
 _QUOTES = re.compile(
-    r"\"(?P<double>[^\"\n]+)\"|“(?P<curly>[^”\n]+)”|‘(?P<single_curly>[^’\n]+)’"
-    r"|(?<![\w'])'(?P<single>[^'\n]+(?:'\w+[^'\n]*)*)'(?!\w)"
+    r"\"(?P<double>[^\"\n]+)\"|“(?P<curly>[^“”\n]+)”|‘(?P<single_curly>[^‘’\n]+)’"
+    r"|(?<![\w'])'(?P<single>(?:[^'\n]|(?<=\w)'(?=\w))++)'(?!\w)"
 )
 _BREAK = re.compile(r"(?<=[.!?;])\s+|\n+")
 
