@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
-from teams_dagster.core.file_faults import Place, yaml_fault, yaml_line
+from teams_dagster.core.file_faults import Place, first_faults, value_faults, yaml_fault, yaml_line
 from teams_dagster.core.files import read_text
 from teams_dagster.core.protocol import Role
 from teams_dagster.core.text import visible
@@ -201,13 +201,11 @@ class RunConfigRefused(click.ClickException):
     """What is wrong with a run configuration, for people, and where in it."""
 
     def __init__(self, faults: Sequence[str], place: Place | None = None) -> None:
-        more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
-        self.told = "; ".join(faults[:_MOST_FAULTS]) + more
+        self.told = first_faults(faults)
         self.place = place
         super().__init__(f"the run configuration cannot be used: {self.told}")
 
 
-_MOST_FAULTS = 3
 _PLACE = re.compile(r"at path root:?(?P<path>[\w:]*)")
 _ENTRY = re.compile(r"unexpected config entr(?:y|ies) \W*(?P<name>\w+)")
 
@@ -222,12 +220,7 @@ def wrong_config(error: "dg.DagsterInvalidConfigError") -> RunConfigRefused:
 
 def wrong_value(error: "pydantic.ValidationError") -> RunConfigRefused:
     """Which values of a run configuration are out of their bounds."""
-    return RunConfigRefused(
-        [
-            f"{error.title}, {'.'.join(map(str, problem['loc']))}: {problem['msg']}, not {problem['input']!r}"
-            for problem in error.errors()
-        ]
-    )
+    return RunConfigRefused([f"{error.title}: {value_faults(error)}"])
 
 
 @contextmanager

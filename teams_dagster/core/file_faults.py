@@ -30,7 +30,11 @@ def yaml_fault(error: yaml.YAMLError) -> str:
 
 def value_faults(error: ValidationError, line_of: Callable[[Place], int | None] = lambda place: None) -> str:
     """Which values do not fit, the first few of them; `line_of` tells the line of a place, where it has one."""
-    faults = list(_faults(error, line_of))
+    return first_faults(list(_faults(error, line_of)))
+
+
+def first_faults(faults: Sequence[str]) -> str:
+    """The first few of `faults`, and how many there are beside them."""
     more = len(faults) - _MOST_FAULTS
     return "; ".join([*faults[:_MOST_FAULTS], *([f"and {more} more"] if more > 0 else [])])
 
