@@ -57,9 +57,7 @@ async def run_comparison(
     ):
         trained = await trainings.contenders(engine, progress.done, log)
         environment = Environment(engine, Pool(trainings.seeds.values()), deployed.reward, Role.INSTRUCTOR)
-        searched, parts = await search_contenders(
-            environment, trainings, lambda episode: progress.done(episode.accepted), log
-        )
+        searched, parts = await search_contenders(engine, trainings, progress.done, log)
         kept.parts.extend([*trainings.parts(), *parts, PLAYS])
         kept.asked.update(trainings.asked())
         compared = [*trained, *baseline_contenders(plan.baselines), *searched]

@@ -116,6 +116,39 @@ class Heard:
     """For the log."""
 
 
+class Reporter:
+    """Collects what a process does, and tells its parent."""
+
+    def __init__(self, engine: Engine, tell: Callable[[Heard], None]) -> None:
+        self._engine, self._tell = engine, tell
+        self._episodes: list[tuple[int, float]] = []
+        self._told = Tallies()
+
+    def done(self, accepted: int, counts: float) -> None:
+        """Hears of an episode."""
+        self._episodes.append((accepted, counts))
+
+    def tell(self, line: str | None = None) -> None:
+        """Tell what was done since it last was told, with a line for the log."""
+        tallies = self._engine.tallies
+        self._tell(Heard(tuple(self._episodes), tallies.since(self._told), line))
+        self._episodes.clear()
+        self._told = tallies.copy()
+
+
+def hearing(engine: Engine, done: Done, say: Callable[[str], None]) -> Callable[[Heard], None]:
+    """What the parent of such processes does with what it hears."""
+
+    def hear(heard: Heard) -> None:
+        engine.tallies.add(heard.tallies)
+        for episode in heard.episodes:
+            done(*episode)
+        if heard.line is not None:
+            say(heard.line)
+
+    return hear
+
+
 class EngineFactory(Protocol):
     """Opens an engine in whichever process it was sent to: it can be pickled."""
 
@@ -154,20 +187,9 @@ async def train_share(
 async def train_elsewhere(job: tuple[Share, EngineFactory], tell: Callable[[Heard], None]) -> None:
     """The same in a process of its own, with an engine of its own; tells what it did after each iteration."""
     share, asking = job
-    episodes: list[tuple[int, float]] = []
     async with asking.engine() as engine:
-        told = Tallies()
-
-        def tell_all(line: str | None = None) -> None:
-            nonlocal told
-            tell(Heard(tuple(episodes), engine.tallies.since(told), line))
-            episodes.clear()
-            told = engine.tallies.copy()
-
-        def done(accepted: int, counts: float) -> None:
-            episodes.append((accepted, counts))
-
-        await train_share(engine, share, done, tell_all, tell_all)
+        report = Reporter(engine, tell)
+        await train_share(engine, share, report.done, report.tell, report.tell)
 
 
 async def _train(

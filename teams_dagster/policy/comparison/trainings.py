@@ -17,9 +17,9 @@ from teams_dagster.policy.comparison.plan import ComparisonPlan
 from teams_dagster.policy.comparison.share import (
     Done,
     EngineFactory,
-    Heard,
     Share,
     Training,
+    hearing,
     train_elsewhere,
     train_share,
 )
@@ -130,17 +130,9 @@ class Trainings:
         if self.elsewhere is None or processes < 2:
             await train_share(engine, self._share(self._all), done, say)
             return
-
-        def hear(heard: Heard) -> None:
-            engine.tallies.add(heard.tallies)
-            for episode in heard.episodes:
-                done(*episode)
-            if heard.line is not None:
-                say(heard.line)
-
         # Dealt out like cards, so that each has as many to go on with after an interruption.
         shares = [self._share(self._all[first::processes]) for first in range(processes)]
-        await in_processes(train_elsewhere, [(share, self.elsewhere) for share in shares], hear)
+        await in_processes(train_elsewhere, [(share, self.elsewhere) for share in shares], hearing(engine, done, say))
 
     def _processes(self) -> int:
         """How many processes train; below 2: this one."""

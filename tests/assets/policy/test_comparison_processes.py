@@ -1,4 +1,4 @@
-"""The comparison's trainings in processes of their own: the same comes out as in one, whatever happens to them."""
+"""The comparison's trainings and searches in processes of their own: the same comes out as in one, whatever happens to them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.slow
 
 WIDE = {
     "training_seeds": 2,
-    "baselines": [],
+    "baselines": ["bandit", "table"],
     "ablations": ["text_noise"],
     "questions_per_seed": 12,
     "resamples": 200,
@@ -149,6 +149,7 @@ def test_several_processes_find_the_same_and_ask_each_question_once(
     assert found(data) == alone
     said = capfd.readouterr().err
     assert all(f"trained {name} with root seed 1" in said for name in ("trained", "text_noise"))
+    assert all(f"searched {name} with root seed 1" in said for name in ("bandit", "table"))
 
 
 def test_a_killed_comparison_takes_its_processes_along_and_goes_on_from_there(alone: dict[str, Any], data: Path):
@@ -187,7 +188,7 @@ def test_a_process_that_was_killed_ends_the_step(data: Path, monkeypatch: pytest
 
 
 def test_a_process_of_its_own_does_not_load_dagster():
-    code = "import sys, teams_dagster.policy.comparison.share; sys.exit('dagster' in sys.modules)"
+    code = "import sys, teams_dagster.policy.comparison.searches; sys.exit('dagster' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
