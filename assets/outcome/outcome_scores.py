@@ -14,15 +14,16 @@ from assets.materialize import COMPARED_LAST, OWNERS, AssetConfig, materializati
 from assets.pools import GPU, ON_GPU
 from assets.preflight import preflight_of
 from resources.language_models.roles import LanguageModels
+from resources.language_models.side_by_side import working
 from teams_dagster.core.files import file_sha256
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.protocol import Role
 from teams_dagster.evaluation.constraints.prompts import constrained_prompts
+from teams_dagster.evaluation.outcome.arm_worker import ArmWork, arm_worker
 from teams_dagster.evaluation.outcome.arms import study_seeds
 from teams_dagster.evaluation.outcome.items import people_pairs
 from teams_dagster.evaluation.outcome.plan import OutcomePlan, study_queries
-from teams_dagster.evaluation.outcome.study import World, fitting, make_pairs, outcome_facts, run_students, write_texts
-from teams_dagster.instructions.novelty import Pool
+from teams_dagster.evaluation.outcome.study import fitting, make_pairs, outcome_facts, run_students, write_texts
 from teams_dagster.instructions.stored_seeds import read_seeds
 from teams_dagster.llm import loop
 from teams_dagster.llm.context import CallContext
@@ -189,12 +190,13 @@ def outcome_scores(
             models.check_reward(checkpoint.config.reward)
             made.preflight = preflight_of(context, models, *ROLES)
             seeds = study_seeds({seed.seed_id: seed.instruction for seed in read_seeds(library)}, plan)
-            world = World(seeds, Pool(policy_seeds(library)[0].values()), checkpoint)
+            work = ArmWork(tuple(policy_seeds(library)[0].values()), checkpoint)
             where = CallContext(context.run.run_id, "outcome_scores")
             expected = study_queries(policy, seeds, plan)
-            asking = models.asking(where, *ROLES, expected=expected, log=log)
             width = AHEAD * models.settings().max_in_flight
-            arms = loop.run(make_pairs(asking, world, plan, made.folder, where.run_id, width=width, log=log))
+            workers = working(models, arm_worker, work, where, *ROLES, expected=expected, width=width, log=log)
+            played = make_pairs(workers, checkpoint, seeds, plan, made.folder, where.run_id, width=width, log=log)
+            arms = loop.run(played)
             student = student_path(base)
             with nullcontext() if embedded else one_training_at_a_time(store.root, log):
                 study = run_students(student, fitting(student, arms, plan), people, plan, made.folder, log)

@@ -7,24 +7,22 @@ them fewer.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import count, islice
+from typing import Any
 
 from teams_dagster.core.hashing import content_hash
 from teams_dagster.core.instruction import Instruction
-from teams_dagster.core.protocol import LLMClient, QueryFailed
 from teams_dagster.core.rng import uniform
 from teams_dagster.dataset.generation import ROUND_STRIDE
 from teams_dagster.dataset.sample import Example, accepted_in
-from teams_dagster.environment.episodes import EpisodePlan, stream_episodes
+from teams_dagster.environment.episodes import EpisodePlan
+from teams_dagster.environment.reward import RewardConfig
 from teams_dagster.environment.state import HORIZON, Episode, EpisodeKey, EpisodePurpose, Transition
-from teams_dagster.environment.transition import Environment
 from teams_dagster.evaluation.outcome.plan import SEEDS_ANSWERED, TRAINED_COUNTED, OutcomePlan
-from teams_dagster.instructions.elimination import eliminate_answer, eliminate_outcome
 from teams_dagster.instructions.near_duplicates import duplicate_index
-from teams_dagster.instructions.requests import respond_query
 from teams_dagster.llm.ordered import in_order
 from teams_dagster.policy.baselines import GENERIC_PROMPT, UNIFORM, GenericPrompt, Uniform, baseline_version
 from teams_dagster.policy.checkpoint import Checkpoint
@@ -86,17 +84,22 @@ def episode_plans(player: Player, seeds: Mapping[str, Instruction], plan: Outcom
 
 
 async def play_arm(
-    environment: Environment, player: Player, plans: Iterator[EpisodePlan], queries: int, *, width: int
+    play: Callable[[EpisodePlan], Coroutine[Any, Any, Episode]],
+    plans: Iterator[EpisodePlan],
+    queries: int,
+    reward: RewardConfig,
+    *,
+    width: int,
 ) -> AsyncGenerator[Episode]:
     """Episodes in the order of `plans`, the last one cut where the next transition and its answer cost too much.
 
     Never are more episodes begun than could be paid for with what is left. Ends, too, where a round asks nothing.
     """
-    left, an_episode = queries, environment.reward.queries_an_episode + HORIZON
+    left, an_episode = queries, reward.queries_an_episode + HORIZON
     while left > 0:
         before = left
         round_of = islice(plans, max(1, left // an_episode))
-        async with aclosing(stream_episodes(environment, player.decider, round_of, open_episodes=width)) as stream:
+        async with aclosing(in_order(play, round_of, width)) as stream:
             async for episode in stream:
                 kept = _affordable(episode, left)
                 left -= sum(map(price, kept.recorded))
@@ -136,6 +139,17 @@ class Unanswered:
     """None for a seed."""
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What came of it."""
+
+    of: Unanswered
+    response: str | None
+    """None where no answer came."""
+    kept: bool
+    """Whether the elimination rules keep it."""
+
+
 def rewritten(episodes: Sequence[Episode]) -> list[Unanswered]:
     """The accepted instructions of episodes."""
     return [
@@ -152,7 +166,13 @@ def seeds_alone(seeds: Mapping[str, Instruction], queries: int) -> list[Unanswer
 
 
 async def answer_all(
-    client: LLMClient, arm: str, waiting: Sequence[Unanswered], *, asked: int, failed: int, width: int
+    answer: Callable[[Unanswered], Coroutine[Any, Any, Answered]],
+    arm: str,
+    waiting: Sequence[Unanswered],
+    *,
+    asked: int,
+    failed: int,
+    width: int,
 ) -> ArmPairs:
     """Have the expert answer what waits, and keep what may be kept: of near duplicates the first.
 
@@ -162,14 +182,12 @@ async def answer_all(
     pairs: list[Example] = []
     duplicates = refused = 0
 
-    async def answer(one: Unanswered) -> tuple[Unanswered, str | None, bool]:
-        return await _answer(client, one)
-
     async with aclosing(in_order(answer, waiting, width)) as answers:
-        async for one, response, keeps in answers:
+        async for answered in answers:
+            one, response = answered.of, answered.response
             failed += response is None
-            refused += response is not None and not keeps
-            if response is None or not keeps:
+            refused += response is not None and not answered.kept
+            if response is None or not answered.kept:
                 continue
             if index.matches(one.instruction):
                 duplicates += 1
@@ -177,17 +195,6 @@ async def answer_all(
             index.add(one.sample_id, one.instruction)
             pairs.append(Example(one.sample_id, one.seed_id, one.instruction, response))
     return ArmPairs(arm, tuple(pairs), asked + len(waiting), duplicates, refused, failed)
-
-
-async def _answer(client: LLMClient, one: Unanswered) -> tuple[Unanswered, str | None, bool]:
-    """The answer, None where none came, and whether the elimination rules keep it."""
-    try:
-        answer = await client.ask(respond_query(one.instruction), transition_id=one.transition_id)
-    except QueryFailed:
-        return one, None, False
-    said = answer.completion
-    refused = eliminate_outcome(said.outcome) or eliminate_answer(said.text, one.instruction)
-    return one, said.text, refused is None
 
 
 def draw_rows(kept: ArmPairs, plan: OutcomePlan, student: int) -> list[Example]:

@@ -14,10 +14,9 @@ import pyarrow.parquet as pq
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import GenericRewrite
-from teams_dagster.core.protocol import Role
 from teams_dagster.dataset.sample import Example
 from teams_dagster.environment.recording import EpisodeTables
-from teams_dagster.environment.transition import Environment
+from teams_dagster.evaluation.outcome.arm_worker import ArmItem, ArmPlayers, ArmResult
 from teams_dagster.evaluation.outcome.arms import (
     ArmPairs,
     answer_all,
@@ -33,10 +32,9 @@ from teams_dagster.evaluation.outcome.items import Items, choose_items
 from teams_dagster.evaluation.outcome.plan import ARMS, BASE, SEEDS_ANSWERED, TRAINED_COUNTED, OutcomePlan
 from teams_dagster.evaluation.outcome.scores import Difference, OutcomeScore, all_scores, differences
 from teams_dagster.evaluation.outcome.students import Measured, measured_student
-from teams_dagster.instructions.novelty import Pool
 from teams_dagster.instructions.prompts import write_prompts
 from teams_dagster.instructions.requests import rewrite_prompt
-from teams_dagster.llm.engine import Engine
+from teams_dagster.llm.workers import Worker
 from teams_dagster.policy.checkpoint import Checkpoint
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.evaluation import ArmFacts, OutcomeFacts
@@ -45,17 +43,6 @@ from teams_dagster.store.parquet import read_rows
 STUDENTS = "students"
 
 Log = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class World:
-    """What the arms play in: the same for all of them."""
-
-    seeds: Mapping[str, Instruction]
-    """Those that every arm starts from, in the order that they are played in."""
-    pool: Pool
-    """Of the policy's training: what its reward measures novelty against."""
-    checkpoint: Checkpoint
 
 
 @dataclass(frozen=True)
@@ -74,8 +61,9 @@ class Study:
 
 
 async def make_pairs(
-    asking: AbstractAsyncContextManager[Engine],
-    world: World,
+    workers: AbstractAsyncContextManager[Worker[ArmItem, ArmResult]],
+    checkpoint: Checkpoint,
+    seeds: Mapping[str, Instruction],
     plan: OutcomePlan,
     folder: Path,
     run_id: str,
@@ -83,14 +71,23 @@ async def make_pairs(
     width: int,
     log: Log,
 ) -> dict[str, ArmPairs]:
-    """Play and answer every arm; its transitions are written into `folder`. What the ledger has is not paid again."""
+    """Play and answer every arm; its transitions are written into `folder`. What the ledger has is not paid again.
+
+    Args:
+        workers: Opens who plays and answers: an `arm_worker`, or several.
+        checkpoint: The trained policy, by whose reward all arms are judged.
+        seeds: Those that every arm starts from, in the order that they are played in.
+        plan: The study's sizes.
+        folder: Where tables and prompts are written.
+        run_id: The run that each row names.
+        width: Episodes, or answers, that may be under way at once.
+        log: Told of each arm.
+    """
     made: dict[str, ArmPairs] = {}
-    async with asking as engine:
-        reward = world.checkpoint.config.reward
-        environment = Environment(engine, world.pool, reward, Role.EXPERT)
+    async with workers as worker:
         with EpisodeTables(folder, run_id) as tables:
             for arm in ARMS:
-                made[arm] = await _pairs_of(arm, engine, environment, world, plan, tables, width)
+                made[arm] = await _pairs_of(arm, ArmPlayers(worker), checkpoint, seeds, plan, tables, width)
                 kept = made[arm]
                 log(
                     f"arm {arm}: {kept.asked:,} queries, {len(kept.pairs):,} pairs that differ, {kept.duplicates:,}"
@@ -102,19 +99,18 @@ async def make_pairs(
 
 async def _pairs_of(
     arm: str,
-    engine: Engine,
-    environment: Environment,
-    world: World,
+    workers: ArmPlayers,
+    checkpoint: Checkpoint,
+    seeds: Mapping[str, Instruction],
     plan: OutcomePlan,
     tables: EpisodeTables,
     width: int,
 ) -> ArmPairs:
     queries = plan.allowance(arm)
     if arm == SEEDS_ANSWERED:
-        waiting = seeds_alone(world.seeds, queries)
-        return await answer_all(engine, arm, waiting, asked=0, failed=0, width=width)
-    player = players(world.checkpoint)[arm]
-    played = play_arm(environment, player, episode_plans(player, world.seeds, plan), queries, width=width)
+        return await answer_all(workers.answer, arm, seeds_alone(seeds, queries), asked=0, failed=0, width=width)
+    plans = episode_plans(players(checkpoint)[arm], seeds, plan)
+    played = play_arm(workers.episodes_of(arm), plans, queries, checkpoint.config.reward, width=width)
     async with aclosing(played) as stream:
         episodes = [episode async for episode in stream]
     if arm != TRAINED_COUNTED:  # its episodes are the first of the trained arm's
@@ -122,7 +118,7 @@ async def _pairs_of(
     waiting = rewritten(episodes)
     asked = sum(price(t) for episode in episodes for t in episode.recorded) - len(waiting)
     failed = sum(episode.failed is not None for episode in episodes)
-    return await answer_all(engine, arm, waiting, asked=asked, failed=failed, width=width)
+    return await answer_all(workers.answer, arm, waiting, asked=asked, failed=failed, width=width)
 
 
 def fitting(base: str, arms: Mapping[str, ArmPairs], plan: OutcomePlan) -> dict[str, ArmPairs]:

@@ -16,6 +16,7 @@ import pytest
 
 from assets.models.base_model import base_model
 from assets.outcome.outcome_scores import outcome_scores
+from teams_dagster.evaluation.outcome.arms import ArmPairs
 from teams_dagster.evaluation.outcome.plan import ARMS, BASE, COMPARED, TRAINED_COUNTED
 from teams_dagster.evaluation.outcome.scores import MEASURES, MINUS, SMALLEST
 from teams_dagster.evaluation.outcome.study import read_outcome_scores
@@ -151,3 +152,33 @@ def test_the_transitions_of_every_arm_that_rewrites_are_stored_once(made: Made):
     rows = pq.read_table(made.artefact.path("transitions.parquet"), columns=["transition_id", "policy_version"])
     assert len(set(rows["transition_id"].to_pylist())) == rows.num_rows
     assert len(set(rows["policy_version"].to_pylist())) == len({TRAINED, "uniform", "generic_prompt"})
+
+
+@pytest.mark.slow
+def test_several_processes_bring_the_pairs_of_one(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    alone = pq.read_table(made.artefact.path("outcome_pairs.parquet")).to_pylist()
+    data = Path(shutil.copytree(made.project.store.root, tmp_path / "data"))
+    for name, value in (environment(data) | {"TEAMS_WORKERS": "2"}).items():
+        monkeypatch.setenv(name, value)
+    brought: dict[str, ArmPairs] = {}
+
+    def stopped(base: str, arms: dict[str, ArmPairs], *_: Any) -> None:
+        brought.update(arms)
+        raise RuntimeError("stopped on purpose")
+
+    monkeypatch.setattr("assets.outcome.outcome_scores.run_students", stopped)
+    project = Project(data)
+    assert not project.make(outcome_scores, outcome_scores=made.settings | {"force": True})
+    pairs = [
+        {
+            "arm": name,
+            "seed_id": pair.seed_id,
+            "instruction": pair.instruction.text,
+            "input": pair.instruction.input,
+            "response": pair.response,
+        }
+        for name, arm in brought.items()
+        for pair in arm.pairs
+    ]
+    assert pairs == alone
+    assert project.calls == made.project.calls
