@@ -50,9 +50,9 @@ def begin_store(folder: Path, size: int) -> ArtefactStore:
     return store
 
 
-def weeks(size: int) -> list[str]:
-    """The partitions of the generations of `size` transitions."""
-    count = -(-size // ROWS_A_GENERATION)
+def weeks(size: int, rows: int = ROWS_A_GENERATION) -> list[str]:
+    """The partitions of the generations of `size` transitions, of so many rows each."""
+    count = -(-size // rows)
     return [(FIRST_WEEK + timedelta(weeks=number)).isoformat() for number in range(count)]
 
 
