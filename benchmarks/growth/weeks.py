@@ -1,7 +1,7 @@
 """What a later generation costs beside the first ones: `python -m benchmarks.growth.weeks --weeks 20 --rows 2000`.
 
-One store is given a generation a week. Each is played and answered where those before it are, and replayed from a ledger
-that holds all of them. All of it is one process, so that machine and memory are the same for every week.
+One store is given a generation a week. Each is played and answered where those before it are, and replayed from a
+ledger that holds all of them, in one process: machine and memory are the same for every week.
 """
 
 from __future__ import annotations
