@@ -1,8 +1,8 @@
 #!/bin/sh
 # Becomes the process that is asked for. Puts dagster.yaml where Dagster looks for it, in a deployment that reaches its
-# history by DAGSTER_POSTGRES_URL; without that (Dagster's chart has an instance of its own) nothing is written.
+# history by DAGSTER_POSTGRES_URL; a job of Kubernetes (DAGSTER_RUN_JOB_NAME) is given the chart's as an argument.
 set -eu
-if [ -n "${DAGSTER_POSTGRES_URL:-}" ]; then
+if [ -n "${DAGSTER_POSTGRES_URL:-}" ] && [ -z "${DAGSTER_RUN_JOB_NAME:-}" ]; then
   : "${DAGSTER_HOME:?set it to a folder that this user can write: Dagster looks for dagster.yaml there}"
   mkdir -p "$DAGSTER_HOME"
   draft=$(mktemp "$DAGSTER_HOME/.dagster.yaml.XXXXXX")

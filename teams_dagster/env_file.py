@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import unicodedata
 from collections.abc import Collection, Mapping
 from io import StringIO
@@ -25,6 +26,9 @@ _OTHERS = (
     *("JUDGE_MODEL", "JUDGE_PROVIDER", "JUDGE_BASE_URL", "JUDGE_API_KEY"),
 )
 """Settings whose names, without the prefix, are in the environment for other programs; one word alone is, too."""
+_HOST = "_SERVICE_HOST"
+_OF_SERVICE = re.compile(r"_SERVICE_HOST|_SERVICE_PORT(_[A-Z0-9_]+)?|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")
+"""What follows a service's name in the variables that Kubernetes gives to every pod of the service's namespace."""
 
 
 class SettingsError(ValueError):
@@ -53,7 +57,10 @@ def read_environment(root: Path, known: Collection[str]) -> dict[str, str]:
 def own_variables(merged: Mapping[str, str], known: Collection[str]) -> dict[str, str]:
     """The variables of this project. Raises SettingsError for one that is none of `known`, or plainly meant as one."""
     joined = {name.replace("_", "", 1): name for name in known}
+    services = [name.removesuffix(_HOST) for name in merged if name.endswith(_HOST)]
     for name in sorted(merged):
+        if any(name.startswith(service) and _OF_SERVICE.fullmatch(name, len(service)) for service in services):
+            continue
         if (meant := _misspelt_prefix(name, known, joined)) is not None:
             raise SettingsError(f"{name} is no setting of this project; did you mean {meant}?")
         if name in known:

@@ -188,6 +188,30 @@ def test_the_variables_of_other_software_are_left_alone(root: Path, monkeypatch:
     assert load_settings(root).roles == {}
 
 
+@pytest.mark.parametrize("service", ["TEAMS", "TEAMS_DAGSTER", "TEAMS_SERVICE_PORT"])
+def test_the_variables_of_a_service_whose_name_begins_with_teams_are_left_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch, service: str
+):
+    """Kubernetes gives every pod these for each service of its namespace."""
+    port = f"{service}_PORT_5432_TCP"
+    for name in (
+        *(f"{service}_SERVICE_HOST", f"{service}_SERVICE_PORT", f"{service}_SERVICE_PORT_GRPC"),
+        *(f"{service}_PORT", port, f"{port}_PROTO", f"{port}_PORT", f"{port}_ADDR"),
+    ):
+        monkeypatch.setenv(name, "10.0.0.1")
+    assert load_settings(root).roles == {}
+    monkeypatch.setenv(f"{service}_URI", "postgresql://10.0.0.1/ledger")
+    with pytest.raises(SettingsError, match=f"{service}_URI is no setting of this project"):
+        load_settings(root)
+
+
+@pytest.mark.parametrize("name", ["TEAMS_LEDGER_PORT", "TEAMS_LEDGER_SERVICE_PORT"])
+def test_a_port_without_a_service_is_no_setting(root: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.setenv(name, "5432")
+    with pytest.raises(SettingsError, match=f"{name} is no setting of this project"):
+        load_settings(root)
+
+
 def test_the_roles_that_a_model_is_named_for_are_known(root: Path, monkeypatch: pytest.MonkeyPatch):
     assert load_settings(root).configured == ()
     configure(monkeypatch, REVIEWER_MODEL="m", REVIEWER_BASE_URL="http://127.0.0.1:1/v1")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -13,9 +15,12 @@ from typing import Any
 import pytest
 import yaml
 from dagster._core.instance.config import dagster_instance_config
+from dagster._core.storage.compute_log_manager import ComputeLogManager
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 
 import teams_dagster
+from teams_dagster.core.protocol import Role
+from teams_dagster.settings import load_settings
 from tests.support.commands import ROOT
 from tests.support.image import DOCKERFILE, command_of_image, lay_out
 
@@ -54,6 +59,13 @@ def test_every_file_names_this_version() -> None:
     images = {service["image"] for name, service in COMPOSE["services"].items() if name != "postgres"}
     assert images == {f"teams-dagster:{teams_dagster.__version__}"}
     assert deployment["image"]["tag"] == teams_dagster.__version__
+
+
+def test_webserver_and_daemon_of_the_chart_are_processes_of_the_same_image() -> None:
+    """The chart's own would bring another user, who owns what it writes, and its own versions of the libraries."""
+    [deployment] = HELM["dagster-user-deployments"]["deployments"]
+    for service in ("dagsterWebserver", "dagsterDaemon"):
+        assert HELM[service].get("image") == deployment["image"], service
 
 
 def test_the_charts_version_is_dagsters() -> None:
@@ -113,24 +125,110 @@ def test_the_entry_point_puts_the_instance_where_dagster_looks_for_it(tmp_path: 
     assert (home / "dagster.yaml").read_bytes() == (DEPLOY / "dagster.yaml").read_bytes()
 
 
-def test_the_entry_point_writes_nothing_where_the_chart_has_its_own_instance(tmp_path: Path) -> None:
-    """The chart's folder does not exist in the code server's container, and is read-only in a run's."""
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"DAGSTER_POSTGRES_URL": "postgresql+psycopg2://here", "DAGSTER_RUN_JOB_NAME": "retrain"}],
+    ids=["without an address", "a run"],
+)
+def test_the_entry_point_writes_nothing_where_the_chart_has_its_own_instance(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    """The chart's folder does not exist in the image, and its user cannot make it; a run is given the instance."""
     (tmp_path / "file").write_text("", encoding="utf-8")
-    begun = entered(tmp_path, tmp_path / "file" / "home")
+    begun = entered(tmp_path, tmp_path / "file" / "home", **settings)
     assert (begun.stdout, begun.stderr) == ("begun\n", "")
 
 
-def test_the_chart_frees_the_places_of_killed_runs_as_soon_as_compose_does() -> None:
-    shared = yaml.safe_load((DEPLOY / "dagster.yaml").read_text(encoding="utf-8"))["run_monitoring"]
-    chart = HELM["dagsterDaemon"]["runMonitoring"]
-    assert chart["pollIntervalSeconds"] == shared["poll_interval_seconds"]
-    assert chart["freeSlotsAfterRunEndSeconds"] == shared["free_slots_after_run_end_seconds"]
+def test_the_chart_sets_the_instance_that_compose_has() -> None:
+    shared = yaml.safe_load((DEPLOY / "dagster.yaml").read_text(encoding="utf-8"))
+    daemon = HELM["dagsterDaemon"]
+    monitoring = {
+        re.sub("[A-Z]", lambda capital: f"_{capital[0].lower()}", name): value
+        for name, value in daemon["runMonitoring"].items()
+    }
+    queue = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
+    assert shared["run_monitoring"].items() <= monitoring.items()
+    assert queue["maxConcurrentRuns"] == shared["concurrency"]["runs"]["max_concurrent_runs"]
+    assert HELM["telemetry"] == shared["telemetry"]
+    assert HELM["additionalInstanceConfig"] == {"nux": shared["nux"]}
+    assert HELM["pythonLogs"] == {"pythonLogLevel": shared["python_logs"]["python_log_level"]}
 
 
-def test_code_server_and_runs_of_the_chart_can_write_the_data_folder() -> None:
+def test_what_a_step_prints_is_where_the_webservers_of_the_chart_look_for_it() -> None:
+    [deployment] = HELM["dagster-user-deployments"]["deployments"]
+    webserver, logs = HELM["dagsterWebserver"], HELM["computeLogManager"]["config"]["customComputeLogManager"]
+    assert issubclass(getattr(importlib.import_module(logs["module"]), logs["class"]), ComputeLogManager)
+    assert logs["config"]["base_dir"] == f"{deployment['env']['DAGSTER_HOME']}/storage"
+    for key in ("volumes", "volumeMounts"):
+        assert webserver[key] == deployment[key], key
+    [mount] = deployment["volumeMounts"]
+    assert Path(logs["config"]["base_dir"]).is_relative_to(mount["mountPath"])
+
+
+def test_the_image_of_the_chart_is_configured_as_compose_configures_it() -> None:
+    [deployment] = HELM["dagster-user-deployments"]["deployments"]
+    [line] = re.findall(r"^ENV (.+)$", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE)
+    image = dict(word.split("=", 1) for word in line.split())
+    for name in ("TEAMS_DATA_DIR", "DAGSTER_HOME"):
+        assert deployment["env"][name] == image[name], name
+
+
+def test_the_charts_webserver_is_asked_whether_it_is_ready_where_it_listens() -> None:
+    webserver = HELM["dagsterWebserver"]
+    assert webserver["readinessProbe"]["httpGet"]["port"] == webserver["service"]["port"]
+    assert webserver["service"]["port"] >= 1024
+
+
+def test_the_settings_that_the_chart_gives_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [deployment] = HELM["dagster-user-deployments"]["deployments"]
+    secrets = {"TEAMS_LEDGER_URL": "postgresql://teams:secret@postgres.example.org/ledger", "TEAMS_API_KEY": "your-key"}
+    for name, value in {**deployment["env"], **secrets, "TEAMS_DATA_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings(tmp_path)
+    assert settings.budget_usd == float(deployment["env"]["TEAMS_BUDGET_USD"])
+    assert settings.configured == tuple(Role)
+
+
+CHART = {
+    (): "global postgresql generatePostgresqlPasswordSecret telemetry pythonLogs additionalInstanceConfig"
+    " computeLogManager dagsterWebserver dagsterDaemon runLauncher dagster-user-deployments",
+    ("dagsterDaemon", "runMonitoring"): "enabled startTimeoutSeconds cancelTimeoutSeconds maxRuntimeSeconds"
+    " maxResumeRunAttempts pollIntervalSeconds freeSlotsAfterRunEndSeconds",
+    ("runLauncher", "config", "k8sRunLauncher", "runK8sConfig"): "containerConfig podSpecConfig"
+    " podTemplateSpecMetadata jobSpecConfig jobMetadata",
+    ("dagster-user-deployments", "deployments", 0): "name image codeServerArgs port podSecurityContext"
+    " includeConfigInLaunchedRuns env envSecrets volumes volumeMounts",
+}
+"""What the chart reads in these places, as far as it is of use here: Helm says nothing of a key that is never read."""
+
+
+@pytest.mark.parametrize("place", CHART, ids=str)
+def test_the_chart_reads_every_value(place: tuple[Any, ...]) -> None:
+    values: Any = HELM
+    for part in place:
+        values = values[part]
+    assert set(values) <= set(CHART[place].split())
+
+
+def test_the_tag_for_a_gpu_keeps_the_run_its_memory() -> None:
+    """The tag's resources take the place of the run launcher's."""
+    page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    [tag] = re.findall(r"^dagster-k8s/config: (\{.+?)^```", page, re.MULTILINE | re.DOTALL)
+    resources = json.loads(tag)["container_config"]["resources"]
+    launcher = HELM["runLauncher"]["config"]["k8sRunLauncher"]["resources"]
+    for kind in launcher:
+        assert set(launcher[kind]) <= set(resources.get(kind, {})), kind
+    assert json.loads(tag)["pod_spec_config"]["tolerations"]
+
+
+def test_code_server_webservers_and_runs_of_the_chart_can_write_the_data_folder() -> None:
     uid = re.search(r"--uid (\d+)", DOCKERFILE.read_text(encoding="utf-8"))
     assert uid is not None
     [deployment] = HELM["dagster-user-deployments"]["deployments"]
     runs = HELM["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]["podSpecConfig"]
-    groups = [deployment["podSecurityContext"]["fsGroup"], runs["securityContext"]["fsGroup"]]
-    assert groups == [int(uid[1])] * 2
+    contexts = [
+        deployment["podSecurityContext"],
+        runs["securityContext"],
+        HELM["dagsterWebserver"]["podSecurityContext"],
+    ]
+    assert [context["fsGroup"] for context in contexts] == [int(uid[1])] * 3
