@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, Json, JsonValue, SecretStr, ValidationError, field_validator
 
 from teams_dagster.alert_settings import check_webhook, mail_server
 from teams_dagster.core.protocol import Role
@@ -90,6 +90,9 @@ class Settings(BaseModel):
     """What is a job of that cluster: `trainings`, each beside its step, which stays here; or `steps` of the jobs."""
     ray_gpus: float = Field(default=0, ge=0, allow_inf_nan=False)
     """GPUs that the cluster sets apart for a step, or its training, that trains or scores students; by default none."""
+    training_tags: Json[dict[str, JsonValue]] = Field(default_factory=dict[str, JsonValue])
+    """Tags, as a JSON object, of the runs of every job that trains or scores students, whoever launches them: what
+    `dagster-k8s/config` says goes to Kubernetes, for a node with a GPU. By default none."""
     batch_wait_s: float = Field(default=3_600.0, ge=0, allow_inf_nan=False)
     """Seconds that a step waits for its batches before it ends, to be continued."""
     batch_poll_s: float = Field(default=30.0, gt=0, allow_inf_nan=False)

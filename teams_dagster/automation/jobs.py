@@ -26,13 +26,19 @@ RLGF = "rlgf"
 
 _WHOLE_GRAPH = dg.AssetSelection.all() - dg.AssetSelection.groups(UNIFORM, OUTCOME, RLGF) - _SLOW_AUDITS
 
-STEPS = steps_executor(load_settings()) or dg.in_process_executor
+_SETTINGS = load_settings()
+
+STEPS = steps_executor(_SETTINGS) or dg.in_process_executor
 """How a job runs its steps: one after another in its own process, or as jobs of a Ray cluster."""
+
+TRAINING = _SETTINGS.training_tags
+"""Tags of the runs of jobs that train or score students."""
 
 everything = dg.define_asset_job(
     "everything",
     selection=_WHOLE_GRAPH,
     executor_def=STEPS,
+    run_tags=TRAINING,
     description="Seeds to scores for one generation, step after step. What has not changed is reused.",
 )
 
@@ -59,6 +65,7 @@ uniform_arm = dg.define_asset_job(
     "uniform_arm",
     selection=dg.AssetSelection.groups(UNIFORM) | dg.AssetSelection.assets("paper_table", "report"),
     executor_def=STEPS,
+    run_tags=TRAINING,
     description="The same stages with operations drawn uniformly, beside a generation of the trained policy and at as"
     " many queries as that asked, into an arm of its own: dataset, adapter, scores; the paper's table and the report"
     " then have these.",
@@ -90,6 +97,7 @@ outcome_study = dg.define_asset_job(
     "outcome_study",
     selection=dg.AssetSelection.groups(OUTCOME),
     executor_def=STEPS,
+    run_tags=TRAINING,
     description="What the trained policy is worth to the student: five students each of the policy, uniform, one"
     " generic prompt and the seeds alone, at equal queries, scored on people's own pairs (TEAMS_PAIRS) and on"
     " constraints that programs check.",
@@ -99,6 +107,7 @@ train_rlgf = dg.define_asset_job(
     "train_rlgf",
     selection=dg.AssetSelection.groups(RLGF) | dg.AssetSelection.assets("report"),
     executor_def=STEPS,
+    run_tags=TRAINING,
     description="Train lora_model on, token by token, with a reward and, where the algorithm has one, a guide; score it"
     " beside lora_model and the base, and write the report.",
 )
@@ -142,6 +151,7 @@ fine_tune_and_evaluate = dg.define_asset_job(
     "fine_tune_and_evaluate",
     selection=dg.AssetSelection.groups("models", "evaluation") | dg.AssetSelection.assets("report"),
     executor_def=STEPS,
+    run_tags=TRAINING,
     description="Train the adapters on the current dataset, score them, and write the report.",
 )
 
@@ -150,6 +160,7 @@ retrain = dg.define_asset_job(
     selection=dg.AssetSelection.assets("instruction_dataset", "report")
     | dg.AssetSelection.groups("models", "evaluation"),
     executor_def=STEPS,
+    run_tags=TRAINING,
     config=DATASET_AS_BEFORE,
     description="The dataset of every generation there is, with the threshold it has, the adapters trained on it, their"
     " scores, and the report.",
@@ -160,6 +171,7 @@ train_on_pairs = dg.define_asset_job(
     selection=dg.AssetSelection.assets("instruction_dataset", "evaluation_scores", "privacy_audit")
     | dg.AssetSelection.groups("models"),
     executor_def=STEPS,
+    run_tags=TRAINING,
     description="People's own pairs (TEAMS_PAIRS, TEAMS_PAIRS_MODE=instead) to scored adapters: no query is sent.",
 )
 
