@@ -15,9 +15,11 @@ import hashlib
 import struct
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
-from teams_dagster.core.arrow import Array, RecordBatch, pa, pc
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from teams_dagster.core.hashing import ID_LENGTH
 
 ROW_HASH = "row_hash"
@@ -43,7 +45,7 @@ def _hashed(columns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(name for name in columns if name != ROW_HASH))
 
 
-def batch_hashes(table: str, batch: RecordBatch) -> list[str]:
+def batch_hashes(table: str, batch: pa.RecordBatch) -> list[str]:
     """`row_hash` of each row of `batch`, a column at a time. Raises TypeError for a column of another kind."""
     names = sorted(name for name in batch.schema.names if name != ROW_HASH)
     parts = [part for name in names for part in _parts(name, batch.column(name))]
@@ -61,7 +63,7 @@ def _value(value: str | int | float | bool) -> str:
     return str(int(value))
 
 
-def _parts(name: str, column: Array) -> tuple[Array, Array, Array]:
+def _parts(name: str, column: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
     """The start of each entry, the value's length, and the value with the entry's end."""
     values = _binary(name, column)
     lengths = pc.cast(pc.cast(pc.call_function("binary_length", [values]), pa.string()), pa.binary())
@@ -70,7 +72,7 @@ def _parts(name: str, column: Array) -> tuple[Array, Array, Array]:
     return label, lengths, ended
 
 
-def _binary(name: str, column: Array) -> Array:
+def _binary(name: str, column: pa.Array) -> pa.Array:
     kind = column.type
     if pa.types.is_string(kind):
         return pc.cast(column, pa.binary())
@@ -83,12 +85,12 @@ def _binary(name: str, column: Array) -> Array:
     return pc.cast(pc.cast(column, pa.string()), pa.binary())
 
 
-def _joined(arrays: list[Array], nulls: str) -> Array:
+def _joined(arrays: list[pa.Array], nulls: Literal["emit_null", "skip"]) -> pa.Array:
     nothing = pa.scalar(b"", pa.binary())
     return pc.call_function("binary_join_element_wise", [*arrays, nothing], pc.JoinOptions(null_handling=nulls))
 
 
-def _repeated(text: bytes, times: int) -> Array:
+def _repeated(text: bytes, times: int) -> pa.Array:
     return pa.repeat(pa.scalar(text, pa.binary()), times)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +95,7 @@ def _preference_files(dataset: StoredDataset, part: Part) -> list[str]:
 
 
 @contextmanager
-def _draft_beside(target: Path) -> Iterator[Path]:
+def _draft_beside(target: Path) -> Generator[Path]:
     """An empty folder that becomes `target`; it is gone when the block ends."""
     draft = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
     draft.mkdir(parents=True)

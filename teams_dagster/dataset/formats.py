@@ -14,7 +14,7 @@ The user's turn of a conversation is what a student is asked. A row with what wa
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from enum import StrEnum
@@ -93,7 +93,7 @@ _SUFFIXES = {
 
 
 @contextmanager
-def _json_list(row: Callable[[Example], Mapping[str, object]], file: IO[bytes]) -> Iterator[Write]:
+def _json_list(row: Callable[[Example], Mapping[str, object]], file: IO[bytes]) -> Generator[Write]:
     before = b"[\n"
 
     def write(examples: Sequence[Example]) -> None:
@@ -107,12 +107,12 @@ def _json_list(row: Callable[[Example], Mapping[str, object]], file: IO[bytes]) 
 
 
 @contextmanager
-def _json_lines(row: Callable[[Example], Mapping[str, object]], file: IO[bytes]) -> Iterator[Write]:
+def _json_lines(row: Callable[[Example], Mapping[str, object]], file: IO[bytes]) -> Generator[Write]:
     yield lambda examples: file.writelines(_json(row(example)) + b"\n" for example in examples)
 
 
 @contextmanager
-def _parquet(file: IO[bytes], *, reasoning: bool) -> Iterator[Write]:
+def _parquet(file: IO[bytes], *, reasoning: bool) -> Generator[Write]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

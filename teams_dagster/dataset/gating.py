@@ -171,7 +171,8 @@ def _gated(sample: Sample, scores: Sequence[Mapping[str, Any]], given: Sequence[
     if not sample.accepted or chosen is None:
         return sample
     if given:
-        own = given[chosen["answer"]]
+        place: int = chosen["answer"]
+        own = given[place]
         sample = replace(
             sample, response=own.response, respond_request_id=own.respond_request_id, reasoning=own.reasoning
         )

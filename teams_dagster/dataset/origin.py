@@ -58,7 +58,7 @@ class AnsweredGeneration:
 
 def generations_of(store: ArtefactStore, answered: Sequence[Artefact]) -> list[AnsweredGeneration]:
     """What the artefacts of `expert_responses` were made from. Raises ArtefactMissing where it is gone."""
-    found = []
+    found: list[AnsweredGeneration] = []
     for responses in answered:
         generated = generated_for(store, responses)
         manifest = read_manifest(generated)

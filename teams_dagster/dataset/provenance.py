@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -266,7 +266,7 @@ def write_provenance(
 def _pair_rows(members: Path, pairs: Mapping[str, tuple[Seed, str]]) -> Iterator[pa.RecordBatch]:
     """The rows of the members that people wrote: what names a generation, a policy or a query is NULL."""
     known = pq.read_table(members, columns=["sample_id", "split", "dataset_version"]) if pairs else None
-    rows = [
+    rows: list[dict[str, Any]] = [
         dict.fromkeys(SCHEMA.names)
         | {name: [] for name in SCHEMA.names if SCHEMA.field(name).type == _TEXTS}
         | member

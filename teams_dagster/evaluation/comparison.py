@@ -189,7 +189,7 @@ def _heldout_rows(
 ) -> list[Score]:
     seeds = [example.seed_id for example in held_out]
     scores = {model: [known[_pair(e)] for e in held_out] for model, known in by_model.items()}
-    rows = []
+    rows: list[Score] = []
     for model, own in scores.items():
         rows.append(versions.score(model, HELD_OUT, "heldout_loss", loss_per_token(own, seeds)))
         for other in _references_of(model, scores):
@@ -206,7 +206,7 @@ def _references_of(model: str, there: Container[str]) -> Iterator[str]:
 def _choice_rows(
     by_model: Mapping[str, ScoresByPair], questions: Sequence[Question], versions: ModelVersions
 ) -> list[Score]:
-    rows = []
+    rows: list[Score] = []
     for metric, fit in CHOICES.items():
         credited = {model: _credited(known, questions, fit) for model, known in by_model.items()}
         for model, own in credited.items():
@@ -230,7 +230,7 @@ def _pair_rows(
     versions: ModelVersions,
     pairs: Sequence[tuple[str, str]],
 ) -> list[Score]:
-    rows = []
+    rows: list[Score] = []
     for first, second in pairs:
         own, other = ([by_model[model][_pair(e)] for e in held_out] for model in (first, second))
         difference = loss_difference(own, other, [example.seed_id for example in held_out])

@@ -130,7 +130,7 @@ def win_rates(
     pairs: Pairs = AGAINST_BASE,
 ) -> list[WinRate]:
     """The win rate of each of `pairs` some of whose answers were judged; all by the same resampled seeds."""
-    rates = []
+    rates: list[WinRate] = []
     for model, against in pairs:
         version, questions = students[model].data_version, len(judged.answered.examples)
         who = [each for each in judged.judgements if (each.contest.model, each.contest.against) == (model, against)]

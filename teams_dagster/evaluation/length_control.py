@@ -32,9 +32,9 @@ LARGEST_STEP = 2.0
 """In log-odds: a step from far away overshoots."""
 SMALLEST_STEP = 1e-8
 
-_NODES, _MASSES = np.polynomial.hermite_e.hermegauss(9)
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 _OFFSETS = DIFFICULTY * _NODES
-_MASSES = _MASSES / _MASSES.sum()
+_MASSES = _WEIGHTS / _WEIGHTS.sum()
 
 
 def identifiable(differences: ArrayLike) -> bool:

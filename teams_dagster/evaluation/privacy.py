@@ -77,7 +77,7 @@ def roc_curve(members: np.ndarray, non_members: np.ndarray) -> tuple[RocPoint, .
     false = np.searchsorted(np.sort(non_members), thresholds, side="right") / len(non_members)
     points = [RocPoint(0.0, 0.0), *(RocPoint(float(f), float(t)) for f, t in zip(false, true, strict=True))]
     keep = np.unique(np.linspace(0, len(points) - 1, min(ROC_POINTS, len(points))).round().astype(int))
-    return tuple(points[i] for i in keep)
+    return tuple(points[int(i)] for i in keep)
 
 
 def rates_at(members: np.ndarray, non_members: np.ndarray) -> tuple[RocPoint, ...]:
@@ -86,7 +86,7 @@ def rates_at(members: np.ndarray, non_members: np.ndarray) -> tuple[RocPoint, ..
     A threshold that calls one non-member a member is at a rate of 1 / non-members already: lower rates are guesses.
     """
     ordered = np.sort(non_members)
-    points = []
+    points: list[RocPoint] = []
     for rate in FALSE_POSITIVE_RATES:
         if rate > 1 / len(ordered):
             allowed = int(np.floor(rate * len(ordered) + 1e-9))
@@ -118,7 +118,7 @@ def membership_scores(
     control, control_replicates = 0.5, np.full(len(draws), 0.5)
     if "base" in values:
         control, control_replicates = auc(values["base"][member], values["base"][~member]), replicate(values["base"])
-    results = []
+    results: list[MembershipScore] = []
     for model, own in values.items():
         replicates = control_replicates if model == "base" else replicate(own)
         value = auc(own[member], own[~member])

@@ -59,10 +59,10 @@ def resampled_clusters(clusters: Sequence[str], *key: str | int, replicates: int
     paired.
     """
     _, index = np.unique(np.asarray(clusters), return_inverse=True)
-    members = [np.flatnonzero(index == g) for g in range(int(index.max()) + 1)] if len(index) else []
+    members: list[np.ndarray] = [np.flatnonzero(index == g) for g in range(int(index.max()) + 1)] if len(index) else []
     random = generator("cluster bootstrap", *key)
     return [
-        np.concatenate([members[g] for g in random.integers(len(members), size=len(members))])
+        np.concatenate([members[int(g)] for g in random.integers(len(members), size=len(members))])
         for _ in range(replicates)
     ]
 

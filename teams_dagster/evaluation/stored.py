@@ -46,11 +46,11 @@ def read_privacy(artefact: Artefact) -> list[MembershipScore]:
 
 
 def _membership(rows: list[dict[str, Any]]) -> list[MembershipScore]:
-    points = ("roc", "rates")
-    return [
-        MembershipScore(**{**row, **{name: tuple(RocPoint(**point) for point in row[name]) for name in points}})
-        for row in rows
-    ]
+    return [MembershipScore(**row | _curves(row)) for row in rows]
+
+
+def _curves(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(RocPoint(**point) for point in row[name]) for name in ("roc", "rates")}
 
 
 def read_canaries(artefact: Artefact) -> CanaryAudit | None:

@@ -100,7 +100,8 @@ def _answers_of(
     """What is not known yet, written down batch by batch."""
     from teams_dagster.student.answering import answer_examples
 
-    path, made = _kept(answering.folder, name), {}
+    path = _kept(answering.folder, name)
+    made: dict[str, StudentAnswer] = {}
     batches = answer_examples(
         student,
         examples,

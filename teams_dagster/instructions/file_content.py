@@ -112,7 +112,7 @@ def _unpacked(name: str, data: bytes) -> bytes:
     codec = next(codec for mark, codec in _CODECS.items() if data.startswith(mark))
     try:
         if codec == "zstd":
-            from teams_dagster.core.arrow import pa
+            import pyarrow as pa
 
             with pa.input_stream(pa.BufferReader(data), compression="zstd") as stream:
                 return stream.read()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from teams_dagster.instructions.file_content import ARROW, ARROW_STREAM, PARQUET, FileContent
 from teams_dagster.instructions.file_rows import (
@@ -18,7 +18,7 @@ from teams_dagster.instructions.file_rows import (
 )
 
 if TYPE_CHECKING:
-    from teams_dagster.core.arrow import RecordBatch
+    import pyarrow as pa
 
 _ROWS_AT_ONCE = 1024
 
@@ -30,7 +30,7 @@ def is_table(begins: bytes) -> bool:
 
 def table_rows(content: FileContent) -> Iterator[FileRow]:
     """The rows of a table. Raises SeedFileError for one that is damaged, or names a column twice."""
-    from teams_dagster.core.arrow import pa
+    import pyarrow as pa
 
     kind = "Parquet" if content.begins.startswith(PARQUET) else "Arrow"
     try:
@@ -41,15 +41,14 @@ def table_rows(content: FileContent) -> Iterator[FileRow]:
     return _body(content.name, batches)
 
 
-def _opened(source: Path | bytes, begins: bytes) -> tuple[list[str], Iterator[RecordBatch]]:
+def _opened(source: Path | bytes, begins: bytes) -> tuple[list[str], Iterator[pa.RecordBatch]]:
     """The names of a table's columns, and its rows in batches."""
-    import pyarrow.parquet as pq  # pyright: ignore[reportMissingTypeStubs]
-
-    from teams_dagster.core.arrow import pa
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     opened = pa.BufferReader(source) if isinstance(source, bytes) else pa.memory_map(str(source))
     if begins.startswith(PARQUET):
-        table = cast(Any, pq).ParquetFile(opened)
+        table = pq.ParquetFile(opened)
         return table.schema_arrow.names, table.iter_batches(batch_size=_ROWS_AT_ONCE)
     if begins.startswith(ARROW):
         file = pa.ipc.open_file(opened)
@@ -58,8 +57,8 @@ def _opened(source: Path | bytes, begins: bytes) -> tuple[list[str], Iterator[Re
     return stream.schema.names, iter(stream)
 
 
-def _body(name: str, batches: Iterator[RecordBatch]) -> Iterator[FileRow]:
-    from teams_dagster.core.arrow import pa
+def _body(name: str, batches: Iterator[pa.RecordBatch]) -> Iterator[FileRow]:
+    import pyarrow as pa
 
     row = 0
     try:
@@ -71,7 +70,7 @@ def _body(name: str, batches: Iterator[RecordBatch]) -> Iterator[FileRow]:
         raise SeedFileError(f"{name}: is damaged after row {row} ({error}). Write it again.") from error
 
 
-def _row(row: int, batch: RecordBatch) -> FileRow:
+def _row(row: int, batch: pa.RecordBatch) -> FileRow:
     try:
         cells = ((name, array.to_pylist()[0]) for name, array in zip(batch.schema.names, batch.columns, strict=True))
         return row_of(row, object_of(cells))
@@ -79,7 +78,7 @@ def _row(row: int, batch: RecordBatch) -> FileRow:
         return _readable(row, batch)
 
 
-def _readable(row: int, batch: RecordBatch) -> FileRow:
+def _readable(row: int, batch: pa.RecordBatch) -> FileRow:
     """The cells that can be read, where no column that is understood has one that cannot."""
     cells: dict[str, Any] = {}
     for column, array in zip(batch.schema.names, batch.columns, strict=True):

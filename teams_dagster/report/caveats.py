@@ -22,7 +22,7 @@ FEW_SEEDS = 30
 def limits(report: Report) -> tuple[str, ...]:
     """What the embedded default can and cannot tell; nothing where every role and the student are configured."""
     rules = sorted(model.role for model in report.about.models if model.offline)
-    found = []
+    found: list[str] = []
     if rules:
         found.append(
             f"Rules in this process, not language models, played {_listed(rules)}. They do edit, compare and answer"

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import cast
 
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
@@ -90,7 +91,7 @@ def junit_xml(outcomes: Sequence[CheckOutcome], failing: Collection[Result]) -> 
     report = JUnitXml()
     report.add_testsuite(suite)
     report.update_statistics()
-    return report.tostring()
+    return cast(bytes, report.tostring())
 
 
 def _case(outcome: CheckOutcome, failing: Collection[Result]) -> TestCase:

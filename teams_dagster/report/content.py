@@ -113,7 +113,7 @@ class Stage:
 
     name: str
     count: int
-    lost: Mapping[str, int] = field(default_factory=dict)
+    lost: Mapping[str, int] = field(default_factory=dict[str, int])
     """Those that do not reach the next stage, by reason."""
 
 
@@ -237,7 +237,7 @@ class PairRatings:
 class DatasetResults:
     """What the generations made."""
 
-    examples: Mapping[str, int] = field(default_factory=dict)
+    examples: Mapping[str, int] = field(default_factory=dict[str, int])
     """Samples kept, by split."""
     overlap: str = ""
     """What held-out examples still share with training; empty where it was not measured."""

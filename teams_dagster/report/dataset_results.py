@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +121,7 @@ def _ratings(
 
 
 @contextmanager
-def _views(dataset: Artefact, generations: list[MadeGeneration]) -> Iterator[duckdb.DuckDBPyConnection]:
+def _views(dataset: Artefact, generations: list[MadeGeneration]) -> Generator[duckdb.DuckDBPyConnection]:
     """DuckDB in bounded memory, with views `transitions`, `instructions` and `samples` of all generations; `kept` are
     the samples in the dataset."""
     files = {

@@ -151,10 +151,6 @@ def _policy_in_use(store: ArtefactStore, generations: list[MadeGeneration]) -> A
     return store.of_version("trained_policy", generations[-1].manifest.policy_version)
 
 
-def _role(role: str, identity: dict[str, str]) -> content.RoleModel:
-    return content.RoleModel(role, identity["provider"], identity["model"])
-
-
 def _policy(store: ArtefactStore, policy: Artefact) -> content.PolicyResults:
     comparison = _if_made(store, "policy_comparison")
     checkpoint, facts = load_policy(policy), policy.read_facts(PolicyFacts)

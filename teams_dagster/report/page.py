@@ -6,12 +6,15 @@ from functools import cache
 from urllib.parse import quote
 
 import jinja2
-from markupsafe import escape
+from markupsafe import Markup, escape
 
 from teams_dagster.core.html import text_only_templates
 from teams_dagster.core.text import NOT_A_NUMBER, interval, money, number, percent, shorten, visible, words
 from teams_dagster.evaluation.paper import EVOL_INSTRUCT_QUERIES, PAPER_PAIRS, PAPER_QUERIES, paper_columns, paper_rows
+from teams_dagster.evaluation.privacy import MembershipScore
 from teams_dagster.evaluation.scores import Score
+from teams_dagster.evaluation.win_rate import WinRate
+from teams_dagster.ledger.costs import Cost
 from teams_dagster.policy.comparison.distinctness import METRICS
 from teams_dagster.policy.comparison.scores import HEADLINE
 from teams_dagster.report.caveats import cautions, limits
@@ -59,20 +62,32 @@ def render_report(report: Report) -> str:
 @cache
 def _template() -> jinja2.Template:
     environment = text_only_templates("teams_dagster.report", "", LONGEST_LABEL)
-    environment.filters |= {
+    environment.filters |= {  # pyright: ignore[reportUnknownMemberType] (Jinja's own)
         "error": _error,
-        "fragment": lambda value: quote(value, safe="", errors="replace"),
-        "interval": lambda score: interval(score.ci_low, score.ci_high),
+        "fragment": _fragment,
+        "interval": _interval,
         "number": number,
         "paper_interval": paper_interval,
         "paper_number": paper_number,
         "percent": percent,
         "shorten": shorten,
-        "text": lambda value: escape(visible(shorten(value, LONGEST_TEXT))),
+        "text": _text,
         "words": words,
     }
-    environment.globals["money"] = money
+    environment.globals["money"] = money  # pyright: ignore[reportUnknownMemberType] (Jinja's own)
     return environment.get_template("page.html.jinja")
+
+
+def _fragment(value: str) -> str:
+    return quote(value, safe="", errors="replace")
+
+
+def _interval(estimate: WinRate | MembershipScore) -> str:
+    return interval(estimate.ci_low, estimate.ci_high)
+
+
+def _text(value: str) -> Markup:
+    return escape(visible(shorten(value, LONGEST_TEXT)))
 
 
 def _error(score: Score) -> str:
@@ -111,7 +126,7 @@ def _operation_totals(choices: tuple[OperationAtStep, ...]) -> list[tuple[str, i
 def _generations(dataset: DatasetResults) -> list[tuple[str, list[tuple[str, str]]]]:
     """Each generation, the latest first, with its figures and a remark on each."""
     means = {(measure.policy, measure.metric): measure.mean for measure in dataset.diversity_by_generation}
-    rows = []
+    rows: list[tuple[str, list[tuple[str, str]]]] = []
     for found in reversed(dataset.generations):
         figures = [
             (number(found.questions), ""),
@@ -134,7 +149,7 @@ def _paid(nano_usd: float | None, unpriced: int) -> tuple[str, str]:
     return (money(known), "at least") if known and unpriced else (money(known, unpriced), "")
 
 
-def _accounts(report: Report) -> list[tuple[str, tuple[str, ...], tuple]]:
+def _accounts(report: Report) -> list[tuple[str, tuple[str, ...], tuple[Cost, ...]]]:
     """The account's tables: title, the columns it is grouped by, rows."""
     account = report.account
     tables = (

@@ -236,7 +236,7 @@ def policy_section(policy: PolicyResults) -> PolicySection:
 
 
 def _variances(policy: PolicyResults) -> list[tuple[str, str, bool]]:
-    found = []
+    found: list[tuple[str, float]] = []
     if policy.curve:
         found += [
             ("in the first batch of the training", policy.curve[0].reward_variance),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from teams_dagster.core.metadata import Details, Picture, Table
 from teams_dagster.core.text import interval, number
@@ -240,6 +241,6 @@ def rlgf_scores_preview(artefact: Artefact) -> Details:
     }
 
 
-def _evaluations(evaluations: list[dict]) -> Iterator[tuple[object, ...]]:
+def _evaluations(evaluations: list[dict[str, Any]]) -> Iterator[tuple[object, ...]]:
     for each in evaluations:
         yield each["iteration"], each["tokens"], *(number(each["metrics"][name]) for name in MEASURED)

@@ -31,7 +31,9 @@ def outcome_tables(scores: Sequence[OutcomeScore]) -> Details:
     """The smallest differences that could be seen, the differences that were, and every arm's scores."""
     known = {(score.model, score.task, score.metric): score for score in scores}
     columns = [measure.name for measure in MEASURES]
-    smallest, seen, clear = [], [], 0
+    smallest: list[tuple[str, ...]] = []
+    seen: list[tuple[str, ...]] = []
+    clear = 0
     for ours, other in COMPARED:
         found = [known[ours, m.task, f"{m.metric}{MINUS}{other}"] for m in MEASURES]
         least = [known.get((ours, m.task, f"{m.metric}{MINUS}{other}{SMALLEST}")) for m in MEASURES]

@@ -106,7 +106,7 @@ def budget_lines(spent: Spent, budget: Budget, wanted: Estimate | None = None) -
         ("tokens", short_count, spent.tokens, budget.tokens, wanted and wanted.tokens),
         ("", about_dollars, spent.nano_usd, budget.nano_usd, wanted and wanted.nano_usd),
     )
-    lines = []
+    lines: list[str] = []
     for unit, show, used, most, needed in amounts:
         if most is None:
             continue
@@ -120,7 +120,7 @@ def budget_lines(spent: Spent, budget: Budget, wanted: Estimate | None = None) -
 
 def run_budget_lines(run: Budget, roles: Mapping[str, Budget]) -> list[str]:
     """What the run itself may spend, and each role in it, where that is bounded."""
-    lines = []
+    lines: list[str] = []
     for who, budget in (("this run", run), *((f"{role} in this run", bound) for role, bound in roles.items())):
         amounts = (
             (f"{budget.queries:,} queries" if budget.queries is not None else ""),

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from teams_dagster.rlgf.config import DecodingConfig
 from teams_dagster.rlgf.sampling import Begun, Vocabulary, sample
+from teams_dagster.student.chat import decoded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -90,8 +91,7 @@ class BlackBoxGuide:
         ]
 
     def _text(self, tokens: Sequence[int]) -> str:
-        decode = cast(Callable[..., str], self.tokenizer.decode)  # pyright: ignore[reportUnknownMemberType]
-        return decode(list(tokens), skip_special_tokens=True)
+        return decoded(self.tokenizer, tokens, skip_special_tokens=True)
 
     def _tokens(self, question: Question, reply: str, room: int) -> tuple[int, ...]:
         """The reply's tokens; where it fits it ended, and the end token follows."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -30,7 +30,7 @@ from teams_dagster.rlgf.targets import targets
 from teams_dagster.rlgf.task import Reward, Task, encoded
 from teams_dagster.rlgf.update import scored
 from teams_dagster.student.answering import end_tokens
-from teams_dagster.student.chat import template_version
+from teams_dagster.student.chat import decoded, template_version
 from teams_dagster.student.conversation import dialect_of
 from teams_dagster.student.loading import RECIPE_FILE, Recipe, Student
 from teams_dagster.student.threads import threads_for
@@ -200,8 +200,7 @@ class TokenTraining:
         return self.task.rewards(names, said, self._perplexities(texts) if self.task.reads_perplexity else None)
 
     def _said(self, texts: Sequence[Text]) -> list[str]:
-        decode = cast(Callable[..., str], self.student.tokenizer.decode)  # pyright: ignore[reportUnknownMemberType]
-        return [decode(list(text.tokens), skip_special_tokens=True) for text in texts]
+        return [decoded(self.student.tokenizer, text.tokens, skip_special_tokens=True) for text in texts]
 
     def _perplexities(self, texts: Sequence[Text]) -> list[float]:
         return perplexities(self.learner, texts, self._vocabulary.padding)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -196,7 +196,7 @@ class ArtefactStore:
     @contextmanager
     def turn(
         self, asset_key: str, partition_key: str | None = None, *, waiting: Callable[[str], None] = lambda _: None
-    ) -> Iterator[None]:
+    ) -> Generator[None]:
         """Wait until no other process writes this asset's artefacts, and hold the place for the block.
 
         The kernel gives it back when the process dies, however it dies. `waiting` hears of it when there is a wait.
@@ -216,7 +216,7 @@ class ArtefactStore:
         about: Mapping[str, Any],
         resume: bool = False,
         select: bool = True,
-    ) -> Iterator[Draft]:
+    ) -> Generator[Draft]:
         """Write a new artefact: the block fills the folder and calls `finish`; leaving it publishes the whole.
 
         Whatever fails inside leaves no artefact. With `resume` the folder keeps what an interrupted run left in it,

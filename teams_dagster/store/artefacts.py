@@ -87,7 +87,7 @@ def cleaned_files(folder: Path) -> dict[str, str]:
 
 def stored_artefacts(data_dir: Path) -> list[ArtefactFiles]:
     """Every complete artefact below a data folder, the oldest first. One with a damaged manifest is none."""
-    found = []
+    found: list[tuple[str, ArtefactFiles]] = []
     for manifest in sorted((data_dir / "assets").glob(f"**/{MANIFEST}")):
         folder = manifest.parent
         pointer = folder.parent / CURRENT
@@ -125,7 +125,7 @@ def sealed_name(store: str, data_dir: Path, folder: Path) -> str:
 
 def complete(artefacts: Iterable[ArtefactFiles]) -> tuple[CompleteArtefact, ...]:
     """The artefacts that have their manifest."""
-    found = []
+    found: list[CompleteArtefact] = []
     for artefact in artefacts:
         manifest = artefact.folder / MANIFEST
         if manifest.exists():

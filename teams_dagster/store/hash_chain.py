@@ -123,7 +123,7 @@ def _new_artefacts(connection: sa.Connection, offered: Sequence[tuple[str, str]]
 
 
 def _linked(drafts: Sequence[dict[str, Any]], previous: str, sealed_at: int) -> list[Link]:
-    links = []
+    links: list[Link] = []
     for draft in drafts:
         links.append(Link(**draft, previous=previous, sealed_at=sealed_at))
         previous = links[-1].head

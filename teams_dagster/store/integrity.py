@@ -80,9 +80,9 @@ class Verification:
 
     verified: int = 0
     differing: int = 0
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list[Difference])
     """The first ones."""
-    not_verified: dict[str, int] = field(default_factory=dict)
+    not_verified: dict[str, int] = field(default_factory=dict[str, int])
 
     def compare(self, table: str, row_id: str, stored: Mapping[str, Any], replayed: Mapping[str, Any]) -> None:
         """Compare one row, column by column; columns that tables did not have yet when it was written are left out."""

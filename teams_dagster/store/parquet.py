@@ -1,4 +1,4 @@
-"""Parquet files as plain values. pyarrow ships no types: here ends what pyright cannot know of it."""
+"""Parquet files as plain values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq  # pyright: ignore[reportMissingTypeStubs]
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -16,8 +17,7 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
 
 def iterate_rows(path: Path, at_once: int, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
     """The same, with `at_once` rows in memory."""
-    file: Any = pq.ParquetFile(path)
-    for batch in file.iter_batches(at_once, columns=None if columns is None else list(columns)):
+    for batch in pq.ParquetFile(path).iter_batches(at_once, columns=None if columns is None else list(columns)):
         yield from batch.to_pylist()
 
 
@@ -27,7 +27,7 @@ def distinct_values(path: Path, columns: Sequence[str]) -> set[Any]:
     return {value for column in columns for value in table[column].drop_null().unique().to_pylist()}
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> Any:
-    """The `pyarrow.Table` of a file: of all columns where `columns` is None."""
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A file as a table: of all columns where `columns` is None."""
     names = None if columns is None else list(columns)
-    return pq.read_table(path, columns=names)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return pq.read_table(path, columns=names)

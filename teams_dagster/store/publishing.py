@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -35,7 +35,7 @@ class NotNow(Exception):
 
 
 @contextmanager
-def lock(path: Path, wait_s: float) -> Iterator[None]:
+def lock(path: Path, wait_s: float) -> Generator[None]:
     """One refresher at a time. The lock dies with its process. Raises NotNow after `wait_s`."""
     with ExitStack() as locks:
         try:
@@ -51,7 +51,7 @@ def lock(path: Path, wait_s: float) -> Iterator[None]:
 
 
 @contextmanager
-def read_lock(path: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
+def read_lock(path: Path) -> Generator[duckdb.DuckDBPyConnection | None]:
     """A read-only connection that keeps writers out while it is open; None when there is no file.
 
     A file that is no DuckDB database, or a damaged one, is moved aside: then there is none. Raises NotNow when someone
@@ -137,7 +137,7 @@ def set_aside(path: Path, error: duckdb.Error) -> None:
 
 
 @contextmanager
-def draft(path: Path, *, copied: bool) -> Iterator[Path]:
+def draft(path: Path, *, copied: bool) -> Generator[Path]:
     """A place for the next version of `path`, beside it; a copy of it when `copied`. Publish it inside the block."""
     place = path.with_name(f".{path.name}.draft")
     for left in (place, place.with_name(f"{place.name}.wal")):

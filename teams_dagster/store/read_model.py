@@ -44,7 +44,7 @@ class RefreshReport:
     published: bool
     reason: str
     """`published`, `up to date`, or why the file could not be replaced this time."""
-    rows: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict[str, int])
     """Rows of each table, when it was published."""
     seconds: float = 0.0
     head: str = ""
@@ -286,7 +286,7 @@ def _run(connection: duckdb.DuckDBPyConnection, statement: str, batch: pa.Table 
 
 
 def _count(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    counts = {}
+    counts: dict[str, int] = {}
     for name in ("llm_calls", "llm_requests", "answers", *TABLES):
         row = connection.execute(f"select count(*) from {name}").fetchone()
         counts[name] = 0 if row is None else row[0]

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from teams_dagster.core.files import folder_sha256s, locked, write_atomically
 from teams_dagster.store.artefacts import AGREED_ID, CURRENT, STORE_ID, cleaned_files, read_manifest, store_id
@@ -114,7 +114,7 @@ class SharedArtefacts:
         return f"{self._place[1]}/assets/{name}"
 
     @contextmanager
-    def _failing(self) -> Iterator[None]:
+    def _failing(self) -> Generator[None]:
         """What goes wrong on the way, in one sentence."""
         try:
             yield
@@ -137,7 +137,7 @@ class SharedArtefacts:
         there, here = self._there(STORE_ID), self._assets / STORE_ID
         if not self._fs.exists(there):
             self._create(there, here.read_bytes() if here.exists() else f"{uuid.uuid4().hex}\n".encode())
-        agreed = cast("bytes", self._fs.cat_file(there)).decode()
+        agreed = self._fs.cat_file(there).decode()
         if here.exists() and here.read_text(encoding="utf-8") != agreed:
             raise SharedArtefactsFailed(
                 f"TEAMS_ARTEFACTS_URL {self.url} holds the artefacts of another project ({agreed[:8]}, the data folder"
@@ -210,7 +210,7 @@ class SharedArtefacts:
     def _agree_on_current(self, there: Collection[str]) -> None:
         """What downstream reads is what is said there, once it was fetched; said from here where nothing is."""
         paths = {self._there(name): name for name in there}
-        said = cast("dict[str, bytes]", self._fs.cat(sorted(paths)) if paths else {})  # at once
+        said = self._fs.cat(sorted(paths)) if paths else {}  # at once
         for path, content in said.items():
             own = self._assets / paths[path]
             fetched = (own.parent / content.decode().strip() / MANIFEST).is_file()

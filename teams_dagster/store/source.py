@@ -125,19 +125,21 @@ _CALL = [
 """The columns of `llm_calls`."""
 
 
-def _whole_number(column: sa.ColumnElement) -> sa.ColumnElement:
+def _whole_number(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     """Truth as 0 or 1: what SQLite keeps, and DuckDB understands."""
     return sa.cast(column, sa.Integer).label(column.name) if isinstance(column.type, sa.Boolean) else column
 
 
-def _stream(connection: sa.Connection, selected: sa.Select) -> pa.RecordBatchReader:
+def _stream(connection: sa.Connection, selected: sa.Select[*tuple[Any, ...]]) -> pa.RecordBatchReader:
     """The rows of `selected`, read when they are asked for, in the transaction of `connection`."""
     columns = [(column.name, _arrow_type(column)) for column in selected.selected_columns]
     schema = pa.schema(columns)
     return pa.RecordBatchReader.from_batches(schema, _batches(connection, selected, schema))
 
 
-def _batches(connection: sa.Connection, selected: sa.Select, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _batches(
+    connection: sa.Connection, selected: sa.Select[*tuple[Any, ...]], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
     statement = selected.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
     cursor = _cursor(connection)
     try:
@@ -155,7 +157,7 @@ def _cursor(connection: sa.Connection) -> Any:
     return driver.cursor(name="read_model") if connection.dialect.name == "postgresql" else driver.cursor()
 
 
-def _arrow_type(column: sa.ColumnElement) -> pa.DataType:
+def _arrow_type(column: sa.ColumnElement[Any]) -> pa.DataType:
     if column.name in _TIMES:
         return pa.timestamp("us")
     return next((kind for known, kind in _TYPES.items() if isinstance(column.type, known)), pa.string())

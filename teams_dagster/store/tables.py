@@ -6,7 +6,7 @@ them carries `row_hash`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -332,7 +332,7 @@ class TableWriter:
         return self._opened.__enter__()
 
     @contextmanager
-    def _open(self) -> Iterator[Self]:
+    def _open(self) -> Generator[Self]:
         schema = self._table.schema
         with replacing(self._path) as draft, pq.ParquetWriter(draft, schema, compression="zstd") as self._file:
             yield self

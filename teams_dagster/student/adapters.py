@@ -169,7 +169,7 @@ def _save(trainer: Any, student: Student, folder: Path, config: AdapterConfig) -
         return
     if config.kind == "full":
         trainer.model.save_pretrained(str(folder), state_dict=weights)
-        student.tokenizer.save_pretrained(str(folder))
+        student.tokenizer.save_pretrained(str(folder))  # pyright: ignore[reportUnknownMemberType]
     else:
         for adapter in trainer.model.peft_config.values():  # a set, which each process would write in another order
             adapter.target_modules = sorted(adapter.target_modules)

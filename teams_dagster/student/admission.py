@@ -12,14 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
-from transformers.utils.hub import cached_file
+from transformers.utils.hub import cached_file  # pyright: ignore[reportUnknownVariableType]
 
 from teams_dagster.core.instruction import Instruction, user_message
+from teams_dagster.core.type_guards import is_dict, is_list
 from teams_dagster.dataset.sample import Example
 from teams_dagster.model_files import ModelFault, read_object
 from teams_dagster.model_values import check_values
 from teams_dagster.student.architecture import Architecture, check_architecture, first_line
-from teams_dagster.student.chat import ALPACA_TEMPLATE, MASKED, Encoded, encode_example, labels_say, render_prompt
+from teams_dagster.student.chat import (
+    ALPACA_TEMPLATE,
+    MASKED,
+    Encoded,
+    decoded,
+    encode_example,
+    labels_say,
+    render_prompt,
+)
 from teams_dagster.student.conversation import TemplateFault, dialect_of
 from teams_dagster.student.loading import load_tokenizer
 from teams_dagster.student.parity import stop_faults
@@ -58,7 +67,8 @@ def unknown_token(student: str, token: str) -> bool:
     if file is None or Tokenizer.from_file(str(file)).token_to_id(token) is not None:
         return False
     folder = Path(file).parent
-    added = read_object(folder, CONFIG).get("added_tokens_decoder", {}) if (folder / CONFIG).is_file() else {}
+    said = read_object(folder, CONFIG) if (folder / CONFIG).is_file() else {}
+    added: dict[str, Any] = said.get("added_tokens_decoder", {})
     further = read_object(folder, "added_tokens.json") if (folder / "added_tokens.json").is_file() else {}
     return token not in further and all(token != _content(entry) for entry in added.values())
 
@@ -80,12 +90,12 @@ def _check_special_tokens(folder: Path, name: str, said: dict[str, Any]) -> None
 
 
 def _content(token: Any) -> Any:
-    return token.get("content") if isinstance(token, dict) else token
+    return token.get("content") if is_dict(token) else token
 
 
 def _check_templates(folder: Path, name: str, templates: Any) -> None:
-    if isinstance(templates, list):
-        if all(isinstance(each, dict) and {"name", "template"} <= each.keys() for each in templates):
+    if is_list(templates):
+        if all(is_dict(each) and {"name", "template"} <= each.keys() for each in templates):
             return
         raise ModelFault(
             folder,
@@ -215,7 +225,7 @@ def _encoded(student: str, tokenizer: PreTrainedTokenizerBase) -> Encoded:
         ) from fault
     for example, written in ((EXAMPLE, encoded), (LONG_EXAMPLE, long)):
         if not labels_say(tokenizer, written.labels, example.response):
-            learnt = tokenizer.decode([label for label in written.labels if label != MASKED])
+            learnt = decoded(tokenizer, [label for label in written.labels if label != MASKED])
             raise StudentFault(
                 student,
                 f"which would learn {learnt!r} instead of {example.response!r}: its tokenizer or"

@@ -9,10 +9,11 @@ import torch
 
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.rng import uniform
+from teams_dagster.core.type_guards import is_list
 from teams_dagster.dataset.sample import Example
 from teams_dagster.llm.reasoning import split_reasoning
 from teams_dagster.llm.settling import storable
-from teams_dagster.student.chat import encode_prompt
+from teams_dagster.student.chat import decoded, encode_prompt
 from teams_dagster.student.lengths import Lengths
 from teams_dagster.student.loading import Student
 from teams_dagster.student.threads import threads_for
@@ -26,10 +27,10 @@ def respond(student: Student, instruction: Instruction, *, max_new_tokens: int =
 
 def text_of(student: Student, tokens: Sequence[int]) -> str:
     """An answer's tokens as text, without special tokens and without what the student thought before it."""
-    whole = str(student.tokenizer.decode(list(tokens)))
+    whole = decoded(student.tokenizer, tokens)
     thought, answer = split_reasoning(whole)
     if not thought:
-        return str(student.tokenizer.decode(list(tokens), skip_special_tokens=True)).strip()
+        return decoded(student.tokenizer, tokens, skip_special_tokens=True).strip()
     for special in student.tokenizer.all_special_tokens:  # marks of a thought may be among them
         answer = answer.replace(special, "")
     return answer.strip()
@@ -38,7 +39,7 @@ def text_of(student: Student, tokens: Sequence[int]) -> str:
 def end_tokens(student: Student) -> list[int]:
     """What ends an answer: the token that training closes each response with, and those that the base names."""
     named = student.model.generation_config.eos_token_id
-    ends = [student.tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
+    ends: list[object] = [student.tokenizer.eos_token_id, *(named if is_list(named) else [named])]
     return sorted({end for end in ends if isinstance(end, int)})
 
 

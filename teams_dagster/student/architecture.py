@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING, AutoConfig, AutoModelForCausalLM
 
+from teams_dagster.core.type_guards import is_dict
 from teams_dagster.model_files import ModelFault
 from teams_dagster.model_weights import check_headers
 from teams_dagster.student.quiet import quieten_transformers
@@ -54,7 +55,7 @@ def check_architecture(student: str) -> Architecture:
 
 def _configuration(student: str) -> Any:
     try:
-        return AutoConfig.from_pretrained(student, trust_remote_code=False)
+        return cast(Any, AutoConfig).from_pretrained(student, trust_remote_code=False)
     except Exception as error:
         if "trust_remote_code" in str(error):
             raise StudentFault(
@@ -84,7 +85,7 @@ def _check_unquantised(student: str, config: Any) -> None:
     packing = next((found for key in QUANTISED if (found := getattr(config, key, None))), None)
     if packing is None:
         return
-    method = packing.get("quant_method") if isinstance(packing, dict) else getattr(packing, "quant_method", None)
+    method = packing.get("quant_method") if is_dict(packing) else getattr(packing, "quant_method", None)
     raise StudentFault(
         student,
         f"whose weights are quantised{f' ({method})' if method else ''}: a student is trained from unquantised weights,"

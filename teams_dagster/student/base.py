@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from teams_dagster.core.instruction import user_message
-from teams_dagster.core.rng import generator
+from teams_dagster.core.rng import generator, torch_seeded
 from teams_dagster.student.chat import EMBEDDED_TEMPLATE, template
 from teams_dagster.student.corpus import corpus_texts, corpus_version, dialogues, passages
 from teams_dagster.student.curves import CurvePoint
@@ -100,13 +100,12 @@ def build_embedded_base(
     quieten_transformers()
     tokenizer = train_tokenizer(corpus_texts())
     texts = _documents(tokenizer)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(generator("student base weights", seed).integers(2**31)))
+    with torch_seeded(int(generator("student base weights", seed).integers(2**31))):
         model = LlamaForCausalLM(_architecture(tokenizer))
     with threads_for(model):
         curve = _pretrain(model, _rows(texts, seed), steps, progress)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)  # pyright: ignore[reportUnknownMemberType]
+    tokenizer.save_pretrained(folder)  # pyright: ignore[reportUnknownMemberType]
     parameters = sum(p.numel() for p in model.parameters())
     return BaseReport(parameters, VOCABULARY, steps, steps * ROWS * BLOCK, corpus_version(), tuple(curve))
 
@@ -151,7 +150,7 @@ def _rows(documents: list[list[int]], seed: int) -> Iterator[list[int]]:
     epoch = 0
     while True:
         for index in generator("student base order", seed, epoch).permutation(len(documents)):
-            row += documents[index]
+            row += documents[int(index)]
             if len(row) >= BLOCK:
                 yield row[:BLOCK]
                 row = []
@@ -173,9 +172,9 @@ def _pretrain(
         batch = torch.tensor([next(rows) for _ in range(ROWS)])
         logits = model(input_ids=batch).logits[:, :-1].flatten(0, 1)
         loss = torch.nn.functional.cross_entropy(logits, batch[:, 1:].flatten(), label_smoothing=LABEL_SMOOTHING)
-        loss.backward()
+        loss.backward()  # pyright: ignore[reportUnknownMemberType]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        optimizer.step()  # pyright: ignore[reportUnknownMemberType]
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
         losses.append(loss.item())

@@ -24,6 +24,7 @@ from teams_dagster.student.conversation import (
     dialect_of,
     prompt_text,
     rendered,
+    template_of,
     written_text,
 )
 
@@ -101,7 +102,7 @@ def template_version(tokenizer: PreTrainedTokenizerBase) -> str:
     """Hash of everything that decides how text becomes tokens here: chat template, end token, special tokens."""
     return content_hash(
         "chat",
-        tokenizer.chat_template,
+        template_of(tokenizer),
         tokenizer.eos_token,
         tokenizer.special_tokens_map,
         len(tokenizer),
@@ -134,7 +135,7 @@ def _closed(tokenizer: PreTrainedTokenizerBase, said: str) -> list[int]:
     end = tokenizer.eos_token_id
     if not isinstance(end, int):
         raise ValueError("the tokenizer has no end-of-sequence token: set `eos_token` in its configuration")
-    while tokens and tokens[-1] != end and not str(tokenizer.decode(tokens[-1:])).strip() and end in tokens:
+    while tokens and tokens[-1] != end and not decoded(tokenizer, tokens[-1:]).strip() and end in tokens:
         tokens.pop()  # white space that the template writes after the end token is never generated
     return tokens if tokens and tokens[-1] == end else [*tokens, end]
 
@@ -156,7 +157,7 @@ def labels_learn(
     learnt = learnt_text(tokenizer, example, reasoning)
     end = learnt.rfind(example.response.strip()) + len(example.response.strip())
     shown = [label for label in labels if label != MASKED]
-    return _letters(str(tokenizer.decode(shown))).startswith(_letters(learnt[:end]))
+    return _letters(decoded(tokenizer, shown)).startswith(_letters(learnt[:end]))
 
 
 def labels_say(tokenizer: PreTrainedTokenizerBase, labels: Sequence[int], response: str) -> bool:
@@ -165,7 +166,7 @@ def labels_say(tokenizer: PreTrainedTokenizerBase, labels: Sequence[int], respon
     They do not where a tokenizer has no tokens for a text, or takes a part of it for a special token.
     """
     shown = [label for label in labels if label != MASKED]
-    return _letters(str(tokenizer.decode(shown, skip_special_tokens=True))).startswith(_letters(response))
+    return _letters(decoded(tokenizer, shown, skip_special_tokens=True)).startswith(_letters(response))
 
 
 def _letters(text: str) -> str:
@@ -185,6 +186,11 @@ def encode_example(
     if length > max_length:
         raise ExampleTooLong(f"sample {example.sample_id} has {length} tokens, more than max_length {max_length}")
     return Encoded(tuple(prompt + response), tuple([MASKED] * len(prompt) + response))
+
+
+def decoded(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], *, skip_special_tokens: bool = False) -> str:
+    """`tokens` as text."""
+    return str(tokenizer.decode(list(tokens), skip_special_tokens=skip_special_tokens))  # pyright: ignore[reportUnknownMemberType]
 
 
 def tokens_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

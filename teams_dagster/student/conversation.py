@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from jinja2 import TemplateSyntaxError
 
@@ -131,12 +131,17 @@ class Dialect:
         return tuple(said)
 
 
+def template_of(tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """Its chat template: of several, loading it leaves one."""
+    return cast("str | None", tokenizer.chat_template)  # pyright: ignore[reportUnknownMemberType]
+
+
 def dialect_of(tokenizer: PreTrainedTokenizerBase) -> Dialect:
     """How the chat template of `tokenizer` is spoken to.
 
     Raises TemplateFault when it cannot be parsed, or no way of speaking to it brings a question and its answer back.
     """
-    return _dialect(tokenizer, str(tokenizer.chat_template))
+    return _dialect(tokenizer, str(template_of(tokenizer)))
 
 
 def prompt_text(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
@@ -274,11 +279,11 @@ def rendered(
     thought: str | None = None,
 ) -> str:
     """What the chat template writes: the prompt, or with `answer` the conversation."""
-    text = tokenizer.apply_chat_template(
+    text = tokenizer.apply_chat_template(  # pyright: ignore[reportUnknownMemberType]
         chat_messages(dialect, question, answer, thought),
         tokenize=False,
         add_generation_prompt=answer is None,
-        chat_template=with_frozen_clock(str(tokenizer.chat_template)),
+        chat_template=with_frozen_clock(str(template_of(tokenizer))),
     )
     assert isinstance(text, str)
     return text

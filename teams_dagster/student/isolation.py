@@ -6,7 +6,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def be_killed_first() -> None:
 
 
 @contextmanager
-def alone_in(lock: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
+def alone_in(lock: Path, *, patience_s: float = PATIENCE_S) -> Generator[None]:
     """Holds `lock` for the block; the kernel gives it back when the process dies.
 
     Raises FolderInUse, with the owner's process id, when another process still holds it after `patience_s`.
@@ -67,7 +67,7 @@ def alone_in(lock: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
 
 
 @contextmanager
-def one_training_at_a_time(folder: Path, waiting: Callable[[str], None]) -> Iterator[None]:
+def one_training_at_a_time(folder: Path, waiting: Callable[[str], None]) -> Generator[None]:
     """Waits until no other training over the data folder `folder` is in this block; `waiting` is told.
 
     Not a pool of Dagster's: the place of a run that was killed would stay taken where no daemon runs.

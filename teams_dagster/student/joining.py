@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from teams_dagster.student.loading import RECIPE_FILE
 
@@ -23,9 +23,9 @@ def join_adapters(first: Path, second: Path, folder: Path) -> None:
     leaves alone gets zeros in its place.
     """
     from peft import LoraConfig
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType]
 
-    configs: list[Any] = [LoraConfig.from_pretrained(str(one)) for one in (first, second)]
+    configs = [cast(Any, LoraConfig).from_pretrained(str(one)) for one in (first, second)]
     weights = [load_file(one / WEIGHTS) for one in (first, second)]
     layers = sorted({name.removesuffix(DOWN) for own in weights for name in own if name.endswith(DOWN)})
     joined: dict[str, torch.Tensor] = {}

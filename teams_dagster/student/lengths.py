@@ -11,6 +11,7 @@ from teams_dagster.core.instruction import Instruction
 from teams_dagster.dataset.sample import Example
 from teams_dagster.student.adapter_config import Template
 from teams_dagster.student.chat import encode_prompt, encode_response
+from teams_dagster.student.conversation import template_of
 from teams_dagster.student.loading import Recipe, load_tokenizer, wanted_template
 
 if TYPE_CHECKING:
@@ -44,4 +45,4 @@ def lengths_for(base: str | Path, adapters: Iterable[Path]) -> Lengths:
     """For the base at `base`, asked in its own template, and adapters asked in those of their training."""
     wanted: set[Template] = {"auto", *(wanted_template(Recipe.load(folder)) for folder in adapters)}
     found = [load_tokenizer(base, template)[0] for template in sorted(wanted)]
-    return Lengths(tuple({tokenizer.chat_template: tokenizer for tokenizer in found}.values()))
+    return Lengths(tuple({template_of(tokenizer): tokenizer for tokenizer in found}.values()))

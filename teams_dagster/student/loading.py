@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
@@ -162,20 +162,20 @@ def load_tokenizer(
     `gguf` names the file in the folder `path` that the tokenizer is in, where it is in one. Raises ValueError where its
     own is `wanted` and there is none, or none that is plainly meant.
     """
-    tokenizer = AutoTokenizer.from_pretrained(
+    tokenizer: PreTrainedTokenizerBase = cast(Any, AutoTokenizer).from_pretrained(
         str(path), trust_remote_code=False, **({"gguf_file": gguf} if gguf else {})
     )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
-    if isinstance(tokenizer.chat_template, dict):
-        named = tokenizer.chat_template
-        tokenizer.chat_template = _default_template(path, named) if named else None
-    if tokenizer.chat_template is None and wanted == "tokenizer":
+    brought = cast("str | dict[str, str] | None", tokenizer.chat_template)  # pyright: ignore[reportUnknownMemberType]
+    if isinstance(brought, dict):
+        brought = _default_template(path, brought) if brought else None
+    if brought is None and wanted == "tokenizer":
         raise ValueError(f"template: the tokenizer of {path} brings no chat template; choose alpaca or auto")
-    if tokenizer.chat_template is not None and wanted != ALPACA_TEMPLATE:
+    if brought is not None and wanted != ALPACA_TEMPLATE:
         # Here, and not only where prompts are written: the harness asks it, and a merged model takes it along
-        tokenizer.chat_template = with_frozen_clock(tokenizer.chat_template)
+        tokenizer.chat_template = with_frozen_clock(brought)
         return tokenizer, "tokenizer"
     begins = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
     tokenizer.chat_template = ("{{- bos_token -}}" if begins else "") + template(ALPACA_TEMPLATE)
@@ -216,7 +216,7 @@ def load_student(
     }
     model: Any
     if _spread_by_launcher():  # which hands most processes no weights
-        model = AutoModelForCausalLM.from_pretrained(str(path), device_map=None, **options)
+        model = cast(Any, AutoModelForCausalLM).from_pretrained(str(path), device_map=None, **options)
     else:
         model = load_weights(AutoModelForCausalLM, path, device_map={"": place or device()}, **options)
     if four_bit:
@@ -254,6 +254,6 @@ def load_adapter(base: str | Path, folder: Path, *, four_bit: bool | None = None
         )
     if recipe.kind == "full":
         return student
-    model = PeftModel.from_pretrained(student.model, str(folder))
+    model = cast(Any, PeftModel).from_pretrained(student.model, str(folder))
     model.eval()
     return Student(model, student.tokenizer, student.template, student.four_bit)

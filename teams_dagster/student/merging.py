@@ -54,7 +54,7 @@ def merge_adapter(base: str | Path, adapter: Path, folder: Path) -> None:
         return
     student = load_adapter(base, adapter, four_bit=False)
     student.model.merge_and_unload().save_pretrained(str(folder))
-    student.tokenizer.save_pretrained(str(folder))
+    student.tokenizer.save_pretrained(str(folder))  # pyright: ignore[reportUnknownMemberType]
     for name in (RECIPE_FILE, "README.md"):
         if (adapter / name).exists():
             shutil.copy(adapter / name, folder / name)

@@ -63,7 +63,7 @@ def choose_precision(config: AdapterConfig, base: str | Path) -> Precision:
         return Precision("float32", "every weight is trained on a CPU")
     if not multiplies_bf16():
         return Precision("float32", "this processor does not multiply bf16 in hardware")
-    model: Any = AutoConfig.from_pretrained(str(base)).get_text_config()
+    model = cast(Any, AutoConfig).from_pretrained(str(base)).get_text_config()
     if model.hidden_size < NARROW:
         return Precision("float32", f"hidden size {model.hidden_size} is too narrow to gain anything in bf16")
     return by_measurement(model.hidden_size, getattr(model, "intermediate_size", None) or 4 * model.hidden_size)
@@ -71,7 +71,10 @@ def choose_precision(config: AdapterConfig, base: str | Path) -> Precision:
 
 def multiplies_bf16() -> bool:
     """Whether this processor has instructions that multiply bf16 (AMX or AVX512-BF16)."""
-    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return (  # torch has no public name for either
+        torch.cpu._is_amx_tile_supported()  # pyright: ignore[reportPrivateUsage]
+        or torch.cpu._is_avx512_bf16_supported()  # pyright: ignore[reportPrivateUsage]
+    )
 
 
 def by_measurement(hidden: int, inner: int) -> Precision:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 
 import dagster_pipes
@@ -45,7 +45,7 @@ def why_it_ended(code: int, advice: str, *, launched: bool = False) -> str:
 
 def less_memory(config: AdapterConfig) -> str:
     """What to change so that a training with these settings takes less memory, the gentlest first."""
-    advice = []
+    advice: list[str] = []
     if config.batch_size > 1:
         twice = config.gradient_accumulation * 2
         advice.append(f"batch_size {config.batch_size // 2} with gradient_accumulation {twice} (the same update)")
@@ -85,10 +85,10 @@ def carry_out(request: ProcessRequest, train: Callable[[Say], None], advice: str
 
 
 @contextmanager
-def _telling(first: bool) -> Iterator[tuple[Say, Say]]:
+def _telling(first: bool) -> Generator[tuple[Say, Say]]:
     """Where news and errors go: into the Dagster run, where there is one, from the first process."""
     if first and dagster_pipes.PipesEnvVarParamsLoader().is_dagster_pipes_process():
-        with dagster_pipes.open_dagster_pipes() as pipes:
+        with dagster_pipes.open_dagster_pipes() as pipes:  # pyright: ignore[reportUnknownMemberType] (Dagster's own)
             yield pipes.log.info, pipes.log.error
     else:
         yield print, lambda text: print(text, file=sys.stderr)

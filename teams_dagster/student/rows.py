@@ -17,7 +17,7 @@ from torch.utils.data import Sampler
 from teams_dagster.core.rng import generator
 from teams_dagster.dataset.sample import Example
 from teams_dagster.student.adapter_config import TrainedReasoning
-from teams_dagster.student.chat import MASKED, ExampleTooLong, encode_example, labels_learn
+from teams_dagster.student.chat import MASKED, Encoded, ExampleTooLong, encode_example, labels_learn
 from teams_dagster.student.conversation import PromptChanged
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ class LengthGrouped(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         """The order of pass `epoch`: updates in random order, the longest first so that memory runs out at once."""
         stream = generator("training order", self._seed, self.epoch)
-        shuffled = stream.permutation(len(self._lengths)).tolist()
+        shuffled: list[int] = stream.permutation(len(self._lengths)).tolist()
         window = self._per_update * WINDOW
         for start in range(0, len(shuffled), window):
             near = sorted(shuffled[start : start + window], key=lambda index: -self._lengths[index])
             updates = [near[at : at + self._per_update] for at in range(0, len(near), self._per_update)]
-            last = updates.pop() if len(updates[-1]) < self._per_update else []
+            last: list[int] = updates.pop() if len(updates[-1]) < self._per_update else []
             first, rest = updates[:1], updates[1:]
-            order = stream.permutation(len(rest)).tolist()
+            order: list[int] = stream.permutation(len(rest)).tolist()
             for update in [*first, *(rest[k] for k in order), last]:
                 yield from update
 
@@ -124,7 +124,7 @@ def _batches(
     reasoned: list[str],
 ) -> Iterator[pa.RecordBatch]:
     while group := list(islice(examples, AT_ONCE)):
-        encoded = []
+        encoded: list[Encoded] = []
         for example in group:
             try:
                 tokens = encode_example(tokenizer, example, max_length, reasoning)

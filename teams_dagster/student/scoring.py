@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 
@@ -83,7 +83,7 @@ def _log_probabilities(student: Student, batch: Sequence[Encoded]) -> list[float
     """Sums of log-probabilities over each example's labelled tokens."""
     logits, tokens, sizes = response_logits(student, batch)
     losses = torch.nn.functional.cross_entropy(logits.float(), tokens, reduction="none")
-    return [-float(own.double().sum()) for own in losses.split(sizes)]
+    return [-float(own.double().sum()) for own in torch.split(losses, sizes)]
 
 
 def response_logits(student: Student, batch: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
@@ -99,4 +99,5 @@ def response_logits(student: Student, batch: Sequence[Encoded]) -> tuple[torch.T
     mask = torch.tensor([[1] * len(e.input_ids) + [0] * (width - len(e.input_ids)) for e in batch], device=place)
     logits = student.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
     shown = labels != MASKED
-    return logits[shown], labels[shown], shown.sum(dim=1).tolist()
+    sizes = cast(list[int], shown.sum(dim=1).tolist())  # pyright: ignore[reportUnknownMemberType]
+    return logits[shown], labels[shown], sizes

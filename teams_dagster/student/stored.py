@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from teams_dagster.core.files import file_sha256
 from teams_dagster.core.hashing import content_hash
@@ -39,7 +39,7 @@ def student_version(student: str) -> str:
         return file_sha256(Path(student))
     from transformers import AutoConfig
 
-    return f"{student}@{AutoConfig.from_pretrained(student, trust_remote_code=False)._commit_hash}"
+    return f"{student}@{cast(Any, AutoConfig).from_pretrained(student, trust_remote_code=False)._commit_hash}"
 
 
 def configured_version(student: str) -> str:

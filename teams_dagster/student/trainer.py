@@ -8,11 +8,11 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow.compute as pc
 import torch
-from datasets import Dataset
+from datasets import Dataset  # pyright: ignore[reportMissingTypeStubs]
 from huggingface_hub import constants as hub_constants
 from peft import LoraConfig
 from transformers import PrinterCallback, TrainerCallback, set_seed
@@ -149,7 +149,8 @@ def make_trainer(
         processing_class=student.tokenizer,
         peft_config=None if config.kind == "full" else _lora(config),
     )
-    cadence = Cadence.of(config, len(trainer.train_dataset), arguments.world_size)
+    processes = cast(int, arguments.world_size)  # pyright: ignore[reportUnknownMemberType]
+    cadence = Cadence.of(config, len(trainer.train_dataset), processes)
     _follow(trainer.args, cadence, config)
     trainer.add_callback(_Discipline(trainer, config, cadence, checkpoints, progress))
     trainer.remove_callback(PrinterCallback)
@@ -218,14 +219,14 @@ def _silence_usage_ping() -> None:
 
 
 def _dataset(rows: Rows) -> Dataset:
-    return Dataset(rows.table)
+    return Dataset(rows.table)  # pyright: ignore[reportArgumentType] (pyarrow's own too)
 
 
 class _Trainer(SFTTrainer):
     """The trainer with an order of examples of its own."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGrouped:
-        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
+        dataset = cast(Any, self).train_dataset if train_dataset is None else train_dataset
         lengths = pc.call_function("list_value_length", [dataset.data.column("input_ids")]).to_pylist()
         arguments: Any = self.args
         per_update = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
@@ -250,7 +251,8 @@ class _Discipline(TrainerCallback):
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         # Each update draws from its own stream: what was drawn before, by an evaluation or a first start, is nothing
-        torch.manual_seed((args.seed * 1_000_003 + state.global_step) * 1_009 + args.process_index)
+        seed = (args.seed * 1_000_003 + state.global_step) * 1_009 + args.process_index
+        torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         last = min(state.max_steps, self._config.stop_after or state.max_steps)

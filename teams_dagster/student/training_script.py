@@ -52,7 +52,7 @@ def _gpus() -> int:
 
 def _train(request: TrainingRequest, say: Say, *, first: bool) -> None:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    from datasets import disable_progress_bars
+    from datasets import disable_progress_bars  # pyright: ignore[reportMissingTypeStubs]
 
     from teams_dagster.dataset.export import examples_in
     from teams_dagster.student.adapters import train_adapter

@@ -43,7 +43,7 @@ class KeptTexts:
     leaking: int = 0
     declining: int = 0
     short: int = 0
-    examples: dict[str, list[str]] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """Sample ids by kind."""
 
     def share(self, kind: str) -> float:

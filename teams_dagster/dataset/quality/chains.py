@@ -98,7 +98,7 @@ def chain_faults(generation: StoredGeneration, answered: Callable[[Collection[st
     `answered` returns those of the request ids given that the ledger has an answer to.
     """
     given = {"policies": list(generation.policies), "prompts": list(generation.prompts)}
-    faults = []
+    faults: list[Fault] = []
     with scratch() as connection:
         for name in ("transitions", "samples", "answers", "seeds"):
             connection.read_parquet(str(getattr(generation, name))).create_view(name)

@@ -265,7 +265,7 @@ def drifts(latest: Totals, earlier: Sequence[Totals], measures: Sequence[Measure
     rows = [_blocks(np.column_stack([side[column] for column in columns]), size) for side in sides]
     dealt = _deal(np.concatenate(rows), len(rows[0]), *key)
     totals = [side.sum(axis=0) for side in rows]
-    found = []
+    found: list[Drift] = []
     for measure in measures:
         at = [columns.index(column) for column in measure.columns]
         with np.errstate(divide="ignore", invalid="ignore"):

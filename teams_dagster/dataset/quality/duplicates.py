@@ -75,11 +75,11 @@ class GenerationShare:
 class Repetition:
     """What a dataset repeats."""
 
-    exact: list[tuple[str, str]] = field(default_factory=list)
+    exact: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """Pairs of sample ids with the same instruction but for case and white space."""
-    near: list[tuple[str, str]] = field(default_factory=list)
+    near: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """Pairs whose instructions are nearly the same."""
-    generations: dict[str, GenerationShare] = field(default_factory=dict)
+    generations: dict[str, GenerationShare] = field(default_factory=dict[str, GenerationShare])
     """By partition, in the order in which the samples came."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,12 @@ THREADS = 2
 
 
 @contextmanager
-def scratch() -> Iterator[duckdb.DuckDBPyConnection]:
+def scratch() -> Generator[duckdb.DuckDBPyConnection]:
     """An empty database in memory, closed when the block ends."""
     import duckdb
 
     with tempfile.TemporaryDirectory(prefix="teams-checks-") as folder:
-        config = {
+        config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY_LIMIT,
             "temp_directory": folder,
             "threads": THREADS,

@@ -54,9 +54,9 @@ class BenchmarkPlan:
 
     names: tuple[str, ...] = ()
     """Keys of BENCHMARKS, or any name of a task or group of the harness, with its own number of shots."""
-    files: Mapping[str, Path] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict[str, Path])
     """By name, questions in JSON lines of the shape that the task has on the hub, in place of the hub's."""
-    shot_files: Mapping[str, Path] = field(default_factory=dict)
+    shot_files: Mapping[str, Path] = field(default_factory=dict[str, Path])
     """By name, the examples before each question, likewise; without, they are other questions of `files`."""
     limit: int | None = None
     """Questions of each task at most; None for all."""

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from teams_dagster.core.instruction import user_message
 from teams_dagster.core.rng import generator
+from teams_dagster.core.type_guards import is_dict
 from teams_dagster.evaluation.choice import Question
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
+    from datasets import DatasetDict  # pyright: ignore[reportMissingTypeStubs]
 
 LOCAL_TASKS = Path(__file__).parent / "local"
 DATA = "held_out"
@@ -44,7 +45,7 @@ def _document(question: Question, seed: int) -> dict[str, Any]:
 
 def read_documents(path: Path) -> list[dict[str, Any]]:
     """The rows of a file in JSON lines. Raises ValueError with the line's number where one is none."""
-    documents = []
+    documents: list[dict[str, Any]] = []
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
@@ -53,7 +54,7 @@ def read_documents(path: Path) -> list[dict[str, Any]]:
                 document = json.loads(line)
             except json.JSONDecodeError as error:
                 raise ValueError(f"{path}, line {number}: {error}") from None
-            if not isinstance(document, dict):
+            if not is_dict(document):
                 raise ValueError(f"{path}, line {number}: not an object but {type(document).__name__}")
             documents.append(document)
     if not documents:
@@ -63,11 +64,12 @@ def read_documents(path: Path) -> list[dict[str, Any]]:
 
 def read_held_out(held_out: str = "", **_: Any) -> DatasetDict:
     """What the tasks' files call: `held_out` comes from the task's metadata. Raises ValueError where it is missing."""
-    from datasets import Dataset, DatasetDict
+    from datasets import Dataset, DatasetDict  # pyright: ignore[reportMissingTypeStubs]
 
     if not held_out:
         raise ValueError(f"the task reads a file of the dataset's held-out side: name it in the metadata as {DATA!r}")
-    return DatasetDict({"test": Dataset.from_list(read_documents(Path(held_out)))})
+    documents = Dataset.from_list(read_documents(Path(held_out)))  # pyright: ignore[reportUnknownMemberType] (the library's own)
+    return DatasetDict({"test": documents})
 
 
 def answer_metrics(document: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, float]:

@@ -11,10 +11,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, DatasetDict, NamedSplit
-from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
-from lm_eval.tasks import TaskManager
-from lm_eval.tasks import __file__ as _harness_tasks
+from datasets import Dataset, DatasetDict, NamedSplit  # pyright: ignore[reportMissingTypeStubs]
+from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED  # pyright: ignore[reportMissingTypeStubs]
+from lm_eval.tasks import TaskManager  # pyright: ignore[reportMissingTypeStubs]
+from lm_eval.tasks import __file__ as _harness_tasks  # pyright: ignore[reportMissingTypeStubs]
 
 from teams_dagster.core.hashing import ID_LENGTH, content_hash
 from teams_dagster.evaluation.harness.benchmarks import (
@@ -124,13 +124,17 @@ def _from_files(manager: TaskManager, plan: BenchmarkPlan, name: str) -> dict[st
     task = plan.benchmark(name).task
     if manager.task_index[task].kind.name not in ("TASK", "PY_TASK"):
         raise BenchmarkError(f"{name} is a group of tasks: name its tasks one by one, each with its file")
-    splits: dict[str | NamedSplit, Dataset] = {"test": Dataset.from_list(read_documents(plan.files[name]))}
+    splits: dict[str | NamedSplit, Dataset] = {"test": _read(plan.files[name])}
     if name in plan.shot_files:
-        splits["train"] = Dataset.from_list(read_documents(plan.shot_files[name]))
+        splits["train"] = _read(plan.shot_files[name])
     shots = "train" if "train" in splits else "test"
+
+    def given(**_: object) -> DatasetDict:
+        return DatasetDict(splits)
+
     overrides = {
         "task": task,
-        "custom_dataset": lambda **_: DatasetDict(splits),
+        "custom_dataset": given,
         "test_split": "test",
         "validation_split": None,
         "training_split": None,
@@ -151,6 +155,10 @@ def _from_files(manager: TaskManager, plan: BenchmarkPlan, name: str) -> dict[st
     if there <= wanted:
         raise BenchmarkError(f"{name} shows {wanted} examples before each question, and its file has {there} rows")
     return {"tasks": loaded["tasks"]}
+
+
+def _read(file: Path) -> Dataset:
+    return Dataset.from_list(read_documents(file))  # pyright: ignore[reportUnknownMemberType] (the library's own)
 
 
 def _set_shots(task: Any, shots: int | None) -> None:
@@ -186,10 +194,9 @@ def _shots_from(plan: BenchmarkPlan, name: str, any_shots: bool) -> str:
 
 def _configuration(task: Any) -> Any:
     """A task's configuration as JSON, functions as their source."""
-    config = {key: value for key, value in task.dump_config().items() if key not in WHERE_THE_DATA_LIES}
-    config["metadata"] = {
-        key: value for key, value in (config.get("metadata") or {}).items() if key not in (DATA, "config_source")
-    }
+    config: dict[str, Any] = {key: value for key, value in task.dump_config().items() if key not in WHERE_THE_DATA_LIES}
+    metadata: dict[str, Any] = config.get("metadata") or {}
+    config["metadata"] = {key: value for key, value in metadata.items() if key not in (DATA, "config_source")}
     return json.loads(json.dumps(config, sort_keys=True, default=_source))
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lm_eval.evaluator import evaluate
-from lm_eval.utils import set_torch_seed
+from lm_eval.evaluator import evaluate  # pyright: ignore[reportMissingTypeStubs]
+from lm_eval.utils import set_torch_seed  # pyright: ignore[reportMissingTypeStubs]
 
 from teams_dagster.core.files import write_atomically
 from teams_dagster.core.hashing import content_hash
@@ -74,7 +74,7 @@ def benchmark_models(
     Raises BenchmarkError for a benchmark that is not known or whose data cannot be read.
     """
     loaded = load_benchmarks(plan, held_out)
-    results = []
+    results: list[BenchmarkResult] = []
     for model, load in students.items():
         student: Student | None = None
         for benchmark in loaded:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import constants as hub_constants
-from lm_eval.api import task as harness_task
-from lm_eval.models.huggingface import HFLM
+from lm_eval.api import task as harness_task  # pyright: ignore[reportMissingTypeStubs]
+from lm_eval.models.huggingface import HFLM  # pyright: ignore[reportMissingTypeStubs]
 from tqdm import tqdm
 
 from teams_dagster.student.loading import Student
 
 
 @contextmanager
-def quiet_harness() -> Iterator[None]:
+def quiet_harness() -> Generator[None]:
     """Silences the harness's bars and warnings (errors still show), and the hub's usage ping, for the block.
 
     What its warnings tell that matters is recorded with each score: shots, where they come from, prompts cut off.
@@ -46,7 +46,29 @@ def batch_size_for(device: str, given: int | None) -> int | str:
     return given or (CPU_BATCH if device == "cpu" else AUTO)
 
 
-_HFLM: Any = HFLM  # its decorator hides what it is from type checkers
+if TYPE_CHECKING:
+    from lm_eval.api.model import LM  # pyright: ignore[reportMissingTypeStubs]
+    from transformers import PreTrainedTokenizerBase
+
+    class _HFLM(LM):
+        """What is used of `HFLM`, whose decorator hides from type checkers what it is."""
+
+        batch_size: int | str
+        max_length: int
+        max_gen_toks: int
+
+        def __init__(
+            self, *, pretrained: object, tokenizer: PreTrainedTokenizerBase, backend: str, batch_size: int | str
+        ) -> None: ...
+        def _detect_batch_size(self, *request: Any, **options: Any) -> int: ...
+        def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]: ...
+        def _loglikelihood_tokens(self, requests: list[Any], **options: Any) -> list[tuple[float, bool]]: ...
+        def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]: ...
+        def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]: ...
+        def tok_encode(self, string: str) -> list[int]: ...
+
+else:
+    _HFLM = HFLM
 
 
 class HarnessStudent(_HFLM):

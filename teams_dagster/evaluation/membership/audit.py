@@ -51,7 +51,7 @@ def _signals(student: Student, batch: Sequence[Encoded]) -> list[Signals]:
     given, normalised = token_signals(logits, tokens)
     return [
         Signals(-float(own.double().mean()), -lowest_mean(normal))
-        for own, normal in zip(given.split(sizes), normalised.split(sizes), strict=True)
+        for own, normal in zip(torch.split(given, sizes), torch.split(normalised, sizes), strict=True)
     ]
 
 
@@ -140,7 +140,7 @@ def _ordered(candidates: Sequence[Candidate], seed: int, *stratum: int) -> list[
     random = generator("membership draw", seed, *stratum)
     shuffled = [examples[int(i)] for i in random.permutation(len(examples))]
     turns: dict[Hashable, int] = defaultdict(int)
-    ranked = []
+    ranked: list[tuple[int, int, Example]] = []
     for place, example in enumerate(shuffled):
         ranked.append((turns[example.seed_id], place, example))
         turns[example.seed_id] += 1

@@ -82,4 +82,4 @@ def exposure(shown: np.ndarray, never: np.ndarray) -> float:
     """Mean over `shown` of log2(competitors + 1) - log2(rank among those never shown); ties rank half below."""
     ordered = np.sort(never)
     below = (np.searchsorted(ordered, shown, side="left") + np.searchsorted(ordered, shown, side="right")) / 2
-    return float(np.mean(np.log2(len(never) + 1) - np.log2(below + 1)))
+    return float((np.log2(len(never) + 1) - np.log2(below + 1)).mean())

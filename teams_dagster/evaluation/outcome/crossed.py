@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -44,12 +45,12 @@ class CrossedEstimate:
     @property
     def smallest(self) -> float:
         """The smallest true difference that such a study finds with probability POWER."""
-        from scipy import optimize, stats  # takes a tenth of the start of a run
+        from scipy import optimize, stats  # pyright: ignore[reportMissingTypeStubs]  # takes a tenth of the start of a run
 
         def missing(mean: float) -> float:
-            return float(stats.nct.sf(self.beyond, self.degrees, mean)) - POWER
+            return float(stats.nct.sf(self.beyond, self.degrees, mean)) - POWER  # pyright: ignore[reportUnknownMemberType]
 
-        return optimize.root_scalar(missing, bracket=(0.0, 10 * self.beyond)).root * self.stderr
+        return cast(Any, optimize).root_scalar(missing, bracket=(0.0, 10 * self.beyond)).root * self.stderr
 
 
 def crossed(values: ArrayLike, weights: ArrayLike, clusters: Sequence[str], *, comparisons: int = 1) -> CrossedEstimate:
@@ -75,9 +76,9 @@ def crossed(values: ArrayLike, weights: ArrayLike, clusters: Sequence[str], *, c
     variance, degrees = _variance(of_cluster)
     stderr = float(np.sqrt(variance))
     tail = (1 - CONFIDENCE) / (2 * comparisons)
-    from scipy import stats  # takes a tenth of the start of a run
+    from scipy import stats  # pyright: ignore[reportMissingTypeStubs]  # takes a tenth of the start of a run
 
-    beyond = float(stats.t.ppf(1 - tail, degrees))
+    beyond = float(stats.t.ppf(1 - tail, degrees))  # pyright: ignore[reportUnknownMemberType]
     return CrossedEstimate(
         value=value,
         stderr=stderr,

@@ -115,7 +115,7 @@ def differences(items: Items, students: Mapping[str, Sequence[Measured]]) -> lis
 
     The intervals of a measure's differences hold together: each is as wide as their number asks.
     """
-    found = []
+    found: list[Difference] = []
     for measure in MEASURES:
         table = {arm: _table(measure, items, each) for arm, each in students.items()}
         weights = measure.weights(items, students[COMPARED[0][0]][0])

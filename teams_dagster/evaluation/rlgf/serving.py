@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ class Serving:
 @asynccontextmanager
 async def serving(
     asking: AbstractAsyncContextManager[Engine], answers: Mapping[str, Answers], address: Path, asked: Path
-) -> AsyncIterator[Serving]:
+) -> AsyncGenerator[Serving]:
     """Answers at the socket `address` while the block runs, one batch after another.
 
     Args:

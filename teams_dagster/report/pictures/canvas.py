@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from teams_dagster.core.operations import TEXT_OPERATIONS, Operation
 from teams_dagster.core.text import visible, words
+from teams_dagster.report.pictures.axes import Axes
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 7.0, 3.5
@@ -57,7 +57,10 @@ def new_figure(height: float = HEIGHT) -> Figure:
 
 def panel(figure: Figure, position: tuple[int, int, int] = (1, 1, 1), *, x: str, y: str, title: str = "") -> Axes:
     """An axes with labels, in the grid position (rows, columns, index) of `figure`."""
-    axes = figure.add_subplot(*position)
+    return _styled(figure.add_subplot(*position), x, y, title)
+
+
+def _styled(axes: Axes, x: str, y: str, title: str) -> Axes:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
     axes.tick_params(colors=INK, labelsize=_TINY, length=3, color=GREY, labelfontfamily=_FONT)
@@ -95,7 +98,9 @@ def counts_along_x(axes: Axes) -> None:
 
 def legend(target: Axes | Figure, **where: Any) -> None:
     """A legend without a frame."""
-    drawn = target.legend(frameon=False, prop={"family": _FONT, "size": _TINY}, **where)
+    drawn = target.legend(  # pyright: ignore[reportUnknownMemberType]
+        frameon=False, prop={"family": _FONT, "size": _TINY}, **where
+    )
     for text in drawn.get_texts():
         text.set_color(INK)
 
@@ -151,7 +156,7 @@ def label(name: str, limit: int = LONGEST_NAME) -> str:
 
 @cache
 def _drawable() -> frozenset[int]:
-    from matplotlib.font_manager import findfont, get_font
+    from matplotlib.font_manager import findfont, get_font  # pyright: ignore[reportUnknownVariableType]
 
     return frozenset(get_font(findfont(_FONT)).get_charmap())
 
@@ -159,7 +164,9 @@ def _drawable() -> frozenset[int]:
 def nothing_to_show() -> bytes:
     """The picture of no data."""
     figure = new_figure(height=1.4)
-    figure.text(0.5, 0.5, EMPTY, ha="center", va="center", fontsize=11, color=GREY, family=_FONT)
+    figure.text(  # pyright: ignore[reportUnknownMemberType]
+        0.5, 0.5, EMPTY, ha="center", va="center", fontsize=11, color=GREY, family=_FONT
+    )
     return png(figure)
 
 

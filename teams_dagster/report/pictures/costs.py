@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from teams_dagster.core.text import NANO, money
 from teams_dagster.ledger.costs import Cost
 from teams_dagster.report.content import GenerationResults
+from teams_dagster.report.pictures.axes import Axes
 from teams_dagster.report.pictures.canvas import (
     BLUE,
     GREEN,
@@ -31,8 +32,6 @@ from teams_dagster.report.pictures.canvas import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from teams_dagster.policy.comparison.distinctness import Measure
 
 
@@ -169,9 +168,9 @@ def costs_by_role_and_operation(groups: Sequence[Cost]) -> bytes:
     for role in roles:
         of_role = [found.get((role, operation), Cost({})) for operation in operations]
         questions, dollars = [group.asked for group in of_role], [group.cost_nano_usd / NANO for group in of_role]
-        style = {"height": 0.6, "color": ROLE_COLOURS.get(role or "", GREY)}
-        left.barh(range(len(operations)), questions, left=asked, label=label(role or "(no role)"), **style)
-        right.barh(range(len(operations)), dollars, left=paid, **style)
+        colour, named = ROLE_COLOURS.get(role or "", GREY), label(role or "(no role)")
+        left.barh(range(len(operations)), questions, left=asked, height=0.6, color=colour, label=named)
+        right.barh(range(len(operations)), dollars, left=paid, height=0.6, color=colour)
         asked = [before + more for before, more in zip(asked, questions, strict=True)]
         paid = [before + more for before, more in zip(paid, dollars, strict=True)]
     for axes, totals in ((left, asked), (right, paid)):

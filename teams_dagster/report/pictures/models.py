@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from teams_dagster.report.pictures.axes import Axes
 from teams_dagster.report.pictures.canvas import (
     BLUE,
     CYCLE,
@@ -24,8 +25,6 @@ from teams_dagster.report.pictures.canvas import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from teams_dagster.evaluation.privacy import MembershipScore
     from teams_dagster.evaluation.scores import Score
     from teams_dagster.evaluation.win_rate import WinRate

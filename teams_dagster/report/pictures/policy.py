@@ -11,6 +11,7 @@ from teams_dagster.core.text import words
 from teams_dagster.policy.baselines import CEILING, UNIFORM
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.report.content import OperationAtStep
+from teams_dagster.report.pictures.axes import Axes
 from teams_dagster.report.pictures.canvas import (
     BLUE,
     GREEN,
@@ -38,8 +39,6 @@ from teams_dagster.report.policy_scores import is_clear, others_of
 from teams_dagster.report.policy_sentences import difference_metric
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from teams_dagster.policy.comparison.scores import Score
     from teams_dagster.policy.curve import IterationRecord
 
@@ -105,7 +104,7 @@ def _lines(policies: Sequence[str], leaders: Sequence[str] = ()) -> list[_Line]:
     """The policies in their groups, in the order given but for `leaders`, under titles where there are several."""
     groups = grouped(policies)
     place = {policy: index for index, policy in enumerate([*leaders, *(p for p in policies if p not in leaders)])}
-    lines = []
+    lines: list[_Line] = []
     for title, names in groups:
         if len(groups) > 1:
             lines.append(_Line(title, None))
