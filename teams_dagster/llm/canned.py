@@ -153,7 +153,9 @@ def _without_names(before: str) -> str:
 
 def _subjects(found: list[str]) -> set[str]:
     """The beginnings of words that say what a text is about; two characters each of scripts without spaces."""
-    long = {word[:5] for word in found if len(word) >= _FEW_WORDS and word not in _OF_ANY_TALK}
+    long = {word[:5] for word in set(found) - _OF_ANY_TALK if len(word) >= _FEW_WORDS}
+    if all(map(str.isascii, found)):
+        return long
     return long | {f"{a}{b}" for a, b in pairwise(found) if len(a) == len(b) == 1 and not (a + b).isascii()}
 
 
