@@ -6,11 +6,9 @@ time other processes' writers wait for the transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
-from operator import itemgetter
 from types import ModuleType
 from typing import Any
 
@@ -52,22 +50,20 @@ def statements(insert: sa.Insert, rows: Sequence[Mapping[str, Any]], dialect: st
     begun = 0
     while left := len(rows) - begun:
         count = min(MOST_ROWS, 1 << (left.bit_length() - 1))
-        text, values = _of_rows(insert, columns, count)
-        yield Statement(text, tuple(chain.from_iterable(map(values, rows[begun : begun + count]))))
+        text, order = _of_rows(insert, columns, count)
+        yield Statement(text, tuple(row[name] for row in rows[begun : begun + count] for name in order))
         begun += count
 
 
 @cache
-def _of_rows(
-    insert: sa.Insert, columns: tuple[str, ...], count: int
-) -> tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]]:
-    """The text that inserts so many rows into SQLite, and what takes a row's values in its order."""
+def _of_rows(insert: sa.Insert, columns: tuple[str, ...], count: int) -> tuple[str, tuple[str, ...]]:
+    """The text that inserts so many rows into SQLite, and the order of a row's values."""
     compiled = _compiled(insert, columns, "sqlite")
     order = tuple(compiled.positiontup or ())
     row = f"({', '.join('?' * len(order))})"
     before, values, after = str(compiled).partition(f"VALUES {row}")
     assert values, "an insert of one row"
-    return f"{before}VALUES {', '.join([row] * count)}{after}", itemgetter(*order)
+    return f"{before}VALUES {', '.join([row] * count)}{after}", order
 
 
 @cache

@@ -118,9 +118,9 @@ def told_apart(request: Request, text: str) -> str:
     if rest == text or any(sign in text for sign in _SIGNS_OF_CODE):
         return text
     asked, said = _asked(request), [word for word in words(rest) if word not in _OF_ANY_ANSWER]
-    if word_count(said[:_AS_MANY_AS_THAT]) < _FEWEST_WORDS or _ASKS_FOR_A_NUMBER.search(asked) is not None:
+    if not _subjects(said).isdisjoint(_subjects(words(asked))) or _ASKS_FOR_A_NUMBER.search(asked) is not None:
         return text
-    return rest if _subjects(said).isdisjoint(_subjects(words(asked))) else text
+    return text if word_count(said[:_AS_MANY_AS_THAT]) < _FEWEST_WORDS else rest
 
 
 def _without_variable_parts(text: str) -> str:
