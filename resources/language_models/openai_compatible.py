@@ -57,6 +57,9 @@ _API_VERSION = "api-version"
 _NO_PROXY: dict[str, None] = {"all://": None, "http://": None, "https://": None}
 """A server on this machine is asked directly, whatever HTTP_PROXY says: a proxy would see its key in clear text."""
 
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+"""Kept: `json.dumps` makes a new one for each call."""
+
 _NO_KEY = "none"
 """Sent to servers that want no key: the client insists on one, and would take OPENAI_API_KEY otherwise."""
 
@@ -295,8 +298,11 @@ class _Connections:
         """The request that the client would make of `body`."""
         import httpx2
 
-        content = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        return httpx2.Request("POST", self.url, headers=self.headers, content=content)
+        content = httpx2.ByteStream(_JSON.encode(body).encode())
+        request = httpx2.Request("POST", self.url, stream=content)  # nothing is worked out that is the same each time
+        request.headers = self.headers
+        request.read()
+        return request
 
 
 def _added(max_tokens: int | None, extra: Mapping[str, Any]) -> str:

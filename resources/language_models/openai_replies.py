@@ -202,21 +202,18 @@ def _usage(reported: Any) -> Usage:
         return Usage()
     read = _details(reported.get("prompt_tokens_details"))
     written = _details(reported.get("completion_tokens_details"))
-    counts = (
+    told = (
         *(reported.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")),
         *(read.get(name) for name in ("cached_tokens", "cache_write_tokens")),
         written.get("reasoning_tokens"),
     )
-    prompt, completion = _count(reported.get("prompt_tokens")), _count(reported.get("completion_tokens"))
-    total, reasoning = _count(reported.get("total_tokens")), _count(written.get("reasoning_tokens"))
+    counts = [_count(each) for each in told]
+    prompt, completion, total, cached, cache_write, reasoning = counts
+    impossible = any(count is None and _number(each) is not None for each, count in zip(told, counts, strict=True))
     if prompt is not None and completion is not None and total is not None and total > prompt + completion:
         reasoning = total - prompt - completion if reasoning is None else reasoning
         completion = total - prompt
-    parts = (
-        (_count(read.get("cached_tokens")), prompt),
-        (_count(read.get("cache_write_tokens")), prompt),
-        (reasoning, completion),
-    )
+    parts = (cached, prompt), (cache_write, prompt), (reasoning, completion)
     cached, cache_write, reasoning = (None if _more(*part) else part[0] for part in parts)
     return Usage(
         prompt,
@@ -224,8 +221,7 @@ def _usage(reported: Any) -> Usage:
         completion,
         reasoning,
         cache_write,
-        impossible=any(_number(count) is not None and _count(count) is None for count in counts)
-        or any(_more(*part) for part in parts),
+        impossible=impossible or any(_more(*part) for part in parts),
     )
 
 

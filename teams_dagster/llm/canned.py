@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from string import ascii_letters, digits
 
 from teams_dagster.core.protocol import Purpose, Request
 from teams_dagster.core.words import word_count, words
@@ -67,14 +68,23 @@ _MONTH = (
 
 _DAY = r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?)"
 
-_VARIABLE = re.compile(
-    rf"(?:\b(?:{_MONTH}|{_DAY})\b[., ]+){{0,3}}(?<![a-z_#$])[a-z_#$]*\d[\w.:,/+%-]*(?:[., ]+{_MONTH}\b)?",
-    re.IGNORECASE | re.ASCII,
-)
-"""A counter, an id, a time: whatever has a digit, and the names of days and months beside it."""
+_MONTHS_AND_DAYS = re.compile(rf"{_MONTH}|{_DAY}", re.IGNORECASE | re.ASCII)
+
+_FROM_ITS_DIGIT = re.compile(rf"\d[\w.:,/+%-]*(?:[., ]+{_MONTH}\b)?", re.IGNORECASE | re.ASCII)
+"""A counter, an id, a time, from its first digit on, and the name of a month behind it."""
+
+_BEFORE_ITS_DIGIT = f"{ascii_letters}_#$"
+
+_WITHIN_A_WORD = (*digits, "_")
+
+_NAMES_BEFORE = 3
+"""So many names of days and months may stand before it."""
 
 _FEWEST_WORDS = 4
 """A text has at least so many words beside its variable parts: fewer, and the number may be the answer."""
+
+_AS_MANY_AS_THAT = 3 * _FEWEST_WORDS
+"""So many words count as that in any script: each is a third of a word at least."""
 
 _OF_ANY_ANSWER = frozenset(
     "the a an is are so therefore thus it of final correct right answer result value total equals die das der ist"
@@ -98,31 +108,63 @@ _ASKS_FOR_A_NUMBER = re.compile(
     re.IGNORECASE,
 )
 
-_IS_CODE = re.compile(r"[=;]|```|\n[ \t]")
+_SIGNS_OF_CODE = ("=", ";", "```", "\n ", "\n\t")
 """What says nothing about its subject in words, and whose numbers count."""
 
 
 def told_apart(request: Request, text: str) -> str:
     """What tells a reply from others: without variable parts, where the rest is long and speaks of nothing asked."""
-    rest = _VARIABLE.sub("#", text)
-    if rest == text or _IS_CODE.search(text) is not None:
+    rest = _without_variable_parts(text)
+    if rest == text or any(sign in text for sign in _SIGNS_OF_CODE):
         return text
     asked, said = _asked(request), [word for word in words(rest) if word not in _OF_ANY_ANSWER]
-    if word_count(said) < _FEWEST_WORDS or _ASKS_FOR_A_NUMBER.search(asked) is not None:
+    if not _subjects(said).isdisjoint(_subjects(words(asked))) or _ASKS_FOR_A_NUMBER.search(asked) is not None:
         return text
-    return rest if _subjects(said).isdisjoint(_subjects(words(asked))) else text
+    return text if word_count(said[:_AS_MANY_AS_THAT]) < _FEWEST_WORDS else rest
+
+
+def _without_variable_parts(text: str) -> str:
+    """`text` with `#` for whatever has a digit, with the names of days and months beside it.
+
+    From digit to digit: a search that looks for such names at every word takes ten times as long, for each reply.
+    """
+    parts = list[str]()
+    begins = at = 0
+    while (found := _FROM_ITS_DIGIT.search(text, at)) is not None:
+        before = text[begins : found.start()].rstrip(_BEFORE_ITS_DIGIT)
+        if begins and not before and text[begins - 1] in _BEFORE_ITS_DIGIT:  # it goes on from what was left out
+            at = found.start() + 1
+            continue
+        parts += (_without_names(before), "#")
+        begins = at = found.end()
+    return "".join((*parts, text[begins:]))
+
+
+def _without_names(before: str) -> str:
+    """What is before a variable part without the names of days and months at its end."""
+    for _ in range(_NAMES_BEFORE):
+        last = before.rstrip("., ")
+        rest = last.rstrip(ascii_letters)
+        if last == before or rest.endswith(_WITHIN_A_WORD) or _MONTHS_AND_DAYS.fullmatch(last, len(rest)) is None:
+            break
+        before = rest
+    return before
 
 
 def _subjects(found: list[str]) -> set[str]:
     """The beginnings of words that say what a text is about; two characters each of scripts without spaces."""
-    long = {word[:5] for word in found if len(word) >= _FEW_WORDS and word not in _OF_ANY_TALK}
+    long = {word[:5] for word in set(found) - _OF_ANY_TALK if len(word) >= _FEW_WORDS}
+    if all(map(str.isascii, found)):
+        return long
     return long | {f"{a}{b}" for a, b in pairwise(found) if len(a) == len(b) == 1 and not (a + b).isascii()}
 
 
 def could_be_a_label(request: Request, text: str) -> bool:
     """Whether an answer may be one of a closed set, and so the same to many queries: a label, a choice, a number."""
+    if request.intent.purpose is not Purpose.RESPOND:
+        return False
     said = plainly(text)
-    if request.intent.purpose is not Purpose.RESPOND or len(said.split()) > _FEW_WORDS or said in _NO_LABELS:
+    if len(said.split()) > _FEW_WORDS or said in _NO_LABELS:
         return False
     if _CHOICES.fullmatch(said) is not None:
         return True
@@ -132,9 +174,11 @@ def could_be_a_label(request: Request, text: str) -> bool:
 
 def could_be_brief(request: Request, text: str) -> bool:
     """Whether an answer of a few words may be what was asked for, and so one of few: a name, a place."""
+    if request.intent.purpose is not Purpose.RESPOND:
+        return False
     said = plainly(text)
     brief = len(said.split()) <= _FEW_WORDS and said not in _NO_LABELS
-    return brief and request.intent.purpose is Purpose.RESPOND and _ASKS_BRIEFLY.search(_asked(request)) is not None
+    return brief and _ASKS_BRIEFLY.search(_asked(request)) is not None
 
 
 def is_echo(request: Request, text: str) -> bool:

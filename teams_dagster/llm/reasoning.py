@@ -175,6 +175,8 @@ def _unmarked(answer: str) -> str:
 
 def _split_blocks(text: str) -> tuple[str, str]:
     """Blocks between opening and closing marks."""
+    if not any(mark in text for pair in MARKS for mark in pair):
+        return "", text
     if (last := _closed_once_more(text)) is not None:
         return text[: last.start()].strip(), text[last.end() :].strip()
     thoughts: list[str] = []

@@ -87,9 +87,14 @@ _COMPONENT = re.compile(
 
 _ANY = re.compile(r"think|thought|reason|reflection|scratchpad|analysis|rationale|monologue|cot\b", re.IGNORECASE)
 
+_SIGNS = ("<", "&", "\\", "＜", "‹", "〈", "```", "[/", "(/", "{/")
+"""Every spelling of a mark has one of these, and few other texts do: looked for first, since each reply is read."""
+
 
 def plainly_marked(text: str) -> str:
     """`text` with each mark of a thought, however it is spelt, as `<think>` or a tag of `WORDS`; itself without any."""
+    if not any(sign in text for sign in _SIGNS):
+        return text
     text = _FIRST_ELEMENT.sub(r"\g<before><think>\g<thought></think>", text)
     if _ANY.search(text) is None:
         return text

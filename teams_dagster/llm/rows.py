@@ -80,10 +80,10 @@ class Window:
             return 0
         self._last.append((asked, said))
         said_so_often, repeated, canned = Counter[str](), 0, 0
-        for _, text in reversed(self._last):
+        for replies, (_, text) in enumerate(reversed(self._last), start=1):
             said_so_often[text] += 1
             repeated += {1: 0, 2: 2}.get(said_so_often[text], 1)
-            single = said_so_often.total() - repeated
+            single = replies - repeated
             if single <= _SINGLE and (len(said_so_often) - single) * FEW_TEXTS <= repeated:
                 canned = repeated
         return canned if canned >= _SUSPICIOUS else 0

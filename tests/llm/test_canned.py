@@ -12,6 +12,7 @@ from resources.language_models.readable import fault
 from teams_dagster.core.instruction import Instruction
 from teams_dagster.core.operations import Operation
 from teams_dagster.core.protocol import Completion, Intent, Message, Outcome, Purpose, Request, Role
+from teams_dagster.llm.canned import told_apart
 from teams_dagster.llm.trial import TRIED
 from teams_dagster.llm.trials import Trials
 
@@ -162,3 +163,21 @@ def test_replies_that_may_well_be_the_same_end_nothing(
     prompt: Callable[[int], str], reply: Callable[[int], str | None]
 ) -> None:
     assert paid(prompt, reply) is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [
+        ("Mon, Jan 5, 2026", "# #"),
+        ("Mon Tue jan feb 5", "Mon #"),
+        ("12 May", "#"),
+        ("order#A12-7", "#"),
+        ("maybe 7", "maybe #"),
+        ("5 may#78", "##7#"),
+        ("x_may 5", "x_may #"),
+        ("\u00b2", "\u00b2"),
+    ],
+)
+def test_whatever_has_a_digit_and_the_days_and_months_beside_it_tells_no_reply_apart(variable: str, told: str) -> None:
+    said = "Our staff was pleased to welcome everybody"
+    assert told_apart(asked("Describe a place."), f"{said} ({variable})") == f"{said} ({told})"
