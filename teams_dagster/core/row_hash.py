@@ -66,7 +66,8 @@ def _value(value: str | int | float | bool) -> str:
 def _parts(name: str, column: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
     """The start of each entry, the value's length, and the value with the entry's end."""
     values = _binary(name, column)
-    lengths = pc.cast(pc.cast(pc.call_function("binary_length", [values]), pa.string()), pa.binary())
+    sizes: pa.Array = pc.call_function("binary_length", [values])
+    lengths = pc.cast(pc.cast(sizes, pa.string()), pa.binary())
     label = _repeated(f"{name}:".encode(), len(column))
     ended = _joined([_repeated(b":", len(column)), values, _repeated(b"\n", len(column))], "emit_null")
     return label, lengths, ended

@@ -13,7 +13,7 @@ import lzma
 import tempfile
 import uuid
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,13 @@ def sharegpt(*said: str) -> list[dict[str, str]]:
     return [{"from": turn["role"], "value": turn["content"]} for turn in turns(*said)]
 
 
-def parquet(columns: dict[str, object]) -> bytes:
+def parquet(columns: Mapping[str, Iterable[object]]) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer)
     return buffer.getvalue()
 
 
-def arrow(columns: dict[str, object], writing: Callable[..., Any] = pa.ipc.new_stream) -> bytes:
+def arrow(columns: Mapping[str, Iterable[object]], writing: Callable[..., Any] = pa.ipc.new_stream) -> bytes:
     buffer, table = io.BytesIO(), pa.table(columns)
     with writing(buffer, table.schema) as writer:
         writer.write_table(table)

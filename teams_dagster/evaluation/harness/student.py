@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         batch_size: int | str
         max_length: int
         max_gen_toks: int
+        max_batch_size: int
 
         def __init__(
             self, *, pretrained: object, tokenizer: PreTrainedTokenizerBase, backend: str, batch_size: int | str
