@@ -13,12 +13,15 @@ from assets.accounting.sample_lineage import sample_lineage
 from assets.dataset.expert_responses import expert_responses
 from assets.dataset.generated_instructions import generated_instructions
 from teams_dagster.instructions import elimination
+from teams_dagster.lineage.kept_replays import REPLAYS
 from teams_dagster.policy.checkpoint import Checkpoint, FeaturesChanged
 from teams_dagster.policy.encoder import EmbeddingUnavailable
+from teams_dagster.store.facts.accounting import LineageFacts
+from tests.support.failures import why
+from tests.support.forged import forge_json
 from tests.support.parquet import change
 from tests.support.project import Project
-
-WEEK = "2026-11-02"
+from tests.support.stores import NEXT_WEEK, WEEK
 
 
 @pytest.mark.slow
@@ -119,3 +122,40 @@ def test_a_generation_whose_words_were_told_apart_otherwise_is_counted_and_no_ta
     facts = answered.store.current("sample_lineage").facts
     transitions = answered.store.current("generated_instructions", WEEK).facts["transitions"]
     assert list(facts["not_verified"].values()) == [transitions + facts["samples"]]
+
+
+@pytest.mark.slow
+def test_a_week_replays_what_was_not_replayed_yet_under_the_same_conditions(answered: Project):
+    assert replays_made(answered) == (1, 0)
+    before = answered.store.current("sample_lineage").read_facts(LineageFacts)
+    assert answered.make(generated_instructions, expert_responses, week=NEXT_WEEK)
+    assert replays_made(answered) == (1, 1)
+    facts = answered.store.current("sample_lineage").read_facts(LineageFacts)
+    transitions = answered.store.current("generated_instructions", NEXT_WEEK).facts["transitions"]
+    samples = facts.samples - before.samples
+    assert facts.rows_verified == before.rows_verified + transitions + samples, "earlier rows count on"
+    assert facts.oldest_replay == before.oldest_replay
+    assert replays_made(answered, force=True) == (2, 0)
+    forge_record(answered)
+    assert replays_made(answered) == (2, 0), "the record was rewritten before it was sealed"
+    assert answered.store.current("sample_lineage").read_facts(LineageFacts).rows_verified == facts.rows_verified
+    answered.ledger.refresh(answered.instance)
+    forge_record(answered)
+    assert not answered.make(sample_lineage)
+    assert "sample_lineage" in why(answered), "the record was rewritten after it was sealed"
+
+
+def replays_made(project: Project, **config: bool) -> tuple[int, int]:
+    """Materialise it: how many generations were replayed now, and how many stood from earlier."""
+    made = len(project.store.all_of("sample_lineage"))
+    assert project.make(sample_lineage, sample_lineage=config)
+    assert len(project.store.all_of("sample_lineage")) == made + 1, "not reused"
+    facts = project.store.current("sample_lineage").read_facts(LineageFacts)
+    return facts.replayed or 0, facts.replayed_earlier or 0
+
+
+def forge_record(project: Project) -> None:
+    def more_verified(record: dict[str, Any]) -> None:
+        record[WEEK]["verified"] += 1
+
+    forge_json(project.store.current("sample_lineage").folder, REPLAYS, more_verified)
