@@ -18,7 +18,8 @@ from tests.support.forged import forge_json
 
 Chain = list[tuple[Link, str]]
 
-OUTPUTS = {"store/assets/expert_responses/week/one": "hash of its manifest", "store/assets/seeds/one": "of the seeds"}
+SEEDS = "store/assets/seeds/one"
+OUTPUTS = {"store/assets/expert_responses/week/one": "hash of its manifest", SEEDS: "of the seeds"}
 
 
 def sealed(*drafts: tuple[str, str, str], begins: str = BEGINNING) -> Chain:
@@ -46,6 +47,9 @@ def test_a_replay_stands_while_what_it_read_is_what_it_was():
     [
         pytest.param(KEPT, OUTPUTS | {next(iter(OUTPUTS)): "another"}, "code", CHAIN, id="an output is another"),
         pytest.param(KEPT, OUTPUTS | {"store/assets/more/one": "hash"}, "code", CHAIN, id="one output more"),
+        pytest.param(
+            replace(KEPT, outputs={SEEDS: OUTPUTS[SEEDS]}), OUTPUTS, "code", CHAIN, id="it was of an earlier output"
+        ),
         pytest.param(KEPT, OUTPUTS, "later code", CHAIN, id="the code is another"),
         pytest.param(
             KEPT, OUTPUTS, "code", sealed((ROWS, "answers", "rewritten"), *LINKS[1:]), id="a row was rewritten"
