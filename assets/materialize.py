@@ -91,6 +91,7 @@ def materialization(
     settings: Mapping[str, Any] | None = None,
     resume: bool = False,
     publish: Callable[[], None] | None = None,
+    trusts: Callable[[Artefact], bool] = lambda _: True,
 ) -> Iterator[Materialization]:
     """The output of the asset of `context`: where its `draft` is not None, the block fills and finishes it.
 
@@ -101,6 +102,7 @@ def materialization(
         settings: What of the configuration decides the output; by default the whole of `config`.
         resume: The draft's folder keeps what an interrupted run left in it.
         publish: Called when the block ends, by an error too: what it asked can be read then.
+        trusts: Whether an earlier output may be reused; where it may not, the output is made again.
     """
     partition_key = context.partition_key if context.assets_def.partitions_def else None
     asset_key = context.asset_key.to_user_string()
@@ -109,7 +111,7 @@ def materialization(
         output = output_of(context.assets_def, config, inputs, settings=settings, partition_key=partition_key)
         earlier = output.earlier(store)
         reused = reusable(config, earlier)
-        if reused is not None:
+        if reused is not None and trusts(reused):
             context.log.info(f"unchanged: the output of {reused.manifest['made_at'][:19]} is reused")
             yield Materialization(context, output, None, store.select(reused))
             return

@@ -27,6 +27,9 @@ CHAIN_ASSET = dg.AssetKey("sample_lineage")
 CHAIN_HEAD, CHAIN_LEDGER = "chain_head", "ledger"
 """Their metadata."""
 
+CHAIN_OUTPUT = "manifest_sha256"
+"""The metadata of its materialisations that names the manifest of its output."""
+
 _AT_ONCE = 1_000
 
 
@@ -95,6 +98,14 @@ def record_head(instance: dg.DagsterInstance, report: RefreshReport) -> None:
     instance.report_runless_asset_event(
         dg.AssetObservation(CHAIN_ASSET, description="What is stored was sealed.", metadata=metadata)
     )
+
+
+def recorded_outputs(instance: dg.DagsterInstance) -> set[str]:
+    """The manifests of the outputs of `sample_lineage`, by SHA-256, as its latest materialisations in the event log
+    name them: a change of the data folder does not reach there."""
+    found = instance.fetch_materializations(CHAIN_ASSET, limit=_AT_ONCE).records
+    made = (record.asset_materialization for record in found)
+    return {str(each.metadata[CHAIN_OUTPUT].value) for each in made if each and CHAIN_OUTPUT in each.metadata}
 
 
 def recorded_heads(instance: dg.DagsterInstance) -> Iterator[RecordedHead]:

@@ -42,7 +42,7 @@ def every_chain_is_complete(store: dg.ResourceParam[ArtefactStore], ledger: Ledg
 
 @dg.asset_check(
     asset="sample_lineage",
-    description="Every sample was replayed from the ledger.",
+    description="Every sample was replayed from the ledger: now, or earlier without a change of what it rests on.",
     metadata={
         "severity": "warning",
         "remedy": "Rows that this version cannot replay: `why_not` in the asset's metadata says why. It is an"
@@ -55,9 +55,10 @@ def every_sample_is_verified(store: dg.ResourceParam[ArtefactStore]) -> dg.Asset
     facts = store.current("sample_lineage").read_facts(LineageFacts)
     unverified = facts.rows_not_verified
     finding = f"{facts.rows_verified} rows of {facts.samples} samples agree with the ledger, {unverified} unverified"
+    replays = facts.model_dump(include={"replayed", "replayed_earlier", "oldest_replay"}, exclude_none=True)
     if unverified:
-        return warning(False, finding, why_not=facts.not_verified)
-    return verdict(facts.rows_verified > 0, finding)
+        return warning(False, finding, why_not=facts.not_verified, **replays)
+    return verdict(facts.rows_verified > 0, finding, **replays)
 
 
 @dg.asset_check(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Mapping
 
 from benchmarks.growth.made_up_store import writing
 from teams_dagster.core.files import write_atomically
@@ -14,26 +14,35 @@ from teams_dagster.ledger.traits import roles_shared
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.lineage.completeness import generation_faults
 from teams_dagster.lineage.explorer.samples_page import write_samples_page
-from teams_dagster.lineage.replay_generation import replay_generation
+from teams_dagster.lineage.kept_replays import KeptReplay, sealed_manifests
+from teams_dagster.lineage.replays import replay_all, replays_of
 from teams_dagster.report.costs import expert_facts, read_account, write_account
 from teams_dagster.report.gather import gather
 from teams_dagster.report.page import render_report
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.artefacts import stored_artefacts
 from teams_dagster.store.facts.accounting import LineageFacts
-from teams_dagster.store.integrity import Verification
+from teams_dagster.store.hash_chain import seal
 from teams_dagster.store.read_model import refresh
 
 
-def replay(store: ArtefactStore) -> Verification:
-    """Every generation, from the ledger. Raises RuntimeError where a row does not come out as it was stored."""
-    found = Verification()
+def seal_outputs(store: ArtefactStore) -> None:
+    """Add every output and every row of the ledger to the chain, as each step does when it ends."""
     with _ledger(store) as ledger:
-        for _, generated, responses in answered_generations(store):
-            asyncio.run(replay_generation(store, ledger, generated, responses, found, progress=say_nothing))
-    if found.differing or found.not_verified or not found.verified:
-        raise RuntimeError(f"the played store is at fault: {found.differences[:1]} {found.not_verified}")
-    return found
+        seal(ledger.engine, sealed_manifests(store, (output for output, _ in store.everything())).items())
+
+
+def replay(store: ArtefactStore, earlier: Mapping[str, KeptReplay]) -> Mapping[str, KeptReplay]:
+    """Every generation, from the ledger, but those that stand by `earlier`.
+
+    Raises RuntimeError where a row does not come out as it was stored.
+    """
+    with _ledger(store) as ledger:
+        replays = replays_of(store, [responses for _, _, responses in answered_generations(store)])
+        made = replay_all(store, ledger, replays, earlier, progress=say_nothing)
+    if made.found.differing or made.found.not_verified or not made.found.verified:
+        raise RuntimeError(f"the played store is at fault: {made.found.differences[:1]} {made.found.not_verified}")
+    return made.kept
 
 
 def complete(store: ArtefactStore) -> None:

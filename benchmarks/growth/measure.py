@@ -34,6 +34,7 @@ from teams_dagster.dataset.stored import answered_generations, examples_in, read
 from teams_dagster.ledger.costs import costs_by
 from teams_dagster.ledger.database import sqlite_url
 from teams_dagster.ledger.writer import Ledger
+from teams_dagster.lineage.kept_replays import KeptReplay
 from teams_dagster.report.dataset_results import MadeGeneration, dataset_results
 from teams_dagster.store.artefact_store import Artefact, ArtefactStore
 from teams_dagster.store.integrity import verify_storage
@@ -174,10 +175,12 @@ def _apart(make: Callable[..., object], *given: object) -> None:
 
 def lineage(size: int, folder: Path) -> Grown:
     """The played generations, replayed from the ledger, and each chain followed to its seed."""
-    store = ArtefactStore(str(folder))
+    store, kept = ArtefactStore(str(folder)), dict[str, KeptReplay]()
+    generations.seal_outputs(store)
     steps = {
         "check that every chain is complete": lambda: generations.complete(store),
-        "every generation replayed": lambda: generations.replay(store),
+        "every generation replayed": lambda: kept.update(generations.replay(store, {})),
+        "the same later, where all of it stands": lambda: generations.replay(store, kept),
     }
     return _grown(size, steps, folder)
 

@@ -14,7 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from teams_dagster.core.protocol import Outcome
-from teams_dagster.ledger.database import naming_ledger, read_address
+from teams_dagster.ledger.adding_up import asked_by_group, sent_by_group
+from teams_dagster.ledger.database import naming_ledger, read_address, read_snapshot
 from teams_dagster.ledger.schema import attempts, results, uses
 from teams_dagster.ledger.writer import Ledger
 
@@ -103,14 +104,10 @@ def costs_by(ledger: Ledger, columns: Sequence[str], where: Mapping[str, str | N
     for another column, or for what is no day.
     """
     _refuse_unknown((*columns, *(where or {})))
-    with ledger.engine.connect() as connection:
-        sent = connection.execute(_sent(columns, where or {})).mappings().all()
-        asked = connection.execute(_asked(columns, where or {})).mappings().all()
-    found: dict[tuple[str | None, ...], dict[str, int]] = {}
-    for row in (*sent, *asked):
-        values = dict(row)
-        group = tuple(_shown(column, values.pop(column)) for column in columns)
-        found.setdefault(group, {}).update({name: int(value or 0) for name, value in values.items()})
+    found: dict[tuple[str | None, ...], dict[str, int]] = {} if columns else {(): {}}
+    for group, values in _account(ledger, columns, where or {}):
+        shown = tuple(map(_shown, columns, group))
+        found.setdefault(shown, {}).update(values)
     return [Cost(dict(zip(columns, group, strict=True)), **found[group]) for group in _ordered(found)]
 
 
@@ -157,6 +154,28 @@ def outcomes_of_step(
     rows = {"run_id": run_id, "asset_key": asset_key, "partition_key": partition_key}
     found = outcomes_by(ledger, ["purpose"], rows)
     return {str(q.group["purpose"]): {"asked": q.asked, "kept": q.kept, "causes": dict(q.causes)} for q in found}
+
+
+def _account(
+    ledger: Ledger, columns: Sequence[str], where: Mapping[str, str | None]
+) -> Iterator[tuple[tuple[Any, ...], dict[str, int]]]:
+    """By group, what attempts brought, and then how many queries were asked.
+
+    Of some rows, and where the database can join and group by hashes, it is what two statements give.
+    """
+    with read_snapshot(ledger.engine) as connection:
+        if connection.dialect.name == "sqlite" and not where:
+            yield from sent_by_group(connection, [_column(attempts, column) for column in columns]).items()
+            each = sa.select(*(_column(uses, column) for column in columns), uses.c.reused).where(_counts())
+            yield from asked_by_group(connection, each).items()
+            return
+        for statement in (_sent(columns, where), _asked(columns, where)):
+            for row in connection.execute(statement).mappings():
+                values = dict(row)
+                yield (
+                    tuple(values.pop(column) for column in columns),
+                    {name: int(value or 0) for name, value in values.items()},
+                )
 
 
 def _sent(columns: Sequence[str], where: Mapping[str, str | None]) -> sa.Select[*tuple[Any, ...]]:

@@ -34,7 +34,19 @@ from teams_dagster.store.integrity import TOLERANCE, Difference, Verification
 _ANSWER_RULES = frozenset((Rule.MEANINGLESS, Rule.SHORT_APOLOGY, Rule.RETURNED))
 """They say something else of a few answers than release 0.1.0 did; that rows are as they were written is told apart."""
 
+NO_ANSWER = "its query got no answer at the time"
+
 _OTHERWISE = "answers judged by the rules of an earlier version of this code"
+
+_EDITS_OTHERWISE = "edits judged by the rules of an earlier version of this code, and what followed"
+
+_MEASURED_OTHERWISE = "edits of which an earlier version of this code took something for news that says nothing"
+
+OTHER_FEATURES = "probabilities of a policy that reads features of another version"
+
+LASTING = frozenset((NO_ANSWER, _OTHERWISE, _EDITS_OTHERWISE, _MEASURED_OTHERWISE, OTHER_FEATURES))
+"""Why rows cannot be verified, where it lies in the rows and in this code, and not in the machine or what is installed:
+repeating the replay would find the same."""
 
 _EDIT_RULES = frozenset((Rule.INJECTION, Rule.RETURNED, Rule.SHORT_APOLOGY))
 """They say something else of a few edits than earlier versions did, which the reviewer was then asked about, or not."""
@@ -172,15 +184,15 @@ def _compare_episode(
                 Difference("transitions", stored_id or replayed_id or "", "transition_id", stored_id, replayed_id)
             )
         elif row.get("failure"):
-            into.skip("its query got no answer at the time")
+            into.skip(NO_ANSWER)
             return
         elif row["eliminated_by"] != transition.eliminated_by and not _EDIT_RULES.isdisjoint(
             (row["eliminated_by"], transition.eliminated_by)
         ):
-            into.skip("edits judged by the rules of an earlier version of this code, and what followed", len(rows) - at)
+            into.skip(_EDITS_OTHERWISE, len(rows) - at)
             return
         elif _measured_earlier(row["novelty"], replayed[: at + 1], pool):
-            into.skip("edits of which an earlier version of this code took something for news that says nothing")
+            into.skip(_MEASURED_OTHERWISE)
         else:
             into.compare("transitions", row["transition_id"], row, transition.row())
 
@@ -218,7 +230,7 @@ async def replay_samples(
         if row is None:
             into.differ(Difference("samples", sample.sample_id, "sample_id", None, sample.sample_id))
         elif row["respond_request_id"] is None:
-            into.skip("its query got no answer at the time")
+            into.skip(NO_ANSWER)
         elif _judged_otherwise(row["reason"], sample.reason) or any(
             _judged_otherwise(by_number.get(again["answer"], again)["reason"], again["reason"])
             for again in replayed_answers
@@ -240,7 +252,7 @@ def _compare_answer(again: Mapping[str, Any], row: Mapping[str, Any] | None, int
     if row is None:
         into.differ(Difference("sample_answers", name, "sample_id", None, again["sample_id"]))
     elif row["respond_request_id"] is None:
-        into.skip("its query got no answer at the time")
+        into.skip(NO_ANSWER)
     elif _judged_otherwise(row["reason"], again["reason"]):
         into.skip(_OTHERWISE)
     else:

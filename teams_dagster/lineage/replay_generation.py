@@ -10,13 +10,14 @@ from teams_dagster.core.metadata import Details
 from teams_dagster.dataset.answers import answer_transitions
 from teams_dagster.dataset.generation import GenerationManifest
 from teams_dagster.dataset.manifests import read_manifest
-from teams_dagster.dataset.playing import episode_plans, generation_actor, generation_world
+from teams_dagster.dataset.playing import episode_plans, generation_actor, generation_policy, generation_world
 from teams_dagster.dataset.responses import answering_of, kept_reasoning
 from teams_dagster.dataset.stored import accepted_of, answers_asked
 from teams_dagster.environment.decisions import Actor, Decider
 from teams_dagster.instructions.prompts import Prompt, stored_prompts
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.lineage.replay import (
+    OTHER_FEATURES,
     LedgerAsker,
     NearlyAsStored,
     StoredDecisions,
@@ -76,6 +77,19 @@ async def replay_generation(
         progress(f"generation {manifest.partition_key}: {into.verified} rows agree with the ledger")
 
 
+def outputs_read(store: ArtefactStore, generated: Artefact, responses: Artefact) -> list[Artefact]:
+    """What `replay_generation` reads of the store: answers, instructions, policy, the seeds of both, answers first.
+
+    Raises ArtefactMissing.
+    """
+    manifest = read_manifest(generated)
+    policy = generation_policy(store, manifest)
+    trained_on = policy.manifest["inputs"].get("seed_instructions") if policy else None
+    versions = [version for version in dict.fromkeys((manifest.seeds_version, trained_on)) if version]
+    seeds = [store.of_version("seed_instructions", version) for version in versions]
+    return [responses, generated, *seeds, *([policy] if policy else [])]
+
+
 def lineage_preview(artefact: Artefact) -> Details:
     """How many rows of a `sample_lineage` artefact could not be replayed."""
     return {"rows_not_verified": artefact.read_facts(LineageFacts).rows_not_verified}
@@ -96,7 +110,7 @@ def _actor(
     try:
         actor = generation_actor(manifest, checkpoint)
     except FeaturesChanged:
-        reason = "probabilities of a policy that reads features of another version"
+        reason = OTHER_FEATURES
     except EmbeddingUnavailable:
         reason = "probabilities of a policy whose embedding model is not here"
     except BaseUnavailable:

@@ -16,7 +16,7 @@ from teams_dagster.dataset.quality.scores import UNANSWERED, Pair, PairScore
 from teams_dagster.dataset.scoring import SCORES, pairs_of, rate_pairs, score_rows
 from teams_dagster.instructions.prompts import Prompt, stored_prompts
 from teams_dagster.ledger.writer import Ledger
-from teams_dagster.lineage.replay import LedgerAsker
+from teams_dagster.lineage.replay import NO_ANSWER, LedgerAsker
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.dataset import PairScoreFacts
 from teams_dagster.store.integrity import Difference, Verification
@@ -86,7 +86,7 @@ def _compare_sample(
         if again is None:
             into.differ(Difference(SCORES, name, "sample_id", sample_id, None))
         elif row["rating"] == UNANSWERED:
-            into.skip("its query got no answer at the time")
+            into.skip(NO_ANSWER)
         else:
             into.compare(SCORES, name, row, again)
     for answer in anew:

@@ -101,6 +101,14 @@ class Verification:
         if len(self.differences) < KEPT:
             self.differences.append(difference)
 
+    def add(self, other: Verification) -> None:
+        """Count what `other` counted."""
+        self.verified += other.verified
+        self.differing += other.differing
+        self.differences += other.differences[: KEPT - len(self.differences)]
+        for reason, rows in other.not_verified.items():
+            self.skip(reason, rows)
+
     def skip(self, reason: str, rows: int = 1) -> None:
         """Count rows that could not be verified."""
         self.not_verified[reason] = self.not_verified.get(reason, 0) + rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from teams_dagster.ledger.entries import Unanswered
 from teams_dagster.ledger.writer import Ledger
 from tests.support import postgres
 from tests.support.entries import ask, ask_in_vain, begin, intend, settle
+from tests.support.ledger_rows import Asked, Row, insert, stories
 
 
 @pytest.fixture
@@ -110,6 +112,7 @@ def test_the_account_is_the_same_on_postgresql(ledger: Ledger) -> None:
         for each in (ledger, shared):
             ask(each, "a", "b")
             ask_in_vain(each, "c")
+        assert costs_by(shared, ["day", "purpose"]) == costs_by(ledger, ["day", "purpose"]) != []
         where = {"day": "1970-01-01"}
         assert costs_by(shared, ["day", "purpose"], where) == costs_by(ledger, ["day", "purpose"], where) != []
         assert outcomes_by(shared, ["day"], where) == outcomes_by(ledger, ["day"], where) != []
@@ -144,3 +147,25 @@ def test_a_steps_questions_are_told_by_purpose_and_are_its_own(ledger: Ledger) -
     [(purpose, found)] = outcomes_of_step(ledger, "run-1", "asset", None).items()
     assert purpose == begin("a").use.place.purpose
     assert found == {"asked": 2, "kept": 1, "causes": {"failed: server": 1}}
+
+
+@pytest.mark.parametrize("columns", [(), ("role", "operation"), ("day", "run_id")])
+@pytest.mark.parametrize("at_once", [1, 2_048])
+def test_one_pass_over_a_whole_ledger_adds_up_what_joins_do(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, columns: tuple[str, ...], at_once: int
+) -> None:
+    monkeypatch.setattr("teams_dagster.ledger.adding_up._AT_ONCE", at_once)
+    draw = random.Random(0)
+    going = [stories(f"{number}", role=f"role {number % 4}")[number % 6] for number in range(30)]
+    rows: list[Row] = []
+    while going := [story for story in going if story]:  # each in its order, all of them side by side
+        rows += draw.choice(going).pop(0)
+    unpriced, last = Asked("unpriced"), Asked("last")
+    insert(str(ledger.engine.url), [*unpriced.intent(), *rows, *unpriced.answered(cost=None), *last.intent()])
+    every = {"provider": "openai"}
+    assert costs_by(ledger, columns) == costs_by(ledger, columns, every) != []
+
+
+def test_the_account_of_a_ledger_that_asked_nothing_is_empty(ledger: Ledger) -> None:
+    for columns in ((), ("role",)):
+        assert costs_by(ledger, columns) == costs_by(ledger, columns, {"provider": "openai"})

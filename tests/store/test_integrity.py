@@ -16,17 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teams_dagster.core.row_hash import ROW_HASH, row_hash
-from teams_dagster.ledger.database import LedgerLost, open_database, sqlite_url, write_transaction
+from teams_dagster.ledger.database import LedgerLost, sqlite_url
 from teams_dagster.ledger.schema import HISTORY, seals
 from teams_dagster.ledger.writer import Ledger
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.artefacts import stored_artefacts
-from teams_dagster.store.hash_chain import Link, content_of_rows, read_links
 from teams_dagster.store.integrity import GONE, NOT_SEALED, OF_ANOTHER, RecordedHead, Verification, verify_storage
 from teams_dagster.store.read_model import RefreshReport, refresh
-from teams_dagster.store.source import hashed_rows
 from teams_dagster.store.tables import TABLES, write_table
 from tests.support.entries import ask, ask_in_vain, intend
+from tests.support.forged import forge_chain
 from tests.support.properties import example_count
 
 VALUES = {pa.string(): "x", pa.int64(): 1, pa.float64(): 0.5, pa.bool_(): True}
@@ -81,19 +80,7 @@ class Store:
 
     def forge(self) -> None:
         """Make the whole chain anew over what is stored now, as somebody with this code could."""
-        engine = open_database(self.url)
-        with write_transaction(engine) as connection:
-            previous, forged = "", []
-            for link, _ in read_links(connection):
-                content = link.content
-                for table in HISTORY:
-                    if table.name == link.name:
-                        content, _ = content_of_rows(row.stored for row in hashed_rows(connection, table))
-                forged.append(Link(**{**vars(link), "content": content, "previous": previous}))
-                previous = forged[-1].head
-            connection.execute(sa.delete(seals))
-            connection.execute(sa.insert(seals), [{**vars(link), "head": link.head} for link in forged])
-        engine.dispose()
+        forge_chain(self.url)
 
 
 @pytest.fixture(scope="module")

@@ -65,9 +65,9 @@ class Asked:
         """A question that stays without an answer."""
         return [self._use(answered=False, outcome="failed", error_kind=kind)]
 
-    def answered(self, outcome: str = "usable", attempt: int = 1) -> list[Row]:
-        """A billed answer."""
-        result = self._result(attempt, status="ok", outcome=outcome, http_status=200, cost_nano_usd=7, **USAGE)
+    def answered(self, outcome: str = "usable", attempt: int = 1, cost: int | None = 7) -> list[Row]:
+        """A billed answer; `cost` is None where no price is known."""
+        result = self._result(attempt, status="ok", outcome=outcome, http_status=200, cost_nano_usd=cost, **USAGE)
         answer = {
             "request_key": self.key,
             "request_id": self.request_id(attempt),
@@ -105,9 +105,9 @@ class Asked:
         return {**always, "run_id": "run-1", "asset_key": "asset", **self.place}
 
 
-def stories(name: str) -> list[list[list[Row]]]:
-    """Every way a question can go: transactions in their order."""
-    asked = Asked(name)
+def stories(name: str, **place: Any) -> list[list[list[Row]]]:
+    """Every way a question can go: transactions in their order. `place` has columns of who asked, for what."""
+    asked = Asked(name, place)
     return [
         [asked.intent()],
         [asked.intent(), asked.answered("truncated")],

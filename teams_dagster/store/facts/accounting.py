@@ -51,6 +51,12 @@ class LineageFacts(Facts):
     """Rows that came out of the ledger as they were stored."""
     not_verified: Annotated[dict[str, int], Shown("why_not")]
     """By reason, the rows that could not be replayed."""
+    replayed: int | None = None
+    """Generations, and scores of their pairs, that were replayed for this output."""
+    replayed_earlier: int | None = None
+    """The same that were replayed for an earlier one, and rest on nothing that was changed since."""
+    oldest_replay: str | None = None
+    """When the first of all of them was replayed, ISO 8601."""
 
     @property
     def rows_not_verified(self) -> int:

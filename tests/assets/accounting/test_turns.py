@@ -20,7 +20,7 @@ from tests.support.weeks import Weeks
 
 
 @pytest.mark.parametrize(
-    ("asset", "reads"), [(report, "report_inputs"), (query_costs, "read_account"), (sample_lineage, "scores_of")]
+    ("asset", "reads"), [(report, "report_inputs"), (query_costs, "read_account"), (sample_lineage, "replays_of")]
 )
 def test_what_it_is_made_from_is_read_when_nobody_else_makes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asset: dg.AssetsDefinition, reads: str
