@@ -20,9 +20,10 @@ from aiohttp import web
 WORDS_IN_ANSWER = 90
 
 _WORDS = (
-    "explain how the chosen method behaves when its input grows name the trade offs that follow from it and give one "
-    "worked example with numbers then compare the result with the simplest alternative and say when each is preferable"
+    "explain how the chosen remedies behave when the delay grows name the trade offs that follow from it and give one "
+    "worked example with numbers then compare the costs with the simplest alternative and say when each is preferable"
 ).split()
+"""They are about what is asked: texts about something else, alike but for a number, would be taken for canned ones."""
 
 
 @dataclass(frozen=True)
