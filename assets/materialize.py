@@ -19,7 +19,8 @@ from teams_dagster.store.facts.base import Facts, QueryFacts
 OWNERS = ["team:data"]
 
 DATASET_FIRST = {"dagster/priority": "2"}
-"""Op tags of what a dataset takes, up to its lineage: nobody waits for scores to see the first samples."""
+"""Op tags of what a dataset takes, up to its lineage, and of the checks that it waits for: nobody waits for scores, nor
+for other checks, to see the first samples."""
 
 MODELS_NEXT = {"dagster/priority": "-1"}
 """Op tags of the students: after the dataset and its checks, some of which decide whether it goes on."""

@@ -57,6 +57,7 @@ def seed_instructions(
 @dg.asset_check(
     asset="seed_instructions",
     blocking=True,
+    op_tags=DATASET_FIRST,
     description="Every split of the seeds has seeds in it.",
     metadata={"severity": "error", "remedy": "Add seeds that differ from those there are."},
 )

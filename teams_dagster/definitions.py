@@ -41,8 +41,3 @@ def definitions(settings: Settings) -> dg.Definitions:
 
 
 defs = definitions(load_settings())
-
-
-def demo_job() -> dg.JobDefinition:
-    """The job `demo`, by a name that the processes of its steps find it by."""
-    return defs.resolve_job_def("demo")

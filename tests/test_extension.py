@@ -148,24 +148,29 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     return Seen(copy, **found)
 
 
+@pytest.mark.slow
 def test_the_copy_is_what_ran(seen: Seen) -> None:
     assert Path(seen.package).is_relative_to(seen.copy)
 
 
+@pytest.mark.slow
 def test_the_algorithm_moves_a_policy_that_chooses_the_operation(seen: Seen) -> None:
     [(phase, update, share)] = seen.iterations
     assert (phase, update) == (ALGORITHM, "moved")
     assert share > 0
 
 
+@pytest.mark.slow
 def test_the_operation_is_accepted_in_a_generation(seen: Seen) -> None:
     assert seen.accepted[OPERATION] > 0
 
 
+@pytest.mark.slow
 def test_the_guide_proposes_the_operation_where_all_others_were_refused(seen: Seen) -> None:
     assert seen.proposed == OPERATION
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "labels",
     [
@@ -182,11 +187,13 @@ def test_pictures_of_the_policy_and_its_cost_name_the_operation(seen: Seen, labe
     assert all("set audience" in texts for texts in drawn)
 
 
+@pytest.mark.slow
 def test_the_report_names_the_operation_and_the_algorithm(seen: Seen) -> None:
     assert "set audience" in seen.page
     assert "Trained by REINFORCE" in seen.page
 
 
+@pytest.mark.slow
 def test_a_policy_of_before_is_read_and_refused_by_the_name_of_what_was_added(seen: Seen) -> None:
     assert f"added since: {OPERATION}" in seen.refusal
     assert "train it again" in seen.refusal

@@ -6,6 +6,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.check_results import needs_output, not_applicable, verdict, warning
+from assets.materialize import DATASET_FIRST
 from resources.ledger import LedgerConnection
 from teams_dagster.dataset.manifests import generated_for, read_manifest
 from teams_dagster.dataset.quality.drift import (
@@ -37,6 +38,7 @@ AT_ONCE = 10_000
 @dg.asset_check(
     asset="generated_instructions",
     blocking=True,
+    op_tags=DATASET_FIRST,
     description=f"At least {LEAST_ACCEPTED:.0%} of the transitions are accepted.",
     metadata={"severity": "error", "remedy": "Look at a few answers on the ledger before buying more."},
 )
@@ -82,6 +84,7 @@ def _request_ids(generation: Artefact) -> Iterator[set[str]]:
 @dg.asset_check(
     asset="expert_responses",
     blocking=True,
+    op_tags=DATASET_FIRST,
     description="Every accepted instruction has its sample.",
     metadata={"severity": "error", "remedy": "Materialise the generation's `expert_responses` again."},
 )
@@ -100,6 +103,7 @@ def every_instruction_has_a_sample(store: dg.ResourceParam[ArtefactStore]) -> dg
 @dg.asset_check(
     asset="expert_responses",
     blocking=True,
+    op_tags=DATASET_FIRST,
     description=f"At least {LEAST_KEPT:.0%} of the answers are kept.",
     metadata={"severity": "error", "remedy": "A wrong template or an overcautious model: read `samples.reason`."},
 )

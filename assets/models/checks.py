@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.check_results import needs_output, not_applicable, verdict
+from assets.materialize import DATASET_FIRST
 from resources.language_models.roles import LanguageModels
 from teams_dagster.dataset.stored import read_examples
 from teams_dagster.store.artefact_store import ArtefactStore
@@ -100,6 +101,7 @@ def qlora_base_is_in_four_bits(store: dg.ResourceParam[ArtefactStore]) -> dg.Ass
 @dg.asset_check(
     asset="seed_instructions",
     blocking=True,
+    op_tags=DATASET_FIRST,
     description="The student that TEAMS_STUDENT names can be trained: files, tokenizer, chat template, end token.",
     metadata={"severity": "error", "remedy": "Do what the finding says, or set TEAMS_STUDENT to another model."},
 )

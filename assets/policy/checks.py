@@ -4,6 +4,7 @@ import dagster as dg
 import numpy as np
 
 from assets.check_results import needs_output, not_applicable, verdict, warning
+from assets.materialize import DATASET_FIRST
 from teams_dagster.core.text import words
 from teams_dagster.environment.transition import start
 from teams_dagster.policy.checkpoint import load_policy, policy_seeds
@@ -17,6 +18,7 @@ from teams_dagster.store.facts.policy import PolicyFacts
 @dg.asset_check(
     asset="trained_policy",
     blocking=True,
+    op_tags=DATASET_FIRST,
     description="The policy loads and gives distributions.",
     metadata={"severity": "error", "remedy": "Train the policy again."},
 )

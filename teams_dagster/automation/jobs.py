@@ -5,6 +5,7 @@
 
 import dagster as dg
 
+from resources.forkserver import IMPORTED_ONCE
 from resources.ray_cluster import steps_executor
 from teams_dagster.policy.comparison.plan import ALGORITHM_STUDY, STUDY
 from teams_dagster.settings import load_settings
@@ -41,15 +42,6 @@ everything = dg.define_asset_job(
     run_tags=TRAINING,
     description="Seeds to scores for one generation, step after step. What has not changed is reused.",
 )
-
-IMPORTED_ONCE = [
-    *("resources.no_orphans", "teams_dagster.definitions"),
-    *("dagster._core.storage.runs", "dagster._core.storage.event_log", "dagster._core.storage.schedules"),
-    *("dagster._core.storage.local_compute_log_manager", "dagster._daemon.daemon", "sqlalchemy.dialects.sqlite"),
-    *("duckdb", "pyarrow.dataset", "pyarrow.parquet", "matplotlib.pyplot", "matplotlib.backends.backend_agg"),
-    *("torch._dynamo", "peft", "transformers.models.llama.modeling_llama"),
-]
-"""What most steps import. A step is forked from a process that has it all: that takes a third of a second, not five."""
 
 demo = dg.define_asset_job(
     "demo",

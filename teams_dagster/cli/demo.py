@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from filelock import Timeout
 
+from resources.forkserver import start_forkserver
 from teams_dagster.cli.checks import NOT_RUN
 from teams_dagster.cli.estimate import first_estimate
 from teams_dagster.cli.project import (
@@ -92,6 +93,10 @@ def demo(partition: str | None, config: Path | None, latest: bool, real: bool, w
     check_ready(settings)
     say_what_is_lost(settings)
     prepare_home(settings)
+    if not written and _side_by_side(settings):
+        if settings.workers is None:
+            os.environ["TEAMS_WORKERS"] = "1"  # another step has the other processor
+        start_forkserver()
     sizes = REAL_SIZES if real else WRITTEN_SIZES if written else None
     with _one_at_a_time(settings.data_dir), serving_writer(settings) if written else nullcontext():
         wanted = read_run_config(config or sizes, latest)
@@ -165,9 +170,11 @@ def _run(
     import dagster as dg
 
     from teams_dagster.automation.runs import PARTITION
-    from teams_dagster.definitions import defs, demo_job
+    from teams_dagster.definitions import defs
 
     if job == EVERYTHING and _side_by_side(settings):
+        from teams_dagster.cli.demo_job import demo_job
+
         return dg.execute_job(
             dg.reconstructable(demo_job),
             instance=instance,

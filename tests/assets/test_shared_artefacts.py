@@ -31,6 +31,7 @@ def machines(tmp_path: Path, storage: AbstractFileSystem, monkeypatch: pytest.Mo
     return one, other
 
 
+@pytest.mark.slow
 def test_what_one_machine_begins_another_ends_without_asking_again(machines: tuple[Project, Project]) -> None:
     one, other = machines
     assert one.make(seed_instructions)

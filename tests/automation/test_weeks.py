@@ -130,6 +130,7 @@ def _live(year: Year, folder: Path) -> None:
     year.settings = {name: value for name, value in os.environ.items() if name.startswith("TEAMS_")}
 
 
+@pytest.mark.slow
 def test_every_week_has_its_generation_once_whatever_the_clock_says(year: Year) -> None:
     assert [year.tick(monday) for monday in MONDAYS] == MONDAYS
     assert year.project.store.partitions("expert_responses") == MONDAYS
@@ -137,11 +138,13 @@ def test_every_week_has_its_generation_once_whatever_the_clock_says(year: Year) 
     assert checked(dataset_is_up_to_date, year.project.store).passed
 
 
+@pytest.mark.slow
 def test_what_failed_was_asked_again(year: Year) -> None:
     made = [year.project.store.current(key, FAILING) for key in ("generated_instructions", "expert_responses")]
     assert [artefact.facts["unanswered"] for artefact in made] == [0, 0]
 
 
+@pytest.mark.slow
 def test_no_query_was_sent_beyond_the_budget(year: Year) -> None:
     assert 0 < year.asked_within_it <= year.budget
     context = dg.build_asset_check_context(instance=year.project.instance)
@@ -149,6 +152,7 @@ def test_no_query_was_sent_beyond_the_budget(year: Year) -> None:
     assert checked(spending_is_within_budget, ledger=year.project.ledger, models=year.project.models).passed
 
 
+@pytest.mark.slow
 def test_no_seed_is_asked_twice_with_one_replica(year: Year) -> None:
     manifests = [read_manifest(year.project.store.current("generated_instructions", week)) for week in MONDAYS]
     asked = [pair for manifest in manifests for pair in manifest.replicas]
@@ -157,11 +161,13 @@ def test_no_seed_is_asked_twice_with_one_replica(year: Year) -> None:
     assert first != new == last == late, "what is made late has the seeds of then"
 
 
+@pytest.mark.slow
 def test_it_asks_for_one_retraining(year: Year) -> None:
     assert len(year.requests) == 2
     assert len({request.run_key for request in year.requests}) == 1
 
 
+@pytest.mark.slow
 def test_all_of_it_again_sends_nothing(year: Year) -> None:
     asked, version = year.project.calls, year.project.version("instruction_dataset")
     for week in MONDAYS:

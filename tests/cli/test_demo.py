@@ -72,10 +72,38 @@ def test_steps_that_would_share_a_limit_or_a_processor_run_alone(
 def test_the_dataset_comes_before_its_checks_these_before_models_and_the_comparison_last(job: str) -> None:
     graph = defs.resolve_job_def(job).graph
     priority = {node.name: int(node.definition.tags.get("dagster/priority", 0)) for node in graph.nodes}
-    checks = [priority[name] for name in ("seed_instructions_seeds_fill_every_split", "evaluation_scores")]
+    checks = [priority[name] for name in ("seed_instructions_few_rows_are_refused", "evaluation_scores")]
     assert min(priority[name] for name in DATASET) > max(checks)
     assert min(checks) > max(priority[name] for name in MODELS)
     assert min(priority[name] for name in MODELS) > priority["policy_comparison"]
+
+
+def test_a_dataset_waits_for_no_check_but_those_that_could_stop_it() -> None:
+    graph, priority = (
+        defs.resolve_asset_graph(),
+        {node.name: node.definition.tags.get("dagster/priority") for node in defs.resolve_job_def("demo").graph.nodes},
+    )
+    waited_for = {
+        f"{key.asset_key.to_user_string()}_{key.name}"
+        for key in graph.asset_check_keys
+        if graph.get(key).blocking and key.asset_key.to_user_string() in DATASET[:-2]
+    }
+    assert {name: priority[name] for name in waited_for} == dict.fromkeys(waited_for, priority["trained_policy"])
+    assert len(waited_for) == 6
+
+
+def test_steps_that_run_side_by_side_start_from_a_process_that_imports_early_and_do_not_divide_their_own_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    begun: list[str | None] = []
+    monkeypatch.setattr(command, "start_forkserver", lambda: begun.append(os.environ.get("TEAMS_WORKERS")))
+    monkeypatch.setenv("TEAMS_WORKERS", "")  # so that what the command sets ends with the test
+    monkeypatch.delenv("TEAMS_WORKERS")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(command, "first_estimate", lambda *_: None)
+    monkeypatch.setattr(command, "_materialise", lambda *_, **__: 0)
+    assert CliRunner().invoke(command.demo).exit_code == 0
+    assert begun == ["1"]
 
 
 def test_both_jobs_have_the_same_steps() -> None:

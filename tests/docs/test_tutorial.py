@@ -69,6 +69,7 @@ def likely_queries(shown: str) -> int:
     return int(figure.replace(",", ""))
 
 
+@pytest.mark.slow
 def test_what_is_typed_on_monday_ends_in_a_hundred_pairs_and_their_bill(root: Path, server: OpenAIServer) -> None:
     shown: dict[str, str] = {}
     sent: dict[str, int] = {}

@@ -237,6 +237,7 @@ def test_a_task_without_references_has_none_to_learn(base, tmp_path):
         training(base, tmp_path, config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dagger", "gail"])
 def test_a_short_training_on_a_guide_raises_the_likelihood_of_its_texts(base, tmp_path, name):
     guide = Chant(load_student(base, place="cpu").tokenizer)

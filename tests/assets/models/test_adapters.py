@@ -109,12 +109,14 @@ def test_the_next_run_goes_on_from_its_checkpoint(trained: Trained) -> None:
     assert "going on from checkpoint-" in trained.said
 
 
+@pytest.mark.slow
 def test_progress_is_told_to_the_run(trained: Trained) -> None:
     assert "training the lora model: step 40/40, loss" in trained.said
     assert "only 40 updates, fewer than 100" in trained.said
     assert "only 40 updates, fewer than 100" in str(trained.metadata["warnings"].value)
 
 
+@pytest.mark.slow
 def test_what_is_left_is_the_adapter_and_its_report(trained: Trained) -> None:
     adapter = trained.store.current("lora_model")
     names = sorted(path.relative_to(adapter.folder).as_posix() for path in adapter.folder.rglob("*") if path.is_file())
@@ -122,6 +124,7 @@ def test_what_is_left_is_the_adapter_and_its_report(trained: Trained) -> None:
     assert names == ["manifest.json", *(f"model/{name}" for name in files), "models.parquet", "report.json"]
 
 
+@pytest.mark.slow
 def test_its_card_says_what_it_was_trained_on_and_what_that_cost(trained: Trained) -> None:
     card = trained.store.current("lora_model").path("model/README.md").read_text()
     assert "Dataset version `the dataset`: 16 examples trained it" in card
@@ -130,6 +133,7 @@ def test_its_card_says_what_it_was_trained_on_and_what_that_cost(trained: Traine
     assert "Not scored when this card was written" in card
 
 
+@pytest.mark.slow
 def test_an_adapter_is_merged_into_its_base_by_a_job(trained: Trained, tmp_path: Path) -> None:
     version = trained.store.current("lora_model").data_version
     score = Score("lora", "held_out", "heldout_loss", 1.25, 0.5, 4, version, "the dataset")
@@ -142,6 +146,7 @@ def test_an_adapter_is_merged_into_its_base_by_a_job(trained: Trained, tmp_path:
     assert "1.2500 ± 0.5000" in (tmp_path / "whole" / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_nothing_is_pushed_without_a_token(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     config = {"ops": {"send_to_hub": {"config": {"repo_id": "somebody/model"}}}}

@@ -117,6 +117,7 @@ def test_every_student_is_trained_on_as_many_rows_and_updates(made: Made):
     assert {len(arm.updates) for arm in made.facts.arms.values()} == {SMALL["students"]}
 
 
+@pytest.mark.slow
 def test_each_arm_each_difference_and_the_smallest_one_it_could_see_has_a_row_in_each_measure(made: Made):
     scores = read_outcome_scores(made.artefact)
     smallest = {(score.model, score.metric.removesuffix(SMALLEST)) for score in scores if SMALLEST in score.metric}
@@ -128,18 +129,21 @@ def test_each_arm_each_difference_and_the_smallest_one_it_could_see_has_a_row_in
     assert smallest == varied
 
 
+@pytest.mark.slow
 def test_no_item_shares_text_with_any_row(made: Made):
     rows = pq.read_table(made.artefact.path("outcome_pairs.parquet")).to_pylist()
     replies = pq.read_table(made.artefact.path("outcome_replies.parquet")).to_pylist()
     assert {row["instruction"] for row in rows}.isdisjoint(reply["prompt"] for reply in replies)
 
 
+@pytest.mark.slow
 def test_its_queries_are_told_before_the_first_and_its_progress_after_each_student(made: Made):
     told = [line for line in made.log if line.startswith(("estimate:", "arm ", "student "))]
     assert told[0].startswith("estimate:")
     assert told[-1].startswith(f"student {SMALL['students'] * len(ARMS)} of {SMALL['students'] * len(ARMS)}")
 
 
+@pytest.mark.slow
 def test_a_study_that_is_there_is_reused_without_a_query(made: Made, monkeypatch: pytest.MonkeyPatch):
     for name, value in environment(made.project.store.root).items():
         monkeypatch.setenv(name, value)
@@ -148,6 +152,7 @@ def test_a_study_that_is_there_is_reused_without_a_query(made: Made, monkeypatch
     assert made.project.calls == before
 
 
+@pytest.mark.slow
 def test_the_transitions_of_every_arm_that_rewrites_are_stored_once(made: Made):
     rows = pq.read_table(made.artefact.path("transitions.parquet"), columns=["transition_id", "policy_version"])
     assert len(set(rows["transition_id"].to_pylist())) == rows.num_rows

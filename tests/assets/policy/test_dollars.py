@@ -97,6 +97,7 @@ def test_rewards_in_dollars_are_replayed_from_the_tokens_on_the_ledger(made: Mad
     assert facts.rows_not_verified == 0
 
 
+@pytest.mark.slow
 def test_dollars_per_kept_pair_plot_by_operation_and_by_step(made: Made) -> None:
     found = made.metadata["expert_responses"]
     assert found["dollars_per_kept_pair"] > 0
@@ -105,6 +106,7 @@ def test_dollars_per_kept_pair_plot_by_operation_and_by_step(made: Made) -> None
     assert made.metadata["generated_instructions"]["dollars_per_accepted_edit"] > 0
 
 
+@pytest.mark.slow
 def test_every_policy_is_compared_in_dollars_of_a_generation(made: Made) -> None:
     scores = {(s.policy, s.metric): s.mean for s in read_policy_scores(made.project.store.current("policy_comparison"))}
     for policy in ("trained", "trained_by_graded", "uniform", "round_robin", "lazy_one_edit"):

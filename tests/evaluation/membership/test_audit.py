@@ -63,6 +63,7 @@ def test_nothing_is_found_where_nothing_was_planted(results: Results, name: str)
     assert results[name, "tight"].minus_base_low < 0 < results[name, "tight"].minus_base_high
 
 
+@pytest.mark.slow
 def test_the_base_is_the_control_of_the_attacks_it_can_be_put_to(results: Results) -> None:
     assert results[LOSS, "base"].ci_low < 0.5 < results[LOSS, "base"].ci_high
     assert {key for key in results if key[1] == "base"} == {(LOSS, "base"), (MIN_K, "base")}
