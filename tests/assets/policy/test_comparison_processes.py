@@ -1,4 +1,4 @@
-"""The comparison's trainings and searches in processes of their own: the same comes out as in one, whatever happens to them."""
+"""A comparison in processes of its own: the same comes out as in one, whatever happens to them."""
 
 from __future__ import annotations
 
