@@ -93,20 +93,35 @@ def demo(partition: str | None, config: Path | None, latest: bool, real: bool, w
     check_ready(settings)
     say_what_is_lost(settings)
     prepare_home(settings)
-    if not written and _side_by_side(settings):
-        if settings.workers is None:
-            os.environ["TEAMS_WORKERS"] = "1"  # another step has the other processor
-        start_forkserver()
     sizes = REAL_SIZES if real else WRITTEN_SIZES if written else None
     with _one_at_a_time(settings.data_dir), serving_writer(settings) if written else nullcontext():
         wanted = read_run_config(config or sizes, latest)
-        with naming_config(config):
+        with naming_config(config), nullcontext() if written else _forking_early(settings):
             if not written and (line := first_estimate(settings, partition, wanted)) is not None:
                 say(line)
             if (shared := settings.shared_line(ASKED)) is not None:
                 say(shared)
             ui = _ui(settings, apart=real or written)
             sys.exit(_materialise(settings, partition, wanted, job=WRITTEN_JOB if written else EVERYTHING, ui=ui))
+
+
+@contextmanager
+def _forking_early(settings: Settings) -> Generator[None]:
+    """Where steps run side by side, the process that they are forked from imports while this one goes on.
+
+    In the block none of them divides its own work between processes: another step has the other processor.
+    """
+    if not _side_by_side(settings):
+        yield
+        return
+    if settings.workers is None:
+        os.environ["TEAMS_WORKERS"] = "1"
+    start_forkserver()
+    try:
+        yield
+    finally:
+        if settings.workers is None:
+            del os.environ["TEAMS_WORKERS"]
 
 
 def choose_real_models(settings: Settings) -> None:

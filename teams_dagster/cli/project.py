@@ -220,7 +220,7 @@ def wrong_config(error: "dg.DagsterInvalidConfigError") -> RunConfigRefused:
 
 def wrong_value(error: "pydantic.ValidationError") -> RunConfigRefused:
     """Which values of a run configuration are out of their bounds."""
-    return RunConfigRefused([f"{error.title}: {value_faults(error)}"])
+    return RunConfigRefused([f"{error.title}, {value_faults(error)}"])
 
 
 @contextmanager

@@ -97,13 +97,12 @@ def test_steps_that_run_side_by_side_start_from_a_process_that_imports_early_and
 ) -> None:
     begun: list[str | None] = []
     monkeypatch.setattr(command, "start_forkserver", lambda: begun.append(os.environ.get("TEAMS_WORKERS")))
-    monkeypatch.setenv("TEAMS_WORKERS", "")  # so that what the command sets ends with the test
-    monkeypatch.delenv("TEAMS_WORKERS")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(command, "first_estimate", lambda *_: None)
     monkeypatch.setattr(command, "_materialise", lambda *_, **__: 0)
     assert CliRunner().invoke(command.demo).exit_code == 0
     assert begun == ["1"]
+    assert "TEAMS_WORKERS" not in os.environ
 
 
 def test_both_jobs_have_the_same_steps() -> None:

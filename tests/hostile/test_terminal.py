@@ -144,12 +144,14 @@ def test_an_error_quotes_what_was_given_and_obeys_none_of_it(
     arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(Path(__file__).parent.parent.parent)
+    monkeypatch.setattr("teams_dagster.cli.demo.start_forkserver", lambda: None)
     result = teams(*arguments)
     assert result.exit_code in (1, 2)
     assert_inert(result)
 
 
-def test_an_error_about_a_hostile_configuration_is_inert(tmp_path: Path) -> None:
+def test_an_error_about_a_hostile_configuration_is_inert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("teams_dagster.cli.demo.start_forkserver", lambda: None)
     (tmp_path / "config.yaml").write_text(json.dumps({"ops": {EVERYTHING: {"config": {EVERYTHING: EVERYTHING}}}}))
     for command in ("estimate", "demo"):
         result = teams(command, "--config", str(tmp_path / "config.yaml"))

@@ -15,18 +15,14 @@ from tests.support.entries import ask
 
 
 def test_the_account_reads_the_ledger_once_however_many_groups_it_has(tmp_path: Path) -> None:
-    joins = list[str]()
+    read = list[str]()
     with Ledger(sqlite_url(tmp_path / "ledger.sqlite")) as ledger:
         assert read_account(ledger, ArtefactStore(str(tmp_path))).total == total_cost(ledger)
         ask(ledger, "a", "b", asset="trained_policy")
         ask(ledger, "a", "c", asset="expert_responses")
         expected = {columns: costs_by(ledger, columns.split(", ")) for columns in GROUPED_BY}
         whole = total_cost(ledger)
-        event.listen(
-            ledger.engine,
-            "before_cursor_execute",
-            lambda connection, cursor, statement, *_: joins.append(statement) if "JOIN results" in statement else None,
-        )
+        event.listen(ledger.engine, "checkout", lambda connection, *_: connection.set_trace_callback(read.append))
         account = read_account(ledger, ArtefactStore(str(tmp_path)))
     assert (account.total, account.groups) == (whole, expected)
-    assert len(joins) == 1
+    assert sum("results" in statement for statement in read) == 1
