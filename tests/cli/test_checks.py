@@ -319,8 +319,8 @@ def test_in_a_terminal_each_check_says_when_it_ends_and_standard_output_holds_th
     assert ended.returncode == 0
     assert len(json.loads(ended.stdout)["checks"]) == 2
     assert said == [
-        "1 of 2  seed_instructions  few_rows_are_refused  passed",
-        "2 of 2  seed_instructions  seeds_fill_every_split  passed",
+        "1 of 2  seed_instructions  seeds_fill_every_split  passed",
+        "2 of 2  seed_instructions  few_rows_are_refused  passed",
     ]
 
 
