@@ -20,6 +20,7 @@ from teams_dagster.evaluation.outcome.arms import ArmPairs
 from teams_dagster.evaluation.outcome.plan import ARMS, BASE, COMPARED, TRAINED_COUNTED
 from teams_dagster.evaluation.outcome.scores import MEASURES, MINUS, SMALLEST
 from teams_dagster.evaluation.outcome.study import read_outcome_scores
+from teams_dagster.llm.workers import WorkerPool
 from teams_dagster.policy.comparison.contenders import TRAINED
 from teams_dagster.store.artefact_store import Artefact
 from teams_dagster.store.facts.evaluation import OutcomeFacts
@@ -28,6 +29,8 @@ from tests.support.project import Project
 from tests.support.small_student import write_student
 
 BEYOND_TRAINING = 60
+
+PAIR = ("seed_id", "instruction", "input", "response")
 
 SMALL: dict[str, Any] = {
     "seeds": 12,
@@ -166,24 +169,25 @@ def test_several_processes_bring_the_pairs_of_one(made: Made, tmp_path: Path, mo
     for name, value in (environment(data) | {"TEAMS_WORKERS": "2"}).items():
         monkeypatch.setenv(name, value)
     brought: dict[str, ArmPairs] = {}
+    processes: list[int] = []
+
+    def pool(opened: Any, job: Any, count: int, *rest: Any) -> WorkerPool[Any, Any]:
+        processes.append(count)
+        return WorkerPool(opened, job, count, *rest)
 
     def stopped(base: str, arms: dict[str, ArmPairs], *_: Any) -> None:
         brought.update(arms)
         raise RuntimeError("stopped on purpose")
 
+    monkeypatch.setattr("resources.language_models.side_by_side.WorkerPool", pool)
     monkeypatch.setattr("assets.outcome.outcome_scores.run_students", stopped)
     project = Project(data)
     assert not project.make(outcome_scores, outcome_scores=made.settings | {"force": True})
     pairs = [
-        {
-            "arm": name,
-            "seed_id": pair.seed_id,
-            "instruction": pair.instruction.text,
-            "input": pair.instruction.input,
-            "response": pair.response,
-        }
+        (name, pair.seed_id, pair.instruction.text, pair.instruction.input, pair.response)
         for name, arm in brought.items()
         for pair in arm.pairs
     ]
-    assert pairs == alone
+    assert pairs == [tuple(row[column] for column in ("arm", *PAIR)) for row in alone]
     assert project.calls == made.project.calls
+    assert processes == [2]
