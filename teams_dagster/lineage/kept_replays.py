@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import teams_dagster
 from teams_dagster.core.files import file_sha256, write_atomically
@@ -88,7 +89,7 @@ def sealed_manifests(store: ArtefactStore, outputs: Iterable[Artefact]) -> dict[
 
 
 def recorded_replays(store: ArtefactStore, named: Collection[str]) -> dict[str, KeptReplay]:
-    """The replays of the latest output that vouches for some, by their names.
+    """The replays by this code of the latest output that vouches for some, by their names: no other would stand.
 
     `named` are the manifests that the event log names, by SHA-256.
     """
@@ -97,7 +98,8 @@ def recorded_replays(store: ArtefactStore, named: Collection[str]) -> dict[str, 
         if not record.is_file() or manifest_sha256(output) not in named:
             continue
         if output.manifest["files"].get(REPLAYS) == file_sha256(record):
-            return {name: KeptReplay(**kept) for name, kept in json.loads(record.read_text(encoding="utf-8")).items()}
+            rows: dict[str, dict[str, Any]] = json.loads(record.read_text(encoding="utf-8"))
+            return {name: KeptReplay(**kept) for name, kept in rows.items() if kept["code"] == replaying_code()}
     return {}
 
 

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from teams_dagster.core.files import file_sha256
-from teams_dagster.lineage.kept_replays import REPLAYS, KeptReplay, Seals, recorded_replays, write_replays
+from teams_dagster.lineage.kept_replays import (
+    REPLAYS,
+    KeptReplay,
+    Seals,
+    recorded_replays,
+    replaying_code,
+    write_replays,
+)
 from teams_dagster.lineage.replay import NO_ANSWER
 from teams_dagster.store.artefact_store import ArtefactStore
 from teams_dagster.store.hash_chain import ARTEFACT, BEGINNING, ROWS, Link
@@ -78,9 +85,14 @@ def store(tmp_path: Path) -> ArtefactStore:
     for number, verified in ((1, 5), (2, 7)):
         about = {"made_at": f"2026-11-0{number}T03:00:00.000000+00:00"}
         with made.writing("sample_lineage", f"{number}" * 16, about=about) as draft:
-            write_replays(draft.folder, {"week": replace(KEPT, verified=verified)})
+            write_replays(draft.folder, {"week": by_this_code(verified)})
             draft.finish("v1", {})
     return made
+
+
+def by_this_code(verified: int) -> KeptReplay:
+    """A replay by this code."""
+    return replace(KEPT, verified=verified, code=replaying_code())
 
 
 def manifests(store: ArtefactStore) -> list[str]:
@@ -90,10 +102,8 @@ def manifests(store: ArtefactStore) -> list[str]:
 
 def test_the_latest_record_that_the_event_log_names_is_read(store: ArtefactStore):
     earlier, later = manifests(store)
-    assert recorded_replays(store, {earlier, later}) == {"week": replace(KEPT, verified=7)}
-    assert recorded_replays(store, {earlier}) == {"week": replace(KEPT, verified=5)}, (
-        "a run that was killed has no name"
-    )
+    assert recorded_replays(store, {earlier, later}) == {"week": by_this_code(7)}
+    assert recorded_replays(store, {earlier}) == {"week": by_this_code(5)}, "a run that was killed has no name"
     assert recorded_replays(store, set()) == {}
 
 
@@ -115,5 +125,14 @@ def test_a_record_that_was_put_beside_an_output_without_one_is_not_read(store: A
     folder = store.current("sample_lineage").folder
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     del manifest["files"][REPLAYS]
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    assert recorded_replays(store, {file_sha256(folder / MANIFEST)}) == {}
+
+
+def test_what_another_version_of_this_code_recorded_is_passed_over_whatever_it_holds(store: ArtefactStore):
+    folder = store.current("sample_lineage").folder
+    forge_json(folder, REPLAYS, lambda record: record["week"].update(code="another", since="0.2"))
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest["files"][REPLAYS] = file_sha256(folder / REPLAYS)
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     assert recorded_replays(store, {file_sha256(folder / MANIFEST)}) == {}
